@@ -1,0 +1,76 @@
+//! The data languages, pure: JSONPath (Jayway's dialect, as AWS runs it), reference paths, intrinsic functions, payload
+//! templates, JSONata.
+//!
+//! In: texts of a definition, compiled once. Out: values, or a [`QueryError`] that says what AWS says.
+//! Nothing here knows a state, an execution, a clock or a broker: what an expression may read comes in through [`Roots`],
+//! time and chance through [`Entropy`].
+
+pub mod intrinsics;
+pub mod jsonata;
+pub mod jsonpath;
+pub mod reference_path;
+pub mod template;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+
+/// What an expression may read.
+pub trait Roots {
+    /// `$` (JSONPath): the state's effective input, or the value that the field works on.
+    fn input(&self) -> &Value;
+    /// `$$` (JSONPath), `$states.context` (JSONata): the context object; built when first asked for.
+    fn context(&self) -> &Value;
+    /// `$name`: a workflow variable.
+    fn variable(&self, name: &str) -> Option<&Value>;
+}
+
+/// Time and chance as data: made by the shell from the stimulus, consumed by expressions. Equal seeds give equal results.
+#[derive(Debug)]
+pub struct Entropy {
+    pub now: Timestamp,
+    rng: StdRng,
+}
+
+impl Entropy {
+    #[must_use]
+    pub fn new(now: Timestamp, seed: u64) -> Self {
+        Self { now, rng: StdRng::seed_from_u64(seed) }
+    }
+
+    pub fn next_u64(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+
+    /// Uniform in `[0, 1)`.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+    pub fn unit(&mut self) -> f64 {
+        (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A version 4 UUID.
+    pub fn uuid(&mut self) -> uuid::Uuid {
+        let bytes = (u128::from(self.next_u64()) << 64) | u128::from(self.next_u64());
+        uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid()
+    }
+}
+
+/// An expression that did not give a value. The interpreter names the AWS error (`States.Runtime`,
+/// `States.ParameterPathFailure`, `States.QueryEvaluationError`, ...) by the field in which the expression stood.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum QueryError {
+    /// A JSONPath that names something that is not there. `path` is the text as written.
+    #[error("The JSONPath '{path}' could not be found in the input '{input}'")]
+    PathNotFound { path: String, input: String },
+    /// An intrinsic function that could not be computed. The text is AWS's cause where one is recorded.
+    #[error("{message}")]
+    Intrinsic { message: String },
+    /// A JSONata expression that failed; the text is AWS's cause where one is recorded.
+    #[error("{message}")]
+    Evaluation { message: String },
+    /// A bound was met: time, depth, size. The text names the bound.
+    #[error("{message}")]
+    Bound { message: String },
+}
