@@ -61,9 +61,10 @@ impl Entropy {
 /// `States.ParameterPathFailure`, `States.QueryEvaluationError`, ...) by the field in which the expression stood.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QueryError {
-    /// A JSONPath that names something that is not there. `path` is the text as written.
-    #[error("The JSONPath '{path}' could not be found in the input '{input}'")]
-    PathNotFound { path: String, input: String },
+    /// A definite JSONPath that names something that is not there. `path` is the text as written; `detail` is Jayway's own
+    /// message (`No results for path: $['a']`, `Missing property in path $['a']`), which AWS quotes in some fields.
+    #[error("Invalid path '{path}' : {detail}")]
+    PathNotFound { path: String, detail: String },
     /// An intrinsic function that could not be computed. The text is AWS's cause where one is recorded.
     #[error("{message}")]
     Intrinsic { message: String },
