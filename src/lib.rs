@@ -1,4 +1,10 @@
 //! Reveille: a durable workflow orchestrator. Amazon States Language on RabbitMQ.
 
+pub mod asl;
+pub mod bus;
+pub mod bus;
 pub mod clock;
+pub mod ids;
+pub mod limits;
 pub mod query;
+pub mod store;

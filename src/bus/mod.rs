@@ -1,0 +1,199 @@
+//! PORT: tasks out, replies in. RabbitMQ (`amqp`), or in this process (`embedded`). Both pass `contract.rs`.
+//!
+//! A bus moves messages and tells what the broker said of them; it knows no execution, no state and no token's meaning.
+//! May enter: `ids`, `clock`, `limits`. The wire form of a task and a reply is in `envelope`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+use crate::clock::Timestamp;
+use crate::ids::PartitionId;
+
+/// A message as AMQP 0-9-1 has it; names are those of the protocol.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Message {
+    pub body: Vec<u8>,
+    pub properties: Properties,
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Properties {
+    pub content_type: Option<String>,
+    pub reply_to: Option<String>,
+    pub correlation_id: Option<String>,
+    pub message_id: Option<String>,
+    pub app_id: Option<String>,
+    /// AMQP `type`.
+    pub kind: Option<String>,
+    pub user_id: Option<String>,
+    pub timestamp: Option<Timestamp>,
+    /// Per-message time to live.
+    pub expiration: Option<Duration>,
+    pub priority: Option<u8>,
+    /// `delivery_mode` 2.
+    pub persistent: bool,
+    pub headers: BTreeMap<String, HeaderValue>,
+}
+
+/// The header types that we read and write; others come in as their text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HeaderValue {
+    Text(String),
+    Integer(i64),
+    Double(f64),
+    Boolean(bool),
+    /// A table or an array, as JSON.
+    Json(serde_json::Value),
+}
+
+impl HeaderValue {
+    /// The value where it is a text.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(t) => Some(t),
+            _ => None,
+        }
+    }
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Empty: the default exchange.
+    pub exchange: String,
+    pub routing_key: String,
+}
+
+/// What the broker said of a publish. While the broker cannot be reached, a publish waits and is sent again; it never fails for that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Publication {
+    /// Confirmed: it is in a queue.
+    Confirmed,
+    /// Mandatory, and no queue is bound (`basic.return`), or the exchange does not exist.
+    Unroutable { code: u16, text: String },
+    /// The broker refused it (`basic.nack`; over the length with `reject-publish`).
+    Nacked,
+    /// It cannot be sent at all (a header too long, a body over the broker's maximum). Trying again does not help.
+    Refused { text: String },
+}
+
+/// A message that came in. It must be settled: [`Delivery::settle`] or dropped (then it comes again after a while).
+#[derive(Debug)]
+pub struct Delivery {
+    pub message: Message,
+    pub redelivered: bool,
+    pub receipt: Box<dyn Receipt>,
+}
+
+/// How a delivery ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// Its effect is durable, or it was refused for good.
+    Ack,
+    /// It could not be handled now: it comes again.
+    Requeue,
+}
+
+/// Settles one delivery. Does not wait; a settlement that is lost with its connection means that the delivery comes again.
+pub trait Receipt: Send + fmt::Debug {
+    fn settle(self: Box<Self>, settlement: Settlement);
+}
+
+impl Delivery {
+    pub fn settle(self, settlement: Settlement) {
+        self.receipt.settle(settlement);
+    }
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BusError {
+    /// Not reachable now; the bus goes on trying.
+    #[error("the broker cannot be reached: {0}")]
+    Unavailable(String),
+    /// The broker refuses what we ask (other arguments on an existing queue, no permission). A person must look.
+    #[error("the broker refuses {what}: {why}")]
+    Refused { what: String, why: String },
+    #[error("{0}")]
+    BadUrl(String),
+    #[error("the bus is closed")]
+    Closed,
+}
+
+/// Kind of a queue that the engine declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueKind {
+    #[default]
+    Quorum,
+    Classic,
+}
+
+/// A queue that the engine owns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueSpec {
+    pub name: String,
+    pub kind: QueueKind,
+    /// Exchange and routing key for dead letters.
+    pub dead_letter: Option<Address>,
+    pub max_length: Option<u32>,
+    pub message_ttl: Option<Duration>,
+    pub delivery_limit: Option<u32>,
+}
+
+/// An exchange that the engine declares, durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeSpec {
+    pub name: String,
+    /// `topic`, `fanout`, `direct`.
+    pub kind: &'static str,
+}
+
+/// Is the broker there?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BusHealth {
+    Up,
+    /// The broker blocks publishers (memory or disk alarm); replies still come in.
+    Blocked(String),
+    Down(String),
+}
+
+/// Tasks out, replies in.
+pub trait TaskBus: Send + Sync + fmt::Debug {
+    /// Publishes persistent, `mandatory`, and waits for the broker's word. Pipelined: many may be under way at once. While the broker
+    /// is away it waits and sends again after the reconnect (the same message: a consumer may see it twice).
+    fn publish(&self, to: Address, message: Message) -> BoxFuture<'_, Result<Publication, BusError>>;
+
+    /// The queue in which replies for this partition arrive: what goes into `reply_to`.
+    fn reply_queue(&self, partition: PartitionId) -> String;
+
+    /// Replies of a partition. Goes on over reconnects (unsettled deliveries come again, `redelivered`); ends only when the bus closes.
+    /// One caller per partition.
+    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery>;
+
+    /// Declares and consumes any queue (activities, `reveille.start`, dead letters), with a prefetch.
+    fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery>;
+
+    /// Declares what the engine owns; remembered, and declared again after each reconnect.
+    fn declare(
+        &self,
+        exchanges: Vec<ExchangeSpec>,
+        queues: Vec<QueueSpec>,
+        bindings: Vec<(QueueSpec, Address)>,
+    ) -> BoxFuture<'_, Result<(), BusError>>;
+
+    /// Takes one message from a queue, if there is one (`basic.get`).
+    fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>>;
+
+    fn health(&self) -> BusHealth;
+
+    /// True where queues outlive this process. Where they do not, recovery publishes every open task again.
+    fn is_durable(&self) -> bool;
+
+    /// Stops consuming, waits for outstanding confirms and settlements up to `within`, closes.
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()>;
+}

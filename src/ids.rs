@@ -1,0 +1,140 @@
+//! Newtypes for everything that has a name. A function that takes an [`ExecutionId`] cannot be given another kind of id.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// An execution, inside: 16 bytes, in order of creation (UUID v7). The API shows its ARN instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExecutionId(pub Uuid);
+
+impl fmt::Display for ExecutionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A fixed slice of all executions: unit of ownership, of reply queue and of parallelism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PartitionId(pub u16);
+
+impl PartitionId {
+    /// The partition of an execution: by the random tail of its id, so that ids made in one moment spread.
+    #[must_use]
+    pub fn of(execution: ExecutionId, partitions: u16) -> Self {
+        let tail = u64::from_be_bytes(execution.0.as_bytes()[8..].try_into().unwrap_or_default());
+        Self(u16::try_from(tail % u64::from(partitions.max(1))).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A history event's number: 1..n, as the API shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(pub u64);
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which task: a token is a signed one. A retry schedules anew, so it has a new key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TaskKey {
+    pub execution: ExecutionId,
+    /// The id of the event that scheduled the task.
+    pub scheduled: EventId,
+}
+
+/// How many events a journal holds; an append names the version it builds on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(pub u64);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An Amazon Resource Name, as text. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Arn(pub Arc<str>);
+
+impl Arn {
+    #[must_use]
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part after the last `:`.
+    #[must_use]
+    pub fn last(&self) -> &str {
+        self.0.rsplit(':').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Arn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Arn {
+    type Err = std::convert::Infallible;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Ok(Self(s.into()))
+    }
+}
+
+/// Region and account: the two parts that every ARN of this engine shares (`engine.region`, `engine.account`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm {
+    pub region: Arc<str>,
+    pub account: Arc<str>,
+}
+
+impl Realm {
+    #[must_use]
+    pub fn new(region: &str, account: &str) -> Self {
+        Self { region: region.into(), account: account.into() }
+    }
+
+    #[must_use]
+    pub fn state_machine(&self, name: &str) -> Arn {
+        Arn::new(format!("arn:aws:states:{}:{}:stateMachine:{name}", self.region, self.account))
+    }
+
+    #[must_use]
+    pub fn execution(&self, machine: &str, name: &str) -> Arn {
+        Arn::new(format!("arn:aws:states:{}:{}:execution:{machine}:{name}", self.region, self.account))
+    }
+
+    #[must_use]
+    pub fn express_execution(&self, machine: &str, name: &str, id: ExecutionId) -> Arn {
+        Arn::new(format!("arn:aws:states:{}:{}:express:{machine}:{name}:{id}", self.region, self.account))
+    }
+
+    #[must_use]
+    pub fn activity(&self, name: &str) -> Arn {
+        Arn::new(format!("arn:aws:states:{}:{}:activity:{name}", self.region, self.account))
+    }
+}

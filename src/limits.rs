@@ -1,0 +1,46 @@
+//! Every bound, with its reason. Going over one is a clear error that names it.
+
+use std::time::Duration;
+
+/// Input and output of states, tasks and executions, in bytes of UTF-8 (AWS: 256 KiB).
+pub const PAYLOAD_BYTES_MAX: usize = 262_144;
+/// A definition, in bytes (AWS: 1 MiB).
+pub const DEFINITION_BYTES_MAX: usize = 1_048_576;
+/// Body of an API request, in bytes (AWS: 1 MiB); a definition inside JSON quoting may be a little longer than itself.
+pub const REQUEST_BYTES_MAX: usize = 2 * 1_048_576;
+/// Events in a history (AWS: 25,000; the execution fails).
+pub const HISTORY_EVENTS_MAX: u64 = 25_000;
+/// Events that one decision may make before it yields to the others of its partition; the rest follows in the next.
+pub const DECISION_EVENTS_MAX: usize = 1_000;
+/// All workflow variables of an execution together (AWS: 10 MiB).
+pub const VARIABLES_BYTES_MAX: usize = 10 * 1_048_576;
+/// One variable, and one `Assign` (AWS: 256 KiB).
+pub const VARIABLE_BYTES_MAX: usize = 262_144;
+/// A name of a state, variable, machine, execution or activity, in characters (AWS: 80).
+pub const NAME_CHARS_MAX: usize = 80;
+/// Nesting of a JSON document that we accept: serde_json's own bound, kept below any stack trouble.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// Nesting of Parallel and Map states in a definition; AWS has no figure, the stack of a parser has.
+pub const BLOCK_DEPTH_MAX: usize = 32;
+/// `error` of a failure, in characters (AWS: 256).
+pub const ERROR_CHARS_MAX: usize = 256;
+/// `cause` of a failure, in characters (AWS: 32,768).
+pub const CAUSE_CHARS_MAX: usize = 32_768;
+/// A token as it comes in, in characters (AWS model: 2,048; ours are under 100 and fit `correlation_id`, 255).
+pub const TOKEN_CHARS_MAX: usize = 2_048;
+/// The default and longest wait of a task or a Wait state, in seconds (AWS: 99,999,999).
+pub const TASK_TIMEOUT_SECONDS_MAX: u64 = 99_999_999;
+/// How long an execution may be open (AWS: 1 year).
+pub const EXECUTION_AGE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Iterations of an inline Map that run at once where `MaxConcurrency` is 0 (AWS: 40 are in progress at a time).
+pub const INLINE_MAP_CONCURRENCY: usize = 40;
+/// Messages waiting in an execution's or a partition's mailbox; senders wait beyond it.
+pub const MAILBOX_MESSAGES: usize = 1_024;
+/// Events that one commit of the store's writer gathers at most.
+pub const COMMIT_EVENTS_MAX: usize = 1_000;
+/// Appends that wait for the store's writer; senders wait beyond it.
+pub const APPEND_QUEUE: usize = 4_096;
+/// Replies that one partition takes from the broker before it has acknowledged them.
+pub const REPLY_PREFETCH: u16 = 1_000;
+/// Unconfirmed publishes per channel; publishers wait beyond it.
+pub const UNCONFIRMED_PUBLISHES: usize = 1_000;
