@@ -2,7 +2,6 @@
 
 pub mod asl;
 pub mod bus;
-pub mod bus;
 pub mod clock;
 pub mod ids;
 pub mod limits;
