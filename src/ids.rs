@@ -57,6 +57,19 @@ pub struct TaskKey {
     pub scheduled: EventId,
 }
 
+/// The name of a state: 1..80 characters, unique in its machine.
+pub type StateName = Arc<str>;
+
+/// Number of a block (the top level, a branch, a Map's processor) in `asl::model::Machine::blocks`. Persisted in journals: stable,
+/// because a definition never changes under its revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BlockId(pub u32);
+
+impl BlockId {
+    pub const TOP: Self = Self(0);
+}
+
 /// How many events a journal holds; an append names the version it builds on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

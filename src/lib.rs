@@ -3,7 +3,9 @@
 pub mod asl;
 pub mod bus;
 pub mod clock;
+pub mod engine;
 pub mod ids;
+pub mod interpreter;
 pub mod limits;
 pub mod query;
 pub mod store;

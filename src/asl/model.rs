@@ -12,13 +12,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::resource::Resource;
+pub use crate::ids::{BlockId, StateName};
 use crate::query::jsonata::{Expression, JsonataTemplate};
 use crate::query::jsonpath;
 use crate::query::reference_path::ReferencePath;
 use crate::query::template::Template as PathTemplate;
-
-/// The name of a state: 1..80 characters, unique in its machine.
-pub type StateName = Arc<str>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum QueryLanguage {
@@ -35,15 +33,6 @@ pub struct Machine {
     pub timeout_seconds: Option<u64>,
     /// `blocks[0]` is the top level; nested workflows follow.
     pub blocks: Vec<Block>,
-}
-
-/// Number of a block in [`Machine::blocks`]. Persisted in journals: stable because a definition never changes under its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
-pub struct BlockId(pub u32);
-
-impl BlockId {
-    pub const TOP: Self = Self(0);
 }
 
 /// A set of states with a start: the top level, a branch or a Map's processor.

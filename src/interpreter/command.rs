@@ -1,0 +1,42 @@
+//! What the core orders the shell to do, after the events that order it are durable.
+//!
+//! There are no timer commands: [`super::state::State::due`] says when something is due next, and the shell keeps one timer
+//! per execution at that moment (see `docs/decisions/0001-one-due-time.md`).
+
+use crate::ids::EventId;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Send the task out; [`super::state::State::task`] holds what it needs. Safe to do twice: same token.
+    Dispatch { scheduled: EventId },
+    /// The task ended without its worker: tell whoever works on it, stop the child that it waits for.
+    Cancel { scheduled: EventId, reason: CancelReason },
+    /// The execution has closed: answer those who wait for it.
+    Finish,
+    /// Come back with `StimulusKind::Continue`: there is more to decide.
+    Continue,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelReason {
+    Timeout,
+    HeartbeatTimeout,
+    Stopped,
+    SiblingFailed,
+    ExecutionTimedOut,
+    HistoryLimit,
+}
+
+impl CancelReason {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::HeartbeatTimeout => "heartbeat-timeout",
+            Self::Stopped => "stopped",
+            Self::SiblingFailed => "sibling-failed",
+            Self::ExecutionTimedOut => "execution-timed-out",
+            Self::HistoryLimit => "history-limit",
+        }
+    }
+}

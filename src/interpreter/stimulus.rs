@@ -1,0 +1,78 @@
+//! What happened outside. A stimulus carries its time and its chance: the core reads neither clock nor dice.
+
+use crate::clock::Timestamp;
+use crate::ids::EventId;
+
+use super::event::{Failure, Payload, Started};
+
+/// Something that happened outside, when, and the chance that decisions about it may use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stimulus {
+    pub at: Timestamp,
+    pub entropy: u64,
+    pub kind: StimulusKind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum StimulusKind {
+    /// The execution begins. Only for a state without events.
+    Start(Box<Started>),
+    /// Go on: a decision was cut short by its bound, or a process died between two events.
+    Continue,
+    /// Time has come: everything that is due at or before `at` happens.
+    Clock,
+    /// The dispatch of a task was confirmed: the broker has it. `receipt` is what AWS would show of the submission.
+    /// `completes`: for this resource being published is the whole work, and the receipt its result.
+    Dispatched {
+        scheduled: EventId,
+        receipt: Payload,
+        completes: bool,
+    },
+    /// The task cannot be dispatched (unroutable, nacked, parameters that name no queue).
+    DispatchFailed {
+        scheduled: EventId,
+        failure: Failure,
+    },
+    /// A worker took the task (activities).
+    TaskStarted {
+        scheduled: EventId,
+        worker_name: Option<String>,
+    },
+    TaskSucceeded {
+        scheduled: EventId,
+        output: Payload,
+    },
+    TaskFailed {
+        scheduled: EventId,
+        failure: Failure,
+    },
+    TaskHeartbeat {
+        scheduled: EventId,
+    },
+    /// `StopExecution`.
+    Stop(Failure),
+    /// `RedriveExecution`.
+    Redrive,
+    /// A Distributed Map's run has begun, or ended.
+    MapRunStarted {
+        scheduled: EventId,
+        arn: crate::ids::Arn,
+    },
+}
+
+/// Why a stimulus changed nothing. A worker is told by the verdict of its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The task has already ended by this very kind of message: a second reply, a second confirm.
+    #[error("the task has already been completed")]
+    Duplicate,
+    /// The task timed out, was cancelled, or its execution has ended.
+    #[error("the task is no longer open")]
+    Late,
+    /// There never was such a task.
+    #[error("there is no such task")]
+    Unknown,
+    /// The execution is not in a state for this (redrive of a running or succeeded one, start of a started one).
+    #[error("the execution is {0}")]
+    NotApplicable(&'static str),
+}
