@@ -9,3 +9,4 @@ pub mod interpreter;
 pub mod limits;
 pub mod query;
 pub mod store;
+pub mod token;
