@@ -5,6 +5,7 @@ pub mod bus;
 pub mod clock;
 pub mod engine;
 pub mod ids;
+pub mod integrations;
 pub mod interpreter;
 pub mod limits;
 pub mod query;

@@ -1,0 +1,103 @@
+//! Failures: what the broker or a worker says, in the words of the task's service.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::parameters::Service;
+use super::{Outgoing, Unheard};
+use crate::asl::resource::{Pattern, Resource, ResourceKind};
+use crate::bus::Publication;
+use crate::ids::Realm;
+use crate::interpreter::event::Failure;
+
+/// Why the broker's word on a message fails the task; `None` where the message has arrived (or nobody had to hear it).
+#[must_use]
+pub fn refusal(resource: &Resource, message: &Outgoing, publication: &Publication, realm: &Realm, request_id: Uuid) -> Option<Failure> {
+    match publication {
+        Publication::Confirmed => None,
+        // 312 NO_ROUTE: the exchange is there, no queue is bound. 404: there is no such exchange.
+        Publication::Unroutable { code, .. } if *code != 404 && message.unheard == Unheard::Accepted => None,
+        Publication::Unroutable { code, text } => {
+            Some(no_such_destination(resource, message, realm, request_id).unwrap_or_else(|| unroutable(message, *code, text)))
+        }
+        Publication::Nacked => Some(Failure::new("Amqp.Nacked", format!("The broker refused the message to {}", place(message)))),
+        Publication::Refused { text } => Some(Failure::new("Amqp.Refused", text.clone())),
+    }
+}
+
+fn unroutable(message: &Outgoing, code: u16, text: &str) -> Failure {
+    Failure::new("Amqp.Unroutable", format!("No queue takes messages for {}: {code} {text}", place(message)))
+}
+
+fn place(message: &Outgoing) -> String {
+    let key = &message.address.routing_key;
+    match message.address.exchange.as_str() {
+        "" => format!("queue '{key}'"),
+        exchange => format!("exchange '{exchange}', routing key '{key}'"),
+    }
+}
+
+/// What AWS says of a queue, topic or function that does not exist.
+fn no_such_destination(resource: &Resource, message: &Outgoing, realm: &Realm, request_id: Uuid) -> Option<Failure> {
+    let (service, queue) = match &resource.kind {
+        ResourceKind::LambdaFunction { .. } => ("lambda", &message.address.routing_key),
+        ResourceKind::Service { service, .. } => (service.as_str(), &message.address.routing_key),
+        ResourceKind::Activity { .. } => return None,
+    };
+    match service {
+        "lambda" => {
+            let arn = format!("arn:aws:lambda:{}:{}:function:{queue}:$LATEST", realm.region, realm.account);
+            let text = format!("Function not found: {arn}");
+            Some(Service::LAMBDA.failure("ResourceNotFoundException", 404, "ResourceNotFoundException", &text, request_id))
+        }
+        "sqs" => Some(Service::SQS.failure(
+            "QueueDoesNotExistException",
+            400,
+            "AWS.SimpleQueueService.NonExistentQueue",
+            "The specified queue does not exist.",
+            request_id,
+        )),
+        "sns" if !message.address.exchange.is_empty() && message.unheard == Unheard::Accepted => {
+            Some(Service::SNS.failure("NotFoundException", 404, "NotFound", "Topic does not exist", request_id))
+        }
+        "events" if message.unheard == Unheard::Accepted => {
+            let text = format!("Event bus {} does not exist.", message.address.exchange);
+            Some(Service::EVENTS.failure("ResourceNotFoundException", 400, "ResourceNotFoundException", &text, request_id))
+        }
+        _ => None,
+    }
+}
+
+/// A worker's failure as the history shows it: Lambda's shape for functions that were called, the worker's own words for all others.
+#[must_use]
+pub fn failure(resource: &Resource, said: Failure) -> Failure {
+    let said = Failure { error: said.error.filter(|e| !e.is_empty()), cause: said.cause.filter(|c| !c.is_empty()) };
+    let called = match &resource.kind {
+        ResourceKind::LambdaFunction { .. } => true,
+        ResourceKind::Service { service, pattern, .. } => service == "lambda" && *pattern == Pattern::RequestResponse,
+        ResourceKind::Activity { .. } => false,
+    };
+    if !called {
+        return said;
+    }
+    let error = said.error.unwrap_or_else(|| "Lambda.Unknown".to_owned());
+    let cause = said.cause.unwrap_or_default();
+    if matches!(serde_json::from_str(&cause), Ok(Value::Object(fields)) if fields.contains_key("errorMessage") || fields.contains_key("errorType"))
+    {
+        return Failure::new(error, cause);
+    }
+    let cause = json!({"errorMessage": cause, "errorType": error}).to_string();
+    Failure::new(error, cause)
+}
+
+/// A task message that the broker gave up: `reason` is the first of `x-death`.
+#[must_use]
+pub fn dead_lettered(reason: &str, queue: &str) -> Failure {
+    let (error, why) = match reason {
+        "expired" => ("Amqp.Expired", "nobody took it in time"),
+        "maxlen" => ("Amqp.MaxLength", "the queue is full"),
+        "delivery_limit" => ("Amqp.DeliveryLimit", "it was delivered too often without being acknowledged"),
+        _ => ("Amqp.Rejected", "a consumer rejected it"),
+    };
+    Failure::new(error, format!("The task message left queue '{queue}' without an answer: {why}"))
+}

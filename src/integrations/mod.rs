@@ -1,0 +1,198 @@
+//! Resources: what a Task's ARN and its evaluated parameters mean on the bus, and how the answer becomes a result. Pure.
+//!
+//! ```text
+//! plan ──▶ messages ──▶ broker ──▶ refusal? ── no ──▶ receipt   (TaskSubmitted, or the result where a confirm completes the task)
+//!                                                  ──▶ worker ──▶ result | failure   (TaskSucceeded, TaskFailed)
+//! ```
+//!
+//! One file per service; what none of them knows goes by the `[[integrations]]` table of the settings, and else to the queue
+//! `<service>.<action>`. AWS's services keep AWS's shapes and error names, so that definitions written for AWS run unchanged; `amqp:*` and the
+//! table have the broker's own (`Amqp.Unroutable`, ...).
+//!
+//! Everything here gives the same answer for the same question: a task that is dispatched again after a crash gets the same messages.
+//! May enter: the words of `bus` (addresses, headers), `interpreter::event::Failure`, `asl::resource`, `ids`, `clock`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::asl::resource::{Pattern, Resource, ResourceKind};
+use crate::bus::{Address, ExchangeSpec, HeaderValue};
+use crate::clock::Timestamp;
+use crate::ids::{Arn, Realm};
+use crate::interpreter::event::Failure;
+
+mod amqp;
+mod events;
+mod failure;
+mod lambda;
+mod parameters;
+mod receipt;
+mod sns;
+mod sqs;
+mod states;
+mod table;
+
+pub use failure::{dead_lettered, failure, refusal};
+pub use receipt::receipt;
+pub use states::{Child, ChildStart, ChildWait, child_result, start_failure};
+pub use table::{Table, TableEntry, TableError};
+
+/// What a plan is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanContext<'a> {
+    pub realm: &'a Realm,
+    pub table: &'a Table,
+    /// The task's message id: made once per task, the same at every dispatch of it.
+    pub message_id: Uuid,
+    /// When the task was scheduled (not: when this dispatch happens).
+    pub at: Timestamp,
+    pub execution: &'a Arn,
+    pub machine: &'a Arn,
+}
+
+/// How a task is dispatched.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    Publish(Publishing),
+    /// A child execution.
+    StartExecution(ChildStart),
+    /// The activity's queue: `GetActivityTask` and AMQP consumers share it.
+    Activity {
+        activity: Arn,
+        queue: String,
+        body: Vec<u8>,
+    },
+}
+
+/// Messages to publish, all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publishing {
+    pub messages: Vec<Outgoing>,
+    pub completes_on: CompletesOn,
+    /// The task fails with this when the messages are out (`events:putEvents` sends its good entries, then fails for the bad ones).
+    pub failure: Option<Failure>,
+}
+
+/// What ends the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CompletesOn {
+    /// The broker's confirm; the receipt is the result. The message carries neither token nor `reply_to`.
+    Confirm,
+    /// A reply with the token.
+    Reply,
+}
+
+/// What it means that no queue took a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unheard {
+    Fails,
+    /// A topic or an event bus without listeners: AWS accepts what is published there, so do we.
+    Accepted,
+}
+
+/// One message to publish, without what the engine adds to each (token, `reply_to`, execution, deadline, trace).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outgoing {
+    pub address: Address,
+    pub body: Vec<u8>,
+    pub content_type: String,
+    pub headers: BTreeMap<String, HeaderValue>,
+    pub message_id: Uuid,
+    pub priority: Option<u8>,
+    /// Shorter than the task's own timeout, where the definition says so.
+    pub expiration: Option<Duration>,
+    /// AMQP `type`; absent: `task`.
+    pub kind: Option<String>,
+    pub user_id: Option<String>,
+    /// Only where the confirm completes the task; else these two belong to the engine.
+    pub correlation_id: Option<String>,
+    pub reply_to: Option<String>,
+    pub unheard: Unheard,
+}
+
+impl Outgoing {
+    fn to(exchange: &str, routing_key: &str, body: Vec<u8>, context: &PlanContext<'_>) -> Self {
+        Self {
+            address: Address { exchange: exchange.to_owned(), routing_key: routing_key.to_owned() },
+            body,
+            content_type: JSON.to_owned(),
+            headers: BTreeMap::new(),
+            message_id: context.message_id,
+            priority: None,
+            expiration: None,
+            kind: None,
+            user_id: None,
+            correlation_id: None,
+            reply_to: None,
+            unheard: Unheard::Fails,
+        }
+    }
+
+    /// One message on its own.
+    fn alone(self, completes_on: CompletesOn) -> Plan {
+        Plan::Publish(Publishing { messages: vec![self], completes_on, failure: None })
+    }
+}
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
+
+/// What has to be done for a task, or why its parameters make no sense to its service: then the task fails, and Retry and Catch see it.
+pub fn plan(resource: &Resource, parameters: &Value, context: &PlanContext<'_>) -> Result<Plan, Failure> {
+    match &resource.kind {
+        ResourceKind::LambdaFunction { name } => Ok(lambda::call_function(name, parameters, context)),
+        ResourceKind::Activity { name } => Ok(Plan::Activity {
+            activity: Arn::new(resource.arn.clone()),
+            queue: activity_queue(name),
+            body: parameters.to_string().into_bytes(),
+        }),
+        ResourceKind::Service { service, action, pattern } => {
+            let fields = || parameters::Fields::of(parameters, service, context.message_id);
+            let ends = if *pattern == Pattern::RequestResponse { CompletesOn::Confirm } else { CompletesOn::Reply };
+            // A table entry wins over what is built in: the owner of an installation has the last word.
+            if let Some(entry) = context.table.find(service, action) {
+                return entry.plan(service, action, *pattern, parameters, context);
+            }
+            match (service.as_str(), action.as_str()) {
+                ("amqp", "publish") => amqp::publish(&fields()?, ends, context),
+                ("amqp", "call") => amqp::publish(&fields()?, CompletesOn::Reply, context),
+                ("sqs", "sendMessage") => sqs::send_message(&fields()?, ends, context),
+                ("sns", "publish") => sns::publish(&fields()?, ends, context),
+                ("events", "putEvents") => events::put_events(&fields()?, ends, context),
+                ("lambda", "invoke") => lambda::invoke(&fields()?, *pattern, context),
+                ("states", "startExecution") => states::start_execution(&fields()?, *pattern, context),
+                _ => TableEntry::default().plan(service, action, *pattern, parameters, context),
+            }
+        }
+    }
+}
+
+/// The result that a worker's answer gives: Lambda's shape around it for `lambda:invoke`, the answer itself for all others.
+#[must_use]
+pub fn result(resource: &Resource, answer: Value, now: Timestamp, request_id: Uuid) -> Value {
+    match &resource.kind {
+        ResourceKind::Service { service, action, pattern: Pattern::RequestResponse } if service == "lambda" && action == "invoke" => {
+            lambda::invoked(&answer, now, request_id)
+        }
+        _ => answer,
+    }
+}
+
+/// The queue of an activity.
+#[must_use]
+pub fn activity_queue(name: &str) -> String {
+    format!("reveille.activity.{name}")
+}
+
+/// Exchanges that exist without anybody having made them: AWS's default event bus.
+#[must_use]
+pub fn exchanges() -> Vec<ExchangeSpec> {
+    vec![ExchangeSpec { name: events::DEFAULT_BUS.to_owned(), kind: "topic" }]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! Reading a service's parameters, and AWS's words for what is wrong with them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::bus::HeaderValue;
+use crate::interpreter::event::Failure;
+
+/// The parameters of one call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields<'a> {
+    members: &'a Map<String, Value>,
+    service: Service,
+    request_id: Uuid,
+}
+
+/// How AWS names a service in errors: `SQS.AmazonSQSException`, `(Service: AmazonSQS; ...)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Service {
+    /// Before the dot of an error name.
+    pub prefix: &'static str,
+    /// In causes.
+    pub client: &'static str,
+    /// The exception that stands for whatever has none of its own.
+    pub exception: &'static str,
+}
+
+impl Service {
+    pub(super) const SQS: Self = Self { prefix: "SQS", client: "AmazonSQS", exception: "AmazonSQSException" };
+    pub(super) const SNS: Self = Self { prefix: "SNS", client: "AmazonSNS", exception: "AmazonSNSException" };
+    pub(super) const EVENTS: Self = Self { prefix: "EventBridge", client: "AmazonEventBridge", exception: "AmazonEventBridgeException" };
+    pub(super) const LAMBDA: Self = Self { prefix: "Lambda", client: "AWSLambda", exception: "AWSLambdaException" };
+    pub(super) const STATES: Self = Self { prefix: "StepFunctions", client: "AWSStepFunctions", exception: "AWSStepFunctionsException" };
+    /// Ours: no AWS client stands behind it.
+    pub(super) const AMQP: Self = Self { prefix: "Amqp", client: "", exception: "InvalidParameter" };
+
+    fn named(service: &str) -> Self {
+        match service {
+            "sqs" => Self::SQS,
+            "sns" => Self::SNS,
+            "events" => Self::EVENTS,
+            "lambda" => Self::LAMBDA,
+            "states" => Self::STATES,
+            _ => Self::AMQP,
+        }
+    }
+
+    /// A failure as AWS words it: `message (Service: AmazonSQS; Status Code: 400; Error Code: MissingParameter; Request ID: ...; Proxy: null)`.
+    pub(super) fn failure(self, exception: &str, status: u16, code: &str, message: &str, request_id: Uuid) -> Failure {
+        let error = format!("{}.{exception}", self.prefix);
+        if self.client.is_empty() {
+            return Failure::new(error, message);
+        }
+        let Self { client, .. } = self;
+        Failure::new(
+            error,
+            format!("{message} (Service: {client}; Status Code: {status}; Error Code: {code}; Request ID: {request_id}; Proxy: null)"),
+        )
+    }
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(parameters: &'a Value, service: &str, request_id: Uuid) -> Result<Self, Failure> {
+        let service = Service::named(service);
+        match parameters {
+            Value::Object(members) => Ok(Self { members, service, request_id }),
+            other => Err(service.failure(
+                service.exception,
+                400,
+                "ValidationException",
+                &format!("The parameters must be an object, not {}", kind_of(other)),
+                request_id,
+            )),
+        }
+    }
+
+    /// A failure of this service, of the form of [`Service::failure`].
+    pub(super) fn failure(&self, exception: &str, status: u16, code: &str, message: &str) -> Failure {
+        self.service.failure(exception, status, code, message, self.request_id)
+    }
+
+    /// The service's own refusal of a value.
+    pub(super) fn invalid(&self, message: &str) -> Failure {
+        self.failure(self.service.exception, 400, "ValidationException", message)
+    }
+
+    /// Present and not `null`: AWS takes `null` for absent.
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
+        self.members.get(name).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>, Failure> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.invalid(&format!("The parameter {name} must be a string, not {}", kind_of(other)))),
+        }
+    }
+
+    /// A text that must be there; AWS's sentence where it is not.
+    pub(super) fn required(&self, name: &str) -> Result<&'a str, Failure> {
+        self.text(name)?.ok_or_else(|| {
+            let member = lower_first(name);
+            self.invalid(&format!(
+                "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
+            ))
+        })
+    }
+
+    pub(super) fn integer(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Failure> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_u64().filter(|n| (least..=most).contains(n)).map(Some).ok_or_else(|| {
+            self.invalid(&format!("The parameter {name} must be a whole number from {least} to {most}, not {}", brief(value)))
+        })
+    }
+
+    pub(super) fn object(&self, name: &str) -> Result<Option<&'a Map<String, Value>>, Failure> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Object(fields)) => Ok(Some(fields)),
+            Some(other) => Err(self.invalid(&format!("The parameter {name} must be an object, not {}", kind_of(other)))),
+        }
+    }
+
+    /// Refuses names that the service does not know: a misspelt parameter must not go by in silence.
+    pub(super) fn only(&self, allowed: &[&str]) -> Result<(), Failure> {
+        match self.members.keys().find(|name| !allowed.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => Err(self.invalid(&format!("There is no parameter {name}; there are: {}", allowed.join(", ")))),
+        }
+    }
+
+    /// `MessageAttributes` of SQS and SNS, as headers: `Number` becomes a number, all else stays the text that it is.
+    pub(super) fn message_attributes(&self) -> Result<BTreeMap<String, HeaderValue>, Failure> {
+        let mut headers = BTreeMap::new();
+        for (name, attribute) in self.object("MessageAttributes")?.into_iter().flatten() {
+            let text = |field: &str| attribute.get(field).and_then(Value::as_str);
+            let kind = text("DataType").unwrap_or("String");
+            let value = text("StringValue").or_else(|| text("BinaryValue"));
+            let Some(value) = value.filter(|v| !v.is_empty()) else {
+                let message = format!(
+                    "The message attribute '{name}' must contain non-empty message attribute value for message attribute type '{kind}'."
+                );
+                return Err(self.failure(self.service.exception, 400, "InvalidParameterValue", &message));
+            };
+            let header = if kind == "Number" || kind.starts_with("Number.") { number(value) } else { None };
+            headers.insert(name.clone(), header.unwrap_or_else(|| HeaderValue::Text(value.to_owned())));
+        }
+        Ok(headers)
+    }
+}
+
+fn number(text: &str) -> Option<HeaderValue> {
+    let text = text.trim();
+    text.parse().map(HeaderValue::Integer).ok().or_else(|| text.parse().ok().filter(|n: &f64| n.is_finite()).map(HeaderValue::Double))
+}
+
+/// A JSON value as a header of its own type.
+pub(super) fn header(value: &Value) -> Option<HeaderValue> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(HeaderValue::Text(text.clone())),
+        Value::Bool(flag) => Some(HeaderValue::Boolean(*flag)),
+        Value::Number(number) => number.as_i64().map(HeaderValue::Integer).or_else(|| number.as_f64().map(HeaderValue::Double)),
+        Value::Array(_) | Value::Object(_) => Some(HeaderValue::Json(value.clone())),
+    }
+}
+
+/// A message's text: a string as it is, everything else as JSON; with the content type that fits.
+pub(super) fn message_text(value: &Value) -> (Vec<u8>, &'static str) {
+    match value {
+        Value::String(text) => {
+            let kind = if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() { super::JSON } else { super::TEXT };
+            (text.clone().into_bytes(), kind)
+        }
+        other => (other.to_string().into_bytes(), super::JSON),
+    }
+}
+
+/// Queues and topics whose names end so keep the order of their message groups.
+pub(super) fn is_fifo(name: &str) -> bool {
+    name.strip_suffix(".fifo").is_some()
+}
+
+pub(super) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A value for an error text: never more than a line of it.
+fn brief(value: &Value) -> String {
+    match value {
+        Value::Array(_) | Value::Object(_) => kind_of(value).to_owned(),
+        scalar => scalar.to_string().chars().take(40).collect(),
+    }
+}
+
+fn lower_first(name: &str) -> String {
+    let mut chars = name.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}

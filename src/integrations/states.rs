@@ -1,0 +1,130 @@
+//! `states:startExecution`, alone, `.sync`, `.sync:2`, `.waitForTaskToken`: child executions.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::parameters::{Fields, Service};
+use super::receipt::with_metadata;
+use super::{Plan, PlanContext};
+use crate::asl::resource::Pattern;
+use crate::clock::Timestamp;
+use crate::ids::Arn;
+use crate::interpreter::event::Failure;
+
+/// A child execution to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildStart {
+    pub machine: Arn,
+    /// Where the definition gives none, one that is the same at every dispatch: starting it twice gives one child.
+    pub name: String,
+    /// JSON text.
+    pub input: String,
+    pub wait: ChildWait,
+    pub trace_header: Option<String>,
+}
+
+/// What of the child ends the parent's task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildWait {
+    /// That it has started.
+    Started,
+    /// That it has ended; its output as text (`.sync`), or as JSON (`.sync:2`).
+    Ended { output_as_json: bool },
+    /// Whoever holds the token; the child gets it in its input.
+    Token,
+}
+
+pub(super) fn start_execution(fields: &Fields<'_>, pattern: Pattern, context: &PlanContext<'_>) -> Result<Plan, Failure> {
+    let machine = Arn::new(fields.required("StateMachineArn")?);
+    let name = match fields.text("Name")? {
+        Some(name) => name.to_owned(),
+        None => context.message_id.to_string(),
+    };
+    let input = match fields.get("Input") {
+        None => "{}".to_owned(),
+        // The API's own form: JSON text.
+        Some(Value::String(text)) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => text.clone(),
+        Some(value) => value.to_string(),
+    };
+    let wait = match pattern {
+        Pattern::RequestResponse => ChildWait::Started,
+        Pattern::Sync => ChildWait::Ended { output_as_json: false },
+        Pattern::Sync2 => ChildWait::Ended { output_as_json: true },
+        Pattern::WaitForTaskToken => ChildWait::Token,
+    };
+    let trace_header = fields.text("TraceHeader")?.map(str::to_owned);
+    Ok(Plan::StartExecution(ChildStart { machine, name, input, wait, trace_header }))
+}
+
+/// The answer to a start: `TaskSubmitted`'s output, or the result where nothing is waited for. `execution` and `started` are the child's.
+#[must_use]
+pub fn started(execution: &Arn, started: Timestamp, now: Timestamp, request_id: Uuid) -> Value {
+    let body = json!({"ExecutionArn": execution, "StartDate": started.millis()});
+    let headers = [("connection", "keep-alive"), ("Content-Type", "application/x-amz-json-1.0")];
+    // The body that AWS sends has the date in seconds, with three digits.
+    let bytes = json!({"executionArn": execution, "startDate": started.epoch_seconds()}).to_string().len();
+    with_metadata(body, &headers, bytes, now, request_id)
+}
+
+/// A child that could not be started: `code` and `message` are the API's error (`StateMachineDoesNotExist`, ...).
+#[must_use]
+pub fn start_failure(code: &str, message: &str, request_id: Uuid) -> Failure {
+    Service::STATES.failure(&format!("{code}Exception"), 400, code, message, request_id)
+}
+
+/// A child as `DescribeExecution` shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Child<'a> {
+    pub arn: &'a Arn,
+    pub machine: &'a Arn,
+    pub name: &'a str,
+    /// AWS's word: `SUCCEEDED`, `FAILED`, `TIMED_OUT`, `ABORTED`.
+    pub status: &'a str,
+    /// JSON text, as it was given.
+    pub input: &'a str,
+    /// JSON text.
+    pub output: Option<&'a str>,
+    pub error: Option<&'a str>,
+    pub cause: Option<&'a str>,
+    pub started: Timestamp,
+    pub stopped: Timestamp,
+    pub redrive_count: u32,
+}
+
+/// What the end of a child makes of the task that waited for it.
+pub fn child_result(child: &Child<'_>, output_as_json: bool) -> Result<Value, Failure> {
+    let payload = |text: &str| match serde_json::from_str(text) {
+        Ok(value) if output_as_json => value,
+        _ => Value::String(text.to_owned()),
+    };
+    let mut shown = Map::new();
+    let mut put = |name: &str, value: Value| shown.insert(name.to_owned(), value);
+    if let Some(cause) = child.cause {
+        put("Cause", json!(cause));
+    }
+    if let Some(error) = child.error {
+        put("Error", json!(error));
+    }
+    put("ExecutionArn", json!(child.arn));
+    put("Input", payload(child.input));
+    put("InputDetails", json!({"Included": true}));
+    put("Name", json!(child.name));
+    if let Some(output) = child.output {
+        put("Output", payload(output));
+        put("OutputDetails", json!({"Included": true}));
+    }
+    put("RedriveCount", json!(child.redrive_count));
+    let succeeded = child.status == "SUCCEEDED";
+    if succeeded {
+        put("RedriveStatus", json!("NOT_REDRIVABLE"));
+        put("RedriveStatusReason", json!("Execution is SUCCEEDED and cannot be redriven"));
+    } else {
+        put("RedriveStatus", json!("REDRIVABLE"));
+    }
+    put("StartDate", json!(child.started.millis()));
+    put("StateMachineArn", json!(child.machine));
+    put("Status", json!(child.status));
+    put("StopDate", json!(child.stopped.millis()));
+    let shown = Value::Object(shown);
+    if succeeded { Ok(shown) } else { Err(Failure::new("States.TaskFailed", shown.to_string())) }
+}

@@ -1,0 +1,186 @@
+//! The `[[integrations]]` table of the settings: where tasks go whose service none of our files knows.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::parameters::{header, kind_of};
+use super::{CompletesOn, Outgoing, Plan, PlanContext};
+use crate::asl::resource::Pattern;
+use crate::bus::HeaderValue;
+use crate::interpreter::event::Failure;
+
+/// The entries in their order: the first that fits counts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Table(Vec<TableEntry>);
+
+/// One row of the table.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TableEntry {
+    /// Which resources: `service:action`; `*` stands for any text.
+    pub resource: String,
+    /// Empty: the default exchange.
+    pub exchange: String,
+    /// Template: `{service}`, `{action}`, and `{parameters.Field.Inner}` for a text or number among the parameters.
+    pub routing_key: String,
+    /// Which of the parameters is the body, as a dotted path; empty: all of them.
+    pub body: String,
+    /// What ends a request-response task: a `reply` (default), or the broker's `confirm`. A callback always ends by its token.
+    pub completes: CompletesOn,
+    /// Headers of every message; values are templates too.
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Default for TableEntry {
+    fn default() -> Self {
+        Self {
+            resource: "*".to_owned(),
+            exchange: String::new(),
+            routing_key: "{service}.{action}".to_owned(),
+            body: String::new(),
+            completes: CompletesOn::Reply,
+            headers: BTreeMap::new(),
+        }
+    }
+}
+
+/// What is wrong with a row. Found at start, not when the first task comes by.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("integrations[{row}].{field} {why}")]
+pub struct TableError {
+    pub row: usize,
+    pub field: &'static str,
+    pub why: String,
+}
+
+impl Table {
+    /// Checks each row.
+    pub fn new(entries: Vec<TableEntry>) -> Result<Self, TableError> {
+        for (row, entry) in entries.iter().enumerate() {
+            let error = |field, why: String| TableError { row, field, why };
+            if entry.resource.split_once(':').is_none() && entry.resource != "*" {
+                return Err(error(
+                    "resource",
+                    format!("is '{}'; allowed: service:action, such as glue:startJobRun or glue:*", entry.resource),
+                ));
+            }
+            if entry.exchange.is_empty() && entry.routing_key.is_empty() {
+                return Err(error("routing_key", "is empty, and so is exchange: the message has no destination".to_owned()));
+            }
+            pieces(&entry.routing_key).map_err(|why| error("routing_key", why))?;
+            for template in entry.headers.values() {
+                pieces(template).map_err(|why| error("headers", why))?;
+            }
+        }
+        Ok(Self(entries))
+    }
+
+    pub(super) fn find(&self, service: &str, action: &str) -> Option<&TableEntry> {
+        let name = format!("{service}:{action}");
+        self.0.iter().find(|entry| matches(&entry.resource, &name))
+    }
+}
+
+impl TableEntry {
+    pub(super) fn plan(
+        &self,
+        service: &str,
+        action: &str,
+        pattern: Pattern,
+        parameters: &Value,
+        context: &PlanContext<'_>,
+    ) -> Result<Plan, Failure> {
+        let fill = |template: &str| fill(template, service, action, parameters).map_err(|why| Failure::new("Amqp.InvalidParameter", why));
+        let routing_key = fill(&self.routing_key)?;
+        if routing_key.len() > 255 {
+            let why = format!("The routing key of {service}:{action} has {} bytes; AMQP allows 255", routing_key.len());
+            return Err(Failure::new("Amqp.InvalidParameter", why));
+        }
+        let body = if self.body.is_empty() {
+            parameters
+        } else {
+            lookup(parameters, &self.body).ok_or_else(|| {
+                Failure::new("Amqp.InvalidParameter", format!("The parameters of {service}:{action} have no field {}", self.body))
+            })?
+        };
+        let mut message = Outgoing::to(&self.exchange, &routing_key, body.to_string().into_bytes(), context);
+        for (name, template) in &self.headers {
+            let value = match typed(template, parameters) {
+                Some(value) => value,
+                None => HeaderValue::Text(fill(template)?),
+            };
+            message.headers.insert(name.clone(), value);
+        }
+        // A callback is never over with the confirm: its token is.
+        let completes = if pattern == Pattern::RequestResponse { self.completes } else { CompletesOn::Reply };
+        Ok(message.alone(completes))
+    }
+}
+
+/// A template that is one parameter and nothing else keeps the type of its value.
+fn typed(template: &str, parameters: &Value) -> Option<HeaderValue> {
+    let path = template.strip_prefix("{parameters.")?.strip_suffix('}').filter(|path| !path.contains(['{', '}']))?;
+    lookup(parameters, path).and_then(header)
+}
+
+/// A part of a template.
+enum Piece<'a> {
+    Text(&'a str),
+    Service,
+    Action,
+    Parameter(&'a str),
+}
+
+fn pieces(template: &str) -> Result<Vec<Piece<'_>>, String> {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    while let Some((text, after)) = rest.split_once('{') {
+        pieces.push(Piece::Text(text));
+        let (name, after) = after.split_once('}').ok_or_else(|| format!("is '{template}': a {{ has no }}"))?;
+        pieces.push(match name {
+            "service" => Piece::Service,
+            "action" => Piece::Action,
+            _ => match name.strip_prefix("parameters.") {
+                Some(path) if !path.is_empty() => Piece::Parameter(path),
+                _ => return Err(format!("has {{{name}}}; allowed: {{service}}, {{action}}, {{parameters.Field}}")),
+            },
+        });
+        rest = after;
+    }
+    pieces.push(Piece::Text(rest));
+    Ok(pieces)
+}
+
+fn fill(template: &str, service: &str, action: &str, parameters: &Value) -> Result<String, String> {
+    let mut filled = String::new();
+    for piece in pieces(template)? {
+        match piece {
+            Piece::Text(text) => filled.push_str(text),
+            Piece::Service => filled.push_str(service),
+            Piece::Action => filled.push_str(action),
+            Piece::Parameter(path) => match lookup(parameters, path) {
+                Some(Value::String(text)) => filled.push_str(text),
+                Some(Value::Number(number)) => filled.push_str(&number.to_string()),
+                Some(other) => return Err(format!("The parameter {path} of {service}:{action} must be a text, not {}", kind_of(other))),
+                None => return Err(format!("The parameters of {service}:{action} have no field {path}")),
+            },
+        }
+    }
+    Ok(filled)
+}
+
+fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(value, |value, name| value.get(name))
+}
+
+/// `*` stands for any text, also none.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => {
+            name.strip_prefix(start).is_some_and(|tail| (0..=tail.len()).any(|at| tail.is_char_boundary(at) && matches(rest, &tail[at..])))
+        }
+    }
+}

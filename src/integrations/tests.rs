@@ -1,0 +1,469 @@
+//! Tables: resource and parameters → message; broker's word and worker's answer → receipt, result, failure.
+
+use serde_json::json;
+
+use super::*;
+use crate::bus::Publication;
+
+const ID: Uuid = Uuid::from_u128(0x0189_0000_0000_7000_8000_0000_0000_0001);
+const REQUEST: Uuid = Uuid::from_u128(7);
+const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+fn resource(arn: &str) -> Resource {
+    Resource::parse(arn).unwrap()
+}
+
+fn service(name: &str) -> Resource {
+    resource(&format!("arn:aws:states:::{name}"))
+}
+
+fn plan_with(table: &Table, resource: &Resource, parameters: &Value) -> Result<Plan, Failure> {
+    let realm = Realm::new("us-east-1", "123456789012");
+    let (execution, machine) = (Arn::new("arn:execution"), Arn::new("arn:machine"));
+    plan(resource, parameters, &PlanContext { realm: &realm, table, message_id: ID, at: AT, execution: &execution, machine: &machine })
+}
+
+fn planned(resource: &Resource, parameters: &Value) -> Result<Plan, Failure> {
+    plan_with(&Table::default(), resource, parameters)
+}
+
+fn publishing(plan: Plan) -> Publishing {
+    match plan {
+        Plan::Publish(publishing) => publishing,
+        other => panic!("not a publish: {other:?}"),
+    }
+}
+
+/// Exchange, routing key, body, what completes it.
+fn sent(name: &str, parameters: Value) -> (String, String, String, CompletesOn) {
+    let mut publishing = publishing(planned(&service(name), &parameters).unwrap());
+    assert_eq!(publishing.messages.len(), 1);
+    let message = publishing.messages.remove(0);
+    let body = String::from_utf8(message.body).unwrap();
+    (message.address.exchange, message.address.routing_key, body, publishing.completes_on)
+}
+
+fn refused(name: &str, parameters: Value) -> (String, String) {
+    let failure = planned(&service(name), &parameters).unwrap_err();
+    (failure.error.unwrap(), failure.cause.unwrap())
+}
+
+#[test]
+fn each_resource_goes_to_its_place_with_its_body() {
+    use CompletesOn::{Confirm, Reply};
+    let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/orders";
+    let topic = "arn:aws:sns:us-east-1:123456789012:news";
+    let function = "arn:aws:lambda:us-east-1:123456789012:function:price:PROD";
+    let table = [
+        ("amqp:publish", json!({"Queue": "q", "Body": {"a": 1}}), ("", "q", r#"{"a":1}"#, Confirm)),
+        ("amqp:publish", json!({"Exchange": "x", "RoutingKey": "a.b", "Body": "hi"}), ("x", "a.b", r#""hi""#, Confirm)),
+        ("amqp:publish", json!({"Exchange": "x", "Body": "hi", "ContentType": "text/plain"}), ("x", "", "hi", Confirm)),
+        ("amqp:publish", json!({"RoutingKey": "q"}), ("", "q", "{}", Confirm)),
+        ("amqp:publish.waitForTaskToken", json!({"Queue": "q", "Body": [1]}), ("", "q", "[1]", Reply)),
+        ("amqp:call", json!({"Queue": "rpc", "Body": null}), ("", "rpc", "{}", Reply)),
+        ("sqs:sendMessage", json!({"QueueUrl": queue, "MessageBody": "text"}), ("", "orders", "text", Confirm)),
+        ("sqs:sendMessage", json!({"QueueUrl": "orders", "MessageBody": 5}), ("", "orders", "5", Confirm)),
+        ("sqs:sendMessage.waitForTaskToken", json!({"QueueUrl": queue, "MessageBody": {"t": "x"}}), ("", "orders", r#"{"t":"x"}"#, Reply)),
+        ("sns:publish", json!({"TopicArn": topic, "Message": {"m": 1}}), ("news", "", r#"{"m":1}"#, Confirm)),
+        ("sns:publish.waitForTaskToken", json!({"TargetArn": topic, "Message": "m"}), ("news", "", "m", Reply)),
+        ("lambda:invoke", json!({"FunctionName": "price", "Payload": {"x": 1}}), ("", "price", r#"{"x":1}"#, Reply)),
+        ("lambda:invoke", json!({"FunctionName": function}), ("", "price", "{}", Reply)),
+        ("lambda:invoke", json!({"FunctionName": "123456789012:price", "Payload": null}), ("", "price", "{}", Reply)),
+        ("lambda:invoke", json!({"FunctionName": "123456789012:function:price:1", "Payload": "\"s\""}), ("", "price", "\"s\"", Reply)),
+        ("lambda:invoke", json!({"FunctionName": "price", "Payload": "plain"}), ("", "price", "\"plain\"", Reply)),
+        ("lambda:invoke", json!({"FunctionName": "price", "InvocationType": "Event"}), ("", "price", "{}", Confirm)),
+        ("lambda:invoke.waitForTaskToken", json!({"FunctionName": "price", "Payload": {}}), ("", "price", "{}", Reply)),
+        ("dynamodb:putItem", json!({"TableName": "t"}), ("", "dynamodb.putItem", r#"{"TableName":"t"}"#, Reply)),
+        ("aws-sdk:s3:getObject", json!({"Key": "k"}), ("", "aws-sdk:s3.getObject", r#"{"Key":"k"}"#, Reply)),
+        ("glue:startJobRun.sync", json!({}), ("", "glue.startJobRun", "{}", Reply)),
+        ("mail:send.waitForTaskToken", json!([1]), ("", "mail.send", "[1]", Reply)),
+    ];
+    for (name, parameters, (exchange, key, body, completes)) in table {
+        assert_eq!(sent(name, parameters), (exchange.to_owned(), key.to_owned(), body.to_owned(), completes), "{name}");
+    }
+}
+
+#[test]
+fn a_function_arn_gets_its_input_whole_and_an_activity_its_queue() {
+    let plan = planned(&resource("arn:aws:lambda:us-east-1:123456789012:function:price:PROD"), &json!("hi")).unwrap();
+    let publishing = publishing(plan);
+    assert_eq!(publishing.messages[0].address.routing_key, "price");
+    assert_eq!((publishing.messages[0].body.as_slice(), publishing.completes_on), (&b"\"hi\""[..], CompletesOn::Reply));
+    let arn = "arn:aws:states:us-east-1:123456789012:activity:paint";
+    let plan = planned(&resource(arn), &json!({"a": 1})).unwrap();
+    assert_eq!(plan, Plan::Activity { activity: Arn::new(arn), queue: "reveille.activity.paint".to_owned(), body: br#"{"a":1}"#.to_vec() });
+}
+
+#[test]
+fn a_dispatch_that_is_repeated_gives_the_same_messages() {
+    let entry = json!({"Source": "s", "DetailType": "t", "Detail": {}});
+    for (name, parameters) in [
+        ("amqp:publish", json!({"Queue": "q"})),
+        ("events:putEvents", json!({"Entries": [entry, entry]})),
+        ("states:startExecution", json!({"StateMachineArn": "arn:m"})),
+    ] {
+        assert_eq!(planned(&service(name), &parameters), planned(&service(name), &parameters), "{name}");
+    }
+    let two = publishing(planned(&service("events:putEvents"), &json!({"Entries": [entry, entry]})).unwrap());
+    assert_ne!(two.messages[0].message_id, two.messages[1].message_id);
+}
+
+#[test]
+fn amqp_messages_carry_what_the_definition_says() {
+    let parameters = json!({
+        "Queue": "q", "Headers": {"tenant": "a", "n": 3, "f": 1.5, "b": true, "o": {"x": [1]}, "none": null},
+        "Priority": 7, "Expiration": 1500, "Type": "order", "UserId": "app", "CorrelationId": "c", "ReplyTo": "r",
+    });
+    let message = publishing(planned(&service("amqp:publish"), &parameters).unwrap()).messages.remove(0);
+    let headers: Vec<(&str, HeaderValue)> = message.headers.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    assert_eq!(
+        headers,
+        [
+            ("b", HeaderValue::Boolean(true)),
+            ("f", HeaderValue::Double(1.5)),
+            ("n", HeaderValue::Integer(3)),
+            ("o", HeaderValue::Json(json!({"x": [1]}))),
+            ("tenant", HeaderValue::Text("a".to_owned())),
+        ]
+    );
+    assert_eq!((message.priority, message.expiration), (Some(7), Some(Duration::from_millis(1_500))));
+    assert_eq!((message.kind.as_deref(), message.user_id.as_deref()), (Some("order"), Some("app")));
+    assert_eq!((message.correlation_id.as_deref(), message.reply_to.as_deref()), (Some("c"), Some("r")));
+}
+
+#[test]
+fn message_attributes_become_headers() {
+    let attributes = json!({
+        "kind": {"DataType": "String", "StringValue": "new"},
+        "count": {"DataType": "Number", "StringValue": "12"},
+        "share": {"DataType": "Number.float", "StringValue": "0.5"},
+        "raw": {"DataType": "Binary", "BinaryValue": "aGk="},
+    });
+    for (name, place) in [("sqs:sendMessage", "QueueUrl"), ("sns:publish", "TopicArn")] {
+        let parameters = json!({place: "q", "MessageBody": "b", "Message": "b", "MessageAttributes": attributes});
+        let headers = publishing(planned(&service(name), &parameters).unwrap()).messages.remove(0).headers;
+        assert_eq!(headers["kind"], HeaderValue::Text("new".to_owned()));
+        assert_eq!(headers["count"], HeaderValue::Integer(12));
+        assert_eq!(headers["share"], HeaderValue::Double(0.5));
+        assert_eq!(headers["raw"], HeaderValue::Text("aGk=".to_owned()));
+    }
+}
+
+#[test]
+fn parameters_that_make_no_sense_fail_the_task_in_the_services_words() {
+    let tail =
+        |service: &str, code: &str| format!("(Service: {service}; Status Code: 400; Error Code: {code}; Request ID: {ID}; Proxy: null)");
+    let table = [
+        (
+            "sqs:sendMessage",
+            json!({"QueueUrl": "q", "MessageBody": null}),
+            "SQS.AmazonSQSException",
+            format!("The request must contain the parameter MessageBody. {}", tail("AmazonSQS", "MissingParameter")),
+        ),
+        (
+            "sqs:sendMessage",
+            json!({"QueueUrl": "http://no-such-queue-1", "MessageBody": "x"}),
+            "SQS.SdkClientException",
+            "Unable to execute HTTP request: no-such-queue-1: Name or service not known".to_owned(),
+        ),
+        (
+            "sns:publish",
+            json!({"TopicArn": "arn:aws:sns:us-east-1:1:t.fifo", "Message": "x"}),
+            "SNS.InvalidParameterException",
+            format!(
+                "Invalid parameter: The MessageGroupId parameter is required for FIFO topics {}",
+                tail("AmazonSNS", "InvalidParameter")
+            ),
+        ),
+        (
+            "events:putEvents",
+            json!({"Entries": [{"Detail": "\"jsonstring\"", "DetailType": "d", "Source": "s"}]}),
+            "EventBridge.FailedEntry",
+            r#"{"Entries":[{"ErrorCode":"MalformedDetail","ErrorMessage":"Detail is malformed."}],"FailedEntryCount":1}"#.to_owned(),
+        ),
+        (
+            "lambda:invoke",
+            json!({}),
+            "Lambda.AWSLambdaException",
+            format!(
+                "1 validation error detected: Value null at 'functionName' failed to satisfy constraint: Member must not be null {}",
+                tail("AWSLambda", "ValidationException")
+            ),
+        ),
+        (
+            "amqp:publish",
+            json!({"Body": 1}),
+            "Amqp.InvalidParameter",
+            "The message has no destination: give Queue, or RoutingKey, or Exchange".to_owned(),
+        ),
+        (
+            "amqp:publish",
+            json!({"Queue": "q", "Priority": 300}),
+            "Amqp.InvalidParameter",
+            "The parameter Priority must be a whole number from 0 to 255, not 300".to_owned(),
+        ),
+        (
+            "amqp:call",
+            json!({"Queue": "q", "ReplyTo": "me"}),
+            "Amqp.InvalidParameter",
+            "CorrelationId and ReplyTo carry the task token here; they can be set with amqp:publish only".to_owned(),
+        ),
+        ("amqp:publish", json!("q"), "Amqp.InvalidParameter", "The parameters must be an object, not a string".to_owned()),
+    ];
+    for (name, parameters, error, cause) in table {
+        assert_eq!(refused(name, parameters), (error.to_owned(), cause), "{name}");
+    }
+    let (_, cause) = refused("amqp:publish", json!({"Queue": "q", "RoutingKy": "x"}));
+    assert!(cause.starts_with("There is no parameter RoutingKy; there are: Exchange, RoutingKey, Queue"), "{cause}");
+}
+
+#[test]
+fn events_are_published_one_by_one_in_eventbridges_shape() {
+    let entries = json!({"Entries": [
+        {"Source": "shop", "DetailType": "Order Placed", "Detail": "{\"n\":1}", "EventBusName": "arn:aws:events:us-east-1:1:event-bus/orders"},
+        {"DetailType": "t", "Detail": {}},
+    ]});
+    let publishing = publishing(planned(&service("events:putEvents"), &entries).unwrap());
+    assert_eq!(publishing.messages.len(), 1, "good entries go out although others are refused");
+    let message = &publishing.messages[0];
+    assert_eq!((message.address.exchange.as_str(), message.address.routing_key.as_str()), ("orders", "shop.Order Placed"));
+    let event: Value = serde_json::from_slice(&message.body).unwrap();
+    assert_eq!(
+        event,
+        json!({
+            "version": "0", "id": ID, "detail-type": "Order Placed", "source": "shop", "account": "123456789012", "region": "us-east-1",
+            "time": "2023-11-14T22:13:20Z", "resources": ["arn:execution", "arn:machine"], "detail": {"n": 1},
+        })
+    );
+    let failure = publishing.failure.unwrap();
+    assert_eq!(failure.error.as_deref(), Some("EventBridge.FailedEntry"));
+    let missing = "Parameter Source is not valid. Reason: Source is a required argument.";
+    let cause = json!({"Entries": [{"EventId": ID}, {"ErrorCode": "InvalidArgument", "ErrorMessage": missing}], "FailedEntryCount": 1});
+    assert_eq!(serde_json::from_str::<Value>(&failure.cause.unwrap()).unwrap(), cause);
+}
+
+#[test]
+fn receipts_have_awss_shapes() {
+    let given = |name: &str, parameters: Value| {
+        let resource = service(name);
+        let plan = planned(&resource, &parameters).unwrap();
+        receipt(&resource, &plan, Some((&Arn::new("arn:child"), AT)), AT, REQUEST)
+    };
+    assert_eq!(
+        given("sqs:sendMessage", json!({"QueueUrl": "q", "MessageBody": "test_message_body"})).to_string(),
+        json!({
+            "MD5OfMessageBody": "3caa9a099bc4e58ae7923f68c5d7d081",
+            "MessageId": ID,
+            "SdkHttpMetadata": {
+                "AllHttpHeaders": {
+                    "connection": ["keep-alive"],
+                    "Content-Type": ["application/x-amz-json-1.0"],
+                    "x-amzn-RequestId": [REQUEST],
+                    "Content-Length": ["106"],
+                    "Date": ["Tue, 14 Nov 2023 22:13:20 GMT"],
+                },
+                "HttpHeaders": {
+                    "connection": "keep-alive",
+                    "Content-Length": "106",
+                    "Content-Type": "application/x-amz-json-1.0",
+                    "Date": "Tue, 14 Nov 2023 22:13:20 GMT",
+                    "x-amzn-RequestId": REQUEST,
+                },
+                "HttpStatusCode": 200,
+            },
+            "SdkResponseMetadata": {"RequestId": REQUEST},
+        })
+        .to_string()
+    );
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+    let topic = json!({"TopicArn": "t", "Message": "m"});
+    assert_eq!(keys(&given("sns:publish", topic)), "MessageId SdkHttpMetadata SdkResponseMetadata");
+    let fifo = given("sns:publish", json!({"TopicArn": "t.fifo", "Message": "m", "MessageGroupId": "g"}));
+    assert_eq!(keys(&fifo), "MessageId SdkHttpMetadata SdkResponseMetadata SequenceNumber");
+    assert_eq!(fifo["SequenceNumber"].as_str().unwrap().len(), 20);
+    let entries = json!({"Entries": [{"Source": "s", "DetailType": "t", "Detail": {}}]});
+    assert_eq!(given("events:putEvents", entries), json!({"Entries": [{"EventId": ID}], "FailedEntryCount": 0}));
+    let child = given("states:startExecution.sync", json!({"StateMachineArn": "arn:m"}));
+    assert_eq!(keys(&child), "ExecutionArn SdkHttpMetadata SdkResponseMetadata StartDate");
+    assert_eq!((&child["ExecutionArn"], &child["StartDate"]), (&json!("arn:child"), &json!(1_700_000_000_000_i64)));
+    assert_eq!(
+        given("amqp:publish", json!({"Exchange": "x", "RoutingKey": "k"})),
+        json!({"MessageId": ID, "Exchange": "x", "RoutingKey": "k", "Confirmed": "2023-11-14T22:13:20.000Z"})
+    );
+    assert_eq!(given("lambda:invoke", json!({"FunctionName": "f", "InvocationType": "Event"}))["StatusCode"], json!(202));
+}
+
+#[test]
+fn a_workers_answer_becomes_the_result_of_its_resource() {
+    let invoked = result(&service("lambda:invoke"), json!({"foo": "foo-1"}), AT, REQUEST);
+    assert_eq!(
+        (&invoked["Payload"], &invoked["ExecutedVersion"], &invoked["StatusCode"]),
+        (&json!({"foo": "foo-1"}), &json!("$LATEST"), &json!(200))
+    );
+    let keys: Vec<_> = invoked.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["ExecutedVersion", "Payload", "SdkHttpMetadata", "SdkResponseMetadata", "StatusCode"]);
+    assert_eq!(invoked["SdkHttpMetadata"]["HttpHeaders"]["Content-Length"], json!("15"));
+    for same in [
+        service("lambda:invoke.waitForTaskToken"),
+        service("amqp:call"),
+        service("dynamodb:getItem"),
+        service("sqs:sendMessage.waitForTaskToken"),
+        resource("arn:aws:lambda:us-east-1:123456789012:function:price"),
+    ] {
+        assert_eq!(result(&same, json!([1]), AT, REQUEST), json!([1]), "{}", same.arn);
+    }
+}
+
+#[test]
+fn a_failure_has_lambdas_shape_where_a_function_was_called() {
+    let function = resource("arn:aws:lambda:us-east-1:123456789012:function:price");
+    let said = Failure::new("Exception", "Some exception was raised.");
+    let shaped = Failure::new("Exception", r#"{"errorMessage":"Some exception was raised.","errorType":"Exception"}"#);
+    let traced = Failure::new("E", r#"{"errorMessage":"m","errorType":"E","stackTrace":[]}"#);
+    let unnamed = Failure::new("Lambda.Unknown", r#"{"errorMessage":"","errorType":"Lambda.Unknown"}"#);
+    for (resource, said, expected) in [
+        (function.clone(), said.clone(), shaped.clone()),
+        (service("lambda:invoke"), said.clone(), shaped),
+        (service("lambda:invoke"), traced.clone(), traced),
+        (function, Failure::new("", ""), unnamed),
+        (service("lambda:invoke.waitForTaskToken"), said.clone(), said.clone()),
+        (service("amqp:call"), said.clone(), said.clone()),
+        (service("sqs:sendMessage.waitForTaskToken"), Failure::new("", ""), Failure::default()),
+    ] {
+        assert_eq!(failure(&resource, said), expected, "{}", resource.arn);
+    }
+}
+
+#[test]
+fn the_brokers_refusal_becomes_a_failure_that_retry_and_catch_can_name() {
+    let realm = Realm::new("us-east-1", "123456789012");
+    let no_route = Publication::Unroutable { code: 312, text: "NO_ROUTE".to_owned() };
+    let no_exchange = Publication::Unroutable { code: 404, text: "NOT_FOUND".to_owned() };
+    let failed = |name: &str, parameters: Value, publication: &Publication| {
+        let resource = service(name);
+        let messages = publishing(planned(&resource, &parameters).unwrap()).messages;
+        refusal(&resource, &messages[0], publication, &realm, REQUEST).map(|f| (f.error.unwrap(), f.cause.unwrap()))
+    };
+    let error = |name: &str, parameters: Value, publication: &Publication| failed(name, parameters, publication).map(|(error, _)| error);
+    let function = json!({"FunctionName": "no_such_f"});
+    let queue = json!({"QueueUrl": "http://h/1/q", "MessageBody": "b"});
+    let topic = json!({"TopicArn": "t", "Message": "m"});
+    let entries = json!({"Entries": [{"Source": "s", "DetailType": "t", "Detail": {}}]});
+    assert_eq!(failed("sqs:sendMessage", queue.clone(), &Publication::Confirmed), None);
+    assert_eq!(
+        failed("lambda:invoke", function, &no_route).unwrap(),
+        (
+            "Lambda.ResourceNotFoundException".to_owned(),
+            format!(
+                "Function not found: arn:aws:lambda:us-east-1:123456789012:function:no_such_f:$LATEST (Service: AWSLambda; Status Code: 404; \
+                 Error Code: ResourceNotFoundException; Request ID: {REQUEST}; Proxy: null)"
+            )
+        )
+    );
+    assert_eq!(error("sqs:sendMessage", queue.clone(), &no_route).as_deref(), Some("SQS.QueueDoesNotExistException"));
+    assert_eq!(error("sqs:sendMessage", queue, &Publication::Nacked).as_deref(), Some("Amqp.Nacked"));
+    // Nobody listens to a topic or a bus: fine. It does not exist: not fine. Nobody gets a token: never fine.
+    assert_eq!(error("sns:publish", topic.clone(), &no_route), None);
+    assert_eq!(error("sns:publish", topic.clone(), &no_exchange).as_deref(), Some("SNS.NotFoundException"));
+    assert_eq!(error("sns:publish.waitForTaskToken", topic, &no_route).as_deref(), Some("Amqp.Unroutable"));
+    assert_eq!(error("events:putEvents", entries.clone(), &no_route), None);
+    assert_eq!(error("events:putEvents", entries, &no_exchange).as_deref(), Some("EventBridge.ResourceNotFoundException"));
+    assert_eq!(
+        failed("amqp:call", json!({"Queue": "q"}), &no_route).unwrap(),
+        ("Amqp.Unroutable".to_owned(), "No queue takes messages for queue 'q': 312 NO_ROUTE".to_owned())
+    );
+    assert_eq!(error("glue:startJobRun", json!({}), &no_route).as_deref(), Some("Amqp.Unroutable"));
+    for (reason, error) in
+        [("rejected", "Amqp.Rejected"), ("expired", "Amqp.Expired"), ("maxlen", "Amqp.MaxLength"), ("delivery_limit", "Amqp.DeliveryLimit")]
+    {
+        assert_eq!(dead_lettered(reason, "q").error.as_deref(), Some(error));
+    }
+}
+
+#[test]
+fn children_start_once_and_their_end_is_shown_as_aws_shows_it() {
+    let start = |name: &str, parameters: Value| match planned(&service(name), &parameters).unwrap() {
+        Plan::StartExecution(child) => child,
+        other => panic!("{other:?}"),
+    };
+    let child = start("states:startExecution", json!({"StateMachineArn": "arn:m", "Input": null}));
+    assert_eq!((child.name, child.input.as_str(), child.wait), (ID.to_string(), "{}", ChildWait::Started));
+    let child = start("states:startExecution.sync:2", json!({"StateMachineArn": "arn:m", "Input": {"a": 1}, "Name": "n"}));
+    assert_eq!((child.name.as_str(), child.input.as_str(), child.wait), ("n", r#"{"a":1}"#, ChildWait::Ended { output_as_json: true }));
+    let child = start("states:startExecution.waitForTaskToken", json!({"StateMachineArn": "arn:m", "Input": "{\"a\":1}"}));
+    assert_eq!((child.input.as_str(), child.wait), ("{\"a\":1}", ChildWait::Token));
+
+    let (arn, machine) = (Arn::new("arn:child"), Arn::new("arn:m"));
+    let ended = Child {
+        arn: &arn,
+        machine: &machine,
+        name: "n",
+        status: "SUCCEEDED",
+        input: "{}",
+        output: Some(r#"{"Arg1":"argument1"}"#),
+        error: None,
+        cause: None,
+        started: AT,
+        stopped: AT,
+        redrive_count: 0,
+    };
+    let shown = child_result(&ended, false).unwrap();
+    assert_eq!((&shown["Input"], &shown["Output"]), (&json!("{}"), &json!(r#"{"Arg1":"argument1"}"#)));
+    let shown = child_result(&ended, true).unwrap();
+    assert_eq!((&shown["Input"], &shown["Output"], &shown["Status"]), (&json!({}), &json!({"Arg1": "argument1"}), &json!("SUCCEEDED")));
+    let failure = child_result(&Child { status: "FAILED", output: None, error: Some("States.Timeout"), ..ended }, false).unwrap_err();
+    assert_eq!(failure.error.as_deref(), Some("States.TaskFailed"));
+    let cause: Value = serde_json::from_str(&failure.cause.unwrap()).unwrap();
+    assert_eq!((&cause["Error"], &cause["Status"], cause.get("Output")), (&json!("States.Timeout"), &json!("FAILED"), None));
+    let failure = start_failure("StateMachineDoesNotExist", "State Machine Does Not Exist: 'arn:m'", REQUEST);
+    assert_eq!(failure.error.as_deref(), Some("StepFunctions.StateMachineDoesNotExistException"));
+    assert_eq!(
+        failure.cause.unwrap(),
+        format!(
+            "State Machine Does Not Exist: 'arn:m' (Service: AWSStepFunctions; Status Code: 400; Error Code: StateMachineDoesNotExist; Request ID: \
+             {REQUEST}; Proxy: null)"
+        )
+    );
+}
+
+#[test]
+fn the_table_says_where_other_services_go() {
+    let entry = |resource: &str| TableEntry { resource: resource.to_owned(), ..TableEntry::default() };
+    let glue = TableEntry {
+        exchange: "jobs".to_owned(),
+        routing_key: "{service}.{action}.{parameters.Job.Name}".to_owned(),
+        body: "Arguments".to_owned(),
+        headers: [("tenant", "t-{parameters.Tenant}"), ("size", "{parameters.Size}")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        ..entry("glue:*")
+    };
+    let mail = TableEntry { routing_key: "mail".to_owned(), completes: CompletesOn::Confirm, ..entry("*:sendEmail") };
+    let taken = TableEntry { routing_key: "ours".to_owned(), ..entry("sqs:sendMessage") };
+    let table = Table::new(vec![glue, mail, taken]).unwrap();
+    let parameters = json!({"Job": {"Name": "nightly"}, "Arguments": {"a": 1}, "Tenant": "x", "Size": 3});
+    let sent = publishing(plan_with(&table, &service("glue:startJobRun.sync"), &parameters).unwrap());
+    let message = &sent.messages[0];
+    assert_eq!((message.address.exchange.as_str(), message.address.routing_key.as_str()), ("jobs", "glue.startJobRun.nightly"));
+    assert_eq!(message.body, br#"{"a":1}"#);
+    assert_eq!((&message.headers["tenant"], &message.headers["size"]), (&HeaderValue::Text("t-x".to_owned()), &HeaderValue::Integer(3)));
+    assert_eq!(publishing(plan_with(&table, &service("ses:sendEmail"), &json!({})).unwrap()).completes_on, CompletesOn::Confirm);
+    assert_eq!(
+        publishing(plan_with(&table, &service("ses:sendEmail.waitForTaskToken"), &json!({})).unwrap()).completes_on,
+        CompletesOn::Reply
+    );
+    assert_eq!(publishing(plan_with(&table, &service("sqs:sendMessage"), &json!({})).unwrap()).messages[0].address.routing_key, "ours");
+    let failure = plan_with(&table, &service("glue:startJobRun"), &json!({"Job": {}})).unwrap_err();
+    assert_eq!(failure.cause.as_deref(), Some("The parameters of glue:startJobRun have no field Job.Name"));
+}
+
+#[test]
+fn a_wrong_row_is_refused_with_its_place() {
+    let refused = |entry: TableEntry| Table::new(vec![TableEntry::default(), entry]).unwrap_err().to_string();
+    let with_key = |key: &str| TableEntry { routing_key: key.to_owned(), ..TableEntry::default() };
+    assert_eq!(
+        refused(TableEntry { resource: "glue".to_owned(), ..TableEntry::default() }),
+        "integrations[1].resource is 'glue'; allowed: service:action, such as glue:startJobRun or glue:*"
+    );
+    assert_eq!(refused(with_key("{nope}")), "integrations[1].routing_key has {nope}; allowed: {service}, {action}, {parameters.Field}");
+    assert_eq!(refused(with_key("{service")), "integrations[1].routing_key is '{service': a { has no }");
+    assert_eq!(refused(with_key("")), "integrations[1].routing_key is empty, and so is exchange: the message has no destination");
+}
