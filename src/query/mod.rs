@@ -9,6 +9,8 @@ pub mod intrinsics;
 mod java;
 pub mod jsonata;
 pub mod jsonpath;
+#[cfg(test)]
+mod recorded;
 pub mod reference_path;
 pub mod template;
 #[cfg(test)]
@@ -68,8 +70,10 @@ pub enum QueryError {
     /// message (`No results for path: $['a']`, `Missing property in path $['a']`), which AWS quotes in some fields.
     #[error("Invalid path '{path}' : {detail}")]
     PathNotFound { path: String, detail: String },
+    /// An intrinsic function that could not be computed. The text is AWS's cause where one is recorded.
     #[error("{message}")]
     Intrinsic { message: String },
+    /// A JSONata expression that failed; the text is AWS's cause where one is recorded.
     #[error("{message}")]
     Evaluation { message: String },
     /// A bound was met: time, depth, size. The text names the bound.
