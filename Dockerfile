@@ -1,0 +1,27 @@
+# syntax=docker/dockerfile:1
+
+# The registry and target folders are cache mounts: a second build compiles only what changed.
+FROM rust:1.95-bookworm AS builder
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked --bin reveille && cp target/release/reveille /usr/local/bin/reveille
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --system --uid 10001 --create-home --home-dir /var/lib/reveille reveille
+COPY --from=builder /usr/local/bin/reveille /usr/local/bin/reveille
+
+USER reveille
+WORKDIR /var/lib/reveille
+VOLUME /var/lib/reveille
+EXPOSE 8083
+ENV REVEILLE__API__LISTEN=0.0.0.0:8083 \
+    REVEILLE__STORE__URL=sqlite:/var/lib/reveille/reveille.db
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+  CMD ["reveille", "health", "--url", "http://127.0.0.1:8083"]
+ENTRYPOINT ["reveille"]
+CMD ["serve"]

@@ -1,0 +1,57 @@
+# `make` lists the targets. What each does in detail stands at the top of its script in scripts/.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test conformance lint listings verify bench broker broker-stop clean-broker clean
+
+BROKER := .cache/broker
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what the tests need and this machine lacks (RabbitMQ, Python and node packages)
+	@scripts/setup.sh
+
+build: ## the release binary, target/release/reveille
+	cargo build --release
+
+demo: ## the art event, live on the terminal; needs no server
+	cargo run --release -- demo
+
+test: ## all tests on a private broker; T=name runs those whose name contains it
+	@scripts/test.sh $(T)
+
+conformance: ## the cases recorded on AWS, on the embedded bus; ARGS="--only choice -v" goes to their runner
+	@scripts/conformance.sh $(ARGS)
+
+lint: ## formatting, clippy, documentation and shell scripts; any warning fails
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	python3 scripts/listings.py --check
+	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/*.sh .ci/run; else echo "shellcheck is not installed: scripts not checked"; fi
+
+listings: ## renew the listings in the documents from the files that they show
+	@python3 scripts/listings.py
+
+verify: lint test ## what must pass before a change goes in: lint, then test
+
+bench: ## rates and memory, beside the bare broker's, in release mode; ARGS=… goes to `reveille bench`
+	@scripts/bench.sh $(ARGS)
+
+broker: ## a private RabbitMQ to play with, with its management page (guest / guest)
+	@scripts/setup.sh broker
+	@mkdir -p $(BROKER)
+	@BROKER_PLUGINS=$${BROKER_PLUGINS:-rabbitmq_management,rabbitmq_prometheus} scripts/broker.sh start $(BROKER)
+	@if [ -f $(BROKER)/management-url ]; then echo "management page: $$(cat $(BROKER)/management-url)"; fi
+	@echo "stop it with: make broker-stop"
+
+broker-stop: ## stop that broker; its queues stay for the next start
+	@scripts/broker.sh stop $(BROKER)
+
+clean-broker: ## stop that broker and delete its data
+	@if [ -d $(BROKER) ]; then scripts/broker.sh discard $(BROKER); fi
+
+clean: clean-broker ## delete everything that was built or installed here
+	cargo clean
+	rm -rf .venv .cache examples/workers/node/node_modules

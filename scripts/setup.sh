@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Installs what the tests need and this machine lacks. Safe to run again: does nothing, and says nothing, when all is there.
+#
+#   setup.sh [broker] [python] [node] [build]     default: all of them
+#
+# broker  rabbitmq-server            (apt)        started only by scripts/broker.sh, never as a service
+# python  .venv with boto3 and pika  (pip)        versions in tests/requirements.txt
+# node    the example workers' node_modules (npm) versions in examples/workers/node/package-lock.json
+# build   a C compiler               (apt)        SQLite and the TLS library are built from source
+#
+# apt needs root. A plain user is told what to have installed, and the rest goes on.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { echo "setup: $*"; }
+have() { type -P "$1" >/dev/null; } # a program, not one of the functions below
+missing=()  # what could not be had
+updated=no
+
+# apt PACKAGE…: installs them, or records them as missing where that needs another user.
+apt() {
+  if [ "$(id -u)" != 0 ] || ! have apt-get; then
+    say "missing: $* (installing needs root: sudo apt-get install $*)"
+    missing+=("$@")
+    return 1
+  fi
+  say "installing $*"
+  local log policy=/usr/sbin/policy-rc.d ours=no status=0
+  log=$(mktemp)
+  if [ ! -e "$policy" ]; then # a broker installed for tests must not become a service of this machine
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+    ours=yes
+  fi
+  {
+    if [ "$updated" = no ]; then apt-get update -q; fi &&
+      DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+  } >"$log" 2>&1 || status=$?
+  updated=yes
+  if [ "$ours" = yes ]; then rm -f "$policy"; fi
+  if [ "$status" != 0 ]; then tail -n 20 "$log" >&2; missing+=("$@"); fi
+  rm -f "$log"
+  return "$status"
+}
+
+# quietly CMD…: shows its output only if it fails.
+quietly() {
+  local log status=0
+  log=$(mktemp)
+  "$@" >"$log" 2>&1 || status=$?
+  if [ "$status" != 0 ]; then tail -n 20 "$log" >&2; fi
+  rm -f "$log"
+  return "$status"
+}
+
+broker() {
+  if [ -n "${BROKER_BIN:-}" ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] ||
+    [ -x /opt/rabbitmq/sbin/rabbitmq-server ] || [ -x /usr/local/sbin/rabbitmq-server ]; then return; fi
+  apt rabbitmq-server || true
+}
+
+build() {
+  have cc || apt gcc libc6-dev || true
+  have cargo || { say "missing: cargo (install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer with rustup)"; missing+=(cargo); }
+}
+
+python() {
+  local stamp=.venv/requirements.txt make_venv=(python3 -m venv)
+  if cmp -s tests/requirements.txt "$stamp" && .venv/bin/python -c '' 2>/dev/null; then return; fi
+  have python3 || apt python3 python3-venv || return 0
+  if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    if ! python3 -c 'import ensurepip' 2>/dev/null; then
+      if have virtualenv; then make_venv=(virtualenv -q -p python3); else apt python3-venv || return 0; fi
+    fi
+    say "creating .venv"
+    rm -rf .venv
+    quietly "${make_venv[@]}" .venv || { missing+=(.venv); return 0; }
+  fi
+  say "installing Python packages into .venv"
+  if quietly .venv/bin/python -m pip install --disable-pip-version-check -q -r tests/requirements.txt; then
+    cp tests/requirements.txt "$stamp"
+  else
+    missing+=("the packages of tests/requirements.txt")
+  fi
+}
+
+node() {
+  local here=examples/workers/node stamp=examples/workers/node/node_modules/.installed-lock.json
+  if cmp -s "$here/package-lock.json" "$stamp"; then return; fi
+  if ! have node || ! have npm; then apt nodejs npm || return 0; fi
+  say "installing node packages into $here"
+  if (cd "$here" && quietly npm ci --no-audit --no-fund); then
+    cp "$here/package-lock.json" "$stamp"
+  else
+    missing+=("the packages of $here/package-lock.json")
+  fi
+}
+
+[ $# -gt 0 ] || set -- build broker python node
+for part in "$@"; do
+  case $part in
+    build | broker | python | node) "$part" ;;
+    *) sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
+  esac
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+  say "still missing: ${missing[*]}"
+  exit 1
+fi

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# All tests, on a private broker that lives as long as they do. Arguments go to the test runner:
+#
+#   test.sh                 everything
+#   test.sh parallel        unit and integration tests whose name contains "parallel" (no doctests, no conformance)
+#
+# Given to the tests: REVEILLE_TEST_AMQP_URL, REVEILLE_TEST_BROKER_DIR (for scripts/broker.sh), PYTHON, NODE_WORKERS.
+# A broker of your own: set REVEILLE_TEST_AMQP_URL; then REVEILLE_TEST_BROKER_DIR is not set, and tests that must stop
+# a broker start their own with scripts/broker.sh.
+# REVEILLE_SKIP_CONFORMANCE=1 leaves the conformance corpus out.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$PWD
+
+scripts/setup.sh
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/reveille-test.XXXXXX")
+log=$work/output.log
+steps=() failed=0
+
+finish() {
+  local status=$?
+  trap - EXIT
+  if [ -f "$work/broker/env" ]; then
+    if [ "$status" != 0 ] || [ "$failed" != 0 ]; then
+      mkdir -p .cache
+      cp "$work/broker/log/rabbit.log" .cache/last-test-broker.log 2>/dev/null && echo "broker log kept in .cache/last-test-broker.log" >&2
+    fi
+    scripts/broker.sh discard "$work/broker" || true
+  fi
+  rm -rf "$work"
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# step NAME CMD…: runs it, remembers how it went, goes on.
+step() {
+  local name=$1 start=$SECONDS verdict=ok
+  shift
+  echo "── $name"
+  "$@" 2>&1 | tee -a "$log" || { verdict=FAILED; failed=$((failed + 1)); }
+  steps+=("$(printf '%-32s %-7s %4d s' "$name" "$verdict" $((SECONDS - start)))")
+}
+
+if [ -z "${REVEILLE_TEST_AMQP_URL:-}" ]; then
+  REVEILLE_TEST_AMQP_URL=$(scripts/broker.sh start "$work/broker")
+  export REVEILLE_TEST_BROKER_DIR=$work/broker
+fi
+export REVEILLE_TEST_AMQP_URL PYTHON=$root/.venv/bin/python NODE_WORKERS=$root/examples/workers/node
+locked=()
+if [ -n "${CI:-}" ]; then locked=(--locked); fi
+
+if command -v cargo-nextest >/dev/null 2>&1; then
+  runner=(cargo nextest run --no-fail-fast "${locked[@]}")
+else
+  runner=(cargo test --lib --bins --tests --no-fail-fast "${locked[@]}")
+fi
+
+if [ $# -gt 0 ]; then
+  step "tests matching $*" "${runner[@]}" "$@"
+else
+  step "tests" "${runner[@]}"
+  step "doctests" cargo test --doc "${locked[@]}"
+  if [ -z "${REVEILLE_SKIP_CONFORMANCE:-}" ]; then
+    step "conformance with AWS" scripts/conformance.sh
+  fi
+fi
+
+# Sums what the runners printed: nextest's "Summary … N passed, N failed, N skipped", cargo test's "test result: …".
+count() {
+  sed 's/\x1b\[[0-9;]*m//g' "$log" |
+    grep -E '^ *Summary \[|^test result:' |
+    grep -oE "[0-9]+ $1" |
+    awk '{ n += $1 } END { print n + 0 }'
+}
+echo
+printf '%s\n' "${steps[@]}"
+broken=$(count 'failed')
+if [ "$failed" != 0 ] && [ "$broken" = 0 ]; then broken=$failed; fi # a step failed outside of any test
+echo "tests: $(count passed) passed, $broken failed"
+if [ "$failed" != 0 ]; then exit 1; fi
