@@ -70,9 +70,7 @@ fi
 
 # Sums what the runners printed: nextest's "Summary … N passed, N failed, N skipped", cargo test's "test result: …".
 count() {
-  sed 's/\x1b\[[0-9;]*m//g' "$log" |
-    grep -E '^ *Summary \[|^test result:' |
-    grep -oE "[0-9]+ $1" |
+  sed 's/\x1b\[[0-9;]*m//g' "$log" | { grep -E '^ *Summary \[|^test result:' || true; } | { grep -oE "[0-9]+ $1" || true; } |
     awk '{ n += $1 } END { print n + 0 }'
 }
 echo
