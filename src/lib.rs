@@ -10,4 +10,5 @@ pub mod interpreter;
 pub mod limits;
 pub mod query;
 pub mod store;
+pub mod telemetry;
 pub mod token;

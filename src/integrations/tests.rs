@@ -35,16 +35,16 @@ fn publishing(plan: Plan) -> Publishing {
 }
 
 /// Exchange, routing key, body, what completes it.
-fn sent(name: &str, parameters: Value) -> (String, String, String, CompletesOn) {
-    let mut publishing = publishing(planned(&service(name), &parameters).unwrap());
+fn sent(name: &str, parameters: &Value) -> (String, String, String, CompletesOn) {
+    let mut publishing = publishing(planned(&service(name), parameters).unwrap());
     assert_eq!(publishing.messages.len(), 1);
     let message = publishing.messages.remove(0);
     let body = String::from_utf8(message.body).unwrap();
     (message.address.exchange, message.address.routing_key, body, publishing.completes_on)
 }
 
-fn refused(name: &str, parameters: Value) -> (String, String) {
-    let failure = planned(&service(name), &parameters).unwrap_err();
+fn refused(name: &str, parameters: &Value) -> (String, String) {
+    let failure = planned(&service(name), parameters).unwrap_err();
     (failure.error.unwrap(), failure.cause.unwrap())
 }
 
@@ -79,7 +79,7 @@ fn each_resource_goes_to_its_place_with_its_body() {
         ("mail:send.waitForTaskToken", json!([1]), ("", "mail.send", "[1]", Reply)),
     ];
     for (name, parameters, (exchange, key, body, completes)) in table {
-        assert_eq!(sent(name, parameters), (exchange.to_owned(), key.to_owned(), body.to_owned(), completes), "{name}");
+        assert_eq!(sent(name, &parameters), (exchange.to_owned(), key.to_owned(), body.to_owned(), completes), "{name}");
     }
 }
 
@@ -211,9 +211,9 @@ fn parameters_that_make_no_sense_fail_the_task_in_the_services_words() {
         ("amqp:publish", json!("q"), "Amqp.InvalidParameter", "The parameters must be an object, not a string".to_owned()),
     ];
     for (name, parameters, error, cause) in table {
-        assert_eq!(refused(name, parameters), (error.to_owned(), cause), "{name}");
+        assert_eq!(refused(name, &parameters), (error.to_owned(), cause), "{name}");
     }
-    let (_, cause) = refused("amqp:publish", json!({"Queue": "q", "RoutingKy": "x"}));
+    let (_, cause) = refused("amqp:publish", &json!({"Queue": "q", "RoutingKy": "x"}));
     assert!(cause.starts_with("There is no parameter RoutingKy; there are: Exchange, RoutingKey, Queue"), "{cause}");
 }
 

@@ -1,0 +1,68 @@
+//! The names of log fields, once. In a macro: `tracing::info!({ fields::EXECUTION_ARN } = %arn, "...")`.
+//!
+//! Stable: dashboards and alerts are built on them. A field has one meaning in all events.
+
+/// What happened, as a stable word ([`super::task_log`]).
+pub const EVENT: &str = "event";
+pub const EXECUTION_ARN: &str = "execution.arn";
+pub const EXECUTION_STATUS: &str = "execution.status";
+pub const STATE_MACHINE_ARN: &str = "state_machine.arn";
+pub const STATE_NAME: &str = "state.name";
+/// The id of the history event that scheduled the task: with the execution it names one task.
+pub const TASK_SCHEDULED_ID: &str = "task.scheduled_id";
+pub const TASK_RESOURCE: &str = "task.resource";
+/// The fingerprint of the token: 12 hex digits, the same in all lines about one token, of no use to end the task.
+pub const TASK_TOKEN_ID: &str = "task.token_id";
+pub const TASK_ATTEMPT: &str = "task.attempt";
+/// Queue, or exchange and routing key.
+pub const TASK_DESTINATION: &str = "task.destination";
+pub const TASK_TIMEOUT: &str = "task.timeout";
+pub const WORKER_NAME: &str = "worker.name";
+/// Where a reply came in: `amqp` or `api`.
+pub const REPLY_FACE: &str = "reply.face";
+/// `success`, `failure`, `heartbeat`.
+pub const REPLY_STATUS: &str = "reply.status";
+/// `accepted`, `duplicate`, `late`, `unknown`, `forged`, `invalid-output`, `too-large`.
+pub const REPLY_VERDICT: &str = "reply.verdict";
+pub const ERROR_NAME: &str = "error.name";
+/// Why, for people.
+pub const REASON: &str = "reason";
+pub const DURATION_MS: &str = "duration_ms";
+pub const PARTITION: &str = "partition";
+pub const COUNT: &str = "count";
+pub const API_ADDRESS: &str = "api.address";
+pub const API_OPERATION: &str = "api.operation";
+pub const REQUEST_ID: &str = "request.id";
+pub const STORE_URL: &str = "store.url";
+pub const BUS_URL: &str = "bus.url";
+pub const VERSION: &str = "version";
+
+/// All of them.
+pub const ALL: [&str; 26] = [
+    EVENT,
+    EXECUTION_ARN,
+    EXECUTION_STATUS,
+    STATE_MACHINE_ARN,
+    STATE_NAME,
+    TASK_SCHEDULED_ID,
+    TASK_RESOURCE,
+    TASK_TOKEN_ID,
+    TASK_ATTEMPT,
+    TASK_DESTINATION,
+    TASK_TIMEOUT,
+    WORKER_NAME,
+    REPLY_FACE,
+    REPLY_STATUS,
+    REPLY_VERDICT,
+    ERROR_NAME,
+    REASON,
+    DURATION_MS,
+    PARTITION,
+    COUNT,
+    API_ADDRESS,
+    API_OPERATION,
+    REQUEST_ID,
+    STORE_URL,
+    BUS_URL,
+    VERSION,
+];

@@ -1,0 +1,131 @@
+//! The log itself: one JSON object a line, or lines for people where a terminal reads them.
+
+use std::io::IsTerminal;
+
+use serde::{Deserialize, Serialize};
+use tracing::Subscriber;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
+
+use super::fields;
+
+/// The server accepts requests.
+pub const READY: &str = "ready";
+/// The server was told to stop, and finishes what it does.
+pub const STOPPING: &str = "stopping";
+pub const STOPPED: &str = "stopped";
+/// Events of a process's life.
+pub const EVENTS: [&str; 3] = [READY, STOPPING, STOPPED];
+
+/// `[logs]` of the settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogOptions {
+    pub format: LogFormat,
+    /// A level, or directives: `info,reveille::bus=debug`.
+    pub filter: String,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info".to_owned() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// `pretty` where a terminal reads the log, `json` elsewhere.
+    #[default]
+    Auto,
+    Json,
+    Pretty,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    #[error(
+        "logs.filter is '{filter}': {why}; allowed: off, error, warn, info, debug, trace, or directives such as info,reveille::bus=debug"
+    )]
+    Filter { filter: String, why: String },
+    #[error("a log is already set up in this process")]
+    Twice,
+}
+
+/// Where the log of a process goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// A server's log is its output.
+    Stdout,
+    /// Beside a command's own output.
+    Stderr,
+}
+
+/// Sets up the log of this process; once.
+pub fn init(options: &LogOptions, output: Output) -> Result<(), LogsError> {
+    let terminal = match output {
+        Output::Stdout => std::io::stdout().is_terminal(),
+        Output::Stderr => std::io::stderr().is_terminal(),
+    };
+    let format = match options.format {
+        LogFormat::Auto if terminal => LogFormat::Pretty,
+        LogFormat::Auto => LogFormat::Json,
+        chosen => chosen,
+    };
+    let options = LogOptions { format, ..options.clone() };
+    let set = match output {
+        Output::Stdout => tracing::subscriber::set_global_default(subscriber_for(&options, std::io::stdout, terminal)?),
+        Output::Stderr => tracing::subscriber::set_global_default(subscriber_for(&options, std::io::stderr, terminal)?),
+    };
+    set.map_err(|_| LogsError::Twice)
+}
+
+/// A subscriber that writes to any writer: what tests use, and what [`init`] makes global.
+pub fn subscriber<W>(options: &LogOptions, writer: W) -> Result<Box<dyn Subscriber + Send + Sync>, LogsError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    subscriber_for(options, writer, false)
+}
+
+fn subscriber_for<W>(options: &LogOptions, writer: W, colours: bool) -> Result<Box<dyn Subscriber + Send + Sync>, LogsError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::builder()
+        .parse(&options.filter)
+        .map_err(|why| LogsError::Filter { filter: options.filter.clone(), why: why.to_string() })?;
+    let layer = match options.format {
+        LogFormat::Pretty => tracing_subscriber::fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer).boxed(),
+        LogFormat::Json | LogFormat::Auto => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_writer(writer)
+            .boxed(),
+    };
+    Ok(Box::new(Registry::default().with(filter).with(layer)))
+}
+
+/// The line that says that requests are accepted. Other programs wait for it: `"event":"ready"` with the address.
+/// URLs come without their passwords.
+pub fn ready(address: std::net::SocketAddr, store_url: &str, bus_url: &str) {
+    tracing::info!(
+        { fields::EVENT } = READY,
+        { fields::API_ADDRESS } = %address,
+        { fields::STORE_URL } = store_url,
+        { fields::BUS_URL } = bus_url,
+        { fields::VERSION } = env!("CARGO_PKG_VERSION"),
+        "ready: http://{address}"
+    );
+}
+
+pub fn stopping(reason: &str) {
+    tracing::info!({ fields::EVENT } = STOPPING, { fields::REASON } = reason, "stopping: {reason}");
+}
+
+pub fn stopped() {
+    tracing::info!({ fields::EVENT } = STOPPED, "stopped");
+}

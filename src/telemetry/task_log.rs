@@ -1,0 +1,281 @@
+//! The story of executions and tokens, one function per event, so that every place logs an event with the same words and fields.
+//!
+//! ```text
+//! execution.started
+//!   task.scheduled ─▶ task.published ─▶ task.confirmed ─▶ [task.started] ─▶ [task.heartbeat]* ─▶ reply.accepted
+//!                                   └▶ task.returned                                          └▶ task.timed_out | task.cancelled
+//!   reply.refused: a reply that changed nothing, and why
+//! execution.closed
+//! ```
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::fields;
+use crate::ids::{Arn, EventId};
+use crate::token::fingerprint;
+
+pub const EXECUTION_STARTED: &str = "execution.started";
+pub const EXECUTION_CLOSED: &str = "execution.closed";
+pub const EXECUTION_REDRIVEN: &str = "execution.redriven";
+pub const TASK_SCHEDULED: &str = "task.scheduled";
+pub const TASK_PUBLISHED: &str = "task.published";
+pub const TASK_CONFIRMED: &str = "task.confirmed";
+pub const TASK_RETURNED: &str = "task.returned";
+pub const TASK_STARTED: &str = "task.started";
+pub const TASK_HEARTBEAT: &str = "task.heartbeat";
+pub const TASK_TIMED_OUT: &str = "task.timed_out";
+pub const TASK_CANCELLED: &str = "task.cancelled";
+pub const REPLY_ACCEPTED: &str = "reply.accepted";
+pub const REPLY_REFUSED: &str = "reply.refused";
+
+/// All events of this file.
+pub const ALL: [&str; 13] = [
+    EXECUTION_STARTED,
+    EXECUTION_CLOSED,
+    EXECUTION_REDRIVEN,
+    TASK_SCHEDULED,
+    TASK_PUBLISHED,
+    TASK_CONFIRMED,
+    TASK_RETURNED,
+    TASK_STARTED,
+    TASK_HEARTBEAT,
+    TASK_TIMED_OUT,
+    TASK_CANCELLED,
+    REPLY_ACCEPTED,
+    REPLY_REFUSED,
+];
+
+/// Which task a line is about. The token is reduced to its fingerprint here, so that nobody has to remember it.
+#[derive(Debug, Clone)]
+pub struct TaskLog<'a> {
+    execution: &'a Arn,
+    scheduled: EventId,
+    state: &'a str,
+    attempt: u32,
+    token_id: String,
+}
+
+/// One line about a task: the fields that all of them have, then its own.
+macro_rules! task_line {
+    ($level:ident, $task:expr, $event:expr, { $($name:expr => $value:expr),* }, $($message:tt)+) => {
+        $level!(
+            { fields::EVENT } = $event,
+            { fields::EXECUTION_ARN } = %$task.execution,
+            { fields::STATE_NAME } = $task.state,
+            { fields::TASK_SCHEDULED_ID } = $task.scheduled.0,
+            { fields::TASK_ATTEMPT } = $task.attempt,
+            { fields::TASK_TOKEN_ID } = $task.token_id.as_str(),
+            $({ $name } = $value,)*
+            $($message)+
+        )
+    };
+}
+
+impl<'a> TaskLog<'a> {
+    #[must_use]
+    pub fn new(execution: &'a Arn, scheduled: EventId, state: &'a str, attempt: u32, token: &str) -> Self {
+        Self { execution, scheduled, state, attempt, token_id: fingerprint(token) }
+    }
+
+    /// The task is in the journal and owed to its worker.
+    pub fn scheduled(&self, resource: &str, timeout: Option<Duration>) {
+        let timeout = timeout.map(|t| t.as_secs());
+        task_line!(info, self, TASK_SCHEDULED, { fields::TASK_RESOURCE => resource, fields::TASK_TIMEOUT => timeout },
+            "task of state `{}` scheduled", self.state);
+    }
+
+    /// The message is on its way to the broker.
+    pub fn published(&self, destination: &str) {
+        task_line!(info, self, TASK_PUBLISHED, { fields::TASK_DESTINATION => destination },
+            "task of state `{}` published to {destination}", self.state);
+    }
+
+    /// The broker has it.
+    pub fn confirmed(&self, destination: &str, took: Duration) {
+        task_line!(info, self, TASK_CONFIRMED, { fields::TASK_DESTINATION => destination, fields::DURATION_MS => millis(took) },
+            "task of state `{}` confirmed by the broker", self.state);
+    }
+
+    /// The broker did not take it (unroutable, nacked, refused), or gave it up (dead-lettered): the task fails with `error`.
+    pub fn returned(&self, destination: &str, error: &str, reason: &str) {
+        task_line!(warn, self, TASK_RETURNED,
+            { fields::TASK_DESTINATION => destination, fields::ERROR_NAME => error, fields::REASON => reason },
+            "task of state `{}` came back from {destination}: {reason}", self.state);
+    }
+
+    /// A worker took it (activities).
+    pub fn started(&self, worker: Option<&str>) {
+        task_line!(info, self, TASK_STARTED, { fields::WORKER_NAME => worker }, "task of state `{}` taken by a worker", self.state);
+    }
+
+    pub fn heartbeat(&self, face: &str) {
+        task_line!(info, self, TASK_HEARTBEAT, { fields::REPLY_FACE => face }, "heartbeat for the task of state `{}`", self.state);
+    }
+
+    /// The task has ended by this reply; `waited` since it was scheduled. `status`: `success` or `failure`.
+    pub fn reply_accepted(&self, face: &str, status: &str, error: Option<&str>, waited: Duration) {
+        task_line!(info, self, REPLY_ACCEPTED,
+            { fields::REPLY_FACE => face, fields::REPLY_STATUS => status, fields::ERROR_NAME => error, fields::DURATION_MS => millis(waited) },
+            "task of state `{}` ended by a reply: {status}", self.state);
+    }
+
+    /// `which`: `timeout` or `heartbeat`.
+    pub fn timed_out(&self, which: &str, waited: Duration) {
+        task_line!(warn, self, TASK_TIMED_OUT, { fields::REASON => which, fields::DURATION_MS => millis(waited) },
+            "task of state `{}` timed out ({which})", self.state);
+    }
+
+    /// The task ended without its worker: [`crate::interpreter::command::CancelReason::as_str`] says why.
+    pub fn cancelled(&self, reason: &str) {
+        task_line!(info, self, TASK_CANCELLED, { fields::REASON => reason }, "task of state `{}` cancelled: {reason}", self.state);
+    }
+}
+
+/// A reply that changed nothing. `task` where the token was genuine; a forged one names no execution of ours.
+pub fn reply_refused(task: Option<(&Arn, EventId)>, token: Option<&str>, face: &str, verdict: &str, reason: &str) {
+    warn!(
+        { fields::EVENT } = REPLY_REFUSED,
+        { fields::EXECUTION_ARN } = task.map(|(arn, _)| arn.as_str()),
+        { fields::TASK_SCHEDULED_ID } = task.map(|(_, scheduled)| scheduled.0),
+        { fields::TASK_TOKEN_ID } = token.map(fingerprint),
+        { fields::REPLY_FACE } = face,
+        { fields::REPLY_VERDICT } = verdict,
+        { fields::REASON } = reason,
+        "reply refused ({verdict}): {reason}"
+    );
+}
+
+pub fn execution_started(execution: &Arn, machine: &Arn) {
+    info!(
+        { fields::EVENT } = EXECUTION_STARTED,
+        { fields::EXECUTION_ARN } = %execution,
+        { fields::STATE_MACHINE_ARN } = %machine,
+        "execution started"
+    );
+}
+
+/// `status` is AWS's word. A failed execution is news for its owner, not a fault of ours: it is logged at `info`.
+pub fn execution_closed(execution: &Arn, machine: &Arn, status: &str, error: Option<&str>, took: Duration) {
+    info!(
+        { fields::EVENT } = EXECUTION_CLOSED,
+        { fields::EXECUTION_ARN } = %execution,
+        { fields::STATE_MACHINE_ARN } = %machine,
+        { fields::EXECUTION_STATUS } = status,
+        { fields::ERROR_NAME } = error,
+        { fields::DURATION_MS } = millis(took),
+        "execution closed: {status}"
+    );
+}
+
+pub fn execution_redriven(execution: &Arn, machine: &Arn, count: u32) {
+    info!(
+        { fields::EVENT } = EXECUTION_REDRIVEN,
+        { fields::EXECUTION_ARN } = %execution,
+        { fields::STATE_MACHINE_ARN } = %machine,
+        { fields::COUNT } = count,
+        "execution redriven"
+    );
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::telemetry::logs::{self, LogFormat, LogOptions};
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(tell: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let options = LogOptions { format: LogFormat::Json, ..LogOptions::default() };
+        tracing::subscriber::with_default(logs::subscriber(&options, move || writer.clone()).unwrap(), tell);
+        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
+    }
+
+    const TOKEN: &str = "AasAAwEjRWeJq33vgSNFZ4mrze8FeVUzhvhAtvYGR9tm8ILq8g";
+
+    fn whole_story() {
+        let (execution, machine) = (Arn::new("arn:e"), Arn::new("arn:m"));
+        let task = TaskLog::new(&execution, EventId(5), "Hire", 1, TOKEN);
+        execution_started(&execution, &machine);
+        task.scheduled("arn:aws:states:::amqp:call", Some(Duration::from_mins(1)));
+        task.published("queue 'q'");
+        task.confirmed("queue 'q'", Duration::from_millis(3));
+        task.returned("queue 'q'", "Amqp.Unroutable", "no queue");
+        task.started(Some("worker-1"));
+        task.heartbeat("amqp");
+        task.reply_accepted("amqp", "failure", Some("Busy"), Duration::from_millis(1_500));
+        task.timed_out("timeout", Duration::from_mins(1));
+        task.cancelled("stopped");
+        reply_refused(Some((&execution, EventId(5))), Some(TOKEN), "api", "late", "the task is no longer open");
+        reply_refused(None, None, "amqp", "unknown", "no token");
+        execution_closed(&execution, &machine, "FAILED", Some("Busy"), Duration::from_secs(2));
+        execution_redriven(&execution, &machine, 1);
+    }
+
+    #[test]
+    fn each_event_is_one_flat_json_object_with_the_documented_fields() {
+        let text = logged(whole_story);
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), ALL.len() + 1);
+        let mut told: Vec<&str> = lines.iter().map(|line| line[fields::EVENT].as_str().unwrap()).collect();
+        told.sort_unstable();
+        told.dedup();
+        let mut all = ALL.to_vec();
+        all.sort_unstable();
+        assert_eq!(told, all);
+        for line in &lines {
+            for (name, value) in line.as_object().unwrap() {
+                assert!(
+                    fields::ALL.contains(&name.as_str()) || ["timestamp", "level", "target", "message"].contains(&name.as_str()),
+                    "{name}"
+                );
+                assert!(!value.is_object(), "{name} is not flat");
+            }
+        }
+        let accepted = lines.iter().find(|line| line["event"] == REPLY_ACCEPTED).unwrap();
+        assert_eq!(
+            (&accepted["duration_ms"], &accepted["error.name"], &accepted["task.scheduled_id"]),
+            (&1_500.into(), &"Busy".into(), &5.into())
+        );
+        assert_eq!(accepted["task.token_id"], fingerprint(TOKEN).as_str());
+    }
+
+    #[test]
+    fn no_line_holds_a_token() {
+        assert!(!logged(whole_story).contains(TOKEN));
+        let (execution, token) = (Arn::new("arn:e"), TOKEN);
+        assert!(!format!("{:?}", TaskLog::new(&execution, EventId(1), "s", 0, token)).contains(TOKEN));
+    }
+
+    #[test]
+    fn the_document_lists_every_event_and_field() {
+        let document = include_str!("../../docs/LOGGING.md");
+        for word in ALL.iter().chain(fields::ALL.iter()).chain(logs::EVENTS.iter()) {
+            assert!(document.contains(&format!("`{word}`")), "docs/LOGGING.md lacks `{word}`");
+        }
+    }
+}
