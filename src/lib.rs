@@ -3,6 +3,7 @@
 pub mod asl;
 pub mod bus;
 pub mod clock;
+pub mod config;
 pub mod engine;
 pub mod ids;
 pub mod integrations;

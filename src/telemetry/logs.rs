@@ -118,7 +118,7 @@ pub fn ready(address: std::net::SocketAddr, store_url: &str, bus_url: &str) {
         { fields::STORE_URL } = store_url,
         { fields::BUS_URL } = bus_url,
         { fields::VERSION } = env!("CARGO_PKG_VERSION"),
-        "ready: http://{address}"
+        "ready"
     );
 }
 

@@ -1,0 +1,158 @@
+//! Every key of the settings: its name and what is allowed. One table, from which unknown keys and bad values are told.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+/// What a key may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    /// Never shown; the key with `_file` behind its name holds the path of a file with the value.
+    Secret,
+    /// As `Secret`, and it begins with one of these.
+    SecretUrl(&'static [&'static str]),
+    Integer(u64, u64),
+    Flag,
+    OneOf(&'static [&'static str]),
+    Address,
+    /// Twelve digits.
+    Account,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    pub name: &'static str,
+    pub kind: Kind,
+}
+
+const fn key(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind }
+}
+
+/// The one key whose value is a list of rows; `integrations::Table` checks it.
+pub(super) const ROWS: &str = "integrations";
+
+pub(super) const KEYS: [Key; 32] = [
+    key("api.listen", Kind::Address),
+    key("api.keys", Kind::Secret),
+    key("api.keys_file", Kind::Text),
+    key("store.url", Kind::SecretUrl(&["sqlite:", "postgres://", "postgresql://"])),
+    key("store.url_file", Kind::Text),
+    key("store.synchronous", Kind::OneOf(&["full", "normal"])),
+    key("store.readers", Kind::Integer(1, 8)),
+    key("store.cache_kib", Kind::Integer(1_024, 16_777_216)),
+    key("store.check", Kind::Flag),
+    key("bus.url", Kind::SecretUrl(&["embedded:", "amqp://", "amqps://"])),
+    key("bus.url_file", Kind::Text),
+    key("bus.queue_kind", Kind::OneOf(&["quorum", "classic"])),
+    key("bus.prefetch", Kind::Integer(1, 65_535)),
+    key("bus.publish_channels", Kind::Integer(1, 64)),
+    key("bus.heartbeat_seconds", Kind::Integer(1, 600)),
+    key("bus.confirm_timeout_seconds", Kind::Integer(1, 3_600)),
+    key("bus.ca_file", Kind::Text),
+    key("bus.certificate_file", Kind::Text),
+    key("bus.certificate_key_file", Kind::Text),
+    key("bus.queues", Kind::Text),
+    key("bus.topics", Kind::Text),
+    key("bus.event_buses", Kind::Text),
+    key("engine.region", Kind::Text),
+    key("engine.account", Kind::Account),
+    key("engine.partitions", Kind::Integer(1, 1_024)),
+    key("engine.passivate_after_seconds", Kind::Integer(1, 31_536_000)),
+    key("engine.token_key", Kind::Secret),
+    key("engine.token_key_file", Kind::Text),
+    key("engine.retention_days", Kind::Integer(1, 36_500)),
+    key("engine.shutdown_seconds", Kind::Integer(0, 3_600)),
+    key("logs.format", Kind::OneOf(&["auto", "json", "pretty"])),
+    key("logs.filter", Kind::Text),
+];
+
+impl Kind {
+    /// Reads a value of any layer: the environment and flags give texts for all kinds. The error says what is allowed.
+    pub(super) fn read(self, value: &Value) -> Result<Value, String> {
+        let text = match value {
+            Value::String(text) => Some(text.trim()),
+            _ => None,
+        };
+        let shown = || match value {
+            Value::String(text) => format!("'{text}'"),
+            Value::Array(_) => "a list".to_owned(),
+            Value::Object(_) => "a table".to_owned(),
+            other => other.to_string(),
+        };
+        let refuse = |allowed: &str| Err(format!("is {}; allowed: {allowed}", shown()));
+        match self {
+            Self::Text => match value {
+                Value::String(_) => Ok(value.clone()),
+                Value::Number(number) => Ok(Value::String(number.to_string())),
+                // Lists of names may be written as lists.
+                Value::Array(items) if items.iter().all(Value::is_string) => {
+                    Ok(Value::String(items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")))
+                }
+                _ => refuse("a text"),
+            },
+            Self::Secret => text.map(|text| Value::String(text.to_owned())).ok_or_else(|| "is no text; allowed: a text".to_owned()),
+            Self::SecretUrl(begins) => match text {
+                Some(text) if begins.iter().any(|begin| text.starts_with(begin)) => Ok(Value::String(text.to_owned())),
+                // The value is not shown: it may hold a password.
+                _ => Err(format!("is no URL that is understood; allowed: what begins with {}", begins.join(", "))),
+            },
+            Self::Integer(least, most) => {
+                let number = value.as_u64().or_else(|| text.and_then(|text| text.replace('_', "").parse().ok()));
+                match number.filter(|n| (least..=most).contains(n)) {
+                    Some(number) => Ok(Value::from(number)),
+                    None => refuse(&format!("a whole number from {least} to {most}")),
+                }
+            }
+            Self::Flag => match (value, text) {
+                (Value::Bool(_), _) => Ok(value.clone()),
+                (_, Some("true")) => Ok(Value::Bool(true)),
+                (_, Some("false")) => Ok(Value::Bool(false)),
+                _ => refuse("true, false"),
+            },
+            Self::OneOf(words) => match text.and_then(|text| words.iter().find(|word| word.eq_ignore_ascii_case(text))) {
+                Some(word) => Ok(Value::String((*word).to_owned())),
+                None => refuse(&words.join(", ")),
+            },
+            Self::Address => match text.map(str::parse::<SocketAddr>) {
+                Some(Ok(address)) => Ok(Value::String(address.to_string())),
+                _ => refuse("an address with a port, such as 127.0.0.1:8083 or [::]:8083"),
+            },
+            Self::Account => {
+                let digits = text.map(str::to_owned).or_else(|| value.as_u64().map(|n| format!("{n:012}")));
+                match digits.filter(|digits| digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_digit())) {
+                    Some(digits) => Ok(Value::String(digits)),
+                    None => refuse("twelve digits"),
+                }
+            }
+        }
+    }
+}
+
+/// The key that a misspelt one may have meant: the nearest of the same section, or the same word in another section.
+pub(super) fn meant(name: &str) -> Option<&'static str> {
+    let word = name.rsplit('.').next().unwrap_or(name);
+    KEYS.iter()
+        .map(|key| {
+            let same_word = key.name.rsplit('.').next() == Some(word);
+            (if same_word { 1 } else { distance(key.name, name) }, key.name)
+        })
+        .min()
+        .filter(|(distance, _)| *distance <= 3)
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let best = (corner + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            corner = std::mem::replace(&mut row[j + 1], best);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}

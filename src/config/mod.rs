@@ -1,0 +1,402 @@
+//! Settings: every room's options, gathered from `config/default.toml` < a file < `REVEILLE__*` of the environment < flags.
+//!
+//! Text is read once, here, at start: a key that does not exist or a value that is not allowed stops the start with the key's full name,
+//! where it was found, and what is allowed. Everything behind gets typed options. Secrets are never shown.
+//! May enter: options of other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`), `ids`, `token`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::bus::QueueKind;
+use crate::ids::Realm;
+use crate::integrations::{Table, TableEntry};
+use crate::telemetry::LogOptions;
+use crate::token::{self, TokenKeys};
+
+mod keys;
+mod layers;
+
+use layers::Flat;
+
+/// Why the settings cannot be used. Each text names the key and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("there is no setting {name} (in {origin}); {hint}")]
+    UnknownKey { name: String, origin: String, hint: String },
+    #[error("{name} {why} (in {origin})")]
+    BadValue { name: String, origin: String, why: String },
+    #[error("the settings file {path} does not exist or is no file")]
+    NoFile { path: String },
+    #[error("the settings in {origin} cannot be read: {why}")]
+    Unreadable { origin: String, why: String },
+    #[error("{name} names {path}, which cannot be read: {why}")]
+    NoSecretFile { name: String, path: String, why: std::io::Error },
+    #[error(transparent)]
+    KeyFile(#[from] token::KeyFileError),
+}
+
+/// A URL that may hold a password: `Display` and `Debug` leave it out.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct SecretUrl(SecretString);
+
+impl SecretUrl {
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self(SecretString::from(url))
+    }
+
+    /// The whole of it, for who connects.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Display for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.expose();
+        // A password may hold an @: what stands before the last one of the authority is left out.
+        let Some((scheme, rest)) = url.split_once("://") else { return f.write_str(url) };
+        let end = rest.find(['/', '?']).filter(|at| rest[..*at].contains('@') || !rest.contains('@')).unwrap_or(rest.len());
+        let (authority, tail) = rest.split_at(end);
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let path = tail.split('?').next().unwrap_or_default();
+        write!(f, "{scheme}://{host}{path}")
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretUrl({self})")
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct ApiOptions {
+    pub listen: SocketAddr,
+    keys: SecretString,
+}
+
+/// An access key that may call the API.
+#[derive(Debug, Clone)]
+pub struct AccessKey {
+    pub id: String,
+    pub secret: SecretString,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    Full,
+    Normal,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoreOptions {
+    pub url: SecretUrl,
+    pub synchronous: Synchronous,
+    pub readers: u8,
+    pub cache_kib: u32,
+    pub check: bool,
+}
+
+impl StoreOptions {
+    /// The file of an embedded store; `None` for a server. `:memory:` is a name of SQLite's own.
+    #[must_use]
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        self.url.expose().strip_prefix("sqlite:").map(|path| Path::new(path.strip_prefix("//").unwrap_or(path)))
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct BusOptions {
+    pub url: SecretUrl,
+    pub queue_kind: QueueKind,
+    pub prefetch: u16,
+    pub publish_channels: usize,
+    heartbeat_seconds: u64,
+    confirm_timeout_seconds: u64,
+    ca_file: String,
+    certificate_file: String,
+    certificate_key_file: String,
+    queues: String,
+    topics: String,
+    event_buses: String,
+}
+
+impl BusOptions {
+    /// True where the bus is in this process.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        self.url.expose().starts_with("embedded:")
+    }
+
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_secs(self.heartbeat_seconds)
+    }
+
+    #[must_use]
+    pub fn confirm_timeout(&self) -> Duration {
+        Duration::from_secs(self.confirm_timeout_seconds)
+    }
+
+    #[must_use]
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        path(&self.ca_file)
+    }
+
+    #[must_use]
+    pub fn certificate_file(&self) -> Option<PathBuf> {
+        path(&self.certificate_file)
+    }
+
+    #[must_use]
+    pub fn certificate_key_file(&self) -> Option<PathBuf> {
+        path(&self.certificate_key_file)
+    }
+
+    /// Task queues that the engine declares.
+    #[must_use]
+    pub fn queues(&self) -> Vec<String> {
+        names(&self.queues)
+    }
+
+    /// Fanout exchanges that the engine declares.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        names(&self.topics)
+    }
+
+    /// Topic exchanges that the engine declares.
+    #[must_use]
+    pub fn event_buses(&self) -> Vec<String> {
+        names(&self.event_buses)
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct EngineOptions {
+    pub region: String,
+    pub account: String,
+    pub partitions: u16,
+    passivate_after_seconds: u64,
+    token_key: SecretString,
+    token_key_file: String,
+    retention_days: u32,
+    shutdown_seconds: u64,
+}
+
+impl EngineOptions {
+    #[must_use]
+    pub fn realm(&self) -> Realm {
+        Realm::new(&self.region, &self.account)
+    }
+
+    #[must_use]
+    pub fn passivate_after(&self) -> Duration {
+        Duration::from_secs(self.passivate_after_seconds)
+    }
+
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_hours(24 * u64::from(self.retention_days))
+    }
+
+    /// What a stopping server gives to what is under way.
+    #[must_use]
+    pub fn shutdown(&self) -> Duration {
+        Duration::from_secs(self.shutdown_seconds)
+    }
+}
+
+/// All settings of a server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub api: ApiOptions,
+    pub store: StoreOptions,
+    pub bus: BusOptions,
+    pub engine: EngineOptions,
+    pub logs: LogOptions,
+    pub integrations: Table,
+}
+
+/// Where settings come from, beside the shipped file.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// `--config`, or `REVEILLE_CONFIG`.
+    pub file: Option<PathBuf>,
+    /// Variables; only those that begin with `REVEILLE__` count.
+    pub environment: Vec<(String, String)>,
+    /// Key and value of each flag given.
+    pub flags: Vec<(&'static str, String)>,
+}
+
+impl Sources {
+    /// A file and flags, with this process's environment. A variable that is not text is left to others.
+    #[must_use]
+    pub fn of_process(file: Option<PathBuf>, flags: Vec<(&'static str, String)>) -> Self {
+        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self { file, environment: environment.collect(), flags }
+    }
+}
+
+impl Settings {
+    pub fn load(sources: &Sources) -> Result<Self, SettingsError> {
+        let mut flat = layers::shipped()?;
+        if let Some(path) = &sources.file {
+            layers::lay_over(&mut flat, layers::file(path)?);
+        }
+        layers::lay_over(&mut flat, layers::environment(sources.environment.iter().cloned())?);
+        layers::lay_over(&mut flat, layers::flags(&sources.flags)?);
+        Self::of(flat)
+    }
+
+    /// The shipped settings.
+    pub fn shipped() -> Result<Self, SettingsError> {
+        Self::load(&Sources::default())
+    }
+
+    fn of(mut flat: Flat) -> Result<Self, SettingsError> {
+        read_secret_files(&mut flat)?;
+        let rows = flat.remove(keys::ROWS).unwrap_or_else(|| Value::Array(Vec::new()));
+        let unfit = |name: &str, why: String| SettingsError::BadValue { name: name.to_owned(), origin: "the settings".to_owned(), why };
+        let rows: Vec<TableEntry> =
+            serde_json::from_value(rows).map_err(|why| unfit(keys::ROWS, format!("has a row that is not understood: {why}")))?;
+        let integrations = Table::new(rows).map_err(|why| {
+            let place = format!("integrations[{}].{}", why.row, why.field);
+            unfit(&place, why.why)
+        })?;
+        let settings = Self {
+            api: section(&flat, "api")?,
+            store: section(&flat, "store")?,
+            bus: section(&flat, "bus")?,
+            engine: section(&flat, "engine")?,
+            logs: section(&flat, "logs")?,
+            integrations,
+        };
+        settings.access_keys()?;
+        settings.check_together(unfit)?;
+        Ok(settings)
+    }
+
+    /// What each key's own rule cannot see.
+    fn check_together(&self, unfit: impl Fn(&str, String) -> SettingsError) -> Result<(), SettingsError> {
+        let region = &self.engine.region;
+        if region.is_empty() || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return Err(unfit("engine.region", format!("is '{region}'; allowed: lower-case letters, digits and -, such as us-east-1")));
+        }
+        if self.bus.certificate_file.is_empty() != self.bus.certificate_key_file.is_empty() {
+            return Err(unfit("bus.certificate_key_file", "and bus.certificate_file go together: give both or none".to_owned()));
+        }
+        if self.store.sqlite_path().is_some_and(|path| path.as_os_str().is_empty()) {
+            return Err(unfit("store.url", "has no path; allowed: sqlite:PATH, such as sqlite:reveille.db".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Keys whose signatures the API accepts; none: it does not ask for any.
+    pub fn access_keys(&self) -> Result<Vec<AccessKey>, SettingsError> {
+        names(self.api.keys.expose_secret())
+            .iter()
+            .map(|pair| match pair.split_once(':') {
+                Some((id, secret)) if !id.is_empty() && !secret.is_empty() => {
+                    Ok(AccessKey { id: id.to_owned(), secret: SecretString::from(secret) })
+                }
+                _ => Err(SettingsError::BadValue {
+                    name: "api.keys".to_owned(),
+                    origin: "the settings".to_owned(),
+                    why: "has an entry that is not ID:SECRET; allowed: ID:SECRET, separated by commas".to_owned(),
+                }),
+            })
+            .collect()
+    }
+
+    /// The keys that sign tokens: those given, or those of the key file, which is made where there is none.
+    pub fn token_keys(&self) -> Result<TokenKeys, SettingsError> {
+        if !self.engine.token_key.expose_secret().trim().is_empty() {
+            return TokenKeys::parse(&self.engine.token_key).map_err(|why| SettingsError::BadValue {
+                name: "engine.token_key".to_owned(),
+                origin: "the settings".to_owned(),
+                why: format!("cannot be used: {why}"),
+            });
+        }
+        Ok(token::load_or_create(&self.token_key_file())?)
+    }
+
+    fn token_key_file(&self) -> PathBuf {
+        path(&self.engine.token_key_file).unwrap_or_else(|| match self.store.sqlite_path() {
+            Some(store) if store != Path::new(":memory:") => {
+                let mut name = store.as_os_str().to_owned();
+                name.push(".token-key");
+                PathBuf::from(name)
+            }
+            _ => PathBuf::from("reveille.token-key"),
+        })
+    }
+
+    /// What an operator should know although it is allowed.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.api.listen.ip().is_loopback() && self.api.keys.expose_secret().is_empty() {
+            warnings.push(format!("api.listen is {}, and api.keys is empty: whoever reaches it may do everything", self.api.listen));
+        }
+        if self.store.synchronous == Synchronous::Normal {
+            warnings.push("store.synchronous is normal: a power cut may take the last moments".to_owned());
+        }
+        warnings
+    }
+}
+
+/// Secrets from files: `bus.url_file` → `bus.url`. The signing keys' file is another thing: it is made where there is none.
+fn read_secret_files(flat: &mut Flat) -> Result<(), SettingsError> {
+    for name in ["api.keys", "store.url", "bus.url"] {
+        let by_file = format!("{name}_file");
+        let Some(file) = flat.get(&by_file).and_then(Value::as_str).filter(|file| !file.is_empty()) else { continue };
+        let text = std::fs::read_to_string(file).map_err(|why| SettingsError::NoSecretFile {
+            name: by_file.clone(),
+            path: file.to_owned(),
+            why,
+        })?;
+        let kind = keys::KEYS.iter().find(|key| key.name == name).map_or(keys::Kind::Secret, |key| key.kind);
+        let value = kind.read(&Value::String(text.trim().to_owned()));
+        let value = value.map_err(|why| SettingsError::BadValue { name: name.to_owned(), origin: file.to_owned(), why })?;
+        flat.insert(name.to_owned(), value);
+    }
+    Ok(())
+}
+
+/// The typed options of a section. Values have been read by their kinds; what fails here is a key without its type's field.
+fn section<T: for<'de> Deserialize<'de>>(flat: &Flat, name: &str) -> Result<T, SettingsError> {
+    let begin = format!("{name}.");
+    let is_typed =
+        |key: &str| !key.ends_with("_file") || matches!(key, "ca_file" | "certificate_file" | "certificate_key_file" | "token_key_file");
+    let members: Map<String, Value> = flat
+        .iter()
+        .filter_map(|(key, value)| key.strip_prefix(&begin).filter(|key| is_typed(key)).map(|key| (key.to_owned(), value.clone())))
+        .collect();
+    serde_json::from_value(Value::Object(members)).map_err(|why| SettingsError::BadValue {
+        name: name.to_owned(),
+        origin: "the settings".to_owned(),
+        why: format!("cannot be used: {why}"),
+    })
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+fn names(text: &str) -> Vec<String> {
+    text.split([',', '\n']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests;

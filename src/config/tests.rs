@@ -1,0 +1,162 @@
+use super::*;
+use crate::telemetry::LogFormat;
+
+fn load(file: Option<&str>, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Settings, SettingsError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("reveille.toml");
+    if let Some(text) = file {
+        std::fs::write(&path, text).unwrap();
+    }
+    Settings::load(&Sources {
+        file: file.map(|_| path),
+        environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        flags: flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect(),
+    })
+}
+
+fn refused(file: Option<&str>, environment: &[(&str, &str)]) -> String {
+    load(file, environment, &[]).unwrap_err().to_string()
+}
+
+#[test]
+fn the_shipped_file_has_every_key_documented_and_with_an_allowed_default() {
+    let flat = layers::shipped().unwrap();
+    let names: Vec<&str> = flat.keys().map(String::as_str).collect();
+    let mut expected: Vec<&str> = keys::KEYS.iter().map(|key| key.name).collect();
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+    let mut section = "";
+    let mut commented = false;
+    for line in layers::DEFAULT_FILE.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+            commented = false;
+        } else if line.starts_with('#') {
+            commented = true;
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            assert!(commented, "{section}.{key} has no comment");
+        } else {
+            commented = false;
+        }
+    }
+}
+
+#[test]
+fn the_shipped_settings_are_those_that_the_design_names() {
+    let settings = Settings::shipped().unwrap();
+    assert_eq!(settings.api.listen.to_string(), "127.0.0.1:8083");
+    assert!(settings.access_keys().unwrap().is_empty());
+    assert_eq!(settings.store.sqlite_path(), Some(Path::new("reveille.db")));
+    assert_eq!(settings.store.synchronous, Synchronous::Full);
+    assert!(settings.bus.is_embedded());
+    assert_eq!((settings.bus.queue_kind, settings.bus.prefetch), (QueueKind::Quorum, crate::limits::REPLY_PREFETCH));
+    assert_eq!(settings.engine.realm(), Realm::new("us-east-1", "123456789012"));
+    assert_eq!(settings.engine.retention(), Duration::from_hours(90 * 24));
+    assert_eq!(settings.logs, LogOptions::default());
+    assert_eq!(settings.integrations, Table::default());
+    assert_eq!(settings.token_key_file(), Path::new("reveille.db.token-key"));
+    assert!(settings.warnings().is_empty());
+}
+
+#[test]
+fn a_stronger_layer_wins() {
+    let file =
+        "[api]\nlisten = \"127.0.0.1:1\"\n[engine]\nregion = \"eu-west-1\"\naccount = 1\n[bus]\nprefetch = 5\nqueues = [\"a\", \"b\"]\n";
+    let environment =
+        [("REVEILLE__API__LISTEN", "127.0.0.1:2"), ("REVEILLE__BUS__PREFETCH", "10"), ("REVEILLE_CONFIG", "x"), ("HOME", "/")];
+    let settings = load(Some(file), &environment, &[("api.listen", "0.0.0.0:3")]).unwrap();
+    assert_eq!(settings.api.listen.to_string(), "0.0.0.0:3");
+    assert_eq!(settings.bus.prefetch, 10);
+    assert_eq!(settings.engine.realm(), Realm::new("eu-west-1", "000000000001"));
+    assert_eq!(settings.bus.queues(), ["a", "b"]);
+    assert_eq!(settings.warnings().len(), 1);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_name_its_place_and_a_hint() {
+    assert_eq!(
+        refused(None, &[("REVEILLE__API__LISTN", "x")]),
+        "there is no setting api.listn (in the environment); did you mean api.listen?"
+    );
+    let text = refused(Some("[engine]\nlisten = \"x\"\n"), &[]);
+    assert!(text.starts_with("there is no setting engine.listen (in ") && text.ends_with("did you mean api.listen?"), "{text}");
+    assert!(refused(Some("[nonsense]\nfrobnicate = 1\n"), &[]).contains("there are: api.listen, api.keys"));
+}
+
+#[test]
+fn a_bad_value_is_refused_with_the_keys_name_and_what_is_allowed() {
+    for (name, value, expected) in [
+        ("REVEILLE__API__LISTEN", "8083", "api.listen is '8083'; allowed: an address with a port, such as 127.0.0.1:8083 or [::]:8083"),
+        ("REVEILLE__BUS__PREFETCH", "0", "bus.prefetch is '0'; allowed: a whole number from 1 to 65535"),
+        ("REVEILLE__STORE__SYNCHRONOUS", "maybe", "store.synchronous is 'maybe'; allowed: full, normal"),
+        ("REVEILLE__STORE__CHECK", "yes", "store.check is 'yes'; allowed: true, false"),
+        ("REVEILLE__ENGINE__ACCOUNT", "12", "engine.account is '12'; allowed: twelve digits"),
+        (
+            "REVEILLE__BUS__URL",
+            "http://u:secret@h",
+            "bus.url is no URL that is understood; allowed: what begins with embedded:, amqp://, amqps://",
+        ),
+    ] {
+        assert_eq!(refused(None, &[(name, value)]), format!("{expected} (in the environment)"));
+    }
+    assert!(refused(Some("[api\n"), &[]).contains("cannot be read"));
+    assert!(refused(None, &[("REVEILLE__ENGINE__REGION", "US East")]).starts_with("engine.region is 'US East'; allowed:"));
+    assert!(refused(None, &[("REVEILLE__API__KEYS", "nocolon")]).starts_with("api.keys has an entry that is not ID:SECRET"));
+    assert!(refused(None, &[("REVEILLE__STORE__URL", "sqlite:")]).starts_with("store.url has no path"));
+    let none = Settings::load(&Sources { file: Some("no/such/file.toml".into()), ..Sources::default() }).unwrap_err();
+    assert_eq!(none.to_string(), "the settings file no/such/file.toml does not exist or is no file");
+}
+
+#[test]
+fn secrets_come_from_files_and_are_never_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bus-url");
+    std::fs::write(&file, "amqp://user:hunter2@broker:5672/vhost?heartbeat=5\n").unwrap();
+    let file = file.to_str().unwrap();
+    let key = "00112233445566778899aabbccddeeff";
+    let environment = [("REVEILLE__BUS__URL_FILE", file), ("REVEILLE__ENGINE__TOKEN_KEY", key), ("REVEILLE__API__KEYS", "AKID:hunter3")];
+    let settings = load(None, &environment, &[]).unwrap();
+    assert_eq!(settings.bus.url.expose(), "amqp://user:hunter2@broker:5672/vhost?heartbeat=5");
+    assert_eq!(settings.bus.url.to_string(), "amqp://broker:5672/vhost");
+    assert_eq!(settings.access_keys().unwrap()[0].id, "AKID");
+    settings.token_keys().unwrap();
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("hunter") && !shown.contains(key), "{shown}");
+    // A value of a stronger layer takes back the file of a weaker one.
+    let settings = load(Some(&format!("[bus]\nurl_file = \"{file}\"\n")), &[("REVEILLE__BUS__URL", "embedded:")], &[]).unwrap();
+    assert!(settings.bus.is_embedded());
+    let text = refused(None, &[("REVEILLE__BUS__URL_FILE", "no/such/file")]);
+    assert!(text.starts_with("bus.url_file names no/such/file, which cannot be read"), "{text}");
+}
+
+#[test]
+fn no_password_of_any_form_is_shown_in_a_url() {
+    for (url, shown) in [
+        ("embedded:", "embedded:"),
+        ("sqlite:/var/lib/r.db", "sqlite:/var/lib/r.db"),
+        ("amqp://broker", "amqp://broker"),
+        ("amqps://u:p@h/v", "amqps://h/v"),
+        ("amqps://u:p@ss@h/v", "amqps://h/v"),
+        ("amqp://u:p/w@h/v", "amqp://h/v"),
+        ("postgres://u:p@h/d?password=x", "postgres://h/d"),
+    ] {
+        assert_eq!(SecretUrl::new(url).to_string(), shown);
+    }
+}
+
+#[test]
+fn logs_and_integrations_are_read() {
+    let file = "[logs]\nformat = \"json\"\nfilter = \"debug\"\n[[integrations]]\nresource = \"glue:*\"\nrouting_key = \"jobs\"\nheaders = { Tenant = \"a\" }\n";
+    let settings = load(Some(file), &[], &[]).unwrap();
+    assert_eq!(settings.logs, LogOptions { format: LogFormat::Json, filter: "debug".to_owned() });
+    let row = TableEntry {
+        resource: "glue:*".to_owned(),
+        routing_key: "jobs".to_owned(),
+        headers: [("Tenant".to_owned(), "a".to_owned())].into(),
+        ..TableEntry::default()
+    };
+    assert_eq!(settings.integrations, Table::new(vec![row]).unwrap());
+    let text = refused(Some("[[integrations]]\nresource = \"glue\"\n"), &[]);
+    assert!(text.starts_with("integrations[0].resource is 'glue'; allowed: service:action"), "{text}");
+    assert!(refused(Some("[[integrations]]\nresorce = \"glue:x\"\n"), &[]).contains("unknown field `resorce`"));
+}
