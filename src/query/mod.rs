@@ -73,6 +73,12 @@ pub enum QueryError {
     /// An intrinsic function that could not be computed. The text is AWS's cause where one is recorded.
     #[error("{message}")]
     Intrinsic { message: String },
+    /// A JSONata expression that gave nothing.
+    #[error("The expression returned nothing (undefined).")]
+    Undefined,
+    /// A JSONata expression that gave a value of another type than its field takes. `expected` in AWS's word.
+    #[error("returned an unexpected result type. Expected '{expected}', but was '{actual}' for value: {value}")]
+    UnexpectedType { expected: &'static str, actual: &'static str, value: Value },
     /// A JSONata expression that failed; the text is AWS's cause where one is recorded.
     #[error("{message}")]
     Evaluation { message: String },
