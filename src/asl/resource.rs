@@ -47,22 +47,24 @@ impl Pattern {
 }
 
 impl Resource {
-    /// Takes an ARN apart; `None` where it is no resource that Step Functions knows the form of.
+    /// Takes an ARN apart; `None` where it is none.
+    ///
+    /// Any service in any partition is a resource: what it means is for the table of integrations to say, not for the language.
     #[must_use]
     pub fn parse(arn: &str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
-        if parts.next()? != "arn" {
+        if parts.next()? != "arn" || arn.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return None;
         }
         let partition = parts.next()?;
-        if !partition.starts_with("aws") {
+        let (service, _region, _account, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        if [partition, service, rest].iter().any(|part| part.is_empty()) || partition.contains(['$', '{']) {
             return None;
         }
-        let (service, region, account, rest) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let kind = match (service, rest.split_once(':')) {
-            ("lambda", Some(("function", name))) if !name.is_empty() => ResourceKind::LambdaFunction { name: name.to_owned() },
+            ("lambda", Some(("function", name))) if is_function_name(name) => ResourceKind::LambdaFunction { name: name.to_owned() },
             ("states", Some(("activity", name))) if !name.is_empty() => ResourceKind::Activity { name: name.to_owned() },
-            ("states", Some(_)) if region.is_empty() && account.is_empty() => {
+            ("states", Some(_)) => {
                 let (body, pattern) = [Pattern::WaitForTaskToken, Pattern::Sync2, Pattern::Sync]
                     .into_iter()
                     .find_map(|p| rest.strip_suffix(p.suffix()).map(|body| (body, p)))
@@ -73,7 +75,9 @@ impl Resource {
                 }
                 ResourceKind::Service { service: service.to_owned(), action: action.to_owned(), pattern }
             }
-            _ => return None,
+            ("lambda" | "states", _) => return None,
+            // An ARN of some other service: `arn:aws:swf:us-east-1:123456789012:task:X`.
+            _ => ResourceKind::Service { service: service.to_owned(), action: rest.to_owned(), pattern: Pattern::RequestResponse },
         };
         Some(Self { arn: arn.into(), kind })
     }
@@ -104,6 +108,15 @@ impl Resource {
     }
 }
 
+/// `NAME`, `NAME:VERSION`, `NAME:ALIAS`, `NAME:$LATEST` (Lambda API, `FunctionName` and `Qualifier`).
+fn is_function_name(name: &str) -> bool {
+    let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    match name.split_once(':') {
+        Some((function, qualifier)) => word(function) && (qualifier == "$LATEST" || word(qualifier)),
+        None => word(name),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,7 +131,17 @@ mod tests {
         assert_eq!(r.kind, ResourceKind::Service { service: "states".into(), action: "startExecution".into(), pattern: Pattern::Sync2 });
         let r = Resource::parse("arn:aws:states:::aws-sdk:dynamodb:getItem").unwrap();
         assert_eq!((r.resource_type(), r.resource_name().as_str()), ("aws-sdk:dynamodb", "getItem"));
-        assert!(Resource::parse("foo:bar").is_none());
+        let r = Resource::parse("arn:aws:swf:us-east-1:123456789012:task:X").unwrap();
+        assert_eq!((r.resource_type(), r.resource_name().as_str()), ("swf", "task:X"));
+        for no_resource in [
+            "foo:bar",
+            "${Arn}",
+            "arn:aws:lambda:us-east-1:1:function:f:",
+            "arn:aws:lambda:us-east-1:1:function:f:$*",
+            "arn:aws:states:::x",
+        ] {
+            assert!(Resource::parse(no_resource).is_none(), "{no_resource}");
+        }
         assert!(Resource::parse("arn:aws:states:us-east-1:123456789012:activity:x").unwrap().waits_for_token());
     }
 }
