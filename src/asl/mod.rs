@@ -1,9 +1,106 @@
 //! The language: text → model → [`model::Machine`], with diagnostics that say where (line, column, JSON pointer) and what to do.
 //!
+//! ```text
+//! text ──spans::scan──▶ Node ──check::Checker──▶ blocks, states, compiled expressions ──graph::Graph──▶ Machine
+//!        JSON with places      fields.rs: which field may stand where        targets, ways in, an end
+//!                              reader.rs: types, ranges, presence
+//!                              expressions.rs: paths, templates, JSONata
+//!                              simple, task, choice, nested, map_data, failures, variables: one kind of rule each
+//! ```
+//!
+//! [`parse`] gives a machine or all errors; [`diagnose`] gives errors and warnings for a person to read. Judged as AWS judges,
+//! with AWS's codes and, where known, words; what only we find is a warning (see [`diagnostics::code`]).
+//!
 //! May enter: `query` (expressions are compiled here), `limits`. No state of an execution, no clock, no I/O.
-#![expect(dead_code, reason = "the walk over the definition that uses these comes with the next change")]
+#![expect(clippy::option_option, reason = "outer: refused, and the reader was told; inner: the field is absent")]
 
+mod check;
+mod choice;
 pub mod diagnostics;
+mod expressions;
+mod failures;
+mod fields;
+mod graph;
 mod location;
+mod map_data;
+pub mod model;
+mod nested;
+mod reader;
 pub mod resource;
+mod simple;
 mod spans;
+mod task;
+mod variables;
+
+use std::sync::Arc;
+
+pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
+use self::diagnostics::{Findings, code};
+use self::model::Machine;
+
+/// How a machine runs: an Express machine refuses what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MachineKind {
+    #[default]
+    Standard,
+    Express,
+}
+
+/// A definition that was accepted.
+#[derive(Debug, Clone)]
+pub struct ValidMachine {
+    pub machine: Arc<Machine>,
+    /// What runs, but probably not as meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads, checks and compiles a definition.
+///
+/// # Errors
+/// All that is wrong with it, in the order in which AWS reports it.
+pub fn parse(text: &str, kind: MachineKind) -> Result<ValidMachine, Diagnostics> {
+    let (machine, findings) = examine(text, kind);
+    let (errors, warnings) = findings.settle(text);
+    match machine {
+        Some(machine) => Ok(ValidMachine { machine: Arc::new(machine), warnings }),
+        None => Err(Diagnostics(errors)),
+    }
+}
+
+/// All findings: errors first, then, where `least` is [`Severity::Warning`], warnings.
+#[must_use]
+pub fn diagnose(text: &str, kind: MachineKind, least: Severity) -> Vec<Diagnostic> {
+    let (mut all, warnings) = examine(text, kind).1.settle(text);
+    if least == Severity::Warning {
+        all.extend(warnings);
+    }
+    all
+}
+
+/// The machine is there exactly where there is no error.
+fn examine(text: &str, kind: MachineKind) -> (Option<Machine>, Findings) {
+    let mut findings = Findings::default();
+    let missing = || Some("a definition is an object with StartAt and States".to_owned());
+    if text.trim().is_empty() {
+        findings.error(code::MISSING_DESCRIPTION, "The definition is empty".into(), None, 0, missing());
+        return (None, findings);
+    }
+    let node = match spans::scan(text) {
+        Ok(node) => node,
+        Err(e) => {
+            let code = if e.too_deep { code::TOO_DEEPLY_NESTED } else { code::INVALID_JSON_DESCRIPTION };
+            let (line, column) = spans::Lines::new(text).position(e.offset);
+            let message = format!("{} at line {line}, column {column}", e.message);
+            findings.error(code, message, None, e.offset, None);
+            return (None, findings);
+        }
+    };
+    if node.json == spans::Json::Null {
+        findings.error(code::MISSING_DESCRIPTION, "The definition is null".into(), None, node.offset as usize, missing());
+        return (None, findings);
+    }
+    let (machine, findings) = check::Checker::check(&node, kind);
+    // An error that left no trace would give neither machine nor reason; the reader is told in any case.
+    assert!(machine.is_some() || findings.has_errors(), "a definition was refused without a reason");
+    (machine, findings)
+}

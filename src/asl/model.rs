@@ -70,6 +70,7 @@ pub enum Transition {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "each state stands in an Arc of its own; machines are few")]
 pub enum Kind {
     Pass(Pass),
     Task(Box<Task>),
@@ -216,7 +217,11 @@ pub enum Condition {
     Or(Vec<Condition>),
     Not(Box<Condition>),
     /// `{"Variable": path, "<operator>": operand}`.
-    Test { variable: jsonpath::Path, operator: Operator, operand: Operand },
+    Test {
+        variable: jsonpath::Path,
+        operator: Operator,
+        operand: Operand,
+    },
     /// `Condition` (JSONata): must give a boolean.
     Jsonata(Expression),
 }
@@ -308,7 +313,9 @@ pub struct Map {
 pub enum MapMode {
     #[default]
     Inline,
-    Distributed { express: bool },
+    Distributed {
+        express: bool,
+    },
 }
 
 /// `ItemReader` (Distributed Map).
