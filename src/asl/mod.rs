@@ -30,6 +30,8 @@ pub mod resource;
 mod simple;
 mod spans;
 mod task;
+#[cfg(test)]
+mod tests;
 mod variables;
 
 use std::sync::Arc;
