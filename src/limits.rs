@@ -31,7 +31,7 @@ pub const TOKEN_CHARS_MAX: usize = 2_048;
 /// The default and longest wait of a task or a Wait state, in seconds (AWS: 99,999,999).
 pub const TASK_TIMEOUT_SECONDS_MAX: u64 = 99_999_999;
 /// How long an execution may be open (AWS: 1 year).
-pub const EXECUTION_AGE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+pub const EXECUTION_AGE_MAX: Duration = Duration::from_hours(365 * 24);
 /// Iterations of an inline Map that run at once where `MaxConcurrency` is 0 (AWS: 40 are in progress at a time).
 pub const INLINE_MAP_CONCURRENCY: usize = 40;
 /// Messages waiting in an execution's or a partition's mailbox; senders wait beyond it.
@@ -40,6 +40,10 @@ pub const MAILBOX_MESSAGES: usize = 1_024;
 pub const COMMIT_EVENTS_MAX: usize = 1_000;
 /// Appends that wait for the store's writer; senders wait beyond it.
 pub const APPEND_QUEUE: usize = 4_096;
+/// Reads that wait for one of the store's readers; askers wait beyond it.
+pub const READ_QUEUE: usize = 1_024;
+/// Deleted things whose places in listings a store remembers, so that a reader who deletes page by page can go on.
+pub const DEPARTED_MAX: u32 = 10_000;
 /// Replies that one partition takes from the broker before it has acknowledged them.
 pub const REPLY_PREFETCH: u16 = 1_000;
 /// Unconfirmed publishes per channel; publishers wait beyond it.
