@@ -3,6 +3,11 @@
 //! A store moves bytes and rows; it holds no rule of the language. Every adapter passes `contract.rs`.
 //! May enter: `ids`, `clock`, `limits`, and the encoding of events (`record`). Nothing else of ours.
 
+#[cfg(test)]
+pub mod contract;
+pub mod memory;
+pub mod sqlite;
+
 use std::fmt;
 
 use futures_util::future::BoxFuture;
@@ -172,18 +177,22 @@ pub struct ExecutionFilter {
     /// Start after this row (its start time and id), as the row before the page.
     pub after: Option<(Timestamp, ExecutionId)>,
     pub limit: u32,
+    /// Leave out what can be large: `input` comes empty, `output`, `error` and `cause` as `None`.
+    pub brief: bool,
 }
 
 /// The events of executions: the only truth.
 pub trait Journal: Send + Sync + fmt::Debug {
     /// Makes an execution: its row and its first events, at once. Fails with `AlreadyExists` (key = the ARN) where an execution with
-    /// this ARN exists, unless that one closed before `reusable_before` (AWS: 90 days): then the old one gives up its name.
+    /// this ARN exists, unless that one closed before `reusable_before` (AWS: 90 days): then the old one gives up its name. Fails with
+    /// `NotFound` where the revision is gone (its machine was deleted and removed since it was read): an execution never lacks its
+    /// definition.
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()>;
 
     /// Adds events. Durable when it returns. Fails with `VersionConflict`, `NotFound`, `Unavailable`.
     fn append(&self, append: Append) -> StoreFuture<'_, ()>;
 
-    /// All batches, oldest first.
+    /// All batches, oldest first. `NotFound` where there is no such execution.
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>>;
 
     /// Open executions of a partition that must be looked at after a start, in id order, from after `after`: all `RUNNING` ones.
@@ -198,15 +207,18 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
-    /// Counts per status (children of a map run, or all of a machine).
+    /// Counts per status (children of a map run, or all of a machine), in the order of [`ExecutionStatus::ALL`], without those that
+    /// have none. `after` and `limit` do not count.
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>>;
 
-    /// Closed children of a partition whose parents have not been told.
+    /// Closed children of a partition whose parents have not been told, in id order.
     fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
+    /// May come twice, or late: an execution that is gone is no error.
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()>;
 
-    /// Removes executions that closed before `before`, with their journals; returns how many (at most `limit`).
+    /// Removes executions that closed before `before`, longest closed first, with their journals and map runs, and revisions that
+    /// nothing points at any more; returns how many executions (at most `limit`). Those that owe their parent stay.
     fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64>;
 }
 
@@ -304,7 +316,8 @@ pub struct MapRunRow {
     pub body: serde_json::Value,
 }
 
-/// Everything that has a name beside executions. Listings are in the order of creation and page by the last ARN seen.
+/// Everything that has a name beside executions. Listings are in the order of creation and page by the last ARN seen, also when that
+/// one has been deleted since. What is changed or deleted must be there (`NotFound`); what is made must not be (`AlreadyExists`).
 pub trait Catalog: Send + Sync + fmt::Debug {
     /// `AlreadyExists` where the ARN is taken.
     fn put_machine(&self, machine: MachineRow) -> StoreFuture<'_, ()>;
@@ -315,7 +328,7 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     fn update_machine(&self, arn: &Arn, revision: Revision) -> StoreFuture<'_, ()>;
     /// Marks it `DELETING`; versions and aliases go at once, the row when no execution runs ([`Catalog::reap_machines`]).
     fn delete_machine(&self, arn: &Arn) -> StoreFuture<'_, ()>;
-    /// Removes machines that are `DELETING` and have no open execution.
+    /// Removes machines that are `DELETING` and have no open execution, with their tags. Revisions stay while executions point at them.
     fn reap_machines(&self) -> StoreFuture<'_, u64>;
     fn revision(&self, id: RevisionId) -> StoreFuture<'_, Option<Revision>>;
 
@@ -341,6 +354,7 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     fn tag(&self, resource: &Arn, set: Vec<(String, String)>, remove: Vec<String>) -> StoreFuture<'_, ()>;
     fn tags(&self, resource: &Arn) -> StoreFuture<'_, Vec<(String, String)>>;
 
+    /// Makes it or changes it.
     fn put_map_run(&self, run: MapRunRow) -> StoreFuture<'_, ()>;
     fn map_run(&self, arn: &Arn) -> StoreFuture<'_, Option<MapRunRow>>;
     fn map_runs(&self, execution: ExecutionId, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MapRunRow>>;

@@ -1,0 +1,339 @@
+//! The journal's promises.
+
+use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey, Version};
+use crate::store::{Append, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, MapRunRow, StoreError, Summary};
+
+use super::Store;
+use super::given::{append, at, batch, create, due, failed, header, id, machine_arn, never, revision_id, running, succeeded, with_machine};
+
+fn page(limit: u32) -> ExecutionFilter {
+    ExecutionFilter { limit, ..ExecutionFilter::default() }
+}
+
+fn ids(rows: &[ExecutionRow]) -> Vec<ExecutionId> {
+    rows.iter().map(|row| row.header.id).collect()
+}
+
+pub async fn a_created_execution_is_there_with_its_first_batch(store: &dyn Store) {
+    with_machine(store).await;
+    let full = ExecutionHeader {
+        partition: PartitionId(7),
+        version_arn: Some(Arn::new("m:3")),
+        alias_arn: Some(Arn::new("m:live")),
+        input: "{\"name\": \"Zoë\", \"n\": 1.50}".into(),
+        trace_header: Some("Root=1".into()),
+        parent: Some(TaskKey { execution: id(99), scheduled: EventId(u64::MAX) }),
+        map_run: Some(Arn::new("run")),
+        item_index: Some(12),
+        ..header(1)
+    };
+    let summary = Summary { due: Some(at(50)), ..running() };
+    create(store, full.clone(), summary.clone()).await;
+
+    let row = ExecutionRow { header: full.clone(), version: Version(2), summary };
+    assert_eq!(store.execution(id(1)).await.unwrap().as_ref(), Some(&row));
+    assert_eq!(store.execution_by_arn(&full.arn).await.unwrap().as_ref(), Some(&row));
+    assert_eq!(store.load(id(1)).await.unwrap(), [batch(0, 2, "first")]);
+    create(store, header(2), failed(9)).await;
+    assert_eq!(store.execution(id(2)).await.unwrap().unwrap().summary, failed(9));
+}
+
+pub async fn a_refused_creation_leaves_nothing(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), running()).await;
+
+    let same_name = ExecutionHeader { id: id(2), ..header(1) };
+    let error = store.create(same_name, append(2, 0, 1, running()), never()).await.unwrap_err();
+    assert!(matches!(&error, StoreError::AlreadyExists { key, .. } if *key == header(1).arn.to_string()), "{error}");
+    let same_id = ExecutionHeader { arn: Arn::new("other"), ..header(1) };
+    let error = store.create(same_id, append(1, 0, 1, running()), never()).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
+    let error = store.create(header(3), append(3, 5, 1, running()), never()).await.unwrap_err();
+    assert!(matches!(error, StoreError::VersionConflict { expected: Version(5), actual: Version(0), .. }), "{error}");
+
+    for n in [2, 3] {
+        assert_eq!(store.execution(id(n)).await.unwrap(), None);
+        assert!(matches!(store.load(id(n)).await, Err(StoreError::NotFound { .. })));
+    }
+    assert_eq!(store.execution_by_arn(&Arn::new("other")).await.unwrap(), None);
+    assert_eq!(store.load(id(1)).await.unwrap(), [batch(0, 2, "first")]);
+    assert_eq!(ids(&store.open(PartitionId(0), None, 9).await.unwrap()), [id(1)]);
+}
+
+pub async fn a_name_is_held_until_its_execution_closed_long_ago(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), running()).await;
+    let again = |n: u32| (ExecutionHeader { id: id(n), started: at(500), ..header(1) }, append(n, 0, 1, running()));
+
+    let (second, first) = again(2);
+    let error = store.create(second, first, at(i64::MAX)).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyExists { .. }), "an open execution never gives up its name: {error}");
+    store.append(append(1, 2, 1, succeeded(100))).await.unwrap();
+    let (second, first) = again(2);
+    let error = store.create(second, first, at(100)).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyExists { .. }), "closed at 100 is not before 100: {error}");
+    let (second, first) = again(2);
+    store.create(second, first, at(101)).await.unwrap();
+
+    assert_eq!(store.execution_by_arn(&header(1).arn).await.unwrap().unwrap().header.id, id(2));
+    let old = store.execution(id(1)).await.unwrap().unwrap();
+    assert_eq!((old.header.arn, old.version), (header(1).arn, Version(3)), "the old one is there, by its id");
+    assert_eq!(ids(&store.list(page(9)).await.unwrap()), [id(2), id(1)]);
+    store.purge(at(1_000), 9).await.unwrap();
+    assert_eq!(store.execution_by_arn(&header(1).arn).await.unwrap().unwrap().header.id, id(2), "the purged one takes no name along");
+}
+
+pub async fn an_execution_needs_its_revision(store: &dyn Store) {
+    with_machine(store).await;
+    let lost = ExecutionHeader { revision: revision_id(44), ..header(1) };
+    let error = store.create(lost, append(1, 0, 1, running()), never()).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { what: "revision", .. }), "{error}");
+    assert_eq!(store.execution(id(1)).await.unwrap(), None);
+    create(store, header(1), running()).await;
+}
+
+pub async fn an_append_that_expects_another_version_is_refused_and_changes_nothing(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), running()).await;
+    for wrong in [0, 1, 3] {
+        let error = store.append(append(1, wrong, 4, succeeded(9))).await.unwrap_err();
+        assert!(
+            matches!(error, StoreError::VersionConflict { execution, expected, actual: Version(2) }
+                if execution == id(1) && expected == Version(wrong)),
+            "{error}"
+        );
+    }
+    let row = store.execution(id(1)).await.unwrap().unwrap();
+    assert_eq!((row.version, row.summary), (Version(2), running()));
+    assert_eq!(store.load(id(1)).await.unwrap().len(), 1);
+}
+
+pub async fn an_append_to_nothing_is_not_found(store: &dyn Store) {
+    let error = store.append(append(1, 0, 1, running())).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
+    assert!(matches!(store.load(id(1)).await, Err(StoreError::NotFound { .. })));
+}
+
+pub async fn batches_come_back_in_order_and_whole(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), running()).await;
+    create(store, header(2), running()).await;
+    let mut expected = vec![batch(0, 2, "first")];
+    let mut after = 2;
+    for round in 0..40_u32 {
+        // From nothing to far beyond a page, with bytes that are no text; two executions take turns.
+        let bytes: Vec<u8> = (0..round * 700).map(|n| (n % 251) as u8).collect();
+        let next = crate::store::Batch { after: Version(after), events: round % 3, bytes };
+        store.append(Append { execution: id(1), batch: next.clone(), summary: running() }).await.unwrap();
+        store.append(append(2, 2 + u64::from(round), 1, running())).await.unwrap();
+        after += u64::from(next.events);
+        expected.push(next);
+    }
+    assert_eq!(store.load(id(1)).await.unwrap(), expected);
+    assert_eq!(store.execution(id(1)).await.unwrap().unwrap().version, Version(after));
+    assert_eq!(store.load(id(2)).await.unwrap().len(), 41);
+}
+
+pub async fn the_summary_shows_what_the_last_append_said(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), running()).await;
+    let aborted = Summary { status: ExecutionStatus::Aborted, ..failed(8) };
+    let pending = Summary { status: ExecutionStatus::PendingRedrive, redrive_count: 3, redriven_at: Some(at(7)), ..running() };
+    let all = [due(5), due(6), running(), succeeded(7), failed(7), Summary { owes_parent: true, ..aborted }, pending, due(9)];
+    for (n, summary) in all.into_iter().enumerate() {
+        store.append(append(1, 2 + n as u64, 1, summary.clone())).await.unwrap();
+        assert_eq!(store.execution(id(1)).await.unwrap().unwrap().summary, summary);
+    }
+}
+
+pub async fn a_redriven_execution_is_open_again(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), running()).await;
+    store.append(append(1, 2, 1, failed(5))).await.unwrap();
+    assert_eq!(store.open(PartitionId(0), None, 9).await.unwrap(), []);
+    let again = Summary { due: Some(at(40)), redrive_count: 1, redriven_at: Some(at(30)), ..running() };
+    store.append(append(1, 3, 1, again.clone())).await.unwrap();
+
+    let row = store.execution(id(1)).await.unwrap().unwrap();
+    assert_eq!(row.summary, again);
+    assert_eq!(store.open(PartitionId(0), None, 9).await.unwrap(), [row]);
+    assert_eq!(store.due(PartitionId(0), at(41), 9).await.unwrap(), [(id(1), at(40))]);
+    assert_eq!(store.purge(at(1_000), 9).await.unwrap(), 0, "what is open again is not purged");
+}
+
+pub async fn due_gives_the_soonest_first_and_only_open_ones(store: &dyn Store) {
+    with_machine(store).await;
+    for (n, ms) in [(1, 300), (2, 100), (3, 200), (4, 100)] {
+        create(store, header(n), due(ms)).await;
+    }
+    create(store, header(5), running()).await;
+    create(store, ExecutionHeader { partition: PartitionId(1), ..header(6) }, due(1)).await;
+    create(store, header(7), Summary { due: Some(at(1)), ..succeeded(2) }).await;
+
+    let zero = PartitionId(0);
+    let soon = [(id(2), at(100)), (id(4), at(100)), (id(3), at(200)), (id(1), at(300))];
+    assert_eq!(store.due(zero, at(301), 9).await.unwrap(), soon);
+    assert_eq!(store.due(zero, at(300), 9).await.unwrap(), soon[..3], "before, not at");
+    assert_eq!(store.due(zero, at(301), 2).await.unwrap(), soon[..2]);
+    assert_eq!(store.due(PartitionId(1), at(301), 9).await.unwrap(), [(id(6), at(1))]);
+    store.append(append(2, 2, 1, due(400))).await.unwrap();
+    store.append(append(4, 2, 1, running())).await.unwrap();
+    store.append(append(3, 2, 1, Summary { due: Some(at(200)), ..succeeded(9) })).await.unwrap();
+    assert_eq!(store.due(zero, at(1_000), 9).await.unwrap(), [(id(1), at(300)), (id(2), at(400))]);
+}
+
+pub async fn open_gives_the_running_of_one_partition_in_id_order(store: &dyn Store) {
+    with_machine(store).await;
+    for n in [5, 3, 1, 4, 2] {
+        create(store, header(n), running()).await;
+    }
+    create(store, ExecutionHeader { partition: PartitionId(1), ..header(6) }, running()).await;
+    store.append(append(3, 2, 1, succeeded(9))).await.unwrap();
+
+    let zero = PartitionId(0);
+    assert_eq!(ids(&store.open(zero, None, 9).await.unwrap()), [id(1), id(2), id(4), id(5)]);
+    assert_eq!(ids(&store.open(zero, None, 2).await.unwrap()), [id(1), id(2)]);
+    assert_eq!(ids(&store.open(zero, Some(id(2)), 9).await.unwrap()), [id(4), id(5)]);
+    assert_eq!(ids(&store.open(PartitionId(1), None, 9).await.unwrap()), [id(6)]);
+    assert_eq!(store.open(PartitionId(2), None, 9).await.unwrap(), []);
+    assert_eq!(store.open(zero, None, 1).await.unwrap()[0], store.execution(id(1)).await.unwrap().unwrap());
+}
+
+pub async fn parents_are_owed_until_they_are_told(store: &dyn Store) {
+    with_machine(store).await;
+    let owing = |ms| Summary { owes_parent: true, ..succeeded(ms) };
+    for n in [2, 1] {
+        create(store, header(n), running()).await;
+        store.append(append(n, 2, 1, owing(5))).await.unwrap();
+    }
+    let zero = PartitionId(0);
+    assert_eq!(ids(&store.owing_parents(zero, 9).await.unwrap()), [id(1), id(2)]);
+    assert_eq!(ids(&store.owing_parents(zero, 1).await.unwrap()), [id(1)]);
+    assert_eq!(store.owing_parents(PartitionId(1), 9).await.unwrap(), []);
+    for _ in 0..2 {
+        store.parent_told(id(1)).await.unwrap();
+    }
+    store.parent_told(id(77)).await.unwrap();
+    assert_eq!(ids(&store.owing_parents(zero, 9).await.unwrap()), [id(2)]);
+    assert_eq!(store.execution(id(1)).await.unwrap().unwrap().summary, succeeded(5), "nothing else changed");
+}
+
+pub async fn a_listing_pages_newest_first_without_loss_or_doubles(store: &dyn Store) {
+    with_machine(store).await;
+    // Starts that meet, ids that do not follow them.
+    for n in 1..=30_u32 {
+        let started = at(i64::from(n * 7 % 10));
+        create(store, ExecutionHeader { started, ..header(n) }, if n % 3 == 0 { succeeded(50) } else { running() }).await;
+    }
+    let all = store.list(page(100)).await.unwrap();
+    assert_eq!(all.len(), 30);
+    assert!(all.is_sorted_by_key(|row| std::cmp::Reverse((row.header.started, row.header.id))));
+    for limit in [1, 4, 30] {
+        let mut paged = Vec::new();
+        let mut after = None;
+        loop {
+            let filter = ExecutionFilter { after, state_machine: Some(machine_arn("m")), ..page(limit) };
+            let rows = store.list(filter).await.unwrap();
+            let Some(last) = rows.last() else { break };
+            assert!(rows.len() <= limit as usize);
+            after = Some((last.header.started, last.header.id));
+            paged.extend(rows);
+        }
+        assert_eq!(paged, all);
+    }
+    assert_eq!(store.list(page(0)).await.unwrap(), []);
+}
+
+pub async fn a_listing_takes_every_filter(store: &dyn Store) {
+    with_machine(store).await;
+    let (version, alias, run) = (Arn::new("m:1"), Arn::new("m:live"), Arn::new("run"));
+    create(store, header(1), running()).await;
+    create(store, ExecutionHeader { version_arn: Some(version.clone()), ..header(2) }, succeeded(9)).await;
+    let both = ExecutionHeader { version_arn: Some(version.clone()), alias_arn: Some(alias.clone()), ..header(3) };
+    create(store, both, failed(9)).await;
+    create(store, ExecutionHeader { state_machine: machine_arn("other"), ..header(4) }, running()).await;
+    let redriven = Summary { redrive_count: 1, redriven_at: Some(at(3)), ..running() };
+    create(store, ExecutionHeader { map_run: Some(run.clone()), ..header(5) }, redriven).await;
+
+    let of = |filter: ExecutionFilter| async move { ids(&store.list(ExecutionFilter { limit: 9, ..filter }).await.unwrap()) };
+    let none = ExecutionFilter::default;
+    assert_eq!(of(none()).await, [id(5), id(4), id(3), id(2), id(1)]);
+    assert_eq!(of(ExecutionFilter { state_machine: Some(machine_arn("m")), ..none() }).await, [id(5), id(3), id(2), id(1)]);
+    assert_eq!(of(ExecutionFilter { state_machine: Some(machine_arn("nobody")), ..none() }).await, []);
+    assert_eq!(of(ExecutionFilter { status: Some(ExecutionStatus::Running), ..none() }).await, [id(5), id(4), id(1)]);
+    assert_eq!(of(ExecutionFilter { qualified: Some(version.clone()), ..none() }).await, [id(3), id(2)]);
+    assert_eq!(of(ExecutionFilter { qualified: Some(alias), ..none() }).await, [id(3)]);
+    assert_eq!(of(ExecutionFilter { map_run: Some(run.clone()), ..none() }).await, [id(5)]);
+    assert_eq!(of(ExecutionFilter { redriven: Some(true), ..none() }).await, [id(5)]);
+    assert_eq!(of(ExecutionFilter { redriven: Some(false), ..none() }).await, [id(4), id(3), id(2), id(1)]);
+    let failed_version = ExecutionFilter { qualified: Some(version), status: Some(ExecutionStatus::Failed), ..none() };
+    assert_eq!(of(failed_version).await, [id(3)]);
+    let elsewhere = ExecutionFilter { map_run: Some(run), state_machine: Some(machine_arn("other")), ..none() };
+    assert_eq!(of(elsewhere).await, [], "filters hold together");
+}
+
+pub async fn a_brief_listing_leaves_out_what_is_large(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), failed(9)).await;
+    let mut row = store.execution(id(1)).await.unwrap().unwrap();
+    assert_eq!(store.list(page(1)).await.unwrap(), [row.clone()]);
+    row.header.input.clear();
+    row.summary.closed = Some(crate::store::Closing { at: at(9), output: None, error: None, cause: None });
+    assert_eq!(store.list(ExecutionFilter { brief: true, ..page(1) }).await.unwrap(), [row]);
+}
+
+pub async fn counts_go_by_status(store: &dyn Store) {
+    with_machine(store).await;
+    let run = Some(Arn::new("run"));
+    for n in 1..=6 {
+        let summary = if n <= 3 { succeeded(9) } else { running() };
+        create(store, ExecutionHeader { map_run: run.clone().filter(|_| n % 2 == 0), ..header(n) }, summary).await;
+    }
+    let all = store.count(ExecutionFilter::default()).await.unwrap();
+    assert_eq!(all, [(ExecutionStatus::Running, 3), (ExecutionStatus::Succeeded, 3)]);
+    let of_run = store.count(ExecutionFilter { map_run: run, ..ExecutionFilter::default() }).await.unwrap();
+    assert_eq!(of_run, [(ExecutionStatus::Running, 2), (ExecutionStatus::Succeeded, 1)]);
+    let open = ExecutionFilter { status: Some(ExecutionStatus::Running), ..ExecutionFilter::default() };
+    assert_eq!(store.count(open).await.unwrap(), [(ExecutionStatus::Running, 3)]);
+    let nothing = ExecutionFilter { state_machine: Some(machine_arn("nobody")), ..ExecutionFilter::default() };
+    assert_eq!(store.count(nothing).await.unwrap(), []);
+}
+
+pub async fn purge_takes_the_longest_closed_and_keeps_who_owes(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), succeeded(300)).await;
+    create(store, header(2), succeeded(100)).await;
+    create(store, header(3), succeeded(200)).await;
+    create(store, header(4), running()).await;
+    create(store, header(5), Summary { owes_parent: true, ..succeeded(50) }).await;
+    let left = || async { ids(&store.list(page(9)).await.unwrap()) };
+
+    assert_eq!(store.purge(at(100), 9).await.unwrap(), 0, "before, not at");
+    assert_eq!(store.purge(at(1_000), 1).await.unwrap(), 1);
+    assert_eq!(left().await, [id(5), id(4), id(3), id(1)], "the longest closed went first");
+    assert_eq!(store.purge(at(1_000), 9).await.unwrap(), 2);
+    assert_eq!(left().await, [id(5), id(4)]);
+    assert!(matches!(store.load(id(2)).await, Err(StoreError::NotFound { .. })));
+    assert_eq!(store.execution_by_arn(&header(2).arn).await.unwrap(), None);
+    store.parent_told(id(5)).await.unwrap();
+    assert_eq!(store.purge(at(1_000), 9).await.unwrap(), 1);
+    create(store, header(2), running()).await;
+    assert_eq!(store.load(id(2)).await.unwrap().len(), 1, "a purged id and name can be used again");
+}
+
+pub async fn purge_takes_what_belonged_to_the_execution(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), succeeded(5)).await;
+    let run = |n: u32| MapRunRow {
+        arn: Arn::new(format!("run{n}")),
+        execution: id(n),
+        started: at(1),
+        stopped: None,
+        body: serde_json::json!({"n": n}),
+    };
+    store.put_map_run(run(1)).await.unwrap();
+    store.put_map_run(run(2)).await.unwrap();
+    assert_eq!(store.purge(at(6), 9).await.unwrap(), 1);
+    assert_eq!(store.map_run(&run(1).arn).await.unwrap(), None);
+    assert_eq!(store.map_run(&run(2).arn).await.unwrap(), Some(run(2)));
+}

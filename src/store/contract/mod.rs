@@ -1,0 +1,96 @@
+//! What every store promises, as tests: one suite over all adapters. An adapter joins with one line, `suite!(name, factory)`.
+
+mod catalog;
+mod differential;
+pub mod given;
+mod journal;
+
+use super::{Catalog, Journal};
+
+/// Both halves of the port.
+pub trait Store: Journal + Catalog {}
+
+impl<T: Journal + Catalog> Store for T {}
+
+/// An empty store, and what must live as long as it does.
+pub struct Fixture {
+    pub store: Box<dyn Store>,
+    pub folder: Option<tempfile::TempDir>,
+}
+
+macro_rules! tests {
+    ($factory:path; $($part:ident: $($name:ident)*;)*) => {
+        $(mod $part {
+            $(#[tokio::test]
+            async fn $name() {
+                let fixture = $factory();
+                $crate::store::contract::$part::$name(fixture.store.as_ref()).await;
+                drop(fixture);
+            })*
+        })*
+    };
+}
+
+/// Every promise, run over the stores that `factory` makes.
+macro_rules! suite {
+    ($adapter:ident, $factory:path) => {
+        mod $adapter {
+            tests! {
+                $factory;
+                journal:
+                    a_created_execution_is_there_with_its_first_batch
+                    a_refused_creation_leaves_nothing
+                    a_name_is_held_until_its_execution_closed_long_ago
+                    an_execution_needs_its_revision
+                    an_append_that_expects_another_version_is_refused_and_changes_nothing
+                    an_append_to_nothing_is_not_found
+                    batches_come_back_in_order_and_whole
+                    the_summary_shows_what_the_last_append_said
+                    a_redriven_execution_is_open_again
+                    due_gives_the_soonest_first_and_only_open_ones
+                    open_gives_the_running_of_one_partition_in_id_order
+                    parents_are_owed_until_they_are_told
+                    a_listing_pages_newest_first_without_loss_or_doubles
+                    a_listing_takes_every_filter
+                    a_brief_listing_leaves_out_what_is_large
+                    counts_go_by_status
+                    purge_takes_the_longest_closed_and_keeps_who_owes
+                    purge_takes_what_belonged_to_the_execution;
+                catalog:
+                    a_machine_is_found_listed_and_not_made_twice
+                    an_update_makes_another_revision_current
+                    a_revision_stays_while_an_execution_or_version_points_at_it
+                    a_deleted_machine_goes_when_nothing_of_it_runs
+                    version_numbers_are_never_given_out_again
+                    the_same_revision_is_published_once
+                    aliases_are_made_changed_listed_and_deleted
+                    activities_are_made_listed_and_deleted
+                    a_listing_goes_on_after_a_row_that_is_gone
+                    tags_are_set_replaced_removed_and_go_with_their_resource
+                    map_runs_are_put_changed_and_listed_by_execution
+                    a_setting_is_fixed_by_its_first_value
+                    what_is_not_there_is_not_found;
+            }
+        }
+    };
+}
+
+fn memory() -> Fixture {
+    Fixture { store: Box::new(super::memory::Memory::new()), folder: None }
+}
+
+fn sqlite_file() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    // NORMAL: what is promised about answers does not depend on the disk, and the suite stays quick.
+    let options = super::sqlite::Options { synchronous: super::sqlite::Synchronous::Normal, ..Default::default() };
+    let store = super::sqlite::Sqlite::open(folder.path().join("store.db"), options).unwrap();
+    Fixture { store: Box::new(store), folder: Some(folder) }
+}
+
+fn sqlite_memory() -> Fixture {
+    Fixture { store: Box::new(super::sqlite::Sqlite::open(":memory:", super::sqlite::Options::default()).unwrap()), folder: None }
+}
+
+suite!(in_memory, super::super::memory);
+suite!(in_sqlite, super::super::sqlite_file);
+suite!(in_sqlite_without_a_file, super::super::sqlite_memory);

@@ -1,0 +1,255 @@
+//! The store in memory: for tests and for runs that need no disk. The same answers as the others, gone with its last handle.
+
+mod catalog;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::ids::{Arn, ExecutionId, PartitionId, Version};
+use crate::store::{
+    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreError, StoreFuture, StoreResult, Summary,
+};
+
+/// A handle, cheap to clone; all clones are one store.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    executions: BTreeMap<ExecutionId, Entry>,
+    /// Who holds which name.
+    names: HashMap<Arn, ExecutionId>,
+    /// Newest start last.
+    by_start: BTreeSet<(Timestamp, ExecutionId)>,
+    open: BTreeSet<(PartitionId, ExecutionId)>,
+    due: BTreeSet<(PartitionId, Timestamp, ExecutionId)>,
+    owing: BTreeSet<(PartitionId, ExecutionId)>,
+    closed: BTreeSet<(Timestamp, ExecutionId)>,
+    catalog: catalog::State,
+}
+
+#[derive(Debug)]
+struct Entry {
+    row: ExecutionRow,
+    batches: Vec<Batch>,
+}
+
+impl Memory {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change below is whole before it can panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T: Send + 'static>(&self, work: impl FnOnce(&mut State) -> StoreResult<T>) -> StoreFuture<'_, T> {
+        Box::pin(std::future::ready(work(&mut self.lock())))
+    }
+}
+
+impl State {
+    /// Puts a row into every index that it belongs to; the contrary of [`Self::unindex`].
+    fn index(&mut self, header: &ExecutionHeader, summary: &Summary) {
+        let (partition, id) = (header.partition, header.id);
+        if summary.status.is_open() {
+            self.open.insert((partition, id));
+            if let Some(due) = summary.due {
+                self.due.insert((partition, due, id));
+            }
+        }
+        if summary.owes_parent {
+            self.owing.insert((partition, id));
+        }
+        if let Some(closing) = &summary.closed {
+            self.closed.insert((closing.at, id));
+        }
+    }
+
+    fn unindex(&mut self, header: &ExecutionHeader, summary: &Summary) {
+        let (partition, id) = (header.partition, header.id);
+        self.open.remove(&(partition, id));
+        if let Some(due) = summary.due {
+            self.due.remove(&(partition, due, id));
+        }
+        self.owing.remove(&(partition, id));
+        if let Some(closing) = &summary.closed {
+            self.closed.remove(&(closing.at, id));
+        }
+    }
+
+    fn create(&mut self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreResult<()> {
+        let Append { batch, summary, .. } = first;
+        if batch.after != Version(0) {
+            return Err(StoreError::VersionConflict { execution: header.id, expected: batch.after, actual: Version(0) });
+        }
+        if self.executions.contains_key(&header.id) {
+            return Err(StoreError::AlreadyExists { what: "execution id", key: header.id.to_string() });
+        }
+        if let Some(holder) = self.names.get(&header.arn).and_then(|holder| self.executions.get(holder)) {
+            let closed = holder.row.summary.closed.as_ref().map(|closing| closing.at);
+            if closed.is_none_or(|closed| closed >= reusable_before) {
+                return Err(StoreError::AlreadyExists { what: "execution", key: header.arn.to_string() });
+            }
+        }
+        self.catalog.use_revision(header.revision)?;
+        self.names.insert(header.arn.clone(), header.id);
+        self.by_start.insert((header.started, header.id));
+        self.index(&header, &summary);
+        let version = Version(u64::from(batch.events));
+        let entry = Entry { row: ExecutionRow { header, version, summary }, batches: vec![batch] };
+        self.executions.insert(entry.row.header.id, entry);
+        Ok(())
+    }
+
+    fn append(&mut self, append: Append) -> StoreResult<()> {
+        let Append { execution, batch, summary } = append;
+        let mut entry = self.executions.remove(&execution).ok_or_else(|| no_execution(execution))?;
+        let actual = entry.row.version;
+        if actual == batch.after {
+            self.unindex(&entry.row.header, &entry.row.summary);
+            self.index(&entry.row.header, &summary);
+            entry.row.summary = summary;
+            entry.row.version = Version(actual.0 + u64::from(batch.events));
+            entry.batches.push(batch.clone());
+        }
+        self.executions.insert(execution, entry);
+        if actual == batch.after { Ok(()) } else { Err(StoreError::VersionConflict { execution, expected: batch.after, actual }) }
+    }
+
+    fn rows(&self, ids: impl Iterator<Item = ExecutionId>, limit: u32) -> Vec<ExecutionRow> {
+        ids.take(limit as usize).filter_map(|id| self.executions.get(&id)).map(|entry| entry.row.clone()).collect()
+    }
+
+    fn purge(&mut self, before: Timestamp, limit: u32) -> u64 {
+        let victims: Vec<ExecutionId> = self
+            .closed
+            .iter()
+            .take_while(|(at, _)| *at < before)
+            .map(|(_, id)| *id)
+            .filter(|id| self.executions.get(id).is_some_and(|entry| !entry.row.summary.owes_parent))
+            .take(limit as usize)
+            .collect();
+        for id in &victims {
+            let Some(Entry { row, .. }) = self.executions.remove(id) else { continue };
+            self.unindex(&row.header, &row.summary);
+            self.by_start.remove(&(row.header.started, *id));
+            if self.names.get(&row.header.arn) == Some(id) {
+                self.names.remove(&row.header.arn);
+            }
+            self.catalog.execution_purged(*id, row.header.revision);
+        }
+        self.catalog.drop_unused_revisions();
+        victims.len() as u64
+    }
+}
+
+fn no_execution(id: ExecutionId) -> StoreError {
+    StoreError::NotFound { what: "execution", key: id.to_string() }
+}
+
+fn matches(row: &ExecutionRow, filter: &ExecutionFilter) -> bool {
+    let header = &row.header;
+    filter.state_machine.as_ref().is_none_or(|machine| header.state_machine == *machine)
+        && filter.qualified.as_ref().is_none_or(|arn| header.version_arn.as_ref() == Some(arn) || header.alias_arn.as_ref() == Some(arn))
+        && filter.map_run.as_ref().is_none_or(|run| header.map_run.as_ref() == Some(run))
+        && filter.status.is_none_or(|status| row.summary.status == status)
+        && filter.redriven.is_none_or(|redriven| (row.summary.redrive_count > 0) == redriven)
+}
+
+fn shown(row: &ExecutionRow, brief: bool) -> ExecutionRow {
+    let mut row = row.clone();
+    if brief {
+        row.header.input.clear();
+        if let Some(closing) = &mut row.summary.closed {
+            (closing.output, closing.error, closing.cause) = (None, None, None);
+        }
+    }
+    row
+}
+
+impl Journal for Memory {
+    fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
+        assert_eq!(header.id, first.execution, "the first append belongs to the execution that is created");
+        self.with(|state| state.create(header, first, reusable_before))
+    }
+
+    fn append(&self, append: Append) -> StoreFuture<'_, ()> {
+        self.with(|state| state.append(append))
+    }
+
+    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
+        self.with(|state| state.executions.get(&execution).map(|entry| entry.batches.clone()).ok_or_else(|| no_execution(execution)))
+    }
+
+    fn open(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.with(|state| {
+            let first = ExecutionId(uuid::Uuid::nil());
+            let from = (partition, after.unwrap_or(first));
+            let ids = state.open.range(from..).take_while(|(of, _)| *of == partition).map(|(_, id)| *id);
+            Ok(state.rows(ids.filter(|id| after != Some(*id)), limit))
+        })
+    }
+
+    fn due(&self, partition: PartitionId, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
+        self.with(|state| {
+            let first = (partition, Timestamp::from_millis(i64::MIN), ExecutionId(uuid::Uuid::nil()));
+            let soon = state.due.range(first..).take_while(|(of, at, _)| *of == partition && *at < before);
+            Ok(soon.take(limit as usize).map(|(_, at, id)| (*id, *at)).collect())
+        })
+    }
+
+    fn execution(&self, id: ExecutionId) -> StoreFuture<'_, Option<ExecutionRow>> {
+        self.with(|state| Ok(state.executions.get(&id).map(|entry| entry.row.clone())))
+    }
+
+    fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
+        self.with(|state| Ok(state.names.get(arn).and_then(|id| state.executions.get(id)).map(|entry| entry.row.clone())))
+    }
+
+    fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.with(|state| {
+            let newest_first = state.by_start.iter().rev();
+            let page = newest_first.filter(|place| filter.after.is_none_or(|after| **place < after));
+            let rows = page.filter_map(|(_, id)| state.executions.get(id)).map(|entry| &entry.row);
+            Ok(rows.filter(|row| matches(row, &filter)).take(filter.limit as usize).map(|row| shown(row, filter.brief)).collect())
+        })
+    }
+
+    fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
+        self.with(|state| {
+            let mut counts: HashMap<ExecutionStatus, u64> = HashMap::new();
+            for entry in state.executions.values().filter(|entry| matches(&entry.row, &filter)) {
+                *counts.entry(entry.row.summary.status).or_default() += 1;
+            }
+            Ok(ExecutionStatus::ALL.into_iter().filter_map(|status| Some((status, *counts.get(&status)?))).collect())
+        })
+    }
+
+    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.with(|state| {
+            let first = (partition, ExecutionId(uuid::Uuid::nil()));
+            let ids = state.owing.range(first..).take_while(|(of, _)| *of == partition).map(|(_, id)| *id);
+            Ok(state.rows(ids, limit))
+        })
+    }
+
+    fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {
+        self.with(|state| {
+            if let Some(entry) = state.executions.get_mut(&execution) {
+                entry.row.summary.owes_parent = false;
+                state.owing.remove(&(entry.row.header.partition, execution));
+            }
+            Ok(())
+        })
+    }
+
+    fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
+        self.with(|state| Ok(state.purge(before, limit)))
+    }
+}

@@ -1,0 +1,129 @@
+//! The port's catalog, handed to the writer and the readers.
+
+use crate::clock::Timestamp;
+use crate::ids::{Arn, ExecutionId};
+use crate::store::{ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreFuture, VersionRow};
+
+use super::{Sqlite, activities, machines, map_runs, tags, versions};
+
+impl Catalog for Sqlite {
+    fn put_machine(&self, machine: MachineRow) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| machines::put(connection, &machine)))
+    }
+
+    fn machine(&self, arn: &Arn) -> StoreFuture<'_, Option<MachineRow>> {
+        let arn = arn.clone();
+        Box::pin(self.read(move |connection| machines::one(connection, &arn)))
+    }
+
+    fn machines(&self, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MachineRow>> {
+        Box::pin(self.read(move |connection| machines::page(connection, after.as_ref(), limit)))
+    }
+
+    fn update_machine(&self, arn: &Arn, revision: Revision) -> StoreFuture<'_, ()> {
+        let arn = arn.clone();
+        Box::pin(self.write(move |connection| machines::update(connection, &arn, &revision)))
+    }
+
+    fn delete_machine(&self, arn: &Arn) -> StoreFuture<'_, ()> {
+        let arn = arn.clone();
+        Box::pin(self.write(move |connection| machines::delete(connection, &arn)))
+    }
+
+    fn reap_machines(&self) -> StoreFuture<'_, u64> {
+        Box::pin(self.write(machines::reap))
+    }
+
+    fn revision(&self, id: RevisionId) -> StoreFuture<'_, Option<Revision>> {
+        Box::pin(self.read(move |connection| machines::revision(connection, id)))
+    }
+
+    fn put_version(&self, machine: &Arn, revision: RevisionId, description: Option<String>, at: Timestamp) -> StoreFuture<'_, VersionRow> {
+        let machine = machine.clone();
+        Box::pin(self.write(move |connection| versions::put_version(connection, &machine, revision, description.as_deref(), at)))
+    }
+
+    fn version(&self, arn: &Arn) -> StoreFuture<'_, Option<VersionRow>> {
+        let arn = arn.clone();
+        Box::pin(self.read(move |connection| versions::version(connection, &arn)))
+    }
+
+    fn versions(&self, machine: &Arn, after: Option<u64>, limit: u32) -> StoreFuture<'_, Vec<VersionRow>> {
+        let machine = machine.clone();
+        Box::pin(self.read(move |connection| versions::versions(connection, &machine, after, limit)))
+    }
+
+    fn delete_version(&self, arn: &Arn) -> StoreFuture<'_, ()> {
+        let arn = arn.clone();
+        Box::pin(self.write(move |connection| versions::delete_version(connection, &arn)))
+    }
+
+    fn put_alias(&self, alias: AliasRow, replace: bool) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| versions::put_alias(connection, &alias, replace)))
+    }
+
+    fn alias(&self, arn: &Arn) -> StoreFuture<'_, Option<AliasRow>> {
+        let arn = arn.clone();
+        Box::pin(self.read(move |connection| versions::alias(connection, &arn)))
+    }
+
+    fn aliases(&self, machine: &Arn, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<AliasRow>> {
+        let machine = machine.clone();
+        Box::pin(self.read(move |connection| versions::aliases(connection, &machine, after.as_ref(), limit)))
+    }
+
+    fn delete_alias(&self, arn: &Arn) -> StoreFuture<'_, ()> {
+        let arn = arn.clone();
+        Box::pin(self.write(move |connection| versions::delete_alias(connection, &arn)))
+    }
+
+    fn put_activity(&self, activity: ActivityRow) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| activities::put(connection, &activity)))
+    }
+
+    fn activity(&self, arn: &Arn) -> StoreFuture<'_, Option<ActivityRow>> {
+        let arn = arn.clone();
+        Box::pin(self.read(move |connection| activities::one(connection, &arn)))
+    }
+
+    fn activities(&self, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<ActivityRow>> {
+        Box::pin(self.read(move |connection| activities::page(connection, after.as_ref(), limit)))
+    }
+
+    fn delete_activity(&self, arn: &Arn) -> StoreFuture<'_, ()> {
+        let arn = arn.clone();
+        Box::pin(self.write(move |connection| activities::delete(connection, &arn)))
+    }
+
+    fn tag(&self, resource: &Arn, set: Vec<(String, String)>, remove: Vec<String>) -> StoreFuture<'_, ()> {
+        let resource = resource.clone();
+        Box::pin(self.write(move |connection| tags::change(connection, &resource, &set, &remove)))
+    }
+
+    fn tags(&self, resource: &Arn) -> StoreFuture<'_, Vec<(String, String)>> {
+        let resource = resource.clone();
+        Box::pin(self.read(move |connection| tags::all(connection, &resource)))
+    }
+
+    fn put_map_run(&self, run: MapRunRow) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| map_runs::put(connection, &run)))
+    }
+
+    fn map_run(&self, arn: &Arn) -> StoreFuture<'_, Option<MapRunRow>> {
+        let arn = arn.clone();
+        Box::pin(self.read(move |connection| map_runs::one(connection, &arn)))
+    }
+
+    fn map_runs(&self, execution: ExecutionId, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MapRunRow>> {
+        Box::pin(self.read(move |connection| map_runs::page(connection, execution, after.as_ref(), limit)))
+    }
+
+    fn fix_setting(&self, key: &str, value: &str) -> StoreFuture<'_, String> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        Box::pin(self.write(move |connection| tags::fix_setting(connection, &key, &value)))
+    }
+
+    fn ping(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.read(|connection| Ok(connection.query_row("SELECT count(*) FROM settings", [], |_| Ok(()))?)))
+    }
+}

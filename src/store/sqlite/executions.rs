@@ -1,0 +1,328 @@
+//! The writer's hand on `executions`, `headers`, `closings`, `journal`, `resources` and `revision_uses`.
+//!
+//! This is the hot path: two appends per callback. Statements stay prepared, numbers are counted here (there is one writer), and an
+//! append updates only the columns that changed, because an index is rewritten whenever one of its columns is named in an UPDATE.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Statement, params};
+use sha2::{Digest, Sha256};
+
+use crate::clock::Timestamp;
+use crate::ids::{Arn, ExecutionId, Version};
+use crate::store::{Append, Batch, Closing, ExecutionHeader, RevisionId, StoreError, Summary};
+
+use super::error::{Outcome, already_exists, not_found};
+use super::values::{blob, int, revision_blob, status_code};
+
+/// Names and revisions kept in memory; beyond it they are read again. Machines and map runs that are busy at one time fit.
+const CACHED_MAX: usize = 8_192;
+
+const FIND: &str = "SELECT n, version, tail, status, due, closed, owes_parent, redrive_count, redriven FROM executions WHERE id = ?1";
+const INSERT_EXECUTION: &str = "INSERT INTO executions (id, n, partition, version, tail, status, due, closed, owes_parent, redrive_count, \
+     redriven, started, machine, machine_version, machine_alias, map_run) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+const ADVANCE: &str = "UPDATE executions SET version = ?2, tail = ?3 WHERE id = ?1";
+const ADVANCE_DUE: &str = "UPDATE executions SET version = ?2, tail = ?3, due = ?4 WHERE id = ?1";
+const ADVANCE_ALL: &str = "UPDATE executions SET version = ?2, tail = ?3, due = ?4, status = ?5, closed = ?6, owes_parent = ?7, \
+     redrive_count = ?8, redriven = ?9 WHERE id = ?1";
+const INSERT_BATCH: &str = "INSERT INTO journal (n, execution, previous, after, events, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const INSERT_HEADER: &str = "INSERT INTO headers (n, id, arn_key, named, arn, name, revision, trace_header, parent, parent_event, \
+     item_index, input) VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+const HOLDERS_OF_NAME: &str =
+    "SELECT h.n, h.arn, e.closed FROM headers h JOIN executions e ON e.id = h.id WHERE h.arn_key = ?1 AND h.named = 1";
+const RELEASE_NAME: &str = "UPDATE headers SET named = 0 WHERE n = ?1";
+const PUT_CLOSING: &str = "INSERT OR REPLACE INTO closings (n, error, cause, output) VALUES (?1, ?2, ?3, ?4)";
+const DELETE_CLOSING: &str = "DELETE FROM closings WHERE n = ?1";
+const FIND_RESOURCE: &str = "SELECT n FROM resources WHERE arn = ?1";
+const INSERT_RESOURCE: &str = "INSERT INTO resources (arn) VALUES (?1)";
+const REVISION_KNOWN: &str = "SELECT 1 FROM revision_uses WHERE revision = ?1";
+const ADD_USES: &str = "UPDATE revision_uses SET uses = uses + ?2 WHERE revision = ?1";
+
+/// The first 8 bytes of the ARN's SHA-256: nobody can choose names that meet. The text decides where two do.
+pub(super) fn arn_key(arn: &Arn) -> i64 {
+    let digest = Sha256::digest(arn.as_str().as_bytes());
+    digest.iter().take(8).fold(0_i64, |key, byte| (key << 8) | i64::from(*byte))
+}
+
+/// What the index holds of an execution, as far as appends change it.
+struct Standing {
+    n: i64,
+    version: i64,
+    tail: i64,
+    status: i64,
+    due: Option<i64>,
+    closed: Option<i64>,
+    owes_parent: bool,
+    redrive_count: i64,
+    redriven: Option<i64>,
+}
+
+struct Statements<'c> {
+    find: Statement<'c>,
+    insert_execution: Statement<'c>,
+    advance: Statement<'c>,
+    advance_due: Statement<'c>,
+    advance_all: Statement<'c>,
+    insert_batch: Statement<'c>,
+    insert_header: Statement<'c>,
+    holders_of_name: Statement<'c>,
+    put_closing: Statement<'c>,
+}
+
+#[derive(Clone, Copy)]
+struct Numbers {
+    execution: i64,
+    batch: i64,
+}
+
+pub(super) struct Executions<'c> {
+    connection: &'c Connection,
+    statements: Statements<'c>,
+    next: Numbers,
+    /// As it was when the transaction began.
+    next_before: Numbers,
+    resources: HashMap<Arn, i64>,
+    /// Revisions known to exist, with the executions that this transaction added.
+    revisions: HashMap<RevisionId, i64>,
+}
+
+impl<'c> Executions<'c> {
+    pub(super) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let statements = Statements {
+            find: connection.prepare(FIND)?,
+            insert_execution: connection.prepare(INSERT_EXECUTION)?,
+            advance: connection.prepare(ADVANCE)?,
+            advance_due: connection.prepare(ADVANCE_DUE)?,
+            advance_all: connection.prepare(ADVANCE_ALL)?,
+            insert_batch: connection.prepare(INSERT_BATCH)?,
+            insert_header: connection.prepare(INSERT_HEADER)?,
+            holders_of_name: connection.prepare(HOLDERS_OF_NAME)?,
+            put_closing: connection.prepare(PUT_CLOSING)?,
+        };
+        let last = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
+        let next = Numbers {
+            execution: last("SELECT max(n) FROM headers")?.unwrap_or(0) + 1,
+            batch: last("SELECT max(n) FROM journal")?.unwrap_or(0) + 1,
+        };
+        Ok(Self { connection, statements, next, next_before: next, resources: HashMap::new(), revisions: HashMap::new() })
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.next_before = self.next;
+        if self.resources.len() > CACHED_MAX {
+            self.resources.clear();
+        }
+        if self.revisions.len() > CACHED_MAX {
+            self.revisions.clear();
+        }
+    }
+
+    /// Forgets what the transaction counted and learned.
+    pub(super) fn rolled_back(&mut self) {
+        self.next = self.next_before;
+        self.forget();
+    }
+
+    /// What other statements may have changed is read again.
+    pub(super) fn forget(&mut self) {
+        self.resources.clear();
+        self.revisions.clear();
+    }
+
+    /// Writes the uses of revisions that were counted: one update per revision and commit, not per execution.
+    pub(super) fn flush(&mut self) -> Outcome<()> {
+        for (revision, added) in self.revisions.iter_mut().filter(|(_, added)| **added != 0) {
+            self.connection.prepare_cached(ADD_USES)?.execute(params![revision_blob(*revision), *added])?;
+            *added = 0;
+        }
+        Ok(())
+    }
+
+    pub(super) fn create(&mut self, header: &ExecutionHeader, first: &Append, reusable_before: Timestamp) -> Outcome<()> {
+        // All refusals stand before the first write, so that a refused one leaves nothing to undo in the common transaction.
+        if first.batch.after != Version(0) {
+            return Err(conflict(header.id, first.batch.after, 0));
+        }
+        if self.find(header.id)?.is_some() {
+            return Err(already_exists("execution id", &header.id));
+        }
+        let key = arn_key(&header.arn);
+        let holder = self.holder_of_name(key, &header.arn)?;
+        if let Some((_, closed)) = holder
+            && closed.is_none_or(|closed| closed >= reusable_before.millis())
+        {
+            return Err(already_exists("execution", &header.arn));
+        }
+        if !self.revision_is_known(header.revision)? {
+            return Err(not_found("revision", &header.revision));
+        }
+
+        if let Some((old, _)) = holder {
+            self.connection.prepare_cached(RELEASE_NAME)?.execute([old])?;
+        }
+        let n = self.next.execution;
+        self.next.execution += 1;
+        let machine = self.resource(&header.state_machine)?;
+        let machine_version = self.optional_resource(header.version_arn.as_ref())?;
+        let machine_alias = self.optional_resource(header.alias_arn.as_ref())?;
+        let map_run = self.optional_resource(header.map_run.as_ref())?;
+        let summary = &first.summary;
+        let tail = self.insert_batch(n, None, &first.batch)?;
+        self.statements.insert_execution.execute(params![
+            blob(header.id),
+            n,
+            header.partition.0,
+            i64::from(first.batch.events),
+            tail,
+            status_code(summary.status),
+            summary.due.map(Timestamp::millis),
+            closed_at(summary),
+            summary.owes_parent,
+            summary.redrive_count,
+            summary.redriven_at.map(Timestamp::millis),
+            header.started.millis(),
+            machine,
+            machine_version,
+            machine_alias,
+            map_run,
+        ])?;
+        self.statements.insert_header.execute(params![
+            n,
+            blob(header.id),
+            key,
+            header.arn.as_str(),
+            header.name,
+            revision_blob(header.revision),
+            header.trace_header,
+            header.parent.map(|parent| blob(parent.execution)),
+            header.parent.map(|parent| int(parent.scheduled.0)),
+            header.item_index.map(int),
+            header.input,
+        ])?;
+        if let Some(closing) = &summary.closed {
+            self.put_closing(n, closing)?;
+        }
+        *self.revisions.entry(header.revision).or_default() += 1;
+        Ok(())
+    }
+
+    pub(super) fn append(&mut self, append: &Append) -> Outcome<()> {
+        let Append { execution: id, batch, summary } = append;
+        let standing = self.find(*id)?.ok_or_else(|| not_found("execution", id))?;
+        if int(batch.after.0) != standing.version {
+            return Err(conflict(*id, batch.after, standing.version));
+        }
+
+        let tail = self.insert_batch(standing.n, Some(standing.tail), batch)?;
+        let version = standing.version + i64::from(batch.events);
+        let due = summary.due.map(Timestamp::millis);
+        let status = status_code(summary.status);
+        let closed = closed_at(summary);
+        let redriven = summary.redriven_at.map(Timestamp::millis);
+        let only_due = status == standing.status
+            && closed == standing.closed
+            && summary.owes_parent == standing.owes_parent
+            && i64::from(summary.redrive_count) == standing.redrive_count
+            && redriven == standing.redriven;
+        let statements = &mut self.statements;
+        if !only_due {
+            let owes = summary.owes_parent;
+            let redrives = summary.redrive_count;
+            statements.advance_all.execute(params![blob(*id), version, tail, due, status, closed, owes, redrives, redriven])?;
+        } else if due != standing.due {
+            statements.advance_due.execute(params![blob(*id), version, tail, due])?;
+        } else {
+            statements.advance.execute(params![blob(*id), version, tail])?;
+        }
+        match &summary.closed {
+            Some(closing) => self.put_closing(standing.n, closing)?,
+            None if standing.closed.is_some() => {
+                self.connection.prepare_cached(DELETE_CLOSING)?.execute([standing.n])?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, id: ExecutionId) -> Outcome<Option<Standing>> {
+        let found = self.statements.find.query_row([blob(id)], |row| {
+            Ok(Standing {
+                n: row.get(0)?,
+                version: row.get(1)?,
+                tail: row.get(2)?,
+                status: row.get(3)?,
+                due: row.get(4)?,
+                closed: row.get(5)?,
+                owes_parent: row.get(6)?,
+                redrive_count: row.get(7)?,
+                redriven: row.get(8)?,
+            })
+        });
+        Ok(found.optional()?)
+    }
+
+    /// Who holds this name, and when that one closed.
+    fn holder_of_name(&mut self, key: i64, arn: &Arn) -> Outcome<Option<(i64, Option<i64>)>> {
+        let mut rows = self.statements.holders_of_name.query([key])?;
+        while let Some(row) = rows.next()? {
+            if row.get_ref(1)?.as_str().is_ok_and(|text| text == arn.as_str()) {
+                return Ok(Some((row.get(0)?, row.get(2)?)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn insert_batch(&mut self, execution: i64, previous: Option<i64>, batch: &Batch) -> Outcome<i64> {
+        let n = self.next.batch;
+        self.statements.insert_batch.execute(params![n, execution, previous, int(batch.after.0), batch.events, batch.bytes])?;
+        self.next.batch += 1;
+        Ok(n)
+    }
+
+    fn put_closing(&mut self, n: i64, closing: &Closing) -> Outcome<()> {
+        self.statements.put_closing.execute(params![n, closing.error, closing.cause, closing.output])?;
+        Ok(())
+    }
+
+    fn revision_is_known(&mut self, revision: RevisionId) -> Outcome<bool> {
+        if self.revisions.contains_key(&revision) {
+            return Ok(true);
+        }
+        let known = self.connection.prepare_cached(REVISION_KNOWN)?.exists([revision_blob(revision)])?;
+        if known {
+            self.revisions.insert(revision, 0);
+        }
+        Ok(known)
+    }
+
+    fn optional_resource(&mut self, arn: Option<&Arn>) -> Outcome<Option<i64>> {
+        arn.map(|arn| self.resource(arn)).transpose()
+    }
+
+    /// The number of an ARN, given out at its first use.
+    fn resource(&mut self, arn: &Arn) -> Outcome<i64> {
+        if let Some(n) = self.resources.get(arn) {
+            return Ok(*n);
+        }
+        let n = match find_resource(self.connection, arn)? {
+            Some(n) => n,
+            None => self.connection.prepare_cached(INSERT_RESOURCE)?.insert([arn.as_str()])?,
+        };
+        self.resources.insert(arn.clone(), n);
+        Ok(n)
+    }
+}
+
+/// The number of an ARN that some execution names.
+pub(super) fn find_resource(connection: &Connection, arn: &Arn) -> rusqlite::Result<Option<i64>> {
+    connection.prepare_cached(FIND_RESOURCE)?.query_row([arn.as_str()], |row| row.get(0)).optional()
+}
+
+fn closed_at(summary: &Summary) -> Option<i64> {
+    summary.closed.as_ref().map(|closing| closing.at.millis())
+}
+
+fn conflict(execution: ExecutionId, expected: Version, actual: i64) -> super::error::Fault {
+    StoreError::VersionConflict { execution, expected, actual: Version(actual.cast_unsigned()) }.into()
+}

@@ -1,0 +1,60 @@
+//! The port's journal, handed to the writer and the readers.
+
+use crate::clock::Timestamp;
+use crate::ids::{Arn, ExecutionId, PartitionId};
+use crate::store::{Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreFuture};
+
+use super::writer::Create;
+use super::{Sqlite, listing, purge, rows};
+
+impl Journal for Sqlite {
+    fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
+        assert_eq!(header.id, first.execution, "the first append belongs to the execution that is created");
+        Box::pin(self.inner.writer.create(Create { header, first, reusable_before }))
+    }
+
+    fn append(&self, append: Append) -> StoreFuture<'_, ()> {
+        Box::pin(self.inner.writer.append(append))
+    }
+
+    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
+        Box::pin(self.read(move |connection| rows::load(connection, execution)))
+    }
+
+    fn open(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.read(move |connection| rows::open(connection, partition, after, limit)))
+    }
+
+    fn due(&self, partition: PartitionId, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
+        Box::pin(self.read(move |connection| rows::due(connection, partition, before, limit)))
+    }
+
+    fn execution(&self, id: ExecutionId) -> StoreFuture<'_, Option<ExecutionRow>> {
+        Box::pin(self.read(move |connection| rows::execution(connection, id, false)))
+    }
+
+    fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
+        let arn = arn.clone();
+        Box::pin(self.read(move |connection| rows::execution_by_arn(connection, &arn)))
+    }
+
+    fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.read(move |connection| listing::list(connection, &filter)))
+    }
+
+    fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
+        Box::pin(self.read(move |connection| listing::count(connection, &filter)))
+    }
+
+    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.read(move |connection| rows::owing_parents(connection, partition, limit)))
+    }
+
+    fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| rows::parent_told(connection, execution)))
+    }
+
+    fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
+        Box::pin(self.write(move |connection| purge::purge(connection, before, limit)))
+    }
+}

@@ -1,0 +1,158 @@
+//! Listings and counts of executions: each is a merge of ranges of one index, never a scan.
+//!
+//! A range is one (key, status) of an index that goes on with (started, id). A listing takes from each of its ranges at most a page,
+//! keeps the newest page of all, and lets each range end where it cannot add to that page any more.
+
+use rusqlite::{Connection, params};
+
+use crate::clock::Timestamp;
+use crate::ids::{Arn, ExecutionId};
+use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus};
+
+use super::error::Outcome;
+use super::executions::find_resource;
+use super::rows::fetch;
+use super::values::{blob, execution_id, status_code, time};
+
+/// Rows of one range between two places, newest first. `?6..?9` are the filters that the index does not hold.
+macro_rules! range {
+    ($index:literal, $key:literal) => {
+        Index {
+            page: concat!(
+                "SELECT started, id FROM executions INDEXED BY ",
+                $index,
+                " WHERE ",
+                $key,
+                " AND status = ?2 \
+                 AND (started, id) < (?3, ?4) AND started >= ?5 \
+                 AND (?6 IS NULL OR machine = ?6) AND (?7 IS NULL OR machine_version = ?7 OR machine_alias = ?7) \
+                 AND (?8 IS NULL OR map_run = ?8) AND (?9 IS NULL OR (redrive_count > 0) = ?9) \
+                 ORDER BY started DESC, id DESC LIMIT ?10"
+            ),
+            count: concat!(
+                "SELECT count(*) FROM executions INDEXED BY ",
+                $index,
+                " WHERE ",
+                $key,
+                " AND status = ?2 \
+                 AND (?3 IS NULL OR machine = ?3) AND (?4 IS NULL OR machine_version = ?4 OR machine_alias = ?4) \
+                 AND (?5 IS NULL OR map_run = ?5) AND (?6 IS NULL OR (redrive_count > 0) = ?6)"
+            ),
+        }
+    };
+}
+
+struct Index {
+    page: &'static str,
+    count: &'static str,
+}
+
+const BY_MACHINE: &Index = &range!("executions_by_machine", "machine = ?1");
+const BY_REDRIVEN: &Index = &range!("executions_by_redriven", "machine = ?1 AND redrive_count > 0");
+const BY_VERSION: &Index = &range!("executions_by_version", "machine_version = ?1");
+const BY_ALIAS: &Index = &range!("executions_by_alias", "machine_alias = ?1");
+const BY_MAP_RUN: &Index = &range!("executions_by_map_run", "map_run = ?1");
+
+/// The machines that have executions: one step in the index per machine, however many executions each has.
+const MACHINES: &str = "WITH RECURSIVE machines (n) AS (SELECT min(machine) FROM executions UNION ALL \
+     SELECT (SELECT min(machine) FROM executions WHERE machine > machines.n) FROM machines WHERE machines.n IS NOT NULL) \
+     SELECT n FROM machines WHERE n IS NOT NULL";
+
+/// A filter with its ARNs looked up.
+struct Plan {
+    ranges: Vec<(&'static Index, i64)>,
+    statuses: Vec<ExecutionStatus>,
+    machine: Option<i64>,
+    qualified: Option<i64>,
+    map_run: Option<i64>,
+    redriven: Option<bool>,
+}
+
+/// `None`: the filter names an ARN that no execution has.
+fn plan(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Option<Plan>> {
+    let look_up = |arn: &Option<Arn>| -> Outcome<Option<Option<i64>>> {
+        match arn {
+            None => Ok(Some(None)),
+            Some(arn) => Ok(find_resource(connection, arn)?.map(Some)),
+        }
+    };
+    let (Some(machine), Some(qualified), Some(map_run)) =
+        (look_up(&filter.state_machine)?, look_up(&filter.qualified)?, look_up(&filter.map_run)?)
+    else {
+        return Ok(None);
+    };
+    let of_machines = if filter.redriven == Some(true) { BY_REDRIVEN } else { BY_MACHINE };
+    let ranges = match (map_run, qualified, machine) {
+        (Some(map_run), _, _) => vec![(BY_MAP_RUN, map_run)],
+        (None, Some(qualified), _) => vec![(BY_VERSION, qualified), (BY_ALIAS, qualified)],
+        (None, None, Some(machine)) => vec![(of_machines, machine)],
+        (None, None, None) => {
+            let mut statement = connection.prepare_cached(MACHINES)?;
+            let machines = statement.query_map([], |row| row.get::<_, i64>(0))?;
+            machines.map(|machine| Ok((of_machines, machine?))).collect::<Outcome<_>>()?
+        }
+    };
+    let statuses = filter.status.map_or_else(|| ExecutionStatus::ALL.to_vec(), |status| vec![status]);
+    Ok(Some(Plan { ranges, statuses, machine, qualified, map_run, redriven: filter.redriven }))
+}
+
+pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Vec<ExecutionRow>> {
+    let limit = filter.limit as usize;
+    let Some(plan) = plan(connection, filter)? else { return Ok(Vec::new()) };
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let (after, after_id) = filter.after.map_or((i64::MAX, [0xff; 16]), |(started, id)| (started.millis(), blob(id)));
+    let mut page: Vec<(Timestamp, ExecutionId)> = Vec::new();
+    for (index, key) in &plan.ranges {
+        for status in &plan.statuses {
+            let oldest = if page.len() == limit { page.last().map(|(started, _)| started.millis()) } else { None };
+            let mut statement = connection.prepare_cached(index.page)?;
+            let found = statement.query_map(
+                params![
+                    key,
+                    status_code(*status),
+                    after,
+                    after_id,
+                    oldest.unwrap_or(i64::MIN),
+                    plan.machine,
+                    plan.qualified,
+                    plan.map_run,
+                    plan.redriven,
+                    filter.limit
+                ],
+                |row| Ok((time(row, 0)?, execution_id(row.get(1)?))),
+            )?;
+            let before = page.len();
+            for row in found {
+                page.push(row?);
+            }
+            if page.len() > before {
+                page.sort_unstable_by(|a, b| b.cmp(a));
+                // A version and an alias may name the same execution.
+                page.dedup();
+                page.truncate(limit);
+            }
+        }
+    }
+    fetch(connection, page.into_iter().map(|(_, id)| id).collect(), filter.brief)
+}
+
+pub(super) fn count(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Vec<(ExecutionStatus, u64)>> {
+    let Some(plan) = plan(connection, filter)? else { return Ok(Vec::new()) };
+    let mut counts = Vec::new();
+    for status in &plan.statuses {
+        let mut total = 0_i64;
+        for (index, key) in &plan.ranges {
+            total += connection
+                .prepare_cached(index.count)?
+                .query_row(params![key, status_code(*status), plan.machine, plan.qualified, plan.map_run, plan.redriven], |row| {
+                    row.get::<_, i64>(0)
+                })?;
+        }
+        if total > 0 {
+            counts.push((*status, total.cast_unsigned()));
+        }
+    }
+    Ok(counts)
+}

@@ -1,0 +1,181 @@
+//! The embedded store: one SQLite file, one thread that writes, a few that read.
+//!
+//! ```text
+//! Journal::append ─► writer (group commit) ─► executions.rs      Journal::load, list, … ─► reader threads ─► rows.rs, listing.rs
+//! Catalog::put_…  ─► writer (as a job)     ─► machines.rs, …     Catalog::machine, …    ─► reader threads ─► machines.rs, …
+//! ```
+//!
+//! Why it is built so, with figures: `docs/decisions/0002-store.md`. The tables: `migrations/`.
+
+mod activities;
+mod backup;
+mod catalog;
+mod error;
+mod executions;
+mod journal;
+mod listing;
+mod machines;
+mod map_runs;
+mod migrate;
+mod open;
+mod places;
+mod purge;
+mod reader;
+mod rows;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod values;
+mod versions;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use crate::store::{StoreError, StoreFuture, StoreResult};
+
+use error::Outcome;
+use open::Place;
+use reader::Readers;
+use writer::Writer;
+
+/// When a commit counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// When it is on the disk: survives a power cut.
+    #[default]
+    Full,
+    /// When the operating system has it: survives a killed process, a power cut may take the last moments.
+    Normal,
+}
+
+/// The settings of the embedded store (`store.*`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    pub synchronous: Synchronous,
+    /// Threads that read, 1 to 8.
+    pub readers: u8,
+    /// Memory for pages of the writing connection, in KiB; each reader has a quarter of it.
+    pub cache_kib: u32,
+    /// The log is moved into the file when it has grown by this many pages (of 4 KiB).
+    pub checkpoint_pages: u32,
+    /// Look for damage at start (`quick_check`): reads the whole file.
+    pub check: bool,
+    /// The file may not grow beyond this; then writes fail as on a full disk.
+    pub size_bytes_max: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            synchronous: Synchronous::Full,
+            readers: 2,
+            cache_kib: 64 * 1024,
+            checkpoint_pages: 8_192,
+            check: false,
+            size_bytes_max: None,
+        }
+    }
+}
+
+/// What the store has done since it was opened, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Transactions; under load each holds many requests.
+    pub commits: u64,
+    /// Appends, creations and changes of the catalog that were committed.
+    pub writes: u64,
+    pub checkpoints: u64,
+}
+
+/// A handle, cheap to clone. When the last one is dropped, what is queued is written and the threads have ended; that may take a moment.
+#[derive(Debug, Clone)]
+pub struct Sqlite {
+    inner: Arc<Inner>,
+}
+
+/// Dropped in the order of the fields: readers, writer (its close moves the log into the file), lock.
+#[derive(Debug)]
+struct Inner {
+    /// `None` for `:memory:`, which only its one connection can see: there the writer reads too.
+    readers: Option<Readers>,
+    writer: Writer,
+    place: Option<Place>,
+    options: Options,
+}
+
+impl Sqlite {
+    /// Opens the store at `path`, makes it where there is none, brings an older one forward. `:memory:` is gone with the handle.
+    ///
+    /// # Errors
+    /// `Unusable`, with a text for operators: open in another process, made by a newer version, no store of ours, damaged, not writable.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> StoreResult<Self> {
+        let path = path.as_ref();
+        let place = if path == Path::new(":memory:") { None } else { Some(open::claim(path)?) };
+        let connection = open::writer(place.as_ref(), &options)?;
+        let readers = match &place {
+            Some(place) => {
+                let count = options.readers.clamp(1, 8);
+                let connections = (0..count).map(|_| open::reader(place, &options)).collect::<StoreResult<_>>()?;
+                Some(Readers::start(connections)?)
+            }
+            None => None,
+        };
+        let writer = Writer::start(connection, options.checkpoint_pages)?;
+        Ok(Self { inner: Arc::new(Inner { readers, writer, place, options }) })
+    }
+
+    /// Copies the store to a new file while it works; the copy is a store of its own. Fails with `AlreadyExists` where there is a file.
+    pub fn backup(&self, to: impl Into<PathBuf>) -> StoreFuture<'_, ()> {
+        let to = to.into();
+        Box::pin(async move {
+            let Some(place) = &self.inner.place else {
+                return self.write(move |connection| Ok(backup::copy(connection, &to))).await?;
+            };
+            // A thread and a connection of its own: a large copy must not keep a reader from its work.
+            let connection = open::reader(place, &self.inner.options)?;
+            let (answer, outcome) = tokio::sync::oneshot::channel();
+            let thread = std::thread::Builder::new().name("store-backup".into()).spawn(move || {
+                let _ = answer.send(backup::copy(&connection, &to));
+            });
+            thread.map_err(|error| StoreError::Unavailable(format!("no thread for the backup ({error})")))?;
+            outcome.await.map_err(|_| StoreError::Unavailable("the backup was not made: its thread ended".into()))?
+        })
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let counters = &self.inner.writer.counters;
+        Figures {
+            commits: counters.commits.load(Ordering::Relaxed),
+            writes: counters.appends.load(Ordering::Relaxed),
+            checkpoints: counters.checkpoints.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn read<T, F>(&self, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Outcome<T> + Send + 'static,
+    {
+        match &self.inner.readers {
+            Some(readers) => readers.read(work).await,
+            None => self.inner.writer.run(work).await,
+        }
+    }
+
+    async fn write<T, F>(&self, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Outcome<T> + Send + 'static,
+    {
+        self.inner.writer.run(work).await
+    }
+}

@@ -1,0 +1,74 @@
+//! The threads that read. SQLite blocks, so reads have threads of their own; each sees every append that has been answered.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::limits;
+use crate::store::{StoreError, StoreResult};
+
+use super::error::{Outcome, classify};
+
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+#[derive(Debug)]
+pub(super) struct Readers {
+    queue: Option<mpsc::Sender<Read>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    pub(super) fn start(connections: Vec<Connection>) -> StoreResult<Self> {
+        let (queue, incoming) = mpsc::channel(limits::READ_QUEUE);
+        let incoming = Arc::new(Mutex::new(incoming));
+        let mut threads = Vec::with_capacity(connections.len());
+        for (number, connection) in connections.into_iter().enumerate() {
+            let incoming = Arc::clone(&incoming);
+            let thread = std::thread::Builder::new().name(format!("store-read-{number}")).spawn(move || serve(&connection, &incoming));
+            threads.push(thread.map_err(|error| StoreError::Unusable(format!("no thread for the store's reads ({error})")))?);
+        }
+        Ok(Self { queue: Some(queue), threads })
+    }
+
+    /// Runs `work` in one read transaction: what it sees is one moment.
+    pub(super) async fn read<T, F>(&self, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    {
+        let (answer, outcome) = oneshot::channel();
+        let read: Read = Box::new(move |connection| {
+            // The caller may have gone away meanwhile; then nobody misses the answer.
+            let _ = answer.send(in_transaction(connection, work));
+        });
+        let stopped = || StoreError::Unavailable("the store's readers have stopped".into());
+        self.queue.as_ref().ok_or_else(stopped)?.send(read).await.map_err(|_| stopped())?;
+        outcome.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(connection: &Connection, incoming: &Mutex<mpsc::Receiver<Read>>) {
+    loop {
+        // One thread waits for work while it holds the queue, the others wait for the queue.
+        let next = incoming.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let Some(read) = next else { return };
+        // A broken rule of ours in one read must not take the thread from all others; that read's caller sees its answer dropped.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(connection)));
+    }
+}
+
+fn in_transaction<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Outcome<T>) -> StoreResult<T> {
+    let transaction = connection.unchecked_transaction().map_err(|error| classify(&error))?;
+    Ok(work(&transaction)?)
+}

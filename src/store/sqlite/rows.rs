@@ -1,0 +1,177 @@
+//! Reading executions: single rows, the journal, listings.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::clock::Timestamp;
+use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey, Version};
+use crate::store::{Batch, Closing, ExecutionHeader, ExecutionRow, Summary};
+
+use super::error::{Outcome, corrupt, not_found};
+use super::executions::arn_key;
+use super::values::{blob, execution_id, optional_time, revision_id, status, time, uint};
+
+/// One row, whole. The wide columns stand last, so that the brief form can leave them out.
+macro_rules! select_row {
+    ($wide:literal, $joins:literal) => {
+        concat!(
+            "SELECT e.id, e.partition, h.arn, h.name, m.arn, h.revision, v.arn, a.arn, h.trace_header, e.started, h.parent, \
+             h.parent_event, r.arn, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, e.redrive_count, e.redriven, ",
+            $wide,
+            " FROM executions e JOIN headers h ON h.n = e.n JOIN resources m ON m.n = e.machine \
+             LEFT JOIN resources v ON v.n = e.machine_version LEFT JOIN resources a ON a.n = e.machine_alias \
+             LEFT JOIN resources r ON r.n = e.map_run ",
+            $joins,
+            " WHERE e.id = ?1"
+        )
+    };
+}
+
+const ROW: &str = select_row!("h.input, c.output, c.error, c.cause", "LEFT JOIN closings c ON c.n = e.n");
+const ROW_BRIEF: &str = select_row!("'', NULL, NULL, NULL", "");
+const ID_BY_ARN: &str = "SELECT id, arn FROM headers WHERE arn_key = ?1 AND named = 1";
+const TAIL: &str = "SELECT n, tail, version FROM executions WHERE id = ?1";
+const BATCH: &str = "SELECT execution, previous, after, events, bytes FROM journal WHERE n = ?1";
+const OPEN: &str = "SELECT id FROM executions INDEXED BY executions_open WHERE partition = ?1 AND status = 0 AND id > ?2 \
+     ORDER BY id LIMIT ?3";
+const OPEN_FIRST: &str = "SELECT id FROM executions INDEXED BY executions_open WHERE partition = ?1 AND status = 0 ORDER BY id LIMIT ?2";
+const DUE: &str = "SELECT id, due FROM executions INDEXED BY executions_due WHERE partition = ?1 AND status = 0 AND due IS NOT NULL \
+     AND due < ?2 ORDER BY due, id LIMIT ?3";
+const OWING: &str = "SELECT id FROM executions INDEXED BY executions_owing WHERE partition = ?1 AND owes_parent = 1 ORDER BY id LIMIT ?2";
+const PARENT_TOLD: &str = "UPDATE executions SET owes_parent = 0 WHERE id = ?1 AND owes_parent = 1";
+
+pub(super) fn execution(connection: &Connection, id: ExecutionId, brief: bool) -> Outcome<Option<ExecutionRow>> {
+    let sql = if brief { ROW_BRIEF } else { ROW };
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([blob(id)])?;
+    rows.next()?.map(decode).transpose()
+}
+
+fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
+    let id = execution_id(row.get(0)?);
+    let arn = |column: usize| -> Outcome<Option<Arn>> { Ok(row.get::<_, Option<String>>(column)?.map(Arn::new)) };
+    let missing = |what: &str| corrupt("execution", &id, &format!("it has no {what}"));
+    let parent = match (row.get::<_, Option<[u8; 16]>>(10)?, row.get::<_, Option<i64>>(11)?) {
+        (Some(parent), Some(event)) => Some(TaskKey { execution: execution_id(parent), scheduled: EventId(event.cast_unsigned()) }),
+        _ => None,
+    };
+    let header = ExecutionHeader {
+        id,
+        partition: PartitionId(row.get(1)?),
+        arn: arn(2)?.ok_or_else(|| missing("ARN"))?,
+        name: row.get(3)?,
+        state_machine: arn(4)?.ok_or_else(|| missing("state machine"))?,
+        revision: revision_id(row.get(5)?),
+        version_arn: arn(6)?,
+        alias_arn: arn(7)?,
+        input: row.get(21)?,
+        trace_header: row.get(8)?,
+        started: time(row, 9)?,
+        parent,
+        map_run: arn(12)?,
+        item_index: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
+    };
+    let closed = match optional_time(row, 17)? {
+        Some(at) => Some(Closing { at, output: row.get(22)?, error: row.get(23)?, cause: row.get(24)? }),
+        None => None,
+    };
+    let summary = Summary {
+        status: status(row.get(15)?, &id)?,
+        due: optional_time(row, 16)?,
+        closed,
+        owes_parent: row.get(18)?,
+        redrive_count: row.get(19)?,
+        redriven_at: optional_time(row, 20)?,
+    };
+    Ok(ExecutionRow { header, version: Version(uint(row, 14)?), summary })
+}
+
+/// The rows of ids that were found in an index, in the same order.
+pub(super) fn fetch(connection: &Connection, ids: Vec<ExecutionId>, brief: bool) -> Outcome<Vec<ExecutionRow>> {
+    let mut rows = Vec::with_capacity(ids.len());
+    for id in ids {
+        rows.extend(execution(connection, id, brief)?);
+    }
+    Ok(rows)
+}
+
+pub(super) fn execution_by_arn(connection: &Connection, arn: &Arn) -> Outcome<Option<ExecutionRow>> {
+    let mut statement = connection.prepare_cached(ID_BY_ARN)?;
+    let mut rows = statement.query([arn_key(arn)])?;
+    while let Some(row) = rows.next()? {
+        if row.get_ref(1)?.as_str().is_ok_and(|text| text == arn.as_str()) {
+            return execution(connection, execution_id(row.get(0)?), false);
+        }
+    }
+    Ok(None)
+}
+
+/// Follows the chain from the newest batch to the first, and checks each link: a gap must never be folded over.
+pub(super) fn load(connection: &Connection, id: ExecutionId) -> Outcome<Vec<Batch>> {
+    let standing = connection
+        .prepare_cached(TAIL)?
+        .query_row([blob(id)], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, uint(row, 2)?)))
+        .optional()?;
+    let (n, tail, version) = standing.ok_or_else(|| not_found("execution", &id))?;
+
+    let broken = |why: String| corrupt("journal of execution", &id, &why);
+    let mut batches = Vec::new();
+    let mut statement = connection.prepare_cached(BATCH)?;
+    let mut at = Some(tail);
+    let mut end = version;
+    while let Some(place) = at {
+        let row = statement.query_row([place], |row| {
+            let batch = Batch { after: Version(uint(row, 2)?), events: row.get(3)?, bytes: row.get(4)? };
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, batch))
+        });
+        let (owner, previous, batch) = row.optional()?.ok_or_else(|| broken(format!("batch {place} is missing")))?;
+        if owner != n || batch.after.0.checked_add(u64::from(batch.events)) != Some(end) {
+            return Err(broken(format!("batch {place} does not end at version {end}")));
+        }
+        if previous.is_some_and(|previous| previous >= place) {
+            return Err(broken(format!("batch {place} follows a later one")));
+        }
+        end = batch.after.0;
+        batches.push(batch);
+        at = previous;
+    }
+    if end != 0 {
+        return Err(broken(format!("it begins at version {end}")));
+    }
+    batches.reverse();
+    Ok(batches)
+}
+
+pub(super) fn open(connection: &Connection, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> Outcome<Vec<ExecutionRow>> {
+    let ids = match after {
+        Some(after) => ids(connection, OPEN, params![partition.0, blob(after), limit])?,
+        None => ids(connection, OPEN_FIRST, params![partition.0, limit])?,
+    };
+    fetch(connection, ids, false)
+}
+
+pub(super) fn due(
+    connection: &Connection,
+    partition: PartitionId,
+    before: Timestamp,
+    limit: u32,
+) -> Outcome<Vec<(ExecutionId, Timestamp)>> {
+    let mut statement = connection.prepare_cached(DUE)?;
+    let found = statement.query_map(params![partition.0, before.millis(), limit], |row| Ok((execution_id(row.get(0)?), time(row, 1)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn owing_parents(connection: &Connection, partition: PartitionId, limit: u32) -> Outcome<Vec<ExecutionRow>> {
+    let ids = ids(connection, OWING, params![partition.0, limit])?;
+    fetch(connection, ids, false)
+}
+
+pub(super) fn parent_told(connection: &Connection, id: ExecutionId) -> Outcome<()> {
+    connection.prepare_cached(PARENT_TOLD)?.execute([blob(id)])?;
+    Ok(())
+}
+
+fn ids(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Outcome<Vec<ExecutionId>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_map(values, |row| Ok(execution_id(row.get(0)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,224 @@
+//! What only a store on a disk must show.
+
+mod faults;
+mod kill;
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::store::contract::given::{self, append, at, batch, create, header, id, machine, running};
+use crate::store::{Append, Catalog, Journal, StoreError};
+
+use super::{Options, Sqlite, Synchronous};
+
+fn options() -> Options {
+    Options { synchronous: Synchronous::Normal, check: true, ..Options::default() }
+}
+
+fn refused(path: &Path) -> String {
+    match Sqlite::open(path, options()) {
+        Err(StoreError::Unusable(text)) => text,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_the_store_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    for n in 1..=3_u32 {
+        let store = Sqlite::open(&path, options()).unwrap();
+        if n == 1 {
+            store.put_machine(machine("m", 1)).await.unwrap();
+        }
+        create(&store, header(n), running()).await;
+        store.append(append(1, u64::from(n) + 1, 1, running())).await.unwrap();
+        assert_eq!(store.load(id(1)).await.unwrap().len(), n as usize + 1);
+    }
+    assert!(!path.with_extension("db-wal").exists(), "closing moved the log into the file");
+}
+
+#[tokio::test]
+async fn dropping_the_store_writes_what_is_queued() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = Sqlite::open(&path, options()).unwrap();
+    given::with_machine(&store).await;
+    create(&store, header(1), running()).await;
+    let appending = {
+        let store = store.clone();
+        tokio::spawn(async move { store.append(append(1, 2, 1, running())).await })
+    };
+    // It is sent at its first poll; whether it is committed when the handle goes is up to the drop.
+    tokio::task::yield_now().await;
+    drop(store);
+    appending.await.unwrap().unwrap();
+    let store = Sqlite::open(&path, options()).unwrap();
+    assert_eq!(store.load(id(1)).await.unwrap().len(), 2);
+}
+
+#[test]
+fn a_second_process_is_refused_and_a_dead_one_leaves_no_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let first = Sqlite::open(&path, options()).unwrap();
+    let text = refused(&path);
+    assert!(text.contains("open in another process") && text.contains(&std::process::id().to_string()), "{text}");
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(refused(&link).contains("open in another process"), "another name for the same file");
+    drop(first);
+    assert!(folder.path().join("store.db.lock").exists());
+    Sqlite::open(&path, options()).unwrap();
+}
+
+#[test]
+fn what_is_no_store_of_ours_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let text_file = folder.path().join("notes.txt");
+    std::fs::write(&text_file, "these are my notes, they are longer than the header of a database would have to be. ".repeat(20)).unwrap();
+    assert!(refused(&text_file).contains("no store of Reveille's"));
+    assert!(std::fs::read_to_string(&text_file).unwrap().starts_with("these are my notes"));
+
+    let foreign = folder.path().join("foreign.db");
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE users (name)").unwrap();
+    assert!(refused(&foreign).contains("no store of Reveille's"));
+    let tables: i64 = Connection::open(&foreign).unwrap().query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
+    assert_eq!(tables, 1);
+
+    assert!(refused(folder.path()).contains("is a directory"));
+    assert!(refused(&folder.path().join("none").join("store.db")).contains("create it"));
+}
+
+#[test]
+fn a_store_made_by_a_newer_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    drop(Sqlite::open(&path, options()).unwrap());
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 999).unwrap();
+    let text = refused(&path);
+    assert!(text.contains("newer version") && text.contains("999"), "{text}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_when_it_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = Sqlite::open(&path, options()).unwrap();
+    given::with_machine(&store).await;
+    for n in 1..=200 {
+        create(&store, header(n), running()).await;
+    }
+    drop(store);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let pages = bytes.len() / 4096;
+    for page in pages / 2..pages {
+        bytes[page * 4096..page * 4096 + 64].fill(0xa5);
+    }
+    std::fs::write(&path, bytes).unwrap();
+    assert!(refused(&path).contains("damaged"));
+}
+
+#[tokio::test]
+async fn a_backup_made_under_load_is_a_whole_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path().join("store.db"), options()).unwrap();
+    given::with_machine(&store).await;
+    create(&store, header(1), running()).await;
+    let writing = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for after in 2..300 {
+                store.append(append(1, after, 1, running())).await.unwrap();
+            }
+        })
+    };
+    store.append(append(1, 1, 1, running())).await.unwrap_err();
+    let copy = folder.path().join("copy.db");
+    store.backup(&copy).await.unwrap();
+    let again = store.backup(&copy).await.unwrap_err();
+    assert!(matches!(again, StoreError::AlreadyExists { .. }), "{again}");
+    writing.await.unwrap();
+
+    let copied = Sqlite::open(&copy, options()).unwrap();
+    let version = copied.execution(id(1)).await.unwrap().unwrap().version;
+    let events: u64 = copied.load(id(1)).await.unwrap().iter().map(|batch| u64::from(batch.events)).sum();
+    assert_eq!(version.0, events);
+    copied.append(append(1, version.0, 1, running())).await.unwrap();
+    assert!(!folder.path().join("copy.db.part").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_writers_share_commits_and_none_loses_an_append() {
+    const WRITERS: u32 = 64;
+    const ROUNDS: u64 = 25;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(folder.path().join("store.db"), Options::default()).unwrap();
+    given::with_machine(&store).await;
+    for n in 1..=WRITERS {
+        create(&store, header(n), running()).await;
+    }
+    let before = store.figures();
+    let writers: Vec<_> = (1..=WRITERS)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for round in 0..ROUNDS {
+                    store.append(append(n, 2 + round, 1, running())).await.unwrap();
+                    // A neighbour's conflict in the same commit disturbs nobody.
+                    assert!(matches!(store.append(append(n, 1, 1, running())).await, Err(StoreError::VersionConflict { .. })));
+                    assert_eq!(store.execution(id(n)).await.unwrap().unwrap().version.0, 3 + round, "a reader sees what was answered");
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let after = store.figures();
+    let (writes, commits) = (after.writes - before.writes, after.commits - before.commits);
+    assert_eq!(writes, u64::from(WRITERS) * ROUNDS);
+    assert!(commits * 4 < writes, "{writes} appends in {commits} commits");
+    for n in 1..=WRITERS {
+        let batches = store.load(id(n)).await.unwrap();
+        assert!(batches.iter().skip(1).zip(2..).all(|(batch, after)| batch.after.0 == after));
+        assert_eq!(batches.len() as u64, ROUNDS + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_journal_with_a_hole_is_corrupt_and_its_neighbour_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = Sqlite::open(&path, options()).unwrap();
+    given::with_machine(&store).await;
+    for n in 1..=2 {
+        create(&store, header(n), running()).await;
+        let batch = batch(2, 1, "second");
+        store.append(Append { execution: id(n), batch, summary: running() }).await.unwrap();
+    }
+    Connection::open(&path).unwrap().execute("DELETE FROM journal WHERE n = 1", []).unwrap();
+    let error = store.load(id(1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert_eq!(store.load(id(2)).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_what_was_purged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = Sqlite::open(&path, options()).unwrap();
+    given::with_machine(&store).await;
+    for n in 1..=20 {
+        create(&store, header(n), running()).await;
+        store.append(append(n, 2, 1, given::succeeded(5))).await.unwrap();
+    }
+    assert_eq!(store.purge(at(6), 100).await.unwrap(), 20);
+    let connection = Connection::open(&path).unwrap();
+    for table in ["executions", "headers", "closings", "journal", "resources"] {
+        let rows: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
+    create(&store, header(1), running()).await;
+}

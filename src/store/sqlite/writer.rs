@@ -1,0 +1,340 @@
+//! The one thread that writes: group commit.
+//!
+//! ```text
+//! append → bounded queue → gather what waits → BEGIN · each request · COMMIT (one fsync) → answer every request
+//! ```
+//!
+//! While one commit waits for the disk the next group gathers, so the groups grow with the load and nobody waits for a timer. A refused
+//! request (version conflict, name taken) wrote nothing and disturbs nobody. Where SQLite itself fails in the middle, the whole group is
+//! rolled back and tried again one by one: those that can succeed do, and only the one at fault hears of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, Statement};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Timestamp;
+use crate::limits;
+use crate::store::{Append, ExecutionHeader, StoreError, StoreResult};
+
+use super::error::{Fault, Outcome, classify};
+use super::executions::Executions;
+
+/// A request to the writer.
+pub(super) enum Write {
+    Append { append: Append, answer: oneshot::Sender<StoreResult<()>> },
+    Create { create: Box<Create>, answer: oneshot::Sender<StoreResult<()>> },
+    Job(Box<dyn Job>),
+}
+
+pub(super) struct Create {
+    pub header: ExecutionHeader,
+    pub first: Append,
+    pub reusable_before: Timestamp,
+}
+
+/// Anything rarer than an append: changes of the catalog, purges. May run twice, the first time rolled back.
+pub(super) trait Job: Send {
+    fn run(&mut self, connection: &Connection) -> Outcome<()>;
+    /// After the commit, or after it failed.
+    fn answer(self: Box<Self>, failed: Option<StoreError>);
+}
+
+struct Work<T, F> {
+    run: F,
+    done: Option<T>,
+    answer: oneshot::Sender<StoreResult<T>>,
+}
+
+impl<T: Send, F: FnMut(&Connection) -> Outcome<T> + Send> Job for Work<T, F> {
+    fn run(&mut self, connection: &Connection) -> Outcome<()> {
+        self.done = Some((self.run)(connection)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, failed: Option<StoreError>) {
+        let result = match (failed, self.done) {
+            (Some(error), _) => Err(error),
+            (None, Some(done)) => Ok(done),
+            (None, None) => Err(stopped()),
+        };
+        // The caller may have gone away; what it asked for is done all the same.
+        let _ = self.answer.send(result);
+    }
+}
+
+/// What the writer has done since the start.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub commits: AtomicU64,
+    pub appends: AtomicU64,
+    pub checkpoints: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Write>>,
+    thread: Option<JoinHandle<()>>,
+    pub counters: Arc<Counters>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, checkpoint_pages: u32) -> StoreResult<Self> {
+        let (queue, incoming) = mpsc::channel(limits::APPEND_QUEUE);
+        let (ready, started) = std::sync::mpsc::sync_channel(1);
+        let counters = Arc::new(Counters::default());
+        let counted = Arc::clone(&counters);
+        let thread = std::thread::Builder::new()
+            .name("store-write".into())
+            .spawn(move || serve(connection, incoming, &counted, checkpoint_pages, &ready))
+            .map_err(|error| StoreError::Unusable(format!("no thread for the store's writes ({error})")))?;
+        started.recv().map_err(|_| stopped())??;
+        Ok(Self { queue: Some(queue), thread: Some(thread), counters })
+    }
+
+    pub(super) async fn append(&self, append: Append) -> StoreResult<()> {
+        let (answer, outcome) = oneshot::channel();
+        self.send(Write::Append { append, answer }).await?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    pub(super) async fn create(&self, create: Create) -> StoreResult<()> {
+        let (answer, outcome) = oneshot::channel();
+        self.send(Write::Create { create: Box::new(create), answer }).await?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    pub(super) async fn run<T, F>(&self, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Outcome<T> + Send + 'static,
+    {
+        let (answer, outcome) = oneshot::channel();
+        self.send(Write::Job(Box::new(Work { run: work, done: None, answer }))).await?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    async fn send(&self, write: Write) -> StoreResult<()> {
+        self.queue.as_ref().ok_or_else(stopped)?.send(write).await.map_err(|_| stopped())
+    }
+}
+
+impl Drop for Writer {
+    /// What is queued is written, then the thread ends.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the store's writer has stopped".into())
+}
+
+fn serve(
+    mut connection: Connection,
+    mut incoming: mpsc::Receiver<Write>,
+    counters: &Counters,
+    checkpoint_pages: u32,
+    ready: &std::sync::mpsc::SyncSender<StoreResult<()>>,
+) {
+    let log = Arc::new(AtomicI32::new(0));
+    let seen = Arc::clone(&log);
+    // Instead of SQLite's own checkpoint, which runs inside COMMIT and would keep the group waiting for its answers.
+    let hooked = connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+        seen.store(pages, Ordering::Relaxed);
+        Ok(())
+    }));
+    let started = hooked.and_then(|()| Session::prepare(&connection));
+    let mut session = match started {
+        Ok(session) => {
+            let _ = ready.send(Ok(()));
+            session
+        }
+        Err(error) => {
+            let _ = ready.send(Err(classify(&error)));
+            return;
+        }
+    };
+    let mut checkpoints = Checkpoints::every(checkpoint_pages);
+    let mut group = Vec::new();
+    while let Some(first) = incoming.blocking_recv() {
+        gather(first, &mut incoming, &mut group);
+        session.commit(&mut group, counters);
+        checkpoints.after_commit(&connection, log.load(Ordering::Relaxed), counters);
+    }
+}
+
+/// Takes what waits already, up to the size of a commit.
+fn gather(first: Write, incoming: &mut mpsc::Receiver<Write>, group: &mut Vec<Write>) {
+    let weight = |write: &Write| match write {
+        Write::Append { append, .. } => append.batch.events as usize,
+        Write::Create { create, .. } => create.first.batch.events as usize,
+        Write::Job(_) => 1,
+    };
+    // An append of no events weighs one too: the group must end.
+    let mut events = weight(&first).max(1);
+    group.push(first);
+    while events < limits::COMMIT_EVENTS_MAX {
+        let Ok(next) = incoming.try_recv() else { return };
+        events += weight(&next).max(1);
+        group.push(next);
+    }
+}
+
+struct Session<'c> {
+    connection: &'c Connection,
+    executions: Executions<'c>,
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+}
+
+impl<'c> Session<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            connection,
+            executions: Executions::prepare(connection)?,
+            begin: connection.prepare("BEGIN IMMEDIATE")?,
+            commit: connection.prepare("COMMIT")?,
+        })
+    }
+
+    fn commit(&mut self, group: &mut Vec<Write>, counters: &Counters) {
+        let mut refused = Vec::new();
+        let failed = self.attempt(group, &mut refused).err();
+        match failed {
+            None => {
+                count(group.len() - refused.len(), counters);
+                let mut refused = refused.into_iter().peekable();
+                for (place, write) in group.drain(..).enumerate() {
+                    let error = refused.next_if(|(at, _)| *at == place).map(|(_, error)| error);
+                    answer(write, error);
+                }
+            }
+            Some(error) if group.len() == 1 => group.drain(..).for_each(|write| answer(write, Some(error.clone()))),
+            Some(_) => {
+                for write in group.drain(..) {
+                    let mut alone = vec![write];
+                    self.commit(&mut alone, counters);
+                }
+            }
+        }
+    }
+
+    /// One transaction. On `Err` nothing of it is there. `refused` holds the places in the group that were refused, in order.
+    fn attempt(&mut self, group: &mut [Write], refused: &mut Vec<(usize, StoreError)>) -> Result<(), StoreError> {
+        let done = self.transact(group, refused);
+        if let Err(error) = &done {
+            // A full disk rolls back by itself, and a failed COMMIT may leave the transaction open.
+            if !self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            {
+                tracing::error!(%error, "the store's writer could not roll back");
+            }
+            self.executions.rolled_back();
+            refused.clear();
+            return Err(classify(error));
+        }
+        Ok(())
+    }
+
+    fn transact(&mut self, group: &mut [Write], refused: &mut Vec<(usize, StoreError)>) -> rusqlite::Result<()> {
+        self.begin.execute([])?;
+        self.executions.begin();
+        for (place, write) in group.iter_mut().enumerate() {
+            match self.apply(write) {
+                Ok(()) => {}
+                Err(Fault::Refused(error)) => refused.push((place, error)),
+                Err(Fault::Sqlite(error)) => return Err(error),
+            }
+        }
+        self.flush()?;
+        self.commit.execute([])?;
+        Ok(())
+    }
+
+    fn apply(&mut self, write: &mut Write) -> Outcome<()> {
+        match write {
+            Write::Append { append, .. } => self.executions.append(append),
+            Write::Create { create, .. } => self.executions.create(&create.header, &create.first, create.reusable_before),
+            Write::Job(job) => {
+                self.flush()?;
+                // What it may remove must not be remembered; it is rare.
+                self.executions.forget();
+                self.connection.execute_batch("SAVEPOINT job")?;
+                let done = job.run(self.connection);
+                if let Err(Fault::Refused(_)) = &done {
+                    self.connection.execute_batch("ROLLBACK TO job")?;
+                }
+                self.connection.execute_batch("RELEASE job")?;
+                done
+            }
+        }
+    }
+
+    fn flush(&mut self) -> rusqlite::Result<()> {
+        match self.executions.flush() {
+            Ok(()) => Ok(()),
+            Err(Fault::Sqlite(error)) => Err(error),
+            // It refuses nothing.
+            Err(Fault::Refused(_)) => Err(rusqlite::Error::InvalidQuery),
+        }
+    }
+}
+
+fn answer(write: Write, failed: Option<StoreError>) {
+    match write {
+        Write::Append { answer, .. } | Write::Create { answer, .. } => {
+            // The caller may have gone away; what it asked for is done all the same.
+            let _ = answer.send(failed.map_or(Ok(()), Err));
+        }
+        Write::Job(job) => job.answer(failed),
+    }
+}
+
+fn count(done: usize, counters: &Counters) {
+    counters.commits.fetch_add(1, Ordering::Relaxed);
+    counters.appends.fetch_add(done as u64, Ordering::Relaxed);
+}
+
+/// When the log goes into the file. After the answers, so that nobody waits for it but the next group.
+struct Checkpoints {
+    every: i32,
+    next: i32,
+    last_seen: i32,
+    failing: bool,
+}
+
+impl Checkpoints {
+    fn every(pages: u32) -> Self {
+        let every = i32::try_from(pages).unwrap_or(i32::MAX / 2).max(1);
+        Self { every, next: every, last_seen: 0, failing: false }
+    }
+
+    fn after_commit(&mut self, connection: &Connection, pages: i32, counters: &Counters) {
+        if pages < self.last_seen {
+            // The log began anew.
+            self.next = self.every;
+        }
+        self.last_seen = pages;
+        if pages < self.next {
+            return;
+        }
+        // Where a long read keeps the log from beginning anew, the next try waits for as many pages again.
+        self.next = pages.saturating_add(self.every);
+        counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            Ok(()) => self.failing = false,
+            // Nothing is lost: the log holds it all and grows. Said once, not with every commit.
+            Err(error) if !self.failing => {
+                self.failing = true;
+                tracing::warn!(%error, "the store's log could not be moved into its file");
+            }
+            Err(_) => {}
+        }
+    }
+}
