@@ -48,3 +48,11 @@ pub const DEPARTED_MAX: u32 = 10_000;
 pub const REPLY_PREFETCH: u16 = 1_000;
 /// Unconfirmed publishes per channel; publishers wait beyond it.
 pub const UNCONFIRMED_PUBLISHES: usize = 1_000;
+/// Body of a message that the bus sends (a payload of 256 KiB, quoted and wrapped, with room to spare; RabbitMQ 4 refuses above 16 MiB).
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1_048_576;
+/// Headers of a message, encoded: they travel in one AMQP frame with the other properties, and a frame is 128 KiB by default.
+pub const MESSAGE_HEADERS_BYTES_MAX: usize = 65_536;
+/// Short strings of AMQP 0-9-1 (names of queues and exchanges, routing keys, header names, `correlation_id`), in bytes.
+pub const AMQP_SHORT_STRING_MAX: usize = 255;
+/// Messages that a queue of the embedded bus holds when its spec names no length of its own; a publish beyond it is `Nacked`.
+pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;

@@ -3,6 +3,12 @@
 //! A bus moves messages and tells what the broker said of them; it knows no execution, no state and no token's meaning.
 //! May enter: `ids`, `clock`, `limits`. The wire form of a task and a reply is in `envelope`.
 
+pub mod amqp;
+#[cfg(test)]
+mod contract;
+pub mod embedded;
+pub mod envelope;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -14,13 +20,20 @@ use crate::clock::Timestamp;
 use crate::ids::PartitionId;
 
 /// A message as AMQP 0-9-1 has it; names are those of the protocol.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Message {
     pub body: Vec<u8>,
     pub properties: Properties,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+impl fmt::Debug for Message {
+    /// The body is a payload, which no log shows: its length only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("body_bytes", &self.body.len()).field("properties", &self.properties).finish()
+    }
+}
+
+#[derive(Clone, Default, PartialEq)]
 pub struct Properties {
     pub content_type: Option<String>,
     pub reply_to: Option<String>,
@@ -37,6 +50,20 @@ pub struct Properties {
     /// `delivery_mode` 2.
     pub persistent: bool,
     pub headers: BTreeMap<String, HeaderValue>,
+}
+
+impl fmt::Debug for Properties {
+    /// `correlation_id` and the header `task-token` may hold a token, and header values are a user's: only that they are there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Properties")
+            .field("kind", &self.kind)
+            .field("reply_to", &self.reply_to)
+            .field("message_id", &self.message_id)
+            .field("expiration", &self.expiration)
+            .field("has_correlation_id", &self.correlation_id.is_some())
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The header types that we read and write; others come in as their text.

@@ -1,0 +1,342 @@
+//! Deliveries in, settlements out. A stream goes on over reconnects: each connection has its own [`Session`] (channel, consumer, tracker), and
+//! a receipt settles in the session it came from, so one of an old connection touches nothing.
+//!
+//! The stream itself drives the consumer (no task between the socket and its reader); a task per session tells the broker what was settled.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{BoxStream, StreamExt, unfold};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::acks::Tracker;
+use super::codec::{self, short};
+use super::reconnect::{Link, Live, State, Trouble};
+use super::topology::{Item, declare};
+use crate::bus::{Delivery, QueueSpec, Receipt, Settlement};
+
+/// Acks gather for so long: at 10,000 deliveries a second one `basic.ack` then speaks for some twenty.
+const ACK_IDLE: Duration = Duration::from_millis(2);
+/// So many settled deliveries are acked at once, without waiting.
+const ACK_COUNT: usize = 128;
+/// Settled deliveries behind an open one are acked one by one at the latest after this.
+const STRAY_AGE: Duration = Duration::from_millis(100);
+/// Between attempts to consume from a queue that the broker does not let us have.
+const RETRY: Duration = Duration::from_secs(2);
+/// A stream was dropped: its deliveries that are still being handled may be settled for so long before its channel closes.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// What every consumer of a bus shares.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) runtime: Handle,
+    pub(super) link: Link,
+    pub(super) requeue_delay: Duration,
+    /// Sessions that have settlements to tell; `close` waits for none.
+    pub(super) sessions: Arc<watch::Sender<usize>>,
+}
+
+/// The settlements of one channel.
+#[derive(Debug)]
+pub(super) struct Settlements {
+    state: Mutex<Settling>,
+    /// Something was settled.
+    some: Notify,
+    /// Enough was settled, or the end is near: do not gather any longer.
+    enough: Notify,
+    requeue_delay: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Settling {
+    tracker: Tracker,
+    /// Deliveries to give back, and when; in order.
+    giving_back: VecDeque<(Instant, u64)>,
+    /// The stream is gone: settle what is out, then end.
+    closed: bool,
+}
+
+impl Settlements {
+    fn lock(&self) -> MutexGuard<'_, Settling> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, tag: u64, settlement: Settlement) {
+        let mut state = self.lock();
+        match settlement {
+            Settlement::Ack => match state.tracker.ack(tag) {
+                1 => self.some.notify_one(),
+                ACK_COUNT => self.enough.notify_one(),
+                _ => {}
+            },
+            Settlement::Requeue => {
+                if state.tracker.give_back(tag) {
+                    // at once it would come at once: a hot loop while whatever is wrong stays wrong
+                    state.giving_back.push_back((Instant::now() + self.requeue_delay, tag));
+                    self.some.notify_one();
+                }
+            }
+        }
+        if state.closed {
+            self.enough.notify_one();
+            self.some.notify_one();
+        }
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.some.notify_one();
+        self.enough.notify_one();
+    }
+}
+
+/// Settles in the session that it came from.
+struct AmqpReceipt {
+    settlements: Arc<Settlements>,
+    tag: u64,
+    settled: bool,
+}
+
+impl fmt::Debug for AmqpReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AmqpReceipt({})", self.tag)
+    }
+}
+
+impl Receipt for AmqpReceipt {
+    fn settle(mut self: Box<Self>, settlement: Settlement) {
+        self.settled = true;
+        self.settlements.settle(self.tag, settlement);
+    }
+}
+
+impl Drop for AmqpReceipt {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.settlements.settle(self.tag, Settlement::Requeue);
+        }
+    }
+}
+
+/// A channel with the task that tells the broker what was settled on it. Dropped: what is out may still be settled, for a while.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) live: Arc<Live>,
+    pub(super) channel: Channel,
+    settlements: Arc<Settlements>,
+}
+
+impl Session {
+    pub(super) fn new(shared: &Shared, live: Arc<Live>, channel: Channel, consumer_tag: Option<lapin::types::ShortString>) -> Self {
+        let settlements = Arc::new(Settlements {
+            state: Mutex::default(),
+            some: Notify::new(),
+            enough: Notify::new(),
+            requeue_delay: shared.requeue_delay,
+        });
+        let teller = Teller {
+            channel: channel.clone(),
+            live: live.clone(),
+            settlements: settlements.clone(),
+            states: shared.link.states(),
+            sessions: shared.sessions.clone(),
+            consumer_tag,
+        };
+        shared.sessions.send_modify(|n| *n += 1);
+        shared.runtime.spawn(teller.run());
+        Self { live, channel, settlements }
+    }
+
+    pub(super) fn delivery(&self, delivery: lapin::message::Delivery) -> Delivery {
+        let tag = delivery.delivery_tag;
+        self.settlements.lock().tracker.delivered(tag);
+        Delivery {
+            message: codec::message(delivery.data, &delivery.properties),
+            redelivered: delivery.redelivered,
+            receipt: Box::new(AmqpReceipt { settlements: self.settlements.clone(), tag, settled: false }),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.settlements.close();
+    }
+}
+
+/// The task of a session.
+struct Teller {
+    channel: Channel,
+    live: Arc<Live>,
+    settlements: Arc<Settlements>,
+    states: watch::Receiver<State>,
+    sessions: Arc<watch::Sender<usize>>,
+    consumer_tag: Option<lapin::types::ShortString>,
+}
+
+impl Teller {
+    async fn run(mut self) {
+        // a failure means that the channel is gone; its deliveries come again, there is nobody to tell
+        if let Err(error) = self.tell().await {
+            debug!(%error, "settlements end with their channel");
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.channel.close(200, "OK".into())).await;
+        self.sessions.send_modify(|n| *n = n.saturating_sub(1));
+    }
+
+    async fn tell(&mut self) -> lapin::Result<()> {
+        let mut stray_since: Option<Instant> = None;
+        let mut end: Option<Instant> = None;
+        loop {
+            let due = self.settlements.lock().giving_back.front().map(|(at, _)| *at);
+            let wake = [due, stray_since.map(|s| s + STRAY_AGE), end].into_iter().flatten().min();
+            tokio::select! {
+                () = self.settlements.some.notified() => {
+                    let _ = tokio::time::timeout(ACK_IDLE, self.settlements.enough.notified()).await;
+                }
+                () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+                changed = self.states.changed() => {
+                    let gone = changed.is_err() || match &*self.states.borrow() {
+                        State::Up(now) | State::Closing(Some(now)) => !Arc::ptr_eq(now, &self.live),
+                        State::Down(_) | State::Closing(None) => true,
+                    };
+                    if gone {
+                        return Ok(());
+                    }
+                    if matches!(*self.states.borrow(), State::Closing(_)) {
+                        self.settlements.lock().closed = true;
+                    }
+                }
+            }
+            let now = Instant::now();
+            let (batch, back, closed) = {
+                let mut state = self.settlements.lock();
+                let strays = state.closed || stray_since.is_some_and(|s| s + STRAY_AGE <= now);
+                let batch = state.tracker.take(strays);
+                let mut back = Vec::new();
+                // closing gives back at once: the channel's end would do it anyway
+                while let Some((at, tag)) = state.giving_back.front().copied()
+                    && (at <= now || state.closed)
+                {
+                    state.giving_back.pop_front();
+                    state.tracker.given_back(tag);
+                    back.push(tag);
+                }
+                (batch, back, state.closed)
+            };
+            if let Some(tag) = batch.up_to {
+                self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await?;
+            }
+            for tag in batch.singles {
+                self.channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?;
+            }
+            for tag in back {
+                self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await?;
+            }
+            let (settled, outstanding) = {
+                let state = self.settlements.lock();
+                (state.tracker.settled(), state.tracker.outstanding())
+            };
+            stray_since = if settled == 0 { None } else { stray_since.filter(|s| s.elapsed() < STRAY_AGE).or(Some(now)) };
+            if closed {
+                if end.is_none()
+                    && let Some(tag) = &self.consumer_tag
+                {
+                    let cancel = self.channel.basic_cancel(tag.clone(), BasicCancelOptions::default());
+                    let _ = tokio::time::timeout(Duration::from_secs(1), cancel).await;
+                }
+                let until = *end.get_or_insert(now + LINGER);
+                if (outstanding == 0 && settled == 0) || now >= until {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// The deliveries of `queue`, until the bus closes.
+pub(super) fn deliveries(shared: Shared, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
+    let states = shared.link.states();
+    let consuming = Consuming { shared, states, queue, prefetch, current: None };
+    unfold(consuming, |mut c| async move { c.next().await.map(|delivery| (delivery, c)) }).boxed()
+}
+
+struct Consuming {
+    shared: Shared,
+    states: watch::Receiver<State>,
+    queue: QueueSpec,
+    prefetch: u16,
+    current: Option<(Session, Consumer)>,
+}
+
+impl Consuming {
+    async fn next(&mut self) -> Option<Delivery> {
+        loop {
+            if self.current.is_none() {
+                self.current = Some(self.open().await?);
+            }
+            let (session, consumer) = self.current.as_mut()?;
+            let why = tokio::select! {
+                biased;
+                delivery = consumer.next() => match delivery {
+                    Some(Ok(delivery)) => return Some(session.delivery(delivery)),
+                    Some(Err(error)) => error.to_string(),
+                    // the queue was deleted, its leader moved, or an unsettled delivery grew too old
+                    None => "cancelled by the broker".to_owned(),
+                },
+                changed = self.states.changed() => match &*self.states.borrow() {
+                    _ if changed.is_err() => return None,
+                    State::Closing(_) => {
+                        self.current = None;
+                        return None;
+                    }
+                    State::Up(now) if Arc::ptr_eq(now, &session.live) => continue,
+                    _ => "connection lost".to_owned(),
+                },
+            };
+            warn!(queue = self.queue.name, why, "consumer ended, consuming again");
+            self.current = None;
+        }
+    }
+
+    /// A consumer on the next connection that gives one; `None` when the bus closes.
+    async fn open(&mut self) -> Option<(Session, Consumer)> {
+        let mut said = None;
+        loop {
+            let live = self.shared.link.live().await?;
+            match self.attempt(live).await {
+                Ok(opened) => return Some(opened),
+                Err(trouble) => {
+                    if said.as_ref() != Some(&trouble) {
+                        warn!(queue = self.queue.name, why = ?trouble, "cannot consume, trying on");
+                    }
+                    // a lost connection is noticed by its link within a moment; a refusal lasts until a person has looked
+                    tokio::time::sleep(if matches!(trouble, Trouble::Lost(_)) { RETRY / 20 } else { RETRY }).await;
+                    said = Some(trouble);
+                }
+            }
+        }
+    }
+
+    async fn attempt(&mut self, live: Arc<Live>) -> Result<(Session, Consumer), Trouble> {
+        // seen from here on: a change while the consumer is being opened must end it
+        self.states.mark_unchanged();
+        let channel = live.channel().await?;
+        declare(&live, &channel, &Item::Queue(self.queue.clone())).await?;
+        live.answer(channel.basic_qos(self.prefetch, BasicQosOptions::default())).await?;
+        let queue = short("a queue name", &self.queue.name).map_err(|why| Trouble::Refused(0, why))?;
+        let request = channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default());
+        let consumer = live.answer(request).await?;
+        debug!(queue = self.queue.name, prefetch = self.prefetch, "consuming");
+        let tag = Some(consumer.tag());
+        Ok((Session::new(&self.shared, live, channel, tag), consumer))
+    }
+}

@@ -1,0 +1,371 @@
+//! ADAPTER: the bus on RabbitMQ (AMQP 0-9-1, lapin).
+//!
+//! ```text
+//! endpoint   URL, TLS, backoff                  reconnect  a link: one connection, made again for ever
+//! topology   what we own, declared again        publisher  lanes: publish, confirm, send again
+//! exchanges  which exchanges are there          consumer   streams of deliveries, settlements
+//! codec      Message ↔ properties, refusals     acks       which deliveries can be acked together
+//! ```
+//!
+//! Two links: one publishes, one consumes and declares (`reconnect` says why). Logs: connected, lost, blocked, declared, stalled; never a
+//! credential, never a token. Mind that lapin itself logs a returned message whole, token and all, at `warn` on target
+//! `lapin::returned_messages`, and frames at `trace`: [`LAPIN_SILENCE`] is the filter that every subscriber must have.
+
+mod acks;
+mod codec;
+mod consumer;
+mod endpoint;
+mod exchanges;
+mod publisher;
+mod reconnect;
+mod topology;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use lapin::options::BasicGetOptions;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
+
+pub use endpoint::Options;
+
+use self::endpoint::Endpoint;
+use self::exchanges::Exchanges;
+use self::publisher::{Errand, Job, Lane};
+use self::reconnect::{Link, State, Trouble};
+use self::topology::{Item, Topology};
+use super::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueKind, QueueSpec, TaskBus, envelope};
+use crate::ids::PartitionId;
+use crate::limits;
+
+/// Directive for `tracing_subscriber::EnvFilter`: lapin logs returned messages and frames whole, with the tokens in them.
+pub const LAPIN_SILENCE: &str = "lapin::returned_messages=off,lapin=error";
+/// `declare` and `get` wait so long for a broker that is away before they say so.
+const UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
+/// Deliveries of a reply before RabbitMQ drops it (4.x: after 20 unless told otherwise). A reply is given back whenever the store cannot take
+/// it; dropping it would lose an answer that its worker believes to have given.
+const REPLY_DELIVERY_LIMIT: u32 = 1_000_000;
+/// Errands that wait for their lane beyond its window; their senders wait beyond it.
+const LANE_INBOX: usize = 256;
+
+/// The bus on RabbitMQ. Dropping it ends its connections without waiting for anything; [`TaskBus::close`] waits.
+#[derive(Debug)]
+pub struct AmqpBus {
+    runtime: Handle,
+    options: Options,
+    endpoint: Arc<Endpoint>,
+    publishing: Link,
+    consuming: Link,
+    topology: Arc<Topology>,
+    exchanges: Arc<Exchanges>,
+    lanes: Vec<mpsc::Sender<Errand>>,
+    next_lane: AtomicUsize,
+    /// Publishes that nobody has answered.
+    open: AtomicUsize,
+    answered: Notify,
+    closing: AtomicBool,
+    /// Streams and settlements that are not done.
+    sessions: Arc<watch::Sender<usize>>,
+    getting: Mutex<Option<consumer::Session>>,
+}
+
+impl AmqpBus {
+    /// Starts a bus and returns at once; it connects, and connects again for ever, on the current tokio runtime.
+    ///
+    /// # Errors
+    /// `BadUrl`: the URL or a certificate file cannot be used.
+    pub fn connect(url: &str, options: Options) -> Result<Arc<Self>, BusError> {
+        let runtime = Handle::try_current().map_err(|_| BusError::BadUrl("the AMQP bus needs a tokio runtime".to_owned()))?;
+        let endpoint = Arc::new(Endpoint::new(url, &options)?);
+        let publishing = Link::start(&runtime, endpoint.clone(), "publish", &options);
+        let consuming = Link::start(&runtime, endpoint.clone(), "consume", &options);
+        let topology = Topology::new();
+        let exchanges = Arc::new(Exchanges::new());
+        runtime.spawn(topology.clone().keep(consuming.clone()));
+        let lanes = (0..options.publish_channels.max(1))
+            .map(|_| {
+                let (errands, inbox) = mpsc::channel(LANE_INBOX);
+                let lane = Lane::new(publishing.clone(), topology.clone(), exchanges.clone(), inbox, options.confirm_timeout);
+                runtime.spawn(lane.run());
+                errands
+            })
+            .collect();
+        Ok(Arc::new(Self {
+            runtime,
+            options,
+            endpoint,
+            publishing,
+            consuming,
+            topology,
+            exchanges,
+            lanes,
+            next_lane: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            answered: Notify::new(),
+            closing: AtomicBool::new(false),
+            sessions: Arc::new(watch::Sender::new(0)),
+            getting: Mutex::new(None),
+        }))
+    }
+
+    /// Waits until both connections are up and everything wanted is declared.
+    ///
+    /// # Errors
+    /// `Unavailable` with the last reason, when `within` is over.
+    pub async fn wait_ready(&self, within: Duration) -> Result<(), BusError> {
+        let ready = async {
+            if self.publishing.live().await.is_none() || self.consuming.live().await.is_none() {
+                return Err(BusError::Closed);
+            }
+            self.topology.declared().await;
+            Ok(())
+        };
+        match tokio::time::timeout(within, ready).await {
+            Ok(result) => result,
+            Err(_) => Err(BusError::Unavailable(match self.health() {
+                BusHealth::Down(why) => why,
+                _ => "what is wanted is not declared yet".to_owned(),
+            })),
+        }
+    }
+
+    /// Where the bus connects to, without credentials: for logs.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        self.endpoint.to_string()
+    }
+
+    fn reply_queue_spec(&self, partition: PartitionId) -> QueueSpec {
+        QueueSpec {
+            name: envelope::reply_queue(partition),
+            kind: self.options.reply_queue_kind,
+            dead_letter: None,
+            max_length: None,
+            message_ttl: None,
+            delivery_limit: (self.options.reply_queue_kind == QueueKind::Quorum).then_some(REPLY_DELIVERY_LIMIT),
+        }
+    }
+
+    fn shared(&self) -> consumer::Shared {
+        consumer::Shared {
+            runtime: self.runtime.clone(),
+            link: self.consuming.clone(),
+            requeue_delay: self.options.requeue_delay,
+            sessions: self.sessions.clone(),
+        }
+    }
+
+    async fn publish_one(&self, to: Address, message: Message) -> Result<Publication, BusError> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(BusError::Closed);
+        }
+        if let Some(text) = codec::refusal(&to, &message, self.endpoint.user()) {
+            return Ok(Publication::Refused { text });
+        }
+        let _open = Open::count(self);
+        if !self.topology.is_declared() {
+            self.topology.declared().await;
+        }
+        if !self.exchanges.is_known(&to.exchange) {
+            match self.exchanges.ask(&self.publishing, &to.exchange).await {
+                Some(Ok(())) => {}
+                Some(Err(fate)) => return Ok(fate),
+                None => return Err(BusError::Closed),
+            }
+        }
+        let (answer, answered) = oneshot::channel();
+        let errand = Errand { job: Arc::new(Job { to, message }), answer };
+        let lane = self.next_lane.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
+        self.lanes[lane].send(errand).await.map_err(|_| BusError::Closed)?;
+        answered.await.map_err(|_| BusError::Closed)
+    }
+
+    /// Declares now; what cannot be reached within a moment is declared after the reconnect.
+    async fn declare_items(&self, items: Vec<Item>) -> Result<(), BusError> {
+        let attempt = async {
+            loop {
+                let Some(live) = self.consuming.live().await else { return Err(BusError::Closed) };
+                match topology::declare_now(&live, &items).await {
+                    Ok(()) => return Ok(()),
+                    Err((Trouble::Lost(_), _)) => tokio::time::sleep(Duration::from_millis(100)).await,
+                    Err((_, refused)) => return Err(refused),
+                }
+            }
+        };
+        let result = match tokio::time::timeout(UNAVAILABLE_AFTER, attempt).await {
+            Ok(result) => result,
+            Err(_) => Err(self.unavailable()),
+        };
+        // refused ones are remembered neither: each reconnect would be refused again
+        if matches!(result, Ok(()) | Err(BusError::Unavailable(_))) {
+            for item in &items {
+                if let Item::Exchange(e) = item {
+                    self.exchanges.know(&e.name);
+                }
+            }
+            self.topology.want(items);
+        }
+        result
+    }
+
+    fn unavailable(&self) -> BusError {
+        BusError::Unavailable(match self.health() {
+            BusHealth::Down(why) | BusHealth::Blocked(why) => why,
+            BusHealth::Up => "no answer".to_owned(),
+        })
+    }
+
+    async fn get_one(&self, queue: &str) -> Result<Option<Delivery>, BusError> {
+        let refused = |why: String| BusError::Refused { what: format!("basic.get from queue {queue}"), why };
+        let name = codec::short("the queue name", queue).map_err(refused)?;
+        let mut getting = self.getting.lock().await;
+        let attempt = async {
+            loop {
+                let Some(live) = self.consuming.live().await else { return Err(BusError::Closed) };
+                if getting.as_ref().is_none_or(|s| !Arc::ptr_eq(&s.live, &live) || !s.channel.status().connected()) {
+                    match live.channel().await {
+                        Ok(channel) => *getting = Some(consumer::Session::new(&self.shared(), live.clone(), channel, None)),
+                        Err(Trouble::Refused(_, why)) => return Err(refused(why)),
+                        Err(Trouble::Lost(_)) => {
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                            continue;
+                        }
+                    }
+                }
+                let Some(session) = getting.as_ref() else { continue };
+                match live.answer(session.channel.basic_get(name.clone(), BasicGetOptions { no_ack: false })).await {
+                    Ok(got) => return Ok(got.map(|got| session.delivery(got.delivery))),
+                    Err(trouble) => {
+                        *getting = None;
+                        match trouble {
+                            Trouble::Refused(_, why) => return Err(refused(why)),
+                            Trouble::Lost(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                        }
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(UNAVAILABLE_AFTER, attempt).await.unwrap_or_else(|_| Err(self.unavailable()))
+    }
+
+    async fn close_within(&self, within: Duration) {
+        let until = tokio::time::Instant::now() + within;
+        self.closing.store(true, Ordering::Release);
+        // streams end, no new deliveries; settlements and confirms still travel
+        self.consuming.close();
+        self.getting.lock().await.take();
+        let mut sessions = self.sessions.subscribe();
+        let quiet = async {
+            let _ = sessions.wait_for(|n| *n == 0).await;
+            loop {
+                let answered = self.answered.notified();
+                if self.open.load(Ordering::Acquire) == 0 {
+                    return;
+                }
+                answered.await;
+            }
+        };
+        let _ = tokio::time::timeout_at(until, quiet).await;
+        self.publishing.close();
+        for link in [&self.publishing, &self.consuming] {
+            link.shut();
+            let mut states = link.states();
+            // bounded by the link's own goodbye
+            let _ = tokio::time::timeout(Duration::from_secs(1), states.wait_for(|s| matches!(s, State::Closing(None)))).await;
+        }
+    }
+}
+
+impl Drop for AmqpBus {
+    fn drop(&mut self) {
+        for link in [&self.publishing, &self.consuming] {
+            link.close();
+            link.shut();
+        }
+    }
+}
+
+/// Counts a publish for as long as it is open, however its future ends.
+struct Open<'a>(&'a AmqpBus);
+
+impl<'a> Open<'a> {
+    fn count(bus: &'a AmqpBus) -> Self {
+        bus.open.fetch_add(1, Ordering::AcqRel);
+        Self(bus)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 && self.0.closing.load(Ordering::Acquire) {
+            self.0.answered.notify_waiters();
+        }
+    }
+}
+
+impl TaskBus for AmqpBus {
+    fn publish(&self, to: Address, message: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
+        self.publish_one(to, message).boxed()
+    }
+
+    fn reply_queue(&self, partition: PartitionId) -> String {
+        envelope::reply_queue(partition)
+    }
+
+    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
+        self.consume(self.reply_queue_spec(partition), limits::REPLY_PREFETCH)
+    }
+
+    fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
+        // at once, not at the first poll: a task published after this call may be answered before that
+        self.topology.want([Item::Queue(queue.clone())]);
+        consumer::deliveries(self.shared(), queue, prefetch.max(1)).boxed()
+    }
+
+    fn declare(
+        &self,
+        exchanges: Vec<ExchangeSpec>,
+        queues: Vec<QueueSpec>,
+        bindings: Vec<(QueueSpec, Address)>,
+    ) -> BoxFuture<'_, Result<(), BusError>> {
+        let items = exchanges
+            .into_iter()
+            .map(Item::Exchange)
+            .chain(queues.into_iter().map(Item::Queue))
+            .chain(bindings.into_iter().flat_map(|(queue, from)| {
+                let name = queue.name.clone();
+                [Item::Queue(queue), Item::Binding(name, from)]
+            }))
+            .collect();
+        self.declare_items(items).boxed()
+    }
+
+    fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>> {
+        let queue = queue.to_owned();
+        async move { self.get_one(&queue).await }.boxed()
+    }
+
+    fn health(&self) -> BusHealth {
+        for link in [&self.publishing, &self.consuming] {
+            match &*link.states().borrow() {
+                State::Up(_) => {}
+                State::Down(why) => return BusHealth::Down(why.clone()),
+                State::Closing(_) => return BusHealth::Down("the bus is closed".to_owned()),
+            }
+        }
+        self.publishing.blocked().map_or(BusHealth::Up, BusHealth::Blocked)
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        self.close_within(within).boxed()
+    }
+}

@@ -1,0 +1,271 @@
+//! What the engine owns on the broker: exchanges, queues, bindings. Remembered, and declared again on each new connection before anything
+//! is published on it: a reply to a queue that is not there is lost without a word.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::{Channel, ExchangeKind};
+use tokio::sync::{Notify, watch};
+use tracing::{error, info};
+
+use super::codec::short;
+use super::reconnect::{Link, Live, State, Trouble};
+use crate::bus::{Address, BusError, ExchangeSpec, QueueKind, QueueSpec};
+
+/// One thing to declare.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    Exchange(ExchangeSpec),
+    Queue(QueueSpec),
+    Binding(String, Address),
+}
+
+impl Item {
+    fn what(&self) -> String {
+        match self {
+            Self::Exchange(e) => format!("exchange {}", e.name),
+            Self::Queue(q) => format!("queue {}", q.name),
+            Self::Binding(queue, from) => format!("binding of queue {queue} to exchange {}", from.exchange),
+        }
+    }
+}
+
+/// Everything that was ever asked for, in order.
+#[derive(Debug)]
+pub(super) struct Topology {
+    wanted: Mutex<Wanted>,
+    news: Notify,
+    /// All of it is there, as far as the broker lets it be. Publishes wait for it.
+    declared: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    items: Vec<Item>,
+    known: HashSet<String>,
+}
+
+impl Topology {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { wanted: Mutex::default(), news: Notify::new(), declared: watch::Sender::new(false) })
+    }
+
+    /// Remembers. Publishes wait until what is new has been declared.
+    pub(super) fn want(&self, items: impl IntoIterator<Item = Item>) {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = wanted.items.len();
+        for item in items {
+            if wanted.known.insert(format!("{item:?}")) {
+                wanted.items.push(item);
+            }
+        }
+        if wanted.items.len() > before {
+            self.declared.send_replace(false);
+            self.news.notify_one();
+        }
+    }
+
+    pub(super) fn is_declared(&self) -> bool {
+        *self.declared.borrow()
+    }
+
+    pub(super) async fn declared(&self) {
+        // the sender lives in `self`: it cannot be closed
+        let _ = self.declared.subscribe().wait_for(|d| *d).await;
+    }
+
+    /// Keeps the broker as it is wanted, over all connections.
+    pub(super) async fn keep(self: Arc<Self>, link: Link) {
+        while let Some(live) = link.live().await {
+            let mut states = link.states();
+            let mut done = 0;
+            loop {
+                let pending: Vec<Item> = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).items[done..].to_vec();
+                done += pending.len();
+                if self.declare_all(&live, &pending).await.is_err() {
+                    break;
+                }
+                {
+                    let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+                    if wanted.items.len() > done {
+                        continue;
+                    }
+                    self.declared.send_replace(true);
+                }
+                let gone = states.wait_for(|s| !matches!(s, State::Up(now) if Arc::ptr_eq(now, &live)));
+                tokio::select! {
+                    () = self.news.notified() => {}
+                    _ = gone => break,
+                }
+            }
+            self.declared.send_replace(false);
+            // the link notices a lost connection a moment after a request on it has failed
+            let _ = tokio::time::timeout(
+                std::time::Duration::from_secs(1),
+                states.wait_for(|s| !matches!(s, State::Up(now) if Arc::ptr_eq(now, &live))),
+            )
+            .await;
+        }
+        // closing: what is under way may go out
+        self.declared.send_replace(true);
+    }
+
+    /// Declares one after the other; what the broker refuses is logged and passed over (a person must look), so that it holds up nothing else.
+    async fn declare_all(&self, live: &Live, items: &[Item]) -> Result<(), Trouble> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let mut channel = live.channel().await?;
+        let mut refused = 0;
+        for item in items {
+            match declare(live, &channel, item).await {
+                Ok(()) => {}
+                Err(Trouble::Refused(code, text)) => {
+                    refused += 1;
+                    error!(what = item.what(), code, text, "broker refuses a declaration");
+                    channel = live.channel().await?;
+                }
+                Err(lost) => return Err(lost),
+            }
+        }
+        let _ = live.answer(channel.close(200, "OK".into())).await;
+        info!(declared = items.len() - refused, refused, "broker topology declared");
+        Ok(())
+    }
+}
+
+/// Declares `items` now, on a channel of its own.
+pub(super) async fn declare_now(live: &Live, items: &[Item]) -> Result<(), (Trouble, BusError)> {
+    let unavailable = |t: Trouble| {
+        let text = match &t {
+            Trouble::Lost(text) | Trouble::Refused(_, text) => text.clone(),
+        };
+        (t, BusError::Unavailable(text))
+    };
+    let channel = live.channel().await.map_err(unavailable)?;
+    for item in items {
+        match declare(live, &channel, item).await {
+            Ok(()) => {}
+            Err(Trouble::Refused(code, why)) => {
+                return Err((Trouble::Refused(code, why.clone()), BusError::Refused { what: item.what(), why }));
+            }
+            Err(lost) => return Err(unavailable(lost)),
+        }
+    }
+    let _ = live.answer(channel.close(200, "OK".into())).await;
+    Ok(())
+}
+
+pub(super) async fn declare(live: &Live, channel: &Channel, item: &Item) -> Result<(), Trouble> {
+    let name = |what: &str, text: &str| short(what, text).map_err(|why| Trouble::Refused(0, why));
+    match item {
+        Item::Exchange(e) => {
+            let kind = match e.kind {
+                "topic" => ExchangeKind::Topic,
+                "fanout" => ExchangeKind::Fanout,
+                "direct" => ExchangeKind::Direct,
+                "headers" => ExchangeKind::Headers,
+                other => ExchangeKind::Custom(other.to_owned()),
+            };
+            let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+            let request = channel.exchange_declare(name("an exchange name", &e.name)?, kind, options, FieldTable::default());
+            live.answer(request).await
+        }
+        Item::Queue(q) => {
+            let request = channel.queue_declare(name("a queue name", &q.name)?, QueueDeclareOptions::durable(), arguments(q));
+            live.answer(request).await.map(|_| ())
+        }
+        Item::Binding(queue, from) => {
+            let request = channel.queue_bind(
+                name("a queue name", queue)?,
+                name("an exchange name", &from.exchange)?,
+                name("a routing key", &from.routing_key)?,
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            );
+            live.answer(request).await
+        }
+    }
+}
+
+/// Arguments of `queue.declare`. A queue with a length or with dead letters refuses what is over it (`reject-publish`): a nack tells the
+/// engine, while the default drops the oldest task, and only so are dead letters handed over with confirms (`at-least-once`).
+fn arguments(q: &QueueSpec) -> FieldTable {
+    let mut table = FieldTable::default();
+    let mut put = |key: &str, value: AMQPValue| {
+        if let Ok(key) = ShortString::try_new(key) {
+            table.insert(key, value);
+        }
+    };
+    let text = |t: &str| AMQPValue::LongString(LongString::from(t));
+    put("x-queue-type", text(if q.kind == QueueKind::Quorum { "quorum" } else { "classic" }));
+    if let Some(dead) = &q.dead_letter {
+        put("x-dead-letter-exchange", text(&dead.exchange));
+        put("x-dead-letter-routing-key", text(&dead.routing_key));
+        if q.kind == QueueKind::Quorum {
+            put("x-dead-letter-strategy", text("at-least-once"));
+        }
+    }
+    if let Some(max) = q.max_length {
+        put("x-max-length", AMQPValue::LongLongInt(i64::from(max)));
+    }
+    if q.max_length.is_some() || (q.dead_letter.is_some() && q.kind == QueueKind::Quorum) {
+        put("x-overflow", text("reject-publish"));
+    }
+    if let Some(ttl) = q.message_ttl {
+        put("x-message-ttl", AMQPValue::LongLongInt(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).min(i64::from(u32::MAX))));
+    }
+    // a classic queue has none, and 3.10 refuses the argument there
+    if let (Some(limit), QueueKind::Quorum) = (q.delivery_limit, q.kind) {
+        put("x-delivery-limit", AMQPValue::LongLongInt(i64::from(limit)));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_say_what_the_spec_says() {
+        let spec = QueueSpec {
+            name: "q".into(),
+            kind: QueueKind::Quorum,
+            dead_letter: Some(Address { exchange: "dlx".into(), routing_key: "dead".into() }),
+            max_length: Some(10),
+            message_ttl: Some(std::time::Duration::from_secs(2)),
+            delivery_limit: Some(5),
+        };
+        let keys = |spec: &QueueSpec| arguments(spec).inner().keys().map(|k| k.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            keys(&spec),
+            [
+                "x-dead-letter-exchange",
+                "x-dead-letter-routing-key",
+                "x-dead-letter-strategy",
+                "x-delivery-limit",
+                "x-max-length",
+                "x-message-ttl",
+                "x-overflow",
+                "x-queue-type"
+            ]
+        );
+        let classic = QueueSpec { kind: QueueKind::Classic, max_length: None, ..spec };
+        assert_eq!(keys(&classic), ["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-message-ttl", "x-queue-type"]);
+    }
+
+    #[test]
+    fn what_is_wanted_is_remembered_once_and_holds_up_publishes_until_declared() {
+        let topology = Topology::new();
+        let item = || Item::Exchange(ExchangeSpec { name: "e".into(), kind: "topic" });
+        topology.declared.send_replace(true);
+        topology.want([item(), item()]);
+        assert!(!topology.is_declared());
+        assert_eq!(topology.wanted.lock().expect("lock").items.len(), 1);
+        topology.declared.send_replace(true);
+        topology.want([item()]);
+        assert!(topology.is_declared());
+    }
+}

@@ -1,0 +1,371 @@
+//! What both adapters must do, as one suite. The AMQP half needs a broker: `REVEILLE_TEST_AMQP_URL` (`make test` sets it); without it these
+//! tests say so and pass. Names are unique to each test, so that all can share one broker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt};
+use uuid::Uuid;
+
+use super::amqp::{AmqpBus, Options};
+use super::embedded::EmbeddedBus;
+use super::{
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Properties, Publication, QueueKind, QueueSpec, Settlement,
+    TaskBus,
+};
+use crate::ids::PartitionId;
+
+type Bus = Arc<dyn TaskBus>;
+
+const SOON: Duration = Duration::from_secs(20);
+const QUIET: Duration = Duration::from_millis(400);
+
+/// Each contract twice: over the embedded bus, and over a broker where there is one.
+macro_rules! contracts {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded_bus {
+            $(#[tokio::test]
+            async fn $name() {
+                let bus = super::EmbeddedBus::new();
+                super::$name(std::sync::Arc::new(bus)).await;
+            })+
+        }
+        mod amqp_bus {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let Some(bus) = super::broker().await else { return };
+                super::$name(bus.clone()).await;
+                super::TaskBus::close(&*bus, super::SOON).await;
+            })+
+        }
+    };
+}
+
+contracts!(
+    a_task_goes_out_and_its_reply_comes_back,
+    a_publish_that_no_queue_takes_is_unroutable,
+    each_of_many_concurrent_publishes_gets_its_own_answer,
+    a_missing_exchange_disturbs_no_other_publish,
+    a_full_queue_nacks,
+    what_is_given_back_or_dropped_comes_again,
+    no_more_is_out_than_the_prefetch,
+    what_was_settled_in_any_order_never_comes_again,
+    a_slow_delivery_does_not_stop_those_behind_it,
+    an_expired_task_is_dead_lettered_with_its_reason,
+    get_takes_one_message,
+    other_arguments_on_a_queue_are_refused_and_disturb_nothing,
+    exchanges_route_as_their_types_say,
+    what_cannot_be_carried_is_refused_and_disturbs_nothing,
+    close_ends_streams_and_refuses_publishes,
+);
+
+/// A bus on the broker of the test run.
+async fn broker() -> Option<Arc<AmqpBus>> {
+    let Ok(url) = std::env::var("REVEILLE_TEST_AMQP_URL") else {
+        eprintln!("skipped: REVEILLE_TEST_AMQP_URL names no broker");
+        return None;
+    };
+    let bus = AmqpBus::connect(&url, Options::default()).expect("a usable URL");
+    bus.wait_ready(SOON).await.expect("the broker of the test run");
+    Some(bus)
+}
+
+fn unique(name: &str) -> String {
+    format!("test.{name}.{}", Uuid::new_v4())
+}
+
+fn queue(name: &str) -> QueueSpec {
+    QueueSpec { name: unique(name), kind: QueueKind::Quorum, dead_letter: None, max_length: None, message_ttl: None, delivery_limit: None }
+}
+
+fn to_queue(spec: &QueueSpec) -> Address {
+    Address { exchange: String::new(), routing_key: spec.name.clone() }
+}
+
+fn message(body: impl std::fmt::Display) -> Message {
+    Message { body: body.to_string().into_bytes(), properties: Properties { persistent: true, ..Properties::default() } }
+}
+
+fn text(delivery: &Delivery) -> String {
+    String::from_utf8_lossy(&delivery.message.body).into_owned()
+}
+
+async fn declared(bus: &Bus, spec: QueueSpec) -> QueueSpec {
+    bus.declare(vec![], vec![spec.clone()], vec![]).await.expect("declared");
+    spec
+}
+
+async fn confirmed(bus: &Bus, to: Address, message: Message) {
+    assert_eq!(bus.publish(to, message).await.expect("publish"), Publication::Confirmed);
+}
+
+async fn next(stream: &mut BoxStream<'static, Delivery>) -> Delivery {
+    tokio::time::timeout(SOON, stream.next()).await.expect("a delivery in time").expect("the stream goes on")
+}
+
+async fn nothing_more(stream: &mut BoxStream<'static, Delivery>) {
+    let more = tokio::time::timeout(QUIET, stream.next()).await;
+    assert!(more.is_err(), "nothing more was to come, but {more:?}");
+}
+
+async fn a_task_goes_out_and_its_reply_comes_back(bus: Bus) {
+    let partition = PartitionId(60_001);
+    let mut replies = bus.replies(partition);
+    let spec = declared(&bus, queue("echo")).await;
+    let mut worker = bus.consume(spec.clone(), 10);
+    let token = unique("token");
+    let mut task = message(r#"{"a":1}"#);
+    task.properties.reply_to = Some(bus.reply_queue(partition));
+    task.properties.correlation_id = Some(token.clone());
+    task.properties.headers.insert("attempt".into(), HeaderValue::Integer(2));
+    confirmed(&bus, to_queue(&spec), task.clone()).await;
+
+    let got = next(&mut worker).await;
+    assert_eq!((&got.message, got.redelivered), (&task, false));
+    let mut reply = message("true");
+    reply.properties.correlation_id.clone_from(&got.message.properties.correlation_id);
+    let to = Address { exchange: String::new(), routing_key: got.message.properties.reply_to.clone().expect("reply_to") };
+    confirmed(&bus, to, reply).await;
+    got.settle(Settlement::Ack);
+
+    loop {
+        let reply = next(&mut replies).await;
+        let ours = reply.message.properties.correlation_id.as_deref() == Some(&token);
+        reply.settle(Settlement::Ack);
+        if ours {
+            break;
+        }
+    }
+}
+
+async fn a_publish_that_no_queue_takes_is_unroutable(bus: Bus) {
+    let exchange = ExchangeSpec { name: unique("lonely"), kind: "topic" };
+    bus.declare(vec![exchange.clone()], vec![], vec![]).await.expect("declared");
+    let to = Address { exchange: exchange.name, routing_key: "a.b".into() };
+    let publication = bus.publish(to, message(1)).await.expect("publish");
+    assert!(matches!(publication, Publication::Unroutable { code: 312, .. }), "{publication:?}");
+}
+
+async fn each_of_many_concurrent_publishes_gets_its_own_answer(bus: Bus) {
+    let exchange = ExchangeSpec { name: unique("mixed"), kind: "direct" };
+    let spec = queue("mixed");
+    let from = Address { exchange: exchange.name.clone(), routing_key: "routed".into() };
+    bus.declare(vec![exchange.clone()], vec![spec.clone()], vec![(spec, from)]).await.expect("declared");
+    let mut answers: FuturesUnordered<_> = (0..3_000u32)
+        .map(|n| {
+            let key = if n % 3 == 0 { "nowhere" } else { "routed" };
+            let to = Address { exchange: exchange.name.clone(), routing_key: key.into() };
+            let bus = bus.clone();
+            async move { (n, bus.publish(to, message(n)).await.expect("publish")) }
+        })
+        .collect();
+    while let Some((n, publication)) = answers.next().await {
+        let expected = if n % 3 == 0 {
+            matches!(publication, Publication::Unroutable { code: 312, .. })
+        } else {
+            publication == Publication::Confirmed
+        };
+        assert!(expected, "{n}: {publication:?}");
+    }
+}
+
+async fn a_missing_exchange_disturbs_no_other_publish(bus: Bus) {
+    let spec = declared(&bus, queue("neighbour")).await;
+    let missing = unique("missing");
+    let mut answers: FuturesUnordered<_> = (0..300u32)
+        .map(|n| {
+            let to = if n % 50 == 0 { Address { exchange: missing.clone(), routing_key: "k".into() } } else { to_queue(&spec) };
+            let bus = bus.clone();
+            async move { (n, bus.publish(to, message(n)).await.expect("publish")) }
+        })
+        .collect();
+    while let Some((n, publication)) = answers.next().await {
+        let expected = if n % 50 == 0 {
+            matches!(publication, Publication::Unroutable { code: 404, .. })
+        } else {
+            publication == Publication::Confirmed
+        };
+        assert!(expected, "{n}: {publication:?}");
+    }
+}
+
+async fn a_full_queue_nacks(bus: Bus) {
+    let spec = declared(&bus, QueueSpec { max_length: Some(2), ..queue("full") }).await;
+    // RabbitMQ's limit is soft: a few more get in
+    for n in 0..20 {
+        match bus.publish(to_queue(&spec), message(n)).await.expect("publish") {
+            Publication::Confirmed => {}
+            Publication::Nacked => return,
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("20 messages in a queue of 2");
+}
+
+async fn what_is_given_back_or_dropped_comes_again(bus: Bus) {
+    let spec = declared(&bus, queue("again")).await;
+    let mut worker = bus.consume(spec.clone(), 10);
+    confirmed(&bus, to_queue(&spec), message("one")).await;
+    let first = next(&mut worker).await;
+    assert!(!first.redelivered);
+    first.settle(Settlement::Requeue);
+    let second = next(&mut worker).await;
+    assert!(second.redelivered);
+    drop(second);
+    let third = next(&mut worker).await;
+    assert_eq!((text(&third).as_str(), third.redelivered), ("one", true));
+    third.settle(Settlement::Ack);
+    nothing_more(&mut worker).await;
+}
+
+async fn no_more_is_out_than_the_prefetch(bus: Bus) {
+    let spec = declared(&bus, queue("prefetch")).await;
+    for n in 0..5 {
+        confirmed(&bus, to_queue(&spec), message(n)).await;
+    }
+    let mut worker = bus.consume(spec, 2);
+    let (first, second) = (next(&mut worker).await, next(&mut worker).await);
+    nothing_more(&mut worker).await;
+    first.settle(Settlement::Ack);
+    let third = next(&mut worker).await;
+    nothing_more(&mut worker).await;
+    assert_eq!((text(&second).as_str(), text(&third).as_str()), ("1", "2"));
+}
+
+async fn what_was_settled_in_any_order_never_comes_again(bus: Bus) {
+    let spec = declared(&bus, queue("order")).await;
+    for n in 0..300 {
+        confirmed(&bus, to_queue(&spec), message(n)).await;
+    }
+    let mut worker = bus.consume(spec.clone(), 400);
+    let mut out = Vec::new();
+    for _ in 0..300 {
+        out.push(next(&mut worker).await);
+    }
+    // backwards, then interleaved: nothing is contiguous until the end
+    while out.len() > 150 {
+        out.pop().expect("delivery").settle(Settlement::Ack);
+    }
+    for (n, delivery) in out.into_iter().enumerate() {
+        if n % 2 == 0 {
+            tokio::task::yield_now().await;
+        }
+        delivery.settle(Settlement::Ack);
+    }
+    nothing_more(&mut worker).await;
+    drop(worker);
+    tokio::time::sleep(QUIET).await;
+    assert!(bus.get(&spec.name).await.expect("get").is_none());
+}
+
+async fn a_slow_delivery_does_not_stop_those_behind_it(bus: Bus) {
+    let spec = declared(&bus, queue("slow")).await;
+    for n in 0..40 {
+        confirmed(&bus, to_queue(&spec), message(n)).await;
+    }
+    let mut worker = bus.consume(spec, 5);
+    let slow = next(&mut worker).await;
+    for n in 1..40 {
+        let delivery = next(&mut worker).await;
+        assert_eq!(text(&delivery), n.to_string());
+        delivery.settle(Settlement::Ack);
+    }
+    slow.settle(Settlement::Ack);
+    nothing_more(&mut worker).await;
+}
+
+async fn an_expired_task_is_dead_lettered_with_its_reason(bus: Bus) {
+    let exchange = ExchangeSpec { name: unique("dead"), kind: "topic" };
+    let grave = queue("grave");
+    let from = Address { exchange: exchange.name.clone(), routing_key: "#".into() };
+    let dead_letter = Some(Address { exchange: exchange.name.clone(), routing_key: "dead.one".into() });
+    let spec = QueueSpec { dead_letter, ..queue("mortal") };
+    bus.declare(vec![exchange], vec![grave.clone(), spec.clone()], vec![(grave.clone(), from)]).await.expect("declared");
+    let mut dead = bus.consume(grave, 10);
+    let mut task = message("late");
+    task.properties.expiration = Some(Duration::from_millis(50));
+    confirmed(&bus, to_queue(&spec), task).await;
+    let letter = next(&mut dead).await;
+    let Some(HeaderValue::Json(deaths)) = letter.message.properties.headers.get("x-death") else { panic!("{letter:?}") };
+    assert_eq!((deaths[0]["reason"].as_str(), deaths[0]["queue"].as_str()), (Some("expired"), Some(spec.name.as_str())));
+    letter.settle(Settlement::Ack);
+}
+
+async fn get_takes_one_message(bus: Bus) {
+    let spec = declared(&bus, queue("get")).await;
+    assert!(bus.get(&spec.name).await.expect("get").is_none());
+    confirmed(&bus, to_queue(&spec), message("one")).await;
+    confirmed(&bus, to_queue(&spec), message("two")).await;
+    let one = bus.get(&spec.name).await.expect("get").expect("a message");
+    assert_eq!(text(&one), "one");
+    one.settle(Settlement::Ack);
+    let two = bus.get(&spec.name).await.expect("get").expect("a message");
+    two.settle(Settlement::Requeue);
+    tokio::time::sleep(QUIET).await;
+    let missing = bus.get(&unique("missing")).await;
+    assert!(matches!(missing, Err(BusError::Refused { .. })), "{missing:?}");
+    let again = bus.get(&spec.name).await.expect("get").expect("a message");
+    assert_eq!((text(&again).as_str(), again.redelivered), ("two", true));
+}
+
+async fn other_arguments_on_a_queue_are_refused_and_disturb_nothing(bus: Bus) {
+    let spec = declared(&bus, queue("arguments")).await;
+    let other = QueueSpec { max_length: Some(7), ..spec.clone() };
+    let refused = bus.declare(vec![], vec![other], vec![]).await;
+    assert!(matches!(&refused, Err(BusError::Refused { what, .. }) if what.contains(&spec.name)), "{refused:?}");
+    declared(&bus, spec.clone()).await;
+    confirmed(&bus, to_queue(&spec), message(1)).await;
+}
+
+async fn exchanges_route_as_their_types_say(bus: Bus) {
+    let kinds = ["fanout", "topic", "direct"];
+    let specs: BTreeMap<_, _> = kinds.iter().map(|kind| (*kind, queue(kind))).collect();
+    for kind in kinds {
+        let exchange = ExchangeSpec { name: unique(kind), kind };
+        let from = |key: &str| Address { exchange: exchange.name.clone(), routing_key: key.into() };
+        let spec = specs[kind].clone();
+        let bindings = vec![(spec.clone(), from("order.*")), (spec.clone(), from("order.*.#"))];
+        bus.declare(vec![exchange.clone()], vec![spec.clone()], bindings).await.expect("declared");
+        let matches = match kind {
+            "direct" => "order.*",
+            _ => "order.placed",
+        };
+        confirmed(&bus, from(matches), message(kind)).await;
+        let elsewhere = bus.publish(from("elsewhere"), message("elsewhere")).await.expect("publish");
+        assert_eq!(elsewhere == Publication::Confirmed, kind == "fanout", "{kind}: {elsewhere:?}");
+        // one copy, although two bindings match
+        let mut worker = bus.consume(spec, 10);
+        let delivery = next(&mut worker).await;
+        assert_eq!(text(&delivery), kind);
+        delivery.settle(Settlement::Ack);
+        if kind != "fanout" {
+            nothing_more(&mut worker).await;
+        }
+    }
+}
+
+async fn what_cannot_be_carried_is_refused_and_disturbs_nothing(bus: Bus) {
+    let spec = declared(&bus, queue("carried")).await;
+    let long = Address { exchange: String::new(), routing_key: "x".repeat(256) };
+    let large = message("x".repeat(crate::limits::MESSAGE_BYTES_MAX + 1));
+    for (to, message) in [(long, message(1)), (to_queue(&spec), large)] {
+        let publication = bus.publish(to, message).await.expect("publish");
+        assert!(matches!(publication, Publication::Refused { .. }), "{publication:?}");
+    }
+    let largest = message("x".repeat(crate::limits::MESSAGE_BYTES_MAX));
+    confirmed(&bus, to_queue(&spec), largest).await;
+}
+
+async fn close_ends_streams_and_refuses_publishes(bus: Bus) {
+    let spec = declared(&bus, queue("close")).await;
+    let mut worker = bus.consume(spec.clone(), 10);
+    confirmed(&bus, to_queue(&spec), message(1)).await;
+    next(&mut worker).await.settle(Settlement::Ack);
+    assert_eq!(bus.health(), BusHealth::Up);
+    bus.close(SOON).await;
+    assert!(tokio::time::timeout(SOON, worker.next()).await.expect("the end in time").is_none());
+    let publication = bus.publish(to_queue(&spec), message(2)).await;
+    assert!(matches!(publication, Err(BusError::Closed)), "{publication:?}");
+    assert!(matches!(bus.health(), BusHealth::Down(_)));
+}

@@ -1,0 +1,484 @@
+//! ADAPTER: the bus without a server: queues and exchanges in this process, for `demo`, `run`, tests and one node without RabbitMQ.
+//!
+//! Default exchange, `direct`, `fanout` and `topic` exchanges, `mandatory`, per-message expiration, queue TTL, prefetch, redelivery of what
+//! was given back or dropped, bounded queues that nack, dead letters with `x-death`, as RabbitMQ has them. Two differences, both because
+//! nobody but the engine and its in-process workers is there to declare anything:
+//!
+//! - a publish through the default exchange to a queue that nobody declared **declares it**: the task waits there for its worker;
+//! - nothing outlives the process ([`TaskBus::is_durable`] is false): recovery publishes every open task again.
+//!
+//! Workers in this process use [`EmbeddedBus::worker`] and answer with [`TaskBus::publish`] to the task's `reply_to`.
+
+mod queue;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, ready};
+use futures_util::stream::{BoxStream, unfold};
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use self::queue::{Dead, Queue, Stored};
+use super::{
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Publication, QueueKind, QueueSpec, Receipt, Settlement,
+    TaskBus, envelope,
+};
+use crate::ids::PartitionId;
+use crate::limits;
+
+/// What RabbitMQ says of a publish that no queue takes, and of one to an exchange that is not there.
+const NO_ROUTE: (u16, &str) = (312, "NO_ROUTE");
+const NOT_FOUND: u16 = 404;
+/// A message that came back comes again after this, so that a handler which cannot work now does not spin.
+const REQUEUE_DELAY: Duration = Duration::from_millis(50);
+/// Dead letters of queues without a consumer are found this late: RabbitMQ too is late, by as much as the message before them.
+const SWEEP: Duration = Duration::from_millis(200);
+/// Dead letters of dead letters: a cycle of queues ends here.
+const DEATHS_MAX: usize = 16;
+
+/// The bus of one process. Cheap to clone: clones are the same bus.
+#[derive(Clone, Default)]
+pub struct EmbeddedBus {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for EmbeddedBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedBus").field("queues", &self.lock().queues.len()).finish()
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    world: Mutex<World>,
+    closing: AtomicBool,
+    closed: watch::Sender<bool>,
+    sweeping: AtomicBool,
+}
+
+#[derive(Default)]
+struct World {
+    queues: HashMap<String, Queue>,
+    exchanges: HashMap<String, Exchange>,
+}
+
+struct Exchange {
+    kind: &'static str,
+    /// (pattern or key, queue).
+    bindings: Vec<(String, String)>,
+}
+
+impl Exchange {
+    fn routes(&self, key: &str) -> Vec<String> {
+        let mut queues: Vec<String> = Vec::new();
+        for (pattern, queue) in &self.bindings {
+            let matches = match self.kind {
+                "fanout" => true,
+                "topic" => topic_matches(pattern, key),
+                _ => pattern == key,
+            };
+            // one copy a queue, however many bindings match
+            if matches && !queues.contains(queue) {
+                queues.push(queue.clone());
+            }
+        }
+        queues
+    }
+}
+
+/// AMQP's topic rule: words between dots, `*` is one word, `#` any number of them.
+fn topic_matches(pattern: &str, key: &str) -> bool {
+    fn words(pattern: &[&str], key: &[&str]) -> bool {
+        match (pattern.split_first(), key.split_first()) {
+            (None, None) => true,
+            (Some((&"#", rest)), _) => words(rest, key) || key.split_first().is_some_and(|(_, tail)| words(pattern, tail)),
+            (Some((p, rest)), Some((k, tail))) => (*p == "*" || p == k) && words(rest, tail),
+            _ => false,
+        }
+    }
+    words(&pattern.split('.').collect::<Vec<_>>(), &key.split('.').collect::<Vec<_>>())
+}
+
+impl World {
+    /// Declares as RabbitMQ does: again with the same arguments is fine, with others is refused. A queue that a publish made takes any.
+    fn declare(&mut self, spec: &QueueSpec) -> Result<(), BusError> {
+        let queue = self.queues.entry(spec.name.clone()).or_insert_with(|| Queue::new(None));
+        match &queue.spec {
+            None => queue.spec = Some(spec.clone()),
+            Some(old) if old == spec => {}
+            Some(_) => {
+                let why = "PRECONDITION_FAILED - other arguments on an existing queue".to_owned();
+                return Err(BusError::Refused { what: format!("queue {}", spec.name), why });
+            }
+        }
+        Ok(())
+    }
+
+    fn declare_exchange(&mut self, spec: &ExchangeSpec) -> Result<(), BusError> {
+        let exchange = self.exchanges.entry(spec.name.clone()).or_insert_with(|| Exchange { kind: spec.kind, bindings: Vec::new() });
+        if exchange.kind != spec.kind {
+            let why = "PRECONDITION_FAILED - another type on an existing exchange".to_owned();
+            return Err(BusError::Refused { what: format!("exchange {}", spec.name), why });
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, queue: &QueueSpec, from: &Address) -> Result<(), BusError> {
+        self.declare(queue)?;
+        let Some(exchange) = self.exchanges.get_mut(&from.exchange) else {
+            let why = format!("NOT_FOUND - no exchange '{}'", from.exchange);
+            return Err(BusError::Refused { what: format!("binding of queue {}", queue.name), why });
+        };
+        let binding = (from.routing_key.clone(), queue.name.clone());
+        if !exchange.bindings.contains(&binding) {
+            exchange.bindings.push(binding);
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, to: &Address, message: &Message, now: Instant) -> Publication {
+        let queues = if to.exchange.is_empty() {
+            self.queues.entry(to.routing_key.clone()).or_insert_with(|| Queue::new(None));
+            vec![to.routing_key.clone()]
+        } else {
+            let Some(exchange) = self.exchanges.get(&to.exchange) else {
+                return Publication::Unroutable { code: NOT_FOUND, text: format!("NOT_FOUND - no exchange '{}'", to.exchange) };
+            };
+            exchange.routes(&to.routing_key)
+        };
+        if queues.is_empty() {
+            return Publication::Unroutable { code: NO_ROUTE.0, text: NO_ROUTE.1.to_owned() };
+        }
+        let mut nacked = false;
+        for name in queues {
+            if let Some(queue) = self.queues.get_mut(&name) {
+                nacked |= !queue.push(message.clone(), now);
+            }
+        }
+        if nacked { Publication::Nacked } else { Publication::Confirmed }
+    }
+
+    /// Hands dead letters on, as RabbitMQ does: with `x-death` and without their expiration.
+    fn bury(&mut self, dead: Vec<Dead>, now: Instant) {
+        for Dead { mut message, reason, queue, to } in dead {
+            let Some(to) = to else { continue };
+            let headers = &mut message.properties.headers;
+            let mut deaths = match headers.remove("x-death") {
+                Some(HeaderValue::Json(serde_json::Value::Array(deaths))) => deaths,
+                _ => Vec::new(),
+            };
+            if deaths.len() >= DEATHS_MAX {
+                continue;
+            }
+            deaths.insert(0, json!({"queue": queue, "reason": reason, "count": 1, "routing-keys": [queue]}));
+            headers.entry("x-first-death-queue".to_owned()).or_insert_with(|| HeaderValue::Text(queue.clone()));
+            headers.entry("x-first-death-reason".to_owned()).or_insert_with(|| HeaderValue::Text(reason.to_owned()));
+            headers.insert("x-death".to_owned(), HeaderValue::Json(serde_json::Value::Array(deaths)));
+            message.properties.expiration = None;
+            self.publish(&to, &message, now);
+        }
+    }
+}
+
+impl EmbeddedBus {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tasks of `queue` for a worker in this process; several share the queue's messages. At most `prefetch` are out unsettled.
+    pub fn worker(&self, queue: &str, prefetch: u16) -> BoxStream<'static, Delivery> {
+        self.lock().queues.entry(queue.to_owned()).or_insert_with(|| Queue::new(None));
+        self.deliveries(queue, prefetch)
+    }
+
+    /// How many messages wait in a queue, those not yet settled not counted.
+    #[must_use]
+    pub fn depth(&self, queue: &str) -> usize {
+        self.lock().queues.get(queue).map_or(0, Queue::ready)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, World> {
+        self.shared.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deliveries(&self, queue: &str, prefetch: u16) -> BoxStream<'static, Delivery> {
+        let consumer = Consumer {
+            bus: self.clone(),
+            queue: queue.to_owned(),
+            window: Arc::new(Window { unsettled: Mutex::new(0), room: Notify::new() }),
+            prefetch: usize::from(prefetch.max(1)),
+            closed: self.shared.closed.subscribe(),
+        };
+        unfold(consumer, |mut c| async move { c.next().await.map(|d| (d, c)) }).boxed()
+    }
+
+    /// Takes one message, or tells when it is worth to look again.
+    fn take(&self, queue: &str, window: Option<&Arc<Window>>) -> Result<Delivery, (Arc<Notify>, Option<Instant>)> {
+        let now = Instant::now();
+        let mut world = self.lock();
+        let q = world.queues.entry(queue.to_owned()).or_insert_with(|| Queue::new(None));
+        let mut dead = Vec::new();
+        let taken = q.pop(now, &mut dead);
+        let wait = (q.news.clone(), q.next_due());
+        world.bury(dead, now);
+        let Some(stored) = taken else { return Err(wait) };
+        drop(world);
+        if let Some(window) = window {
+            *window.lock() += 1;
+        }
+        Ok(Delivery {
+            message: stored.message.clone(),
+            redelivered: stored.deliveries > 1,
+            receipt: Box::new(EmbeddedReceipt {
+                bus: self.clone(),
+                queue: queue.to_owned(),
+                stored: Some(stored),
+                window: window.cloned(),
+            }),
+        })
+    }
+
+    /// Sees to it that what expires reaches its dead-letter queue although nobody consumes; one task a bus, only while there is need.
+    fn sweep(&self) {
+        if !self.lock().queues.values().any(Queue::may_bury) || self.shared.sweeping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let shared = Arc::downgrade(&self.shared);
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(shared) = shared.upgrade() else { return };
+                let bus = Self { shared };
+                let now = Instant::now();
+                let mut world = bus.lock();
+                let mut dead = Vec::new();
+                world.queues.values_mut().for_each(|q| q.expire(now, &mut dead));
+                world.bury(dead, now);
+                if !world.queues.values().any(Queue::may_bury) {
+                    bus.shared.sweeping.store(false, Ordering::Release);
+                    return;
+                }
+            }
+        });
+    }
+
+    fn give_back(&self, queue: &str, stored: Stored) {
+        let now = Instant::now();
+        let mut world = self.lock();
+        let mut dead = Vec::new();
+        if let Some(q) = world.queues.get_mut(queue) {
+            q.give_back(stored, now + REQUEUE_DELAY, &mut dead);
+        }
+        world.bury(dead, now);
+    }
+}
+
+/// How many deliveries of one consumer are out.
+struct Window {
+    unsettled: Mutex<usize>,
+    room: Notify,
+}
+
+impl Window {
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Consumer {
+    bus: EmbeddedBus,
+    queue: String,
+    window: Arc<Window>,
+    prefetch: usize,
+    closed: watch::Receiver<bool>,
+}
+
+impl Consumer {
+    async fn next(&mut self) -> Option<Delivery> {
+        loop {
+            if *self.closed.borrow_and_update() {
+                return None;
+            }
+            if *self.window.lock() >= self.prefetch {
+                tokio::select! {
+                    () = self.window.room.notified() => {}
+                    _ = self.closed.changed() => {}
+                }
+                continue;
+            }
+            match self.bus.take(&self.queue, Some(&self.window)) {
+                Ok(delivery) => return Some(delivery),
+                Err((news, due)) => {
+                    let due_at = due.unwrap_or_else(Instant::now);
+                    tokio::select! {
+                        () = news.notified() => {}
+                        () = tokio::time::sleep_until(due_at), if due.is_some() => {}
+                        _ = self.closed.changed() => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct EmbeddedReceipt {
+    bus: EmbeddedBus,
+    queue: String,
+    /// `None` once settled.
+    stored: Option<Stored>,
+    window: Option<Arc<Window>>,
+}
+
+impl fmt::Debug for EmbeddedReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EmbeddedReceipt({})", self.queue)
+    }
+}
+
+impl EmbeddedReceipt {
+    fn end(&mut self, settlement: Settlement) {
+        let Some(stored) = self.stored.take() else { return };
+        if settlement == Settlement::Requeue {
+            self.bus.give_back(&self.queue, stored);
+        }
+        if let Some(window) = &self.window {
+            *window.lock() -= 1;
+            window.room.notify_one();
+        }
+    }
+}
+
+impl Receipt for EmbeddedReceipt {
+    fn settle(mut self: Box<Self>, settlement: Settlement) {
+        self.end(settlement);
+    }
+}
+
+impl Drop for EmbeddedReceipt {
+    fn drop(&mut self) {
+        self.end(Settlement::Requeue);
+    }
+}
+
+impl TaskBus for EmbeddedBus {
+    fn publish(&self, to: Address, message: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
+        if self.shared.closing.load(Ordering::Acquire) {
+            return ready(Err(BusError::Closed)).boxed();
+        }
+        if message.body.len() > limits::MESSAGE_BYTES_MAX {
+            let text = format!("the body has {} bytes, more than {} (MESSAGE_BYTES_MAX)", message.body.len(), limits::MESSAGE_BYTES_MAX);
+            return ready(Ok(Publication::Refused { text })).boxed();
+        }
+        if to.routing_key.len() > limits::AMQP_SHORT_STRING_MAX || to.exchange.len() > limits::AMQP_SHORT_STRING_MAX {
+            let text = format!("the address has more than {} bytes (AMQP_SHORT_STRING_MAX)", limits::AMQP_SHORT_STRING_MAX);
+            return ready(Ok(Publication::Refused { text })).boxed();
+        }
+        let publication = self.lock().publish(&to, &message, Instant::now());
+        if !self.shared.sweeping.load(Ordering::Acquire) {
+            self.sweep();
+        }
+        ready(Ok(publication)).boxed()
+    }
+
+    fn reply_queue(&self, partition: PartitionId) -> String {
+        envelope::reply_queue(partition)
+    }
+
+    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
+        let spec = QueueSpec {
+            name: envelope::reply_queue(partition),
+            kind: QueueKind::Classic,
+            dead_letter: None,
+            max_length: None,
+            message_ttl: None,
+            delivery_limit: None,
+        };
+        self.consume(spec, limits::REPLY_PREFETCH)
+    }
+
+    fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
+        // a queue with other arguments stays as it is: it is consumed all the same, as there is nobody to look
+        let _ = self.lock().declare(&queue);
+        self.deliveries(&queue.name, prefetch)
+    }
+
+    fn declare(
+        &self,
+        exchanges: Vec<ExchangeSpec>,
+        queues: Vec<QueueSpec>,
+        bindings: Vec<(QueueSpec, Address)>,
+    ) -> BoxFuture<'_, Result<(), BusError>> {
+        let mut world = self.lock();
+        let result = exchanges
+            .iter()
+            .try_for_each(|e| world.declare_exchange(e))
+            .and_then(|()| queues.iter().try_for_each(|q| world.declare(q)))
+            .and_then(|()| bindings.iter().try_for_each(|(q, from)| world.bind(q, from)));
+        ready(result).boxed()
+    }
+
+    fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>> {
+        if !self.lock().queues.contains_key(queue) {
+            let why = format!("NOT_FOUND - no queue '{queue}'");
+            return ready(Err(BusError::Refused { what: format!("basic.get from queue {queue}"), why })).boxed();
+        }
+        ready(Ok(self.take(queue, None).ok())).boxed()
+    }
+
+    fn health(&self) -> BusHealth {
+        if self.shared.closing.load(Ordering::Acquire) { BusHealth::Down("the bus is closed".to_owned()) } else { BusHealth::Up }
+    }
+
+    fn is_durable(&self) -> bool {
+        false
+    }
+
+    /// Ends all streams. There is nothing to wait for: what is unsettled ends with the process.
+    fn close(&self, _within: Duration) -> BoxFuture<'_, ()> {
+        self.shared.closing.store(true, Ordering::Release);
+        self.shared.closed.send_replace(true);
+        ready(()).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_match_as_amqp_has_it() {
+        for (pattern, key, expected) in [
+            ("a.b", "a.b", true),
+            ("a.b", "a.b.c", false),
+            ("a.*", "a.b", true),
+            ("a.*", "a", false),
+            ("*", "", true),
+            ("#", "", true),
+            ("#", "a.b.c", true),
+            ("a.#", "a", true),
+            ("a.#.z", "a.b.c.z", true),
+            ("a.#.z", "a.b.c", false),
+            ("#.b.#", "a.b.c", true),
+        ] {
+            assert_eq!(topic_matches(pattern, key), expected, "{pattern} {key}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_publish_declares_an_unknown_queue_and_the_task_waits_for_its_worker() {
+        let bus = EmbeddedBus::new();
+        let to = Address { exchange: String::new(), routing_key: "nobody".into() };
+        assert_eq!(bus.publish(to, Message::default()).await.expect("publish"), Publication::Confirmed);
+        assert_eq!(bus.depth("nobody"), 1);
+        assert!(bus.worker("nobody", 1).next().await.is_some());
+    }
+}

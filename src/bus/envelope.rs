@@ -1,0 +1,502 @@
+//! The wire form of a task, a reply and a verdict (DESIGN section 4). Pure functions over [`Message`]; no I/O, no clock.
+//!
+//! ```text
+//! TaskMessage ── into_message ──▶ queue ──▶ worker ──▶ reply queue ──▶ Reply::decode ──▶ engine ── verdict ──▶ the worker's own reply_to
+//! ```
+//!
+//! A token is a secret: [`Reply`], [`ReplyDefect`] and [`TaskMessage`] show that there is one, never which.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Address, HeaderValue, Message, Properties};
+use crate::clock::Timestamp;
+use crate::ids::{Arn, PartitionId};
+use crate::limits;
+
+/// Header with the token, in tasks and in replies.
+pub const TASK_TOKEN: &str = "task-token";
+/// Header of a reply: `success` (default), `failure`, `heartbeat`.
+pub const TASK_STATUS: &str = "task-status";
+/// Every reply queue's name begins so.
+pub const REPLY_QUEUE_PREFIX: &str = "reveille.replies.";
+/// A verdict is news for a worker that waits for it now; it must not pile up in a queue that nobody reads.
+const VERDICT_EXPIRATION: Duration = Duration::from_mins(10);
+
+/// Name of the queue in which a partition's replies arrive.
+#[must_use]
+pub fn reply_queue(partition: PartitionId) -> String {
+    format!("{REPLY_QUEUE_PREFIX}{partition}")
+}
+
+/// What goes out for one task.
+#[derive(Clone, PartialEq)]
+pub struct TaskMessage {
+    /// The payload: JSON text unless `content_type` says otherwise.
+    pub body: Vec<u8>,
+    /// `None`: `application/json`.
+    pub content_type: Option<String>,
+    /// `None` for a message that expects no answer (a plain publish).
+    pub token: Option<String>,
+    pub reply_to: Option<String>,
+    /// The same in every copy of one task, so that a consumer can tell a second copy from a second task.
+    pub message_id: String,
+    pub at: Timestamp,
+    pub execution: Arn,
+    pub state_machine: Arn,
+    pub state_name: String,
+    pub attempt: u32,
+    /// When the engine stops waiting.
+    pub deadline: Option<Timestamp>,
+    /// What is left of the timeout: the broker drops (or dead-letters) the task after it.
+    pub expiration: Option<Duration>,
+    pub traceparent: Option<String>,
+    pub priority: Option<u8>,
+    pub user_id: Option<String>,
+    /// AMQP `type`; `None`: `task`.
+    pub kind: Option<String>,
+    /// The user's own headers. Where a name is one of the engine's, the engine's value wins: a worker can rely on it.
+    pub headers: BTreeMap<String, HeaderValue>,
+}
+
+impl fmt::Debug for TaskMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskMessage")
+            .field("execution", &self.execution)
+            .field("state_name", &self.state_name)
+            .field("attempt", &self.attempt)
+            .field("message_id", &self.message_id)
+            .field("has_token", &self.token.is_some())
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl TaskMessage {
+    /// The message as AMQP carries it.
+    #[must_use]
+    pub fn into_message(self) -> Message {
+        let mut headers = self.headers;
+        let mut put = |name: &str, value: HeaderValue| {
+            headers.insert(name.to_owned(), value);
+        };
+        put("execution-arn", HeaderValue::Text(self.execution.as_str().to_owned()));
+        put("state-machine-arn", HeaderValue::Text(self.state_machine.as_str().to_owned()));
+        put("state-name", HeaderValue::Text(self.state_name));
+        put("attempt", HeaderValue::Integer(i64::from(self.attempt)));
+        if let Some(deadline) = self.deadline {
+            put("deadline", HeaderValue::Text(deadline.iso()));
+        }
+        if let Some(traceparent) = self.traceparent {
+            put("traceparent", HeaderValue::Text(traceparent));
+        }
+        if let Some(token) = &self.token {
+            put(TASK_TOKEN, HeaderValue::Text(token.clone()));
+        }
+        Message {
+            body: self.body,
+            properties: Properties {
+                content_type: Some(self.content_type.unwrap_or_else(|| "application/json".to_owned())),
+                reply_to: self.reply_to,
+                correlation_id: self.token,
+                message_id: Some(self.message_id),
+                app_id: Some("reveille".to_owned()),
+                kind: Some(self.kind.unwrap_or_else(|| "task".to_owned())),
+                user_id: self.user_id,
+                timestamp: Some(self.at),
+                expiration: self.expiration,
+                priority: self.priority,
+                persistent: true,
+                headers,
+            },
+        }
+    }
+}
+
+/// What a worker says of its task.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplyOutcome {
+    Success { output: Value },
+    Failure { error: String, cause: String },
+    Heartbeat,
+}
+
+/// A reply that can be used.
+#[derive(Clone, PartialEq)]
+pub struct Reply {
+    /// Not verified yet.
+    pub token: String,
+    pub outcome: ReplyOutcome,
+    /// Where a verdict goes, if the worker wants one.
+    pub reply_to: Option<String>,
+    pub correlation_id: Option<String>,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outcome = match &self.outcome {
+            ReplyOutcome::Success { .. } => "success",
+            ReplyOutcome::Failure { .. } => "failure",
+            ReplyOutcome::Heartbeat => "heartbeat",
+        };
+        f.debug_struct("Reply").field("outcome", &outcome).field("reply_to", &self.reply_to).finish_non_exhaustive()
+    }
+}
+
+/// Why a reply cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DefectKind {
+    /// Neither header `task-token` nor `correlation_id`, or one too long to be a token.
+    MissingToken,
+    /// The output is not JSON, or `task-status` is none of ours.
+    InvalidOutput,
+    /// Over the limit of a payload, an error name or a cause.
+    TooLarge,
+}
+
+/// A reply that cannot be used. Where it has a token, the task it belongs to can be told (a forged one must not: verify first).
+#[derive(Clone, PartialEq, thiserror::Error)]
+#[error("{detail}")]
+pub struct ReplyDefect {
+    pub kind: DefectKind,
+    pub token: Option<String>,
+    /// For people; holds neither token nor payload.
+    pub detail: String,
+    pub reply_to: Option<String>,
+    pub correlation_id: Option<String>,
+}
+
+impl fmt::Debug for ReplyDefect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyDefect")
+            .field("kind", &self.kind)
+            .field("has_token", &self.token.is_some())
+            .field("detail", &self.detail)
+            .field("reply_to", &self.reply_to)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reply {
+    /// Reads a message from a reply queue. An empty body of a success is `null`: a worker that has nothing to say need not say it.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the token where there is one.
+    pub fn decode(message: &Message) -> Result<Self, ReplyDefect> {
+        let properties = &message.properties;
+        let token = properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
+        let token = token.filter(|t| !t.is_empty());
+        let defect = |kind, detail: String| ReplyDefect {
+            kind,
+            token: token.filter(|t| t.len() <= limits::TOKEN_CHARS_MAX).map(str::to_owned),
+            detail,
+            reply_to: properties.reply_to.clone(),
+            correlation_id: properties.correlation_id.clone(),
+        };
+        let Some(token_text) = token else {
+            return Err(defect(DefectKind::MissingToken, "neither header task-token nor correlation_id holds a token".to_owned()));
+        };
+        if token_text.len() > limits::TOKEN_CHARS_MAX {
+            let detail = format!("the token is longer than {} characters (TOKEN_CHARS_MAX)", limits::TOKEN_CHARS_MAX);
+            return Err(defect(DefectKind::MissingToken, detail));
+        }
+        let outcome = outcome_of(message).map_err(|(kind, detail)| defect(kind, detail))?;
+        Ok(Self {
+            token: token_text.to_owned(),
+            outcome,
+            reply_to: properties.reply_to.clone(),
+            correlation_id: properties.correlation_id.clone(),
+        })
+    }
+}
+
+fn outcome_of(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
+    let status = match message.properties.headers.get(TASK_STATUS) {
+        None => "success",
+        Some(HeaderValue::Text(status)) => status.as_str(),
+        Some(_) => return Err((DefectKind::InvalidOutput, "task-status is not a text".to_owned())),
+    };
+    match status {
+        "heartbeat" => Ok(ReplyOutcome::Heartbeat),
+        "success" => success(&message.body),
+        "failure" => failure(message),
+        _ => Err((DefectKind::InvalidOutput, "task-status is none of success, failure, heartbeat".to_owned())),
+    }
+}
+
+fn success(body: &[u8]) -> Result<ReplyOutcome, (DefectKind, String)> {
+    if body.len() > limits::PAYLOAD_BYTES_MAX {
+        let detail = format!("the output has {} bytes, more than {} (PAYLOAD_BYTES_MAX)", body.len(), limits::PAYLOAD_BYTES_MAX);
+        return Err((DefectKind::TooLarge, detail));
+    }
+    if body.is_empty() {
+        return Ok(ReplyOutcome::Success { output: Value::Null });
+    }
+    match serde_json::from_slice(body) {
+        Ok(output) => Ok(ReplyOutcome::Success { output }),
+        // serde_json names a position, never the text that stands there
+        Err(e) => Err((DefectKind::InvalidOutput, format!("the output is not JSON: {e}"))),
+    }
+}
+
+/// `{"error","cause"}`, Lambda's `{"errorType","errorMessage"}`, headers `error` and `cause` (which win), or a body that is the cause as text.
+fn failure(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
+    // UTF-8 has at most four bytes a character; JSON may write one in twelve (a surrogate pair, escaped)
+    if message.body.len() > 12 * (limits::CAUSE_CHARS_MAX + limits::ERROR_CHARS_MAX) + 1_024 {
+        return Err((DefectKind::TooLarge, format!("the cause has more than {} characters (CAUSE_CHARS_MAX)", limits::CAUSE_CHARS_MAX)));
+    }
+    let body: Option<Value> = serde_json::from_slice(&message.body).ok();
+    let field = |names: [&str; 2]| match &body {
+        Some(Value::Object(fields)) => names.iter().find_map(|n| fields.get(*n)).map(text_of),
+        _ => None,
+    };
+    let header = |name: &str| message.properties.headers.get(name).and_then(HeaderValue::as_text).map(str::to_owned);
+    let whole = || match &body {
+        None => String::from_utf8_lossy(&message.body).into_owned(),
+        // an object of another shape is kept whole: it is all that the worker said
+        Some(Value::Object(fields)) if ["error", "cause", "errorType", "errorMessage"].iter().any(|n| fields.contains_key(*n)) => {
+            String::new()
+        }
+        Some(value) => text_of(value),
+    };
+    let error = header("error").or_else(|| field(["error", "errorType"])).unwrap_or_default();
+    let cause = header("cause").or_else(|| field(["cause", "errorMessage"])).unwrap_or_else(whole);
+    for (name, text, max) in [("error", &error, limits::ERROR_CHARS_MAX), ("cause", &cause, limits::CAUSE_CHARS_MAX)] {
+        if text.chars().nth(max).is_some() {
+            let limit = if name == "error" { "ERROR_CHARS_MAX" } else { "CAUSE_CHARS_MAX" };
+            return Err((DefectKind::TooLarge, format!("the {name} has more than {max} characters ({limit})")));
+        }
+    }
+    Ok(ReplyOutcome::Failure { error, cause })
+}
+
+/// A text as it is, anything else as its JSON.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// What became of a reply, for the worker that sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    Accepted,
+    Duplicate,
+    Late,
+    Unknown,
+    Forged,
+    InvalidOutput,
+    TooLarge,
+}
+
+impl Verdict {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Late => "late",
+            Self::Unknown => "unknown",
+            Self::Forged => "forged",
+            Self::InvalidOutput => "invalid-output",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
+impl From<DefectKind> for Verdict {
+    fn from(kind: DefectKind) -> Self {
+        match kind {
+            DefectKind::MissingToken => Self::Unknown,
+            DefectKind::InvalidOutput => Self::InvalidOutput,
+            DefectKind::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+/// The verdict on a reply, for the reply's own `reply_to`; `None` where there is nobody to tell. A `reply_to` that names a reply queue is
+/// nobody: the verdict would come in as a reply, be refused, and its verdict come in again, for ever.
+#[must_use]
+pub fn verdict(reply_to: Option<&str>, correlation_id: Option<&str>, verdict: Verdict, detail: &str) -> Option<(Address, Message)> {
+    let to = reply_to.filter(|to| !to.is_empty() && !to.starts_with(REPLY_QUEUE_PREFIX))?;
+    let body = json!({"verdict": verdict.as_str(), "detail": detail}).to_string().into_bytes();
+    let properties = Properties {
+        content_type: Some("application/json".to_owned()),
+        correlation_id: correlation_id.map(str::to_owned),
+        app_id: Some("reveille".to_owned()),
+        kind: Some("task.verdict".to_owned()),
+        expiration: Some(VERDICT_EXPIRATION),
+        ..Properties::default()
+    };
+    Some((Address { exchange: String::new(), routing_key: to.to_owned() }, Message { body, properties }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(body: &str, headers: &[(&str, &str)]) -> Message {
+        Message {
+            body: body.as_bytes().to_vec(),
+            properties: Properties {
+                correlation_id: Some("secret-token".to_owned()),
+                headers: headers.iter().map(|(k, v)| ((*k).to_owned(), HeaderValue::Text((*v).to_owned()))).collect(),
+                ..Properties::default()
+            },
+        }
+    }
+
+    fn task() -> TaskMessage {
+        TaskMessage {
+            body: b"{}".to_vec(),
+            content_type: None,
+            token: Some("secret-token".to_owned()),
+            reply_to: Some(reply_queue(PartitionId(3))),
+            message_id: "m-1".to_owned(),
+            at: Timestamp::from_millis(1_700_000_000_000),
+            execution: Arn::new("arn:e"),
+            state_machine: Arn::new("arn:m"),
+            state_name: "Hire".to_owned(),
+            attempt: 2,
+            deadline: Some(Timestamp::from_millis(1_700_000_060_000)),
+            expiration: Some(Duration::from_mins(1)),
+            traceparent: None,
+            priority: None,
+            user_id: None,
+            kind: None,
+            headers: BTreeMap::new(),
+        }
+    }
+
+    fn success_of(value: Value) -> ReplyOutcome {
+        ReplyOutcome::Success { output: value }
+    }
+
+    fn failure_of(error: &str, cause: &str) -> ReplyOutcome {
+        ReplyOutcome::Failure { error: error.to_owned(), cause: cause.to_owned() }
+    }
+
+    #[test]
+    fn a_task_carries_the_token_twice_and_the_contracts_headers() {
+        let message = task().into_message();
+        let p = &message.properties;
+        assert_eq!(p.correlation_id.as_deref(), Some("secret-token"));
+        assert_eq!(p.headers[TASK_TOKEN], HeaderValue::Text("secret-token".to_owned()));
+        assert_eq!(p.reply_to.as_deref(), Some("reveille.replies.3"));
+        assert_eq!(p.content_type.as_deref(), Some("application/json"));
+        assert_eq!((p.app_id.as_deref(), p.kind.as_deref(), p.persistent), (Some("reveille"), Some("task"), true));
+        assert_eq!(p.headers["attempt"], HeaderValue::Integer(2));
+        assert_eq!(p.headers["deadline"], HeaderValue::Text("2023-11-14T22:14:20.000Z".to_owned()));
+        assert_eq!(p.headers["execution-arn"], HeaderValue::Text("arn:e".to_owned()));
+    }
+
+    #[test]
+    fn a_users_header_cannot_replace_the_engines() {
+        let mut t = task();
+        t.headers.insert(TASK_TOKEN.to_owned(), HeaderValue::Text("mine".to_owned()));
+        t.headers.insert("tenant".to_owned(), HeaderValue::Text("a".to_owned()));
+        let message = t.into_message();
+        assert_eq!(message.properties.headers[TASK_TOKEN], HeaderValue::Text("secret-token".to_owned()));
+        assert_eq!(message.properties.headers["tenant"], HeaderValue::Text("a".to_owned()));
+    }
+
+    #[test]
+    fn what_a_reply_says() {
+        let cases: Vec<(&str, Message, ReplyOutcome)> = vec![
+            ("no status is a success", reply(r#"{"a":1}"#, &[]), success_of(json!({"a": 1}))),
+            ("an empty body is null", reply("", &[]), success_of(Value::Null)),
+            ("a scalar", reply("7", &[(TASK_STATUS, "success")]), success_of(json!(7))),
+            ("a heartbeat has no body to read", reply("what?", &[(TASK_STATUS, "heartbeat")]), ReplyOutcome::Heartbeat),
+            ("step functions' shape", reply(r#"{"error":"E","cause":"C"}"#, &[(TASK_STATUS, "failure")]), failure_of("E", "C")),
+            ("lambda's shape", reply(r#"{"errorType":"T","errorMessage":"M"}"#, &[(TASK_STATUS, "failure")]), failure_of("T", "M")),
+            ("headers", reply("", &[(TASK_STATUS, "failure"), ("error", "E"), ("cause", "C")]), failure_of("E", "C")),
+            ("headers win over the body", reply(r#"{"error":"x"}"#, &[(TASK_STATUS, "failure"), ("error", "E")]), failure_of("E", "")),
+            ("text is a cause", reply("it broke", &[(TASK_STATUS, "failure")]), failure_of("", "it broke")),
+            ("an unknown object is a cause", reply(r#"{"x":1}"#, &[(TASK_STATUS, "failure")]), failure_of("", r#"{"x":1}"#)),
+            (
+                "a cause that is an object",
+                reply(r#"{"error":"E","cause":{"x":1}}"#, &[(TASK_STATUS, "failure")]),
+                failure_of("E", r#"{"x":1}"#),
+            ),
+            ("nothing at all", reply("", &[(TASK_STATUS, "failure")]), failure_of("", "")),
+        ];
+        for (what, message, expected) in cases {
+            assert_eq!(Reply::decode(&message).expect(what).outcome, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_header_is_the_token_where_both_are_there() {
+        assert_eq!(Reply::decode(&reply("1", &[(TASK_TOKEN, "from-header")])).expect("reply").token, "from-header");
+        assert_eq!(Reply::decode(&reply("1", &[])).expect("reply").token, "secret-token");
+    }
+
+    #[test]
+    fn what_cannot_be_used() {
+        let long = "x".repeat(limits::PAYLOAD_BYTES_MAX);
+        let error = "e".repeat(limits::ERROR_CHARS_MAX + 1);
+        let cause = "c".repeat(limits::CAUSE_CHARS_MAX + 1);
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        let cases: Vec<(&str, Message, DefectKind)> = vec![
+            ("not JSON", reply("{", &[]), DefectKind::InvalidOutput),
+            ("two documents", reply("1 2", &[]), DefectKind::InvalidOutput),
+            ("nested too deep", reply(&deep, &[]), DefectKind::InvalidOutput),
+            ("another status", reply("1", &[(TASK_STATUS, "done")]), DefectKind::InvalidOutput),
+            ("output too large", reply(&format!("\"{long}\""), &[]), DefectKind::TooLarge),
+            ("error too long", reply("", &[(TASK_STATUS, "failure"), ("error", &error)]), DefectKind::TooLarge),
+            ("cause too long", reply(&cause, &[(TASK_STATUS, "failure")]), DefectKind::TooLarge),
+        ];
+        for (what, message, kind) in cases {
+            let defect = Reply::decode(&message).expect_err(what);
+            assert_eq!((defect.kind, defect.token.as_deref()), (kind, Some("secret-token")), "{what}");
+        }
+        let mut none = reply("1", &[]);
+        none.properties.correlation_id = None;
+        let defect = Reply::decode(&none).expect_err("no token");
+        assert_eq!((defect.kind, defect.token), (DefectKind::MissingToken, None));
+    }
+
+    #[test]
+    fn invalid_utf8_is_an_invalid_output_and_a_readable_cause() {
+        let mut message = reply("", &[]);
+        message.body = vec![b'"', 0xff, b'"'];
+        assert_eq!(Reply::decode(&message).expect_err("not UTF-8").kind, DefectKind::InvalidOutput);
+        message.properties.headers.insert(TASK_STATUS.to_owned(), HeaderValue::Text("failure".to_owned()));
+        assert_eq!(Reply::decode(&message).expect("failure").outcome, failure_of("", "\"\u{fffd}\""));
+    }
+
+    #[test]
+    fn a_cause_of_the_full_length_in_the_widest_escapes_is_accepted() {
+        let cause = "\\ud83d\\ude00".repeat(limits::CAUSE_CHARS_MAX);
+        let message = reply(&format!(r#"{{"cause":"{cause}"}}"#), &[(TASK_STATUS, "failure")]);
+        let ReplyOutcome::Failure { cause, .. } = Reply::decode(&message).expect("reply").outcome else { panic!("a failure") };
+        assert_eq!(cause.chars().count(), limits::CAUSE_CHARS_MAX);
+    }
+
+    #[test]
+    fn a_verdict_goes_to_the_workers_queue_and_never_into_ours() {
+        let (to, message) = verdict(Some("worker.inbox"), Some("secret-token"), Verdict::Late, "the task has ended").expect("verdict");
+        assert_eq!((to.exchange.as_str(), to.routing_key.as_str()), ("", "worker.inbox"));
+        assert_eq!(message.properties.kind.as_deref(), Some("task.verdict"));
+        assert_eq!(message.properties.correlation_id.as_deref(), Some("secret-token"));
+        assert_eq!(
+            serde_json::from_slice::<Value>(&message.body).expect("JSON"),
+            json!({"verdict": "late", "detail": "the task has ended"})
+        );
+        assert_eq!(verdict(Some("reveille.replies.0"), None, Verdict::Late, ""), None);
+        assert_eq!(verdict(None, None, Verdict::Late, ""), None);
+    }
+
+    #[test]
+    fn no_debug_output_and_no_error_shows_a_token() {
+        let ok = Reply::decode(&reply("{}", &[(TASK_TOKEN, "secret-header")])).expect("reply");
+        let defect = Reply::decode(&reply("secret-token", &[(TASK_TOKEN, "secret-header")])).expect_err("not JSON");
+        let shown = format!("{ok:?} {defect:?} {defect} {:?} {:?}", task(), task().into_message());
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}
