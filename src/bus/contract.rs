@@ -316,6 +316,9 @@ async fn other_arguments_on_a_queue_are_refused_and_disturb_nothing(bus: Bus) {
     assert!(matches!(&refused, Err(BusError::Refused { what, .. }) if what.contains(&spec.name)), "{refused:?}");
     declared(&bus, spec.clone()).await;
     confirmed(&bus, to_queue(&spec), message(1)).await;
+    // it is consumed all the same: what waits in it counts for more than its arguments
+    let mut worker = bus.consume(QueueSpec { max_length: Some(7), ..spec }, 1);
+    next(&mut worker).await.settle(Settlement::Ack);
 }
 
 async fn exchanges_route_as_their_types_say(bus: Bus) {

@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 
 use serde::{Deserialize, Serialize};
-use tracing::Subscriber;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
 
@@ -106,7 +107,13 @@ where
             .with_writer(writer)
             .boxed(),
     };
-    Ok(Box::new(Registry::default().with(filter).with(layer)))
+    Ok(Box::new(Registry::default().with(filter).with(filter_fn(|line| !shows_messages(line))).with(layer)))
+}
+
+/// lapin logs a message that the broker returned whole, at `warn`, and every frame at `trace`: tokens and payloads. No filter of the
+/// settings lets these through.
+fn shows_messages(line: &Metadata<'_>) -> bool {
+    line.target() == "lapin::returned_messages" || (line.target().starts_with("lapin") && *line.level() == Level::TRACE)
 }
 
 /// The line that says that requests are accepted. Other programs wait for it: `"event":"ready"` with the address.
@@ -128,4 +135,39 @@ pub fn stopping(reason: &str) {
 
 pub fn stopped() {
     tracing::info!({ fields::EVENT } = STOPPED, "stopped");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("page").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_filter_lets_a_message_of_the_broker_through() {
+        let page = Page::default();
+        let writer = page.clone();
+        let options = LogOptions { format: LogFormat::Json, filter: "trace,lapin::returned_messages=trace".to_owned() };
+        tracing::subscriber::with_default(subscriber(&options, move || writer.clone()).expect("a log"), || {
+            tracing::warn!(target: "lapin::returned_messages", "secret");
+            tracing::trace!(target: "lapin::channels", "secret");
+            tracing::error!(target: "lapin::channel", "connection closed");
+        });
+        let text = String::from_utf8(page.0.lock().expect("page").clone()).expect("text");
+        assert!(!text.contains("secret") && text.contains("connection closed"), "{text}");
+    }
 }

@@ -302,7 +302,7 @@ impl Consuming {
                     _ => "connection lost".to_owned(),
                 },
             };
-            warn!(queue = self.queue.name, why, "consumer ended, consuming again");
+            warn!(event = "consumer.lost", queue = self.queue.name, reason = why, "consumer ended, consuming again");
             self.current = None;
         }
     }
@@ -316,7 +316,7 @@ impl Consuming {
                 Ok(opened) => return Some(opened),
                 Err(trouble) => {
                     if said.as_ref() != Some(&trouble) {
-                        warn!(queue = self.queue.name, why = ?trouble, "cannot consume, trying on");
+                        warn!(event = "consumer.refused", queue = self.queue.name, reason = trouble.text(), "cannot consume, trying on");
                     }
                     // a lost connection is noticed by its link within a moment; a refusal lasts until a person has looked
                     tokio::time::sleep(if matches!(trouble, Trouble::Lost(_)) { RETRY / 20 } else { RETRY }).await;
@@ -329,10 +329,23 @@ impl Consuming {
     async fn attempt(&mut self, live: Arc<Live>) -> Result<(Session, Consumer), Trouble> {
         // seen from here on: a change while the consumer is being opened must end it
         self.states.mark_unchanged();
-        let channel = live.channel().await?;
-        declare(&live, &channel, &Item::Queue(self.queue.clone())).await?;
-        live.answer(channel.basic_qos(self.prefetch, BasicQosOptions::default())).await?;
+        let mut channel = live.channel().await?;
         let queue = short("a queue name", &self.queue.name).map_err(|why| Trouble::Refused(0, why))?;
+        match declare(&live, &channel, &Item::Queue(self.queue.clone())).await {
+            Ok(()) => {}
+            Err(Trouble::Refused(code @ 406, why)) => {
+                // declared by an older version, or by its owner with arguments of his own: what waits in it counts for more
+                warn!(
+                    event = "broker.refused",
+                    queue = self.queue.name,
+                    reason = why,
+                    "queue has other arguments, consumed as it is ({code})"
+                );
+                channel = live.channel().await?;
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        live.answer(channel.basic_qos(self.prefetch, BasicQosOptions::default())).await?;
         let request = channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default());
         let consumer = live.answer(request).await?;
         debug!(queue = self.queue.name, prefetch = self.prefetch, "consuming");

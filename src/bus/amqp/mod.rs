@@ -9,13 +9,15 @@
 //!
 //! Two links: one publishes, one consumes and declares (`reconnect` says why). Logs: connected, lost, blocked, declared, stalled; never a
 //! credential, never a token. Mind that lapin itself logs a returned message whole, token and all, at `warn` on target
-//! `lapin::returned_messages`, and frames at `trace`: [`LAPIN_SILENCE`] is the filter that every subscriber must have.
+//! `lapin::returned_messages`, and frames at `trace`: `telemetry::logs` lets neither through.
 
 mod acks;
 mod codec;
 mod consumer;
 mod endpoint;
 mod exchanges;
+#[cfg(test)]
+mod faults;
 mod publisher;
 mod reconnect;
 mod topology;
@@ -43,8 +45,6 @@ use super::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publi
 use crate::ids::PartitionId;
 use crate::limits;
 
-/// Directive for `tracing_subscriber::EnvFilter`: lapin logs returned messages and frames whole, with the tokens in them.
-pub const LAPIN_SILENCE: &str = "lapin::returned_messages=off,lapin=error";
 /// `declare` and `get` wait so long for a broker that is away before they say so.
 const UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
 /// Deliveries of a reply before RabbitMQ drops it (4.x: after 20 unless told otherwise). A reply is given back whenever the store cannot take

@@ -115,8 +115,8 @@ impl Lane {
                 End::Stalled => {
                     self.state.stalls += 1;
                     warn!(
-                        unconfirmed = self.state.backlog.len(),
-                        stalls = self.state.stalls,
+                        event = "broker.stalled",
+                        count = self.state.backlog.len(),
                         "confirms do not come, sending again on a new channel"
                     );
                     if self.state.stalls > 1 {
@@ -228,7 +228,13 @@ impl Lane {
         }
         if self.state.suspects == 0 {
             self.state.suspects = self.state.backlog.len();
-            warn!(code, text, suspects = self.state.suspects, "broker closed a publish channel, sending one at a time to find out why");
+            warn!(
+                event = "broker.refused",
+                what = "a publish",
+                reason = text,
+                count = self.state.suspects,
+                "broker closed a publish channel ({code}), sending one at a time to find the culprit"
+            );
         } else {
             // one at a time: it was this one
             self.state.suspects -= 1;

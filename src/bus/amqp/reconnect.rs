@@ -63,6 +63,14 @@ pub(super) enum Trouble {
     Refused(u16, String),
 }
 
+impl Trouble {
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Lost(text) | Self::Refused(_, text) => text,
+        }
+    }
+}
+
 impl From<&lapin::Error> for Trouble {
     fn from(error: &lapin::Error) -> Self {
         use lapin::protocol::AMQPErrorKind;
@@ -163,12 +171,12 @@ impl Supervisor {
             match attempt {
                 Ok(connection) => {
                     let since = Instant::now();
-                    info!(broker = %self.endpoint, link = self.purpose, "broker connected");
+                    info!(event = "broker.connected", bus.url = %self.endpoint, link = self.purpose, "broker connected");
                     let live = Arc::new(Live { connection, condemned: Notify::new() });
                     self.state.send_replace(State::Up(live.clone()));
                     let Some(reason) = self.hold(&live).await else { return };
                     self.blocked.send_replace(None);
-                    warn!(broker = %self.endpoint, link = self.purpose, reason, "broker lost");
+                    warn!(event = "broker.lost", bus.url = %self.endpoint, link = self.purpose, reason, "broker lost");
                     self.state.send_replace(State::Down(reason));
                     if since.elapsed() > GOOD_CONNECTION {
                         self.backoff.reset();
@@ -183,9 +191,9 @@ impl Supervisor {
                         news
                     });
                     if first {
-                        warn!(broker = %self.endpoint, link = self.purpose, reason, "broker cannot be reached, trying on");
+                        warn!(event = "broker.unreachable", bus.url = %self.endpoint, link = self.purpose, reason, "broker cannot be reached, trying on");
                     } else {
-                        debug!(broker = %self.endpoint, link = self.purpose, reason, "broker cannot be reached");
+                        debug!(event = "broker.unreachable", bus.url = %self.endpoint, link = self.purpose, reason, "broker cannot be reached");
                     }
                 }
             }
@@ -209,14 +217,17 @@ impl Supervisor {
             tokio::select! {
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => {
-                        warn!(broker = %self.endpoint, link = self.purpose, reason, "broker blocks publishes");
+                        warn!(event = "broker.blocked", bus.url = %self.endpoint, reason, "broker blocks publishes");
                         self.blocked.send_replace(Some(reason));
                     }
                     Some(Event::ConnectionUnblocked) => {
-                        info!(broker = %self.endpoint, link = self.purpose, "broker takes publishes again");
+                        info!(event = "broker.unblocked", bus.url = %self.endpoint, "broker takes publishes again");
                         self.blocked.send_replace(None);
                     }
-                    Some(Event::Error(error)) => return self.lost(closing, error.to_string()),
+                    // lapin tells of a channel that died by the same event: the connection is lost only where its status says so too
+                    Some(Event::Error(error)) => if !live.connection.status().connected() {
+                        return self.lost(closing, error.to_string());
+                    },
                     Some(_) => {}
                     None => return self.lost(closing, "the connection ended".to_owned()),
                 },

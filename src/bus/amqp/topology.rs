@@ -124,14 +124,14 @@ impl Topology {
                 Ok(()) => {}
                 Err(Trouble::Refused(code, text)) => {
                     refused += 1;
-                    error!(what = item.what(), code, text, "broker refuses a declaration");
+                    error!(event = "broker.refused", what = item.what(), reason = text, "broker refuses a declaration ({code})");
                     channel = live.channel().await?;
                 }
                 Err(lost) => return Err(lost),
             }
         }
         let _ = live.answer(channel.close(200, "OK".into())).await;
-        info!(declared = items.len() - refused, refused, "broker topology declared");
+        info!(event = "broker.declared", count = items.len() - refused, "exchanges, queues and bindings declared");
         Ok(())
     }
 }
@@ -139,9 +139,7 @@ impl Topology {
 /// Declares `items` now, on a channel of its own.
 pub(super) async fn declare_now(live: &Live, items: &[Item]) -> Result<(), (Trouble, BusError)> {
     let unavailable = |t: Trouble| {
-        let text = match &t {
-            Trouble::Lost(text) | Trouble::Refused(_, text) => text.clone(),
-        };
+        let text = t.text().to_owned();
         (t, BusError::Unavailable(text))
     };
     let channel = live.channel().await.map_err(unavailable)?;
@@ -200,7 +198,10 @@ fn arguments(q: &QueueSpec) -> FieldTable {
         }
     };
     let text = |t: &str| AMQPValue::LongString(LongString::from(t));
-    put("x-queue-type", text(if q.kind == QueueKind::Quorum { "quorum" } else { "classic" }));
+    // `classic` goes unsaid: a worker that declares the queue plainly, as most do, would be refused over the difference
+    if q.kind == QueueKind::Quorum {
+        put("x-queue-type", text("quorum"));
+    }
     if let Some(dead) = &q.dead_letter {
         put("x-dead-letter-exchange", text(&dead.exchange));
         put("x-dead-letter-routing-key", text(&dead.routing_key));
@@ -253,7 +254,7 @@ mod tests {
             ]
         );
         let classic = QueueSpec { kind: QueueKind::Classic, max_length: None, ..spec };
-        assert_eq!(keys(&classic), ["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-message-ttl", "x-queue-type"]);
+        assert_eq!(keys(&classic), ["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-message-ttl"]);
     }
 
     #[test]
