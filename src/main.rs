@@ -1,1 +1,5 @@
-fn main() {}
+//! Arguments → command. No logic.
+
+fn main() -> std::process::ExitCode {
+    reveille::cli::main()
+}

@@ -11,7 +11,7 @@ use super::SettingsError;
 use super::keys::{KEYS, ROWS, meant};
 
 /// The shipped file, built in.
-pub(super) const DEFAULT_FILE: &str = include_str!("../../config/default.toml");
+pub const DEFAULT_FILE: &str = include_str!("../../config/default.toml");
 /// What begins the name of a setting in the environment.
 const PREFIX: &str = "REVEILLE";
 

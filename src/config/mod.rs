@@ -22,6 +22,7 @@ use crate::token::{self, TokenKeys};
 mod keys;
 mod layers;
 
+pub use layers::DEFAULT_FILE;
 use layers::Flat;
 
 /// Why the settings cannot be used. Each text names the key and what to do.

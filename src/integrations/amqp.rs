@@ -8,13 +8,14 @@ use super::parameters::{Fields, header};
 use super::{CompletesOn, JSON, Outgoing, Plan, PlanContext};
 use crate::interpreter::event::Failure;
 
-const PARAMETERS: [&str; 12] = [
+const PARAMETERS: [&str; 13] = [
     "Exchange",
     "RoutingKey",
     "Queue",
     "Body",
     "Headers",
     "ContentType",
+    "Persistent",
     "Priority",
     "Expiration",
     "Type",
@@ -46,6 +47,10 @@ pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &
         if let Some(value) = header(value) {
             message.headers.insert(name.clone(), value);
         }
+    }
+    // Every task message is persistent; saying so is allowed, the opposite would be a promise that the engine does not keep.
+    if fields.get("Persistent").is_some_and(|flag| *flag != Value::Bool(true)) {
+        return Err(fields.invalid("The parameter Persistent can only be true: messages are always persistent"));
     }
     message.priority = fields.integer("Priority", 0, 255)?.and_then(|p| u8::try_from(p).ok());
     message.expiration = fields.integer("Expiration", 0, u64::from(u32::MAX))?.map(Duration::from_millis);

@@ -1,0 +1,146 @@
+//! The API over HTTP: AWS JSON 1.0, as every AWS SDK speaks it.
+
+use std::time::Duration;
+
+use clap::Args;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::CliError;
+use super::sigv4::Signer;
+use crate::clock::{Clock, SystemClock};
+
+const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+/// Longer than any operation but the long poll takes; a server that hangs is as good as none.
+const TIMEOUT: Duration = Duration::from_secs(70);
+/// An answer with a page of 1,000 events of 256 KiB each would be refused by any SDK as well.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Which server.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ServerArgs {
+    /// The server's address
+    #[arg(
+        long,
+        visible_alias = "url",
+        env = "REVEILLE_ENDPOINT",
+        default_value = "http://127.0.0.1:8083",
+        value_name = "URL",
+        help_heading = "Server"
+    )]
+    pub endpoint: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: ureq::Agent,
+    endpoint: String,
+    host: String,
+    signer: Option<Signer>,
+}
+
+impl ServerArgs {
+    pub(super) fn client(&self) -> Result<Client, CliError> {
+        let endpoint = self.endpoint.trim_end_matches('/').to_owned();
+        let Some((scheme @ ("http" | "https"), rest)) = endpoint.split_once("://") else {
+            return Err(CliError::usage(format!("the endpoint '{endpoint}' is no URL"))
+                .hint("a URL looks like http://127.0.0.1:8083 (--endpoint, REVEILLE_ENDPOINT)"));
+        };
+        let host = rest.split('/').next().unwrap_or(rest);
+        // As HTTP writes the header: without the scheme's own port.
+        let host = host.strip_suffix(if scheme == "http" { ":80" } else { ":443" }).unwrap_or(host).to_owned();
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .user_agent(concat!("reveille-cli/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        Ok(Client { agent, host, signer: signer(), endpoint })
+    }
+}
+
+/// Credentials where AWS's own tools look for them; none: requests are not signed.
+fn signer() -> Option<Signer> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Some(Signer {
+        key_id: variable("AWS_ACCESS_KEY_ID")?,
+        secret: SecretString::from(variable("AWS_SECRET_ACCESS_KEY")?),
+        session_token: variable("AWS_SESSION_TOKEN"),
+        region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).unwrap_or_else(|| "us-east-1".to_owned()),
+        service: "states",
+    })
+}
+
+impl Client {
+    /// One operation of `AWSStepFunctions`; or, with its prefix, one of ours (`Reveille.ListWaitingTasks`).
+    pub(super) fn call(&self, operation: &str, request: &Value) -> Result<Value, CliError> {
+        let target = if operation.contains('.') { operation.to_owned() } else { format!("AWSStepFunctions.{operation}") };
+        let body = request.to_string().into_bytes();
+        let headers = [("Host", self.host.as_str()), ("Content-Type", CONTENT_TYPE), ("X-Amz-Target", target.as_str())];
+        let mut call = self.agent.post(format!("{}/", self.endpoint)).header("Content-Type", CONTENT_TYPE).header("X-Amz-Target", &target);
+        if let Some(signer) = &self.signer {
+            for (name, value) in signer.sign("POST", &headers, &body, SystemClock.now()) {
+                call = call.header(name, value);
+            }
+        }
+        let mut answer = call.send(&body[..]).map_err(|why| self.unreachable(&why))?;
+        let status = answer.status().as_u16();
+        let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(|why| self.unreachable(&why))?;
+        let value: Value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        if status == 200 { Ok(value) } else { Err(refused(operation, status, &value)) }
+    }
+
+    /// All items of a listing, page by page, at most `limit`.
+    pub(super) fn pages(&self, operation: &str, mut request: Value, items: &str, limit: usize) -> Result<Vec<Value>, CliError> {
+        let mut all = Vec::new();
+        loop {
+            request["maxResults"] = Value::from(limit.saturating_sub(all.len()).clamp(1, 1_000));
+            let mut answer = self.call(operation, &request)?;
+            if let Some(Value::Array(page)) = answer.get_mut(items).map(Value::take) {
+                all.extend(page);
+            }
+            match answer.get_mut("nextToken").map(Value::take) {
+                Some(Value::String(token)) if all.len() < limit => request["nextToken"] = Value::String(token),
+                _ => break,
+            }
+        }
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    /// A page beside the API: status and text.
+    pub(super) fn get(&self, path: &str) -> Result<(u16, String), CliError> {
+        let mut answer = self.agent.get(format!("{}{path}", self.endpoint)).call().map_err(|why| self.unreachable(&why))?;
+        let text = answer.body_mut().read_to_string().map_err(|why| self.unreachable(&why))?;
+        Ok((answer.status().as_u16(), text))
+    }
+
+    fn unreachable(&self, why: &ureq::Error) -> CliError {
+        CliError::Unreachable { endpoint: self.endpoint.clone(), why: why.to_string() }
+    }
+}
+
+/// AWS's error, with what a person can do about it.
+fn refused(operation: &str, status: u16, answer: &Value) -> CliError {
+    let field = |names: [&str; 2]| names.iter().find_map(|name| answer.get(*name)).and_then(Value::as_str);
+    let Some(kind) = field(["__type", "code"]) else {
+        return CliError::failed(format!("the server answered {operation} with status {status} and no AWS error"))
+            .hint("is this a Reveille server? See --endpoint");
+    };
+    let kind = kind.rsplit('#').next().unwrap_or(kind);
+    let message = field(["message", "Message"]).unwrap_or("no further words");
+    let error = CliError::failed(format!("{kind}: {message}"));
+    match kind {
+        "StateMachineDoesNotExist" => error.hint("reveille machines list shows what there is"),
+        "ExecutionDoesNotExist" => error.hint("reveille list shows what there is"),
+        "ExecutionAlreadyExists" => error.hint("choose another --name, or none"),
+        "TaskTimedOut" => error.hint("the task has ended: it was answered, timed out, or its execution ended; see reveille history"),
+        "InvalidToken" => error.hint("reveille tasks shows the tokens of what waits"),
+        "InvalidDefinition" => error.hint("reveille validate FILE shows each problem with its line"),
+        "MissingAuthenticationTokenException" | "UnrecognizedClientException" | "InvalidSignatureException" | "AccessDeniedException" => {
+            error.hint("the server asks for a signature: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to one of its api.keys")
+        }
+        _ => error,
+    }
+}

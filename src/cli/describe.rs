@@ -1,0 +1,62 @@
+//! `reveille describe EXECUTION|MACHINE`.
+
+use serde_json::{Value, json};
+
+use super::client::ServerArgs;
+use super::names::{self, Named};
+use super::output::{OutputArgs, fields, maybe, status_tone, text};
+use super::{CliError, time};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// An execution (ARN, MACHINE:NAME) or a state machine (ARN, name)
+    what: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn execute(args: &Args) -> Result<(), CliError> {
+    let client = args.server.client()?;
+    match names::machine_or_execution(&client, &args.what)? {
+        Named::Execution(arn) => args.output.print(&client.call("DescribeExecution", &json!({"executionArn": arn}))?, execution),
+        Named::Machine(arn) => args.output.print(&client.call("DescribeStateMachine", &json!({"stateMachineArn": arn}))?, machine),
+    }
+}
+
+/// `DescribeExecution`'s answer for people.
+pub(super) fn execution(shown: &Value) -> String {
+    let status = text(shown, "status");
+    let took = match (time::parse(&shown["startDate"]), time::parse(&shown["stopDate"])) {
+        (Some(from), Some(to)) => Some(time::duration(to.since(from))),
+        _ => None,
+    };
+    fields(&[
+        ("execution", maybe(shown, "executionArn")),
+        ("machine", maybe(shown, "stateMachineArn")),
+        ("status", Some(status_tone(&status).paint(&status))),
+        ("started", Some(time::moment(&shown["startDate"]))),
+        ("stopped", shown.get("stopDate").map(time::moment)),
+        ("took", took),
+        ("redriven", shown["redriveCount"].as_u64().filter(|n| *n > 0).map(|n| format!("{n} times"))),
+        ("error", maybe(shown, "error")),
+        ("cause", maybe(shown, "cause")),
+        ("input", maybe(shown, "input")),
+        ("output", maybe(shown, "output")),
+    ])
+}
+
+fn machine(shown: &Value) -> String {
+    let definition = text(shown, "definition");
+    let pretty = serde_json::from_str::<Value>(&definition).and_then(|d| serde_json::to_string_pretty(&d)).unwrap_or(definition);
+    fields(&[
+        ("machine", maybe(shown, "stateMachineArn")),
+        ("type", maybe(shown, "type")),
+        ("status", maybe(shown, "status")),
+        ("created", Some(time::moment(&shown["creationDate"]))),
+        ("revision", maybe(shown, "revisionId")),
+        ("description", maybe(shown, "description")),
+    ]) + "\n"
+        + &pretty
+}

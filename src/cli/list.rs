@@ -1,0 +1,88 @@
+//! `reveille list [MACHINE]`.
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::client::ServerArgs;
+use super::output::{OutputArgs, Table, Tone, status_tone, text};
+use super::{CliError, names, time};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// State machine: name or ARN [default: all of them]
+    machine: Option<String>,
+    /// Only executions with this status
+    #[arg(long, short, value_enum)]
+    status: Option<Status>,
+    /// At most so many
+    #[arg(long, short = 'n', default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Status {
+    Running,
+    Succeeded,
+    Failed,
+    TimedOut,
+    Aborted,
+    PendingRedrive,
+}
+
+impl Status {
+    const fn aws(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Aborted => "ABORTED",
+            Self::PendingRedrive => "PENDING_REDRIVE",
+        }
+    }
+}
+
+pub(super) fn execute(args: &Args) -> Result<(), CliError> {
+    let client = args.server.client()?;
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let machines = if let Some(name) = &args.machine {
+        vec![names::machine(&client, name)?]
+    } else {
+        let all = client.pages("ListStateMachines", json!({}), "stateMachines", 1_000)?;
+        all.iter().map(|machine| text(machine, "stateMachineArn")).collect()
+    };
+    let mut executions = Vec::new();
+    for machine in machines {
+        let mut request = json!({"stateMachineArn": machine});
+        if let Some(status) = args.status {
+            request["statusFilter"] = json!(status.aws());
+        }
+        executions.extend(client.pages("ListExecutions", request, "executions", limit)?);
+    }
+    executions.sort_by(|a, b| b["startDate"].as_f64().unwrap_or_default().total_cmp(&a["startDate"].as_f64().unwrap_or_default()));
+    executions.truncate(limit);
+    args.output.print(&json!({"executions": executions}), table)
+}
+
+fn table(answer: &Value) -> String {
+    let mut table = Table::new(&["EXECUTION", "STATUS", "STARTED (UTC)", "TOOK"]);
+    for execution in answer["executions"].as_array().into_iter().flatten() {
+        let status = text(execution, "status");
+        let took = match (time::parse(&execution["startDate"]), time::parse(&execution["stopDate"])) {
+            (Some(from), Some(to)) => time::duration(to.since(from)),
+            _ => String::new(),
+        };
+        let tone = status_tone(&status);
+        table.row(vec![
+            (names::name_of(execution), Tone::Plain),
+            (status, tone),
+            (time::moment(&execution["startDate"]), Tone::Plain),
+            (took, Tone::Plain),
+        ]);
+    }
+    if table.is_empty() { "no executions".to_owned() } else { table.render() }
+}

@@ -1,0 +1,126 @@
+//! `reveille machines create|update|delete|list`.
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::client::ServerArgs;
+use super::output::{OutputArgs, Table, Tone, fields, maybe, text};
+use super::{CliError, input, names, time};
+
+/// AWS wants a role; here nothing is done with it.
+const ROLE: &str = "arn:aws:iam::123456789012:role/reveille";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a state machine from a definition file
+    Create(CreateArgs),
+    /// Give a state machine a new definition; running executions keep theirs
+    Update(UpdateArgs),
+    /// Delete a state machine; running executions go on to their end
+    #[command(visible_alias = "rm")]
+    Delete(DeleteArgs),
+    /// List state machines, newest first
+    #[command(visible_alias = "ls")]
+    List(ListArgs),
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Type {
+    Standard,
+    Express,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CreateArgs {
+    name: String,
+    /// Definition: a file, or - for standard input
+    file: String,
+    #[arg(long = "type", short, value_enum, default_value_t = Type::Standard)]
+    kind: Type,
+    /// Role to record; nothing is done with it
+    #[arg(long, default_value = ROLE, hide_default_value = true)]
+    role_arn: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct UpdateArgs {
+    /// State machine: name or ARN
+    machine: String,
+    /// Definition: a file, or - for standard input
+    file: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DeleteArgs {
+    /// State machine: name or ARN
+    machine: String,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn execute(command: &Command) -> Result<(), CliError> {
+    match command {
+        Command::Create(args) => {
+            let definition = input::file(&args.file)?;
+            let kind = match args.kind {
+                Type::Standard => "STANDARD",
+                Type::Express => "EXPRESS",
+            };
+            let request = json!({"name": args.name, "definition": definition, "type": kind, "roleArn": args.role_arn});
+            let answer = args.server.client()?.call("CreateStateMachine", &request)?;
+            args.output.print(&answer, |answer| {
+                fields(&[("machine", maybe(answer, "stateMachineArn")), ("created", Some(time::moment(&answer["creationDate"])))])
+            })
+        }
+        Command::Update(args) => {
+            let client = args.server.client()?;
+            let definition = input::file(&args.file)?;
+            let arn = names::machine(&client, &args.machine)?;
+            let answer = client.call("UpdateStateMachine", &json!({"stateMachineArn": arn, "definition": definition}))?;
+            args.output.print(&answer, |answer| {
+                fields(&[("updated", Some(time::moment(&answer["updateDate"]))), ("revision", maybe(answer, "revisionId"))])
+            })
+        }
+        Command::Delete(args) => {
+            let client = args.server.client()?;
+            let arn = names::machine(&client, &args.machine)?;
+            let answer = client.call("DeleteStateMachine", &json!({"stateMachineArn": arn}))?;
+            args.output.print(&answer, |_| format!("{arn} is deleted; what runs goes on to its end"))
+        }
+        Command::List(args) => {
+            let machines = args.server.client()?.pages("ListStateMachines", json!({}), "stateMachines", 100_000)?;
+            args.output.print(&json!({"stateMachines": machines}), table)
+        }
+    }
+}
+
+fn table(answer: &Value) -> String {
+    let mut table = Table::new(&["NAME", "TYPE", "CREATED (UTC)", "ARN"]);
+    for machine in answer["stateMachines"].as_array().into_iter().flatten() {
+        table.row(vec![
+            (text(machine, "name"), Tone::Plain),
+            (text(machine, "type"), Tone::Plain),
+            (time::moment(&machine["creationDate"]), Tone::Plain),
+            (text(machine, "stateMachineArn"), Tone::Faint),
+        ]);
+    }
+    if table.is_empty() { "no state machines".to_owned() } else { table.render() }
+}

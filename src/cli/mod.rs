@@ -1,0 +1,140 @@
+//! The command line: one file per subcommand. Client commands speak the API over HTTP like any other client; `serve`, `run` and `demo` hold the
+//! engine in this process.
+//!
+//! Exit codes: 0 done · 1 refused or failed · 2 the command line makes no sense · 3 the server cannot be reached.
+//! May enter: `app`, `config`, `telemetry`, `asl`, and the vocabulary below. No command knows an adapter.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod client;
+mod completions;
+mod demo;
+mod describe;
+mod error;
+mod executions;
+mod finish;
+mod health;
+mod history;
+mod input;
+mod list;
+mod local;
+mod machines;
+mod names;
+mod output;
+pub mod progress;
+mod run;
+mod serve;
+mod sigv4;
+mod start;
+mod tasks;
+mod time;
+mod validate;
+
+pub use error::CliError;
+
+/// Durable workflows: Amazon States Language on RabbitMQ.
+#[derive(Debug, Parser)]
+#[command(
+    name = "reveille",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server: the API, the engine, and what they need.
+    Serve(serve::Args),
+    /// Watch the art event from beginning to end; needs no server.
+    Demo(demo::Args),
+    /// Check a definition: what is wrong, where, and what to do about it.
+    #[command(visible_aliases = ["check", "lint"])]
+    Validate(validate::Args),
+    /// Run one execution of a definition file here, with its progress; needs no server.
+    Run(run::Args),
+
+    /// Start an execution.
+    Start(start::Args),
+    /// Show an execution or a state machine.
+    #[command(visible_aliases = ["show", "get"])]
+    Describe(describe::Args),
+    /// Show the history of an execution.
+    #[command(visible_aliases = ["events"])]
+    History(history::Args),
+    /// List executions, newest first.
+    #[command(visible_aliases = ["ls", "executions"])]
+    List(list::Args),
+    /// Stop a running execution.
+    #[command(visible_aliases = ["abort", "cancel"])]
+    Stop(executions::StopArgs),
+    /// Run a failed execution on from where it failed.
+    #[command(visible_aliases = ["resume"])]
+    Redrive(executions::RedriveArgs),
+
+    /// Show what waits for an answer, how long, and on whom.
+    #[command(visible_aliases = ["waiting", "inbox"])]
+    Tasks(tasks::Args),
+    /// End a task with a result.
+    #[command(visible_aliases = ["success", "complete", "approve"])]
+    Succeed(finish::SucceedArgs),
+    /// End a task with an error.
+    #[command(visible_aliases = ["failure", "reject"])]
+    Fail(finish::FailArgs),
+    /// Say that the worker of a task is alive.
+    Heartbeat(finish::HeartbeatArgs),
+
+    /// Create, update, delete and list state machines.
+    #[command(subcommand, visible_aliases = ["machine"])]
+    Machines(machines::Command),
+    /// Ask a server whether it is ready.
+    Health(health::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
+    /// Measure callback round trips beside the bare broker's.
+    Bench(bench::Args),
+}
+
+/// Runs the command of this process's command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Serve(args) => serve::execute(args),
+        Command::Demo(args) => demo::execute(&args),
+        Command::Validate(args) => validate::execute(&args),
+        Command::Run(args) => run::execute(&args),
+        Command::Start(args) => start::execute(&args),
+        Command::Describe(args) => describe::execute(&args),
+        Command::History(args) => history::execute(&args),
+        Command::List(args) => list::execute(&args),
+        Command::Stop(args) => executions::stop(&args),
+        Command::Redrive(args) => executions::redrive(&args),
+        Command::Tasks(args) => tasks::execute(&args),
+        Command::Succeed(args) => finish::succeed(&args),
+        Command::Fail(args) => finish::fail(&args),
+        Command::Heartbeat(args) => finish::heartbeat(&args),
+        Command::Machines(command) => machines::execute(&command),
+        Command::Health(args) => health::execute(&args),
+        Command::Completions(args) => completions::execute(&args),
+        Command::Bench(args) => bench::execute(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.show();
+            error.exit_code()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! What commands print: JSON for programs, tables for people; colours only where a terminal shows them.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use anstyle::{AnsiColor, Style};
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::CliError;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// The server's answer as it is
+    Json,
+    /// For reading
+    Table,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct OutputArgs {
+    /// How to print [default: table on a terminal, json elsewhere]
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+impl OutputArgs {
+    pub(super) fn is_json(self) -> bool {
+        match self.output {
+            Some(format) => format == Format::Json,
+            None => !std::io::stdout().is_terminal(),
+        }
+    }
+
+    /// Prints an answer: as JSON, or as what `table` makes of it.
+    pub(super) fn print(self, answer: &Value, table: impl FnOnce(&Value) -> String) -> Result<(), CliError> {
+        if self.is_json() { line(&serde_json::to_string_pretty(answer).unwrap_or_default()) } else { line(table(answer).trim_end()) }
+    }
+}
+
+/// One or more lines on standard output. A reader that has gone (`| head`) is no error.
+pub(super) fn line(text: &str) -> Result<(), CliError> {
+    use std::io::Write as _;
+    match writeln!(anstream::stdout().lock(), "{text}") {
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(CliError::failed(format!("cannot write the output: {why}"))),
+        _ => Ok(()),
+    }
+}
+
+/// How a text is coloured, by what it means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tone {
+    Plain,
+    Heading,
+    Good,
+    Bad,
+    /// Something goes on.
+    Active,
+    /// Something waits for the outside.
+    Waiting,
+    Faint,
+}
+
+impl Tone {
+    fn style(self) -> Style {
+        let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
+        match self {
+            Self::Plain => Style::new(),
+            Self::Heading => Style::new().bold(),
+            Self::Good => colour(AnsiColor::Green),
+            Self::Bad => colour(AnsiColor::Red),
+            Self::Active => colour(AnsiColor::Cyan),
+            Self::Waiting => colour(AnsiColor::Yellow),
+            Self::Faint => Style::new().dimmed(),
+        }
+    }
+
+    /// The text with its colours; `anstream` takes them out where nobody sees them.
+    pub(super) fn paint(self, text: &str) -> String {
+        let style = self.style();
+        if style.is_plain() { text.to_owned() } else { format!("{style}{text}{style:#}") }
+    }
+}
+
+/// The tone of an execution's status.
+pub(super) fn status_tone(status: &str) -> Tone {
+    match status {
+        "SUCCEEDED" => Tone::Good,
+        "RUNNING" => Tone::Active,
+        "PENDING_REDRIVE" => Tone::Waiting,
+        _ => Tone::Bad,
+    }
+}
+
+/// Rows in columns as wide as needed; the last column is not padded.
+pub(super) struct Table {
+    head: Vec<&'static str>,
+    rows: Vec<Vec<(String, Tone)>>,
+}
+
+impl Table {
+    pub(super) fn new(head: &[&'static str]) -> Self {
+        Self { head: head.to_vec(), rows: Vec::new() }
+    }
+
+    pub(super) fn row(&mut self, cells: Vec<(String, Tone)>) {
+        self.rows.push(cells);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn render(&self) -> String {
+        let width = |text: &str| text.chars().count();
+        let mut widths: Vec<usize> = self.head.iter().map(|name| width(name)).collect();
+        for row in &self.rows {
+            for (at, (text, _)) in row.iter().enumerate() {
+                widths[at] = widths[at].max(width(text));
+            }
+        }
+        let mut rendered = String::new();
+        let last = widths.len().saturating_sub(1);
+        let mut put = |cells: &[(String, Tone)]| {
+            for (at, (text, tone)) in cells.iter().enumerate() {
+                let padding = if at == last { 0 } else { widths[at] - width(text) + 2 };
+                let _ = write!(rendered, "{}{:padding$}", tone.paint(text), "");
+            }
+            rendered.push('\n');
+        };
+        put(&self.head.iter().map(|name| ((*name).to_owned(), Tone::Heading)).collect::<Vec<_>>());
+        for row in &self.rows {
+            put(row);
+        }
+        rendered
+    }
+}
+
+/// Names and values, one a line; absent values are left out.
+pub(super) fn fields(pairs: &[(&str, Option<String>)]) -> String {
+    let widest = pairs.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, value) in pairs {
+        if let Some(value) = value {
+            let padding = widest - name.chars().count() + 2;
+            let _ = writeln!(text, "{}{:padding$}{value}", Tone::Faint.paint(name), "");
+        }
+    }
+    text
+}
+
+/// A member that is a text.
+pub(super) fn text(value: &Value, name: &str) -> String {
+    match value.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        None | Some(Value::Null) => String::new(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// A member that is a text, if it is there.
+pub(super) fn maybe(value: &Value, name: &str) -> Option<String> {
+    Some(text(value, name)).filter(|text| !text.is_empty())
+}
+
+/// The first `most` characters of a text on one line.
+pub(super) fn short(text: &str, most: usize) -> String {
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if flat.chars().count() <= most { flat } else { flat.chars().take(most.saturating_sub(1)).chain(['…']).collect() }
+}
+
+/// The part of an ARN that people call it by.
+pub(super) fn last_part(arn: &str) -> &str {
+    arn.rsplit(':').next().unwrap_or(arn)
+}

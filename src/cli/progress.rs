@@ -1,0 +1,507 @@
+//! The live view of one execution: branches with their current state, what waits and for how long, the outcome. Pure: entries of the journal, waiting
+//! tasks and the time in, lines out; `run` and `demo` draw them.
+//!
+//! ```text
+//! art-event  running for 2 min 3 s
+//! ● Prepare the event
+//!   ├ ✓ Set up the venue
+//!   ├ ● Arrange catering             asks queue 'catering', 3.0 s
+//!   ├ ◌ Hire a photographer          waits for an answer from queue 'photographer-friend', 2 min 1 s (2 d 23 h left)
+//!   └ ✓ Anybody to invite? → Print the invitations → Let the ink dry
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::output::Tone;
+use super::time;
+use crate::clock::Timestamp;
+use crate::engine::WaitingTask;
+use crate::ids::EventId;
+use crate::interpreter::event::{Entry, Event, Failure, FrameId, StateType};
+
+/// Iterations of a Map that are shown one by one; of the others only the number.
+const ITERATIONS_SHOWN: usize = 5;
+/// States of a branch that are shown before the current one.
+const TRAIL_SHOWN: usize = 3;
+
+/// A line to draw: parts with their tones.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Line(pub Vec<(String, Tone)>);
+
+impl Line {
+    fn part(mut self, text: impl Into<String>, tone: Tone) -> Self {
+        self.0.push((text.into(), tone));
+        self
+    }
+
+    /// Without colours.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        self.0.iter().map(|(text, _)| text.as_str()).collect()
+    }
+
+    /// With colours.
+    #[must_use]
+    pub fn painted(&self) -> String {
+        self.0.iter().map(|(text, tone)| tone.paint(text)).collect()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Active,
+    Done,
+    Failed,
+    Stopped,
+}
+
+/// Where one frame (the top, a branch, an iteration) stands.
+#[derive(Debug)]
+struct Branch {
+    parent: Option<FrameId>,
+    /// Names of the states entered, in order.
+    trail: Vec<String>,
+    kind: StateType,
+    mark: Mark,
+    since: Timestamp,
+    /// The open task of the current state.
+    task: Option<EventId>,
+    /// A retry or a Wait state goes on at this moment.
+    until: Option<(Timestamp, bool)>,
+    failure: Option<Failure>,
+    index: Option<u64>,
+}
+
+/// What the entries say, folded for drawing. (The engine's own state is another thing: this one only has to look right.)
+#[derive(Debug, Default)]
+struct Picture {
+    branches: BTreeMap<FrameId, Branch>,
+    /// Which frame each visible event belongs to.
+    frame_of: BTreeMap<EventId, FrameId>,
+    name: String,
+    started: Option<Timestamp>,
+    ended: Option<(Timestamp, &'static str, Option<Failure>)>,
+}
+
+/// The view: one heading, then the tree.
+#[must_use]
+pub fn view(history: &[Entry], waiting: &[WaitingTask], now: Timestamp) -> Vec<Line> {
+    let mut picture = Picture::default();
+    for entry in history {
+        picture.add(entry);
+    }
+    let mut lines = vec![picture.heading(now)];
+    picture.draw(FrameId::TOP, "", "", waiting, now, &mut lines);
+    if let Some((_, _, Some(failure))) = &picture.ended {
+        lines.push(Line::default().part(format!("  {}", failure_text(failure)), Tone::Bad));
+    }
+    lines
+}
+
+impl Picture {
+    fn add(&mut self, entry: &Entry) {
+        let frame = entry.frame;
+        if entry.id.0 != 0 {
+            self.frame_of.insert(entry.id, frame);
+        }
+        match &entry.event {
+            Event::ExecutionStarted(started) => {
+                self.name = started.name.to_string();
+                self.started = Some(entry.at);
+            }
+            Event::ExecutionRedriven { .. } => self.ended = None,
+            Event::ExecutionSucceeded { .. } => self.end(entry, "SUCCEEDED", None),
+            Event::ExecutionFailed(failure) => self.end(entry, "FAILED", Some(failure)),
+            Event::ExecutionTimedOut(failure) => self.end(entry, "TIMED_OUT", Some(failure)),
+            Event::ExecutionAborted(failure) => self.end(entry, "ABORTED", Some(failure)),
+            Event::StateEntered { kind, name, .. } => self.enter(entry, *kind, name),
+            Event::StateExited { next, .. } => {
+                let ends = next.is_none();
+                self.change(frame, |branch| {
+                    branch.task = None;
+                    branch.until = None;
+                    branch.failure = None;
+                    if ends {
+                        branch.mark = Mark::Done;
+                    }
+                });
+            }
+            Event::StateAborted { .. } => self.change(frame, |branch| {
+                branch.mark = Mark::Stopped;
+                branch.task = None;
+                branch.until = None;
+            }),
+            Event::TaskScheduled(_) => self.change(frame, |branch| {
+                branch.task = Some(entry.id);
+                branch.since = entry.at;
+                branch.until = None;
+                branch.mark = Mark::Active;
+            }),
+            Event::TaskSucceeded { .. } => self.change(frame, |branch| branch.task = None),
+            Event::StateFailed(failure)
+            | Event::ForkFailed(failure)
+            | Event::TaskFailed { failure, .. }
+            | Event::TaskTimedOut { failure, .. }
+            | Event::TaskStartFailed { failure, .. }
+            | Event::TaskSubmitFailed { failure, .. } => self.fail(frame, failure),
+            Event::RetryScheduled { due, .. } => self.change(frame, |branch| {
+                branch.until = Some((*due, true));
+                branch.mark = Mark::Active;
+            }),
+            Event::WaitScheduled { due } => self.change(frame, |branch| branch.until = Some((*due, false))),
+            Event::WaitEnded => self.change(frame, |branch| branch.until = None),
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, frame: FrameId, change: impl FnOnce(&mut Branch)) {
+        if let Some(branch) = self.branches.get_mut(&frame) {
+            change(branch);
+        }
+    }
+
+    fn fail(&mut self, frame: FrameId, failure: &Failure) {
+        self.change(frame, |branch| {
+            branch.task = None;
+            branch.failure = Some(failure.clone());
+            branch.mark = Mark::Failed;
+        });
+    }
+
+    fn end(&mut self, entry: &Entry, status: &'static str, failure: Option<&Failure>) {
+        self.ended = Some((entry.at, status, failure.cloned()));
+        let mark = if status == "SUCCEEDED" { Mark::Done } else { Mark::Stopped };
+        for branch in self.branches.values_mut().filter(|branch| branch.mark == Mark::Active) {
+            branch.mark = mark;
+        }
+    }
+
+    fn enter(&mut self, entry: &Entry, kind: StateType, name: &str) {
+        // A frame hangs on the frame of the event that began it.
+        let parent = self.frame_of.get(&entry.previous).copied().filter(|parent| *parent != entry.frame);
+        let siblings = self.branches.values().filter(|branch| branch.parent.is_some() && branch.parent == parent).count() as u64;
+        let branch = self.branches.entry(entry.frame).or_insert_with(|| Branch {
+            parent: (entry.frame != FrameId::TOP).then_some(parent).flatten(),
+            trail: Vec::new(),
+            kind,
+            mark: Mark::Active,
+            since: entry.at,
+            task: None,
+            until: None,
+            failure: None,
+            index: (entry.frame != FrameId::TOP).then_some(siblings),
+        });
+        branch.trail.push(name.to_owned());
+        branch.kind = kind;
+        branch.mark = Mark::Active;
+        branch.since = entry.at;
+        branch.task = None;
+        branch.until = None;
+        branch.failure = None;
+    }
+
+    fn heading(&self, now: Timestamp) -> Line {
+        let took = |until: Timestamp| self.started.map(|started| time::duration(until.since(started))).unwrap_or_default();
+        let name = Line::default().part(self.name.clone(), Tone::Heading);
+        match &self.ended {
+            None => name.part(format!("  running for {}", took(now)), Tone::Active),
+            Some((at, status, _)) => {
+                let tone = super::output::status_tone(status);
+                name.part(format!("  {status}"), tone).part(format!(" after {}", took(*at)), Tone::Faint)
+            }
+        }
+    }
+
+    /// One frame and what hangs on its current state. `lead` stands before its first line, `rest` before those below.
+    fn draw(&self, frame: FrameId, lead: &str, rest: &str, waiting: &[WaitingTask], now: Timestamp, lines: &mut Vec<Line>) {
+        let Some(branch) = self.branches.get(&frame) else { return };
+        let children: Vec<(FrameId, &Branch)> =
+            self.branches.iter().filter(|(_, child)| child.parent == Some(frame)).map(|(id, child)| (*id, child)).collect();
+        let is_fork = matches!(branch.kind, StateType::Parallel | StateType::Map);
+        lines.push(self.branch_line(branch, lead, &children, waiting, now));
+        if !is_fork {
+            return;
+        }
+        // Of an older fork of this frame nothing is shown: only children of the current state.
+        let children: Vec<_> =
+            children.into_iter().filter(|(_, child)| child.since >= branch.since || branch.mark != Mark::Active).collect();
+        let (shown, hidden): (Vec<_>, Vec<_>) = if branch.kind == StateType::Map {
+            let active: Vec<_> = children.iter().copied().filter(|(_, child)| child.mark != Mark::Done).take(ITERATIONS_SHOWN).collect();
+            let ids: Vec<FrameId> = active.iter().map(|(id, _)| *id).collect();
+            (active, children.iter().copied().filter(|(id, _)| !ids.contains(id)).collect())
+        } else {
+            (children, Vec::new())
+        };
+        let last = shown.len().saturating_sub(1);
+        for (at, (id, _)) in shown.iter().enumerate() {
+            let ends = at == last && hidden.is_empty();
+            let (lead, below) = if ends { ("└ ", "  ") } else { ("├ ", "│ ") };
+            self.draw(*id, &format!("{rest}  {lead}"), &format!("{rest}  {below}"), waiting, now, lines);
+        }
+        if !hidden.is_empty() && branch.mark == Mark::Active {
+            let done = hidden.iter().filter(|(_, child)| child.mark == Mark::Done).count();
+            let others = hidden.len() - done;
+            let others = if others > 0 { format!(", {others} more under way") } else { String::new() };
+            let text = format!("{rest}  └ {done} done{others}");
+            lines.push(Line::default().part(text, Tone::Faint));
+        }
+    }
+
+    fn branch_line(&self, branch: &Branch, lead: &str, children: &[(FrameId, &Branch)], waiting: &[WaitingTask], now: Timestamp) -> Line {
+        let task = branch.task.and_then(|id| waiting.iter().find(|task| task.scheduled == id));
+        let callback = task.is_some_and(|task| task.resource.ends_with(".waitForTaskToken") || task.resource.contains(":activity:"));
+        let (mark, tone) = match branch.mark {
+            Mark::Done => ("✓", Tone::Good),
+            Mark::Failed => ("✗", Tone::Bad),
+            Mark::Stopped => ("◼", Tone::Faint),
+            Mark::Active if callback || branch.until.is_some() => ("◌", Tone::Waiting),
+            Mark::Active => ("●", Tone::Active),
+        };
+        let skipped = branch.trail.len().saturating_sub(TRAIL_SHOWN + 1);
+        let (before, current) = branch.trail[skipped..].split_at(branch.trail.len().saturating_sub(skipped + 1));
+        let mut line = Line::default().part(lead, Tone::Faint).part(format!("{mark} "), tone);
+        if skipped > 0 {
+            line = line.part("… → ", Tone::Faint);
+        }
+        for name in before {
+            line = line.part(format!("{name} → "), Tone::Faint);
+        }
+        line = line.part(current.first().cloned().unwrap_or_default(), tone);
+        if let Some(index) = branch.index.filter(|_| self.is_iteration(branch)) {
+            line = line.part(format!(" [{index}]"), Tone::Faint);
+        }
+        match note(branch, task, children, now) {
+            Some((text, tone)) => line.part(format!("  {text}"), tone),
+            None => line,
+        }
+    }
+
+    fn is_iteration(&self, branch: &Branch) -> bool {
+        branch.parent.and_then(|parent| self.branches.get(&parent)).is_some_and(|parent| parent.kind == StateType::Map)
+    }
+}
+
+/// What is to be said of a branch beside its states.
+fn note(branch: &Branch, task: Option<&WaitingTask>, children: &[(FrameId, &Branch)], now: Timestamp) -> Option<(String, Tone)> {
+    let left = |due: Timestamp| time::duration(due.since(now));
+    match (branch.mark, branch.until, task) {
+        (Mark::Failed, _, _) => branch.failure.as_ref().map(|failure| (failure_text(failure), Tone::Bad)),
+        (Mark::Active, Some((due, true)), _) => {
+            let why = branch.failure.as_ref().map(failure_text).unwrap_or_default();
+            Some((format!("again in {} after {why}", left(due)), Tone::Waiting))
+        }
+        (Mark::Active, Some((due, false)), _) => Some((format!("goes on in {}", left(due)), Tone::Waiting)),
+        (Mark::Active, None, Some(task)) => {
+            let waited = time::duration(now.since(task.since));
+            let limit = task.due.map(|due| format!(" ({} left)", left(due))).unwrap_or_default();
+            let attempt = if task.attempt > 0 { format!(", attempt {}", task.attempt + 1) } else { String::new() };
+            let text = if !task.submitted {
+                format!("on its way to {}, {waited}{attempt}", task.destination)
+            } else if task.resource.ends_with(".waitForTaskToken") {
+                format!("waits for an answer from {}, {waited}{limit}{attempt}", task.destination)
+            } else {
+                format!("asks {}, {waited}{limit}{attempt}", task.destination)
+            };
+            Some((text, Tone::Waiting))
+        }
+        (Mark::Active, None, None) if branch.kind == StateType::Map && !children.is_empty() => {
+            let done = children.iter().filter(|(_, child)| child.mark == Mark::Done).count();
+            Some((format!("{done} of {} done", children.len()), Tone::Faint))
+        }
+        _ => None,
+    }
+}
+
+fn failure_text(failure: &Failure) -> String {
+    let error = failure.error.as_deref().unwrap_or("an error without a name");
+    match failure.cause.as_deref().filter(|cause| !cause.is_empty()) {
+        Some(cause) => format!("{error}: {}", super::output::short(cause, 80)),
+        None => error.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::ids::{Arn, BlockId};
+    use crate::interpreter::event::{Started, TaskFamily, TaskScheduled};
+
+    /// Entries, one second after the other.
+    #[derive(Default)]
+    struct Story(Vec<Entry>, u64);
+
+    impl Story {
+        fn tell(&mut self, frame: u32, previous: u64, event: Event) -> u64 {
+            let at = Timestamp::from_millis(i64::try_from(self.0.len()).unwrap() * 1_000);
+            let id = if event.is_hidden() { 0 } else { self.1 + 1 };
+            self.1 = self.1.max(id);
+            self.0.push(Entry { at, id: EventId(id), previous: EventId(previous), frame: FrameId(frame), event });
+            id
+        }
+
+        fn enter(&mut self, frame: u32, previous: u64, kind: StateType, name: &str) -> u64 {
+            self.tell(frame, previous, Event::StateEntered { kind, name: name.into(), input: Arc::new(json!({})) })
+        }
+
+        fn exit(&mut self, frame: u32, kind: StateType, name: &str, next: Option<&str>) {
+            let event =
+                Event::StateExited { kind, name: name.into(), output: Arc::new(json!({})), assigned: None, next: next.map(Into::into) };
+            self.tell(frame, 0, event);
+        }
+
+        fn task(&mut self, frame: u32, resource: &str) -> u64 {
+            let event = Event::TaskScheduled(Box::new(TaskScheduled {
+                family: family(),
+                resource: resource.into(),
+                parameters: Arc::new(json!({})),
+                timeout_seconds: None,
+                heartbeat_seconds: None,
+                credentials: None,
+            }));
+            self.tell(frame, 0, event)
+        }
+
+        fn start(&mut self) {
+            self.tell(
+                0,
+                0,
+                Event::ExecutionStarted(Box::new(Started {
+                    input: Arc::new(json!({})),
+                    role_arn: "".into(),
+                    arn: Arn::new("arn:e"),
+                    name: "spring".into(),
+                    machine: Arn::new("arn:m"),
+                    machine_name: "art-event".into(),
+                    version_arn: None,
+                    alias_arn: None,
+                    parent: None,
+                    block: None,
+                    item: None,
+                    map_run: None,
+                })),
+            );
+        }
+
+        fn lines(&self, waiting: &[WaitingTask]) -> Vec<String> {
+            let now = Timestamp::from_millis(60_000);
+            view(&self.0, waiting, now).iter().map(Line::plain).collect()
+        }
+    }
+
+    fn family() -> TaskFamily {
+        TaskFamily::Service { resource_type: "amqp".into(), resource: "call".into() }
+    }
+
+    fn waits(scheduled: u64, resource: &str, destination: &str) -> WaitingTask {
+        WaitingTask {
+            execution: Arn::new("arn:e"),
+            state: String::new(),
+            resource: resource.to_owned(),
+            token: "secret".to_owned(),
+            scheduled: EventId(scheduled),
+            since: Timestamp::from_millis(10_000),
+            due: Some(Timestamp::from_millis(3_660_000)),
+            submitted: true,
+            destination: destination.to_owned(),
+            attempt: 0,
+            last_heartbeat: None,
+        }
+    }
+
+    const CALLBACK: &str = "arn:aws:states:::amqp:publish.waitForTaskToken";
+    const CALL: &str = "arn:aws:states:::amqp:call";
+
+    /// The art event while the friend thinks.
+    fn art_event() -> (Story, Vec<WaitingTask>) {
+        let mut story = Story::default();
+        story.start();
+        story.enter(0, 0, StateType::Parallel, "Prepare the event");
+        let branches = (1..=4).map(BlockId).collect();
+        let fork = story.tell(0, 2, Event::ParallelStarted { branches, input: Arc::new(json!({})) });
+        story.enter(1, fork, StateType::Task, "Set up the venue");
+        story.enter(2, fork, StateType::Task, "Arrange catering");
+        story.enter(3, fork, StateType::Task, "Hire a photographer");
+        story.enter(4, fork, StateType::Choice, "Anybody to invite?");
+        story.exit(4, StateType::Choice, "Anybody to invite?", Some("Let the ink dry"));
+        story.enter(4, 0, StateType::Wait, "Let the ink dry");
+        story.tell(4, 0, Event::WaitScheduled { due: Timestamp::from_millis(65_000) });
+        story.task(1, CALL);
+        story.tell(1, 0, Event::TaskSucceeded { family: family(), scheduled: EventId(0), output: Arc::new(json!({})) });
+        story.exit(1, StateType::Task, "Set up the venue", None);
+        let catering = story.task(2, CALL);
+        let friend = story.task(3, CALLBACK);
+        (story, vec![waits(catering, CALL, "queue 'catering'"), waits(friend, CALLBACK, "queue 'photographer-friend'")])
+    }
+
+    #[test]
+    fn branches_are_shown_with_their_states_and_what_they_wait_for() {
+        let (story, waiting) = art_event();
+        assert_eq!(
+            story.lines(&waiting),
+            [
+                "spring  running for 1 min",
+                "● Prepare the event",
+                "  ├ ✓ Set up the venue",
+                "  ├ ● Arrange catering  asks queue 'catering', 50 s (1 h left)",
+                "  ├ ◌ Hire a photographer  waits for an answer from queue 'photographer-friend', 50 s (1 h left)",
+                "  └ ◌ Anybody to invite? → Let the ink dry  goes on in 5.0 s",
+            ]
+        );
+        assert!(
+            !view(&story.0, &waiting, Timestamp::default()).iter().any(|line| line.plain().contains("secret")),
+            "no token on the screen"
+        );
+    }
+
+    #[test]
+    fn a_retry_a_failure_and_the_outcome_are_told() {
+        let (mut story, _) = art_event();
+        let failure = Failure::new("Kitchen.Busy", "all ovens\nare taken");
+        story.tell(2, 0, Event::TaskFailed { family: family(), scheduled: EventId(0), failure: failure.clone() });
+        story.tell(2, 0, Event::RetryScheduled { retrier: 0, due: Timestamp::from_millis(62_000) });
+        assert_eq!(story.lines(&[])[3], "  ├ ◌ Arrange catering  again in 2.0 s after Kitchen.Busy: all ovens are taken");
+        story.tell(2, 0, Event::TaskFailed { family: family(), scheduled: EventId(0), failure: failure.clone() });
+        story.tell(3, 0, Event::StateAborted { kind: StateType::Task });
+        story.tell(0, 0, Event::ExecutionFailed(failure));
+        let lines = story.lines(&[]);
+        assert_eq!(lines[0], "spring  FAILED after 19 s");
+        assert_eq!(lines[3], "  ├ ✗ Arrange catering  Kitchen.Busy: all ovens are taken");
+        assert_eq!(lines[4], "  ├ ◼ Hire a photographer");
+        assert_eq!(lines.last().unwrap(), "  Kitchen.Busy: all ovens are taken");
+    }
+
+    #[test]
+    fn a_map_shows_a_few_iterations_and_counts_the_rest() {
+        let mut story = Story::default();
+        story.start();
+        let map = story.enter(0, 0, StateType::Map, "Send the invitations out");
+        for frame in 1..=12_u32 {
+            let name: crate::ids::StateName = "Send the invitations out".into();
+            let started = story.tell(0, map, Event::MapIterationStarted { name, index: u64::from(frame) - 1, input: Arc::new(json!({})) });
+            story.enter(frame, started, StateType::Pass, "Send the e-mail");
+        }
+        for frame in 1..=3 {
+            story.exit(frame, StateType::Pass, "Send the e-mail", None);
+        }
+        let lines = story.lines(&[]);
+        assert_eq!(lines[1], "● Send the invitations out  3 of 12 done");
+        assert_eq!(lines[2], "  ├ ● Send the e-mail [3]");
+        assert_eq!(lines.len(), 2 + ITERATIONS_SHOWN + 1);
+        assert_eq!(lines.last().unwrap(), "  └ 3 done, 4 more under way");
+    }
+
+    #[test]
+    fn a_success_closes_the_view() {
+        let mut story = Story::default();
+        story.start();
+        story.enter(0, 0, StateType::Pass, "Sum up");
+        story.exit(0, StateType::Pass, "Sum up", None);
+        story.tell(0, 0, Event::ExecutionSucceeded { output: Arc::new(json!({})) });
+        assert_eq!(story.lines(&[]), ["spring  SUCCEEDED after 3.0 s", "✓ Sum up"]);
+        assert_eq!(view(&[], &[], Timestamp::default()).len(), 1);
+    }
+}

@@ -1,0 +1,41 @@
+//! `reveille serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::{CliError, local};
+use crate::config::{Settings, Sources};
+use crate::telemetry::logs::{self, Output};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Address and port of the API [default: 127.0.0.1:8083]
+    #[arg(long, short, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Where truth is kept: sqlite:PATH, or postgres://… [default: sqlite:reveille.db]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Where tasks go: embedded:, amqp://… or amqps://… [default: embedded:]
+    #[arg(long, value_name = "URL")]
+    bus: Option<String>,
+    /// Settings file (config/default.toml shows every key)
+    #[arg(long, short, env = "REVEILLE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print the settings file with all defaults, and exit
+    #[arg(long)]
+    print_config: bool,
+}
+
+pub(super) fn execute(args: Args) -> Result<(), CliError> {
+    if args.print_config {
+        return super::output::line(crate::config::DEFAULT_FILE.trim_end());
+    }
+    let given = [("api.listen", args.listen.map(|l| l.to_string())), ("store.url", args.store), ("bus.url", args.bus)];
+    let flags = given.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect();
+    let settings = Settings::load(&Sources::of_process(args.config, flags))?;
+    logs::init(&settings.logs, Output::Stdout).map_err(|why| CliError::failed(why.to_string()))?;
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    local::serve(&settings)
+}
