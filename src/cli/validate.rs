@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::output::{Format, OutputArgs, Tone, line};
 use super::{CliError, input};
+use crate::asl::{self, Diagnostic, MachineKind, Severity};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -26,27 +27,13 @@ enum Type {
     Express,
 }
 
-/// A finding, as the terminal shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Finding {
-    is_error: bool,
-    code: String,
-    message: String,
-    /// AWS's form: `/States/A/Next`.
-    location: Option<String>,
-    /// From 1.
-    line: usize,
-    column: usize,
-    hint: Option<String>,
-}
-
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let mut failed = false;
     let mut reports = Vec::new();
     for file in &args.files {
         let text = input::file(file)?;
-        let findings = findings(&text, args.kind);
-        failed |= findings.iter().any(|finding| finding.is_error);
+        let findings = asl::diagnose(&text, args.kind.into(), Severity::Warning);
+        failed |= findings.iter().any(is_error);
         if args.output.output == Some(Format::Json) {
             reports.push(report(file, &findings));
         } else {
@@ -60,13 +47,26 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     if failed { Err(CliError::Reported) } else { Ok(()) }
 }
 
+impl From<Type> for MachineKind {
+    fn from(kind: Type) -> Self {
+        match kind {
+            Type::Standard => Self::Standard,
+            Type::Express => Self::Express,
+        }
+    }
+}
+
+fn is_error(finding: &Diagnostic) -> bool {
+    finding.severity == Severity::Error
+}
+
 /// `ValidateStateMachineDefinition`'s shape, with the place beside.
-fn report(file: &str, findings: &[Finding]) -> Value {
+fn report(file: &str, findings: &[Diagnostic]) -> Value {
     let diagnostics: Vec<Value> = findings
         .iter()
         .map(|finding| {
             json!({
-                "severity": if finding.is_error { "ERROR" } else { "WARNING" },
+                "severity": finding.severity.name(),
                 "code": finding.code,
                 "message": finding.message,
                 "location": finding.location,
@@ -76,14 +76,14 @@ fn report(file: &str, findings: &[Finding]) -> Value {
             })
         })
         .collect();
-    let result = if findings.iter().any(|finding| finding.is_error) { "FAIL" } else { "OK" };
+    let result = if findings.iter().any(is_error) { "FAIL" } else { "OK" };
     json!({"file": file, "result": result, "diagnostics": diagnostics})
 }
 
-fn render(file: &str, text: &str, findings: &[Finding]) -> String {
+fn render(file: &str, text: &str, findings: &[Diagnostic]) -> String {
     let mut shown = String::new();
     for finding in findings {
-        let (word, tone) = if finding.is_error { ("error", Tone::Bad) } else { ("warning", Tone::Waiting) };
+        let (word, tone) = if is_error(finding) { ("error", Tone::Bad) } else { ("warning", Tone::Waiting) };
         let place = finding.location.as_deref().map(|at| format!(" at {at}")).unwrap_or_default();
         let _ = writeln!(shown, "{file}:{}:{}: {}: {}{place}", finding.line, finding.column, tone.paint(word), finding.message.trim_end());
         if let Some(source) = text.lines().nth(finding.line.saturating_sub(1)) {
@@ -97,7 +97,7 @@ fn render(file: &str, text: &str, findings: &[Finding]) -> String {
             let _ = writeln!(shown, "  {}: {hint}", Tone::Active.paint("hint"));
         }
     }
-    let count = |errors: bool| findings.iter().filter(|finding| finding.is_error == errors).count();
+    let count = |errors: bool| findings.iter().filter(|finding| is_error(finding) == errors).count();
     let plural = |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
     let sum = match (count(true), count(false)) {
         (0, 0) => Tone::Good.paint("valid"),
@@ -128,30 +128,14 @@ fn window(source: &str, column: usize) -> (String, usize) {
     (shown, caret)
 }
 
-/// TODO-correctness: only the JSON is checked until `asl::diagnose` is merged; it takes this function's place.
-fn findings(text: &str, _kind: Type) -> Vec<Finding> {
-    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => Vec::new(),
-        Err(why) => vec![Finding {
-            is_error: true,
-            code: "INVALID_JSON_DESCRIPTION".to_owned(),
-            message: why.to_string(),
-            location: None,
-            line: why.line().max(1),
-            column: why.column().max(1),
-            hint: None,
-        }],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn finding(line: usize, column: usize) -> Finding {
-        Finding {
-            is_error: true,
-            code: "MISSING_TRANSITION_TARGET".to_owned(),
+    fn finding(line: usize, column: usize) -> Diagnostic {
+        Diagnostic {
+            severity: Severity::Error,
+            code: "MISSING_TRANSITION_TARGET",
             message: "Missing 'Next' target: B".to_owned(),
             location: Some("/States/A/Next".to_owned()),
             line,
@@ -186,8 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_json_is_told_with_its_place() {
-        let found = findings("{\n  \"StartAt\": \n}", Type::Standard);
-        assert_eq!((found.len(), found[0].line, found[0].column), (1, 3, 1));
+    fn a_wrong_definition_is_told_with_its_place() {
+        let text = "{\n  \"StartAt\": \"A\",\n  \"States\": {\n    \"A\": {\"Type\": \"Pass\", \"Next\": \"B\"}\n  }\n}";
+        let found = asl::diagnose(text, MachineKind::Standard, Severity::Warning);
+        assert!(found.iter().any(|finding| is_error(finding) && finding.line == 4), "{found:?}");
+        let shown = anstream::adapter::strip_str(&render("m.json", text, &found)).to_string();
+        assert!(shown.contains("m.json:4:") && shown.contains("4 |     \"A\": {\"Type\""), "{shown}");
+        assert_eq!(report("m.json", &found)["result"], "FAIL");
     }
 }
