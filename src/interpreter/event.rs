@@ -85,17 +85,20 @@ pub struct Failure {
     pub error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Hidden: a missed heartbeat. AWS records it as `States.Timeout`, yet a Retry or Catch for `States.HeartbeatTimeout` matches.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heartbeat: bool,
 }
 
 impl Failure {
     #[must_use]
     pub fn new(error: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self { error: Some(error.into()), cause: Some(cause.into()) }
+        Self { error: Some(error.into()), cause: Some(cause.into()), heartbeat: false }
     }
 
     #[must_use]
     pub fn named(error: impl Into<String>) -> Self {
-        Self { error: Some(error.into()), cause: None }
+        Self { error: Some(error.into()), cause: None, heartbeat: false }
     }
 }
 
@@ -190,7 +193,8 @@ pub enum Event {
     EvaluationFailed {
         error: String,
         cause: String,
-        location: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        location: Option<String>,
         state: StateName,
     },
     /// Hidden: the failed state runs again at `due` by its retrier `retrier`.

@@ -3,5 +3,19 @@
 //! May enter: `asl`, `query`, `ids`, `limits`, `clock::Timestamp`. Never: a clock, chance, tokio, actix, lapin, tracing, a store.
 
 pub mod command;
+mod dataflow;
+mod decide;
 pub mod event;
+mod failure;
+mod owed;
+mod scope;
+pub mod size;
+pub mod state;
+mod steps;
 pub mod stimulus;
+
+pub use decide::{Decision, Env, TokenMint, decide, due, execution_deadline};
+pub use owed::owed;
+
+#[cfg(test)]
+mod tests;

@@ -168,6 +168,8 @@ impl Path {
     fn lookup_in<'a>(&self, value: &'a Value) -> Result<Lookup<'a>, QueryError> {
         match self.query.evaluate(value) {
             Ok(found) => Ok(Lookup::Found(found)),
+            // Recorded on AWS: a wildcard, slice or filter over something that is not there finds nothing, and that is no error.
+            Err(Fault::Missing { .. }) if !self.is_definite() => Ok(Lookup::Found(Cow::Owned(Value::Array(Vec::new())))),
             Err(Fault::Missing { detail, past_end }) => Ok(Lookup::Missing { detail, past_end }),
             Err(Fault::Bound(what)) => Err(QueryError::Bound { message: format!("Path '{}': {what}", self.text) }),
         }

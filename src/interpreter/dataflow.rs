@@ -1,0 +1,282 @@
+//! How data flows through a state: which field sees what, and how a field that fails names its error.
+//!
+//! Source: Amazon States Language, "Input and output processing"; causes as recorded in execution histories.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::asl::model::{Quantity, QueryLanguage, ResultPath, Selection, State, Template, Text};
+use crate::query::jsonata::{Bindings, Limits};
+use crate::query::{Entropy, QueryError, Roots};
+
+use super::event::{Assigned, Payload};
+
+/// A field that gave no value, before the state's name is put around it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Trouble {
+    pub error: &'static str,
+    /// The sentence after "An error occurred while executing the state ...".
+    pub detail: String,
+    /// JSONata: `EvaluationFailed` is shown.
+    pub evaluation: bool,
+    /// Where, in it.
+    pub location: Option<String>,
+    /// JSONata: the failure came after the evaluation itself (a timestamp that does not parse), and is chained to the state's entry.
+    pub after_evaluation: bool,
+}
+
+pub(super) const RUNTIME: &str = "States.Runtime";
+pub(super) const QUERY_EVALUATION: &str = "States.QueryEvaluationError";
+
+impl Trouble {
+    pub fn runtime(detail: impl Into<String>) -> Self {
+        Self::named(RUNTIME, detail)
+    }
+
+    pub fn named(error: &'static str, detail: impl Into<String>) -> Self {
+        Self { error, detail: detail.into(), evaluation: false, location: None, after_evaluation: false }
+    }
+
+    /// A value of the wrong kind: `States.Runtime` in JSONPath, `States.QueryEvaluationError` with its event in JSONata.
+    pub fn value(language: QueryLanguage, detail: impl Into<String>, location: Option<&str>) -> Self {
+        match language {
+            QueryLanguage::JsonPath => Self::runtime(detail),
+            QueryLanguage::Jsonata => Self {
+                error: QUERY_EVALUATION,
+                detail: detail.into(),
+                evaluation: true,
+                location: location.map(str::to_owned),
+                after_evaluation: false,
+            },
+        }
+    }
+
+    pub fn after_evaluation(mut self) -> Self {
+        self.after_evaluation = true;
+        self
+    }
+}
+
+impl From<&crate::query::jsonata::Failure> for Trouble {
+    fn from(failure: &crate::query::jsonata::Failure) -> Self {
+        Self {
+            error: QUERY_EVALUATION,
+            detail: failure.cause(),
+            evaluation: true,
+            location: Some(failure.location.clone()),
+            after_evaluation: false,
+        }
+    }
+}
+
+/// What a JSONata expression may read beside the roots.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Extra<'a> {
+    pub result: Option<&'a Value>,
+    pub error_output: Option<&'a Value>,
+}
+
+impl<'a> Extra<'a> {
+    fn bind(self, roots: &'a dyn Roots) -> Bindings<'a> {
+        let mut bindings = Bindings::new(roots);
+        if let Some(result) = self.result {
+            bindings = bindings.with_result(result);
+        }
+        if let Some(error) = self.error_output {
+            bindings = bindings.with_error_output(error);
+        }
+        bindings
+    }
+}
+
+/// `InputPath`, `OutputPath`, `ItemsPath` on `input`.
+pub(super) fn select(selection: &Selection, input: &Payload, roots: &dyn Roots) -> Result<Payload, Trouble> {
+    match selection {
+        Selection::Whole => Ok(Arc::clone(input)),
+        Selection::Nothing => Ok(Arc::new(Value::Object(serde_json::Map::new()))),
+        Selection::Path(path) => match path.find(roots) {
+            Ok(found) => Ok(Arc::new(found.into_owned())),
+            Err(e) => Err(path_trouble(&e)),
+        },
+    }
+}
+
+fn path_trouble(error: &QueryError) -> Trouble {
+    match error {
+        QueryError::Intrinsic { message } => Trouble::named("States.IntrinsicFailure", message.clone()),
+        other => Trouble::runtime(other.to_string()),
+    }
+}
+
+/// `Parameters`, `Arguments`, `ItemSelector`, `ResultSelector`, `Output`: `field` as AWS locates it.
+pub(super) fn template(
+    template: &Template,
+    field: &str,
+    missing_path: &'static str,
+    roots: &dyn Roots,
+    extra: Extra<'_>,
+    entropy: &mut Entropy,
+) -> Result<Value, Trouble> {
+    match template {
+        Template::JsonPath(t) => t.evaluate(roots, entropy).map_err(|f| match &f.source {
+            QueryError::PathNotFound { .. } => Trouble::named(
+                missing_path,
+                format!(
+                    "The JSONPath '{}' specified for the field '{}' could not be found in the input '{}'",
+                    f.path_text,
+                    f.field,
+                    roots.input()
+                ),
+            ),
+            other => path_trouble(other),
+        }),
+        Template::Jsonata(t) => t.evaluate(field, &extra.bind(roots), entropy, &Limits::default()).map_err(|f| Trouble::from(&*f)),
+    }
+}
+
+/// `Assign`: a template that gives an object; the sum of its values is bounded.
+pub(super) fn assign(
+    assign: Option<&Template>,
+    roots: &dyn Roots,
+    extra: Extra<'_>,
+    entropy: &mut Entropy,
+) -> Result<Option<Box<Assigned>>, Trouble> {
+    let Some(assign) = assign else { return Ok(None) };
+    match template(assign, "Assign", RUNTIME, roots, extra, entropy)? {
+        Value::Object(fields) => {
+            let total: usize = fields.values().map(super::size::json_bytes).sum();
+            if total > crate::limits::VARIABLE_BYTES_MAX {
+                return Err(Trouble::named(
+                    "States.DataLimitExceeded",
+                    format!(
+                        "The variables assigned are {total} bytes together, over the limit of {} bytes.",
+                        crate::limits::VARIABLE_BYTES_MAX
+                    ),
+                ));
+            }
+            Ok(Some(Box::new(fields)))
+        }
+        other => Err(Trouble::runtime(format!("Assign must give an object but gave: {other}"))),
+    }
+}
+
+/// A number field: its name in messages is `name` (`TimeoutSeconds`), with `Path` added where it is one.
+pub(super) fn quantity(
+    quantity: &Quantity,
+    name: &str,
+    roots: &dyn Roots,
+    extra: Extra<'_>,
+    entropy: &mut Entropy,
+) -> Result<(f64, Value), Trouble> {
+    let value: Cow<'_, Value> = match quantity {
+        Quantity::Literal(n) => return Ok((*n, Value::from(*n))),
+        Quantity::Path(path) => path.find(roots).map_err(|e| path_trouble(&e))?,
+        Quantity::Jsonata(e) => Cow::Owned(
+            e.evaluate_as(crate::query::jsonata::ValueType::Number, name, &extra.bind(roots), entropy, &Limits::default())
+                .map_err(|f| Trouble::from(&*f))?,
+        ),
+    };
+    if let Some(n) = number(&value) {
+        return Ok((n, value.into_owned()));
+    }
+    let path = match quantity {
+        Quantity::Path(p) => p.text(),
+        Quantity::Literal(_) | Quantity::Jsonata(_) => "",
+    };
+    Err(Trouble::runtime(format!("The {name}Path parameter does not reference an integer value: {path} == {}", plain(&value))))
+}
+
+/// A number, or (recorded on AWS for `...Path` fields) a text that is one.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.parse().ok().filter(|n: &f64| n.is_finite()),
+        other => other.as_f64(),
+    }
+}
+
+/// A whole number of seconds or items, not negative. Returns `None` for an absent field.
+pub(super) fn whole(field: Option<&Quantity>, name: &str, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<u64>, Trouble> {
+    let Some(q) = field else { return Ok(None) };
+    let (n, value) = quantity(q, name, roots, Extra::default(), entropy)?;
+    if n < 0.0 || n.fract() != 0.0 {
+        let detail = match q {
+            Quantity::Path(p) => {
+                format!("The {name}Path parameter does not reference a positive integer value: {} == {}", p.text(), plain(&value))
+            }
+            _ => format!("The {name} field must be a positive integer but was: {value}"),
+        };
+        let language = if matches!(q, Quantity::Jsonata(_)) { QueryLanguage::Jsonata } else { QueryLanguage::JsonPath };
+        return Err(Trouble::value(language, detail, Some(name)));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, whole; `as` saturates")]
+    Ok(Some(n as u64))
+}
+
+/// A text field: `Error`, `Cause`, `Timestamp`. `name` as the definition has it without `Path`.
+pub(super) fn text(text: &Text, name: &str, roots: &dyn Roots, entropy: &mut Entropy) -> Result<String, Trouble> {
+    let value = match text {
+        Text::Literal(t) => return Ok(t.clone()),
+        Text::Path(path) => path
+            .find(roots)
+            .map_err(|e| match e {
+                QueryError::PathNotFound { .. } => Trouble::runtime(format!(
+                    "The JSONPath '{}' specified for the field '{name}Path' could not be found in the input '{}'",
+                    path.text(),
+                    roots.input()
+                )),
+                other => path_trouble(&other),
+            })?
+            .into_owned(),
+        Text::Intrinsic(f) => f.evaluate(roots, entropy).map_err(|e| path_trouble(&e))?,
+        Text::Jsonata(e) => e
+            .evaluate_as(crate::query::jsonata::ValueType::String, name, &Extra::default().bind(roots), entropy, &Limits::default())
+            .map_err(|f| Trouble::from(&*f))?,
+    };
+    match value {
+        Value::String(s) => Ok(s),
+        other => Err(Trouble::runtime(format!("The {name}Path field must reference a string but was: {other}"))),
+    }
+}
+
+/// `Condition` (JSONata): must give a boolean.
+pub(super) fn condition(
+    expression: &crate::query::jsonata::Expression,
+    location: &str,
+    roots: &dyn Roots,
+    entropy: &mut Entropy,
+) -> Result<bool, Trouble> {
+    let value = expression
+        .evaluate_as(crate::query::jsonata::ValueType::Boolean, location, &Extra::default().bind(roots), entropy, &Limits::default())
+        .map_err(|f| Trouble::from(&*f))?;
+    Ok(value == Value::Bool(true))
+}
+
+/// Puts a result into the raw input as `ResultPath` says.
+pub(super) fn apply_result_path(path: &ResultPath, input: &Payload, result: Payload) -> Result<Payload, Trouble> {
+    match path {
+        ResultPath::Replace => Ok(result),
+        ResultPath::Discard => Ok(Arc::clone(input)),
+        ResultPath::Into(reference) => {
+            let result = Arc::try_unwrap(result).unwrap_or_else(|shared| (*shared).clone());
+            reference
+                .set((**input).clone(), result)
+                .map(Arc::new)
+                .map_err(|f| Trouble::named("States.ResultPathMatchFailure", f.to_string()))
+        }
+    }
+}
+
+/// The state's output in JSONPath, from the value after `ResultPath`.
+pub(super) fn output_path(state: &State, value: &Payload, roots: &dyn Roots) -> Result<Payload, Trouble> {
+    select(&state.output_path, value, roots)
+}
+
+/// A value as AWS quotes it in messages: strings without quotes.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,182 @@
+//! What a failed state leads to: a retry, a catcher, or the end of its branch.
+//!
+//! Source: Amazon States Language, "Errors"; order of events as recorded.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::asl::model::{self, Catcher, Kind, QueryLanguage, ResultPath, Retrier};
+
+use super::command::{CancelReason, Command};
+use super::dataflow::{self, Extra, Trouble};
+use super::decide::Decider;
+use super::event::{Event, Failure, FrameId, Payload, StateType};
+use super::state::Step;
+
+/// A state of `frame` has troubles: it fails, with AWS's sentence around the detail.
+pub(super) fn trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) {
+    let Some(visit) = d.visit(frame) else { return };
+    let cause = format!(
+        "An error occurred while executing the state '{}' (entered at the event id #{}). {}",
+        visit.name, visit.entered, trouble.detail
+    );
+    if trouble.evaluation {
+        let location = trouble.location;
+        let (state, before) = (Arc::clone(&visit.name), visit.before);
+        let on_entry = matches!(visit.step, Step::Entered) && !trouble.after_evaluation;
+        let event = Event::EvaluationFailed { error: trouble.error.to_owned(), cause: cause.clone(), location, state };
+        if on_entry {
+            d.emit_after(frame, before, event);
+        } else {
+            d.emit(frame, event);
+        }
+    }
+    d.emit(frame, Event::StateFailed(Failure::new(trouble.error, cause)));
+}
+
+/// The frame's state has failed with `failure`.
+pub(super) fn handle(d: &mut Decider<'_>, frame: FrameId, state: &model::State, failure: Failure) {
+    let (retry, catch): (&[Retrier], &[Catcher]) = match &state.kind {
+        Kind::Task(t) => (&t.retry, &t.catch),
+        Kind::Parallel(p) => (&p.retry, &p.catch),
+        Kind::Map(m) => (&m.retry, &m.catch),
+        _ => (&[], &[]),
+    };
+    if let Some((retrier, due)) = next_retry(d, frame, retry, &failure) {
+        d.emit(frame, Event::RetryScheduled { retrier, due });
+        return;
+    }
+    // AWS shows no end of the fork where the execution cannot go on anyway.
+    let shows_end = failure.error.as_deref() != Some("States.Runtime");
+    match state.kind {
+        Kind::Parallel(_) | Kind::Map(_) if !shows_end => {}
+        Kind::Parallel(_) => drop(d.emit(frame, Event::ParallelFailed)),
+        Kind::Map(_) => drop(d.emit(frame, Event::MapFailed)),
+        _ => {}
+    }
+    if let Some(catcher) = catch.iter().find(|c| matches(&c.error_equals, &failure)) {
+        match caught(d, frame, state, catcher, &failure) {
+            Ok(event) => drop(d.emit(frame, event)),
+            // The catcher itself failed; nothing catches that.
+            Err(t) => {
+                trouble(d, frame, t);
+                let failure = match d.visit(frame).map(|v| &v.step) {
+                    Some(Step::Failed(f)) => f.clone(),
+                    _ => failure,
+                };
+                end_frame(d, frame, failure);
+            }
+        }
+        return;
+    }
+    end_frame(d, frame, failure);
+}
+
+/// Which retrier fires, and when its delay is over.
+#[expect(clippy::cast_precision_loss, reason = "seconds below 10^8")]
+fn next_retry(d: &mut Decider<'_>, frame: FrameId, retry: &[Retrier], failure: &Failure) -> Option<(u32, crate::clock::Timestamp)> {
+    let (i, retrier) = retry.iter().enumerate().find(|(_, r)| matches(&r.error_equals, failure))?;
+    let done = d.visit(frame)?.retries.get(i).copied().unwrap_or(0);
+    if u64::from(done) >= retrier.max_attempts {
+        return None;
+    }
+    // delay = min(interval × rate^n, cap), then jitter: uniform between 0 and the delay.
+    let exponent = i32::try_from(done).unwrap_or(i32::MAX);
+    let mut delay = retrier.interval_seconds as f64 * retrier.backoff_rate.powi(exponent);
+    delay = delay.min(retrier.max_delay_seconds.unwrap_or(crate::limits::TASK_TIMEOUT_SECONDS_MAX) as f64);
+    if retrier.full_jitter {
+        delay *= d.entropy.unit();
+    }
+    Some((u32::try_from(i).unwrap_or(u32::MAX), d.at.plus_seconds(delay)))
+}
+
+/// The event with which a state leaves by a catcher.
+fn caught(d: &mut Decider<'_>, frame: FrameId, state: &model::State, catcher: &Catcher, failure: &Failure) -> Result<Event, Trouble> {
+    let input = d.visit(frame).map(|v| Payload::clone(&v.input)).unwrap_or_default();
+    let error = Arc::new(json!({ "Error": failure.error, "Cause": failure.cause }));
+    let kind = super::decide::state_type(&state.kind);
+    let (output, assigned) = match state.language {
+        QueryLanguage::JsonPath => {
+            let (scope, entropy) = d.scope(frame, &error, None);
+            let assigned = dataflow::assign(catcher.assign.as_ref(), &scope, Extra::default(), entropy)?;
+            (dataflow::apply_result_path(&catcher.result_path, &input, error)?, assigned)
+        }
+        QueryLanguage::Jsonata => {
+            let (scope, entropy) = d.scope(frame, &input, None);
+            let extra = Extra { result: None, error_output: Some(&error) };
+            let assigned = dataflow::assign(catcher.assign.as_ref(), &scope, extra, entropy)?;
+            let output = match &catcher.output {
+                Some(t) => Arc::new(dataflow::template(t, "Output", dataflow::RUNTIME, &scope, extra, entropy)?),
+                None => match &catcher.result_path {
+                    ResultPath::Replace => error,
+                    path => dataflow::apply_result_path(path, &input, error)?,
+                },
+            };
+            (output, assigned)
+        }
+    };
+    super::steps::check_size(&state.name, &output)?;
+    Ok(Event::StateExited { kind, name: Arc::clone(&state.name), output, assigned, next: Some(Arc::clone(&catcher.next)) })
+}
+
+/// Nothing caught it: the branch ends, and with it what forked it; at the top the execution.
+fn end_frame(d: &mut Decider<'_>, frame: FrameId, failure: Failure) {
+    let Some((parent, index)) = d.state.frame(frame).map(|f| (f.parent, u64::from(f.index))) else { return };
+    let Some(parent) = parent else {
+        d.close_failed(frame, failure);
+        return;
+    };
+    let Some(fork) = d.visit(parent) else { return };
+    let (is_map, name) = (fork.kind == StateType::Map, Arc::clone(&fork.name));
+    let trigger = d.state.frame(frame).map(|f| f.last_event).unwrap_or_default();
+    if is_map {
+        d.emit_after(frame, trigger, Event::MapIterationFailed { name: Arc::clone(&name), index });
+    }
+    // The failed state itself is shown as aborted too, where AWS has a word for that.
+    if d.visit(frame).is_some_and(|v| v.kind == StateType::Task) {
+        d.emit_after(frame, trigger, Event::StateAborted { kind: StateType::Task });
+    }
+    for sibling in d.state.children(parent) {
+        if sibling != frame {
+            abort(d, sibling, trigger, is_map.then(|| Arc::clone(&name)));
+        }
+    }
+    d.emit_after(parent, trigger, Event::ForkFailed(failure));
+}
+
+/// Ends a frame from outside, with everything below it; its open tasks are cancelled.
+fn abort(d: &mut Decider<'_>, frame: FrameId, trigger: crate::ids::EventId, iteration_of: Option<crate::ids::StateName>) {
+    if let Some(name) = iteration_of {
+        let index = d.state.frame(frame).map_or(0, |f| u64::from(f.index));
+        d.emit_after(frame, trigger, Event::MapIterationAborted { name, index });
+    }
+    let Some(visit) = d.visit(frame) else { return };
+    let (kind, name) = (visit.kind, Arc::clone(&visit.name));
+    if let Step::Task(task) = &visit.step {
+        let scheduled = task.scheduled;
+        d.command(Command::Cancel { scheduled, reason: CancelReason::SiblingFailed });
+    }
+    for child in d.state.children(frame) {
+        abort(d, child, trigger, (kind == StateType::Map).then(|| Arc::clone(&name)));
+    }
+    d.emit_after(frame, trigger, Event::StateAborted { kind });
+}
+
+/// Does a retrier or catcher with these names take this failure?
+///
+/// `States.ALL` takes all but `States.Runtime`; `States.TaskFailed` all but a timeout and `States.Runtime`; a missed heartbeat is
+/// `States.Timeout` and answers to `States.HeartbeatTimeout` too. AWS's recordings show `States.ALL` catching
+/// `States.DataLimitExceeded`, though its guide says otherwise. `States.Runtime` is never caught.
+pub(super) fn matches(error_equals: &[String], failure: &Failure) -> bool {
+    let error = failure.error.as_deref();
+    if error == Some("States.Runtime") {
+        return false;
+    }
+    error_equals.iter().any(|name| match name.as_str() {
+        "States.ALL" => true,
+        "States.TaskFailed" => error != Some("States.Timeout"),
+        "States.HeartbeatTimeout" if failure.heartbeat => true,
+        name => error == Some(name),
+    })
+}

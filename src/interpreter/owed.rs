@@ -1,0 +1,27 @@
+//! `owed(state) → commands`: what the shell must do for an execution that was just loaded. After any crash this, and nothing else.
+
+use super::command::Command;
+use super::event::FrameId;
+use super::state::{Phase, State};
+
+/// Everything that was ordered and may not have been done.
+///
+/// `bus_is_durable`: queues outlive the engine's process. Where they do not, every open task is sent again (with the same token).
+#[must_use]
+pub fn owed(state: &State, bus_is_durable: bool) -> Vec<Command> {
+    match state.phase() {
+        Phase::New => Vec::new(),
+        Phase::Closed(_) => vec![Command::Finish],
+        Phase::Running => {
+            let mut commands: Vec<Command> = state
+                .tasks()
+                .filter(|t| !t.task.published || !bus_is_durable)
+                .map(|t| Command::Dispatch { scheduled: t.task.scheduled })
+                .collect();
+            if state.next_ready(FrameId::TOP).is_some() {
+                commands.push(Command::Continue);
+            }
+            commands
+        }
+    }
+}

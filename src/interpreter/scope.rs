@@ -1,0 +1,89 @@
+//! What the expressions of a state may read: its input, the variables of its frame and the frames around it, the context object.
+
+use std::cell::OnceCell;
+
+use serde_json::{Map, Value, json};
+
+use crate::query::Roots;
+
+use super::event::{FrameId, StateType};
+use super::state::State;
+
+pub(super) struct Scope<'a> {
+    state: &'a State,
+    frame: FrameId,
+    input: &'a Value,
+    token: Option<String>,
+    context: OnceCell<Value>,
+    /// The item whose `ItemSelector` is evaluated: its iteration has no frame yet.
+    item: Option<&'a super::event::MapItem>,
+}
+
+impl<'a> Scope<'a> {
+    pub fn new(state: &'a State, frame: FrameId, input: &'a Value, token: Option<String>) -> Self {
+        Self { state, frame, input, token, context: OnceCell::new(), item: None }
+    }
+
+    pub fn with_item(mut self, item: &'a super::event::MapItem) -> Self {
+        self.item = Some(item);
+        self
+    }
+
+    /// The context object. Source: AWS developer guide, "Accessing execution data from the Context object"; order of keys as recorded.
+    fn build(&self) -> Value {
+        let mut context = Map::new();
+        if let Some(started) = self.state.started() {
+            let mut execution = Map::new();
+            execution.insert("Id".into(), json!(started.arn));
+            execution.insert("Input".into(), (*started.input).clone());
+            execution.insert("StartTime".into(), json!(self.state.started_at().iso()));
+            execution.insert("Name".into(), json!(started.name));
+            execution.insert("RoleArn".into(), json!(started.role_arn));
+            execution.insert("RedriveCount".into(), json!(self.state.redrive_count()));
+            if let Some(at) = self.state.redriven_at() {
+                execution.insert("RedriveTime".into(), json!(at.iso()));
+            }
+            context.insert("Execution".into(), Value::Object(execution));
+            context.insert("StateMachine".into(), json!({ "Id": started.machine, "Name": started.machine_name }));
+        }
+        if let Some(visit) = self.state.visit(self.frame) {
+            let mut state = Map::new();
+            state.insert("Name".into(), json!(visit.name));
+            state.insert("EnteredTime".into(), json!(visit.entered_at.iso()));
+            if matches!(visit.kind, StateType::Task | StateType::Parallel | StateType::Map) {
+                state.insert("RetryCount".into(), json!(visit.retry_count()));
+            }
+            context.insert("State".into(), Value::Object(state));
+        }
+        if let Some(token) = &self.token {
+            context.insert("Task".into(), json!({ "Token": token }));
+        }
+        if let Some(item) = self.item.or_else(|| self.state.item(self.frame)) {
+            let mut fields = Map::new();
+            fields.insert("Index".into(), json!(item.index));
+            fields.insert("Value".into(), (*item.value).clone());
+            if let Some(key) = &item.key {
+                fields.insert("Key".into(), json!(key));
+            }
+            if let Some(source) = &item.source {
+                fields.insert("Source".into(), json!(source));
+            }
+            context.insert("Map".into(), json!({ "Item": fields }));
+        }
+        Value::Object(context)
+    }
+}
+
+impl Roots for Scope<'_> {
+    fn input(&self) -> &Value {
+        self.input
+    }
+
+    fn context(&self) -> &Value {
+        self.context.get_or_init(|| self.build())
+    }
+
+    fn variable(&self, name: &str) -> Option<&Value> {
+        self.state.variable(self.frame, name).map(|v| &**v)
+    }
+}

@@ -1,0 +1,419 @@
+//! `evolve(state, entry) → state`: the only transition code, live and on recovery.
+//!
+//! It never fails: a journal holds only what `decide` wrote, and an entry that does not fit the state (a frame that is gone) changes
+//! nothing but the counters.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::ids::{BlockId, EventId};
+use crate::interpreter::event::{Assigned, Entry, Event, FrameId, MapItem, Payload};
+use crate::interpreter::size::json_bytes;
+
+use super::{Conclusion, Ended, Fork, ForkKind, Frame, OpenTask, Outcome, Phase, Position, State, Step, Visit};
+
+impl State {
+    /// Folds one entry in.
+    pub fn evolve(&mut self, entry: &Entry) {
+        self.version.0 += 1;
+        if entry.id.0 != 0 {
+            self.last_id = entry.id;
+        }
+        let frame = entry.frame;
+        match &entry.event {
+            Event::ExecutionStarted(started) => self.begin(Arc::new((**started).clone()), entry.at),
+            Event::ExecutionSucceeded { output } => self.close(entry.at, Conclusion::Succeeded(Arc::clone(output))),
+            Event::ExecutionFailed(f) => self.close(entry.at, Conclusion::Failed(f.clone())),
+            Event::ExecutionTimedOut(f) => self.close(entry.at, Conclusion::TimedOut(f.clone())),
+            Event::ExecutionAborted(f) => self.close(entry.at, Conclusion::Aborted(f.clone())),
+            Event::ExecutionRedriven { redrive_count } => self.reopen(*redrive_count, entry.at),
+
+            Event::StateEntered { kind, name, input } => {
+                let visit = Visit {
+                    kind: *kind,
+                    name: Arc::clone(name),
+                    entered: entry.id,
+                    before: entry.previous,
+                    entered_at: entry.at,
+                    input: Arc::clone(input),
+                    retries: Vec::new(),
+                    step: Step::Entered,
+                };
+                self.chain(frame, entry.id);
+                self.place(frame, Position::In(Box::new(visit)));
+            }
+            Event::StateExited { output, assigned, next, .. } => {
+                self.chain(frame, entry.id);
+                if let Some(assigned) = assigned {
+                    self.assign(frame, assigned);
+                }
+                self.leave(frame, next.as_ref(), output);
+            }
+            Event::StateFailed(f) | Event::ForkFailed(f) => {
+                if matches!(entry.event, Event::ForkFailed(_)) {
+                    self.drop_children(frame);
+                    if entry.previous.0 != 0 {
+                        self.chain(frame, entry.previous);
+                    }
+                }
+                self.step(frame, Step::Failed(f.clone()));
+            }
+            // Shown beside what happens; the chain goes past it.
+            Event::StateAborted { .. } | Event::MapIterationFailed { .. } | Event::MapIterationAborted { .. } => {}
+            Event::EvaluationFailed { .. } => self.chain(frame, entry.id),
+            Event::RetryScheduled { retrier, due } => {
+                if let Some(visit) = self.visit_mut(frame) {
+                    let i = *retrier as usize;
+                    if visit.retries.len() <= i {
+                        visit.retries.resize(i + 1, 0);
+                    }
+                    visit.retries[i] += 1;
+                }
+                self.step(frame, Step::Backoff { due: *due });
+            }
+            Event::WaitScheduled { due } => self.step(frame, Step::Waiting { due: *due }),
+            Event::WaitEnded => {
+                let next = match self.visit(frame).map(|v| &v.step) {
+                    Some(Step::Waiting { .. }) => Step::WaitOver,
+                    _ => Step::Entered,
+                };
+                self.step(frame, next);
+            }
+
+            Event::TaskScheduled(details) => {
+                self.chain(frame, entry.id);
+                self.tasks.insert(entry.id, frame);
+                self.step(
+                    frame,
+                    Step::Task(OpenTask {
+                        scheduled: entry.id,
+                        scheduled_at: entry.at,
+                        details: Arc::new((**details).clone()),
+                        started: false,
+                        published: false,
+                        last_heartbeat: None,
+                    }),
+                );
+            }
+            Event::TaskPublished { .. } => self.with_task(frame, |t| t.published = true),
+            Event::TaskStarted { .. } => {
+                self.chain(frame, entry.id);
+                self.with_task(frame, |t| {
+                    t.started = true;
+                    // A worker that took an activity's task shows that it lives.
+                    if t.details.heartbeat_seconds.is_some() && t.published {
+                        t.last_heartbeat = Some(entry.at);
+                    }
+                });
+            }
+            Event::TaskSubmitted { .. } => {
+                self.chain(frame, entry.id);
+                self.with_task(frame, |t| t.published = true);
+            }
+            Event::TaskHeartbeat { .. } => self.with_task(frame, |t| t.last_heartbeat = Some(entry.at)),
+            Event::TaskSucceeded { scheduled, output, .. } => {
+                self.end_task(frame, *scheduled, entry.id, Ended::Completed);
+                self.step(frame, Step::Succeeded(Arc::clone(output)));
+            }
+            Event::TaskFailed { scheduled, failure, .. }
+            | Event::TaskStartFailed { scheduled, failure, .. }
+            | Event::TaskSubmitFailed { scheduled, failure, .. } => {
+                self.end_task(frame, *scheduled, entry.id, Ended::Completed);
+                self.step(frame, Step::Failed(failure.clone()));
+            }
+            Event::TaskTimedOut { scheduled, failure, .. } => {
+                self.end_task(frame, *scheduled, entry.id, Ended::Cancelled);
+                self.step(frame, Step::Failed(failure.clone()));
+            }
+
+            Event::ParallelStarted { branches, input } => {
+                self.chain(frame, entry.id);
+                let kind = ForkKind::Parallel { branches: branches.clone(), input: Arc::clone(input) };
+                self.fork(frame, kind, branches.len(), entry.id);
+                for (i, block) in branches.iter().enumerate() {
+                    self.start_child(frame, *block, i, Arc::clone(input), None, entry.id);
+                }
+                self.mark(frame);
+            }
+            Event::MapStarted(map) => {
+                self.chain(frame, entry.id);
+                let n = map.items.len();
+                self.fork(frame, ForkKind::Map(Arc::new((**map).clone())), n, entry.id);
+            }
+            Event::MapIterationStarted { index, input, .. } => {
+                if let Some((block, item)) = self.iteration(frame, *index) {
+                    let i = usize::try_from(*index).unwrap_or(usize::MAX);
+                    self.start_child(frame, block, i, Arc::clone(input), Some(item), entry.id);
+                    self.mark(frame);
+                }
+            }
+            // Written in the iteration's own frame, which ends here.
+            Event::MapIterationSucceeded { .. } => self.join(frame, Some(entry.id)),
+            Event::ParallelSucceeded | Event::MapSucceeded => {
+                let tail = match self.visit(frame).map(|v| &v.step) {
+                    Some(Step::Fork(fork)) => Some((fork.tail, gather(fork))),
+                    _ => None,
+                };
+                if let Some((tail, result)) = tail {
+                    self.chain(frame, tail);
+                    self.step(frame, Step::Succeeded(result));
+                }
+            }
+            Event::ParallelFailed | Event::MapFailed | Event::MapRunStarted { .. } | Event::MapRunRedriven { .. } => {
+                self.chain(frame, entry.id);
+            }
+            Event::MapRunSucceeded { output } => {
+                self.chain(frame, entry.id);
+                self.step(frame, Step::Succeeded(Arc::clone(output)));
+            }
+            Event::MapRunFailed(f) => {
+                self.chain(frame, entry.id);
+                self.step(frame, Step::Failed(f.clone()));
+            }
+        }
+    }
+
+    fn begin(&mut self, started: Arc<super::Started>, at: Timestamp) {
+        let frame = Frame {
+            parent: None,
+            index: 0,
+            block: started.block.unwrap_or(BlockId::TOP),
+            // AWS: the first state event follows 0, not the start.
+            last_event: EventId(0),
+            variables: super::Variables::new(),
+            item: None,
+            position: Position::At { next: None, input: Arc::clone(&started.input) },
+        };
+        self.started = Some(started);
+        self.started_at = at;
+        self.phase = Phase::Running;
+        self.frames.insert(FrameId::TOP, frame);
+        self.next_frame = 1;
+        self.mark(FrameId::TOP);
+    }
+
+    fn close(&mut self, at: Timestamp, result: Conclusion) {
+        for id in std::mem::take(&mut self.tasks).into_keys() {
+            self.ended.insert(id, Ended::Cancelled);
+        }
+        self.ready.clear();
+        self.due.clear();
+        // A redrive goes on from what failed; a success never goes on.
+        if matches!(result, Conclusion::Succeeded(_)) {
+            self.frames.clear();
+        }
+        self.phase = Phase::Closed(Outcome { at, result });
+    }
+
+    /// Redrive: every frame that stands in a state does it again, with its retries forgotten.
+    fn reopen(&mut self, redrive_count: u32, at: Timestamp) {
+        self.redrive_count = redrive_count;
+        self.redriven_at = Some(at);
+        self.phase = Phase::Running;
+        let ids: Vec<FrameId> = self.frames.keys().copied().collect();
+        for id in ids {
+            if let Some(visit) = self.visit_mut(id) {
+                visit.retries.clear();
+                if !matches!(visit.step, Step::Fork(_) | Step::Succeeded(_)) {
+                    visit.step = Step::Entered;
+                }
+            }
+            self.mark(id);
+        }
+    }
+
+    fn chain(&mut self, frame: FrameId, id: EventId) {
+        if let Some(frame) = self.frames.get_mut(&frame) {
+            frame.last_event = id;
+        }
+    }
+
+    fn place(&mut self, frame: FrameId, position: Position) {
+        if let Some(old) = self.due_of(frame) {
+            self.due.remove(&(old, frame));
+        }
+        if let Some(f) = self.frames.get_mut(&frame) {
+            f.position = position;
+        }
+        self.mark(frame);
+    }
+
+    fn step(&mut self, frame: FrameId, step: Step) {
+        if let Some(old) = self.due_of(frame) {
+            self.due.remove(&(old, frame));
+        }
+        if let Some(visit) = self.visit_mut(frame) {
+            visit.step = step;
+        }
+        self.mark(frame);
+    }
+
+    fn with_task(&mut self, frame: FrameId, change: impl FnOnce(&mut OpenTask)) {
+        if let Some(old) = self.due_of(frame) {
+            self.due.remove(&(old, frame));
+        }
+        if let Some(Visit { step: Step::Task(task), .. }) = self.visit_mut(frame) {
+            change(task);
+        }
+        self.mark(frame);
+    }
+
+    fn end_task(&mut self, frame: FrameId, scheduled: EventId, id: EventId, how: Ended) {
+        self.chain(frame, id);
+        self.tasks.remove(&scheduled);
+        self.ended.insert(scheduled, how);
+    }
+
+    fn visit_mut(&mut self, frame: FrameId) -> Option<&mut Visit> {
+        match self.frames.get_mut(&frame).map(|f| &mut f.position) {
+            Some(Position::In(visit)) => Some(visit),
+            _ => None,
+        }
+    }
+
+    fn due_of(&self, frame: FrameId) -> Option<Timestamp> {
+        match &self.visit(frame)?.step {
+            Step::Task(task) => task.due(),
+            Step::Waiting { due } | Step::Backoff { due } => Some(*due),
+            _ => None,
+        }
+    }
+
+    /// Puts a frame into the sets that it belongs to now.
+    fn mark(&mut self, frame: FrameId) {
+        let ready = match self.frames.get(&frame).map(|f| &f.position) {
+            None => false,
+            Some(Position::At { .. } | Position::Finished { .. }) => true,
+            Some(Position::In(visit)) => match &visit.step {
+                Step::Entered | Step::Succeeded(_) | Step::WaitOver | Step::Failed(_) => true,
+                Step::Fork(fork) => fork.may_start() || fork.is_complete(),
+                Step::Task(task) => needs_started(task),
+                Step::Waiting { .. } | Step::Backoff { .. } => false,
+            },
+        };
+        if ready {
+            self.ready.insert(frame);
+        } else {
+            self.ready.remove(&frame);
+        }
+        if let Some(due) = self.due_of(frame) {
+            self.due.insert((due, frame));
+        }
+    }
+
+    fn leave(&mut self, frame: FrameId, next: Option<&super::StateName>, output: &Payload) {
+        let position = match next {
+            Some(next) => Position::At { next: Some(Arc::clone(next)), input: Arc::clone(output) },
+            None => Position::Finished { output: Arc::clone(output) },
+        };
+        self.place(frame, position);
+        // A branch has no event of its own for its end; an iteration has.
+        if next.is_none() && self.frames.get(&frame).and_then(|f| f.parent).is_some_and(|p| self.is_parallel(p)) {
+            self.join(frame, None);
+        }
+    }
+
+    fn is_parallel(&self, frame: FrameId) -> bool {
+        matches!(self.visit(frame).map(|v| &v.step), Some(Step::Fork(f)) if matches!(f.kind, ForkKind::Parallel { .. }))
+    }
+
+    fn fork(&mut self, frame: FrameId, kind: ForkKind, n: usize, tail: EventId) {
+        self.step(frame, Step::Fork(Box::new(Fork { kind, results: vec![None; n], running: 0, done: 0, next: 0, tail })));
+    }
+
+    fn iteration(&self, frame: FrameId, index: u64) -> Option<(BlockId, Arc<MapItem>)> {
+        match &self.visit(frame)?.step {
+            Step::Fork(fork) => match &fork.kind {
+                ForkKind::Map(map) => {
+                    let item = map.items.get(usize::try_from(index).ok()?)?;
+                    Some((map.block, Arc::new(item.clone())))
+                }
+                ForkKind::Parallel { .. } => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn start_child(&mut self, parent: FrameId, block: BlockId, index: usize, input: Payload, item: Option<Arc<MapItem>>, after: EventId) {
+        let id = FrameId(self.next_frame);
+        self.next_frame += 1;
+        if let Some(Visit { step: Step::Fork(fork), .. }) = self.visit_mut(parent) {
+            fork.running += 1;
+            fork.next = index + 1;
+        }
+        self.frames.insert(
+            id,
+            Frame {
+                parent: Some(parent),
+                index: u32::try_from(index).unwrap_or(u32::MAX),
+                block,
+                last_event: after,
+                variables: super::Variables::new(),
+                item,
+                position: Position::At { next: None, input },
+            },
+        );
+        self.mark(id);
+    }
+
+    /// A branch or iteration has ended well: its result goes to the fork, its frame goes away.
+    fn join(&mut self, child: FrameId, succeeded: Option<EventId>) {
+        let Some(frame) = self.frames.remove(&child) else { return };
+        self.ready.remove(&child);
+        self.forget(&frame);
+        let (Some(parent), Position::Finished { output }) = (frame.parent, frame.position) else { return };
+        if let Some(Visit { step: Step::Fork(fork), .. }) = self.visit_mut(parent) {
+            if let Some(slot) = fork.results.get_mut(frame.index as usize) {
+                *slot = Some(output);
+            }
+            fork.running = fork.running.saturating_sub(1);
+            fork.done += 1;
+            fork.tail = succeeded.unwrap_or(frame.last_event);
+        }
+        self.chain(parent, frame.last_event);
+        self.mark(parent);
+    }
+
+    /// Removes everything below a frame: tasks die, timers go.
+    fn drop_children(&mut self, parent: FrameId) {
+        for child in self.children(parent) {
+            self.drop_children(child);
+            if let Some(due) = self.due_of(child) {
+                self.due.remove(&(due, child));
+            }
+            if let Some(Visit { step: Step::Task(task), .. }) = self.visit(child) {
+                let id = task.scheduled;
+                self.tasks.remove(&id);
+                self.ended.insert(id, Ended::Cancelled);
+            }
+            self.ready.remove(&child);
+            if let Some(frame) = self.frames.remove(&child) {
+                self.forget(&frame);
+            }
+        }
+    }
+
+    fn assign(&mut self, frame: FrameId, assigned: &Assigned) {
+        let Some(f) = self.frames.get_mut(&frame) else { return };
+        for (name, value) in assigned {
+            let new = json_bytes(value);
+            let old = f.variables.insert(name.as_str().into(), Arc::new(value.clone())).map_or(0, |v| json_bytes(&v));
+            self.variables_bytes = (self.variables_bytes + new).saturating_sub(old);
+        }
+    }
+
+    fn forget(&mut self, frame: &Frame) {
+        let bytes: usize = frame.variables.values().map(|v| json_bytes(v)).sum();
+        self.variables_bytes = self.variables_bytes.saturating_sub(bytes);
+    }
+}
+
+/// `TaskStarted` follows `TaskScheduled` in the same decision, but for activities, where a worker's poll brings it.
+fn needs_started(task: &OpenTask) -> bool {
+    !task.started && !matches!(task.details.family, crate::interpreter::event::TaskFamily::Activity)
+}
+
+/// The result of a fork: the results in branch or item order.
+fn gather(fork: &Fork) -> Payload {
+    Arc::new(serde_json::Value::Array(fork.results.iter().map(|r| r.as_ref().map_or(serde_json::Value::Null, |v| (**v).clone())).collect()))
+}

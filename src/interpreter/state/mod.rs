@@ -1,0 +1,395 @@
+//! What an execution is now: the fold of [`State::evolve`] over its journal. Nothing else changes it (its fields are private to
+//! this folder), live or after a crash.
+//!
+//! ```text
+//! State ── frames ── Frame (top level, a branch, an iteration) ── Position
+//!                        At ─────► In(Visit) ─────► At(next) ... ─────► Finished
+//!                                    Step: Entered → Task / Waiting / Fork → Succeeded / Ended → (exit)
+//!                                                          └────► Failed → Backoff → Entered
+//!                                                                     └──► (catch: exit) or (frame ends)
+//! ```
+//! A frame that can go on without the outside is *ready*; [`State::ready`] names them. All others wait for a reply or for time.
+
+mod evolve;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::ids::{BlockId, EventId, StateName, Version};
+
+use super::event::{Failure, FrameId, MapItem, MapStarted, Payload, Started, StateType, TaskScheduled, Variables};
+use super::stimulus::Rejection;
+
+/// An execution, folded from its journal.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    version: Version,
+    last_id: EventId,
+    started: Option<Arc<Started>>,
+    started_at: Timestamp,
+    phase: Phase,
+    frames: BTreeMap<FrameId, Frame>,
+    next_frame: u32,
+    ready: BTreeSet<FrameId>,
+    due: BTreeSet<(Timestamp, FrameId)>,
+    /// Open tasks, by the event that scheduled them.
+    tasks: BTreeMap<EventId, FrameId>,
+    /// Tasks that are over, to tell a duplicate from a late reply.
+    ended: BTreeMap<EventId, Ended>,
+    redrive_count: u32,
+    redriven_at: Option<Timestamp>,
+    /// Bytes of all variables (AWS: 10 MiB).
+    variables_bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Phase {
+    /// No event yet.
+    #[default]
+    New,
+    Running,
+    Closed(Outcome),
+}
+
+/// How the execution ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub at: Timestamp,
+    pub result: Conclusion,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Conclusion {
+    Succeeded(Payload),
+    Failed(Failure),
+    TimedOut(Failure),
+    Aborted(Failure),
+}
+
+/// How a task ended, as far as a second message about it must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By its worker.
+    Completed,
+    /// Without it: timeout, stop, failed sibling.
+    Cancelled,
+}
+
+/// One sequential flow: the top level, a branch of a Parallel, an iteration of a Map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    pub parent: Option<FrameId>,
+    /// Branch or iteration number.
+    pub index: u32,
+    pub block: BlockId,
+    /// What the next event of this frame follows.
+    pub last_event: EventId,
+    /// This frame's own variables; those of outer frames are read through `parent`.
+    pub variables: Variables,
+    pub item: Option<Arc<MapItem>>,
+    pub position: Position,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Position {
+    /// Before a state; `None` = the block's start. Ready.
+    At {
+        next: Option<StateName>,
+        input: Payload,
+    },
+    In(Box<Visit>),
+    /// At the end of its block. Ready: whoever forked it takes the result.
+    Finished {
+        output: Payload,
+    },
+}
+
+/// A stay in a state, over all its retries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visit {
+    pub kind: StateType,
+    pub name: StateName,
+    pub entered: EventId,
+    /// What the entry itself followed: AWS chains an expression that fails on entry to this.
+    pub before: EventId,
+    pub entered_at: Timestamp,
+    /// The state's raw input.
+    pub input: Payload,
+    /// How often each retrier has fired.
+    pub retries: Vec<u32>,
+    pub step: Step,
+}
+
+impl Visit {
+    /// `$$.State.RetryCount`.
+    #[must_use]
+    pub fn retry_count(&self) -> u32 {
+        self.retries.iter().sum()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Begins, or begins again after a backoff. Ready.
+    Entered,
+    /// The outside works on it.
+    Task(OpenTask),
+    /// The task's raw result is there. Ready.
+    Succeeded(Payload),
+    /// A Wait state.
+    Waiting { due: Timestamp },
+    /// The wait is over. Ready.
+    WaitOver,
+    /// Branches or iterations run. Ready while it may start more of them, or all have ended.
+    Fork(Box<Fork>),
+    /// It failed; a retrier, a catcher or the frame's end follows. Ready.
+    Failed(Failure),
+    /// A retrier waits.
+    Backoff { due: Timestamp },
+}
+
+/// A task that was scheduled and has not ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenTask {
+    pub scheduled: EventId,
+    pub scheduled_at: Timestamp,
+    pub details: Arc<TaskScheduled>,
+    /// `TaskStarted` is written.
+    pub started: bool,
+    /// The broker has it.
+    pub published: bool,
+    pub last_heartbeat: Option<Timestamp>,
+}
+
+impl OpenTask {
+    /// When its timeout strikes.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.details.timeout_seconds.map(|s| self.scheduled_at.plus_seconds(seconds(s)))
+    }
+
+    /// When its heartbeat is missed.
+    #[must_use]
+    pub fn heartbeat_due(&self) -> Option<Timestamp> {
+        self.details.heartbeat_seconds.map(|s| self.last_heartbeat.unwrap_or(self.scheduled_at).plus_seconds(seconds(s)))
+    }
+
+    /// The sooner of both.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        match (self.deadline(), self.heartbeat_due()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "task timeouts are below 10^8 seconds")]
+fn seconds(s: u64) -> f64 {
+    s as f64
+}
+
+/// A Parallel's branches or an inline Map's iterations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fork {
+    pub kind: ForkKind,
+    /// In branch or item order; `None` until that one has ended.
+    pub results: Vec<Option<Payload>>,
+    /// Frames that run.
+    pub running: usize,
+    /// How many have ended well.
+    pub done: usize,
+    /// The next branch or item to start.
+    pub next: usize,
+    /// What the fork's own next event follows.
+    pub tail: EventId,
+}
+
+impl Fork {
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.done == self.results.len()
+    }
+
+    /// True where another branch or iteration may start now.
+    #[must_use]
+    pub fn may_start(&self) -> bool {
+        self.next < self.results.len()
+            && match &self.kind {
+                ForkKind::Parallel { .. } => true,
+                ForkKind::Map(map) => self.running < map.concurrency(),
+            }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ForkKind {
+    Parallel { branches: Vec<BlockId>, input: Payload },
+    Map(Arc<MapStarted>),
+}
+
+impl MapStarted {
+    /// How many iterations of an inline Map may run at once.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        match usize::try_from(self.max_concurrency).unwrap_or(usize::MAX) {
+            0 => crate::limits::INLINE_MAP_CONCURRENCY,
+            n => n.min(crate::limits::INLINE_MAP_CONCURRENCY),
+        }
+    }
+}
+
+/// An open task with the frame and the visit in which it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskView<'a> {
+    pub frame: FrameId,
+    pub visit: &'a Visit,
+    pub task: &'a OpenTask,
+}
+
+impl State {
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The id of the newest visible event; 0 before the first.
+    #[must_use]
+    pub fn last_id(&self) -> EventId {
+        self.last_id
+    }
+
+    #[must_use]
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+    }
+
+    /// What the execution was started with.
+    #[must_use]
+    pub fn started(&self) -> Option<&Arc<Started>> {
+        self.started.as_ref()
+    }
+
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    #[must_use]
+    pub fn redrive_count(&self) -> u32 {
+        self.redrive_count
+    }
+
+    #[must_use]
+    pub fn redriven_at(&self) -> Option<Timestamp> {
+        self.redriven_at
+    }
+
+    #[must_use]
+    pub fn frame(&self, id: FrameId) -> Option<&Frame> {
+        self.frames.get(&id)
+    }
+
+    pub fn frames(&self) -> impl Iterator<Item = (FrameId, &Frame)> {
+        self.frames.iter().map(|(id, f)| (*id, f))
+    }
+
+    /// A frame that can go on by itself: the next one after `last`, so that branches take turns.
+    #[must_use]
+    pub fn next_ready(&self, last: FrameId) -> Option<FrameId> {
+        if !self.is_running() {
+            return None;
+        }
+        let after = (std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded);
+        self.ready.range(after).next().or_else(|| self.ready.first()).copied()
+    }
+
+    /// When something is due next inside the execution (not counting the machine's own timeout).
+    #[must_use]
+    pub fn first_due(&self) -> Option<(Timestamp, FrameId)> {
+        if self.is_running() { self.due.first().copied() } else { None }
+    }
+
+    /// Open tasks in the order of their scheduling.
+    pub fn tasks(&self) -> impl Iterator<Item = TaskView<'_>> {
+        self.tasks.keys().filter_map(|id| self.task(*id).ok())
+    }
+
+    #[must_use]
+    pub fn open_tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// The open task that was scheduled by this event.
+    ///
+    /// # Errors
+    /// Why there is none: it is over (`Duplicate`, `Late`), or never was.
+    pub fn task(&self, scheduled: EventId) -> Result<TaskView<'_>, Rejection> {
+        let Some(frame) = self.tasks.get(&scheduled) else {
+            return Err(match self.ended.get(&scheduled) {
+                Some(Ended::Completed) => Rejection::Duplicate,
+                Some(Ended::Cancelled) => Rejection::Late,
+                None => Rejection::Unknown,
+            });
+        };
+        match self.frames.get(frame).map(|f| &f.position) {
+            Some(Position::In(visit)) => match &visit.step {
+                Step::Task(task) => Ok(TaskView { frame: *frame, visit, task }),
+                _ => Err(Rejection::Unknown),
+            },
+            _ => Err(Rejection::Unknown),
+        }
+    }
+
+    /// The visit of a frame that is in a state.
+    #[must_use]
+    pub fn visit(&self, frame: FrameId) -> Option<&Visit> {
+        match self.frames.get(&frame).map(|f| &f.position) {
+            Some(Position::In(visit)) => Some(visit),
+            _ => None,
+        }
+    }
+
+    /// A variable as a frame sees it: its own, else the nearest outer one.
+    #[must_use]
+    pub fn variable(&self, frame: FrameId, name: &str) -> Option<&Payload> {
+        let mut at = Some(frame);
+        while let Some(frame) = at.and_then(|id| self.frames.get(&id)) {
+            if let Some(value) = frame.variables.get(name) {
+                return Some(value);
+            }
+            at = frame.parent;
+        }
+        None
+    }
+
+    /// The item of the innermost Map iteration around a frame.
+    #[must_use]
+    pub fn item(&self, frame: FrameId) -> Option<&MapItem> {
+        let mut at = Some(frame);
+        while let Some(frame) = at.and_then(|id| self.frames.get(&id)) {
+            if let Some(item) = &frame.item {
+                return Some(item);
+            }
+            at = frame.parent;
+        }
+        self.started.as_ref().and_then(|s| s.item.as_ref())
+    }
+
+    /// Frames forked by `parent`, in their order.
+    #[must_use]
+    pub fn children(&self, parent: FrameId) -> Vec<FrameId> {
+        self.frames.iter().filter(|(_, f)| f.parent == Some(parent)).map(|(id, _)| *id).collect()
+    }
+
+    #[must_use]
+    pub fn variables_bytes(&self) -> usize {
+        self.variables_bytes
+    }
+}

@@ -1,0 +1,158 @@
+//! Parallel and inline Map: frames below this one, joined in order.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::asl::model::{Map, MapMode, Parallel, Quantity, QueryLanguage, State, Template};
+use crate::interpreter::dataflow::{self, Extra, Trouble};
+use crate::interpreter::decide::Decider;
+use crate::interpreter::event::{Event, FrameId, MapItem, MapStarted, Payload, Tolerance};
+use crate::interpreter::failure::trouble;
+use crate::interpreter::state::{Fork, ForkKind, Step};
+use crate::query::{Entropy, Roots};
+
+use super::effective_input;
+
+pub(in crate::interpreter) fn enter_parallel(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &State,
+    parallel: &Parallel,
+) -> Result<(), Trouble> {
+    let mut input = effective_input(d, frame, state)?;
+    if let Some(t) = &parallel.parameters {
+        let field = if state.language == QueryLanguage::Jsonata { "Arguments" } else { "Parameters" };
+        let (scope, entropy) = d.scope(frame, &input, None);
+        let value = dataflow::template(t, field, "States.ParameterPathFailure", &scope, Extra::default(), entropy)?;
+        input = Arc::new(value);
+    }
+    d.emit(frame, Event::ParallelStarted { branches: parallel.branches.clone(), input });
+    Ok(())
+}
+
+pub(in crate::interpreter) fn enter_map(d: &mut Decider<'_>, frame: FrameId, state: &State, map: &Map) -> Result<(), Trouble> {
+    let input = effective_input(d, frame, state)?;
+    let (scope, entropy) = d.scope(frame, &input, None);
+    let tolerance = tolerance(map, state.language, &scope, entropy)?;
+    let max_concurrency = dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
+    let items = items(map, state.language, &input, &scope, entropy)?;
+    if matches!(map.mode, MapMode::Distributed { .. }) {
+        return Err(Trouble::runtime("A Map state in DISTRIBUTED mode cannot run here yet; use INLINE mode."));
+    }
+    let length = items.len() as u64;
+    let started = MapStarted { length, block: map.processor, items, max_concurrency, tolerance, input, distributed: false };
+    d.emit(frame, Event::MapStarted(Box::new(started)));
+    Ok(())
+}
+
+/// The items: an array (or, JSONata, an object) of state data.
+fn items(map: &Map, language: QueryLanguage, input: &Payload, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Vec<MapItem>, Trouble> {
+    let found = match &map.items {
+        Some(Template::Jsonata(t)) => {
+            use crate::query::jsonata::{Bindings, Limits, ValueType};
+            let value = t.evaluate_as(ValueType::Array, "Items", &Bindings::new(roots), entropy, &Limits::default());
+            Arc::new(value.map_err(|f| Trouble::from(&*f))?)
+        }
+        Some(t @ Template::JsonPath(_)) => Arc::new(dataflow::template(t, "Items", dataflow::RUNTIME, roots, Extra::default(), entropy)?),
+        None => dataflow::select(&map.items_path, input, roots)?,
+    };
+    match &*found {
+        Value::Array(values) => Ok(values
+            .iter()
+            .enumerate()
+            .map(|(i, v)| MapItem { index: i as u64, value: Arc::new(v.clone()), key: None, source: None })
+            .collect()),
+        other => Err(not_an_array(map, language, other)),
+    }
+}
+
+fn not_an_array(map: &Map, language: QueryLanguage, value: &Value) -> Trouble {
+    match (language, &map.items_path) {
+        (QueryLanguage::JsonPath, crate::asl::model::Selection::Path(p)) => {
+            Trouble::runtime(format!("Reference path \"{}\" must point to array.", p.text()))
+        }
+        (QueryLanguage::JsonPath, _) => Trouble::runtime("Reference path \"$\" must point to array."),
+        (QueryLanguage::Jsonata, _) => Trouble::value(language, format!("Map state input must be an array but was: {value}"), None),
+    }
+}
+
+/// `ToleratedFailureCount[Path]` and `ToleratedFailurePercentage[Path]`, with AWS's words for values that are none.
+fn tolerance(map: &Map, language: QueryLanguage, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Tolerance, Trouble> {
+    let mut tolerance = Tolerance::default();
+    if let Some(q) = &map.tolerated_failure_count {
+        let n = number(q, "ToleratedFailureCount", "integer", roots, entropy)?;
+        if n < 0.0 {
+            return Err(Trouble::value(language, "ToleratedFailureCount cannot be negative.", None));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; `as` saturates")]
+        let count = n as u64;
+        tolerance.count = Some(count);
+    }
+    if let Some(q) = &map.tolerated_failure_percentage {
+        let n = number(q, "ToleratedFailurePercentage", "float", roots, entropy)?;
+        if !(0.0..=100.0).contains(&n) {
+            return Err(Trouble::value(language, "ToleratedFailurePercentage must be between 0 and 100.", None));
+        }
+        tolerance.percentage = Some(n);
+    }
+    Ok(tolerance)
+}
+
+fn number(q: &Quantity, name: &str, kind: &str, roots: &dyn Roots, entropy: &mut Entropy) -> Result<f64, Trouble> {
+    if let Quantity::Path(path) = q {
+        let value = path.find(roots).map_err(|e| Trouble::runtime(e.to_string()))?;
+        let fits = dataflow::number(&value).is_some_and(|n| kind != "integer" || n.fract() == 0.0);
+        if !fits {
+            let shown = match &*value {
+                Value::String(s) => s.clone(),
+                other => other.to_string(),
+            };
+            return Err(Trouble::runtime(format!(
+                "The {name}Path field refers to value \"{shown}\" which is not a valid {kind}: {}",
+                path.text()
+            )));
+        }
+    }
+    dataflow::quantity(q, name, roots, Extra::default(), entropy).map(|(n, _)| n)
+}
+
+/// Starts what may start; joins when all have ended.
+pub(in crate::interpreter) fn go_on(d: &mut Decider<'_>, frame: FrameId, state: &State) {
+    let Some(Step::Fork(fork)) = d.visit(frame).map(|v| &v.step) else { return };
+    if fork.may_start() {
+        let index = fork.next;
+        if let Err(t) = start_iteration(d, frame, state, index) {
+            trouble(d, frame, t);
+        }
+    } else if fork.is_complete() {
+        let tail = fork.tail;
+        let event = if is_parallel(fork) { Event::ParallelSucceeded } else { Event::MapSucceeded };
+        d.emit_after(frame, tail, event);
+    }
+}
+
+fn is_parallel(fork: &Fork) -> bool {
+    matches!(fork.kind, ForkKind::Parallel { .. })
+}
+
+fn start_iteration(d: &mut Decider<'_>, frame: FrameId, state: &State, index: usize) -> Result<(), Trouble> {
+    let Some(Step::Fork(fork)) = d.visit(frame).map(|v| &v.step) else { return Ok(()) };
+    let ForkKind::Map(map) = &fork.kind else { return Ok(()) };
+    let map = Arc::clone(map);
+    let Some(item) = map.items.get(index) else { return Ok(()) };
+    let selector = match &state.kind {
+        crate::asl::model::Kind::Map(m) => m.item_selector.as_ref(),
+        _ => None,
+    };
+    let input = match selector {
+        None => Arc::clone(&item.value),
+        Some(t) => {
+            let (scope, entropy) = d.scope(frame, &map.input, None);
+            let scope = scope.with_item(item);
+            Arc::new(dataflow::template(t, "ItemSelector", "States.ParameterPathFailure", &scope, Extra::default(), entropy)?)
+        }
+    };
+    d.emit(frame, Event::MapIterationStarted { name: Arc::clone(&state.name), index: index as u64, input });
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! One file per state type: what happens when it is entered, and when what it waited for is there.
+
+pub(super) mod choice;
+pub(super) mod fork;
+pub(super) mod task;
+pub(super) mod wait;
+
+use std::sync::Arc;
+
+use crate::asl::model::{Kind, Pass, QueryLanguage, State, Transition};
+use crate::ids::StateName;
+use crate::limits::PAYLOAD_BYTES_MAX;
+
+use super::dataflow::{self, Extra, RUNTIME, Trouble};
+use super::decide::{Decider, state_type};
+use super::event::{Assigned, Event, Failure, FrameId, Payload};
+use super::failure::trouble;
+
+/// The state begins, or begins again after a backoff.
+pub(super) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State) {
+    let done = match &state.kind {
+        Kind::Pass(pass) => run_pass(d, frame, state, pass),
+        Kind::Succeed => run_succeed(d, frame, state),
+        Kind::Fail(fail) => run_fail(d, frame, fail),
+        Kind::Task(task) => task::enter(d, frame, state, task),
+        Kind::Choice(choice) => choice::enter(d, frame, state, choice),
+        Kind::Wait(wait) => wait::enter(d, frame, state, wait),
+        Kind::Parallel(parallel) => fork::enter_parallel(d, frame, state, parallel),
+        Kind::Map(map) => fork::enter_map(d, frame, state, map),
+    };
+    if let Err(t) = done {
+        trouble(d, frame, t);
+    }
+}
+
+/// The raw result of a task, of branches or of iterations is there.
+pub(super) fn succeeded(d: &mut Decider<'_>, frame: FrameId, state: &State, raw: &Payload) {
+    if let Err(t) = leave_with_result(d, frame, state, raw) {
+        trouble(d, frame, t);
+    }
+}
+
+fn leave_with_result(d: &mut Decider<'_>, frame: FrameId, state: &State, raw: &Payload) -> Result<(), Trouble> {
+    let (selector, path) = match &state.kind {
+        Kind::Task(t) => (t.result_selector.as_ref(), &t.result_path),
+        Kind::Parallel(p) => (p.result_selector.as_ref(), &p.result_path),
+        Kind::Map(m) => (m.result_selector.as_ref(), &m.result_path),
+        _ => return Ok(()),
+    };
+    let input = raw_input(d, frame);
+    match state.language {
+        QueryLanguage::JsonPath => {
+            let result = {
+                let (scope, entropy) = d.scope(frame, raw, None);
+                match selector {
+                    None => Arc::clone(raw),
+                    Some(t) => Arc::new(dataflow::template(t, "ResultSelector", RUNTIME, &scope, Extra::default(), entropy)?),
+                }
+            };
+            leave_json_path(d, frame, state, &input, result, path)
+        }
+        QueryLanguage::Jsonata => leave_jsonata(d, frame, state, &input, Some(raw), raw),
+    }
+}
+
+/// JSONPath: `Assign` sees the result; then `ResultPath`, then `OutputPath`.
+fn leave_json_path(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &State,
+    input: &Payload,
+    result: Payload,
+    path: &crate::asl::model::ResultPath,
+) -> Result<(), Trouble> {
+    let assigned = {
+        let (scope, entropy) = d.scope(frame, &result, None);
+        dataflow::assign(state.assign.as_ref(), &scope, Extra::default(), entropy)?
+    };
+    let merged = dataflow::apply_result_path(path, input, result)?;
+    let output = {
+        let (scope, _) = d.scope(frame, &merged, None);
+        dataflow::output_path(state, &merged, &scope)?
+    };
+    exit(d, frame, state, output, assigned, transition(state))
+}
+
+/// JSONata: `Assign` and `Output` see the same moment; without `Output`, `default` goes on.
+pub(super) fn leave_jsonata(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &State,
+    input: &Payload,
+    result: Option<&Payload>,
+    default: &Payload,
+) -> Result<(), Trouble> {
+    let extra = Extra { result: result.map(|r| &**r), error_output: None };
+    let (scope, entropy) = d.scope(frame, input, None);
+    let assigned = dataflow::assign(state.assign.as_ref(), &scope, extra, entropy)?;
+    let output = match &state.output {
+        Some(t) => Arc::new(dataflow::template(t, "Output", RUNTIME, &scope, extra, entropy)?),
+        None => Arc::clone(default),
+    };
+    exit(d, frame, state, output, assigned, transition(state))
+}
+
+pub(super) fn transition(state: &State) -> Option<StateName> {
+    match &state.transition {
+        Transition::Next(name) => Some(Arc::clone(name)),
+        Transition::End => None,
+    }
+}
+
+/// The state is left for `next`, or its block ends.
+pub(super) fn exit(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &State,
+    output: Payload,
+    assigned: Option<Box<Assigned>>,
+    next: Option<StateName>,
+) -> Result<(), Trouble> {
+    // What came in has been measured before.
+    if d.visit(frame).is_none_or(|v| !Arc::ptr_eq(&v.input, &output)) {
+        check_size(&state.name, &output)?;
+    }
+    if let Some(assigned) = &assigned {
+        let bytes = assigned.values().map(super::size::json_bytes).sum::<usize>() + d.state.variables_bytes();
+        if bytes > crate::limits::VARIABLES_BYTES_MAX {
+            return Err(Trouble::named(
+                "States.DataLimitExceeded",
+                format!("All variables together are over the limit of {} bytes.", crate::limits::VARIABLES_BYTES_MAX),
+            ));
+        }
+    }
+    d.emit(frame, Event::StateExited { kind: state_type(&state.kind), name: Arc::clone(&state.name), output, assigned, next });
+    Ok(())
+}
+
+/// A state's output over the payload limit (AWS: 256 KiB) is an error.
+pub(super) fn check_size(what: &str, value: &Payload) -> Result<(), Trouble> {
+    if super::size::json_bytes(value) > PAYLOAD_BYTES_MAX {
+        return Err(Trouble::named("States.DataLimitExceeded", data_limit(what)));
+    }
+    Ok(())
+}
+
+/// AWS's sentence for a result over the limit; `what` is a state's name or a resource.
+pub(super) fn data_limit(what: &str) -> String {
+    format!("The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit.")
+}
+
+pub(super) fn raw_input(d: &Decider<'_>, frame: FrameId) -> Payload {
+    d.visit(frame).map(|v| Arc::clone(&v.input)).unwrap_or_default()
+}
+
+/// The input after `InputPath` (JSONPath), or the raw input (JSONata).
+pub(super) fn effective_input(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<Payload, Trouble> {
+    let raw = raw_input(d, frame);
+    let (scope, _) = d.scope(frame, &raw, None);
+    dataflow::select(&state.input_path, &raw, &scope)
+}
+
+fn run_pass(d: &mut Decider<'_>, frame: FrameId, state: &State, pass: &Pass) -> Result<(), Trouble> {
+    let raw = raw_input(d, frame);
+    match state.language {
+        QueryLanguage::Jsonata => leave_jsonata(d, frame, state, &raw, None, &raw),
+        QueryLanguage::JsonPath => {
+            let effective = effective_input(d, frame, state)?;
+            let result = match (&pass.result, &pass.parameters) {
+                (Some(result), _) => Arc::clone(result),
+                (None, None) => effective,
+                (None, Some(t)) => {
+                    let (scope, entropy) = d.scope(frame, &effective, None);
+                    Arc::new(dataflow::template(t, "Parameters", RUNTIME, &scope, Extra::default(), entropy)?)
+                }
+            };
+            leave_json_path(d, frame, state, &raw, result, &pass.result_path)
+        }
+    }
+}
+
+fn run_succeed(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<(), Trouble> {
+    let raw = raw_input(d, frame);
+    match state.language {
+        QueryLanguage::Jsonata => {
+            let (scope, entropy) = d.scope(frame, &raw, None);
+            let output = match &state.output {
+                Some(t) => Arc::new(dataflow::template(t, "Output", RUNTIME, &scope, Extra::default(), entropy)?),
+                None => Arc::clone(&raw),
+            };
+            exit(d, frame, state, output, None, None)
+        }
+        QueryLanguage::JsonPath => {
+            let effective = effective_input(d, frame, state)?;
+            let output = {
+                let (scope, _) = d.scope(frame, &effective, None);
+                dataflow::output_path(state, &effective, &scope)?
+            };
+            exit(d, frame, state, output, None, None)
+        }
+    }
+}
+
+fn run_fail(d: &mut Decider<'_>, frame: FrameId, fail: &crate::asl::model::Fail) -> Result<(), Trouble> {
+    let raw = raw_input(d, frame);
+    let (scope, entropy) = d.scope(frame, &raw, None);
+    let error = fail.error.as_ref().map(|t| dataflow::text(t, "Error", &scope, entropy)).transpose()?;
+    let cause = fail.cause.as_ref().map(|t| dataflow::text(t, "Cause", &scope, entropy)).transpose()?;
+    d.emit(frame, Event::StateFailed(Failure { error, cause, heartbeat: false }));
+    Ok(())
+}

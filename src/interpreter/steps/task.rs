@@ -1,0 +1,102 @@
+//! Task: scheduled here, worked on outside, ended by a reply, a timeout or the broker's word.
+
+use std::sync::Arc;
+
+use crate::asl::model::{Quantity, State, Task};
+use crate::asl::resource::{Pattern, ResourceKind};
+use crate::interpreter::command::Command;
+use crate::interpreter::dataflow::{self, Extra, Trouble};
+use crate::interpreter::decide::Decider;
+use crate::interpreter::event::{Event, Failure, FrameId, Payload, TaskFamily, TaskScheduled};
+use crate::interpreter::size::json_bytes;
+use crate::interpreter::state::OpenTask;
+use crate::limits::PAYLOAD_BYTES_MAX;
+
+use super::{data_limit, effective_input};
+
+/// Evaluates what the task needs and schedules it; the shell owes its dispatch from then on.
+pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State, task: &Task) -> Result<(), Trouble> {
+    let input = effective_input(d, frame, state)?;
+    // The token is a function of the event that schedules the task, which is the next one.
+    let token = token_in_context(task).then(|| d.next_id());
+    let (scope, entropy) = d.scope(frame, &input, token);
+    let parameters = match &task.parameters {
+        Some(t) => {
+            let field = if matches!(state.language, crate::asl::model::QueryLanguage::Jsonata) { "Arguments" } else { "Parameters" };
+            Arc::new(dataflow::template(t, field, "States.ParameterPathFailure", &scope, Extra::default(), entropy)?)
+        }
+        None => Arc::clone(&input),
+    };
+    let timeout_seconds = seconds(task.timeout.as_ref(), "TimeoutSeconds", &scope, entropy)?;
+    let heartbeat_seconds = seconds(task.heartbeat.as_ref(), "HeartbeatSeconds", &scope, entropy)?;
+    let credentials = match &task.credentials {
+        Some(t) => Some(Arc::new(dataflow::template(t, "Credentials", "States.ParameterPathFailure", &scope, Extra::default(), entropy)?)),
+        None => None,
+    };
+    if json_bytes(&parameters) > PAYLOAD_BYTES_MAX {
+        return Err(Trouble::named("States.DataLimitExceeded", data_limit(&task.resource.arn)));
+    }
+    let scheduled = d.emit(
+        frame,
+        Event::TaskScheduled(Box::new(TaskScheduled {
+            family: family(task),
+            resource: Arc::clone(&task.resource.arn),
+            parameters,
+            timeout_seconds,
+            heartbeat_seconds,
+            credentials,
+        })),
+    );
+    d.command(Command::Dispatch { scheduled });
+    Ok(())
+}
+
+/// `TimeoutSeconds` and `HeartbeatSeconds`: at least 1 where they are computed.
+fn seconds(
+    field: Option<&Quantity>,
+    name: &str,
+    roots: &dyn crate::query::Roots,
+    entropy: &mut crate::query::Entropy,
+) -> Result<Option<u64>, Trouble> {
+    let n = dataflow::whole(field, name, roots, entropy)?;
+    if n == Some(0) {
+        return Err(Trouble::runtime(format!("The {name} field must be a positive integer but was: 0")));
+    }
+    Ok(n)
+}
+
+/// AWS offers `$$.Task.Token` to callbacks, and to `.sync` tasks, whose job may end by token too.
+fn token_in_context(task: &Task) -> bool {
+    matches!(task.resource.kind, ResourceKind::Service { pattern: Pattern::WaitForTaskToken | Pattern::Sync | Pattern::Sync2, .. })
+}
+
+fn family(task: &Task) -> TaskFamily {
+    match &task.resource.kind {
+        ResourceKind::LambdaFunction { .. } => TaskFamily::Lambda,
+        ResourceKind::Activity { .. } => TaskFamily::Activity,
+        ResourceKind::Service { service, .. } => {
+            TaskFamily::Service { resource_type: service.as_str().into(), resource: task.resource.resource_name().into() }
+        }
+    }
+}
+
+/// Callbacks and jobs show `TaskSubmitted`; for the others being published is a hidden fact.
+pub(in crate::interpreter) fn shows_submission(task: &TaskScheduled) -> bool {
+    match &task.family {
+        TaskFamily::Service { resource, .. } => {
+            [Pattern::WaitForTaskToken, Pattern::Sync, Pattern::Sync2].iter().any(|p| resource.ends_with(p.suffix()))
+        }
+        TaskFamily::Lambda | TaskFamily::Activity => false,
+    }
+}
+
+/// A worker's result: too large is a failure (AWS: `States.DataLimitExceeded`), else the task has succeeded.
+pub(in crate::interpreter) fn take_result(d: &mut Decider<'_>, frame: FrameId, task: &OpenTask, output: Payload) {
+    let (family, scheduled) = (task.details.family.clone(), task.scheduled);
+    if json_bytes(&output) > PAYLOAD_BYTES_MAX {
+        let failure = Failure::new("States.DataLimitExceeded", data_limit(&task.details.resource));
+        d.emit(frame, Event::TaskFailed { family, scheduled, failure });
+    } else {
+        d.emit(frame, Event::TaskSucceeded { family, scheduled, output });
+    }
+}

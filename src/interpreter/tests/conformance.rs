@@ -1,0 +1,115 @@
+//! The cases recorded on AWS that need no outside, run on the pure core: outcome and order of events. Runs where the corpus lies beside
+//! the checkout; the whole comparison, over the API, is `make test`'s.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{Answer, World, name};
+use crate::asl::{MachineKind, parse};
+use crate::interpreter::state::Conclusion;
+
+fn corpus() -> Option<PathBuf> {
+    let shared = std::env::var_os("REVEILLE_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let cases = shared.join("conformance/cases");
+    cases.is_dir().then_some(cases)
+}
+
+#[test]
+fn recorded_executions_end_as_on_aws_with_the_same_events() {
+    let Some(cases) = corpus() else {
+        println!("skipped: the corpus does not lie beside this checkout");
+        return;
+    };
+    let mut table: BTreeMap<String, [usize; 4]> = BTreeMap::new();
+    let mut bad = Vec::new();
+    for area in std::fs::read_dir(cases).unwrap() {
+        for file in std::fs::read_dir(area.unwrap().path()).unwrap() {
+            let case: Value = serde_json::from_str(&std::fs::read_to_string(file.unwrap().path()).unwrap()).unwrap();
+            if case["kind"] != "execution" || case["services"] != serde_json::json!(["none"]) {
+                continue;
+            }
+            let row = table.entry(case["area"].as_str().unwrap().to_owned()).or_default();
+            for run in case["runs"].as_array().unwrap() {
+                check(&case, run, row, &mut bad);
+            }
+        }
+    }
+    let mut total = [0; 4];
+    for (area, row) in &table {
+        println!("{area:28} outcome {}/{}  events {}/{}", row[0], row[1], row[2], row[3]);
+        for i in 0..4 {
+            total[i] += row[i];
+        }
+    }
+    println!("total outcome {}/{} events {}/{}", total[0], total[1], total[2], total[3]);
+    for b in &bad {
+        println!("{b}");
+    }
+    assert!(total[0] * 100 >= total[1] * 60, "{total:?}");
+}
+
+fn check(case: &Value, run: &Value, row: &mut [usize; 4], bad: &mut Vec<String>) {
+    let id = case["id"].as_str().unwrap();
+    let definition = &case["definitions"][usize::try_from(run["definition"].as_u64().unwrap()).unwrap()]["definition"];
+    let text = definition.as_str().map_or_else(|| definition.to_string(), str::to_owned);
+    let Some(input) = run["input"].as_str().and_then(|i| serde_json::from_str(i).ok()) else { return };
+    let machine = match parse(&text, MachineKind::Standard) {
+        Ok(valid) => valid.machine,
+        Err(d) => {
+            bad.push(format!("{id}: refused: {d}"));
+            return;
+        }
+    };
+    let mut world = World::of(machine);
+    world.start(input);
+    let expect = &run["expect"];
+    let history = expect["history"].as_array();
+    let ends = history.is_none_or(|h| h.iter().any(|e| e["type"].as_str().is_some_and(|t| ["ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"].contains(&t))));
+    if ends {
+        world.run(&mut |_, _| Answer::Nothing);
+        let (status, output, error) = match world.conclusion() {
+            Conclusion::Succeeded(o) => ("SUCCEEDED", Some((**o).clone()), None),
+            Conclusion::Failed(f) => ("FAILED", None, Some(f)),
+            Conclusion::TimedOut(f) => ("TIMED_OUT", None, Some(f)),
+            Conclusion::Aborted(f) => ("ABORTED", None, Some(f)),
+        };
+        if let Some(wanted) = expect["status"].as_str() {
+            row[1] += 1;
+            let same_error = expect["error"].as_str() == error.and_then(|f| f.error.as_deref());
+            let same_output = match (&expect["output"], &output) {
+                (Value::Null, _) => true,
+                (Value::String(text), Some(out)) if text.contains("@@{") || text.contains('<') || out.as_str() == Some(text) => true,
+                (Value::String(text), Some(out)) => serde_json::from_str::<Value>(text).is_ok_and(|v| v == *out),
+                (wanted, Some(out)) => wanted == out || wanted.to_string().contains("@@{") || wanted.to_string().contains('<'),
+                (_, None) => false,
+            };
+            if status == wanted && same_error && same_output {
+                row[0] += 1;
+            } else {
+                bad.push(format!("{id}: {status} {output:?} {error:?}\n    wanted {wanted} {} {} {}", expect["output"], expect["error"], expect["cause"]));
+            }
+        }
+    }
+    if let Some(history) = history {
+        row[3] += 1;
+        let mut wanted: Vec<String> = history.iter().map(|e| e["type"].as_str().unwrap().to_owned()).collect();
+        let mut got: Vec<String> = world.journal.iter().filter(|e| e.id.0 != 0).map(|e| name(&e.event)).collect();
+        if case["state_types"].as_array().is_some_and(|t| t.iter().any(|t| t == "Map" || t == "Parallel")) {
+            wanted.sort();
+            got.sort();
+            if case["parallel_sorted"] == true {
+                let lost = ["ParallelStateSucceeded", "ParallelStateFailed", "ParallelStateAborted", "ParallelStateExited"];
+                wanted.retain(|t| !lost.contains(&t.as_str()));
+                got.retain(|t| !lost.contains(&t.as_str()));
+            }
+        }
+        if wanted == got {
+            row[2] += 1;
+        } else {
+            bad.push(format!("{id}: events\n    wanted {wanted:?}\n    got    {got:?}"));
+        }
+    }
+}
