@@ -22,6 +22,7 @@ CREATE TABLE executions (
     due             INTEGER,
     closed          INTEGER,
     owes_parent     INTEGER NOT NULL,
+    owes            INTEGER NOT NULL,
     redrive_count   INTEGER NOT NULL,
     redriven        INTEGER,
     started         INTEGER NOT NULL,
@@ -33,7 +34,7 @@ CREATE TABLE executions (
 
 -- Who sleeps until when; whom a start must look at; whose parent waits to hear. They hold the open ones alone.
 CREATE INDEX executions_due   ON executions (partition, due, id) WHERE status = 0 AND due IS NOT NULL;
-CREATE INDEX executions_open  ON executions (partition, id) WHERE status = 0;
+CREATE INDEX executions_owes  ON executions (partition, id) WHERE status = 0 AND owes = 1;
 CREATE INDEX executions_owing ON executions (partition, id) WHERE owes_parent = 1;
 -- What is purged first.
 CREATE INDEX executions_closed ON executions (closed) WHERE closed IS NOT NULL;

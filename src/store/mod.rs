@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub mod contract;
 pub mod memory;
+pub mod record;
 pub mod sqlite;
 
 use std::fmt;
@@ -72,6 +73,8 @@ pub struct Summary {
     pub closed: Option<Closing>,
     /// Where the execution is a child whose parent must hear of its end: set with `closed`, cleared by [`Journal::parent_told`].
     pub owes_parent: bool,
+    /// Something that was ordered may not have been done (a task that the broker has not confirmed): a start must look at it.
+    pub owes: bool,
     /// How many times it was redriven, and when last.
     pub redrive_count: u32,
     pub redriven_at: Option<Timestamp>,
@@ -195,8 +198,9 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// All batches, oldest first. `NotFound` where there is no such execution.
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>>;
 
-    /// Open executions of a partition that must be looked at after a start, in id order, from after `after`: all `RUNNING` ones.
-    fn open(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>>;
+    /// Open executions of a partition whose summary says `owes`, in id order, from after `after`: what a start must look at. Sleepers
+    /// that owe nothing are not read.
+    fn owing(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
     /// Open executions of a partition with something due before `before`, soonest first.
     fn due(&self, partition: PartitionId, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>>;

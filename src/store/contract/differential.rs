@@ -67,7 +67,7 @@ fn summary() -> impl Strategy<Value = Summary> {
                 Some(_) => ExecutionStatus::ALL[status],
             };
             let redriven_at = (redrives > 0).then(|| at(3));
-            Summary { status, due: due.map(at), closed, owes_parent: owes, redrive_count: redrives, redriven_at }
+            Summary { status, due: due.map(at), closed, owes_parent: owes, owes: due.is_some_and(|d| d % 2 == 0), redrive_count: redrives, redriven_at }
         },
     )
 }
@@ -173,7 +173,7 @@ async fn everything(store: &dyn Store) -> Vec<String> {
         seen.push(shown(store.execution_by_arn(&header(n).arn).await));
     }
     for partition in [PartitionId(0), PartitionId(1)] {
-        seen.push(shown(store.open(partition, Some(id(1)), 5).await));
+        seen.push(shown(store.owing(partition, Some(id(1)), 5).await));
         seen.push(shown(store.due(partition, at(15), 5).await));
         seen.push(shown(store.owing_parents(partition, 5).await));
     }

@@ -99,8 +99,9 @@ pub fn append(n: u32, after: u64, events: u32, summary: Summary) -> Append {
     Append { execution: id(n), batch: batch(after, events, &format!("{n} after {after}")), summary }
 }
 
+/// Running, and owing something.
 pub fn running() -> Summary {
-    Summary::default()
+    Summary { owes: true, ..Summary::default() }
 }
 
 pub fn due(ms: i64) -> Summary {

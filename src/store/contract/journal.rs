@@ -57,7 +57,7 @@ pub async fn a_refused_creation_leaves_nothing(store: &dyn Store) {
     }
     assert_eq!(store.execution_by_arn(&Arn::new("other")).await.unwrap(), None);
     assert_eq!(store.load(id(1)).await.unwrap(), [batch(0, 2, "first")]);
-    assert_eq!(ids(&store.open(PartitionId(0), None, 9).await.unwrap()), [id(1)]);
+    assert_eq!(ids(&store.owing(PartitionId(0), None, 9).await.unwrap()), [id(1)]);
 }
 
 pub async fn a_name_is_held_until_its_execution_closed_long_ago(store: &dyn Store) {
@@ -150,13 +150,13 @@ pub async fn a_redriven_execution_is_open_again(store: &dyn Store) {
     with_machine(store).await;
     create(store, header(1), running()).await;
     store.append(append(1, 2, 1, failed(5))).await.unwrap();
-    assert_eq!(store.open(PartitionId(0), None, 9).await.unwrap(), []);
+    assert_eq!(store.owing(PartitionId(0), None, 9).await.unwrap(), []);
     let again = Summary { due: Some(at(40)), redrive_count: 1, redriven_at: Some(at(30)), ..running() };
     store.append(append(1, 3, 1, again.clone())).await.unwrap();
 
     let row = store.execution(id(1)).await.unwrap().unwrap();
     assert_eq!(row.summary, again);
-    assert_eq!(store.open(PartitionId(0), None, 9).await.unwrap(), [row]);
+    assert_eq!(store.owing(PartitionId(0), None, 9).await.unwrap(), [row]);
     assert_eq!(store.due(PartitionId(0), at(41), 9).await.unwrap(), [(id(1), at(40))]);
     assert_eq!(store.purge(at(1_000), 9).await.unwrap(), 0, "what is open again is not purged");
 }
@@ -182,7 +182,7 @@ pub async fn due_gives_the_soonest_first_and_only_open_ones(store: &dyn Store) {
     assert_eq!(store.due(zero, at(1_000), 9).await.unwrap(), [(id(1), at(300)), (id(2), at(400))]);
 }
 
-pub async fn open_gives_the_running_of_one_partition_in_id_order(store: &dyn Store) {
+pub async fn owing_gives_those_of_one_partition_that_owe_in_id_order(store: &dyn Store) {
     with_machine(store).await;
     for n in [5, 3, 1, 4, 2] {
         create(store, header(n), running()).await;
@@ -191,12 +191,12 @@ pub async fn open_gives_the_running_of_one_partition_in_id_order(store: &dyn Sto
     store.append(append(3, 2, 1, succeeded(9))).await.unwrap();
 
     let zero = PartitionId(0);
-    assert_eq!(ids(&store.open(zero, None, 9).await.unwrap()), [id(1), id(2), id(4), id(5)]);
-    assert_eq!(ids(&store.open(zero, None, 2).await.unwrap()), [id(1), id(2)]);
-    assert_eq!(ids(&store.open(zero, Some(id(2)), 9).await.unwrap()), [id(4), id(5)]);
-    assert_eq!(ids(&store.open(PartitionId(1), None, 9).await.unwrap()), [id(6)]);
-    assert_eq!(store.open(PartitionId(2), None, 9).await.unwrap(), []);
-    assert_eq!(store.open(zero, None, 1).await.unwrap()[0], store.execution(id(1)).await.unwrap().unwrap());
+    assert_eq!(ids(&store.owing(zero, None, 9).await.unwrap()), [id(1), id(2), id(4), id(5)]);
+    assert_eq!(ids(&store.owing(zero, None, 2).await.unwrap()), [id(1), id(2)]);
+    assert_eq!(ids(&store.owing(zero, Some(id(2)), 9).await.unwrap()), [id(4), id(5)]);
+    assert_eq!(ids(&store.owing(PartitionId(1), None, 9).await.unwrap()), [id(6)]);
+    assert_eq!(store.owing(PartitionId(2), None, 9).await.unwrap(), []);
+    assert_eq!(store.owing(zero, None, 1).await.unwrap()[0], store.execution(id(1)).await.unwrap().unwrap());
 }
 
 pub async fn parents_are_owed_until_they_are_told(store: &dyn Store) {

@@ -48,7 +48,7 @@ macro_rules! suite {
                     the_summary_shows_what_the_last_append_said
                     a_redriven_execution_is_open_again
                     due_gives_the_soonest_first_and_only_open_ones
-                    open_gives_the_running_of_one_partition_in_id_order
+                    owing_gives_those_of_one_partition_that_owe_in_id_order
                     parents_are_owed_until_they_are_told
                     a_listing_pages_newest_first_without_loss_or_doubles
                     a_listing_takes_every_filter

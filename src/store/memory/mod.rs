@@ -24,7 +24,7 @@ struct State {
     names: HashMap<Arn, ExecutionId>,
     /// Newest start last.
     by_start: BTreeSet<(Timestamp, ExecutionId)>,
-    open: BTreeSet<(PartitionId, ExecutionId)>,
+    owes: BTreeSet<(PartitionId, ExecutionId)>,
     due: BTreeSet<(PartitionId, Timestamp, ExecutionId)>,
     owing: BTreeSet<(PartitionId, ExecutionId)>,
     closed: BTreeSet<(Timestamp, ExecutionId)>,
@@ -58,7 +58,9 @@ impl State {
     fn index(&mut self, header: &ExecutionHeader, summary: &Summary) {
         let (partition, id) = (header.partition, header.id);
         if summary.status.is_open() {
-            self.open.insert((partition, id));
+            if summary.owes {
+                self.owes.insert((partition, id));
+            }
             if let Some(due) = summary.due {
                 self.due.insert((partition, due, id));
             }
@@ -73,7 +75,7 @@ impl State {
 
     fn unindex(&mut self, header: &ExecutionHeader, summary: &Summary) {
         let (partition, id) = (header.partition, header.id);
-        self.open.remove(&(partition, id));
+        self.owes.remove(&(partition, id));
         if let Some(due) = summary.due {
             self.due.remove(&(partition, due, id));
         }
@@ -187,11 +189,11 @@ impl Journal for Memory {
         self.with(|state| state.executions.get(&execution).map(|entry| entry.batches.clone()).ok_or_else(|| no_execution(execution)))
     }
 
-    fn open(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+    fn owing(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
         self.with(|state| {
             let first = ExecutionId(uuid::Uuid::nil());
             let from = (partition, after.unwrap_or(first));
-            let ids = state.open.range(from..).take_while(|(of, _)| *of == partition).map(|(_, id)| *id);
+            let ids = state.owes.range(from..).take_while(|(of, _)| *of == partition).map(|(_, id)| *id);
             Ok(state.rows(ids.filter(|id| after != Some(*id)), limit))
         })
     }

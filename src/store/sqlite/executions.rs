@@ -18,14 +18,14 @@ use super::values::{blob, int, revision_blob, status_code};
 /// Names and revisions kept in memory; beyond it they are read again. Machines and map runs that are busy at one time fit.
 const CACHED_MAX: usize = 8_192;
 
-const FIND: &str = "SELECT n, version, tail, status, due, closed, owes_parent, redrive_count, redriven FROM executions WHERE id = ?1";
+const FIND: &str = "SELECT n, version, tail, status, due, closed, owes_parent, redrive_count, redriven, owes FROM executions WHERE id = ?1";
 const INSERT_EXECUTION: &str = "INSERT INTO executions (id, n, partition, version, tail, status, due, closed, owes_parent, redrive_count, \
-     redriven, started, machine, machine_version, machine_alias, map_run) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+     redriven, started, machine, machine_version, machine_alias, map_run, owes) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 const ADVANCE: &str = "UPDATE executions SET version = ?2, tail = ?3 WHERE id = ?1";
 const ADVANCE_DUE: &str = "UPDATE executions SET version = ?2, tail = ?3, due = ?4 WHERE id = ?1";
 const ADVANCE_ALL: &str = "UPDATE executions SET version = ?2, tail = ?3, due = ?4, status = ?5, closed = ?6, owes_parent = ?7, \
-     redrive_count = ?8, redriven = ?9 WHERE id = ?1";
+     redrive_count = ?8, redriven = ?9, owes = ?10 WHERE id = ?1";
 const INSERT_BATCH: &str = "INSERT INTO journal (n, execution, previous, after, events, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const INSERT_HEADER: &str = "INSERT INTO headers (n, id, arn_key, named, arn, name, revision, trace_header, parent, parent_event, \
      item_index, input) VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -56,6 +56,7 @@ struct Standing {
     owes_parent: bool,
     redrive_count: i64,
     redriven: Option<i64>,
+    owes: bool,
 }
 
 struct Statements<'c> {
@@ -186,6 +187,7 @@ impl<'c> Executions<'c> {
             machine_version,
             machine_alias,
             map_run,
+            summary.owes,
         ])?;
         self.statements.insert_header.execute(params![
             n,
@@ -223,13 +225,14 @@ impl<'c> Executions<'c> {
         let only_due = status == standing.status
             && closed == standing.closed
             && summary.owes_parent == standing.owes_parent
+            && summary.owes == standing.owes
             && i64::from(summary.redrive_count) == standing.redrive_count
             && redriven == standing.redriven;
         let statements = &mut self.statements;
         if !only_due {
-            let owes = summary.owes_parent;
+            let owes_parent = summary.owes_parent;
             let redrives = summary.redrive_count;
-            statements.advance_all.execute(params![blob(*id), version, tail, due, status, closed, owes, redrives, redriven])?;
+            statements.advance_all.execute(params![blob(*id), version, tail, due, status, closed, owes_parent, redrives, redriven, summary.owes])?;
         } else if due != standing.due {
             statements.advance_due.execute(params![blob(*id), version, tail, due])?;
         } else {
@@ -257,6 +260,7 @@ impl<'c> Executions<'c> {
                 owes_parent: row.get(6)?,
                 redrive_count: row.get(7)?,
                 redriven: row.get(8)?,
+                owes: row.get(9)?,
             })
         });
         Ok(found.optional()?)

@@ -21,8 +21,8 @@ impl Journal for Sqlite {
         Box::pin(self.read(move |connection| rows::load(connection, execution)))
     }
 
-    fn open(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        Box::pin(self.read(move |connection| rows::open(connection, partition, after, limit)))
+    fn owing(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.read(move |connection| rows::owing(connection, partition, after, limit)))
     }
 
     fn due(&self, partition: PartitionId, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {

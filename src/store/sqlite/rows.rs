@@ -15,7 +15,7 @@ macro_rules! select_row {
     ($wide:literal, $joins:literal) => {
         concat!(
             "SELECT e.id, e.partition, h.arn, h.name, m.arn, h.revision, v.arn, a.arn, h.trace_header, e.started, h.parent, \
-             h.parent_event, r.arn, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, e.redrive_count, e.redriven, ",
+             h.parent_event, r.arn, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, e.redrive_count, e.redriven, e.owes, ",
             $wide,
             " FROM executions e JOIN headers h ON h.n = e.n JOIN resources m ON m.n = e.machine \
              LEFT JOIN resources v ON v.n = e.machine_version LEFT JOIN resources a ON a.n = e.machine_alias \
@@ -31,9 +31,10 @@ const ROW_BRIEF: &str = select_row!("'', NULL, NULL, NULL", "");
 const ID_BY_ARN: &str = "SELECT id, arn FROM headers WHERE arn_key = ?1 AND named = 1";
 const TAIL: &str = "SELECT n, tail, version FROM executions WHERE id = ?1";
 const BATCH: &str = "SELECT execution, previous, after, events, bytes FROM journal WHERE n = ?1";
-const OPEN: &str = "SELECT id FROM executions INDEXED BY executions_open WHERE partition = ?1 AND status = 0 AND id > ?2 \
+const OWES: &str = "SELECT id FROM executions INDEXED BY executions_owes WHERE partition = ?1 AND status = 0 AND owes = 1 AND id > ?2 \
      ORDER BY id LIMIT ?3";
-const OPEN_FIRST: &str = "SELECT id FROM executions INDEXED BY executions_open WHERE partition = ?1 AND status = 0 ORDER BY id LIMIT ?2";
+const OWES_FIRST: &str = "SELECT id FROM executions INDEXED BY executions_owes WHERE partition = ?1 AND status = 0 AND owes = 1 \
+     ORDER BY id LIMIT ?2";
 const DUE: &str = "SELECT id, due FROM executions INDEXED BY executions_due WHERE partition = ?1 AND status = 0 AND due IS NOT NULL \
      AND due < ?2 ORDER BY due, id LIMIT ?3";
 const OWING: &str = "SELECT id FROM executions INDEXED BY executions_owing WHERE partition = ?1 AND owes_parent = 1 ORDER BY id LIMIT ?2";
@@ -63,7 +64,7 @@ fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
         revision: revision_id(row.get(5)?),
         version_arn: arn(6)?,
         alias_arn: arn(7)?,
-        input: row.get(21)?,
+        input: row.get(22)?,
         trace_header: row.get(8)?,
         started: time(row, 9)?,
         parent,
@@ -71,7 +72,7 @@ fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
         item_index: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
     };
     let closed = match optional_time(row, 17)? {
-        Some(at) => Some(Closing { at, output: row.get(22)?, error: row.get(23)?, cause: row.get(24)? }),
+        Some(at) => Some(Closing { at, output: row.get(23)?, error: row.get(24)?, cause: row.get(25)? }),
         None => None,
     };
     let summary = Summary {
@@ -81,6 +82,7 @@ fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
         owes_parent: row.get(18)?,
         redrive_count: row.get(19)?,
         redriven_at: optional_time(row, 20)?,
+        owes: row.get(21)?,
     };
     Ok(ExecutionRow { header, version: Version(uint(row, 14)?), summary })
 }
@@ -141,10 +143,10 @@ pub(super) fn load(connection: &Connection, id: ExecutionId) -> Outcome<Vec<Batc
     Ok(batches)
 }
 
-pub(super) fn open(connection: &Connection, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> Outcome<Vec<ExecutionRow>> {
+pub(super) fn owing(connection: &Connection, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> Outcome<Vec<ExecutionRow>> {
     let ids = match after {
-        Some(after) => ids(connection, OPEN, params![partition.0, blob(after), limit])?,
-        None => ids(connection, OPEN_FIRST, params![partition.0, limit])?,
+        Some(after) => ids(connection, OWES, params![partition.0, blob(after), limit])?,
+        None => ids(connection, OWES_FIRST, params![partition.0, limit])?,
     };
     fetch(connection, ids, false)
 }
