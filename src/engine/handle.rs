@@ -2,10 +2,18 @@
 
 use std::sync::Arc;
 
+use crate::asl::resource::Resource;
+use crate::bus::BusHealth;
 use crate::clock::{Clock, Timestamp};
-use crate::ids::{Arn, EventId, Realm};
+use crate::ids::{Arn, EventId, ExecutionId, Realm, TaskKey};
+use crate::integrations::{self, Plan, PlanContext};
 use crate::interpreter::event::{Entry, Failure};
-use crate::store::{Catalog, ExecutionRow, Journal, MachineType, StoreError};
+use crate::interpreter::state::{Outcome, TaskView};
+use crate::interpreter::stimulus::{Rejection, StimulusKind};
+use crate::store::{Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MachineType, StoreError, record};
+
+use super::messages::{AwaitEnd, Tell, TellError, Told, What};
+use super::partition;
 
 /// Why the engine did not do what was asked. Faces turn each into their own words (the API: AWS's error types).
 #[derive(Debug, Clone, thiserror::Error)]
@@ -133,64 +141,141 @@ pub struct EngineHandle {
     pub(super) inner: Arc<super::Shared>,
 }
 
+impl std::fmt::Debug for EngineHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EngineHandle")
+    }
+}
+
 impl EngineHandle {
     /// Region and account of all ARNs.
     pub fn realm(&self) -> &Realm {
-        todo!()
+        &self.inner.realm
     }
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        todo!()
+        &self.inner.clock
     }
 
     pub fn catalog(&self) -> &Arc<dyn Catalog> {
-        todo!()
+        &self.inner.catalog
     }
 
     /// For reading only: rows and listings. Everything that changes an execution goes through the engine.
     pub fn journal(&self) -> &Arc<dyn Journal> {
-        todo!()
+        &self.inner.journal
     }
 
     /// Starts an execution; durable when it returns. Same name and input as a running one: that one (standard).
     pub async fn start_execution(&self, request: StartRequest) -> Result<StartedExecution, EngineError> {
-        let _ = request;
-        todo!()
+        self.start_standard(request, None).await
     }
 
     /// Starts an express execution and waits for its end (at most 5 minutes).
     pub async fn start_sync_execution(&self, request: StartRequest) -> Result<SyncOutcome, EngineError> {
-        let _ = request;
-        todo!()
+        let resolved = self.inner.definitions.resolve(&request.machine, 0.0).await?;
+        if resolved.kind != MachineType::Express {
+            return Err(EngineError::TypeNotSupported { machine: request.machine, kind: resolved.kind });
+        }
+        let started = self.start_standard(request, None).await?;
+        self.await_end(&started.arn).await?;
+        Ok(SyncOutcome { row: self.execution(&started.arn).await? })
+    }
+
+    /// Waits until an execution has closed.
+    pub async fn await_end(&self, arn: &Arn) -> Result<Outcome, EngineError> {
+        let row = self.execution(arn).await?;
+        let partition = self.partition(row.header.partition)?;
+        let ended = partition.send(AwaitEnd { execution: row.header.id }).await;
+        ended.map_err(|e| EngineError::Internal(e.to_string()))?.map_err(engine_error)
     }
 
     /// Stops a running execution; returns when it stopped. A closed one: its stop date, nothing changes.
     pub async fn stop_execution(&self, arn: &Arn, failure: Failure) -> Result<Timestamp, EngineError> {
-        let _ = (arn, failure);
-        todo!()
+        let row = self.execution(arn).await?;
+        if let Some(closed) = row.summary.closed {
+            return Ok(closed.at);
+        }
+        match self.tell(row.header.id, What::Stimulus(StimulusKind::Stop(failure))).await {
+            Ok(told) => Ok(told.at),
+            // It closed in the meantime.
+            Err(TellError::Rejected(_)) => {
+                let row = self.execution(arn).await?;
+                Ok(row.summary.closed.map_or_else(|| self.inner.clock.now(), |c| c.at))
+            }
+            Err(e) => Err(engine_error(e)),
+        }
     }
 
     /// Runs a failed, aborted or timed-out execution on from where it failed; returns when.
     pub async fn redrive_execution(&self, arn: &Arn) -> Result<Timestamp, EngineError> {
-        let _ = arn;
-        todo!()
+        let row = self.execution(arn).await?;
+        match self.tell(row.header.id, What::Stimulus(StimulusKind::Redrive)).await {
+            Ok(told) => Ok(told.at),
+            Err(TellError::Rejected(why)) => Err(EngineError::NotRedrivable { arn: arn.clone(), why: why.to_string() }),
+            Err(e) => Err(engine_error(e)),
+        }
     }
 
     /// The execution with its status, standard or (while remembered) express.
     pub async fn execution(&self, arn: &Arn) -> Result<ExecutionRow, EngineError> {
-        let _ = arn;
-        todo!()
+        self.inner.journal.execution_by_arn(arn).await?.ok_or_else(|| EngineError::ExecutionDoesNotExist(arn.clone()))
     }
 
+    /// A page of the visible events.
     pub async fn history(&self, arn: &Arn, query: HistoryQuery) -> Result<HistoryPage, EngineError> {
-        let _ = (arn, query);
-        todo!()
+        let row = self.execution(arn).await?;
+        let mut entries = Vec::new();
+        for batch in self.inner.journal.load(row.header.id).await? {
+            let decoded = record::decode(&batch.bytes).map_err(|e| corrupt(&row, &e))?;
+            entries.extend(decoded.into_iter().filter(|e| e.id.0 != 0));
+        }
+        if query.reverse {
+            entries.reverse();
+        }
+        let from = match query.after {
+            None => 0,
+            Some(after) => entries.iter().position(|e| e.id == after).map_or(entries.len(), |i| i + 1),
+        };
+        let limit = if query.limit == 0 { usize::MAX } else { query.limit };
+        let more = entries.len().saturating_sub(from) > limit;
+        Ok(HistoryPage { entries: entries.into_iter().skip(from).take(limit).collect(), more })
     }
 
     /// `SendTaskSuccess`, `SendTaskFailure`, `SendTaskHeartbeat`: its effect is durable when it returns `Ok`.
     pub async fn complete_task(&self, token: &str, completion: Completion) -> Result<(), CompletionError> {
-        let _ = (token, completion);
-        todo!()
+        let metrics = &self.inner.metrics;
+        let refused = |verdict: &'static str, key: Option<TaskKey>, reason: &str| {
+            metrics.reply(verdict);
+            metrics.reply_refused(verdict);
+            let _ = key;
+            crate::telemetry::task_log::reply_refused(None, Some(token), "api", verdict, reason);
+        };
+        let (key, _) = self.inner.tokens.verify(token).map_err(|defect| {
+            refused("forged", None, &defect.to_string());
+            CompletionError::InvalidToken
+        })?;
+        let what = What::Reply { scheduled: key.scheduled, completion, face: "api" };
+        match self.tell(key.execution, what).await {
+            Ok(_) => {
+                metrics.reply("accepted");
+                Ok(())
+            }
+            Err(TellError::Rejected(Rejection::Unknown)) => {
+                refused("unknown", Some(key), "there is no such task");
+                Err(CompletionError::Unknown)
+            }
+            Err(TellError::NoExecution(_) | TellError::Store(StoreError::NotFound { .. })) => {
+                refused("unknown", Some(key), "there is no such execution");
+                Err(CompletionError::Unknown)
+            }
+            Err(TellError::Rejected(rejection)) => {
+                let verdict = if rejection == Rejection::Duplicate { "duplicate" } else { "late" };
+                refused(verdict, Some(key), &rejection.to_string());
+                Err(CompletionError::Closed)
+            }
+            Err(e) => Err(CompletionError::Engine(engine_error(e))),
+        }
     }
 
     /// The next task of an activity, waiting up to `wait` for one.
@@ -200,23 +285,151 @@ impl EngineHandle {
         worker_name: Option<String>,
         wait: std::time::Duration,
     ) -> Result<Option<ActivityTask>, EngineError> {
-        let _ = (activity, worker_name, wait);
-        todo!()
+        let until = tokio::time::Instant::now() + wait;
+        loop {
+            let key = match self.inner.activities.take(activity) {
+                Ok(key) => key,
+                Err(came) => match tokio::time::timeout_at(until, came.notified()).await {
+                    Ok(()) => continue,
+                    Err(_) => return Ok(None),
+                },
+            };
+            let taken = StimulusKind::TaskStarted { scheduled: key.scheduled, worker_name: worker_name.clone() };
+            match self.tell(key.execution, What::Stimulus(taken)).await {
+                Ok(_) => {
+                    let state = partition::load(&*self.inner.journal, key.execution).await.map_err(engine_error)?;
+                    // It may have timed out since; then the next one is looked for.
+                    if let Ok(view) = state.task(key.scheduled) {
+                        return Ok(Some(ActivityTask { token: self.inner.token(&key), input: view.task.details.parameters.to_string() }));
+                    }
+                }
+                // Timed out, stopped or taken while it waited here.
+                Err(TellError::Rejected(_) | TellError::NoExecution(_)) => {}
+                Err(e) => {
+                    self.inner.activities.offer(activity, key);
+                    return Err(engine_error(e));
+                }
+            }
+        }
     }
 
     /// Tasks that wait for the outside, of one execution or of all (at most `limit`, longest waiting executions first).
     pub async fn waiting_tasks(&self, execution: Option<&Arn>, limit: usize) -> Result<Vec<WaitingTask>, EngineError> {
-        let _ = (execution, limit);
-        todo!()
+        let rows = match execution {
+            Some(arn) => vec![self.execution(arn).await?],
+            None => {
+                let filter =
+                    ExecutionFilter { status: Some(ExecutionStatus::Running), limit: WAITING_SCAN, brief: true, ..Default::default() };
+                let mut rows = self.inner.journal.list(filter).await?;
+                rows.reverse();
+                rows
+            }
+        };
+        let mut tasks = Vec::new();
+        for row in rows {
+            let state = partition::load(&*self.inner.journal, row.header.id).await.map_err(engine_error)?;
+            tasks.extend(state.tasks().map(|view| self.waiting_task(&row, view)));
+            if tasks.len() >= limit {
+                tasks.truncate(limit);
+                break;
+            }
+        }
+        Ok(tasks)
+    }
+
+    fn waiting_task(&self, row: &ExecutionRow, view: TaskView<'_>) -> WaitingTask {
+        let key = TaskKey { execution: row.header.id, scheduled: view.task.scheduled };
+        let details = &view.task.details;
+        let destination = Resource::parse(&details.resource)
+            .and_then(|resource| {
+                let context = PlanContext {
+                    realm: &self.inner.realm,
+                    table: &self.inner.table,
+                    message_id: super::perform::message_id(&key),
+                    at: view.task.scheduled_at,
+                    execution: &row.header.arn,
+                    machine: &row.header.state_machine,
+                };
+                integrations::plan(&resource, &details.parameters, &context).ok()
+            })
+            .map(|plan| match plan {
+                Plan::Publish(p) => p.messages.first().map(|m| super::perform::place(&m.address)).unwrap_or_default(),
+                Plan::StartExecution(child) => child.machine.to_string(),
+                Plan::Activity { activity, .. } => activity.to_string(),
+            })
+            .unwrap_or_default();
+        WaitingTask {
+            execution: row.header.arn.clone(),
+            state: view.visit.name.to_string(),
+            resource: details.resource.to_string(),
+            token: self.inner.token(&key),
+            scheduled: view.task.scheduled,
+            since: view.task.scheduled_at,
+            due: view.task.due(),
+            submitted: view.task.published,
+            destination,
+            attempt: view.visit.retry_count() + 1,
+            last_heartbeat: view.task.last_heartbeat,
+        }
     }
 
     /// Is everything that the engine needs reachable? Names what is not.
     pub async fn ready(&self) -> Result<(), Vec<String>> {
-        todo!()
+        let mut missing = Vec::new();
+        if let Err(e) = self.inner.catalog.ping().await {
+            missing.push(format!("store: {e}"));
+        }
+        match self.inner.bus.health() {
+            BusHealth::Up | BusHealth::Blocked(_) => {}
+            BusHealth::Down(why) => missing.push(format!("bus: {why}")),
+        }
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
     }
 
     /// Metrics in Prometheus' text form.
     pub fn metrics(&self) -> String {
-        todo!()
+        let health = self.inner.bus.health();
+        self.inner.metrics.bus(!matches!(health, BusHealth::Down(_)), matches!(health, BusHealth::Blocked(_)));
+        self.inner.metrics.render()
     }
+
+    async fn tell(&self, execution: ExecutionId, what: What) -> Result<Told, TellError> {
+        let partition = self
+            .inner
+            .partition(self.inner.partition_of(execution))
+            .ok_or_else(|| TellError::Internal("the engine is starting".to_owned()))?;
+        partition.send(Tell { execution, what }).await.map_err(|e| TellError::Internal(e.to_string()))?
+    }
+
+    fn partition(&self, id: crate::ids::PartitionId) -> Result<actix::Addr<partition::Partition>, EngineError> {
+        self.inner.partition(id).ok_or_else(|| EngineError::Internal("the engine is starting".to_owned()))
+    }
+}
+
+/// Running executions looked at for one listing of waiting tasks; those of one execution are always complete.
+const WAITING_SCAN: u32 = 10_000;
+
+fn corrupt(row: &ExecutionRow, e: &record::RecordError) -> EngineError {
+    StoreError::Corrupt { what: "journal of execution", key: row.header.arn.to_string(), why: e.to_string() }.into()
+}
+
+/// What an execution could not be told, as faces take it.
+pub(super) fn engine_error(e: TellError) -> EngineError {
+    match e {
+        TellError::Store(e) => EngineError::Store(e),
+        other => EngineError::Internal(other.to_string()),
+    }
+}
+
+/// AWS's error code and message of a failed start, as `states:startExecution` shows them.
+pub(super) fn aws_error(e: &EngineError) -> (&'static str, String) {
+    let code = match e {
+        EngineError::MachineDoesNotExist(_) => "StateMachineDoesNotExist",
+        EngineError::MachineDeleting(_) => "StateMachineDeleting",
+        EngineError::ExecutionAlreadyExists(_) => "ExecutionAlreadyExists",
+        EngineError::TypeNotSupported { .. } => "StateMachineTypeNotSupported",
+        EngineError::Busy(_) => "ThrottlingException",
+        _ => "InternalServerError",
+    };
+    (code, e.to_string())
 }

@@ -1,13 +1,204 @@
 //! THE SHELL: actix actors around the core. [`EngineHandle`] is its only face; API, console and CLI see nothing else of it.
 //!
-//! May enter: the ports `store` and `bus` (never an adapter), `integrations`, `interpreter` and below.
+//! ```text
+//! EngineHandle ─┐
+//!   router  ────┼─► Partition (finds or revives) ─► ExecutionActor: decide → append → perform ─► bus
+//!   timers  ────┘        one per partition, pinned to an arbiter          └──► store (group commit)
+//! ```
+//! May enter: the ports `store` and `bus` (never an adapter), `integrations`, `interpreter`, `telemetry` and below.
 
+mod activities;
+mod children;
+mod definitions;
+mod execution;
 pub mod handle;
+mod messages;
+mod partition;
+mod perform;
+mod router;
+mod start;
+mod story;
+mod timers;
 
-/// What the actors share.
-pub(crate) struct Shared;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix::{Actor, Addr, Arbiter};
+
+use crate::bus::{ExchangeSpec, QueueKind, QueueSpec, TaskBus};
+use crate::clock::{Clock, Timestamp};
+use crate::ids::{PartitionId, Realm, TaskKey};
+use crate::integrations::Table;
+use crate::store::{Catalog, Journal};
+use crate::telemetry::metrics::Metrics;
+use crate::token::TokenKeys;
 
 pub use handle::{
     ActivityTask, Completion, CompletionError, EngineError, EngineHandle, HistoryPage, HistoryQuery, StartRequest, StartedExecution,
     SyncOutcome, WaitingTask,
 };
+
+/// How long after a failure of the store the same is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Executions recovered at once after a start.
+const RECOVERY_PAGE: u32 = 200;
+
+/// Settings of the engine.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Fixed when a store is made; what the store has wins.
+    pub partitions: u16,
+    /// Threads that partitions are spread over.
+    pub threads: usize,
+    /// An execution that nothing happens to for so long leaves memory.
+    pub passivate_after: Duration,
+    /// How often idle executions are looked for.
+    pub sweep: Duration,
+    /// What is due within this time is kept in memory; the rest waits in the store's index.
+    pub horizon: Duration,
+    /// A broker's confirm waits so long for the reply, to share its append.
+    pub confirm_linger: Duration,
+    /// How long after its end a standard execution holds its name (AWS: 90 days).
+    pub name_held: Duration,
+    /// Cancellations are published to the exchange `reveille.events`.
+    pub announce_cancellations: bool,
+    /// Kind of the queues that the engine declares for itself.
+    pub queue_kind: QueueKind,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            partitions: 8,
+            threads: 2,
+            passivate_after: Duration::from_mins(1),
+            sweep: Duration::from_secs(10),
+            horizon: Duration::from_mins(5),
+            confirm_linger: Duration::from_millis(50),
+            name_held: Duration::from_hours(90 * 24),
+            announce_cancellations: true,
+            queue_kind: QueueKind::Quorum,
+        }
+    }
+}
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub realm: Realm,
+    pub clock: Arc<dyn Clock>,
+    pub journal: Arc<dyn Journal>,
+    pub catalog: Arc<dyn Catalog>,
+    pub bus: Arc<dyn TaskBus>,
+    pub tokens: TokenKeys,
+    pub table: Table,
+    pub metrics: Metrics,
+    pub options: Options,
+}
+
+/// What all actors and handles share.
+pub(crate) struct Shared {
+    realm: Realm,
+    clock: Arc<dyn Clock>,
+    journal: Arc<dyn Journal>,
+    catalog: Arc<dyn Catalog>,
+    bus: Arc<dyn TaskBus>,
+    tokens: TokenKeys,
+    table: Table,
+    metrics: Metrics,
+    options: Options,
+    definitions: definitions::Definitions,
+    activities: activities::Activities,
+    partitions: OnceLock<Vec<Addr<partition::Partition>>>,
+    arbiters: Vec<Arbiter>,
+}
+
+impl Shared {
+    fn partition_of(&self, execution: crate::ids::ExecutionId) -> PartitionId {
+        PartitionId::of(execution, self.options.partitions)
+    }
+
+    fn partition(&self, id: PartitionId) -> Option<Addr<partition::Partition>> {
+        self.partitions.get()?.get(usize::from(id.0)).cloned()
+    }
+
+    fn token(&self, key: &TaskKey) -> String {
+        self.tokens.mint(key, self.partition_of(key.execution))
+    }
+
+    fn name_reusable_before(&self) -> Timestamp {
+        let held = i64::try_from(self.options.name_held.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(self.clock.now().millis().saturating_sub(held))
+    }
+}
+
+/// Starts an engine: declares what it owns on the bus, recovers what is owed, then takes replies and keeps time.
+///
+/// # Errors
+/// Where the store cannot be read or holds other fixed settings.
+pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
+    let mut options = parts.options;
+    let fixed = parts.catalog.fix_setting("engine.partitions", &options.partitions.max(1).to_string()).await?;
+    options.partitions = fixed.parse().map_err(|_| EngineError::Internal(format!("the store fixes engine.partitions to '{fixed}'")))?;
+    let arbiters: Vec<Arbiter> = (0..options.threads.max(1)).map(|_| Arbiter::new()).collect();
+    let shared = Arc::new(Shared {
+        definitions: definitions::Definitions::new(Arc::clone(&parts.catalog)),
+        realm: parts.realm,
+        clock: parts.clock,
+        journal: parts.journal,
+        catalog: parts.catalog,
+        bus: parts.bus,
+        tokens: parts.tokens,
+        table: parts.table,
+        metrics: parts.metrics,
+        activities: activities::Activities::default(),
+        partitions: OnceLock::new(),
+        arbiters,
+        options,
+    });
+    declare(&shared);
+    let partitions: Vec<Addr<partition::Partition>> = (0..shared.options.partitions)
+        .map(|n| {
+            let theirs = Arc::clone(&shared);
+            let arbiter = &shared.arbiters[usize::from(n) % shared.arbiters.len()];
+            partition::Partition::start_in_arbiter(&arbiter.handle(), move |_| partition::Partition::new(PartitionId(n), theirs))
+        })
+        .collect();
+    let _ = shared.partitions.set(partitions.clone());
+    for result in futures_util::future::join_all(partitions.iter().map(|p| p.send(messages::Begin))).await {
+        result.map_err(|e| EngineError::Internal(e.to_string()))?.map_err(handle::engine_error)?;
+    }
+    Ok(EngineHandle { inner: shared })
+}
+
+/// The queues and exchanges that the engine owns. In the background: a broker that is away must not hold up the start.
+fn declare(shared: &Arc<Shared>) {
+    let queue = QueueSpec {
+        name: router::PARKING_QUEUE.to_owned(),
+        kind: shared.options.queue_kind,
+        dead_letter: None,
+        max_length: None,
+        message_ttl: None,
+        delivery_limit: None,
+    };
+    let mut exchanges = crate::integrations::exchanges();
+    exchanges.push(ExchangeSpec { name: perform::EVENTS_EXCHANGE.to_owned(), kind: "topic" });
+    let shared = Arc::clone(shared);
+    actix_rt::spawn(async move {
+        if let Err(e) = shared.bus.declare(exchanges, vec![queue], Vec::new()).await {
+            tracing::error!(error = %e, "the engine's queues could not be declared");
+        }
+    });
+}
+
+impl EngineHandle {
+    /// Lets what is under way end (at most `within`); what waits goes on after the next start.
+    pub async fn stop(&self, within: Duration) {
+        let drains = self.inner.partitions.get().into_iter().flatten().map(|p| p.send(messages::Drain));
+        let _ = tokio::time::timeout(within, futures_util::future::join_all(drains)).await;
+        self.inner.bus.close(within).await;
+        for arbiter in &self.inner.arbiters {
+            arbiter.stop();
+        }
+    }
+}

@@ -71,7 +71,7 @@ fn no_such_destination(resource: &Resource, message: &Outgoing, realm: &Realm, r
 /// A worker's failure as the history shows it: Lambda's shape for functions that were called, the worker's own words for all others.
 #[must_use]
 pub fn failure(resource: &Resource, said: Failure) -> Failure {
-    let said = Failure { error: said.error.filter(|e| !e.is_empty()), cause: said.cause.filter(|c| !c.is_empty()) };
+    let said = Failure { error: said.error.filter(|e| !e.is_empty()), cause: said.cause.filter(|c| !c.is_empty()), heartbeat: false };
     let called = match &resource.kind {
         ResourceKind::LambdaFunction { .. } => true,
         ResourceKind::Service { service, pattern, .. } => service == "lambda" && *pattern == Pattern::RequestResponse,

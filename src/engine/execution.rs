@@ -1,0 +1,300 @@
+//! One execution, awake: an actor that takes one stimulus at a time.
+//!
+//! ```text
+//! Tell ─► decide ─► append (the mailbox stands still) ─► perform ─► answer
+//!             └─ state is already folded; a failed append throws the actor away, the next message loads it from the journal
+//! ```
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use crate::asl::model::Machine;
+use crate::asl::resource::Resource;
+use crate::clock::Timestamp;
+use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
+use crate::integrations;
+use crate::interpreter::command::Command;
+use crate::interpreter::event::{Entry, Payload};
+use crate::interpreter::state::{Conclusion, Phase, State};
+use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
+use crate::interpreter::{self, Env, TokenMint};
+use crate::store::{self, Append, Batch, ExecutionHeader, ExecutionStatus, Summary};
+
+use super::Shared;
+use super::handle::Completion;
+use super::messages::{MayLeave, Tell, TellError, Told, What};
+use super::partition::Local;
+use super::story::{Note, Story};
+
+/// A task message whose fate is not in the journal yet.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub scheduled: EventId,
+    /// What the history will show of the submission.
+    pub receipt: Payload,
+    /// The broker's word is there; it is written with the next append, or after the linger.
+    pub confirmed: bool,
+}
+
+pub(super) struct ExecutionActor {
+    pub shared: Arc<Shared>,
+    pub local: Rc<Local>,
+    pub id: ExecutionId,
+    pub arn: Arn,
+    pub machine: Arc<Machine>,
+    pub state: State,
+    /// Until it exists in the store: what it is made of.
+    birth: Option<Box<ExecutionHeader>>,
+    pub in_flight: Vec<InFlight>,
+    /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its queues.
+    owed: Option<bool>,
+}
+
+impl ExecutionActor {
+    /// An execution that begins.
+    pub fn new(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Self {
+        let (id, arn) = (header.id, header.arn.clone());
+        Self { shared, local, id, arn, machine, state: State::default(), birth: Some(Box::new(header)), in_flight: Vec::new(), owed: None }
+    }
+
+    /// One that comes back from its journal.
+    pub fn revived(shared: Arc<Shared>, local: Rc<Local>, id: ExecutionId, machine: Arc<Machine>, state: State, bus_kept: bool) -> Self {
+        let arn = state.started().map_or_else(|| Arn::new(""), |s| s.arn.clone());
+        Self { shared, local, id, arn, machine, state, birth: None, in_flight: Vec::new(), owed: Some(bus_kept) }
+    }
+
+    /// What the stimulus means, decided and encoded. Nothing is done yet.
+    fn decide(&mut self, what: What) -> Result<Prepared, TellError> {
+        let at = self.shared.clock.now();
+        let mut prepared = Prepared {
+            at,
+            entries: Vec::new(),
+            commands: Vec::new(),
+            after: self.state.version(),
+            rejection: None,
+            notes: self.state.tasks().map(Note::of).collect(),
+        };
+        // What the broker confirmed meanwhile is written first; a reply proves it for its own task.
+        let replied = match &what {
+            What::Reply { scheduled, .. } => Some(*scheduled),
+            What::Stimulus(_) | What::Flush => None,
+        };
+        let settled: Vec<InFlight> = self.in_flight.extract_if(.., |f| f.confirmed || Some(f.scheduled) == replied).collect();
+        for sent in settled {
+            let kind = StimulusKind::Dispatched { scheduled: sent.scheduled, receipt: sent.receipt, completes: false };
+            // A task that ended meanwhile needs no receipt.
+            let _ = self.feed(&mut prepared, kind);
+        }
+        let kind = match what {
+            What::Flush => return Ok(prepared),
+            What::Stimulus(kind) => kind,
+            What::Reply { scheduled, completion, .. } => self.meaning(scheduled, completion, at),
+        };
+        if let Err(rejection) = self.feed(&mut prepared, kind) {
+            if prepared.entries.is_empty() {
+                return Err(rejection.into());
+            }
+            prepared.rejection = Some(rejection);
+        }
+        Ok(prepared)
+    }
+
+    fn feed(&mut self, prepared: &mut Prepared, kind: StimulusKind) -> Result<(), Rejection> {
+        let tokens = Mint { shared: &self.shared };
+        let env = Env { execution: self.id, realm: &self.shared.realm, tokens: &tokens };
+        let stimulus = Stimulus { at: prepared.at, entropy: rand::random(), kind };
+        let decision = interpreter::decide(env, &self.machine, &mut self.state, stimulus)?;
+        prepared.entries.extend(decision.entries);
+        prepared.commands.extend(decision.commands);
+        Ok(())
+    }
+
+    /// A worker's word, in the shape of the task's service.
+    fn meaning(&self, scheduled: EventId, completion: Completion, at: Timestamp) -> StimulusKind {
+        let resource = self.state.task(scheduled).ok().and_then(|t| Resource::parse(&t.task.details.resource));
+        match completion {
+            Completion::Heartbeat => StimulusKind::TaskHeartbeat { scheduled },
+            Completion::Success(output) => {
+                let output = match resource {
+                    Some(resource) => {
+                        let answer = Arc::try_unwrap(output).unwrap_or_else(|shared| (*shared).clone());
+                        Arc::new(integrations::result(&resource, answer, at, uuid::Uuid::new_v4()))
+                    }
+                    None => output,
+                };
+                StimulusKind::TaskSucceeded { scheduled, output }
+            }
+            Completion::Failure(failure) => {
+                let failure = match resource {
+                    Some(resource) => integrations::failure(&resource, failure),
+                    None => failure,
+                };
+                StimulusKind::TaskFailed { scheduled, failure }
+            }
+        }
+    }
+
+    /// For log lines about this execution.
+    pub(super) fn story<'a>(&'a self, notes: &'a [Note], face: &'static str) -> Story<'a> {
+        Story { shared: &self.shared, arn: &self.arn, id: self.id, state: &self.state, notes, face }
+    }
+
+    fn summary(&self) -> Summary {
+        let (status, closed) = match self.state.phase() {
+            Phase::New | Phase::Running => (ExecutionStatus::Running, None),
+            Phase::Closed(outcome) => {
+                let (status, output, failure) = match &outcome.result {
+                    Conclusion::Succeeded(output) => (ExecutionStatus::Succeeded, Some(output.to_string()), None),
+                    Conclusion::Failed(f) => (ExecutionStatus::Failed, None, Some(f)),
+                    Conclusion::TimedOut(f) => (ExecutionStatus::TimedOut, None, Some(f)),
+                    Conclusion::Aborted(f) => (ExecutionStatus::Aborted, None, Some(f)),
+                };
+                let (error, cause) = failure.map(|f| (f.error.clone(), f.cause.clone())).unwrap_or_default();
+                (status, Some(store::Closing { at: outcome.at, output, error, cause }))
+            }
+        };
+        Summary {
+            status,
+            due: interpreter::due(&self.machine, &self.state),
+            owes_parent: closed.is_some() && self.state.started().is_some_and(|s| s.parent.is_some()),
+            owes: !interpreter::owed(&self.state, self.shared.bus.is_durable()).is_empty() && self.state.is_running(),
+            closed,
+            redrive_count: self.state.redrive_count(),
+            redriven_at: self.state.redriven_at(),
+        }
+    }
+
+    /// Does what was decided, now that it is durable.
+    fn perform(&mut self, commands: Vec<Command>, ctx: &mut Context<Self>) {
+        for command in commands {
+            match command {
+                Command::Dispatch { scheduled } => self.dispatch(scheduled, ctx),
+                Command::Cancel { scheduled, reason } => {
+                    self.in_flight.retain(|f| f.scheduled != scheduled);
+                    super::perform::cancelled(&self.shared, &self.arn, TaskKey { execution: self.id, scheduled }, reason);
+                    self.shared.metrics.task_cancelled(reason.as_str());
+                }
+                Command::Continue => {
+                    ctx.notify(Tell { execution: self.id, what: What::Stimulus(StimulusKind::Continue) });
+                }
+                Command::Finish => {
+                    if let Phase::Closed(outcome) = self.state.phase() {
+                        self.local.finished(self.id, self.state.started().and_then(|s| s.parent), outcome);
+                    }
+                    ctx.stop();
+                }
+            }
+        }
+        if self.state.is_running() {
+            self.local.arm(self.id, interpreter::due(&self.machine, &self.state));
+        }
+    }
+}
+
+/// What a message led to, before it is durable.
+struct Prepared {
+    at: Timestamp,
+    entries: Vec<Entry>,
+    commands: Vec<Command>,
+    after: crate::ids::Version,
+    /// The tasks that were open before.
+    notes: Vec<Note>,
+    /// The message itself was refused, though something older is to be written.
+    rejection: Option<Rejection>,
+}
+
+struct Mint<'a> {
+    shared: &'a Shared,
+}
+
+impl TokenMint for Mint<'_> {
+    fn token(&self, key: TaskKey) -> String {
+        self.shared.token(&key)
+    }
+}
+
+impl Actor for ExecutionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(crate::limits::EXECUTION_MAILBOX);
+        if let Some(bus_kept) = self.owed.take() {
+            let owed = interpreter::owed(&self.state, bus_kept);
+            self.perform(owed, ctx);
+        }
+    }
+}
+
+impl Handler<Tell> for ExecutionActor {
+    type Result = AtomicResponse<Self, Result<Told, TellError>>;
+
+    fn handle(&mut self, message: Tell, ctx: &mut Self::Context) -> Self::Result {
+        let face = message.what.face();
+        let ready = |result| AtomicResponse::new(Box::pin(actix::fut::ready(result)));
+        let prepared = match self.decide(message.what) {
+            Ok(prepared) => prepared,
+            Err(e) => return ready(Err(e)),
+        };
+        if prepared.entries.is_empty() {
+            self.perform(prepared.commands, ctx);
+            return ready(prepared.rejection.map_or(Ok(Told { at: prepared.at }), |r| Err(r.into())));
+        }
+        let bytes = match store::record::encode(&prepared.entries) {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                self.local.forget(self.id);
+                ctx.stop();
+                return ready(Err(TellError::Internal(e.to_string())));
+            }
+        };
+        let events = u32::try_from(prepared.entries.len()).unwrap_or(u32::MAX);
+        let append = Append { execution: self.id, batch: Batch { after: prepared.after, events, bytes }, summary: self.summary() };
+        let shared = Arc::clone(&self.shared);
+        let birth = self.birth.take();
+        let durable = async move {
+            match birth {
+                Some(header) => {
+                    let reusable_before = shared.name_reusable_before();
+                    shared.journal.create(*header, append, reusable_before).await
+                }
+                None => shared.journal.append(append).await,
+            }
+        };
+        AtomicResponse::new(Box::pin(durable.into_actor(self).map(move |result, actor, ctx| match result {
+            Ok(()) => {
+                actor.story(&prepared.notes, face).tell(&prepared.entries);
+                actor.perform(prepared.commands, ctx);
+                prepared.rejection.map_or(Ok(Told { at: prepared.at }), |r| Err(r.into()))
+            }
+            Err(e) => {
+                // The state is ahead of its journal: it must not be used again.
+                actor.local.forget(actor.id);
+                ctx.stop();
+                Err(e.into())
+            }
+        })))
+    }
+}
+
+impl Handler<MayLeave> for ExecutionActor {
+    type Result = bool;
+
+    fn handle(&mut self, _: MayLeave, _: &mut Self::Context) -> bool {
+        self.in_flight.is_empty() && self.birth.is_none()
+    }
+}
+
+/// To an actor that was revived to refuse something: is the execution over?
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub(super) struct IsClosed;
+
+impl Handler<IsClosed> for ExecutionActor {
+    type Result = bool;
+
+    fn handle(&mut self, _: IsClosed, _: &mut Self::Context) -> bool {
+        matches!(self.state.phase(), Phase::Closed(_))
+    }
+}

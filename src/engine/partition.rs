@@ -1,0 +1,379 @@
+//! A partition: owns its executions (their addresses), one timer queue, one reply queue. Pinned to an arbiter; everything here
+//! runs on that one thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, Shared as SharedFuture};
+use tokio::sync::{Notify, oneshot};
+
+use crate::clock::Timestamp;
+use crate::ids::{ExecutionId, PartitionId, TaskKey};
+use crate::interpreter::state::{Outcome, Phase, State};
+use crate::interpreter::stimulus::StimulusKind;
+use crate::store::{Journal, record};
+
+use super::Shared;
+use super::execution::ExecutionActor;
+use super::messages::{AwaitEnd, Begin, Drain, MayLeave, Start, Tell, TellError, Told, What};
+use super::timers::Timers;
+
+type Revival = SharedFuture<LocalBoxFuture<'static, Result<Addr<ExecutionActor>, TellError>>>;
+
+/// An execution in memory.
+struct Awake {
+    addr: Addr<ExecutionActor>,
+    /// Messages that are under way to it.
+    under_way: Rc<Cell<u32>>,
+    used: Timestamp,
+}
+
+/// What the partition and its executions share, on their one thread.
+pub(super) struct Local {
+    pub id: PartitionId,
+    pub shared: Arc<Shared>,
+    awake: RefCell<HashMap<ExecutionId, Awake>>,
+    reviving: RefCell<HashMap<ExecutionId, Revival>>,
+    timers: RefCell<Timers>,
+    /// Something is due sooner than it was.
+    sooner: Notify,
+    waiters: RefCell<HashMap<ExecutionId, Vec<oneshot::Sender<Outcome>>>>,
+    draining: Cell<bool>,
+}
+
+impl Local {
+    /// When the execution is due next.
+    pub fn arm(&self, execution: ExecutionId, due: Option<Timestamp>) {
+        if self.timers.borrow_mut().arm(execution, due) {
+            self.sooner.notify_one();
+        }
+    }
+
+    /// The actor is of no use any more; the next message revives the execution from its journal.
+    pub fn forget(&self, execution: ExecutionId) {
+        self.awake.borrow_mut().remove(&execution);
+    }
+
+    /// The execution has closed: those who wait for it are told.
+    pub fn finished(&self, execution: ExecutionId, parent: Option<TaskKey>, outcome: &Outcome) {
+        self.forget(execution);
+        self.arm(execution, None);
+        for waiter in self.waiters.borrow_mut().remove(&execution).unwrap_or_default() {
+            let _ = waiter.send(outcome.clone());
+        }
+        if parent.is_some() {
+            self.shared.tell_parent(execution);
+        }
+    }
+
+    fn find(&self, execution: ExecutionId) -> Option<(Addr<ExecutionActor>, Rc<Cell<u32>>)> {
+        let mut awake = self.awake.borrow_mut();
+        let entry = awake.get_mut(&execution)?;
+        entry.used = self.shared.clock.now();
+        Some((entry.addr.clone(), Rc::clone(&entry.under_way)))
+    }
+
+    fn insert(&self, execution: ExecutionId, addr: Addr<ExecutionActor>) {
+        let entry = Awake { addr, under_way: Rc::new(Cell::new(0)), used: self.shared.clock.now() };
+        self.awake.borrow_mut().insert(execution, entry);
+    }
+
+    /// The actor of an execution, from memory or from its journal.
+    async fn address(self: &Rc<Self>, execution: ExecutionId, bus_kept: bool) -> Result<Addr<ExecutionActor>, TellError> {
+        if let Some((addr, _)) = self.find(execution) {
+            return Ok(addr);
+        }
+        let revival = {
+            let mut reviving = self.reviving.borrow_mut();
+            match reviving.get(&execution) {
+                Some(revival) => revival.clone(),
+                None => {
+                    let local = Rc::clone(self);
+                    let revival = async move {
+                        let revived = local.revive(execution, bus_kept).await;
+                        local.reviving.borrow_mut().remove(&execution);
+                        revived
+                    };
+                    let revival = revival.boxed_local().shared();
+                    reviving.insert(execution, revival.clone());
+                    revival
+                }
+            }
+        };
+        revival.await
+    }
+
+    async fn revive(self: &Rc<Self>, execution: ExecutionId, bus_kept: bool) -> Result<Addr<ExecutionActor>, TellError> {
+        let state = load(&*self.shared.journal, execution).await?;
+        let row = self.shared.journal.execution(execution).await?.ok_or(TellError::NoExecution(execution))?;
+        let machine = self.shared.definitions.revision(row.header.revision).await.map_err(|e| TellError::Internal(e.to_string()))?;
+        let actor = ExecutionActor::revived(Arc::clone(&self.shared), Rc::clone(self), execution, machine, state, bus_kept);
+        let addr = actor.start();
+        self.insert(execution, addr.clone());
+        Ok(addr)
+    }
+
+    /// Delivers to an execution, reviving it if need be.
+    pub async fn tell(self: &Rc<Self>, message: Tell) -> Result<Told, TellError> {
+        // An actor may end between two messages (it closed, it was thrown away): its journal is the truth, ask again.
+        for _ in 0..4 {
+            let addr = self.address(message.execution, true).await?;
+            let under_way = self.find(message.execution).map(|(_, under_way)| under_way).unwrap_or_default();
+            under_way.set(under_way.get() + 1);
+            let answer = addr.send(message.clone()).await;
+            under_way.set(under_way.get().saturating_sub(1));
+            match answer {
+                Ok(result) => {
+                    if matches!(result, Err(TellError::Rejected(_))) {
+                        self.dismiss_closed(message.execution, &addr).await;
+                    }
+                    return result;
+                }
+                Err(_) => self.forget(message.execution),
+            }
+        }
+        Err(TellError::Internal(format!("execution {} does not take messages", message.execution)))
+    }
+
+    /// A closed execution that was revived to refuse something leaves memory at once.
+    async fn dismiss_closed(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
+        if matches!(addr.send(super::execution::IsClosed).await, Ok(true)) {
+            self.forget(execution);
+        }
+    }
+
+    /// Executions that nothing happened to since `before` leave memory.
+    pub async fn passivate(self: &Rc<Self>, before: Timestamp) {
+        let idle: Vec<(ExecutionId, Addr<ExecutionActor>)> = {
+            let awake = self.awake.borrow();
+            awake.iter().filter(|(_, a)| a.used < before && a.under_way.get() == 0).map(|(id, a)| (*id, a.addr.clone())).collect()
+        };
+        for (id, addr) in idle {
+            if !matches!(addr.send(MayLeave).await, Ok(true)) {
+                continue;
+            }
+            let mut awake = self.awake.borrow_mut();
+            if awake.get(&id).is_some_and(|a| a.used < before && a.under_way.get() == 0) {
+                // Its last address: the actor ends by itself.
+                awake.remove(&id);
+            }
+        }
+    }
+
+    /// Fires everything that is due, and waits for what is due next. Runs as long as the partition.
+    async fn keep_time(self: Rc<Self>) {
+        loop {
+            let now = self.shared.clock.now();
+            loop {
+                let Some(execution) = self.timers.borrow_mut().pop(now) else { break };
+                let local = Rc::clone(&self);
+                actix_rt::spawn(async move { local.fire(execution).await });
+            }
+            let next = self.timers.borrow_mut().next();
+            let wait = next.map_or(self.shared.options.horizon, |at| at.since(self.shared.clock.now()));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.sooner.notified() => {}
+            }
+        }
+    }
+
+    async fn fire(self: &Rc<Self>, execution: ExecutionId) {
+        match self.tell(Tell { execution, what: What::Stimulus(StimulusKind::Clock) }).await {
+            Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_)) => {}
+            Err(e) => {
+                tracing::warn!(execution.id = %execution, error = %e, "a timer could not be handled; it comes again");
+                self.arm(execution, Some(self.shared.clock.now().plus(super::RETRY_AFTER)));
+            }
+        }
+    }
+
+    /// Fetches from the store what becomes due before the next sweep, and lets idle executions leave memory.
+    async fn sweep(self: Rc<Self>) {
+        let options = &self.shared.options;
+        let mut asleep = std::time::Duration::ZERO;
+        loop {
+            // Rooms are swept often; the store's index is asked when half of the horizon has gone.
+            let pause = options.sweep;
+            tokio::time::sleep(pause).await;
+            asleep += pause;
+            if asleep >= options.horizon / 2 {
+                asleep = std::time::Duration::ZERO;
+                if let Err(e) = self.fetch_due().await {
+                    tracing::warn!(partition = %self.id, error = %e, "what is due soon could not be read; trying again");
+                    asleep = options.horizon;
+                }
+            }
+            let age = options.passivate_after;
+            let now = self.shared.clock.now();
+            self.passivate(Timestamp::from_millis(now.millis() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX))).await;
+        }
+    }
+
+    /// Arms everything in the store that is due within the horizon.
+    pub async fn fetch_due(&self) -> Result<(), crate::store::StoreError> {
+        let horizon = self.shared.clock.now().plus(self.shared.options.horizon);
+        self.timers.borrow_mut().set_horizon(horizon);
+        let due = self.shared.journal.due(self.id, horizon, u32::MAX).await?;
+        for (execution, at) in due {
+            self.arm(execution, Some(at));
+        }
+        Ok(())
+    }
+
+    /// After a start: what is owed is done. Sleepers that owe nothing stay asleep.
+    async fn recover(self: &Rc<Self>) -> Result<(), TellError> {
+        self.fetch_due().await?;
+        let mut after = None;
+        loop {
+            let rows = self.shared.journal.owing(self.id, after, super::RECOVERY_PAGE).await?;
+            let Some(last) = rows.last().map(|r| r.header.id) else { break };
+            let revivals = rows.iter().map(|row| self.address(row.header.id, self.shared.bus.is_durable()));
+            for (row, result) in rows.iter().zip(futures_util::future::join_all(revivals).await) {
+                if let Err(e) = result {
+                    tracing::error!(execution.arn = %row.header.arn, error = %e, "this execution cannot be recovered; all others go on");
+                }
+            }
+            after = Some(last);
+        }
+        for row in self.shared.journal.owing_parents(self.id, u32::MAX).await? {
+            self.shared.tell_parent(row.header.id);
+        }
+        Ok(())
+    }
+}
+
+/// Folds a journal.
+pub(super) async fn load(journal: &dyn Journal, execution: ExecutionId) -> Result<State, TellError> {
+    let mut state = State::default();
+    for batch in journal.load(execution).await? {
+        let entries = record::decode(&batch.bytes).map_err(|e| crate::store::StoreError::Corrupt {
+            what: "journal of execution",
+            key: execution.to_string(),
+            why: e.to_string(),
+        })?;
+        for entry in &entries {
+            state.evolve(entry);
+        }
+    }
+    Ok(state)
+}
+
+pub(super) struct Partition {
+    local: Rc<Local>,
+}
+
+impl Partition {
+    pub fn new(id: PartitionId, shared: Arc<Shared>) -> Self {
+        Self {
+            local: Rc::new(Local {
+                id,
+                shared,
+                awake: RefCell::default(),
+                reviving: RefCell::default(),
+                timers: RefCell::default(),
+                sooner: Notify::new(),
+                waiters: RefCell::default(),
+                draining: Cell::new(false),
+            }),
+        }
+    }
+}
+
+impl Actor for Partition {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(crate::limits::MAILBOX_MESSAGES);
+    }
+}
+
+impl Handler<Begin> for Partition {
+    type Result = ResponseFuture<Result<(), TellError>>;
+
+    fn handle(&mut self, _: Begin, _: &mut Self::Context) -> Self::Result {
+        let local = Rc::clone(&self.local);
+        Box::pin(async move {
+            local.recover().await?;
+            actix_rt::spawn(Rc::clone(&local).keep_time());
+            actix_rt::spawn(Rc::clone(&local).sweep());
+            actix_rt::spawn(super::router::run(local));
+            Ok(())
+        })
+    }
+}
+
+impl Handler<Tell> for Partition {
+    type Result = ResponseFuture<Result<Told, TellError>>;
+
+    fn handle(&mut self, message: Tell, _: &mut Self::Context) -> Self::Result {
+        let local = Rc::clone(&self.local);
+        Box::pin(async move { local.tell(message).await })
+    }
+}
+
+impl Handler<Start> for Partition {
+    type Result = ResponseFuture<Result<Told, TellError>>;
+
+    fn handle(&mut self, message: Start, _: &mut Self::Context) -> Self::Result {
+        let local = Rc::clone(&self.local);
+        Box::pin(async move {
+            let id = message.header.id;
+            let actor = ExecutionActor::new(Arc::clone(&local.shared), Rc::clone(&local), message.header, message.machine);
+            let addr = actor.start();
+            local.insert(id, addr.clone());
+            let what = What::Stimulus(StimulusKind::Start(message.started));
+            let result = match addr.send(Tell { execution: id, what }).await {
+                Ok(result) => result,
+                Err(e) => Err(TellError::Internal(e.to_string())),
+            };
+            if result.is_err() {
+                local.forget(id);
+            }
+            result
+        })
+    }
+}
+
+impl Handler<AwaitEnd> for Partition {
+    type Result = ResponseFuture<Result<Outcome, TellError>>;
+
+    fn handle(&mut self, message: AwaitEnd, _: &mut Self::Context) -> Self::Result {
+        let local = Rc::clone(&self.local);
+        let (sender, receiver) = oneshot::channel();
+        // Registered before the look at the journal: an end in between is not missed.
+        local.waiters.borrow_mut().entry(message.execution).or_default().push(sender);
+        Box::pin(async move {
+            let state = load(&*local.shared.journal, message.execution).await?;
+            if let Phase::Closed(outcome) = state.phase() {
+                return Ok(outcome.clone());
+            }
+            receiver.await.map_err(|e| TellError::Internal(e.to_string()))
+        })
+    }
+}
+
+impl Handler<Drain> for Partition {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+        self.local.draining.set(true);
+        let local = Rc::clone(&self.local);
+        Box::pin(async move {
+            // What is under way ends by itself; a closed store or bus ends what cannot.
+            while local.awake.borrow().values().any(|a| a.under_way.get() > 0) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        })
+    }
+}
+
+impl Local {
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+}

@@ -1,0 +1,262 @@
+//! Effects: tasks go out, and what the bus says of them comes back as stimuli.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use futures_util::future::join_all;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::asl::resource::Resource;
+use crate::bus::envelope::TaskMessage;
+use crate::bus::{Address, BusError, HeaderValue, Message, Properties, Publication};
+use crate::clock::Timestamp;
+use crate::ids::{Arn, EventId, TaskKey};
+use crate::integrations::{self, ChildStart, ChildWait, CompletesOn, Outgoing, Plan, PlanContext, Publishing};
+use crate::interpreter::command::CancelReason;
+use crate::interpreter::event::{Failure, Payload};
+use crate::interpreter::stimulus::StimulusKind;
+
+use super::Shared;
+use super::execution::{ExecutionActor, InFlight};
+use super::messages::{Tell, What};
+
+/// Topic exchange of what happens to tasks and executions.
+pub(super) const EVENTS_EXCHANGE: &str = "reveille.events";
+
+impl ExecutionActor {
+    /// Sends a task out. Doing it again sends the same messages with the same token.
+    pub(super) fn dispatch(&mut self, scheduled: EventId, ctx: &mut Context<Self>) {
+        let Ok(view) = self.state.task(scheduled) else { return };
+        let details = Arc::clone(&view.task.details);
+        let Some(started) = self.state.started().map(Arc::clone) else { return };
+        let key = TaskKey { execution: self.id, scheduled };
+        let Some(resource) = Resource::parse(&details.resource) else {
+            let failure = Failure::new("States.Runtime", format!("The resource '{}' cannot be called", details.resource));
+            self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
+            return;
+        };
+        let context = PlanContext {
+            realm: &self.shared.realm,
+            table: &self.shared.table,
+            message_id: message_id(&key),
+            at: view.task.scheduled_at,
+            execution: &started.arn,
+            machine: &started.machine,
+        };
+        match integrations::plan(&resource, &details.parameters, &context) {
+            Err(failure) => self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure }),
+            Ok(Plan::Publish(publishing)) => self.publish(key, resource, publishing, ctx),
+            Ok(Plan::Activity { activity, .. }) => self.shared.activities.offer(&activity, key),
+            Ok(plan @ Plan::StartExecution(_)) => self.start_child(key, resource, plan, ctx),
+        }
+    }
+
+    fn publish(&mut self, key: TaskKey, resource: Resource, publishing: Publishing, ctx: &mut Context<Self>) {
+        let scheduled = key.scheduled;
+        let now = self.shared.clock.now();
+        let request_id = Uuid::new_v4();
+        let completes = publishing.completes_on == CompletesOn::Confirm && !resource.waits_for_token();
+        let messages: Vec<(Address, Message)> =
+            publishing.messages.iter().map(|m| (m.address.clone(), self.envelope(&key, m, !completes))).collect();
+        let plan = Plan::Publish(publishing);
+        let receipt: Payload = Arc::new(integrations::receipt(&resource, &plan, None, now, request_id));
+        let Plan::Publish(publishing) = plan else { return };
+        if !completes {
+            self.in_flight.push(InFlight { scheduled, receipt: Arc::clone(&receipt), confirmed: false });
+        }
+        self.shared.metrics.task_published();
+        if tracing::enabled!(tracing::Level::INFO) {
+            let place = publishing.messages.first().map(|m| place(&m.address)).unwrap_or_default();
+            self.story(&[], "engine").task(scheduled, |log, _| log.published(&place));
+        }
+        let shared = Arc::clone(&self.shared);
+        let published = async move {
+            let bus = &shared.bus;
+            join_all(messages.into_iter().map(|(to, message)| bus.publish(to, message))).await
+        };
+        ctx.spawn(published.into_actor(self).map(move |words, actor, ctx| {
+            actor.published(scheduled, &resource, &publishing, words, receipt, completes, request_id, now, ctx);
+        }));
+    }
+
+    /// The broker's word on a task's messages.
+    #[expect(clippy::too_many_arguments, reason = "what one publish knows of itself, handed over once")]
+    fn published(
+        &mut self,
+        scheduled: EventId,
+        resource: &Resource,
+        publishing: &Publishing,
+        words: Vec<Result<Publication, BusError>>,
+        receipt: Payload,
+        completes: bool,
+        request_id: Uuid,
+        now: Timestamp,
+        ctx: &mut Context<Self>,
+    ) {
+        let mut failure = publishing.failure.clone();
+        for (message, word) in publishing.messages.iter().zip(words) {
+            match word {
+                Ok(publication) => {
+                    let place = place(&message.address);
+                    if let Some(f) = integrations::refusal(resource, message, &publication, &self.shared.realm, request_id) {
+                        self.shared.metrics.task_returned(returned(&publication));
+                        let (error, reason) = (f.error.clone().unwrap_or_default(), f.cause.clone().unwrap_or_default());
+                        self.story(&[], "engine").task(scheduled, |log, _| log.returned(&place, &error, &reason));
+                        failure = Some(f);
+                    } else {
+                        self.shared.metrics.task_confirmed();
+                        if tracing::enabled!(tracing::Level::INFO) {
+                            let took = self.shared.clock.now().since(now);
+                            self.story(&[], "engine").task(scheduled, |log, _| log.confirmed(&place, took));
+                        }
+                    }
+                }
+                // The bus is closing: the task stays owed, the next start sends it.
+                Err(_) => return,
+            }
+        }
+        if let Some(failure) = failure {
+            self.in_flight.retain(|f| f.scheduled != scheduled);
+            self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
+        } else if completes {
+            self.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
+        } else if let Some(sent) = self.in_flight.iter_mut().find(|f| f.scheduled == scheduled) {
+            // Written with the reply if that comes soon: one append less. A crash until then publishes once more, with the same token.
+            sent.confirmed = true;
+            ctx.run_later(self.shared.options.confirm_linger, |actor, ctx| {
+                if actor.in_flight.iter().any(|f| f.confirmed) {
+                    ctx.notify(Tell { execution: actor.id, what: What::Flush });
+                }
+            });
+        }
+    }
+
+    /// The message as it goes out.
+    fn envelope(&self, key: &TaskKey, message: &Outgoing, expects_reply: bool) -> Message {
+        let Ok(view) = self.state.task(key.scheduled) else { return Message::default() };
+        let started = self.state.started();
+        let deadline = view.task.deadline();
+        let now = self.shared.clock.now();
+        let left = deadline.map(|d| d.since(now));
+        let expiration = match (left, message.expiration) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let mut task = TaskMessage {
+            body: message.body.clone(),
+            content_type: Some(message.content_type.clone()),
+            token: expects_reply.then(|| self.shared.token(key)),
+            reply_to: expects_reply.then(|| self.shared.bus.reply_queue(self.local.id)),
+            message_id: message.message_id.to_string(),
+            at: now,
+            execution: self.arn.clone(),
+            state_machine: started.map_or_else(|| Arn::new(""), |s| s.machine.clone()),
+            state_name: view.visit.name.to_string(),
+            attempt: view.visit.retry_count() + 1,
+            deadline,
+            expiration,
+            traceparent: Some(traceparent(key)),
+            priority: message.priority,
+            user_id: message.user_id.clone(),
+            kind: message.kind.clone(),
+            headers: message.headers.clone(),
+        };
+        if !expects_reply {
+            task.reply_to.clone_from(&message.reply_to);
+        }
+        let mut out = task.into_message();
+        if !expects_reply {
+            out.properties.correlation_id.clone_from(&message.correlation_id);
+        }
+        out
+    }
+
+    fn start_child(&mut self, key: TaskKey, resource: Resource, plan: Plan, ctx: &mut Context<Self>) {
+        let scheduled = key.scheduled;
+        let Plan::StartExecution(child) = &plan else { return };
+        let ChildStart { machine, name, input, wait, trace_header } = child.clone();
+        let request = super::StartRequest { machine, name: Some(name), input, trace_header };
+        let parent = matches!(wait, ChildWait::Ended { .. }).then_some(key);
+        let engine = super::EngineHandle { inner: Arc::clone(&self.shared) };
+        let starting = async move { engine.start_child(request, parent).await };
+        let request_id = Uuid::new_v4();
+        ctx.spawn(starting.into_actor(self).map(move |result, actor, ctx| match result {
+            Ok(child) => {
+                let now = actor.shared.clock.now();
+                let receipt = Arc::new(integrations::receipt(&resource, &plan, Some((&child.arn, child.started)), now, request_id));
+                let completes = wait == ChildWait::Started;
+                actor.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
+                if parent.is_some() {
+                    actor.shared.watch_child(key, child.arn, wait);
+                }
+            }
+            Err(e) => {
+                let (code, message) = super::handle::aws_error(&e);
+                let failure = integrations::start_failure(code, &message, request_id);
+                actor.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
+            }
+        }));
+    }
+
+    fn say(&self, ctx: &mut Context<Self>, kind: StimulusKind) {
+        ctx.notify(Tell { execution: self.id, what: What::Stimulus(kind) });
+    }
+}
+
+/// A destination as logs and listings name it: the queue, or exchange and routing key.
+pub(super) fn place(to: &Address) -> String {
+    if to.exchange.is_empty() { to.routing_key.clone() } else { format!("{}/{}", to.exchange, to.routing_key) }
+}
+
+fn returned(publication: &Publication) -> &'static str {
+    match publication {
+        Publication::Unroutable { .. } => "unroutable",
+        Publication::Nacked => "nacked",
+        Publication::Refused { .. } | Publication::Confirmed => "refused",
+    }
+}
+
+/// The message id of a task: the same at every dispatch of it.
+pub(super) fn message_id(key: &TaskKey) -> Uuid {
+    let digest = Sha256::new().chain_update(key.execution.0.as_bytes()).chain_update(key.scheduled.0.to_be_bytes()).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+/// W3C trace context: the execution is the trace, the task the span.
+fn traceparent(key: &TaskKey) -> String {
+    format!("00-{}-{:016x}-01", key.execution.0.simple(), key.scheduled.0)
+}
+
+/// Tells whoever works on a task that it has ended without him.
+pub(super) fn cancelled(shared: &Arc<Shared>, execution: &Arn, key: TaskKey, reason: CancelReason) {
+    let token = shared.token(&key);
+    let fingerprint = crate::token::fingerprint(&token);
+    tracing::info!(execution.arn = %execution, task.token_id = %fingerprint, reason = reason.as_str(), event = "task.cancelled", "a task was cancelled: {}", reason.as_str());
+    if !shared.options.announce_cancellations {
+        return;
+    }
+    let body = serde_json::json!({
+        "reason": reason.as_str(),
+        "executionArn": execution,
+        "taskTokenFingerprint": fingerprint,
+        "messageId": message_id(&key),
+    });
+    let properties = Properties {
+        content_type: Some("application/json".to_owned()),
+        message_id: Some(Uuid::new_v4().to_string()),
+        app_id: Some("reveille".to_owned()),
+        kind: Some("task.cancelled".to_owned()),
+        timestamp: Some(shared.clock.now()),
+        persistent: true,
+        headers: [("execution-arn".to_owned(), HeaderValue::Text(execution.to_string()))].into(),
+        ..Properties::default()
+    };
+    let message = Message { body: body.to_string().into_bytes(), properties };
+    let to = Address { exchange: EVENTS_EXCHANGE.to_owned(), routing_key: format!("task.cancelled.{}", reason.as_str()) };
+    let shared = Arc::clone(shared);
+    // Nobody may be listening; that is no error.
+    actix_rt::spawn(async move { shared.bus.publish(to, message).await });
+}

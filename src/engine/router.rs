@@ -1,0 +1,163 @@
+//! Replies: from the partition's queue to the execution that waits for them, and back to the worker as a verdict.
+//!
+//! A delivery is acknowledged after its effect is durable, or after it was refused for good; where the store cannot take it now it
+//! comes again. A refused reply goes to the parking queue with its reason.
+
+use std::rc::Rc;
+
+use futures_util::StreamExt;
+
+use crate::bus::envelope::{self, Reply, ReplyOutcome, Verdict};
+use crate::bus::{Address, Delivery, HeaderValue, Message, Settlement};
+use crate::ids::{PartitionId, TaskKey};
+use crate::interpreter::event::Failure;
+use crate::interpreter::stimulus::Rejection;
+use crate::telemetry::task_log;
+
+use super::Shared;
+use super::handle::Completion;
+use super::messages::{Tell, TellError, What};
+use super::partition::Local;
+
+/// Where replies go that nobody can use.
+pub(super) const PARKING_QUEUE: &str = "reveille.parked";
+
+/// Takes replies until the bus closes. At most the prefetch of them are under way at once.
+pub(super) async fn run(local: Rc<Local>) {
+    let mut replies = local.shared.bus.replies(local.id);
+    while let Some(delivery) = replies.next().await {
+        if local.is_draining() {
+            // Unsettled: it comes again after the next start.
+            delivery.settle(Settlement::Requeue);
+            break;
+        }
+        let local = Rc::clone(&local);
+        actix_rt::spawn(async move { receive(&local, delivery).await });
+    }
+}
+
+async fn receive(local: &Rc<Local>, delivery: Delivery) {
+    let reply = match Reply::decode(&delivery.message) {
+        Ok(reply) => reply,
+        Err(defect) => {
+            // What is wrong is told to the sender; the task itself stays open for a better reply.
+            let known = defect.token.as_deref().is_some_and(|t| local.shared.tokens.verify(t).is_ok());
+            let verdict = if known || defect.token.is_none() { Verdict::from(defect.kind) } else { Verdict::Forged };
+            let token = defect.token.clone();
+            refuse(local, delivery, token.as_deref(), None, verdict, &defect.detail).await;
+            return;
+        }
+    };
+    let (key, partition) = match local.shared.tokens.verify(&reply.token) {
+        Ok(found) => found,
+        Err(defect) => {
+            let token = reply.token.clone();
+            refuse(local, delivery, Some(&token), None, Verdict::Forged, &defect.to_string()).await;
+            return;
+        }
+    };
+    let completion = match reply.outcome {
+        ReplyOutcome::Success { output } => Completion::Success(output.into()),
+        ReplyOutcome::Heartbeat => Completion::Heartbeat,
+        ReplyOutcome::Failure { error, cause } => Completion::Failure(Failure {
+            error: (!error.is_empty()).then_some(error),
+            cause: (!cause.is_empty()).then_some(cause),
+            heartbeat: false,
+        }),
+    };
+    let what = What::Reply { scheduled: key.scheduled, completion, face: "amqp" };
+    match tell(local, partition, Tell { execution: key.execution, what }).await {
+        Ok(()) => {
+            local.shared.metrics.reply(Verdict::Accepted.as_str());
+            if let Some((to, message)) =
+                envelope::verdict(reply.reply_to.as_deref(), reply.correlation_id.as_deref(), Verdict::Accepted, "")
+            {
+                publish_aside(&local.shared, to, message);
+            }
+            delivery.settle(Settlement::Ack);
+        }
+        Err(TellError::Rejected(rejection)) => {
+            // A redelivery whose first copy was taken in: its acknowledgement was lost with the connection or the process.
+            if delivery.redelivered && rejection == Rejection::Duplicate {
+                local.shared.metrics.reply(Verdict::Duplicate.as_str());
+                delivery.settle(Settlement::Ack);
+                return;
+            }
+            refuse(local, delivery, Some(&reply.token), Some(key), verdict_of(rejection), &rejection.to_string()).await;
+        }
+        Err(e @ TellError::NoExecution(_)) => {
+            refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, &e.to_string()).await;
+        }
+        Err(TellError::Store(crate::store::StoreError::NotFound { .. })) => {
+            refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, "there is no such execution").await;
+        }
+        Err(e) => {
+            tracing::warn!(partition = %local.id, error = %e, "a reply could not be taken in now; it comes again");
+            delivery.settle(Settlement::Requeue);
+        }
+    }
+}
+
+/// To the execution, here or in the partition that the token names.
+async fn tell(local: &Rc<Local>, partition: PartitionId, message: Tell) -> Result<(), TellError> {
+    if partition == local.id {
+        return local.tell(message).await.map(drop);
+    }
+    let Some(address) = local.shared.partition(partition) else { return Err(TellError::NoExecution(message.execution)) };
+    match address.send(message).await {
+        Ok(result) => result.map(drop),
+        Err(e) => Err(TellError::Internal(e.to_string())),
+    }
+}
+
+fn verdict_of(rejection: Rejection) -> Verdict {
+    match rejection {
+        Rejection::Duplicate => Verdict::Duplicate,
+        Rejection::Late | Rejection::NotApplicable(_) => Verdict::Late,
+        Rejection::Unknown => Verdict::Unknown,
+    }
+}
+
+async fn refuse(local: &Rc<Local>, delivery: Delivery, token: Option<&str>, key: Option<TaskKey>, verdict: Verdict, reason: &str) {
+    let shared = &local.shared;
+    shared.metrics.reply(verdict.as_str());
+    shared.metrics.reply_refused(verdict.as_str());
+    let arn = match key {
+        Some(key) => shared.journal.execution(key.execution).await.ok().flatten().map(|row| (row.header.arn, key.scheduled)),
+        None => None,
+    };
+    task_log::reply_refused(arn.as_ref().map(|(arn, id)| (arn, *id)), token, "amqp", verdict.as_str(), reason);
+    let properties = &delivery.message.properties;
+    if let Some((to, message)) = envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), verdict, reason) {
+        publish_aside(shared, to, message);
+    }
+    // Parked before it is acknowledged: a refused reply is never lost either.
+    let parked = shared.bus.publish(parking(), park(&delivery.message, verdict, reason, &shared.clock.now().iso())).await;
+    delivery.settle(if parked.is_ok() { Settlement::Ack } else { Settlement::Requeue });
+}
+
+fn parking() -> Address {
+    Address { exchange: String::new(), routing_key: PARKING_QUEUE.to_owned() }
+}
+
+/// The reply as it came, with why and when it was refused. The token is left in it: parked replies can be replayed.
+fn park(reply: &Message, verdict: Verdict, reason: &str, at: &str) -> Message {
+    let mut message = reply.clone();
+    message.properties.persistent = true;
+    message.properties.expiration = None;
+    // The broker would refuse a user id that is not ours.
+    message.properties.user_id = None;
+    let mut header = |name: &str, text: &str| {
+        message.properties.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
+    };
+    header("x-verdict", verdict.as_str());
+    header("x-reason", reason);
+    header("x-parked-at", at);
+    message
+}
+
+/// Publishes what nothing waits for.
+fn publish_aside(shared: &std::sync::Arc<Shared>, to: Address, message: Message) {
+    let shared = std::sync::Arc::clone(shared);
+    actix_rt::spawn(async move { shared.bus.publish(to, message).await });
+}

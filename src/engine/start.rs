@@ -1,0 +1,101 @@
+//! `StartExecution`: the ARN resolves to a revision, the name to an ARN, and the same start twice to one execution.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::ids::{ExecutionId, TaskKey};
+use crate::interpreter::event::Started;
+use crate::store::{ExecutionHeader, MachineType, StoreError};
+
+use super::definitions::Resolved;
+use super::handle::{EngineError, EngineHandle, StartRequest, StartedExecution};
+use super::messages::{Start, TellError};
+
+impl EngineHandle {
+    pub(super) async fn start_standard(&self, request: StartRequest, parent: Option<TaskKey>) -> Result<StartedExecution, EngineError> {
+        let shared = &self.inner;
+        let chance = f64::from(rand::random::<u32>()) / (f64::from(u32::MAX) + 1.0);
+        let resolved = shared.definitions.resolve(&request.machine, chance).await?;
+        let now = shared.clock.now();
+        let (header, started) = self.birth(&request, &resolved, parent, now)?;
+        let arn = header.arn.clone();
+        let Some(partition) = shared.partition(header.partition) else {
+            return Err(EngineError::Internal("the engine is starting".to_owned()));
+        };
+        let start = Start { header, started: Box::new(started), machine: resolved.compiled };
+        match partition.send(start).await.map_err(|e| EngineError::Internal(e.to_string()))? {
+            Ok(told) => Ok(StartedExecution { arn, started: told.at }),
+            Err(TellError::Store(StoreError::AlreadyExists { .. })) => self.same_again(&request, arn, parent).await,
+            Err(e) => Err(super::handle::engine_error(e)),
+        }
+    }
+
+    /// The name is taken: by the same start (AWS: same input, still running), or by another.
+    async fn same_again(
+        &self,
+        request: &StartRequest,
+        arn: crate::ids::Arn,
+        parent: Option<TaskKey>,
+    ) -> Result<StartedExecution, EngineError> {
+        let Some(row) = self.inner.journal.execution_by_arn(&arn).await? else {
+            return Err(EngineError::Busy(format!("the name of '{arn}' is changing hands; try again")));
+        };
+        // A parent's start is idempotent for ever: the child may have ended before the parent heard of it.
+        let mine = parent.is_some() && row.header.parent == parent;
+        if mine || (row.summary.status.is_open() && row.header.input == request.input) {
+            return Ok(StartedExecution { arn, started: row.header.started });
+        }
+        Err(EngineError::ExecutionAlreadyExists(arn))
+    }
+
+    /// What a new execution is made of.
+    pub(super) fn birth(
+        &self,
+        request: &StartRequest,
+        resolved: &Resolved,
+        parent: Option<TaskKey>,
+        now: Timestamp,
+    ) -> Result<(ExecutionHeader, Started), EngineError> {
+        let shared = &self.inner;
+        let id = ExecutionId(Uuid::now_v7());
+        let name = request.name.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+        let arn = match resolved.kind {
+            MachineType::Standard => shared.realm.execution(&resolved.name, &name),
+            MachineType::Express => shared.realm.express_execution(&resolved.name, &name, id),
+        };
+        let input = serde_json::from_str(&request.input).map_err(|e| EngineError::Internal(format!("the input is not JSON: {e}")))?;
+        let started = Started {
+            input: Arc::new(input),
+            role_arn: resolved.role_arn.as_str().into(),
+            arn: arn.clone(),
+            name: name.as_str().into(),
+            machine: resolved.machine.clone(),
+            machine_name: resolved.name.as_str().into(),
+            version_arn: resolved.version_arn.clone(),
+            alias_arn: resolved.alias_arn.clone(),
+            parent,
+            block: None,
+            item: None,
+            map_run: None,
+        };
+        let header = ExecutionHeader {
+            id,
+            partition: shared.partition_of(id),
+            arn,
+            name,
+            state_machine: resolved.machine.clone(),
+            revision: resolved.revision,
+            version_arn: resolved.version_arn.clone(),
+            alias_arn: resolved.alias_arn.clone(),
+            input: request.input.clone(),
+            trace_header: request.trace_header.clone(),
+            started: now,
+            parent,
+            map_run: None,
+            item_index: None,
+        };
+        Ok((header, started))
+    }
+}
