@@ -116,7 +116,14 @@ impl Sqlite {
     /// # Errors
     /// `Unusable`, with a text for operators: open in another process, made by a newer version, no store of ours, damaged, not writable.
     pub fn open(path: impl AsRef<Path>, options: Options) -> StoreResult<Self> {
-        let path = path.as_ref();
+        Self::open_file(path.as_ref(), options).map_err(|error| match error {
+            // Damage that shows while opening concerns the whole store.
+            StoreError::Corrupt { .. } => StoreError::Unusable(error.to_string()),
+            other => other,
+        })
+    }
+
+    fn open_file(path: &Path, options: Options) -> StoreResult<Self> {
         let place = if path == Path::new(":memory:") { None } else { Some(open::claim(path)?) };
         let connection = open::writer(place.as_ref(), &options)?;
         let readers = match &place {
