@@ -26,6 +26,7 @@ mod names;
 mod output;
 pub mod progress;
 mod run;
+pub mod screen;
 mod serve;
 mod sigv4;
 mod start;

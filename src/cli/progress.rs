@@ -24,6 +24,11 @@ const ITERATIONS_SHOWN: usize = 5;
 /// States of a branch that are shown before the current one.
 const TRAIL_SHOWN: usize = 3;
 
+/// A unit of [`time::duration`]: it changes as time goes by.
+fn is_unit(word: &str) -> bool {
+    ["ms", "s", "min", "h", "d", "y"].contains(&word.trim_matches(|c: char| !c.is_alphanumeric()))
+}
+
 /// A line to draw: parts with their tones.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Line(pub Vec<(String, Tone)>);
@@ -38,6 +43,20 @@ impl Line {
     #[must_use]
     pub fn plain(&self) -> String {
         self.0.iter().map(|(text, _)| text.as_str()).collect()
+    }
+
+    /// What the line is about, without what changes with every second. Notes are the parts that begin with two spaces.
+    #[must_use]
+    pub fn gist(&self) -> String {
+        let mut gist = String::new();
+        for (at, (text, _)) in self.0.iter().enumerate() {
+            if at > 0 && text.starts_with("  ") {
+                gist.extend(text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic) && !is_unit(word)));
+            } else {
+                gist.push_str(text);
+            }
+        }
+        gist
     }
 
     /// With colours.

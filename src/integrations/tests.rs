@@ -467,3 +467,29 @@ fn a_wrong_row_is_refused_with_its_place() {
     assert_eq!(refused(with_key("{service")), "integrations[1].routing_key is '{service': a { has no }");
     assert_eq!(refused(with_key("")), "integrations[1].routing_key is empty, and so is exchange: the message has no destination");
 }
+
+#[test]
+fn the_example_sends_its_tasks_to_the_queues_of_its_workers() {
+    let text = include_str!("../../examples/art-event/art-event.asl.json");
+    let definition: Value = serde_json::from_str(text).unwrap();
+    let mut places = Vec::new();
+    for branch in definition["States"]["Prepare the event"]["Branches"].as_array().unwrap() {
+        for state in branch["States"].as_object().unwrap().values().filter(|state| state["Type"] == "Task") {
+            let planned = planned(&resource(state["Resource"].as_str().unwrap()), &evaluated(&state["Parameters"])).unwrap();
+            places.push(publishing(planned).messages.remove(0).address.routing_key);
+        }
+    }
+    assert_eq!(places, ["venue", "catering", "photographer-friend"]);
+}
+
+/// Parameters as if each path gave its own text.
+fn evaluated(template: &Value) -> Value {
+    match template {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.trim_end_matches(".$").to_owned(), evaluated(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
+}

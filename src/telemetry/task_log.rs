@@ -271,6 +271,32 @@ mod tests {
         assert!(!format!("{:?}", TaskLog::new(&execution, EventId(1), "s", 0, token)).contains(TOKEN));
     }
 
+    /// Every `event = "..."` in the sources, in whatever room.
+    fn events_in(folder: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                events_in(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let sign = concat!("event = ", "\"");
+                found.extend(text.split(sign).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+            }
+        }
+    }
+
+    #[test]
+    fn the_document_lists_the_events_that_other_rooms_log() {
+        let mut found = Vec::new();
+        events_in(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert!(found.iter().any(|event| event == "broker.connected"), "{found:?}");
+        let document = include_str!("../../docs/LOGGING.md");
+        // `...` and such stand in comments.
+        for event in found.iter().filter(|event| event.starts_with(|c: char| c.is_ascii_lowercase())) {
+            assert!(document.contains(&format!("`{event}`")), "docs/LOGGING.md lacks `{event}`");
+        }
+    }
+
     #[test]
     fn the_document_lists_every_event_and_field() {
         let document = include_str!("../../docs/LOGGING.md");
