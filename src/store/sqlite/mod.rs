@@ -118,7 +118,7 @@ impl Sqlite {
     pub fn open(path: impl AsRef<Path>, options: Options) -> StoreResult<Self> {
         Self::open_file(path.as_ref(), options).map_err(|error| match error {
             // Damage that shows while opening concerns the whole store.
-            StoreError::Corrupt { .. } => StoreError::Unusable(error.to_string()),
+            StoreError::Corrupt { .. } => StoreError::Unusable(format!("the store is damaged: {error}; restore it from a backup")),
             other => other,
         })
     }
