@@ -115,6 +115,12 @@ impl TokenKeys {
         Ok(Self { newest, older: keys.collect() })
     }
 
+    /// A secret for another purpose, made from the newest key: knowing it tells nothing of the key.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        self.newest.mac.clone().chain_update(b"reveille derive ").chain_update(purpose).finalize().into_bytes().into()
+    }
+
     /// The token of a task. The same key and task give the same token: publishing again after a crash repeats it.
     #[must_use]
     pub fn mint(&self, task: &TaskKey, partition: PartitionId) -> String {

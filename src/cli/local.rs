@@ -8,8 +8,7 @@ use crate::config::Settings;
 
 /// Runs the server until it is told to stop.
 pub(super) fn serve(settings: &Settings) -> Result<(), CliError> {
-    let _ = settings;
-    Err(absent("serve"))
+    crate::app::serve(settings).map_err(|e| CliError::failed(e.to_string()))
 }
 
 pub(super) fn absent(command: &str) -> CliError {

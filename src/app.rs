@@ -1,0 +1,207 @@
+//! The composition root: the only place that names adapters. Settings in, a running engine out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api;
+use crate::bus::amqp::{self, AmqpBus};
+use crate::bus::embedded::EmbeddedBus;
+use crate::bus::{BusError, ExchangeSpec, QueueSpec, TaskBus};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Settings, SettingsError};
+use crate::engine::{self, EngineError, EngineHandle, Parts};
+use crate::store::StoreError;
+use crate::store::sqlite::{self, Sqlite};
+use crate::telemetry::Metrics;
+
+/// Why the application cannot start. Each text names the setting to look at.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("store.url: {0}")]
+    Store(#[from] StoreError),
+    #[error("bus.url: {0}")]
+    Bus(#[from] BusError),
+    #[error("the engine cannot start: {0}")]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Api(#[from] api::BindError),
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("the server ended: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// The parts that outlive a start: what runs, and what must be stopped.
+pub struct Application {
+    pub engine: EngineHandle,
+    pub metrics: Metrics,
+    /// Where the bus is in this process: for workers in this process.
+    pub embedded: Option<EmbeddedBus>,
+    store: Sqlite,
+    shutdown: Duration,
+    /// Where the broker's connections live: away from the arbiters, whose time belongs to executions.
+    io: Option<tokio::runtime::Runtime>,
+}
+
+impl Application {
+    /// Opens the store, connects the bus, starts the engine. Call it inside an actix system.
+    ///
+    /// # Errors
+    /// What cannot be used, with its setting. A broker that is away is no error: tasks wait for it.
+    pub async fn build(settings: &Settings) -> Result<Self, AppError> {
+        let metrics = Metrics::new();
+        let clock = SystemClock;
+        metrics.process_started(clock.now());
+        let store = open_store(settings)?;
+        let io = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("bus").enable_all().build()?;
+        let (bus, embedded): (Arc<dyn TaskBus>, Option<EmbeddedBus>) = if settings.bus.is_embedded() {
+            let bus = EmbeddedBus::new();
+            (Arc::new(bus.clone()), Some(bus))
+        } else {
+            let _inside = io.enter();
+            (connect(settings)?, None)
+        };
+        own(settings, Arc::clone(&bus));
+        let defaults = engine::Options::default();
+        let parts = Parts {
+            realm: settings.engine.realm(),
+            clock: Arc::new(clock),
+            journal: Arc::new(store.clone()),
+            catalog: Arc::new(store.clone()),
+            bus,
+            tokens: settings.token_keys()?,
+            table: settings.integrations.clone(),
+            metrics: metrics.clone(),
+            options: engine::Options {
+                partitions: settings.engine.partitions,
+                threads: std::thread::available_parallelism().map_or(1, usize::from).min(defaults.threads),
+                passivate_after: settings.engine.passivate_after(),
+                queue_kind: settings.bus.queue_kind,
+                ..defaults
+            },
+        };
+        let engine = engine::start(parts).await?;
+        Ok(Self { engine, metrics, embedded, store, shutdown: settings.engine.shutdown(), io: Some(io) })
+    }
+
+    /// The API in front of this engine; it listens, and answers once it runs.
+    pub fn bind(&self, settings: &Settings) -> Result<api::Server, AppError> {
+        let options = api::Options {
+            listen: settings.api.listen.to_string(),
+            access_keys: settings.access_keys()?.into_iter().map(|k| api::AccessKey::all(k.id, k.secret)).collect(),
+            ..api::Options::default()
+        };
+        let secret = settings.token_keys()?.derive("page tokens");
+        Ok(api::Server::bind(&options, self.engine.clone(), self.metrics.clone(), &secret, |_| {})?)
+    }
+
+    /// The embedded store, for what only it offers (backups, figures).
+    pub fn store(&self) -> &Sqlite {
+        &self.store
+    }
+
+    /// Lets what is under way end, closes bus and store. What waits goes on after the next start.
+    pub async fn stop(mut self) {
+        self.engine.stop(self.shutdown).await;
+        if let Some(io) = self.io.take() {
+            io.shutdown_background();
+        }
+    }
+}
+
+/// Serves until a signal asks it to stop; a second signal stops at once.
+pub fn serve(settings: &Settings) -> Result<(), AppError> {
+    actix_rt::System::new().block_on(async {
+        let app = Application::build(settings).await?;
+        let server = app.bind(settings)?;
+        let handle = server.handle();
+        let running = actix_rt::spawn(server_run(server, settings.store.url.to_string(), settings.bus.url.to_string()));
+        let why = stop_signal().await;
+        crate::telemetry::logs::stopping(why);
+        actix_rt::spawn(async {
+            let again = stop_signal().await;
+            tracing::warn!(reason = again, "a second signal: stopping at once; what is under way goes on after the next start");
+            std::process::exit(1);
+        });
+        handle.stop().await;
+        let _ = running.await;
+        app.stop().await;
+        crate::telemetry::logs::stopped();
+        Ok(())
+    })
+}
+
+async fn server_run(server: api::Server, store: String, bus: String) -> std::io::Result<()> {
+    let addr: SocketAddr = server.addr;
+    crate::telemetry::logs::ready(addr, &store, &bus);
+    server.run().await
+}
+
+#[cfg(unix)]
+async fn stop_signal() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => "SIGTERM",
+        _ = int.recv() => "SIGINT",
+    }
+}
+
+fn open_store(settings: &Settings) -> Result<Sqlite, AppError> {
+    let Some(path) = settings.store.sqlite_path() else {
+        return Err(AppError::Unsupported(format!("store.url is {}; this build keeps its truth in SQLite: sqlite:PATH", settings.store.url)));
+    };
+    let options = sqlite::Options {
+        synchronous: match settings.store.synchronous {
+            config::Synchronous::Full => sqlite::Synchronous::Full,
+            config::Synchronous::Normal => sqlite::Synchronous::Normal,
+        },
+        readers: settings.store.readers,
+        cache_kib: settings.store.cache_kib,
+        check: settings.store.check,
+        ..sqlite::Options::default()
+    };
+    Ok(Sqlite::open(path, options)?)
+}
+
+fn connect(settings: &Settings) -> Result<Arc<dyn TaskBus>, AppError> {
+    let bus = &settings.bus;
+    let options = amqp::Options {
+        reply_queue_kind: bus.queue_kind,
+        publish_channels: bus.publish_channels,
+        heartbeat: bus.heartbeat(),
+        confirm_timeout: bus.confirm_timeout(),
+        ca_file: bus.ca_file(),
+        certificate_file: bus.certificate_file(),
+        key_file: bus.certificate_key_file(),
+        ..amqp::Options::default()
+    };
+    Ok(AmqpBus::connect(bus.url.expose(), options)?)
+}
+
+/// Queues and exchanges that the settings tell the engine to declare. In the background: a broker that is away holds up nothing.
+fn own(settings: &Settings, bus: Arc<dyn TaskBus>) {
+    let kind = settings.bus.queue_kind;
+    let queues: Vec<QueueSpec> = settings
+        .bus
+        .queues()
+        .into_iter()
+        .map(|name| QueueSpec { name, kind, dead_letter: None, max_length: None, message_ttl: None, delivery_limit: None })
+        .collect();
+    let of_kind = |names: Vec<String>, kind: &'static str| names.into_iter().map(move |name| ExchangeSpec { name, kind });
+    let exchanges: Vec<ExchangeSpec> =
+        of_kind(settings.bus.topics(), "fanout").chain(of_kind(settings.bus.event_buses(), "topic")).collect();
+    if queues.is_empty() && exchanges.is_empty() {
+        return;
+    }
+    actix_rt::spawn(async move {
+        if let Err(e) = bus.declare(exchanges, queues, Vec::new()).await {
+            tracing::error!(error = %e, "the queues and exchanges of the settings could not be declared");
+        }
+    });
+}
