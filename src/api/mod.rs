@@ -11,5 +11,6 @@
 //! Never: an adapter, a stimulus. Tokens, inputs and outputs are never logged, nor repeated in errors.
 
 pub mod error;
+pub mod history;
 pub mod model;
 mod validate;
