@@ -10,7 +10,32 @@
 //! May enter: `engine` (its handle), the ports' rows (`store`), `interpreter::event` for the history, `asl` to judge definitions, and below.
 //! Never: an adapter, a stimulus. Tokens, inputs and outputs are never logged, nor repeated in errors.
 
+mod arn;
+mod auth;
+#[cfg(test)]
+mod catalog_tests;
+mod configuration;
+mod context;
+mod definition;
 pub mod error;
 pub mod history;
+mod machines;
+mod map_runs;
 pub mod model;
+pub mod operations;
+mod options;
+mod page;
+pub mod protocol;
+mod redrivable;
+mod redrives;
+mod references;
+mod routes;
+mod server;
+mod sigv4;
+mod tags;
 mod validate;
+mod wire;
+
+pub use self::operations::Class;
+pub use self::options::{AccessKey, Options};
+pub use self::server::{BindError, Server, ServerHandle};
