@@ -1,5 +1,6 @@
 //! Reveille: a durable workflow orchestrator. Amazon States Language on RabbitMQ.
 
+pub mod api;
 pub mod asl;
 pub mod bus;
 pub mod cli;

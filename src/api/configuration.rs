@@ -1,0 +1,167 @@
+//! `loggingConfiguration`, `tracingConfiguration` and `encryptionConfiguration`: checked, completed with AWS's defaults, kept, echoed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+
+/// As a request gives them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_field_names, reason = "AWS's names")]
+pub struct Given {
+    pub logging_configuration: Option<Logging>,
+    pub tracing_configuration: Option<Tracing>,
+    pub encryption_configuration: Option<Encryption>,
+}
+
+/// As they are kept (the JSON object in `Revision::configuration`) and answered: complete.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_field_names, reason = "AWS's names")]
+pub struct Configuration {
+    pub logging_configuration: Logging,
+    pub tracing_configuration: Tracing,
+    pub encryption_configuration: Encryption,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Logging {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destinations: Option<Vec<Value>>,
+    pub include_execution_data: bool,
+    pub level: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tracing {
+    pub enabled: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Encryption {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_data_key_reuse_period_seconds: Option<i64>,
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self { destinations: None, include_execution_data: false, level: "OFF".into() }
+    }
+}
+
+impl Default for Encryption {
+    fn default() -> Self {
+        Self { kind: "AWS_OWNED_KEY".into(), kms_key_id: None, kms_data_key_reuse_period_seconds: None }
+    }
+}
+
+impl Given {
+    pub fn is_empty(&self) -> bool {
+        self.logging_configuration.is_none() && self.tracing_configuration.is_none() && self.encryption_configuration.is_none()
+    }
+
+    /// What is to be kept: what is given over what was there (a given one replaces the whole of it).
+    pub fn over(self, before: Configuration) -> Result<Configuration, ApiError> {
+        if let Some(logging) = &self.logging_configuration {
+            logging.check()?;
+        }
+        if let Some(encryption) = &self.encryption_configuration {
+            encryption.check()?;
+        }
+        Ok(Configuration {
+            logging_configuration: self.logging_configuration.unwrap_or(before.logging_configuration),
+            tracing_configuration: self.tracing_configuration.unwrap_or(before.tracing_configuration),
+            encryption_configuration: self.encryption_configuration.unwrap_or(before.encryption_configuration),
+        })
+    }
+}
+
+impl Configuration {
+    /// As the catalog keeps it; what it lacks is default.
+    pub fn kept(value: &Value) -> Self {
+        serde_json::from_value(value.clone()).unwrap_or_default()
+    }
+
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_else(|_| json!({}))
+    }
+}
+
+impl Logging {
+    /// Recorded: `Invalid Logging Configuration: Must specify exactly one Log Destination.`
+    fn check(&self) -> Result<(), ApiError> {
+        let destinations = self.destinations.as_deref().map_or(0, <[Value]>::len);
+        let wrong = destinations > 1 || (destinations == 0 && self.level != "OFF");
+        if wrong {
+            let message = "Invalid Logging Configuration: Must specify exactly one Log Destination.";
+            return Err(ApiError::new("InvalidLoggingConfiguration", message));
+        }
+        Ok(())
+    }
+}
+
+impl Encryption {
+    /// A key that we would not use is refused: a caller must not believe that data is encrypted with it.
+    pub fn check(&self) -> Result<(), ApiError> {
+        let wrong = |why: &str| Err(ApiError::new("InvalidEncryptionConfiguration", format!("Invalid Encryption Configuration: '{why}'")));
+        if self.kind == "CUSTOMER_MANAGED_KMS_KEY" {
+            return wrong("customer managed keys are not supported here: encrypt the store's disk or database instead");
+        }
+        if self.kms_key_id.is_some() || self.kms_data_key_reuse_period_seconds.is_some() {
+            return wrong("kmsKeyId and kmsDataKeyReusePeriodSeconds go with the type CUSTOMER_MANAGED_KMS_KEY");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logging(given: &Value) -> Result<Value, String> {
+        let given: Given = serde_json::from_value(json!({ "loggingConfiguration": given })).unwrap();
+        let kept = given.over(Configuration::default()).map_err(|e| e.message)?;
+        Ok(kept.to_value()["loggingConfiguration"].clone())
+    }
+
+    #[test]
+    fn logging_is_echoed_with_defaults_as_recorded() {
+        let group = json!([{"cloudWatchLogsLogGroup": {"logGroupArn": "arn:aws:logs:r:a:log-group:g:*"}}]);
+        let table = [
+            (json!({}), json!({"includeExecutionData": false, "level": "OFF"})),
+            (json!({"destinations": []}), json!({"destinations": [], "includeExecutionData": false, "level": "OFF"})),
+            (
+                json!({"level": "ALL", "includeExecutionData": true, "destinations": group}),
+                json!({"destinations": group, "includeExecutionData": true, "level": "ALL"}),
+            ),
+        ];
+        for (given, echoed) in table {
+            assert_eq!(logging(&given), Ok(echoed));
+        }
+        let refused = Err("Invalid Logging Configuration: Must specify exactly one Log Destination.".to_owned());
+        assert_eq!(logging(&json!({"level": "ALL", "destinations": [{}, {}]})), refused);
+        assert_eq!(logging(&json!({"level": "ERROR"})), refused);
+    }
+
+    #[test]
+    fn an_update_replaces_only_what_it_gives() {
+        let before = Configuration { tracing_configuration: Tracing { enabled: true }, ..Configuration::default() };
+        let given: Given = serde_json::from_value(json!({"loggingConfiguration": {}})).unwrap();
+        assert_eq!(given.over(before.clone()).unwrap(), before);
+    }
+
+    #[test]
+    fn a_key_that_would_not_be_used_is_refused() {
+        let given: Given =
+            serde_json::from_value(json!({"encryptionConfiguration": {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": "k"}})).unwrap();
+        assert_eq!(given.over(Configuration::default()).unwrap_err().kind, "InvalidEncryptionConfiguration");
+    }
+}

@@ -1,0 +1,75 @@
+//! What every operation may use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, Timestamp};
+use crate::engine::EngineHandle;
+use crate::ids::Realm;
+use crate::store::{Catalog, Journal};
+
+use super::page::Pages;
+use super::redrives::Redrives;
+
+/// One per server; operations get a reference.
+pub struct Context {
+    #[cfg(not(test))]
+    engine: EngineHandle,
+    /// Tests of operations that only touch the catalog run without an engine.
+    #[cfg(test)]
+    engine: Option<EngineHandle>,
+    pub catalog: Arc<dyn Catalog>,
+    pub journal: Arc<dyn Journal>,
+    pub clock: Arc<dyn Clock>,
+    pub realm: Realm,
+    pub pages: Pages,
+    /// How long `GetActivityTask` waits for a task.
+    pub activity_poll: Duration,
+    pub(super) redrives: Redrives,
+}
+
+impl Context {
+    pub fn new(engine: EngineHandle, pages: Pages, activity_poll: Duration) -> Self {
+        Self {
+            catalog: engine.catalog().clone(),
+            journal: engine.journal().clone(),
+            clock: engine.clock().clone(),
+            realm: engine.realm().clone(),
+            pages,
+            activity_poll,
+            redrives: Redrives::default(),
+            #[cfg(not(test))]
+            engine,
+            #[cfg(test)]
+            engine: Some(engine),
+        }
+    }
+
+    #[cfg(not(test))]
+    pub fn engine(&self) -> &EngineHandle {
+        &self.engine
+    }
+
+    #[cfg(test)]
+    pub fn engine(&self) -> &EngineHandle {
+        self.engine.as_ref().expect("this test has no engine")
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    #[cfg(test)]
+    pub fn without_engine(catalog: Arc<dyn Catalog>, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            engine: None,
+            catalog,
+            journal,
+            clock,
+            realm: Realm::new("us-east-1", "000000000000"),
+            pages: Pages::new(b"test"),
+            activity_poll: Duration::from_secs(1),
+            redrives: Redrives::default(),
+        }
+    }
+}

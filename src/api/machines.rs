@@ -1,0 +1,63 @@
+//! State machines by ARN, for the operations that name one.
+
+use crate::clock::Timestamp;
+use crate::ids::Arn;
+use crate::store::{AliasRow, MachineRow, Revision};
+
+use super::arn::{MachineArn, Qualifier};
+use super::context::Context;
+use super::error::ApiError;
+
+/// A machine and the revision that an ARN means.
+pub struct Resolved {
+    pub row: MachineRow,
+    pub revision: Revision,
+    /// Of the machine, or of the version that was asked for.
+    pub created: Timestamp,
+    /// Of the version or alias.
+    pub description: Option<String>,
+}
+
+/// The machine itself, also while it is being deleted.
+pub async fn machine(ctx: &Context, given: &MachineArn) -> Result<MachineRow, ApiError> {
+    ctx.catalog.machine(&given.machine).await?.ok_or_else(|| ApiError::machine_does_not_exist(given.full.as_str()))
+}
+
+/// The machine itself; refused while it is being deleted.
+pub async fn live(ctx: &Context, given: &MachineArn) -> Result<MachineRow, ApiError> {
+    let row = machine(ctx, given).await?;
+    if row.deleting { Err(ApiError::machine_deleting(given.full.as_str())) } else { Ok(row) }
+}
+
+/// What an ARN means: the current revision, that of a version, or that of the version an alias sends most executions to.
+pub async fn resolve(ctx: &Context, given: &MachineArn) -> Result<Resolved, ApiError> {
+    let missing = || ApiError::machine_does_not_exist(given.full.as_str());
+    let row = machine(ctx, given).await?;
+    let (version_arn, alias) = match &given.qualifier {
+        None => {
+            let (revision, created) = (row.revision.clone(), row.created);
+            return Ok(Resolved { row, revision, created, description: None });
+        }
+        Some(Qualifier::Version(_)) => (given.full.clone(), None),
+        Some(Qualifier::Alias(_)) => {
+            let alias = ctx.catalog.alias(&given.full).await?.ok_or_else(missing)?;
+            (main_route(&alias).ok_or_else(missing)?, Some(alias))
+        }
+    };
+    let version = ctx.catalog.version(&version_arn).await?.ok_or_else(missing)?;
+    let revision = ctx.catalog.revision(version.revision).await?.ok_or_else(missing)?;
+    let description = alias.map_or(version.description, |alias| alias.description);
+    Ok(Resolved { row, revision, created: version.created, description })
+}
+
+fn main_route(alias: &AliasRow) -> Option<Arn> {
+    alias.routes.iter().max_by_key(|(_, weight)| *weight).map(|(version, _)| version.clone())
+}
+
+/// Recorded: `Version description can only be set when publish is true`.
+pub fn check_version_description(publish: bool, description: Option<&str>) -> Result<(), ApiError> {
+    if description.is_some() && !publish {
+        return Err(ApiError::validation("Version description can only be set when publish is true"));
+    }
+    Ok(())
+}

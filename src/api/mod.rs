@@ -1,0 +1,41 @@
+//! THE API: Step Functions' operations over AWS JSON 1.0, so that the AWS CLI, SDKs and tools drive this engine by changing their endpoint.
+//!
+//! ```text
+//! HTTP ─ server.rs ─▶ protocol.rs: which operation, who asks (auth.rs, sigv4.rs), is the body JSON
+//!                     validate.rs: is the input what AWS's model lets in (model.rs, model.json)
+//!                     operations/<one file per operation>.rs ─▶ EngineHandle, Catalog, Journal (reads)
+//!                     error.rs: what went wrong, in AWS's words        history.rs: journal entries as AWS's history events
+//! ```
+//!
+//! May enter: `engine` (its handle), the ports' rows (`store`), `interpreter::event` for the history, `asl` to judge definitions, and below.
+//! Never: an adapter, a stimulus. Tokens, inputs and outputs are never logged, nor repeated in errors.
+
+mod arn;
+mod auth;
+#[cfg(test)]
+mod catalog_tests;
+mod configuration;
+mod context;
+mod definition;
+pub mod error;
+pub mod history;
+mod machines;
+mod map_runs;
+pub mod model;
+pub mod operations;
+mod options;
+mod page;
+pub mod protocol;
+mod redrivable;
+mod redrives;
+mod references;
+mod routes;
+mod server;
+mod sigv4;
+mod tags;
+mod validate;
+mod wire;
+
+pub use self::operations::Class;
+pub use self::options::{AccessKey, Options};
+pub use self::server::{BindError, Server, ServerHandle};

@@ -1,0 +1,137 @@
+//! The operations: one file each, one shape for all, one table of them.
+//!
+//! A file holds `Input` (what the model lets in, already checked against it), `Output`, and
+//! `pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError>`.
+//! To add one: write its file, add its line to the table below; `docs/HOWTO.md` says more.
+
+use futures_util::future::LocalBoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::context::Context;
+use super::error::ApiError;
+
+/// What an access key may be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Describe, list, validate.
+    Read,
+    /// Start, stop and redrive executions.
+    Start,
+    /// Take tasks and say how they ended. Holds what shows task tokens.
+    Complete,
+    /// Create, change and delete what has a name.
+    Admin,
+}
+
+impl Class {
+    /// As settings write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Start => "start",
+            Self::Complete => "complete",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+type Run = for<'a> fn(&'a Context, Map<String, Value>) -> LocalBoxFuture<'a, Result<Vec<u8>, ApiError>>;
+
+/// An operation of the API.
+pub struct Operation {
+    /// AWS's name; our own carry the prefix `Reveille.`.
+    pub name: &'static str,
+    pub class: Class,
+    /// Takes the checked members of the request, gives the body of the answer.
+    pub run: Run,
+}
+
+macro_rules! operations {
+    ($($name:literal $class:ident $module:ident;)*) => {
+        $(mod $module;)*
+        static OPERATIONS: &[Operation] =
+            &[$(Operation { name: $name, class: Class::$class, run: |ctx, input| Box::pin(run(ctx, input, $module::handle)) }),*];
+    };
+}
+
+operations! {
+    "CreateActivity" Admin create_activity;
+    "CreateStateMachine" Admin create_state_machine;
+    "CreateStateMachineAlias" Admin create_state_machine_alias;
+    "DeleteActivity" Admin delete_activity;
+    "DeleteStateMachine" Admin delete_state_machine;
+    "DeleteStateMachineAlias" Admin delete_state_machine_alias;
+    "DeleteStateMachineVersion" Admin delete_state_machine_version;
+    "DescribeActivity" Read describe_activity;
+    "DescribeExecution" Read describe_execution;
+    "DescribeMapRun" Read describe_map_run;
+    "DescribeStateMachine" Read describe_state_machine;
+    "DescribeStateMachineAlias" Read describe_state_machine_alias;
+    "DescribeStateMachineForExecution" Read describe_state_machine_for_execution;
+    "GetActivityTask" Complete get_activity_task;
+    "GetExecutionHistory" Read get_execution_history;
+    "ListActivities" Read list_activities;
+    "ListExecutions" Read list_executions;
+    "ListMapRuns" Read list_map_runs;
+    "ListStateMachineAliases" Read list_state_machine_aliases;
+    "ListStateMachineVersions" Read list_state_machine_versions;
+    "ListStateMachines" Read list_state_machines;
+    "ListTagsForResource" Read list_tags_for_resource;
+    "PublishStateMachineVersion" Admin publish_state_machine_version;
+    "RedriveExecution" Start redrive_execution;
+    "SendTaskFailure" Complete send_task_failure;
+    "SendTaskHeartbeat" Complete send_task_heartbeat;
+    "SendTaskSuccess" Complete send_task_success;
+    "StartExecution" Start start_execution;
+    "StartSyncExecution" Start start_sync_execution;
+    "StopExecution" Start stop_execution;
+    "TagResource" Admin tag_resource;
+    "TestState" Read test_state;
+    "UntagResource" Admin untag_resource;
+    "UpdateMapRun" Start update_map_run;
+    "UpdateStateMachine" Admin update_state_machine;
+    "UpdateStateMachineAlias" Admin update_state_machine_alias;
+    "ValidateStateMachineDefinition" Read validate_state_machine_definition;
+    "Reveille.ListWaitingTasks" Complete list_waiting_tasks;
+}
+
+/// The operation of this name.
+pub fn find(name: &str) -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|operation| operation.name == name)
+}
+
+async fn run<'a, I, O, F>(ctx: &'a Context, input: Map<String, Value>, handle: F) -> Result<Vec<u8>, ApiError>
+where
+    I: DeserializeOwned,
+    O: Serialize,
+    F: AsyncFnOnce(&'a Context, I) -> Result<O, ApiError>,
+{
+    // Payload texts move from the parsed body into the input; they are not copied or parsed again.
+    let input = serde_json::from_value(Value::Object(input)).map_err(|e| ApiError::serialization(e.to_string()))?;
+    let output = handle(ctx, input).await?;
+    serde_json::to_vec(&output).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        ApiError::internal()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::model::Model;
+
+    #[test]
+    fn every_operation_of_the_model_has_its_handler() {
+        let model = Model::get();
+        for name in model.operations.keys() {
+            assert!(find(name).is_some(), "{name} has no handler");
+        }
+        for operation in OPERATIONS {
+            let known = model.operations.contains_key(operation.name) || operation.name.starts_with("Reveille.");
+            assert!(known, "{} is no operation of the model", operation.name);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `RedriveExecution`: runs a failed execution on from where it failed. The same `clientToken` gets the same answer.
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::arn;
+use crate::api::context::Context;
+use crate::api::error::ApiError;
+use crate::api::wire::EpochSeconds;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    execution_arn: String,
+    client_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    redrive_date: EpochSeconds,
+}
+
+pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
+    let execution = arn::execution(&input.execution_arn)?;
+    let before = input.client_token.as_deref().and_then(|token| ctx.redrives.find(&execution, token, ctx.now()));
+    if let Some(before) = before {
+        return Ok(Output { redrive_date: before.into() });
+    }
+    let redriven = ctx.engine().redrive_execution(&execution).await?;
+    if let Some(token) = input.client_token {
+        ctx.redrives.remember(&execution, token, redriven);
+    }
+    Ok(Output { redrive_date: redriven.into() })
+}

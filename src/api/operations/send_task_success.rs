@@ -1,0 +1,28 @@
+//! `SendTaskSuccess`: durable when it answers.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::api::context::Context;
+use crate::api::error::ApiError;
+use crate::api::wire::Empty;
+use crate::engine::Completion;
+use crate::limits::PAYLOAD_BYTES_MAX;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    task_token: String,
+    output: String,
+}
+
+pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
+    let invalid = |why: String| ApiError::new("InvalidOutput", format!("Invalid Output: '{why}'"));
+    if input.output.len() > PAYLOAD_BYTES_MAX {
+        return Err(invalid(format!("Output exceeds the maximum of {PAYLOAD_BYTES_MAX} bytes")));
+    }
+    let output = serde_json::from_str(&input.output).map_err(|e| invalid(format!("Output is not valid JSON: {e}")))?;
+    ctx.engine().complete_task(&input.task_token, Completion::Success(Arc::new(output))).await?;
+    Ok(Empty {})
+}

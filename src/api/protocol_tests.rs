@@ -1,0 +1,138 @@
+//! The protocol over a context without an engine: what never reaches an operation, and operations of the catalog.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use proptest::prelude::*;
+use secrecy::SecretString;
+use serde_json::json;
+
+use crate::api::operations::Class;
+use crate::api::options::AccessKey;
+use crate::clock::{ManualClock, Timestamp};
+use crate::store::memory::Memory;
+
+use super::*;
+
+fn api(keys: Vec<AccessKey>) -> Api {
+    let store = Memory::new();
+    let clock = ManualClock::at(Timestamp::from_millis(1_795_372_205_000));
+    Api::new(Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(clock)), Keys::new(keys), Metrics::new())
+}
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let pair = |(name, value): &(&str, &str)| (HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+    pairs.iter().map(pair).collect()
+}
+
+fn ask(api: &Api, method: &str, pairs: &[(&str, &str)], body: &[u8]) -> (u16, Value) {
+    let headers = headers(pairs);
+    let incoming = Incoming { method, path: "/", query: "", headers: &headers, body: Ok(body) };
+    let answer = futures_util::FutureExt::now_or_never(api.answer(incoming)).expect("nothing here waits");
+    (answer.status, serde_json::from_slice(&answer.body).unwrap())
+}
+
+fn call(operation: &str, body: &str) -> (u16, Value) {
+    let target = format!("AWSStepFunctions.{operation}");
+    ask(&api(Vec::new()), "POST", &[("content-type", CONTENT_TYPE), ("x-amz-target", &target)], body.as_bytes())
+}
+
+/// Method, headers, and what is answered: status and how the message begins.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
+
+#[test]
+fn what_is_none_of_the_protocol_is_an_unknown_operation() {
+    let target = ("x-amz-target", "AWSStepFunctions.ListStateMachines");
+    let kind = ("content-type", CONTENT_TYPE);
+    let table: [Case<'_>; 6] = [
+        ("GET", &[kind, target], 404, "Send POST /"),
+        ("POST", &[target], 404, "Send the header Content-Type"),
+        ("POST", &[("content-type", "application/json"), target], 404, "Send the header Content-Type"),
+        ("POST", &[kind], 404, "Send the header X-Amz-Target"),
+        ("POST", &[kind, ("x-amz-target", "AWSStepFunctions.Nothing")], 400, "There is no operation 'AWSStepFunctions.Nothing'"),
+        ("POST", &[kind, ("x-amz-target", "AWSStepFunctions.Reveille.ListWaitingTasks")], 400, "There is no operation"),
+    ];
+    for (method, pairs, status, message) in table {
+        let (answered, body) = ask(&api(Vec::new()), method, pairs, b"{}");
+        assert_eq!((answered, &body["__type"]), (status, &json!("UnknownOperationException")));
+        assert!(body["message"].as_str().unwrap().starts_with(message), "{body}");
+    }
+}
+
+#[test]
+fn a_content_type_may_carry_a_charset() {
+    let pairs = [("content-type", "application/x-amz-json-1.0; charset=utf-8"), ("x-amz-target", "AWSStepFunctions.ListActivities")];
+    assert_eq!(ask(&api(Vec::new()), "POST", &pairs, b"").0, 200);
+}
+
+#[test]
+fn a_body_that_is_no_json_object_cannot_be_read() {
+    for body in ["{", "[]", "null", "\"x\"", "{\"name\": }", "{\"name\": 1}"] {
+        let (status, answer) = call("CreateActivity", body);
+        assert_eq!((status, &answer["__type"]), (400, &json!("SerializationException")), "{body}");
+    }
+    let deep = format!("{}{}", "{\"a\":".repeat(500), "}".repeat(500));
+    assert_eq!(call("CreateActivity", &deep).1["__type"], "SerializationException");
+}
+
+#[test]
+fn an_input_is_checked_before_its_operation_sees_it() {
+    let (status, answer) = call("CreateStateMachine", "{}");
+    assert_eq!((status, &answer["__type"]), (400, &json!("ValidationException")));
+    assert!(answer["message"].as_str().unwrap().starts_with("3 validation errors detected: Value null at 'name' failed"), "{answer}");
+}
+
+#[test]
+fn a_panic_is_an_error_of_its_request_alone() {
+    // Without an engine, every operation that needs one panics.
+    let body = r#"{"executionArn": "arn:aws:states:us-east-1:000000000000:execution:m:e"}"#;
+    let (status, answer) = call("DescribeExecution", body);
+    assert_eq!((status, &answer["__type"]), (500, &json!("InternalServerError")));
+    assert_eq!(call("ListStateMachines", "{}"), (200, json!({"stateMachines": []})));
+}
+
+/// The first of botocore's signed requests: `ListStateMachines` with the body `{}`.
+fn signed_headers() -> Vec<(String, String)> {
+    let vectors: Value = serde_json::from_str(include_str!("sigv4_vectors.json")).unwrap();
+    serde_json::from_value(vectors[0]["headers"].clone()).unwrap()
+}
+
+fn ask_signed(allow: Vec<Class>, id: &str, body: &[u8]) -> (u16, String) {
+    let secret: SecretString = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into();
+    let api = api(vec![AccessKey { id: id.into(), secret, allow }]);
+    let owned = signed_headers();
+    let pairs: Vec<(&str, &str)> = owned.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let (status, answer) = ask(&api, "POST", &pairs, body);
+    (status, answer["__type"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn with_keys_only_signed_requests_of_allowed_operations_pass() {
+    assert_eq!(ask_signed(vec![Class::Read], "AKIDEXAMPLE", b"{}"), (200, String::new()));
+    assert_eq!(ask_signed(vec![Class::Start], "AKIDEXAMPLE", b"{}"), (400, "AccessDeniedException".into()));
+    assert_eq!(ask_signed(vec![Class::Read], "AKIDEXAMPLE", b"{ }"), (400, "InvalidSignatureException".into()));
+    assert_eq!(ask_signed(vec![Class::Read], "OTHER", b"{}"), (400, "UnrecognizedClientException".into()));
+    let pairs = [("content-type", CONTENT_TYPE), ("x-amz-target", "AWSStepFunctions.ListStateMachines")];
+    let key = AccessKey { id: "a".into(), secret: "s".into(), allow: vec![Class::Read] };
+    assert_eq!(ask(&api(vec![key]), "POST", &pairs, b"{}").1["__type"], "MissingAuthenticationTokenException");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Whatever arrives, the answer is one of the protocol and never a 500.
+    #[test]
+    fn no_body_makes_a_server_error(
+        operation in prop::sample::select(vec!["CreateActivity", "ListStateMachines", "TagResource", "CreateStateMachineAlias", "DescribeStateMachine", "ListExecutions", "UpdateMapRun"]),
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            r#"\{("(name|maxResults|nextToken|tags|resourceArn|stateMachineArn|mapRunArn)":("[a-z:/]{0,20}"|[0-9]{1,30}|-?[0-9]\.[0-9]e[0-9]{1,3}|null|true|\[\{"key":""\}\]|\{\}),){0,4}"x":1\}"#.prop_map(String::into_bytes),
+        ],
+    ) {
+        let target = format!("AWSStepFunctions.{operation}");
+        let pairs = [("content-type", CONTENT_TYPE), ("x-amz-target", target.as_str())];
+        let (status, answer) = ask(&api(Vec::new()), "POST", &pairs, &body);
+        prop_assert!(status < 500, "{status} {answer}");
+        prop_assert!(status == 200 || answer["__type"].is_string());
+    }
+}

@@ -1,0 +1,28 @@
+//! `redriveStatus`: may `RedriveExecution` be asked of this execution?
+
+use crate::clock::Timestamp;
+use crate::store::{ExecutionRow, ExecutionStatus};
+
+/// AWS: an execution can be redriven for 14 days after it ended.
+const REDRIVABLE_DAYS: f64 = 14.0;
+
+/// Status and, where it is not `REDRIVABLE`, reason. Recorded: `Execution is SUCCEEDED and cannot be redriven`.
+pub fn status(row: &ExecutionRow, now: Timestamp) -> (&'static str, Option<String>) {
+    let status = row.summary.status;
+    match status {
+        ExecutionStatus::Running | ExecutionStatus::Succeeded => {
+            ("NOT_REDRIVABLE", Some(format!("Execution is {status} and cannot be redriven")))
+        }
+        _ if row.header.map_run.is_some() => {
+            ("REDRIVABLE_BY_MAP_RUN", Some("Execution is a child of a Map Run and is redriven with it".to_owned()))
+        }
+        _ => {
+            let too_old = row.summary.closed.as_ref().is_some_and(|c| c.at.plus_seconds(REDRIVABLE_DAYS * 86_400.0) < now);
+            if too_old {
+                ("NOT_REDRIVABLE", Some("Execution ended more than 14 days ago and cannot be redriven".to_owned()))
+            } else {
+                ("REDRIVABLE", None)
+            }
+        }
+    }
+}

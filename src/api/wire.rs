@@ -1,0 +1,120 @@
+//! Small pieces of AWS JSON that many operations share.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::clock::Timestamp;
+
+use super::error::ApiError;
+
+/// A moment as AWS JSON writes it: seconds since 1970, with a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochSeconds(pub Timestamp);
+
+impl Serialize for EpochSeconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0.epoch_seconds())
+    }
+}
+
+impl From<Timestamp> for EpochSeconds {
+    fn from(at: Timestamp) -> Self {
+        Self(at)
+    }
+}
+
+/// An answer without members.
+#[derive(Debug, Serialize)]
+pub struct Empty {}
+
+/// `inputDetails`, `outputDetails` of an execution.
+#[derive(Debug, Serialize)]
+pub struct Included {
+    pub included: bool,
+}
+
+/// `includedData`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum IncludedData {
+    #[default]
+    AllData,
+    MetadataOnly,
+}
+
+impl IncludedData {
+    pub fn all(self) -> bool {
+        self == Self::AllData
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tag {
+    #[serde(default)]
+    pub key: String,
+    #[serde(default)]
+    pub value: String,
+}
+
+/// Is this text JSON, at most so many bytes? Scans it; builds nothing. `Err` says what is wrong, without quoting the text.
+pub fn json_text(what: &str, text: &str) -> Result<(), String> {
+    let max = crate::limits::PAYLOAD_BYTES_MAX;
+    if text.len() > max {
+        return Err(format!("{what} exceeds the maximum of {max} bytes"));
+    }
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|e| format!("{what} is not valid JSON: {e}"))?;
+    let nested_max = crate::limits::JSON_DEPTH_MAX - 1;
+    if nesting(text) > nested_max { Err(format!("{what} nests deeper than {nested_max} levels")) } else { Ok(()) }
+}
+
+/// How deep valid JSON nests. Scanning to skip has no bound of its own; reading for good has.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// The `input` of an execution. Recorded: `Invalid State Machine Execution Input: '…'` (AWS shows its JSON parser's own words).
+pub fn execution_input(input: Option<String>) -> Result<String, ApiError> {
+    let input = input.unwrap_or_else(|| "{}".to_owned());
+    json_text("Input", &input)
+        .map_err(|why| ApiError::new("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{why}'")))?;
+    Ok(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_float_of_seconds() {
+        let text = serde_json::to_string(&EpochSeconds(Timestamp::from_millis(1_700_000_000_123))).unwrap();
+        assert_eq!(text, "1700000000.123");
+        assert_eq!(serde_json::to_string(&EpochSeconds(Timestamp::from_millis(1_700_000_000_000))).unwrap(), "1700000000.0");
+    }
+
+    #[test]
+    fn input_must_be_json_of_bounded_size() {
+        assert_eq!(execution_input(None).unwrap(), "{}");
+        assert_eq!(execution_input(Some("\"x\"".into())).unwrap(), "\"x\"");
+        let refused = |text: &str| execution_input(Some(text.into())).unwrap_err().to_string();
+        assert!(refused("{secret").starts_with("InvalidExecutionInput: Invalid State Machine Execution Input: 'Input is not valid JSON: "));
+        assert!(!refused("{secret").contains("secret"), "inputs are not repeated");
+        assert!(refused(&format!("\"{}\"", "é".repeat(131_072))).contains("262144 bytes"));
+        let nested = |levels: usize| format!("{}\"[\\\"[\"{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(refused(&nested(128)).contains("127 levels"));
+        assert!(execution_input(Some(nested(127))).is_ok());
+        assert!(serde_json::from_str::<serde_json::Value>(&nested(127)).is_ok(), "what is let in can be read");
+    }
+}
