@@ -1,6 +1,7 @@
 //! Reveille: a durable workflow orchestrator. Amazon States Language on RabbitMQ.
 
 pub mod api;
+pub mod app;
 pub mod asl;
 pub mod bus;
 pub mod cli;

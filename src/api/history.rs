@@ -125,7 +125,7 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
             details()
                 .with("error", error.as_str())
                 .with("cause", cause.as_str())
-                .maybe("location", Some(location.as_str()).filter(|location| !location.is_empty()))
+                .maybe("location", location.as_deref())
                 .with("state", &**state),
         ),
 

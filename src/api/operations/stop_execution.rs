@@ -24,7 +24,7 @@ pub struct Output {
 
 pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let execution = arn::execution(&input.execution_arn)?;
-    let failure = Failure { error: input.error, cause: input.cause };
+    let failure = Failure { error: input.error, cause: input.cause, heartbeat: false };
     let stopped = ctx.engine().stop_execution(&execution, failure).await?;
     Ok(Output { stop_date: stopped.into() })
 }
