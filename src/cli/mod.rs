@@ -33,6 +33,7 @@ mod start;
 mod tasks;
 mod time;
 mod validate;
+pub mod watch;
 
 pub use error::CliError;
 

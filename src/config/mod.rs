@@ -188,6 +188,7 @@ pub struct EngineOptions {
     pub region: String,
     pub account: String,
     pub partitions: u16,
+    threads: usize,
     passivate_after_seconds: u64,
     token_key: SecretString,
     token_key_file: String,
@@ -199,6 +200,12 @@ impl EngineOptions {
     #[must_use]
     pub fn realm(&self) -> Realm {
         Realm::new(&self.region, &self.account)
+    }
+
+    /// Threads that executions run on: as many as cores, where nothing else is said.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        if self.threads > 0 { self.threads } else { std::thread::available_parallelism().map_or(2, usize::from) }
     }
 
     #[must_use]

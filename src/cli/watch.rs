@@ -1,0 +1,56 @@
+//! Watching an execution of the engine in this process: what `run` and `demo` draw until it has ended.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::progress::{self, Line};
+use super::screen::Screen;
+use crate::engine::{EngineError, EngineHandle, WaitingTask};
+use crate::ids::Arn;
+use crate::interpreter::event::Entry;
+use crate::store::{ExecutionRow, record};
+
+/// A terminal that is drawn ten times a second looks alive, and costs nothing.
+const TICK: Duration = Duration::from_millis(100);
+/// Waiting tasks of one execution that are looked at for a frame.
+const TASKS_MAX: usize = 1_000;
+
+/// An execution at this moment.
+#[derive(Debug, Clone)]
+pub struct Glance {
+    pub row: ExecutionRow,
+    /// All of the journal: a retry and a wait that are due are events that the API's history does not show.
+    pub entries: Vec<Entry>,
+    pub waiting: Vec<WaitingTask>,
+    /// The live view of it.
+    pub lines: Vec<Line>,
+}
+
+/// Looks once.
+pub async fn glance(engine: &EngineHandle, execution: &Arn) -> Result<Glance, EngineError> {
+    let row = engine.execution(execution).await?;
+    let mut entries = Vec::new();
+    for batch in engine.journal().load(row.header.id).await? {
+        entries.extend(record::decode(&batch.bytes).map_err(|why| EngineError::Internal(why.to_string()))?);
+    }
+    let waiting = if row.summary.status.is_open() { engine.waiting_tasks(Some(execution), TASKS_MAX).await? } else { Vec::new() };
+    let lines = progress::view(&entries, &waiting, engine.clock().now());
+    Ok(Glance { row, entries, waiting, lines })
+}
+
+/// Draws until the execution has ended, or `until` says that it has seen enough (a task waits for the person at the terminal).
+pub async fn watch<W: Write>(
+    engine: &EngineHandle,
+    execution: &Arn,
+    screen: &mut Screen<W>,
+    mut until: impl FnMut(&Glance) -> bool,
+) -> Result<Glance, EngineError> {
+    loop {
+        let glance = glance(engine, execution).await?;
+        screen.draw(glance.lines.clone()).map_err(|why| EngineError::Internal(format!("cannot draw: {why}")))?;
+        if !glance.row.summary.status.is_open() || until(&glance) {
+            return Ok(glance);
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
