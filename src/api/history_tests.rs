@@ -72,7 +72,7 @@ fn every_visible_event() -> Vec<Event> {
         Event::ExecutionTimedOut(failure()),
         Event::ExecutionAborted(Failure::default()),
         Event::ExecutionRedriven { redrive_count: 1 },
-        Event::EvaluationFailed { error: "E".into(), cause: "c".into(), location: "Output".into(), state: "S".into() },
+        Event::EvaluationFailed { error: "E".into(), cause: "c".into(), location: Some("Output".into()), state: "S".into() },
         Event::ParallelStarted { branches: Vec::new(), input: output() },
         Event::ParallelSucceeded,
         Event::ParallelFailed,
@@ -196,7 +196,7 @@ fn details_are_those_recorded_on_aws() {
         ),
         (map_started(), "mapStateStartedEventDetails", json!({"length": 3})),
         (
-            Event::EvaluationFailed { error: "E".into(), cause: "c".into(), location: String::new(), state: "S".into() },
+            Event::EvaluationFailed { error: "E".into(), cause: "c".into(), location: None, state: "S".into() },
             "evaluationFailedEventDetails",
             json!({"error": "E", "cause": "c", "state": "S"}),
         ),

@@ -17,6 +17,8 @@ mod catalog_tests;
 mod configuration;
 mod context;
 mod definition;
+#[cfg(test)]
+mod engine_tests;
 pub mod error;
 pub mod history;
 mod machines;

@@ -1,0 +1,169 @@
+//! Operations over a running engine (store in memory, embedded bus), through the protocol.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::bus::embedded::EmbeddedBus;
+use crate::clock::SystemClock;
+use crate::engine::{self, EngineHandle};
+use crate::ids::{Arn, Realm};
+use crate::integrations::Table;
+use crate::store::memory::Memory;
+use crate::telemetry::Metrics;
+use crate::token::{self, TokenKeys};
+
+use super::auth::Keys;
+use super::context::Context;
+use super::model::Model;
+use super::page::Pages;
+use super::protocol::{Api, CONTENT_TYPE, Incoming};
+
+const BASE: &str = "arn:aws:states:us-east-1:000000000000";
+const WAIT: Duration = Duration::from_secs(10);
+
+struct Given {
+    api: Api,
+    engine: EngineHandle,
+}
+
+async fn given() -> Given {
+    let store = Memory::new();
+    let parts = engine::Parts {
+        realm: Realm::new("us-east-1", "000000000000"),
+        clock: Arc::new(SystemClock),
+        journal: Arc::new(store.clone()),
+        catalog: Arc::new(store),
+        bus: Arc::new(EmbeddedBus::new()),
+        tokens: TokenKeys::parse(&token::new_secret()).unwrap(),
+        table: Table::default(),
+        metrics: Metrics::new(),
+        options: engine::Options { partitions: 1, threads: 1, ..engine::Options::default() },
+    };
+    let engine = engine::start(parts).await.unwrap();
+    let context = Context::new(engine.clone(), Pages::new(b"test"), WAIT);
+    Given { api: Api::new(context, Keys::default(), Metrics::new()), engine }
+}
+
+impl Given {
+    /// The answer, held against the operation's output in the model; or error and message.
+    async fn call(&self, target: &str, input: Value) -> Result<Value, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_static("content-type"), HeaderValue::from_static(CONTENT_TYPE));
+        headers.insert(HeaderName::from_static("x-amz-target"), HeaderValue::from_str(target).unwrap());
+        let body = input.to_string();
+        let answer = self.api.answer(Incoming { method: "POST", path: "/", query: "", headers: &headers, body: Ok(body.as_bytes()) }).await;
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        if answer.status == 200 { Ok(body) } else { Err(format!("{}: {}", body["__type"], body["message"])) }
+    }
+
+    async fn ok(&self, operation: &str, input: Value) -> Value {
+        let answer = self.call(&format!("AWSStepFunctions.{operation}"), input).await.unwrap();
+        let model = Model::get();
+        let output = model.shape(&model.operations[operation].output).unwrap();
+        for member in answer.as_object().unwrap().keys() {
+            assert!(output.member_shape(member).is_some(), "{member} is no member of {operation}'s output");
+        }
+        assert!(output.required.iter().all(|required| answer.get(required).is_some()), "{operation} lacks a required member");
+        answer
+    }
+
+    async fn refused(&self, operation: &str, input: Value) -> String {
+        self.call(&format!("AWSStepFunctions.{operation}"), input).await.unwrap_err()
+    }
+
+    /// Starts a new machine with this one state; gives the execution's ARN.
+    async fn start(&self, name: &str, state: Value, kind: &str) -> String {
+        let definition = json!({"StartAt": "S", "States": {"S": state}}).to_string();
+        let role = "arn:aws:iam::000000000000:role/r";
+        self.ok("CreateStateMachine", json!({"name": name, "definition": definition, "roleArn": role, "type": kind, "publish": true}))
+            .await;
+        if kind == "EXPRESS" {
+            return String::new();
+        }
+        let start = json!({"stateMachineArn": format!("{BASE}:stateMachine:{name}:1"), "name": "e", "input": "{\"a\":1}"});
+        self.ok("StartExecution", start).await["executionArn"].as_str().unwrap().to_owned()
+    }
+
+    async fn ended(&self, execution: &str) -> Value {
+        let arn = Arn::new(execution);
+        tokio::time::timeout(WAIT, self.engine.await_end(&arn)).await.expect("it ends").unwrap();
+        self.ok("DescribeExecution", json!({"executionArn": execution})).await
+    }
+}
+
+#[actix_web::test]
+async fn an_execution_is_described_listed_and_told_event_by_event() {
+    let given = given().await;
+    let execution = given.start("m", json!({"Type": "Pass", "End": true}), "STANDARD").await;
+    let described = given.ended(&execution).await;
+    assert_eq!(
+        (&described["status"], &described["output"], &described["redriveStatusReason"]),
+        (&json!("SUCCEEDED"), &json!("{\"a\":1}"), &json!("Execution is SUCCEEDED and cannot be redriven"))
+    );
+    assert_eq!(described["stateMachineVersionArn"], format!("{BASE}:stateMachine:m:1"));
+    let bare = given.ok("DescribeExecution", json!({"executionArn": execution, "includedData": "METADATA_ONLY"})).await;
+    assert_eq!((bare.get("output"), &bare["outputDetails"]), (None, &json!({"included": false})));
+
+    let first = given.ok("GetExecutionHistory", json!({"executionArn": execution, "maxResults": 3})).await;
+    let token = &first["nextToken"];
+    let rest = given.ok("GetExecutionHistory", json!({"executionArn": execution, "nextToken": token})).await;
+    let types: Vec<&Value> = [&first, &rest].into_iter().flat_map(|page| page["events"].as_array().unwrap()).map(|e| &e["type"]).collect();
+    assert_eq!(types, ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"]);
+    let refused = given.refused("GetExecutionHistory", json!({"executionArn": execution, "reverseOrder": true, "nextToken": token})).await;
+    assert!(refused.contains("InvalidToken"));
+
+    let listed = given.ok("ListExecutions", json!({"stateMachineArn": format!("{BASE}:stateMachine:m")})).await;
+    assert_eq!(listed["executions"][0]["executionArn"], execution);
+    let ran = given.ok("DescribeStateMachineForExecution", json!({"executionArn": execution})).await;
+    assert_eq!(ran["stateMachineArn"], format!("{BASE}:stateMachine:m"));
+    assert_eq!(given.ok("ListMapRuns", json!({"executionArn": execution})).await, json!({"mapRuns": []}));
+    given.engine.stop(WAIT).await;
+}
+
+#[actix_web::test]
+async fn a_task_is_seen_waiting_and_completed_by_its_token() {
+    let given = given().await;
+    let activity = given.ok("CreateActivity", json!({"name": "a"})).await["activityArn"].clone();
+    let execution = given.start("m", json!({"Type": "Task", "Resource": activity, "End": true}), "STANDARD").await;
+    let task = given.ok("GetActivityTask", json!({"activityArn": activity, "workerName": "w"})).await;
+    assert_eq!(task["input"], "{\"a\":1}");
+    let waiting = given.call("Reveille.ListWaitingTasks", json!({"executionArn": execution})).await.unwrap();
+    assert_eq!((&waiting["tasks"][0]["taskToken"], &waiting["tasks"][0]["stateName"]), (&task["taskToken"], &json!("S")));
+
+    given.ok("SendTaskHeartbeat", json!({"taskToken": task["taskToken"]})).await;
+    let refused = given.refused("SendTaskSuccess", json!({"taskToken": task["taskToken"], "output": "{secret"})).await;
+    assert!(refused.contains("InvalidOutput") && !refused.contains("secret"), "{refused}");
+    let refused = given.refused("SendTaskSuccess", json!({"taskToken": "nonsense", "output": "{}"})).await;
+    assert_eq!(refused, "\"InvalidToken\": \"Invalid Token: 'Invalid token'\"");
+    given.ok("SendTaskSuccess", json!({"taskToken": task["taskToken"], "output": "[1]"})).await;
+    assert_eq!(given.ended(&execution).await["output"], "[1]");
+    given.engine.stop(WAIT).await;
+}
+
+#[actix_web::test]
+async fn an_execution_is_stopped_once() {
+    let given = given().await;
+    let execution = given.start("m", json!({"Type": "Wait", "Seconds": 600, "End": true}), "STANDARD").await;
+    let stopped = given.ok("StopExecution", json!({"executionArn": execution, "error": "E", "cause": "C"})).await;
+    let described = given.ended(&execution).await;
+    assert_eq!((&described["status"], &described["error"], &described["cause"]), (&json!("ABORTED"), &json!("E"), &json!("C")));
+    assert_eq!(described["redriveStatus"], "REDRIVABLE");
+    assert_eq!(given.ok("StopExecution", json!({"executionArn": execution})).await, stopped);
+    given.engine.stop(WAIT).await;
+}
+
+#[actix_web::test]
+async fn an_express_execution_answers_with_its_end() {
+    let given = given().await;
+    given.start("x", json!({"Type": "Fail", "Error": "E", "Cause": "C"}), "EXPRESS").await;
+    let answer = given.ok("StartSyncExecution", json!({"stateMachineArn": format!("{BASE}:stateMachine:x"), "name": "one"})).await;
+    assert_eq!((&answer["status"], &answer["error"], &answer["name"]), (&json!("FAILED"), &json!("E"), &json!("one")));
+    assert!(answer["executionArn"].as_str().unwrap().starts_with(&format!("{BASE}:express:x:one:")));
+    given.start("m", json!({"Type": "Pass", "End": true}), "STANDARD").await;
+    let refused = given.refused("StartSyncExecution", json!({"stateMachineArn": format!("{BASE}:stateMachine:m")})).await;
+    assert_eq!(refused, "\"StateMachineTypeNotSupported\": \"This operation is not supported by this type of state machine\"");
+    given.engine.stop(WAIT).await;
+}
