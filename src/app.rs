@@ -92,6 +92,7 @@ impl Application {
         let options = api::Options {
             listen: settings.api.listen.to_string(),
             access_keys: settings.access_keys()?.into_iter().map(|k| api::AccessKey::all(k.id, k.secret)).collect(),
+            allow_unsigned: settings.api.allow_unsigned,
             ..api::Options::default()
         };
         let secret = settings.token_keys()?.derive("page tokens");

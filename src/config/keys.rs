@@ -33,10 +33,11 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 /// The one key whose value is a list of rows; `integrations::Table` checks it.
 pub(super) const ROWS: &str = "integrations";
 
-pub(super) const KEYS: [Key; 33] = [
+pub(super) const KEYS: [Key; 34] = [
     key("api.listen", Kind::Address),
     key("api.keys", Kind::Secret),
     key("api.keys_file", Kind::Text),
+    key("api.allow_unsigned", Kind::Flag),
     key("store.url", Kind::SecretUrl(&["sqlite:", "postgres://", "postgresql://"])),
     key("store.url_file", Kind::Text),
     key("store.synchronous", Kind::OneOf(&["full", "normal"])),

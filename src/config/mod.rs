@@ -82,6 +82,7 @@ impl fmt::Debug for SecretUrl {
 #[derive(Debug, Clone, Deserialize)]
 pub struct ApiOptions {
     pub listen: SocketAddr,
+    pub allow_unsigned: bool,
     keys: SecretString,
 }
 

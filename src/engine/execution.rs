@@ -67,7 +67,8 @@ impl ExecutionActor {
 
     /// What the stimulus means, decided and encoded. Nothing is done yet.
     fn decide(&mut self, what: What) -> Result<Prepared, TellError> {
-        let at = self.shared.clock.now();
+        // The row and the first event tell one start date.
+        let at = self.birth.as_ref().map_or_else(|| self.shared.clock.now(), |header| header.started);
         let mut prepared = Prepared {
             at,
             entries: Vec::new(),

@@ -115,12 +115,6 @@ pub fn child_result(child: &Child<'_>, output_as_json: bool) -> Result<Value, Fa
     }
     put("RedriveCount", json!(child.redrive_count));
     let succeeded = child.status == "SUCCEEDED";
-    if succeeded {
-        put("RedriveStatus", json!("NOT_REDRIVABLE"));
-        put("RedriveStatusReason", json!("Execution is SUCCEEDED and cannot be redriven"));
-    } else {
-        put("RedriveStatus", json!("REDRIVABLE"));
-    }
     put("StartDate", json!(child.started.millis()));
     put("StateMachineArn", json!(child.machine));
     put("Status", json!(child.status));

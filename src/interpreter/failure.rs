@@ -94,7 +94,12 @@ fn next_retry(d: &mut Decider<'_>, frame: FrameId, retry: &[Retrier], failure: &
 /// The event with which a state leaves by a catcher.
 fn caught(d: &mut Decider<'_>, frame: FrameId, state: &model::State, catcher: &Catcher, failure: &Failure) -> Result<Event, Trouble> {
     let input = d.visit(frame).map(|v| Payload::clone(&v.input)).unwrap_or_default();
-    let error = Arc::new(json!({ "Error": failure.error, "Cause": failure.cause }));
+    // Recorded: a timeout, which has no cause of its own, is caught with an empty one; a worker's missing one stays null.
+    let cause = match (&failure.cause, failure.error.as_deref()) {
+        (None, Some("States.Timeout")) => Some(String::new()),
+        (cause, _) => cause.clone(),
+    };
+    let error = Arc::new(json!({ "Error": failure.error, "Cause": cause }));
     let kind = super::decide::state_type(&state.kind);
     let (output, assigned) = match state.language {
         QueryLanguage::JsonPath => {

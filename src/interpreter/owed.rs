@@ -10,8 +10,8 @@ use super::state::{Phase, State};
 #[must_use]
 pub fn owed(state: &State, bus_is_durable: bool) -> Vec<Command> {
     match state.phase() {
-        Phase::New => Vec::new(),
-        Phase::Closed(_) => vec![Command::Finish],
+        // What follows an end is owed elsewhere: the store's row says whether a parent must hear of it.
+        Phase::New | Phase::Closed(_) => Vec::new(),
         Phase::Running => {
             let mut commands: Vec<Command> = state
                 .tasks()

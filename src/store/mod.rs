@@ -326,7 +326,7 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// `AlreadyExists` where the ARN is taken.
     fn put_machine(&self, machine: MachineRow) -> StoreFuture<'_, ()>;
     fn machine(&self, arn: &Arn) -> StoreFuture<'_, Option<MachineRow>>;
-    /// Newest first, as AWS lists them.
+    /// By name, as AWS lists them (recorded).
     fn machines(&self, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MachineRow>>;
     /// A new revision becomes the current one.
     fn update_machine(&self, arn: &Arn, revision: Revision) -> StoreFuture<'_, ()>;

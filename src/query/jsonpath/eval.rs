@@ -54,12 +54,18 @@ pub(super) struct Query {
 #[derive(Debug)]
 pub(super) enum Fault {
     Missing { detail: String, past_end: bool },
+    /// Something stands there, but of a kind that the step cannot be applied to.
+    Unfit { detail: String },
     Bound(String),
 }
 
 impl Fault {
     fn missing(detail: String) -> Self {
         Self::Missing { detail, past_end: false }
+    }
+
+    fn unfit(detail: String) -> Self {
+        Self::Unfit { detail }
     }
 }
 
@@ -214,7 +220,7 @@ impl Query {
     fn not_an_object(&self, at: usize, found: &Value) -> Fault {
         let mut fragment = String::new();
         self.segments[at].write_fragment(&mut fragment);
-        Fault::missing(format!(
+        Fault::unfit(format!(
             "Expected to find an object with property {fragment} in path {} but found '{}'. This is not a json object according to the \
              JsonProvider: '{JSON_PROVIDER}'.",
             self.prefix(at),
@@ -226,11 +232,11 @@ impl Query {
         if found.is_null() {
             return Fault::missing(format!("The path {} is null", self.prefix(at)));
         }
-        Fault::missing(format!("Filter: {} can only be applied to arrays. Current context is: {}", self.rest(at), node_text(found)))
+        Fault::unfit(format!("Filter: {} can only be applied to arrays. Current context is: {}", self.rest(at), node_text(found)))
     }
 
     fn not_filterable(&self, at: usize, found: &Value) -> Fault {
-        Fault::missing(format!("Filter: {} can not be applied to primitives. Current context is: {}", self.rest(at), node_text(found)))
+        Fault::unfit(format!("Filter: {} can not be applied to primitives. Current context is: {}", self.rest(at), node_text(found)))
     }
 }
 

@@ -336,7 +336,7 @@ fn value_of<'v>(operand: &'v Operand, current: &'v Value, document: &'v Value, b
     };
     match found {
         Ok(value) => Ok(Some(value)),
-        Err(Fault::Missing { .. }) => Ok(None),
+        Err(Fault::Missing { .. } | Fault::Unfit { .. }) => Ok(None),
         Err(bound) => Err(bound),
     }
 }

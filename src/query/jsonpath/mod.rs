@@ -171,6 +171,7 @@ impl Path {
             // Recorded on AWS: a wildcard, slice or filter over something that is not there finds nothing, and that is no error.
             Err(Fault::Missing { .. }) if !self.is_definite() => Ok(Lookup::Found(Cow::Owned(Value::Array(Vec::new())))),
             Err(Fault::Missing { detail, past_end }) => Ok(Lookup::Missing { detail, past_end }),
+            Err(Fault::Unfit { detail }) => Ok(Lookup::Missing { detail, past_end: false }),
             Err(Fault::Bound(what)) => Err(QueryError::Bound { message: format!("Path '{}': {what}", self.text) }),
         }
     }

@@ -149,7 +149,7 @@ fn bracket(cursor: &mut Cursor<'_>, names: Names) -> Result<Segment, PathSyntaxE
         Some(quote @ ('\'' | '"')) => {
             let mut found = Vec::new();
             loop {
-                found.push(cursor.quoted(quote)?);
+                found.push(cursor.quoted_name(quote)?);
                 cursor.skip_blanks();
                 if !cursor.eat(',') {
                     break;
@@ -303,6 +303,25 @@ impl<'t> Cursor<'t> {
             match c {
                 c if c == quote => return Ok(out),
                 '\\' => out.push(self.escaped()?),
+                c => out.push(c),
+            }
+        }
+        Err(PathSyntaxError::new(format!("The string is not closed: missing {quote}"), start))
+    }
+
+    /// A property name in `quote`s. A backslash escapes the quote only and stands for itself else (recorded on AWS:
+    /// `$['Test\""Name"']` names the property `Test\""Name"`).
+    fn quoted_name(&mut self, quote: char) -> Result<String, PathSyntaxError> {
+        let start = self.at;
+        self.bump();
+        let mut out = String::new();
+        while let Some(c) = self.bump() {
+            match c {
+                c if c == quote => return Ok(out),
+                '\\' if self.peek() == Some(quote) => {
+                    self.bump();
+                    out.push(quote);
+                }
                 c => out.push(c),
             }
         }

@@ -38,9 +38,9 @@ pub async fn a_machine_is_found_listed_and_not_made_twice(store: &dyn Store) {
     assert_eq!(store.machine(&machine_arn("a")).await.unwrap(), Some(machine("a", 2)));
     assert_eq!(store.machine(&machine_arn("x")).await.unwrap(), None);
     let all = store.machines(None, 9).await.unwrap();
-    assert_eq!(all, [machine("c", 3), machine("a", 2), machine("b", 1)], "newest first");
+    assert_eq!(all, [machine("a", 2), machine("b", 1), machine("c", 3)], "by name");
     assert_eq!(store.machines(None, 2).await.unwrap(), all[..2]);
-    assert_eq!(store.machines(Some(machine_arn("a")), 9).await.unwrap(), all[2..]);
+    assert_eq!(store.machines(Some(machine_arn("a")), 9).await.unwrap(), all[1..]);
 }
 
 pub async fn an_update_makes_another_revision_current(store: &dyn Store) {
@@ -179,15 +179,15 @@ pub async fn a_listing_goes_on_after_a_row_that_is_gone(store: &dyn Store) {
         store.put_machine(machine(name, n)).await.unwrap();
         store.put_activity(activity(name)).await.unwrap();
     }
-    store.delete_machine(&machine_arn("c")).await.unwrap();
+    store.delete_machine(&machine_arn("a")).await.unwrap();
     assert_eq!(store.reap_machines().await.unwrap(), 1);
     store.delete_activity(&activity("a").arn).await.unwrap();
-    assert_eq!(names(&store.machines(Some(machine_arn("c")), 9).await.unwrap(), |m| &m.name), ["b", "a"]);
+    assert_eq!(names(&store.machines(Some(machine_arn("a")), 9).await.unwrap(), |m| &m.name), ["b", "c"]);
     assert_eq!(names(&store.activities(Some(activity("a").arn), 9).await.unwrap(), |a| &a.name), ["b", "c"]);
 
     store.put_activity(activity("a")).await.unwrap();
     assert_eq!(store.activities(Some(activity("a").arn), 9).await.unwrap(), [], "made again, it stands last");
-    is_not_found(store.machines(Some(machine_arn("never")), 9).await);
+    is_not_found(store.activities(Some(machine_arn("never")), 9).await);
 }
 
 pub async fn tags_are_set_replaced_removed_and_go_with_their_resource(store: &dyn Store) {

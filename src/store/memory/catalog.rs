@@ -87,12 +87,6 @@ impl<T> Shelf<T> {
         let from = after.map_or(Ok(0), |arn| self.place(arn))?;
         Ok(self.rows.range(from + 1..).map(|(_, (_, row))| row))
     }
-
-    /// Newest first.
-    fn before(&self, after: Option<&Arn>) -> StoreResult<impl Iterator<Item = &T>> {
-        let end = after.map_or(Ok(u64::MAX), |arn| self.place(arn))?;
-        Ok(self.rows.range(..end).rev().map(|(_, (_, row))| row))
-    }
 }
 
 fn not_found(what: &'static str, key: &dyn fmt::Display) -> StoreError {
@@ -216,8 +210,10 @@ impl Catalog for Memory {
 
     fn machines(&self, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MachineRow>> {
         self.with(|state| {
-            let newest_first = state.catalog.machines.before(after.as_ref())?;
-            Ok(newest_first.take(limit as usize).map(|machine| machine.row.clone()).collect())
+            let all = state.catalog.machines.rows.values().map(|(_, machine)| &machine.row);
+            let mut page: Vec<&MachineRow> = all.filter(|row| after.as_ref().is_none_or(|after| row.arn > *after)).collect();
+            page.sort_by(|a, b| a.arn.cmp(&b.arn));
+            Ok(page.into_iter().take(limit as usize).cloned().collect())
         })
     }
 

@@ -20,7 +20,7 @@ macro_rules! select_machine {
 }
 
 const ONE: &str = select_machine!("WHERE m.arn = ?1");
-const PAGE: &str = select_machine!("WHERE m.place < ?1 ORDER BY m.place DESC LIMIT ?2");
+const PAGE: &str = select_machine!("WHERE m.arn > ?1 ORDER BY m.arn LIMIT ?2");
 const EXISTS: &str = "SELECT 1 FROM machines WHERE arn = ?1";
 const INSERT: &str = "INSERT INTO machines (arn, name, kind, created, deleting, revision, next_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)";
 const SET_REVISION: &str = "UPDATE machines SET revision = ?2 WHERE arn = ?1";
@@ -72,12 +72,8 @@ pub(super) fn one(connection: &Connection, arn: &Arn) -> Outcome<Option<MachineR
 }
 
 pub(super) fn page(connection: &Connection, after: Option<&Arn>, limit: u32) -> Outcome<Vec<MachineRow>> {
-    let before = match after {
-        Some(arn) => places::place(connection, Listing::Machines, arn)?,
-        None => i64::MAX,
-    };
     let mut statement = connection.prepare_cached(PAGE)?;
-    let mut rows = statement.query(params![before, limit])?;
+    let mut rows = statement.query(params![after.map_or("", Arn::as_str), limit])?;
     let mut page = Vec::new();
     while let Some(row) = rows.next()? {
         page.push(decode(row)?);
