@@ -146,14 +146,22 @@ pub(super) fn assign(
     let Some(assign) = assign else { return Ok(None) };
     match template(assign, "Assign", RUNTIME, roots, extra, entropy)? {
         Value::Object(fields) => {
-            let total: usize = fields.values().map(super::size::json_bytes).sum();
+            let mut total = 0;
+            for (name, value) in &fields {
+                match super::size::payload(value) {
+                    Ok(bytes) => total += bytes,
+                    Err(super::size::Excess::Bytes) => total += crate::limits::VARIABLE_BYTES_MAX + 1,
+                    Err(super::size::Excess::Depth) => {
+                        let detail =
+                            format!("The variable '{name}' is nested deeper than the limit of {} levels.", crate::limits::JSON_DEPTH_MAX);
+                        return Err(Trouble::named("States.DataLimitExceeded", detail));
+                    }
+                }
+            }
             if total > crate::limits::VARIABLE_BYTES_MAX {
                 return Err(Trouble::named(
                     "States.DataLimitExceeded",
-                    format!(
-                        "The variables assigned are {total} bytes together, over the limit of {} bytes.",
-                        crate::limits::VARIABLE_BYTES_MAX
-                    ),
+                    format!("The variables assigned are together over the limit of {} bytes.", crate::limits::VARIABLE_BYTES_MAX),
                 ));
             }
             Ok(Some(Box::new(fields)))

@@ -48,6 +48,13 @@ pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stim
     let mut decider = Decider { env, machine, state, at: stimulus.at, entropy, entries: Vec::new(), commands: Vec::new() };
     decider.take(stimulus.kind)?;
     decider.go_on();
+    // What was ordered on the way and is over by now: a task of a branch that has failed since, more work in what has closed.
+    let state = &*decider.state;
+    decider.commands.retain(|command| match command {
+        Command::Dispatch { scheduled } => state.task(*scheduled).is_ok(),
+        Command::Continue => state.is_running(),
+        Command::Cancel { .. } | Command::Finish => true,
+    });
     if !decider.entries.is_empty() && matches!(decider.state.phase(), Phase::Closed(_)) {
         decider.commands.push(Command::Finish);
     }
@@ -142,6 +149,10 @@ impl<'a> Decider<'a> {
                 if matches!(self.state.phase(), Phase::Closed(o) if matches!(o.result, super::state::Conclusion::Succeeded(_))) {
                     return Err(Rejection::NotApplicable("succeeded"));
                 }
+                // AWS: a history of 24,999 events or more is not redriven.
+                if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX {
+                    return Err(Rejection::NotApplicable("at the limit of its history"));
+                }
                 let redrive_count = self.state.redrive_count() + 1;
                 let last = self.state.last_id();
                 self.emit_after(FrameId::TOP, last, Event::ExecutionRedriven { redrive_count });
@@ -230,13 +241,6 @@ impl<'a> Decider<'a> {
     fn go_on(&mut self) {
         let mut last = FrameId::TOP;
         while let Some(frame) = self.state.next_ready(last) {
-            // Room for the one event that closes the execution.
-            if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX {
-                self.cancel_all(CancelReason::HistoryLimit);
-                let cause = format!("The execution reached the maximum number of history events ({}).", limits::HISTORY_EVENTS_MAX);
-                self.emit(FrameId::TOP, Event::ExecutionFailed(Failure::new("States.Runtime", cause)));
-                return;
-            }
             if self.entries.len() >= limits::DECISION_EVENTS_MAX {
                 self.commands.push(Command::Continue);
                 return;
@@ -312,7 +316,20 @@ impl<'a> Decider<'a> {
     }
 
     /// Writes an event that follows `previous`. Returns its id; that of a hidden one is 0.
+    ///
+    /// The last event that the history has room for is the one that closes the execution: an event that would take its place is
+    /// not written, the execution fails instead, and what the decision would still write is not written either.
     pub fn emit_after(&mut self, frame: FrameId, previous: EventId, event: Event) -> EventId {
+        let reopens = matches!(event, Event::ExecutionRedriven { .. });
+        if matches!(self.state.phase(), Phase::Closed(_)) && !reopens {
+            return EventId(0);
+        }
+        if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX && !event.is_hidden() && !event.closes() {
+            self.cancel_all(CancelReason::HistoryLimit);
+            let cause = format!("The execution reached the maximum number of history events ({}).", limits::HISTORY_EVENTS_MAX);
+            self.emit(FrameId::TOP, Event::ExecutionFailed(Failure::new("States.Runtime", cause)));
+            return EventId(0);
+        }
         let id = if event.is_hidden() { EventId(0) } else { EventId(self.state.last_id().0 + 1) };
         let entry = Entry { at: self.at, id, previous, frame, event };
         self.state.evolve(&entry);

@@ -341,6 +341,12 @@ pub struct Tolerance {
 }
 
 impl Event {
+    /// True where the execution is closed by it.
+    #[must_use]
+    pub const fn closes(&self) -> bool {
+        matches!(self, Self::ExecutionSucceeded { .. } | Self::ExecutionFailed(_) | Self::ExecutionTimedOut(_) | Self::ExecutionAborted(_))
+    }
+
     /// True where AWS's history does not show it.
     #[must_use]
     pub const fn is_hidden(&self) -> bool {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::asl::model::{self, Catcher, Kind, QueryLanguage, ResultPath, Retrier};
+use crate::limits::CAUSE_CHARS_MAX;
 
 use super::command::{CancelReason, Command};
 use super::dataflow::{self, Extra, Trouble};
@@ -16,11 +17,31 @@ use super::state::Step;
 
 /// A state of `frame` has troubles: it fails, with AWS's sentence around the detail.
 pub(super) fn trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) {
+    if let Some(failure) = shown(d, frame, trouble) {
+        d.emit(frame, Event::StateFailed(failure));
+    }
+}
+
+/// The same while branches or iterations of the state run: they end with it.
+pub(super) fn fork_trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) {
     let Some(visit) = d.visit(frame) else { return };
+    let iteration_of = (visit.kind == StateType::Map).then(|| Arc::clone(&visit.name));
+    let Some(failure) = shown(d, frame, trouble) else { return };
+    let trigger = d.state.frame(frame).map(|f| f.last_event).unwrap_or_default();
+    for child in d.state.children(frame) {
+        abort(d, child, trigger, iteration_of.clone());
+    }
+    d.emit(frame, Event::ForkFailed(failure));
+}
+
+/// The trouble as a failure, after the event that shows it, if there is one.
+fn shown(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) -> Option<Failure> {
+    let visit = d.visit(frame)?;
     let cause = format!(
         "An error occurred while executing the state '{}' (entered at the event id #{}). {}",
         visit.name, visit.entered, trouble.detail
     );
+    let cause = clipped(cause, CAUSE_CHARS_MAX);
     if trouble.evaluation {
         let location = trouble.location;
         let (state, before) = (Arc::clone(&visit.name), visit.before);
@@ -32,7 +53,15 @@ pub(super) fn trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) {
             d.emit(frame, event);
         }
     }
-    d.emit(frame, Event::StateFailed(Failure::new(trouble.error, cause)));
+    Some(Failure::new(trouble.error, cause))
+}
+
+/// The first `chars` characters: a cause may quote a whole input.
+pub(super) fn clipped(mut text: String, chars: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(chars) {
+        text.truncate(end);
+    }
+    text
 }
 
 /// The frame's state has failed with `failure`.

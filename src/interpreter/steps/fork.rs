@@ -8,11 +8,11 @@ use crate::asl::model::{Map, MapMode, Parallel, Quantity, QueryLanguage, State, 
 use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, FrameId, MapItem, MapStarted, Payload, Tolerance};
-use crate::interpreter::failure::trouble;
+use crate::interpreter::failure::fork_trouble;
 use crate::interpreter::state::{Fork, ForkKind, Step};
 use crate::query::{Entropy, Roots};
 
-use super::effective_input;
+use super::{check_size, effective_input};
 
 pub(in crate::interpreter) fn enter_parallel(
     d: &mut Decider<'_>,
@@ -27,6 +27,7 @@ pub(in crate::interpreter) fn enter_parallel(
         let value = dataflow::template(t, field, "States.ParameterPathFailure", &scope, Extra::default(), entropy)?;
         input = Arc::new(value);
     }
+    check_size(&state.name, &input)?;
     d.emit(frame, Event::ParallelStarted { branches: parallel.branches.clone(), input });
     Ok(())
 }
@@ -36,7 +37,8 @@ pub(in crate::interpreter) fn enter_map(d: &mut Decider<'_>, frame: FrameId, sta
     let (scope, entropy) = d.scope(frame, &input, None);
     let tolerance = tolerance(map, state.language, &scope, entropy)?;
     let max_concurrency = dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
-    let items = items(map, state.language, &input, &scope, entropy)?;
+    let items = items(map, state, &input, &scope, entropy)?;
+    check_size(&state.name, &input)?;
     if matches!(map.mode, MapMode::Distributed { .. }) {
         return Err(Trouble::runtime("A Map state in DISTRIBUTED mode cannot run here yet; use INLINE mode."));
     }
@@ -47,7 +49,8 @@ pub(in crate::interpreter) fn enter_map(d: &mut Decider<'_>, frame: FrameId, sta
 }
 
 /// The items: an array (or, JSONata, an object) of state data.
-fn items(map: &Map, language: QueryLanguage, input: &Payload, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Vec<MapItem>, Trouble> {
+fn items(map: &Map, state: &State, input: &Payload, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Vec<MapItem>, Trouble> {
+    let (language, name) = (state.language, &state.name);
     let found = match &map.items {
         Some(Template::Jsonata(t)) => {
             use crate::query::jsonata::{Bindings, Limits, ValueType};
@@ -57,6 +60,7 @@ fn items(map: &Map, language: QueryLanguage, input: &Payload, roots: &dyn Roots,
         Some(t @ Template::JsonPath(_)) => Arc::new(dataflow::template(t, "Items", dataflow::RUNTIME, roots, Extra::default(), entropy)?),
         None => dataflow::select(&map.items_path, input, roots)?,
     };
+    check_size(name, &found)?;
     match &*found {
         Value::Array(values) => Ok(values
             .iter()
@@ -123,7 +127,8 @@ pub(in crate::interpreter) fn go_on(d: &mut Decider<'_>, frame: FrameId, state: 
     if fork.may_start() {
         let index = fork.next;
         if let Err(t) = start_iteration(d, frame, state, index) {
-            trouble(d, frame, t);
+            // The iterations that run already end with their Map.
+            fork_trouble(d, frame, t);
         }
     } else if fork.is_complete() {
         let tail = fork.tail;
@@ -153,6 +158,7 @@ fn start_iteration(d: &mut Decider<'_>, frame: FrameId, state: &State, index: us
             Arc::new(dataflow::template(t, "ItemSelector", "States.ParameterPathFailure", &scope, Extra::default(), entropy)?)
         }
     };
+    check_size(&state.name, &input)?;
     d.emit(frame, Event::MapIterationStarted { name: Arc::clone(&state.name), index: index as u64, input });
     Ok(())
 }

@@ -7,14 +7,17 @@ pub(super) mod wait;
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::asl::model::{Kind, Pass, QueryLanguage, State, Transition};
 use crate::ids::StateName;
-use crate::limits::PAYLOAD_BYTES_MAX;
+use crate::limits::{CAUSE_CHARS_MAX, ERROR_CHARS_MAX, JSON_DEPTH_MAX};
 
 use super::dataflow::{self, Extra, RUNTIME, Trouble};
 use super::decide::{Decider, state_type};
 use super::event::{Assigned, Event, Failure, FrameId, Payload};
-use super::failure::trouble;
+use super::failure::{clipped, trouble};
+use super::size::{self, Excess};
 
 /// The state begins, or begins again after a backoff.
 pub(super) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State) {
@@ -124,7 +127,10 @@ pub(super) fn exit(
         check_size(&state.name, &output)?;
     }
     if let Some(assigned) = &assigned {
-        let bytes = assigned.values().map(super::size::json_bytes).sum::<usize>() + d.state.variables_bytes();
+        // What is assigned anew makes room for itself.
+        let own = d.state.frame(frame).map(|f| &f.variables);
+        let freed: usize = assigned.keys().filter_map(|name| own?.get(name.as_str())).map(|v| size::json_bytes(v)).sum();
+        let bytes = assigned.values().map(size::json_bytes).sum::<usize>() + d.state.variables_bytes() - freed;
         if bytes > crate::limits::VARIABLES_BYTES_MAX {
             return Err(Trouble::named(
                 "States.DataLimitExceeded",
@@ -136,17 +142,21 @@ pub(super) fn exit(
     Ok(())
 }
 
-/// A state's output over the payload limit (AWS: 256 KiB) is an error.
-pub(super) fn check_size(what: &str, value: &Payload) -> Result<(), Trouble> {
-    if super::size::json_bytes(value) > PAYLOAD_BYTES_MAX {
-        return Err(Trouble::named("States.DataLimitExceeded", data_limit(what)));
-    }
-    Ok(())
+/// Whatever an event will hold is a payload: over its limits (AWS: 256 KiB; ours: 128 levels) is an error.
+pub(super) fn check_size(what: &str, value: &Value) -> Result<(), Trouble> {
+    size::payload(value).map(drop).map_err(|excess| Trouble::named("States.DataLimitExceeded", data_limit(what, excess)))
 }
 
-/// AWS's sentence for a result over the limit; `what` is a state's name or a resource.
-pub(super) fn data_limit(what: &str) -> String {
-    format!("The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit.")
+/// AWS's sentence for a result over the limit, and ours for one too deep; `what` is a state's name or a resource.
+pub(super) fn data_limit(what: &str, excess: Excess) -> String {
+    match excess {
+        Excess::Bytes => {
+            format!("The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit.")
+        }
+        Excess::Depth => {
+            format!("The state/task '{what}' returned a result nested deeper than {JSON_DEPTH_MAX} levels, the limit of this service.")
+        }
+    }
 }
 
 pub(super) fn raw_input(d: &Decider<'_>, frame: FrameId) -> Payload {
@@ -206,6 +216,8 @@ fn run_fail(d: &mut Decider<'_>, frame: FrameId, fail: &crate::asl::model::Fail)
     let (scope, entropy) = d.scope(frame, &raw, None);
     let error = fail.error.as_ref().map(|t| dataflow::text(t, "Error", &scope, entropy)).transpose()?;
     let cause = fail.cause.as_ref().map(|t| dataflow::text(t, "Cause", &scope, entropy)).transpose()?;
+    let error = error.map(|e| clipped(e, ERROR_CHARS_MAX));
+    let cause = cause.map(|c| clipped(c, CAUSE_CHARS_MAX));
     d.emit(frame, Event::StateFailed(Failure { error, cause, heartbeat: false }));
     Ok(())
 }

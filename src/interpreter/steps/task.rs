@@ -8,11 +8,10 @@ use crate::interpreter::command::Command;
 use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, Failure, FrameId, Payload, TaskFamily, TaskScheduled};
-use crate::interpreter::size::json_bytes;
+use crate::interpreter::size;
 use crate::interpreter::state::OpenTask;
-use crate::limits::PAYLOAD_BYTES_MAX;
 
-use super::{data_limit, effective_input};
+use super::{check_size, data_limit, effective_input};
 
 /// Evaluates what the task needs and schedules it; the shell owes its dispatch from then on.
 pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State, task: &Task) -> Result<(), Trouble> {
@@ -33,8 +32,9 @@ pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: 
         Some(t) => Some(Arc::new(dataflow::template(t, "Credentials", "States.ParameterPathFailure", &scope, Extra::default(), entropy)?)),
         None => None,
     };
-    if json_bytes(&parameters) > PAYLOAD_BYTES_MAX {
-        return Err(Trouble::named("States.DataLimitExceeded", data_limit(&task.resource.arn)));
+    check_size(&task.resource.arn, &parameters)?;
+    if let Some(credentials) = &credentials {
+        check_size(&task.resource.arn, credentials)?;
     }
     let scheduled = d.emit(
         frame,
@@ -47,7 +47,10 @@ pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: 
             credentials,
         })),
     );
-    d.command(Command::Dispatch { scheduled });
+    // 0: the history was full, and the execution has failed instead.
+    if scheduled.0 != 0 {
+        d.command(Command::Dispatch { scheduled });
+    }
     Ok(())
 }
 
@@ -93,10 +96,12 @@ pub(in crate::interpreter) fn shows_submission(task: &TaskScheduled) -> bool {
 /// A worker's result: too large is a failure (AWS: `States.DataLimitExceeded`), else the task has succeeded.
 pub(in crate::interpreter) fn take_result(d: &mut Decider<'_>, frame: FrameId, task: &OpenTask, output: Payload) {
     let (family, scheduled) = (task.details.family.clone(), task.scheduled);
-    if json_bytes(&output) > PAYLOAD_BYTES_MAX {
-        let failure = Failure::new("States.DataLimitExceeded", data_limit(&task.details.resource));
-        d.emit(frame, Event::TaskFailed { family, scheduled, failure });
-    } else {
-        d.emit(frame, Event::TaskSucceeded { family, scheduled, output });
-    }
+    let event = match size::payload(&output) {
+        Ok(_) => Event::TaskSucceeded { family, scheduled, output },
+        Err(excess) => {
+            let failure = Failure::new("States.DataLimitExceeded", data_limit(&task.details.resource, excess));
+            Event::TaskFailed { family, scheduled, failure }
+        }
+    };
+    d.emit(frame, event);
 }

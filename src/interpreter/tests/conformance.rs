@@ -11,8 +11,8 @@ use crate::asl::{MachineKind, parse};
 use crate::interpreter::state::Conclusion;
 
 fn corpus() -> Option<PathBuf> {
-    let shared = std::env::var_os("REVEILLE_SHARED")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let shared =
+        std::env::var_os("REVEILLE_SHARED").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let cases = shared.join("conformance/cases");
     cases.is_dir().then_some(cases)
 }
@@ -67,7 +67,13 @@ fn check(case: &Value, run: &Value, row: &mut [usize; 4], bad: &mut Vec<String>)
     world.start(input);
     let expect = &run["expect"];
     let history = expect["history"].as_array();
-    let ends = history.is_none_or(|h| h.iter().any(|e| e["type"].as_str().is_some_and(|t| ["ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"].contains(&t))));
+    let ends = history.is_none_or(|h| {
+        h.iter().any(|e| {
+            e["type"]
+                .as_str()
+                .is_some_and(|t| ["ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"].contains(&t))
+        })
+    });
     if ends {
         world.run(&mut |_, _| Answer::Nothing);
         let (status, output, error) = match world.conclusion() {
@@ -89,7 +95,10 @@ fn check(case: &Value, run: &Value, row: &mut [usize; 4], bad: &mut Vec<String>)
             if status == wanted && same_error && same_output {
                 row[0] += 1;
             } else {
-                bad.push(format!("{id}: {status} {output:?} {error:?}\n    wanted {wanted} {} {} {}", expect["output"], expect["error"], expect["cause"]));
+                bad.push(format!(
+                    "{id}: {status} {output:?} {error:?}\n    wanted {wanted} {} {} {}",
+                    expect["output"], expect["error"], expect["cause"]
+                ));
             }
         }
     }

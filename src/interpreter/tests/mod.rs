@@ -43,7 +43,9 @@ pub(super) struct World {
     pub now: Timestamp,
     pub realm: Realm,
     pub commands: Vec<Command>,
-    seed: u64,
+    /// Where the entries of the newest decision begin.
+    pub decided: usize,
+    pub seed: u64,
 }
 
 impl World {
@@ -60,16 +62,24 @@ impl World {
             now: Timestamp::from_millis(1_700_000_000_000),
             realm: Realm::new("us-east-1", "123456789012"),
             commands: Vec::new(),
+            decided: 0,
             seed: 7,
         }
     }
 
+    /// A stimulus, and what it led to: nothing changes where it is rejected.
     pub fn feed(&mut self, kind: StimulusKind) -> Result<(), Rejection> {
+        let before = self.journal.len();
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let env = Env { execution: ExecutionId(uuid::Uuid::from_u128(1)), realm: &self.realm, tokens: &Tokens };
-        let decision = decide(env, &self.machine, &mut self.state, Stimulus { at: self.now, entropy: self.seed, kind })?;
+        let untouched = cfg!(debug_assertions).then(|| self.state.version());
+        let stimulus = Stimulus { at: self.now, entropy: self.seed, kind };
+        let decision = decide(env, &self.machine, &mut self.state, stimulus).inspect_err(|_| {
+            assert!(untouched.is_none_or(|v| v == self.state.version()), "a rejected stimulus changed the state");
+        })?;
         self.journal.extend(decision.entries);
         self.commands.extend(decision.commands);
+        self.decided = before;
         Ok(())
     }
 
