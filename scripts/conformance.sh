@@ -82,4 +82,6 @@ else
 fi
 if [ $# -eq 0 ]; then args+=("${floors[@]}"); fi # floors hold for the whole corpus, not for a part of it
 
+# The recordings' error texts are those of botocore's legacy retry mode; the newer default adds "(reached max retries: 0)" to each.
+export AWS_RETRY_MODE=legacy
 "$python" "$corpus/run.py" "${args[@]}" "$@"

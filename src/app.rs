@@ -77,9 +77,10 @@ impl Application {
             metrics: metrics.clone(),
             options: engine::Options {
                 partitions: settings.engine.partitions,
-                threads: std::thread::available_parallelism().map_or(1, usize::from).min(defaults.threads),
+                threads: settings.engine.threads(),
                 passivate_after: settings.engine.passivate_after(),
                 queue_kind: settings.bus.queue_kind,
+                retention: settings.engine.retention(),
                 ..defaults
             },
         };
@@ -155,7 +156,10 @@ async fn stop_signal() -> &'static str {
 
 fn open_store(settings: &Settings) -> Result<Sqlite, AppError> {
     let Some(path) = settings.store.sqlite_path() else {
-        return Err(AppError::Unsupported(format!("store.url is {}; this build keeps its truth in SQLite: sqlite:PATH", settings.store.url)));
+        return Err(AppError::Unsupported(format!(
+            "store.url is {}; this build keeps its truth in SQLite: sqlite:PATH",
+            settings.store.url
+        )));
     };
     let options = sqlite::Options {
         synchronous: match settings.store.synchronous {

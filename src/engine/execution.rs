@@ -254,6 +254,7 @@ impl Handler<Tell> for ExecutionActor {
         let append = Append { execution: self.id, batch: Batch { after: prepared.after, events, bytes }, summary: self.summary() };
         let shared = Arc::clone(&self.shared);
         let birth = self.birth.take();
+        let born = birth.is_some();
         let durable = async move {
             match birth {
                 Some(header) => {
@@ -272,6 +273,9 @@ impl Handler<Tell> for ExecutionActor {
             Err(e) => {
                 // The state is ahead of its journal: it must not be used again.
                 actor.local.forget(actor.id);
+                if !born {
+                    actor.local.revive_later(actor.id);
+                }
                 ctx.stop();
                 Err(e.into())
             }

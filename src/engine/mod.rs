@@ -12,6 +12,7 @@ mod children;
 mod definitions;
 mod execution;
 pub mod handle;
+mod housekeeping;
 mod messages;
 mod partition;
 mod perform;
@@ -40,6 +41,8 @@ pub use handle::{
 
 /// How long after a failure of the store the same is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The partition that looks after what belongs to no execution.
+const HOUSEKEEPER: PartitionId = PartitionId(0);
 /// Executions recovered at once after a start.
 const RECOVERY_PAGE: u32 = 200;
 
@@ -60,6 +63,8 @@ pub struct Options {
     pub confirm_linger: Duration,
     /// How long after its end a standard execution holds its name (AWS: 90 days).
     pub name_held: Duration,
+    /// Closed executions are removed after this time (AWS: 90 days).
+    pub retention: Duration,
     /// Cancellations are published to the exchange `reveille.events`.
     pub announce_cancellations: bool,
     /// Kind of the queues that the engine declares for itself.
@@ -76,6 +81,7 @@ impl Default for Options {
             horizon: Duration::from_mins(5),
             confirm_linger: Duration::from_millis(50),
             name_held: Duration::from_hours(90 * 24),
+            retention: Duration::from_hours(90 * 24),
             announce_cancellations: true,
             queue_kind: QueueKind::Quorum,
         }

@@ -55,7 +55,23 @@ impl Local {
 
     /// The actor is of no use any more; the next message revives the execution from its journal.
     pub fn forget(&self, execution: ExecutionId) {
-        self.awake.borrow_mut().remove(&execution);
+        if self.awake.borrow_mut().remove(&execution).is_some() {
+            self.shared.metrics.execution_slept();
+        }
+    }
+
+    /// The store did not take what an execution had decided. What it owes is looked at again after a while: nobody else may ask.
+    pub fn revive_later(self: &Rc<Self>, execution: ExecutionId) {
+        let local = Rc::clone(self);
+        actix_rt::spawn(async move {
+            tokio::time::sleep(super::RETRY_AFTER).await;
+            if let Err(e) = local.address(execution, true).await {
+                tracing::warn!(execution.id = %execution, error = %e, "an execution could not be revived");
+                if matches!(e, TellError::Store(crate::store::StoreError::Unavailable(_))) {
+                    local.revive_later(execution);
+                }
+            }
+        });
     }
 
     /// The execution has closed: those who wait for it are told.
@@ -79,7 +95,9 @@ impl Local {
 
     fn insert(&self, execution: ExecutionId, addr: Addr<ExecutionActor>) {
         let entry = Awake { addr, under_way: Rc::new(Cell::new(0)), used: self.shared.clock.now() };
-        self.awake.borrow_mut().insert(execution, entry);
+        if self.awake.borrow_mut().insert(execution, entry).is_none() {
+            self.shared.metrics.execution_woke();
+        }
     }
 
     /// The actor of an execution, from memory or from its journal.
@@ -156,10 +174,9 @@ impl Local {
             if !matches!(addr.send(MayLeave).await, Ok(true)) {
                 continue;
             }
-            let mut awake = self.awake.borrow_mut();
-            if awake.get(&id).is_some_and(|a| a.used < before && a.under_way.get() == 0) {
+            if self.awake.borrow().get(&id).is_some_and(|a| a.used < before && a.under_way.get() == 0) {
                 // Its last address: the actor ends by itself.
-                awake.remove(&id);
+                self.forget(id);
             }
         }
     }
@@ -203,6 +220,9 @@ impl Local {
             asleep += pause;
             if asleep >= options.horizon / 2 {
                 asleep = std::time::Duration::ZERO;
+                if self.id == super::HOUSEKEEPER {
+                    super::housekeeping::run(&self.shared).await;
+                }
                 if let Err(e) = self.fetch_due().await {
                     tracing::warn!(partition = %self.id, error = %e, "what is due soon could not be read; trying again");
                     asleep = options.horizon;
@@ -350,6 +370,8 @@ impl Handler<AwaitEnd> for Partition {
         Box::pin(async move {
             let state = load(&*local.shared.journal, message.execution).await?;
             if let Phase::Closed(outcome) = state.phase() {
+                drop(receiver);
+                local.forget_waiters(message.execution);
                 return Ok(outcome.clone());
             }
             receiver.await.map_err(|e| TellError::Internal(e.to_string()))
@@ -373,6 +395,17 @@ impl Handler<Drain> for Partition {
 }
 
 impl Local {
+    /// Those who wait no more are forgotten.
+    fn forget_waiters(&self, execution: ExecutionId) {
+        let mut waiters = self.waiters.borrow_mut();
+        if let Some(of_one) = waiters.get_mut(&execution) {
+            of_one.retain(|sender| !sender.is_closed());
+            if of_one.is_empty() {
+                waiters.remove(&execution);
+            }
+        }
+    }
+
     pub fn is_draining(&self) -> bool {
         self.draining.get()
     }

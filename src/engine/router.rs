@@ -88,6 +88,11 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
         Err(e @ TellError::NoExecution(_)) => {
             refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, &e.to_string()).await;
         }
+        Err(TellError::Store(e @ crate::store::StoreError::Corrupt { .. })) => {
+            // Only this execution is affected; coming again would not mend it.
+            tracing::error!(error = %e, "an execution cannot be read: its reply is parked");
+            refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, &e.to_string()).await;
+        }
         Err(TellError::Store(crate::store::StoreError::NotFound { .. })) => {
             refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, "there is no such execution").await;
         }

@@ -53,9 +53,14 @@ pub(super) struct Query {
 
 #[derive(Debug)]
 pub(super) enum Fault {
-    Missing { detail: String, past_end: bool },
+    Missing {
+        detail: String,
+        past_end: bool,
+    },
     /// Something stands there, but of a kind that the step cannot be applied to.
-    Unfit { detail: String },
+    Unfit {
+        detail: String,
+    },
     Bound(String),
 }
 

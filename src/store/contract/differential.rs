@@ -67,7 +67,15 @@ fn summary() -> impl Strategy<Value = Summary> {
                 Some(_) => ExecutionStatus::ALL[status],
             };
             let redriven_at = (redrives > 0).then(|| at(3));
-            Summary { status, due: due.map(at), closed, owes_parent: owes, owes: due.is_some_and(|d| d % 2 == 0), redrive_count: redrives, redriven_at }
+            Summary {
+                status,
+                due: due.map(at),
+                closed,
+                owes_parent: owes,
+                owes: due.is_some_and(|d| d % 2 == 0),
+                redrive_count: redrives,
+                redriven_at,
+            }
         },
     )
 }

@@ -227,9 +227,7 @@ impl Catalog for Memory {
 
     fn reap_machines(&self) -> StoreFuture<'_, u64> {
         self.with(|state| {
-            let busy = |arn: &Arn| {
-                state.executions.values().any(|e| e.row.summary.status.is_open() && e.row.header.state_machine == *arn)
-            };
+            let busy = |arn: &Arn| state.executions.values().any(|e| e.row.summary.status.is_open() && e.row.header.state_machine == *arn);
             let machines = state.catalog.machines.rows.values();
             let done: Vec<Arn> = machines.filter(|(arn, machine)| machine.row.deleting && !busy(arn)).map(|(arn, _)| arn.clone()).collect();
             for arn in &done {

@@ -232,7 +232,18 @@ impl<'c> Executions<'c> {
         if !only_due {
             let owes_parent = summary.owes_parent;
             let redrives = summary.redrive_count;
-            statements.advance_all.execute(params![blob(*id), version, tail, due, status, closed, owes_parent, redrives, redriven, summary.owes])?;
+            statements.advance_all.execute(params![
+                blob(*id),
+                version,
+                tail,
+                due,
+                status,
+                closed,
+                owes_parent,
+                redrives,
+                redriven,
+                summary.owes
+            ])?;
         } else if due != standing.due {
             statements.advance_due.execute(params![blob(*id), version, tail, due])?;
         } else {
