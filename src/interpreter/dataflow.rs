@@ -268,10 +268,7 @@ pub(super) fn apply_result_path(path: &ResultPath, input: &Payload, result: Payl
         ResultPath::Discard => Ok(Arc::clone(input)),
         ResultPath::Into(reference) => {
             let result = Arc::try_unwrap(result).unwrap_or_else(|shared| (*shared).clone());
-            reference
-                .set((**input).clone(), result)
-                .map(Arc::new)
-                .map_err(|f| Trouble::named("States.ResultPathMatchFailure", f.to_string()))
+            reference.set((**input).clone(), result).map(Arc::new).map_err(|f| Trouble::named(f.error, f.cause))
         }
     }
 }

@@ -73,6 +73,9 @@ pub enum QueryError {
     /// An intrinsic function that could not be computed. The text is AWS's cause where one is recorded.
     #[error("{message}")]
     Intrinsic { message: String },
+    /// A path inside of an intrinsic function that names nothing. Observed on AWS: not the function's failure, but `States.Runtime`.
+    #[error("{message}")]
+    FunctionArgument { message: String },
     /// A JSONata expression that gave nothing.
     #[error("The expression returned nothing (undefined).")]
     Undefined,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::ids::{BlockId, EventId};
-use crate::interpreter::event::{Assigned, Entry, Event, FrameId, MapItem, Payload};
+use crate::interpreter::event::{Assigned, Entry, Event, FrameId, MapItem, Payload, TaskFamily};
 use crate::interpreter::size::json_bytes;
 
 use super::{Conclusion, Ended, Fork, ForkKind, Frame, OpenTask, Outcome, Phase, Position, State, Step, Visit};
@@ -100,8 +100,7 @@ impl State {
                 self.chain(frame, entry.id);
                 self.with_task(frame, |t| {
                     t.started = true;
-                    // A worker that took an activity's task shows that it lives.
-                    if t.details.heartbeat_seconds.is_some() && t.published {
+                    if matches!(t.details.family, TaskFamily::Activity) {
                         t.last_heartbeat = Some(entry.at);
                     }
                 });
@@ -410,7 +409,7 @@ impl State {
 
 /// `TaskStarted` follows `TaskScheduled` in the same decision, but for activities, where a worker's poll brings it.
 fn needs_started(task: &OpenTask) -> bool {
-    !task.started && !matches!(task.details.family, crate::interpreter::event::TaskFamily::Activity)
+    !task.started && !matches!(task.details.family, TaskFamily::Activity)
 }
 
 /// The result of a fork: the results in branch or item order.

@@ -172,6 +172,11 @@ impl OpenTask {
     /// When its heartbeat is missed.
     #[must_use]
     pub fn heartbeat_due(&self) -> Option<Timestamp> {
+        // An activity's heart beats from the moment a worker takes it (`last_heartbeat` is set then), that of others from the start.
+        let waits_for_worker = matches!(self.details.family, super::event::TaskFamily::Activity) && !self.started;
+        if waits_for_worker {
+            return None;
+        }
         self.details.heartbeat_seconds.map(|s| self.last_heartbeat.unwrap_or(self.scheduled_at).plus_seconds(seconds(s)))
     }
 

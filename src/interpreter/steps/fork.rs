@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::asl::model::{Map, MapMode, Parallel, Quantity, QueryLanguage, State, Template};
+use crate::asl::model::{Map, MapMode, Parallel, Quantity, QueryLanguage, Selection, State, Template};
 use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, FrameId, MapItem, MapStarted, Payload, Tolerance};
 use crate::interpreter::failure::fork_trouble;
 use crate::interpreter::state::{Fork, ForkKind, Step};
+use crate::query::reference_path::ReferencePath;
 use crate::query::{Entropy, Roots};
 
 use super::{check_size, effective_input};
@@ -24,7 +25,7 @@ pub(in crate::interpreter) fn enter_parallel(
     if let Some(t) = &parallel.parameters {
         let field = if state.language == QueryLanguage::Jsonata { "Arguments" } else { "Parameters" };
         let (scope, entropy) = d.scope(frame, &input, None);
-        let value = dataflow::template(t, field, "States.ParameterPathFailure", &scope, Extra::default(), entropy)?;
+        let value = dataflow::template(t, field, dataflow::RUNTIME, &scope, Extra::default(), entropy)?;
         input = Arc::new(value);
     }
     check_size(&state.name, &input)?;
@@ -58,7 +59,7 @@ fn items(map: &Map, state: &State, input: &Payload, roots: &dyn Roots, entropy: 
             Arc::new(value.map_err(|f| Trouble::from(&*f))?)
         }
         Some(t @ Template::JsonPath(_)) => Arc::new(dataflow::template(t, "Items", dataflow::RUNTIME, roots, Extra::default(), entropy)?),
-        None => dataflow::select(&map.items_path, input, roots)?,
+        None => select_items(map, input, roots)?,
     };
     check_size(name, &found)?;
     match &*found {
@@ -71,11 +72,24 @@ fn items(map: &Map, state: &State, input: &Payload, roots: &dyn Roots, entropy: 
     }
 }
 
+/// `ItemsPath`: AWS names a miss in its own way.
+fn select_items(map: &Map, input: &Payload, roots: &dyn Roots) -> Result<Payload, Trouble> {
+    let reference = match &map.items_path {
+        Selection::Path(path) => ReferencePath::parse(path.text()).ok(),
+        Selection::Whole | Selection::Nothing => None,
+    };
+    match reference {
+        Some(reference) => {
+            let found = reference.get(roots).map_err(|f| Trouble::named(f.error, f.cause))?;
+            Ok(Arc::new(found.into_owned()))
+        }
+        None => dataflow::select(&map.items_path, input, roots),
+    }
+}
+
 fn not_an_array(map: &Map, language: QueryLanguage, value: &Value) -> Trouble {
     match (language, &map.items_path) {
-        (QueryLanguage::JsonPath, crate::asl::model::Selection::Path(p)) => {
-            Trouble::runtime(format!("Reference path \"{}\" must point to array.", p.text()))
-        }
+        (QueryLanguage::JsonPath, Selection::Path(p)) => Trouble::runtime(format!("Reference path \"{}\" must point to array.", p.text())),
         (QueryLanguage::JsonPath, _) => Trouble::runtime("Reference path \"$\" must point to array."),
         (QueryLanguage::Jsonata, _) => Trouble::value(language, format!("Map state input must be an array but was: {value}"), None),
     }
@@ -155,7 +169,7 @@ fn start_iteration(d: &mut Decider<'_>, frame: FrameId, state: &State, index: us
         Some(t) => {
             let (scope, entropy) = d.scope(frame, &map.input, None);
             let scope = scope.with_item(item);
-            Arc::new(dataflow::template(t, "ItemSelector", "States.ParameterPathFailure", &scope, Extra::default(), entropy)?)
+            Arc::new(dataflow::template(t, "ItemSelector", dataflow::RUNTIME, &scope, Extra::default(), entropy)?)
         }
     };
     check_size(&state.name, &input)?;

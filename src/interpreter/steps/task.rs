@@ -22,14 +22,14 @@ pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: 
     let parameters = match &task.parameters {
         Some(t) => {
             let field = if matches!(state.language, crate::asl::model::QueryLanguage::Jsonata) { "Arguments" } else { "Parameters" };
-            Arc::new(dataflow::template(t, field, "States.ParameterPathFailure", &scope, Extra::default(), entropy)?)
+            Arc::new(dataflow::template(t, field, dataflow::RUNTIME, &scope, Extra::default(), entropy)?)
         }
         None => Arc::clone(&input),
     };
     let timeout_seconds = seconds(task.timeout.as_ref(), "TimeoutSeconds", &scope, entropy)?;
     let heartbeat_seconds = seconds(task.heartbeat.as_ref(), "HeartbeatSeconds", &scope, entropy)?;
     let credentials = match &task.credentials {
-        Some(t) => Some(Arc::new(dataflow::template(t, "Credentials", "States.ParameterPathFailure", &scope, Extra::default(), entropy)?)),
+        Some(t) => Some(Arc::new(dataflow::template(t, "Credentials", dataflow::RUNTIME, &scope, Extra::default(), entropy)?)),
         None => None,
     };
     check_size(&task.resource.arn, &parameters)?;

@@ -230,7 +230,7 @@ fn read<'a>(path: &Path, whole: &str, roots: &'a dyn Roots) -> Result<Cow<'a, Va
     } else {
         format!("The JsonPath argument for the field '{}' could not be found in the input '{}'", path.text(), roots.input())
     };
-    Err(QueryError::Intrinsic { message: format!("The function '{whole}' had the following error: {error}") })
+    Err(QueryError::FunctionArgument { message: format!("The function '{whole}' had the following error: {error}") })
 }
 
 /// The text of an argument that AWS takes as text whatever it is.
