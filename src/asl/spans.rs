@@ -1,7 +1,7 @@
 //! Text → [`Node`]: JSON that remembers where each value and each key stands, so that a semantic error has a line and a column.
 //!
-//! One pass, no look-back. Nesting is bounded by [`JSON_DEPTH_MAX`](crate::limits::JSON_DEPTH_MAX), the size by
-//! [`DEFINITION_BYTES_MAX`](crate::limits::DEFINITION_BYTES_MAX): the scanner recurses and offsets are 32 bits wide.
+//! One pass, no look-back. Nesting is bounded by [`JSON_DEPTH_MAX`], the size by
+//! [`DEFINITION_BYTES_MAX`]: the scanner recurses and offsets are 32 bits wide.
 //! A key that stands twice in an object is kept twice; who reads the object decides what that means.
 
 use serde_json::{Map, Number, Value};

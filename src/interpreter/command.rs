@@ -1,6 +1,6 @@
 //! What the core orders the shell to do, after the events that order it are durable.
 //!
-//! There are no timer commands: [`super::state::State::due`] says when something is due next, and the shell keeps one timer
+//! There are no timer commands: [`super::due`] says when something is due next, and the shell keeps one timer
 //! per execution at that moment (see `docs/decisions/0001-one-due-time.md`).
 
 use crate::ids::EventId;

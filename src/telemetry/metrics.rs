@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// Machines that have a label of their own; those beyond share [`OTHER`], so that a tenant who makes machines in a loop fills no memory.
+/// Machines that have a label of their own; those beyond share one more, so that a tenant who makes machines in a loop fills no memory.
 pub const MACHINES_MAX: usize = 500;
 const OTHER: &str = "(other)";
 

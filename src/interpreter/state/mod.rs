@@ -8,7 +8,7 @@
 //!                                                          └────► Failed → Backoff → Entered
 //!                                                                     └──► (catch: exit) or (frame ends)
 //! ```
-//! A frame that can go on without the outside is *ready*; [`State::ready`] names them. All others wait for a reply or for time.
+//! A frame that can go on without the outside is *ready*; [`State::next_ready`] gives them. All others wait for a reply or for time.
 
 mod evolve;
 

@@ -47,7 +47,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// AWS's sentence about it; see [`cause`].
+    /// AWS's sentence about it; see [`cause()`].
     #[must_use]
     pub fn cause(&self) -> String {
         cause(&self.expression, &self.location, &self.error)
