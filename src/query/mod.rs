@@ -4,6 +4,7 @@
 //! In: texts of a definition, compiled once. Out: values, or a [`QueryError`] that says what AWS says.
 //! Nothing here knows a state, an execution, a clock or a broker: what an expression may read comes in through [`Roots`],
 //! time and chance through [`Entropy`].
+//! May enter: `clock::Timestamp`, `limits`. Nothing else of ours.
 
 pub mod intrinsics;
 mod java;

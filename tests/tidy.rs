@@ -1,0 +1,401 @@
+//! The rules of the house as a test: who may import whom, how long a file may be, what every room says about itself, and which words
+//! never enter. A rule is broken on purpose? Then it gets a line in one of the tables below, with the reason.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Rooms of `src/`, lowest first, each with the rooms that it may import. `docs/ARCHITECTURE.md` has the picture.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("ids", &[]),
+    ("limits", &[]),
+    ("clock", &[]),
+    ("token", &["ids"]),
+    ("query", &["clock", "limits"]),
+    ("asl", &["query", "clock", "ids", "limits"]),
+    ("interpreter", &["asl", "query", "clock", "ids", "limits"]),
+    // Ports. They never import each other.
+    ("store", &["interpreter", "clock", "ids", "limits"]),
+    ("bus", &["clock", "ids", "limits"]),
+    // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
+    ("integrations", &["bus", "interpreter", "asl", "query", "clock", "ids", "limits"]),
+    ("telemetry", &["clock", "ids", "token"]),
+    ("engine", &["store", "bus", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits", "token"]),
+    ("api", &["engine", "store", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits"]),
+    // Reads text into other rooms' options.
+    ("config", &["bus", "integrations", "telemetry", "ids", "token"]),
+    ("app", &["api", "config", "engine", "store", "bus", "integrations", "telemetry", "clock", "ids", "limits", "token"]),
+    (
+        "cli",
+        &[
+            "app",
+            "config",
+            "api",
+            "engine",
+            "store",
+            "bus",
+            "integrations",
+            "interpreter",
+            "asl",
+            "telemetry",
+            "clock",
+            "ids",
+            "limits",
+            "token",
+        ],
+    ),
+    ("main", &["cli"]),
+];
+
+/// Only these name an adapter.
+const ADAPTERS: &[&str] = &["store::sqlite", "store::postgres", "store::memory", "bus::amqp", "bus::embedded"];
+const NAMES_ADAPTERS: &[(&str, &str)] = &[
+    ("src/app.rs", "the composition root"),
+    ("src/cli/bench.rs", "measures one composition beside another"),
+    ("src/cli/demo.rs", "composes an engine that needs no server"),
+    ("src/cli/demo/", "composes an engine that needs no server"),
+];
+
+/// The core: plain values in, plain values out.
+const PURE: &[&str] = &["query", "asl", "interpreter", "integrations", "ids", "limits"];
+const IMPURE: &[&str] = &["tokio", "actix", "actix_rt", "actix_web", "lapin", "tracing", "rusqlite", "futures_util"];
+
+/// Above this a file should be looked at (`cargo test --test tidy -- --nocapture` lists them), above the other it fails.
+const LINES_WARN: usize = 450;
+const LINES_MAX: usize = 600;
+/// Longer on purpose.
+const LONG: &[(&str, &str)] = &[];
+
+/// Never in a tracked file. Written in two parts, so that this file passes its own test.
+const BANNED: &[(&str, &str, &str)] = &[
+    ("todo", "!(", "finish it, or return an error"),
+    ("unimplemented", "!(", "finish it, or return an error"),
+    ("dbg", "!(", "a left-over of debugging"),
+    ("FIX", "ME", "write TODO-correctness, TODO-design, TODO-cleanup or TODO-testing"),
+    ("XX", "X:", "write TODO-correctness, TODO-design, TODO-cleanup or TODO-testing"),
+    ("TO", "DO:", "a debt has a kind: TODO-correctness, TODO-design, TODO-cleanup or TODO-testing"),
+    ("TO", "DO ", "a debt has a kind: TODO-correctness, TODO-design, TODO-cleanup or TODO-testing"),
+    ("TO", "DO(", "a debt has a kind: TODO-correctness, TODO-design, TODO-cleanup or TODO-testing"),
+    ("/ro", "ot/", "a path of somebody's machine"),
+    ("/wo", "rk/", "a path of somebody's machine"),
+    ("/tmp", "/wt", "a path of somebody's machine"),
+    ("/Use", "rs/", "a path of somebody's machine"),
+    ("<<<<", "<<< ", "a merge that was not finished"),
+    (">>>>", ">>> ", "a merge that was not finished"),
+    ("index", "-url", "a registry's address belongs to the machine, not to the project"),
+];
+
+/// Packages come from the public registries: lock files name no other host.
+const REGISTRIES: &[&str] = &["registry+https://github.com/rust-lang/crates.io-index", "https://registry.npmjs.org/"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What git tracks or would track; without git (a source archive), what lies in the folders of the project. `vendor/` is others' code.
+fn tracked() -> Vec<String> {
+    let listed = Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root()).output();
+    let mut files = match listed {
+        Ok(out) if out.status.success() => String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect(),
+        _ => {
+            let mut found = Vec::new();
+            for folder in ["src", "tests", "benches", "docs", "examples", "scripts", "config", "migrations"] {
+                walk(&root().join(folder), &mut found);
+            }
+            found
+        }
+    };
+    files.retain(|f| !f.starts_with("vendor/") && root().join(f).is_file());
+    files.sort();
+    files
+}
+
+fn walk(folder: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && path.file_name().is_none_or(|name| name != "node_modules") {
+            walk(&path, found);
+        } else if let Ok(relative) = path.strip_prefix(root()) {
+            found.push(relative.to_string_lossy().into_owned());
+        }
+    }
+}
+
+/// Text files with their text.
+fn texts() -> Vec<(String, String)> {
+    tracked().into_iter().filter_map(|f| fs::read_to_string(root().join(&f)).ok().map(|text| (f, text))).collect()
+}
+
+/// Rust files of `src/`, without those that are modules for tests.
+fn sources() -> Vec<(String, String)> {
+    let all: Vec<(String, String)> = texts().into_iter().filter(|(f, _)| f.starts_with("src/") && is_rust(f)).collect();
+    let mut for_tests = BTreeSet::new();
+    for (file, text) in &all {
+        let inside = match file.strip_suffix("/mod.rs") {
+            Some(folder) => folder.to_owned(),
+            None if file == "src/lib.rs" => "src".to_owned(),
+            None => file.trim_end_matches(".rs").to_owned(),
+        };
+        for part in text.split("#[cfg(test)]").skip(1) {
+            let declaration = part.trim_start();
+            if let Some((path, _)) = declaration.strip_prefix("#[path = \"").and_then(|d| d.split_once('"')) {
+                for_tests.insert(format!("{}/{path}", file.rsplit_once('/').map_or("src", |(folder, _)| folder)));
+            }
+            let declaration = declaration.trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+            if let Some((name, _)) =
+                declaration.strip_prefix("mod ").and_then(|d| d.split_once(';')).filter(|(name, _)| !name.contains(' '))
+            {
+                for_tests.insert(format!("{inside}/{name}.rs"));
+                for_tests.insert(format!("{inside}/{name}/"));
+            }
+        }
+    }
+    all.into_iter().filter(|(file, _)| !for_tests.iter().any(|t| file.starts_with(t.as_str()))).collect()
+}
+
+fn is_rust(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|e| e == "rs")
+}
+
+/// Code only: no comments, no test modules (they stand last in a file).
+fn code(text: &str) -> String {
+    let mut kept = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let tests_begin = line == "#[cfg(test)]" && lines.peek().is_some_and(|next| next.contains("mod ") && next.ends_with('{'));
+        if tests_begin {
+            break;
+        }
+        kept.push(line.split("//").next().unwrap_or_default());
+    }
+    kept.join("\n")
+}
+
+fn room(file: &str) -> &str {
+    let first = file.trim_start_matches("src/").split('/').next().unwrap_or_default();
+    first.trim_end_matches(".rs")
+}
+
+/// Every `crate::a::b` of the code as `a::b`, groups opened: `crate::store::{self, sqlite::Sqlite}` gives `store::self`, `store::sqlite::Sqlite`.
+fn imports(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        open(&code[at + "crate::".len()..], "", &mut found);
+    }
+    found
+}
+
+fn open(rest: &str, prefix: &str, found: &mut Vec<String>) {
+    let path: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
+    let after = &rest[path.len()..];
+    let Some(group) = after.strip_prefix('{') else {
+        found.push(format!("{prefix}{path}"));
+        return;
+    };
+    let (mut depth, mut start) = (0_i32, 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                let item = group[start..at].trim();
+                if !item.is_empty() {
+                    open(item, &format!("{prefix}{path}"), found);
+                }
+                start = at + 1;
+                if c == '}' {
+                    return;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn none(broken: &[String]) {
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn imports_run_downward_only() {
+    let mut broken = Vec::new();
+    for (file, text) in sources().iter().filter(|(f, _)| f != "src/lib.rs") {
+        let room = room(file);
+        let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
+            broken.push(format!("{file}: a room that the table ROOMS does not know"));
+            continue;
+        };
+        for path in imports(&code(text)) {
+            let other = path.split("::").next().unwrap_or_default();
+            if other != room && ROOMS.iter().any(|(name, _)| *name == other) && !allowed.contains(&other) {
+                broken.push(format!("{file}: {room} may not import crate::{path}"));
+            }
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn only_the_composition_root_names_adapters() {
+    let mut broken = Vec::new();
+    for (file, text) in sources() {
+        let room = room(&file);
+        if NAMES_ADAPTERS.iter().any(|(f, _)| file.starts_with(f)) {
+            continue;
+        }
+        for path in imports(&code(&text)) {
+            if ADAPTERS.iter().any(|a| path.starts_with(a)) && !path.starts_with(&format!("{room}::")) {
+                broken.push(format!("{file}: crate::{path} is an adapter; ask for the port's trait and let app.rs choose"));
+            }
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn faces_never_see_a_stimulus() {
+    let mut broken = Vec::new();
+    for (file, text) in sources().iter().filter(|(f, _)| ["api", "console", "cli"].contains(&room(f))) {
+        for path in imports(&code(text)).iter().filter(|p| p.starts_with("interpreter::stimulus") || p.starts_with("interpreter::command"))
+        {
+            broken.push(format!("{file}: crate::{path}; faces speak to engine::EngineHandle"));
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn the_core_names_no_runtime() {
+    let mut broken = Vec::new();
+    for (file, text) in sources().iter().filter(|(f, _)| PURE.contains(&room(f))) {
+        for (number, line) in code(text).lines().enumerate() {
+            let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').collect();
+            for name in IMPURE {
+                let used =
+                    words.iter().any(|w| w.split("::").next() == Some(name) && (w.contains("::") || line.trim_start().starts_with("use ")));
+                if used {
+                    broken.push(format!("{file}:{}: {name} has no business in the core", number + 1));
+                }
+            }
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn files_stay_short_enough_to_be_read() {
+    let mut broken = Vec::new();
+    for (file, text) in texts().iter().filter(|(f, _)| is_rust(f)) {
+        let lines = text.lines().count();
+        if LONG.iter().any(|(f, _)| f == file) {
+            continue;
+        }
+        if lines > LINES_MAX {
+            broken.push(format!("{file}: {lines} lines; split it, or give the reason in LONG"));
+        } else if lines > LINES_WARN {
+            println!("long: {file}, {lines} lines");
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn every_room_says_what_it_is_for_and_what_may_enter() {
+    let mut broken = Vec::new();
+    for (file, text) in sources() {
+        let head: Vec<&str> = text.lines().take_while(|l| l.starts_with("//!")).collect();
+        if head.is_empty() {
+            broken.push(format!("{file}: begins with no `//!` that says what it is for"));
+        }
+        let is_room = file.ends_with("/mod.rs") && file.matches('/').count() == 2;
+        if is_room && !head.iter().any(|l| l.contains("May enter")) {
+            broken.push(format!("{file}: its head does not say what may enter (`//! May enter: ...`)"));
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn no_banned_word_is_in_a_tracked_file() {
+    let mut broken = Vec::new();
+    for (file, text) in texts() {
+        for (number, line) in text.lines().enumerate() {
+            for (a, b, why) in BANNED.iter().filter(|(a, b, _)| line.contains(&format!("{a}{b}"))) {
+                broken.push(format!("{file}:{}: {a}{b}: {why}", number + 1));
+            }
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn nothing_is_unwrapped_outside_of_tests() {
+    let mut broken = Vec::new();
+    for (file, text) in sources() {
+        for (number, line) in code(&text).lines().enumerate() {
+            if line.contains(".unwrap()") {
+                broken.push(format!("{file}:{}: an error, or an `expect` with the rule of ours that it would break", number + 1));
+            }
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn lock_files_name_public_registries_only() {
+    let mut broken = Vec::new();
+    for (file, text) in texts().iter().filter(|(f, _)| f.ends_with("Cargo.lock") || f.ends_with("package-lock.json")) {
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            let names_source = line.starts_with("source = ") || line.starts_with("\"resolved\":");
+            if names_source && !REGISTRIES.iter().any(|r| line.contains(r)) {
+                broken.push(format!("{file}:{}: another registry", number + 1));
+            }
+        }
+    }
+    none(&broken);
+}
+
+/// Paths and `file.rs:function` that the documents name, such as `src/engine/router.rs:receive`.
+#[test]
+fn the_documents_name_only_what_is_there() {
+    let mut broken = Vec::new();
+    for (file, text) in texts().iter().filter(|(f, _)| f.ends_with(".md") && *f != "CHANGELOG.md") {
+        for (number, line) in text.lines().enumerate() {
+            for quoted in line.split('`').skip(1).step_by(2) {
+                let starts = ["src/", "docs/", "tests/", "config/", "scripts/", "examples/", "migrations/", "benches/"];
+                if !starts.iter().any(|s| quoted.starts_with(s)) || quoted.contains(['<', '*', ' ', '{']) {
+                    continue;
+                }
+                let (path, function) = quoted.split_once(".rs:").map_or((quoted.to_owned(), None), |(p, f)| (format!("{p}.rs"), Some(f)));
+                let on_disk = root().join(&path);
+                if !on_disk.exists() {
+                    broken.push(format!("{file}:{}: there is no {path}", number + 1));
+                } else if let Some(name) = function {
+                    let name = name.rsplit("::").next().unwrap_or(name).trim_end_matches("()");
+                    let source = fs::read_to_string(&on_disk).unwrap_or_default();
+                    let defines = ["fn ", "struct ", "enum ", "trait ", "const ", "type "].iter().any(|kind| {
+                        source
+                            .match_indices(&format!("{kind}{name}"))
+                            .any(|(at, found)| !source[at + found.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                    });
+                    if !defines {
+                        broken.push(format!("{file}:{}: {path} defines no {name}", number + 1));
+                    }
+                }
+            }
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn the_reader_of_imports_opens_groups() {
+    assert_eq!(
+        imports("use crate::store::{self, sqlite::{Options, Sqlite}, StoreError};"),
+        ["store::self", "store::sqlite::Options", "store::sqlite::Sqlite", "store::StoreError"]
+    );
+    assert_eq!(imports("let a = crate::ids::Arn::new(x);"), ["ids::Arn::new"]);
+    assert_eq!(code("fn a() {} // crate::store\n#[cfg(test)]\nmod tests {\n use crate::bus::amqp;\n}\n").trim(), "fn a() {}");
+}
