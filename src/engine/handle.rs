@@ -315,15 +315,13 @@ impl EngineHandle {
 
     /// Tasks that wait for the outside, of one execution or of all (at most `limit`, longest waiting executions first).
     pub async fn waiting_tasks(&self, execution: Option<&Arn>, limit: usize) -> Result<Vec<WaitingTask>, EngineError> {
-        let rows = match execution {
-            Some(arn) => vec![self.execution(arn).await?],
-            None => {
-                let filter =
-                    ExecutionFilter { status: Some(ExecutionStatus::Running), limit: WAITING_SCAN, brief: true, ..Default::default() };
-                let mut rows = self.inner.journal.list(filter).await?;
-                rows.reverse();
-                rows
-            }
+        let rows = if let Some(arn) = execution {
+            vec![self.execution(arn).await?]
+        } else {
+            let filter = ExecutionFilter { status: Some(ExecutionStatus::Running), limit: WAITING_SCAN, brief: true, ..Default::default() };
+            let mut rows = self.inner.journal.list(filter).await?;
+            rows.reverse();
+            rows
         };
         let mut tasks = Vec::new();
         for row in rows {

@@ -107,19 +107,18 @@ impl Local {
         }
         let revival = {
             let mut reviving = self.reviving.borrow_mut();
-            match reviving.get(&execution) {
-                Some(revival) => revival.clone(),
-                None => {
-                    let local = Rc::clone(self);
-                    let revival = async move {
-                        let revived = local.revive(execution, bus_kept).await;
-                        local.reviving.borrow_mut().remove(&execution);
-                        revived
-                    };
-                    let revival = revival.boxed_local().shared();
-                    reviving.insert(execution, revival.clone());
-                    revival
-                }
+            if let Some(revival) = reviving.get(&execution) {
+                revival.clone()
+            } else {
+                let local = Rc::clone(self);
+                let revival = async move {
+                    let revived = local.revive(execution, bus_kept).await;
+                    local.reviving.borrow_mut().remove(&execution);
+                    revived
+                };
+                let revival = revival.boxed_local().shared();
+                reviving.insert(execution, revival.clone());
+                revival
             }
         };
         revival.await

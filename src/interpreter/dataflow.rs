@@ -120,7 +120,7 @@ pub(super) fn template(
     entropy: &mut Entropy,
 ) -> Result<Value, Trouble> {
     match template {
-        Template::JsonPath(t) => t.evaluate(roots, entropy).map_err(|f| match &f.source {
+        Template::JsonPath(t) => t.evaluate(roots, entropy).map_err(|f| match &*f.source {
             QueryError::PathNotFound { .. } => Trouble::named(
                 missing_path,
                 format!(

@@ -60,13 +60,14 @@ pub struct TemplateFailure {
     pub field: String,
     /// The expression as written.
     pub path_text: String,
-    pub source: QueryError,
+    /// Boxed: it holds a value, and every template returns it or a value.
+    pub source: Box<QueryError>,
 }
 
 impl TemplateFailure {
     /// AWS's cause, recorded for payload templates, `ErrorPath` and `CausePath`; an intrinsic function brings its own.
     pub fn cause(&self, input: &Value) -> String {
-        match &self.source {
+        match &*self.source {
             QueryError::PathNotFound { .. } => not_found_cause(&self.path_text, &self.field, input),
             other => other.to_string(),
         }
@@ -215,7 +216,7 @@ impl Field {
             FieldValue::Path(path) => (path.text(), read(path, roots)),
             FieldValue::Intrinsic(call) => (call.text(), call.evaluate(roots, entropy)),
         };
-        result.map_err(|source| TemplateFailure { field: format!("{}.$", self.name), path_text: text.to_owned(), source })
+        result.map_err(|source| TemplateFailure { field: format!("{}.$", self.name), path_text: text.to_owned(), source: Box::new(source) })
     }
 }
 

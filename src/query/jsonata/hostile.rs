@@ -207,7 +207,7 @@ fn a_bad_neighbour_leaves_the_thread_as_it_was() {
 #[test]
 fn each_bound_names_itself() {
     // Without the deadline, which comes first on a machine that has much else to do.
-    let limits = Limits { time: Duration::from_secs(60), ..Limits::default() };
+    let limits = Limits { time: Duration::from_mins(1), ..Limits::default() };
     let says = |text: &str, words: &str| {
         let expression = Expression::compile(text).unwrap();
         let outcome = expression.evaluate(&Bindings::new(&World::default()), &mut entropy(1), &limits);
