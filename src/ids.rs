@@ -97,6 +97,12 @@ impl Arn {
         &self.0
     }
 
+    /// An express execution: `arn:…:express:…`.
+    #[must_use]
+    pub fn is_express(&self) -> bool {
+        self.0.split(':').nth(5) == Some("express")
+    }
+
     /// The part after the last `:`.
     #[must_use]
     pub fn last(&self) -> &str {

@@ -32,6 +32,13 @@ pub const TOKEN_CHARS_MAX: usize = 2_048;
 pub const TASK_TIMEOUT_SECONDS_MAX: u64 = 99_999_999;
 /// How long an execution may be open (AWS: 1 year).
 pub const EXECUTION_AGE_MAX: Duration = Duration::from_hours(365 * 24);
+/// How long an express execution may run (AWS: 5 minutes).
+pub const EXPRESS_AGE_MAX: Duration = Duration::from_mins(5);
+/// Express executions that run at once: they live in memory only (some kilobytes each, and their data); starts beyond it are refused.
+pub const EXPRESS_EXECUTIONS_MAX: usize = 100_000;
+/// Closed express executions that are remembered, and the bytes of their inputs and outputs together.
+pub const EXPRESS_REMEMBERED: usize = 1_000;
+pub const EXPRESS_REMEMBERED_BYTES: usize = 16 * 1_048_576;
 /// Iterations of an inline Map that run at once where `MaxConcurrency` is 0 (AWS: 40 are in progress at a time).
 pub const INLINE_MAP_CONCURRENCY: usize = 40;
 /// Messages waiting in an execution's or a partition's mailbox; senders wait beyond it.

@@ -16,7 +16,7 @@ use super::messages::{Tell, TellError, What};
 
 impl EngineHandle {
     pub(super) async fn start_child(&self, request: StartRequest, parent: Option<TaskKey>) -> Result<StartedExecution, EngineError> {
-        self.start_standard(request, parent).await
+        self.start(request, parent).await
     }
 }
 

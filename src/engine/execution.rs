@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Tell ─► decide ─► append (the mailbox stands still) ─► perform ─► answer
+//!             │     └─ an express execution has no journal: it goes on at once (`express.rs`)
 //!             └─ state is already folded; a failed append throws the actor away, the next message loads it from the journal
 //! ```
 
@@ -17,12 +18,13 @@ use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
 use crate::integrations;
 use crate::interpreter::command::Command;
 use crate::interpreter::event::{Entry, Payload};
-use crate::interpreter::state::{Conclusion, Phase, State};
+use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Env, TokenMint};
 use crate::store::{self, Append, Batch, ExecutionHeader, ExecutionStatus, Summary};
 
 use super::Shared;
+use super::express::{self, Stay};
 use super::handle::Completion;
 use super::messages::{MayLeave, Tell, TellError, Told, What};
 use super::partition::Local;
@@ -47,6 +49,8 @@ pub(super) struct ExecutionActor {
     pub state: State,
     /// Until it exists in the store: what it is made of.
     birth: Option<Box<ExecutionHeader>>,
+    /// An express execution: nothing is written, it lives here.
+    express: Option<Stay>,
     pub in_flight: Vec<InFlight>,
     /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its queues.
     owed: Option<bool>,
@@ -56,13 +60,22 @@ impl ExecutionActor {
     /// An execution that begins.
     pub fn new(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Self {
         let (id, arn) = (header.id, header.arn.clone());
-        Self { shared, local, id, arn, machine, state: State::default(), birth: Some(Box::new(header)), in_flight: Vec::new(), owed: None }
+        let (state, birth) = (State::default(), Some(Box::new(header)));
+        Self { shared, local, id, arn, machine, state, birth, express: None, in_flight: Vec::new(), owed: None }
+    }
+
+    /// An express execution that begins.
+    pub fn express(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Result<Self, TellError> {
+        let (id, arn) = (header.id, header.arn.clone());
+        let express = Some(Stay::new(Arc::clone(&shared), Rc::clone(&local), header)?);
+        let state = State::default();
+        Ok(Self { shared, local, id, arn, machine, state, birth: None, express, in_flight: Vec::new(), owed: None })
     }
 
     /// One that comes back from its journal.
     pub fn revived(shared: Arc<Shared>, local: Rc<Local>, id: ExecutionId, machine: Arc<Machine>, state: State, bus_kept: bool) -> Self {
         let arn = state.started().map_or_else(|| Arn::new(""), |s| s.arn.clone());
-        Self { shared, local, id, arn, machine, state, birth: None, in_flight: Vec::new(), owed: Some(bus_kept) }
+        Self { shared, local, id, arn, machine, state, birth: None, express: None, in_flight: Vec::new(), owed: Some(bus_kept) }
     }
 
     /// What the stimulus means, decided and encoded. Nothing is done yet.
@@ -146,14 +159,8 @@ impl ExecutionActor {
         let (status, closed) = match self.state.phase() {
             Phase::New | Phase::Running => (ExecutionStatus::Running, None),
             Phase::Closed(outcome) => {
-                let (status, output, failure) = match &outcome.result {
-                    Conclusion::Succeeded(output) => (ExecutionStatus::Succeeded, Some(output.to_string()), None),
-                    Conclusion::Failed(f) => (ExecutionStatus::Failed, None, Some(f)),
-                    Conclusion::TimedOut(f) => (ExecutionStatus::TimedOut, None, Some(f)),
-                    Conclusion::Aborted(f) => (ExecutionStatus::Aborted, None, Some(f)),
-                };
-                let (error, cause) = failure.map(|f| (f.error.clone(), f.cause.clone())).unwrap_or_default();
-                (status, Some(store::Closing { at: outcome.at, output, error, cause }))
+                let (status, closed) = express::closing(outcome);
+                (status, Some(closed))
             }
         };
         Summary {
@@ -165,6 +172,12 @@ impl ExecutionActor {
             redrive_count: self.state.redrive_count(),
             redriven_at: self.state.redriven_at(),
         }
+    }
+
+    fn append(&self, prepared: &Prepared) -> Result<Append, TellError> {
+        let bytes = store::record::encode(&prepared.entries).map_err(|e| TellError::Internal(e.to_string()))?;
+        let events = u32::try_from(prepared.entries.len()).unwrap_or(u32::MAX);
+        Ok(Append { execution: self.id, batch: Batch { after: prepared.after, events, bytes }, summary: self.summary() })
     }
 
     /// Does what was decided, now that it is durable.
@@ -182,6 +195,9 @@ impl ExecutionActor {
                 }
                 Command::Finish => {
                     if let Phase::Closed(outcome) = self.state.phase() {
+                        if let Some(stay) = self.express.take() {
+                            stay.close(self.state.version(), outcome);
+                        }
                         self.local.finished(self.id, self.state.started().and_then(|s| s.parent), outcome);
                     }
                     ctx.stop();
@@ -242,26 +258,30 @@ impl Handler<Tell> for ExecutionActor {
             self.perform(prepared.commands, ctx);
             return ready(prepared.rejection.map_or(Ok(Told { at: prepared.at }), |r| Err(r.into())));
         }
-        let bytes = match store::record::encode(&prepared.entries) {
-            Ok(bytes) => bytes,
-            Err(e) => {
-                self.local.forget(self.id);
-                ctx.stop();
-                return ready(Err(TellError::Internal(e.to_string())));
+        // An express execution has no journal: what is decided is done at once.
+        let append = if self.express.is_some() {
+            None
+        } else {
+            match self.append(&prepared) {
+                Ok(append) => Some(append),
+                Err(e) => {
+                    self.local.forget(self.id);
+                    ctx.stop();
+                    return ready(Err(e));
+                }
             }
         };
-        let events = u32::try_from(prepared.entries.len()).unwrap_or(u32::MAX);
-        let append = Append { execution: self.id, batch: Batch { after: prepared.after, events, bytes }, summary: self.summary() };
         let shared = Arc::clone(&self.shared);
         let birth = self.birth.take();
         let born = birth.is_some();
         let durable = async move {
-            match birth {
-                Some(header) => {
+            match (append, birth) {
+                (None, _) => Ok(()),
+                (Some(append), Some(header)) => {
                     let reusable_before = shared.name_reusable_before();
                     shared.journal.create(*header, append, reusable_before).await
                 }
-                None => shared.journal.append(append).await,
+                (Some(append), None) => shared.journal.append(append).await,
             }
         };
         AtomicResponse::new(Box::pin(durable.into_actor(self).map(move |result, actor, ctx| match result {
@@ -287,7 +307,7 @@ impl Handler<MayLeave> for ExecutionActor {
     type Result = bool;
 
     fn handle(&mut self, _: MayLeave, _: &mut Self::Context) -> bool {
-        self.in_flight.is_empty() && self.birth.is_none()
+        self.in_flight.is_empty() && self.birth.is_none() && self.express.is_none()
     }
 }
 

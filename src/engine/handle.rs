@@ -168,18 +168,16 @@ impl EngineHandle {
 
     /// Starts an execution; durable when it returns. Same name and input as a running one: that one (standard).
     pub async fn start_execution(&self, request: StartRequest) -> Result<StartedExecution, EngineError> {
-        self.start_standard(request, None).await
+        self.start(request, None).await
     }
 
     /// Starts an express execution and waits for its end (at most 5 minutes).
     pub async fn start_sync_execution(&self, request: StartRequest) -> Result<SyncOutcome, EngineError> {
-        let resolved = self.inner.definitions.resolve(&request.machine, 0.0).await?;
+        let resolved = self.resolve(&request).await?;
         if resolved.kind != MachineType::Express {
             return Err(EngineError::TypeNotSupported { machine: request.machine, kind: resolved.kind });
         }
-        let started = self.start_standard(request, None).await?;
-        self.await_end(&started.arn).await?;
-        Ok(SyncOutcome { row: self.execution(&started.arn).await? })
+        self.run_express(&request, resolved).await
     }
 
     /// Waits until an execution has closed.
@@ -209,7 +207,7 @@ impl EngineHandle {
 
     /// Runs a failed, aborted or timed-out execution on from where it failed; returns when.
     pub async fn redrive_execution(&self, arn: &Arn) -> Result<Timestamp, EngineError> {
-        let row = self.execution(arn).await?;
+        let row = self.journaled(arn).await?;
         match self.tell(row.header.id, What::Stimulus(StimulusKind::Redrive)).await {
             Ok(told) => Ok(told.at),
             Err(TellError::Rejected(why)) => Err(EngineError::NotRedrivable { arn: arn.clone(), why: why.to_string() }),
@@ -219,12 +217,24 @@ impl EngineHandle {
 
     /// The execution with its status, standard or (while remembered) express.
     pub async fn execution(&self, arn: &Arn) -> Result<ExecutionRow, EngineError> {
+        if arn.is_express() {
+            return self.inner.express.row_by_arn(arn).ok_or_else(|| EngineError::ExecutionDoesNotExist(arn.clone()));
+        }
         self.inner.journal.execution_by_arn(arn).await?.ok_or_else(|| EngineError::ExecutionDoesNotExist(arn.clone()))
+    }
+
+    /// A standard execution: an express one has neither history nor redrive.
+    async fn journaled(&self, arn: &Arn) -> Result<ExecutionRow, EngineError> {
+        let row = self.execution(arn).await?;
+        if arn.is_express() {
+            return Err(EngineError::TypeNotSupported { machine: row.header.state_machine, kind: MachineType::Express });
+        }
+        Ok(row)
     }
 
     /// A page of the visible events.
     pub async fn history(&self, arn: &Arn, query: HistoryQuery) -> Result<HistoryPage, EngineError> {
-        let row = self.execution(arn).await?;
+        let row = self.journaled(arn).await?;
         let mut entries = Vec::new();
         for batch in self.inner.journal.load(row.header.id).await? {
             let decoded = record::decode(&batch.bytes).map_err(|e| corrupt(&row, &e))?;
@@ -313,10 +323,10 @@ impl EngineHandle {
         }
     }
 
-    /// Tasks that wait for the outside, of one execution or of all (at most `limit`, longest waiting executions first).
+    /// Tasks that wait for the outside, of one standard execution or of all (at most `limit`, longest waiting executions first).
     pub async fn waiting_tasks(&self, execution: Option<&Arn>, limit: usize) -> Result<Vec<WaitingTask>, EngineError> {
         let rows = if let Some(arn) = execution {
-            vec![self.execution(arn).await?]
+            vec![self.journaled(arn).await?]
         } else {
             let filter = ExecutionFilter { status: Some(ExecutionStatus::Running), limit: WAITING_SCAN, brief: true, ..Default::default() };
             let mut rows = self.inner.journal.list(filter).await?;
@@ -399,7 +409,7 @@ impl EngineHandle {
         partition.send(Tell { execution, what }).await.map_err(|e| TellError::Internal(e.to_string()))?
     }
 
-    fn partition(&self, id: crate::ids::PartitionId) -> Result<actix::Addr<partition::Partition>, EngineError> {
+    pub(super) fn partition(&self, id: crate::ids::PartitionId) -> Result<actix::Addr<partition::Partition>, EngineError> {
         self.inner.partition(id).ok_or_else(|| EngineError::Internal("the engine is starting".to_owned()))
     }
 }
@@ -415,6 +425,7 @@ fn corrupt(row: &ExecutionRow, e: &record::RecordError) -> EngineError {
 pub(super) fn engine_error(e: TellError) -> EngineError {
     match e {
         TellError::Store(e) => EngineError::Store(e),
+        TellError::Busy(why) => EngineError::Busy(why),
         other => EngineError::Internal(other.to_string()),
     }
 }

@@ -63,11 +63,14 @@ pub(super) enum TellError {
     NoExecution(ExecutionId),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Too much at once.
+    #[error("{0}")]
+    Busy(String),
     #[error("{0}")]
     Internal(String),
 }
 
-/// A new execution. Its journal exists when this returns `Ok`.
+/// A new execution. Its journal exists when this returns `Ok`; an express one has none, and runs.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Told, TellError>")]
 pub(super) struct Start {
@@ -75,6 +78,11 @@ pub(super) struct Start {
     pub started: Box<Started>,
     pub machine: Arc<Machine>,
 }
+
+/// A new express execution; answers when it has ended.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Outcome, TellError>")]
+pub(super) struct RunToEnd(pub Start);
 
 /// Tell me when this execution has ended. Answers at once where it has.
 #[derive(Debug, Message)]

@@ -11,6 +11,9 @@ mod activities;
 mod children;
 mod definitions;
 mod execution;
+mod express;
+#[cfg(test)]
+mod express_tests;
 pub mod handle;
 mod housekeeping;
 mod messages;
@@ -115,6 +118,7 @@ pub(crate) struct Shared {
     options: Options,
     definitions: definitions::Definitions,
     activities: activities::Activities,
+    express: express::Express,
     partitions: OnceLock<Vec<Addr<partition::Partition>>>,
     arbiters: Vec<Arbiter>,
 }
@@ -158,6 +162,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         table: parts.table,
         metrics: parts.metrics,
         activities: activities::Activities::default(),
+        express: express::Express::default(),
         partitions: OnceLock::new(),
         arbiters,
         options,

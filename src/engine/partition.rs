@@ -19,7 +19,8 @@ use crate::store::{Journal, record};
 
 use super::Shared;
 use super::execution::ExecutionActor;
-use super::messages::{AwaitEnd, Begin, Drain, MayLeave, Start, Tell, TellError, Told, What};
+use super::express;
+use super::messages::{AwaitEnd, Begin, Drain, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
 use super::timers::Timers;
 
 type Revival = SharedFuture<LocalBoxFuture<'static, Result<Addr<ExecutionActor>, TellError>>>;
@@ -86,6 +87,19 @@ impl Local {
         }
     }
 
+    /// The execution is gone without an end (an express one whose actor died): nobody waits for it any more.
+    pub fn lost(&self, execution: ExecutionId) {
+        self.forget(execution);
+        self.arm(execution, None);
+        self.waiters.borrow_mut().remove(&execution);
+    }
+
+    fn wait_for(&self, execution: ExecutionId) -> oneshot::Receiver<Outcome> {
+        let (sender, receiver) = oneshot::channel();
+        self.waiters.borrow_mut().entry(execution).or_default().push(sender);
+        receiver
+    }
+
     fn find(&self, execution: ExecutionId) -> Option<(Addr<ExecutionActor>, Rc<Cell<u32>>)> {
         let mut awake = self.awake.borrow_mut();
         let entry = awake.get_mut(&execution)?;
@@ -98,6 +112,29 @@ impl Local {
         if self.awake.borrow_mut().insert(execution, entry).is_none() {
             self.shared.metrics.execution_woke();
         }
+    }
+
+    /// A new execution: its actor, and its first stimulus.
+    async fn begin(self: &Rc<Self>, start: Start) -> Result<Told, TellError> {
+        let Start { header, started, machine } = start;
+        let id = header.id;
+        let (shared, local) = (Arc::clone(&self.shared), Rc::clone(self));
+        let actor = if header.arn.is_express() {
+            ExecutionActor::express(shared, local, header, machine)?
+        } else {
+            ExecutionActor::new(shared, local, header, machine)
+        };
+        let addr = actor.start();
+        self.insert(id, addr.clone());
+        let what = What::Stimulus(StimulusKind::Start(started));
+        let result = match addr.send(Tell { execution: id, what }).await {
+            Ok(result) => result,
+            Err(e) => Err(TellError::Internal(e.to_string())),
+        };
+        if result.is_err() {
+            self.forget(id);
+        }
+        result
     }
 
     /// The actor of an execution, from memory or from its journal.
@@ -340,20 +377,19 @@ impl Handler<Start> for Partition {
 
     fn handle(&mut self, message: Start, _: &mut Self::Context) -> Self::Result {
         let local = Rc::clone(&self.local);
+        Box::pin(async move { local.begin(message).await })
+    }
+}
+
+impl Handler<RunToEnd> for Partition {
+    type Result = ResponseFuture<Result<Outcome, TellError>>;
+
+    fn handle(&mut self, RunToEnd(start): RunToEnd, _: &mut Self::Context) -> Self::Result {
+        let local = Rc::clone(&self.local);
+        let end = local.wait_for(start.header.id);
         Box::pin(async move {
-            let id = message.header.id;
-            let actor = ExecutionActor::new(Arc::clone(&local.shared), Rc::clone(&local), message.header, message.machine);
-            let addr = actor.start();
-            local.insert(id, addr.clone());
-            let what = What::Stimulus(StimulusKind::Start(message.started));
-            let result = match addr.send(Tell { execution: id, what }).await {
-                Ok(result) => result,
-                Err(e) => Err(TellError::Internal(e.to_string())),
-            };
-            if result.is_err() {
-                local.forget(id);
-            }
-            result
+            local.begin(start).await?;
+            end.await.map_err(|_| TellError::Internal("the execution was lost before its end".to_owned()))
         })
     }
 }
@@ -363,10 +399,15 @@ impl Handler<AwaitEnd> for Partition {
 
     fn handle(&mut self, message: AwaitEnd, _: &mut Self::Context) -> Self::Result {
         let local = Rc::clone(&self.local);
-        let (sender, receiver) = oneshot::channel();
         // Registered before the look at the journal: an end in between is not missed.
-        local.waiters.borrow_mut().entry(message.execution).or_default().push(sender);
+        let receiver = local.wait_for(message.execution);
         Box::pin(async move {
+            if let Some(row) = local.shared.express.row(message.execution) {
+                return match express::outcome(&row) {
+                    Some(outcome) => Ok(outcome),
+                    None => receiver.await.map_err(|_| TellError::NoExecution(message.execution)),
+                };
+            }
             let state = load(&*local.shared.journal, message.execution).await?;
             if let Phase::Closed(outcome) = state.phase() {
                 drop(receiver);

@@ -14,10 +14,27 @@ use super::handle::{EngineError, EngineHandle, StartRequest, StartedExecution};
 use super::messages::{Start, TellError};
 
 impl EngineHandle {
-    pub(super) async fn start_standard(&self, request: StartRequest, parent: Option<TaskKey>) -> Result<StartedExecution, EngineError> {
-        let shared = &self.inner;
+    pub(super) async fn start(&self, request: StartRequest, parent: Option<TaskKey>) -> Result<StartedExecution, EngineError> {
+        let resolved = self.resolve(&request).await?;
+        match resolved.kind {
+            MachineType::Standard => self.start_standard(request, resolved, parent).await,
+            MachineType::Express => self.start_express(&request, resolved, parent).await,
+        }
+    }
+
+    /// What the ARN of a start means; an alias chooses among its routes.
+    pub(super) async fn resolve(&self, request: &StartRequest) -> Result<Resolved, EngineError> {
         let chance = f64::from(rand::random::<u32>()) / (f64::from(u32::MAX) + 1.0);
-        let resolved = shared.definitions.resolve(&request.machine, chance).await?;
+        self.inner.definitions.resolve(&request.machine, chance).await
+    }
+
+    async fn start_standard(
+        &self,
+        request: StartRequest,
+        resolved: Resolved,
+        parent: Option<TaskKey>,
+    ) -> Result<StartedExecution, EngineError> {
+        let shared = &self.inner;
         let now = shared.clock.now();
         let (header, started) = self.birth(&request, &resolved, parent, now)?;
         let arn = header.arn.clone();

@@ -68,13 +68,14 @@ pub fn due(machine: &Machine, state: &State) -> Option<Timestamp> {
     Some(state.first_due().map_or(deadline, |(at, _)| at.min(deadline)))
 }
 
-/// When the execution as a whole times out: `TimeoutSeconds` of the machine, and a year at most. `None` unless it runs.
+/// When the execution as a whole times out: `TimeoutSeconds` of the machine, and a year at most (express: five minutes). `None` unless it runs.
 #[must_use]
 pub fn execution_deadline(machine: &Machine, state: &State) -> Option<Timestamp> {
     if !state.is_running() {
         return None;
     }
-    let oldest = state.started_at().plus(limits::EXECUTION_AGE_MAX);
+    let express = state.started().is_some_and(|s| s.is_express());
+    let oldest = state.started_at().plus(if express { limits::EXPRESS_AGE_MAX } else { limits::EXECUTION_AGE_MAX });
     // A redrive starts the machine's own timeout anew.
     let from = state.redriven_at().unwrap_or(state.started_at());
     let own = machine.timeout_seconds.map(|s| from.plus(std::time::Duration::from_secs(s)));
@@ -324,7 +325,7 @@ impl<'a> Decider<'a> {
         if matches!(self.state.phase(), Phase::Closed(_)) && !reopens {
             return EventId(0);
         }
-        if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX && !event.is_hidden() && !event.closes() {
+        if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX && !self.is_express() && !event.is_hidden() && !event.closes() {
             self.cancel_all(CancelReason::HistoryLimit);
             let cause = format!("The execution reached the maximum number of history events ({}).", limits::HISTORY_EVENTS_MAX);
             self.emit(FrameId::TOP, Event::ExecutionFailed(Failure::new("States.Runtime", cause)));
@@ -335,6 +336,11 @@ impl<'a> Decider<'a> {
         self.state.evolve(&entry);
         self.entries.push(entry);
         id
+    }
+
+    /// AWS bounds the history of standard executions only; express ones end by their age.
+    fn is_express(&self) -> bool {
+        self.state.started().is_some_and(|s| s.is_express())
     }
 
     pub fn command(&mut self, command: Command) {

@@ -139,6 +139,14 @@ pub struct Started {
     pub map_run: Option<Arn>,
 }
 
+impl Started {
+    /// An express execution, as its ARN says (`arn:…:express:…`): five minutes at most, no bound on its events, nothing written.
+    #[must_use]
+    pub fn is_express(&self) -> bool {
+        self.arn.is_express()
+    }
+}
+
 /// `$$.Map.Item`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MapItem {

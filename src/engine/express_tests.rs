@@ -1,0 +1,118 @@
+//! Express executions through the engine's face: memory store, embedded bus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{EngineError, EngineHandle, HistoryQuery, Options, Parts, StartRequest};
+use crate::bus::embedded::EmbeddedBus;
+use crate::clock::{Clock, SystemClock};
+use crate::ids::{Arn, Realm};
+use crate::interpreter::event::Failure;
+use crate::store::memory::Memory;
+use crate::store::{Catalog, ExecutionFilter, ExecutionStatus, Journal, MachineRow, MachineType, Revision, RevisionId};
+use crate::telemetry::metrics::Metrics;
+use crate::token::{TokenKeys, new_secret};
+
+struct Given {
+    engine: EngineHandle,
+    store: Memory,
+}
+
+async fn engine() -> Given {
+    let store = Memory::new();
+    let parts = Parts {
+        realm: Realm::new("us-east-1", "000000000000"),
+        clock: Arc::new(SystemClock),
+        journal: Arc::new(store.clone()),
+        catalog: Arc::new(store.clone()),
+        bus: Arc::new(EmbeddedBus::new()),
+        tokens: TokenKeys::parse(&new_secret()).unwrap(),
+        table: crate::integrations::Table::new(Vec::new()).unwrap(),
+        metrics: Metrics::new(),
+        options: Options { partitions: 2, threads: 1, ..Options::default() },
+    };
+    Given { engine: super::start(parts).await.unwrap(), store }
+}
+
+impl Given {
+    async fn machine(&self, name: &str, definition: &Value) -> Arn {
+        let arn = self.engine.realm().state_machine(name);
+        let made = SystemClock.now();
+        let revision = Revision {
+            id: RevisionId(uuid::Uuid::now_v7()),
+            machine: arn.clone(),
+            initial: true,
+            definition: definition.to_string(),
+            role_arn: "arn:aws:iam::000000000000:role/r".into(),
+            configuration: json!({}),
+            made,
+        };
+        let row = MachineRow { arn: arn.clone(), name: name.into(), kind: MachineType::Express, created: made, deleting: false, revision };
+        self.store.put_machine(row).await.unwrap();
+        arn
+    }
+}
+
+fn request(machine: &Arn, input: &Value) -> StartRequest {
+    StartRequest { machine: machine.clone(), name: Some("same".into()), input: input.to_string(), trace_header: None }
+}
+
+#[actix_rt::test]
+async fn a_synchronous_start_answers_with_the_end_and_writes_nothing() {
+    let given = engine().await;
+    let pass = json!({ "StartAt": "A", "States": { "A": { "Type": "Pass", "End": true } } });
+    let machine = given.machine("m", &pass).await;
+    // The name is free at once, and the start not idempotent.
+    let mut arns = Vec::new();
+    for _ in 0..2 {
+        let row = given.engine.start_sync_execution(request(&machine, &json!({ "a": 1 }))).await.unwrap().row;
+        assert_eq!(row.summary.status, ExecutionStatus::Succeeded);
+        assert_eq!(row.summary.closed.unwrap().output.as_deref(), Some(r#"{"a":1}"#));
+        assert!(row.header.arn.as_str().starts_with("arn:aws:states:us-east-1:000000000000:express:m:same:"));
+        arns.push(row.header.arn);
+    }
+    assert_ne!(arns[0], arns[1]);
+    let all = ExecutionFilter { limit: 10, ..Default::default() };
+    assert!(given.store.list(all).await.unwrap().is_empty(), "no row in the store");
+    assert_eq!(given.engine.execution(&arns[0]).await.unwrap().summary.status, ExecutionStatus::Succeeded);
+    let history = given.engine.history(&arns[0], HistoryQuery::default()).await;
+    assert!(matches!(history, Err(EngineError::TypeNotSupported { .. })));
+    given.engine.stop(Duration::from_secs(1)).await;
+}
+
+#[actix_rt::test]
+async fn a_started_one_runs_can_be_awaited_and_stopped() {
+    let given = engine().await;
+    let wait = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "SecondsPath": "$.s", "End": true } } });
+    let machine = given.machine("w", &wait).await;
+    let long = given.engine.start_execution(request(&machine, &json!({ "s": 250 }))).await.unwrap().arn;
+    let short = given.engine.start_execution(request(&machine, &json!({ "s": 0.05 }))).await.unwrap().arn;
+    given.engine.await_end(&short).await.unwrap();
+    assert_eq!(given.engine.execution(&long).await.unwrap().summary.status, ExecutionStatus::Running);
+    given.engine.stop_execution(&long, Failure::new("E", "c")).await.unwrap();
+    let row = given.engine.execution(&long).await.unwrap();
+    assert_eq!(row.summary.status, ExecutionStatus::Aborted);
+    assert_eq!(row.summary.closed.unwrap().error.as_deref(), Some("E"));
+    given.engine.stop(Duration::from_secs(1)).await;
+}
+
+#[actix_rt::test]
+async fn a_failure_is_told_and_a_task_that_nobody_answers_times_out() {
+    let given = engine().await;
+    let fail = json!({ "StartAt": "F", "States": { "F": { "Type": "Fail", "Error": "E", "Cause": "C" } } });
+    let machine = given.machine("f", &fail).await;
+    let row = given.engine.start_sync_execution(request(&machine, &json!({}))).await.unwrap().row;
+    let closed = row.summary.closed.unwrap();
+    assert_eq!((row.summary.status, closed.error.as_deref(), closed.cause.as_deref()), (ExecutionStatus::Failed, Some("E"), Some("C")));
+
+    let call = json!({ "StartAt": "T", "States": { "T": { "Type": "Task", "End": true, "TimeoutSeconds": 1,
+        "Resource": "arn:aws:lambda:us-east-1:000000000000:function:nobody",
+        "Catch": [{ "ErrorEquals": ["States.ALL"], "Next": "P" }] }, "P": { "Type": "Pass", "End": true } } });
+    let machine = given.machine("c", &call).await;
+    let row = given.engine.start_sync_execution(request(&machine, &json!({}))).await.unwrap().row;
+    let output = row.summary.closed.unwrap().output;
+    assert_eq!(output.as_deref(), Some(r#"{"Error":"States.Timeout","Cause":""}"#));
+    given.engine.stop(Duration::from_secs(1)).await;
+}
