@@ -391,6 +391,23 @@ fn the_documents_name_only_what_is_there() {
 }
 
 #[test]
+fn links_between_documents_lead_somewhere() {
+    let mut broken = Vec::new();
+    for (file, text) in texts().iter().filter(|(f, _)| f.ends_with(".md")) {
+        let folder = root().join(file).parent().map(Path::to_path_buf).unwrap_or_default();
+        for (number, line) in text.lines().enumerate() {
+            for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let path = target.split('#').next().unwrap_or_default();
+                if !path.is_empty() && !target.contains("://") && !folder.join(path).exists() {
+                    broken.push(format!("{file}:{}: the link {target} leads nowhere", number + 1));
+                }
+            }
+        }
+    }
+    none(&broken);
+}
+
+#[test]
 fn the_reader_of_imports_opens_groups() {
     assert_eq!(
         imports("use crate::store::{self, sqlite::{Options, Sqlite}, StoreError};"),
