@@ -19,7 +19,7 @@ pub(super) enum Command {
     /// Delete a state machine; running executions go on to their end
     #[command(visible_alias = "rm")]
     Delete(DeleteArgs),
-    /// List state machines, newest first
+    /// List state machines, by name
     #[command(visible_alias = "ls")]
     List(ListArgs),
 }
