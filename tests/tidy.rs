@@ -158,6 +158,10 @@ fn is_rust(file: &str) -> bool {
     Path::new(file).extension().is_some_and(|e| e == "rs")
 }
 
+fn is_document(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|e| e == "md")
+}
+
 /// Code only: no comments, no test modules (they stand last in a file).
 fn code(text: &str) -> String {
     let mut kept = Vec::new();
@@ -361,7 +365,7 @@ fn lock_files_name_public_registries_only() {
 #[test]
 fn the_documents_name_only_what_is_there() {
     let mut broken = Vec::new();
-    for (file, text) in texts().iter().filter(|(f, _)| f.ends_with(".md") && *f != "CHANGELOG.md") {
+    for (file, text) in texts().iter().filter(|(f, _)| is_document(f) && *f != "CHANGELOG.md") {
         for (number, line) in text.lines().enumerate() {
             for quoted in line.split('`').skip(1).step_by(2) {
                 let starts = ["src/", "docs/", "tests/", "config/", "scripts/", "examples/", "migrations/", "benches/"];
@@ -393,7 +397,7 @@ fn the_documents_name_only_what_is_there() {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut broken = Vec::new();
-    for (file, text) in texts().iter().filter(|(f, _)| f.ends_with(".md")) {
+    for (file, text) in texts().iter().filter(|(f, _)| is_document(f)) {
         let folder = root().join(file).parent().map(Path::to_path_buf).unwrap_or_default();
         for (number, line) in text.lines().enumerate() {
             for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

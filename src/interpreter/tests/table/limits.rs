@@ -1,7 +1,6 @@
 //! Bounds: of a decision, a history, a payload, its depth, and of variables.
 
 use super::*;
-use crate::interpreter::state::Conclusion;
 use crate::limits::{DECISION_EVENTS_MAX, HISTORY_EVENTS_MAX, JSON_DEPTH_MAX, PAYLOAD_BYTES_MAX, VARIABLES_BYTES_MAX};
 
 /// Round and round; the way out is never taken.
@@ -15,7 +14,7 @@ fn endless(state: Value) -> Value {
 fn run(definition: &Value, input: Value) -> World {
     let mut world = World::new(definition);
     world.start(input);
-    world.run(&mut |_, _| super::super::Answer::Nothing);
+    world.run(&mut |_, _| Answer::Nothing);
     world
 }
 
