@@ -81,10 +81,12 @@ impl Application {
                 passivate_after: settings.engine.passivate_after(),
                 queue_kind: settings.bus.queue_kind,
                 retention: settings.engine.retention(),
+                start_queue: settings.bus.start_queue(),
                 ..defaults
             },
         };
         let engine = engine::start(parts).await?;
+        actix_rt::spawn(api::start_queue::run(engine.clone()));
         Ok(Self { engine, metrics, embedded, store, shutdown: settings.engine.shutdown(), io: Some(io) })
     }
 

@@ -4,6 +4,7 @@
 //! HTTP ─ server.rs ─▶ protocol.rs: which operation, who asks (auth.rs, sigv4.rs), is the body JSON
 //!                     validate.rs: is the input what AWS's model lets in (model.rs, model.json)
 //!                     operations/<one file per operation>.rs ─▶ EngineHandle, Catalog, Journal (reads)
+//! reveille.start ─ start_queue.rs ─▶ the same as StartExecution
 //!                     error.rs: what went wrong, in AWS's words        history.rs: journal entries as AWS's history events
 //! ```
 //!
@@ -34,6 +35,9 @@ mod references;
 mod routes;
 mod server;
 mod sigv4;
+pub mod start_queue;
+#[cfg(test)]
+mod start_queue_tests;
 mod tags;
 mod validate;
 mod wire;

@@ -33,7 +33,7 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 /// The one key whose value is a list of rows; `integrations::Table` checks it.
 pub(super) const ROWS: &str = "integrations";
 
-pub(super) const KEYS: [Key; 34] = [
+pub(super) const KEYS: [Key; 35] = [
     key("api.listen", Kind::Address),
     key("api.keys", Kind::Secret),
     key("api.keys_file", Kind::Text),
@@ -57,6 +57,7 @@ pub(super) const KEYS: [Key; 34] = [
     key("bus.queues", Kind::Text),
     key("bus.topics", Kind::Text),
     key("bus.event_buses", Kind::Text),
+    key("bus.start_queue", Kind::Text),
     key("engine.region", Kind::Text),
     key("engine.account", Kind::Account),
     key("engine.partitions", Kind::Integer(1, 1_024)),

@@ -131,6 +131,7 @@ pub struct BusOptions {
     queues: String,
     topics: String,
     event_buses: String,
+    start_queue: String,
 }
 
 impl BusOptions {
@@ -175,6 +176,12 @@ impl BusOptions {
     #[must_use]
     pub fn topics(&self) -> Vec<String> {
         names(&self.topics)
+    }
+
+    /// Queue in which a message starts an execution, if there is one.
+    #[must_use]
+    pub fn start_queue(&self) -> Option<String> {
+        Some(self.start_queue.clone()).filter(|name| !name.is_empty())
     }
 
     /// Topic exchanges that the engine declares.

@@ -16,6 +16,7 @@ mod express;
 mod express_tests;
 pub mod handle;
 mod housekeeping;
+pub mod inbox;
 mod messages;
 mod partition;
 mod perform;
@@ -70,6 +71,8 @@ pub struct Options {
     pub retention: Duration,
     /// Cancellations are published to the exchange `reveille.events`.
     pub announce_cancellations: bool,
+    /// Queue in which a message starts an execution; `None`: there is none.
+    pub start_queue: Option<String>,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
 }
@@ -86,6 +89,7 @@ impl Default for Options {
             name_held: Duration::from_hours(90 * 24),
             retention: Duration::from_hours(90 * 24),
             announce_cancellations: true,
+            start_queue: Some(inbox::START_QUEUE.to_owned()),
             queue_kind: QueueKind::Quorum,
         }
     }

@@ -13,12 +13,36 @@ use super::definitions::Resolved;
 use super::handle::{EngineError, EngineHandle, StartRequest, StartedExecution};
 use super::messages::{Start, TellError};
 
+/// Who asks for an execution: it decides what counts as the same start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// AWS: the same name and input, while it runs.
+    Caller,
+    /// A task of another execution, which may ask again after a crash.
+    Parent(TaskKey),
+    /// A message, which may come again: the same name and input, also when it has closed.
+    Message,
+}
+
+impl Origin {
+    fn parent(self) -> Option<TaskKey> {
+        match self {
+            Self::Parent(key) => Some(key),
+            Self::Caller | Self::Message => None,
+        }
+    }
+}
+
 impl EngineHandle {
     pub(super) async fn start(&self, request: StartRequest, parent: Option<TaskKey>) -> Result<StartedExecution, EngineError> {
+        self.start_from(request, parent.map_or(Origin::Caller, Origin::Parent)).await
+    }
+
+    pub(super) async fn start_from(&self, request: StartRequest, origin: Origin) -> Result<StartedExecution, EngineError> {
         let resolved = self.resolve(&request).await?;
         match resolved.kind {
-            MachineType::Standard => self.start_standard(request, resolved, parent).await,
-            MachineType::Express => self.start_express(&request, resolved, parent).await,
+            MachineType::Standard => self.start_standard(request, resolved, origin).await,
+            MachineType::Express => self.start_express(&request, resolved, origin.parent()).await,
         }
     }
 
@@ -32,11 +56,11 @@ impl EngineHandle {
         &self,
         request: StartRequest,
         resolved: Resolved,
-        parent: Option<TaskKey>,
+        origin: Origin,
     ) -> Result<StartedExecution, EngineError> {
         let shared = &self.inner;
         let now = shared.clock.now();
-        let (header, started) = self.birth(&request, &resolved, parent, now)?;
+        let (header, started) = self.birth(&request, &resolved, origin.parent(), now)?;
         let arn = header.arn.clone();
         let Some(partition) = shared.partition(header.partition) else {
             return Err(EngineError::Internal("the engine is starting".to_owned()));
@@ -44,7 +68,7 @@ impl EngineHandle {
         let start = Start { header, started: Box::new(started), machine: resolved.compiled };
         match partition.send(start).await.map_err(|e| EngineError::Internal(e.to_string()))? {
             Ok(told) => Ok(StartedExecution { arn, started: told.at }),
-            Err(TellError::Store(StoreError::AlreadyExists { .. })) => self.same_again(&request, arn, parent).await,
+            Err(TellError::Store(StoreError::AlreadyExists { .. })) => self.same_again(&request, arn, origin).await,
             Err(e) => Err(super::handle::engine_error(e)),
         }
     }
@@ -54,13 +78,17 @@ impl EngineHandle {
         &self,
         request: &StartRequest,
         arn: crate::ids::Arn,
-        parent: Option<TaskKey>,
+        origin: Origin,
     ) -> Result<StartedExecution, EngineError> {
         let Some(row) = self.inner.journal.execution_by_arn(&arn).await? else {
             return Err(EngineError::Busy(format!("the name of '{arn}' is changing hands; try again")));
         };
-        // A parent's start is idempotent for ever: the child may have ended before the parent heard of it.
-        let mine = parent.is_some() && row.header.parent == parent;
+        // A parent's start and a message's are idempotent for ever: the execution may have ended before they heard of it.
+        let mine = match origin {
+            Origin::Caller => false,
+            Origin::Parent(key) => row.header.parent == Some(key),
+            Origin::Message => row.header.input == request.input,
+        };
         if mine || (row.summary.status.is_open() && row.header.input == request.input) {
             return Ok(StartedExecution { arn, started: row.header.started });
         }

@@ -35,10 +35,12 @@ pub const API_OPERATION: &str = "api.operation";
 pub const REQUEST_ID: &str = "request.id";
 pub const STORE_URL: &str = "store.url";
 pub const BUS_URL: &str = "bus.url";
+/// `message_id` of a message that came in.
+pub const MESSAGE_ID: &str = "message.id";
 pub const VERSION: &str = "version";
 
 /// All of them.
-pub const ALL: [&str; 26] = [
+pub const ALL: [&str; 27] = [
     EVENT,
     EXECUTION_ARN,
     EXECUTION_STATUS,
@@ -64,5 +66,6 @@ pub const ALL: [&str; 26] = [
     REQUEST_ID,
     STORE_URL,
     BUS_URL,
+    MESSAGE_ID,
     VERSION,
 ];

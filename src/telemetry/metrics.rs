@@ -97,6 +97,7 @@ struct Inner {
     heartbeats: Counter,
     replies: Family<Verdict, Counter>,
     replies_refused: Family<Reason, Counter>,
+    start_messages: Family<Verdict, Counter>,
     callback_latency: Histogram,
     store_appends: Counter,
     store_append_latency: Histogram,
@@ -159,6 +160,7 @@ impl Metrics {
             heartbeats: register(r, "heartbeats", "Heartbeats accepted", Counter::default()),
             replies: register(r, "replies", "Replies of workers, by verdict", Family::default()),
             replies_refused: register(r, "replies_refused", "Replies that changed nothing, by reason", Family::default()),
+            start_messages: register(r, "start_messages", "Messages that asked for an execution, by verdict", Family::default()),
             callback_latency: register_seconds(
                 r,
                 "callback_latency",
@@ -282,6 +284,11 @@ impl Metrics {
     /// What became of a reply: `bus::envelope::Verdict::as_str`.
     pub fn reply(&self, verdict: &'static str) {
         self.inner.replies.get_or_create(&Verdict { verdict }).inc();
+    }
+
+    /// What became of a message that asked for an execution: `accepted`, `refused`, `postponed`.
+    pub fn start_message(&self, verdict: &'static str) {
+        self.inner.start_messages.get_or_create(&Verdict { verdict }).inc();
     }
 
     /// A reply that changed nothing, by the finer reason (a forged token and an unknown key are one verdict, two reasons).

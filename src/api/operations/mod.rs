@@ -51,7 +51,7 @@ pub struct Operation {
 
 macro_rules! operations {
     ($($name:literal $class:ident $module:ident;)*) => {
-        $(mod $module;)*
+        $(pub mod $module;)*
         static OPERATIONS: &[Operation] =
             &[$(Operation { name: $name, class: Class::$class, run: |ctx, input| Box::pin(run(ctx, input, $module::handle)) }),*];
     };

@@ -1,0 +1,71 @@
+//! Starting over AMQP: a message in `reveille.start` is the body of `StartExecution`, and its answer is that operation's answer.
+//!
+//! Two things are easier than over HTTP: `stateMachineArn` may be the machine's name alone, and `input` may be JSON itself instead of a
+//! text that holds JSON.
+
+use futures_util::StreamExt;
+use serde_json::{Map, Value, json};
+
+use crate::engine::EngineHandle;
+use crate::engine::inbox::Letter;
+use crate::ids::Realm;
+
+use super::error::ApiError;
+use super::model::Model;
+use super::operations::start_execution::Input;
+use super::validate;
+use super::wire::EpochSeconds;
+
+/// Takes messages until the engine stops. What can be done at once is: the bus bounds how many are under way.
+pub async fn run(engine: EngineHandle) {
+    let mut letters = engine.start_letters();
+    while let Some(letter) = letters.next().await {
+        let engine = engine.clone();
+        actix_web::rt::spawn(async move { receive(&engine, letter).await });
+    }
+}
+
+async fn receive(engine: &EngineHandle, letter: Letter) {
+    let started = match read(letter.body(), engine.realm()) {
+        Ok(input) => match input.into_request() {
+            Ok(request) => engine.start_by_message(request, letter.message_id()).await.map_err(ApiError::from),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    match started {
+        Ok(started) => {
+            let answer = json!({ "executionArn": started.arn, "startDate": EpochSeconds(started.started) });
+            letter.accept(answer.to_string().into_bytes()).await;
+        }
+        // What is away comes back. A fault of ours may be this message's (tried once more) or a stopping server's (the next one takes it).
+        Err(error) if error.status == 503 || error.kind == "ThrottlingException" => letter.postpone(&error.message),
+        Err(error) if error.status >= 500 && !letter.is_redelivered() => letter.postpone(&error.message),
+        Err(error) => letter.refuse(error.kind, &error.message, error.body()).await,
+    }
+}
+
+/// The body as `StartExecution` takes it, held against AWS's model.
+fn read(body: &[u8], realm: &Realm) -> Result<Input, ApiError> {
+    let mut members: Map<String, Value> = match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => members,
+        Ok(_) => return Err(ApiError::serialization("The body of a start must be a JSON object")),
+        Err(error) => return Err(ApiError::serialization(format!("The body of a start is not valid JSON: {error}"))),
+    };
+    if let Some(Value::String(machine)) = members.get_mut("stateMachineArn")
+        && !machine.is_empty()
+        && !machine.starts_with("arn:")
+    {
+        *machine = realm.state_machine(machine).to_string();
+    }
+    if let Some(input) = members.get_mut("input")
+        && !matches!(input, Value::String(_) | Value::Null)
+    {
+        *input = Value::String(input.to_string());
+    }
+    let model = Model::get();
+    if let Some(shapes) = model.operations.get("StartExecution") {
+        validate::check(model, &shapes.input, &mut members)?;
+    }
+    serde_json::from_value(Value::Object(members)).map_err(|e| ApiError::serialization(e.to_string()))
+}

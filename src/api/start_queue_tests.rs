@@ -1,0 +1,161 @@
+//! Starting over AMQP, on the embedded bus: what goes into `reveille.start`, what comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use serde_json::{Value, json};
+
+use crate::bus::embedded::EmbeddedBus;
+use crate::bus::{Address, Delivery, Message, Properties, QueueKind, QueueSpec, Settlement, TaskBus};
+use crate::clock::SystemClock;
+use crate::engine::inbox::START_QUEUE;
+use crate::engine::{self, EngineHandle};
+use crate::ids::{Arn, Realm};
+use crate::integrations::Table;
+use crate::store::memory::Memory;
+use crate::store::{Catalog, ExecutionFilter, MachineRow, MachineType, Revision, RevisionId};
+use crate::telemetry::Metrics;
+use crate::token::{self, TokenKeys};
+
+const ANSWERS: &str = "answers";
+
+struct Given {
+    bus: EmbeddedBus,
+    engine: EngineHandle,
+}
+
+async fn given() -> Given {
+    let (store, bus) = (Memory::new(), EmbeddedBus::new());
+    let realm = Realm::new("us-east-1", "000000000000");
+    for (name, kind) in [("m", MachineType::Standard), ("x", MachineType::Express)] {
+        let now = crate::clock::Timestamp::from_millis(0);
+        let arn = realm.state_machine(name);
+        let definition = json!({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}).to_string();
+        let revision = Revision {
+            id: RevisionId(uuid::Uuid::new_v4()),
+            machine: arn.clone(),
+            initial: true,
+            definition,
+            role_arn: "r".into(),
+            configuration: json!({}),
+            made: now,
+        };
+        store.put_machine(MachineRow { arn, name: name.into(), kind, created: now, deleting: false, revision }).await.unwrap();
+    }
+    let parts = engine::Parts {
+        realm,
+        clock: Arc::new(SystemClock),
+        journal: Arc::new(store.clone()),
+        catalog: Arc::new(store),
+        bus: Arc::new(bus.clone()),
+        tokens: TokenKeys::parse(&token::new_secret()).unwrap(),
+        table: Table::default(),
+        metrics: Metrics::new(),
+        options: engine::Options { partitions: 1, threads: 1, ..engine::Options::default() },
+    };
+    let engine = engine::start(parts).await.unwrap();
+    actix_web::rt::spawn(super::start_queue::run(engine.clone()));
+    Given { bus, engine }
+}
+
+impl Given {
+    async fn send(&self, body: &str, message_id: Option<&str>) {
+        let properties = Properties {
+            message_id: message_id.map(str::to_owned),
+            reply_to: Some(ANSWERS.to_owned()),
+            correlation_id: Some("c-1".to_owned()),
+            ..Properties::default()
+        };
+        let to = Address { exchange: String::new(), routing_key: START_QUEUE.to_owned() };
+        self.bus.publish(to, Message { body: body.as_bytes().to_vec(), properties }).await.unwrap();
+    }
+
+    async fn take(&self, queue: &str) -> Delivery {
+        let kind = QueueKind::Quorum;
+        let queue = QueueSpec { name: queue.into(), kind, dead_letter: None, max_length: None, message_ttl: None, delivery_limit: None };
+        let mut deliveries = self.bus.consume(queue, 1);
+        tokio::time::timeout(Duration::from_secs(10), deliveries.next()).await.expect("a message comes").unwrap()
+    }
+
+    async fn answer(&self) -> Value {
+        let delivery = self.take(ANSWERS).await;
+        assert_eq!(delivery.message.properties.correlation_id.as_deref(), Some("c-1"));
+        let body = serde_json::from_slice(&delivery.message.body).unwrap();
+        delivery.settle(Settlement::Ack);
+        body
+    }
+
+    async fn ask(&self, body: Value, message_id: Option<&str>) -> Value {
+        self.send(&body.to_string(), message_id).await;
+        self.answer().await
+    }
+
+    /// Status of an execution that has ended.
+    async fn output(&self, answer: &Value) -> String {
+        let arn = Arn::new(answer["executionArn"].as_str().unwrap());
+        self.engine.await_end(&arn).await.unwrap();
+        self.engine.execution(&arn).await.unwrap().summary.closed.unwrap().output.unwrap()
+    }
+
+    async fn executions(&self) -> usize {
+        self.engine.journal().list(ExecutionFilter { limit: 100, ..ExecutionFilter::default() }).await.unwrap().len()
+    }
+}
+
+#[actix_web::test]
+async fn a_message_starts_an_execution_by_name_or_arn_with_json_or_a_text_of_json() {
+    let given = given().await;
+    let first = given.ask(json!({"stateMachineArn": "m", "input": {"a": 1}}), Some("one")).await;
+    assert_eq!(first["executionArn"], "arn:aws:states:us-east-1:000000000000:execution:m:one");
+    assert!(first["startDate"].is_f64());
+    assert_eq!(given.output(&first).await, r#"{"a":1}"#);
+    let arn = "arn:aws:states:us-east-1:000000000000:stateMachine:m";
+    let second = given.ask(json!({"stateMachineArn": arn, "name": "two", "input": "[2]"}), None).await;
+    assert!(second["executionArn"].as_str().unwrap().ends_with(":m:two"));
+    assert_eq!(given.output(&second).await, "[2]");
+}
+
+#[actix_web::test]
+async fn the_same_message_twice_is_one_execution_and_one_answer_even_when_it_has_ended() {
+    let given = given().await;
+    for machine in ["m", "x"] {
+        for name in [None, Some("named")] {
+            let before = given.executions().await;
+            let body = json!({"stateMachineArn": machine, "name": name, "input": {"a": 1}});
+            let first = given.ask(body.clone(), Some("urn:id:1")).await;
+            given.output(&first).await;
+            assert_eq!(given.ask(body, Some("urn:id:1")).await, first);
+            assert_eq!(given.executions().await, before + 1, "{machine} {name:?}");
+        }
+    }
+    let other = given.ask(json!({"stateMachineArn": "m", "name": "named", "input": {"a": 2}}), Some("urn:id:2")).await;
+    assert_eq!(other["__type"], "ExecutionAlreadyExists");
+}
+
+#[actix_web::test]
+async fn what_can_be_no_start_is_answered_in_the_words_of_the_api_and_parked_with_its_reason() {
+    let given = given().await;
+    let table = [
+        ("{nonsense", "SerializationException"),
+        ("[]", "SerializationException"),
+        ("{}", "ValidationException"),
+        (r#"{"stateMachineArn": "nothing"}"#, "StateMachineDoesNotExist"),
+        (r#"{"stateMachineArn": "m", "name": "a b"}"#, "InvalidName"),
+        (r#"{"stateMachineArn": "m", "input": "{"}"#, "InvalidExecutionInput"),
+        (r#"{"stateMachineArn": "arn:aws:sqs:r:a:b"}"#, "InvalidArn"),
+    ];
+    for (body, error) in table {
+        given.send(body, Some("id")).await;
+        let answer = given.answer().await;
+        assert_eq!(answer["__type"], error, "{body}");
+        let parked = given.take("reveille.parked").await;
+        assert_eq!(parked.message.body, body.as_bytes());
+        let header = |name: &str| parked.message.properties.headers[name].as_text().unwrap().to_owned();
+        assert_eq!((header("x-verdict").as_str(), header("x-parked-from").as_str()), (error, START_QUEUE));
+        assert_eq!(header("x-reason"), answer["message"].as_str().unwrap());
+        parked.settle(Settlement::Ack);
+    }
+    assert!(given.bus.get(START_QUEUE).now_or_never().unwrap().unwrap().is_none(), "nothing comes again");
+    assert_eq!(given.executions().await, 0);
+}

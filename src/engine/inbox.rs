@@ -1,0 +1,175 @@
+//! Executions that are started by a message: the queue `reveille.start`.
+//!
+//! ```text
+//! publisher ─► reveille.start ─► Letter ─► the face that reads it (`api::start_queue`): starts, answers, acknowledges
+//!                                     └─► what can never be a start: answered, parked with its reason, acknowledged
+//! ```
+//! The engine owns queue and settlement; what a body means and the words of an answer belong to the face.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, empty};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::bus::envelope::REPLY_QUEUE_PREFIX;
+use crate::bus::{Address, Delivery, HeaderValue, Message, Properties, Publication, QueueKind, QueueSpec, Settlement};
+use crate::ids::ExecutionId;
+
+use super::Shared;
+use super::handle::{EngineError, EngineHandle, StartRequest, StartedExecution};
+use super::router::PARKING_QUEUE;
+use super::start::Origin;
+
+/// The queue, unless the settings name another.
+pub const START_QUEUE: &str = "reveille.start";
+/// Starts under way at once: as many as one commit of the store gathers without waiting for more.
+const START_PREFETCH: u16 = 200;
+/// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A start is given back only while the store or the
+/// broker cannot take it; dropping it would lose an execution that its publisher believes to be ordered.
+const START_DELIVERY_LIMIT: u32 = 1_000_000;
+
+/// A message that asks for an execution.
+pub struct Letter {
+    shared: Arc<Shared>,
+    delivery: Delivery,
+}
+
+impl EngineHandle {
+    /// Messages that ask for executions, until the engine stops; none where the queue is turned off. One caller.
+    pub fn start_letters(&self) -> BoxStream<'static, Letter> {
+        let shared = Arc::clone(&self.inner);
+        let Some(name) = shared.options.start_queue.clone() else { return empty().boxed() };
+        let kind = shared.options.queue_kind;
+        let delivery_limit = (kind == QueueKind::Quorum).then_some(START_DELIVERY_LIMIT);
+        let queue = QueueSpec { name, kind, dead_letter: None, max_length: None, message_ttl: None, delivery_limit };
+        let deliveries = shared.bus.consume(queue, START_PREFETCH);
+        deliveries.map(move |delivery| Letter { shared: Arc::clone(&shared), delivery }).boxed()
+    }
+
+    /// Starts an execution that a message asks for: the same message again gives the same execution and the same answer, also when that
+    /// execution has closed since. Without a name the message's id is the name.
+    pub async fn start_by_message(&self, mut request: StartRequest, message_id: Option<&str>) -> Result<StartedExecution, EngineError> {
+        let Some(message_id) = message_id else { return self.start_execution(request).await };
+        let name = request.name.get_or_insert_with(|| name_of(message_id));
+        let mut digest = Sha256::new();
+        for part in [request.machine.as_str(), name, message_id] {
+            digest.update(part);
+            digest.update([0]);
+        }
+        let digest = digest.finalize();
+        let mut id = [0; 16];
+        id.copy_from_slice(&digest[..16]);
+        let id = ExecutionId(uuid::Builder::from_custom_bytes(id).into_uuid());
+        self.start(request, Origin::Message(id)).await
+    }
+}
+
+/// The message's id where it can be a name of an execution; else a digest of it.
+fn name_of(message_id: &str) -> String {
+    let fits = !message_id.is_empty()
+        && message_id.len() <= crate::limits::NAME_CHARS_MAX
+        && message_id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if fits { message_id.to_owned() } else { format!("message-{}", hex::encode(&Sha256::digest(message_id)[..16])) }
+}
+
+impl Letter {
+    pub fn body(&self) -> &[u8] {
+        &self.delivery.message.body
+    }
+
+    /// It was given out before: whoever had it gave it back or is gone.
+    pub fn is_redelivered(&self) -> bool {
+        self.delivery.redelivered
+    }
+
+    pub fn message_id(&self) -> Option<&str> {
+        self.delivery.message.properties.message_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// The execution is durable: the answer goes out, then the message is acknowledged.
+    pub async fn accept(self, answer: Vec<u8>) {
+        self.shared.metrics.start_message("accepted");
+        self.answer("start.accepted", answer).await;
+        self.delivery.settle(Settlement::Ack);
+    }
+
+    /// It can never be a start: `error` and `reason` go with it to the parking queue, the answer to its sender.
+    pub async fn refuse(self, error: &str, reason: &str, answer: Vec<u8>) {
+        self.shared.metrics.start_message("refused");
+        let message_id = self.message_id();
+        tracing::warn!(
+            event = "start.refused",
+            message.id = message_id,
+            error.name = error,
+            reason,
+            "a start by message was refused: {reason}"
+        );
+        self.answer("start.refused", answer).await;
+        let parked = self.shared.bus.publish(at(PARKING_QUEUE), self.parked(error, reason)).await;
+        // Parked before it is acknowledged: a refused message is never lost.
+        let settlement = if matches!(parked, Ok(Publication::Confirmed)) { Settlement::Ack } else { Settlement::Requeue };
+        self.delivery.settle(settlement);
+    }
+
+    /// It cannot be taken in now (the store is away): it comes again.
+    pub fn postpone(self, reason: &str) {
+        self.shared.metrics.start_message("postponed");
+        tracing::warn!(event = "start.postponed", message.id = self.message_id(), reason, "a start by message comes again later: {reason}");
+        self.delivery.settle(Settlement::Requeue);
+    }
+
+    async fn answer(&self, kind: &str, body: Vec<u8>) {
+        let asked = &self.delivery.message.properties;
+        let own = self.shared.options.start_queue.as_deref();
+        // An answer in one of our own queues would be read as a message of its kind, and refused.
+        let to = asked.reply_to.as_deref().filter(|to| !to.is_empty() && !to.starts_with(REPLY_QUEUE_PREFIX) && Some(*to) != own);
+        let Some(to) = to else { return };
+        let properties = Properties {
+            content_type: Some("application/json".to_owned()),
+            correlation_id: asked.correlation_id.clone().or_else(|| asked.message_id.clone()),
+            message_id: Some(Uuid::new_v4().to_string()),
+            app_id: Some("reveille".to_owned()),
+            kind: Some(kind.to_owned()),
+            timestamp: Some(self.shared.clock.now()),
+            persistent: true,
+            ..Properties::default()
+        };
+        // A sender that is gone needs no answer.
+        let _ = self.shared.bus.publish(at(to), Message { body, properties }).await;
+    }
+
+    /// The message as it came, with why and when it was refused.
+    fn parked(&self, error: &str, reason: &str) -> Message {
+        let mut message = self.delivery.message.clone();
+        let properties = &mut message.properties;
+        properties.persistent = true;
+        properties.expiration = None;
+        // The broker would refuse a user id that is not ours.
+        properties.user_id = None;
+        let now = self.shared.clock.now().iso();
+        let queue = self.shared.options.start_queue.as_deref().unwrap_or(START_QUEUE);
+        for (name, text) in [("x-verdict", error), ("x-reason", reason), ("x-parked-at", now.as_str()), ("x-parked-from", queue)] {
+            properties.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
+        }
+        message
+    }
+}
+
+fn at(queue: &str) -> Address {
+    Address { exchange: String::new(), routing_key: queue.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_is_the_name_where_it_can_be_one() {
+        assert_eq!(name_of("order-17_a.b"), "order-17_a.b");
+        assert!(name_of("urn:order:17").starts_with("message-"));
+        assert_eq!(name_of(&"x".repeat(200)).len(), "message-".len() + 32);
+        assert_ne!(name_of("a/b"), name_of("a:b"));
+    }
+}
