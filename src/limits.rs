@@ -63,5 +63,7 @@ pub const MESSAGE_HEADERS_BYTES_MAX: usize = 65_536;
 pub const AMQP_SHORT_STRING_MAX: usize = 255;
 /// Messages that a queue of the embedded bus holds when its spec names no length of its own; a publish beyond it is `Nacked`.
 pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;
+/// Pollers that wait for activity tasks at once; each is a consumer with its own channel (RabbitMQ: 2,047 to a connection by default).
+pub const ACTIVITY_POLLERS_MAX: usize = 1_000;
 /// Messages waiting in one execution's mailbox; its partition waits beyond it.
 pub const EXECUTION_MAILBOX: usize = 64;

@@ -1,50 +1,172 @@
-//! Activity tasks that wait for a poller. The queue holds keys only: the task itself stays owed in its journal until a poller has
-//! taken it, so a restart offers it again.
+//! Activities: one queue on the bus for each, which pollers of `GetActivityTask` and AMQP consumers share (decision 0005).
+//!
+//! ```text
+//! task scheduled ─► reveille.activity.<name> ─┬─► an AMQP consumer, which answers to `reply_to`: its word implies ActivityStarted
+//!                                             └─► a poller: ActivityStarted{workerName} is durable ─► acknowledged ─► token and input
+//! ```
+//! The broker hands each message to one of them. A poller that goes away before it has its answer gives the message back, and it is
+//! offered again. Until the broker has the message the journal owes it, as it does for every other task.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Notify;
+use futures_util::StreamExt;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
+use crate::asl::resource::{Resource, ResourceKind};
+use crate::bus::envelope::TASK_TOKEN;
+use crate::bus::{Address, BusError, Delivery, HeaderValue, Message, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
 use crate::ids::{Arn, TaskKey};
+use crate::integrations::activity_queue;
+use crate::interpreter::stimulus::{Rejection, StimulusKind};
+use crate::limits::ACTIVITY_POLLERS_MAX;
+use crate::store::StoreError;
 
-#[derive(Debug, Default)]
+use super::handle::{ActivityTask, EngineError, EngineHandle, engine_error};
+use super::messages::{TellError, What};
+use super::{Shared, partition};
+
+/// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A poller that went away is no fault of the task's.
+const DELIVERY_LIMIT: u32 = 1_000_000;
+
+#[derive(Debug)]
 pub(super) struct Activities {
-    queues: Mutex<HashMap<Arn, Queue>>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<TaskKey>,
-    known: HashSet<TaskKey>,
-    came: Arc<Notify>,
+    kind: QueueKind,
+    /// Queues that were declared by this process.
+    declared: Mutex<HashSet<String>>,
+    pollers: Semaphore,
 }
 
 impl Activities {
-    /// A task waits for a poller. Offering one that waits already changes nothing.
-    pub fn offer(&self, activity: &Arn, key: TaskKey) {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = queues.entry(activity.clone()).or_default();
-        if queue.known.insert(key) {
-            queue.waiting.push_back(key);
-            queue.came.notify_one();
-        }
+    pub fn new(kind: QueueKind) -> Self {
+        Self { kind, declared: Mutex::default(), pollers: Semaphore::new(ACTIVITY_POLLERS_MAX) }
     }
 
-    /// Takes the longest waiting task; else what to wait on.
-    pub fn take(&self, activity: &Arn) -> Result<TaskKey, Arc<Notify>> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = queues.entry(activity.clone()).or_default();
-        match queue.waiting.pop_front() {
-            Some(key) => {
-                queue.known.remove(&key);
-                // Another poller may be waiting beside this one.
-                if !queue.waiting.is_empty() {
-                    queue.came.notify_one();
+    fn spec(&self, queue: &str) -> QueueSpec {
+        let delivery_limit = (self.kind == QueueKind::Quorum).then_some(DELIVERY_LIMIT);
+        QueueSpec { name: queue.to_owned(), kind: self.kind, dead_letter: None, max_length: None, message_ttl: None, delivery_limit }
+    }
+
+    /// Declares the queue of an activity, once. One that its owner has declared otherwise is used as it is.
+    async fn declare(&self, bus: &dyn TaskBus, queue: &str) {
+        if self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue) {
+            return;
+        }
+        match bus.declare(Vec::new(), vec![self.spec(queue)], Vec::new()).await {
+            // A broker that is away declares it when it is back, before anything is published.
+            Ok(()) | Err(BusError::Unavailable(_) | BusError::Closed) => {}
+            Err(e) => tracing::warn!(event = "broker.refused", queue, reason = %e, "the queue of an activity is used as it is"),
+        }
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
+    }
+
+    fn forget(&self, queue: &str) {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).remove(queue);
+    }
+
+    /// Puts a task into its activity's queue. A queue that was deleted is declared again; one that is full is waited for: an activity's
+    /// task waits for its worker, it does not fail for want of one.
+    pub async fn offer(&self, bus: &dyn TaskBus, to: Address, message: Message) -> Result<Publication, BusError> {
+        loop {
+            self.declare(bus, &to.routing_key).await;
+            let publication = bus.publish(to.clone(), message.clone()).await?;
+            match &publication {
+                Publication::Confirmed | Publication::Refused { .. } => return Ok(publication),
+                Publication::Unroutable { .. } | Publication::Nacked => {
+                    let queue = to.routing_key.as_str();
+                    tracing::warn!(event = "activity.postponed", queue, reason = ?publication, "an activity's queue did not take a task; it is offered again");
+                    self.forget(queue);
+                    tokio::time::sleep(super::RETRY_AFTER).await;
                 }
-                Ok(key)
             }
-            None => Err(Arc::clone(&queue.came)),
         }
     }
+}
+
+impl EngineHandle {
+    /// The next task of an activity, waiting up to `wait` for one. Dropped before its end: the task is offered again.
+    pub async fn next_activity_task(
+        &self,
+        activity: &Arn,
+        worker_name: Option<String>,
+        wait: std::time::Duration,
+    ) -> Result<Option<ActivityTask>, EngineError> {
+        let until = Instant::now() + wait;
+        let shared = &self.inner;
+        let activities = &shared.activities;
+        let Some(ResourceKind::Activity { name }) = Resource::parse(activity.as_str()).map(|r| r.kind) else {
+            return Err(EngineError::ActivityDoesNotExist(activity.clone()));
+        };
+        let Ok(_place) = activities.pollers.try_acquire() else {
+            return Err(EngineError::Busy(format!(
+                "{ACTIVITY_POLLERS_MAX} pollers wait for activity tasks already (ACTIVITY_POLLERS_MAX)"
+            )));
+        };
+        let queue = activity_queue(&name);
+        activities.declare(&*shared.bus, &queue).await;
+        // What waits already is taken by one request to the broker; only a poller that must wait becomes a consumer.
+        loop {
+            match shared.bus.get(&queue).await {
+                Ok(Some(delivery)) => {
+                    if let Some(task) = self.hand_out(&queue, delivery, worker_name.as_ref()).await? {
+                        return Ok(Some(task));
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    activities.forget(&queue);
+                    break;
+                }
+            }
+        }
+        // One message at a time: what this poller does not take is everybody's again when the stream ends.
+        let mut deliveries = shared.bus.consume(activities.spec(&queue), 1);
+        while let Ok(Some(delivery)) = timeout_at(until, deliveries.next()).await {
+            if let Some(task) = self.hand_out(&queue, delivery, worker_name.as_ref()).await? {
+                return Ok(Some(task));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A message as the task that it is; `None` where it is over, or nobody's.
+    async fn hand_out(&self, queue: &str, delivery: Delivery, worker_name: Option<&String>) -> Result<Option<ActivityTask>, EngineError> {
+        let properties = &delivery.message.properties;
+        let token = properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
+        let key = token.and_then(|token| self.inner.tokens.verify(token).ok()).map(|(key, _)| key);
+        let (Some(key), Ok(input)) = (key, std::str::from_utf8(&delivery.message.body)) else {
+            park(&self.inner, queue, delivery).await;
+            return Ok(None);
+        };
+        let task = ActivityTask { token: self.inner.token(&key), input: input.to_owned() };
+        let taken = StimulusKind::TaskStarted { scheduled: key.scheduled, worker_name: worker_name.cloned() };
+        let mine = match self.tell(key.execution, What::Stimulus(taken)).await {
+            Ok(_) => true,
+            // A second copy of a task that was taken; or one whose poller was gone before it had its answer, and then it is due to the next.
+            Err(TellError::Rejected(Rejection::Duplicate)) => delivery.redelivered && self.is_open(key).await?,
+            // Timed out or stopped while it waited in the queue.
+            Err(TellError::Rejected(_) | TellError::NoExecution(_)) => false,
+            // Not acknowledged: it comes again.
+            Err(e) => return Err(engine_error(e)),
+        };
+        delivery.settle(Settlement::Ack);
+        Ok(mine.then_some(task))
+    }
+
+    async fn is_open(&self, key: TaskKey) -> Result<bool, EngineError> {
+        match partition::load(&*self.inner.journal, key.execution).await {
+            Ok(state) => Ok(state.task(key.scheduled).is_ok()),
+            // An express execution has no journal, and no promise either.
+            Err(TellError::Store(StoreError::NotFound { .. })) => Ok(false),
+            Err(e) => Err(engine_error(e)),
+        }
+    }
+}
+
+/// A message that is no task of ours, in a queue of ours.
+async fn park(shared: &Arc<Shared>, queue: &str, delivery: Delivery) {
+    let reason = "it holds no task token of this engine";
+    tracing::warn!(event = "activity.refused", queue, reason, "a message in an activity's queue is no task: {reason}");
+    super::router::park_and_settle(shared, delivery, "unknown", reason, queue).await;
 }

@@ -90,9 +90,9 @@ impl ExecutionActor {
             rejection: None,
             notes: self.state.tasks().map(Note::of).collect(),
         };
-        // What the broker confirmed meanwhile is written first; a reply proves it for its own task.
+        // What the broker confirmed meanwhile is written first; a reply, or a worker that took the task, proves it for that task.
         let replied = match &what {
-            What::Reply { scheduled, .. } => Some(*scheduled),
+            What::Reply { scheduled, .. } | What::Stimulus(StimulusKind::TaskStarted { scheduled, .. }) => Some(*scheduled),
             What::Stimulus(_) | What::Flush => None,
         };
         let settled: Vec<InFlight> = self.in_flight.extract_if(.., |f| f.confirmed || Some(f.scheduled) == replied).collect();

@@ -288,41 +288,6 @@ impl EngineHandle {
         }
     }
 
-    /// The next task of an activity, waiting up to `wait` for one.
-    pub async fn next_activity_task(
-        &self,
-        activity: &Arn,
-        worker_name: Option<String>,
-        wait: std::time::Duration,
-    ) -> Result<Option<ActivityTask>, EngineError> {
-        let until = tokio::time::Instant::now() + wait;
-        loop {
-            let key = match self.inner.activities.take(activity) {
-                Ok(key) => key,
-                Err(came) => match tokio::time::timeout_at(until, came.notified()).await {
-                    Ok(()) => continue,
-                    Err(_) => return Ok(None),
-                },
-            };
-            let taken = StimulusKind::TaskStarted { scheduled: key.scheduled, worker_name: worker_name.clone() };
-            match self.tell(key.execution, What::Stimulus(taken)).await {
-                Ok(_) => {
-                    let state = partition::load(&*self.inner.journal, key.execution).await.map_err(engine_error)?;
-                    // It may have timed out since; then the next one is looked for.
-                    if let Ok(view) = state.task(key.scheduled) {
-                        return Ok(Some(ActivityTask { token: self.inner.token(&key), input: view.task.details.parameters.to_string() }));
-                    }
-                }
-                // Timed out, stopped or taken while it waited here.
-                Err(TellError::Rejected(_) | TellError::NoExecution(_)) => {}
-                Err(e) => {
-                    self.inner.activities.offer(activity, key);
-                    return Err(engine_error(e));
-                }
-            }
-        }
-    }
-
     /// Tasks that wait for the outside, of one standard execution or of all (at most `limit`, longest waiting executions first).
     pub async fn waiting_tasks(&self, execution: Option<&Arn>, limit: usize) -> Result<Vec<WaitingTask>, EngineError> {
         let rows = if let Some(arn) = execution {
@@ -363,7 +328,7 @@ impl EngineHandle {
             .map(|plan| match plan {
                 Plan::Publish(p) => p.messages.first().map(|m| super::perform::place(&m.address)).unwrap_or_default(),
                 Plan::StartExecution(child) => child.machine.to_string(),
-                Plan::Activity { activity, .. } => activity.to_string(),
+                Plan::Activity { queue, .. } => queue,
             })
             .unwrap_or_default();
         WaitingTask {
@@ -401,7 +366,7 @@ impl EngineHandle {
         self.inner.metrics.render()
     }
 
-    async fn tell(&self, execution: ExecutionId, what: What) -> Result<Told, TellError> {
+    pub(super) async fn tell(&self, execution: ExecutionId, what: What) -> Result<Told, TellError> {
         let partition = self
             .inner
             .partition(self.inner.partition_of(execution))

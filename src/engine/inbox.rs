@@ -14,12 +14,11 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::bus::envelope::REPLY_QUEUE_PREFIX;
-use crate::bus::{Address, Delivery, HeaderValue, Message, Properties, Publication, QueueKind, QueueSpec, Settlement};
-use crate::ids::ExecutionId;
+use crate::bus::{Address, Delivery, Message, Properties, QueueKind, QueueSpec, Settlement};
 
 use super::Shared;
 use super::handle::{EngineError, EngineHandle, StartRequest, StartedExecution};
-use super::router::PARKING_QUEUE;
+use super::router::park_and_settle;
 use super::start::Origin;
 
 /// The queue, unless the settings name another.
@@ -49,20 +48,11 @@ impl EngineHandle {
     }
 
     /// Starts an execution that a message asks for: the same message again gives the same execution and the same answer, also when that
-    /// execution has closed since. Without a name the message's id is the name.
+    /// execution has closed since. Without a name the message's id is the name. (Express executions are not idempotent, as AWS's.)
     pub async fn start_by_message(&self, mut request: StartRequest, message_id: Option<&str>) -> Result<StartedExecution, EngineError> {
         let Some(message_id) = message_id else { return self.start_execution(request).await };
-        let name = request.name.get_or_insert_with(|| name_of(message_id));
-        let mut digest = Sha256::new();
-        for part in [request.machine.as_str(), name, message_id] {
-            digest.update(part);
-            digest.update([0]);
-        }
-        let digest = digest.finalize();
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        let id = ExecutionId(uuid::Builder::from_custom_bytes(id).into_uuid());
-        self.start(request, Origin::Message(id)).await
+        request.name.get_or_insert_with(|| name_of(message_id));
+        self.start_from(request, Origin::Message).await
     }
 }
 
@@ -107,10 +97,8 @@ impl Letter {
             "a start by message was refused: {reason}"
         );
         self.answer("start.refused", answer).await;
-        let parked = self.shared.bus.publish(at(PARKING_QUEUE), self.parked(error, reason)).await;
-        // Parked before it is acknowledged: a refused message is never lost.
-        let settlement = if matches!(parked, Ok(Publication::Confirmed)) { Settlement::Ack } else { Settlement::Requeue };
-        self.delivery.settle(settlement);
+        let queue = self.shared.options.start_queue.as_deref().unwrap_or(START_QUEUE);
+        park_and_settle(&self.shared, self.delivery, error, reason, queue).await;
     }
 
     /// It cannot be taken in now (the store is away): it comes again.
@@ -138,22 +126,6 @@ impl Letter {
         };
         // A sender that is gone needs no answer.
         let _ = self.shared.bus.publish(at(to), Message { body, properties }).await;
-    }
-
-    /// The message as it came, with why and when it was refused.
-    fn parked(&self, error: &str, reason: &str) -> Message {
-        let mut message = self.delivery.message.clone();
-        let properties = &mut message.properties;
-        properties.persistent = true;
-        properties.expiration = None;
-        // The broker would refuse a user id that is not ours.
-        properties.user_id = None;
-        let now = self.shared.clock.now().iso();
-        let queue = self.shared.options.start_queue.as_deref().unwrap_or(START_QUEUE);
-        for (name, text) in [("x-verdict", error), ("x-reason", reason), ("x-parked-at", now.as_str()), ("x-parked-from", queue)] {
-            properties.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
-        }
-        message
     }
 }
 

@@ -165,7 +165,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         tokens: parts.tokens,
         table: parts.table,
         metrics: parts.metrics,
-        activities: activities::Activities::default(),
+        activities: activities::Activities::new(options.queue_kind),
         express: express::Express::default(),
         partitions: OnceLock::new(),
         arbiters,

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::asl::resource::Resource;
+use crate::asl::resource::{Resource, ResourceKind};
 use crate::bus::envelope::TaskMessage;
 use crate::bus::{Address, BusError, HeaderValue, Message, Properties, Publication};
 use crate::clock::Timestamp;
@@ -47,7 +47,11 @@ impl ExecutionActor {
         match integrations::plan(&resource, &details.parameters, &context) {
             Err(failure) => self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure }),
             Ok(Plan::Publish(publishing)) => self.publish(key, resource, publishing, ctx),
-            Ok(Plan::Activity { activity, .. }) => self.shared.activities.offer(&activity, key),
+            Ok(Plan::Activity { queue, body, .. }) => {
+                let message = to_queue(queue, body, message_id(&key));
+                let publishing = Publishing { messages: vec![message], completes_on: CompletesOn::Reply, failure: None };
+                self.publish(key, resource, publishing, ctx);
+            }
             Ok(plan @ Plan::StartExecution(_)) => self.start_child(key, resource, plan, ctx),
         }
     }
@@ -71,9 +75,13 @@ impl ExecutionActor {
             self.story(&[], "engine").task(scheduled, |log, _| log.published(&place));
         }
         let shared = Arc::clone(&self.shared);
+        let is_activity = matches!(resource.kind, ResourceKind::Activity { .. });
         let published = async move {
-            let bus = &shared.bus;
-            join_all(messages.into_iter().map(|(to, message)| bus.publish(to, message))).await
+            let (bus, activities) = (&shared.bus, &shared.activities);
+            join_all(messages.into_iter().map(async |(to, message)| {
+                if is_activity { activities.offer(&**bus, to, message).await } else { bus.publish(to, message).await }
+            }))
+            .await
         };
         ctx.spawn(published.into_actor(self).map(move |words, actor, ctx| {
             actor.published(scheduled, &resource, &publishing, words, receipt, completes, request_id, now, ctx);
@@ -201,6 +209,24 @@ impl ExecutionActor {
 
     fn say(&self, ctx: &mut Context<Self>, kind: StimulusKind) {
         ctx.notify(Tell { execution: self.id, what: What::Stimulus(kind) });
+    }
+}
+
+/// A message to a queue, as it is.
+fn to_queue(queue: String, body: Vec<u8>, message_id: Uuid) -> Outgoing {
+    Outgoing {
+        address: Address { exchange: String::new(), routing_key: queue },
+        body,
+        content_type: "application/json".to_owned(),
+        headers: std::collections::BTreeMap::new(),
+        message_id,
+        priority: None,
+        expiration: None,
+        kind: None,
+        user_id: None,
+        correlation_id: None,
+        reply_to: None,
+        unheard: integrations::Unheard::Fails,
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use futures_util::StreamExt;
 
 use crate::bus::envelope::{self, Reply, ReplyOutcome, Verdict};
-use crate::bus::{Address, Delivery, HeaderValue, Message, Settlement};
+use crate::bus::{Address, Delivery, HeaderValue, Message, Publication, Settlement};
 use crate::ids::{PartitionId, TaskKey};
 use crate::interpreter::event::Failure;
 use crate::interpreter::stimulus::Rejection;
@@ -136,18 +136,21 @@ async fn refuse(local: &Rc<Local>, delivery: Delivery, token: Option<&str>, key:
     if let Some((to, message)) = envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), verdict, reason) {
         publish_aside(shared, to, message);
     }
-    // Parked before it is acknowledged: a refused reply is never lost either.
-    let parked = shared.bus.publish(parking(), park(&delivery.message, verdict, reason, &shared.clock.now().iso())).await;
-    delivery.settle(if parked.is_ok() { Settlement::Ack } else { Settlement::Requeue });
+    let queue = shared.bus.reply_queue(local.id);
+    park_and_settle(shared, delivery, verdict.as_str(), reason, &queue).await;
 }
 
-fn parking() -> Address {
-    Address { exchange: String::new(), routing_key: PARKING_QUEUE.to_owned() }
+/// Parked before it is acknowledged: what was refused is never lost.
+pub(super) async fn park_and_settle(shared: &Shared, delivery: Delivery, verdict: &str, reason: &str, from: &str) {
+    let to = Address { exchange: String::new(), routing_key: PARKING_QUEUE.to_owned() };
+    let parked = shared.bus.publish(to, park(&delivery.message, verdict, reason, from, &shared.clock.now().iso())).await;
+    let is_there = matches!(parked, Ok(Publication::Confirmed));
+    delivery.settle(if is_there { Settlement::Ack } else { Settlement::Requeue });
 }
 
-/// The reply as it came, with why and when it was refused. The token is left in it: parked replies can be replayed.
-fn park(reply: &Message, verdict: Verdict, reason: &str, at: &str) -> Message {
-    let mut message = reply.clone();
+/// The message as it came, with why and when it was refused, and where. The token is left in it: parked replies can be replayed.
+fn park(refused: &Message, verdict: &str, reason: &str, from: &str, at: &str) -> Message {
+    let mut message = refused.clone();
     message.properties.persistent = true;
     message.properties.expiration = None;
     // The broker would refuse a user id that is not ours.
@@ -155,9 +158,10 @@ fn park(reply: &Message, verdict: Verdict, reason: &str, at: &str) -> Message {
     let mut header = |name: &str, text: &str| {
         message.properties.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
     };
-    header("x-verdict", verdict.as_str());
+    header("x-verdict", verdict);
     header("x-reason", reason);
     header("x-parked-at", at);
+    header("x-parked-from", from);
     message
 }
 

@@ -52,12 +52,7 @@ impl EngineHandle {
         self.inner.definitions.resolve(&request.machine, chance).await
     }
 
-    async fn start_standard(
-        &self,
-        request: StartRequest,
-        resolved: Resolved,
-        origin: Origin,
-    ) -> Result<StartedExecution, EngineError> {
+    async fn start_standard(&self, request: StartRequest, resolved: Resolved, origin: Origin) -> Result<StartedExecution, EngineError> {
         let shared = &self.inner;
         let now = shared.clock.now();
         let (header, started) = self.birth(&request, &resolved, origin.parent(), now)?;
@@ -74,12 +69,7 @@ impl EngineHandle {
     }
 
     /// The name is taken: by the same start (AWS: same input, still running), or by another.
-    async fn same_again(
-        &self,
-        request: &StartRequest,
-        arn: crate::ids::Arn,
-        origin: Origin,
-    ) -> Result<StartedExecution, EngineError> {
+    async fn same_again(&self, request: &StartRequest, arn: crate::ids::Arn, origin: Origin) -> Result<StartedExecution, EngineError> {
         let Some(row) = self.inner.journal.execution_by_arn(&arn).await? else {
             return Err(EngineError::Busy(format!("the name of '{arn}' is changing hands; try again")));
         };

@@ -136,6 +136,10 @@ impl<'a> Decider<'a> {
             }
             StimulusKind::TaskHeartbeat { scheduled } => {
                 let (frame, task) = self.open(scheduled)?;
+                if !task.started {
+                    // A consumer of the activity's queue took it without saying so.
+                    self.emit(frame, Event::TaskStarted { family: task.details.family.clone(), scheduled, worker_name: None });
+                }
                 // AWS writes no event. Ours is needed only where a heartbeat can be missed.
                 if task.details.heartbeat_seconds.is_some() {
                     self.emit(frame, Event::TaskHeartbeat { scheduled });
