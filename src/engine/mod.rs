@@ -8,6 +8,8 @@
 //! May enter: the ports `store` and `bus` (never an adapter), `integrations`, `interpreter`, `telemetry` and below.
 
 mod activities;
+#[cfg(test)]
+mod activities_tests;
 mod children;
 mod definitions;
 mod execution;
