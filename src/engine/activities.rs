@@ -1,4 +1,4 @@
-//! Activities: one queue on the bus for each, which pollers of `GetActivityTask` and AMQP consumers share (decision 0005).
+//! Activities: one queue on the bus for each, which pollers of `GetActivityTask` and AMQP consumers share (decision 0012).
 //!
 //! ```text
 //! task scheduled ─► reveille.activity.<name> ─┬─► an AMQP consumer, which answers to `reply_to`: its word implies ActivityStarted
