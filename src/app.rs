@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::api;
 use crate::bus::amqp::{self, AmqpBus};
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{BusError, ExchangeSpec, QueueSpec, TaskBus};
+use crate::bus::{BusError, ExchangeSpec, QueueKind, QueueSpec, TaskBus};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings, SettingsError};
 use crate::engine::{self, EngineError, EngineHandle, Parts};
-use crate::store::StoreError;
+use crate::store::memory::Memory;
 use crate::store::sqlite::{self, Sqlite};
+use crate::store::{Catalog, Journal, StoreError};
 use crate::telemetry::Metrics;
 
 /// Why the application cannot start. Each text names the setting to look at.
@@ -38,9 +39,9 @@ pub enum AppError {
 pub struct Application {
     pub engine: EngineHandle,
     pub metrics: Metrics,
-    /// Where the bus is in this process: for workers in this process.
-    pub embedded: Option<EmbeddedBus>,
-    store: Sqlite,
+    /// For workers in this process.
+    pub bus: Arc<dyn TaskBus>,
+    store: Option<Sqlite>,
     shutdown: Duration,
     /// Where the broker's connections live: away from the arbiters, whose time belongs to executions.
     io: Option<tokio::runtime::Runtime>,
@@ -52,26 +53,38 @@ impl Application {
     /// # Errors
     /// What cannot be used, with its setting. A broker that is away is no error: tasks wait for it.
     pub async fn build(settings: &Settings) -> Result<Self, AppError> {
+        let store = open_store(settings)?;
+        let truth = Truth { journal: Arc::new(store.clone()), catalog: Arc::new(store.clone()), store: Some(store) };
+        Self::assemble(settings, truth, String::new(), settings.bus.queue_kind).await
+    }
+
+    /// The same, for one run: its truth is in memory and goes with the process, and on a broker it is a guest, with reply queues of its own.
+    pub async fn build_temporary(settings: &Settings) -> Result<Self, AppError> {
+        let memory = Arc::new(Memory::new());
+        let truth = Truth { journal: memory.clone(), catalog: memory, store: None };
+        let guest = format!("guest-{}.", uuid::Uuid::new_v4().simple());
+        Self::assemble(settings, truth, guest, QueueKind::Temporary).await
+    }
+
+    async fn assemble(settings: &Settings, truth: Truth, infix: String, replies: QueueKind) -> Result<Self, AppError> {
         let metrics = Metrics::new();
         let clock = SystemClock;
         metrics.process_started(clock.now());
-        let store = open_store(settings)?;
         let io = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("bus").enable_all().build()?;
-        let (bus, embedded): (Arc<dyn TaskBus>, Option<EmbeddedBus>) = if settings.bus.is_embedded() {
-            let bus = EmbeddedBus::new();
-            (Arc::new(bus.clone()), Some(bus))
+        let bus: Arc<dyn TaskBus> = if settings.bus.is_embedded() {
+            Arc::new(EmbeddedBus::new())
         } else {
             let _inside = io.enter();
-            (connect(settings)?, None)
+            connect(settings, infix, replies)?
         };
         own(settings, Arc::clone(&bus));
         let defaults = engine::Options::default();
         let parts = Parts {
             realm: settings.engine.realm(),
             clock: Arc::new(clock),
-            journal: Arc::new(store.clone()),
-            catalog: Arc::new(store.clone()),
-            bus,
+            journal: truth.journal,
+            catalog: truth.catalog,
+            bus: Arc::clone(&bus),
             tokens: settings.token_keys()?,
             table: settings.integrations.clone(),
             metrics: metrics.clone(),
@@ -86,8 +99,7 @@ impl Application {
             },
         };
         let engine = engine::start(parts).await?;
-        actix_rt::spawn(api::start_queue::run(engine.clone()));
-        Ok(Self { engine, metrics, embedded, store, shutdown: settings.engine.shutdown(), io: Some(io) })
+        Ok(Self { engine, metrics, bus, store: truth.store, shutdown: settings.engine.shutdown(), io: Some(io) })
     }
 
     /// The API in front of this engine; it listens, and answers once it runs.
@@ -103,8 +115,8 @@ impl Application {
     }
 
     /// The embedded store, for what only it offers (backups, figures).
-    pub fn store(&self) -> &Sqlite {
-        &self.store
+    pub fn store(&self) -> Option<&Sqlite> {
+        self.store.as_ref()
     }
 
     /// Lets what is under way end, closes bus and store. What waits goes on after the next start.
@@ -116,10 +128,19 @@ impl Application {
     }
 }
 
+/// Where journal and catalog are.
+struct Truth {
+    journal: Arc<dyn Journal>,
+    catalog: Arc<dyn Catalog>,
+    store: Option<Sqlite>,
+}
+
 /// Serves until a signal asks it to stop; a second signal stops at once.
 pub fn serve(settings: &Settings) -> Result<(), AppError> {
     actix_rt::System::new().block_on(async {
         let app = Application::build(settings).await?;
+        // Only a server: one run on somebody's broker takes nobody's starts.
+        actix_rt::spawn(api::start_queue::run(app.engine.clone()));
         let server = app.bind(settings)?;
         let handle = server.handle();
         let running = actix_rt::spawn(server_run(server, settings.store.url.to_string(), settings.bus.url.to_string()));
@@ -176,10 +197,12 @@ fn open_store(settings: &Settings) -> Result<Sqlite, AppError> {
     Ok(Sqlite::open(path, options)?)
 }
 
-fn connect(settings: &Settings) -> Result<Arc<dyn TaskBus>, AppError> {
+fn connect(settings: &Settings, reply_queue_infix: String, reply_queue_kind: QueueKind) -> Result<Arc<dyn TaskBus>, AppError> {
     let bus = &settings.bus;
     let options = amqp::Options {
-        reply_queue_kind: bus.queue_kind,
+        reply_queue_kind,
+        reply_queue_infix,
+        reply_prefetch: bus.prefetch,
         publish_channels: bus.publish_channels,
         heartbeat: bus.heartbeat(),
         confirm_timeout: bus.confirm_timeout(),

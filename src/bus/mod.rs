@@ -158,6 +158,9 @@ pub enum QueueKind {
     #[default]
     Quorum,
     Classic,
+    /// Of a guest that leaves nothing behind: the broker deletes it soon after its last use. No setting names it.
+    #[serde(skip)]
+    Temporary,
 }
 
 /// A queue that the engine owns.

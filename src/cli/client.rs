@@ -117,7 +117,11 @@ impl Client {
     }
 
     fn unreachable(&self, why: &ureq::Error) -> CliError {
-        CliError::Unreachable { endpoint: self.endpoint.clone(), why: why.to_string() }
+        CliError::Unreachable {
+            what: format!("the server at {}", self.endpoint),
+            why: why.to_string(),
+            hint: "is it running (reveille serve)? Another address: --endpoint, or REVEILLE_ENDPOINT",
+        }
     }
 }
 

@@ -1,6 +1,25 @@
-//! `reveille demo`: the art event, live.
+//! `reveille demo`: the art event, live on the terminal. The definition, its input and the workers are in the binary: it needs no server, no file
+//! and no network, and leaves nothing behind.
 
+use std::io::{IsTerminal, Write};
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use self::workers::{Answer, Question};
+use super::output::{Tone, line};
+use super::screen::Screen;
+use super::watch::{Glance, watch};
 use super::{CliError, local};
+use crate::interpreter::event::Event;
+use crate::interpreter::state::Conclusion;
+
+mod workers;
+
+const DEFINITION: &str = include_str!("../../examples/art-event/art-event.asl.json");
+const INPUT: &str = include_str!("../../examples/art-event/input.json");
+/// Whom the friend recommends, where the person at the terminal only presses Enter.
+const RECOMMENDATION: &str = "Vera Holm";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -16,6 +35,102 @@ pub(super) struct Args {
 }
 
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
-    let _ = (&args.amqp, args.with_workers, args.yes);
-    Err(local::absent("demo"))
+    local::block_on(async {
+        let app = local::begin(args.amqp.as_deref(), None).await?;
+        let told = tell(args, &app).await;
+        app.stop().await;
+        told
+    })
+}
+
+async fn tell(args: &Args, app: &crate::app::Application) -> Result<(), CliError> {
+    let engine = &app.engine;
+    line(&introduction(args))?;
+    let asks = !args.yes && std::io::stdin().is_terminal();
+    let mut friend = match &args.amqp {
+        Some(_) if !args.with_workers => None,
+        _ => Some(workers::start(&app.bus)),
+    };
+    if let (false, Some(questions)) = (asks, friend.take()) {
+        actix_rt::spawn(workers::answer_by_itself(questions, RECOMMENDATION));
+    }
+    let machine = local::install(engine, "art-event", DEFINITION).await?;
+    let execution = local::start(engine, machine, "open-studios", INPUT).await?;
+    let mut screen = Screen::stdout();
+    let glance = loop {
+        let glance = watch(engine, &execution, &mut screen, |glance| friend.is_some() && only_the_friend_is_awaited(glance)).await?;
+        if !glance.row.summary.status.is_open() {
+            break glance;
+        }
+        if let Some(questions) = &mut friend {
+            screen.leave();
+            ask(questions).await?;
+        }
+    };
+    line(&format!("\n{}\n\n{}", Tone::Heading.paint("The history"), local::history(engine, &glance)))?;
+    match local::outcome(engine, &execution).await? {
+        Conclusion::Succeeded(output) => line(&outcome(&output)),
+        Conclusion::Failed(why) | Conclusion::TimedOut(why) | Conclusion::Aborted(why) => {
+            let (error, cause) = (why.error.unwrap_or_default(), why.cause.unwrap_or_default());
+            Err(CliError::failed(format!("the art event {}: {error}: {cause}", glance.row.summary.status)))
+        }
+    }
+}
+
+fn introduction(args: &Args) -> String {
+    let place = match (&args.amqp, args.with_workers) {
+        (None, _) => "The engine, its queues and two workers are in this process; nothing is kept.",
+        (Some(_), true) => "The engine and the workers are in this process; their messages travel over the broker.",
+        (Some(_), false) => {
+            "The tasks go to the broker's queues venue, catering and photographer-friend; whoever consumes them answers \
+             (examples/workers has a program for each)."
+        }
+    };
+    let event =
+        "Four things are prepared side by side. One of them asks a friend for a photographer,\nand sleeps until the friend answers.";
+    format!("{}\n{event}\n{}\n", Tone::Heading.paint("The art event"), Tone::Faint.paint(place))
+}
+
+/// Everything else has come to rest: what is drawn while the person thinks does not change.
+fn only_the_friend_is_awaited(glance: &Glance) -> bool {
+    let [task] = glance.waiting.as_slice() else { return false };
+    let dries = glance.entries.iter().fold(0_i32, |open, entry| match entry.event {
+        Event::WaitScheduled { .. } => open + 1,
+        Event::WaitEnded => open - 1,
+        _ => open,
+    });
+    task.submitted && task.destination == workers::FRIEND && dries == 0
+}
+
+/// Asks the person at the terminal what the execution asks the friend.
+async fn ask(questions: &mut mpsc::Receiver<Question>) -> Result<(), CliError> {
+    let Some(question) = questions.recv().await else { return Ok(()) };
+    let text = format!(
+        "\n{}\n{}\n{} ",
+        Tone::Waiting.paint(&format!("You are the friend. {}", question.text())),
+        Tone::Faint.paint("The execution sleeps until you answer: a name, or - if you know nobody."),
+        Tone::Heading.paint(&format!("[{RECOMMENDATION}]")),
+    );
+    let mut out = anstream::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let (heard, typed) = oneshot::channel();
+    // A thread of its own: a read of the terminal cannot be given up, and must hold up nothing.
+    std::thread::spawn(move || {
+        let mut name = String::new();
+        let _ = heard.send(std::io::stdin().read_line(&mut name).map(|_| name));
+    });
+    let name = typed.await.ok().and_then(Result::ok).unwrap_or_default();
+    line("")?;
+    let answer = match name.trim() {
+        "" => Answer::Name(RECOMMENDATION.to_owned()),
+        "-" => Answer::Nobody,
+        name => Answer::Name(name.to_owned()),
+    };
+    question.answer(answer).await.map_err(|why| CliError::failed(why.to_string()))
+}
+
+fn outcome(output: &Value) -> String {
+    let summary = output["summary"].as_str().unwrap_or_default();
+    let pretty = serde_json::to_string_pretty(output).unwrap_or_default();
+    format!("{}\n\n{}\n\n{}", Tone::Heading.paint("The outcome"), pretty, Tone::Good.paint(summary))
 }

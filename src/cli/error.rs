@@ -20,8 +20,9 @@ pub enum CliError {
     /// What was to be said has been said: only the exit code is left.
     Reported,
     Unreachable {
-        endpoint: String,
+        what: String,
         why: String,
+        hint: &'static str,
     },
 }
 
@@ -57,10 +58,7 @@ impl CliError {
         let (message, hint) = match self {
             Self::Reported => return,
             Self::Usage { message, hint } | Self::Failed { message, hint } => (message.clone(), hint.clone()),
-            Self::Unreachable { endpoint, why } => (
-                format!("cannot reach the server at {endpoint}: {why}"),
-                Some("is it running (reveille serve)? Another address: --endpoint, or REVEILLE_ENDPOINT".to_owned()),
-            ),
+            Self::Unreachable { what, why, hint } => (format!("cannot reach {what}: {why}"), Some((*hint).to_owned())),
         };
         anstream::eprintln!("{red}error{red:#}: {message}");
         if let Some(hint) = hint {

@@ -1,16 +1,132 @@
-//! The engine inside this process: what `serve`, `run`, `demo` and `bench` need of the composition root.
-//!
-//! TODO-design: `app::Application` is being built; its founder replaces these bodies. The commands around them are complete: settings are
-//! loaded, logs set up, files checked, and `progress` draws.
+//! The engine inside this process: what `serve`, `run` and `demo` need of the composition root.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
 
 use super::CliError;
-use crate::config::Settings;
+use super::watch::Glance;
+use crate::api::history::{self, View};
+use crate::app::{AppError, Application};
+use crate::config::{Settings, Sources};
+use crate::engine::{EngineError, EngineHandle, StartRequest};
+use crate::ids::Arn;
+use crate::interpreter::state::Conclusion;
+use crate::store::{MachineRow, MachineType, Revision, RevisionId, StoreError};
+
+/// A broker that does not answer within this time is given up by the commands that somebody sits in front of.
+const BROKER_WITHIN: Duration = Duration::from_secs(10);
+const ROLE: &str = "arn:aws:iam::123456789012:role/reveille";
 
 /// Runs the server until it is told to stop.
 pub(super) fn serve(settings: &Settings) -> Result<(), CliError> {
-    crate::app::serve(settings).map_err(|e| CliError::failed(e.to_string()))
+    Ok(crate::app::serve(settings)?)
 }
 
 pub(super) fn absent(command: &str) -> CliError {
-    CliError::failed(format!("reveille {command} is not in this build yet: the engine is being put together"))
+    CliError::failed(format!("reveille {command} is not in this build yet"))
+}
+
+/// Runs a command's future where actors can live.
+pub(super) fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    actix_rt::System::new().block_on(command)
+}
+
+/// An engine for one run: everything in this process and in memory, but for what is named here. Only these two count: what the environment
+/// says to a server is not meant for this one.
+pub(super) async fn begin(amqp: Option<&str>, store: Option<&str>) -> Result<Application, CliError> {
+    let mut flags = vec![("bus.url", amqp.unwrap_or("embedded:").to_owned())];
+    if let Some(store) = store {
+        flags.push(("store.url", store.to_owned()));
+    } else {
+        flags.push(("engine.partitions", "1".to_owned()));
+        flags.push(("engine.token_key", crate::token::new_secret().expose_secret().to_owned()));
+    }
+    let settings = Settings::load(&Sources { flags, ..Sources::default() })?;
+    let app = match store {
+        Some(_) => Application::build(&settings).await?,
+        None => Application::build_temporary(&settings).await?,
+    };
+    if amqp.is_some() {
+        reachable(&app.engine, &settings).await?;
+    }
+    Ok(app)
+}
+
+/// Waits for the broker; without it nothing would happen, and nobody would know why.
+async fn reachable(engine: &EngineHandle, settings: &Settings) -> Result<(), CliError> {
+    let asking = async {
+        while engine.ready().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    if tokio::time::timeout(BROKER_WITHIN, asking).await.is_ok() {
+        return Ok(());
+    }
+    let why = engine.ready().await.err().unwrap_or_default().join("; ");
+    Err(CliError::Unreachable { what: format!("the broker at {}", settings.bus.url), why, hint: "is it running, and is the URL right?" })
+}
+
+/// Puts a definition into the catalog, or a new revision of it.
+pub(super) async fn install(engine: &EngineHandle, name: &str, definition: &str) -> Result<Arn, CliError> {
+    let machine = engine.realm().state_machine(name);
+    let now = engine.clock().now();
+    let revision = |initial| Revision {
+        id: RevisionId(uuid::Uuid::new_v4()),
+        machine: machine.clone(),
+        initial,
+        definition: definition.to_owned(),
+        role_arn: ROLE.to_owned(),
+        configuration: json!({}),
+        made: now,
+    };
+    let row = MachineRow {
+        arn: machine.clone(),
+        name: name.to_owned(),
+        kind: MachineType::Standard,
+        created: now,
+        deleting: false,
+        revision: revision(true),
+    };
+    let catalog = engine.catalog();
+    match catalog.put_machine(row).await {
+        Err(StoreError::AlreadyExists { .. }) => {
+            let before = catalog.machine(&machine).await.map_err(EngineError::from)?;
+            if before.is_none_or(|before| before.revision.definition != definition) {
+                catalog.update_machine(&machine, revision(false)).await.map_err(EngineError::from)?;
+            }
+        }
+        done => done.map_err(EngineError::from)?,
+    }
+    Ok(machine)
+}
+
+pub(super) async fn start(engine: &EngineHandle, machine: Arn, name: &str, input: &str) -> Result<Arn, CliError> {
+    let request = StartRequest { machine, name: Some(name.to_owned()), input: input.to_owned(), trace_header: None };
+    Ok(engine.start_execution(request).await?.arn)
+}
+
+/// The history as the API shows it, as a table.
+pub(super) fn history(engine: &EngineHandle, glance: &Glance) -> String {
+    let view = View { data: true, region: &engine.realm().region };
+    let events: Vec<Value> = glance.entries.iter().filter_map(|entry| history::render(entry, view)).collect();
+    super::history::table(&events)
+}
+
+/// What came out of an execution that has ended.
+pub(super) async fn outcome(engine: &EngineHandle, execution: &Arn) -> Result<Conclusion, CliError> {
+    Ok(engine.await_end(execution).await?.result)
+}
+
+impl From<EngineError> for CliError {
+    fn from(why: EngineError) -> Self {
+        Self::failed(why.to_string())
+    }
+}
+
+impl From<AppError> for CliError {
+    fn from(why: AppError) -> Self {
+        Self::failed(why.to_string())
+    }
 }

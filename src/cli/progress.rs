@@ -313,7 +313,7 @@ fn note(branch: &Branch, task: Option<&WaitingTask>, children: &[(FrameId, &Bran
         (Mark::Active, None, Some(task)) => {
             let waited = time::duration(now.since(task.since));
             let limit = task.due.map(|due| format!(" ({} left)", left(due))).unwrap_or_default();
-            let attempt = if task.attempt > 0 { format!(", attempt {}", task.attempt + 1) } else { String::new() };
+            let attempt = if task.attempt > 1 { format!(", attempt {}", task.attempt) } else { String::new() };
             let text = if !task.submitted {
                 format!("on its way to {}, {waited}{attempt}", task.destination)
             } else if task.resource.ends_with(".waitForTaskToken") {

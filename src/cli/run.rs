@@ -1,25 +1,121 @@
-//! `reveille run FILE`: one execution, here, with its progress.
+//! `reveille run FILE`: one execution, here, with its progress. Progress goes to standard error, the result to standard output.
 
-use super::{CliError, input, local};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use serde_json::Value;
+
+use self::mocks::Mocks;
+use super::output::line;
+use super::screen::Screen;
+use super::watch::{Glance, watch};
+use super::{CliError, input, local, validate};
+use crate::asl::{self, MachineKind, Severity};
+use crate::engine::{CompletionError, EngineHandle};
+use crate::ids::Arn;
+use crate::interpreter::state::Conclusion;
+
+mod mocks;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 it succeeded, 1 it failed or was refused, 2 the command line makes no sense, 3 no broker")]
 pub(super) struct Args {
     /// Definition: a file, or - for standard input
     file: String,
     /// Input: JSON, or @FILE
     #[arg(long, short, default_value = "{}", value_name = "JSON")]
     input: String,
+    /// Answers for tasks, by state: {"STATE": {"result": …}} or {"STATE": {"errorOutput": {"error": …, "cause": …}}}; a list of them
+    /// answers one attempt after the other
+    #[arg(long, short, value_name = "FILE")]
+    mock: Option<String>,
     /// Send tasks to this broker instead of the one in this process
     #[arg(long, value_name = "URL")]
     amqp: Option<String>,
-    /// Keep the execution in this store [default: in memory]
+    /// Keep the execution in this store, sqlite:PATH; what still waits goes on in `serve` [default: in memory]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Print the history of events too
+    #[arg(long)]
+    history: bool,
 }
 
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
-    let _definition = input::file(&args.file)?;
-    let _input = input::json(&args.input, "the input")?;
-    let _ = (&args.amqp, &args.store);
-    Err(local::absent("run"))
+    let definition = input::file(&args.file)?;
+    let input = input::json(&args.input, "the input")?;
+    let findings = asl::diagnose(&definition, MachineKind::Standard, Severity::Error);
+    if !findings.is_empty() {
+        let _ = write!(anstream::stderr(), "{}", validate::render(&args.file, &definition, &findings));
+        return Err(CliError::Reported);
+    }
+    let mocks = match &args.mock {
+        Some(path) => Mocks::parse(&input::file(path)?, &definition)?,
+        None => Mocks::default(),
+    };
+    local::block_on(async {
+        let app = local::begin(args.amqp.as_deref(), args.store.as_deref()).await?;
+        let ran = tokio::select! {
+            ran = run(args, &app.engine, &definition, &input, mocks) => ran,
+            _ = tokio::signal::ctrl_c() => Err(CliError::failed("interrupted")),
+        };
+        app.stop().await;
+        ran
+    })
+}
+
+async fn run(args: &Args, engine: &EngineHandle, definition: &str, input: &str, mut mocks: Mocks) -> Result<(), CliError> {
+    let machine = local::install(engine, &machine_name(&args.file), definition).await?;
+    let name = format!("run-{}", engine.clock().now().millis());
+    let execution = local::start(engine, machine, &name, input).await?;
+    let mut screen = Screen::new(anstream::stderr(), std::io::stderr().is_terminal());
+    let glance = loop {
+        let mut due = Vec::new();
+        let glance = watch(engine, &execution, &mut screen, |glance| {
+            due = mocks.due(&glance.waiting);
+            !due.is_empty()
+        })
+        .await?;
+        if !glance.row.summary.status.is_open() {
+            break glance;
+        }
+        for (token, completion) in due {
+            match engine.complete_task(&token, completion).await {
+                // It ended in the meantime, by its timeout.
+                Ok(()) | Err(CompletionError::Closed) => {}
+                Err(why) => return Err(CliError::failed(why.to_string())),
+            }
+        }
+    };
+    print(args, engine, &execution, &glance).await
+}
+
+async fn print(args: &Args, engine: &EngineHandle, execution: &Arn, glance: &Glance) -> Result<(), CliError> {
+    if args.history {
+        let _ = writeln!(anstream::stderr(), "\n{}", local::history(engine, glance));
+    }
+    match local::outcome(engine, execution).await? {
+        Conclusion::Succeeded(output) => line(&serde_json::to_string_pretty::<Value>(&output).unwrap_or_default()),
+        // The last frame says why.
+        Conclusion::Failed(_) | Conclusion::TimedOut(_) | Conclusion::Aborted(_) => Err(CliError::Reported),
+    }
+}
+
+/// The file's name without its endings, as far as a state machine may bear it.
+fn machine_name(file: &str) -> String {
+    let name = Path::new(file).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.split('.').next().unwrap_or_default();
+    let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(80).collect();
+    if name.trim_matches('-').is_empty() { "stdin".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_called_after_its_file() {
+        assert_eq!(machine_name("examples/art-event/art-event.asl.json"), "art-event");
+        assert_eq!(machine_name("a b.json"), "a-b");
+        assert_eq!(machine_name("-"), "stdin");
+    }
 }

@@ -114,7 +114,7 @@ fn a_server_that_is_not_there_is_told_with_its_address() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let args = ServerArgs { endpoint: format!("http://{port}") };
     let error = args.client().unwrap().call("ListStateMachines", &json!({})).unwrap_err();
-    assert!(matches!(&error, CliError::Unreachable { endpoint, .. } if endpoint.ends_with(&port.port().to_string())), "{error:?}");
+    assert!(matches!(&error, CliError::Unreachable { what, .. } if what.ends_with(&port.port().to_string())), "{error:?}");
     assert!(matches!(ServerArgs { endpoint: "localhost".to_owned() }.client(), Err(CliError::Usage { .. })));
 }
 

@@ -56,7 +56,7 @@ impl From<Type> for MachineKind {
     }
 }
 
-fn is_error(finding: &Diagnostic) -> bool {
+pub(super) fn is_error(finding: &Diagnostic) -> bool {
     finding.severity == Severity::Error
 }
 
@@ -80,7 +80,7 @@ fn report(file: &str, findings: &[Diagnostic]) -> Value {
     json!({"file": file, "result": result, "diagnostics": diagnostics})
 }
 
-fn render(file: &str, text: &str, findings: &[Diagnostic]) -> String {
+pub(super) fn render(file: &str, text: &str, findings: &[Diagnostic]) -> String {
     let mut shown = String::new();
     for finding in findings {
         let (word, tone) = if is_error(finding) { ("error", Tone::Bad) } else { ("warning", Tone::Waiting) };

@@ -10,6 +10,7 @@ use lapin::{Connection, ConnectionProperties};
 use rand::RngExt;
 
 use crate::bus::{BusError, QueueKind};
+use crate::limits;
 
 /// A connection attempt that takes longer has met a host that drops packets.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +22,11 @@ pub struct Options {
     pub connection_name: String,
     /// Kind of the reply queues.
     pub reply_queue_kind: QueueKind,
+    /// Stands between `reveille.replies.` and the partition. A guest on somebody's broker has one of its own: it must not take the replies
+    /// of the engine that lives there.
+    pub reply_queue_infix: String,
+    /// Replies that one partition takes before it has acknowledged them.
+    pub reply_prefetch: u16,
     /// Publish channels; each has one task and one window of unconfirmed publishes.
     pub publish_channels: usize,
     /// Heartbeat offered to the broker where the URL has no `?heartbeat=`; a dead peer is noticed within two of them.
@@ -43,6 +49,8 @@ impl Default for Options {
         Self {
             connection_name: "reveille".to_owned(),
             reply_queue_kind: QueueKind::Quorum,
+            reply_queue_infix: String::new(),
+            reply_prefetch: limits::REPLY_PREFETCH,
             publish_channels: 2,
             heartbeat: Duration::from_secs(15),
             reconnect_min: Duration::from_millis(200),

@@ -43,7 +43,6 @@ use self::reconnect::{Link, State, Trouble};
 use self::topology::{Item, Topology};
 use super::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueKind, QueueSpec, TaskBus, envelope};
 use crate::ids::PartitionId;
-use crate::limits;
 
 /// `declare` and `get` wait so long for a broker that is away before they say so.
 const UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
@@ -142,7 +141,7 @@ impl AmqpBus {
 
     fn reply_queue_spec(&self, partition: PartitionId) -> QueueSpec {
         QueueSpec {
-            name: envelope::reply_queue(partition),
+            name: self.reply_queue(partition),
             kind: self.options.reply_queue_kind,
             dead_letter: None,
             max_length: None,
@@ -314,11 +313,11 @@ impl TaskBus for AmqpBus {
     }
 
     fn reply_queue(&self, partition: PartitionId) -> String {
-        envelope::reply_queue(partition)
+        format!("{}{}{partition}", envelope::REPLY_QUEUE_PREFIX, self.options.reply_queue_infix)
     }
 
     fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
-        self.consume(self.reply_queue_spec(partition), limits::REPLY_PREFETCH)
+        self.consume(self.reply_queue_spec(partition), self.options.reply_prefetch)
     }
 
     fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {

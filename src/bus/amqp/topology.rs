@@ -14,6 +14,9 @@ use super::codec::short;
 use super::reconnect::{Link, Live, State, Trouble};
 use crate::bus::{Address, BusError, ExchangeSpec, QueueKind, QueueSpec};
 
+/// A temporary queue goes after this: longer than a broker takes to restart and a consumer to come back.
+const TEMPORARY_UNUSED_MS: i64 = 120_000;
+
 /// One thing to declare.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
@@ -202,6 +205,9 @@ fn arguments(q: &QueueSpec) -> FieldTable {
     if q.kind == QueueKind::Quorum {
         put("x-queue-type", text("quorum"));
     }
+    if q.kind == QueueKind::Temporary {
+        put("x-expires", AMQPValue::LongLongInt(TEMPORARY_UNUSED_MS));
+    }
     if let Some(dead) = &q.dead_letter {
         put("x-dead-letter-exchange", text(&dead.exchange));
         put("x-dead-letter-routing-key", text(&dead.routing_key));
@@ -255,6 +261,8 @@ mod tests {
         );
         let classic = QueueSpec { kind: QueueKind::Classic, max_length: None, ..spec };
         assert_eq!(keys(&classic), ["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-message-ttl"]);
+        let temporary = QueueSpec { kind: QueueKind::Temporary, dead_letter: None, message_ttl: None, ..classic };
+        assert_eq!(keys(&temporary), ["x-expires"]);
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn waits(scheduled: u64, resource: &str, destination: &str) -> WaitingTask {
         due: Some(Timestamp::from_millis(3_660_000)),
         submitted: true,
         destination: destination.to_owned(),
-        attempt: 0,
+        attempt: 1,
         last_heartbeat: None,
     }
 }
