@@ -44,7 +44,19 @@ pub struct Application {
     store: Option<Sqlite>,
     shutdown: Duration,
     /// Where the broker's connections live: away from the arbiters, whose time belongs to executions.
-    io: Option<tokio::runtime::Runtime>,
+    _io: Io,
+}
+
+/// A runtime that may be dropped where nothing may block: a start that fails drops it inside the actors' own.
+#[derive(Debug)]
+struct Io(Option<tokio::runtime::Runtime>);
+
+impl Drop for Io {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Application {
@@ -70,11 +82,13 @@ impl Application {
         let metrics = Metrics::new();
         let clock = SystemClock;
         metrics.process_started(clock.now());
-        let io = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("bus").enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("bus").enable_all().build()?;
+        let inside = runtime.handle().clone();
+        let io = Io(Some(runtime));
         let bus: Arc<dyn TaskBus> = if settings.bus.is_embedded() {
             Arc::new(EmbeddedBus::new())
         } else {
-            let _inside = io.enter();
+            let _inside = inside.enter();
             connect(settings, infix, replies)?
         };
         own(settings, Arc::clone(&bus));
@@ -99,7 +113,7 @@ impl Application {
             },
         };
         let engine = engine::start(parts).await?;
-        Ok(Self { engine, metrics, bus, store: truth.store, shutdown: settings.engine.shutdown(), io: Some(io) })
+        Ok(Self { engine, metrics, bus, store: truth.store, shutdown: settings.engine.shutdown(), _io: io })
     }
 
     /// The API in front of this engine; it listens, and answers once it runs.
@@ -120,11 +134,8 @@ impl Application {
     }
 
     /// Lets what is under way end, closes bus and store. What waits goes on after the next start.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.engine.stop(self.shutdown).await;
-        if let Some(io) = self.io.take() {
-            io.shutdown_background();
-        }
     }
 }
 

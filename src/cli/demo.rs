@@ -11,7 +11,7 @@ use super::output::{Tone, line};
 use super::screen::Screen;
 use super::watch::{Glance, watch};
 use super::{CliError, local};
-use crate::interpreter::event::Event;
+use crate::interpreter::event::{Event, StateType};
 use crate::interpreter::state::Conclusion;
 
 mod workers;
@@ -51,14 +51,15 @@ async fn tell(args: &Args, app: &crate::app::Application) -> Result<(), CliError
         Some(_) if !args.with_workers => None,
         _ => Some(workers::start(&app.bus)),
     };
-    if let (false, Some(questions)) = (asks, friend.take()) {
+    if !asks && let Some(questions) = friend.take() {
         actix_rt::spawn(workers::answer_by_itself(questions, RECOMMENDATION));
     }
     let machine = local::install(engine, "art-event", DEFINITION).await?;
     let execution = local::start(engine, machine, "open-studios", INPUT).await?;
     let mut screen = Screen::stdout();
     let glance = loop {
-        let glance = watch(engine, &execution, &mut screen, |glance| friend.is_some() && only_the_friend_is_awaited(glance)).await?;
+        let asked = || friend.as_ref().is_some_and(|questions| !questions.is_empty());
+        let glance = watch(engine, &execution, &mut screen, |glance| asked() && only_the_friend_is_awaited(glance)).await?;
         if !glance.row.summary.status.is_open() {
             break glance;
         }
@@ -95,8 +96,8 @@ fn introduction(args: &Args) -> String {
 fn only_the_friend_is_awaited(glance: &Glance) -> bool {
     let [task] = glance.waiting.as_slice() else { return false };
     let dries = glance.entries.iter().fold(0_i32, |open, entry| match entry.event {
-        Event::WaitScheduled { .. } => open + 1,
-        Event::WaitEnded => open - 1,
+        Event::StateEntered { kind: StateType::Wait, .. } => open + 1,
+        Event::StateExited { kind: StateType::Wait, .. } => open - 1,
         _ => open,
     });
     task.submitted && task.destination == workers::FRIEND && dries == 0

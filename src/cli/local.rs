@@ -48,8 +48,11 @@ pub(super) async fn begin(amqp: Option<&str>, store: Option<&str>) -> Result<App
         Some(_) => Application::build(&settings).await?,
         None => Application::build_temporary(&settings).await?,
     };
-    if amqp.is_some() {
-        reachable(&app.engine, &settings).await?;
+    if amqp.is_some()
+        && let Err(why) = reachable(&app.engine, &settings).await
+    {
+        app.stop().await;
+        return Err(why);
     }
     Ok(app)
 }
