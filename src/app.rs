@@ -203,6 +203,7 @@ fn open_store(settings: &Settings) -> Result<Sqlite, AppError> {
         readers: settings.store.readers,
         cache_kib: settings.store.cache_kib,
         check: settings.store.check,
+        size_bytes_max: settings.store.size_bytes_max(),
         ..sqlite::Options::default()
     };
     Ok(Sqlite::open(path, options)?)

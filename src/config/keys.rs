@@ -33,7 +33,7 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 /// The one key whose value is a list of rows; `integrations::Table` checks it.
 pub(super) const ROWS: &str = "integrations";
 
-pub(super) const KEYS: [Key; 35] = [
+pub(super) const KEYS: [Key; 36] = [
     key("api.listen", Kind::Address),
     key("api.keys", Kind::Secret),
     key("api.keys_file", Kind::Text),
@@ -44,6 +44,7 @@ pub(super) const KEYS: [Key; 35] = [
     key("store.readers", Kind::Integer(1, 8)),
     key("store.cache_kib", Kind::Integer(1_024, 16_777_216)),
     key("store.check", Kind::Flag),
+    key("store.size_bytes_max", Kind::Integer(0, 1 << 50)),
     key("bus.url", Kind::SecretUrl(&["embedded:", "amqp://", "amqps://"])),
     key("bus.url_file", Kind::Text),
     key("bus.queue_kind", Kind::OneOf(&["quorum", "classic"])),

@@ -107,9 +107,16 @@ pub struct StoreOptions {
     pub readers: u8,
     pub cache_kib: u32,
     pub check: bool,
+    size_bytes_max: u64,
 }
 
 impl StoreOptions {
+    /// Beyond it the store takes no more writes, as on a full disk.
+    #[must_use]
+    pub fn size_bytes_max(&self) -> Option<u64> {
+        (self.size_bytes_max > 0).then_some(self.size_bytes_max)
+    }
+
     /// The file of an embedded store; `None` for a server. `:memory:` is a name of SQLite's own.
     #[must_use]
     pub fn sqlite_path(&self) -> Option<&Path> {

@@ -1,0 +1,13 @@
+//! Reveille from the outside: `reveille serve` as a process of its own, real workers, a real broker, real clients.
+//!
+//! Each test has a server on a free port with a store of its own, and a virtual host of its own on the broker of the run
+//! (`REVEILLE_TEST_AMQP_URL`, `REVEILLE_TEST_BROKER_DIR`; `make test` sets both). Tests that disturb a broker start one of their own.
+//! Without a broker the tests that need one say that they are skipped.
+
+mod api;
+mod art_event;
+mod broken;
+mod command_line;
+mod load;
+mod refused;
+mod support;

@@ -1,0 +1,119 @@
+//! Replies that cannot be used: each is told to its sender and parked with its reason, and the task is as it was.
+
+use serde_json::{Value, json};
+
+use reveille::bus::{HeaderValue, Message};
+
+use super::support::{Answer, Launch, Server, Wire, asks, cli, vhost};
+
+/// Where verdicts go.
+const INBOX: &str = "worker.inbox";
+
+struct Desk {
+    server: Server,
+    wire: Wire,
+    machine: String,
+}
+
+impl Desk {
+    fn open() -> Option<Self> {
+        let url = vhost()?;
+        let server = Server::start(Launch::over(&url).with("REVEILLE__BUS__QUEUE_KIND", "classic"));
+        let wire = Wire::to(&url);
+        wire.declare(&["questions", INBOX]);
+        let machine = server.machine("asks", &asks("questions", &json!({})));
+        Some(Self { server, wire, machine })
+    }
+
+    /// A reply is refused: what its sender is told, what is parked.
+    #[track_caller]
+    fn refuses(&self, to: &str, token: Option<&str>, answer: &Answer) -> (Value, Message) {
+        self.wire.reply(to, token, &Answer { reply_to: Some(INBOX.to_owned()), ..answer.clone() });
+        let told = self.wire.take(INBOX);
+        assert_eq!(told.properties.kind.as_deref(), Some("task.verdict"));
+        (serde_json::from_slice(&told.body).unwrap(), self.wire.take("reveille.parked"))
+    }
+}
+
+fn header<'a>(message: &'a Message, name: &str) -> &'a str {
+    message.properties.headers.get(name).and_then(HeaderValue::as_text).unwrap_or_default()
+}
+
+fn raw(body: &[u8]) -> Answer {
+    Answer { status: "success", body: body.to_vec(), reply_to: None }
+}
+
+#[test]
+fn a_reply_that_cannot_be_used_is_told_parked_and_leaves_its_task_open() {
+    let Some(desk) = Desk::open() else { return };
+    let execution = desk.server.execution(&desk.machine, "one", &json!({"number": 1}));
+    let task = desk.wire.task("questions");
+    let token = task.token.as_str();
+    let mut forged = token.to_owned();
+    let last = forged.pop().unwrap();
+    forged.push(if last == 'A' { 'B' } else { 'A' });
+    let large = format!("\"{}\"", "x".repeat(262_144));
+    for (what, token, answer, verdict, reason) in [
+        ("not JSON", Some(token), raw(b"{"), "invalid-output", "the output is not JSON"),
+        ("too large", Some(token), raw(large.as_bytes()), "too-large", "PAYLOAD_BYTES_MAX"),
+        ("an unknown status", Some(token), Answer { status: "done", ..raw(b"1") }, "invalid-output", "task-status"),
+        ("forged", Some(forged.as_str()), raw(b"1"), "forged", ""),
+        ("no token at all", None, raw(b"1"), "unknown", "neither header task-token nor correlation_id"),
+    ] {
+        let (told, parked) = desk.refuses(&task.reply_to, token, &answer);
+        assert_eq!(told["verdict"], verdict, "{what}");
+        assert!(told["detail"].as_str().unwrap().contains(reason), "{what}: {told}");
+        assert_eq!(header(&parked, "x-verdict"), verdict, "{what}");
+        assert!(header(&parked, "x-reason").contains(reason) && !header(&parked, "x-reason").is_empty(), "{what}");
+        assert!(!header(&parked, "x-parked-at").is_empty());
+        assert_eq!(parked.body, answer.body, "{what}: parked as it came");
+        assert_eq!(desk.server.status(&execution), "RUNNING", "{what}");
+    }
+    assert!(desk.server.log().iter().all(|line| !line.to_string().contains(token)), "a token stands in the log");
+
+    desk.wire.reply(&task.reply_to, Some(token), &Answer::success(&json!({"ok": true})));
+    let shown = desk.server.ended(&execution);
+    assert_eq!((&shown["status"], &shown["output"]), (&json!("SUCCEEDED"), &json!(r#"{"ok":true}"#)));
+}
+
+#[test]
+fn a_second_reply_and_one_for_what_has_ended_change_nothing() {
+    let Some(desk) = Desk::open() else { return };
+    // The machine goes on after the answer, so that its execution is open when the second one comes.
+    let mut two: Value = serde_json::from_str(&asks("questions", &json!({"ResultPath": "$.answer"}))).unwrap();
+    two["States"]["Ask"].as_object_mut().unwrap().remove("End");
+    two["States"]["Ask"]["Next"] = json!("Then");
+    two["States"]["Then"] = json!({"Type": "Wait", "Seconds": 600, "End": true});
+    let two = desk.server.machine("two", &two.to_string());
+    let execution = desk.server.execution(&two, "twice", &json!({"number": 2}));
+    let task = desk.wire.task("questions");
+    desk.wire.reply(&task.reply_to, Some(&task.token), &Answer { reply_to: Some(INBOX.to_owned()), ..raw(b"1") });
+    let accepted: Value = serde_json::from_slice(&desk.wire.take(INBOX).body).unwrap();
+    assert_eq!(accepted["verdict"], "accepted");
+    let (told, parked) = desk.refuses(&task.reply_to, Some(&task.token), &raw(b"2"));
+    assert_eq!((told["verdict"].as_str(), header(&parked, "x-verdict")), (Some("duplicate"), "duplicate"));
+    assert_eq!(desk.server.status(&execution), "RUNNING");
+
+    // Stopped: the same token is late, over AMQP, over HTTP and on the command line.
+    let execution = desk.server.execution(&desk.machine, "stopped", &json!({"number": 3}));
+    let task = desk.wire.task("questions");
+    desk.server.call("StopExecution", &json!({"executionArn": execution}));
+    let (told, parked) = desk.refuses(&task.reply_to, Some(&task.token), &raw(b"1"));
+    assert_eq!((told["verdict"].as_str(), header(&parked, "x-verdict")), (Some("late"), "late"));
+    let (status, error) = desk.server.try_call("SendTaskSuccess", &json!({"taskToken": task.token, "output": "1"})).unwrap_err();
+    assert_eq!((status, error["__type"].as_str().unwrap().ends_with("TaskTimedOut")), (400, true), "{error}");
+    let (code, _, err) = cli(&desk.server, &["succeed", &task.token, "--output", "1"]);
+    assert!(code == 1 && err.contains("TaskTimedOut") && !err.contains(&task.token), "{err}");
+
+    // Timed out, and gone on by its Catch.
+    let quick = json!({"TimeoutSeconds": 1, "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "Over"}]});
+    let mut definition: Value = serde_json::from_str(&asks("questions", &quick)).unwrap();
+    definition["States"]["Over"] = json!({"Type": "Pass", "Result": "by myself", "End": true});
+    let quick = desk.server.machine("quick", &definition.to_string());
+    let execution = desk.server.execution(&quick, "timed-out", &json!({"number": 4}));
+    let task = desk.wire.task("questions");
+    assert_eq!(desk.server.ended(&execution)["output"], r#""by myself""#);
+    let (told, _) = desk.refuses(&task.reply_to, Some(&task.token), &raw(b"1"));
+    assert_eq!(told["verdict"], "late");
+    assert_eq!(desk.server.history(&execution).iter().filter(|event| event["type"] == "ExecutionSucceeded").count(), 1);
+}

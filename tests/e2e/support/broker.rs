@@ -1,0 +1,76 @@
+//! Brokers: a virtual host on the one of the run, or a broker of the test's own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// Virtual hosts made at a time: a call of `rabbitmqctl` takes seconds, however many it makes.
+const BATCH: usize = 8;
+
+static VHOSTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The URL of a virtual host that nobody else uses; `None`, and a word about it, where the run has no broker.
+pub fn vhost() -> Option<String> {
+    let (Ok(url), Some(dir)) = (std::env::var("REVEILLE_TEST_AMQP_URL"), std::env::var_os("REVEILLE_TEST_BROKER_DIR")) else {
+        eprintln!("skipped: REVEILLE_TEST_AMQP_URL and REVEILLE_TEST_BROKER_DIR name no broker (make test has one)");
+        return None;
+    };
+    let mut vhosts = VHOSTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if vhosts.is_empty() {
+        vhosts.extend(make(Path::new(&dir)));
+    }
+    let name = vhosts.pop().expect("they were just made");
+    let (server, _) = url.rsplit_once('/').expect("the URL ends with its virtual host");
+    Some(format!("{server}/{name}"))
+}
+
+fn make(dir: &Path) -> Vec<String> {
+    let names: Vec<String> = (0..BATCH).map(|_| format!("e2e-{}", uuid::Uuid::new_v4().simple())).collect();
+    let list = names.iter().map(|name| format!("<<\"{name}\">>")).collect::<Vec<_>>().join(",");
+    let user = "<<\"e2e\">>";
+    let erlang = format!(
+        "lists:foreach(fun(N) -> rabbit_vhost:add(N, {user}), \
+         rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, N, <<\".*\">>, <<\".*\">>, <<\".*\">>, {user}) end, [{list}])."
+    );
+    run("ctl", dir, &["eval", &erlang]);
+    names
+}
+
+/// A broker of a test's own; killed and deleted at the end.
+pub struct Broker {
+    dir: tempfile::TempDir,
+    pub url: String,
+}
+
+impl Broker {
+    /// `None`, and a word about it, where the run has no broker at all.
+    pub fn start() -> Option<Self> {
+        if std::env::var_os("REVEILLE_TEST_AMQP_URL").is_none() {
+            eprintln!("skipped: REVEILLE_TEST_AMQP_URL names no broker, so none is started (make test does)");
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        let url = run("start", dir.path(), &[]).trim().lines().last().expect("a URL").to_owned();
+        Some(Self { dir, url })
+    }
+
+    pub fn restart(&self) {
+        run("restart", self.dir.path(), &[]);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = Command::new(script()).arg("discard").arg(self.dir.path()).output();
+    }
+}
+
+fn run(command: &str, dir: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(script()).arg(command).arg(dir).args(arguments).output().expect("scripts/broker.sh runs");
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/broker.sh")
+}

@@ -1,0 +1,243 @@
+//! `reveille serve` as a process of its own.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{SOON, until};
+
+/// How a server is started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    pub bus: String,
+    /// `REVEILLE__…` variables.
+    pub settings: Vec<(&'static str, String)>,
+}
+
+impl Launch {
+    pub fn over(bus: &str) -> Self {
+        Self { bus: bus.to_owned(), settings: Vec::new() }
+    }
+
+    pub fn embedded() -> Self {
+        Self::over("embedded:")
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.settings.push((name, value.to_string()));
+        self
+    }
+}
+
+/// A server, its store and its log. Killed and deleted at the end.
+pub struct Server {
+    launch: Launch,
+    dir: tempfile::TempDir,
+    child: Option<Child>,
+    starts: usize,
+    pub endpoint: String,
+    agent: ureq::Agent,
+}
+
+impl Server {
+    pub fn start(launch: Launch) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(SOON)).build().new_agent();
+        let mut server = Self { launch, dir, child: None, starts: 0, endpoint: String::new(), agent };
+        server.start_again();
+        server
+    }
+
+    /// Changes a setting for the next start.
+    pub fn set(&mut self, name: &'static str, value: impl ToString) {
+        self.launch.settings.retain(|(known, _)| *known != name);
+        self.launch.settings.push((name, value.to_string()));
+    }
+
+    /// Starts on the same store and waits until it is ready.
+    pub fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        self.starts += 1;
+        let mut child = self.command().spawn().expect("the server starts");
+        let log = self.log_file();
+        let address = until("the server is ready", SOON, || {
+            if let Ok(Some(status)) = child.try_wait() {
+                panic!("the server ended ({status}):\n{}", fs::read_to_string(&log).unwrap_or_default());
+            }
+            lines(&log).into_iter().find(|line| line["event"] == "ready").map(|line| line["api.address"].as_str().unwrap().to_owned())
+        });
+        self.endpoint = format!("http://{address}");
+        self.child = Some(child);
+    }
+
+    /// Starts a server that must not get ready; how it ended, and what it said.
+    pub fn fails_to_start(&mut self) -> (ExitStatus, String) {
+        self.starts += 1;
+        let mut child = self.command().spawn().expect("the process starts");
+        let status = until("the server gives up", SOON, || child.try_wait().expect("a status"));
+        (status, fs::read_to_string(self.log_file()).unwrap_or_default())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reveille"));
+        let log = File::create(self.log_file()).expect("a log file");
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--bus", &self.launch.bus, "--store"])
+            .arg(format!("sqlite:{}", self.store().display()))
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log file"))
+            .stderr(log);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("REVEILLE_") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.launch.settings.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.dir.path().join("store.db")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join(format!("log.{}", self.starts))
+    }
+
+    /// The log since the last start, line by line.
+    pub fn log(&self) -> Vec<Value> {
+        lines(&self.log_file())
+    }
+
+    /// No goodbye: what a power cut or the kernel would do.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("it can be killed");
+        child.wait().expect("it has ended");
+    }
+
+    /// SIGTERM: how it ended.
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+        assert!(told.success());
+        until("the server stops", SOON, || child.try_wait().expect("a status"))
+    }
+
+    /// One operation of the API. What it refuses is AWS's error: status and body.
+    pub fn try_call(&self, operation: &str, request: &Value) -> Result<Value, (u16, Value)> {
+        let target = if operation.contains('.') { operation.to_owned() } else { format!("AWSStepFunctions.{operation}") };
+        let call = self.agent.post(format!("{}/", self.endpoint));
+        let call = call.header("Content-Type", "application/x-amz-json-1.0").header("X-Amz-Target", target);
+        let mut answer = call.send(request.to_string()).expect("the server answers");
+        let text = answer.body_mut().with_config().limit(64 << 20).read_to_string().expect("a text");
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        match answer.status().as_u16() {
+            200 => Ok(body),
+            status => Err((status, body)),
+        }
+    }
+
+    #[track_caller]
+    pub fn call(&self, operation: &str, request: &Value) -> Value {
+        self.try_call(operation, request).unwrap_or_else(|(status, body)| panic!("{operation}: {status} {body}"))
+    }
+
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut answer = self.agent.get(format!("{}{path}", self.endpoint)).call().expect("the server answers");
+        (answer.status().as_u16(), answer.body_mut().read_to_string().expect("a text"))
+    }
+
+    /// The ARN of a new state machine.
+    #[track_caller]
+    pub fn machine(&self, name: &str, definition: &str) -> String {
+        let request = json!({"name": name, "definition": definition, "roleArn": "arn:aws:iam::123456789012:role/e2e"});
+        self.call("CreateStateMachine", &request)["stateMachineArn"].as_str().unwrap().to_owned()
+    }
+
+    /// The ARN of a new execution.
+    #[track_caller]
+    pub fn execution(&self, machine: &str, name: &str, input: &Value) -> String {
+        let request = json!({"stateMachineArn": machine, "name": name, "input": input.to_string()});
+        self.call("StartExecution", &request)["executionArn"].as_str().unwrap().to_owned()
+    }
+
+    pub fn status(&self, execution: &str) -> String {
+        self.call("DescribeExecution", &json!({"executionArn": execution}))["status"].as_str().unwrap().to_owned()
+    }
+
+    /// `DescribeExecution` once it has ended.
+    #[track_caller]
+    pub fn ended(&self, execution: &str) -> Value {
+        until("the execution ends", SOON, || {
+            let shown = self.call("DescribeExecution", &json!({"executionArn": execution}));
+            (shown["status"] != "RUNNING").then_some(shown)
+        })
+    }
+
+    /// All events.
+    pub fn history(&self, execution: &str) -> Vec<Value> {
+        let mut events = Vec::new();
+        let mut request = json!({"executionArn": execution, "maxResults": 1000});
+        loop {
+            let page = self.call("GetExecutionHistory", &request);
+            events.extend(page["events"].as_array().unwrap().iter().cloned());
+            match page.get("nextToken") {
+                Some(token) => request["nextToken"] = token.clone(),
+                None => return events,
+            }
+        }
+    }
+
+    /// What waits, of one execution.
+    pub fn waiting(&self, execution: &str) -> Vec<Value> {
+        let tasks = self.call("Reveille.ListWaitingTasks", &json!({"executionArn": execution}));
+        tasks["tasks"].as_array().unwrap().clone()
+    }
+
+    /// The token of the only task of a state, once the broker has it.
+    #[track_caller]
+    pub fn token(&self, execution: &str, state: &str) -> String {
+        until(&format!("{state} waits"), SOON, || {
+            let tasks = self.waiting(execution);
+            let task = tasks.iter().find(|task| task["stateName"] == state && task["submitted"] == true)?;
+            Some(task["taskToken"].as_str().unwrap().to_owned())
+        })
+    }
+
+    /// One value of `/metrics`: the sum of the lines that begin so.
+    pub fn metric(&self, begins: &str) -> f64 {
+        let (_, text) = self.get("/metrics");
+        text.lines().filter(|line| line.starts_with(begins)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub fn wait_for(&self, what: &str, within: Duration, mut look: impl FnMut(&Self) -> bool) {
+        until(what, within, || look(self).then_some(()));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            for line in self.log().iter().filter(|line| ["WARN", "ERROR"].contains(&line["level"].as_str().unwrap_or_default())) {
+                eprintln!("server: {line}");
+            }
+        }
+    }
+}
+
+fn lines(log: &Path) -> Vec<Value> {
+    fs::read_to_string(log).unwrap_or_default().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
