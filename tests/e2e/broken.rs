@@ -28,7 +28,7 @@ fn a_queue_that_does_not_exist_is_seen_by_retry_and_by_catch() {
     let machine = server.machine("patient", &asks("comes.later", &patient));
     let execution = server.execution(&machine, "one", &json!({"number": 1}));
     server.wait_for("the first attempt fails", super::support::SOON, |server| {
-        server.history(&execution).iter().any(|event| event["type"] == "TaskSubmitFailed")
+        server.history(&execution).iter().any(|event| event["type"] == "TaskFailed" || event["type"] == "TaskSubmitFailed")
     });
     let wire = Wire::to(&url);
     wire.worker("comes.later", 1, |task| Answer::success(&task.body));
@@ -79,7 +79,9 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
     assert!(error.to_string().contains("the disk is full"), "{error}");
     // What is there can be read; an answer that cannot be written is not lost: the broker has it.
     assert_eq!(server.status(&first), "RUNNING");
-    let (code, _, err) = cli(&server, &["start", "asks", "--input", &bulk.to_string()]);
+    let input = server.folder().join("bulk.json");
+    std::fs::write(&input, bulk.to_string()).unwrap();
+    let (code, _, err) = cli(&server, &["start", "asks", "--input", &format!("@{}", input.display())]);
     assert!(code == 1 && err.contains("the disk is full"), "{code} {err}");
     let answer = json!("y".repeat(200_000));
     wire.reply(&task.reply_to, Some(&task.token), &Answer::success(&answer));
@@ -171,7 +173,7 @@ fn an_unknown_setting_is_refused_with_its_name() {
     let (code, said) = serve(&["--config", file.to_str().unwrap()], None);
     assert!(code == Some(1) && said.contains("engine.partitoins") && said.contains("engine.partitions"), "{said}");
     let (code, said) = serve(&[], Some(("REVEILLE__BUS__PREFETSH", "4")));
-    assert!(code == Some(1) && said.contains("REVEILLE__BUS__PREFETSH"), "{said}");
+    assert!(code == Some(1) && said.contains("bus.prefetsh (in the environment); did you mean bus.prefetch?"), "{said}");
     let (code, said) = serve(&[], Some(("REVEILLE__BUS__PREFETCH", "many")));
     assert!(code == Some(1) && said.contains("bus.prefetch") && said.contains("1 to 65535"), "{said}");
     until("nothing was made", super::support::SOON, || (!dir.path().join("reveille.db").exists()).then_some(()));
