@@ -57,7 +57,7 @@ fn a_worker_that_dies_with_a_task_loses_nothing() {
 #[test]
 fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
     let Some(url) = vhost() else { return };
-    let limit = ("REVEILLE__STORE__SIZE_BYTES_MAX", 3_000_000);
+    let limit = ("REVEILLE__STORE__SIZE_BYTES_MAX", "3000000");
     let mut server = Server::start(Launch::over(&url).with(limit.0, limit.1));
     let wire = Wire::to(&url);
     wire.declare(&["work"]);
@@ -92,7 +92,7 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
 
     // Room again: everything that was accepted goes on.
     assert!(server.stop().success());
-    server.set("REVEILLE__STORE__SIZE_BYTES_MAX", 0);
+    server.set("REVEILLE__STORE__SIZE_BYTES_MAX", "0");
     server.start_again();
     assert_eq!(server.ended(&first)["output"], answer.to_string());
     wire.worker("work", 10, |task| Answer::success(&task.body["number"]));

@@ -15,7 +15,7 @@ pub(super) const FRIEND: &str = "photographer-friend";
 const PREFETCH: u16 = 10;
 /// Long enough to be seen at work.
 const VENUE_TAKES: Duration = Duration::from_millis(1_200);
-const CATERING_TAKES: Duration = Duration::from_millis(2_000);
+const CATERING_TAKES: Duration = Duration::from_secs(2);
 /// How long the friend thinks where nobody is asked.
 const FRIEND_THINKS: Duration = Duration::from_millis(3_500);
 

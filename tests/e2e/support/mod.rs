@@ -13,7 +13,7 @@ pub use server::{Launch, Server};
 pub use wire::{Answer, Wire};
 
 /// Nothing that a test waits for takes longer on a machine that is busy with other tests.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_mins(1);
 /// How often it is looked.
 const TICK: Duration = Duration::from_millis(25);
 

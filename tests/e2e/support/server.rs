@@ -26,7 +26,7 @@ impl Launch {
         Self::over("embedded:")
     }
 
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
         self.settings.push((name, value.to_string()));
         self
     }
@@ -52,7 +52,7 @@ impl Server {
     }
 
     /// Changes a setting for the next start.
-    pub fn set(&mut self, name: &'static str, value: impl ToString) {
+    pub fn set(&mut self, name: &'static str, value: &str) {
         self.launch.settings.retain(|(known, _)| *known != name);
         self.launch.settings.push((name, value.to_string()));
     }
