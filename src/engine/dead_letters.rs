@@ -42,11 +42,11 @@ async fn take(shared: &Arc<Shared>, letter: Delivery) {
     let text = |name: &str| letter.message.properties.headers.get(name).and_then(HeaderValue::as_text);
     let (reason, queue) = death(&letter.message);
     let Some(token) = text(TASK_TOKEN) else {
-        super::router::park_dead_letter(shared, letter, &reason).await;
+        park(shared, letter, &reason).await;
         return;
     };
     let Ok((key, partition)) = shared.tokens.verify(token) else {
-        super::router::park_dead_letter(shared, letter, &reason).await;
+        park(shared, letter, &reason).await;
         return;
     };
     let deadline = text("deadline").and_then(|t| Timestamp::parse_iso(t).ok());
@@ -82,6 +82,11 @@ async fn take(shared: &Arc<Shared>, letter: Delivery) {
         Err(TellError::Busy(_) | TellError::Internal(_)) => true,
     };
     letter.settle(if again { Settlement::Requeue } else { Settlement::Ack });
+}
+
+async fn park(shared: &Shared, letter: Delivery, reason: &str) {
+    let why = format!("the broker gave it up: {reason}");
+    super::router::park_and_settle(shared, letter, "dead-letter", &why, DEAD_LETTERS_QUEUE).await;
 }
 
 /// Why and where it died first, as RabbitMQ says: `x-first-death-*`, else the newest entry of `x-death`.

@@ -21,7 +21,7 @@ pub fn machine(dice: &mut Dice, calm: bool, long: bool) -> Value {
 pub fn child() -> Value {
     json!({"StartAt": "K1", "States": {
         "K1": {"Type": "Wait", "Seconds": 3, "Next": "K2"},
-        "K2": task("arn:aws:states:::amqp:call", json!({"Queue": "work", "Body": {"child": true}}), json!({"Next": "K3"})),
+        "K2": task("arn:aws:states:::amqp:call", json!({"Queue": "work", "Body": {"child": true}}), &json!({"Next": "K3"})),
         "K3": {"Type": "Pass", "End": true},
     }})
 }
@@ -106,20 +106,20 @@ impl Maker<'_> {
     fn task(&mut self) -> Value {
         let body = json!({"chance": self.dice.below(1_000), "input.$": "$"});
         let mut task = match self.dice.below(5) {
-            0 => task("arn:aws:states:::amqp:call", json!({"Queue": "work", "Body": body}), json!({})),
-            1 => task("arn:aws:lambda:us-east-1:123456789012:function:work", body, json!({})),
+            0 => task("arn:aws:states:::amqp:call", json!({"Queue": "work", "Body": body}), &json!({})),
+            1 => task("arn:aws:lambda:us-east-1:123456789012:function:work", body, &json!({})),
             2 => {
                 // Done when the broker has it.
-                let mut task = task("arn:aws:states:::amqp:publish", json!({"Queue": "notes", "Body": body}), json!({}));
+                let mut task = task("arn:aws:states:::amqp:publish", json!({"Queue": "notes", "Body": body}), &json!({}));
                 task["ResultPath"] = Value::Null;
                 return task;
             }
             3 => task(
                 "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
                 json!({"QueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/work", "MessageBody": body}),
-                json!({}),
+                &json!({}),
             ),
-            _ => task("arn:aws:states:::amqp:publish.waitForTaskToken", json!({"Queue": "work", "Body": body}), json!({})),
+            _ => task("arn:aws:states:::amqp:publish.waitForTaskToken", json!({"Queue": "work", "Body": body}), &json!({})),
         };
         if !self.calm && self.dice.chance(60) {
             task["TimeoutSeconds"] = json!(20 + self.dice.below(200));
@@ -133,17 +133,18 @@ impl Maker<'_> {
     fn child_task(&mut self) -> Value {
         let pattern = if self.dice.chance(50) { ".sync:2" } else { ".sync" };
         let machine = format!("arn:aws:states:us-east-1:123456789012:stateMachine:{CHILD}");
-        let mut task = task(&format!("arn:aws:states:::states:startExecution{pattern}"), json!({"StateMachineArn": machine}), json!({}));
+        let mut task = task(&format!("arn:aws:states:::states:startExecution{pattern}"), json!({"StateMachineArn": machine}), &json!({}));
         // Names and dates differ from run to run.
         task["ResultPath"] = Value::Null;
         task
     }
 }
 
-fn task(resource: &str, parameters: Value, rest: Value) -> Value {
+#[expect(clippy::needless_pass_by_value, reason = "made where it is given")]
+fn task(resource: &str, parameters: Value, rest: &Value) -> Value {
     let mut task = json!({"Type": "Task", "Resource": resource, "Parameters": parameters, "ResultPath": "$.result"});
     if let (Value::Object(task), Value::Object(rest)) = (&mut task, rest) {
-        task.extend(rest);
+        task.extend(rest.clone());
     }
     task
 }

@@ -90,7 +90,7 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
     let realm = Realm::new("us-east-1", "123456789012");
     let horizon = Duration::from_secs([300, 3_600, 30 * 24 * 3_600][usize::try_from(dice.below(3)).unwrap()]);
     let definition = machines::machine(&mut dice, calm, horizon > Duration::from_hours(1));
-    let names: Vec<String> = (0..1 + dice.below(3)).map(|n| format!("e{n}")).collect();
+    let names: Vec<String> = (0..=dice.below(3)).map(|n| format!("e{n}")).collect();
     let partitions = u16::try_from(1 + dice.below(3)).unwrap();
     // Time to leave memory: at once, or never.
     let passivate_after = Duration::from_secs([1, 600, 86_400][usize::try_from(dice.below(3)).unwrap()]);
@@ -199,7 +199,8 @@ async fn live(
         Either::Right((Err(_), _)) => {
             let mut inner = world.lock();
             let open: Vec<String> = inner.executions.values().filter(|f| f.state.is_running()).map(|f| f.header.name.clone()).collect();
-            let (replies, queued) = (inner.schedule.len() + inner.unsettled.len(), inner.queues.values().map(|q| q.len()).sum::<usize>());
+            let (replies, queued) =
+                (inner.schedule.len() + inner.unsettled.len(), inner.queues.values().map(std::collections::VecDeque::len).sum::<usize>());
             inner.violate(format!("it does not end: open {open:?}, replies under way {replies}, queued {queued}"));
             true
         }
@@ -346,13 +347,9 @@ fn number(variable: &str) -> Option<u64> {
 
 #[test]
 fn whatever_fails_every_accepted_execution_ends_once_and_as_undisturbed() {
-    let seeds: Vec<u64> = match number("TEST_SEED") {
-        Some(seed) => vec![seed],
-        None => {
-            let from = number("SIM_FROM").unwrap_or(0);
-            (from..from + number("SIM_SEEDS").unwrap_or(200)).collect()
-        }
-    };
+    let from = number("TEST_SEED").or_else(|| number("SIM_FROM")).unwrap_or(0);
+    let count = if number("TEST_SEED").is_some() { 1 } else { number("SIM_SEEDS").unwrap_or(100) };
+    let seeds: Vec<u64> = (from..from + count).collect();
     let (mut crashes, mut steps, mut failed) = (0, 0, Vec::new());
     for seed in &seeds {
         let (wrong, report) = judge(*seed);

@@ -330,7 +330,7 @@ impl Inner {
         match self.task(key) {
             // Where nothing fails. Elsewhere a reply may overtake the publish that an actor has ordered and not yet begun.
             Ok(true) if self.faults.is_none() => {
-                self.violate(format!("the task of event {} went out again after its confirm was written", key.scheduled))
+                self.violate(format!("the task of event {} went out again after its confirm was written", key.scheduled));
             }
             Err(Rejection::Unknown) => self.violate(format!("the task of event {} went out before it was written", key.scheduled)),
             Ok(_) | Err(_) => {}
