@@ -109,6 +109,7 @@ impl Application {
                 queue_kind: settings.bus.queue_kind,
                 retention: settings.engine.retention(),
                 start_queue: settings.bus.start_queue(),
+                objects: crate::objects::Options { folder: settings.objects.folder.clone() },
                 ..defaults
             },
         };

@@ -240,6 +240,12 @@ impl EngineOptions {
     }
 }
 
+#[derive(Debug, Clone, Deserialize)]
+pub struct ObjectOptions {
+    /// Its subfolders are the buckets.
+    pub folder: PathBuf,
+}
+
 /// All settings of a server.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -247,6 +253,7 @@ pub struct Settings {
     pub store: StoreOptions,
     pub bus: BusOptions,
     pub engine: EngineOptions,
+    pub objects: ObjectOptions,
     pub logs: LogOptions,
     pub integrations: Table,
 }
@@ -302,6 +309,7 @@ impl Settings {
             store: section(&flat, "store")?,
             bus: section(&flat, "bus")?,
             engine: section(&flat, "engine")?,
+            objects: section(&flat, "objects")?,
             logs: section(&flat, "logs")?,
             integrations,
         };
@@ -318,6 +326,9 @@ impl Settings {
         }
         if self.bus.certificate_file.is_empty() != self.bus.certificate_key_file.is_empty() {
             return Err(unfit("bus.certificate_key_file", "and bus.certificate_file go together: give both or none".to_owned()));
+        }
+        if self.objects.folder.as_os_str().is_empty() {
+            return Err(unfit("objects.folder", "is empty; allowed: the path of a folder".to_owned()));
         }
         if self.store.sqlite_path().is_some_and(|path| path.as_os_str().is_empty()) {
             return Err(unfit("store.url", "has no path; allowed: sqlite:PATH, such as sqlite:reveille.db".to_owned()));

@@ -52,6 +52,7 @@ fn the_shipped_settings_are_those_that_the_design_names() {
     assert_eq!((settings.bus.queue_kind, settings.bus.prefetch), (QueueKind::Quorum, crate::limits::REPLY_PREFETCH));
     assert_eq!(settings.engine.realm(), Realm::new("us-east-1", "123456789012"));
     assert_eq!(settings.engine.retention(), Duration::from_hours(90 * 24));
+    assert_eq!(settings.objects.folder, crate::objects::Options::default().folder);
     assert_eq!(settings.logs, LogOptions::default());
     assert_eq!(settings.integrations, Table::default());
     assert_eq!(settings.token_key_file(), Path::new("reveille.db.token-key"));

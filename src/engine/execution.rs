@@ -155,6 +155,11 @@ impl ExecutionActor {
         Story { shared: &self.shared, arn: &self.arn, id: self.id, state: &self.state, notes, face }
     }
 
+    /// Its end is news to others: to the parent that waits for it, to map runs that it leaves open.
+    fn owes_news(&self) -> bool {
+        self.state.started().is_some_and(|s| s.parent.is_some()) || self.state.stopping().next().is_some()
+    }
+
     fn summary(&self) -> Summary {
         let (status, closed) = match self.state.phase() {
             Phase::New | Phase::Running => (ExecutionStatus::Running, None),
@@ -166,7 +171,7 @@ impl ExecutionActor {
         Summary {
             status,
             due: interpreter::due(&self.machine, &self.state),
-            owes_parent: closed.is_some() && self.state.started().is_some_and(|s| s.parent.is_some()),
+            owes_parent: closed.is_some() && self.owes_news(),
             owes: !interpreter::owed(&self.state, self.shared.bus.is_durable()).is_empty() && self.state.is_running(),
             closed,
             redrive_count: self.state.redrive_count(),
@@ -193,12 +198,25 @@ impl ExecutionActor {
                 Command::Continue => {
                     ctx.notify(Tell { execution: self.id, what: What::Stimulus(StimulusKind::Continue) });
                 }
+                Command::StartMapRun { started } => {
+                    if let Some(view) = self.state.map_run(started) {
+                        self.local.start_map_run(self.id, started, view.run.arn.clone());
+                    }
+                }
+                Command::StopMapRun { started } => {
+                    if let Some((_, run)) = self.state.stopping().find(|(id, _)| *id == started) {
+                        self.local.stop_map_run(self.id, started, run.clone());
+                    }
+                }
                 Command::Finish => {
                     if let Phase::Closed(outcome) = self.state.phase() {
                         if let Some(stay) = self.express.take() {
                             stay.close(self.state.version(), outcome);
                         }
-                        self.local.finished(self.id, self.state.started().and_then(|s| s.parent), outcome);
+                        if let Some(run) = self.state.started().and_then(|s| s.map_run.as_ref()) {
+                            self.shared.map_runs.child_closed(run, self.id, outcome);
+                        }
+                        self.local.finished(self.id, self.owes_news(), outcome);
                     }
                     ctx.stop();
                 }

@@ -217,8 +217,8 @@ impl EngineHandle {
 
     /// The execution with its status, standard or (while remembered) express.
     pub async fn execution(&self, arn: &Arn) -> Result<ExecutionRow, EngineError> {
-        if arn.is_express() {
-            return self.inner.express.row_by_arn(arn).ok_or_else(|| EngineError::ExecutionDoesNotExist(arn.clone()));
+        if let Some(row) = self.inner.express.row_by_arn(arn).filter(|_| arn.is_express()) {
+            return Ok(row);
         }
         self.inner.journal.execution_by_arn(arn).await?.ok_or_else(|| EngineError::ExecutionDoesNotExist(arn.clone()))
     }

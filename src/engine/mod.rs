@@ -5,7 +5,7 @@
 //!   router  ────┼─► Partition (finds or revives) ─► ExecutionActor: decide → append → perform ─► bus
 //!   timers  ────┘        one per partition, pinned to an arbiter          └──► store (group commit)
 //! ```
-//! May enter: the ports `store` and `bus` (never an adapter), `integrations`, `interpreter`, `telemetry` and below.
+//! May enter: the ports `store` and `bus` (never an adapter), `objects`, `integrations`, `interpreter`, `telemetry` and below.
 
 mod activities;
 #[cfg(test)]
@@ -19,6 +19,7 @@ mod express_tests;
 pub mod handle;
 mod housekeeping;
 pub mod inbox;
+pub mod map_run;
 mod messages;
 mod partition;
 mod perform;
@@ -36,6 +37,7 @@ use crate::bus::{ExchangeSpec, QueueKind, QueueSpec, TaskBus};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{PartitionId, Realm, TaskKey};
 use crate::integrations::Table;
+use crate::objects::{self, Objects};
 use crate::store::{Catalog, Journal};
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
@@ -44,6 +46,7 @@ pub use handle::{
     ActivityTask, Completion, CompletionError, EngineError, EngineHandle, HistoryPage, HistoryQuery, StartRequest, StartedExecution,
     SyncOutcome, WaitingTask,
 };
+pub use map_run::{MapRunChange, MapRunError};
 
 /// How long after a failure of the store the same is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -77,6 +80,8 @@ pub struct Options {
     pub start_queue: Option<String>,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
+    /// Where Distributed Maps read and write.
+    pub objects: objects::Options,
 }
 
 impl Default for Options {
@@ -93,6 +98,7 @@ impl Default for Options {
             announce_cancellations: true,
             start_queue: Some(inbox::START_QUEUE.to_owned()),
             queue_kind: QueueKind::Quorum,
+            objects: objects::Options::default(),
         }
     }
 }
@@ -125,6 +131,8 @@ pub(crate) struct Shared {
     definitions: definitions::Definitions,
     activities: activities::Activities,
     express: express::Express,
+    map_runs: map_run::Runs,
+    objects: Objects,
     partitions: OnceLock<Vec<Addr<partition::Partition>>>,
     arbiters: Vec<Arbiter>,
 }
@@ -169,6 +177,8 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         metrics: parts.metrics,
         activities: activities::Activities::new(options.queue_kind),
         express: express::Express::default(),
+        map_runs: map_run::Runs::default(),
+        objects: Objects::new(&options.objects),
         partitions: OnceLock::new(),
         arbiters,
         options,

@@ -12,7 +12,7 @@ use futures_util::future::{LocalBoxFuture, Shared as SharedFuture};
 use tokio::sync::{Notify, oneshot};
 
 use crate::clock::Timestamp;
-use crate::ids::{ExecutionId, PartitionId, TaskKey};
+use crate::ids::{ExecutionId, PartitionId};
 use crate::interpreter::state::{Outcome, Phase, State};
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::{Journal, record};
@@ -76,13 +76,13 @@ impl Local {
     }
 
     /// The execution has closed: those who wait for it are told.
-    pub fn finished(&self, execution: ExecutionId, parent: Option<TaskKey>, outcome: &Outcome) {
+    pub fn finished(&self, execution: ExecutionId, owes_news: bool, outcome: &Outcome) {
         self.forget(execution);
         self.arm(execution, None);
         for waiter in self.waiters.borrow_mut().remove(&execution).unwrap_or_default() {
             let _ = waiter.send(outcome.clone());
         }
-        if parent.is_some() {
+        if owes_news {
             self.shared.tell_parent(execution);
         }
     }
@@ -119,7 +119,8 @@ impl Local {
         let Start { header, started, machine } = start;
         let id = header.id;
         let (shared, local) = (Arc::clone(&self.shared), Rc::clone(self));
-        let actor = if header.arn.is_express() {
+        // A map run's child is journaled in any case: its run counts on it.
+        let actor = if header.arn.is_express() && header.map_run.is_none() {
             ExecutionActor::express(shared, local, header, machine)?
         } else {
             ExecutionActor::new(shared, local, header, machine)

@@ -187,9 +187,13 @@ fn abort(d: &mut Decider<'_>, frame: FrameId, trigger: crate::ids::EventId, iter
     }
     let Some(visit) = d.visit(frame) else { return };
     let (kind, name) = (visit.kind, Arc::clone(&visit.name));
-    if let Step::Task(task) = &visit.step {
-        let scheduled = task.scheduled;
-        d.command(Command::Cancel { scheduled, reason: CancelReason::SiblingFailed });
+    let order = match &visit.step {
+        Step::Task(task) => Some(Command::Cancel { scheduled: task.scheduled, reason: CancelReason::SiblingFailed }),
+        Step::MapRun(run) => Some(Command::StopMapRun { started: run.started }),
+        _ => None,
+    };
+    if let Some(order) = order {
+        d.command(order);
     }
     for child in d.state.children(frame) {
         abort(d, child, trigger, (kind == StateType::Map).then(|| Arc::clone(&name)));

@@ -17,6 +17,8 @@ pub fn owed(state: &State, bus_is_durable: bool) -> Vec<Command> {
                 .tasks()
                 .filter(|t| !t.task.published || !bus_is_durable)
                 .map(|t| Command::Dispatch { scheduled: t.task.scheduled })
+                .chain(state.map_runs().map(|view| Command::StartMapRun { started: view.run.started }))
+                .chain(stops(state))
                 .collect();
             if state.next_ready(FrameId::TOP).is_some() {
                 commands.push(Command::Continue);
@@ -24,4 +26,8 @@ pub fn owed(state: &State, bus_is_durable: bool) -> Vec<Command> {
             commands
         }
     }
+}
+
+fn stops(state: &State) -> impl Iterator<Item = Command> {
+    state.stopping().map(|(started, _)| Command::StopMapRun { started })
 }

@@ -10,7 +10,7 @@ use crate::ids::{BlockId, EventId};
 use crate::interpreter::event::{Assigned, Entry, Event, FrameId, MapItem, Payload, TaskFamily};
 use crate::interpreter::size::json_bytes;
 
-use super::{Conclusion, Ended, Fork, ForkKind, Frame, OpenTask, Outcome, Phase, Position, State, Step, Visit};
+use super::{Conclusion, Ended, Fork, ForkKind, Frame, OpenMapRun, OpenTask, Outcome, Phase, Position, State, Step, Visit};
 
 impl State {
     /// Folds one entry in.
@@ -136,6 +136,10 @@ impl State {
             }
             Event::MapStarted(map) => {
                 self.chain(frame, entry.id);
+                // A distributed one goes on by its map run, which starts in the same decision.
+                if map.distributed {
+                    return;
+                }
                 let n = map.items.len();
                 self.fork(frame, ForkKind::Map(Arc::new((**map).clone())), n, entry.id);
             }
@@ -151,6 +155,7 @@ impl State {
             Event::ParallelSucceeded | Event::MapSucceeded => {
                 let tail = match self.visit(frame).map(|v| &v.step) {
                     Some(Step::Fork(fork)) => Some((fork.tail, gather(fork))),
+                    Some(Step::MapRun(run)) => run.output.clone().map(|output| (entry.previous, output)),
                     _ => None,
                 };
                 if let Some((tail, result)) = tail {
@@ -158,17 +163,36 @@ impl State {
                     self.step(frame, Step::Succeeded(result));
                 }
             }
-            Event::ParallelFailed | Event::MapFailed | Event::MapRunStarted { .. } | Event::MapRunRedriven { .. } => {
+            Event::ParallelFailed | Event::MapFailed | Event::MapRunRedriven { .. } => {
                 self.chain(frame, entry.id);
+            }
+            Event::MapRunStarted { arn, plan } => {
+                self.chain(frame, entry.id);
+                self.map_runs.insert(entry.id, frame);
+                let plan = plan.as_ref().map(|p| Arc::new((**p).clone()));
+                self.step(
+                    frame,
+                    Step::MapRun(OpenMapRun { started: entry.id, started_at: entry.at, arn: arn.clone(), plan, output: None }),
+                );
             }
             Event::MapRunSucceeded { output } => {
                 self.chain(frame, entry.id);
-                self.step(frame, Step::Succeeded(Arc::clone(output)));
+                if let Some(Visit { step: Step::MapRun(run), .. }) = self.visit_mut(frame) {
+                    run.output = Some(Arc::clone(output));
+                    let started = run.started;
+                    self.map_runs.remove(&started);
+                }
+                self.mark(frame);
             }
             Event::MapRunFailed(f) => {
                 self.chain(frame, entry.id);
+                if let Some(Step::MapRun(run)) = self.visit(frame).map(|v| &v.step) {
+                    let started = run.started;
+                    self.map_runs.remove(&started);
+                }
                 self.step(frame, Step::Failed(f.clone()));
             }
+            Event::MapRunStopped { started } => drop(self.stopping.remove(started)),
         }
     }
 
@@ -194,6 +218,9 @@ impl State {
     fn close(&mut self, at: Timestamp, result: Conclusion) {
         for id in std::mem::take(&mut self.tasks).into_keys() {
             self.ended.insert(id, Ended::Cancelled);
+        }
+        for id in self.map_runs.keys().copied().collect::<Vec<_>>() {
+            self.stop_map_run(id);
         }
         self.ready.clear();
         self.due.clear();
@@ -287,6 +314,7 @@ impl State {
                 Step::Entered | Step::Succeeded(_) | Step::WaitOver | Step::Failed(_) => true,
                 Step::Fork(fork) => fork.may_start() || fork.is_complete(),
                 Step::Task(task) => needs_started(task),
+                Step::MapRun(run) => run.output.is_some(),
                 Step::Waiting { .. } | Step::Backoff { .. } => false,
             },
         };
@@ -385,10 +413,24 @@ impl State {
                 self.tasks.remove(&id);
                 self.ended.insert(id, Ended::Cancelled);
             }
+            if let Some(Visit { step: Step::MapRun(run), .. }) = self.visit(child) {
+                let id = run.started;
+                self.stop_map_run(id);
+            }
             self.ready.remove(&child);
             if let Some(frame) = self.frames.remove(&child) {
                 self.forget(&frame);
             }
+        }
+    }
+
+    /// An open map run is left behind: its children must be stopped.
+    fn stop_map_run(&mut self, started: EventId) {
+        let arn = self.map_run(started).map(|view| view.run.arn.clone());
+        if self.map_runs.remove(&started).is_some()
+            && let Some(arn) = arn
+        {
+            self.stopping.insert(started, arn);
         }
     }
 

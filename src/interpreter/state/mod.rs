@@ -4,7 +4,7 @@
 //! ```text
 //! State ── frames ── Frame (top level, a branch, an iteration) ── Position
 //!                        At ─────► In(Visit) ─────► At(next) ... ─────► Finished
-//!                                    Step: Entered → Task / Waiting / Fork → Succeeded / Ended → (exit)
+//!                                    Step: Entered → Task / Waiting / Fork / MapRun → Succeeded / Ended → (exit)
 //!                                                          └────► Failed → Backoff → Entered
 //!                                                                     └──► (catch: exit) or (frame ends)
 //! ```
@@ -16,9 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::ids::{BlockId, EventId, StateName, Version};
+use crate::ids::{Arn, BlockId, EventId, StateName, Version};
 
-use super::event::{Failure, FrameId, MapItem, MapStarted, Payload, Started, StateType, TaskScheduled, Variables};
+use super::event::{Failure, FrameId, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskScheduled, Variables};
 use super::stimulus::Rejection;
 
 /// An execution, folded from its journal.
@@ -35,6 +35,10 @@ pub struct State {
     due: BTreeSet<(Timestamp, FrameId)>,
     /// Open tasks, by the event that scheduled them.
     tasks: BTreeMap<EventId, FrameId>,
+    /// Open map runs, by the event that started them.
+    map_runs: BTreeMap<EventId, FrameId>,
+    /// Map runs whose children must be stopped, until they are.
+    stopping: BTreeMap<EventId, Arn>,
     /// Tasks that are over, to tell a duplicate from a late reply.
     ended: BTreeMap<EventId, Ended>,
     redrive_count: u32,
@@ -143,10 +147,24 @@ pub enum Step {
     WaitOver,
     /// Branches or iterations run. Ready while it may start more of them, or all have ended.
     Fork(Box<Fork>),
+    /// Child executions work on the items. Ready when it has ended well.
+    MapRun(OpenMapRun),
     /// It failed; a retrier, a catcher or the frame's end follows. Ready.
     Failed(Failure),
     /// A retrier waits.
     Backoff { due: Timestamp },
+}
+
+/// A map run that has not failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenMapRun {
+    /// The event that started it.
+    pub started: EventId,
+    pub started_at: Timestamp,
+    pub arn: Arn,
+    pub plan: Option<Arc<MapRunPlan>>,
+    /// Set when it has succeeded.
+    pub output: Option<Payload>,
 }
 
 /// A task that was scheduled and has not ended.
@@ -243,6 +261,14 @@ impl MapStarted {
             n => n.min(crate::limits::INLINE_MAP_CONCURRENCY),
         }
     }
+}
+
+/// An open map run with the frame and the visit in which it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct MapRunView<'a> {
+    pub frame: FrameId,
+    pub visit: &'a Visit,
+    pub run: &'a OpenMapRun,
 }
 
 /// An open task with the frame and the visit in which it runs.
@@ -350,6 +376,27 @@ impl State {
             },
             _ => Err(Rejection::Unknown),
         }
+    }
+
+    /// The open map run that was started by this event.
+    #[must_use]
+    pub fn map_run(&self, started: EventId) -> Option<MapRunView<'_>> {
+        let frame = *self.map_runs.get(&started)?;
+        let visit = self.visit(frame)?;
+        match &visit.step {
+            Step::MapRun(run) => Some(MapRunView { frame, visit, run }),
+            _ => None,
+        }
+    }
+
+    /// Open map runs, in the order of their starts.
+    pub fn map_runs(&self) -> impl Iterator<Item = MapRunView<'_>> {
+        self.map_runs.keys().filter_map(|id| self.map_run(*id))
+    }
+
+    /// Map runs whose children must be stopped: the execution went on, or closed, without them.
+    pub fn stopping(&self) -> impl Iterator<Item = (EventId, &Arn)> {
+        self.stopping.iter().map(|(id, arn)| (*id, arn))
     }
 
     /// The visit of a frame that is in a state.

@@ -3,6 +3,8 @@
 //! [`World`] plays the outside: it lets time jump to whatever is due next, and answers tasks by a function.
 
 mod conformance;
+mod map_run;
+mod map_runs;
 mod recovery;
 mod table;
 
@@ -117,7 +119,8 @@ impl World {
                         self.feed(StimulusKind::Continue).unwrap();
                         moved = true;
                     }
-                    Command::Cancel { .. } | Command::Finish => {}
+                    Command::StartMapRun { started } => moved |= self.map_run(started, work),
+                    Command::Cancel { .. } | Command::StopMapRun { .. } | Command::Finish => {}
                 }
             }
             if !moved && self.commands.is_empty() && self.state.is_running() {

@@ -103,6 +103,8 @@ fn order(command: &Command) -> String {
     match command {
         Command::Dispatch { scheduled } => format!("Dispatch {scheduled}"),
         Command::Cancel { scheduled, reason } => format!("Cancel {scheduled} {}", reason.as_str()),
+        Command::StartMapRun { started } => format!("StartMapRun {started}"),
+        Command::StopMapRun { started } => format!("StopMapRun {started}"),
         Command::Finish => "Finish".into(),
         Command::Continue => "Continue".into(),
     }
