@@ -39,6 +39,8 @@ pub mod start_queue;
 #[cfg(test)]
 mod start_queue_tests;
 mod tags;
+#[cfg(test)]
+mod test_state_tests;
 mod validate;
 mod wire;
 

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::MachineKind;
 use super::diagnostics::{Findings, code};
 use super::fields::{self, LANGUAGES, TYPES, language_of};
 use super::graph::Graph;
@@ -14,6 +13,7 @@ use super::location::Location;
 use super::model::{Block, BlockId, Kind, Machine, Pass, QueryLanguage, ResultPath, State, StateName, Transition};
 use super::reader::{Object, Reader, duplicates};
 use super::spans::{Json, Node};
+use super::{MachineKind, Whole};
 use crate::limits::{BLOCK_DEPTH_MAX, NAME_CHARS_MAX, TASK_TIMEOUT_SECONDS_MAX};
 
 pub(super) struct Checker<'n> {
@@ -52,7 +52,7 @@ pub(super) struct Site<'a, 'n> {
 
 impl<'n> Checker<'n> {
     /// Reads the whole definition. The machine is there if nothing was refused.
-    pub fn check(node: &'n Node, kind: MachineKind) -> (Option<Machine>, Findings) {
+    pub fn check(node: &'n Node, kind: MachineKind, whole: Whole) -> (Option<Machine>, Findings) {
         let mut checker = Self {
             read: Reader::default(),
             machine_language: QueryLanguage::JsonPath,
@@ -64,7 +64,7 @@ impl<'n> Checker<'n> {
         };
         let machine = checker.machine(node, kind);
         let Self { mut read, graphs, .. } = checker;
-        for (number, graph) in graphs.iter().enumerate() {
+        for (number, graph) in graphs.iter().enumerate().skip(usize::from(whole == Whole::State)) {
             graph.judge(number == 0, &mut read);
         }
         let machine = machine.filter(|_| !read.findings.has_errors());

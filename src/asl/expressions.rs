@@ -118,7 +118,7 @@ impl<'n> Checker<'n> {
             }
             QueryLanguage::Jsonata => match JsonataTemplate::compile(&value) {
                 Ok(template) => {
-                    if !in_catcher && template.references().any(|r| r.reads(StatesMember::ErrorOutput)) {
+                    if !in_catcher && template.references().any(|r| r.names(StatesMember::ErrorOutput)) {
                         self.refuse_expressions(node, at, in_catcher);
                         return None;
                     }
@@ -238,7 +238,7 @@ impl<'n> Checker<'n> {
             let hint = "the input is $states.input, the result $states.result, the context object $states.context, a variable $name";
             self.read.error(code, message, at, node.offset, hint);
         })?;
-        if !in_catcher && expression.references().reads(StatesMember::ErrorOutput) {
+        if !in_catcher && expression.references().names(StatesMember::ErrorOutput) {
             let hint = "$states.errorOutput exists in the Output and the Assign of a catcher only";
             let message = "Reference to '$states.errorOutput' is not supported.";
             self.read.error(code::UNSUPPORTED_JSONATA_EXPRESSION, message, at, node.offset, hint);

@@ -61,7 +61,34 @@ pub struct ValidMachine {
 /// # Errors
 /// All that is wrong with it, in the order in which AWS reports it.
 pub fn parse(text: &str, kind: MachineKind) -> Result<ValidMachine, Diagnostics> {
-    let (machine, findings) = examine(text, kind);
+    valid(text, examine(text, kind, Whole::Machine))
+}
+
+/// The name of a state that stands alone, in places and causes (recorded: `… at /States/StateName/Branches`).
+pub const LONE_STATE: &str = "StateName";
+
+/// Reads a single state, as `TestState` takes it: a machine with that state only, whose transitions are not followed.
+///
+/// # Errors
+/// All that is wrong with it; lines and columns count in the machine that is put around it.
+pub fn parse_state(text: &str) -> Result<ValidMachine, Diagnostics> {
+    // Text that is no JSON by itself must not become so by what is put around it.
+    if spans::scan(text).is_err() {
+        return valid(text, examine(text, MachineKind::Standard, Whole::Machine));
+    }
+    let whole = format!(r#"{{"StartAt":"{LONE_STATE}","States":{{"{LONE_STATE}":{text}}}}}"#);
+    valid(&whole, examine(&whole, MachineKind::Standard, Whole::State))
+}
+
+/// What a text defines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    Machine,
+    /// One state; where its transitions lead is not known.
+    State,
+}
+
+fn valid(text: &str, (machine, findings): (Option<Machine>, Findings)) -> Result<ValidMachine, Diagnostics> {
     let (errors, warnings) = findings.settle(text);
     match machine {
         Some(machine) => Ok(ValidMachine { machine: Arc::new(machine), warnings }),
@@ -72,7 +99,7 @@ pub fn parse(text: &str, kind: MachineKind) -> Result<ValidMachine, Diagnostics>
 /// All findings: errors first, then, where `least` is [`Severity::Warning`], warnings.
 #[must_use]
 pub fn diagnose(text: &str, kind: MachineKind, least: Severity) -> Vec<Diagnostic> {
-    let (mut all, warnings) = examine(text, kind).1.settle(text);
+    let (mut all, warnings) = examine(text, kind, Whole::Machine).1.settle(text);
     if least == Severity::Warning {
         all.extend(warnings);
     }
@@ -80,7 +107,7 @@ pub fn diagnose(text: &str, kind: MachineKind, least: Severity) -> Vec<Diagnosti
 }
 
 /// The machine is there exactly where there is no error.
-fn examine(text: &str, kind: MachineKind) -> (Option<Machine>, Findings) {
+fn examine(text: &str, kind: MachineKind, whole: Whole) -> (Option<Machine>, Findings) {
     let mut findings = Findings::default();
     let missing = || Some("a definition is an object with StartAt and States".to_owned());
     if text.trim().is_empty() {
@@ -101,7 +128,7 @@ fn examine(text: &str, kind: MachineKind) -> (Option<Machine>, Findings) {
         findings.error(code::MISSING_DESCRIPTION, "The definition is null".into(), None, node.offset as usize, missing());
         return (None, findings);
     }
-    let (machine, findings) = check::Checker::check(&node, kind);
+    let (machine, findings) = check::Checker::check(&node, kind, whole);
     // An error that left no trace would give neither machine nor reason; the reader is told in any case.
     assert!(machine.is_some() || findings.has_errors(), "a definition was refused without a reason");
     (machine, findings)

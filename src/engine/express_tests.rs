@@ -116,3 +116,15 @@ async fn a_failure_is_told_and_a_task_that_nobody_answers_times_out() {
     assert_eq!(output.as_deref(), Some(r#"{"Error":"States.Timeout","Cause":""}"#));
     given.engine.stop(Duration::from_secs(1)).await;
 }
+
+#[actix_rt::test]
+async fn a_task_under_test_is_called_for_real() {
+    let given = engine().await;
+    let nobody = "arn:aws:lambda:us-east-1:000000000000:function:nobody";
+    let failure = given.engine.call_task(nobody, &json!({}), Some(1), "arn:aws:iam::000000000000:role/r").await.unwrap().unwrap_err();
+    assert_eq!(failure.error.as_deref(), Some("States.Timeout"));
+    let event = json!({ "Entries": [{ "Detail": "{}", "DetailType": "d", "Source": "s", "EventBusName": "default" }] });
+    let result = given.engine.call_task("arn:aws:states:::events:putEvents", &event, None, "").await.unwrap().unwrap();
+    assert_eq!(result["FailedEntryCount"], 0, "{result}");
+    given.engine.stop(Duration::from_secs(1)).await;
+}

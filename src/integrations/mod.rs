@@ -30,6 +30,7 @@ mod failure;
 mod lambda;
 mod parameters;
 mod receipt;
+pub mod shapes;
 mod sns;
 mod sqs;
 mod states;

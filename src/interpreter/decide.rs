@@ -14,6 +14,7 @@ use super::event::{Entry, Event, Failure, FrameId, Payload, StateType};
 use super::scope::Scope;
 use super::state::{OpenTask, Phase, Position, State, Step, TaskView, Visit};
 use super::stimulus::{Rejection, Stimulus, StimulusKind};
+use super::test_state::{Probe, Stage};
 use super::{failure, steps};
 
 /// Turns a task's key into its token. Pure: the same key gives the same token. The core shows the token to the definition
@@ -45,7 +46,7 @@ pub struct Decision {
 /// Why the stimulus changes nothing; `state` is as it was.
 pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stimulus) -> Result<Decision, Rejection> {
     let entropy = Entropy::new(stimulus.at, stimulus.entropy);
-    let mut decider = Decider { env, machine, state, at: stimulus.at, entropy, entries: Vec::new(), commands: Vec::new() };
+    let mut decider = Decider { env, machine, state, at: stimulus.at, entropy, entries: Vec::new(), commands: Vec::new(), probe: None };
     decider.take(stimulus.kind)?;
     decider.go_on();
     // What was ordered on the way and is over by now: a task of a branch that has failed since, more work in what has closed.
@@ -93,9 +94,23 @@ pub(super) struct Decider<'a> {
     pub entropy: Entropy,
     entries: Vec<Entry>,
     commands: Vec<Command>,
+    /// `TestState` looks on.
+    pub probe: Option<Box<Probe>>,
 }
 
 impl<'a> Decider<'a> {
+    /// For `TestState`: nothing is written, each step is looked at.
+    pub fn probing(env: Env<'a>, machine: &'a Machine, state: &'a mut State, at: Timestamp, entropy: Entropy, probe: Probe) -> Self {
+        Self { env, machine, state, at, entropy, entries: Vec::new(), commands: Vec::new(), probe: Some(Box::new(probe)) }
+    }
+
+    /// Shows a value that flows through a state to whoever looks on.
+    pub fn observe(&mut self, stage: Stage, value: &Payload) {
+        if let Some(probe) = &mut self.probe {
+            probe.see(stage, value);
+        }
+    }
+
     fn take(&mut self, stimulus: StimulusKind) -> Result<(), Rejection> {
         match (&stimulus, self.state.phase()) {
             (StimulusKind::Start(_), Phase::New) | (StimulusKind::Redrive, Phase::Closed(_)) => {}
@@ -271,7 +286,7 @@ impl<'a> Decider<'a> {
     }
 
     /// One step of one frame.
-    fn advance(&mut self, id: FrameId) {
+    pub fn advance(&mut self, id: FrameId) {
         let Some(frame) = self.state.frame(id) else { return };
         match &frame.position {
             Position::At { next, input } => {
@@ -386,7 +401,8 @@ impl<'a> Decider<'a> {
     /// What expressions of a frame's state may read, with `$` = `input`; and the entropy beside it.
     pub fn scope<'s>(&'s mut self, frame: FrameId, input: &'s serde_json::Value, token: Option<EventId>) -> (Scope<'s>, &'s mut Entropy) {
         let token = token.map(|scheduled| self.env.tokens.token(TaskKey { execution: self.env.execution, scheduled }));
-        (Scope::new(self.state, frame, input, token), &mut self.entropy)
+        let given = self.probe.as_deref().and_then(Probe::context);
+        (Scope::new(self.state, frame, input, token).with_context(given), &mut self.entropy)
     }
 
     /// The id that the next visible event gets: a task that is being prepared mints its token from it.

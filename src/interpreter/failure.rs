@@ -64,14 +64,19 @@ pub(super) fn clipped(mut text: String, chars: usize) -> String {
     text
 }
 
-/// The frame's state has failed with `failure`.
-pub(super) fn handle(d: &mut Decider<'_>, frame: FrameId, state: &model::State, failure: Failure) {
-    let (retry, catch): (&[Retrier], &[Catcher]) = match &state.kind {
+/// `Retry` and `Catch` of a state.
+pub(super) fn handlers(kind: &Kind) -> (&[Retrier], &[Catcher]) {
+    match kind {
         Kind::Task(t) => (&t.retry, &t.catch),
         Kind::Parallel(p) => (&p.retry, &p.catch),
         Kind::Map(m) => (&m.retry, &m.catch),
         _ => (&[], &[]),
-    };
+    }
+}
+
+/// The frame's state has failed with `failure`.
+pub(super) fn handle(d: &mut Decider<'_>, frame: FrameId, state: &model::State, failure: Failure) {
+    let (retry, catch) = handlers(&state.kind);
     if let Some((retrier, due)) = next_retry(d, frame, retry, &failure) {
         d.emit(frame, Event::RetryScheduled { retrier, due });
         return;
@@ -103,25 +108,35 @@ pub(super) fn handle(d: &mut Decider<'_>, frame: FrameId, state: &model::State, 
 }
 
 /// Which retrier fires, and when its delay is over.
-#[expect(clippy::cast_precision_loss, reason = "seconds below 10^8")]
 fn next_retry(d: &mut Decider<'_>, frame: FrameId, retry: &[Retrier], failure: &Failure) -> Option<(u32, crate::clock::Timestamp)> {
     let (i, retrier) = retry.iter().enumerate().find(|(_, r)| matches(&r.error_equals, failure))?;
     let done = d.visit(frame)?.retries.get(i).copied().unwrap_or(0);
     if u64::from(done) >= retrier.max_attempts {
         return None;
     }
-    // delay = min(interval × rate^n, cap), then jitter: uniform between 0 and the delay.
-    let exponent = i32::try_from(done).unwrap_or(i32::MAX);
-    let mut delay = retrier.interval_seconds as f64 * retrier.backoff_rate.powi(exponent);
-    delay = delay.min(retrier.max_delay_seconds.unwrap_or(crate::limits::TASK_TIMEOUT_SECONDS_MAX) as f64);
+    let mut delay = delay_seconds(retrier, done);
     if retrier.full_jitter {
         delay *= d.entropy.unit();
     }
     Some((u32::try_from(i).unwrap_or(u32::MAX), d.at.plus_seconds(delay)))
 }
 
+/// min(interval × rate^n, cap), before jitter: uniform between 0 and that.
+#[expect(clippy::cast_precision_loss, reason = "seconds below 10^8")]
+pub(super) fn delay_seconds(retrier: &Retrier, done: u32) -> f64 {
+    let exponent = i32::try_from(done).unwrap_or(i32::MAX);
+    let delay = retrier.interval_seconds as f64 * retrier.backoff_rate.powi(exponent);
+    delay.min(retrier.max_delay_seconds.unwrap_or(crate::limits::TASK_TIMEOUT_SECONDS_MAX) as f64)
+}
+
 /// The event with which a state leaves by a catcher.
-fn caught(d: &mut Decider<'_>, frame: FrameId, state: &model::State, catcher: &Catcher, failure: &Failure) -> Result<Event, Trouble> {
+pub(super) fn caught(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &model::State,
+    catcher: &Catcher,
+    failure: &Failure,
+) -> Result<Event, Trouble> {
     let input = d.visit(frame).map(|v| Payload::clone(&v.input)).unwrap_or_default();
     // Recorded: a timeout, which has no cause of its own, is caught with an empty one; a worker's missing one stays null.
     let cause = match (&failure.cause, failure.error.as_deref()) {

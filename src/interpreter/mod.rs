@@ -15,6 +15,7 @@ pub mod size;
 pub mod state;
 mod steps;
 pub mod stimulus;
+pub mod test_state;
 
 pub use decide::{Decision, Env, TokenMint, decide, due, execution_deadline};
 pub use owed::owed;

@@ -15,13 +15,20 @@ pub(super) struct Scope<'a> {
     input: &'a Value,
     token: Option<String>,
     context: OnceCell<Value>,
+    /// `TestState`: the context object as the caller gave it.
+    given: Option<&'a Value>,
     /// The item whose `ItemSelector` is evaluated: its iteration has no frame yet.
     item: Option<&'a super::event::MapItem>,
 }
 
 impl<'a> Scope<'a> {
     pub fn new(state: &'a State, frame: FrameId, input: &'a Value, token: Option<String>) -> Self {
-        Self { state, frame, input, token, context: OnceCell::new(), item: None }
+        Self { state, frame, input, token, context: OnceCell::new(), given: None, item: None }
+    }
+
+    pub fn with_context(mut self, given: Option<&'a Value>) -> Self {
+        self.given = given;
+        self
     }
 
     pub fn with_item(mut self, item: &'a super::event::MapItem) -> Self {
@@ -38,8 +45,12 @@ impl<'a> Scope<'a> {
             execution.insert("Input".into(), (*started.input).clone());
             execution.insert("StartTime".into(), json!(self.state.started_at().iso()));
             execution.insert("Name".into(), json!(started.name));
-            execution.insert("RoleArn".into(), json!(started.role_arn));
-            execution.insert("RedriveCount".into(), json!(self.state.redrive_count()));
+            // `TestState` needs no role; then AWS shows null.
+            execution.insert("RoleArn".into(), if started.role_arn.is_empty() { Value::Null } else { json!(started.role_arn) });
+            // Recorded: there is none where nothing can be redriven.
+            if !started.is_express() {
+                execution.insert("RedriveCount".into(), json!(self.state.redrive_count()));
+            }
             if let Some(at) = self.state.redriven_at() {
                 execution.insert("RedriveTime".into(), json!(at.iso()));
             }
@@ -80,7 +91,7 @@ impl Roots for Scope<'_> {
     }
 
     fn context(&self) -> &Value {
-        self.context.get_or_init(|| self.build())
+        self.given.unwrap_or_else(|| self.context.get_or_init(|| self.build()))
     }
 
     fn variable(&self, name: &str) -> Option<&Value> {

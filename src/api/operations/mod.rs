@@ -89,7 +89,7 @@ operations! {
     "StartSyncExecution" Start start_sync_execution;
     "StopExecution" Start stop_execution;
     "TagResource" Admin tag_resource;
-    "TestState" Read test_state;
+    "TestState" Start test_state;
     "UntagResource" Admin untag_resource;
     "UpdateMapRun" Start update_map_run;
     "UpdateStateMachine" Admin update_state_machine;

@@ -1,14 +1,246 @@
-//! `TestState`: not there yet; says so.
+//! `TestState`: one state, run alone. With a mock nothing leaves the process; without one a Task is done for real.
 
-use serde::Deserialize;
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::api::arn;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
-use crate::api::wire::Empty;
+use crate::api::wire::execution_input;
+use crate::integrations::shapes::{self, Validation};
+use crate::interpreter::event::Payload;
+use crate::interpreter::test_state::{self, Answer, Configuration, Refusal, Report, Request, Stage, Subject, Verdict};
 
 #[derive(Deserialize)]
-pub struct Input {}
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "AWS's names")]
+pub struct Input {
+    definition: String,
+    role_arn: Option<String>,
+    input: Option<String>,
+    inspection_level: Option<String>,
+    variables: Option<String>,
+    state_name: Option<String>,
+    mock: Option<Mock>,
+    context: Option<String>,
+    #[serde(default)]
+    state_configuration: StateConfiguration,
+}
 
-pub async fn handle(_: &Context, _: Input) -> Result<Empty, ApiError> {
-    Err(ApiError::new("UnsupportedOperationException", "TestState is not supported by this version of Reveille"))
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mock {
+    result: Option<String>,
+    error_output: Option<ErrorOutput>,
+    #[serde(default)]
+    field_validation_mode: Validation,
+}
+
+#[derive(Deserialize)]
+struct ErrorOutput {
+    error: Option<String>,
+    cause: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct StateConfiguration {
+    retrier_retry_count: Option<u32>,
+    error_caused_by_state: Option<String>,
+    map_iteration_failure_count: Option<u64>,
+    map_item_reader_data: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "AWS's names")]
+pub struct Output {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inspection_data: Option<InspectionData>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_state: Option<Arc<str>>,
+    status: &'static str,
+}
+
+/// A value as the JSON text that it travels as.
+struct Text(Payload);
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_string())
+    }
+}
+
+/// Members in the order of the model.
+#[derive(Serialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct InspectionData {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_arguments: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_input_path: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_parameters: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_result_selector: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_result_path: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variables: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_details: Option<ErrorDetails>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_items_path: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_item_selector: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_item_batcher: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_items_pointer: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tolerated_failure_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tolerated_failure_percentage: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_concurrency: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorDetails {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catch_index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_backoff_interval_seconds: Option<u64>,
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        if refusal == Refusal::Stuck {
+            tracing::error!("a state under test neither ended nor failed");
+            return Self::internal();
+        }
+        Self::validation(refusal.to_string())
+    }
+}
+
+pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
+    if let Some(role) = &input.role_arn {
+        arn::role(role)?;
+    }
+    let subject = Subject::parse(&input.definition, input.state_name.as_deref())
+        .map_err(|diagnostics| ApiError::new("InvalidDefinition", diagnostics.invalid_definition_message()))??;
+    let configuration = Configuration {
+        retrier_retry_count: input.state_configuration.retrier_retry_count.unwrap_or(0),
+        error_caused_by_state: input.state_configuration.error_caused_by_state,
+        map_iteration_failure_count: input.state_configuration.map_iteration_failure_count,
+        map_item_reader_data: input.state_configuration.map_item_reader_data,
+    };
+    subject.check(input.mock.is_some(), input.role_arn.is_some(), &configuration)?;
+    if input.context.is_some() && input.mock.is_none() {
+        return Err(Refusal::ContextWithoutMock.into());
+    }
+    let request = Request {
+        input: Arc::new(json(&execution_input(input.input)?)?),
+        context: input.context.as_deref().map(|text| object("context", text).map(Value::Object)).transpose()?,
+        variables: input.variables.as_deref().map(|text| object("variables", text)).transpose()?.unwrap_or_default(),
+        configuration,
+        role_arn: input.role_arn,
+        realm: ctx.realm.clone(),
+        at: ctx.now(),
+        entropy: rand::random(),
+    };
+    let mocked = input.mock.map(|mock| answer(&subject, mock)).transpose()?;
+    let report = match test_state::run(&subject, &request, mocked.as_ref())? {
+        Verdict::Report(report) => report,
+        Verdict::Call { resource, parameters, timeout_seconds } => {
+            let role = request.role_arn.as_deref().unwrap_or_default();
+            let done = match ctx.engine().call_task(&resource, &parameters, timeout_seconds, role).await? {
+                Ok(result) => Answer::Result(result),
+                Err(failure) => Answer::Error(failure),
+            };
+            match test_state::run(&subject, &request, Some(&done))? {
+                Verdict::Report(report) => report,
+                Verdict::Call { .. } => return Err(Refusal::Stuck.into()),
+            }
+        }
+    };
+    Ok(output(*report, input.inspection_level.as_deref().unwrap_or("INFO") != "INFO"))
+}
+
+fn answer(subject: &Subject, mock: Mock) -> Result<Answer, ApiError> {
+    match (mock.result, mock.error_output) {
+        (Some(_), Some(_)) => Err(Refusal::MockOfBoth.into()),
+        (None, None) => Err(Refusal::MockOfNothing.into()),
+        (None, Some(failure)) => Ok(Subject::mocked_error(failure.error, failure.cause)?),
+        (Some(text), None) => {
+            let answer = subject.mocked_result(&text)?;
+            if let (Some(resource), Answer::Result(result)) = (subject.resource(), &answer) {
+                shapes::check(resource, result, mock.field_validation_mode).map_err(Refusal::MockShape)?;
+            }
+            Ok(answer)
+        }
+    }
+}
+
+fn json(text: &str) -> Result<Value, ApiError> {
+    serde_json::from_str(text).map_err(|e| ApiError::new("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{e}'")))
+}
+
+fn object(what: &'static str, text: &str) -> Result<serde_json::Map<String, Value>, ApiError> {
+    serde_json::from_str(text).map_err(|_| Refusal::NotAnObject(what).into())
+}
+
+fn output(report: Report, inspected: bool) -> Output {
+    let Report { status, output, failure, next_state, inspection } = report;
+    let failure = failure.unwrap_or_default();
+    let inspection_data = inspected.then(|| {
+        let mut seen = inspection.values;
+        let mut after = |stage| seen.remove(&stage).map(Text);
+        InspectionData {
+            input: inspection.input.map(Text),
+            after_arguments: after(Stage::Arguments),
+            after_input_path: after(Stage::InputPath),
+            after_parameters: after(Stage::Parameters),
+            result: after(Stage::Result),
+            after_result_selector: after(Stage::ResultSelector),
+            after_result_path: after(Stage::ResultPath),
+            // Recorded: left out where there is none.
+            variables: (!inspection.variables.is_empty()).then(|| Text(Arc::new(Value::Object(inspection.variables)))),
+            error_details: inspection.error_details.map(|d| ErrorDetails {
+                catch_index: d.catch_index,
+                retry_index: d.retry_index,
+                retry_backoff_interval_seconds: d.retry_backoff_interval_seconds,
+            }),
+            after_items_path: after(Stage::ItemsPath),
+            after_item_selector: after(Stage::ItemSelector),
+            after_item_batcher: after(Stage::ItemBatcher),
+            after_items_pointer: after(Stage::ItemsPointer),
+            tolerated_failure_count: inspection.tolerated_failure_count,
+            tolerated_failure_percentage: inspection.tolerated_failure_percentage,
+            max_concurrency: inspection.max_concurrency,
+        }
+    });
+    Output {
+        output: output.map(Text),
+        error: failure.error,
+        cause: failure.cause,
+        inspection_data,
+        next_state,
+        status: status.as_str(),
+    }
 }

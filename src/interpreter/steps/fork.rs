@@ -10,6 +10,7 @@ use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, FrameId, MapItem, MapStarted, Payload, Tolerance};
 use crate::interpreter::failure::fork_trouble;
 use crate::interpreter::state::{Fork, ForkKind, Step};
+use crate::interpreter::test_state::Stage;
 use crate::query::reference_path::ReferencePath;
 use crate::query::{Entropy, Roots};
 
@@ -21,6 +22,18 @@ pub(in crate::interpreter) fn enter_parallel(
     state: &State,
     parallel: &Parallel,
 ) -> Result<(), Trouble> {
+    let input = parallel_input(d, frame, state, parallel)?;
+    d.emit(frame, Event::ParallelStarted { branches: parallel.branches.clone(), input });
+    Ok(())
+}
+
+/// What all branches begin with.
+pub(in crate::interpreter) fn parallel_input(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &State,
+    parallel: &Parallel,
+) -> Result<Payload, Trouble> {
     let mut input = effective_input(d, frame, state)?;
     if let Some(t) = &parallel.parameters {
         let field = if state.language == QueryLanguage::Jsonata { "Arguments" } else { "Parameters" };
@@ -29,8 +42,8 @@ pub(in crate::interpreter) fn enter_parallel(
         input = Arc::new(value);
     }
     check_size(&state.name, &input)?;
-    d.emit(frame, Event::ParallelStarted { branches: parallel.branches.clone(), input });
-    Ok(())
+    d.observe(Stage::Parameters, &input);
+    Ok(input)
 }
 
 pub(in crate::interpreter) fn enter_map(d: &mut Decider<'_>, frame: FrameId, state: &State, map: &Map) -> Result<(), Trouble> {
@@ -50,7 +63,13 @@ pub(in crate::interpreter) fn enter_map(d: &mut Decider<'_>, frame: FrameId, sta
 }
 
 /// The items: an array (or, JSONata, an object) of state data.
-fn items(map: &Map, state: &State, input: &Payload, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Vec<MapItem>, Trouble> {
+pub(in crate::interpreter) fn items(
+    map: &Map,
+    state: &State,
+    input: &Payload,
+    roots: &dyn Roots,
+    entropy: &mut Entropy,
+) -> Result<Vec<MapItem>, Trouble> {
     let (language, name) = (state.language, &state.name);
     let found = match &map.items {
         Some(Template::Jsonata(t)) => {
@@ -96,7 +115,12 @@ pub(super) fn not_an_array(map: &Map, language: QueryLanguage, value: &Value) ->
 }
 
 /// `ToleratedFailureCount[Path]` and `ToleratedFailurePercentage[Path]`, with AWS's words for values that are none.
-pub(super) fn tolerance(map: &Map, language: QueryLanguage, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Tolerance, Trouble> {
+pub(in crate::interpreter) fn tolerance(
+    map: &Map,
+    language: QueryLanguage,
+    roots: &dyn Roots,
+    entropy: &mut Entropy,
+) -> Result<Tolerance, Trouble> {
     let mut tolerance = Tolerance::default();
     if let Some(q) = &map.tolerated_failure_count {
         let n = number(q, "ToleratedFailureCount", "integer", roots, entropy)?;

@@ -19,6 +19,7 @@ use super::decide::{Decider, state_type};
 use super::event::{Assigned, Event, Failure, FrameId, Payload};
 use super::failure::{clipped, trouble};
 use super::size::{self, Excess};
+use super::test_state::Stage;
 
 /// The state begins, or begins again after a backoff.
 pub(super) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State) {
@@ -52,6 +53,7 @@ fn leave_with_result(d: &mut Decider<'_>, frame: FrameId, state: &State, raw: &P
         _ => return Ok(()),
     };
     let input = raw_input(d, frame);
+    d.observe(Stage::Result, raw);
     match state.language {
         QueryLanguage::JsonPath => {
             let result = {
@@ -80,7 +82,9 @@ fn leave_json_path(
         let (scope, entropy) = d.scope(frame, &result, None);
         dataflow::assign(state.assign.as_ref(), &scope, Extra::default(), entropy)?
     };
+    d.observe(Stage::ResultSelector, &result);
     let merged = dataflow::apply_result_path(path, input, result)?;
+    d.observe(Stage::ResultPath, &merged);
     let output = {
         let (scope, _) = d.scope(frame, &merged, None);
         dataflow::output_path(state, &merged, &scope)?
@@ -168,7 +172,9 @@ pub(super) fn raw_input(d: &Decider<'_>, frame: FrameId) -> Payload {
 pub(super) fn effective_input(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<Payload, Trouble> {
     let raw = raw_input(d, frame);
     let (scope, _) = d.scope(frame, &raw, None);
-    dataflow::select(&state.input_path, &raw, &scope)
+    let input = dataflow::select(&state.input_path, &raw, &scope)?;
+    d.observe(Stage::InputPath, &input);
+    Ok(input)
 }
 
 fn run_pass(d: &mut Decider<'_>, frame: FrameId, state: &State, pass: &Pass) -> Result<(), Trouble> {
@@ -178,13 +184,19 @@ fn run_pass(d: &mut Decider<'_>, frame: FrameId, state: &State, pass: &Pass) -> 
         QueryLanguage::JsonPath => {
             let effective = effective_input(d, frame, state)?;
             let result = match (&pass.result, &pass.parameters) {
-                (Some(result), _) => Arc::clone(result),
+                (Some(result), _) => {
+                    d.observe(Stage::Result, result);
+                    Arc::clone(result)
+                }
                 (None, None) => effective,
                 (None, Some(t)) => {
                     let (scope, entropy) = d.scope(frame, &effective, None);
                     Arc::new(dataflow::template(t, "Parameters", RUNTIME, &scope, Extra::default(), entropy)?)
                 }
             };
+            if pass.result.is_none() {
+                d.observe(Stage::Parameters, &result);
+            }
             leave_json_path(d, frame, state, &raw, result, &pass.result_path)
         }
     }

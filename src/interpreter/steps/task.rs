@@ -10,6 +10,7 @@ use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, Failure, FrameId, Payload, TaskFamily, TaskScheduled};
 use crate::interpreter::size;
 use crate::interpreter::state::OpenTask;
+use crate::interpreter::test_state::Stage;
 
 use super::{check_size, data_limit, effective_input};
 
@@ -36,6 +37,7 @@ pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: 
     if let Some(credentials) = &credentials {
         check_size(&task.resource.arn, credentials)?;
     }
+    d.observe(Stage::Parameters, &parameters);
     let scheduled = d.emit(
         frame,
         Event::TaskScheduled(Box::new(TaskScheduled {

@@ -49,6 +49,8 @@ impl StatesMember {
 pub struct References {
     variables: BTreeSet<String>,
     states: BTreeSet<StatesMember>,
+    /// Members that are written out: not by way of `$states` as a whole.
+    named: BTreeSet<StatesMember>,
     chance: bool,
 }
 
@@ -62,6 +64,12 @@ impl References {
     #[must_use]
     pub fn reads(&self, member: StatesMember) -> bool {
         self.states.contains(&member)
+    }
+
+    /// Whether this member is written out (`$states.result`). `$states` as a whole is what there is, wherever it stands (recorded).
+    #[must_use]
+    pub fn names(&self, member: StatesMember) -> bool {
+        self.named.contains(&member)
     }
 
     pub(super) fn reads_states(&self) -> bool {
@@ -282,7 +290,12 @@ impl Walk {
             "" if top => self.refuse(|| "'$' is not available at the top level: read the state's input from '$states.input'".into()),
             "" => {}
             _ if self.is_bound(name) => {}
-            STATES => self.references.states.extend(members),
+            STATES => {
+                self.references.states.extend(members);
+                if members.len() < StatesMember::ALL.len() {
+                    self.references.named.extend(members);
+                }
+            }
             _ => {
                 self.function(name);
                 self.references.variables.insert(name.to_owned());

@@ -1,0 +1,207 @@
+//! A Map under test: its items, its bounds and its tolerance, without an iteration.
+
+use std::sync::Arc;
+
+use serde_json::{Map as Fields, Value, json};
+
+use crate::asl::model::{self, ItemBatcher, Map, QueryLanguage};
+use crate::interpreter::dataflow::{self, Extra, Trouble};
+use crate::interpreter::decide::Decider;
+use crate::interpreter::event::{Event, Failure, FrameId, MapItem, Payload, Tolerance};
+use crate::interpreter::steps::{self, fork};
+
+use super::{Answer, Refusal, Request, Stage};
+
+const TOP: FrameId = FrameId::TOP;
+
+/// Evaluates what comes before the iterations. Outer error: the request is wrong; inner: the state fails.
+pub(super) fn prepare(
+    d: &mut Decider<'_>,
+    state: &model::State,
+    map: &Map,
+    request: &Request,
+    answer: &Answer,
+) -> Result<Result<(), Trouble>, Refusal> {
+    let read = match (&map.item_reader, &request.configuration.map_item_reader_data) {
+        (Some(reader), Some(data)) => Some(read(&reader.config, data)?),
+        _ => None,
+    };
+    let iterations = match iterations(d, state, map, read) {
+        Ok(iterations) => iterations,
+        Err(trouble) => return Ok(Err(trouble)),
+    };
+    let Some(failed) = request.configuration.map_iteration_failure_count else { return Ok(Ok(())) };
+    let Answer::Result(result) = answer else { return Ok(Ok(())) };
+    let iterations = result.as_array().map_or(iterations.count, |results| results.len() as u64).max(iterations.count);
+    if failed > iterations {
+        return Err(Refusal::TooManyFailures);
+    }
+    let tolerance = d.probe.as_deref().map(|p| (p.seen.tolerated_failure_count, p.seen.tolerated_failure_percentage)).unwrap_or_default();
+    #[expect(clippy::cast_precision_loss, reason = "items of one state are far below 2^53")]
+    let percentage = if iterations == 0 { 0.0 } else { failed as f64 * 100.0 / iterations as f64 };
+    // Recorded: a Map that names no tolerance is not failed by the count.
+    if tolerance.0.is_some_and(|count| failed > count) || tolerance.1.is_some_and(|most| percentage > most) {
+        let cause = "The specified tolerated failure threshold was exceeded";
+        d.emit(TOP, Event::StateFailed(Failure::new("States.ExceedToleratedFailureThreshold", cause)));
+    }
+    Ok(Ok(()))
+}
+
+struct Iterations {
+    count: u64,
+}
+
+fn iterations(d: &mut Decider<'_>, state: &model::State, map: &Map, read: Option<Vec<Value>>) -> Result<Iterations, Trouble> {
+    let input = steps::effective_input(d, TOP, state)?;
+    let (scope, entropy) = d.scope(TOP, &input, None);
+    let Tolerance { count, percentage } = fork::tolerance(map, state.language, &scope, entropy)?;
+    let max_concurrency = dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
+    let from_reader = read.is_some();
+    let items = match read {
+        Some(values) => values
+            .into_iter()
+            .enumerate()
+            .map(|(i, value)| MapItem { index: i as u64, value: Arc::new(value), key: None, source: None })
+            .collect(),
+        // What a reader would read is not known.
+        None if map.item_reader.is_some() => Vec::new(),
+        None => fork::items(map, state, &input, &scope, entropy)?,
+    };
+    let all = |items: &[MapItem]| Arc::new(items.iter().map(|item| (*item.value).clone()).collect::<Value>());
+    if let Some(probe) = &mut d.probe {
+        probe.seen.tolerated_failure_count = count;
+        probe.seen.tolerated_failure_percentage = percentage;
+        probe.seen.max_concurrency = Some(max_concurrency);
+        if map.item_reader.is_none() && state.language == QueryLanguage::JsonPath {
+            probe.see(Stage::ItemsPath, &all(&items));
+        }
+        if from_reader && map.item_reader.as_ref().is_some_and(|r| r.config.get("ItemsPointer").is_some()) {
+            probe.see(Stage::ItemsPointer, &all(&items));
+        }
+    }
+    let inputs = match &map.item_selector {
+        None => items.iter().map(|item| Arc::clone(&item.value)).collect(),
+        Some(selector) => {
+            let inputs = select(d, selector, &input, &items)?;
+            let value: Value = inputs.iter().map(|v| (**v).clone()).collect();
+            d.observe(Stage::ItemSelector, &Arc::new(value));
+            inputs
+        }
+    };
+    let count = match &map.item_batcher {
+        None => inputs.len(),
+        Some(batcher) => {
+            let batches = batch(d, batcher, &input, &inputs)?;
+            let count = batches.len();
+            d.observe(Stage::ItemBatcher, &Arc::new(Value::Array(batches)));
+            count
+        }
+    };
+    Ok(Iterations { count: count as u64 })
+}
+
+/// The inputs of the iterations, by `ItemSelector`.
+fn select(d: &mut Decider<'_>, selector: &model::Template, input: &Payload, items: &[MapItem]) -> Result<Vec<Payload>, Trouble> {
+    items
+        .iter()
+        .map(|item| {
+            let (scope, entropy) = d.scope(TOP, input, None);
+            let scope = scope.with_item(item);
+            dataflow::template(selector, "ItemSelector", dataflow::RUNTIME, &scope, Extra::default(), entropy).map(Arc::new)
+        })
+        .collect()
+}
+
+/// The inputs of the child executions, by `ItemBatcher`: `{"BatchInput": …, "Items": […]}`.
+fn batch(d: &mut Decider<'_>, batcher: &ItemBatcher, input: &Payload, items: &[Payload]) -> Result<Vec<Value>, Trouble> {
+    let (scope, entropy) = d.scope(TOP, input, None);
+    let most = dataflow::whole(batcher.max_items_per_batch.as_ref(), "MaxItemsPerBatch", &scope, entropy)?;
+    let bytes = dataflow::whole(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", &scope, entropy)?;
+    let common = match &batcher.batch_input {
+        Some(t) => Some(dataflow::template(t, "BatchInput", dataflow::RUNTIME, &scope, Extra::default(), entropy)?),
+        None => None,
+    };
+    let fits = |n: Option<u64>, have: usize| n.is_none_or(|n| n == 0 || have as u64 <= n);
+    let mut batches: Vec<Vec<Value>> = Vec::new();
+    let mut size = 0;
+    for item in items {
+        let own = crate::interpreter::size::json_bytes(item) + 1;
+        match batches.last_mut() {
+            Some(last) if fits(most, last.len() + 1) && fits(bytes, size + own) => {
+                last.push((**item).clone());
+                size += own;
+            }
+            _ => {
+                batches.push(vec![(**item).clone()]);
+                size = own;
+            }
+        }
+    }
+    let whole = |items: Vec<Value>| {
+        let mut fields = Fields::new();
+        if let Some(common) = &common {
+            fields.insert("BatchInput".into(), common.clone());
+        }
+        fields.insert("Items".into(), Value::Array(items));
+        Value::Object(fields)
+    };
+    Ok(batches.into_iter().map(whole).collect())
+}
+
+/// The items in what an `ItemReader` would read: JSON with its `ItemsPointer`, JSON Lines, or CSV.
+fn read(config: &Value, data: &str) -> Result<Vec<Value>, Refusal> {
+    let format = config.get("InputType").and_then(Value::as_str).unwrap_or("JSON");
+    let refuse = |why: &dyn std::fmt::Display| Refusal::ReaderData { format: format.to_owned(), why: why.to_string() };
+    match format {
+        "JSONL" => data.lines().filter(|l| !l.trim().is_empty()).map(|l| serde_json::from_str(l).map_err(|e| refuse(&e))).collect(),
+        "CSV" => Ok(rows(config, data)),
+        _ => {
+            let whole: Value = serde_json::from_str(data).map_err(|e| refuse(&e))?;
+            let items = match config.get("ItemsPointer").and_then(Value::as_str) {
+                Some(pointer) => whole.pointer(pointer).ok_or_else(|| refuse(&format!("nothing is at {pointer}")))?,
+                None => &whole,
+            };
+            match items {
+                Value::Array(items) => Ok(items.clone()),
+                Value::Object(fields) => Ok(fields.iter().map(|(k, v)| json!({ "Key": k, "Value": v })).collect()),
+                _ => Err(refuse(&"it is neither an array nor an object")),
+            }
+        }
+    }
+}
+
+/// Rows of CSV as objects; no quoting beyond double quotes around a field.
+fn rows(config: &Value, data: &str) -> Vec<Value> {
+    let delimiter = match config.get("CSVDelimiter").and_then(Value::as_str) {
+        Some("PIPE") => '|',
+        Some("SEMICOLON") => ';',
+        Some("SPACE") => ' ',
+        Some("TAB") => '\t',
+        _ => ',',
+    };
+    let mut lines = data.lines().filter(|line| !line.is_empty()).map(|line| fields(line, delimiter));
+    let given = config.get("CSVHeaders").and_then(Value::as_array);
+    let headers: Vec<String> = match given {
+        Some(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        None => lines.next().unwrap_or_default(),
+    };
+    lines.map(|row| headers.iter().cloned().zip(row.into_iter().map(Value::String)).collect::<Fields<String, Value>>().into()).collect()
+}
+
+fn fields(line: &str, delimiter: char) -> Vec<String> {
+    let (mut all, mut field, mut quoted) = (Vec::new(), String::new(), false);
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                field.push('"');
+                chars.next();
+            }
+            '"' => quoted = !quoted,
+            c if c == delimiter && !quoted => all.push(std::mem::take(&mut field)),
+            c => field.push(c),
+        }
+    }
+    all.push(field);
+    all
+}
