@@ -127,8 +127,8 @@ impl<'a> Decider<'a> {
             StimulusKind::Start(started) => {
                 self.emit(FrameId::TOP, Event::ExecutionStarted(started));
             }
-            StimulusKind::Continue => {}
-            StimulusKind::Clock => self.clock(),
+            // What was due when a decision was cut short is due still, and comes before what it leads to.
+            StimulusKind::Continue | StimulusKind::Clock => self.clock(),
             StimulusKind::Dispatched { scheduled, receipt, completes } => self.dispatched(scheduled, receipt, completes)?,
             StimulusKind::DispatchFailed { scheduled, failure } => {
                 let (frame, task) = self.open(scheduled)?;
@@ -274,14 +274,12 @@ impl<'a> Decider<'a> {
 
     /// Lets every frame go on until all of them wait, or the bounds are met.
     fn go_on(&mut self) {
-        let mut last = FrameId::TOP;
-        while let Some(frame) = self.state.next_ready(last) {
+        while let Some(frame) = self.state.next_ready(self.state.turn()) {
             if self.entries.len() >= limits::DECISION_EVENTS_MAX {
                 self.commands.push(Command::Continue);
                 return;
             }
             self.advance(frame);
-            last = frame;
         }
     }
 

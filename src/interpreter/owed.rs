@@ -1,7 +1,6 @@
 //! `owed(state) → commands`: what the shell must do for an execution that was just loaded. After any crash this, and nothing else.
 
 use super::command::Command;
-use super::event::FrameId;
 use super::state::{Phase, State};
 
 /// Everything that was ordered and may not have been done.
@@ -20,7 +19,7 @@ pub fn owed(state: &State, bus_is_durable: bool) -> Vec<Command> {
                 .chain(state.map_runs().map(|view| Command::StartMapRun { started: view.run.started }))
                 .chain(stops(state))
                 .collect();
-            if state.next_ready(FrameId::TOP).is_some() {
+            if state.next_ready(state.turn()).is_some() {
                 commands.push(Command::Continue);
             }
             commands

@@ -6,9 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::interpreter::event::Entry;
+use crate::limits::JSON_DEPTH_MAX;
 
 /// The form that is written.
 const FORM: u32 = 1;
+/// Batch, entries, entry, event, its fields, items of a Map, an item: twice of what there is today.
+const LEVELS_AROUND_PAYLOAD: usize = 16;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -44,8 +47,12 @@ pub fn encode(entries: &[Entry]) -> Result<Vec<u8>, RecordError> {
 /// # Errors
 /// Where it is of a newer form, or broken.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Entry>, RecordError> {
+    // The core bounds payloads, and an event has a few levels around them. What is deeper is damaged, and would end our stack.
+    if nests_deeper_than(bytes, JSON_DEPTH_MAX + LEVELS_AROUND_PAYLOAD) {
+        return Err(RecordError::Broken(format!("nested deeper than {JSON_DEPTH_MAX} levels")));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    // Payloads are up to 128 levels deep, and an event has a few around them.
+    // serde_json's own bound is just below ours.
     reader.disable_recursion_limit();
     match Read::deserialize(&mut reader) {
         Ok(read) if read.v == FORM => Ok(read.e),
@@ -57,7 +64,31 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Entry>, RecordError> {
     }
 }
 
+fn nests_deeper_than(bytes: &[u8], levels: usize) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > levels {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
 #[derive(Deserialize)]
 struct Form {
     v: u32,
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ impl State {
             self.last_id = entry.id;
         }
         let frame = entry.frame;
+        self.turn = frame;
         match &entry.event {
             Event::ExecutionStarted(started) => self.begin(Arc::new((**started).clone()), entry.at),
             Event::ExecutionSucceeded { output } => self.close(entry.at, Conclusion::Succeeded(Arc::clone(output))),

@@ -29,6 +29,8 @@ pub struct State {
     started: Option<Arc<Started>>,
     started_at: Timestamp,
     phase: Phase,
+    /// Whose entry was the newest: branches take turns, and go on in the same order after a cut.
+    turn: FrameId,
     frames: BTreeMap<FrameId, Frame>,
     next_frame: u32,
     ready: BTreeSet<FrameId>,
@@ -289,6 +291,11 @@ impl State {
     #[must_use]
     pub fn last_id(&self) -> EventId {
         self.last_id
+    }
+
+    #[must_use]
+    pub fn turn(&self) -> FrameId {
+        self.turn
     }
 
     #[must_use]

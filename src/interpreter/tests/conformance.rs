@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Answer, World, name};
+use super::script::nobody_answers;
+use super::{World, name};
+use crate::asl::model::Machine;
 use crate::asl::{MachineKind, parse};
 use crate::interpreter::state::Conclusion;
 
@@ -15,6 +18,28 @@ fn corpus() -> Option<PathBuf> {
         std::env::var_os("REVEILLE_SHARED").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let cases = shared.join("conformance/cases");
     cases.is_dir().then_some(cases)
+}
+
+/// The machine and the input of every recorded execution that needs no outside; none where there is no corpus.
+pub(super) fn executions() -> Vec<(String, Arc<Machine>, Value)> {
+    let mut all = Vec::new();
+    for area in corpus().into_iter().flat_map(|c| std::fs::read_dir(c).unwrap()) {
+        for file in std::fs::read_dir(area.unwrap().path()).unwrap() {
+            let case: Value = serde_json::from_str(&std::fs::read_to_string(file.unwrap().path()).unwrap()).unwrap();
+            if case["kind"] != "execution" || case["services"] != serde_json::json!(["none"]) {
+                continue;
+            }
+            for run in case["runs"].as_array().unwrap() {
+                let definition = &case["definitions"][usize::try_from(run["definition"].as_u64().unwrap()).unwrap()]["definition"];
+                let text = definition.as_str().map_or_else(|| definition.to_string(), str::to_owned);
+                let input = run["input"].as_str().and_then(|i| serde_json::from_str(i).ok());
+                if let (Ok(valid), Some(input)) = (parse(&text, MachineKind::Standard), input) {
+                    all.push((case["id"].to_string(), valid.machine, input));
+                }
+            }
+        }
+    }
+    all
 }
 
 #[test]
@@ -75,7 +100,7 @@ fn check(case: &Value, run: &Value, row: &mut [usize; 4], bad: &mut Vec<String>)
         })
     });
     if ends {
-        world.run(&mut |_, _| Answer::Nothing);
+        world = nobody_answers(world);
         let (status, output, error) = match world.conclusion() {
             Conclusion::Succeeded(o) => ("SUCCEEDED", Some((**o).clone()), None),
             Conclusion::Failed(f) => ("FAILED", None, Some(f)),

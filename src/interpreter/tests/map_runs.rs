@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Answer, World, name};
+use super::{World, name};
 use crate::ids::{Arn, EventId};
+use crate::interpreter::command::Command;
+use crate::interpreter::due;
 use crate::interpreter::event::{Event, Failure, ItemSource, Started};
 use crate::interpreter::map_items::{Child, Item, Shaper};
 use crate::interpreter::map_run::{ChildStatus, Happened, MapRun, Order, RunLimits, Verdict};
@@ -24,7 +26,53 @@ pub(super) fn items(value: &Value) -> Vec<Item> {
     }
 }
 
+/// How a task is answered.
+pub(super) enum Answer {
+    Success(Value),
+    Failure(Failure),
+    Nothing,
+}
+
 impl World {
+    /// Runs to the end: every task is answered by `work`, and where nothing happens time jumps to what is due.
+    pub(super) fn run(&mut self, work: &mut dyn FnMut(&str, &Value) -> Answer) {
+        let mut steps = 0;
+        while self.state.is_running() {
+            steps += 1;
+            assert!(steps < 200_000, "the execution does not end");
+            let commands = std::mem::take(&mut self.commands);
+            let mut moved = false;
+            for command in commands {
+                match command {
+                    Command::Dispatch { scheduled } => moved |= self.work(scheduled, work),
+                    Command::Continue => {
+                        self.feed(StimulusKind::Continue).unwrap();
+                        moved = true;
+                    }
+                    Command::StartMapRun { started } => moved |= self.map_run(started, work),
+                    Command::Cancel { .. } | Command::StopMapRun { .. } | Command::Finish => {}
+                }
+            }
+            if !moved && self.commands.is_empty() && self.state.is_running() {
+                self.now = due(&self.machine, &self.state).expect("a running execution is due some time").max(self.now);
+                self.feed(StimulusKind::Clock).unwrap();
+            }
+        }
+    }
+
+    fn work(&mut self, scheduled: EventId, work: &mut dyn FnMut(&str, &Value) -> Answer) -> bool {
+        let Ok(view) = self.state.task(scheduled) else { return false };
+        let details = Arc::clone(&view.task.details);
+        let _ = self.feed(StimulusKind::Dispatched { scheduled, receipt: Arc::new(json!({})), completes: false });
+        let kind = match work(&details.resource, &details.parameters) {
+            Answer::Success(output) => StimulusKind::TaskSucceeded { scheduled, output: Arc::new(output) },
+            Answer::Failure(failure) => StimulusKind::TaskFailed { scheduled, failure },
+            Answer::Nothing => return false,
+        };
+        self.feed(kind).unwrap();
+        true
+    }
+
     /// Plays a map run to its end.
     pub(super) fn map_run(&mut self, started: EventId, work: &mut dyn FnMut(&str, &Value) -> Answer) -> bool {
         let Some(view) = self.state.map_run(started) else { return false };
@@ -257,19 +305,19 @@ fn a_run_that_its_parent_left_is_stopped_until_it_is() {
     world.start(json!([1, 2]));
     let run = world.state.map_runs().next().unwrap().run.started;
     assert!(world.commands.contains(&Command::StartMapRun { started: run }));
-    world.crash();
+    world.crash(world.journal.len());
     assert!(world.commands.contains(&Command::StartMapRun { started: run }));
     world.commands.clear();
     let scheduled = world.state.tasks().next().unwrap().task.scheduled;
     world.feed(StimulusKind::TaskFailed { scheduled, failure: Failure::new("Broken", "as told") }).unwrap();
     assert!(world.state.is_running());
     assert!(world.commands.contains(&Command::StopMapRun { started: run }));
-    world.crash();
+    world.crash(world.journal.len());
     assert!(world.commands.contains(&Command::StopMapRun { started: run }));
     // Its end is nobody's business any more.
     assert!(world.feed(StimulusKind::MapRunEnded { started: run, result: Ok(Arc::new(json!([]))) }).is_err());
     world.feed(StimulusKind::MapRunStopped { started: run }).unwrap();
     assert!(world.feed(StimulusKind::MapRunStopped { started: run }).is_err());
-    world.crash();
+    world.crash(world.journal.len());
     assert!(world.commands.is_empty());
 }

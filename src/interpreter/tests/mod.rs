@@ -1,26 +1,29 @@
 //! Tests of the core: everything here runs in microseconds, without a clock, a broker or a store.
 //!
-//! [`World`] plays the outside: it lets time jump to whatever is due next, and answers tasks by a function.
+//! [`World`] holds an execution and its time; [`script`] plays its outside, [`recovery`] lets it crash.
 
+mod cases;
 mod conformance;
+mod generator;
 mod map_run;
 mod map_runs;
 mod recovery;
+mod script;
 mod table;
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::command::Command;
-use super::event::{Entry, Event, Failure, Started};
+use super::event::{Entry, Event, Started};
 use super::state::{Conclusion, Phase, State};
 use super::stimulus::{Rejection, Stimulus, StimulusKind};
-use super::{Env, TokenMint, decide, due, owed};
+use super::{Env, TokenMint, decide, owed};
 use crate::asl::model::Machine;
 use crate::asl::{MachineKind, parse};
 use crate::clock::Timestamp;
-use crate::ids::{Arn, EventId, ExecutionId, Realm, TaskKey};
+use crate::ids::{Arn, ExecutionId, Realm, TaskKey};
 
 pub(super) struct Tokens;
 
@@ -28,13 +31,6 @@ impl TokenMint for Tokens {
     fn token(&self, key: TaskKey) -> String {
         format!("token-{}", key.scheduled)
     }
-}
-
-/// How a task is answered.
-pub(super) enum Answer {
-    Success(Value),
-    Failure(Failure),
-    Nothing,
 }
 
 /// An execution with its outside.
@@ -104,52 +100,20 @@ impl World {
         self.feed(StimulusKind::Start(Box::new(started))).unwrap();
     }
 
-    /// Runs to the end: every task is answered by `work`, and where nothing happens time jumps to what is due.
-    pub fn run(&mut self, work: &mut dyn FnMut(&str, &Value) -> Answer) {
-        let mut steps = 0;
-        while self.state.is_running() {
-            steps += 1;
-            assert!(steps < 200_000, "the execution does not end");
-            let commands = std::mem::take(&mut self.commands);
-            let mut moved = false;
-            for command in commands {
-                match command {
-                    Command::Dispatch { scheduled } => moved |= self.work(scheduled, work),
-                    Command::Continue => {
-                        self.feed(StimulusKind::Continue).unwrap();
-                        moved = true;
-                    }
-                    Command::StartMapRun { started } => moved |= self.map_run(started, work),
-                    Command::Cancel { .. } | Command::StopMapRun { .. } | Command::Finish => {}
-                }
-            }
-            if !moved && self.commands.is_empty() && self.state.is_running() {
-                self.now = due(&self.machine, &self.state).expect("a running execution is due some time").max(self.now);
-                self.feed(StimulusKind::Clock).unwrap();
-            }
-        }
-    }
-
-    fn work(&mut self, scheduled: EventId, work: &mut dyn FnMut(&str, &Value) -> Answer) -> bool {
-        let Ok(view) = self.state.task(scheduled) else { return false };
-        let details = Arc::clone(&view.task.details);
-        let _ = self.feed(StimulusKind::Dispatched { scheduled, receipt: Arc::new(json!({})), completes: false });
-        let kind = match work(&details.resource, &details.parameters) {
-            Answer::Success(output) => StimulusKind::TaskSucceeded { scheduled, output: Arc::new(output) },
-            Answer::Failure(failure) => StimulusKind::TaskFailed { scheduled, failure },
-            Answer::Nothing => return false,
-        };
-        self.feed(kind).unwrap();
-        true
-    }
-
-    /// Throws the state away and folds it anew, as after a crash.
-    pub fn crash(&mut self) {
+    /// The state as a start finds it: folded anew from the journal.
+    pub fn folded(&self) -> State {
         let mut state = State::default();
         for entry in &self.journal {
             state.evolve(entry);
         }
-        self.state = state;
+        state
+    }
+
+    /// The process dies, with only the first `entries` of the journal on the disk, and starts again.
+    pub fn crash(&mut self, entries: usize) {
+        self.journal.truncate(entries);
+        self.state = self.folded();
+        self.now = self.journal.last().map_or(self.now, |e| e.at);
         self.commands = owed(&self.state, true);
     }
 
