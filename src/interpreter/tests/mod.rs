@@ -4,6 +4,7 @@
 
 mod conformance;
 mod recovery;
+mod redrive;
 mod table;
 
 use std::sync::Arc;
