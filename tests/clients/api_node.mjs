@@ -106,7 +106,7 @@ test('versions and aliases', async () => {
   await refused('ConflictException', 'live', 'DeleteStateMachineVersion', { stateMachineVersionArn: `${arn}:1` });
   await call('DeleteStateMachineAlias', { stateMachineAliasArn });
   await call('DeleteStateMachineVersion', { stateMachineVersionArn: `${arn}:1` });
-  await refused('ResourceNotFound', 'live', 'DescribeStateMachineAlias', { stateMachineAliasArn });
+  await refused('ResourceNotFound', 'does not exist', 'DescribeStateMachineAlias', { stateMachineAliasArn });
 });
 
 test('executions run, are listed, and tell their history', async () => {

@@ -117,7 +117,7 @@ def test_versions_and_aliases(machine):
     refused("ConflictException", "live", "delete-state-machine-version", state_machine_version_arn=f"{arn}:1")
     aws("delete-state-machine-alias", state_machine_alias_arn=alias)
     aws("delete-state-machine-version", state_machine_version_arn=f"{arn}:1")
-    refused("ResourceNotFound", "live", "describe-state-machine-alias", state_machine_alias_arn=alias)
+    refused("ResourceNotFound", "does not exist", "describe-state-machine-alias", state_machine_alias_arn=alias)
 
 
 def test_executions(machine):
