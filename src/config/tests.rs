@@ -161,3 +161,21 @@ fn logs_and_integrations_are_read() {
     assert!(text.starts_with("integrations[0].resource is 'glue'; allowed: service:action"), "{text}");
     assert!(refused(Some("[[integrations]]\nresorce = \"glue:x\"\n"), &[]).contains("unknown field `resorce`"));
 }
+
+#[test]
+fn a_key_may_be_limited_to_classes_of_operations() {
+    let keys = |text: &str| load(None, &[("REVEILLE__API__KEYS", text)], &[]).and_then(|settings| settings.access_keys());
+    let allowed = keys("a:s1, b:s/2+x:read+complete").unwrap();
+    assert_eq!(allowed[0].allow, None);
+    assert_eq!((allowed[1].secret.expose_secret(), allowed[1].allow.clone().unwrap()), ("s/2+x", vec!["read".into(), "complete".into()]));
+    for (text, expected) in [
+        ("a:s:write", "api.keys lets the key 'a' do 'write'; allowed: read, start, complete, admin, joined by +"),
+        ("a:s:", "api.keys lets the key 'a' do ''"),
+        ("a:s,a:t", "api.keys has the key 'a' twice"),
+        ("a:hush:read:more", "api.keys has an entry that is not ID:SECRET; allowed: ID:SECRET, or ID:SECRET:read+start+complete+admin"),
+    ] {
+        let told = keys(text).unwrap_err().to_string();
+        assert!(told.starts_with(expected), "{told}");
+        assert!(!told.contains("hush"), "{told}");
+    }
+}

@@ -7,6 +7,7 @@ use crate::asl::model::Machine;
 use crate::ids::Arn;
 use crate::store::{Catalog, MachineRow, MachineType, Revision, RevisionId, StoreError};
 
+use super::event_log::Logging;
 use super::handle::EngineError;
 
 /// Compiled revisions kept; one is some tens of kilobytes at most. Beyond it all are dropped and compiled again when asked for.
@@ -28,7 +29,7 @@ pub(super) struct Resolved {
 #[derive(Debug)]
 pub(super) struct Definitions {
     catalog: Arc<dyn Catalog>,
-    compiled: Mutex<HashMap<RevisionId, Arc<Machine>>>,
+    compiled: Mutex<HashMap<RevisionId, (Arc<Machine>, Logging)>>,
 }
 
 impl Definitions {
@@ -90,7 +91,12 @@ impl Definitions {
     }
 
     fn cached(&self, id: RevisionId) -> Option<Arc<Machine>> {
-        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(machine, _)| Arc::clone(machine))
+    }
+
+    /// What executions of a revision log. One that was compiled is known; a log is no reason to read the store.
+    pub fn logging(&self, id: RevisionId) -> Logging {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(_, logging)| *logging).unwrap_or_default()
     }
 
     fn compile(&self, revision: &Revision) -> Result<Arc<Machine>, EngineError> {
@@ -105,7 +111,7 @@ impl Definitions {
         if compiled.len() >= COMPILED_MAX {
             compiled.clear();
         }
-        compiled.insert(revision.id, Arc::clone(&valid.machine));
+        compiled.insert(revision.id, (Arc::clone(&valid.machine), Logging::of(&revision.configuration)));
         Ok(valid.machine)
     }
 }

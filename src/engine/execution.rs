@@ -21,9 +21,10 @@ use crate::interpreter::event::{Entry, Payload};
 use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Env, TokenMint};
-use crate::store::{self, Append, Batch, ExecutionHeader, ExecutionStatus, Summary};
+use crate::store::{self, Append, Batch, ExecutionHeader, ExecutionRow, ExecutionStatus, Summary};
 
 use super::Shared;
+use super::event_log::Logging;
 use super::express::{self, Stay};
 use super::handle::Completion;
 use super::messages::{MayLeave, Tell, TellError, Told, What};
@@ -46,6 +47,8 @@ pub(super) struct ExecutionActor {
     pub id: ExecutionId,
     pub arn: Arn,
     pub machine: Arc<Machine>,
+    /// What its machine's `loggingConfiguration` asks for.
+    pub logging: Logging,
     pub state: State,
     /// Until it exists in the store: what it is made of.
     birth: Option<Box<ExecutionHeader>>,
@@ -60,22 +63,26 @@ impl ExecutionActor {
     /// An execution that begins.
     pub fn new(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Self {
         let (id, arn) = (header.id, header.arn.clone());
+        let logging = shared.definitions.logging(header.revision);
         let (state, birth) = (State::default(), Some(Box::new(header)));
-        Self { shared, local, id, arn, machine, state, birth, express: None, in_flight: Vec::new(), owed: None }
+        Self { shared, local, id, arn, machine, logging, state, birth, express: None, in_flight: Vec::new(), owed: None }
     }
 
     /// An express execution that begins.
     pub fn express(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Result<Self, TellError> {
         let (id, arn) = (header.id, header.arn.clone());
+        let logging = shared.definitions.logging(header.revision);
         let express = Some(Stay::new(Arc::clone(&shared), Rc::clone(&local), header)?);
         let state = State::default();
-        Ok(Self { shared, local, id, arn, machine, state, birth: None, express, in_flight: Vec::new(), owed: None })
+        Ok(Self { shared, local, id, arn, machine, logging, state, birth: None, express, in_flight: Vec::new(), owed: None })
     }
 
     /// One that comes back from its journal.
-    pub fn revived(shared: Arc<Shared>, local: Rc<Local>, id: ExecutionId, machine: Arc<Machine>, state: State, bus_kept: bool) -> Self {
+    pub fn revived(local: Rc<Local>, row: &ExecutionRow, machine: Arc<Machine>, state: State, bus_kept: bool) -> Self {
+        let (shared, id) = (Arc::clone(&local.shared), row.header.id);
+        let logging = shared.definitions.logging(row.header.revision);
         let arn = state.started().map_or_else(|| Arn::new(""), |s| s.arn.clone());
-        Self { shared, local, id, arn, machine, state, birth: None, express: None, in_flight: Vec::new(), owed: Some(bus_kept) }
+        Self { shared, local, id, arn, machine, logging, state, birth: None, express: None, in_flight: Vec::new(), owed: Some(bus_kept) }
     }
 
     /// What the stimulus means, decided and encoded. Nothing is done yet.
@@ -152,7 +159,7 @@ impl ExecutionActor {
 
     /// For log lines about this execution.
     pub(super) fn story<'a>(&'a self, notes: &'a [Note], face: &'static str) -> Story<'a> {
-        Story { shared: &self.shared, arn: &self.arn, id: self.id, state: &self.state, notes, face }
+        Story { shared: &self.shared, arn: &self.arn, id: self.id, state: &self.state, notes, face, logging: self.logging }
     }
 
     /// Its end is news to others: to the parent that waits for it, to map runs that it leaves open.

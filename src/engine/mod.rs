@@ -12,11 +12,13 @@ mod activities;
 mod activities_tests;
 mod children;
 mod definitions;
+pub mod event_log;
 mod execution;
 mod express;
 #[cfg(test)]
 mod express_tests;
 pub mod handle;
+mod history;
 mod housekeeping;
 pub mod inbox;
 pub mod map_run;
@@ -78,6 +80,8 @@ pub struct Options {
     pub announce_cancellations: bool,
     /// Queue in which a message starts an execution; `None`: there is none.
     pub start_queue: Option<String>,
+    /// How history events are shown in the log, for machines whose `loggingConfiguration` asks for them; `None`: they are not.
+    pub history_view: Option<event_log::HistoryView>,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
     /// Where Distributed Maps read and write.
@@ -96,6 +100,7 @@ impl Default for Options {
             name_held: Duration::from_hours(90 * 24),
             retention: Duration::from_hours(90 * 24),
             announce_cancellations: true,
+            history_view: None,
             start_queue: Some(inbox::START_QUEUE.to_owned()),
             queue_kind: QueueKind::Quorum,
             objects: objects::Options::default(),

@@ -166,7 +166,7 @@ impl Local {
         let state = load(&*self.shared.journal, execution).await?;
         let row = self.shared.journal.execution(execution).await?.ok_or(TellError::NoExecution(execution))?;
         let machine = self.shared.definitions.revision(row.header.revision).await.map_err(|e| TellError::Internal(e.to_string()))?;
-        let actor = ExecutionActor::revived(Arc::clone(&self.shared), Rc::clone(self), execution, machine, state, bus_kept);
+        let actor = ExecutionActor::revived(Rc::clone(self), &row, machine, state, bus_kept);
         let addr = actor.start();
         self.insert(execution, addr.clone());
         Ok(addr)

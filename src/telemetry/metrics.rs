@@ -211,6 +211,11 @@ impl Metrics {
         self.inner.executions_open.inc();
     }
 
+    /// A closed one was redriven: it is open again.
+    pub fn execution_reopened(&self) {
+        self.inner.executions_open.inc();
+    }
+
     /// `status`: AWS's word.
     pub fn execution_closed(&self, machine: &str, status: &'static str) {
         self.inner.executions_closed.get_or_create(&Closed { machine: self.label(machine), status }).inc();

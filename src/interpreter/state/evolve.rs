@@ -39,11 +39,13 @@ impl State {
                     input: Arc::clone(input),
                     retries: Vec::new(),
                     step: Step::Entered,
+                    kept: None,
                 };
                 self.chain(frame, entry.id);
                 self.place(frame, Position::In(Box::new(visit)));
             }
             Event::StateExited { output, assigned, next, .. } => {
+                self.let_go(frame);
                 self.chain(frame, entry.id);
                 if let Some(assigned) = assigned {
                     self.assign(frame, assigned);
@@ -52,7 +54,7 @@ impl State {
             }
             Event::StateFailed(f) | Event::ForkFailed(f) => {
                 if matches!(entry.event, Event::ForkFailed(_)) {
-                    self.drop_children(frame);
+                    self.suspend_fork(frame);
                     if entry.previous.0 != 0 {
                         self.chain(frame, entry.previous);
                     }
@@ -63,6 +65,7 @@ impl State {
             Event::StateAborted { .. } | Event::MapIterationFailed { .. } | Event::MapIterationAborted { .. } => {}
             Event::EvaluationFailed { .. } => self.chain(frame, entry.id),
             Event::RetryScheduled { retrier, due } => {
+                self.let_go(frame);
                 if let Some(visit) = self.visit_mut(frame) {
                     let i = *retrier as usize;
                     if visit.retries.len() <= i {
@@ -232,23 +235,6 @@ impl State {
         self.phase = Phase::Closed(Outcome { at, result });
     }
 
-    /// Redrive: every frame that stands in a state does it again, with its retries forgotten.
-    fn reopen(&mut self, redrive_count: u32, at: Timestamp) {
-        self.redrive_count = redrive_count;
-        self.redriven_at = Some(at);
-        self.phase = Phase::Running;
-        let ids: Vec<FrameId> = self.frames.keys().copied().collect();
-        for id in ids {
-            if let Some(visit) = self.visit_mut(id) {
-                visit.retries.clear();
-                if !matches!(visit.step, Step::Fork(_) | Step::Succeeded(_)) {
-                    visit.step = Step::Entered;
-                }
-            }
-            self.mark(id);
-        }
-    }
-
     fn chain(&mut self, frame: FrameId, id: EventId) {
         if let Some(frame) = self.frames.get_mut(&frame) {
             frame.last_event = id;
@@ -291,14 +277,14 @@ impl State {
         self.ended.insert(scheduled, how);
     }
 
-    fn visit_mut(&mut self, frame: FrameId) -> Option<&mut Visit> {
+    pub(super) fn visit_mut(&mut self, frame: FrameId) -> Option<&mut Visit> {
         match self.frames.get_mut(&frame).map(|f| &mut f.position) {
             Some(Position::In(visit)) => Some(visit),
             _ => None,
         }
     }
 
-    fn due_of(&self, frame: FrameId) -> Option<Timestamp> {
+    pub(super) fn due_of(&self, frame: FrameId) -> Option<Timestamp> {
         match &self.visit(frame)?.step {
             Step::Task(task) => task.due(),
             Step::Waiting { due } | Step::Backoff { due } => Some(*due),
@@ -307,7 +293,7 @@ impl State {
     }
 
     /// Puts a frame into the sets that it belongs to now.
-    fn mark(&mut self, frame: FrameId) {
+    pub(super) fn mark(&mut self, frame: FrameId) {
         let ready = match self.frames.get(&frame).map(|f| &f.position) {
             None => false,
             Some(Position::At { .. } | Position::Finished { .. }) => true,
@@ -402,31 +388,8 @@ impl State {
         self.mark(parent);
     }
 
-    /// Removes everything below a frame: tasks die, timers go.
-    fn drop_children(&mut self, parent: FrameId) {
-        for child in self.children(parent) {
-            self.drop_children(child);
-            if let Some(due) = self.due_of(child) {
-                self.due.remove(&(due, child));
-            }
-            if let Some(Visit { step: Step::Task(task), .. }) = self.visit(child) {
-                let id = task.scheduled;
-                self.tasks.remove(&id);
-                self.ended.insert(id, Ended::Cancelled);
-            }
-            if let Some(Visit { step: Step::MapRun(run), .. }) = self.visit(child) {
-                let id = run.started;
-                self.stop_map_run(id);
-            }
-            self.ready.remove(&child);
-            if let Some(frame) = self.frames.remove(&child) {
-                self.forget(&frame);
-            }
-        }
-    }
-
     /// An open map run is left behind: its children must be stopped.
-    fn stop_map_run(&mut self, started: EventId) {
+    pub(super) fn stop_map_run(&mut self, started: EventId) {
         let arn = self.map_run(started).map(|view| view.run.arn.clone());
         if self.map_runs.remove(&started).is_some()
             && let Some(arn) = arn
@@ -444,7 +407,7 @@ impl State {
         }
     }
 
-    fn forget(&mut self, frame: &Frame) {
+    pub(super) fn forget(&mut self, frame: &Frame) {
         let bytes: usize = frame.variables.values().map(|v| json_bytes(v)).sum();
         self.variables_bytes = self.variables_bytes.saturating_sub(bytes);
     }

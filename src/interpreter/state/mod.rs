@@ -11,6 +11,7 @@
 //! A frame that can go on without the outside is *ready*; [`State::next_ready`] gives them. All others wait for a reply or for time.
 
 mod evolve;
+mod redrive;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -125,6 +126,8 @@ pub struct Visit {
     /// How often each retrier has fired.
     pub retries: Vec<u32>,
     pub step: Step,
+    /// The fork that this visit failed with, until the failure is handled. Its frames sleep.
+    pub kept: Option<Box<Fork>>,
 }
 
 impl Visit {

@@ -8,10 +8,13 @@ mod generator;
 mod map_run;
 mod map_runs;
 mod recovery;
+mod redrive;
 mod script;
 mod table;
 
 use std::sync::Arc;
+
+pub(super) use map_runs::Answer;
 
 use serde_json::Value;
 

@@ -388,7 +388,7 @@ fn an_item_that_cannot_be_selected_ends_the_iterations_that_run_already() {
     let mut world = World::new(&json!({ "StartAt": "M", "States": states }));
     world.start(json!([{ "v": 1 }, {}]));
     assert_eq!(world.state.open_tasks(), 0, "{:?}", world.shown());
-    assert_eq!(world.state.frames().count(), 1, "no iteration outlives its Map");
+    assert!(!world.state.is_running(), "no iteration outlives its Map; a redrive goes on from them");
     assert!(world.shown().iter().any(|l| l.ends_with("MapIterationAborted")), "{:?}", world.shown());
 }
 
