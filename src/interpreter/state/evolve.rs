@@ -192,8 +192,8 @@ impl State {
     }
 
     fn close(&mut self, at: Timestamp, result: Conclusion) {
-        for id in std::mem::take(&mut self.tasks).into_keys() {
-            self.ended.insert(id, Ended::Cancelled);
+        for id in std::mem::take(&mut self.tasks).keys() {
+            self.ended.insert(*id, Ended::Cancelled);
         }
         self.ready.clear();
         self.due.clear();
@@ -291,12 +291,12 @@ impl State {
             },
         };
         if ready {
-            self.ready.insert(frame);
+            self.ready.insert(frame, ());
         } else {
             self.ready.remove(&frame);
         }
         if let Some(due) = self.due_of(frame) {
-            self.due.insert((due, frame));
+            self.due.insert((due, frame), ());
         }
     }
 

@@ -11,8 +11,8 @@
 //! A frame that can go on without the outside is *ready*; [`State::next_ready`] gives them. All others wait for a reply or for time.
 
 mod evolve;
+mod sorted;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -20,6 +20,8 @@ use crate::ids::{BlockId, EventId, StateName, Version};
 
 use super::event::{Failure, FrameId, MapItem, MapStarted, Payload, Started, StateType, TaskScheduled, Variables};
 use super::stimulus::Rejection;
+
+use sorted::Sorted;
 
 /// An execution, folded from its journal.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,14 +31,14 @@ pub struct State {
     started: Option<Arc<Started>>,
     started_at: Timestamp,
     phase: Phase,
-    frames: BTreeMap<FrameId, Frame>,
+    frames: Sorted<FrameId, Frame>,
     next_frame: u32,
-    ready: BTreeSet<FrameId>,
-    due: BTreeSet<(Timestamp, FrameId)>,
+    ready: Sorted<FrameId, ()>,
+    due: Sorted<(Timestamp, FrameId), ()>,
     /// Open tasks, by the event that scheduled them.
-    tasks: BTreeMap<EventId, FrameId>,
+    tasks: Sorted<EventId, FrameId>,
     /// Tasks that are over, to tell a duplicate from a late reply.
-    ended: BTreeMap<EventId, Ended>,
+    ended: Sorted<EventId, Ended>,
     redrive_count: u32,
     redriven_at: Option<Timestamp>,
     /// Bytes of all variables (AWS: 10 MiB).
@@ -311,14 +313,13 @@ impl State {
         if !self.is_running() {
             return None;
         }
-        let after = (std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded);
-        self.ready.range(after).next().or_else(|| self.ready.first()).copied()
+        self.ready.after(&last).or_else(|| self.ready.first().map(|(frame, ())| frame)).copied()
     }
 
     /// When something is due next inside the execution (not counting the machine's own timeout).
     #[must_use]
     pub fn first_due(&self) -> Option<(Timestamp, FrameId)> {
-        if self.is_running() { self.due.first().copied() } else { None }
+        if self.is_running() { self.due.first().map(|(due, ())| *due) } else { None }
     }
 
     /// Open tasks in the order of their scheduling.
