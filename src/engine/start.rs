@@ -67,7 +67,12 @@ impl EngineHandle {
         }
     }
 
-    async fn start_standard(&self, request: StartRequest, resolved: Arc<Resolved>, origin: Origin) -> Result<StartedExecution, EngineError> {
+    async fn start_standard(
+        &self,
+        request: StartRequest,
+        resolved: Arc<Resolved>,
+        origin: Origin,
+    ) -> Result<StartedExecution, EngineError> {
         let shared = &self.inner;
         let now = shared.clock.now();
         let (header, started) = self.birth(&request, &resolved, origin.parent(), now)?;

@@ -62,7 +62,8 @@ pub(super) async fn drive(app: &Application, machine: &Arn, plan: &Plan) -> Resu
     let laps = Laps::of(plan);
     let left = Rc::new(Cell::new(laps.total));
     let watch = Rc::new(RefCell::new(Stopwatch::new(laps)));
-    let before = app.store().figures();
+    let written = || app.store().map_or((0, 0), |s| (s.figures().writes, s.figures().commits));
+    let before = written();
     let clients: Vec<_> = (0..plan.in_flight)
         .map(|_| {
             let (engine, machine, left, watch) = (app.engine.clone(), machine.clone(), Rc::clone(&left), Rc::clone(&watch));
@@ -80,11 +81,11 @@ pub(super) async fn drive(app: &Application, machine: &Arn, plan: &Plan) -> Resu
     for client in clients {
         client.await.map_err(|why| failed(&why))??;
     }
-    let after = app.store().figures();
+    let after = written();
     let mut figures = watch.borrow_mut().figures.take().unwrap_or_default();
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     {
-        figures.writes_per_commit = (after.writes - before.writes) as f64 / (after.commits - before.commits).max(1) as f64;
+        figures.writes_per_commit = (after.0 - before.0) as f64 / (after.1 - before.1).max(1) as f64;
     }
     Ok(figures)
 }
