@@ -30,11 +30,13 @@ pub(super) struct Resolved {
 pub(super) struct Definitions {
     catalog: Arc<dyn Catalog>,
     compiled: Mutex<HashMap<RevisionId, (Arc<Machine>, Logging)>>,
+    /// What machine and version ARNs resolve to, while the catalog stands still: a start then asks the store nothing.
+    resolved: Mutex<HashMap<Arn, (u64, Arc<Resolved>)>>,
 }
 
 impl Definitions {
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
-        Self { catalog, compiled: Mutex::new(HashMap::new()) }
+        Self { catalog, compiled: Mutex::default(), resolved: Mutex::default() }
     }
 
     /// The machine of a revision.
@@ -51,7 +53,28 @@ impl Definitions {
     }
 
     /// What runs when this ARN (a machine, a version or an alias) is started. `chance` in [0, 1) chooses between an alias's routes.
-    pub async fn resolve(&self, arn: &Arn, chance: f64) -> Result<Resolved, EngineError> {
+    pub async fn resolve(&self, arn: &Arn, chance: f64) -> Result<Arc<Resolved>, EngineError> {
+        // Looked at before anything is read: a change in between is seen by the next start.
+        let generation = self.catalog.generation();
+        let known = || self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, resolved)) = known().get(arn)
+            && Some(*at) == generation
+        {
+            return Ok(Arc::clone(resolved));
+        }
+        let resolved = Arc::new(self.look_up(arn, chance).await?);
+        // An alias chooses anew at every start.
+        if let Some(generation) = generation.filter(|_| resolved.alias_arn.is_none()) {
+            let mut known = known();
+            if known.len() >= COMPILED_MAX {
+                known.clear();
+            }
+            known.insert(arn.clone(), (generation, Arc::clone(&resolved)));
+        }
+        Ok(resolved)
+    }
+
+    async fn look_up(&self, arn: &Arn, chance: f64) -> Result<Resolved, EngineError> {
         let (base, qualifier) = split(arn);
         let machine = self.catalog.machine(&base).await?.ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?;
         if machine.deleting {

@@ -139,10 +139,7 @@ impl ExecutionActor {
             Completion::Heartbeat => StimulusKind::TaskHeartbeat { scheduled },
             Completion::Success(output) => {
                 let output = match resource {
-                    Some(resource) => {
-                        let answer = Arc::try_unwrap(output).unwrap_or_else(|shared| (*shared).clone());
-                        Arc::new(integrations::result(&resource, answer, at, uuid::Uuid::new_v4()))
-                    }
+                    Some(resource) => integrations::result(&resource, output, at, uuid::Uuid::new_v4()),
                     None => output,
                 };
                 StimulusKind::TaskSucceeded { scheduled, output }

@@ -96,7 +96,7 @@ impl Default for Options {
             passivate_after: Duration::from_mins(1),
             sweep: Duration::from_secs(10),
             horizon: Duration::from_mins(5),
-            confirm_linger: Duration::from_millis(50),
+            confirm_linger: Duration::from_secs(1),
             name_held: Duration::from_hours(90 * 24),
             retention: Duration::from_hours(90 * 24),
             announce_cancellations: true,

@@ -2,7 +2,7 @@
 //! runs on that one thread.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use actix::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared as SharedFuture};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::ids::{ExecutionId, PartitionId};
@@ -42,6 +43,9 @@ pub(super) struct Local {
     timers: RefCell<Timers>,
     /// Something is due sooner than it was.
     sooner: Notify,
+    /// Executions with a confirm that is not written yet, and when it is. One list, in order: a timer for each would cost more than the
+    /// append that it saves.
+    lingering: RefCell<VecDeque<(Instant, ExecutionId)>>,
     waiters: RefCell<HashMap<ExecutionId, Vec<oneshot::Sender<Outcome>>>>,
     draining: Cell<bool>,
 }
@@ -100,6 +104,29 @@ impl Local {
         receiver
     }
 
+    /// The broker has confirmed a task of this execution: written with the reply if that comes soon, else by itself.
+    pub fn linger(&self, execution: ExecutionId) {
+        self.lingering.borrow_mut().push_back((Instant::now() + self.shared.options.confirm_linger, execution));
+    }
+
+    /// Writes down confirms whose replies have not come. Runs as long as the partition.
+    async fn write_confirms(self: Rc<Self>) {
+        // So often is often enough: what is late here is only written later.
+        let pause = (self.shared.options.confirm_linger / 4).max(std::time::Duration::from_millis(1));
+        loop {
+            tokio::time::sleep(pause).await;
+            let now = Instant::now();
+            loop {
+                let due = self.lingering.borrow_mut().pop_front_if(|(at, _)| *at <= now);
+                let Some((_, execution)) = due else { break };
+                // Gone from memory: it has ended. Most have.
+                let Some(addr) = self.awake.borrow().get(&execution).map(|a| a.addr.clone()) else { continue };
+                // Refused where its mailbox is full: then it is busy, and what it writes next holds the confirm.
+                let _ = addr.try_send(Tell { execution, what: What::Flush });
+            }
+        }
+    }
+
     fn find(&self, execution: ExecutionId) -> Option<(Addr<ExecutionActor>, Rc<Cell<u32>>)> {
         let mut awake = self.awake.borrow_mut();
         let entry = awake.get_mut(&execution)?;
@@ -134,6 +161,7 @@ impl Local {
         };
         if result.is_err() {
             self.forget(id);
+            self.waiters.borrow_mut().remove(&id);
         }
         result
     }
@@ -215,6 +243,12 @@ impl Local {
                 // Its last address: the actor ends by itself.
                 self.forget(id);
             }
+        }
+        // A table keeps the room of its fullest hour; a quiet one gives it back.
+        let mut awake = self.awake.borrow_mut();
+        if awake.capacity() > 4 * awake.len() + 1_024 {
+            let room = 2 * awake.len();
+            awake.shrink_to(room);
         }
     }
 
@@ -334,6 +368,7 @@ impl Partition {
                 reviving: RefCell::default(),
                 timers: RefCell::default(),
                 sooner: Notify::new(),
+                lingering: RefCell::default(),
                 waiters: RefCell::default(),
                 draining: Cell::new(false),
             }),
@@ -358,6 +393,7 @@ impl Handler<Begin> for Partition {
             local.recover().await?;
             actix_rt::spawn(Rc::clone(&local).keep_time());
             actix_rt::spawn(Rc::clone(&local).sweep());
+            actix_rt::spawn(Rc::clone(&local).write_confirms());
             actix_rt::spawn(super::router::run(local));
             Ok(())
         })

@@ -132,11 +132,7 @@ impl ExecutionActor {
         } else if let Some(sent) = self.in_flight.iter_mut().find(|f| f.scheduled == scheduled) {
             // Written with the reply if that comes soon: one append less. A crash until then publishes once more, with the same token.
             sent.confirmed = true;
-            ctx.run_later(self.shared.options.confirm_linger, |actor, ctx| {
-                if actor.in_flight.iter().any(|f| f.confirmed) {
-                    ctx.notify(Tell { execution: actor.id, what: What::Flush });
-                }
-            });
+            self.local.linger(self.id);
         }
     }
 

@@ -237,6 +237,12 @@ impl Metrics {
         self.inner.executions_awake.dec();
     }
 
+    /// Executions that are in memory now.
+    #[must_use]
+    pub fn awake(&self) -> i64 {
+        self.inner.executions_awake.get()
+    }
+
     pub fn task_scheduled(&self) {
         self.inner.tasks_scheduled.inc();
         self.inner.tasks_waiting.inc();

@@ -220,8 +220,8 @@ impl State {
     }
 
     fn close(&mut self, at: Timestamp, result: Conclusion) {
-        for id in std::mem::take(&mut self.tasks).into_keys() {
-            self.ended.insert(id, Ended::Cancelled);
+        for id in std::mem::take(&mut self.tasks).keys() {
+            self.ended.insert(*id, Ended::Cancelled);
         }
         for id in self.map_runs.keys().copied().collect::<Vec<_>>() {
             self.stop_map_run(id);
@@ -306,12 +306,12 @@ impl State {
             },
         };
         if ready {
-            self.ready.insert(frame);
+            self.ready.insert(frame, ());
         } else {
             self.ready.remove(&frame);
         }
         if let Some(due) = self.due_of(frame) {
-            self.due.insert((due, frame));
+            self.due.insert((due, frame), ());
         }
     }
 

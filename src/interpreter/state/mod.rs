@@ -12,8 +12,9 @@
 
 mod evolve;
 mod redrive;
+mod sorted;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -21,6 +22,8 @@ use crate::ids::{Arn, BlockId, EventId, StateName, Version};
 
 use super::event::{Failure, FrameId, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskScheduled, Variables};
 use super::stimulus::Rejection;
+
+use sorted::Sorted;
 
 /// An execution, folded from its journal.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,18 +35,18 @@ pub struct State {
     phase: Phase,
     /// Whose entry was the newest: branches take turns, and go on in the same order after a cut.
     turn: FrameId,
-    frames: BTreeMap<FrameId, Frame>,
+    frames: Sorted<FrameId, Frame>,
     next_frame: u32,
-    ready: BTreeSet<FrameId>,
-    due: BTreeSet<(Timestamp, FrameId)>,
+    ready: Sorted<FrameId, ()>,
+    due: Sorted<(Timestamp, FrameId), ()>,
     /// Open tasks, by the event that scheduled them.
-    tasks: BTreeMap<EventId, FrameId>,
+    tasks: Sorted<EventId, FrameId>,
     /// Open map runs, by the event that started them.
     map_runs: BTreeMap<EventId, FrameId>,
     /// Map runs whose children must be stopped, until they are.
     stopping: BTreeMap<EventId, Arn>,
     /// Tasks that are over, to tell a duplicate from a late reply.
-    ended: BTreeMap<EventId, Ended>,
+    ended: Sorted<EventId, Ended>,
     redrive_count: u32,
     redriven_at: Option<Timestamp>,
     /// Bytes of all variables (AWS: 10 MiB).
@@ -347,14 +350,13 @@ impl State {
         if !self.is_running() {
             return None;
         }
-        let after = (std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded);
-        self.ready.range(after).next().or_else(|| self.ready.first()).copied()
+        self.ready.after(&last).or_else(|| self.ready.first().map(|(frame, ())| frame)).copied()
     }
 
     /// When something is due next inside the execution (not counting the machine's own timeout).
     #[must_use]
     pub fn first_due(&self) -> Option<(Timestamp, FrameId)> {
-        if self.is_running() { self.due.first().copied() } else { None }
+        if self.is_running() { self.due.first().map(|(due, ())| *due) } else { None }
     }
 
     /// Open tasks in the order of their scheduling.

@@ -27,7 +27,7 @@ pub(super) fn items(value: &Value) -> Vec<Item> {
 }
 
 /// How a task is answered.
-pub(super) enum Answer {
+pub(in crate::interpreter) enum Answer {
     Success(Value),
     Failure(Failure),
     Nothing,

@@ -14,7 +14,7 @@ mod table;
 
 use std::sync::Arc;
 
-pub(super) use map_runs::Answer;
+use map_runs::Answer;
 
 use serde_json::Value;
 
