@@ -11,7 +11,7 @@ use crate::query::Entropy;
 
 use super::command::{CancelReason, Command};
 use super::event::{Entry, Event, Failure, FrameId, Payload, StateType};
-use super::scope::Scope;
+use super::scope::{Context, Scope};
 use super::state::{OpenTask, Phase, Position, State, Step, TaskView, Visit};
 use super::stimulus::{Rejection, Stimulus, StimulusKind};
 use super::test_state::{Probe, Stage};
@@ -46,7 +46,17 @@ pub struct Decision {
 /// Why the stimulus changes nothing; `state` is as it was.
 pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stimulus) -> Result<Decision, Rejection> {
     let entropy = Entropy::new(stimulus.at, stimulus.entropy);
-    let mut decider = Decider { env, machine, state, at: stimulus.at, entropy, entries: Vec::new(), commands: Vec::new(), probe: None };
+    let mut decider = Decider {
+        env,
+        machine,
+        state,
+        at: stimulus.at,
+        entropy,
+        entries: Vec::new(),
+        commands: Vec::new(),
+        context: Context::default(),
+        probe: None,
+    };
     decider.take(stimulus.kind)?;
     decider.go_on();
     // What was ordered on the way and is over by now: a task of a branch that has failed since, more work in what has closed.
@@ -94,6 +104,7 @@ pub(super) struct Decider<'a> {
     pub entropy: Entropy,
     entries: Vec<Entry>,
     commands: Vec<Command>,
+    context: Context,
     /// `TestState` looks on.
     pub probe: Option<Box<Probe>>,
 }
@@ -101,7 +112,17 @@ pub(super) struct Decider<'a> {
 impl<'a> Decider<'a> {
     /// For `TestState`: nothing is written, each step is looked at.
     pub fn probing(env: Env<'a>, machine: &'a Machine, state: &'a mut State, at: Timestamp, entropy: Entropy, probe: Probe) -> Self {
-        Self { env, machine, state, at, entropy, entries: Vec::new(), commands: Vec::new(), probe: Some(Box::new(probe)) }
+        Self {
+            env,
+            machine,
+            state,
+            at,
+            entropy,
+            entries: Vec::new(),
+            commands: Vec::new(),
+            context: Context::default(),
+            probe: Some(Box::new(probe)),
+        }
     }
 
     /// Shows a value that flows through a state to whoever looks on.
@@ -400,7 +421,8 @@ impl<'a> Decider<'a> {
     pub fn scope<'s>(&'s mut self, frame: FrameId, input: &'s serde_json::Value, token: Option<EventId>) -> (Scope<'s>, &'s mut Entropy) {
         let token = token.map(|scheduled| self.env.tokens.token(TaskKey { execution: self.env.execution, scheduled }));
         let given = self.probe.as_deref().and_then(Probe::context);
-        (Scope::new(self.state, frame, input, token).with_context(given), &mut self.entropy)
+        self.context.renew();
+        (Scope::new(self.state, &self.context, frame, input, token).with_context(given), &mut self.entropy)
     }
 
     /// The id that the next visible event gets: a task that is being prepared mints its token from it.

@@ -15,7 +15,7 @@ use crate::query::Entropy;
 
 use super::dataflow::{self, Extra, Trouble};
 use super::event::{Batching, Failure, FrameId, MapItem, MapRunPlan, Payload};
-use super::scope::Scope;
+use super::scope::{Context, Scope};
 use super::size::json_bytes;
 use super::state::State;
 
@@ -136,8 +136,9 @@ impl Shaper {
         };
         let at = self.state.started_at();
         let mut entropy = Entropy::new(at, self.seed.as_u64_pair().0 ^ index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let scope = Scope::new(&self.state, self.frame, &self.plan.input, None).with_item(&item);
-        let value = dataflow::template(selector, "ItemSelector", "States.ParameterPathFailure", &scope, Extra::default(), &mut entropy)
+        let context = Context::default();
+        let scope = Scope::new(&self.state, &context, self.frame, &self.plan.input, None).with_item(&item);
+        let value = dataflow::template(selector, "ItemSelector", dataflow::RUNTIME, &scope, Extra::default(), &mut entropy)
             .map_err(|t| self.failure(&t))?;
         Ok((value, item))
     }

@@ -1,6 +1,6 @@
 //! What the expressions of a state may read: its input, the variables of its frame and the frames around it, the context object.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 
 use serde_json::{Map, Value, json};
 
@@ -9,12 +9,42 @@ use crate::query::Roots;
 use super::event::{FrameId, StateType};
 use super::state::State;
 
+/// The context object of the scope that is used, and what of it the next one can take over.
+///
+/// The execution's input stands in it: made anew for each expression, a Map over its items would copy all of them for each one.
+#[derive(Default)]
+pub(super) struct Context {
+    whole: OnceCell<Value>,
+    execution: Cell<Option<Map<String, Value>>>,
+}
+
+/// What differs from scope to scope; the rest is the execution's.
+const OF_SCOPE: [&str; 3] = ["State", "Task", "Map"];
+
+impl Context {
+    /// Makes ready for another scope of the same decision.
+    pub fn renew(&mut self) {
+        if let Some(Value::Object(mut fields)) = self.whole.take() {
+            for name in OF_SCOPE {
+                fields.shift_remove(name);
+            }
+            self.execution.set(Some(fields));
+        }
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often the execution's part was made, input and all.
+    pub(super) static EXECUTIONS_MADE: Cell<usize> = const { Cell::new(0) };
+}
+
 pub(super) struct Scope<'a> {
     state: &'a State,
     frame: FrameId,
     input: &'a Value,
     token: Option<String>,
-    context: OnceCell<Value>,
+    context: &'a Context,
     /// `TestState`: the context object as the caller gave it.
     given: Option<&'a Value>,
     /// The item whose `ItemSelector` is evaluated: its iteration has no frame yet.
@@ -22,8 +52,8 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub fn new(state: &'a State, frame: FrameId, input: &'a Value, token: Option<String>) -> Self {
-        Self { state, frame, input, token, context: OnceCell::new(), given: None, item: None }
+    pub fn new(state: &'a State, context: &'a Context, frame: FrameId, input: &'a Value, token: Option<String>) -> Self {
+        Self { state, frame, input, token, context, given: None, item: None }
     }
 
     pub fn with_context(mut self, given: Option<&'a Value>) -> Self {
@@ -36,8 +66,10 @@ impl<'a> Scope<'a> {
         self
     }
 
-    /// The context object. Source: AWS developer guide, "Accessing execution data from the Context object"; order of keys as recorded.
-    fn build(&self) -> Value {
+    /// `Execution` and `StateMachine`.
+    fn execution(&self) -> Map<String, Value> {
+        #[cfg(test)]
+        EXECUTIONS_MADE.set(EXECUTIONS_MADE.get() + 1);
         let mut context = Map::new();
         if let Some(started) = self.state.started() {
             let mut execution = Map::new();
@@ -57,6 +89,12 @@ impl<'a> Scope<'a> {
             context.insert("Execution".into(), Value::Object(execution));
             context.insert("StateMachine".into(), json!({ "Id": started.machine, "Name": started.machine_name }));
         }
+        context
+    }
+
+    /// The context object. Source: AWS developer guide, "Accessing execution data from the Context object"; order of keys as recorded.
+    fn build(&self) -> Value {
+        let mut context = self.context.execution.take().unwrap_or_else(|| self.execution());
         if let Some(visit) = self.state.visit(self.frame) {
             let mut state = Map::new();
             state.insert("Name".into(), json!(visit.name));
@@ -91,7 +129,7 @@ impl Roots for Scope<'_> {
     }
 
     fn context(&self) -> &Value {
-        self.given.unwrap_or_else(|| self.context.get_or_init(|| self.build()))
+        self.given.unwrap_or_else(|| self.context.whole.get_or_init(|| self.build()))
     }
 
     fn variable(&self, name: &str) -> Option<&Value> {

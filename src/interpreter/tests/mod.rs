@@ -14,8 +14,6 @@ mod table;
 
 use std::sync::Arc;
 
-use map_runs::Answer;
-
 use serde_json::Value;
 
 use super::command::Command;

@@ -2,14 +2,13 @@
 //!
 //! An event is written as in a history, `id<-previous Type`; a hidden one as `- Type`; a command as `! Command`.
 #![expect(clippy::needless_pass_by_value, reason = "what is given is written in place, as json!({ … })")]
-
 #![expect(clippy::needless_pass_by_value, reason = "definitions are written in place")]
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Answer, World, name};
+use super::{World, name};
 use crate::ids::EventId;
 use crate::interpreter::command::Command;
 use crate::interpreter::event::{Entry, Event, Failure};
@@ -390,17 +389,4 @@ fn an_item_that_cannot_be_selected_ends_the_iterations_that_run_already() {
     assert_eq!(world.state.open_tasks(), 0, "{:?}", world.shown());
     assert!(!world.state.is_running(), "no iteration outlives its Map; a redrive goes on from them");
     assert!(world.shown().iter().any(|l| l.ends_with("MapIterationAborted")), "{:?}", world.shown());
-}
-
-#[test]
-fn a_task_that_fails_once_ends_with_the_answer_to_its_second_attempt() {
-    let retry = json!({ "Retry": [{ "ErrorEquals": ["Busy"], "IntervalSeconds": 1 }] });
-    let mut world = World::new(&json!({ "StartAt": "T", "States": { "T": task(CALLBACK, retry) } }));
-    world.start(json!({}));
-    let mut attempts = 0;
-    world.run(&mut |_, _| {
-        attempts += 1;
-        if attempts == 1 { Answer::Failure(Failure::named("Busy")) } else { Answer::Success(json!(attempts)) }
-    });
-    assert_eq!(*world.conclusion(), Conclusion::Succeeded(Arc::new(json!(2))));
 }

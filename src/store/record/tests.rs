@@ -11,7 +11,8 @@ use super::{RecordError, decode, encode};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, BlockId, EventId, ExecutionId, TaskKey};
 use crate::interpreter::event::{
-    Entry, Event, Failure, FrameId, ItemSource, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskFamily, TaskScheduled, Tolerance,
+    Entry, Event, Failure, FrameId, ItemSource, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskFamily, TaskScheduled,
+    Tolerance,
 };
 use crate::limits::JSON_DEPTH_MAX;
 

@@ -182,3 +182,19 @@ fn what_is_assigned_anew_counts_once() {
     let world = run(&definition, json!({ "x": "v".repeat(250_000) }));
     assert!(matches!(world.conclusion(), Conclusion::Succeeded(_)), "{:?}", world.conclusion());
 }
+
+/// Counted, not timed: the execution's input is copied once for a decision, however many items look at the context object.
+#[test]
+fn the_context_object_copies_the_input_once_a_decision() {
+    let selector = json!({ "i.$": "$$.Map.Item.Index", "v.$": "$$.Map.Item.Value", "s.$": "$$.State.Name" });
+    let processor = json!({ "StartAt": "S", "States": { "S": { "Type": "Pass", "Parameters": { "i.$": "$$.Map.Item.Index", "s.$": "$$.State.Name" }, "End": true } } });
+    let map = json!({ "Type": "Map", "ItemSelector": selector, "ItemProcessor": processor, "End": true });
+    let items: Vec<usize> = (0..2_000).collect();
+    let before = crate::interpreter::scope::EXECUTIONS_MADE.get();
+    let world = run(&json!({ "StartAt": "M", "States": { "M": map } }), json!(items));
+    let made = crate::interpreter::scope::EXECUTIONS_MADE.get() - before;
+    let Conclusion::Succeeded(output) = world.conclusion() else { panic!("{:?}", world.conclusion()) };
+    assert_eq!(output[1_999], json!({ "i": 1_999, "s": "S" }));
+    let decisions = world.journal.len().div_ceil(DECISION_EVENTS_MAX);
+    assert!((1..=decisions + 1).contains(&made), "made {made} times in {decisions} decisions");
+}
