@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance lint listings verify bench broker broker-stop clean-broker clean
+.PHONY: help setup build demo test conformance soak lint listings verify bench broker broker-stop clean-broker clean
 
 BROKER := .cache/broker
 
@@ -23,6 +23,11 @@ test: ## all tests on a private broker; T=name runs those whose name contains it
 
 conformance: ## the cases recorded on AWS, on the embedded bus; ARGS="--only choice -v" goes to their runner
 	@scripts/conformance.sh $(ARGS)
+
+soak: ## the long crash campaign: 200 kills of the engine, 20 of the broker, under load; ARGS=… goes to tests/soak/crash.py
+	@scripts/setup.sh
+	cargo build --release
+	.venv/bin/python tests/soak/crash.py --binary target/release/reveille --engine-kills 200 --broker-kills 20 $(ARGS)
 
 lint: ## formatting, clippy, documentation and shell scripts; any warning fails
 	cargo fmt --check

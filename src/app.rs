@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::api;
 use crate::bus::amqp::{self, AmqpBus};
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{BusError, ExchangeSpec, QueueKind, QueueSpec, TaskBus};
+use crate::bus::{Address, BusError, ExchangeSpec, QueueKind, QueueSpec, TaskBus};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings, SettingsError};
 use crate::engine::{self, EngineError, EngineHandle, Parts};
@@ -240,11 +240,20 @@ fn connect(settings: &Settings, reply_queue_infix: String, reply_queue_kind: Que
 /// Queues and exchanges that the settings tell the engine to declare. In the background: a broker that is away holds up nothing.
 fn own(settings: &Settings, bus: Arc<dyn TaskBus>) {
     let kind = settings.bus.queue_kind;
+    // To the queue itself, through the default exchange.
+    let dead_letters = Address { exchange: String::new(), routing_key: engine::dead_letters::DEAD_LETTERS_QUEUE.to_owned() };
     let queues: Vec<QueueSpec> = settings
         .bus
         .queues()
         .into_iter()
-        .map(|name| QueueSpec { name, kind, dead_letter: None, max_length: None, message_ttl: None, delivery_limit: None })
+        .map(|name| QueueSpec {
+            name,
+            kind,
+            dead_letter: Some(dead_letters.clone()),
+            max_length: None,
+            message_ttl: None,
+            delivery_limit: None,
+        })
         .collect();
     let of_kind = |names: Vec<String>, kind: &'static str| names.into_iter().map(move |name| ExchangeSpec { name, kind });
     let exchanges: Vec<ExchangeSpec> =

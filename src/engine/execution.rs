@@ -21,7 +21,7 @@ use crate::interpreter::event::{Entry, Payload};
 use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Env, TokenMint};
-use crate::store::{self, Append, Batch, ExecutionHeader, ExecutionRow, ExecutionStatus, Summary};
+use crate::store::{self, Append, Batch, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, Summary};
 
 use super::Shared;
 use super::event_log::Logging;
@@ -55,6 +55,9 @@ pub(super) struct ExecutionActor {
     /// An express execution: nothing is written, it lives here.
     express: Option<Stay>,
     pub in_flight: Vec<InFlight>,
+    /// What this actor has begun and must hear the end of (dispatches, words to itself): until then it must not leave memory, or a
+    /// second one would be revived beside it and do the same once more.
+    pub unheard: u32,
     /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its queues.
     owed: Option<bool>,
 }
@@ -65,7 +68,7 @@ impl ExecutionActor {
         let (id, arn) = (header.id, header.arn.clone());
         let logging = shared.definitions.logging(header.revision);
         let (state, birth) = (State::default(), Some(Box::new(header)));
-        Self { shared, local, id, arn, machine, logging, state, birth, express: None, in_flight: Vec::new(), owed: None }
+        Self { shared, local, id, arn, machine, logging, state, birth, express: None, in_flight: Vec::new(), unheard: 0, owed: None }
     }
 
     /// An express execution that begins.
@@ -74,7 +77,7 @@ impl ExecutionActor {
         let logging = shared.definitions.logging(header.revision);
         let express = Some(Stay::new(Arc::clone(&shared), Rc::clone(&local), header)?);
         let state = State::default();
-        Ok(Self { shared, local, id, arn, machine, logging, state, birth: None, express, in_flight: Vec::new(), owed: None })
+        Ok(Self { shared, local, id, arn, machine, logging, state, birth: None, express, in_flight: Vec::new(), unheard: 0, owed: None })
     }
 
     /// One that comes back from its journal.
@@ -82,7 +85,7 @@ impl ExecutionActor {
         let (shared, id) = (Arc::clone(&local.shared), row.header.id);
         let logging = shared.definitions.logging(row.header.revision);
         let arn = state.started().map_or_else(|| Arn::new(""), |s| s.arn.clone());
-        Self { shared, local, id, arn, machine, logging, state, birth: None, express: None, in_flight: Vec::new(), owed: Some(bus_kept) }
+        Self { shared, local, id, arn, machine, logging, state, birth: None, express: None, in_flight: Vec::new(), unheard: 0, owed: Some(bus_kept) }
     }
 
     /// What the stimulus means, decided and encoded. Nothing is done yet.
@@ -125,7 +128,7 @@ impl ExecutionActor {
     fn feed(&mut self, prepared: &mut Prepared, kind: StimulusKind) -> Result<(), Rejection> {
         let tokens = Mint { shared: &self.shared };
         let env = Env { execution: self.id, realm: &self.shared.realm, tokens: &tokens };
-        let stimulus = Stimulus { at: prepared.at, entropy: rand::random(), kind };
+        let stimulus = Stimulus { at: prepared.at, entropy: super::chance::entropy(), kind };
         let decision = interpreter::decide(env, &self.machine, &mut self.state, stimulus)?;
         prepared.entries.extend(decision.entries);
         prepared.commands.extend(decision.commands);
@@ -161,32 +164,14 @@ impl ExecutionActor {
 
     /// Its end is news to others: to the parent that waits for it, to map runs that it leaves open.
     fn owes_news(&self) -> bool {
-        self.state.started().is_some_and(|s| s.parent.is_some()) || self.state.stopping().next().is_some()
-    }
-
-    fn summary(&self) -> Summary {
-        let (status, closed) = match self.state.phase() {
-            Phase::New | Phase::Running => (ExecutionStatus::Running, None),
-            Phase::Closed(outcome) => {
-                let (status, closed) = express::closing(outcome);
-                (status, Some(closed))
-            }
-        };
-        Summary {
-            status,
-            due: interpreter::due(&self.machine, &self.state),
-            owes_parent: closed.is_some() && self.owes_news(),
-            owes: !interpreter::owed(&self.state, self.shared.bus.is_durable()).is_empty() && self.state.is_running(),
-            closed,
-            redrive_count: self.state.redrive_count(),
-            redriven_at: self.state.redriven_at(),
-        }
+        owes_news(&self.state)
     }
 
     fn append(&self, prepared: &Prepared) -> Result<Append, TellError> {
         let bytes = store::record::encode(&prepared.entries).map_err(|e| TellError::Internal(e.to_string()))?;
         let events = u32::try_from(prepared.entries.len()).unwrap_or(u32::MAX);
-        Ok(Append { execution: self.id, batch: Batch { after: prepared.after, events, bytes }, summary: self.summary() })
+        let summary = summary(&self.machine, &self.state, self.shared.bus.is_durable());
+        Ok(Append { execution: self.id, batch: Batch { after: prepared.after, events, bytes }, summary })
     }
 
     /// Does what was decided, now that it is durable.
@@ -200,7 +185,7 @@ impl ExecutionActor {
                     self.shared.metrics.task_cancelled(reason.as_str());
                 }
                 Command::Continue => {
-                    ctx.notify(Tell { execution: self.id, what: What::Stimulus(StimulusKind::Continue) });
+                    self.say(ctx, StimulusKind::Continue);
                 }
                 Command::StartMapRun { started } => {
                     if let Some(view) = self.state.map_run(started) {
@@ -213,6 +198,7 @@ impl ExecutionActor {
                     }
                 }
                 Command::Finish => {
+                    self.local.forget(self.id, &ctx.address());
                     if let Phase::Closed(outcome) = self.state.phase() {
                         if let Some(stay) = self.express.take() {
                             stay.close(self.state.version(), outcome);
@@ -229,6 +215,30 @@ impl ExecutionActor {
         if self.state.is_running() {
             self.local.arm(self.id, interpreter::due(&self.machine, &self.state));
         }
+    }
+}
+
+fn owes_news(state: &State) -> bool {
+    state.started().is_some_and(|s| s.parent.is_some()) || state.stopping().next().is_some()
+}
+
+/// What the store's index shows of an execution: a function of its state and nothing else.
+pub(super) fn summary(machine: &Machine, state: &State, bus_is_durable: bool) -> Summary {
+    let (status, closed) = match state.phase() {
+        Phase::New | Phase::Running => (ExecutionStatus::Running, None),
+        Phase::Closed(outcome) => {
+            let (status, closed) = express::closing(outcome);
+            (status, Some(closed))
+        }
+    };
+    Summary {
+        status,
+        due: interpreter::due(machine, state),
+        owes_parent: closed.is_some() && owes_news(state),
+        owes: !interpreter::owed(state, bus_is_durable).is_empty() && state.is_running(),
+        closed,
+        redrive_count: state.redrive_count(),
+        redriven_at: state.redriven_at(),
     }
 }
 
@@ -287,7 +297,7 @@ impl Handler<Tell> for ExecutionActor {
             match self.append(&prepared) {
                 Ok(append) => Some(append),
                 Err(e) => {
-                    self.local.forget(self.id);
+                    self.local.forget(self.id, &ctx.address());
                     ctx.stop();
                     return ready(Err(e));
                 }
@@ -314,8 +324,9 @@ impl Handler<Tell> for ExecutionActor {
             }
             Err(e) => {
                 // The state is ahead of its journal: it must not be used again.
-                actor.local.forget(actor.id);
-                if !born {
+                actor.local.forget(actor.id, &ctx.address());
+                // One that could not be made may have been made all the same: the store does not always know.
+                if !born || matches!(e, StoreError::Unavailable(_)) {
                     actor.local.revive_later(actor.id);
                 }
                 ctx.stop();
@@ -325,11 +336,37 @@ impl Handler<Tell> for ExecutionActor {
     }
 }
 
+/// A word of the actor to itself.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Told, TellError>")]
+pub(super) struct Own(What);
+
+impl ExecutionActor {
+    pub(super) fn tell_self(&mut self, ctx: &mut Context<Self>, what: What) {
+        self.unheard += 1;
+        ctx.notify(Own(what));
+    }
+
+    pub(super) fn say(&mut self, ctx: &mut Context<Self>, kind: StimulusKind) {
+        self.tell_self(ctx, What::Stimulus(kind));
+    }
+}
+
+impl Handler<Own> for ExecutionActor {
+    type Result = AtomicResponse<Self, Result<Told, TellError>>;
+
+    fn handle(&mut self, Own(what): Own, ctx: &mut Self::Context) -> Self::Result {
+        self.unheard -= 1;
+        let execution = self.id;
+        self.handle(Tell { execution, what }, ctx)
+    }
+}
+
 impl Handler<MayLeave> for ExecutionActor {
     type Result = bool;
 
     fn handle(&mut self, _: MayLeave, _: &mut Self::Context) -> bool {
-        self.in_flight.is_empty() && self.birth.is_none() && self.express.is_none()
+        self.in_flight.is_empty() && self.unheard == 0 && self.birth.is_none() && self.express.is_none()
     }
 }
 

@@ -44,6 +44,17 @@ pub enum EngineError {
     Internal(String),
 }
 
+impl EngineError {
+    /// It may go well when tried again: the store or the engine cannot now.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Busy(_) | Self::Internal(_) => true,
+            Self::Store(e) => matches!(e, StoreError::Unavailable(_) | StoreError::VersionConflict { .. }),
+            _ => false,
+        }
+    }
+}
+
 /// Why a completion by token was refused.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CompletionError {

@@ -10,7 +10,9 @@
 mod activities;
 #[cfg(test)]
 mod activities_tests;
+mod chance;
 mod children;
+pub mod dead_letters;
 mod definitions;
 pub mod event_log;
 mod execution;
@@ -26,6 +28,8 @@ mod messages;
 mod partition;
 mod perform;
 mod router;
+#[cfg(test)]
+mod sim;
 mod start;
 mod story;
 mod timers;
@@ -62,7 +66,7 @@ const RECOVERY_PAGE: u32 = 200;
 pub struct Options {
     /// Fixed when a store is made; what the store has wins.
     pub partitions: u16,
-    /// Threads that partitions are spread over.
+    /// Threads that partitions are spread over; 0: all on the caller's own.
     pub threads: usize,
     /// An execution that nothing happens to for so long leaves memory.
     pub passivate_after: Duration,
@@ -169,7 +173,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     let mut options = parts.options;
     let fixed = parts.catalog.fix_setting("engine.partitions", &options.partitions.max(1).to_string()).await?;
     options.partitions = fixed.parse().map_err(|_| EngineError::Internal(format!("the store fixes engine.partitions to '{fixed}'")))?;
-    let arbiters: Vec<Arbiter> = (0..options.threads.max(1)).map(|_| Arbiter::new()).collect();
+    let arbiters: Vec<Arbiter> = (0..options.threads).map(|_| Arbiter::new()).collect();
     let shared = Arc::new(Shared {
         definitions: definitions::Definitions::new(Arc::clone(&parts.catalog)),
         realm: parts.realm,
@@ -192,14 +196,16 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     let partitions: Vec<Addr<partition::Partition>> = (0..shared.options.partitions)
         .map(|n| {
             let theirs = Arc::clone(&shared);
-            let arbiter = &shared.arbiters[usize::from(n) % shared.arbiters.len()];
-            partition::Partition::start_in_arbiter(&arbiter.handle(), move |_| partition::Partition::new(PartitionId(n), theirs))
+            let own = usize::from(n).checked_rem(shared.arbiters.len()).and_then(|at| shared.arbiters.get(at));
+            let arbiter = own.map_or_else(Arbiter::current, Arbiter::handle);
+            partition::Partition::start_in_arbiter(&arbiter, move |_| partition::Partition::new(PartitionId(n), theirs))
         })
         .collect();
     let _ = shared.partitions.set(partitions.clone());
     for result in futures_util::future::join_all(partitions.iter().map(|p| p.send(messages::Begin))).await {
         result.map_err(|e| EngineError::Internal(e.to_string()))?.map_err(handle::engine_error)?;
     }
+    actix_rt::spawn(dead_letters::run(Arc::clone(&shared)));
     Ok(EngineHandle { inner: shared })
 }
 

@@ -58,9 +58,12 @@ impl Local {
         }
     }
 
-    /// The actor is of no use any more; the next message revives the execution from its journal.
-    pub fn forget(&self, execution: ExecutionId) {
-        if self.awake.borrow_mut().remove(&execution).is_some() {
+    /// This actor is of no use any more; the next message revives the execution from its journal. One that was revived meanwhile stays:
+    /// of those who wait for an answer of the old actor each comes here.
+    pub fn forget(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
+        let mut awake = self.awake.borrow_mut();
+        if awake.get(&execution).is_some_and(|a| a.addr == *addr) {
+            awake.remove(&execution);
             self.shared.metrics.execution_slept();
         }
     }
@@ -71,6 +74,9 @@ impl Local {
         actix_rt::spawn(async move {
             tokio::time::sleep(super::RETRY_AFTER).await;
             if let Err(e) = local.address(execution, true).await {
+                if matches!(e, TellError::NoExecution(_) | TellError::Store(crate::store::StoreError::NotFound { .. })) {
+                    return; // it was never made
+                }
                 tracing::warn!(execution.id = %execution, error = %e, "an execution could not be revived");
                 if matches!(e, TellError::Store(crate::store::StoreError::Unavailable(_))) {
                     local.revive_later(execution);
@@ -81,8 +87,11 @@ impl Local {
 
     /// The execution has closed: those who wait for it are told.
     pub fn finished(&self, execution: ExecutionId, owes_news: bool, outcome: &Outcome) {
-        self.forget(execution);
         self.arm(execution, None);
+        self.tell_end(execution, owes_news, outcome);
+    }
+
+    fn tell_end(&self, execution: ExecutionId, owes_news: bool, outcome: &Outcome) {
         for waiter in self.waiters.borrow_mut().remove(&execution).unwrap_or_default() {
             let _ = waiter.send(outcome.clone());
         }
@@ -93,7 +102,6 @@ impl Local {
 
     /// The execution is gone without an end (an express one whose actor died): nobody waits for it any more.
     pub fn lost(&self, execution: ExecutionId) {
-        self.forget(execution);
         self.arm(execution, None);
         self.waiters.borrow_mut().remove(&execution);
     }
@@ -160,7 +168,7 @@ impl Local {
             Err(e) => Err(TellError::Internal(e.to_string())),
         };
         if result.is_err() {
-            self.forget(id);
+            self.forget(id, &addr);
             self.waiters.borrow_mut().remove(&id);
         }
         result
@@ -193,8 +201,15 @@ impl Local {
     async fn revive(self: &Rc<Self>, execution: ExecutionId, bus_kept: bool) -> Result<Addr<ExecutionActor>, TellError> {
         let state = load(&*self.shared.journal, execution).await?;
         let row = self.shared.journal.execution(execution).await?.ok_or(TellError::NoExecution(execution))?;
-        let machine = self.shared.definitions.revision(row.header.revision).await.map_err(|e| TellError::Internal(e.to_string()))?;
+        let machine = self.shared.definitions.revision(row.header.revision).await.map_err(|e| match e {
+            super::EngineError::Store(e) => TellError::Store(e),
+            other => TellError::Internal(other.to_string()),
+        })?;
         let actor = ExecutionActor::revived(Rc::clone(self), &row, machine, state, bus_kept);
+        if let Phase::Closed(outcome) = actor.state.phase() {
+            // Its end landed, and whoever wrote it did not learn that: those who wait are told now.
+            self.tell_end(execution, row.summary.owes_parent, outcome);
+        }
         let addr = actor.start();
         self.insert(execution, addr.clone());
         Ok(addr)
@@ -216,7 +231,7 @@ impl Local {
                     }
                     return result;
                 }
-                Err(_) => self.forget(message.execution),
+                Err(_) => self.forget(message.execution, &addr),
             }
         }
         Err(TellError::Internal(format!("execution {} does not take messages", message.execution)))
@@ -225,7 +240,7 @@ impl Local {
     /// A closed execution that was revived to refuse something leaves memory at once.
     async fn dismiss_closed(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
         if matches!(addr.send(super::execution::IsClosed).await, Ok(true)) {
-            self.forget(execution);
+            self.forget(execution, addr);
         }
     }
 
@@ -241,7 +256,7 @@ impl Local {
             }
             if self.awake.borrow().get(&id).is_some_and(|a| a.used < before && a.under_way.get() == 0) {
                 // Its last address: the actor ends by itself.
-                self.forget(id);
+                self.forget(id, &addr);
             }
         }
         // A table keeps the room of its fullest hour; a quiet one gives it back.

@@ -19,7 +19,6 @@ use crate::interpreter::stimulus::StimulusKind;
 
 use super::Shared;
 use super::execution::{ExecutionActor, InFlight};
-use super::messages::{Tell, What};
 
 /// Topic exchange of what happens to tasks and executions.
 pub(super) const EVENTS_EXCHANGE: &str = "reveille.events";
@@ -83,7 +82,9 @@ impl ExecutionActor {
             }))
             .await
         };
+        self.unheard += 1;
         ctx.spawn(published.into_actor(self).map(move |words, actor, ctx| {
+            actor.unheard -= 1;
             actor.published(scheduled, &resource, &publishing, words, receipt, completes, request_id, now, ctx);
         }));
     }
@@ -185,26 +186,35 @@ impl ExecutionActor {
         let engine = super::EngineHandle { inner: Arc::clone(&self.shared) };
         let starting = async move { engine.start_child(request, parent).await };
         let request_id = Uuid::new_v4();
-        ctx.spawn(starting.into_actor(self).map(move |result, actor, ctx| match result {
-            Ok(child) => {
-                let now = actor.shared.clock.now();
-                let receipt = Arc::new(integrations::receipt(&resource, &plan, Some((&child.arn, child.started)), now, request_id));
-                let completes = wait == ChildWait::Started;
-                actor.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
-                if parent.is_some() {
-                    actor.shared.watch_child(key, child.arn, wait);
+        self.unheard += 1;
+        ctx.spawn(starting.into_actor(self).map(move |result, actor, ctx| {
+            actor.unheard -= 1;
+            match result {
+                Ok(child) => {
+                    let now = actor.shared.clock.now();
+                    let receipt = Arc::new(integrations::receipt(&resource, &plan, Some((&child.arn, child.started)), now, request_id));
+                    let completes = wait == ChildWait::Started;
+                    actor.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
+                    if parent.is_some() {
+                        actor.shared.watch_child(key, child.arn, wait);
+                    }
+                }
+                // Nothing is wrong with the child: the start is tried again as long as the task is open.
+                Err(e) if e.is_passing() => {
+                    tracing::warn!(execution.arn = %actor.arn, error = %e, "a child execution could not be started; trying again");
+                    actor.unheard += 1;
+                    ctx.run_later(super::RETRY_AFTER, move |actor, ctx| {
+                        actor.unheard -= 1;
+                        actor.dispatch(scheduled, ctx);
+                    });
+                }
+                Err(e) => {
+                    let (code, message) = super::handle::aws_error(&e);
+                    let failure = integrations::start_failure(code, &message, request_id);
+                    actor.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
                 }
             }
-            Err(e) => {
-                let (code, message) = super::handle::aws_error(&e);
-                let failure = integrations::start_failure(code, &message, request_id);
-                actor.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
-            }
         }));
-    }
-
-    fn say(&self, ctx: &mut Context<Self>, kind: StimulusKind) {
-        ctx.notify(Tell { execution: self.id, what: What::Stimulus(kind) });
     }
 }
 

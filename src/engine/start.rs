@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::ids::{ExecutionId, TaskKey};
+use crate::ids::TaskKey;
 use crate::interpreter::event::Started;
 use crate::interpreter::state::Outcome;
 use crate::store::{ExecutionHeader, MachineType, StoreError};
@@ -49,7 +49,7 @@ impl EngineHandle {
 
     /// What the ARN of a start means; an alias chooses among its routes.
     pub(super) async fn resolve(&self, request: &StartRequest) -> Result<Arc<Resolved>, EngineError> {
-        let chance = f64::from(rand::random::<u32>()) / (f64::from(u32::MAX) + 1.0);
+        let chance = super::chance::unit();
         self.inner.definitions.resolve(&request.machine, chance).await
     }
 
@@ -114,7 +114,7 @@ impl EngineHandle {
         now: Timestamp,
     ) -> Result<(ExecutionHeader, Started), EngineError> {
         let shared = &self.inner;
-        let id = ExecutionId(Uuid::now_v7());
+        let id = super::chance::execution_id();
         let name = request.name.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         let arn = match resolved.kind {
             MachineType::Standard => shared.realm.execution(&resolved.name, &name),

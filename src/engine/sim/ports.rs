@@ -1,0 +1,320 @@
+//! The ports, with faults: a store that refuses, lands and denies it, or tells of conflicts; a bus that loses, doubles and returns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt};
+
+use crate::bus::envelope;
+use crate::bus::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, Receipt, Settlement, TaskBus};
+use crate::clock::Timestamp;
+use crate::engine::router::PARKING_QUEUE;
+use crate::ids::{Arn, ExecutionId, PartitionId};
+use crate::store::memory::Memory;
+use crate::store::{Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreError, StoreFuture};
+
+use super::world::World;
+
+#[derive(Debug, Clone)]
+pub struct SimStore {
+    pub memory: Memory,
+    pub world: Arc<World>,
+}
+
+enum Fate {
+    Lands,
+    Refused,
+    LandsUnheard,
+    Conflict,
+}
+
+impl SimStore {
+    fn fate(&self) -> Fate {
+        let mut inner = self.world.lock();
+        let percent = inner.faults.store;
+        if !inner.dice.chance(percent) {
+            return Fate::Lands;
+        }
+        match inner.dice.below(3) {
+            0 => Fate::Refused,
+            1 => Fate::LandsUnheard,
+            _ => Fate::Conflict,
+        }
+    }
+
+    fn unavailable<T>() -> Result<T, StoreError> {
+        Err(StoreError::Unavailable("the simulation says so".to_owned()))
+    }
+
+    /// Reads fail too, now and then.
+    async fn reading(&self) -> Result<(), StoreError> {
+        self.world.port().await;
+        let mut inner = self.world.lock();
+        let percent = inner.faults.store / 2;
+        if inner.dice.chance(percent) { Self::unavailable() } else { Ok(()) }
+    }
+}
+
+impl Journal for SimStore {
+    fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.world.port().await;
+            let fate = self.fate();
+            if matches!(fate, Fate::Refused | Fate::Conflict) {
+                return Self::unavailable();
+            }
+            self.memory.create(header.clone(), first.clone(), reusable_before).await?;
+            {
+                let mut inner = self.world.lock();
+                inner.born(&header);
+                inner.landed(&first);
+            }
+            self.world.port().await;
+            if matches!(fate, Fate::LandsUnheard) { Self::unavailable() } else { Ok(()) }
+        })
+    }
+
+    fn append(&self, append: Append) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.world.port().await;
+            let fate = self.fate();
+            match fate {
+                Fate::Refused => return Self::unavailable(),
+                Fate::Conflict => {
+                    let (execution, expected) = (append.execution, append.batch.after);
+                    return Err(StoreError::VersionConflict { execution, expected, actual: expected });
+                }
+                Fate::Lands | Fate::LandsUnheard => {}
+            }
+            self.memory.append(append.clone()).await?;
+            self.world.lock().landed(&append);
+            self.world.port().await;
+            if matches!(fate, Fate::LandsUnheard) { Self::unavailable() } else { Ok(()) }
+        })
+    }
+
+    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
+        Box::pin(async move {
+            self.reading().await?;
+            self.memory.load(execution).await
+        })
+    }
+
+    fn owing(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.owing(partition, after, limit)
+    }
+
+    fn due(&self, partition: PartitionId, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
+        Box::pin(async move {
+            if self.world.lock().steps > 0 {
+                self.reading().await?;
+            }
+            self.memory.due(partition, before, limit).await
+        })
+    }
+
+    fn execution(&self, id: ExecutionId) -> StoreFuture<'_, Option<ExecutionRow>> {
+        Box::pin(async move {
+            self.reading().await?;
+            self.memory.execution(id).await
+        })
+    }
+
+    fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
+        let arn = arn.clone();
+        Box::pin(async move {
+            self.reading().await?;
+            self.memory.execution_by_arn(&arn).await
+        })
+    }
+
+    fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.list(filter)
+    }
+
+    fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
+        self.memory.count(filter)
+    }
+
+    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.owing_parents(partition, limit)
+    }
+
+    fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.reading().await?;
+            self.memory.parent_told(execution).await
+        })
+    }
+
+    fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
+        self.memory.purge(before, limit)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct SimBus {
+    pub world: Arc<World>,
+}
+
+impl SimBus {
+    async fn send(&self, to: Address, message: Message) -> Publication {
+        let task = to.exchange.is_empty() && matches!(to.routing_key.as_str(), "work" | "notes");
+        if task {
+            self.world.lock().leaving(&message, &self.world.tokens);
+        }
+        loop {
+            self.world.port().await;
+            let (lost, unheard, doubled, refused) = {
+                let mut inner = self.world.lock();
+                let (bus, rough) = (inner.faults.bus, inner.faults.rough);
+                let dice = &mut inner.dice;
+                (dice.chance(bus), dice.chance(bus), dice.chance(bus), task && dice.chance(rough))
+            };
+            if lost {
+                // The connection went with it; the bus connects again and sends again.
+                self.world.pass(700).await;
+                continue;
+            }
+            if refused {
+                let nacked = self.world.lock().dice.chance(50);
+                return if nacked { Publication::Nacked } else { Publication::Unroutable { code: 312, text: "NO_ROUTE".to_owned() } };
+            }
+            self.arrived(&to, &message, if doubled { 2 } else { 1 });
+            self.world.port().await;
+            if unheard {
+                self.world.pass(1_500).await;
+                continue;
+            }
+            return Publication::Confirmed;
+        }
+    }
+
+    fn arrived(&self, to: &Address, message: &Message, copies: u32) {
+        let mut inner = self.world.lock();
+        for _ in 0..copies {
+            match to.routing_key.as_str() {
+                "work" => inner.worked(message, &self.world.tokens),
+                PARKING_QUEUE => inner.parked(message, &self.world.tokens),
+                _ => {}
+            }
+        }
+        drop(inner);
+        self.world.changed.notify_waiters();
+    }
+}
+
+#[derive(Debug)]
+struct SimReceipt {
+    world: Arc<World>,
+    number: u64,
+    settled: bool,
+}
+
+impl SimReceipt {
+    fn again(&self) {
+        let mut inner = self.world.lock();
+        if inner.dead {
+            return; // the next process gets it
+        }
+        if let Some((queue, message)) = inner.unsettled.remove(&self.number) {
+            inner.queues.entry(queue).or_default().push_back((true, message));
+        }
+        drop(inner);
+        self.world.changed.notify_waiters();
+    }
+}
+
+impl Receipt for SimReceipt {
+    fn settle(mut self: Box<Self>, settlement: Settlement) {
+        self.settled = true;
+        if settlement == Settlement::Requeue {
+            self.again();
+            return;
+        }
+        let mut inner = self.world.lock();
+        if inner.dead {
+            return;
+        }
+        let Some((_, message)) = inner.unsettled.get(&self.number).cloned() else { return };
+        inner.acknowledged(&message, &self.world.tokens);
+        let percent = inner.faults.bus;
+        if inner.dice.chance(percent) {
+            // The acknowledgement is lost with its connection: it comes again.
+            drop(inner);
+            self.again();
+        } else {
+            inner.unsettled.remove(&self.number);
+        }
+    }
+}
+
+impl Drop for SimReceipt {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.again();
+        }
+    }
+}
+
+impl TaskBus for SimBus {
+    fn publish(&self, to: Address, message: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
+        Box::pin(async move { Ok(self.send(to, message).await) })
+    }
+
+    fn reply_queue(&self, partition: PartitionId) -> String {
+        envelope::reply_queue(partition)
+    }
+
+    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
+        let (world, queue) = (Arc::clone(&self.world), self.reply_queue(partition));
+        stream::unfold((world, queue), |(world, queue)| async move {
+            let found = loop {
+                let changed = world.changed.notified();
+                let taken = {
+                    let mut inner = world.lock();
+                    let taken =
+                        if inner.dead { None } else { inner.queues.get_mut(&queue).and_then(std::collections::VecDeque::pop_front) };
+                    taken.map(|(redelivered, message)| {
+                        let number = inner.next_number();
+                        inner.unsettled.insert(number, (queue.clone(), message.clone()));
+                        (redelivered, message, number)
+                    })
+                };
+                if let Some(found) = taken {
+                    break found;
+                }
+                changed.await;
+            };
+            let (redelivered, message, number) = found;
+            let receipt = Box::new(SimReceipt { world: Arc::clone(&world), number, settled: false });
+            Some((Delivery { message, redelivered, receipt }, (world, queue)))
+        })
+        .boxed()
+    }
+
+    fn consume(&self, _: QueueSpec, _: u16) -> BoxStream<'static, Delivery> {
+        stream::pending().boxed()
+    }
+
+    fn declare(&self, _: Vec<ExchangeSpec>, _: Vec<QueueSpec>, _: Vec<(QueueSpec, Address)>) -> BoxFuture<'_, Result<(), BusError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn get(&self, _: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn health(&self) -> BusHealth {
+        BusHealth::Up
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn close(&self, _: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}

@@ -1,0 +1,422 @@
+//! What surrounds the engine and survives it: true time, the broker's queues, the workers, and a second copy of every execution,
+//! folded from what landed in the journal. Each thing that crosses a port is checked here against that copy.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::asl::model::Machine;
+use crate::bus::envelope::{self, Reply, ReplyOutcome};
+use crate::bus::{HeaderValue, Message, Properties};
+use crate::clock::{Clock, Timestamp};
+use crate::engine::chance::seeded::mix;
+use crate::engine::execution::summary;
+use crate::ids::{EventId, ExecutionId, TaskKey};
+use crate::interpreter::event::Event;
+use crate::interpreter::state::State;
+use crate::interpreter::stimulus::Rejection;
+use crate::store::{Append, ExecutionHeader, ExecutionStatus, RevisionId, Summary, record};
+use crate::token::TokenKeys;
+
+use super::machines;
+
+/// Calls of the API that have no answer yet.
+pub const API: &str = "api";
+
+/// Chance that follows from a seed.
+#[derive(Debug, Clone)]
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(mix(seed ^ 0x5eed))
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.0)
+    }
+
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+
+    /// True `percent` times in a hundred.
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// What goes wrong, and how often (in percent).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Faults {
+    /// Appends: refused before they landed, landed and reported as failed, told of a conflict that is none.
+    pub store: u64,
+    /// Publishes: lost before the confirm, confirm lost, doubled. Replies: doubled, reordered, redelivered.
+    pub bus: u64,
+    /// Publishes returned or nacked; silent workers; garbage; the clock jumps; executions are stopped.
+    pub rough: u64,
+    /// How often the process dies.
+    pub crashes: u64,
+}
+
+impl Faults {
+    fn is_none(self) -> bool {
+        self.store + self.bus + self.rough + self.crashes == 0
+    }
+}
+
+/// An execution as its journal tells it.
+#[derive(Debug)]
+pub struct Fold {
+    pub header: ExecutionHeader,
+    pub state: State,
+    machine: Arc<Machine>,
+    ended: BTreeSet<EventId>,
+}
+
+/// A reply that a worker has yet to send.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    pub queue: String,
+    pub message: Message,
+    pub by_api: bool,
+}
+
+#[derive(Debug)]
+pub struct Inner {
+    pub dice: Dice,
+    pub faults: Faults,
+    /// True time at the start of this life; the engine's clock is off by `skew`.
+    base: i64,
+    begun: Option<Instant>,
+    pub skew: i64,
+    /// Calls of ports until the process dies.
+    until_crash: Option<u64>,
+    pub dead: bool,
+    pub machines: HashMap<RevisionId, Arc<Machine>>,
+    pub executions: BTreeMap<ExecutionId, Fold>,
+    message_ids: HashMap<String, String>,
+    /// What workers said of a task.
+    answers: HashMap<TaskKey, Vec<Value>>,
+    pub schedule: BTreeMap<(i64, u64), Planned>,
+    pub queues: BTreeMap<String, VecDeque<(bool, Message)>>,
+    pub unsettled: BTreeMap<u64, (String, Message)>,
+    last: u64,
+    pub violations: Vec<String>,
+    pub steps: u64,
+    pub crashes: u64,
+    /// `SIM_TRACE=1`, for a person who replays a seed.
+    trace: bool,
+}
+
+pub struct World {
+    inner: Mutex<Inner>,
+    pub tokens: TokenKeys,
+    pub crashed: Notify,
+    /// Something was planned, or came into a queue.
+    pub changed: Notify,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl World {
+    pub fn new(seed: u64, faults: Faults, tokens: TokenKeys) -> Arc<Self> {
+        let inner = Inner {
+            dice: Dice::new(seed),
+            faults,
+            base: 1_700_000_000_000,
+            begun: None,
+            skew: 0,
+            until_crash: None,
+            dead: false,
+            machines: HashMap::new(),
+            executions: BTreeMap::new(),
+            message_ids: HashMap::new(),
+            answers: HashMap::new(),
+            schedule: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            unsettled: BTreeMap::new(),
+            last: 0,
+            violations: Vec::new(),
+            steps: 0,
+            crashes: 0,
+            trace: std::env::var_os("SIM_TRACE").is_some(),
+        };
+        Arc::new(Self { inner: Mutex::new(inner), tokens, crashed: Notify::new(), changed: Notify::new() })
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    /// A process begins; what the last one held unsettled comes again.
+    pub fn begin(&self, until_crash: Option<u64>) {
+        let mut inner = self.lock();
+        inner.begun = Some(Instant::now());
+        inner.dead = false;
+        inner.until_crash = until_crash;
+        for (queue, message) in std::mem::take(&mut inner.unsettled).into_values() {
+            inner.queues.entry(queue).or_default().push_front((true, message));
+        }
+        // A worker whose call of the API was not answered calls again.
+        for (_, message) in inner.queues.remove(API).unwrap_or_default() {
+            inner.last += 1;
+            let place = (inner.base + 1_000, inner.last);
+            inner.schedule.insert(place, Planned { queue: String::new(), message, by_api: true });
+        }
+    }
+
+    /// It is gone; so long nothing runs.
+    pub fn end(&self) {
+        let mut inner = self.lock();
+        inner.base = inner.true_time();
+        inner.begun = None;
+        let down = [0, 1_000, 60_000, 86_400_000];
+        let down = down[usize::try_from(inner.dice.below(4)).unwrap()];
+        inner.base += down;
+        inner.crashes += 1;
+    }
+
+    /// Every call of a port passes here: it takes a while, or it is the last one of this process.
+    pub async fn port(&self) {
+        let delay = {
+            let mut inner = self.lock();
+            inner.steps += 1;
+            if let Some(left) = &mut inner.until_crash {
+                if *left == 0 {
+                    inner.dead = true;
+                    self.crashed.notify_one();
+                } else {
+                    *left -= 1;
+                }
+            }
+            if inner.dead { None } else { Some(inner.delay()) }
+        };
+        match delay {
+            None => std::future::pending().await,
+            Some(0) => {}
+            Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        }
+    }
+
+    /// Waits in true time.
+    pub async fn pass(&self, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+
+    pub fn all_closed(&self) -> bool {
+        let inner = self.lock();
+        inner.executions.values().all(|f| !f.state.is_running())
+    }
+
+    /// No reply is under way or waits for its verdict.
+    pub fn is_quiet(&self) -> bool {
+        let inner = self.lock();
+        inner.schedule.is_empty() && inner.unsettled.is_empty() && inner.queues.iter().all(|(_, q)| q.is_empty())
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        let inner = self.lock();
+        Timestamp::from_millis(inner.true_time() + inner.skew)
+    }
+}
+
+impl Inner {
+    pub fn true_time(&self) -> i64 {
+        let passed = self.begun.map_or(0, |begun| i64::try_from(begun.elapsed().as_millis()).unwrap());
+        self.base + passed
+    }
+
+    fn delay(&mut self) -> u64 {
+        match self.dice.below(10) {
+            0..=5 => 0,
+            6..=8 => self.dice.below(5),
+            _ => self.dice.below(2_000),
+        }
+    }
+
+    pub fn violate(&mut self, what: String) {
+        self.violations.push(what);
+    }
+
+    pub fn born(&mut self, header: &ExecutionHeader) {
+        let machine = Arc::clone(&self.machines[&header.revision]);
+        let fold = Fold { header: header.clone(), state: State::default(), machine, ended: BTreeSet::new() };
+        if self.executions.values().any(|f| f.header.arn == header.arn) {
+            self.violate(format!("{} was made twice", header.arn));
+        }
+        self.executions.insert(header.id, fold);
+    }
+
+    /// An append has landed: the journal is well-formed, and the row says what the fold says.
+    pub fn landed(&mut self, append: &Append) {
+        let entries = record::decode(&append.batch.bytes).unwrap();
+        let now = self.true_time();
+        let Some(fold) = self.executions.get_mut(&append.execution) else {
+            self.violate("an append to an execution that was never made".to_owned());
+            return;
+        };
+        let mut wrong = Vec::new();
+        let now = now % 10_000_000_000;
+        let name = fold.header.name.clone();
+        for entry in &entries {
+            if self.trace {
+                println!("{now} {name} {} {:.160}", entry.id, format!("{:?}", entry.event));
+            }
+            if entry.id.0 != 0 && entry.id.0 != fold.state.last_id().0 + 1 {
+                wrong.push(format!("{name}: event {} follows {}", entry.id, fold.state.last_id()));
+            }
+            let outcome = match &entry.event {
+                Event::TaskSucceeded { scheduled, output, .. } => Some((scheduled, Some(output))),
+                Event::TaskFailed { scheduled, .. } | Event::TaskTimedOut { scheduled, .. } => Some((scheduled, None)),
+                _ => None,
+            };
+            if let Some((scheduled, output)) = outcome {
+                if !fold.ended.insert(*scheduled) {
+                    wrong.push(format!("{name}: the task of event {scheduled} ended twice"));
+                }
+                let key = TaskKey { execution: append.execution, scheduled: *scheduled };
+                if let (Some(output), Some(said)) = (output, self.answers.get(&key))
+                    && !said.iter().any(|answer| answer == &**output)
+                {
+                    wrong.push(format!("{name}: the task of event {scheduled} has a result that its worker did not give"));
+                }
+            }
+            if matches!(entry.event, Event::ExecutionTimedOut(_)) {
+                wrong.push(format!("{name}: it stood still until its year was over"));
+            }
+            fold.state.evolve(entry);
+        }
+        let said: &Summary = &append.summary;
+        let meant = summary(&fold.machine, &fold.state, true);
+        if *said != meant {
+            wrong.push(format!("{name}: the row says {said:?}, its journal {meant:?}"));
+        }
+        if fold.state.is_running() != (said.status == ExecutionStatus::Running) {
+            wrong.push(format!("{name}: the row's status is {}", said.status));
+        }
+        self.violations.append(&mut wrong);
+    }
+
+    fn task(&self, key: TaskKey) -> Result<bool, Rejection> {
+        let fold = self.executions.get(&key.execution).ok_or(Rejection::Unknown)?;
+        fold.state.task(key.scheduled).map(|view| view.task.published)
+    }
+
+    /// A message leaves the engine: what orders it is in the journal, and its ids are those of its task.
+    pub fn leaving(&mut self, message: &Message, tokens: &TokenKeys) {
+        let Some(token) = message.properties.headers.get(envelope::TASK_TOKEN).and_then(HeaderValue::as_text) else { return };
+        if message.properties.headers.contains_key("x-verdict") {
+            return;
+        }
+        let Ok((key, _)) = tokens.verify(token) else {
+            return self.violate("a task went out with a token that is not ours".to_owned());
+        };
+        if self.trace {
+            println!("{} out {} {:?}", self.true_time() % 10_000_000_000, key.scheduled, self.task(key));
+        }
+        match self.task(key) {
+            // Where nothing fails. Elsewhere a reply may overtake the publish that an actor has ordered and not yet begun.
+            Ok(true) if self.faults.is_none() => {
+                self.violate(format!("the task of event {} went out again after its confirm was written", key.scheduled));
+            }
+            Err(Rejection::Unknown) => self.violate(format!("the task of event {} went out before it was written", key.scheduled)),
+            Ok(_) | Err(_) => {}
+        }
+        let id = message.properties.message_id.clone().unwrap_or_default();
+        if self.message_ids.entry(id).or_insert_with(|| token.to_owned()) != token {
+            self.violate("two tasks share a message id".to_owned());
+        }
+        if message.properties.correlation_id.as_deref() != Some(token) {
+            self.violate("correlation_id is not the token".to_owned());
+        }
+    }
+
+    /// A reply is acknowledged: its effect is in the journal, or it could have none.
+    pub fn acknowledged(&mut self, message: &Message, tokens: &TokenKeys) {
+        let Ok(reply) = Reply::decode(message) else { return };
+        let Ok((key, _)) = tokens.verify(&reply.token) else { return };
+        if reply.outcome != ReplyOutcome::Heartbeat && self.task(key).is_ok() {
+            self.violate(format!("a good reply for the task of event {} was acknowledged, and the task is still open", key.scheduled));
+        }
+    }
+
+    /// A reply is parked: only for a reason.
+    pub fn parked(&mut self, message: &Message, tokens: &TokenKeys) {
+        let verdict = message.properties.headers.get("x-verdict").and_then(HeaderValue::as_text).unwrap_or_default().to_owned();
+        let genuine = Reply::decode(message).is_ok_and(|reply| tokens.verify(&reply.token).is_ok());
+        if genuine && !matches!(verdict.as_str(), "duplicate" | "late") {
+            self.violate(format!("a good reply was refused as {verdict}"));
+        }
+    }
+
+    /// A worker has a task: its replies are planned.
+    pub fn worked(&mut self, message: &Message, tokens: &TokenKeys) {
+        let properties = &message.properties;
+        let text = |name: &str| properties.headers.get(name).and_then(HeaderValue::as_text).map(str::to_owned);
+        let (Some(token), Some(queue)) = (text(envelope::TASK_TOKEN), properties.reply_to.clone()) else { return };
+        let attempt = match properties.headers.get("attempt") {
+            Some(HeaderValue::Integer(n)) => *n,
+            _ => 0,
+        };
+        let outcome = machines::work(&text("state-name").unwrap_or_default(), attempt, &message.body);
+        if let (Ok(answer), Ok((key, _))) = (&outcome, tokens.verify(&token)) {
+            self.answers.entry(key).or_default().push(answer.clone());
+        }
+        let reply = |status: &str, body: Vec<u8>| {
+            let headers = [(envelope::TASK_TOKEN, token.as_str()), (envelope::TASK_STATUS, status)]
+                .map(|(n, t)| (n.to_owned(), HeaderValue::Text(t.to_owned())));
+            Message { body, properties: Properties { headers: headers.into(), ..Properties::default() } }
+        };
+        let (rough, has_timeout) = (self.faults.rough, properties.expiration.is_some());
+        if has_timeout && self.dice.chance(rough) {
+            return; // this worker is never heard of again
+        }
+        let slow = if self.dice.chance(rough) { 120_000 } else { 3_000 };
+        let mut after = self.dice.below(slow);
+        for _ in 0..self.dice.below(3) {
+            let at = self.dice.below(after.max(1));
+            self.plan(at, &queue, reply("heartbeat", Vec::new()));
+        }
+        if self.dice.chance(rough) {
+            self.plan(after, &queue, reply("success", b"{no json".to_vec()));
+            let mut forged = reply("success", b"1".to_vec());
+            forged.properties.headers.insert(envelope::TASK_TOKEN.to_owned(), HeaderValue::Text(format!("{token}A")));
+            self.plan(after, &queue, forged);
+            after += 10;
+        }
+        let good = match &outcome {
+            Ok(answer) => reply("success", answer.to_string().into_bytes()),
+            Err(failure) => reply("failure", failure.to_string().into_bytes()),
+        };
+        let copies = if self.dice.chance(self.faults.bus) { 2 + self.dice.below(2) } else { 1 };
+        for _ in 0..copies {
+            self.plan(after, &queue, good.clone());
+            after += self.dice.below(30_000);
+        }
+    }
+
+    fn plan(&mut self, after: u64, queue: &str, message: Message) {
+        self.last += 1;
+        let by_api = self.dice.chance(15);
+        let at = self.true_time() + i64::try_from(after).unwrap();
+        self.schedule.insert((at, self.last), Planned { queue: queue.to_owned(), message, by_api });
+    }
+
+    pub fn next_number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}

@@ -1,0 +1,162 @@
+"""What the broker knows becomes the task's fate; cancellation reaches workers. On a real server and a real broker.
+
+    python tests/soak/fates.py --binary target/debug/reveille
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pika
+
+from crash import ROLE, ROOT, Server, broker
+
+OWNED = "fates.work"
+
+
+def task(queue, **more):
+    return {"Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken",
+            "Parameters": {"Queue": queue, "Body": {"steps": 40}}, **more}
+
+
+def run(server, name, states, start="T"):
+    definition = json.dumps({"StartAt": start, "States": states})
+    machine = server.insist("CreateStateMachine", name=name, definition=definition, roleArn=ROLE)["stateMachineArn"]
+    return server.insist("StartExecution", stateMachineArn=machine, name="one", input="{}")["executionArn"]
+
+
+def ended(server, arn, seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        row = server.insist("DescribeExecution", executionArn=arn)
+        if row["status"] != "RUNNING":
+            return row
+        time.sleep(0.05)
+    raise AssertionError(f"{arn} has not ended in {seconds} s")
+
+
+def consume_one(channel, queue, seconds=10):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        method, properties, body = channel.basic_get(queue)
+        if method:
+            return method, properties, body
+        time.sleep(0.05)
+    raise AssertionError(f"no message in {queue}")
+
+
+def a_rejected_task_is_seen_by_retry_and_then_by_catch(server, channel):
+    retry = [{"ErrorEquals": ["Amqp.Rejected"], "IntervalSeconds": 1, "MaxAttempts": 1}]
+    catch = [{"ErrorEquals": ["Amqp.Rejected"], "Next": "Caught"}]
+    arn = run(server, "rejected", {"T": task(OWNED, Retry=retry, Catch=catch, End=True), "Caught": {"Type": "Pass", "End": True}})
+    tokens = set()
+    for _ in range(2):
+        method, properties, _ = consume_one(channel, OWNED)
+        tokens.add(properties.correlation_id)
+        channel.basic_reject(method.delivery_tag, requeue=False)
+    begun = time.monotonic()
+    row = ended(server, arn, 10)
+    took = time.monotonic() - begun
+    assert row["status"] == "SUCCEEDED" and json.loads(row["output"])["Error"] == "Amqp.Rejected", row
+    assert len(tokens) == 2, "a retry is a new task with a token of its own"
+    assert took < 1.5, f"the broker's word took {took:.2f} s"
+    return f"Amqp.Rejected in the history {took * 1000:.0f} ms after the reject"
+
+
+def an_expired_task_fails_before_its_timeout(server, _):
+    state = task(OWNED, TimeoutSeconds=60, End=True)
+    state["Parameters"]["Expiration"] = 500
+    arn = run(server, "expired", {"T": state})
+    row = ended(server, arn, 10)
+    assert (row["status"], row["error"]) == ("FAILED", "Amqp.Expired"), row
+    return row["error"]
+
+
+def a_task_without_a_queue_is_unroutable(server, _):
+    row = ended(server, run(server, "unroutable", {"T": task("fates.nobody", End=True)}), 10)
+    assert (row["status"], row["error"]) == ("FAILED", "Amqp.Unroutable"), row
+    return row["error"]
+
+
+def a_timed_out_task_is_a_timeout_and_not_a_dead_letter(server, _):
+    row = ended(server, run(server, "timeout", {"T": task(OWNED, TimeoutSeconds=2, End=True)}), 15)
+    assert row["status"] == "FAILED" and row["error"] == "States.Timeout", row
+    return row["error"]
+
+
+def cancellation_reaches_a_worker(server, url):
+    worker = subprocess.Popen([sys.executable, ROOT / "examples/workers/python/cancellable.py"], stdout=subprocess.PIPE, text=True,
+                              env={**os.environ, "AMQP_URL": url})
+    said = []
+    try:
+        def until(what):
+            for line in worker.stdout:
+                said.append(line.strip())
+                if what in line:
+                    return
+            raise AssertionError(f"the worker ended; it said {said}")
+
+        until("waiting")
+        run(server, "cancel-timeout", {"T": task("long-work", TimeoutSeconds=2, End=True)})
+        until("because of timeout")
+        until("broke off")
+        arn = run(server, "cancel-stop", {"T": task("long-work", End=True)})
+        until("began")
+        server.insist("StopExecution", executionArn=arn)
+        until("because of stopped")
+        until("broke off")
+        branches = [{"StartAt": "B", "States": {"B": task("long-work", End=True)}},
+                    {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 1, "Next": "F"}, "F": {"Type": "Fail", "Error": "Sibling"}}}]
+        run(server, "cancel-sibling", {"T": {"Type": "Parallel", "Branches": branches, "End": True}})
+        until("because of sibling-failed")
+        until("broke off")
+    finally:
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(10)
+    return "timeout, stop, failed sibling"
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--binary", default=ROOT / "target/debug/reveille", type=pathlib.Path)
+    args = options.parse_args()
+    work_dir = pathlib.Path(tempfile.mkdtemp(prefix="reveille-fates."))
+    os.environ["REVEILLE__BUS__QUEUES"] = OWNED
+    server, failed = None, 0
+    signal.alarm(170)  # a worker that says nothing must not hold up the tests
+    try:
+        url = broker(work_dir, "start")
+        server = Server(args.binary, work_dir, url)
+        server.start()
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            channel = connection.channel()
+            time.sleep(2)
+            cases = [(a_rejected_task_is_seen_by_retry_and_then_by_catch, channel), (an_expired_task_fails_before_its_timeout, None),
+                     (a_task_without_a_queue_is_unroutable, None), (a_timed_out_task_is_a_timeout_and_not_a_dead_letter, None),
+                     (cancellation_reaches_a_worker, url)]
+            for case, what in cases:
+                name = case.__name__.replace("_", " ")
+                try:
+                    print(f"ok      {name}: {case(server, what)}", flush=True)
+                except AssertionError as e:
+                    failed += 1
+                    print(f"FAILED  {name}: {e}", flush=True)
+    finally:
+        if server and server.process:
+            server.kill()
+            if failed:
+                print(server.log.read_text()[-3000:])
+        if (work_dir / "broker/env").exists():
+            broker(work_dir, "discard")
+        shutil.rmtree(work_dir, ignore_errors=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
