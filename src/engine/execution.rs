@@ -85,7 +85,20 @@ impl ExecutionActor {
         let (shared, id) = (Arc::clone(&local.shared), row.header.id);
         let logging = shared.definitions.logging(row.header.revision);
         let arn = state.started().map_or_else(|| Arn::new(""), |s| s.arn.clone());
-        Self { shared, local, id, arn, machine, logging, state, birth: None, express: None, in_flight: Vec::new(), unheard: 0, owed: Some(bus_kept) }
+        Self {
+            shared,
+            local,
+            id,
+            arn,
+            machine,
+            logging,
+            state,
+            birth: None,
+            express: None,
+            in_flight: Vec::new(),
+            unheard: 0,
+            owed: Some(bus_kept),
+        }
     }
 
     /// What the stimulus means, decided and encoded. Nothing is done yet.
@@ -162,11 +175,6 @@ impl ExecutionActor {
         Story { shared: &self.shared, arn: &self.arn, id: self.id, state: &self.state, notes, face, logging: self.logging }
     }
 
-    /// Its end is news to others: to the parent that waits for it, to map runs that it leaves open.
-    fn owes_news(&self) -> bool {
-        owes_news(&self.state)
-    }
-
     fn append(&self, prepared: &Prepared) -> Result<Append, TellError> {
         let bytes = store::record::encode(&prepared.entries).map_err(|e| TellError::Internal(e.to_string()))?;
         let events = u32::try_from(prepared.entries.len()).unwrap_or(u32::MAX);
@@ -203,10 +211,7 @@ impl ExecutionActor {
                         if let Some(stay) = self.express.take() {
                             stay.close(self.state.version(), outcome);
                         }
-                        if let Some(run) = self.state.started().and_then(|s| s.map_run.as_ref()) {
-                            self.shared.map_runs.child_closed(run, self.id, outcome);
-                        }
-                        self.local.finished(self.id, self.owes_news(), outcome);
+                        self.local.finished(self.id, &self.state, outcome);
                     }
                     ctx.stop();
                 }
@@ -218,7 +223,7 @@ impl ExecutionActor {
     }
 }
 
-fn owes_news(state: &State) -> bool {
+pub(super) fn owes_news(state: &State) -> bool {
     state.started().is_some_and(|s| s.parent.is_some()) || state.stopping().next().is_some()
 }
 

@@ -86,14 +86,18 @@ impl Local {
     }
 
     /// The execution has closed: those who wait for it are told.
-    pub fn finished(&self, execution: ExecutionId, owes_news: bool, outcome: &Outcome) {
+    pub fn finished(&self, execution: ExecutionId, state: &State, outcome: &Outcome) {
         self.arm(execution, None);
-        self.tell_end(execution, owes_news, outcome);
+        self.tell_end(execution, state, super::execution::owes_news(state), outcome);
     }
 
-    fn tell_end(&self, execution: ExecutionId, owes_news: bool, outcome: &Outcome) {
+    /// `owes_news`: a parent or map runs have not heard of it yet.
+    fn tell_end(&self, execution: ExecutionId, state: &State, owes_news: bool, outcome: &Outcome) {
         for waiter in self.waiters.borrow_mut().remove(&execution).unwrap_or_default() {
             let _ = waiter.send(outcome.clone());
+        }
+        if let Some(run) = state.started().and_then(|s| s.map_run.as_ref()) {
+            self.shared.map_runs.child_closed(run, execution, outcome);
         }
         if owes_news {
             self.shared.tell_parent(execution);
@@ -208,7 +212,7 @@ impl Local {
         let actor = ExecutionActor::revived(Rc::clone(self), &row, machine, state, bus_kept);
         if let Phase::Closed(outcome) = actor.state.phase() {
             // Its end landed, and whoever wrote it did not learn that: those who wait are told now.
-            self.tell_end(execution, row.summary.owes_parent, outcome);
+            self.tell_end(execution, &actor.state, row.summary.owes_parent, outcome);
         }
         let addr = actor.start();
         self.insert(execution, addr.clone());

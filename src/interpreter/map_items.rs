@@ -40,12 +40,12 @@ pub struct Child {
 }
 
 /// Turns items into children, one after the other.
-#[derive(Debug)]
 pub struct Shaper {
     machine: Arc<Machine>,
     /// The parent, as it stands while the run goes on.
     state: State,
     frame: FrameId,
+    context: Context,
     plan: Arc<MapRunPlan>,
     source: Option<String>,
     /// Of what `ItemSelector` draws by chance.
@@ -56,6 +56,12 @@ pub struct Shaper {
     batch_bytes: usize,
 }
 
+impl std::fmt::Debug for Shaper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shaper").field("items", &self.items).field("children", &self.children).finish_non_exhaustive()
+    }
+}
+
 impl Shaper {
     /// `source`: what `$$.Map.Item.Source` says. `None` where the state has no such run.
     #[must_use]
@@ -63,7 +69,19 @@ impl Shaper {
         let view = state.map_run(started)?;
         let (frame, plan) = (view.frame, view.run.plan.clone()?);
         let seed = derived_uuid(&[view.run.arn.as_str().as_bytes()]);
-        Some(Self { machine, state, frame, plan, source, seed, items: 0, children: 0, batch: Vec::new(), batch_bytes: 0 })
+        Some(Self {
+            machine,
+            state,
+            frame,
+            context: Context::default(),
+            plan,
+            source,
+            seed,
+            items: 0,
+            children: 0,
+            batch: Vec::new(),
+            batch_bytes: 0,
+        })
     }
 
     /// Takes the next item; gives the child that it completes, if any.
@@ -124,8 +142,9 @@ impl Shaper {
     }
 
     /// `ItemSelector`; without one a child gets the item (of an object: the pair).
-    fn select(&self, item: Item) -> Result<(Value, MapItem), Failure> {
+    fn select(&mut self, item: Item) -> Result<(Value, MapItem), Failure> {
         let index = self.items;
+        self.context.renew();
         let item = MapItem { index, value: Arc::new(item.value), key: item.key, source: self.source.clone() };
         let Some(selector) = self.selector() else {
             let value = match &item.key {
@@ -136,8 +155,7 @@ impl Shaper {
         };
         let at = self.state.started_at();
         let mut entropy = Entropy::new(at, self.seed.as_u64_pair().0 ^ index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let context = Context::default();
-        let scope = Scope::new(&self.state, &context, self.frame, &self.plan.input, None).with_item(&item);
+        let scope = Scope::new(&self.state, &self.context, self.frame, &self.plan.input, None).with_item(&item);
         let value = dataflow::template(selector, "ItemSelector", dataflow::RUNTIME, &scope, Extra::default(), &mut entropy)
             .map_err(|t| self.failure(&t))?;
         Ok((value, item))

@@ -14,7 +14,7 @@ use crate::store::{ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStat
 
 use super::{PAGE, child_status, row};
 use crate::engine::messages::{Start, Tell, TellError, What};
-use crate::engine::{RETRY_AFTER, Shared};
+use crate::engine::{RETRY_AFTER, Shared, chance};
 
 /// What all children of a run share.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Birth {
     }
 
     fn of(&self, shared: &Shared, child: &Child) -> (ExecutionHeader, Started) {
-        let id = ExecutionId(Uuid::now_v7());
+        let id = chance::execution_id();
         let text = self.name(child.index).to_string();
         let arn = self.arn(shared, child.index);
         let machine = shared.realm.state_machine(self.place());

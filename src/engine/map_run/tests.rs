@@ -104,6 +104,8 @@ impl Given {
         for arbiter in &engine.inner.arbiters {
             arbiter.stop();
         }
+        // What listens outside the arbiters lets go of the store.
+        engine.inner.bus.close(Duration::ZERO).await;
         drop((engine, store));
         let (engine, store) = start(folder.path()).await;
         Self { engine, store, folder, machine }

@@ -185,8 +185,11 @@ impl State {
                     run.output = Some(Arc::clone(output));
                     let started = run.started;
                     self.map_runs.remove(&started);
+                    self.mark(frame);
+                } else {
+                    // Without a run of its own: `TestState`.
+                    self.step(frame, Step::Succeeded(Arc::clone(output)));
                 }
-                self.mark(frame);
             }
             Event::MapRunFailed(f) => {
                 self.chain(frame, entry.id);

@@ -86,14 +86,7 @@ fn source(
 ) -> Result<(ItemSource, u64), Trouble> {
     if let Some(reader) = &map.item_reader {
         let parameters = match &reader.parameters {
-            Some(t) => Arc::new(dataflow::template(
-                t,
-                parameters_field(language),
-                "States.ParameterPathFailure",
-                roots,
-                Extra::default(),
-                entropy,
-            )?),
+            Some(t) => Arc::new(dataflow::template(t, parameters_field(language), RUNTIME, roots, Extra::default(), entropy)?),
             None => Arc::new(json!({})),
         };
         let max_items = dataflow::whole(reader.max_items.as_ref(), "MaxItems", roots, entropy)?;
@@ -138,7 +131,7 @@ fn batching(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Optio
         }
     }
     let input = match &batcher.batch_input {
-        Some(t) => Some(Arc::new(dataflow::template(t, "BatchInput", "States.ParameterPathFailure", roots, Extra::default(), entropy)?)),
+        Some(t) => Some(Arc::new(dataflow::template(t, "BatchInput", RUNTIME, roots, Extra::default(), entropy)?)),
         None => None,
     };
     Ok(Some(Batching { max_items, max_bytes, input }))
@@ -148,9 +141,7 @@ fn batching(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Optio
 fn writer(map: &Map, language: QueryLanguage, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<Payload>, Trouble> {
     let Some(writer) = map.result_writer.as_ref().filter(|w| w.resource.is_some()) else { return Ok(None) };
     Ok(Some(match &writer.parameters {
-        Some(t) => {
-            Arc::new(dataflow::template(t, parameters_field(language), "States.ParameterPathFailure", roots, Extra::default(), entropy)?)
-        }
+        Some(t) => Arc::new(dataflow::template(t, parameters_field(language), RUNTIME, roots, Extra::default(), entropy)?),
         None => Arc::new(json!({})),
     }))
 }

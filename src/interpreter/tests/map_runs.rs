@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::script::{Play, nobody_answers};
 use super::{World, name};
 use crate::ids::{Arn, EventId};
-use crate::interpreter::command::Command;
-use crate::interpreter::due;
 use crate::interpreter::event::{Event, Failure, ItemSource, Started};
 use crate::interpreter::map_items::{Child, Item, Shaper};
 use crate::interpreter::map_run::{ChildStatus, Happened, MapRun, Order, RunLimits, Verdict};
@@ -26,59 +25,14 @@ pub(super) fn items(value: &Value) -> Vec<Item> {
     }
 }
 
-/// How a task is answered.
-pub(in crate::interpreter) enum Answer {
-    Success(Value),
-    Failure(Failure),
-    Nothing,
-}
-
-impl World {
-    /// Runs to the end: every task is answered by `work`, and where nothing happens time jumps to what is due.
-    pub(super) fn run(&mut self, work: &mut dyn FnMut(&str, &Value) -> Answer) {
-        let mut steps = 0;
-        while self.state.is_running() {
-            steps += 1;
-            assert!(steps < 200_000, "the execution does not end");
-            let commands = std::mem::take(&mut self.commands);
-            let mut moved = false;
-            for command in commands {
-                match command {
-                    Command::Dispatch { scheduled } => moved |= self.work(scheduled, work),
-                    Command::Continue => {
-                        self.feed(StimulusKind::Continue).unwrap();
-                        moved = true;
-                    }
-                    Command::StartMapRun { started } => moved |= self.map_run(started, work),
-                    Command::Cancel { .. } | Command::StopMapRun { .. } | Command::Finish => {}
-                }
-            }
-            if !moved && self.commands.is_empty() && self.state.is_running() {
-                self.now = due(&self.machine, &self.state).expect("a running execution is due some time").max(self.now);
-                self.feed(StimulusKind::Clock).unwrap();
-            }
-        }
-    }
-
-    fn work(&mut self, scheduled: EventId, work: &mut dyn FnMut(&str, &Value) -> Answer) -> bool {
-        let Ok(view) = self.state.task(scheduled) else { return false };
-        let details = Arc::clone(&view.task.details);
-        let _ = self.feed(StimulusKind::Dispatched { scheduled, receipt: Arc::new(json!({})), completes: false });
-        let kind = match work(&details.resource, &details.parameters) {
-            Answer::Success(output) => StimulusKind::TaskSucceeded { scheduled, output: Arc::new(output) },
-            Answer::Failure(failure) => StimulusKind::TaskFailed { scheduled, failure },
-            Answer::Nothing => return false,
-        };
-        self.feed(kind).unwrap();
-        true
-    }
-
+impl Play<'_> {
     /// Plays a map run to its end.
-    pub(super) fn map_run(&mut self, started: EventId, work: &mut dyn FnMut(&str, &Value) -> Answer) -> bool {
-        let Some(view) = self.state.map_run(started) else { return false };
+    pub(super) fn map_run(&mut self, started: EventId) {
+        let Some(view) = self.world.state.map_run(started) else { return };
         let (plan, arn) = (view.run.plan.clone().unwrap(), view.run.arn.clone());
         let ItemSource::StateData { items: data } = &plan.source else { panic!("the pure core reads no objects") };
-        let mut shaper = Shaper::new(Arc::clone(&self.machine), self.state.clone(), started, Some("STATE_DATA".into())).unwrap();
+        let mut shaper =
+            Shaper::new(Arc::clone(&self.world.machine), self.world.state.clone(), started, Some("STATE_DATA".into())).unwrap();
         let mut source: VecDeque<Item> = items(data).into();
         let mut run = MapRun::new(RunLimits { max_concurrency: plan.max_concurrency, tolerance: plan.tolerance }, Vec::new());
         let mut outputs: Vec<(u64, Value)> = Vec::new();
@@ -91,7 +45,7 @@ impl World {
                     Order::Start(child) => {
                         let index = child.index;
                         happened.push_back(Happened::Started { index });
-                        let status = match self.child(&arn, plan.block, child, work) {
+                        let status = match self.child(&arn, plan.block, child) {
                             Conclusion::Succeeded(output) => {
                                 outputs.push((index, (*output).clone()));
                                 ChildStatus::Succeeded
@@ -114,21 +68,21 @@ impl World {
         let result = match verdict {
             Verdict::Succeeded => Ok(Arc::new(Value::Array(outputs.into_iter().map(|(_, v)| v).collect()))),
             Verdict::Failed(failure) => Err(failure),
-            Verdict::Aborted => return false,
+            Verdict::Aborted => return,
         };
-        self.feed(StimulusKind::MapRunEnded { started, result }).unwrap();
-        true
+        self.feed(StimulusKind::MapRunEnded { started, result });
     }
 
-    fn child(&mut self, run: &Arn, block: crate::ids::BlockId, child: Child, work: &mut dyn FnMut(&str, &Value) -> Answer) -> Conclusion {
-        let mut world = World::of(Arc::clone(&self.machine));
-        world.now = self.now;
-        let parent = Arc::clone(self.state.started().unwrap());
+    fn child(&mut self, run: &Arn, block: crate::ids::BlockId, child: Child) -> Conclusion {
+        let mut world = World::of(Arc::clone(&self.world.machine));
+        world.now = self.world.now;
+        let parent = Arc::clone(self.world.state.started().unwrap());
         let started = Started { input: child.input, block: Some(block), item: child.item, map_run: Some(run.clone()), ..(*parent).clone() };
         world.feed(StimulusKind::Start(Box::new(started))).unwrap();
-        world.run(work);
-        self.now = world.now;
-        world.conclusion().clone()
+        let mut play = Play::new(world, self.script);
+        play.play_out();
+        self.world.now = play.world.now;
+        play.world.conclusion().clone()
     }
 }
 
@@ -147,7 +101,7 @@ fn read(shaper: &mut Shaper, source: &mut VecDeque<Item>, children: usize) -> Ha
     Happened::Read { children: read, last: false }
 }
 
-/// A machine whose one state is a Distributed Map over its input; `more` adds to the state.
+/// A machine whose one state is a Distributed Map over its input; `more` adds to the state. `Work` may go on to `Fail` and `Pass`.
 pub(super) fn machine(more: Value, processor: Value) -> Value {
     let mut map = json!({
         "Type": "Map",
@@ -155,6 +109,10 @@ pub(super) fn machine(more: Value, processor: Value) -> Value {
         "End": true
     });
     map.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    if map["ItemProcessor"]["States"]["Work"]["Type"] == "Choice" {
+        map["ItemProcessor"]["States"]["Fail"] = json!({ "Type": "Fail", "Error": "Broken" });
+        map["ItemProcessor"]["States"]["Pass"] = echo();
+    }
     let mut states = json!({});
     if map.get("Catch").is_some() {
         states["Caught"] = json!({ "Type": "Pass", "End": true });
@@ -166,10 +124,7 @@ pub(super) fn machine(more: Value, processor: Value) -> Value {
 fn outcome(more: Value, processor: Value, input: Value) -> (World, Conclusion) {
     let mut world = World::new(&machine(more, processor));
     world.start(input);
-    world.run(&mut |_, parameters| match parameters.get("fail").and_then(Value::as_bool) {
-        Some(true) => Answer::Failure(Failure::new("Broken", "as told")),
-        _ => Answer::Success(parameters.clone()),
-    });
+    let world = nobody_answers(world);
     let conclusion = world.conclusion().clone();
     (world, conclusion)
 }
@@ -180,6 +135,12 @@ fn echo() -> Value {
 
 fn task() -> Value {
     json!({ "Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:work", "End": true })
+}
+
+/// Fails where the item, or the first of a batch, says so.
+fn choice() -> Value {
+    let rule = |path: &str| json!({ "Variable": path, "IsPresent": true, "Next": "Fail" });
+    json!({ "Type": "Choice", "Choices": [rule("$.fail"), rule("$.Items[0].fail")], "Default": "Pass" })
 }
 
 fn succeeded(value: Value) -> Conclusion {
@@ -253,9 +214,10 @@ fn failures_are_tolerated_up_to_the_threshold() {
         (json!({ "ToleratedFailurePercentage": 24 }), true),
         (json!({ "ToleratedFailureCount": 1, "ToleratedFailurePercentage": 10 }), true),
         // A batch fails with all its items.
-        (json!({ "ToleratedFailureCount": 1, "ItemBatcher": { "MaxItemsPerBatch": 4 } }), false),
+        (json!({ "ToleratedFailureCount": 3, "ItemBatcher": { "MaxItemsPerBatch": 4 } }), true),
+        (json!({ "ToleratedFailureCount": 4, "ItemBatcher": { "MaxItemsPerBatch": 4 } }), false),
     ] {
-        let (world, conclusion) = outcome(more.clone(), task(), input.clone());
+        let (world, conclusion) = outcome(more.clone(), choice(), input.clone());
         if fails {
             let error = Failure::new("States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded");
             assert_eq!(conclusion, Conclusion::Failed(error), "{more}");
@@ -269,7 +231,7 @@ fn failures_are_tolerated_up_to_the_threshold() {
 #[test]
 fn an_exceeded_threshold_can_be_caught() {
     let catch = json!({ "Catch": [{ "ErrorEquals": ["States.ExceedToleratedFailureThreshold"], "Next": "Caught", "ResultPath": null }] });
-    let (_, conclusion) = outcome(catch, task(), json!([{ "fail": true }]));
+    let (_, conclusion) = outcome(catch, choice(), json!([{ "fail": true }]));
     assert_eq!(conclusion, succeeded(json!([{ "fail": true }])));
 }
 
@@ -277,7 +239,7 @@ fn an_exceeded_threshold_can_be_caught() {
 fn a_selector_that_finds_nothing_fails_the_run() {
     let (world, conclusion) = outcome(json!({ "ItemSelector": { "v.$": "$$.Map.Item.Nothing" } }), echo(), json!([1]));
     let Conclusion::Failed(failure) = conclusion else { panic!("{conclusion:?}") };
-    assert_eq!(failure.error.as_deref(), Some("States.ParameterPathFailure"));
+    assert_eq!(failure.error.as_deref(), Some("States.Runtime"));
     assert!(
         failure.cause.as_deref().unwrap().starts_with("An error occurred while executing the state 'All' (entered at the event id #2). ")
     );

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::World;
-use super::map_runs::Answer;
 use crate::clock::Timestamp;
 use crate::ids::EventId;
 use crate::interpreter::command::Command;
@@ -97,7 +96,7 @@ fn place(state: &State, frame: FrameId) -> Option<Place> {
 /// Plays a script to an execution until it has closed for good.
 pub(super) struct Play<'s> {
     pub world: World,
-    script: &'s Script,
+    pub script: &'s Script,
     attempts: BTreeMap<Place, usize>,
     /// What the outside does with each open task, in the order of time.
     plans: BTreeMap<EventId, Vec<(Timestamp, StimulusKind)>>,
@@ -144,7 +143,7 @@ impl<'s> Play<'s> {
         self.seen = self.world.journal.len();
     }
 
-    fn feed(&mut self, kind: StimulusKind) {
+    pub fn feed(&mut self, kind: StimulusKind) {
         // A rejection is the verdict that a worker gets; the script has no use for it.
         let _ = self.world.feed(kind);
         self.watch();
@@ -201,8 +200,8 @@ impl<'s> Play<'s> {
                     self.feed(StimulusKind::Continue);
                 }
                 Command::StartMapRun { started } => {
-                    worked |= self.world.map_run(started, &mut |_, _| Answer::Nothing);
-                    self.watch();
+                    worked = true;
+                    self.map_run(started);
                 }
                 Command::StopMapRun { started } => {
                     worked = true;
