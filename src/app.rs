@@ -109,6 +109,8 @@ impl Application {
                 queue_kind: settings.bus.queue_kind,
                 retention: settings.engine.retention(),
                 start_queue: settings.bus.start_queue(),
+                objects: crate::objects::Options { folder: settings.objects.folder.clone() },
+                history_view: Some(|entry, data, region| api::history::render(entry, api::history::View { data, region })),
                 ..defaults
             },
         };
@@ -120,7 +122,7 @@ impl Application {
     pub fn bind(&self, settings: &Settings) -> Result<api::Server, AppError> {
         let options = api::Options {
             listen: settings.api.listen.to_string(),
-            access_keys: settings.access_keys()?.into_iter().map(|k| api::AccessKey::all(k.id, k.secret)).collect(),
+            access_keys: settings.access_keys()?.into_iter().map(access_key).collect(),
             allow_unsigned: settings.api.allow_unsigned,
             ..api::Options::default()
         };
@@ -144,6 +146,15 @@ struct Truth {
     journal: Arc<dyn Journal>,
     catalog: Arc<dyn Catalog>,
     store: Option<Sqlite>,
+}
+
+/// A key of the settings, as the API takes it.
+fn access_key(key: config::AccessKey) -> api::AccessKey {
+    let all = api::AccessKey::all(key.id, key.secret);
+    match key.allow {
+        Some(classes) => api::AccessKey { allow: classes.iter().filter_map(|class| api::Class::parse(class)).collect(), ..all },
+        None => all,
+    }
 }
 
 /// Serves until a signal asks it to stop; a second signal stops at once.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// An execution, inside: 16 bytes, in order of creation (UUID v7). The API shows its ARN instead.
@@ -124,6 +125,19 @@ impl FromStr for Arn {
     }
 }
 
+/// A UUID made of what it names: the same for ever, on every node.
+#[must_use]
+pub fn derived_uuid(parts: &[&[u8]]) -> Uuid {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.finalize()[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
 /// Region and account: the two parts that every ARN of this engine shares (`engine.region`, `engine.account`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Realm {
@@ -150,6 +164,12 @@ impl Realm {
     #[must_use]
     pub fn express_execution(&self, machine: &str, name: &str, id: ExecutionId) -> Arn {
         Arn::new(format!("arn:aws:states:{}:{}:express:{machine}:{name}:{id}", self.region, self.account))
+    }
+
+    /// A map run: `label` is the Map state's, `id` the run's own.
+    #[must_use]
+    pub fn map_run(&self, machine: &str, label: &str, id: Uuid) -> Arn {
+        Arn::new(format!("arn:aws:states:{}:{}:mapRun:{machine}/{label}:{id}", self.region, self.account))
     }
 
     #[must_use]

@@ -45,6 +45,7 @@ pub mod ids;
 pub mod integrations;
 pub mod interpreter;
 pub mod limits;
+pub mod objects;
 pub mod query;
 pub mod store;
 pub mod telemetry;

@@ -67,3 +67,16 @@ pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;
 pub const ACTIVITY_POLLERS_MAX: usize = 1_000;
 /// Messages waiting in one execution's mailbox; its partition waits beyond it.
 pub const EXECUTION_MAILBOX: usize = 64;
+/// Children of one map run that are open at once, whatever `MaxConcurrency` says (AWS: 10,000, spread over a region). One process runs
+/// them here: more would wait for the same writer and only take memory.
+pub const MAP_RUN_CONCURRENCY: u64 = 1_000;
+/// Starts of one map run's children whose commits are awaited at once: they share commits, and a crash leaves few in doubt.
+pub const MAP_RUN_STARTS: usize = 64;
+/// Children of one map run that have been read and wait for their start; reading goes on below half of it.
+pub const MAP_RUN_QUEUE: usize = 128;
+/// Children of a map run, in all (AWS: `MaxItems` up to 100,000,000 items; here a byte is kept for each).
+pub const MAP_RUN_CHILDREN_MAX: u64 = 100_000_000;
+/// One item of a file, in bytes: an item larger than a payload could be narrowed by `ItemSelector`, one larger than this is a mistake.
+pub const ITEM_BYTES_MAX: usize = 8 * 1_048_576;
+/// Size at which a file of a map run's results is closed and the next one begun (AWS: 5 GB).
+pub const RESULT_FILE_BYTES: u64 = 5_000_000_000;

@@ -18,14 +18,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Ports. They never import each other.
     ("store", &["interpreter", "clock", "ids", "limits"]),
     ("bus", &["clock", "ids", "limits"]),
+    ("objects", &["clock", "ids", "limits"]),
     // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
     ("integrations", &["bus", "interpreter", "asl", "query", "clock", "ids", "limits"]),
     ("telemetry", &["clock", "ids", "token"]),
-    ("engine", &["store", "bus", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits", "token"]),
+    ("engine", &["store", "bus", "objects", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits", "token"]),
     ("api", &["engine", "store", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits"]),
     // Reads text into other rooms' options.
     ("config", &["bus", "integrations", "telemetry", "ids", "token"]),
-    ("app", &["api", "config", "engine", "store", "bus", "integrations", "telemetry", "clock", "ids", "limits", "token"]),
+    ("app", &["api", "config", "engine", "store", "bus", "objects", "integrations", "telemetry", "clock", "ids", "limits", "token"]),
     (
         "cli",
         &[

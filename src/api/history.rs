@@ -171,7 +171,7 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
         Event::MapIterationFailed { name, index } => own("MapIterationFailed", iteration(name, *index)),
         Event::MapIterationAborted { name, index } => own("MapIterationAborted", iteration(name, *index)),
 
-        Event::MapRunStarted { arn } => own("MapRunStarted", details().with("mapRunArn", arn.as_str())),
+        Event::MapRunStarted { arn, .. } => own("MapRunStarted", details().with("mapRunArn", arn.as_str())),
         Event::MapRunSucceeded { .. } => bare("MapRunSucceeded"),
         Event::MapRunFailed(failure) => own("MapRunFailed", details().failure(failure)),
         Event::MapRunRedriven { arn, redrive_count } => {
@@ -187,7 +187,8 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
         | Event::WaitEnded
         | Event::TaskPublished { .. }
         | Event::TaskHeartbeat { .. }
-        | Event::ForkFailed(_) => None,
+        | Event::ForkFailed(_)
+        | Event::MapRunStopped { .. } => None,
     }
 }
 

@@ -83,7 +83,7 @@ fn every_visible_event() -> Vec<Event> {
         Event::MapIterationSucceeded { name: "M".into(), index: 0 },
         Event::MapIterationFailed { name: "M".into(), index: 0 },
         Event::MapIterationAborted { name: "M".into(), index: 0 },
-        Event::MapRunStarted { arn: Arn::new("arn:run") },
+        Event::MapRunStarted { arn: Arn::new("arn:run"), plan: None },
         Event::MapRunSucceeded { output: output() },
         Event::MapRunFailed(failure()),
         Event::MapRunRedriven { arn: Arn::new("arn:run"), redrive_count: 2 },
@@ -156,6 +156,7 @@ fn hidden_events_are_left_out() {
         Event::TaskPublished { scheduled: EventId(1) },
         Event::TaskHeartbeat { scheduled: EventId(1) },
         Event::ForkFailed(Failure::default()),
+        Event::MapRunStopped { started: EventId(1) },
         Event::StateAborted { kind: StateType::Pass },
     ] {
         assert_eq!(shown(event), Value::Null);

@@ -48,7 +48,7 @@ impl AccessKey {
 }
 
 fn all_classes() -> Vec<Class> {
-    vec![Class::Read, Class::Start, Class::Complete, Class::Admin]
+    Class::ALL.to_vec()
 }
 
 impl Default for Options {

@@ -5,6 +5,8 @@ use crate::store::{ExecutionRow, ExecutionStatus};
 
 /// AWS: an execution can be redriven for 14 days after it ended.
 const REDRIVABLE_DAYS: f64 = 14.0;
+/// AWS: an execution is open for at most a year, the time before a redrive included.
+const OPEN_DAYS: f64 = 365.0;
 
 /// Status and, where it is not `REDRIVABLE`, reason. Recorded: `Execution is SUCCEEDED and cannot be redriven`.
 pub fn status(row: &ExecutionRow, now: Timestamp) -> (&'static str, Option<String>) {
@@ -20,6 +22,8 @@ pub fn status(row: &ExecutionRow, now: Timestamp) -> (&'static str, Option<Strin
             let too_old = row.summary.closed.as_ref().is_some_and(|c| c.at.plus_seconds(REDRIVABLE_DAYS * 86_400.0) < now);
             if too_old {
                 ("NOT_REDRIVABLE", Some("Execution ended more than 14 days ago and cannot be redriven".to_owned()))
+            } else if row.header.started.plus_seconds(OPEN_DAYS * 86_400.0) < now {
+                ("NOT_REDRIVABLE", Some("Execution started more than a year ago and cannot be redriven".to_owned()))
             } else {
                 ("REDRIVABLE", None)
             }

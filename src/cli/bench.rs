@@ -1,21 +1,339 @@
-//! `reveille bench`: callback round trips, beside the bare broker's echo rate.
+//! `reveille bench`: callback round trips beside the bare broker's echo rate, memory of sleepers, and the API under load.
+//!
+//! ```text
+//! rounds × ( echo: this process ⇄ broker ⇄ worker     callback: EngineHandle ─► store ─► broker ⇄ worker ─► store ─► ended )
+//! sleepers: a fresh process that holds executions that wait, awake, then passivated
+//! api: a client process calls the API while callbacks run
+//! ```
+//! One run measures both sides of each ratio in turn, because a shared machine drifts. The worker, the sleepers and the API's client are
+//! this program again, in processes of their own ([`Role`]).
 
-use super::{CliError, local};
+mod api;
+mod callback;
+mod echo;
+mod machine;
+mod report;
+mod sleepers;
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::CliError;
+use super::output::OutputArgs;
+use crate::config::{Settings, Sources};
+use crate::telemetry::logs::{self, Output};
+
+/// What goes out and comes back in every round trip.
+const PAYLOAD: &str = r#"{"order":"4711","customer":{"name":"Ann","city":"Ulm"},"items":[{"sku":"a-1","count":2},{"sku":"b-2","count":1}],"note":"ring twice"}"#;
+/// In a child process: what it is there for, and with which arguments. Variables, not arguments: a URL holds a password.
+const ROLE: &str = "REVEILLE_BENCH_ROLE";
+const ROLE_ARGUMENTS: &str = "REVEILLE_BENCH_ARGUMENTS";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The broker: amqp://user:password@host:5672/vhost
-    #[arg(long, value_name = "URL")]
-    pub amqp: Option<String>,
-    /// Executions, all in all
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub count: u64,
-    /// Executions under way at once
+    /// The broker: amqp://user:password@host:5672/vhost; a vhost without an engine of its own
+    #[arg(long, value_name = "URL", required_unless_present = "role")]
+    amqp: Option<String>,
+    /// Round trips that are measured in each round
+    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Under way at once
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    pub in_flight: u64,
+    in_flight: u64,
+    /// Rounds of echo and callback, in turn; medians count
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    rounds: u64,
+    /// Executions that wait at once, for the memory of one
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    sleepers: u64,
+    /// Kinds of queues
+    #[arg(long, value_delimiter = ',', default_values_t = [Kind::Quorum, Kind::Classic], value_name = "KIND")]
+    queues: Vec<Kind>,
+    /// Only these parts
+    #[arg(long, value_delimiter = ',', default_values_t = [Part::Rates, Part::Sleepers, Part::Api], value_name = "PART")]
+    only: Vec<Part>,
+    /// Where stores are made [default: the folder for temporary files]; a real disk, for figures that mean something
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// Log filter of the measured engine: logs cost too
+    #[arg(long, default_value = "warn", value_name = "FILTER")]
+    logs: String,
+    /// Settings of the measured engine beside the shipped ones
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set in the processes that this one starts.
+    #[arg(long, hide = true, env = ROLE)]
+    role: Option<Role>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Echo and callback round trips
+    Rates,
+    /// Bytes of memory per execution that waits
+    Sleepers,
+    /// The API while callbacks run
+    Api,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    Quorum,
+    Classic,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quorum => "quorum",
+            Self::Classic => "classic",
+        }
+    }
+}
+
+/// What a child process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Role {
+    Worker,
+    Sleepers,
+    ApiClient,
+}
+
+impl Role {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Sleepers => "sleepers",
+            Self::ApiClient => "api-client",
+        }
+    }
+}
+
+macro_rules! shown_by_name {
+    ($($kind:ty),*) => {$(
+        impl std::fmt::Display for $kind {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let name = clap::ValueEnum::to_possible_value(self);
+                f.write_str(name.as_ref().map_or("", |n| n.get_name()))
+            }
+        }
+    )*};
+}
+shown_by_name!(Part, Kind);
+
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
-    let _ = (&args.amqp, args.count, args.in_flight);
-    Err(local::absent("bench"))
+    if let Some(role) = args.role {
+        return play(role);
+    }
+    let url = args.amqp.as_deref().unwrap_or_default();
+    let plan = Plan {
+        url: url.to_owned(),
+        count: args.count,
+        in_flight: args.in_flight,
+        folder: args.folder.clone().unwrap_or_else(std::env::temp_dir),
+        logs: args.logs.clone(),
+        config: args.config.clone(),
+    };
+    logs::init(&settings(&plan, Kind::Quorum, &plan.folder.join("unused"), &[])?.logs, Output::Stderr)
+        .map_err(|why| CliError::failed(why.to_string()))?;
+    let mut measured = json!({"machine": machine::facts(&plan.folder), "in_flight": plan.in_flight});
+    let kinds = || args.queues.iter().copied();
+    if args.only.contains(&Part::Rates) {
+        let rates: Result<Vec<Value>, CliError> = kinds().map(|kind| rates(&plan, kind, args.rounds)).collect();
+        measured["rates"] = Value::Array(rates?);
+    }
+    if args.only.contains(&Part::Sleepers) {
+        measured["sleepers"] = sleepers::measure(&plan, args.sleepers)?;
+    }
+    if args.only.contains(&Part::Api) {
+        let kind = kinds().next().unwrap_or(Kind::Quorum);
+        measured["api"] = api::measure(&plan, kind)?;
+    }
+    args.output.print(&measured, report::table)
+}
+
+/// What all parts need to know.
+#[derive(Debug, Clone)]
+struct Plan {
+    url: String,
+    count: u64,
+    in_flight: u64,
+    folder: PathBuf,
+    logs: String,
+    config: Option<PathBuf>,
+}
+
+/// Echo and callback in turn, over one worker.
+fn rates(plan: &Plan, kind: Kind, rounds: u64) -> Result<Value, CliError> {
+    let place = echo::Place::prepare(&plan.url, kind)?;
+    let worker = Process::start(Role::Worker, &json!({"url": plan.url, "queue": place.queue}))?;
+    let mut bare = Vec::new();
+    let mut full = Vec::new();
+    for round in 0..rounds {
+        bare.push(echo::round_trips(plan, kind, &place)?);
+        full.push(callback::round_trips(plan, kind, &place)?);
+        tracing::info!(round, kind = kind.as_str(), "round done");
+    }
+    drop(worker);
+    place.clear(&plan.url)?;
+    Ok(report::rates(kind, &bare, &full))
+}
+
+/// The settings that the measured engine runs with: those that `serve` would have.
+fn settings(plan: &Plan, kind: Kind, store: &std::path::Path, more: &[(&'static str, String)]) -> Result<Settings, CliError> {
+    let mut flags = vec![
+        ("store.url", format!("sqlite:{}", store.display())),
+        ("bus.url", plan.url.clone()),
+        ("bus.queue_kind", kind.as_str().to_owned()),
+        ("api.listen", "127.0.0.1:0".to_owned()),
+        ("logs.filter", plan.logs.clone()),
+        ("logs.format", "json".to_owned()),
+    ];
+    flags.extend_from_slice(more);
+    Ok(Settings::load(&Sources { file: plan.config.clone(), environment: Vec::new(), flags })?)
+}
+
+fn play(role: Role) -> Result<(), CliError> {
+    let arguments = std::env::var(ROLE_ARGUMENTS).unwrap_or_default();
+    let arguments: Value = serde_json::from_str(&arguments).map_err(|why| CliError::failed(format!("{ROLE_ARGUMENTS}: {why}")))?;
+    match role {
+        Role::Worker => echo::work(&arguments),
+        Role::Sleepers => sleepers::sleep(&arguments),
+        Role::ApiClient => api::call(&arguments),
+    }
+}
+
+/// This program again; it ends with this value.
+struct Process(Child);
+
+impl Process {
+    fn start(role: Role, arguments: &Value) -> Result<Self, CliError> {
+        let failed = |why: std::io::Error| CliError::failed(format!("cannot start the {} process: {why}", role.as_str()));
+        let program = std::env::current_exe().map_err(failed)?;
+        let mut command = Command::new(program);
+        command.arg("bench").env(ROLE, role.as_str()).env(ROLE_ARGUMENTS, arguments.to_string());
+        // The API's client ends when its standard input is closed; the others do not read it.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        Ok(Self(command.spawn().map_err(failed)?))
+    }
+
+    /// What it prints until it ends: one JSON value. Its standard input is closed.
+    fn answer(mut self) -> Result<Value, CliError> {
+        drop(self.0.stdin.take());
+        let mut text = String::new();
+        if let Some(mut out) = self.0.stdout.take() {
+            std::io::Read::read_to_string(&mut out, &mut text).map_err(|why| CliError::failed(why.to_string()))?;
+        }
+        serde_json::from_str(&text).map_err(|_| CliError::failed("a process of the bench ended without an answer; see above"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A folder that is deleted with its value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make(parent: &std::path::Path) -> Result<Self, CliError> {
+        let folder = parent.join(format!("reveille-bench-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&folder).map_err(|why| CliError::failed(format!("cannot make {}: {why}", folder.display())))?;
+        Ok(Self(folder))
+    }
+
+    fn store(&self) -> PathBuf {
+        self.0.join("bench.db")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What one round of round trips gave.
+#[derive(Debug, Clone, Default)]
+struct Figures {
+    per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    /// Of this process, user and system, for each round trip.
+    cpu_us: f64,
+    /// The same by thread.
+    threads_us: Vec<(String, f64)>,
+    /// Writes that one commit of the store gathered, on average; 0 without a store.
+    writes_per_commit: f64,
+}
+
+/// Round trips are counted from the end of the warm-up to `count` more; so many run before, and as many as are under way after.
+struct Laps {
+    warm_up: u64,
+    count: u64,
+    total: u64,
+}
+
+impl Laps {
+    fn of(plan: &Plan) -> Self {
+        let warm_up = (plan.count / 5).max(plan.in_flight);
+        Self { warm_up, count: plan.count, total: warm_up + plan.count + plan.in_flight }
+    }
+}
+
+/// Gathers latencies and the moments at which the measured part began and ended.
+struct Stopwatch {
+    laps: Laps,
+    done: u64,
+    began: Option<(std::time::Instant, machine::Cpu)>,
+    figures: Option<Figures>,
+    latencies: Vec<f64>,
+}
+
+impl Stopwatch {
+    fn new(laps: Laps) -> Self {
+        let latencies = Vec::with_capacity(usize::try_from(laps.count).unwrap_or(0));
+        Self { laps, done: 0, began: None, figures: None, latencies }
+    }
+
+    /// One round trip has ended.
+    fn lap(&mut self, took: std::time::Duration) {
+        self.done += 1;
+        if self.done == self.laps.warm_up {
+            self.began = Some((std::time::Instant::now(), machine::Cpu::now()));
+        } else if self.done > self.laps.warm_up && self.figures.is_none() {
+            self.latencies.push(took.as_secs_f64() * 1e3);
+            if self.done == self.laps.warm_up + self.laps.count {
+                self.stop();
+            }
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn stop(&mut self) {
+        let Some((began, cpu)) = &self.began else { return };
+        let (wall, count) = (began.elapsed().as_secs_f64(), self.laps.count as f64);
+        let used = machine::Cpu::now();
+        self.latencies.sort_by(f64::total_cmp);
+        self.figures = Some(Figures {
+            per_second: count / wall,
+            p50_ms: quantile(&self.latencies, 50),
+            p99_ms: quantile(&self.latencies, 99),
+            cpu_us: (used.process - cpu.process) * 1e6 / count,
+            threads_us: used.threads_since(cpu).into_iter().map(|(name, s)| (name, s * 1e6 / count)).collect(),
+            writes_per_commit: 0.0,
+        });
+    }
+}
+
+/// Of sorted values.
+fn quantile(sorted: &[f64], percent: usize) -> f64 {
+    sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or(0.0)
 }

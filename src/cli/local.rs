@@ -24,10 +24,6 @@ pub(super) fn serve(settings: &Settings) -> Result<(), CliError> {
     Ok(crate::app::serve(settings)?)
 }
 
-pub(super) fn absent(command: &str) -> CliError {
-    CliError::failed(format!("reveille {command} is not in this build yet"))
-}
-
 /// Runs a command's future where actors can live.
 pub(super) fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     actix_rt::System::new().block_on(command)

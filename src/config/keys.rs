@@ -33,7 +33,7 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 /// The one key whose value is a list of rows; `integrations::Table` checks it.
 pub(super) const ROWS: &str = "integrations";
 
-pub(super) const KEYS: [Key; 36] = [
+pub(super) const KEYS: [Key; 37] = [
     key("api.listen", Kind::Address),
     key("api.keys", Kind::Secret),
     key("api.keys_file", Kind::Text),
@@ -68,6 +68,7 @@ pub(super) const KEYS: [Key; 36] = [
     key("engine.token_key_file", Kind::Text),
     key("engine.retention_days", Kind::Integer(1, 36_500)),
     key("engine.shutdown_seconds", Kind::Integer(0, 3_600)),
+    key("objects.folder", Kind::Text),
     key("logs.format", Kind::OneOf(&["auto", "json", "pretty"])),
     key("logs.filter", Kind::Text),
 ];

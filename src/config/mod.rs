@@ -91,7 +91,12 @@ pub struct ApiOptions {
 pub struct AccessKey {
     pub id: String,
     pub secret: SecretString,
+    /// The classes of operations that it may call; `None`: all.
+    pub allow: Option<Vec<String>>,
 }
+
+/// Classes of operations, as `api.keys` names them.
+pub const CLASSES: [&str; 4] = ["read", "start", "complete", "admin"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -240,6 +245,12 @@ impl EngineOptions {
     }
 }
 
+#[derive(Debug, Clone, Deserialize)]
+pub struct ObjectOptions {
+    /// Its subfolders are the buckets.
+    pub folder: PathBuf,
+}
+
 /// All settings of a server.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -247,6 +258,7 @@ pub struct Settings {
     pub store: StoreOptions,
     pub bus: BusOptions,
     pub engine: EngineOptions,
+    pub objects: ObjectOptions,
     pub logs: LogOptions,
     pub integrations: Table,
 }
@@ -302,6 +314,7 @@ impl Settings {
             store: section(&flat, "store")?,
             bus: section(&flat, "bus")?,
             engine: section(&flat, "engine")?,
+            objects: section(&flat, "objects")?,
             logs: section(&flat, "logs")?,
             integrations,
         };
@@ -319,6 +332,9 @@ impl Settings {
         if self.bus.certificate_file.is_empty() != self.bus.certificate_key_file.is_empty() {
             return Err(unfit("bus.certificate_key_file", "and bus.certificate_file go together: give both or none".to_owned()));
         }
+        if self.objects.folder.as_os_str().is_empty() {
+            return Err(unfit("objects.folder", "is empty; allowed: the path of a folder".to_owned()));
+        }
         if self.store.sqlite_path().is_some_and(|path| path.as_os_str().is_empty()) {
             return Err(unfit("store.url", "has no path; allowed: sqlite:PATH, such as sqlite:reveille.db".to_owned()));
         }
@@ -327,19 +343,16 @@ impl Settings {
 
     /// Keys whose signatures the API accepts; none: it does not ask for any.
     pub fn access_keys(&self) -> Result<Vec<AccessKey>, SettingsError> {
-        names(self.api.keys.expose_secret())
-            .iter()
-            .map(|pair| match pair.split_once(':') {
-                Some((id, secret)) if !id.is_empty() && !secret.is_empty() => {
-                    Ok(AccessKey { id: id.to_owned(), secret: SecretString::from(secret) })
-                }
-                _ => Err(SettingsError::BadValue {
-                    name: "api.keys".to_owned(),
-                    origin: "the settings".to_owned(),
-                    why: "has an entry that is not ID:SECRET; allowed: ID:SECRET, separated by commas".to_owned(),
-                }),
-            })
-            .collect()
+        let mut keys: Vec<AccessKey> = Vec::new();
+        for entry in names(self.api.keys.expose_secret()) {
+            let key = access_key(&entry).and_then(|key| {
+                let twice = keys.iter().any(|other| other.id == key.id);
+                if twice { Err(format!("has the key '{}' twice", key.id)) } else { Ok(key) }
+            });
+            let (name, origin) = ("api.keys".to_owned(), "the settings".to_owned());
+            keys.push(key.map_err(|why| SettingsError::BadValue { name, origin, why })?);
+        }
+        Ok(keys)
     }
 
     /// The keys that sign tokens: those given, or those of the key file, which is made where there is none.
@@ -377,6 +390,25 @@ impl Settings {
         }
         warnings
     }
+}
+
+/// `ID:SECRET`, or `ID:SECRET:CLASS+CLASS`. What is wrong is told without the secret.
+fn access_key(entry: &str) -> Result<AccessKey, String> {
+    let parts: Vec<&str> = entry.split(':').collect();
+    let (id, secret, classes) = match parts.as_slice() {
+        [id, secret] => (*id, *secret, None),
+        [id, secret, classes] => (*id, *secret, Some(*classes)),
+        _ => ("", "", None),
+    };
+    if id.is_empty() || secret.is_empty() || id.contains(['/', ' ']) {
+        let allowed = "allowed: ID:SECRET, or ID:SECRET:read+start+complete+admin with some of these classes, separated by commas";
+        return Err(format!("has an entry that is not ID:SECRET; {allowed}"));
+    }
+    let allow = classes.map(|classes| classes.split('+').map(|class| class.trim().to_owned()).collect::<Vec<_>>());
+    if let Some(unknown) = allow.iter().flatten().find(|class| !CLASSES.contains(&class.as_str())) {
+        return Err(format!("lets the key '{id}' do '{unknown}'; allowed: {}, joined by +", CLASSES.join(", ")));
+    }
+    Ok(AccessKey { id: id.to_owned(), secret: SecretString::from(secret), allow })
 }
 
 /// Secrets from files: `bus.url_file` → `bus.url`. The signing keys' file is another thing: it is made where there is none.

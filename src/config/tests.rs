@@ -52,6 +52,7 @@ fn the_shipped_settings_are_those_that_the_design_names() {
     assert_eq!((settings.bus.queue_kind, settings.bus.prefetch), (QueueKind::Quorum, crate::limits::REPLY_PREFETCH));
     assert_eq!(settings.engine.realm(), Realm::new("us-east-1", "123456789012"));
     assert_eq!(settings.engine.retention(), Duration::from_hours(90 * 24));
+    assert_eq!(settings.objects.folder, crate::objects::Options::default().folder);
     assert_eq!(settings.logs, LogOptions::default());
     assert_eq!(settings.integrations, Table::default());
     assert_eq!(settings.token_key_file(), Path::new("reveille.db.token-key"));
@@ -159,4 +160,22 @@ fn logs_and_integrations_are_read() {
     let text = refused(Some("[[integrations]]\nresource = \"glue\"\n"), &[]);
     assert!(text.starts_with("integrations[0].resource is 'glue'; allowed: service:action"), "{text}");
     assert!(refused(Some("[[integrations]]\nresorce = \"glue:x\"\n"), &[]).contains("unknown field `resorce`"));
+}
+
+#[test]
+fn a_key_may_be_limited_to_classes_of_operations() {
+    let keys = |text: &str| load(None, &[("REVEILLE__API__KEYS", text)], &[]).and_then(|settings| settings.access_keys());
+    let allowed = keys("a:s1, b:s/2+x:read+complete").unwrap();
+    assert_eq!(allowed[0].allow, None);
+    assert_eq!((allowed[1].secret.expose_secret(), allowed[1].allow.clone().unwrap()), ("s/2+x", vec!["read".into(), "complete".into()]));
+    for (text, expected) in [
+        ("a:s:write", "api.keys lets the key 'a' do 'write'; allowed: read, start, complete, admin, joined by +"),
+        ("a:s:", "api.keys lets the key 'a' do ''"),
+        ("a:s,a:t", "api.keys has the key 'a' twice"),
+        ("a:hush:read:more", "api.keys has an entry that is not ID:SECRET; allowed: ID:SECRET, or ID:SECRET:read+start+complete+admin"),
+    ] {
+        let told = keys(text).unwrap_err().to_string();
+        assert!(told.starts_with(expected), "{told}");
+        assert!(!told.contains("hush"), "{told}");
+    }
 }

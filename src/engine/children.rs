@@ -33,7 +33,7 @@ impl Shared {
         });
     }
 
-    /// Tells the parent of a closed child how it ended, until it has taken it.
+    /// Tells of an execution's end: to its map runs, to the parent that waits for it, until they have taken it.
     pub(super) fn tell_parent(self: &Arc<Self>, child: ExecutionId) {
         let shared = Arc::clone(self);
         actix_rt::spawn(async move {
@@ -46,7 +46,8 @@ impl Shared {
 
     async fn try_tell_parent(&self, child: ExecutionId) -> Result<(), TellError> {
         let Some(row) = self.journal.execution(child).await? else { return Ok(()) };
-        let Some(key) = row.header.parent else { return Ok(()) };
+        self.end_map_runs(child).await?;
+        let Some(key) = row.header.parent else { return Ok(self.journal.parent_told(child).await?) };
         let parent = self.journal.execution(key.execution).await?;
         if parent.is_some_and(|p| p.summary.status.is_open())
             && let Some(kind) = self.news(&row, key).await?

@@ -7,6 +7,7 @@ use crate::asl::model::Machine;
 use crate::ids::Arn;
 use crate::store::{Catalog, MachineRow, MachineType, Revision, RevisionId, StoreError};
 
+use super::event_log::Logging;
 use super::handle::EngineError;
 
 /// Compiled revisions kept; one is some tens of kilobytes at most. Beyond it all are dropped and compiled again when asked for.
@@ -28,12 +29,14 @@ pub(super) struct Resolved {
 #[derive(Debug)]
 pub(super) struct Definitions {
     catalog: Arc<dyn Catalog>,
-    compiled: Mutex<HashMap<RevisionId, Arc<Machine>>>,
+    compiled: Mutex<HashMap<RevisionId, (Arc<Machine>, Logging)>>,
+    /// What machine and version ARNs resolve to, while the catalog stands still: a start then asks the store nothing.
+    resolved: Mutex<HashMap<Arn, (u64, Arc<Resolved>)>>,
 }
 
 impl Definitions {
     pub fn new(catalog: Arc<dyn Catalog>) -> Self {
-        Self { catalog, compiled: Mutex::new(HashMap::new()) }
+        Self { catalog, compiled: Mutex::default(), resolved: Mutex::default() }
     }
 
     /// The machine of a revision.
@@ -50,7 +53,28 @@ impl Definitions {
     }
 
     /// What runs when this ARN (a machine, a version or an alias) is started. `chance` in [0, 1) chooses between an alias's routes.
-    pub async fn resolve(&self, arn: &Arn, chance: f64) -> Result<Resolved, EngineError> {
+    pub async fn resolve(&self, arn: &Arn, chance: f64) -> Result<Arc<Resolved>, EngineError> {
+        // Looked at before anything is read: a change in between is seen by the next start.
+        let generation = self.catalog.generation();
+        let known = || self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, resolved)) = known().get(arn)
+            && Some(*at) == generation
+        {
+            return Ok(Arc::clone(resolved));
+        }
+        let resolved = Arc::new(self.look_up(arn, chance).await?);
+        // An alias chooses anew at every start.
+        if let Some(generation) = generation.filter(|_| resolved.alias_arn.is_none()) {
+            let mut known = known();
+            if known.len() >= COMPILED_MAX {
+                known.clear();
+            }
+            known.insert(arn.clone(), (generation, Arc::clone(&resolved)));
+        }
+        Ok(resolved)
+    }
+
+    async fn look_up(&self, arn: &Arn, chance: f64) -> Result<Resolved, EngineError> {
         let (base, qualifier) = split(arn);
         let machine = self.catalog.machine(&base).await?.ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?;
         if machine.deleting {
@@ -90,7 +114,12 @@ impl Definitions {
     }
 
     fn cached(&self, id: RevisionId) -> Option<Arc<Machine>> {
-        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(machine, _)| Arc::clone(machine))
+    }
+
+    /// What executions of a revision log. One that was compiled is known; a log is no reason to read the store.
+    pub fn logging(&self, id: RevisionId) -> Logging {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(_, logging)| *logging).unwrap_or_default()
     }
 
     fn compile(&self, revision: &Revision) -> Result<Arc<Machine>, EngineError> {
@@ -105,7 +134,7 @@ impl Definitions {
         if compiled.len() >= COMPILED_MAX {
             compiled.clear();
         }
-        compiled.insert(revision.id, Arc::clone(&valid.machine));
+        compiled.insert(revision.id, (Arc::clone(&valid.machine), Logging::of(&revision.configuration)));
         Ok(valid.machine)
     }
 }

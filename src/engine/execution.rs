@@ -21,9 +21,10 @@ use crate::interpreter::event::{Entry, Payload};
 use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Env, TokenMint};
-use crate::store::{self, Append, Batch, ExecutionHeader, ExecutionStatus, StoreError, Summary};
+use crate::store::{self, Append, Batch, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, Summary};
 
 use super::Shared;
+use super::event_log::Logging;
 use super::express::{self, Stay};
 use super::handle::Completion;
 use super::messages::{MayLeave, Tell, TellError, Told, What};
@@ -46,6 +47,8 @@ pub(super) struct ExecutionActor {
     pub id: ExecutionId,
     pub arn: Arn,
     pub machine: Arc<Machine>,
+    /// What its machine's `loggingConfiguration` asks for.
+    pub logging: Logging,
     pub state: State,
     /// Until it exists in the store: what it is made of.
     birth: Option<Box<ExecutionHeader>>,
@@ -63,22 +66,39 @@ impl ExecutionActor {
     /// An execution that begins.
     pub fn new(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Self {
         let (id, arn) = (header.id, header.arn.clone());
+        let logging = shared.definitions.logging(header.revision);
         let (state, birth) = (State::default(), Some(Box::new(header)));
-        Self { shared, local, id, arn, machine, state, birth, express: None, in_flight: Vec::new(), unheard: 0, owed: None }
+        Self { shared, local, id, arn, machine, logging, state, birth, express: None, in_flight: Vec::new(), unheard: 0, owed: None }
     }
 
     /// An express execution that begins.
     pub fn express(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Result<Self, TellError> {
         let (id, arn) = (header.id, header.arn.clone());
+        let logging = shared.definitions.logging(header.revision);
         let express = Some(Stay::new(Arc::clone(&shared), Rc::clone(&local), header)?);
         let state = State::default();
-        Ok(Self { shared, local, id, arn, machine, state, birth: None, express, in_flight: Vec::new(), unheard: 0, owed: None })
+        Ok(Self { shared, local, id, arn, machine, logging, state, birth: None, express, in_flight: Vec::new(), unheard: 0, owed: None })
     }
 
     /// One that comes back from its journal.
-    pub fn revived(shared: Arc<Shared>, local: Rc<Local>, id: ExecutionId, machine: Arc<Machine>, state: State, bus_kept: bool) -> Self {
+    pub fn revived(local: Rc<Local>, row: &ExecutionRow, machine: Arc<Machine>, state: State, bus_kept: bool) -> Self {
+        let (shared, id) = (Arc::clone(&local.shared), row.header.id);
+        let logging = shared.definitions.logging(row.header.revision);
         let arn = state.started().map_or_else(|| Arn::new(""), |s| s.arn.clone());
-        Self { shared, local, id, arn, machine, state, birth: None, express: None, in_flight: Vec::new(), unheard: 0, owed: Some(bus_kept) }
+        Self {
+            shared,
+            local,
+            id,
+            arn,
+            machine,
+            logging,
+            state,
+            birth: None,
+            express: None,
+            in_flight: Vec::new(),
+            unheard: 0,
+            owed: Some(bus_kept),
+        }
     }
 
     /// What the stimulus means, decided and encoded. Nothing is done yet.
@@ -135,10 +155,7 @@ impl ExecutionActor {
             Completion::Heartbeat => StimulusKind::TaskHeartbeat { scheduled },
             Completion::Success(output) => {
                 let output = match resource {
-                    Some(resource) => {
-                        let answer = Arc::try_unwrap(output).unwrap_or_else(|shared| (*shared).clone());
-                        Arc::new(integrations::result(&resource, answer, at, uuid::Uuid::new_v4()))
-                    }
+                    Some(resource) => integrations::result(&resource, output, at, uuid::Uuid::new_v4()),
                     None => output,
                 };
                 StimulusKind::TaskSucceeded { scheduled, output }
@@ -155,7 +172,7 @@ impl ExecutionActor {
 
     /// For log lines about this execution.
     pub(super) fn story<'a>(&'a self, notes: &'a [Note], face: &'static str) -> Story<'a> {
-        Story { shared: &self.shared, arn: &self.arn, id: self.id, state: &self.state, notes, face }
+        Story { shared: &self.shared, arn: &self.arn, id: self.id, state: &self.state, notes, face, logging: self.logging }
     }
 
     fn append(&self, prepared: &Prepared) -> Result<Append, TellError> {
@@ -178,13 +195,23 @@ impl ExecutionActor {
                 Command::Continue => {
                     self.say(ctx, StimulusKind::Continue);
                 }
+                Command::StartMapRun { started } => {
+                    if let Some(view) = self.state.map_run(started) {
+                        self.local.start_map_run(self.id, started, view.run.arn.clone());
+                    }
+                }
+                Command::StopMapRun { started } => {
+                    if let Some((_, run)) = self.state.stopping().find(|(id, _)| *id == started) {
+                        self.local.stop_map_run(self.id, started, run.clone());
+                    }
+                }
                 Command::Finish => {
                     self.local.forget(self.id, &ctx.address());
                     if let Phase::Closed(outcome) = self.state.phase() {
                         if let Some(stay) = self.express.take() {
                             stay.close(self.state.version(), outcome);
                         }
-                        self.local.finished(self.id, self.state.started().and_then(|s| s.parent), outcome);
+                        self.local.finished(self.id, &self.state, outcome);
                     }
                     ctx.stop();
                 }
@@ -194,6 +221,10 @@ impl ExecutionActor {
             self.local.arm(self.id, interpreter::due(&self.machine, &self.state));
         }
     }
+}
+
+pub(super) fn owes_news(state: &State) -> bool {
+    state.started().is_some_and(|s| s.parent.is_some()) || state.stopping().next().is_some()
 }
 
 /// What the store's index shows of an execution: a function of its state and nothing else.
@@ -208,7 +239,7 @@ pub(super) fn summary(machine: &Machine, state: &State, bus_is_durable: bool) ->
     Summary {
         status,
         due: interpreter::due(machine, state),
-        owes_parent: closed.is_some() && state.started().is_some_and(|s| s.parent.is_some()),
+        owes_parent: closed.is_some() && owes_news(state),
         owes: !interpreter::owed(state, bus_is_durable).is_empty() && state.is_running(),
         closed,
         redrive_count: state.redrive_count(),

@@ -158,24 +158,24 @@ impl EngineHandle {
     pub(super) async fn start_express(
         &self,
         request: &StartRequest,
-        resolved: Resolved,
+        resolved: Arc<Resolved>,
         parent: Option<TaskKey>,
     ) -> Result<StartedExecution, EngineError> {
         // AWS: a task waits for the end of standard executions only (`startExecution.sync`).
         if parent.is_some() {
-            return Err(EngineError::TypeNotSupported { machine: resolved.machine, kind: resolved.kind });
+            return Err(EngineError::TypeNotSupported { machine: resolved.machine.clone(), kind: resolved.kind });
         }
         let (header, started) = self.birth(request, &resolved, None, self.inner.clock.now())?;
         let (arn, partition) = (header.arn.clone(), self.partition(header.partition)?);
-        let start = Start { header, started: Box::new(started), machine: resolved.compiled };
+        let start = Start { header, started: Box::new(started), machine: Arc::clone(&resolved.compiled) };
         let told = partition.send(start).await.map_err(|e| EngineError::Internal(e.to_string()))?.map_err(super::handle::engine_error)?;
         Ok(StartedExecution { arn, started: told.at })
     }
 
-    pub(super) async fn run_express(&self, request: &StartRequest, resolved: Resolved) -> Result<SyncOutcome, EngineError> {
+    pub(super) async fn run_express(&self, request: &StartRequest, resolved: Arc<Resolved>) -> Result<SyncOutcome, EngineError> {
         let (header, started) = self.birth(request, &resolved, None, self.inner.clock.now())?;
         let partition = self.partition(header.partition)?;
-        let start = Start { header: header.clone(), started: Box::new(started), machine: resolved.compiled };
+        let start = Start { header: header.clone(), started: Box::new(started), machine: Arc::clone(&resolved.compiled) };
         let ended = partition.send(RunToEnd(start)).await.map_err(|e| EngineError::Internal(e.to_string()))?;
         let outcome = ended.map_err(super::handle::engine_error)?;
         Ok(SyncOutcome { row: ExecutionRow { header, version: Version(0), summary: summary(&outcome) } })
@@ -213,7 +213,7 @@ impl EngineHandle {
             compiled: valid.machine,
         };
         let request = StartRequest { machine: resolved.machine.clone(), name: None, input: parameters.to_string(), trace_header: None };
-        let ended = self.run_express(&request, resolved).await?;
+        let ended = self.run_express(&request, Arc::new(resolved)).await?;
         Ok(match outcome(&ended.row).map(|o| o.result) {
             Some(Conclusion::Succeeded(output)) => Ok(output),
             Some(Conclusion::Failed(failure) | Conclusion::Aborted(failure)) => Err(failure),

@@ -10,7 +10,7 @@ use crate::integrations::{self, Plan, PlanContext};
 use crate::interpreter::event::{Entry, Failure};
 use crate::interpreter::state::{Outcome, TaskView};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
-use crate::store::{Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MachineType, StoreError, record};
+use crate::store::{Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MachineType, StoreError};
 
 use super::messages::{AwaitEnd, Tell, TellError, Told, What};
 use super::partition;
@@ -221,46 +221,29 @@ impl EngineHandle {
         let row = self.journaled(arn).await?;
         match self.tell(row.header.id, What::Stimulus(StimulusKind::Redrive)).await {
             Ok(told) => Ok(told.at),
-            Err(TellError::Rejected(why)) => Err(EngineError::NotRedrivable { arn: arn.clone(), why: why.to_string() }),
+            Err(TellError::Rejected(why)) => {
+                let why = format!("{} and cannot be redriven", why.to_string().replacen("the execution", "Execution", 1));
+                Err(EngineError::NotRedrivable { arn: arn.clone(), why })
+            }
             Err(e) => Err(engine_error(e)),
         }
     }
 
     /// The execution with its status, standard or (while remembered) express.
     pub async fn execution(&self, arn: &Arn) -> Result<ExecutionRow, EngineError> {
-        if arn.is_express() {
-            return self.inner.express.row_by_arn(arn).ok_or_else(|| EngineError::ExecutionDoesNotExist(arn.clone()));
+        if let Some(row) = self.inner.express.row_by_arn(arn).filter(|_| arn.is_express()) {
+            return Ok(row);
         }
         self.inner.journal.execution_by_arn(arn).await?.ok_or_else(|| EngineError::ExecutionDoesNotExist(arn.clone()))
     }
 
     /// A standard execution: an express one has neither history nor redrive.
-    async fn journaled(&self, arn: &Arn) -> Result<ExecutionRow, EngineError> {
+    pub(super) async fn journaled(&self, arn: &Arn) -> Result<ExecutionRow, EngineError> {
         let row = self.execution(arn).await?;
         if arn.is_express() {
             return Err(EngineError::TypeNotSupported { machine: row.header.state_machine, kind: MachineType::Express });
         }
         Ok(row)
-    }
-
-    /// A page of the visible events.
-    pub async fn history(&self, arn: &Arn, query: HistoryQuery) -> Result<HistoryPage, EngineError> {
-        let row = self.journaled(arn).await?;
-        let mut entries = Vec::new();
-        for batch in self.inner.journal.load(row.header.id).await? {
-            let decoded = record::decode(&batch.bytes).map_err(|e| corrupt(&row, &e))?;
-            entries.extend(decoded.into_iter().filter(|e| e.id.0 != 0));
-        }
-        if query.reverse {
-            entries.reverse();
-        }
-        let from = match query.after {
-            None => 0,
-            Some(after) => entries.iter().position(|e| e.id == after).map_or(entries.len(), |i| i + 1),
-        };
-        let limit = if query.limit == 0 { usize::MAX } else { query.limit };
-        let more = entries.len().saturating_sub(from) > limit;
-        Ok(HistoryPage { entries: entries.into_iter().skip(from).take(limit).collect(), more })
     }
 
     /// `SendTaskSuccess`, `SendTaskFailure`, `SendTaskHeartbeat`: its effect is durable when it returns `Ok`.
@@ -392,10 +375,6 @@ impl EngineHandle {
 
 /// Running executions looked at for one listing of waiting tasks; those of one execution are always complete.
 const WAITING_SCAN: u32 = 10_000;
-
-fn corrupt(row: &ExecutionRow, e: &record::RecordError) -> EngineError {
-    StoreError::Corrupt { what: "journal of execution", key: row.header.arn.to_string(), why: e.to_string() }.into()
-}
 
 /// What an execution could not be told, as faces take it.
 pub(super) fn engine_error(e: TellError) -> EngineError {

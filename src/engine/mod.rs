@@ -5,7 +5,7 @@
 //!   router  ────┼─► Partition (finds or revives) ─► ExecutionActor: decide → append → perform ─► bus
 //!   timers  ────┘        one per partition, pinned to an arbiter          └──► store (group commit)
 //! ```
-//! May enter: the ports `store` and `bus` (never an adapter), `integrations`, `interpreter`, `telemetry` and below.
+//! May enter: the ports `store` and `bus` (never an adapter), `objects`, `integrations`, `interpreter`, `telemetry` and below.
 
 mod activities;
 #[cfg(test)]
@@ -14,13 +14,16 @@ mod chance;
 mod children;
 pub mod dead_letters;
 mod definitions;
+pub mod event_log;
 mod execution;
 mod express;
 #[cfg(test)]
 mod express_tests;
 pub mod handle;
+mod history;
 mod housekeeping;
 pub mod inbox;
+pub mod map_run;
 mod messages;
 mod partition;
 mod perform;
@@ -40,6 +43,7 @@ use crate::bus::{ExchangeSpec, QueueKind, QueueSpec, TaskBus};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{PartitionId, Realm, TaskKey};
 use crate::integrations::Table;
+use crate::objects::{self, Objects};
 use crate::store::{Catalog, Journal};
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
@@ -48,6 +52,7 @@ pub use handle::{
     ActivityTask, Completion, CompletionError, EngineError, EngineHandle, HistoryPage, HistoryQuery, StartRequest, StartedExecution,
     SyncOutcome, WaitingTask,
 };
+pub use map_run::{MapRunChange, MapRunError};
 
 /// How long after a failure of the store the same is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -79,8 +84,12 @@ pub struct Options {
     pub announce_cancellations: bool,
     /// Queue in which a message starts an execution; `None`: there is none.
     pub start_queue: Option<String>,
+    /// How history events are shown in the log, for machines whose `loggingConfiguration` asks for them; `None`: they are not.
+    pub history_view: Option<event_log::HistoryView>,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
+    /// Where Distributed Maps read and write.
+    pub objects: objects::Options,
 }
 
 impl Default for Options {
@@ -91,12 +100,14 @@ impl Default for Options {
             passivate_after: Duration::from_mins(1),
             sweep: Duration::from_secs(10),
             horizon: Duration::from_mins(5),
-            confirm_linger: Duration::from_millis(50),
+            confirm_linger: Duration::from_secs(1),
             name_held: Duration::from_hours(90 * 24),
             retention: Duration::from_hours(90 * 24),
             announce_cancellations: true,
+            history_view: None,
             start_queue: Some(inbox::START_QUEUE.to_owned()),
             queue_kind: QueueKind::Quorum,
+            objects: objects::Options::default(),
         }
     }
 }
@@ -129,6 +140,8 @@ pub(crate) struct Shared {
     definitions: definitions::Definitions,
     activities: activities::Activities,
     express: express::Express,
+    map_runs: map_run::Runs,
+    objects: Objects,
     partitions: OnceLock<Vec<Addr<partition::Partition>>>,
     arbiters: Vec<Arbiter>,
 }
@@ -173,6 +186,8 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         metrics: parts.metrics,
         activities: activities::Activities::new(options.queue_kind),
         express: express::Express::default(),
+        map_runs: map_run::Runs::default(),
+        objects: Objects::new(&options.objects),
         partitions: OnceLock::new(),
         arbiters,
         options,

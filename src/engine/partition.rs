@@ -2,7 +2,7 @@
 //! runs on that one thread.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ use actix::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared as SharedFuture};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::clock::Timestamp;
-use crate::ids::{ExecutionId, PartitionId, TaskKey};
+use crate::ids::{ExecutionId, PartitionId};
 use crate::interpreter::state::{Outcome, Phase, State};
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::{Journal, record};
@@ -42,6 +43,11 @@ pub(super) struct Local {
     timers: RefCell<Timers>,
     /// Something is due sooner than it was.
     sooner: Notify,
+    /// Executions with a confirm that is not written yet, and when it is. One list, in order: a timer for each would cost more than the
+    /// append that it saves.
+    lingering: RefCell<VecDeque<(Instant, ExecutionId)>>,
+    /// Something lingers.
+    confirmed: Notify,
     waiters: RefCell<HashMap<ExecutionId, Vec<oneshot::Sender<Outcome>>>>,
     draining: Cell<bool>,
 }
@@ -82,16 +88,20 @@ impl Local {
     }
 
     /// The execution has closed: those who wait for it are told.
-    pub fn finished(&self, execution: ExecutionId, parent: Option<TaskKey>, outcome: &Outcome) {
+    pub fn finished(&self, execution: ExecutionId, state: &State, outcome: &Outcome) {
         self.arm(execution, None);
-        self.tell_end(execution, parent, outcome);
+        self.tell_end(execution, state, super::execution::owes_news(state), outcome);
     }
 
-    fn tell_end(&self, execution: ExecutionId, parent: Option<TaskKey>, outcome: &Outcome) {
+    /// `owes_news`: a parent or map runs have not heard of it yet.
+    fn tell_end(&self, execution: ExecutionId, state: &State, owes_news: bool, outcome: &Outcome) {
         for waiter in self.waiters.borrow_mut().remove(&execution).unwrap_or_default() {
             let _ = waiter.send(outcome.clone());
         }
-        if parent.is_some() {
+        if let Some(run) = state.started().and_then(|s| s.map_run.as_ref()) {
+            self.shared.map_runs.child_closed(run, execution, outcome);
+        }
+        if owes_news {
             self.shared.tell_parent(execution);
         }
     }
@@ -106,6 +116,35 @@ impl Local {
         let (sender, receiver) = oneshot::channel();
         self.waiters.borrow_mut().entry(execution).or_default().push(sender);
         receiver
+    }
+
+    /// The broker has confirmed a task of this execution: written with the reply if that comes soon, else by itself.
+    pub fn linger(&self, execution: ExecutionId) {
+        self.lingering.borrow_mut().push_back((Instant::now() + self.shared.options.confirm_linger, execution));
+        self.confirmed.notify_one();
+    }
+
+    /// Writes down confirms whose replies have not come. Runs as long as the partition.
+    async fn write_confirms(self: Rc<Self>) {
+        // So often is often enough: what is late here is only written later.
+        let pause = (self.shared.options.confirm_linger / 4).max(std::time::Duration::from_millis(1));
+        loop {
+            let next = self.lingering.borrow().front().map(|(at, _)| *at);
+            let Some(next) = next else {
+                self.confirmed.notified().await;
+                continue;
+            };
+            tokio::time::sleep_until(next.max(Instant::now() + pause)).await;
+            let now = Instant::now();
+            loop {
+                let due = self.lingering.borrow_mut().pop_front_if(|(at, _)| *at <= now);
+                let Some((_, execution)) = due else { break };
+                // Gone from memory: it has ended. Most have.
+                let Some(addr) = self.awake.borrow().get(&execution).map(|a| a.addr.clone()) else { continue };
+                // Refused where its mailbox is full: then it is busy, and what it writes next holds the confirm.
+                let _ = addr.try_send(Tell { execution, what: What::Flush });
+            }
+        }
     }
 
     fn find(&self, execution: ExecutionId) -> Option<(Addr<ExecutionActor>, Rc<Cell<u32>>)> {
@@ -127,7 +166,8 @@ impl Local {
         let Start { header, started, machine } = start;
         let id = header.id;
         let (shared, local) = (Arc::clone(&self.shared), Rc::clone(self));
-        let actor = if header.arn.is_express() {
+        // A map run's child is journaled in any case: its run counts on it.
+        let actor = if header.arn.is_express() && header.map_run.is_none() {
             ExecutionActor::express(shared, local, header, machine)?
         } else {
             ExecutionActor::new(shared, local, header, machine)
@@ -141,6 +181,7 @@ impl Local {
         };
         if result.is_err() {
             self.forget(id, &addr);
+            self.waiters.borrow_mut().remove(&id);
         }
         result
     }
@@ -176,11 +217,10 @@ impl Local {
             super::EngineError::Store(e) => TellError::Store(e),
             other => TellError::Internal(other.to_string()),
         })?;
-        let actor = ExecutionActor::revived(Arc::clone(&self.shared), Rc::clone(self), execution, machine, state, bus_kept);
+        let actor = ExecutionActor::revived(Rc::clone(self), &row, machine, state, bus_kept);
         if let Phase::Closed(outcome) = actor.state.phase() {
             // Its end landed, and whoever wrote it did not learn that: those who wait are told now.
-            let owed = row.summary.owes_parent.then_some(row.header.parent).flatten();
-            self.tell_end(execution, owed, outcome);
+            self.tell_end(execution, &actor.state, row.summary.owes_parent, outcome);
         }
         let addr = actor.start();
         self.insert(execution, addr.clone());
@@ -230,6 +270,12 @@ impl Local {
                 // Its last address: the actor ends by itself.
                 self.forget(id, &addr);
             }
+        }
+        // A table keeps the room of its fullest hour; a quiet one gives it back.
+        let mut awake = self.awake.borrow_mut();
+        if awake.capacity() > 4 * awake.len() + 1_024 {
+            let room = 2 * awake.len();
+            awake.shrink_to(room);
         }
     }
 
@@ -349,6 +395,8 @@ impl Partition {
                 reviving: RefCell::default(),
                 timers: RefCell::default(),
                 sooner: Notify::new(),
+                lingering: RefCell::default(),
+                confirmed: Notify::new(),
                 waiters: RefCell::default(),
                 draining: Cell::new(false),
             }),
@@ -373,6 +421,7 @@ impl Handler<Begin> for Partition {
             local.recover().await?;
             actix_rt::spawn(Rc::clone(&local).keep_time());
             actix_rt::spawn(Rc::clone(&local).sweep());
+            actix_rt::spawn(Rc::clone(&local).write_confirms());
             actix_rt::spawn(super::router::run(local));
             Ok(())
         })

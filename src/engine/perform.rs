@@ -19,7 +19,6 @@ use crate::interpreter::stimulus::StimulusKind;
 
 use super::Shared;
 use super::execution::{ExecutionActor, InFlight};
-use super::messages::What;
 
 /// Topic exchange of what happens to tasks and executions.
 pub(super) const EVENTS_EXCHANGE: &str = "reveille.events";
@@ -134,11 +133,7 @@ impl ExecutionActor {
         } else if let Some(sent) = self.in_flight.iter_mut().find(|f| f.scheduled == scheduled) {
             // Written with the reply if that comes soon: one append less. A crash until then publishes once more, with the same token.
             sent.confirmed = true;
-            ctx.run_later(self.shared.options.confirm_linger, |actor, ctx| {
-                if actor.in_flight.iter().any(|f| f.confirmed) {
-                    actor.tell_self(ctx, What::Flush);
-                }
-            });
+            self.local.linger(self.id);
         }
     }
 

@@ -7,11 +7,12 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::ids::TaskKey;
 use crate::interpreter::event::Started;
+use crate::interpreter::state::Outcome;
 use crate::store::{ExecutionHeader, MachineType, StoreError};
 
 use super::definitions::Resolved;
 use super::handle::{EngineError, EngineHandle, StartRequest, StartedExecution};
-use super::messages::{Start, TellError};
+use super::messages::{RunToEnd, Start, TellError};
 
 /// Who asks for an execution: it decides what counts as the same start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +48,31 @@ impl EngineHandle {
     }
 
     /// What the ARN of a start means; an alias chooses among its routes.
-    pub(super) async fn resolve(&self, request: &StartRequest) -> Result<Resolved, EngineError> {
+    pub(super) async fn resolve(&self, request: &StartRequest) -> Result<Arc<Resolved>, EngineError> {
         let chance = super::chance::unit();
         self.inner.definitions.resolve(&request.machine, chance).await
     }
 
-    async fn start_standard(&self, request: StartRequest, resolved: Resolved, origin: Origin) -> Result<StartedExecution, EngineError> {
+    /// Starts an execution that no other start shares, and waits for its end.
+    pub async fn run_execution(&self, request: StartRequest) -> Result<Outcome, EngineError> {
+        let resolved = self.resolve(&request).await?;
+        let (header, started) = self.birth(&request, &resolved, None, self.inner.clock.now())?;
+        let partition = self.partition(header.partition)?;
+        let arn = header.arn.clone();
+        let start = Start { header, started: Box::new(started), machine: Arc::clone(&resolved.compiled) };
+        match partition.send(RunToEnd(start)).await.map_err(|e| EngineError::Internal(e.to_string()))? {
+            Ok(outcome) => Ok(outcome),
+            Err(TellError::Store(StoreError::AlreadyExists { .. })) => Err(EngineError::ExecutionAlreadyExists(arn)),
+            Err(e) => Err(super::handle::engine_error(e)),
+        }
+    }
+
+    async fn start_standard(
+        &self,
+        request: StartRequest,
+        resolved: Arc<Resolved>,
+        origin: Origin,
+    ) -> Result<StartedExecution, EngineError> {
         let shared = &self.inner;
         let now = shared.clock.now();
         let (header, started) = self.birth(&request, &resolved, origin.parent(), now)?;
@@ -60,7 +80,7 @@ impl EngineHandle {
         let Some(partition) = shared.partition(header.partition) else {
             return Err(EngineError::Internal("the engine is starting".to_owned()));
         };
-        let start = Start { header, started: Box::new(started), machine: resolved.compiled };
+        let start = Start { header, started: Box::new(started), machine: Arc::clone(&resolved.compiled) };
         match partition.send(start).await.map_err(|e| EngineError::Internal(e.to_string()))? {
             Ok(told) => Ok(StartedExecution { arn, started: told.at }),
             Err(TellError::Store(StoreError::AlreadyExists { .. })) => self.same_again(&request, arn, origin).await,

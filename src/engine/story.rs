@@ -9,6 +9,7 @@ use crate::interpreter::state::{State, TaskView};
 use crate::telemetry::task_log::{self, TaskLog};
 
 use super::Shared;
+use super::event_log::Logging;
 
 /// What must be known of a task after it has left the state.
 #[derive(Debug, Clone)]
@@ -41,6 +42,7 @@ pub(super) struct Story<'a> {
     pub notes: &'a [Note],
     /// `amqp` or `api`: where a reply came in.
     pub face: &'static str,
+    pub logging: Logging,
 }
 
 impl Story<'_> {
@@ -52,6 +54,7 @@ impl Story<'_> {
                 self.log(entry);
             }
         }
+        self.logging.tell(self.shared, self.id, self.arn, &self.machine(), entries);
     }
 
     fn machine(&self) -> Arn {
@@ -63,6 +66,7 @@ impl Story<'_> {
         let waited = |scheduled: &EventId| self.note(*scheduled).map(|n| entry.at.since(n.since)).unwrap_or_default();
         match &entry.event {
             Event::ExecutionStarted(s) => metrics.execution_started(&s.machine_name),
+            Event::ExecutionRedriven { .. } => metrics.execution_reopened(),
             Event::ExecutionSucceeded { .. } => self.closed("SUCCEEDED"),
             Event::ExecutionFailed(_) => self.closed("FAILED"),
             Event::ExecutionTimedOut(_) => self.closed("TIMED_OUT"),

@@ -8,6 +8,9 @@ use std::collections::{BinaryHeap, HashMap};
 use crate::clock::Timestamp;
 use crate::ids::ExecutionId;
 
+/// So many entries that count no more are not worth a look.
+const PASSED_OVER_MAX: usize = 1_024;
+
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Timestamp, ExecutionId)>>,
@@ -30,12 +33,22 @@ impl Timers {
                     return false;
                 }
                 self.heap.push(Reverse((at, execution)));
+                self.tidy();
                 self.next() == Some(at)
             }
             _ => {
                 self.armed.remove(&execution);
                 false
             }
+        }
+    }
+
+    /// Passed-over entries are thrown out when they are the most: an execution that ends soon would else leave its timeout here for as
+    /// long as it might have lasted. Costs, spread over the entries, a constant.
+    fn tidy(&mut self) {
+        if self.heap.len() > 2 * self.armed.len() + PASSED_OVER_MAX {
+            self.heap = self.armed.iter().map(|(execution, at)| Reverse((*at, *execution))).collect();
+            self.armed.shrink_to(2 * self.armed.len());
         }
     }
 
@@ -86,5 +99,16 @@ mod tests {
         timers.arm(id(4), Some(t(800)));
         timers.arm(id(4), None);
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn executions_that_end_before_their_timeout_leave_nothing_behind() {
+        let mut timers = Timers::default();
+        timers.set_horizon(Timestamp::from_millis(i64::MAX));
+        for n in 0..100_000 {
+            timers.arm(id(n), Some(Timestamp::from_millis(1_000_000 + i64::try_from(n).unwrap())));
+            timers.arm(id(n), None);
+        }
+        assert!(timers.heap.len() <= PASSED_OVER_MAX + 1 && timers.armed.capacity() < PASSED_OVER_MAX, "{}", timers.heap.len());
     }
 }

@@ -22,7 +22,7 @@ use crate::asl::resource::{Pattern, Resource, ResourceKind};
 use crate::bus::{Address, ExchangeSpec, HeaderValue};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, Realm};
-use crate::interpreter::event::Failure;
+use crate::interpreter::event::{Failure, Payload};
 
 mod amqp;
 mod events;
@@ -174,10 +174,10 @@ pub fn plan(resource: &Resource, parameters: &Value, context: &PlanContext<'_>) 
 
 /// The result that a worker's answer gives: Lambda's shape around it for `lambda:invoke`, the answer itself for all others.
 #[must_use]
-pub fn result(resource: &Resource, answer: Value, now: Timestamp, request_id: Uuid) -> Value {
+pub fn result(resource: &Resource, answer: Payload, now: Timestamp, request_id: Uuid) -> Payload {
     match &resource.kind {
         ResourceKind::Service { service, action, pattern: Pattern::RequestResponse } if service == "lambda" && action == "invoke" => {
-            lambda::invoked(&answer, now, request_id)
+            Payload::new(lambda::invoked(&answer, now, request_id))
         }
         _ => answer,
     }

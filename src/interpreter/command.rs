@@ -11,6 +11,10 @@ pub enum Command {
     Dispatch { scheduled: EventId },
     /// The task ended without its worker: tell whoever works on it, stop the child that it waits for.
     Cancel { scheduled: EventId, reason: CancelReason },
+    /// Run a map run, from its beginning or from where its children are. Safe to order twice.
+    StartMapRun { started: EventId },
+    /// End a map run: nothing starts any more, its children are stopped. `StimulusKind::MapRunStopped` says that it is done.
+    StopMapRun { started: EventId },
     /// The execution has closed: answer those who wait for it.
     Finish,
     /// Come back with `StimulusKind::Continue`: there is more to decide.

@@ -64,7 +64,8 @@ pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stim
     decider.commands.retain(|command| match command {
         Command::Dispatch { scheduled } => state.task(*scheduled).is_ok(),
         Command::Continue => state.is_running(),
-        Command::Cancel { .. } | Command::Finish => true,
+        Command::StartMapRun { started } => state.map_run(*started).is_some(),
+        Command::Cancel { .. } | Command::StopMapRun { .. } | Command::Finish => true,
     });
     if !decider.entries.is_empty() && matches!(decider.state.phase(), Phase::Closed(_)) {
         decider.commands.push(Command::Finish);
@@ -89,7 +90,9 @@ pub fn execution_deadline(machine: &Machine, state: &State) -> Option<Timestamp>
     let oldest = state.started_at().plus(if express { limits::EXPRESS_AGE_MAX } else { limits::EXECUTION_AGE_MAX });
     // A redrive starts the machine's own timeout anew.
     let from = state.redriven_at().unwrap_or(state.started_at());
-    let own = machine.timeout_seconds.map(|s| from.plus(std::time::Duration::from_secs(s)));
+    // Of a map run's child that is its parent's.
+    let is_child = state.started().is_some_and(|s| s.block.is_some());
+    let own = machine.timeout_seconds.filter(|_| !is_child).map(|s| from.plus(std::time::Duration::from_secs(s)));
     Some(own.map_or(oldest, |own| own.min(oldest)))
 }
 
@@ -198,9 +201,21 @@ impl<'a> Decider<'a> {
                 let last = self.state.last_id();
                 self.emit_after(FrameId::TOP, last, Event::ExecutionRedriven { redrive_count });
             }
-            StimulusKind::MapRunStarted { scheduled, arn } => {
-                let (frame, _) = self.open(scheduled)?;
-                self.emit(frame, Event::MapRunStarted { arn });
+            StimulusKind::MapRunEnded { started, result } => {
+                let frame = self.state.map_run(started).ok_or(Rejection::Late)?.frame;
+                match result {
+                    Ok(output) => self.emit(frame, Event::MapRunSucceeded { output }),
+                    Err(failure) => self.emit(frame, Event::MapRunFailed(failure)),
+                };
+            }
+            StimulusKind::MapRunStopped { started } => {
+                if self.state.stopping().all(|(id, _)| id != started) {
+                    return Err(Rejection::Duplicate);
+                }
+                // Not even a hidden event follows the end of an execution: there the index says that it owes news.
+                if self.state.is_running() {
+                    self.emit(FrameId::TOP, Event::MapRunStopped { started });
+                }
             }
         }
         Ok(())
@@ -314,6 +329,8 @@ impl<'a> Decider<'a> {
                     }
                     Step::WaitOver => steps::wait::over(self, id, definition),
                     Step::Fork(_) => steps::fork::go_on(self, id, definition),
+                    // Its run has succeeded.
+                    Step::MapRun(_) => drop(self.emit(id, Event::MapSucceeded)),
                     Step::Failed(f) => {
                         let f = f.clone();
                         failure::handle(self, id, definition, f);
@@ -385,10 +402,12 @@ impl<'a> Decider<'a> {
         self.commands.push(command);
     }
 
-    /// Every open task is cancelled: the execution closes.
+    /// Every open task is cancelled, every map run stopped: the execution closes.
     fn cancel_all(&mut self, reason: CancelReason) {
         let open: Vec<EventId> = self.state.tasks().map(|t| t.task.scheduled).collect();
         self.commands.extend(open.into_iter().map(|scheduled| Command::Cancel { scheduled, reason }));
+        let runs: Vec<EventId> = self.state.map_runs().map(|view| view.run.started).collect();
+        self.commands.extend(runs.into_iter().map(|started| Command::StopMapRun { started }));
     }
 
     /// The execution fails with what a frame failed with.

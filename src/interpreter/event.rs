@@ -296,6 +296,13 @@ pub enum Event {
 
     MapRunStarted {
         arn: Arn,
+        /// Hidden: what the run is to do. Absent in journals of before there were map runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<Box<MapRunPlan>>,
+    },
+    /// Hidden: the children of a run that was stopped have all closed.
+    MapRunStopped {
+        started: EventId,
     },
     MapRunSucceeded {
         output: Payload,
@@ -323,7 +330,7 @@ pub struct TaskScheduled {
     pub credentials: Option<Payload>,
 }
 
-/// A Map began. Inline: the items that its iterations get; distributed: how many there are is the map run's to know.
+/// A Map began. Inline: the items that its iterations get; distributed: only `length`, the rest stands in the [`MapRunPlan`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MapStarted {
     /// As the history shows it; a Distributed Map that reads its items shows 0.
@@ -337,6 +344,51 @@ pub struct MapStarted {
     pub input: Payload,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub distributed: bool,
+}
+
+/// What a map run does, evaluated where its Map state was entered: the same after every restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MapRunPlan {
+    pub block: BlockId,
+    /// Its children are express executions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub express: bool,
+    /// What `$` means in `ItemSelector`.
+    pub input: Payload,
+    pub source: ItemSource,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batching: Option<Batching>,
+    /// 0 = no limit but the engine's.
+    pub max_concurrency: u64,
+    pub tolerance: Tolerance,
+    /// `Parameters` or `Arguments` of the `ResultWriter`, where results are exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<Payload>,
+}
+
+/// Where a map run's items come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ItemSource {
+    /// An array, or an object whose pairs are the items.
+    StateData { items: Payload },
+    /// `ItemReader`: its `Parameters` or `Arguments`; `ReaderConfig` stands in the definition.
+    Reader {
+        parameters: Payload,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_items: Option<u64>,
+    },
+}
+
+/// `ItemBatcher`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Batching {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_items: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// `BatchInput`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Payload>,
 }
 
 /// How many iterations may fail.
@@ -367,6 +419,7 @@ impl Event {
                 | Self::TaskPublished { .. }
                 | Self::TaskHeartbeat { .. }
                 | Self::ForkFailed(_)
+                | Self::MapRunStopped { .. }
         )
     }
 }

@@ -201,12 +201,18 @@ fn abort(d: &mut Decider<'_>, frame: FrameId, trigger: crate::ids::EventId, iter
         d.emit_after(frame, trigger, Event::MapIterationAborted { name, index });
     }
     let Some(visit) = d.visit(frame) else { return };
-    let (kind, name) = (visit.kind, Arc::clone(&visit.name));
-    if let Step::Task(task) = &visit.step {
-        let scheduled = task.scheduled;
-        d.command(Command::Cancel { scheduled, reason: CancelReason::SiblingFailed });
+    let (kind, name, asleep) = (visit.kind, Arc::clone(&visit.name), visit.kept.is_some());
+    let order = match &visit.step {
+        Step::Task(task) => Some(Command::Cancel { scheduled: task.scheduled, reason: CancelReason::SiblingFailed }),
+        Step::MapRun(run) => Some(Command::StopMapRun { started: run.started }),
+        _ => None,
+    };
+    if let Some(order) = order {
+        d.command(order);
     }
-    for child in d.state.children(frame) {
+    // Branches that sleep since their fork failed have been shown as aborted.
+    let children = if asleep { Vec::new() } else { d.state.children(frame) };
+    for child in children {
         abort(d, child, trigger, (kind == StateType::Map).then(|| Arc::clone(&name)));
     }
     d.emit_after(frame, trigger, Event::StateAborted { kind });

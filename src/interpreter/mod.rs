@@ -7,6 +7,8 @@ mod dataflow;
 mod decide;
 pub mod event;
 mod failure;
+pub mod map_items;
+pub mod map_run;
 mod owed;
 mod scope;
 pub mod size;

@@ -16,6 +16,8 @@ pub fn owed(state: &State, bus_is_durable: bool) -> Vec<Command> {
                 .tasks()
                 .filter(|t| !t.task.published || !bus_is_durable)
                 .map(|t| Command::Dispatch { scheduled: t.task.scheduled })
+                .chain(state.map_runs().map(|view| Command::StartMapRun { started: view.run.started }))
+                .chain(stops(state))
                 .collect();
             if state.next_ready(state.turn()).is_some() {
                 commands.push(Command::Continue);
@@ -23,4 +25,8 @@ pub fn owed(state: &State, bus_is_durable: bool) -> Vec<Command> {
             commands
         }
     }
+}
+
+fn stops(state: &State) -> impl Iterator<Item = Command> {
+    state.stopping().map(|(started, _)| Command::StopMapRun { started })
 }

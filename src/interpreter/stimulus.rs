@@ -53,10 +53,14 @@ pub enum StimulusKind {
     Stop(Failure),
     /// `RedriveExecution`.
     Redrive,
-    /// A Distributed Map's run has begun, or ended.
-    MapRunStarted {
-        scheduled: EventId,
-        arn: crate::ids::Arn,
+    /// A map run has ended; `started` is the event that began it.
+    MapRunEnded {
+        started: EventId,
+        result: Result<Payload, Failure>,
+    },
+    /// A map run that was stopped has no open children left.
+    MapRunStopped {
+        started: EventId,
     },
 }
 

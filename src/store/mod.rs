@@ -323,6 +323,12 @@ pub struct MapRunRow {
 /// Everything that has a name beside executions. Listings are in the order of creation and page by the last ARN seen, also when that
 /// one has been deleted since. What is changed or deleted must be there (`NotFound`); what is made must not be (`AlreadyExists`).
 pub trait Catalog: Send + Sync + fmt::Debug {
+    /// A number that has changed after any change of machines, versions or aliases was answered: what was read while it stood is still
+    /// so while it stands. `None`: this store cannot tell (others write to it too), read again.
+    fn generation(&self) -> Option<u64> {
+        None
+    }
+
     /// `AlreadyExists` where the ARN is taken.
     fn put_machine(&self, machine: MachineRow) -> StoreFuture<'_, ()>;
     fn machine(&self, arn: &Arn) -> StoreFuture<'_, Option<MachineRow>>;

@@ -37,10 +37,15 @@ pub const STORE_URL: &str = "store.url";
 pub const BUS_URL: &str = "bus.url";
 /// `message_id` of a message that came in.
 pub const MESSAGE_ID: &str = "message.id";
+/// Id, predecessor, type and details (JSON) of an event as the history shows it.
+pub const HISTORY_ID: &str = "history.id";
+pub const HISTORY_PREVIOUS_ID: &str = "history.previous_id";
+pub const HISTORY_TYPE: &str = "history.type";
+pub const HISTORY_DETAILS: &str = "history.details";
 pub const VERSION: &str = "version";
 
 /// All of them.
-pub const ALL: [&str; 27] = [
+pub const ALL: [&str; 31] = [
     EVENT,
     EXECUTION_ARN,
     EXECUTION_STATUS,
@@ -67,5 +72,9 @@ pub const ALL: [&str; 27] = [
     STORE_URL,
     BUS_URL,
     MESSAGE_ID,
+    HISTORY_ID,
+    HISTORY_PREVIOUS_ID,
+    HISTORY_TYPE,
+    HISTORY_DETAILS,
     VERSION,
 ];

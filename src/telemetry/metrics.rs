@@ -211,6 +211,11 @@ impl Metrics {
         self.inner.executions_open.inc();
     }
 
+    /// A closed one was redriven: it is open again.
+    pub fn execution_reopened(&self) {
+        self.inner.executions_open.inc();
+    }
+
     /// `status`: AWS's word.
     pub fn execution_closed(&self, machine: &str, status: &'static str) {
         self.inner.executions_closed.get_or_create(&Closed { machine: self.label(machine), status }).inc();
@@ -230,6 +235,12 @@ impl Metrics {
     /// An execution left memory (passivated or closed).
     pub fn execution_slept(&self) {
         self.inner.executions_awake.dec();
+    }
+
+    /// Executions that are in memory now.
+    #[must_use]
+    pub fn awake(&self) -> i64 {
+        self.inner.executions_awake.get()
     }
 
     pub fn task_scheduled(&self) {

@@ -27,6 +27,13 @@ pub enum Class {
 }
 
 impl Class {
+    pub const ALL: [Self; 4] = [Self::Read, Self::Start, Self::Complete, Self::Admin];
+
+    /// The contrary of [`Class::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
+    }
+
     /// As settings write it.
     pub const fn as_str(self) -> &'static str {
         match self {

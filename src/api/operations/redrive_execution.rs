@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::api::arn;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
+use crate::api::redrivable;
 use crate::api::wire::EpochSeconds;
+use crate::engine::EngineError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +27,10 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let before = input.client_token.as_deref().and_then(|token| ctx.redrives.find(&execution, token, ctx.now()));
     if let Some(before) = before {
         return Ok(Output { redrive_date: before.into() });
+    }
+    let row = ctx.engine().execution(&execution).await?;
+    if let (_, Some(why)) = redrivable::status(&row, ctx.now()) {
+        return Err(EngineError::NotRedrivable { arn: execution, why }.into());
     }
     let redriven = ctx.engine().redrive_execution(&execution).await?;
     if let Some(token) = input.client_token {

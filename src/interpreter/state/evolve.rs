@@ -10,7 +10,7 @@ use crate::ids::{BlockId, EventId};
 use crate::interpreter::event::{Assigned, Entry, Event, FrameId, MapItem, Payload, TaskFamily};
 use crate::interpreter::size::json_bytes;
 
-use super::{Conclusion, Ended, Fork, ForkKind, Frame, OpenTask, Outcome, Phase, Position, State, Step, Visit};
+use super::{Conclusion, Ended, Fork, ForkKind, Frame, OpenMapRun, OpenTask, Outcome, Phase, Position, State, Step, Visit};
 
 impl State {
     /// Folds one entry in.
@@ -39,11 +39,13 @@ impl State {
                     input: Arc::clone(input),
                     retries: Vec::new(),
                     step: Step::Entered,
+                    kept: None,
                 };
                 self.chain(frame, entry.id);
                 self.place(frame, Position::In(Box::new(visit)));
             }
             Event::StateExited { output, assigned, next, .. } => {
+                self.let_go(frame);
                 self.chain(frame, entry.id);
                 if let Some(assigned) = assigned {
                     self.assign(frame, assigned);
@@ -52,7 +54,7 @@ impl State {
             }
             Event::StateFailed(f) | Event::ForkFailed(f) => {
                 if matches!(entry.event, Event::ForkFailed(_)) {
-                    self.drop_children(frame);
+                    self.suspend_fork(frame);
                     if entry.previous.0 != 0 {
                         self.chain(frame, entry.previous);
                     }
@@ -63,6 +65,7 @@ impl State {
             Event::StateAborted { .. } | Event::MapIterationFailed { .. } | Event::MapIterationAborted { .. } => {}
             Event::EvaluationFailed { .. } => self.chain(frame, entry.id),
             Event::RetryScheduled { retrier, due } => {
+                self.let_go(frame);
                 if let Some(visit) = self.visit_mut(frame) {
                     let i = *retrier as usize;
                     if visit.retries.len() <= i {
@@ -137,6 +140,10 @@ impl State {
             }
             Event::MapStarted(map) => {
                 self.chain(frame, entry.id);
+                // A distributed one goes on by its map run, which starts in the same decision.
+                if map.distributed {
+                    return;
+                }
                 let n = map.items.len();
                 self.fork(frame, ForkKind::Map(Arc::new((**map).clone())), n, entry.id);
             }
@@ -152,6 +159,7 @@ impl State {
             Event::ParallelSucceeded | Event::MapSucceeded => {
                 let tail = match self.visit(frame).map(|v| &v.step) {
                     Some(Step::Fork(fork)) => Some((fork.tail, gather(fork))),
+                    Some(Step::MapRun(run)) => run.output.clone().map(|output| (entry.previous, output)),
                     _ => None,
                 };
                 if let Some((tail, result)) = tail {
@@ -159,17 +167,39 @@ impl State {
                     self.step(frame, Step::Succeeded(result));
                 }
             }
-            Event::ParallelFailed | Event::MapFailed | Event::MapRunStarted { .. } | Event::MapRunRedriven { .. } => {
+            Event::ParallelFailed | Event::MapFailed | Event::MapRunRedriven { .. } => {
                 self.chain(frame, entry.id);
+            }
+            Event::MapRunStarted { arn, plan } => {
+                self.chain(frame, entry.id);
+                self.map_runs.insert(entry.id, frame);
+                let plan = plan.as_ref().map(|p| Arc::new((**p).clone()));
+                self.step(
+                    frame,
+                    Step::MapRun(OpenMapRun { started: entry.id, started_at: entry.at, arn: arn.clone(), plan, output: None }),
+                );
             }
             Event::MapRunSucceeded { output } => {
                 self.chain(frame, entry.id);
-                self.step(frame, Step::Succeeded(Arc::clone(output)));
+                if let Some(Visit { step: Step::MapRun(run), .. }) = self.visit_mut(frame) {
+                    run.output = Some(Arc::clone(output));
+                    let started = run.started;
+                    self.map_runs.remove(&started);
+                    self.mark(frame);
+                } else {
+                    // Without a run of its own: `TestState`.
+                    self.step(frame, Step::Succeeded(Arc::clone(output)));
+                }
             }
             Event::MapRunFailed(f) => {
                 self.chain(frame, entry.id);
+                if let Some(Step::MapRun(run)) = self.visit(frame).map(|v| &v.step) {
+                    let started = run.started;
+                    self.map_runs.remove(&started);
+                }
                 self.step(frame, Step::Failed(f.clone()));
             }
+            Event::MapRunStopped { started } => drop(self.stopping.remove(started)),
         }
     }
 
@@ -193,8 +223,11 @@ impl State {
     }
 
     fn close(&mut self, at: Timestamp, result: Conclusion) {
-        for id in std::mem::take(&mut self.tasks).into_keys() {
-            self.ended.insert(id, Ended::Cancelled);
+        for id in std::mem::take(&mut self.tasks).keys() {
+            self.ended.insert(*id, Ended::Cancelled);
+        }
+        for id in self.map_runs.keys().copied().collect::<Vec<_>>() {
+            self.stop_map_run(id);
         }
         self.ready.clear();
         self.due.clear();
@@ -203,23 +236,6 @@ impl State {
             self.frames.clear();
         }
         self.phase = Phase::Closed(Outcome { at, result });
-    }
-
-    /// Redrive: every frame that stands in a state does it again, with its retries forgotten.
-    fn reopen(&mut self, redrive_count: u32, at: Timestamp) {
-        self.redrive_count = redrive_count;
-        self.redriven_at = Some(at);
-        self.phase = Phase::Running;
-        let ids: Vec<FrameId> = self.frames.keys().copied().collect();
-        for id in ids {
-            if let Some(visit) = self.visit_mut(id) {
-                visit.retries.clear();
-                if !matches!(visit.step, Step::Fork(_) | Step::Succeeded(_)) {
-                    visit.step = Step::Entered;
-                }
-            }
-            self.mark(id);
-        }
     }
 
     fn chain(&mut self, frame: FrameId, id: EventId) {
@@ -264,14 +280,14 @@ impl State {
         self.ended.insert(scheduled, how);
     }
 
-    fn visit_mut(&mut self, frame: FrameId) -> Option<&mut Visit> {
+    pub(super) fn visit_mut(&mut self, frame: FrameId) -> Option<&mut Visit> {
         match self.frames.get_mut(&frame).map(|f| &mut f.position) {
             Some(Position::In(visit)) => Some(visit),
             _ => None,
         }
     }
 
-    fn due_of(&self, frame: FrameId) -> Option<Timestamp> {
+    pub(super) fn due_of(&self, frame: FrameId) -> Option<Timestamp> {
         match &self.visit(frame)?.step {
             Step::Task(task) => task.due(),
             Step::Waiting { due } | Step::Backoff { due } => Some(*due),
@@ -280,7 +296,7 @@ impl State {
     }
 
     /// Puts a frame into the sets that it belongs to now.
-    fn mark(&mut self, frame: FrameId) {
+    pub(super) fn mark(&mut self, frame: FrameId) {
         let ready = match self.frames.get(&frame).map(|f| &f.position) {
             None => false,
             Some(Position::At { .. } | Position::Finished { .. }) => true,
@@ -288,16 +304,17 @@ impl State {
                 Step::Entered | Step::Succeeded(_) | Step::WaitOver | Step::Failed(_) => true,
                 Step::Fork(fork) => fork.may_start() || fork.is_complete(),
                 Step::Task(task) => needs_started(task),
+                Step::MapRun(run) => run.output.is_some(),
                 Step::Waiting { .. } | Step::Backoff { .. } => false,
             },
         };
         if ready {
-            self.ready.insert(frame);
+            self.ready.insert(frame, ());
         } else {
             self.ready.remove(&frame);
         }
         if let Some(due) = self.due_of(frame) {
-            self.due.insert((due, frame));
+            self.due.insert((due, frame), ());
         }
     }
 
@@ -374,22 +391,13 @@ impl State {
         self.mark(parent);
     }
 
-    /// Removes everything below a frame: tasks die, timers go.
-    fn drop_children(&mut self, parent: FrameId) {
-        for child in self.children(parent) {
-            self.drop_children(child);
-            if let Some(due) = self.due_of(child) {
-                self.due.remove(&(due, child));
-            }
-            if let Some(Visit { step: Step::Task(task), .. }) = self.visit(child) {
-                let id = task.scheduled;
-                self.tasks.remove(&id);
-                self.ended.insert(id, Ended::Cancelled);
-            }
-            self.ready.remove(&child);
-            if let Some(frame) = self.frames.remove(&child) {
-                self.forget(&frame);
-            }
+    /// An open map run is left behind: its children must be stopped.
+    pub(super) fn stop_map_run(&mut self, started: EventId) {
+        let arn = self.map_run(started).map(|view| view.run.arn.clone());
+        if self.map_runs.remove(&started).is_some()
+            && let Some(arn) = arn
+        {
+            self.stopping.insert(started, arn);
         }
     }
 
@@ -402,7 +410,7 @@ impl State {
         }
     }
 
-    fn forget(&mut self, frame: &Frame) {
+    pub(super) fn forget(&mut self, frame: &Frame) {
         let bytes: usize = frame.variables.values().map(|v| json_bytes(v)).sum();
         self.variables_bytes = self.variables_bytes.saturating_sub(bytes);
     }

@@ -4,22 +4,26 @@
 //! ```text
 //! State ── frames ── Frame (top level, a branch, an iteration) ── Position
 //!                        At ─────► In(Visit) ─────► At(next) ... ─────► Finished
-//!                                    Step: Entered → Task / Waiting / Fork → Succeeded / Ended → (exit)
+//!                                    Step: Entered → Task / Waiting / Fork / MapRun → Succeeded / Ended → (exit)
 //!                                                          └────► Failed → Backoff → Entered
 //!                                                                     └──► (catch: exit) or (frame ends)
 //! ```
 //! A frame that can go on without the outside is *ready*; [`State::next_ready`] gives them. All others wait for a reply or for time.
 
 mod evolve;
+mod redrive;
+mod sorted;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::ids::{BlockId, EventId, StateName, Version};
+use crate::ids::{Arn, BlockId, EventId, StateName, Version};
 
-use super::event::{Failure, FrameId, MapItem, MapStarted, Payload, Started, StateType, TaskScheduled, Variables};
+use super::event::{Failure, FrameId, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskScheduled, Variables};
 use super::stimulus::Rejection;
+
+use sorted::Sorted;
 
 /// An execution, folded from its journal.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,14 +35,18 @@ pub struct State {
     phase: Phase,
     /// Whose entry was the newest: branches take turns, and go on in the same order after a cut.
     turn: FrameId,
-    frames: BTreeMap<FrameId, Frame>,
+    frames: Sorted<FrameId, Frame>,
     next_frame: u32,
-    ready: BTreeSet<FrameId>,
-    due: BTreeSet<(Timestamp, FrameId)>,
+    ready: Sorted<FrameId, ()>,
+    due: Sorted<(Timestamp, FrameId), ()>,
     /// Open tasks, by the event that scheduled them.
-    tasks: BTreeMap<EventId, FrameId>,
+    tasks: Sorted<EventId, FrameId>,
+    /// Open map runs, by the event that started them.
+    map_runs: BTreeMap<EventId, FrameId>,
+    /// Map runs whose children must be stopped, until they are.
+    stopping: BTreeMap<EventId, Arn>,
     /// Tasks that are over, to tell a duplicate from a late reply.
-    ended: BTreeMap<EventId, Ended>,
+    ended: Sorted<EventId, Ended>,
     redrive_count: u32,
     redriven_at: Option<Timestamp>,
     /// Bytes of all variables (AWS: 10 MiB).
@@ -121,6 +129,8 @@ pub struct Visit {
     /// How often each retrier has fired.
     pub retries: Vec<u32>,
     pub step: Step,
+    /// The fork that this visit failed with, until the failure is handled. Its frames sleep.
+    pub kept: Option<Box<Fork>>,
 }
 
 impl Visit {
@@ -145,10 +155,24 @@ pub enum Step {
     WaitOver,
     /// Branches or iterations run. Ready while it may start more of them, or all have ended.
     Fork(Box<Fork>),
+    /// Child executions work on the items. Ready when it has ended well.
+    MapRun(OpenMapRun),
     /// It failed; a retrier, a catcher or the frame's end follows. Ready.
     Failed(Failure),
     /// A retrier waits.
     Backoff { due: Timestamp },
+}
+
+/// A map run that has not failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenMapRun {
+    /// The event that started it.
+    pub started: EventId,
+    pub started_at: Timestamp,
+    pub arn: Arn,
+    pub plan: Option<Arc<MapRunPlan>>,
+    /// Set when it has succeeded.
+    pub output: Option<Payload>,
 }
 
 /// A task that was scheduled and has not ended.
@@ -247,6 +271,14 @@ impl MapStarted {
     }
 }
 
+/// An open map run with the frame and the visit in which it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct MapRunView<'a> {
+    pub frame: FrameId,
+    pub visit: &'a Visit,
+    pub run: &'a OpenMapRun,
+}
+
 /// An open task with the frame and the visit in which it runs.
 #[derive(Debug, Clone, Copy)]
 pub struct TaskView<'a> {
@@ -318,14 +350,13 @@ impl State {
         if !self.is_running() {
             return None;
         }
-        let after = (std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded);
-        self.ready.range(after).next().or_else(|| self.ready.first()).copied()
+        self.ready.after(&last).or_else(|| self.ready.first().map(|(frame, ())| frame)).copied()
     }
 
     /// When something is due next inside the execution (not counting the machine's own timeout).
     #[must_use]
     pub fn first_due(&self) -> Option<(Timestamp, FrameId)> {
-        if self.is_running() { self.due.first().copied() } else { None }
+        if self.is_running() { self.due.first().map(|(due, ())| *due) } else { None }
     }
 
     /// Open tasks in the order of their scheduling.
@@ -357,6 +388,27 @@ impl State {
             },
             _ => Err(Rejection::Unknown),
         }
+    }
+
+    /// The open map run that was started by this event.
+    #[must_use]
+    pub fn map_run(&self, started: EventId) -> Option<MapRunView<'_>> {
+        let frame = *self.map_runs.get(&started)?;
+        let visit = self.visit(frame)?;
+        match &visit.step {
+            Step::MapRun(run) => Some(MapRunView { frame, visit, run }),
+            _ => None,
+        }
+    }
+
+    /// Open map runs, in the order of their starts.
+    pub fn map_runs(&self) -> impl Iterator<Item = MapRunView<'_>> {
+        self.map_runs.keys().filter_map(|id| self.map_run(*id))
+    }
+
+    /// Map runs whose children must be stopped: the execution went on, or closed, without them.
+    pub fn stopping(&self) -> impl Iterator<Item = (EventId, &Arn)> {
+        self.stopping.iter().map(|(id, arn)| (*id, arn))
     }
 
     /// The visit of a frame that is in a state.

@@ -47,15 +47,15 @@ pub(in crate::interpreter) fn parallel_input(
 }
 
 pub(in crate::interpreter) fn enter_map(d: &mut Decider<'_>, frame: FrameId, state: &State, map: &Map) -> Result<(), Trouble> {
+    if let MapMode::Distributed { express } = map.mode {
+        return super::map_run::enter(d, frame, state, map, express);
+    }
     let input = effective_input(d, frame, state)?;
     let (scope, entropy) = d.scope(frame, &input, None);
     let tolerance = tolerance(map, state.language, &scope, entropy)?;
     let max_concurrency = dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
     let items = items(map, state, &input, &scope, entropy)?;
     check_size(&state.name, &input)?;
-    if matches!(map.mode, MapMode::Distributed { .. }) {
-        return Err(Trouble::runtime("A Map state in DISTRIBUTED mode cannot run here yet; use INLINE mode."));
-    }
     let length = items.len() as u64;
     let started = MapStarted { length, block: map.processor, items, max_concurrency, tolerance, input, distributed: false };
     d.emit(frame, Event::MapStarted(Box::new(started)));
@@ -92,7 +92,7 @@ pub(in crate::interpreter) fn items(
 }
 
 /// `ItemsPath`: AWS names a miss in its own way.
-fn select_items(map: &Map, input: &Payload, roots: &dyn Roots) -> Result<Payload, Trouble> {
+pub(super) fn select_items(map: &Map, input: &Payload, roots: &dyn Roots) -> Result<Payload, Trouble> {
     let reference = match &map.items_path {
         Selection::Path(path) => ReferencePath::parse(path.text()).ok(),
         Selection::Whole | Selection::Nothing => None,
@@ -106,7 +106,7 @@ fn select_items(map: &Map, input: &Payload, roots: &dyn Roots) -> Result<Payload
     }
 }
 
-fn not_an_array(map: &Map, language: QueryLanguage, value: &Value) -> Trouble {
+pub(super) fn not_an_array(map: &Map, language: QueryLanguage, value: &Value) -> Trouble {
     match (language, &map.items_path) {
         (QueryLanguage::JsonPath, Selection::Path(p)) => Trouble::runtime(format!("Reference path \"{}\" must point to array.", p.text())),
         (QueryLanguage::JsonPath, _) => Trouble::runtime("Reference path \"$\" must point to array."),

@@ -2,6 +2,7 @@
 
 pub(super) mod choice;
 pub(super) mod fork;
+pub(super) mod map_run;
 pub(super) mod task;
 pub(super) mod wait;
 

@@ -223,7 +223,7 @@ impl Test<'_> {
                 }
                 Step::WaitOver => steps::wait::over(&mut self.d, TOP, state),
                 Step::Failed(failure) => return Ok(self.failed(state, failure)),
-                Step::Fork(_) | Step::Backoff { .. } => break,
+                Step::Fork(_) | Step::MapRun(_) | Step::Backoff { .. } => break,
             }
         }
         Err(Refusal::Stuck)

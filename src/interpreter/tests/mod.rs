@@ -5,7 +5,10 @@
 mod cases;
 mod conformance;
 mod generator;
+mod map_run;
+mod map_runs;
 mod recovery;
+mod redrive;
 mod script;
 mod table;
 

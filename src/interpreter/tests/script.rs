@@ -96,7 +96,7 @@ fn place(state: &State, frame: FrameId) -> Option<Place> {
 /// Plays a script to an execution until it has closed for good.
 pub(super) struct Play<'s> {
     pub world: World,
-    script: &'s Script,
+    pub script: &'s Script,
     attempts: BTreeMap<Place, usize>,
     /// What the outside does with each open task, in the order of time.
     plans: BTreeMap<EventId, Vec<(Timestamp, StimulusKind)>>,
@@ -143,7 +143,7 @@ impl<'s> Play<'s> {
         self.seen = self.world.journal.len();
     }
 
-    fn feed(&mut self, kind: StimulusKind) {
+    pub fn feed(&mut self, kind: StimulusKind) {
         // A rejection is the verdict that a worker gets; the script has no use for it.
         let _ = self.world.feed(kind);
         self.watch();
@@ -198,6 +198,14 @@ impl<'s> Play<'s> {
                 Command::Continue => {
                     worked = true;
                     self.feed(StimulusKind::Continue);
+                }
+                Command::StartMapRun { started } => {
+                    worked = true;
+                    self.map_run(started);
+                }
+                Command::StopMapRun { started } => {
+                    worked = true;
+                    self.feed(StimulusKind::MapRunStopped { started });
                 }
                 Command::Cancel { .. } | Command::Finish => {}
             }

@@ -11,7 +11,8 @@ use super::{RecordError, decode, encode};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, BlockId, EventId, ExecutionId, TaskKey};
 use crate::interpreter::event::{
-    Entry, Event, Failure, FrameId, MapItem, MapStarted, Payload, Started, StateType, TaskFamily, TaskScheduled, Tolerance,
+    Entry, Event, Failure, FrameId, ItemSource, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskFamily, TaskScheduled,
+    Tolerance,
 };
 use crate::limits::JSON_DEPTH_MAX;
 
@@ -37,11 +38,24 @@ every! {
     TaskTimedOut
     ParallelStarted ParallelSucceeded ParallelFailed
     MapStarted MapSucceeded MapFailed MapIterationStarted MapIterationSucceeded MapIterationFailed MapIterationAborted ForkFailed
-    MapRunStarted MapRunSucceeded MapRunFailed MapRunRedriven
+    MapRunStarted MapRunStopped MapRunSucceeded MapRunFailed MapRunRedriven
 }
 
 fn payload(value: Value) -> Payload {
     Arc::new(value)
+}
+
+fn plan() -> MapRunPlan {
+    MapRunPlan {
+        block: BlockId(1),
+        express: true,
+        input: payload(json!({ "a": 1 })),
+        source: ItemSource::StateData { items: payload(json!([1])) },
+        batching: None,
+        max_concurrency: 3,
+        tolerance: Tolerance { count: Some(1), percentage: None },
+        writer: Some(payload(json!({ "Bucket": "b" }))),
+    }
 }
 
 fn started() -> Started {
@@ -178,7 +192,9 @@ fn samples() -> Vec<Event> {
         Event::MapIterationFailed { name: "M".into(), index: 1 },
         Event::MapIterationAborted { name: "M".into(), index: 1 },
         Event::ForkFailed(failure()),
-        Event::MapRunStarted { arn: Arn::new("run") },
+        Event::MapRunStarted { arn: Arn::new("run"), plan: None },
+        Event::MapRunStarted { arn: Arn::new("run"), plan: Some(Box::new(plan())) },
+        Event::MapRunStopped { started: EventId(5) },
         Event::MapRunSucceeded { output: output() },
         Event::MapRunFailed(failure()),
         Event::MapRunRedriven { arn: Arn::new("run"), redrive_count: 1 },

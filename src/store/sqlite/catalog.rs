@@ -7,6 +7,10 @@ use crate::store::{ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revisi
 use super::{Sqlite, activities, machines, map_runs, tags, versions};
 
 impl Catalog for Sqlite {
+    fn generation(&self) -> Option<u64> {
+        Some(self.inner.writer.counters.jobs.load(std::sync::atomic::Ordering::Acquire))
+    }
+
     fn put_machine(&self, machine: MachineRow) -> StoreFuture<'_, ()> {
         Box::pin(self.write(move |connection| machines::put(connection, &machine)))
     }

@@ -69,6 +69,23 @@ fn serve(connection: &Connection, incoming: &Mutex<mpsc::Receiver<Read>>) {
 }
 
 fn in_transaction<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Outcome<T>) -> StoreResult<T> {
-    let transaction = connection.unchecked_transaction().map_err(|error| classify(&error))?;
-    Ok(work(&transaction)?)
+    let _open = Open::begin(connection).map_err(|error| classify(&error))?;
+    Ok(work(connection)?)
+}
+
+/// A read transaction, ended however its read ends. Its two statements stay prepared: rusqlite's own would be parsed anew for every read.
+struct Open<'c>(&'c Connection);
+
+impl<'c> Open<'c> {
+    fn begin(connection: &'c Connection) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN")?.execute([])?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        // It wrote nothing. A failure shows at the next BEGIN.
+        let _ = self.0.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
+    }
 }

@@ -70,6 +70,8 @@ impl<T: Send, F: FnMut(&Connection) -> Outcome<T> + Send> Job for Work<T, F> {
 pub(super) struct Counters {
     pub commits: AtomicU64,
     pub appends: AtomicU64,
+    /// Commits that held a job: everything but an append.
+    pub jobs: AtomicU64,
     pub checkpoints: AtomicU64,
 }
 
@@ -209,6 +211,10 @@ impl<'c> Session<'c> {
         match failed {
             None => {
                 count(group.len() - refused.len(), counters);
+                if group.iter().any(|write| matches!(write, Write::Job(_))) {
+                    // Before its caller hears of it: nobody may hold what was read before for current after that.
+                    counters.jobs.fetch_add(1, Ordering::Release);
+                }
                 let mut refused = refused.into_iter().peekable();
                 for (place, write) in group.drain(..).enumerate() {
                     let error = refused.next_if(|(at, _)| *at == place).map(|(_, error)| error);

@@ -1,0 +1,91 @@
+//! Callbacks through the engine: an execution starts, its task goes out, the worker answers, the execution has ended. Durable.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::echo::Place;
+use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Scratch, Stopwatch, settings};
+use crate::app::Application;
+use crate::engine::{EngineHandle, StartRequest};
+use crate::ids::Arn;
+use crate::store::{MachineRow, MachineType, Revision, RevisionId};
+
+pub(super) fn failed(why: &impl std::fmt::Display) -> CliError {
+    CliError::failed(why.to_string())
+}
+
+/// One round of callbacks, in a store of its own.
+pub(super) fn round_trips(plan: &Plan, kind: Kind, place: &Place) -> Result<Figures, CliError> {
+    let scratch = Scratch::make(&plan.folder)?;
+    let settings = settings(plan, kind, &scratch.store(), &[])?;
+    actix_rt::System::new().block_on(async {
+        let app = Application::build(&settings).await.map_err(|why| failed(&why))?;
+        let machine = machine(&app.engine, &place.queue).await?;
+        let figures = drive(&app, &machine, plan).await;
+        app.stop().await;
+        figures
+    })
+}
+
+/// A machine of one task, whose worker takes from `queue`.
+pub(super) async fn machine(engine: &EngineHandle, queue: &str) -> Result<Arn, CliError> {
+    let definition = json!({
+        "StartAt": "Ask",
+        "States": {"Ask": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken",
+            "Parameters": {"Queue": queue, "Body.$": "$"},
+            "TimeoutSeconds": 86_400,
+            "End": true,
+        }},
+    });
+    let arn = engine.realm().state_machine("bench");
+    let (created, initial, configuration) = (engine.clock().now(), true, json!({}));
+    let role_arn = "arn:aws:iam::123456789012:role/bench".to_owned();
+    let (id, definition) = (RevisionId(uuid::Uuid::new_v4()), definition.to_string());
+    let revision = Revision { id, machine: arn.clone(), initial, definition, role_arn, configuration, made: created };
+    let (name, kind, deleting) = ("bench".to_owned(), MachineType::Standard, false);
+    let row = MachineRow { arn: arn.clone(), name, kind, created, deleting, revision };
+    engine.catalog().put_machine(row).await.map_err(|why| failed(&why))?;
+    Ok(arn)
+}
+
+pub(super) fn request(machine: &Arn) -> StartRequest {
+    StartRequest { machine: machine.clone(), name: None, input: PAYLOAD.to_owned(), trace_header: None }
+}
+
+/// Keeps so many executions under way until all have ended.
+pub(super) async fn drive(app: &Application, machine: &Arn, plan: &Plan) -> Result<Figures, CliError> {
+    let laps = Laps::of(plan);
+    let left = Rc::new(Cell::new(laps.total));
+    let watch = Rc::new(RefCell::new(Stopwatch::new(laps)));
+    let written = || app.store().map_or((0, 0), |s| (s.figures().writes, s.figures().commits));
+    let before = written();
+    let clients: Vec<_> = (0..plan.in_flight)
+        .map(|_| {
+            let (engine, machine, left, watch) = (app.engine.clone(), machine.clone(), Rc::clone(&left), Rc::clone(&watch));
+            actix_rt::spawn(async move {
+                while left.get() > 0 {
+                    left.set(left.get() - 1);
+                    let since = Instant::now();
+                    engine.run_execution(request(&machine)).await.map_err(|why| failed(&why))?;
+                    watch.borrow_mut().lap(since.elapsed());
+                }
+                Ok::<(), CliError>(())
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.map_err(|why| failed(&why))??;
+    }
+    let after = written();
+    let mut figures = watch.borrow_mut().figures.take().unwrap_or_default();
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    {
+        figures.writes_per_commit = (after.0 - before.0) as f64 / (after.1 - before.1).max(1) as f64;
+    }
+    Ok(figures)
+}

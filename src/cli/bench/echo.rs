@@ -1,0 +1,249 @@
+//! The bare broker: what any AMQP program could do at best with the same messages. Persistent, `mandatory`, confirmed, acked with
+//! `multiple`, both queues of the kind that is measured; no store, no engine. And the worker, which both sides use: a stock RPC server.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use serde_json::Value;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Stopwatch};
+use crate::bus::envelope;
+use crate::ids::PartitionId;
+
+const PREFETCH: u16 = 1_000;
+/// One `basic.ack` speaks for so many deliveries.
+const ACKED_TOGETHER: u64 = 100;
+/// What waits in a worker behind its last full hundred is acked after this.
+const ACK_IDLE: Duration = Duration::from_millis(5);
+/// As long as a task token.
+const CORRELATION_CHARS: usize = 52;
+/// Reply queues of an engine that are looked for and deleted.
+const PARTITIONS: u16 = 8;
+
+fn failed(why: &lapin::Error) -> CliError {
+    // Its text may name the URL's host, never its password.
+    CliError::failed(format!("the broker: {why}"))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.map_err(|why| CliError::failed(why.to_string()))
+}
+
+async fn connect(url: &str) -> Result<Connection, CliError> {
+    Connection::connect(url, ConnectionProperties::default()).await.map_err(|why| failed(&why))
+}
+
+fn name(text: &str) -> ShortString {
+    ShortString::try_new(text).unwrap_or_default()
+}
+
+/// The queues of a measurement.
+pub(super) struct Place {
+    /// From which the worker takes.
+    pub queue: String,
+    replies: String,
+}
+
+impl Place {
+    /// Declares them. Refuses a virtual host in which an engine lives: its replies would be taken, and its queues deleted.
+    pub(super) fn prepare(url: &str, kind: Kind) -> Result<Self, CliError> {
+        let run = uuid::Uuid::new_v4().simple().to_string();
+        let place = Self { queue: format!("bench.tasks.{run}"), replies: format!("bench.replies.{run}") };
+        runtime()?.block_on(async {
+            let connection = connect(url).await?;
+            let channel = connection.create_channel().await.map_err(|why| failed(&why))?;
+            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let reply_queue = envelope::reply_queue(PartitionId(0));
+            if channel.queue_declare(name(&reply_queue), passive, FieldTable::default()).await.is_ok() {
+                return Err(CliError::failed(format!("an engine has lived in this virtual host: there is a queue {reply_queue}"))
+                    .hint("give the bench a virtual host of its own, or delete the queue"));
+            }
+            let channel = connection.create_channel().await.map_err(|why| failed(&why))?;
+            for queue in [&place.queue, &place.replies] {
+                declare(&channel, queue, kind).await?;
+            }
+            Ok(place)
+        })
+    }
+
+    /// Deletes these queues and the engine's.
+    pub(super) fn clear(&self, url: &str) -> Result<(), CliError> {
+        clear(url, &[&self.queue, &self.replies])
+    }
+}
+
+/// Deletes queues, and those that an engine has made here.
+pub(super) fn clear(url: &str, queues: &[&str]) -> Result<(), CliError> {
+    runtime()?.block_on(async {
+        let connection = connect(url).await?;
+        let channel = connection.create_channel().await.map_err(|why| failed(&why))?;
+        let replies = (0..PARTITIONS).map(|n| envelope::reply_queue(PartitionId(n)));
+        for queue in queues.iter().map(|q| (*q).to_owned()).chain(replies).chain(["reveille.parked".to_owned()]) {
+            let _ = channel.queue_delete(name(&queue), QueueDeleteOptions::default()).await;
+        }
+        Ok(())
+    })
+}
+
+async fn declare(channel: &Channel, queue: &str, kind: Kind) -> Result<(), CliError> {
+    let mut arguments = FieldTable::default();
+    arguments.insert(name("x-queue-type"), AMQPValue::LongString(LongString::from(kind.as_str())));
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(name(queue), durable, arguments).await.map_err(|why| failed(&why))?;
+    Ok(())
+}
+
+/// A queue for tasks that nobody takes.
+pub(super) fn quiet_queue(url: &str, queue: &str) -> Result<(), CliError> {
+    runtime()?.block_on(async {
+        let connection = connect(url).await?;
+        let channel = connection.create_channel().await.map_err(|why| failed(&why))?;
+        declare(&channel, queue, Kind::Classic).await
+    })
+}
+
+/// One round of bare round trips.
+pub(super) fn round_trips(plan: &Plan, _kind: Kind, place: &Place) -> Result<Figures, CliError> {
+    runtime()?.block_on(async {
+        let connection = connect(&plan.url).await?;
+        let publishing = connection.create_channel().await.map_err(|why| failed(&why))?;
+        publishing.confirm_select(ConfirmSelectOptions::default()).await.map_err(|why| failed(&why))?;
+        // As the engine does: publishing and consuming do not share a connection.
+        let consuming_connection = connect(&plan.url).await?;
+        let consuming = consuming_connection.create_channel().await.map_err(|why| failed(&why))?;
+        let (replies, done) = mpsc::channel(usize::try_from(plan.in_flight).unwrap_or(1_024));
+        let room = Arc::new(Semaphore::new(usize::try_from(plan.in_flight).unwrap_or(1_024)));
+        tokio::spawn(receive(consuming, place.replies.clone(), replies));
+        let total = Laps::of(plan).total;
+        let publisher = tokio::spawn(publish(publishing, place.queue.clone(), place.replies.clone(), Arc::clone(&room), total));
+        let figures = count(Laps::of(plan), done, &room).await;
+        publisher.await.map_err(|why| CliError::failed(why.to_string()))??;
+        figures.ok_or_else(|| CliError::failed("the broker closed the connection in the middle of the measurement"))
+    })
+}
+
+/// The moment of sending travels in the message: its number of nanoseconds since the process began.
+fn stamp() -> u64 {
+    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    u64::try_from(BEGAN.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(0)
+}
+
+async fn publish(channel: Channel, queue: String, replies: String, room: Arc<Semaphore>, total: u64) -> Result<(), CliError> {
+    let (confirms, mut confirmed) = mpsc::channel::<lapin::PublisherConfirm>(4_096);
+    let listener = tokio::spawn(async move {
+        while let Some(confirm) = confirmed.recv().await {
+            if !matches!(confirm.await, Ok(Confirmation::Ack(None))) {
+                return Err(CliError::failed("the broker did not confirm a message"));
+            }
+        }
+        Ok(())
+    });
+    for _ in 0..total {
+        let Ok(permit) = room.acquire().await else { break };
+        permit.forget();
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type(name("application/json"))
+            .with_reply_to(name(&replies))
+            .with_correlation_id(name(&format!("{:0CORRELATION_CHARS$}", stamp())));
+        let mandatory = BasicPublishOptions { mandatory: true, immediate: false };
+        let sent = channel.basic_publish(name(""), name(&queue), mandatory, PAYLOAD.as_bytes(), properties).await;
+        if confirms.send(sent.map_err(|why| failed(&why))?).await.is_err() {
+            break;
+        }
+    }
+    drop(confirms);
+    listener.await.map_err(|why| CliError::failed(why.to_string()))?
+}
+
+async fn receive(channel: Channel, queue: String, replies: mpsc::Sender<Duration>) -> Result<(), CliError> {
+    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(|why| failed(&why))?;
+    let consumer = channel.basic_consume(name(&queue), name(""), BasicConsumeOptions::default(), FieldTable::default());
+    let mut consumer = consumer.await.map_err(|why| failed(&why))?;
+    let mut acks = Acks::default();
+    while let Some(reply) = acks.next(&mut consumer, &channel).await {
+        let sent: Option<u64> = reply.properties.correlation_id().as_ref().and_then(|id| id.as_str().parse().ok());
+        let took = Duration::from_nanos(stamp().saturating_sub(sent.unwrap_or_default()));
+        if replies.send(took).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn count(laps: Laps, mut done: mpsc::Receiver<Duration>, room: &Semaphore) -> Option<Figures> {
+    let total = laps.total;
+    let mut watch = Stopwatch::new(laps);
+    for _ in 0..total {
+        watch.lap(done.recv().await?);
+        room.add_permits(1);
+    }
+    watch.figures
+}
+
+/// Acks by the hundred, and what is left when nothing comes.
+#[derive(Default)]
+struct Acks {
+    last: u64,
+    open: u64,
+}
+
+impl Acks {
+    async fn next(&mut self, consumer: &mut lapin::Consumer, channel: &Channel) -> Option<lapin::message::Delivery> {
+        if self.open >= ACKED_TOGETHER {
+            self.tell(channel).await;
+        }
+        let soon = tokio::time::timeout(ACK_IDLE, consumer.next()).await;
+        let next = if let Ok(next) = soon {
+            next
+        } else {
+            if self.open > 0 {
+                self.tell(channel).await;
+            }
+            consumer.next().await
+        };
+        let delivery = next?.ok()?;
+        self.last = delivery.delivery_tag;
+        self.open += 1;
+        Some(delivery)
+    }
+
+    async fn tell(&mut self, channel: &Channel) {
+        let _ = channel.basic_ack(self.last, BasicAckOptions { multiple: true }).await;
+        self.open = 0;
+    }
+}
+
+/// The worker's process: a stock RPC server that knows nothing of tokens. Every message goes back to its `reply_to`, with its
+/// `correlation_id`.
+pub(super) fn work(arguments: &Value) -> Result<(), CliError> {
+    let (url, queue) = (arguments["url"].as_str().unwrap_or_default(), arguments["queue"].as_str().unwrap_or_default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| CliError::failed(why.to_string()))?;
+    runtime.block_on(async {
+        let connection = connect(url).await?;
+        let channel = connection.create_channel().await.map_err(|why| failed(&why))?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(|why| failed(&why))?;
+        let consumer = channel.basic_consume(name(queue), name(""), BasicConsumeOptions::default(), FieldTable::default());
+        let mut consumer = consumer.await.map_err(|why| failed(&why))?;
+        let mut acks = Acks::default();
+        while let Some(task) = acks.next(&mut consumer, &channel).await {
+            let Some(reply_to) = task.properties.reply_to().clone() else { continue };
+            let mut properties = BasicProperties::default().with_delivery_mode(2).with_content_type(name("application/json"));
+            if let Some(id) = task.properties.correlation_id().clone() {
+                properties = properties.with_correlation_id(id);
+            }
+            let sent = channel.basic_publish(name(""), reply_to, BasicPublishOptions::default(), &task.data, properties).await;
+            drop(sent.map_err(|why| failed(&why))?);
+        }
+        Ok(())
+    })
+}

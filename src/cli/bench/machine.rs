@@ -1,0 +1,76 @@
+//! What the operating system tells of this machine and this process. Where it tells nothing (no `/proc`), figures are zero.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// Clock ticks of `/proc/…/stat` in a second: 100 on every Linux of today.
+const TICKS: f64 = 100.0;
+
+/// Cores, memory, kernel, and what the store's folder is on.
+pub(super) fn facts(folder: &Path) -> Value {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo").lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned()));
+    json!({
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "processor": cpu,
+        "memory_gib": kib(&read("/proc/meminfo"), "MemTotal:") / 1_048_576,
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "load_before": read("/proc/loadavg").split(' ').next().unwrap_or_default(),
+        "file_system": file_system(folder, &read("/proc/mounts")),
+        "build": if cfg!(debug_assertions) { "debug" } else { "release" },
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// The type of the file system that holds `folder`.
+fn file_system(folder: &Path, mounts: &str) -> Option<String> {
+    let folder = folder.canonicalize().ok()?;
+    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    fields.filter(|f| f.len() > 2 && folder.starts_with(f[1])).max_by_key(|f| f[1].len()).map(|f| f[2].to_owned())
+}
+
+fn kib(text: &str, name: &str) -> u64 {
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Bytes of this process that are in memory and are its own: pages of files, which the kernel takes back when it likes, do not count.
+pub(super) fn resident_bytes() -> u64 {
+    kib(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "RssAnon:") * 1_024
+}
+
+/// Processor time used so far, in seconds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cpu {
+    pub process: f64,
+    /// By name; threads of one name together.
+    threads: BTreeMap<String, f64>,
+}
+
+impl Cpu {
+    pub(super) fn now() -> Self {
+        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let mut threads = BTreeMap::new();
+        for (name, seconds) in tasks.filter_map(|task| used(&task.path().join("stat"))) {
+            *threads.entry(name).or_insert(0.0) += seconds;
+        }
+        Self { process: used(Path::new("/proc/self/stat")).map_or(0.0, |(_, seconds)| seconds), threads }
+    }
+
+    pub(super) fn threads_since(&self, earlier: &Self) -> Vec<(String, f64)> {
+        let since = |name: &String, now: &f64| now - earlier.threads.get(name).copied().unwrap_or(0.0);
+        self.threads.iter().map(|(name, now)| (name.clone(), since(name, now))).filter(|(_, s)| *s > 0.0).collect()
+    }
+}
+
+/// Name and user plus system time of a process or thread.
+fn used(stat: &Path) -> Option<(String, f64)> {
+    let text = std::fs::read_to_string(stat).ok()?;
+    // The name stands in parentheses and may hold anything.
+    let (head, rest) = text.rsplit_once(") ")?;
+    let name = head.split_once('(')?.1;
+    let ticks: f64 = rest.split(' ').skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
+    // `actix-rt|system:0|arbiter:1`, cut off at 15 characters: numbers tell nothing here.
+    Some((name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ':' || c == '-').to_owned(), ticks / TICKS))
+}

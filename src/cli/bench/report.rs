@@ -1,0 +1,121 @@
+//! The figures as JSON, and as a table for people.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::super::output::{Table, Tone, fields};
+use super::{Figures, Kind};
+
+/// What stands in the issue: at least so much of the bare rate, at most so many bytes.
+const RATIO_MIN: f64 = 0.6;
+const AWAKE_BYTES_MAX: f64 = 2_560.0;
+const PASSIVATED_BYTES_MAX: f64 = 300.0;
+
+fn rounded(value: f64, digits: i32) -> f64 {
+    let by = 10_f64.powi(digits);
+    (value * by).round() / by
+}
+
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The medians of all rounds; the ratio is the median of each round's own.
+pub(super) fn rates(kind: Kind, bare: &[Figures], full: &[Figures]) -> Value {
+    let side = |all: &[Figures]| {
+        let of = |figure: fn(&Figures) -> f64, digits| rounded(median(all.iter().map(figure)), digits);
+        let rates: Vec<f64> = all.iter().map(|f| f.per_second.round()).collect();
+        let threads: serde_json::Map<String, Value> = all.last().map_or_else(Default::default, |last| {
+            last.threads_us.iter().map(|(name, us)| (name.clone(), json!(rounded(*us, 1)))).collect()
+        });
+        json!({
+            "per_second": of(|f| f.per_second, 0),
+            "rounds_per_second": rates,
+            "p50_ms": of(|f| f.p50_ms, 1),
+            "p99_ms": of(|f| f.p99_ms, 1),
+            "cpu_us_each": of(|f| f.cpu_us, 1),
+            "cpu_us_each_by_thread": threads,
+            "writes_per_commit": of(|f| f.writes_per_commit, 0),
+        })
+    };
+    let ratios: Vec<f64> = bare.iter().zip(full).map(|(b, f)| rounded(f.per_second / b.per_second, 3)).collect();
+    json!({
+        "queues": kind.as_str(),
+        "echo": side(bare),
+        "callback": side(full),
+        "ratio": median(ratios.iter().copied()),
+        "ratios": ratios,
+    })
+}
+
+fn number(value: &Value, name: &str) -> f64 {
+    value[name].as_f64().unwrap_or(0.0)
+}
+
+pub(super) fn table(measured: &Value) -> String {
+    let mut text = String::new();
+    let machine = measured["machine"].as_object().into_iter().flatten();
+    let facts: Vec<(&str, Option<String>)> =
+        machine.map(|(name, value)| (name.as_str(), Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))).collect();
+    text.push_str(&fields(&facts));
+    if let Some(kinds) = measured["rates"].as_array() {
+        let mut rows = Table::new(&["queues", "round trips", "per second", "of bare", "p50 ms", "p99 ms", "CPU µs each", "of that"]);
+        for kind in kinds {
+            for side in ["echo", "callback"] {
+                let (figures, bare) = (&kind[side], side == "echo");
+                let ratio = if bare { "1".to_owned() } else { format!("{:.2}", number(kind, "ratio")) };
+                let threads = figures["cpu_us_each_by_thread"].as_object().into_iter().flatten();
+                let threads: Vec<String> = threads.filter(|(_, us)| us.as_f64() >= Some(1.0)).map(|(n, us)| format!("{n} {us}")).collect();
+                let tone = if bare || number(kind, "ratio") >= RATIO_MIN { Tone::Good } else { Tone::Bad };
+                rows.row(vec![
+                    (kind["queues"].as_str().unwrap_or_default().to_owned(), Tone::Plain),
+                    (side.to_owned(), Tone::Plain),
+                    (format!("{:.0}", number(figures, "per_second")), Tone::Plain),
+                    (ratio, tone),
+                    (format!("{:.1}", number(figures, "p50_ms")), Tone::Plain),
+                    (format!("{:.1}", number(figures, "p99_ms")), Tone::Plain),
+                    (format!("{:.1}", number(figures, "cpu_us_each")), Tone::Plain),
+                    (threads.join(", "), Tone::Faint),
+                ]);
+            }
+        }
+        let _ = write!(text, "\n{}", rows.render());
+    }
+    let sleepers = &measured["sleepers"];
+    if sleepers.is_object() {
+        let mut rows = Table::new(&["sleepers", "bytes each", "at most", "resident MiB (empty: without them)"]);
+        let empty = number(sleepers, "resident_empty_mib");
+        for (what, bytes, most, resident) in [
+            ("awake", "awake_bytes", AWAKE_BYTES_MAX, "resident_awake_mib"),
+            ("passivated", "passivated_bytes", PASSIVATED_BYTES_MAX, "resident_passivated_mib"),
+            ("more, passivated", "growth_bytes", PASSIVATED_BYTES_MAX, "resident_twice_as_many_mib"),
+        ] {
+            let tone = if number(sleepers, bytes) <= most { Tone::Good } else { Tone::Bad };
+            rows.row(vec![
+                (format!("{} {what}", sleepers["count"]), Tone::Plain),
+                (format!("{:.0}", number(sleepers, bytes)), tone),
+                (format!("{most:.0}"), Tone::Plain),
+                (format!("{:.0} (empty: {empty:.0})", number(sleepers, resident)), Tone::Faint),
+            ]);
+        }
+        let _ = write!(text, "\n{}", rows.render());
+    }
+    let api = &measured["api"];
+    if api.is_object() {
+        let mut rows = Table::new(&["API, with callbacks", "per second", "p50 ms", "p99 ms"]);
+        for (operation, figures) in api["operations"].as_object().into_iter().flatten() {
+            rows.row(vec![
+                (operation.clone(), Tone::Plain),
+                (format!("{:.0}", number(figures, "per_second")), Tone::Plain),
+                (format!("{:.1}", number(figures, "p50_ms")), Tone::Plain),
+                (format!("{:.1}", number(figures, "p99_ms")), Tone::Plain),
+            ]);
+        }
+        let (alone, beside) = (number(api, "callbacks_alone_per_second"), number(api, "callbacks_beside_per_second"));
+        let _ = write!(text, "\n{}callbacks beside it: {beside:.0} a second; alone: {alone:.0}\n", rows.render());
+    }
+    text
+}

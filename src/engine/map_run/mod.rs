@@ -1,0 +1,267 @@
+//! Map runs: the shell around [`crate::interpreter::map_run`]. A run is a task on the thread of its parent's partition.
+//!
+//! ```text
+//! parent's StartMapRun ─► Runner ◄─ words: read, started, closed, changed, stop
+//!                           │  pure MapRun decides
+//!                           ├─ source.rs    items → inputs of children, page by page
+//!                           ├─ children.rs  starts them (named by run and index: twice is once), stops them
+//!                           ├─ results.rs   gathers or writes what they gave
+//!                           └─ row.rs       what DescribeMapRun shows
+//! ```
+//! Nothing of a run is lost with the process: the parent's journal says that it is open (`owed`), its children's rows say how far it
+//! is. The items are read again from their beginning, and children that exist are not started again.
+
+mod children;
+mod results;
+mod row;
+mod runner;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::ids::{Arn, EventId, ExecutionId};
+use crate::interpreter::event::Tolerance;
+use crate::interpreter::map_run::{ChildStatus, Happened, RunLimits};
+use crate::interpreter::state::{Conclusion, Outcome};
+use crate::interpreter::stimulus::StimulusKind;
+use crate::store::{ExecutionStatus, StoreError};
+
+use super::handle::{EngineError, EngineHandle};
+use super::messages::{Tell, TellError, What};
+use super::partition::Local;
+use super::{RETRY_AFTER, Shared};
+
+/// Words that wait for one runner; senders wait beyond it. Children closing are most of them, and no more than its concurrency.
+const WORDS: usize = 256;
+/// Rows read at once of a run's children, or of an execution's runs.
+const PAGE: u32 = 500;
+
+/// What a runner is told.
+#[derive(Debug)]
+enum Word {
+    Happened(Happened),
+    /// The source comes back with what was read from it.
+    Read {
+        source: Box<source::Source>,
+        happened: Happened,
+    },
+    /// The child is there; `closed` where it is from before a restart, and over.
+    Started {
+        index: u64,
+        id: ExecutionId,
+        closed: Option<ChildStatus>,
+    },
+    Closed {
+        child: ExecutionId,
+        status: ChildStatus,
+    },
+    Changed {
+        change: MapRunChange,
+        done: oneshot::Sender<Result<(), StoreError>>,
+    },
+}
+
+/// The runs of this process, by ARN.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    open: Mutex<HashMap<Arn, mpsc::Sender<Word>>>,
+    /// Most inputs of children that one run held at once since the start: what bounds memory, for tests to look at.
+    most_held: AtomicUsize,
+}
+
+impl Runs {
+    /// The words for a run, unless it runs already.
+    fn claim(&self, run: &Arn) -> Option<(mpsc::Sender<Word>, mpsc::Receiver<Word>)> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.contains_key(run) {
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(WORDS);
+        open.insert(run.clone(), sender.clone());
+        Some((sender, receiver))
+    }
+
+    fn release(&self, run: &Arn) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
+    }
+
+    fn find(&self, run: &Arn) -> Option<mpsc::Sender<Word>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned()
+    }
+
+    fn holds(&self, inputs: usize) {
+        self.most_held.fetch_max(inputs, Ordering::Relaxed);
+    }
+
+    /// A child has closed. Where its run is not here (it begins anew, or ended), the rows say it.
+    pub(super) fn child_closed(&self, run: &Arn, child: ExecutionId, outcome: &Outcome) {
+        let Some(sender) = self.find(run) else { return };
+        let status = match &outcome.result {
+            Conclusion::Succeeded(_) => ChildStatus::Succeeded,
+            Conclusion::Failed(_) => ChildStatus::Failed,
+            Conclusion::TimedOut(_) => ChildStatus::TimedOut,
+            Conclusion::Aborted(_) => ChildStatus::Aborted,
+        };
+        actix_rt::spawn(async move { sender.send(Word::Closed { child, status }).await });
+    }
+}
+
+/// A row's status as a run takes it.
+const fn child_status(status: ExecutionStatus) -> ChildStatus {
+    match status {
+        ExecutionStatus::Running | ExecutionStatus::PendingRedrive => ChildStatus::Running,
+        ExecutionStatus::Succeeded => ChildStatus::Succeeded,
+        ExecutionStatus::Failed => ChildStatus::Failed,
+        ExecutionStatus::TimedOut => ChildStatus::TimedOut,
+        ExecutionStatus::Aborted => ChildStatus::Aborted,
+    }
+}
+
+/// `UpdateMapRun`: what is given is changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct MapRunChange {
+    pub max_concurrency: Option<u64>,
+    pub tolerated_failure_count: Option<u64>,
+    pub tolerated_failure_percentage: Option<f64>,
+}
+
+impl MapRunChange {
+    fn apply(&self, limits: RunLimits) -> RunLimits {
+        RunLimits {
+            max_concurrency: self.max_concurrency.unwrap_or(limits.max_concurrency),
+            tolerance: Tolerance {
+                count: self.tolerated_failure_count.or(limits.tolerance.count),
+                percentage: self.tolerated_failure_percentage.or(limits.tolerance.percentage),
+            },
+        }
+    }
+}
+
+/// Why a map run was not changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MapRunError {
+    #[error("Map Run Does Not Exist: '{0}'")]
+    DoesNotExist(Arn),
+    #[error("A Map Run that has ended cannot be updated")]
+    Ended(Arn),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl From<StoreError> for MapRunError {
+    fn from(e: StoreError) -> Self {
+        Self::Engine(EngineError::Store(e))
+    }
+}
+
+impl EngineHandle {
+    /// Changes concurrency and tolerance of a run that goes on; in force and durable when it returns.
+    ///
+    /// # Errors
+    /// There is no such run, or it has ended.
+    pub async fn update_map_run(&self, run: &Arn, change: MapRunChange) -> Result<(), MapRunError> {
+        let shared = &self.inner;
+        let row = shared.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
+        if row.stopped.is_some() {
+            return Err(MapRunError::Ended(run.clone()));
+        }
+        if let Some(runner) = shared.map_runs.find(run) {
+            let (done, changed) = oneshot::channel();
+            if runner.send(Word::Changed { change, done }).await.is_ok()
+                && let Ok(result) = changed.await
+            {
+                return Ok(result?);
+            }
+        }
+        // It is about to begin anew: it will read its limits from the row. Or it has just ended.
+        let mut row = shared.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
+        if row.stopped.is_some() {
+            return Err(MapRunError::Ended(run.clone()));
+        }
+        let limits = change.apply(row::limits(&row.body));
+        row::set_limits(&mut row.body, &limits);
+        Ok(shared.catalog.put_map_run(row).await?)
+    }
+}
+
+impl Local {
+    /// Runs a map run of an execution here, unless it does already.
+    pub(super) fn start_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
+        let Some((sender, receiver)) = self.shared.map_runs.claim(&run) else { return };
+        let local = Rc::clone(self);
+        actix_rt::spawn(async move {
+            runner::run(&local, parent, started, &run, sender, receiver).await;
+            local.shared.map_runs.release(&run);
+        });
+    }
+
+    /// Ends a map run that its execution left behind; the execution hears of it when no child is open any more.
+    pub(super) fn stop_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
+        let local = Rc::clone(self);
+        actix_rt::spawn(async move {
+            local.shared.ended(&run).await;
+            local.shared.tell_until_taken(parent, StimulusKind::MapRunStopped { started }).await;
+        });
+    }
+}
+
+impl Shared {
+    /// Stops a run and waits until it has ended: by its runner, or (after a restart) without one.
+    async fn ended(&self, run: &Arn) {
+        loop {
+            if let Some(runner) = self.map_runs.find(run) {
+                if runner.send(Word::Happened(Happened::Stop)).await.is_ok() {
+                    runner.closed().await;
+                }
+            } else if let Some((_sender, _receiver)) = self.map_runs.claim(run) {
+                let result = children::abandon(self, run).await;
+                self.map_runs.release(run);
+                match result {
+                    Ok(()) => return,
+                    Err(e) => tracing::warn!(map_run.arn = %run, error = %e, "a map run could not be stopped; trying again"),
+                }
+            }
+            if matches!(self.catalog.map_run(run).await, Ok(Some(row)) if row.stopped.is_some()) {
+                return;
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// Stops every run that a closed execution left open.
+    pub(super) async fn end_map_runs(&self, execution: ExecutionId) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let runs = self.catalog.map_runs(execution, after, PAGE).await?;
+            let Some(last) = runs.last().map(|r| r.arn.clone()) else { return Ok(()) };
+            for run in runs.iter().filter(|r| r.stopped.is_none()) {
+                self.ended(&run.arn).await;
+            }
+            after = Some(last);
+        }
+    }
+
+    /// Tells an execution something until it has taken or refused it.
+    async fn tell_until_taken(&self, execution: ExecutionId, kind: StimulusKind) {
+        loop {
+            let Some(partition) = self.partition(self.partition_of(execution)) else { return };
+            let message = Tell { execution, what: What::Stimulus(kind.clone()) };
+            match partition.send(message).await {
+                // Taken, or refused; or the engine is stopping, and the next start tells it.
+                Ok(Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_))) | Err(_) => return,
+                Ok(Err(e)) => {
+                    tracing::warn!(execution.id = %execution, error = %e, "an execution could not be told of its map run; trying again");
+                }
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+}

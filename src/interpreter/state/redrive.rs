@@ -1,0 +1,78 @@
+//! What a redrive goes on from.
+//!
+//! AWS: a redriven Parallel or inline Map runs only those branches and iterations again that failed or were aborted. So a fork that fails
+//! keeps its frames, asleep, with the results that are there, until the failure is handled: a retrier or a catcher lets them go; where
+//! the execution fails they stay, and a redrive wakes them. An execution that has failed leaves memory, so nothing is held for long.
+
+use crate::clock::Timestamp;
+use crate::interpreter::event::FrameId;
+
+use super::{Ended, Phase, State, Step, Visit};
+
+impl State {
+    /// The fork of this frame has failed: its frames sleep, their tasks are over.
+    pub(super) fn suspend_fork(&mut self, parent: FrameId) {
+        self.suspend_children(parent);
+        if let Some(visit) = self.visit_mut(parent)
+            && let Step::Fork(fork) = std::mem::replace(&mut visit.step, Step::Entered)
+        {
+            visit.kept = Some(fork);
+        }
+    }
+
+    fn suspend_children(&mut self, parent: FrameId) {
+        for child in self.children(parent) {
+            self.suspend_children(child);
+            if let Some(due) = self.due_of(child) {
+                self.due.remove(&(due, child));
+            }
+            if let Some(Visit { step: Step::Task(task), .. }) = self.visit(child) {
+                let id = task.scheduled;
+                self.tasks.remove(&id);
+                self.ended.insert(id, Ended::Cancelled);
+            }
+            if let Some(Visit { step: Step::MapRun(run), .. }) = self.visit(child) {
+                let id = run.started;
+                self.stop_map_run(id);
+            }
+            self.ready.remove(&child);
+        }
+    }
+
+    /// The failure of the frame's fork was handled: nothing goes on from it any more.
+    pub(super) fn let_go(&mut self, parent: FrameId) {
+        let kept = self.visit_mut(parent).and_then(|visit| visit.kept.take());
+        if kept.is_some() {
+            self.drop_children(parent);
+        }
+    }
+
+    /// Removes everything below a frame that sleeps.
+    fn drop_children(&mut self, parent: FrameId) {
+        for child in self.children(parent) {
+            self.drop_children(child);
+            if let Some(frame) = self.frames.remove(&child) {
+                self.forget(&frame);
+            }
+        }
+    }
+
+    /// Redrive: every frame that stands in a state does it again, with its retries forgotten; a fork goes on with the frames it has.
+    pub(super) fn reopen(&mut self, redrive_count: u32, at: Timestamp) {
+        self.redrive_count = redrive_count;
+        self.redriven_at = Some(at);
+        self.phase = Phase::Running;
+        let ids: Vec<FrameId> = self.frames.keys().copied().collect();
+        for id in ids {
+            if let Some(visit) = self.visit_mut(id) {
+                visit.retries.clear();
+                if let Some(fork) = visit.kept.take() {
+                    visit.step = Step::Fork(fork);
+                } else if !matches!(visit.step, Step::Fork(_) | Step::Succeeded(_)) {
+                    visit.step = Step::Entered;
+                }
+            }
+            self.mark(id);
+        }
+    }
+}

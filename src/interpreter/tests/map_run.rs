@@ -1,0 +1,218 @@
+//! The map run's own machine: tables of what happened and what is ordered.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::interpreter::event::{Failure, Tolerance};
+use crate::interpreter::map_items::Child;
+use crate::interpreter::map_run::{ChildStatus, Happened, MapRun, Order, RunLimits, Verdict};
+use crate::limits::{MAP_RUN_CONCURRENCY, MAP_RUN_QUEUE, MAP_RUN_STARTS};
+
+fn child(index: u64) -> Child {
+    Child { index, input: Arc::new(json!(index)), items: 1, item: None }
+}
+
+fn children(range: std::ops::Range<u64>) -> Vec<Child> {
+    range.map(child).collect()
+}
+
+fn limits(max_concurrency: u64, count: Option<u64>) -> RunLimits {
+    RunLimits { max_concurrency, tolerance: Tolerance { count, percentage: None } }
+}
+
+/// Orders in short: `R` read, `S3` start child 3, `A` abort, `F+` `F-` `F0` finish (succeeded, failed, aborted).
+fn short(orders: &[Order]) -> String {
+    let words: Vec<String> = orders
+        .iter()
+        .map(|o| match o {
+            Order::Read { .. } => "R".to_owned(),
+            Order::Start(c) => format!("S{}", c.index),
+            Order::Abort => "A".to_owned(),
+            Order::Finish(Verdict::Succeeded) => "F+".to_owned(),
+            Order::Finish(Verdict::Failed(_)) => "F-".to_owned(),
+            Order::Finish(Verdict::Aborted) => "F0".to_owned(),
+        })
+        .collect();
+    words.join(" ")
+}
+
+fn read(range: std::ops::Range<u64>, last: bool) -> Happened {
+    Happened::Read { children: children(range), last }
+}
+
+fn closed(index: u64, status: ChildStatus) -> Happened {
+    Happened::Closed { index, status }
+}
+
+fn started(index: u64) -> Happened {
+    Happened::Started { index }
+}
+
+use ChildStatus::{Failed, Running, Succeeded};
+
+/// Name, limits, children that exist, and what happens with what is ordered then.
+type Case = (&'static str, RunLimits, Vec<ChildStatus>, Vec<(Happened, &'static str)>);
+
+#[test]
+fn what_a_run_orders() {
+    let broken = || Failure::new("States.ItemReaderFailed", "gone");
+    let table: Vec<Case> = vec![
+        ("no items", limits(0, None), vec![], vec![(Happened::Begin, "R"), (read(0..0, true), "F+")]),
+        (
+            "one after the other",
+            limits(1, None),
+            vec![],
+            vec![
+                (Happened::Begin, "R"),
+                (read(0..2, true), "S0"),
+                (started(0), ""),
+                (closed(0, Succeeded), "S1"),
+                (closed(0, Succeeded), ""),
+                (started(1), ""),
+                (closed(1, Succeeded), "F+"),
+            ],
+        ),
+        (
+            "a child that closes before its start is known ends nothing early",
+            limits(0, None),
+            vec![],
+            vec![(Happened::Begin, "R"), (read(0..1, true), "S0"), (closed(0, Succeeded), ""), (started(0), "F+")],
+        ),
+        (
+            "a failure too many: what runs is stopped, then the run fails",
+            limits(2, Some(0)),
+            vec![],
+            vec![
+                (Happened::Begin, "R"),
+                (read(0..4, true), "S0 S1"),
+                (started(0), ""),
+                (closed(0, Failed), ""),
+                (started(1), "A"),
+                (closed(1, ChildStatus::Aborted), ""),
+                (Happened::Aborted, "F-"),
+                (Happened::Stop, ""),
+            ],
+        ),
+        (
+            "stopped: nothing starts any more",
+            limits(1, None),
+            vec![],
+            vec![(Happened::Begin, "R"), (read(0..4, true), "S0"), (Happened::Stop, ""), (started(0), "A"), (Happened::Aborted, "F0")],
+        ),
+        (
+            "items that cannot be read",
+            limits(0, None),
+            vec![],
+            vec![(Happened::Begin, "R"), (Happened::ReadFailed(broken()), "A"), (Happened::Aborted, "F-")],
+        ),
+        (
+            "more at once by UpdateMapRun",
+            limits(1, None),
+            vec![],
+            vec![
+                (Happened::Begin, "R"),
+                (read(0..4, true), "S0"),
+                (started(0), ""),
+                (Happened::Changed(limits(3, None)), "S1 S2"),
+                (started(1), ""),
+                (started(2), ""),
+                (Happened::Changed(limits(1, None)), ""),
+                (closed(0, Succeeded), ""),
+                (closed(1, Succeeded), ""),
+                (closed(2, Succeeded), "S3"),
+            ],
+        ),
+        (
+            "a tolerance taken back ends the run",
+            limits(1, Some(5)),
+            vec![],
+            vec![
+                (Happened::Begin, "R"),
+                (read(0..4, true), "S0"),
+                (started(0), ""),
+                (closed(0, Failed), "S1"),
+                (started(1), ""),
+                (Happened::Changed(limits(1, Some(0))), "A"),
+            ],
+        ),
+        (
+            "begun anew: what exists is not started again, holes are",
+            limits(0, Some(9)),
+            vec![Succeeded, Running, ChildStatus::None, Failed],
+            vec![
+                (Happened::Begin, "R"),
+                (read(0..5, true), "S2 S4"),
+                (started(2), ""),
+                (started(4), ""),
+                (closed(2, Succeeded), ""),
+                (closed(4, Succeeded), ""),
+                (closed(1, Succeeded), "F+"),
+            ],
+        ),
+        (
+            "begun anew: a child that closes before its item is read again",
+            limits(0, None),
+            vec![Running],
+            vec![(closed(0, Succeeded), "R"), (read(0..1, true), "F+")],
+        ),
+    ];
+    for (name, limits, known, steps) in table {
+        let mut run = MapRun::new(limits, known);
+        for (i, (happened, wanted)) in steps.into_iter().enumerate() {
+            let orders = run.take(happened);
+            assert_eq!(short(&orders), wanted, "{name}, step {i}");
+        }
+    }
+}
+
+#[test]
+fn counts_are_those_of_describe_map_run() {
+    let mut run = MapRun::new(limits(2, Some(9)), vec![Succeeded]);
+    let batch = |index| Child { items: 10, ..child(index) };
+    let _ = run.take(Happened::Read { children: (0..4).map(batch).collect(), last: true });
+    let _ = run.take(started(1));
+    let _ = run.take(closed(1, ChildStatus::TimedOut));
+    let counts = run.children();
+    assert_eq!((counts.pending, counts.running, counts.succeeded, counts.timed_out, counts.total()), (1, 1, 1, 1, 4));
+    let items = run.items();
+    assert_eq!((items.pending, items.running, items.succeeded, items.timed_out, items.total()), (10, 10, 10, 10, 40));
+}
+
+/// However long the items are, few are held and no more than the bounds are open.
+#[test]
+fn a_long_run_stays_within_its_bounds() {
+    const ITEMS: u64 = 20_000;
+    let mut run = MapRun::new(limits(0, None), Vec::new());
+    let mut happened = std::collections::VecDeque::from([Happened::Begin]);
+    let (mut next, mut open, mut peak, mut ended) = (0u64, 0usize, 0usize, false);
+    while let Some(now) = happened.pop_front() {
+        if matches!(now, Happened::Closed { .. }) {
+            open -= 1;
+        }
+        for order in run.take(now) {
+            match order {
+                Order::Read { children: n } => {
+                    let end = (next + n as u64).min(ITEMS);
+                    happened.push_back(read(next..end, end == ITEMS));
+                    next = end;
+                }
+                Order::Start(c) => {
+                    open += 1;
+                    happened.push_back(started(c.index));
+                    happened.push_back(closed(c.index, Succeeded));
+                }
+                Order::Finish(verdict) => {
+                    assert_eq!(verdict, Verdict::Succeeded);
+                    ended = true;
+                }
+                Order::Abort => panic!("nothing failed"),
+            }
+        }
+        peak = peak.max(run.held());
+        assert!(open as u64 <= MAP_RUN_CONCURRENCY);
+    }
+    assert!(ended);
+    assert_eq!(run.children().succeeded, ITEMS);
+    assert!(peak <= MAP_RUN_QUEUE + MAP_RUN_STARTS, "{peak} children were held at once");
+}

@@ -1,0 +1,170 @@
+//! A stream of bytes, cut into items: each format is fed pieces and gives the items that are complete. None holds more than one item.
+//!
+//! Source: developer guide, "ItemReader (Map)"; texts of errors as recorded.
+
+mod csv;
+mod json;
+mod lines;
+
+use std::collections::VecDeque;
+
+use futures_util::StreamExt;
+use serde_json::Value;
+
+use super::{ObjectError, Pieces};
+use crate::limits::ITEM_BYTES_MAX;
+
+pub use csv::{Csv, Delimiter, Headers};
+pub use json::JsonArray;
+pub use lines::{Lines, Uris};
+
+/// Why items cannot be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ItemError {
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// Recorded on AWS for a JSON file that holds no array where items are looked for.
+    #[error("Attempting to map over non-iterable node.")]
+    NotIterable,
+    /// Recorded on AWS.
+    #[error("CSV headers cannot contain duplicates.")]
+    DuplicateHeaders,
+    #[error("ItemsPointer '{0}' names nothing in the file.")]
+    NothingAtPointer(String),
+    #[error("The file is not valid {format}: {why} (item {item})")]
+    Malformed { format: &'static str, why: String, item: u64 },
+    #[error("Item {item} is larger than {ITEM_BYTES_MAX} bytes, the limit for one item.")]
+    TooLarge { item: u64 },
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// A format: takes pieces in, gives items out.
+pub trait Format: Send + std::fmt::Debug {
+    fn feed(&mut self, piece: &[u8], items: &mut VecDeque<Value>) -> Result<(), ItemError>;
+    /// There are no more pieces.
+    fn end(&mut self, items: &mut VecDeque<Value>) -> Result<(), ItemError>;
+    /// What follows is of no interest.
+    fn is_done(&self) -> bool {
+        false
+    }
+}
+
+/// The items of one object.
+pub struct Items {
+    pieces: Pieces,
+    format: Box<dyn Format>,
+    inflate: Option<flate2::write::MultiGzDecoder<Vec<u8>>>,
+    ready: VecDeque<Value>,
+    ended: bool,
+}
+
+impl std::fmt::Debug for Items {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Items").field("format", &self.format).field("ready", &self.ready.len()).finish_non_exhaustive()
+    }
+}
+
+impl Items {
+    #[must_use]
+    pub fn new(pieces: Pieces, format: Box<dyn Format>, gzipped: bool) -> Self {
+        let inflate = gzipped.then(|| flate2::write::MultiGzDecoder::new(Vec::new()));
+        Self { pieces, format, inflate, ready: VecDeque::new(), ended: false }
+    }
+
+    /// Items that are read and not taken yet.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub async fn next(&mut self) -> Result<Option<Value>, ItemError> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Ok(Some(item));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            match self.pieces.next().await {
+                Some(piece) => self.take(&piece?)?,
+                None => self.end()?,
+            }
+            self.ended |= self.format.is_done();
+        }
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), ItemError> {
+        use std::io::Write;
+        let Some(inflate) = &mut self.inflate else { return self.format.feed(piece, &mut self.ready) };
+        // In small steps: a piece of zeros may become a thousand times its size.
+        for part in piece.chunks(4_096) {
+            inflate.write_all(part).map_err(|e| not_gzip(&e))?;
+            let plain = std::mem::take(inflate.get_mut());
+            self.format.feed(&plain, &mut self.ready)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), ItemError> {
+        self.ended = true;
+        if let Some(mut inflate) = self.inflate.take() {
+            inflate.try_finish().map_err(|e| not_gzip(&e))?;
+            let plain = std::mem::take(inflate.get_mut());
+            self.format.feed(&plain, &mut self.ready)?;
+        }
+        self.format.end(&mut self.ready)
+    }
+}
+
+fn not_gzip(e: &std::io::Error) -> ItemError {
+    ItemError::Malformed { format: "gzip", why: e.to_string(), item: 0 }
+}
+
+/// A byte order mark at the very beginning says nothing.
+fn without_mark(piece: &[u8]) -> &[u8] {
+    piece.strip_prefix(b"\xef\xbb\xbf").unwrap_or(piece)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Every cut of the text into two pieces, and one piece per byte, give the same.
+    pub(crate) fn all(format: impl Fn() -> Box<dyn Format>, text: &str) -> Result<Vec<Value>, String> {
+        let whole = read(format(), &[text.as_bytes()]);
+        for cut in 0..=text.len() {
+            let (a, b) = text.as_bytes().split_at(cut);
+            assert_eq!(read(format(), &[a, b]), whole, "cut at {cut}");
+        }
+        assert_eq!(read(format(), &text.as_bytes().chunks(1).collect::<Vec<_>>()), whole);
+        whole
+    }
+
+    fn read(mut format: Box<dyn Format>, pieces: &[&[u8]]) -> Result<Vec<Value>, String> {
+        let mut items = VecDeque::new();
+        for piece in pieces {
+            format.feed(piece, &mut items).map_err(|e| e.to_string())?;
+        }
+        format.end(&mut items).map_err(|e| e.to_string())?;
+        Ok(items.into())
+    }
+
+    #[tokio::test]
+    async fn a_gzipped_file_is_read_as_it_is_unpacked() {
+        use std::io::Write;
+        let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        for i in 0..5_000 {
+            writeln!(zip, "{{\"i\":{i}}}").unwrap();
+        }
+        let bytes = zip.finish().unwrap();
+        let pieces: Vec<Result<Vec<u8>, ObjectError>> = bytes.chunks(100).map(|c| Ok(c.to_vec())).collect();
+        let mut items = Items::new(futures_util::stream::iter(pieces).boxed(), Box::new(Lines::default()), true);
+        let mut n = 0;
+        while let Some(item) = items.next().await.unwrap() {
+            assert_eq!(item["i"], n);
+            n += 1;
+        }
+        assert_eq!(n, 5_000);
+    }
+}

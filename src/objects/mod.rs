@@ -1,0 +1,219 @@
+//! Files that Distributed Maps read their items from and write their results to: buckets, keys, streams of bytes.
+//!
+//! A bucket is a folder below `objects.folder`, through the `object_store` crate; a client for S3-compatible services can take its
+//! place without a change elsewhere. Nothing here holds a whole file: what is read comes in pieces, [`items`] cuts it into items.
+//! May enter: `ids`, `limits`, `clock`.
+
+pub mod items;
+mod listing;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use tokio::sync::OnceCell;
+
+pub use listing::{Listed, Listing};
+
+/// Parts of an upload that are under way at once.
+const PARTS_UNDER_WAY: usize = 2;
+/// A manifest or another file that must be read whole, in bytes.
+const WHOLE_BYTES_MAX: usize = 64 * 1_048_576;
+
+/// Settings of the object store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The folder whose subfolders are the buckets (`objects.folder`).
+    pub folder: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { folder: PathBuf::from("objects") }
+    }
+}
+
+/// Why an object cannot be read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ObjectError {
+    #[error("The specified bucket does not exist: '{0}'")]
+    NoBucket(String),
+    #[error("The specified key does not exist: 's3://{bucket}/{key}'")]
+    NoKey { bucket: String, key: String },
+    /// `..`, an empty part, a name that is no bucket's.
+    #[error("'{0}' is no name of a bucket or object")]
+    BadName(String),
+    #[error("'{what}' is larger than {limit} bytes, the limit for a file that is read whole")]
+    TooLarge { what: String, limit: usize },
+    #[error("'{what}' cannot be used: {why}")]
+    Unavailable { what: String, why: String },
+}
+
+/// The object store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    folder: Arc<PathBuf>,
+    store: Arc<OnceCell<Arc<dyn ObjectStore>>>,
+}
+
+/// Bytes of an object, piece by piece.
+pub type Pieces = BoxStream<'static, Result<Vec<u8>, ObjectError>>;
+
+impl Objects {
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        Self { folder: Arc::new(options.folder.clone()), store: Arc::default() }
+    }
+
+    /// The folder is made when something is asked of it for the first time.
+    async fn store(&self) -> Result<&Arc<dyn ObjectStore>, ObjectError> {
+        let made = self.store.get_or_try_init(|| async {
+            tokio::fs::create_dir_all(&*self.folder).await.map_err(|e| e.to_string())?;
+            let store = LocalFileSystem::new_with_prefix(&*self.folder).map_err(|e| e.to_string())?;
+            Ok::<Arc<dyn ObjectStore>, String>(Arc::new(store))
+        });
+        made.await.map_err(|why| ObjectError::Unavailable { what: "the folder of objects".to_owned(), why })
+    }
+
+    /// The bytes of an object.
+    pub async fn read(&self, bucket: &str, key: &str) -> Result<Pieces, ObjectError> {
+        let path = path(bucket, key)?;
+        let found = self.store().await?.get(&path).await;
+        let object = match found {
+            Ok(object) => object,
+            Err(object_store::Error::NotFound { .. }) => {
+                self.bucket(bucket).await?;
+                return Err(ObjectError::NoKey { bucket: bucket.to_owned(), key: key.to_owned() });
+            }
+            Err(e) => return Err(unavailable(bucket, key, &e)),
+        };
+        let name = (bucket.to_owned(), key.to_owned());
+        Ok(object.into_stream().map(move |piece| piece.map(|bytes| bytes.to_vec()).map_err(|e| unavailable(&name.0, &name.1, &e))).boxed())
+    }
+
+    /// A small object, whole.
+    pub async fn read_whole(&self, bucket: &str, key: &str) -> Result<Vec<u8>, ObjectError> {
+        let mut pieces = self.read(bucket, key).await?;
+        let mut whole = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            whole.extend(piece?);
+            if whole.len() > WHOLE_BYTES_MAX {
+                return Err(ObjectError::TooLarge { what: format!("s3://{bucket}/{key}"), limit: WHOLE_BYTES_MAX });
+            }
+        }
+        Ok(whole)
+    }
+
+    /// The objects of a bucket whose keys begin with `prefix`, in the order of their keys.
+    pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Listing, ObjectError> {
+        self.bucket(bucket).await?;
+        Ok(Listing::new(Arc::clone(self.store().await?), bucket, prefix))
+    }
+
+    /// Begins an object; it is there when [`Upload::finish`] returns, and not before.
+    pub async fn write(&self, bucket: &str, key: &str) -> Result<Upload, ObjectError> {
+        let upload = self.store().await?.put_multipart(&path(bucket, key)?).await.map_err(|e| unavailable(bucket, key, &e))?;
+        Ok(Upload { name: (bucket.to_owned(), key.to_owned()), parts: WriteMultipart::new(upload), bytes: 0 })
+    }
+
+    async fn bucket(&self, bucket: &str) -> Result<(), ObjectError> {
+        path(bucket, "x")?;
+        match tokio::fs::metadata(self.folder.join(bucket)).await {
+            Ok(found) if found.is_dir() => Ok(()),
+            _ => Err(ObjectError::NoBucket(bucket.to_owned())),
+        }
+    }
+}
+
+/// An object that is being written.
+#[derive(Debug)]
+pub struct Upload {
+    name: (String, String),
+    parts: WriteMultipart,
+    bytes: u64,
+}
+
+impl Upload {
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ObjectError> {
+        self.parts.wait_for_capacity(PARTS_UNDER_WAY).await.map_err(|e| unavailable(&self.name.0, &self.name.1, &e))?;
+        self.parts.write(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes written so far.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub async fn finish(self) -> Result<u64, ObjectError> {
+        let (bytes, name) = (self.bytes, self.name);
+        self.parts.finish().await.map_err(|e| unavailable(&name.0, &name.1, &e))?;
+        Ok(bytes)
+    }
+}
+
+/// Names that would leave the folder are none.
+fn path(bucket: &str, key: &str) -> Result<Path, ObjectError> {
+    if bucket.is_empty() || bucket.contains(['/', '\\']) {
+        return Err(ObjectError::BadName(bucket.to_owned()));
+    }
+    Path::parse(format!("{bucket}/{key}")).map_err(|_| ObjectError::BadName(format!("s3://{bucket}/{key}")))
+}
+
+fn unavailable(bucket: &str, key: &str, e: &object_store::Error) -> ObjectError {
+    ObjectError::Unavailable { what: format!("s3://{bucket}/{key}"), why: e.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn put(objects: &Objects, key: &str, body: &str) {
+        let mut upload = objects.write("bucket", key).await.unwrap();
+        upload.write(body.as_bytes()).await.unwrap();
+        upload.finish().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_read_and_listed_in_the_order_of_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::new(&Options { folder: folder.path().join("made/when/used") });
+        for key in ["b.txt", "a/2", "a-1", "a/1", "a/deep/er", "c"] {
+            put(&objects, key, key).await;
+        }
+        assert_eq!(objects.read_whole("bucket", "a/deep/er").await.unwrap(), b"a/deep/er");
+        for (prefix, wanted) in [
+            ("", vec!["a-1", "a/1", "a/2", "a/deep/er", "b.txt", "c"]),
+            ("a/", vec!["a/1", "a/2", "a/deep/er"]),
+            ("a/d", vec!["a/deep/er"]),
+            ("a", vec!["a-1", "a/1", "a/2", "a/deep/er"]),
+            ("nothing", vec![]),
+        ] {
+            let mut listing = objects.list("bucket", prefix).await.unwrap();
+            let mut keys = Vec::new();
+            while let Some(found) = listing.next().await.unwrap() {
+                keys.push(found.key);
+            }
+            assert_eq!(keys, wanted, "{prefix}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_told_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::new(&Options { folder: folder.path().to_owned() });
+        let refused = |r: Result<Vec<u8>, ObjectError>| r.unwrap_err().to_string();
+        assert_eq!(refused(objects.read_whole("none", "k").await), "The specified bucket does not exist: 'none'");
+        put(&objects, "there", "x").await;
+        assert_eq!(refused(objects.read_whole("bucket", "k").await), "The specified key does not exist: 's3://bucket/k'");
+        for (bucket, key) in [("..", "k"), ("bucket", "../../secret"), ("a/b", "k"), ("", "k")] {
+            assert!(matches!(objects.read_whole(bucket, key).await, Err(ObjectError::BadName(_))), "{bucket} {key}");
+        }
+    }
+}
