@@ -2,7 +2,6 @@
 //!
 //! An event is written as in a history, `id<-previous Type`; a hidden one as `- Type`; a command as `! Command`.
 #![expect(clippy::needless_pass_by_value, reason = "what is given is written in place, as json!({ … })")]
-#![expect(clippy::needless_pass_by_value, reason = "definitions are written in place")]
 
 use std::sync::Arc;
 
