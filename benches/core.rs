@@ -69,7 +69,11 @@ impl Execution {
             next.extend(decision.commands.iter().filter_map(|c| match c {
                 Command::Dispatch { scheduled } => Some(StimulusKind::TaskSucceeded { scheduled: *scheduled, output: Arc::new(json!(1)) }),
                 Command::Continue => Some(StimulusKind::Continue),
-                Command::Cancel { .. } | Command::StartMapRun { .. } | Command::StopMapRun { .. } | Command::Finish => None,
+                Command::Cancel { .. }
+                | Command::StartMapRun { .. }
+                | Command::StopMapRun { .. }
+                | Command::StopChild { .. }
+                | Command::Finish => None,
             }));
         }
         journal

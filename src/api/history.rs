@@ -188,7 +188,8 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
         | Event::TaskPublished { .. }
         | Event::TaskHeartbeat { .. }
         | Event::ForkFailed(_)
-        | Event::MapRunStopped { .. } => None,
+        | Event::MapRunStopped { .. }
+        | Event::ChildStopped { .. } => None,
     }
 }
 

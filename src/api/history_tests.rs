@@ -157,6 +157,7 @@ fn hidden_events_are_left_out() {
         Event::TaskHeartbeat { scheduled: EventId(1) },
         Event::ForkFailed(Failure::default()),
         Event::MapRunStopped { started: EventId(1) },
+        Event::ChildStopped { scheduled: EventId(1) },
         Event::StateAborted { kind: StateType::Pass },
     ] {
         assert_eq!(shown(event), Value::Null);

@@ -1,26 +1,145 @@
 //! Child executions: a parent's task that ends when another execution ends.
 //!
 //! The child's row says that it owes its parent the news until the parent has taken it; a crash in between tells it again after the
-//! next start.
+//! next start. The other way round, a task that ends without its child (timeout, stop, failed sibling) has it stopped: that is owed in the
+//! parent's state while the parent runs, and by its row after its end.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::asl::resource::Resource;
+use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, TaskKey};
-use crate::integrations::{self, ChildWait};
+use crate::integrations::{self, ChildWait, Plan, PlanContext};
+use crate::interpreter::event::{Failure, Started, TaskScheduled};
 use crate::interpreter::stimulus::StimulusKind;
+use crate::store::ExecutionRow;
 
 use super::Shared;
 use super::handle::{EngineError, EngineHandle, StartRequest, StartedExecution};
 use super::messages::{Tell, TellError, What};
 
-impl EngineHandle {
-    pub(super) async fn start_child(&self, request: StartRequest, parent: Option<TaskKey>) -> Result<StartedExecution, EngineError> {
-        self.start(request, parent).await
+/// How often the start of a child is looked at that must be stopped.
+const BIRTH_POLL: Duration = Duration::from_millis(20);
+
+/// The tasks whose children are being started: whoever must stop a child waits until its start is decided, or it would come to be after.
+#[derive(Debug, Default)]
+pub(super) struct Births {
+    open: Mutex<HashMap<TaskKey, usize>>,
+}
+
+impl Births {
+    fn open(&self) -> MutexGuard<'_, HashMap<TaskKey, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begins(&self, key: TaskKey) {
+        *self.open().entry(key).or_default() += 1;
+    }
+
+    fn ends(&self, key: TaskKey) {
+        let mut open = self.open();
+        if let Some(n) = open.get_mut(&key) {
+            *n -= 1;
+            if *n == 0 {
+                open.remove(&key);
+            }
+        }
+    }
+
+    fn goes_on(&self, key: TaskKey) -> bool {
+        self.open().contains_key(&key)
     }
 }
 
 impl Shared {
+    /// Starts a task's child. The start is decided even where its parent's actor does not live to hear of it.
+    pub(super) fn start_child(
+        self: &Arc<Self>,
+        key: TaskKey,
+        request: StartRequest,
+        parent: Option<TaskKey>,
+    ) -> impl Future<Output = Result<StartedExecution, EngineError>> + use<> {
+        let engine = EngineHandle { inner: Arc::clone(self) };
+        self.births.begins(key);
+        let starting = actix_rt::spawn(async move {
+            let started = engine.start(request, parent).await;
+            engine.inner.births.ends(key);
+            started
+        });
+        async move { starting.await.unwrap_or_else(|e| Err(EngineError::Internal(e.to_string()))) }
+    }
+
+    /// Stops the child that a task left behind, and tells the parent when it is over.
+    pub(super) fn stop_child_and_tell(self: &Arc<Self>, key: TaskKey, parent: Arc<Started>, details: Arc<TaskScheduled>) {
+        let shared = Arc::clone(self);
+        actix_rt::spawn(async move {
+            shared.stop_child(key, &parent, &details).await;
+            shared.tell_until_taken(key.execution, StimulusKind::ChildStopped { scheduled: key.scheduled }).await;
+        });
+    }
+
+    /// Stops the children that a closed execution left behind.
+    async fn stop_children(&self, parent: ExecutionId) -> Result<(), TellError> {
+        let state = super::partition::load(&*self.journal, parent).await?;
+        let Some(started) = state.started() else { return Ok(()) };
+        for (scheduled, details) in state.left_children() {
+            self.stop_child(TaskKey { execution: parent, scheduled }, started, details).await;
+        }
+        Ok(())
+    }
+
+    /// Returns when the child of this task is over, or when there never was one.
+    async fn stop_child(&self, key: TaskKey, parent: &Started, details: &TaskScheduled) {
+        let Some(child) = self.child_of(key, parent, details) else { return };
+        loop {
+            if self.births.goes_on(key) {
+                tokio::time::sleep(BIRTH_POLL).await;
+                continue;
+            }
+            match self.journal.execution_by_arn(&child).await {
+                // The name may belong to an execution that is not this task's.
+                Ok(row) => match row.filter(|r| r.header.parent == Some(key) && r.summary.status.is_open()) {
+                    None => return,
+                    Some(row) => self.stop_open_child(&row).await,
+                },
+                Err(e) => {
+                    tracing::warn!(execution.arn = %child, error = %e, "a child could not be looked up to be stopped; trying again");
+                    tokio::time::sleep(super::RETRY_AFTER).await;
+                }
+            }
+        }
+    }
+
+    async fn stop_open_child(&self, row: &ExecutionRow) {
+        let Some(partition) = self.partition(row.header.partition) else { return };
+        let what = What::Stimulus(StimulusKind::Stop(Failure::default()));
+        let problem = match partition.send(Tell { execution: row.header.id, what }).await {
+            Ok(Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_))) => return,
+            Ok(Err(e)) => e.to_string(),
+            Err(e) => e.to_string(),
+        };
+        tracing::warn!(execution.arn = %row.header.arn, error = problem, "a child could not be stopped; trying again");
+        tokio::time::sleep(super::RETRY_AFTER).await;
+    }
+
+    /// The ARN of the child that a task starts: the plan is the same whenever it is made.
+    fn child_of(&self, key: TaskKey, parent: &Started, details: &TaskScheduled) -> Option<Arn> {
+        let context = PlanContext {
+            realm: &self.realm,
+            table: &self.table,
+            message_id: super::perform::message_id(&key),
+            at: Timestamp::default(),
+            execution: &parent.arn,
+            machine: &parent.machine,
+        };
+        match integrations::plan(&Resource::parse(&details.resource)?, &details.parameters, &context) {
+            Ok(Plan::StartExecution(child)) => Some(self.realm.execution(child.machine_name()?, &child.name)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// The parent's task was dispatched (perhaps again): if its child has ended meanwhile, the news goes out now.
     pub(super) fn watch_child(self: &Arc<Self>, _key: TaskKey, child: Arn, _wait: ChildWait) {
         let shared = Arc::clone(self);
@@ -33,7 +152,7 @@ impl Shared {
         });
     }
 
-    /// Tells of an execution's end: to its map runs, to the parent that waits for it, until they have taken it.
+    /// Tells of an execution's end: to its map runs, to the children it waited for, to the parent that waits for it, until they have taken it.
     pub(super) fn tell_parent(self: &Arc<Self>, child: ExecutionId) {
         let shared = Arc::clone(self);
         actix_rt::spawn(async move {
@@ -47,6 +166,7 @@ impl Shared {
     async fn try_tell_parent(&self, child: ExecutionId) -> Result<(), TellError> {
         let Some(row) = self.journal.execution(child).await? else { return Ok(()) };
         self.end_map_runs(child).await?;
+        self.stop_children(child).await?;
         let Some(key) = row.header.parent else { return Ok(self.journal.parent_told(child).await?) };
         let parent = self.journal.execution(key.execution).await?;
         if parent.is_some_and(|p| p.summary.status.is_open())

@@ -115,7 +115,8 @@ impl ExecutionActor {
         };
         // What the broker confirmed meanwhile is written first; a reply, or a worker that took the task, proves it for that task.
         let replied = match &what {
-            What::Reply { scheduled, .. } | What::Stimulus(StimulusKind::TaskStarted { scheduled, .. }) => Some(*scheduled),
+            What::Reply { scheduled, .. }
+            | What::Stimulus(StimulusKind::TaskStarted { scheduled, .. } | StimulusKind::TaskOverflowed { scheduled }) => Some(*scheduled),
             What::Stimulus(_) | What::Flush => None,
         };
         let settled: Vec<InFlight> = self.in_flight.extract_if(.., |f| f.confirmed || Some(f.scheduled) == replied).collect();
@@ -205,6 +206,12 @@ impl ExecutionActor {
                         self.local.stop_map_run(self.id, started, run.clone());
                     }
                 }
+                Command::StopChild { scheduled } => {
+                    let left = self.state.left_children().find(|(id, _)| *id == scheduled).map(|(_, details)| Arc::clone(details));
+                    if let Some((details, started)) = left.zip(self.state.started().cloned()) {
+                        self.shared.stop_child_and_tell(TaskKey { execution: self.id, scheduled }, started, details);
+                    }
+                }
                 Command::Finish => {
                     self.local.forget(self.id, &ctx.address());
                     if let Phase::Closed(outcome) = self.state.phase() {
@@ -224,7 +231,7 @@ impl ExecutionActor {
 }
 
 pub(super) fn owes_news(state: &State) -> bool {
-    state.started().is_some_and(|s| s.parent.is_some()) || state.stopping().next().is_some()
+    state.started().is_some_and(|s| s.parent.is_some()) || state.stopping().next().is_some() || state.left_children().next().is_some()
 }
 
 /// What the store's index shows of an execution: a function of its state and nothing else.

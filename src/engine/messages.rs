@@ -42,6 +42,7 @@ impl What {
     pub fn face(&self) -> &'static str {
         match self {
             Self::Reply { face, .. } => face,
+            Self::Stimulus(StimulusKind::TaskOverflowed { .. }) => "amqp",
             Self::Stimulus(_) | Self::Flush => "engine",
         }
     }

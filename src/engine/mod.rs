@@ -12,6 +12,8 @@ mod activities;
 mod activities_tests;
 mod chance;
 mod children;
+#[cfg(test)]
+mod children_tests;
 pub mod dead_letters;
 mod definitions;
 pub mod event_log;
@@ -141,6 +143,8 @@ pub(crate) struct Shared {
     activities: activities::Activities,
     express: express::Express,
     map_runs: map_run::Runs,
+    /// Children that are being started now.
+    births: children::Births,
     objects: Objects,
     partitions: OnceLock<Vec<Addr<partition::Partition>>>,
     arbiters: Vec<Arbiter>,
@@ -187,6 +191,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         activities: activities::Activities::new(options.queue_kind),
         express: express::Express::default(),
         map_runs: map_run::Runs::default(),
+        births: children::Births::default(),
         objects: Objects::new(&options.objects),
         partitions: OnceLock::new(),
         arbiters,

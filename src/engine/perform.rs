@@ -183,8 +183,7 @@ impl ExecutionActor {
         let ChildStart { machine, name, input, wait, trace_header } = child.clone();
         let request = super::StartRequest { machine, name: Some(name), input, trace_header };
         let parent = matches!(wait, ChildWait::Ended { .. }).then_some(key);
-        let engine = super::EngineHandle { inner: Arc::clone(&self.shared) };
-        let starting = async move { engine.start_child(request, parent).await };
+        let starting = self.shared.start_child(key, request, parent);
         let request_id = Uuid::new_v4();
         self.unheard += 1;
         ctx.spawn(starting.into_actor(self).map(move |result, actor, ctx| {

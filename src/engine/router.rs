@@ -7,11 +7,12 @@ use std::rc::Rc;
 
 use futures_util::StreamExt;
 
-use crate::bus::envelope::{self, Reply, ReplyOutcome, Verdict};
+use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Verdict};
 use crate::bus::{Address, Delivery, HeaderValue, Message, Publication, Settlement};
 use crate::ids::{PartitionId, TaskKey};
 use crate::interpreter::event::Failure;
-use crate::interpreter::stimulus::Rejection;
+use crate::interpreter::stimulus::{Rejection, StimulusKind};
+use crate::store::StoreError;
 use crate::telemetry::task_log;
 
 use super::Shared;
@@ -41,8 +42,12 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
         Ok(reply) => reply,
         Err(defect) => {
             // What is wrong is told to the sender; the task itself stays open for a better reply.
-            let known = defect.token.as_deref().is_some_and(|t| local.shared.tokens.verify(t).is_ok());
-            let verdict = if known || defect.token.is_none() { Verdict::from(defect.kind) } else { Verdict::Forged };
+            let verified = defect.token.as_deref().and_then(|t| local.shared.tokens.verify(t).ok());
+            if let Some((key, partition)) = verified.filter(|_| defect.kind == DefectKind::TooLarge) {
+                overflowed(local, delivery, key, partition, &defect).await;
+                return;
+            }
+            let verdict = if verified.is_some() || defect.token.is_none() { Verdict::from(defect.kind) } else { Verdict::Forged };
             let token = defect.token.clone();
             refuse(local, delivery, token.as_deref(), None, verdict, &defect.detail).await;
             return;
@@ -88,12 +93,12 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
         Err(e @ TellError::NoExecution(_)) => {
             refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, &e.to_string()).await;
         }
-        Err(TellError::Store(e @ crate::store::StoreError::Corrupt { .. })) => {
+        Err(TellError::Store(e @ StoreError::Corrupt { .. })) => {
             // Only this execution is affected; coming again would not mend it.
             tracing::error!(error = %e, "an execution cannot be read: its reply is parked");
             refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, &e.to_string()).await;
         }
-        Err(TellError::Store(crate::store::StoreError::NotFound { .. })) => {
+        Err(TellError::Store(StoreError::NotFound { .. })) => {
             refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, "there is no such execution").await;
         }
         Err(e) => {
@@ -101,6 +106,32 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
             delivery.settle(Settlement::Requeue);
         }
     }
+}
+
+/// More than a payload may hold. A request fails with it; a callback's reply is refused, as the API refuses it, and its task stays open.
+async fn overflowed(local: &Rc<Local>, delivery: Delivery, key: TaskKey, partition: PartitionId, defect: &ReplyDefect) {
+    let what = What::Stimulus(StimulusKind::TaskOverflowed { scheduled: key.scheduled });
+    let verdict = match tell(local, partition, Tell { execution: key.execution, what }).await {
+        Ok(()) => {
+            let verdict = Verdict::TooLarge;
+            local.shared.metrics.reply(verdict.as_str());
+            let (to, about) = (defect.reply_to.as_deref(), defect.correlation_id.as_deref());
+            if let Some((to, message)) = envelope::verdict(to, about, verdict, &defect.detail) {
+                publish_aside(&local.shared, to, message);
+            }
+            delivery.settle(Settlement::Ack);
+            return;
+        }
+        Err(TellError::Rejected(Rejection::TooLarge)) => Verdict::TooLarge,
+        Err(TellError::Rejected(rejection)) => verdict_of(rejection),
+        Err(TellError::NoExecution(_) | TellError::Store(StoreError::NotFound { .. } | StoreError::Corrupt { .. })) => Verdict::Unknown,
+        Err(e) => {
+            tracing::warn!(partition = %local.id, error = %e, "a reply could not be taken in now; it comes again");
+            delivery.settle(Settlement::Requeue);
+            return;
+        }
+    };
+    refuse(local, delivery, defect.token.as_deref(), Some(key), verdict, &defect.detail).await;
 }
 
 /// To the execution, here or in the partition that the token names.
@@ -120,6 +151,7 @@ fn verdict_of(rejection: Rejection) -> Verdict {
         Rejection::Duplicate => Verdict::Duplicate,
         Rejection::Late | Rejection::NotApplicable(_) => Verdict::Late,
         Rejection::Unknown => Verdict::Unknown,
+        Rejection::TooLarge => Verdict::TooLarge,
     }
 }
 

@@ -23,6 +23,14 @@ pub struct ChildStart {
     pub trace_header: Option<String>,
 }
 
+impl ChildStart {
+    /// The machine's name, from the ARN of the machine, a version or an alias of it.
+    #[must_use]
+    pub fn machine_name(&self) -> Option<&str> {
+        self.machine.as_str().split(':').nth(6).filter(|name| !name.is_empty())
+    }
+}
+
 /// What of the child ends the parent's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildWait {

@@ -9,8 +9,11 @@ use crate::ids::EventId;
 pub enum Command {
     /// Send the task out; [`super::state::State::task`] holds what it needs. Safe to do twice: same token.
     Dispatch { scheduled: EventId },
-    /// The task ended without its worker: tell whoever works on it, stop the child that it waits for.
+    /// The task ended without its worker: tell whoever works on it.
     Cancel { scheduled: EventId, reason: CancelReason },
+    /// The task that waited for a child execution ended without it: stop the child. `StimulusKind::ChildStopped` says that it is done.
+    /// Safe to order twice.
+    StopChild { scheduled: EventId },
     /// Run a map run, from its beginning or from where its children are. Safe to order twice.
     StartMapRun { started: EventId },
     /// End a map run: nothing starts any more, its children are stopped. `StimulusKind::MapRunStopped` says that it is done.

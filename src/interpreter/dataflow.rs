@@ -27,12 +27,11 @@ pub(super) struct Trouble {
     pub after_evaluation: bool,
 }
 
-pub(super) const RUNTIME: &str = "States.Runtime";
 pub(super) const QUERY_EVALUATION: &str = "States.QueryEvaluationError";
 
 impl Trouble {
     pub fn runtime(detail: impl Into<String>) -> Self {
-        Self::named(RUNTIME, detail)
+        Self::named("States.Runtime", detail)
     }
 
     pub fn named(error: &'static str, detail: impl Into<String>) -> Self {
@@ -114,22 +113,18 @@ fn path_trouble(error: &QueryError) -> Trouble {
 pub(super) fn template(
     template: &Template,
     field: &str,
-    missing_path: &'static str,
     roots: &dyn Roots,
     extra: Extra<'_>,
     entropy: &mut Entropy,
 ) -> Result<Value, Trouble> {
     match template {
         Template::JsonPath(t) => t.evaluate(roots, entropy).map_err(|f| match &*f.source {
-            QueryError::PathNotFound { .. } => Trouble::named(
-                missing_path,
-                format!(
-                    "The JSONPath '{}' specified for the field '{}' could not be found in the input '{}'",
-                    f.path_text,
-                    f.field,
-                    roots.input()
-                ),
-            ),
+            QueryError::PathNotFound { .. } => Trouble::runtime(format!(
+                "The JSONPath '{}' specified for the field '{}' could not be found in the input '{}'",
+                f.path_text,
+                f.field,
+                roots.input()
+            )),
             other => path_trouble(other),
         }),
         Template::Jsonata(t) => t.evaluate(field, &extra.bind(roots), entropy, &Limits::default()).map_err(|f| Trouble::from(&*f)),
@@ -144,7 +139,7 @@ pub(super) fn assign(
     entropy: &mut Entropy,
 ) -> Result<Option<Box<Assigned>>, Trouble> {
     let Some(assign) = assign else { return Ok(None) };
-    match template(assign, "Assign", RUNTIME, roots, extra, entropy)? {
+    match template(assign, "Assign", roots, extra, entropy)? {
         Value::Object(fields) => {
             let mut total = 0;
             for (name, value) in &fields {

@@ -57,15 +57,17 @@ pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stim
         context: Context::default(),
         probe: None,
     };
+    let left = decider.left_children();
     decider.take(stimulus.kind)?;
     decider.go_on();
+    decider.stop_children(&left);
     // What was ordered on the way and is over by now: a task of a branch that has failed since, more work in what has closed.
     let state = &*decider.state;
     decider.commands.retain(|command| match command {
         Command::Dispatch { scheduled } => state.task(*scheduled).is_ok(),
         Command::Continue => state.is_running(),
         Command::StartMapRun { started } => state.map_run(*started).is_some(),
-        Command::Cancel { .. } | Command::StopMapRun { .. } | Command::Finish => true,
+        Command::Cancel { .. } | Command::StopMapRun { .. } | Command::StopChild { .. } | Command::Finish => true,
     });
     if !decider.entries.is_empty() && matches!(decider.state.phase(), Phase::Closed(_)) {
         decider.commands.push(Command::Finish);
@@ -173,6 +175,12 @@ impl<'a> Decider<'a> {
                 self.before_outcome(frame, &task, true);
                 self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
             }
+            StimulusKind::TaskOverflowed { scheduled } => {
+                let (frame, task) = self.open(scheduled)?;
+                let failure = steps::task::overflow(&task).ok_or(Rejection::TooLarge)?;
+                self.before_outcome(frame, &task, true);
+                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
+            }
             StimulusKind::TaskHeartbeat { scheduled } => {
                 let (frame, task) = self.open(scheduled)?;
                 if !task.started {
@@ -215,6 +223,14 @@ impl<'a> Decider<'a> {
                 // Not even a hidden event follows the end of an execution: there the index says that it owes news.
                 if self.state.is_running() {
                     self.emit(FrameId::TOP, Event::MapRunStopped { started });
+                }
+            }
+            StimulusKind::ChildStopped { scheduled } => {
+                if self.state.left_children().all(|(id, _)| id != scheduled) {
+                    return Err(Rejection::Duplicate);
+                }
+                if self.state.is_running() {
+                    self.emit(FrameId::TOP, Event::ChildStopped { scheduled });
                 }
             }
         }
@@ -400,6 +416,19 @@ impl<'a> Decider<'a> {
 
     pub fn command(&mut self, command: Command) {
         self.commands.push(command);
+    }
+
+    /// What is ordered to be stopped already. Of an execution that is closed, nothing: a redrive orders it anew.
+    fn left_children(&self) -> Vec<EventId> {
+        if self.state.is_running() { self.state.left_children().map(|(id, _)| id).collect() } else { Vec::new() }
+    }
+
+    /// Orders that the children are stopped which tasks left behind by this decision. Where the execution has closed, its end does it.
+    fn stop_children(&mut self, before: &[EventId]) {
+        if self.state.is_running() {
+            let new = self.state.left_children().map(|(id, _)| id).filter(|id| !before.contains(id));
+            self.commands.extend(new.map(|scheduled| Command::StopChild { scheduled }));
+        }
     }
 
     /// Every open task is cancelled, every map run stopped: the execution closes.

@@ -304,6 +304,10 @@ pub enum Event {
     MapRunStopped {
         started: EventId,
     },
+    /// Hidden: the child of a task that ended without it is over.
+    ChildStopped {
+        scheduled: EventId,
+    },
     MapRunSucceeded {
         output: Payload,
     },
@@ -328,6 +332,15 @@ pub struct TaskScheduled {
     pub heartbeat_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Payload>,
+}
+
+impl TaskScheduled {
+    /// `states:startExecution.sync` and `.sync:2`: the end of another execution ends the task, and the other way round.
+    #[must_use]
+    pub fn waits_for_child(&self) -> bool {
+        matches!(&self.family, TaskFamily::Service { resource_type, resource }
+            if &**resource_type == "states" && matches!(&**resource, "startExecution.sync" | "startExecution.sync:2"))
+    }
 }
 
 /// A Map began. Inline: the items that its iterations get; distributed: only `length`, the rest stands in the [`MapRunPlan`].
@@ -420,6 +433,7 @@ impl Event {
                 | Self::TaskHeartbeat { .. }
                 | Self::ForkFailed(_)
                 | Self::MapRunStopped { .. }
+                | Self::ChildStopped { .. }
         )
     }
 }

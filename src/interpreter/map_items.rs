@@ -156,8 +156,7 @@ impl Shaper {
         let at = self.state.started_at();
         let mut entropy = Entropy::new(at, self.seed.as_u64_pair().0 ^ index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let scope = Scope::new(&self.state, &self.context, self.frame, &self.plan.input, None).with_item(&item);
-        let value = dataflow::template(selector, "ItemSelector", dataflow::RUNTIME, &scope, Extra::default(), &mut entropy)
-            .map_err(|t| self.failure(&t))?;
+        let value = dataflow::template(selector, "ItemSelector", &scope, Extra::default(), &mut entropy).map_err(|t| self.failure(&t))?;
         Ok((value, item))
     }
 

@@ -18,6 +18,7 @@ pub fn owed(state: &State, bus_is_durable: bool) -> Vec<Command> {
                 .map(|t| Command::Dispatch { scheduled: t.task.scheduled })
                 .chain(state.map_runs().map(|view| Command::StartMapRun { started: view.run.started }))
                 .chain(stops(state))
+                .chain(state.left_children().map(|(scheduled, _)| Command::StopChild { scheduled }))
                 .collect();
             if state.next_ready(state.turn()).is_some() {
                 commands.push(Command::Continue);

@@ -46,6 +46,11 @@ pub enum StimulusKind {
         scheduled: EventId,
         failure: Failure,
     },
+    /// A worker answered with more than a payload may hold. That ends a request (AWS: `States.DataLimitExceeded`); a callback stays open, and
+    /// whoever holds its token hears of the refusal.
+    TaskOverflowed {
+        scheduled: EventId,
+    },
     TaskHeartbeat {
         scheduled: EventId,
     },
@@ -62,6 +67,10 @@ pub enum StimulusKind {
     MapRunStopped {
         started: EventId,
     },
+    /// The child of a task that was left behind is over, or never came to be.
+    ChildStopped {
+        scheduled: EventId,
+    },
 }
 
 /// Why a stimulus changed nothing. A worker is told by the verdict of its reply.
@@ -73,6 +82,9 @@ pub enum Rejection {
     /// The task timed out, was cancelled, or its execution has ended.
     #[error("the task is no longer open")]
     Late,
+    /// The reply is too large, and its task stays open for a better one.
+    #[error("the output is larger than a payload may be")]
+    TooLarge,
     /// There never was such a task.
     #[error("there is no such task")]
     Unknown,

@@ -76,6 +76,24 @@ fn a_reply_that_cannot_be_used_is_told_parked_and_leaves_its_task_open() {
     assert_eq!((&shown["status"], &shown["output"]), (&json!("SUCCEEDED"), &json!(r#"{"ok":true}"#)));
 }
 
+/// A request has one answer: where that is too large, the task fails as AWS's would, and nothing waits for a better one.
+#[test]
+fn a_request_that_is_answered_with_too_much_fails() {
+    let Some(desk) = Desk::open() else { return };
+    let call = json!({"StartAt": "Ask", "States": {"Ask": {
+        "Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": {"Queue": "questions", "Body": {}}, "End": true,
+    }}});
+    let machine = desk.server.machine("call", &call.to_string());
+    let execution = desk.server.execution(&machine, "much", &json!({}));
+    let task = desk.wire.task("questions");
+    let large = format!("\"{}\"", "x".repeat(262_144));
+    desk.wire.reply(&task.reply_to, Some(&task.token), &Answer { reply_to: Some(INBOX.to_owned()), ..raw(large.as_bytes()) });
+    let told: Value = serde_json::from_slice(&desk.wire.take(INBOX).body).unwrap();
+    assert_eq!(told["verdict"], "too-large", "{told}");
+    let shown = desk.server.ended(&execution);
+    assert_eq!((&shown["status"], &shown["error"]), (&json!("FAILED"), &json!("States.DataLimitExceeded")), "{shown}");
+}
+
 #[test]
 fn a_second_reply_and_one_for_what_has_ended_change_nothing() {
     let Some(desk) = Desk::open() else { return };

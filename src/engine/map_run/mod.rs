@@ -250,7 +250,7 @@ impl Shared {
     }
 
     /// Tells an execution something until it has taken or refused it.
-    async fn tell_until_taken(&self, execution: ExecutionId, kind: StimulusKind) {
+    pub(super) async fn tell_until_taken(&self, execution: ExecutionId, kind: StimulusKind) {
         loop {
             let Some(partition) = self.partition(self.partition_of(execution)) else { return };
             let message = Tell { execution, what: What::Stimulus(kind.clone()) };
@@ -258,7 +258,7 @@ impl Shared {
                 // Taken, or refused; or the engine is stopping, and the next start tells it.
                 Ok(Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_))) | Err(_) => return,
                 Ok(Err(e)) => {
-                    tracing::warn!(execution.id = %execution, error = %e, "an execution could not be told of its map run; trying again");
+                    tracing::warn!(execution.id = %execution, error = %e, "an execution could not be told of its children's end; trying again");
                 }
             }
             tokio::time::sleep(RETRY_AFTER).await;

@@ -125,7 +125,8 @@ impl State {
                 self.step(frame, Step::Failed(failure.clone()));
             }
             Event::TaskTimedOut { scheduled, failure, .. } => {
-                self.end_task(frame, *scheduled, entry.id, Ended::Cancelled);
+                self.chain(frame, entry.id);
+                self.cancel_task(*scheduled);
                 self.step(frame, Step::Failed(failure.clone()));
             }
 
@@ -200,6 +201,7 @@ impl State {
                 self.step(frame, Step::Failed(f.clone()));
             }
             Event::MapRunStopped { started } => drop(self.stopping.remove(started)),
+            Event::ChildStopped { scheduled } => drop(self.left_children.remove(scheduled)),
         }
     }
 
@@ -223,8 +225,8 @@ impl State {
     }
 
     fn close(&mut self, at: Timestamp, result: Conclusion) {
-        for id in std::mem::take(&mut self.tasks).keys() {
-            self.ended.insert(*id, Ended::Cancelled);
+        for id in self.tasks.keys().copied().collect::<Vec<_>>() {
+            self.cancel_task(id);
         }
         for id in self.map_runs.keys().copied().collect::<Vec<_>>() {
             self.stop_map_run(id);
@@ -272,6 +274,16 @@ impl State {
             change(task);
         }
         self.mark(frame);
+    }
+
+    /// The task ends without its worker, and leaves its child behind where it waited for one.
+    pub(super) fn cancel_task(&mut self, scheduled: EventId) {
+        let child = self.task(scheduled).ok().filter(|view| view.task.details.waits_for_child());
+        if let Some(details) = child.map(|view| Arc::clone(&view.task.details)) {
+            self.left_children.insert(scheduled, details);
+        }
+        self.tasks.remove(&scheduled);
+        self.ended.insert(scheduled, Ended::Cancelled);
     }
 
     fn end_task(&mut self, frame: FrameId, scheduled: EventId, id: EventId, how: Ended) {

@@ -45,6 +45,8 @@ pub struct State {
     map_runs: BTreeMap<EventId, FrameId>,
     /// Map runs whose children must be stopped, until they are.
     stopping: BTreeMap<EventId, Arn>,
+    /// Tasks that ended without the child execution they waited for, until it is stopped.
+    left_children: BTreeMap<EventId, Arc<TaskScheduled>>,
     /// Tasks that are over, to tell a duplicate from a late reply.
     ended: Sorted<EventId, Ended>,
     redrive_count: u32,
@@ -409,6 +411,11 @@ impl State {
     /// Map runs whose children must be stopped: the execution went on, or closed, without them.
     pub fn stopping(&self) -> impl Iterator<Item = (EventId, &Arn)> {
         self.stopping.iter().map(|(id, arn)| (*id, arn))
+    }
+
+    /// Children that must be stopped: the tasks that waited for them timed out, were aborted, or ended with the execution.
+    pub fn left_children(&self) -> impl Iterator<Item = (EventId, &Arc<TaskScheduled>)> {
+        self.left_children.iter().map(|(id, details)| (*id, details))
     }
 
     /// The visit of a frame that is in a state.

@@ -7,7 +7,7 @@
 use crate::clock::Timestamp;
 use crate::interpreter::event::FrameId;
 
-use super::{Ended, Phase, State, Step, Visit};
+use super::{Phase, State, Step, Visit};
 
 impl State {
     /// The fork of this frame has failed: its frames sleep, their tasks are over.
@@ -28,8 +28,7 @@ impl State {
             }
             if let Some(Visit { step: Step::Task(task), .. }) = self.visit(child) {
                 let id = task.scheduled;
-                self.tasks.remove(&id);
-                self.ended.insert(id, Ended::Cancelled);
+                self.cancel_task(id);
             }
             if let Some(Visit { step: Step::MapRun(run), .. }) = self.visit(child) {
                 let id = run.started;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::asl::model::{Choice, Condition, Operand, Operator, QueryLanguage, Rule, State};
 use crate::clock::Timestamp;
-use crate::interpreter::dataflow::{self, Extra, RUNTIME, Trouble};
+use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::FrameId;
 use crate::query::{Entropy, Roots};
@@ -37,7 +37,7 @@ pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: 
     };
     let assigned = dataflow::assign(assign, &scope, Extra::default(), entropy)?;
     let output = match (state.language, output.or(state.output.as_ref())) {
-        (QueryLanguage::Jsonata, Some(t)) => Arc::new(dataflow::template(t, "Output", RUNTIME, &scope, Extra::default(), entropy)?),
+        (QueryLanguage::Jsonata, Some(t)) => Arc::new(dataflow::template(t, "Output", &scope, Extra::default(), entropy)?),
         (QueryLanguage::Jsonata, None) => Arc::clone(&input),
         (QueryLanguage::JsonPath, _) => dataflow::output_path(state, &input, &scope)?,
     };

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::asl::model::{Map, QueryLanguage, State, Template};
 use crate::ids::{Arn, derived_uuid};
 use crate::interpreter::command::Command;
-use crate::interpreter::dataflow::{self, Extra, RUNTIME, Trouble};
+use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Batching, Event, FrameId, ItemSource, MapRunPlan, MapStarted, Payload, Tolerance};
 use crate::query::{Entropy, Roots};
@@ -86,7 +86,7 @@ fn source(
 ) -> Result<(ItemSource, u64), Trouble> {
     if let Some(reader) = &map.item_reader {
         let parameters = match &reader.parameters {
-            Some(t) => Arc::new(dataflow::template(t, parameters_field(language), RUNTIME, roots, Extra::default(), entropy)?),
+            Some(t) => Arc::new(dataflow::template(t, parameters_field(language), roots, Extra::default(), entropy)?),
             None => Arc::new(json!({})),
         };
         let max_items = dataflow::whole(reader.max_items.as_ref(), "MaxItems", roots, entropy)?;
@@ -103,7 +103,7 @@ fn source(
             }
             Arc::new(value)
         }
-        Some(t @ Template::JsonPath(_)) => Arc::new(dataflow::template(t, "Items", RUNTIME, roots, Extra::default(), entropy)?),
+        Some(t @ Template::JsonPath(_)) => Arc::new(dataflow::template(t, "Items", roots, Extra::default(), entropy)?),
         None => select_items(map, input, roots)?,
     };
     let length = match &*items {
@@ -131,7 +131,7 @@ fn batching(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Optio
         }
     }
     let input = match &batcher.batch_input {
-        Some(t) => Some(Arc::new(dataflow::template(t, "BatchInput", RUNTIME, roots, Extra::default(), entropy)?)),
+        Some(t) => Some(Arc::new(dataflow::template(t, "BatchInput", roots, Extra::default(), entropy)?)),
         None => None,
     };
     Ok(Some(Batching { max_items, max_bytes, input }))
@@ -141,7 +141,7 @@ fn batching(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Optio
 fn writer(map: &Map, language: QueryLanguage, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<Payload>, Trouble> {
     let Some(writer) = map.result_writer.as_ref().filter(|w| w.resource.is_some()) else { return Ok(None) };
     Ok(Some(match &writer.parameters {
-        Some(t) => Arc::new(dataflow::template(t, parameters_field(language), RUNTIME, roots, Extra::default(), entropy)?),
+        Some(t) => Arc::new(dataflow::template(t, parameters_field(language), roots, Extra::default(), entropy)?),
         None => Arc::new(json!({})),
     }))
 }

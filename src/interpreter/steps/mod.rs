@@ -14,7 +14,7 @@ use crate::asl::model::{Kind, Pass, QueryLanguage, State, Transition};
 use crate::ids::StateName;
 use crate::limits::{CAUSE_CHARS_MAX, ERROR_CHARS_MAX, JSON_DEPTH_MAX};
 
-use super::dataflow::{self, Extra, RUNTIME, Trouble};
+use super::dataflow::{self, Extra, Trouble};
 use super::decide::{Decider, state_type};
 use super::event::{Assigned, Event, Failure, FrameId, Payload};
 use super::failure::{clipped, trouble};
@@ -60,7 +60,7 @@ fn leave_with_result(d: &mut Decider<'_>, frame: FrameId, state: &State, raw: &P
                 let (scope, entropy) = d.scope(frame, raw, None);
                 match selector {
                     None => Arc::clone(raw),
-                    Some(t) => Arc::new(dataflow::template(t, "ResultSelector", RUNTIME, &scope, Extra::default(), entropy)?),
+                    Some(t) => Arc::new(dataflow::template(t, "ResultSelector", &scope, Extra::default(), entropy)?),
                 }
             };
             leave_json_path(d, frame, state, &input, result, path)
@@ -105,7 +105,7 @@ pub(super) fn leave_jsonata(
     let (scope, entropy) = d.scope(frame, input, None);
     let assigned = dataflow::assign(state.assign.as_ref(), &scope, extra, entropy)?;
     let output = match &state.output {
-        Some(t) => Arc::new(dataflow::template(t, "Output", RUNTIME, &scope, extra, entropy)?),
+        Some(t) => Arc::new(dataflow::template(t, "Output", &scope, extra, entropy)?),
         None => Arc::clone(default),
     };
     exit(d, frame, state, output, assigned, transition(state))
@@ -191,7 +191,7 @@ fn run_pass(d: &mut Decider<'_>, frame: FrameId, state: &State, pass: &Pass) -> 
                 (None, None) => effective,
                 (None, Some(t)) => {
                     let (scope, entropy) = d.scope(frame, &effective, None);
-                    Arc::new(dataflow::template(t, "Parameters", RUNTIME, &scope, Extra::default(), entropy)?)
+                    Arc::new(dataflow::template(t, "Parameters", &scope, Extra::default(), entropy)?)
                 }
             };
             if pass.result.is_none() {
@@ -208,7 +208,7 @@ fn run_succeed(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<(),
         QueryLanguage::Jsonata => {
             let (scope, entropy) = d.scope(frame, &raw, None);
             let output = match &state.output {
-                Some(t) => Arc::new(dataflow::template(t, "Output", RUNTIME, &scope, Extra::default(), entropy)?),
+                Some(t) => Arc::new(dataflow::template(t, "Output", &scope, Extra::default(), entropy)?),
                 None => Arc::clone(&raw),
             };
             exit(d, frame, state, output, None, None)

@@ -23,14 +23,14 @@ pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: 
     let parameters = match &task.parameters {
         Some(t) => {
             let field = if matches!(state.language, crate::asl::model::QueryLanguage::Jsonata) { "Arguments" } else { "Parameters" };
-            Arc::new(dataflow::template(t, field, dataflow::RUNTIME, &scope, Extra::default(), entropy)?)
+            Arc::new(dataflow::template(t, field, &scope, Extra::default(), entropy)?)
         }
         None => Arc::clone(&input),
     };
     let timeout_seconds = seconds(task.timeout.as_ref(), "TimeoutSeconds", &scope, entropy)?;
     let heartbeat_seconds = seconds(task.heartbeat.as_ref(), "HeartbeatSeconds", &scope, entropy)?;
     let credentials = match &task.credentials {
-        Some(t) => Some(Arc::new(dataflow::template(t, "Credentials", dataflow::RUNTIME, &scope, Extra::default(), entropy)?)),
+        Some(t) => Some(Arc::new(dataflow::template(t, "Credentials", &scope, Extra::default(), entropy)?)),
         None => None,
     };
     check_size(&task.resource.arn, &parameters)?;
@@ -93,6 +93,20 @@ pub(in crate::interpreter) fn shows_submission(task: &TaskScheduled) -> bool {
         }
         TaskFamily::Lambda | TaskFamily::Activity => false,
     }
+}
+
+/// The failure of a task whose worker answered with more than a payload may hold; `None` for a callback, whose token is still good.
+///
+/// An activity's worker and a callback's speak through `SendTaskSuccess`, which refuses such an output (`ValidationException`); a request's answer
+/// is the service's, and fails the task. Source: the API's model, and executions recorded on AWS.
+pub(in crate::interpreter) fn overflow(task: &OpenTask) -> Option<Failure> {
+    let details = &task.details;
+    let by_token = match &details.family {
+        TaskFamily::Activity => true,
+        TaskFamily::Lambda => false,
+        TaskFamily::Service { resource, .. } => resource.ends_with(Pattern::WaitForTaskToken.suffix()),
+    };
+    (!by_token).then(|| Failure::new("States.DataLimitExceeded", data_limit(&details.resource, size::Excess::Bytes)))
 }
 
 /// A worker's result: too large is a failure (AWS: `States.DataLimitExceeded`), else the task has succeeded.

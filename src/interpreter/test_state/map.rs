@@ -107,7 +107,7 @@ fn select(d: &mut Decider<'_>, selector: &model::Template, input: &Payload, item
         .map(|item| {
             let (scope, entropy) = d.scope(TOP, input, None);
             let scope = scope.with_item(item);
-            dataflow::template(selector, "ItemSelector", dataflow::RUNTIME, &scope, Extra::default(), entropy).map(Arc::new)
+            dataflow::template(selector, "ItemSelector", &scope, Extra::default(), entropy).map(Arc::new)
         })
         .collect()
 }
@@ -118,7 +118,7 @@ fn batch(d: &mut Decider<'_>, batcher: &ItemBatcher, input: &Payload, items: &[P
     let most = dataflow::whole(batcher.max_items_per_batch.as_ref(), "MaxItemsPerBatch", &scope, entropy)?;
     let bytes = dataflow::whole(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", &scope, entropy)?;
     let common = match &batcher.batch_input {
-        Some(t) => Some(dataflow::template(t, "BatchInput", dataflow::RUNTIME, &scope, Extra::default(), entropy)?),
+        Some(t) => Some(dataflow::template(t, "BatchInput", &scope, Extra::default(), entropy)?),
         None => None,
     };
     let fits = |n: Option<u64>, have: usize| n.is_none_or(|n| n == 0 || have as u64 <= n);

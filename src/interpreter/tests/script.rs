@@ -207,6 +207,10 @@ impl<'s> Play<'s> {
                     worked = true;
                     self.feed(StimulusKind::MapRunStopped { started });
                 }
+                Command::StopChild { scheduled } => {
+                    worked = true;
+                    self.feed(StimulusKind::ChildStopped { scheduled });
+                }
                 Command::Cancel { .. } | Command::Finish => {}
             }
         }

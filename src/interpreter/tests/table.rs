@@ -14,6 +14,7 @@ use crate::interpreter::event::{Entry, Event, Failure};
 use crate::interpreter::state::Conclusion;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 
+mod children;
 mod limits;
 mod redrive;
 mod time;
@@ -105,6 +106,7 @@ fn order(command: &Command) -> String {
         Command::Cancel { scheduled, reason } => format!("Cancel {scheduled} {}", reason.as_str()),
         Command::StartMapRun { started } => format!("StartMapRun {started}"),
         Command::StopMapRun { started } => format!("StopMapRun {started}"),
+        Command::StopChild { scheduled } => format!("StopChild {scheduled}"),
         Command::Finish => "Finish".into(),
         Command::Continue => "Continue".into(),
     }

@@ -257,15 +257,18 @@ fn literal(cursor: &mut Cursor<'_>, depth: usize) -> Result<Value, PathSyntaxErr
             let digits = &cursor.text[start..cursor.at];
             digits.parse::<Number>().map(Value::Number).map_err(|_| PathSyntaxError::new(format!("'{digits}' is no number"), start))
         }
-        _ => {
-            cursor.skip_while(|c| c.is_ascii_alphabetic());
-            match &cursor.text[start..cursor.at] {
-                "true" => Ok(Value::Bool(true)),
-                "false" => Ok(Value::Bool(false)),
-                "null" => Ok(Value::Null),
-                _ => Err(PathSyntaxError::new("Expected @, $, a string, a number, true, false, null, a list or a pattern", start)),
-            }
+        // The service takes a word without quotes as a text: inside an intrinsic function, where quotes would have to be escaped, that
+        // is how a filter is written (`$.Tags[?(@.Key == Name)]`).
+        Some(c) if c.is_alphabetic() || c == '_' => {
+            cursor.skip_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+            Ok(match &cursor.text[start..cursor.at] {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                "null" => Value::Null,
+                word => Value::String(word.to_owned()),
+            })
         }
+        _ => Err(PathSyntaxError::new("Expected @, $, a string, a number, true, false, null, a list or a pattern", start)),
     }
 }
 

@@ -106,6 +106,8 @@ fn paths_give_what_jayway_gives() {
         ("$.items[?(@.tags EMPTY true)].name", names(&["ink"])),
         ("$.items[?(@.tags.length() == 2)].name", names(&["pen", "desk"])),
         ("$.items[?(@.tags[?(@ == 'z')])].name", names(&["desk"])),
+        ("$.items[?(@.name == pen)].name", names(&["pen"])),
+        ("$.items[?(@.name != pen-holder && @.on == true)].name", names(&["pen"])),
         ("$.arr[?(@ > 20)]", json!([30, 40, 50])),
         ("$.words[?(@ == 1)]", json!(["1", 1])),
         ("$.words[?(@ === 1)]", json!([1])),

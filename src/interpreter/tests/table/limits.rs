@@ -198,3 +198,20 @@ fn the_context_object_copies_the_input_once_a_decision() {
     let decisions = world.journal.len().div_ceil(DECISION_EVENTS_MAX);
     assert!((1..=decisions + 1).contains(&made), "made {made} times in {decisions} decisions");
 }
+
+#[test]
+fn a_request_answered_with_too_much_fails_and_a_callback_stays_open() {
+    let overflow = || StimulusKind::TaskOverflowed { scheduled: EventId(3) };
+    let given = Given::states("T", json!({ "T": task("arn:aws:states:::amqp:call", json!({})) })).when(overflow()).then(
+        "5<-4 TaskFailed
+         6<-5 ExecutionFailed
+         ! Finish",
+    );
+    let Event::TaskFailed { failure, .. } = &given.0.journal[4].event else { panic!() };
+    assert_eq!(failure.error.as_deref(), Some("States.DataLimitExceeded"));
+    given.when(overflow()).rejected(Rejection::Duplicate);
+    for resource in [CALLBACK, ACTIVITY] {
+        let given = Given::states("T", json!({ "T": task(resource, json!({})) })).when(overflow()).rejected(Rejection::TooLarge);
+        given.after(success(3));
+    }
+}

@@ -1,0 +1,213 @@
+//! A task that ends without its child has the child stopped: whatever ended it, and whenever the process dies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{EngineHandle, Options, Parts, StartRequest, execution, partition};
+use crate::asl::{MachineKind, parse};
+use crate::bus::embedded::EmbeddedBus;
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::ids::{Arn, ExecutionId, Realm, TaskKey};
+use crate::interpreter::event::Failure;
+use crate::interpreter::stimulus::{Stimulus, StimulusKind};
+use crate::interpreter::{Env, TokenMint};
+use crate::store::memory::Memory;
+use crate::store::{
+    Append, Batch, Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MachineRow, MachineType, Revision, RevisionId, record,
+};
+use crate::telemetry::metrics::Metrics;
+use crate::token::{TokenKeys, new_secret};
+
+const LONG: Duration = Duration::from_mins(1);
+const REGION: &str = "us-east-1";
+const ACCOUNT: &str = "000000000000";
+
+async fn start(store: &Memory) -> EngineHandle {
+    let parts = Parts {
+        realm: Realm::new(REGION, ACCOUNT),
+        clock: Arc::new(SystemClock),
+        journal: Arc::new(store.clone()),
+        catalog: Arc::new(store.clone()),
+        bus: Arc::new(EmbeddedBus::new()),
+        tokens: TokenKeys::parse(&new_secret()).unwrap(),
+        table: crate::integrations::Table::new(Vec::new()).unwrap(),
+        metrics: Metrics::new(),
+        options: Options { partitions: 2, threads: 1, ..Options::default() },
+    };
+    super::start(parts).await.unwrap()
+}
+
+async fn put(store: &Memory, name: &str, definition: &Value) -> Arn {
+    let (arn, made) = (Realm::new(REGION, ACCOUNT).state_machine(name), SystemClock.now());
+    let revision = Revision {
+        id: RevisionId(uuid::Uuid::now_v7()),
+        machine: arn.clone(),
+        initial: true,
+        definition: definition.to_string(),
+        role_arn: "arn:aws:iam::000000000000:role/r".into(),
+        configuration: json!({}),
+        made,
+    };
+    let kind = MachineType::Standard;
+    store.put_machine(MachineRow { arn: arn.clone(), name: name.into(), kind, created: made, deleting: false, revision }).await.unwrap();
+    arn
+}
+
+/// A task that waits for a child whose own work takes for ever.
+fn child_task(fields: Value) -> Value {
+    let machine = Realm::new(REGION, ACCOUNT).state_machine("child");
+    let mut task = json!({
+        "Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "Parameters": { "StateMachineArn": machine },
+    });
+    if let (Value::Object(task), Value::Object(fields)) = (&mut task, fields) {
+        task.extend(fields);
+    }
+    task
+}
+
+/// A machine of these states, started, with its child running.
+async fn given(store: &Memory, engine: &EngineHandle, definition: &Value) -> (Arn, ExecutionRow) {
+    let long = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "Seconds": 10_000, "End": true } } });
+    put(store, "child", &long).await;
+    let machine = put(store, "parent", definition).await;
+    let request = StartRequest { machine, name: Some("p".into()), input: "{}".into(), trace_header: None };
+    let parent = engine.start_execution(request).await.unwrap().arn;
+    let child = eventually(store, |rows| rows.iter().find(|row| row.header.parent.is_some()).cloned()).await;
+    (parent, child)
+}
+
+/// What the executions of the store show, once they show it.
+async fn eventually<T>(store: &Memory, seen: impl Fn(&[ExecutionRow]) -> Option<T>) -> T {
+    let look = async {
+        loop {
+            let rows = store.list(ExecutionFilter { limit: 100, ..ExecutionFilter::default() }).await.unwrap();
+            if let Some(found) = seen(&rows) {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, look).await.expect("it does not come to be")
+}
+
+async fn closes(store: &Memory, id: ExecutionId, status: ExecutionStatus) {
+    eventually(store, |rows| rows.iter().find(|row| row.header.id == id && row.summary.status == status).map(drop)).await;
+}
+
+/// The parent has nothing left to do for its child.
+async fn is_settled(store: &Memory, parent: ExecutionId) {
+    eventually(store, |rows| rows.iter().find(|r| r.header.id == parent && !r.summary.owes && !r.summary.owes_parent).map(drop)).await;
+}
+
+fn alone(task: &Value) -> Value {
+    json!({ "StartAt": "T", "States": { "T": task } })
+}
+
+/// After a timeout the parent goes on for long.
+fn caught() -> Value {
+    json!({ "StartAt": "T", "States": {
+        "T": child_task(json!({ "TimeoutSeconds": 1, "Catch": [{ "ErrorEquals": ["States.Timeout"], "Next": "W" }], "End": true })),
+        "W": { "Type": "Wait", "Seconds": 10_000, "End": true },
+    }})
+}
+
+#[actix_rt::test]
+async fn a_timeout_stops_the_child_and_the_parent_goes_on() {
+    let store = Memory::new();
+    let engine = start(&store).await;
+    let (_, child) = given(&store, &engine, &caught()).await;
+    closes(&store, child.header.id, ExecutionStatus::Aborted).await;
+    let parent = child.header.parent.unwrap().execution;
+    is_settled(&store, parent).await;
+    assert!(store.execution(parent).await.unwrap().unwrap().summary.status.is_open());
+}
+
+#[actix_rt::test]
+async fn a_failing_branch_stops_the_child_of_another() {
+    let fails = json!({ "StartAt": "S", "States": {
+        "S": { "Type": "Wait", "Seconds": 1, "Next": "F" }, "F": { "Type": "Fail", "Error": "E" },
+    }});
+    let parallel = json!({ "Type": "Parallel", "Branches": [alone(&child_task(json!({ "End": true }))), fails], "End": true });
+    let store = Memory::new();
+    let engine = start(&store).await;
+    let (_, child) = given(&store, &engine, &json!({ "StartAt": "P", "States": { "P": parallel } })).await;
+    closes(&store, child.header.id, ExecutionStatus::Aborted).await;
+    is_settled(&store, child.header.parent.unwrap().execution).await;
+}
+
+#[actix_rt::test]
+async fn a_stop_goes_down_to_the_child() {
+    let store = Memory::new();
+    let engine = start(&store).await;
+    let (parent, child) = given(&store, &engine, &alone(&child_task(json!({ "End": true })))).await;
+    engine.stop_execution(&parent, Failure::named("Enough")).await.unwrap();
+    closes(&store, child.header.id, ExecutionStatus::Aborted).await;
+    is_settled(&store, child.header.parent.unwrap().execution).await;
+}
+
+/// Another's execution that bears the child's name is let alone.
+#[actix_rt::test]
+async fn only_its_own_child_is_stopped() {
+    let store = Memory::new();
+    let engine = start(&store).await;
+    let mut task = child_task(json!({ "TimeoutSeconds": 2, "End": true }));
+    task["Parameters"]["Name"] = json!("taken");
+    task["Parameters"]["Input"] = json!({ "another": true });
+    let long = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "Seconds": 10_000, "End": true } } });
+    let machine = put(&store, "child", &long).await;
+    let request = |machine, name: &str| StartRequest { machine, name: Some(name.into()), input: "{}".into(), trace_header: None };
+    let other = engine.start_execution(request(machine, "taken")).await.unwrap().arn;
+    let parent = put(&store, "parent", &alone(&task)).await;
+    let parent = engine.start_execution(request(parent, "p")).await.unwrap().arn;
+    tokio::time::timeout(LONG, engine.await_end(&parent)).await.unwrap().unwrap();
+    let row = store.execution_by_arn(&parent).await.unwrap().unwrap();
+    is_settled(&store, row.header.id).await;
+    assert!(engine.execution(&other).await.unwrap().summary.status.is_open());
+}
+
+struct NoTokens;
+
+impl TokenMint for NoTokens {
+    fn token(&self, _: TaskKey) -> String {
+        String::new()
+    }
+}
+
+/// What a process writes that dies before it does any of it.
+async fn written_and_not_done(store: &Memory, execution: ExecutionId, at: Timestamp, kind: StimulusKind, definition: &Value) {
+    let machine = parse(&definition.to_string(), MachineKind::Standard).unwrap().machine;
+    let mut state = partition::load(store, execution).await.unwrap();
+    let after = state.version();
+    let realm = Realm::new(REGION, ACCOUNT);
+    let env = Env { execution, realm: &realm, tokens: &NoTokens };
+    let decision = crate::interpreter::decide(env, &machine, &mut state, Stimulus { at, entropy: 1, kind }).unwrap();
+    let events = u32::try_from(decision.entries.len()).unwrap();
+    let batch = Batch { after, events, bytes: record::encode(&decision.entries).unwrap() };
+    let summary = execution::summary(&machine, &state, false);
+    store.append(Append { execution, batch, summary }).await.unwrap();
+}
+
+#[actix_rt::test]
+async fn a_child_is_stopped_after_a_crash_that_came_before_its_stop() {
+    let later = SystemClock.now().plus(Duration::from_secs(10));
+    let stop = StimulusKind::Stop(Failure::named("Enough"));
+    let never = alone(&child_task(json!({ "End": true })));
+    let mut slow = caught();
+    slow["States"]["T"]["TimeoutSeconds"] = json!(100);
+    let much_later = later.plus(Duration::from_secs(1_000));
+    for (definition, at, kind) in [(never, later, stop), (slow, much_later, StimulusKind::Clock)] {
+        let store = Memory::new();
+        let engine = start(&store).await;
+        let (_, child) = given(&store, &engine, &definition).await;
+        let parent = child.header.parent.unwrap().execution;
+        engine.stop(LONG).await;
+        written_and_not_done(&store, parent, at, kind, &definition).await;
+        assert!(store.execution(child.header.id).await.unwrap().unwrap().summary.status.is_open());
+        let again = start(&store).await;
+        closes(&store, child.header.id, ExecutionStatus::Aborted).await;
+        is_settled(&store, parent).await;
+        again.stop(LONG).await;
+    }
+}
