@@ -106,6 +106,7 @@ impl Application {
                 partitions: settings.engine.partitions,
                 threads: settings.engine.threads(),
                 passivate_after: settings.engine.passivate_after(),
+                activity_pollers: settings.engine.activity_pollers_max,
                 queue_kind: settings.bus.queue_kind,
                 retention: settings.engine.retention(),
                 start_queue: settings.bus.start_queue(),

@@ -204,6 +204,27 @@ fn versions_are_numbered_and_their_numbers_never_come_again() {
 }
 
 #[test]
+fn a_machine_has_1000_versions_at_most() {
+    let given = given();
+    given.machine(true);
+    for n in 1..1_000 {
+        given.update(&n.to_string(), true);
+    }
+    let full = "ServiceQuotaExceededException: A state machine can have at most 1000 versions: '".to_owned() + MACHINE + "'";
+    let update = json!({"stateMachineArn": MACHINE, "definition": definition("1000"), "publish": true});
+    assert_eq!(given.refused("UpdateStateMachine", update), full);
+    let unchanged = given.ok("PublishStateMachineVersion", json!({ "stateMachineArn": MACHINE }));
+    assert_eq!(unchanged["stateMachineVersionArn"], format!("{MACHINE}:1000"), "what was refused has changed nothing");
+    given.update("1000", false);
+    assert_eq!(given.refused("PublishStateMachineVersion", json!({ "stateMachineArn": MACHINE })), full);
+    given.ok("DeleteStateMachineVersion", json!({ "stateMachineVersionArn": format!("{MACHINE}:7") }));
+    let published = given.ok("PublishStateMachineVersion", json!({ "stateMachineArn": MACHINE }));
+    assert_eq!(published["stateMachineVersionArn"], format!("{MACHINE}:1001"));
+    let again = given.ok("PublishStateMachineVersion", json!({ "stateMachineArn": MACHINE }));
+    assert_eq!(again["stateMachineVersionArn"], published["stateMachineVersionArn"], "full, and this one is there");
+}
+
+#[test]
 fn versions_page_from_the_newest_and_tokens_are_not_for_others() {
     let given = given();
     given.machine(false);

@@ -2,11 +2,14 @@
 
 use crate::clock::Timestamp;
 use crate::ids::Arn;
-use crate::store::{AliasRow, MachineRow, Revision};
+use crate::store::{AliasRow, MachineRow, Revision, RevisionId, VersionRow};
 
 use super::arn::{MachineArn, Qualifier};
 use super::context::Context;
 use super::error::ApiError;
+
+/// AWS: versions of a state machine.
+const VERSIONS_MAX: u32 = 1_000;
 
 /// A machine and the revision that an ARN means.
 pub struct Resolved {
@@ -48,6 +51,23 @@ pub async fn resolve(ctx: &Context, given: &MachineArn) -> Result<Resolved, ApiE
     let revision = ctx.catalog.revision(version.revision).await?.ok_or_else(missing)?;
     let description = alias.map_or(version.description, |alias| alias.description);
     Ok(Resolved { row, revision, created: version.created, description })
+}
+
+/// Publishes the revision as the next version; one that was published already is answered again.
+pub async fn publish(ctx: &Context, machine: &Arn, revision: RevisionId, description: Option<String>) -> Result<VersionRow, ApiError> {
+    check_room_for_version(ctx, machine, Some(revision)).await?;
+    Ok(ctx.catalog.put_version(machine, revision, description, ctx.now()).await?)
+}
+
+/// May this revision (`None`: one that is still to be made) be published?
+pub async fn check_room_for_version(ctx: &Context, machine: &Arn, revision: Option<RevisionId>) -> Result<(), ApiError> {
+    let versions = ctx.catalog.versions(machine, None, VERSIONS_MAX).await?;
+    let full = versions.len() >= usize::try_from(VERSIONS_MAX).unwrap_or(usize::MAX);
+    if full && !versions.iter().any(|version| Some(version.revision) == revision) {
+        let message = format!("A state machine can have at most {VERSIONS_MAX} versions: '{machine}'");
+        return Err(ApiError::new("ServiceQuotaExceededException", message));
+    }
+    Ok(())
 }
 
 fn main_route(alias: &AliasRow) -> Option<Arn> {

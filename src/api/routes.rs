@@ -9,7 +9,6 @@ use crate::store::AliasRow;
 use super::arn::{self, MachineArn, Qualifier};
 use super::context::Context;
 use super::error::ApiError;
-use super::machines;
 
 const PAGE: u32 = 100;
 
@@ -92,9 +91,4 @@ pub async fn aliases_of(ctx: &Context, machine: &Arn, keep: impl Fn(&AliasRow) -
         after = Some(last.arn.clone());
         kept.extend(rows.into_iter().filter(&keep));
     }
-}
-
-/// The machine of an alias, refused while it is being deleted.
-pub async fn live_machine(ctx: &Context, given: &MachineArn) -> Result<(), ApiError> {
-    machines::live(ctx, given).await.map(|_| ())
 }

@@ -33,7 +33,7 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 /// The one key whose value is a list of rows; `integrations::Table` checks it.
 pub(super) const ROWS: &str = "integrations";
 
-pub(super) const KEYS: [Key; 37] = [
+pub(super) const KEYS: [Key; 38] = [
     key("api.listen", Kind::Address),
     key("api.keys", Kind::Secret),
     key("api.keys_file", Kind::Text),
@@ -64,6 +64,7 @@ pub(super) const KEYS: [Key; 37] = [
     key("engine.partitions", Kind::Integer(1, 1_024)),
     key("engine.threads", Kind::Integer(0, 256)),
     key("engine.passivate_after_seconds", Kind::Integer(1, 31_536_000)),
+    key("engine.activity_pollers_max", Kind::Integer(1, 100_000)),
     key("engine.token_key", Kind::Secret),
     key("engine.token_key_file", Kind::Text),
     key("engine.retention_days", Kind::Integer(1, 36_500)),

@@ -210,6 +210,7 @@ pub struct EngineOptions {
     pub partitions: u16,
     threads: usize,
     passivate_after_seconds: u64,
+    pub activity_pollers_max: usize,
     token_key: SecretString,
     token_key_file: String,
     retention_days: u32,

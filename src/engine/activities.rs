@@ -20,7 +20,6 @@ use crate::bus::{Address, BusError, Delivery, HeaderValue, Message, Publication,
 use crate::ids::{Arn, TaskKey};
 use crate::integrations::activity_queue;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
-use crate::limits::ACTIVITY_POLLERS_MAX;
 use crate::store::StoreError;
 
 use super::handle::{ActivityTask, EngineError, EngineHandle, engine_error};
@@ -39,8 +38,9 @@ pub(super) struct Activities {
 }
 
 impl Activities {
-    pub fn new(kind: QueueKind) -> Self {
-        Self { kind, declared: Mutex::default(), pollers: Semaphore::new(ACTIVITY_POLLERS_MAX) }
+    /// `pollers`: how many may wait at once, for all activities together.
+    pub fn new(kind: QueueKind, pollers: usize) -> Self {
+        Self { kind, declared: Mutex::default(), pollers: Semaphore::new(pollers) }
     }
 
     fn spec(&self, queue: &str) -> QueueSpec {
@@ -99,9 +99,7 @@ impl EngineHandle {
             return Err(EngineError::ActivityDoesNotExist(activity.clone()));
         };
         let Ok(_place) = activities.pollers.try_acquire() else {
-            return Err(EngineError::Busy(format!(
-                "{ACTIVITY_POLLERS_MAX} pollers wait for activity tasks already (ACTIVITY_POLLERS_MAX)"
-            )));
+            return Err(EngineError::TooManyPollers);
         };
         let queue = activity_queue(&name);
         activities.declare(&*shared.bus, &queue).await;

@@ -34,6 +34,9 @@ pub enum EngineError {
     /// The operation does not go with the machine's type (`StartSyncExecution` of a standard one).
     #[error("This operation is not supported by this type of state machine")]
     TypeNotSupported { machine: Arn, kind: MachineType },
+    /// As many pollers wait for activity tasks as may (`ActivityWorkerLimitExceeded`).
+    #[error("The maximum number of workers concurrently polling for activity tasks has been reached.")]
+    TooManyPollers,
     /// Too much at once: come back later (`ThrottlingException`).
     #[error("{0}")]
     Busy(String),

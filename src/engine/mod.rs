@@ -88,6 +88,8 @@ pub struct Options {
     pub start_queue: Option<String>,
     /// How history events are shown in the log, for machines whose `loggingConfiguration` asks for them; `None`: they are not.
     pub history_view: Option<event_log::HistoryView>,
+    /// Pollers that may wait for activity tasks at once.
+    pub activity_pollers: usize,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
     /// Where Distributed Maps read and write.
@@ -108,6 +110,7 @@ impl Default for Options {
             announce_cancellations: true,
             history_view: None,
             start_queue: Some(inbox::START_QUEUE.to_owned()),
+            activity_pollers: crate::limits::ACTIVITY_POLLERS_MAX,
             queue_kind: QueueKind::Quorum,
             objects: objects::Options::default(),
         }
@@ -188,7 +191,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         tokens: parts.tokens,
         table: parts.table,
         metrics: parts.metrics,
-        activities: activities::Activities::new(options.queue_kind),
+        activities: activities::Activities::new(options.queue_kind, options.activity_pollers),
         express: express::Express::default(),
         map_runs: map_run::Runs::default(),
         births: children::Births::default(),

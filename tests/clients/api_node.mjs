@@ -1,4 +1,4 @@
-// The API through the JavaScript SDK: the happy path of every group of operations, an error of each kind, paging.
+// The API through the JavaScript SDK: the happy path of every operation, an error of each kind, paging.
 //
 //   REVEILLE_ENDPOINT=http://127.0.0.1:8083 NODE_WORKERS=examples/workers/node node --test tests/clients/api_node.mjs
 //
@@ -30,6 +30,13 @@ const FAIL = { StartAt: 'F', States: { F: { Type: 'Fail', Error: 'Broken', Cause
 
 /** Sends the operation of this name. */
 const call = (operation, input = {}) => sfn.send(new sdk[`${operation}Command`](input));
+/** Which operations were answered. */
+const answered = new Set();
+sfn.middlewareStack.add((next, context) => async (request) => {
+  const answer = await next(request);
+  answered.add(context.commandName.replace(/Command$/, ''));
+  return answer;
+}, { step: 'initialize' });
 const name = () => `node-${randomUUID().slice(0, 13)}`;
 
 const machines = [];
@@ -58,12 +65,19 @@ async function start(stateMachineArn, more = {}) {
 }
 
 async function ended(executionArn) {
-  for (let n = 0; n < 200; n++) {
+  return until(`${executionArn} ends`, async () => {
     const described = await call('DescribeExecution', { executionArn });
-    if (described.status !== 'RUNNING') return described;
+    return described.status !== 'RUNNING' && described;
+  });
+}
+
+async function until(what, look) {
+  for (const end = Date.now() + 60_000; Date.now() < end;) {
+    const found = await look();
+    if (found) return found;
     await new Promise((done) => setTimeout(done, 25));
   }
-  throw new Error(`${executionArn} did not end`);
+  throw new Error(`not in time: ${what}`);
 }
 
 /** The call fails with the SDK's own class of this error, and a message that holds the text. */
@@ -198,4 +212,34 @@ test('errors of each kind', async () => {
   await refused('ActivityDoesNotExist', 'Activity Does Not Exist', 'GetActivityTask', {
     activityArn: nothing.replace(':stateMachine:', ':activity:'),
   });
+});
+
+test('map runs', async () => {
+  const ProcessorConfig = { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' };
+  const ItemProcessor = { ProcessorConfig, StartAt: 'W', States: WAIT.States };
+  const arn = await machine({ StartAt: 'M', States: { M: { Type: 'Map', Label: 'all', ItemProcessor, End: true } } });
+  const executionArn = await start(arn, { input: '[1, 2]' });
+  const runs = () => all(sdk.paginateListMapRuns, 'mapRuns', 1, { executionArn });
+  const [{ mapRunArn, stateMachineArn }] = await until('a map run', async () => (await runs()).length && runs());
+  assert.equal(stateMachineArn, `${arn}/all`);
+  await call('UpdateMapRun', { mapRunArn, maxConcurrency: 3 });
+  const described = await call('DescribeMapRun', { mapRunArn });
+  assert.deepEqual([described.status, described.maxConcurrency, described.itemCounts.total], ['RUNNING', 3, 2]);
+  await call('StopExecution', { executionArn });
+  await until('the map run ends', async () => (await call('DescribeMapRun', { mapRunArn })).status === 'ABORTED');
+});
+
+test('a state alone', async () => {
+  const definition = JSON.stringify({ Type: 'Task', Resource: 'arn:aws:states:::lambda:invoke', Arguments: {}, QueryLanguage: 'JSONata',
+    Output: '{% $states.result.Payload %}', End: true });
+  const mock = { result: JSON.stringify({ Payload: 42 }), fieldValidationMode: 'NONE' };
+  const answer = await call('TestState', { definition, roleArn: ROLE, mock, inspectionLevel: 'DEBUG' });
+  assert.deepEqual([answer.status, answer.output], ['SUCCEEDED', '42']);
+  assert.ok(answer.inspectionData.result);
+});
+
+after(() => {
+  const operations = Object.keys(sdk).filter((key) => /^[A-Z].*Command$/.test(key) && key !== '$Command').map((key) => key.replace(/Command$/, ''));
+  assert.equal(operations.length, 37, operations.join());
+  assert.deepEqual(operations.filter((operation) => !answered.has(operation)), [], 'never answered');
 });

@@ -18,7 +18,7 @@ shift
 [ $# -gt 0 ] || set -- boto3 cli node
 PYTHON=${PYTHON:-$root/.venv/bin/python}
 export NODE_WORKERS=${NODE_WORKERS:-$root/examples/workers/node}
-pytest=("$PYTHON" -m pytest -q -p no:cacheprovider --color=no)
+pytest=("$PYTHON" -m pytest -q -p no:cacheprovider --color=no --tb=short)
 summary=() failed=0
 
 # client NAME CMD…: runs it, remembers how it went, goes on.
@@ -32,7 +32,7 @@ client() {
 
 for name in "$@"; do
   case $name in
-    boto3) client "boto3" "${pytest[@]}" "$here/test_api_boto3.py" ;;
+    boto3) client "boto3" "${pytest[@]}" -rs "$here/api" ;;
     cli) client "AWS CLI" "${pytest[@]}" "$here/test_api_cli.py" ;;
     node) client "@aws-sdk/client-sfn" node --test --test-reporter=spec "$here/api_node.mjs" ;;
     *) echo "no such client: $name (there are boto3, cli, node)" >&2; exit 2 ;;

@@ -1,9 +1,13 @@
-"""The API through the AWS CLI: the happy path of every group of operations, an error of each kind, paging.
+"""The API through the AWS CLI: the happy path of every operation, an error of each kind, paging.
 
     REVEILLE_ENDPOINT=http://127.0.0.1:8083 pytest tests/clients/test_api_cli.py
 
-The CLI must not put `sync-` before an address: hence AWS_DISABLE_HOST_PREFIX_INJECTION.
+A process of the CLI takes a second to start, so its commands run in this one, by the function that the program `aws` calls too; one
+test runs the program itself. The CLI must not put `sync-` before an address: hence AWS_DISABLE_HOST_PREFIX_INJECTION.
 """
+
+import contextlib
+import io
 
 import json
 import os
@@ -14,11 +18,11 @@ import time
 import uuid
 
 import pytest
+from awscli.clidriver import create_clidriver
 
 ENDPOINT = os.environ.get("REVEILLE_ENDPOINT", "http://127.0.0.1:8083")
 ROLE = "arn:aws:iam::123456789012:role/test"
 ENVIRONMENT = {
-    **os.environ,
     "AWS_ACCESS_KEY_ID": os.environ.get("REVEILLE_ACCESS_KEY", "test"),
     "AWS_SECRET_ACCESS_KEY": os.environ.get("REVEILLE_SECRET_KEY", "test"),
     "AWS_DEFAULT_REGION": os.environ.get("REVEILLE_REGION", "us-east-1"),
@@ -28,6 +32,9 @@ ENVIRONMENT = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
+os.environ.update(ENVIRONMENT)
+DRIVER = create_clidriver()
+CALLED = set()
 BESIDE_PYTHON = os.path.join(os.path.dirname(sys.executable), "aws")
 AWS = BESIDE_PYTHON if os.path.exists(BESIDE_PYTHON) else shutil.which("aws")
 
@@ -36,15 +43,28 @@ WAIT = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": 
 FAIL = {"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}}}
 
 
-def aws(operation, *options, **parameters):
-    """`aws stepfunctions OPERATION --parameter value …`: the answer, or None where there is none. `a_b=x` is `--a-b x`."""
-    words = [AWS, "stepfunctions", operation, "--endpoint-url", ENDPOINT, "--output", "json", "--cli-read-timeout", "70", *options]
+def words_of(operation, *options, **parameters):
+    words = ["stepfunctions", operation, "--endpoint-url", ENDPOINT, "--output", "json", "--cli-read-timeout", "70", *options]
     for key, value in parameters.items():
         words += ["--" + key.replace("_", "-"), value if isinstance(value, str) else json.dumps(value)]
-    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode:
-        raise Refused(done.stderr.strip())
-    return json.loads(done.stdout) if done.stdout.strip() else None
+    return words
+
+
+def aws(operation, *options, **parameters):
+    """`aws stepfunctions OPERATION --parameter value …`: the answer, or None where there is none. `a_b=x` is `--a-b x`."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = DRIVER.main(words_of(operation, *options, **parameters))
+    if code:
+        raise Refused(err.getvalue().strip())
+    CALLED.add(operation)
+    return json.loads(out.getvalue()) if out.getvalue().strip() else None
+
+
+def program(*arguments, **parameters):
+    """The same by the program: exit code, standard output, standard error."""
+    done = subprocess.run([AWS, *words_of(*arguments, **parameters)], capture_output=True, text=True, timeout=300, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 class Refused(Exception):
@@ -84,12 +104,21 @@ def activity():
 
 
 def ended(execution):
-    for _ in range(20):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         described = aws("describe-execution", execution_arn=execution)
         if described["status"] != "RUNNING":
             return described
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"{execution} did not end")
+
+
+def test_the_program_itself(machine):
+    arn = machine()
+    code, out, err = program("describe-state-machine", state_machine_arn=arn)
+    assert (code, json.loads(out)["stateMachineArn"]) == (0, arn), err
+    code, out, err = program("describe-execution", execution_arn="x")
+    assert code != 0 and out == "" and "(InvalidArn)" in err, err
 
 
 def test_machines_are_made_listed_changed_and_validated(machine):
@@ -186,3 +215,32 @@ def test_errors_of_each_kind(machine):
     refused("InvalidToken", "Invalid token", "send-task-heartbeat", task_token="nonsense")
     refused("StateMachineTypeNotSupported", "not supported", "start-sync-execution", state_machine_arn=arn)
     refused("ValidationException", "1001", "list-state-machines", "--no-paginate", max_results="1001")
+
+
+def test_map_runs(machine):
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "P", "States": {"P": WAIT["States"]["W"]}}
+    arn = machine({"StartAt": "M", "States": {"M": {"Type": "Map", "ItemProcessor": processor, "End": True}}})
+    execution = aws("start-execution", state_machine_arn=arn, input="[1, 2]")["executionArn"]
+    for _ in range(1200):
+        runs = aws("list-map-runs", execution_arn=execution)["mapRuns"]
+        if runs:
+            break
+        time.sleep(0.05)
+    run = runs[0]["mapRunArn"]
+    aws("update-map-run", map_run_arn=run, max_concurrency="3")
+    described = aws("describe-map-run", map_run_arn=run)
+    assert (described["maxConcurrency"], described["itemCounts"]["total"]) == (3, 2)
+    aws("stop-execution", execution_arn=execution)
+
+
+def test_a_state_alone():
+    answer = aws("test-state", definition='{"Type": "Pass", "Result": 1, "Next": "N"}', role_arn=ROLE)
+    assert (answer["status"], answer["output"], answer["nextState"]) == ("SUCCEEDED", "1", "N")
+
+
+def test_every_operation_was_answered():
+    """The CLI's own list of them; comes last."""
+    known = DRIVER._get_command_table()["stepfunctions"].create_help_command().command_table
+    operations = {name for name, command in known.items() if hasattr(command, "_operation_model")}
+    assert len(operations) == 37
+    assert operations - CALLED == set()

@@ -8,6 +8,7 @@ use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::wire::{EpochSeconds, Tag};
 use crate::api::{arn, tags};
+use crate::ids::Arn;
 use crate::store::{ActivityRow, StoreError};
 
 #[derive(Deserialize)]
@@ -29,8 +30,11 @@ pub struct Output {
 pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     arn::name(&input.name)?;
     let encryption = input.encryption_configuration.unwrap_or_default();
-    encryption.check()?;
     let activity = ctx.realm.activity(&input.name);
+    if let Err(error) = encryption.check() {
+        // AWS tells of an activity that is there before it looks at the key.
+        return Err(if ctx.catalog.activity(&activity).await?.is_some() { already_exists(&activity) } else { error });
+    }
     let new_tags = tags::checked(activity.as_str(), input.tags)?;
     let configuration = serde_json::to_value(&encryption).unwrap_or_default();
     let row = ActivityRow { arn: activity.clone(), name: input.name, created: ctx.now(), configuration };
@@ -43,7 +47,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
                 Some(before) if before.configuration == row.configuration => {
                     Ok(Output { activity_arn: activity.to_string(), creation_date: before.created.into() })
                 }
-                _ => Err(ApiError::new("ActivityAlreadyExists", format!("Activity Already Exists: '{activity}'"))),
+                _ => Err(already_exists(&activity)),
             };
         }
         Err(error) => return Err(error.into()),
@@ -52,4 +56,9 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         ctx.catalog.tag(&activity, new_tags, Vec::new()).await?;
     }
     Ok(Output { activity_arn: activity.to_string(), creation_date: row.created.into() })
+}
+
+/// The model: "Activity already exists. `EncryptionConfiguration` may not be updated."
+fn already_exists(activity: &Arn) -> ApiError {
+    ApiError::new("ActivityAlreadyExists", format!("Activity Already Exists: '{activity}'"))
 }

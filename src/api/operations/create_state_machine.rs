@@ -89,7 +89,7 @@ async fn same(ctx: &Context, wanted: &MachineRow) -> Result<MachineRow, ApiError
 
 /// Publishes the revision; asked again with the same description, the version that is there.
 async fn publish(ctx: &Context, row: &MachineRow, description: Option<String>) -> Result<String, ApiError> {
-    let version = ctx.catalog.put_version(&row.arn, row.revision.id, description.clone(), ctx.now()).await?;
+    let version = machines::publish(ctx, &row.arn, row.revision.id, description.clone()).await?;
     if version.description != description {
         return Err(ApiError::machine_already_exists(&row.arn));
     }

@@ -50,9 +50,15 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let item = |row: crate::store::MapRunRow| Item {
         execution_arn: execution.arn.to_string(),
         map_run_arn: row.arn.to_string(),
-        state_machine_arn: execution.state_machine.to_string(),
+        state_machine_arn: of_its_children(&row.arn),
         start_date: row.started.into(),
         stop_date: row.stopped.map(EpochSeconds),
     };
     Ok(Output { map_runs: rows.into_iter().map(item).collect(), next_token })
+}
+
+/// The machine that its children are executions of: `…:stateMachine:machine/label`.
+fn of_its_children(run: &Arn) -> String {
+    let (run, _) = run.as_str().rsplit_once(':').unwrap_or((run.as_str(), ""));
+    run.replacen(":mapRun:", ":stateMachine:", 1)
 }

@@ -38,6 +38,6 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
             format!("Failed to publish the State Machine version for revision {wanted}. The current State Machine revision is {current}.");
         return Err(ApiError::new("ConflictException", message));
     }
-    let version = ctx.catalog.put_version(&row.arn, row.revision.id, input.description, ctx.now()).await?;
+    let version = machines::publish(ctx, &row.arn, row.revision.id, input.description).await?;
     Ok(Output { creation_date: version.created.into(), state_machine_version_arn: version.arn.to_string() })
 }

@@ -73,12 +73,15 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let revision = if unchanged {
         before.id
     } else {
+        if input.publish {
+            machines::check_room_for_version(ctx, &row.arn, None).await?;
+        }
         let id = wanted.id;
         ctx.catalog.update_machine(&row.arn, wanted).await?;
         id
     };
     let version = if input.publish {
-        Some(ctx.catalog.put_version(&row.arn, revision, input.version_description, now).await?.arn.to_string())
+        Some(machines::publish(ctx, &row.arn, revision, input.version_description).await?.arn.to_string())
     } else {
         None
     };

@@ -27,8 +27,13 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         return Err(ApiError::validation_because("MISSING_REQUIRED_PARAMETER", message));
     }
     let given = routes::alias_arn(&input.state_machine_alias_arn)?;
-    let mut alias = routes::alias(ctx, &input.state_machine_alias_arn).await?;
-    routes::live_machine(ctx, &given).await?;
+    let alias = routes::alias(ctx, &input.state_machine_alias_arn).await;
+    // The aliases of a machine go as soon as it is being deleted: that is what is wrong then.
+    match ctx.catalog.machine(&given.machine).await? {
+        Some(row) if row.deleting => return Err(ApiError::machine_deleting(given.full.as_str())),
+        _ => {}
+    }
+    let mut alias = alias?;
     if let Some(routes) = &input.routing_configuration {
         let (machine, routes) = routes::checked(ctx, routes).await?;
         if machine != alias.machine {
