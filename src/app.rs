@@ -1,6 +1,7 @@
 //! The composition root: the only place that names adapters. Settings in, a running engine out.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,6 +220,44 @@ fn open_store(settings: &Settings) -> Result<Sqlite, AppError> {
         ..sqlite::Options::default()
     };
     Ok(Sqlite::open(path, options)?)
+}
+
+/// A connection to the broker of the settings, for a command that needs nothing else. Call it inside a runtime.
+pub fn broker(settings: &Settings) -> Result<Arc<dyn TaskBus>, AppError> {
+    if settings.bus.is_embedded() {
+        let why = "bus.url is embedded:, whose queues only the server itself sees; give the URL of a broker (--bus, or bus.url)";
+        return Err(AppError::Unsupported(why.to_owned()));
+    }
+    connect(settings, String::new(), settings.bus.queue_kind)
+}
+
+/// A backup that was made.
+#[derive(Debug)]
+pub struct Backup {
+    pub copy: sqlite::Copied,
+    /// Where the keys that sign tokens were copied to; `None` where they are not in a file of their own.
+    pub token_keys: Option<PathBuf>,
+}
+
+/// Copies the store of the settings to `to`, and its signing keys beside it; a server may be using both.
+pub fn backup(settings: &Settings, to: &Path, with_keys: bool) -> Result<Backup, AppError> {
+    let Some(path) = settings.store.sqlite_path() else {
+        return Err(AppError::Unsupported(format!("store.url is {}; backups are made of SQLite stores", settings.store.url)));
+    };
+    let keys = settings.token_key_path().filter(|_| with_keys);
+    let beside = config::token_key_beside(to);
+    if keys.is_some() && beside.exists() {
+        return Err(StoreError::AlreadyExists { what: "file", key: beside.display().to_string() }.into());
+    }
+    let copy = sqlite::copy(path, to)?;
+    let token_keys = match keys {
+        Some(from) => {
+            crate::token::copy_file(&from, &beside).map_err(SettingsError::from)?;
+            Some(beside)
+        }
+        None => None,
+    };
+    Ok(Backup { copy, token_keys })
 }
 
 fn connect(settings: &Settings, reply_queue_infix: String, reply_queue_kind: QueueKind) -> Result<Arc<dyn TaskBus>, AppError> {

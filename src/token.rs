@@ -21,7 +21,7 @@ use crate::ids::{EventId, ExecutionId, PartitionId, TaskKey};
 
 mod key_file;
 
-pub use key_file::{KeyFileError, load_or_create};
+pub use key_file::{KeyFileError, copy_file, load_or_create};
 
 /// The form of a token; another form gets another number, and the old one stays readable.
 const FORM: u8 = 1;

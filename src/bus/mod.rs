@@ -8,6 +8,7 @@ pub mod amqp;
 mod contract;
 pub mod embedded;
 pub mod envelope;
+pub mod parked;
 
 use std::collections::BTreeMap;
 use std::fmt;

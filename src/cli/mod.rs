@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod backup;
 mod bench;
 mod client;
 mod completions;
@@ -25,6 +26,7 @@ mod machines;
 mod names;
 mod output;
 pub mod progress;
+mod replies;
 mod run;
 pub mod screen;
 mod serve;
@@ -94,6 +96,12 @@ enum Command {
     /// Say that the worker of a task is alive.
     Heartbeat(finish::HeartbeatArgs),
 
+    /// Look at replies that were refused, send them again, or delete them; needs only the broker.
+    #[command(subcommand, visible_aliases = ["parked"])]
+    Replies(replies::Command),
+    /// Copy the store to a file, while a server uses it or not.
+    Backup(backup::Args),
+
     /// Create, update, delete and list state machines.
     #[command(subcommand, visible_aliases = ["machine"])]
     Machines(machines::Command),
@@ -124,6 +132,8 @@ pub fn main() -> ExitCode {
         Command::Succeed(args) => finish::succeed(&args),
         Command::Fail(args) => finish::fail(&args),
         Command::Heartbeat(args) => finish::heartbeat(&args),
+        Command::Replies(command) => replies::execute(&command),
+        Command::Backup(args) => backup::execute(&args),
         Command::Machines(command) => machines::execute(&command),
         Command::Health(args) => health::execute(&args),
         Command::Completions(args) => completions::execute(&args),

@@ -73,6 +73,11 @@ fn words_that_people_try_are_understood() {
         "succeed TOKEN --result {}",
         "reject TOKEN --error E",
         "heartbeat TOKEN",
+        "replies ls --reason late --older-than 7d -n 5",
+        "parked show 0123456789ab --reveal",
+        "replies replay a b --to q --bus amqp://h",
+        "replies purge --all --yes",
+        "backup copy.db --store sqlite:x.db",
         "machine create n f.json --type express",
         "machines rm n",
         "health --url http://127.0.0.1:8083",
@@ -83,7 +88,16 @@ fn words_that_people_try_are_understood() {
         let words = std::iter::once("reveille").chain(line.split(' '));
         assert!(Cli::try_parse_from(words).is_ok(), "{line}");
     }
-    for line in ["demo --with-workers", "serve --listen nowhere", "list --limit 0", "frobnicate", "succeed"] {
+    for line in [
+        "demo --with-workers",
+        "serve --listen nowhere",
+        "list --limit 0",
+        "frobnicate",
+        "succeed",
+        "replies purge a --all",
+        "replies show",
+        "backup",
+    ] {
         assert!(Cli::try_parse_from(std::iter::once("reveille").chain(line.split(' '))).is_err(), "{line}");
     }
 }

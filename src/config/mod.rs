@@ -370,13 +370,15 @@ impl Settings {
 
     fn token_key_file(&self) -> PathBuf {
         path(&self.engine.token_key_file).unwrap_or_else(|| match self.store.sqlite_path() {
-            Some(store) if store != Path::new(":memory:") => {
-                let mut name = store.as_os_str().to_owned();
-                name.push(".token-key");
-                PathBuf::from(name)
-            }
+            Some(store) if store != Path::new(":memory:") => token_key_beside(store),
             _ => PathBuf::from("reveille.token-key"),
         })
+    }
+
+    /// The file with the keys that sign tokens; `None` where `engine.token_key` has them.
+    #[must_use]
+    pub fn token_key_path(&self) -> Option<PathBuf> {
+        self.engine.token_key.expose_secret().trim().is_empty().then(|| self.token_key_file())
     }
 
     /// What an operator should know although it is allowed.
@@ -391,6 +393,14 @@ impl Settings {
         }
         warnings
     }
+}
+
+/// Where a store's signing keys are looked for, unless the settings name a file.
+#[must_use]
+pub fn token_key_beside(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".token-key");
+    PathBuf::from(name)
 }
 
 /// `ID:SECRET`, or `ID:SECRET:CLASS+CLASS`. What is wrong is told without the secret.

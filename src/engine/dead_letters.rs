@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 
 use crate::bus::envelope::TASK_TOKEN;
-use crate::bus::{Delivery, HeaderValue, Message, QueueSpec, Settlement};
+use crate::bus::{Delivery, HeaderValue, Message, QueueKind, QueueSpec, Settlement};
 use crate::clock::Timestamp;
 use crate::integrations;
 use crate::interpreter::stimulus::StimulusKind;
@@ -19,18 +19,22 @@ use super::messages::{Tell, TellError, What};
 /// Where the broker puts them.
 pub const DEAD_LETTERS_QUEUE: &str = "reveille.dead-letters";
 const PREFETCH: u16 = 100;
+/// Deliveries before RabbitMQ drops a letter (4.x: after 20 unless told otherwise). One is given back only while the store cannot take it;
+/// dropping it would leave its task waiting for nobody.
+const DELIVERY_LIMIT: u32 = 1_000_000;
 /// A message expires when its task does: what comes so close to the deadline is left to the timeout, whose name the definition knows.
 const NEAR_THE_DEADLINE_SECONDS: f64 = 2.0;
 
 /// Takes dead letters until the bus closes.
 pub(super) async fn run(shared: Arc<Shared>) {
+    let kind = shared.options.queue_kind;
     let queue = QueueSpec {
         name: DEAD_LETTERS_QUEUE.to_owned(),
-        kind: shared.options.queue_kind,
+        kind,
         dead_letter: None,
         max_length: None,
         message_ttl: None,
-        delivery_limit: None,
+        delivery_limit: (kind == QueueKind::Quorum).then_some(DELIVERY_LIMIT),
     };
     let mut letters = shared.bus.consume(queue, PREFETCH);
     while let Some(letter) = letters.next().await {

@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter};
 
-use crate::bus::{ExchangeSpec, QueueKind, QueueSpec, TaskBus};
+use crate::bus::{ExchangeSpec, QueueKind, QueueSpec, TaskBus, parked};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{PartitionId, Realm, TaskKey};
 use crate::integrations::Table;
@@ -220,12 +220,12 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
 /// The queues and exchanges that the engine owns. In the background: a broker that is away must not hold up the start.
 fn declare(shared: &Arc<Shared>) {
     let queue = QueueSpec {
-        name: router::PARKING_QUEUE.to_owned(),
+        name: parked::PARKING_QUEUE.to_owned(),
         kind: shared.options.queue_kind,
         dead_letter: None,
         max_length: None,
         message_ttl: None,
-        delivery_limit: None,
+        delivery_limit: (shared.options.queue_kind == QueueKind::Quorum).then_some(parked::PARKING_DELIVERY_LIMIT),
     };
     let mut exchanges = crate::integrations::exchanges();
     exchanges.push(ExchangeSpec { name: perform::EVENTS_EXCHANGE.to_owned(), kind: "topic" });

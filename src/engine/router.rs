@@ -8,7 +8,8 @@ use std::rc::Rc;
 use futures_util::StreamExt;
 
 use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Verdict};
-use crate::bus::{Address, Delivery, HeaderValue, Message, Publication, Settlement};
+use crate::bus::parked::{self, PARKING_QUEUE, Refusal};
+use crate::bus::{Address, Delivery, Message, Publication, Settlement};
 use crate::ids::{PartitionId, TaskKey};
 use crate::interpreter::event::Failure;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
@@ -19,9 +20,6 @@ use super::Shared;
 use super::handle::Completion;
 use super::messages::{Tell, TellError, What};
 use super::partition::Local;
-
-/// Where replies go that nobody can use.
-pub(super) const PARKING_QUEUE: &str = "reveille.parked";
 
 /// Takes replies until the bus closes. At most the prefetch of them are under way at once.
 pub(super) async fn run(local: Rc<Local>) {
@@ -175,26 +173,11 @@ async fn refuse(local: &Rc<Local>, delivery: Delivery, token: Option<&str>, key:
 /// Parked before it is acknowledged: what was refused is never lost.
 pub(super) async fn park_and_settle(shared: &Shared, delivery: Delivery, verdict: &str, reason: &str, from: &str) {
     let to = Address { exchange: String::new(), routing_key: PARKING_QUEUE.to_owned() };
-    let parked = shared.bus.publish(to, park(&delivery.message, verdict, reason, from, &shared.clock.now().iso())).await;
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let refusal = Refusal { id: &id[..12], verdict, reason, at: shared.clock.now(), from };
+    let parked = shared.bus.publish(to, parked::park(&delivery.message, &refusal)).await;
     let is_there = matches!(parked, Ok(Publication::Confirmed));
     delivery.settle(if is_there { Settlement::Ack } else { Settlement::Requeue });
-}
-
-/// The message as it came, with why and when it was refused, and where. The token is left in it: parked replies can be replayed.
-fn park(refused: &Message, verdict: &str, reason: &str, from: &str, at: &str) -> Message {
-    let mut message = refused.clone();
-    message.properties.persistent = true;
-    message.properties.expiration = None;
-    // The broker would refuse a user id that is not ours.
-    message.properties.user_id = None;
-    let mut header = |name: &str, text: &str| {
-        message.properties.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
-    };
-    header("x-verdict", verdict);
-    header("x-reason", reason);
-    header("x-parked-at", at);
-    header("x-parked-from", from);
-    message
 }
 
 /// Publishes what nothing waits for.

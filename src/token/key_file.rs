@@ -11,7 +11,10 @@ use super::{KeyError, TokenKeys, new_secret};
 /// Why the key file cannot be used. Each text says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    #[error("the token key file {path} may be read by others (mode {mode:04o}): whoever reads it can end any task. Run: chmod 600 {path}")]
+    #[error(
+        "the token key file {path} may be read by others (mode {mode:04o}): whoever reads it can end any task. Run: chmod 600 {path} \
+         (secrets of containers may be readable for all where they are mounted below /run/secrets)"
+    )]
     Exposed { path: PathBuf, mode: u32 },
     #[error("the token key file {path} holds no usable key: {why}")]
     Unusable { path: PathBuf, why: KeyError },
@@ -32,13 +35,40 @@ pub fn load_or_create(path: &Path) -> Result<TokenKeys, KeyFileError> {
     load(path, File::open(path).map_err(error("read"))?)
 }
 
+/// Copies a key file; the copy is a new file that only its owner can read.
+///
+/// # Errors
+/// Where one cannot be read or the other cannot be made, or is there already.
+pub fn copy_file(from: &Path, to: &Path) -> Result<(), KeyFileError> {
+    let text =
+        SecretString::from(std::fs::read_to_string(from).map_err(|why| KeyFileError::Io { path: from.to_owned(), doing: "read", why })?);
+    let write = || {
+        let mut file = private().create_new(true).open(to)?;
+        file.write_all(text.expose_secret().as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|why| KeyFileError::Io { path: to.to_owned(), doing: "make", why })
+}
+
+/// Files that only their owner may read.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options
+}
+
 fn load(path: &Path, mut file: File) -> Result<TokenKeys, KeyFileError> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let metadata = file.metadata().map_err(|why| KeyFileError::Io { path: path.to_owned(), doing: "read", why })?;
         let mode = metadata.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        if is_exposed(&path.canonicalize().unwrap_or_else(|_| path.to_owned()), mode) {
             return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
         }
     }
@@ -46,6 +76,18 @@ fn load(path: &Path, mut file: File) -> Result<TokenKeys, KeyFileError> {
     file.read_to_string(&mut text).map_err(|why| KeyFileError::Io { path: path.to_owned(), doing: "read", why })?;
     TokenKeys::parse(&SecretString::from(text)).map_err(|why| KeyFileError::Unusable { path: path.to_owned(), why })
 }
+
+/// May others read the key who should not? A container's secrets are mounted readable for all (0444), and only that container sees them:
+/// there it counts only that nobody else can change the file.
+#[cfg(unix)]
+fn is_exposed(path: &Path, mode: u32) -> bool {
+    let secret_of_a_container = SECRET_MOUNTS.iter().any(|mount| path.starts_with(mount));
+    mode & if secret_of_a_container { 0o022 } else { 0o077 } != 0
+}
+
+/// Where Docker, Podman and Kubernetes mount secrets.
+#[cfg(unix)]
+const SECRET_MOUNTS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
 /// Whole or not at all: written beside its place, made durable, then linked there unless somebody else was first.
 fn create(path: &Path) -> io::Result<()> {
@@ -63,14 +105,7 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 fn write_draft(draft: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let mut file = options.open(draft)?;
+    let mut file = private().create(true).truncate(true).open(draft)?;
     writeln!(file, "# Reveille signs task tokens with this key. Whoever has it can end any task: keep it secret, keep a copy.")?;
     writeln!(file, "# To rotate, put a new one (openssl rand -hex 32) above it; remove the old one when its tasks have ended.")?;
     writeln!(file, "{}", new_secret().expose_secret())?;
@@ -112,6 +147,33 @@ mod tests {
             let text = load_or_create(&path).unwrap_err().to_string();
             assert!(text.contains(&format!("{mode:04o}")) && text.contains("chmod 600"), "{text}");
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_containers_secret_may_be_read_by_all_but_changed_by_nobody_else() {
+        for (path, mode, exposed) in [
+            ("/run/secrets/token-key", 0o444, false),
+            ("/var/run/secrets/reveille/token-key", 0o644, false),
+            ("/run/secrets/token-key", 0o600, false),
+            ("/run/secrets/token-key", 0o464, true),
+            ("/run/secrets/token-key", 0o666, true),
+            ("/run/secrets-of-mine/token-key", 0o444, true),
+            ("/srv/reveille/token-key", 0o444, true),
+            ("/srv/reveille/token-key", 0o400, false),
+        ] {
+            assert_eq!(is_exposed(Path::new(path), mode), exposed, "{path} {mode:04o}");
+        }
+    }
+
+    #[test]
+    fn a_copy_is_private_and_signs_alike_and_replaces_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, copy) = (directory.path().join("token.key"), directory.path().join("copy.key"));
+        let token = load_or_create(&path).unwrap().mint(&task(), PartitionId(0));
+        copy_file(&path, &copy).unwrap();
+        assert_eq!(load_or_create(&copy).unwrap().mint(&task(), PartitionId(0)), token);
+        assert!(matches!(copy_file(&path, &copy), Err(KeyFileError::Io { doing: "make", .. })));
     }
 
     #[test]

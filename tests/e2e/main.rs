@@ -8,8 +8,10 @@
 
 mod api;
 mod art_event;
+mod backup;
 mod broken;
 mod command_line;
 mod load;
+mod parked;
 mod refused;
 mod support;

@@ -9,7 +9,6 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use crate::bus::envelope;
 use crate::bus::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, Receipt, Settlement, TaskBus};
 use crate::clock::Timestamp;
-use crate::engine::router::PARKING_QUEUE;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::memory::Memory;
 use crate::store::{Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreError, StoreFuture};
@@ -196,7 +195,7 @@ impl SimBus {
         for _ in 0..copies {
             match to.routing_key.as_str() {
                 "work" => inner.worked(message, &self.world.tokens),
-                PARKING_QUEUE => inner.parked(message, &self.world.tokens),
+                crate::bus::parked::PARKING_QUEUE => inner.parked(message, &self.world.tokens),
                 _ => {}
             }
         }

@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::{StoreError, StoreFuture, StoreResult};
 
+pub use backup::{Copied, copy_store as copy};
 use error::Outcome;
 use open::Place;
 use reader::Readers;
@@ -129,7 +130,7 @@ impl Sqlite {
         let readers = match &place {
             Some(place) => {
                 let count = options.readers.clamp(1, 8);
-                let connections = (0..count).map(|_| open::reader(place, &options)).collect::<StoreResult<_>>()?;
+                let connections = (0..count).map(|_| open::reader(&place.path, &options)).collect::<StoreResult<_>>()?;
                 Some(Readers::start(connections)?)
             }
             None => None,
@@ -139,14 +140,14 @@ impl Sqlite {
     }
 
     /// Copies the store to a new file while it works; the copy is a store of its own. Fails with `AlreadyExists` where there is a file.
-    pub fn backup(&self, to: impl Into<PathBuf>) -> StoreFuture<'_, ()> {
+    pub fn backup(&self, to: impl Into<PathBuf>) -> StoreFuture<'_, Copied> {
         let to = to.into();
         Box::pin(async move {
             let Some(place) = &self.inner.place else {
                 return self.write(move |connection| Ok(backup::copy(connection, &to))).await?;
             };
             // A thread and a connection of its own: a large copy must not keep a reader from its work.
-            let connection = open::reader(place, &self.inner.options)?;
+            let connection = open::reader(&place.path, &self.inner.options)?;
             let (answer, outcome) = tokio::sync::oneshot::channel();
             let thread = std::thread::Builder::new().name("store-backup".into()).spawn(move || {
                 let _ = answer.send(backup::copy(&connection, &to));

@@ -148,10 +148,10 @@ fn prepare_writer(connection: &mut Connection, shown: &str, on_disk: bool, optio
 }
 
 /// A connection that reads beside the writer.
-pub(super) fn reader(place: &Place, options: &Options) -> StoreResult<Connection> {
+pub(super) fn reader(path: &Path, options: &Options) -> StoreResult<Connection> {
     let open = || -> rusqlite::Result<Connection> {
         // Not READ_ONLY: a reader must be able to make the shared memory of the log anew. `query_only` keeps it from writing.
-        let connection = Connection::open_with_flags(&place.path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
         connection.pragma_update(None, "query_only", true)?;
@@ -159,5 +159,5 @@ pub(super) fn reader(place: &Place, options: &Options) -> StoreResult<Connection
         connection.pragma_update(None, "cache_size", -i64::from(options.cache_kib / 4))?;
         Ok(connection)
     };
-    open().map_err(|error| StoreError::Unusable(format!("{} cannot be opened for reading ({error})", place.path.display())))
+    open().map_err(|error| StoreError::Unusable(format!("{} cannot be opened for reading ({error})", path.display())))
 }

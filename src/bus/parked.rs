@@ -1,0 +1,197 @@
+//! The wire form of a message that was refused: as it came, with why, when and where. Pure functions over [`Message`].
+//!
+//! The token is left in it, so that a reply can be replayed; whoever may read the parking queue may end those tasks.
+
+use sha2::{Digest, Sha256};
+
+use super::envelope::TASK_TOKEN;
+use super::{Address, HeaderValue, Message};
+use crate::clock::Timestamp;
+
+/// Where messages go that nobody can use.
+pub const PARKING_QUEUE: &str = "reveille.parked";
+/// Deliveries before RabbitMQ drops a message of a quorum queue (4.x: after 20 unless told otherwise). Each look at the parking queue is one.
+pub const PARKING_DELIVERY_LIMIT: u32 = 1_000_000;
+
+const ID: &str = "x-parked-id";
+const VERDICT: &str = "x-verdict";
+const REASON: &str = "x-reason";
+const AT: &str = "x-parked-at";
+const FROM: &str = "x-parked-from";
+/// Headers that say how a message came here; a replay goes without them.
+const OURS: [&str; 5] = [ID, VERDICT, REASON, AT, FROM];
+/// What the broker adds on the way.
+const BROKERS: [&str; 8] = [
+    "x-death",
+    "x-first-death-exchange",
+    "x-first-death-queue",
+    "x-first-death-reason",
+    "x-last-death-exchange",
+    "x-last-death-queue",
+    "x-last-death-reason",
+    "x-delivery-count",
+];
+
+/// Why, when and where a message was refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal<'a> {
+    pub id: &'a str,
+    /// A reply's verdict; the error's name for a start; `dead-letter`.
+    pub verdict: &'a str,
+    pub reason: &'a str,
+    pub at: Timestamp,
+    pub from: &'a str,
+}
+
+/// The message as it is parked.
+#[must_use]
+pub fn park(refused: &Message, refusal: &Refusal<'_>) -> Message {
+    let mut message = refused.clone();
+    message.properties.persistent = true;
+    message.properties.expiration = None;
+    // The broker would refuse a user id that is not ours.
+    message.properties.user_id = None;
+    let at = refusal.at.iso();
+    let said = [(ID, refusal.id), (VERDICT, refusal.verdict), (REASON, refusal.reason), (AT, at.as_str()), (FROM, refusal.from)];
+    for (name, text) in said {
+        message.properties.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
+    }
+    message
+}
+
+/// What a parked message says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    pub id: String,
+    pub verdict: String,
+    pub reason: String,
+    pub at: Option<Timestamp>,
+    /// The queue that it was refused in.
+    pub from: String,
+}
+
+impl Parked {
+    #[must_use]
+    pub fn of(message: &Message) -> Self {
+        let text = |name: &str| header(message, name).unwrap_or_default().to_owned();
+        Self {
+            id: header(message, ID).map_or_else(|| digest(message), str::to_owned),
+            verdict: text(VERDICT),
+            reason: text(REASON),
+            at: header(message, AT).and_then(|at| Timestamp::parse_iso(at).ok()),
+            from: text(FROM),
+        }
+    }
+}
+
+/// A name for a message that has none: the same as long as the message is.
+fn digest(message: &Message) -> String {
+    let p = &message.properties;
+    let mut hash = Sha256::new().chain_update(&message.body);
+    for text in
+        [header(message, AT), header(message, REASON), header(message, TASK_TOKEN), p.correlation_id.as_deref(), p.message_id.as_deref()]
+    {
+        hash = hash.chain_update([0]).chain_update(text.unwrap_or_default());
+    }
+    hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// Which parked messages are meant. What is empty lets all through; what is given must all fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub ids: Vec<String>,
+    pub verdicts: Vec<String>,
+    /// Parked before; a message that does not say when is none of these.
+    pub before: Option<Timestamp>,
+}
+
+impl Filter {
+    #[must_use]
+    pub fn takes(&self, parked: &Parked) -> bool {
+        (self.ids.is_empty() || self.ids.contains(&parked.id))
+            && (self.verdicts.is_empty() || self.verdicts.contains(&parked.verdict))
+            && self.before.is_none_or(|before| parked.at.is_some_and(|at| at < before))
+    }
+}
+
+/// The message as it was before it was refused, and where it goes again: the queue that it was refused in; a dead letter's own queue, since
+/// our queue of dead letters would only park it again. `None` where nothing says where.
+#[must_use]
+pub fn replay(message: &Message) -> (Option<Address>, Message) {
+    let dead_in = header(message, VERDICT).filter(|verdict| *verdict == "dead-letter").and_then(|_| header(message, "x-first-death-queue"));
+    let queue = dead_in.or_else(|| header(message, FROM)).filter(|queue| !queue.is_empty()).map(str::to_owned);
+    let mut again = message.clone();
+    again.properties.headers.retain(|name, _| !OURS.contains(&name.as_str()) && !BROKERS.contains(&name.as_str()));
+    (queue.map(|routing_key| Address { exchange: String::new(), routing_key }), again)
+}
+
+fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
+    message.properties.headers.get(name).and_then(HeaderValue::as_text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> Message {
+        let mut message = Message { body: b"{".to_vec(), ..Message::default() };
+        message.properties.correlation_id = Some("token".to_owned());
+        message.properties.headers.insert("tenant".to_owned(), HeaderValue::Text("a".to_owned()));
+        message
+    }
+
+    fn refusal<'a>() -> Refusal<'a> {
+        Refusal { id: "i1", verdict: "late", reason: "too late", at: Timestamp::from_millis(5_000), from: "reveille.replies.3" }
+    }
+
+    #[test]
+    fn what_was_parked_says_why_and_comes_back_as_it_was() {
+        let parked = park(&refused(), &refusal());
+        let said = Parked::of(&parked);
+        assert_eq!((said.id.as_str(), said.verdict.as_str(), said.reason.as_str()), ("i1", "late", "too late"));
+        assert_eq!((said.at, said.from.as_str()), (Some(Timestamp::from_millis(5_000)), "reveille.replies.3"));
+        let (to, again) = replay(&parked);
+        assert_eq!(to.expect("an address").routing_key, "reveille.replies.3");
+        assert_eq!((again.body, again.properties.headers), (refused().body, refused().properties.headers));
+    }
+
+    #[test]
+    fn a_dead_letter_goes_back_to_the_queue_that_it_died_in() {
+        let mut letter = refused();
+        letter.properties.headers.insert("x-first-death-queue".to_owned(), HeaderValue::Text("work".to_owned()));
+        let parked = park(&letter, &Refusal { verdict: "dead-letter", from: "reveille.dead-letters", ..refusal() });
+        let (to, again) = replay(&parked);
+        assert_eq!(to.expect("an address").routing_key, "work");
+        assert_eq!(again.properties.headers.len(), 1, "only the sender's own: {again:?}");
+        assert_eq!(replay(&refused()).0, None, "a message that says nothing goes nowhere");
+    }
+
+    #[test]
+    fn a_message_without_an_id_is_named_by_its_content() {
+        let (a, mut b) = (Parked::of(&refused()), refused());
+        assert_eq!((a.id.len(), &a.id), (12, &Parked::of(&refused()).id));
+        b.body = b"[".to_vec();
+        assert_ne!(a.id, Parked::of(&b).id);
+    }
+
+    #[test]
+    fn a_filter_takes_what_fits_all_of_it() {
+        let parked = Parked::of(&park(&refused(), &refusal()));
+        let texts = |all: &[&str]| all.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let at = |ms| Some(Timestamp::from_millis(ms));
+        for (ids, verdicts, before, taken) in [
+            (&[][..], &[][..], None, true),
+            (&["i1"], &[], None, true),
+            (&["i2"], &[], None, false),
+            (&[], &["forged", "late"], None, true),
+            (&["i1"], &["forged"], None, false),
+            (&[], &[], at(5_001), true),
+            (&[], &[], at(5_000), false),
+        ] {
+            let filter = Filter { ids: texts(ids), verdicts: texts(verdicts), before };
+            assert_eq!(filter.takes(&parked), taken, "{filter:?}");
+        }
+        let undated = Parked { at: None, ..parked };
+        assert!(!Filter { before: at(i64::MAX), ..Filter::default() }.takes(&undated));
+    }
+}
