@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance soak lint listings verify bench broker broker-stop clean-broker clean
+.PHONY: help setup build demo test test-rabbitmq4 conformance soak fuzz lint listings verify bench broker broker-stop clean-broker clean
 
 BROKER := .cache/broker
 
@@ -21,6 +21,9 @@ demo: ## the art event, live on the terminal; needs no server
 test: ## all tests on a private broker; T=name runs those whose name contains it
 	@scripts/test.sh $(T)
 
+test-rabbitmq4: ## what concerns the broker, on RabbitMQ 4 in a chroot that it installs (root); PART="bus crash" runs some
+	@scripts/rabbitmq4.sh test $(PART)
+
 conformance: ## the cases recorded on AWS, on the embedded bus; ARGS="--only choice -v" goes to their runner
 	@scripts/conformance.sh $(ARGS)
 
@@ -28,6 +31,9 @@ soak: ## the long crash campaign: 200 kills of the engine, 20 of the broker, und
 	@scripts/setup.sh
 	cargo build --release
 	.venv/bin/python tests/soak/crash.py --binary target/release/reveille --engine-kills 200 --broker-kills 20 $(ARGS)
+
+fuzz: ## hostile input under libFuzzer, ten minutes a target; ARGS="jsonata 3600" one of them, longer
+	@scripts/fuzz.sh $(if $(ARGS),$(ARGS),all)
 
 lint: ## formatting, clippy, documentation and shell scripts; any warning fails
 	cargo fmt --check

@@ -157,13 +157,13 @@ start() {
   setsid "$bin/rabbitmq-server" >"$dir/stdout" 2>&1 </dev/null &
   local launcher=$! _
   echo "$launcher" >"$dir/launcher.pid"
-  for _ in $(seq 1 600); do
+  for _ in $(seq 1 1800); do
     if answers_amqp "$BROKER_PORT"; then cat "$dir/url"; return; fi
     alive "$launcher" || { tail -n 20 "$dir/stdout" >&2; stop_epmd; die "the broker ended while starting; see $dir/log"; }
     sleep 0.1
   done
   kill_now
-  die "the broker was not ready after 60 s; see $dir/log"
+  die "the broker was not ready after 180 s; see $dir/log"
 }
 
 stop_epmd() { epmd -port "$ERL_EPMD_PORT" -kill >/dev/null 2>&1 || true; }

@@ -58,6 +58,8 @@ pub(super) struct ExecutionActor {
     /// What this actor has begun and must hear the end of (dispatches, words to itself): until then it must not leave memory, or a
     /// second one would be revived beside it and do the same once more.
     pub unheard: u32,
+    /// An append is under way: the state is ahead of the journal, and nothing else may be decided.
+    appending: bool,
     /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its queues.
     owed: Option<bool>,
 }
@@ -68,7 +70,21 @@ impl ExecutionActor {
         let (id, arn) = (header.id, header.arn.clone());
         let logging = shared.definitions.logging(header.revision);
         let (state, birth) = (State::default(), Some(Box::new(header)));
-        Self { shared, local, id, arn, machine, logging, state, birth, express: None, in_flight: Vec::new(), unheard: 0, owed: None }
+        Self {
+            shared,
+            local,
+            id,
+            arn,
+            machine,
+            logging,
+            state,
+            birth,
+            express: None,
+            in_flight: Vec::new(),
+            unheard: 0,
+            appending: false,
+            owed: None,
+        }
     }
 
     /// An express execution that begins.
@@ -77,7 +93,21 @@ impl ExecutionActor {
         let logging = shared.definitions.logging(header.revision);
         let express = Some(Stay::new(Arc::clone(&shared), Rc::clone(&local), header)?);
         let state = State::default();
-        Ok(Self { shared, local, id, arn, machine, logging, state, birth: None, express, in_flight: Vec::new(), unheard: 0, owed: None })
+        Ok(Self {
+            shared,
+            local,
+            id,
+            arn,
+            machine,
+            logging,
+            state,
+            birth: None,
+            express,
+            in_flight: Vec::new(),
+            unheard: 0,
+            appending: false,
+            owed: None,
+        })
     }
 
     /// One that comes back from its journal.
@@ -97,6 +127,7 @@ impl ExecutionActor {
             express: None,
             in_flight: Vec::new(),
             unheard: 0,
+            appending: false,
             owed: Some(bus_kept),
         }
     }
@@ -315,6 +346,7 @@ impl Handler<Tell> for ExecutionActor {
                 }
             }
         };
+        self.appending = true;
         let shared = Arc::clone(&self.shared);
         let birth = self.birth.take();
         let born = birth.is_some();
@@ -330,6 +362,7 @@ impl Handler<Tell> for ExecutionActor {
         };
         AtomicResponse::new(Box::pin(durable.into_actor(self).map(move |result, actor, ctx| match result {
             Ok(()) => {
+                actor.appending = false;
                 actor.story(&prepared.notes, face).tell(&prepared.entries);
                 actor.perform(prepared.commands, ctx);
                 prepared.rejection.map_or(Ok(Told { at: prepared.at }), |r| Err(r.into()))
@@ -368,6 +401,12 @@ impl Handler<Own> for ExecutionActor {
     type Result = AtomicResponse<Self, Result<Told, TellError>>;
 
     fn handle(&mut self, Own(what): Own, ctx: &mut Self::Context) -> Self::Result {
+        // actix looks at one word of the actor's own after a message of the mailbox has made it wait (`ContextFut::poll` merges the wait
+        // only then): the word is said again, and heard when the append is done.
+        if self.appending {
+            ctx.notify(Own(what));
+            return AtomicResponse::new(Box::pin(actix::fut::ready(Ok(Told { at: self.shared.clock.now() }))));
+        }
         self.unheard -= 1;
         let execution = self.id;
         self.handle(Tell { execution, what }, ctx)

@@ -2,7 +2,7 @@
 //! runs on that one thread.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ pub(super) struct Local {
     /// Something lingers.
     confirmed: Notify,
     waiters: RefCell<HashMap<ExecutionId, Vec<oneshot::Sender<Outcome>>>>,
+    /// Executions whose queues the bus forgot with the last process, until they are revived: all that they have open is owed again.
+    bereft: RefCell<HashSet<ExecutionId>>,
     draining: Cell<bool>,
 }
 
@@ -75,7 +77,7 @@ impl Local {
         let local = Rc::clone(self);
         actix_rt::spawn(async move {
             tokio::time::sleep(super::RETRY_AFTER).await;
-            if let Err(e) = local.address(execution, true).await {
+            if let Err(e) = local.address(execution).await {
                 if matches!(e, TellError::NoExecution(_) | TellError::Store(crate::store::StoreError::NotFound { .. })) {
                     return; // it was never made
                 }
@@ -187,7 +189,7 @@ impl Local {
     }
 
     /// The actor of an execution, from memory or from its journal.
-    async fn address(self: &Rc<Self>, execution: ExecutionId, bus_kept: bool) -> Result<Addr<ExecutionActor>, TellError> {
+    async fn address(self: &Rc<Self>, execution: ExecutionId) -> Result<Addr<ExecutionActor>, TellError> {
         if let Some((addr, _)) = self.find(execution) {
             return Ok(addr);
         }
@@ -198,7 +200,7 @@ impl Local {
             } else {
                 let local = Rc::clone(self);
                 let revival = async move {
-                    let revived = local.revive(execution, bus_kept).await;
+                    let revived = local.revive(execution).await;
                     local.reviving.borrow_mut().remove(&execution);
                     revived
                 };
@@ -210,13 +212,14 @@ impl Local {
         revival.await
     }
 
-    async fn revive(self: &Rc<Self>, execution: ExecutionId, bus_kept: bool) -> Result<Addr<ExecutionActor>, TellError> {
+    async fn revive(self: &Rc<Self>, execution: ExecutionId) -> Result<Addr<ExecutionActor>, TellError> {
         let state = load(&*self.shared.journal, execution).await?;
         let row = self.shared.journal.execution(execution).await?.ok_or(TellError::NoExecution(execution))?;
         let machine = self.shared.definitions.revision(row.header.revision).await.map_err(|e| match e {
             super::EngineError::Store(e) => TellError::Store(e),
             other => TellError::Internal(other.to_string()),
         })?;
+        let bus_kept = !self.bereft.borrow_mut().remove(&execution);
         let actor = ExecutionActor::revived(Rc::clone(self), &row, machine, state, bus_kept);
         if let Phase::Closed(outcome) = actor.state.phase() {
             // Its end landed, and whoever wrote it did not learn that: those who wait are told now.
@@ -231,7 +234,7 @@ impl Local {
     pub async fn tell(self: &Rc<Self>, message: Tell) -> Result<Told, TellError> {
         // An actor may end between two messages (it closed, it was thrown away): its journal is the truth, ask again.
         for _ in 0..4 {
-            let addr = self.address(message.execution, true).await?;
+            let addr = self.address(message.execution).await?;
             let under_way = self.find(message.execution).map(|(_, under_way)| under_way).unwrap_or_default();
             under_way.set(under_way.get() + 1);
             let answer = addr.send(message.clone()).await;
@@ -350,10 +353,17 @@ impl Local {
         loop {
             let rows = self.shared.journal.owing(self.id, after, super::RECOVERY_PAGE).await?;
             let Some(last) = rows.last().map(|r| r.header.id) else { break };
-            let revivals = rows.iter().map(|row| self.address(row.header.id, self.shared.bus.is_durable()));
+            if !self.shared.bus.is_durable() {
+                self.bereft.borrow_mut().extend(rows.iter().map(|row| row.header.id));
+            }
+            let revivals = rows.iter().map(|row| self.address(row.header.id));
             for (row, result) in rows.iter().zip(futures_util::future::join_all(revivals).await) {
                 if let Err(e) = result {
                     tracing::error!(execution.arn = %row.header.arn, error = %e, "this execution cannot be recovered; all others go on");
+                    // Where the store could not answer just now it is asked again: nobody else may touch this execution for a long time.
+                    if matches!(e, TellError::Store(crate::store::StoreError::Unavailable(_))) {
+                        self.revive_later(row.header.id);
+                    }
                 }
             }
             after = Some(last);
@@ -398,6 +408,7 @@ impl Partition {
                 lingering: RefCell::default(),
                 confirmed: Notify::new(),
                 waiters: RefCell::default(),
+                bereft: RefCell::default(),
                 draining: Cell::new(false),
             }),
         }

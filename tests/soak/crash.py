@@ -6,10 +6,12 @@ First an undisturbed phase: each input runs once, and how it ends is kept. Then 
 the broker are killed, connections are cut and the engine is stopped in the middle of its work. At the end:
 
   - every accepted execution has ended, as its input did in the undisturbed phase
-  - every history has ids 1..n, and each scheduled task ended once, with an answer that a worker gave for it
+  - every history, of children of Distributed Maps too, has ids 1..n, and each scheduled task ended once, with an answer that a worker
+    gave for it; no answer took effect twice
   - all copies of one task message carry the same token and message_id
-  - the server's log holds no token
+  - neither the server's log nor its metrics hold a token
 
+Engine and workers reach the broker through a proxy (proxy.py) that cuts connections in the middle of AMQP frames.
 Exit status 0 when all of it holds. The seed decides what is killed when; what that hits is up to the machine.
 """
 import argparse
@@ -32,6 +34,8 @@ import urllib.request
 
 import pika
 
+from proxy import Proxy
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLE = "arn:aws:iam::123456789012:role/soak"
 QUEUES = ["soak.call", "soak.callback"]
@@ -47,7 +51,7 @@ def call(queue, body, **more):
 
 def callback(body, **more):
     return {"Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken",
-            "Parameters": {"Queue": "soak.callback", "Body": body}, "Retry": RETRY, "TimeoutSeconds": 900, "HeartbeatSeconds": 300, **more}
+            "Parameters": {"Queue": "soak.callback", "Body": body}, "Retry": RETRY, "TimeoutSeconds": 7200, "HeartbeatSeconds": 3600, **more}
 
 
 CHILD = {"StartAt": "Pause", "States": {
@@ -60,7 +64,7 @@ def parent(child_arn):
         "Item": callback({"n.$": "$.n", "item.$": "$.item"}, ResultSelector={"value.$": "$.value"}, End=True)}}
     return {"StartAt": "First", "States": {
         "First": call("soak.call", {"n.$": "$.n", "where": "first"}, ResultSelector={"value.$": "$.value"}, ResultPath="$.first", Next="Both"),
-        "Both": {"Type": "Parallel", "ResultPath": "$.both", "Next": "Last", "Branches": [
+        "Both": {"Type": "Parallel", "ResultPath": "$.both", "Next": "Few", "Branches": [
             {"StartAt": "Each", "States": {"Each": {
                 "Type": "Map", "ItemsPath": "$.items", "MaxConcurrency": 2, "ItemProcessor": item,
                 "ItemSelector": {"n.$": "$.n", "item.$": "$$.Map.Item.Value"}, "End": True}}},
@@ -73,6 +77,11 @@ def parent(child_arn):
                 "Maybe": callback({"n.$": "$.n", "where": "maybe"}, ResultSelector={"value.$": "$.value"}, End=True,
                                   Catch=[{"ErrorEquals": ["Soak.Never"], "Next": "Caught"}]),
                 "Caught": {"Type": "Pass", "Result": "caught", "End": True}}}]},
+        "Few": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericLessThan": 5, "Next": "Many"}], "Default": "Last"},
+        "Many": {"Type": "Map", "ItemsPath": "$.items", "ResultPath": "$.many", "Next": "Last", "Label": "Many",
+                 "ItemSelector": {"n.$": "$.n", "item.$": "$$.Map.Item.Value"}, "ItemProcessor": {
+                     "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "Own", "States": {
+                         "Own": callback({"n.$": "$.n", "own.$": "$.item"}, ResultSelector={"value.$": "$.value"}, End=True)}}},
         "Last": callback({"n.$": "$.n", "where": "last"}, ResultSelector={"value.$": "$.value"}, ResultPath="$.last", Next="Judge"),
         "Judge": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericEquals": 7, "Next": "Refused"}], "Default": "Done"},
         "Refused": {"Type": "Fail", "Error": "Soak.Seven", "Cause": "by plan"},
@@ -184,7 +193,7 @@ class Server:
         if wait:
             self.wait_ready()
 
-    def wait_ready(self, seconds=60):
+    def wait_ready(self, seconds=300):
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if self.process.poll() is not None:
@@ -194,7 +203,7 @@ class Server:
                 return
             except OSError:
                 time.sleep(0.05)
-        raise RuntimeError("the server is not ready after a minute")
+        raise RuntimeError(f"the server is not ready after {seconds} s; see {self.log}")
 
     def kill(self):
         self.process.send_signal(signal.SIGCONT)
@@ -209,7 +218,7 @@ class Server:
         except urllib.error.HTTPError as e:
             return {"__type": "Unknown", **json.loads(e.read() or b"{}"), "http": e.code}
 
-    def insist(self, operation, patience=180, **body):
+    def insist(self, operation, patience=600, **body):
         """Asks until it is answered."""
         until = time.monotonic() + patience
         while True:
@@ -229,11 +238,6 @@ def broker(work_dir, *command):
     return done.stdout.strip()
 
 
-def strip(value):
-    """Without what differs from run to run."""
-    return value
-
-
 def outcome(server, arn):
     row = server.insist("DescribeExecution", executionArn=arn)
     output = json.loads(row["output"]) if row.get("output") else None
@@ -243,14 +247,14 @@ def outcome(server, arn):
 class Load(threading.Thread):
     """Starts executions, one after the other, and notes those that were accepted."""
 
-    def __init__(self, server, machine, rate):
+    def __init__(self, server, machine, rate, most):
         super().__init__(daemon=True)
-        self.server, self.machine, self.pause = server, machine, 1 / rate
+        self.server, self.machine, self.pause, self.most = server, machine, 1 / rate, most
         self.accepted, self.stopping, self.wrong = {}, False, []
 
     def run(self):
         number = 0
-        while not self.stopping:
+        while not self.stopping and number < self.most:
             number += 1
             n = number % INPUTS
             answer = self.server.insist("StartExecution", stateMachineArn=self.machine, name=f"run-{number}", input=given(n))
@@ -280,14 +284,8 @@ def wait_all(server, arns, seconds):
 
 
 def judge_history(server, arn, ledger):
-    events, token = [], None
-    while True:
-        page = server.insist("GetExecutionHistory", executionArn=arn, maxResults=1000, **({"nextToken": token} if token else {}))
-        events += page["events"]
-        token = page.get("nextToken")
-        if not token:
-            break
-    wrong, ended, replies, entered = [], collections.Counter(), [], {}
+    events = every(server, "GetExecutionHistory", "events", executionArn=arn, maxResults=1000)
+    wrong, ended, replies = [], collections.Counter(), []
     if [e["id"] for e in events] != list(range(1, len(events) + 1)):
         wrong.append("ids are not 1..n")
     by_id = {e["id"]: e for e in events}
@@ -309,7 +307,27 @@ def judge_history(server, arn, ledger):
     said = {r for (execution, _), answers in ledger.answers.items() if execution == arn for r in answers}
     wrong += [f"reply {r} took effect twice" for r, n in collections.Counter(replies).items() if n > 1]
     wrong += [f"reply {r} was never given" for r in replies if r not in said]
-    return wrong, len(scheduled)
+    kin = []
+    if any(e["type"] == "MapRunStarted" for e in events):
+        for run in every(server, "ListMapRuns", "mapRuns", executionArn=arn):
+            kin += [e["executionArn"] for e in every(server, "ListExecutions", "executions", mapRunArn=run["mapRunArn"])]
+    tasks = len(scheduled)
+    for child in kin:
+        more, theirs = judge_history(server, child, ledger)
+        wrong += more
+        tasks += theirs
+    return wrong, tasks
+
+
+def every(server, operation, field, **body):
+    """All pages of a listing."""
+    token, rows = None, []
+    while True:
+        page = server.insist(operation, **body, **({"nextToken": token} if token else {}))
+        rows += page[field]
+        token = page.get("nextToken")
+        if not token:
+            return rows
 
 
 def main():
@@ -319,6 +337,8 @@ def main():
     options.add_argument("--broker-kills", type=int, default=1)
     options.add_argument("--seconds", type=int, default=3600, help="no further faults after this time")
     options.add_argument("--rate", type=float, default=4, help="executions started per second")
+    options.add_argument("--executions", type=int, default=1_000_000, help="no further starts after so many")
+    options.add_argument("--patience", type=int, default=900, help="seconds for all to end after the last fault")
     options.add_argument("--seed", type=int, default=int(os.environ.get("TEST_SEED", time.time_ns() % 1_000_000)))
     options.add_argument("--keep", action="store_true", help="leave the work folder")
     args = options.parse_args()
@@ -327,10 +347,13 @@ def main():
     work_dir = pathlib.Path(tempfile.mkdtemp(prefix="reveille-soak."))
     server, failed = None, True
     try:
-        url = broker(work_dir, "start")
+        broker(work_dir, "start")
+        proxy = Proxy(int((work_dir / "broker/port").read_text()), args.seed)
+        url = f"amqp://guest:guest@127.0.0.1:{proxy.port}/%2f"
+        print("on", broker(work_dir, "ctl", "version").splitlines()[-1], flush=True)
         server = Server(args.binary, work_dir, url)
         server.start()
-        failed = campaign(args, dice, work_dir, server, url)
+        failed = campaign(args, dice, work_dir, server, url, proxy)
     finally:
         if server and server.process:
             server.kill()
@@ -343,7 +366,7 @@ def main():
     sys.exit(1 if failed else 0)
 
 
-def campaign(args, dice, work_dir, server, url):
+def campaign(args, dice, work_dir, server, url, proxy):
     ledger = Ledger()
     workers = [Worker(url, ledger, args.seed + i) for i in range(3)]
     for worker in workers:
@@ -352,22 +375,25 @@ def campaign(args, dice, work_dir, server, url):
     machine = server.insist("CreateStateMachine", name="soak", definition=json.dumps(parent(child)), roleArn=ROLE)["stateMachineArn"]
     time.sleep(3)  # RabbitMQ 3.10 keeps a queue's name a second after it has declared it
     calm = {n: server.insist("StartExecution", stateMachineArn=machine, name=f"calm-{n}", input=given(n))["executionArn"] for n in range(INPUTS)}
-    if left := wait_all(server, calm.values(), 120):
+    if left := wait_all(server, calm.values(), 600):
         print("the undisturbed phase does not end:", left)
         return True
     expected = {n: outcome(server, arn) for n, arn in calm.items()}
     print("undisturbed:", dict(collections.Counter(o[0] for o in expected.values())), flush=True)
 
-    load = Load(server, machine, args.rate)
+    load = Load(server, machine, args.rate, args.executions)
     load.start()
     counts, begun = collections.Counter(), time.monotonic()
     while (counts["engine killed"] < args.engine_kills or counts["broker killed"] < args.broker_kills) and time.monotonic() - begun < args.seconds:
         time.sleep(dice.uniform(0.2, 3.0))
         broker_left = counts["broker killed"] < args.broker_kills
         share = args.broker_kills / max(args.engine_kills, 1)
-        what = dice.choices(["engine", "broker", "both", "cut", "freeze"], [1, share * broker_left, share * broker_left / 2, 0.08, 0.08])[0]
+        what = dice.choices(["engine", "broker", "both", "cut", "close", "freeze"],
+                            [1, share * broker_left, share * broker_left / 2, 0.25, 0.05, 0.08])[0]
         if what == "cut":
-            counts["connections cut"] += 1
+            counts["cut in a frame"] += proxy.cut(dice.randint(1, 3))
+        if what == "close":
+            counts["connections closed"] += 1
             subprocess.run([ROOT / "scripts/broker.sh", "ctl", work_dir / "broker", "close_all_connections", "soak"], capture_output=True)
         if what == "freeze":
             counts["engine frozen"] += 1
@@ -391,11 +417,11 @@ def campaign(args, dice, work_dir, server, url):
             print(f"{time.monotonic() - begun:6.0f} s {dict(counts)} accepted {len(load.accepted)}", flush=True)
     server.wait_ready()
     load.stopping = True
-    load.join(200)
+    load.join(700)
     print(f"faults over after {time.monotonic() - begun:.0f} s: {dict(counts)}, {len(load.accepted)} executions accepted", flush=True)
 
     wrong = list(load.wrong)
-    left = wait_all(server, load.accepted, 300)
+    left = wait_all(server, load.accepted, args.patience)
     wrong += [f"{arn} has not ended" for arn in left]
     statuses, tasks = collections.Counter(), 0
     for arn, n in load.accepted.items():
@@ -411,13 +437,13 @@ def campaign(args, dice, work_dir, server, url):
     for worker in workers:
         worker.stopping = True
     wrong += ledger.wrong
-    log = server.log.read_bytes()
+    log = server.log.read_bytes() + urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=60).read()
     leaked = [t for t in set(ledger.tokens.values()) if t.encode() in log]
     if leaked:
-        wrong.append(f"the log holds {len(leaked)} tokens")
+        wrong.append(f"log or metrics hold {len(leaked)} tokens")
     doubled = sum(1 for n in ledger.copies.values() if n > 1)
     print(f"ended: {dict(statuses)}; {tasks} tasks; {len(ledger.copies)} task messages, {doubled} of them seen more than once, "
-          f"all with one token; {len(ledger.tokens)} tokens looked for in {len(log) / 1e6:.1f} MB of log: {len(leaked)} found")
+          f"each with one token; {len(ledger.tokens)} tokens looked for in {len(log) / 1e6:.1f} MB of log and metrics: {len(leaked)} found")
     for line in wrong[:20]:
         print("WRONG", line)
     print("FAILED" if wrong else "passed", f"({len(wrong)} violations), seed {args.seed}")

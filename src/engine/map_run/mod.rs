@@ -36,7 +36,7 @@ use crate::store::{ExecutionStatus, StoreError};
 
 use super::handle::{EngineError, EngineHandle};
 use super::messages::{Tell, TellError, What};
-use super::partition::Local;
+use super::partition::{self, Local};
 use super::{RETRY_AFTER, Shared};
 
 /// Words that wait for one runner; senders wait beyond it. Children closing are most of them, and no more than its concurrency.
@@ -236,14 +236,19 @@ impl Shared {
         }
     }
 
-    /// Stops every run that a closed execution left open.
-    pub(super) async fn end_map_runs(&self, execution: ExecutionId) -> Result<(), StoreError> {
+    /// Stops every run that a closed execution left open. Not those of a redrive that came in between: their execution waits for them.
+    pub(super) async fn end_map_runs(&self, execution: ExecutionId) -> Result<(), TellError> {
         let mut after = None;
         loop {
             let runs = self.catalog.map_runs(execution, after, PAGE).await?;
             let Some(last) = runs.last().map(|r| r.arn.clone()) else { return Ok(()) };
-            for run in runs.iter().filter(|r| r.stopped.is_none()) {
-                self.ended(&run.arn).await;
+            if runs.iter().any(|r| r.stopped.is_none()) {
+                // Read after the rows: what is in both is not left.
+                let state = partition::load(&*self.journal, execution).await?;
+                let awaited = |run: &Arn| state.map_runs().any(|view| view.run.arn == *run);
+                for run in runs.iter().filter(|r| r.stopped.is_none() && !awaited(&r.arn)) {
+                    self.ended(&run.arn).await;
+                }
             }
             after = Some(last);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::Instant;
 
 use crate::ids::{Arn, EventId, ExecutionId};
 use crate::interpreter::event::Failure;
@@ -24,8 +24,10 @@ use crate::engine::partition::{self, Local};
 
 /// How often a run that moves writes its counts.
 const PROGRESS: Duration = Duration::from_secs(1);
-/// After so many intervals without a word, the index is asked whether children have closed unheard (on another node, in a crash).
-const QUIET: u32 = 10;
+/// After so long without a word, the index is asked whether children have closed unheard (on another node, in a crash); then after
+/// twice as long, and so on, up to an hour: a run that waits for months costs nothing.
+const QUIET: Duration = Duration::from_secs(10);
+const QUIET_MAX: Duration = Duration::from_hours(1);
 
 /// Runs a map run to its end, from its beginning or from where its children are.
 pub(super) async fn run(
@@ -128,11 +130,17 @@ impl Runner {
 
     /// Until the run knows how it ends.
     async fn work(&mut self, words: &mut mpsc::Receiver<Word>) -> Verdict {
-        let mut progress = tokio::time::interval(PROGRESS);
-        progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut quiet = 0;
-        // What came while it was opened is heard before it begins: it may have been stopped.
-        let mut next = words.try_recv().unwrap_or(Word::Happened(Happened::Begin));
+        let mut quiet = QUIET;
+        let mut listens = Instant::now() + quiet;
+        let mut shows = Instant::now();
+        // What came while it was opened is heard before it begins: it may have been stopped. Begin it must all the same: what came may
+        // have been about a child that is known to be over, and then nothing else would set the run going.
+        if let Ok(word) = words.try_recv()
+            && let Some(verdict) = self.take(word).await
+        {
+            return verdict;
+        }
+        let mut next = Word::Happened(Happened::Begin);
         loop {
             if let Some(verdict) = self.take(next).await {
                 return verdict;
@@ -141,17 +149,19 @@ impl Runner {
             next = loop {
                 tokio::select! {
                     word = words.recv() => {
-                        quiet = 0;
+                        quiet = QUIET;
+                        listens = Instant::now() + quiet;
                         // The runner holds a sender of its own: there is always a next word.
                         if let Some(word) = word { break word; }
                     }
-                    _ = progress.tick() => {
-                        quiet += 1;
+                    () = tokio::time::sleep_until(shows), if self.moved => {
                         self.show_progress().await;
-                        if quiet >= QUIET && !self.ids.is_empty() {
-                            quiet = 0;
-                            self.listen();
-                        }
+                        shows = Instant::now() + PROGRESS;
+                    }
+                    () = tokio::time::sleep_until(listens), if !self.ids.is_empty() => {
+                        quiet = (quiet * 2).min(QUIET_MAX);
+                        listens = Instant::now() + quiet;
+                        self.listen();
                     }
                 }
             };

@@ -11,7 +11,7 @@ pub const MACHINE: &str = "machine";
 const ERROR: &str = "Boom";
 
 /// A machine with `calm` contents (no timeouts: its end follows from its definition), or with everything.
-/// `long`: with waits of most of a year among its waits.
+/// `long`: with waits of a month among its waits.
 pub fn machine(dice: &mut Dice, calm: bool, long: bool) -> Value {
     let mut maker = Maker { dice, calm, long, named: 0 };
     maker.block(0)
@@ -84,6 +84,7 @@ impl Maker<'_> {
                 let branches: Vec<Value> = (0..2 + self.dice.below(2)).map(|_| self.block(depth + 1)).collect();
                 json!({"Type": "Parallel", "Branches": branches, "ResultPath": "$.parallel"})
             }
+            10 if depth == 0 && self.dice.chance(60) => self.distributed(),
             _ => {
                 let items: Vec<u64> = (0..self.dice.below(5)).collect();
                 json!({
@@ -98,16 +99,40 @@ impl Maker<'_> {
         }
     }
 
+    /// A Distributed Map: each item an execution of its own. In a calm machine their failures are tolerated: the run's own error would
+    /// be a second one, and then it would matter which branch failed first.
+    fn distributed(&mut self) -> Value {
+        let items: Vec<u64> = (0..self.dice.below(4)).collect();
+        let mut processor = self.block(1);
+        processor["ProcessorConfig"] = json!({"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"});
+        json!({
+            "Type": "Map",
+            "ItemsPath": "$.items",
+            "MaxConcurrency": self.dice.below(3),
+            "ItemSelector": {"item.$": "$$.Map.Item.Value", "items": items},
+            "ItemProcessor": processor,
+            // Of a child that failed the result would tell name and dates.
+            "ResultSelector": {"results.$": "$[*].result"},
+            "ToleratedFailurePercentage": if self.calm { 100 } else { self.dice.below(3) * 50 },
+            "ResultPath": "$.map",
+        })
+    }
+
     fn wait(&mut self) -> u64 {
-        // A year's wait now and then: time that passes costs nothing here.
-        if self.long && self.dice.chance(10) { 100 * 24 * 3600 } else { 1 + self.dice.below(300) }
+        // A month's wait now and then: time that passes costs nothing here.
+        if self.long && self.dice.chance(10) { 30 * 24 * 3600 } else { 1 + self.dice.below(300) }
     }
 
     fn task(&mut self) -> Value {
         let body = json!({"chance": self.dice.below(1_000), "input.$": "$"});
         let mut task = match self.dice.below(5) {
             0 => task("arn:aws:states:::amqp:call", json!({"Queue": "work", "Body": body}), &json!({})),
-            1 => task("arn:aws:lambda:us-east-1:123456789012:function:work", body, &json!({})),
+            1 => {
+                // A function's failure has a cause of its own shape: in a calm machine, where all causes are the same, it has none.
+                let mut body = body;
+                body["good"] = json!(self.calm);
+                task("arn:aws:lambda:us-east-1:123456789012:function:work", body, &json!({}))
+            }
             2 => {
                 // Done when the broker has it.
                 let mut task = task("arn:aws:states:::amqp:publish", json!({"Queue": "notes", "Body": body}), &json!({}));
@@ -156,7 +181,8 @@ pub fn work(state: &str, attempt: i64, body: &[u8]) -> Result<Value, Value> {
         sum = (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
     let sum = super::super::chance::seeded::mix(sum);
-    if !state.starts_with('K') && sum.is_multiple_of(5) {
+    let good = || serde_json::from_slice::<Value>(body).is_ok_and(|body| body["good"] == true);
+    if !state.starts_with('K') && sum.is_multiple_of(5) && !good() {
         return Err(json!({"error": ERROR, "cause": "by plan"}));
     }
     Ok(json!({"answer": sum % 1_000}))

@@ -12,6 +12,7 @@
 //!
 //! `TEST_SEED=n cargo test --lib sim` replays one seed; `SIM_SEEDS=100000` runs so many.
 
+mod catalog;
 mod machines;
 mod ports;
 mod world;
@@ -42,6 +43,15 @@ use crate::token::TokenKeys;
 /// Longer than any execution may live.
 const TOO_LONG: Duration = Duration::from_hours(700 * 24);
 
+/// Who started an execution and looks after it.
+#[derive(Debug)]
+struct Client {
+    name: String,
+    accepted: bool,
+    /// It redrives what failed.
+    redrives: bool,
+}
+
 /// How a world ended.
 #[derive(Debug, Default)]
 struct Report {
@@ -50,6 +60,21 @@ struct Report {
     violations: Vec<String>,
     crashes: u64,
     steps: u64,
+    executions: u64,
+    redrives: u64,
+    map_runs: u64,
+    jumps: u64,
+}
+
+impl Report {
+    fn add(&mut self, other: &Self) {
+        self.crashes += other.crashes;
+        self.steps += other.steps;
+        self.executions += other.executions;
+        self.redrives += other.redrives;
+        self.map_runs += other.map_runs;
+        self.jumps += other.jumps;
+    }
 }
 
 fn keys() -> TokenKeys {
@@ -91,6 +116,8 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
     let horizon = Duration::from_secs([300, 3_600, 30 * 24 * 3_600][usize::try_from(dice.below(3)).unwrap()]);
     let definition = machines::machine(&mut dice, calm, horizon > Duration::from_hours(1));
     let names: Vec<String> = (0..=dice.below(3)).map(|n| format!("e{n}")).collect();
+    let mut clients: Vec<Client> =
+        names.iter().map(|name| Client { name: name.clone(), accepted: false, redrives: dice.chance(40) }).collect();
     let partitions = u16::try_from(1 + dice.below(3)).unwrap();
     // Time to leave memory: at once, or never.
     let passivate_after = Duration::from_secs([1, 600, 86_400][usize::try_from(dice.below(3)).unwrap()]);
@@ -105,7 +132,6 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
         }
     });
     let lives = if faults.crashes > 0 { dice.below(6) } else { 0 };
-    let mut accepted: Vec<bool> = names.iter().map(|_| false).collect();
     for life in 0_u64.. {
         let until_crash = (life < lives).then(|| dice.below(120));
         let options = Options {
@@ -121,14 +147,14 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
             realm: realm.clone(),
             clock: Arc::clone(&world) as Arc<dyn Clock>,
             journal: Arc::new(SimStore { memory: memory.clone(), world: Arc::clone(&world) }),
-            catalog: Arc::new(memory.clone()),
+            catalog: Arc::new(SimStore { memory: memory.clone(), world: Arc::clone(&world) }),
             bus: Arc::new(SimBus { world: Arc::clone(&world) }),
             tokens: keys(),
             table: crate::integrations::Table::default(),
             metrics: Metrics::new(),
             options,
         };
-        let ended = on_paused_time(live(parts, Arc::clone(&world), memory.clone(), until_crash, &names, &mut accepted, &realm));
+        let ended = on_paused_time(live(parts, Arc::clone(&world), memory.clone(), until_crash, &mut clients, &realm));
         world.end();
         if std::env::var_os("SIM_TRACE").is_some() {
             println!("--- the process has ended: {ended}");
@@ -138,19 +164,11 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
         }
     }
     seeded::set(None);
-    report(&world, &names, &accepted)
+    report(&world, &clients)
 }
 
 /// One process. True where everything has ended; false where it died.
-async fn live(
-    parts: Parts,
-    world: Arc<World>,
-    memory: Memory,
-    until_crash: Option<u64>,
-    names: &[String],
-    accepted: &mut [bool],
-    realm: &Realm,
-) -> bool {
+async fn live(parts: Parts, world: Arc<World>, memory: Memory, until_crash: Option<u64>, clients: &mut [Client], realm: &Realm) -> bool {
     world.begin(until_crash);
     let crash = {
         let world = Arc::clone(&world);
@@ -168,11 +186,11 @@ async fn live(
             return false;
         };
         actix_rt::spawn(workers(Arc::clone(&world), engine.clone()));
-        for (name, accepted) in names.iter().zip(accepted.iter_mut()).filter(|(_, accepted)| !**accepted) {
-            start(&world, &engine, name, realm).await;
-            *accepted = true;
+        for client in clients.iter_mut().filter(|c| !c.accepted) {
+            start(&world, &engine, &client.name, realm).await;
+            client.accepted = true;
         }
-        disturb(&world, &engine, names, realm);
+        disturb(&world, &engine, clients, realm);
         // Looked at often while much happens, seldom in a year's wait.
         let (mut pause, mut seen) = (1_000, 0);
         loop {
@@ -187,7 +205,15 @@ async fn live(
             for n in 0..partitions {
                 owing += memory.owing_parents(crate::ids::PartitionId(n), 10).await.unwrap().len();
             }
-            if owing == 0 {
+            if owing > 0 {
+                continue;
+            }
+            let mut redriven = false;
+            for client in clients.iter().filter(|c| c.redrives) {
+                redriven |= redrive(&world, &engine, &client.name, realm).await;
+            }
+            if !redriven {
+                no_map_run_is_open(&world, &memory).await;
                 return true;
             }
         }
@@ -220,6 +246,45 @@ async fn start(world: &World, engine: &EngineHandle, name: &str, realm: &Realm) 
             // It was made by an earlier attempt, and has ended since.
             Ok(_) | Err(super::EngineError::ExecutionAlreadyExists(_)) => return,
             Err(_) => world.pass(500).await,
+        }
+    }
+}
+
+/// What failed is run on, once; a client that asks until it is answered. True where it did.
+async fn redrive(world: &World, engine: &EngineHandle, name: &str, realm: &Realm) -> bool {
+    let arn = realm.execution(machines::MACHINE, name);
+    let redrivable = || {
+        let inner = world.lock();
+        let state = inner.executions.values().find(|f| f.header.arn == arn).map(|f| &f.state);
+        state.is_some_and(|state| {
+            let succeeded = matches!(state.phase(), Phase::Closed(o) if matches!(o.result, Conclusion::Succeeded(_)));
+            state.redrive_count() == 0 && !succeeded
+        })
+    };
+    let mut did = false;
+    while redrivable() {
+        did = true;
+        match engine.redrive_execution(&arn).await {
+            Err(super::EngineError::NotRedrivable { why, .. }) if redrivable() => {
+                world.lock().violate(format!("{name} failed and is not redriven: {why}"));
+                return false;
+            }
+            Ok(_) | Err(_) => world.pass(500).await,
+        }
+    }
+    did
+}
+
+/// At the end no map run goes on: not one of an execution that failed, was stopped or redriven either.
+async fn no_map_run_is_open(world: &World, memory: &Memory) {
+    let executions: Vec<_> = world.lock().executions.keys().copied().collect();
+    for execution in executions {
+        for run in memory.map_runs(execution, None, u32::MAX).await.unwrap() {
+            let mut inner = world.lock();
+            inner.map_runs += 1;
+            if run.stopped.is_none() {
+                inner.violate(format!("the map run {} goes on", run.arn));
+            }
         }
     }
 }
@@ -272,35 +337,52 @@ fn completion(message: &crate::bus::Message) -> Option<(String, Completion)> {
     Some((token.to_owned(), completion))
 }
 
-/// Clock jumps and stops.
-fn disturb(world: &Arc<World>, engine: &EngineHandle, names: &[String], realm: &Realm) {
+/// Clock jumps, stops, redrives at any moment.
+fn disturb(world: &Arc<World>, engine: &EngineHandle, clients: &[Client], realm: &Realm) {
     let mut inner = world.lock();
-    let rough = inner.faults.rough;
-    if inner.dice.chance(rough) {
-        let (after, by) = (inner.dice.below(60_000), i64::try_from(inner.dice.below(7_200_000)).unwrap() - 3_600_000);
+    let (rough, jumps) = (inner.faults.rough, inner.faults.jumps);
+    for _ in 0..inner.dice.below(jumps + 1) {
+        let most = if inner.dice.chance(20) { 2 * 86_400_000 } else { 3_600_000 };
+        let (after, by) = (inner.dice.below(400_000), i64::try_from(inner.dice.below(2 * most)).unwrap() - i64::try_from(most).unwrap());
         let world = Arc::clone(world);
         actix_rt::spawn(async move {
             world.pass(after).await;
-            world.lock().skew += by;
+            let mut inner = world.lock();
+            inner.skew += by;
+            inner.jumped += 1;
         });
     }
-    for name in names {
+    for client in clients {
+        let arn = realm.execution(machines::MACHINE, &client.name);
         if inner.dice.chance(rough) {
-            let (arn, after) = (realm.execution(machines::MACHINE, name), inner.dice.below(200_000));
-            let (world, engine) = (Arc::clone(world), engine.clone());
+            let after = inner.dice.below(200_000);
+            let (world, engine, arn) = (Arc::clone(world), engine.clone(), arn.clone());
             actix_rt::spawn(async move {
                 world.pass(after).await;
                 let _ = engine.stop_execution(&arn, Failure::named("Stopped")).await;
             });
         }
+        if inner.dice.chance(rough) {
+            let after = inner.dice.below(300_000);
+            let (world, engine) = (Arc::clone(world), engine.clone());
+            actix_rt::spawn(async move {
+                world.pass(after).await;
+                for _ in 0..200 {
+                    if engine.redrive_execution(&arn).await.is_ok() {
+                        return;
+                    }
+                    world.pass(1_000).await;
+                }
+            });
+        }
     }
 }
 
-fn report(world: &World, names: &[String], accepted: &[bool]) -> Report {
+fn report(world: &World, clients: &[Client]) -> Report {
     let mut inner = world.lock();
     let mut outcomes = BTreeMap::new();
     let mut missing = Vec::new();
-    for (name, accepted) in names.iter().zip(accepted) {
+    for Client { name, accepted, .. } in clients {
         let found = inner.executions.values().find(|f| f.header.name == *name && f.header.arn.as_str().contains(":machine:"));
         match found.map(|f| f.state.phase()) {
             Some(Phase::Closed(outcome)) => {
@@ -316,7 +398,16 @@ fn report(world: &World, names: &[String], accepted: &[bool]) -> Report {
         }
     }
     inner.violations.append(&mut missing);
-    Report { outcomes, violations: std::mem::take(&mut inner.violations), crashes: inner.crashes.saturating_sub(1), steps: inner.steps }
+    Report {
+        outcomes,
+        violations: std::mem::take(&mut inner.violations),
+        crashes: inner.crashes.saturating_sub(1),
+        steps: inner.steps,
+        executions: inner.executions.len() as u64,
+        redrives: inner.executions.values().map(|f| u64::from(f.state.redrive_count())).sum(),
+        map_runs: inner.map_runs,
+        jumps: inner.jumped,
+    }
 }
 
 /// What is wrong with the world of a seed, and how much happened in it.
@@ -327,6 +418,7 @@ fn judge(seed: u64) -> (Vec<String>, Report) {
         store: if dice.chance(70) { 1 + dice.below(10) } else { 0 },
         bus: if dice.chance(70) { 1 + dice.below(25) } else { 0 },
         rough: if calm { 0 } else { 1 + dice.below(20) },
+        jumps: if dice.chance(50) { 1 + dice.below(3) } else { 0 },
         crashes: u64::from(dice.chance(70)),
     };
     let mut disturbed = run(seed, calm, faults);
@@ -350,17 +442,32 @@ fn whatever_fails_every_accepted_execution_ends_once_and_as_undisturbed() {
     let from = number("TEST_SEED").or_else(|| number("SIM_FROM")).unwrap_or(0);
     let count = if number("TEST_SEED").is_some() { 1 } else { number("SIM_SEEDS").unwrap_or(100) };
     let seeds: Vec<u64> = (from..from + count).collect();
-    let (mut crashes, mut steps, mut failed) = (0, 0, Vec::new());
+    let (mut sum, mut failed) = (Report::default(), Vec::new());
     for seed in &seeds {
         let (wrong, report) = judge(*seed);
-        crashes += report.crashes;
-        steps += report.steps;
+        sum.add(&report);
+        if std::env::var_os("SIM_EACH").is_some() {
+            println!("seed {seed}: {report:?}");
+        }
         if !wrong.is_empty() {
             failed.push(*seed);
-            eprintln!("seed {seed}: {} violations; the first: {}", wrong.len(), wrong[..wrong.len().min(4)].join("\n  "));
+            eprintln!(
+                "seed {seed}: {} violations; the first: {}",
+                wrong.len(),
+                wrong.iter().take(4).map(|w| w.chars().take(1_000).collect::<String>()).collect::<Vec<_>>().join("\n  ")
+            );
             assert!(failed.len() < 10, "too many seeds fail: TEST_SEED={seed} cargo test --lib sim replays one; all: {failed:?}");
         }
     }
-    println!("{} seeds, {crashes} crashes, {steps} calls of ports", seeds.len());
+    println!(
+        "{} seeds: {} executions, {} map runs, {} redrives, {} deaths, {} jumps of the clock, {} calls of ports",
+        seeds.len(),
+        sum.executions,
+        sum.map_runs,
+        sum.redrives,
+        sum.crashes,
+        sum.jumps,
+        sum.steps
+    );
     assert!(failed.is_empty(), "failing seeds: {failed:?}; TEST_SEED={} cargo test --lib sim replays it", failed[0]);
 }

@@ -21,7 +21,7 @@ pub struct SimStore {
     pub world: Arc<World>,
 }
 
-enum Fate {
+pub(super) enum Fate {
     Lands,
     Refused,
     LandsUnheard,
@@ -29,7 +29,7 @@ enum Fate {
 }
 
 impl SimStore {
-    fn fate(&self) -> Fate {
+    pub(super) fn fate(&self) -> Fate {
         let mut inner = self.world.lock();
         let percent = inner.faults.store;
         if !inner.dice.chance(percent) {
@@ -42,7 +42,7 @@ impl SimStore {
         }
     }
 
-    fn unavailable<T>() -> Result<T, StoreError> {
+    pub(super) fn unavailable<T>() -> Result<T, StoreError> {
         Err(StoreError::Unavailable("the simulation says so".to_owned()))
     }
 
@@ -129,11 +129,17 @@ impl Journal for SimStore {
     }
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.list(filter)
+        Box::pin(async move {
+            self.reading().await?;
+            self.memory.list(filter).await
+        })
     }
 
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
-        self.memory.count(filter)
+        Box::pin(async move {
+            self.reading().await?;
+            self.memory.count(filter).await
+        })
     }
 
     fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {

@@ -59,15 +59,17 @@ pub struct Faults {
     pub store: u64,
     /// Publishes: lost before the confirm, confirm lost, doubled. Replies: doubled, reordered, redelivered.
     pub bus: u64,
-    /// Publishes returned or nacked; silent workers; garbage; the clock jumps; executions are stopped.
+    /// Publishes returned or nacked; silent workers; garbage; executions are stopped, and redriven at any moment.
     pub rough: u64,
+    /// The clock jumps: so often in a life, by up to an hour (seldom: by up to two days) in both directions.
+    pub jumps: u64,
     /// How often the process dies.
     pub crashes: u64,
 }
 
 impl Faults {
     fn is_none(self) -> bool {
-        self.store + self.bus + self.rough + self.crashes == 0
+        self.store + self.bus + self.rough + self.jumps + self.crashes == 0
     }
 }
 
@@ -111,6 +113,8 @@ pub struct Inner {
     pub violations: Vec<String>,
     pub steps: u64,
     pub crashes: u64,
+    pub jumped: u64,
+    pub map_runs: u64,
     /// `SIM_TRACE=1`, for a person who replays a seed.
     trace: bool,
 }
@@ -150,6 +154,8 @@ impl World {
             violations: Vec::new(),
             steps: 0,
             crashes: 0,
+            jumped: 0,
+            map_runs: 0,
             trace: std::env::var_os("SIM_TRACE").is_some(),
         };
         Arc::new(Self { inner: Mutex::new(inner), tokens, crashed: Notify::new(), changed: Notify::new() })
@@ -325,7 +331,8 @@ impl Inner {
             return self.violate("a task went out with a token that is not ours".to_owned());
         };
         if self.trace {
-            println!("{} out {} {:?}", self.true_time() % 10_000_000_000, key.scheduled, self.task(key));
+            let name = self.executions.get(&key.execution).map(|f| f.header.name.as_str()).unwrap_or_default();
+            println!("{} {name} out {} {:?}", self.true_time() % 10_000_000_000, key.scheduled, self.task(key));
         }
         match self.task(key) {
             // Where nothing fails. Elsewhere a reply may overtake the publish that an actor has ordered and not yet begun.
