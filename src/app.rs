@@ -92,7 +92,7 @@ impl Application {
             let _inside = inside.enter();
             connect(settings, infix, replies)?
         };
-        own(settings, Arc::clone(&bus));
+        own(settings, Arc::clone(&bus))?;
         let defaults = engine::Options::default();
         let parts = Parts {
             realm: settings.engine.realm(),
@@ -110,6 +110,8 @@ impl Application {
                 activity_pollers: settings.engine.activity_pollers_max,
                 queue_kind: settings.bus.queue_kind,
                 retention: settings.engine.retention(),
+                starts_max: settings.engine.starts_max,
+                unpublished_max: settings.engine.unpublished_max,
                 start_queue: settings.bus.start_queue(),
                 objects: crate::objects::Options { folder: settings.objects.folder.clone() },
                 history_view: Some(|entry, data, region| api::history::render(entry, api::history::View { data, region })),
@@ -278,32 +280,36 @@ fn connect(settings: &Settings, reply_queue_infix: String, reply_queue_kind: Que
 }
 
 /// Queues and exchanges that the settings tell the engine to declare. In the background: a broker that is away holds up nothing.
-fn own(settings: &Settings, bus: Arc<dyn TaskBus>) {
+fn own(settings: &Settings, bus: Arc<dyn TaskBus>) -> Result<(), SettingsError> {
     let kind = settings.bus.queue_kind;
     // To the queue itself, through the default exchange.
     let dead_letters = Address { exchange: String::new(), routing_key: engine::dead_letters::DEAD_LETTERS_QUEUE.to_owned() };
-    let queues: Vec<QueueSpec> = settings
-        .bus
-        .queues()
+    let owned = settings.bus.queues().map_err(|why| SettingsError::BadValue {
+        name: "bus.queues".to_owned(),
+        origin: "the settings".to_owned(),
+        why,
+    })?;
+    let queues: Vec<QueueSpec> = owned
         .into_iter()
-        .map(|name| QueueSpec {
-            name,
+        .map(|queue| QueueSpec {
+            name: queue.name,
             kind,
             dead_letter: Some(dead_letters.clone()),
-            max_length: None,
+            max_length: queue.max_length,
             message_ttl: None,
-            delivery_limit: None,
+            delivery_limit: queue.delivery_limit,
         })
         .collect();
     let of_kind = |names: Vec<String>, kind: &'static str| names.into_iter().map(move |name| ExchangeSpec { name, kind });
     let exchanges: Vec<ExchangeSpec> =
         of_kind(settings.bus.topics(), "fanout").chain(of_kind(settings.bus.event_buses(), "topic")).collect();
     if queues.is_empty() && exchanges.is_empty() {
-        return;
+        return Ok(());
     }
     actix_rt::spawn(async move {
         if let Err(e) = bus.declare(exchanges, queues, Vec::new()).await {
             tracing::error!(error = %e, "the queues and exchanges of the settings could not be declared");
         }
     });
+    Ok(())
 }

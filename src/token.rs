@@ -48,6 +48,18 @@ pub enum TokenDefect {
     Forged,
 }
 
+impl TokenDefect {
+    /// For a metric's label: a closed set.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownKey => "unknown-key",
+            Self::Forged => "forged",
+        }
+    }
+}
+
 /// Why a text is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {

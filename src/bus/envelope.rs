@@ -262,8 +262,17 @@ fn failure(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
         }
         Some(value) => text_of(value),
     };
+    // Lambda's `stackTrace`, and whatever else a runtime says of its error, is kept: the cause is then the whole, as AWS's history has it.
+    let lambdas = match &body {
+        Some(Value::Object(fields)) if fields.contains_key("errorMessage") || fields.contains_key("errorType") => {
+            fields.keys().any(|name| !["error", "cause", "errorType", "errorMessage"].contains(&name.as_str()))
+        }
+        _ => false,
+    };
     let error = header("error").or_else(|| field(["error", "errorType"])).unwrap_or_default();
-    let cause = header("cause").or_else(|| field(["cause", "errorMessage"])).unwrap_or_else(whole);
+    let cause = header("cause")
+        .or_else(|| if lambdas { body.as_ref().map(text_of) } else { field(["cause", "errorMessage"]) })
+        .unwrap_or_else(whole);
     for (name, text, max) in [("error", &error, limits::ERROR_CHARS_MAX), ("cause", &cause, limits::CAUSE_CHARS_MAX)] {
         if text.chars().nth(max).is_some() {
             let limit = if name == "error" { "ERROR_CHARS_MAX" } else { "CAUSE_CHARS_MAX" };
@@ -414,6 +423,11 @@ mod tests {
             ("a heartbeat has no body to read", reply("what?", &[(TASK_STATUS, "heartbeat")]), ReplyOutcome::Heartbeat),
             ("step functions' shape", reply(r#"{"error":"E","cause":"C"}"#, &[(TASK_STATUS, "failure")]), failure_of("E", "C")),
             ("lambda's shape", reply(r#"{"errorType":"T","errorMessage":"M"}"#, &[(TASK_STATUS, "failure")]), failure_of("T", "M")),
+            (
+                "lambda's stack trace is not lost",
+                reply(r#"{"errorType":"T","errorMessage":"M","stackTrace":["a"]}"#, &[(TASK_STATUS, "failure")]),
+                failure_of("T", r#"{"errorType":"T","errorMessage":"M","stackTrace":["a"]}"#),
+            ),
             ("headers", reply("", &[(TASK_STATUS, "failure"), ("error", "E"), ("cause", "C")]), failure_of("E", "C")),
             ("headers win over the body", reply(r#"{"error":"x"}"#, &[(TASK_STATUS, "failure"), ("error", "E")]), failure_of("E", "")),
             ("text is a cause", reply("it broke", &[(TASK_STATUS, "failure")]), failure_of("", "it broke")),

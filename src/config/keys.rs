@@ -33,7 +33,7 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 /// The one key whose value is a list of rows; `integrations::Table` checks it.
 pub(super) const ROWS: &str = "integrations";
 
-pub(super) const KEYS: [Key; 38] = [
+pub(super) const KEYS: [Key; 40] = [
     key("api.listen", Kind::Address),
     key("api.keys", Kind::Secret),
     key("api.keys_file", Kind::Text),
@@ -69,6 +69,8 @@ pub(super) const KEYS: [Key; 38] = [
     key("engine.token_key_file", Kind::Text),
     key("engine.retention_days", Kind::Integer(1, 36_500)),
     key("engine.shutdown_seconds", Kind::Integer(0, 3_600)),
+    key("engine.starts_max", Kind::Integer(1, 1_000_000)),
+    key("engine.unpublished_max", Kind::Integer(1, 10_000_000)),
     key("objects.folder", Kind::Text),
     key("logs.format", Kind::OneOf(&["auto", "json", "pretty"])),
     key("logs.filter", Kind::Text),

@@ -178,10 +178,13 @@ impl BusOptions {
         path(&self.certificate_key_file)
     }
 
-    /// Task queues that the engine declares.
-    #[must_use]
-    pub fn queues(&self) -> Vec<String> {
-        names(&self.queues)
+    /// Task queues that the engine declares. [`Settings::load`] has read them once: it does not fail after that.
+    pub fn queues(&self) -> Result<Vec<OwnedQueue>, String> {
+        let queues = names(&self.queues).iter().map(|entry| OwnedQueue::parse(entry)).collect::<Result<Vec<_>, _>>()?;
+        match queues.iter().find(|queue| queue.delivery_limit.is_some() && self.queue_kind != QueueKind::Quorum) {
+            Some(queue) => Err(format!("gives '{}' a delivery_limit, which only quorum queues have (bus.queue_kind)", queue.name)),
+            None => Ok(queues),
+        }
     }
 
     /// Fanout exchanges that the engine declares.
@@ -203,6 +206,37 @@ impl BusOptions {
     }
 }
 
+/// A queue of `bus.queues`: `NAME`, or `NAME;max_length=N;delivery_limit=N`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedQueue {
+    pub name: String,
+    /// Messages; one more is refused.
+    pub max_length: Option<u32>,
+    /// Deliveries after which a task is given up.
+    pub delivery_limit: Option<u32>,
+}
+
+impl OwnedQueue {
+    fn parse(entry: &str) -> Result<Self, String> {
+        let mut parts = entry.split(';').map(str::trim);
+        let mut queue = Self { name: parts.next().unwrap_or_default().to_owned(), max_length: None, delivery_limit: None };
+        if queue.name.is_empty() {
+            return Err(format!("has an entry without a name: '{entry}'"));
+        }
+        for part in parts {
+            let allowed = || format!("has '{part}' at the queue '{}'; allowed: max_length=N, delivery_limit=N, N from 1", queue.name);
+            let (name, number) = part.split_once('=').ok_or_else(allowed)?;
+            let number: u32 = number.trim().parse().ok().filter(|n| *n > 0).ok_or_else(allowed)?;
+            match name.trim() {
+                "max_length" => queue.max_length = Some(number),
+                "delivery_limit" => queue.delivery_limit = Some(number),
+                _ => return Err(allowed()),
+            }
+        }
+        Ok(queue)
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub struct EngineOptions {
     pub region: String,
@@ -215,6 +249,8 @@ pub struct EngineOptions {
     token_key_file: String,
     retention_days: u32,
     shutdown_seconds: u64,
+    pub starts_max: usize,
+    pub unpublished_max: usize,
 }
 
 impl EngineOptions {
@@ -333,6 +369,7 @@ impl Settings {
         if self.bus.certificate_file.is_empty() != self.bus.certificate_key_file.is_empty() {
             return Err(unfit("bus.certificate_key_file", "and bus.certificate_file go together: give both or none".to_owned()));
         }
+        self.bus.queues().map_err(|why| unfit("bus.queues", why))?;
         if self.objects.folder.as_os_str().is_empty() {
             return Err(unfit("objects.folder", "is empty; allowed: the path of a folder".to_owned()));
         }

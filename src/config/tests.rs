@@ -69,7 +69,8 @@ fn a_stronger_layer_wins() {
     assert_eq!(settings.api.listen.to_string(), "0.0.0.0:3");
     assert_eq!(settings.bus.prefetch, 10);
     assert_eq!(settings.engine.realm(), Realm::new("eu-west-1", "000000000001"));
-    assert_eq!(settings.bus.queues(), ["a", "b"]);
+    let queues: Vec<String> = settings.bus.queues().unwrap().into_iter().map(|queue| queue.name).collect();
+    assert_eq!(queues, ["a", "b"]);
     assert_eq!(settings.warnings().len(), 1);
 }
 
@@ -178,4 +179,23 @@ fn a_key_may_be_limited_to_classes_of_operations() {
         assert!(told.starts_with(expected), "{told}");
         assert!(!told.contains("hush"), "{told}");
     }
+}
+
+#[test]
+fn a_queue_may_have_bounds_and_what_is_none_is_refused_with_its_place() {
+    let queues = |text: &str| load(None, &[("REVEILLE__BUS__QUEUES", text)], &[]).map(|settings| settings.bus.queues().unwrap());
+    let read = queues("work, slow; max_length=1000 ;delivery_limit=5").unwrap();
+    let shown: Vec<_> = read.iter().map(|q| (q.name.as_str(), q.max_length, q.delivery_limit)).collect();
+    assert_eq!(shown, [("work", None, None), ("slow", Some(1000), Some(5))]);
+    for (text, expected) in [
+        ("work;max_length=0", "bus.queues has 'max_length=0' at the queue 'work'; allowed: max_length=N, delivery_limit=N, N from 1"),
+        ("work;ttl=5", "bus.queues has 'ttl=5'"),
+        ("work;max_length", "bus.queues has 'max_length'"),
+        (";max_length=5", "bus.queues has an entry without a name"),
+    ] {
+        let said = refused(None, &[("REVEILLE__BUS__QUEUES", text)]);
+        assert!(said.starts_with(expected), "{said}");
+    }
+    let said = refused(None, &[("REVEILLE__BUS__QUEUES", "work;delivery_limit=5"), ("REVEILLE__BUS__QUEUE_KIND", "classic")]);
+    assert!(said.contains("only quorum queues have"), "{said}");
 }

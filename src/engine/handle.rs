@@ -191,6 +191,7 @@ impl EngineHandle {
         if resolved.kind != MachineType::Express {
             return Err(EngineError::TypeNotSupported { machine: request.machine, kind: resolved.kind });
         }
+        let _admitted = self.inner.admit()?;
         self.run_express(&request, resolved).await
     }
 
@@ -252,14 +253,14 @@ impl EngineHandle {
     /// `SendTaskSuccess`, `SendTaskFailure`, `SendTaskHeartbeat`: its effect is durable when it returns `Ok`.
     pub async fn complete_task(&self, token: &str, completion: Completion) -> Result<(), CompletionError> {
         let metrics = &self.inner.metrics;
-        let refused = |verdict: &'static str, key: Option<TaskKey>, reason: &str| {
+        let counted = |verdict: &'static str, finer: &'static str, reason: &str| {
             metrics.reply(verdict);
-            metrics.reply_refused(verdict);
-            let _ = key;
+            metrics.reply_refused(finer);
             crate::telemetry::task_log::reply_refused(None, Some(token), "api", verdict, reason);
         };
+        let refused = |verdict: &'static str, reason: &str| counted(verdict, verdict, reason);
         let (key, _) = self.inner.tokens.verify(token).map_err(|defect| {
-            refused("forged", None, &defect.to_string());
+            counted("forged", defect.as_str(), &defect.to_string());
             CompletionError::InvalidToken
         })?;
         let what = What::Reply { scheduled: key.scheduled, completion, face: "api" };
@@ -269,16 +270,16 @@ impl EngineHandle {
                 Ok(())
             }
             Err(TellError::Rejected(Rejection::Unknown)) => {
-                refused("unknown", Some(key), "there is no such task");
+                refused("unknown", "there is no such task");
                 Err(CompletionError::Unknown)
             }
             Err(TellError::NoExecution(_) | TellError::Store(StoreError::NotFound { .. })) => {
-                refused("unknown", Some(key), "there is no such execution");
+                refused("unknown", "there is no such execution");
                 Err(CompletionError::Unknown)
             }
             Err(TellError::Rejected(rejection)) => {
                 let verdict = if rejection == Rejection::Duplicate { "duplicate" } else { "late" };
-                refused(verdict, Some(key), &rejection.to_string());
+                refused(verdict, &rejection.to_string());
                 Err(CompletionError::Closed)
             }
             Err(e) => Err(CompletionError::Engine(engine_error(e))),
@@ -297,7 +298,14 @@ impl EngineHandle {
         };
         let mut tasks = Vec::new();
         for row in rows {
-            let state = partition::load(&*self.inner.journal, row.header.id).await.map_err(engine_error)?;
+            let loaded = partition::load(&*self.inner.journal, row.header.id).await;
+            self.inner.judge(row.header.id, &loaded).await;
+            let state = match loaded {
+                Ok(state) => state,
+                // One that cannot be read hides nothing of the others.
+                Err(e) if e.is_corrupt() && execution.is_none() => continue,
+                Err(e) => return Err(engine_error(e)),
+            };
             tasks.extend(state.tasks().map(|view| self.waiting_task(&row, view)));
             if tasks.len() >= limit {
                 tasks.truncate(limit);
@@ -343,6 +351,12 @@ impl EngineHandle {
         }
     }
 
+    /// Why an execution stands still whose journal cannot be read; `None` for all others.
+    #[must_use]
+    pub fn quarantined(&self, execution: ExecutionId) -> Option<String> {
+        self.inner.quarantine.why(execution)
+    }
+
     /// Is everything that the engine needs reachable? Names what is not.
     pub async fn ready(&self) -> Result<(), Vec<String>> {
         let mut missing = Vec::new();
@@ -359,6 +373,8 @@ impl EngineHandle {
     /// Metrics in Prometheus' text form.
     pub fn metrics(&self) -> String {
         let health = self.inner.bus.health();
+        let (starts, unpublished) = self.inner.pressure.figures();
+        self.inner.metrics.under_way(starts, unpublished);
         self.inner.metrics.bus(!matches!(health, BusHealth::Down(_)), matches!(health, BusHealth::Blocked(_)));
         self.inner.metrics.render()
     }

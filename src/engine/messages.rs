@@ -71,6 +71,13 @@ pub(super) enum TellError {
     Internal(String),
 }
 
+impl TellError {
+    /// The execution cannot be read: it is in quarantine, which has been logged.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Corrupt { .. }))
+    }
+}
+
 /// A new execution. Its journal exists when this returns `Ok`; an express one has none, and runs.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Told, TellError>")]

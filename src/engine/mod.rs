@@ -29,6 +29,10 @@ pub mod map_run;
 mod messages;
 mod partition;
 mod perform;
+mod pressure;
+#[cfg(test)]
+mod pressure_tests;
+pub mod quarantine;
 mod router;
 #[cfg(test)]
 mod sim;
@@ -92,6 +96,10 @@ pub struct Options {
     pub activity_pollers: usize,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
+    /// Starts under way at once; more are refused (`ThrottlingException`).
+    pub starts_max: usize,
+    /// Task messages that the broker has not confirmed, beyond which new starts are refused.
+    pub unpublished_max: usize,
     /// Where Distributed Maps read and write.
     pub objects: objects::Options,
 }
@@ -112,6 +120,8 @@ impl Default for Options {
             start_queue: Some(inbox::START_QUEUE.to_owned()),
             activity_pollers: crate::limits::ACTIVITY_POLLERS_MAX,
             queue_kind: QueueKind::Quorum,
+            starts_max: 2_000,
+            unpublished_max: 10_000,
             objects: objects::Options::default(),
         }
     }
@@ -146,6 +156,8 @@ pub(crate) struct Shared {
     activities: activities::Activities,
     express: express::Express,
     map_runs: map_run::Runs,
+    pressure: pressure::Pressure,
+    quarantine: quarantine::Quarantine,
     /// Children that are being started now.
     births: children::Births,
     objects: Objects,
@@ -194,6 +206,8 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         activities: activities::Activities::new(options.queue_kind, options.activity_pollers),
         express: express::Express::default(),
         map_runs: map_run::Runs::default(),
+        pressure: pressure::Pressure::default(),
+        quarantine: quarantine::Quarantine::default(),
         births: children::Births::default(),
         objects: Objects::new(&options.objects),
         partitions: OnceLock::new(),

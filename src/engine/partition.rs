@@ -52,6 +52,9 @@ pub(super) struct Local {
     /// Executions whose queues the bus forgot with the last process, until they are revived: all that they have open is owed again.
     bereft: RefCell<HashSet<ExecutionId>>,
     draining: Cell<bool>,
+    /// Timers that are being handled, and word of each that has been.
+    firing: Cell<usize>,
+    fired: Notify,
 }
 
 impl Local {
@@ -201,6 +204,7 @@ impl Local {
                 let local = Rc::clone(self);
                 let revival = async move {
                     let revived = local.revive(execution).await;
+                    local.shared.judge(execution, &revived).await;
                     local.reviving.borrow_mut().remove(&execution);
                     revived
                 };
@@ -287,9 +291,19 @@ impl Local {
         loop {
             let now = self.shared.clock.now();
             loop {
+                // After a long sleep very many may be due at once.
+                if self.firing.get() >= crate::limits::FIRING_MAX {
+                    self.fired.notified().await;
+                    continue;
+                }
                 let Some(execution) = self.timers.borrow_mut().pop(now) else { break };
+                self.firing.set(self.firing.get() + 1);
                 let local = Rc::clone(&self);
-                actix_rt::spawn(async move { local.fire(execution).await });
+                actix_rt::spawn(async move {
+                    local.fire(execution).await;
+                    local.firing.set(local.firing.get() - 1);
+                    local.fired.notify_one();
+                });
             }
             let next = self.timers.borrow_mut().next();
             let wait = next.map_or(self.shared.options.horizon, |at| at.since(self.shared.clock.now()));
@@ -303,6 +317,8 @@ impl Local {
     async fn fire(self: &Rc<Self>, execution: ExecutionId) {
         match self.tell(Tell { execution, what: What::Stimulus(StimulusKind::Clock) }).await {
             Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_)) => {}
+            // It stands still until somebody has mended it; the log has said so.
+            Err(e) if e.is_corrupt() => {}
             Err(e) => {
                 tracing::warn!(execution.id = %execution, error = %e, "a timer could not be handled; it comes again");
                 self.arm(execution, Some(self.shared.clock.now().plus(super::RETRY_AFTER)));
@@ -358,7 +374,9 @@ impl Local {
             }
             let revivals = rows.iter().map(|row| self.address(row.header.id));
             for (row, result) in rows.iter().zip(futures_util::future::join_all(revivals).await) {
-                if let Err(e) = result {
+                if let Err(e) = result
+                    && !e.is_corrupt()
+                {
                     tracing::error!(execution.arn = %row.header.arn, error = %e, "this execution cannot be recovered; all others go on");
                     // Where the store could not answer just now it is asked again: nobody else may touch this execution for a long time.
                     if matches!(e, TellError::Store(crate::store::StoreError::Unavailable(_))) {
@@ -410,6 +428,8 @@ impl Partition {
                 waiters: RefCell::default(),
                 bereft: RefCell::default(),
                 draining: Cell::new(false),
+                firing: Cell::new(0),
+                fired: Notify::new(),
             }),
         }
     }

@@ -75,7 +75,9 @@ impl ExecutionActor {
         }
         let shared = Arc::clone(&self.shared);
         let is_activity = matches!(resource.kind, ResourceKind::Activity { .. });
+        let under_way = shared.publishing(messages.iter().map(|(_, message)| message.body.len()).sum());
         let published = async move {
+            let _under_way = under_way;
             let (bus, activities) = (&shared.bus, &shared.activities);
             join_all(messages.into_iter().map(async |(to, message)| {
                 if is_activity { activities.offer(&**bus, to, message).await } else { bus.publish(to, message).await }
@@ -287,7 +289,5 @@ pub(super) fn cancelled(shared: &Arc<Shared>, execution: &Arn, key: TaskKey, rea
     };
     let message = Message { body: body.to_string().into_bytes(), properties };
     let to = Address { exchange: EVENTS_EXCHANGE.to_owned(), routing_key: format!("task.cancelled.{}", reason.as_str()) };
-    let shared = Arc::clone(shared);
-    // Nobody may be listening; that is no error.
-    actix_rt::spawn(async move { shared.bus.publish(to, message).await });
+    shared.publish_aside(to, message);
 }

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 
 use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Verdict};
 use crate::bus::parked::{self, PARKING_QUEUE, Refusal};
-use crate::bus::{Address, Delivery, Message, Publication, Settlement};
+use crate::bus::{Address, Delivery, Publication, Settlement};
 use crate::ids::{PartitionId, TaskKey};
 use crate::interpreter::event::Failure;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
@@ -45,7 +45,11 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
                 overflowed(local, delivery, key, partition, &defect).await;
                 return;
             }
-            let verdict = if verified.is_some() || defect.token.is_none() { Verdict::from(defect.kind) } else { Verdict::Forged };
+            let wrong = defect.token.as_deref().and_then(|t| local.shared.tokens.verify(t).err());
+            if let Some(wrong) = wrong {
+                local.shared.metrics.reply_refused(wrong.as_str());
+            }
+            let verdict = if wrong.is_some() { Verdict::Forged } else { Verdict::from(defect.kind) };
             let token = defect.token.clone();
             refuse(local, delivery, token.as_deref(), None, verdict, &defect.detail).await;
             return;
@@ -55,6 +59,7 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
         Ok(found) => found,
         Err(defect) => {
             let token = reply.token.clone();
+            local.shared.metrics.reply_refused(defect.as_str());
             refuse(local, delivery, Some(&token), None, Verdict::Forged, &defect.to_string()).await;
             return;
         }
@@ -75,7 +80,7 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
             if let Some((to, message)) =
                 envelope::verdict(reply.reply_to.as_deref(), reply.correlation_id.as_deref(), Verdict::Accepted, "")
             {
-                publish_aside(&local.shared, to, message);
+                local.shared.publish_aside(to, message);
             }
             delivery.settle(Settlement::Ack);
         }
@@ -93,7 +98,6 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
         }
         Err(TellError::Store(e @ StoreError::Corrupt { .. })) => {
             // Only this execution is affected; coming again would not mend it.
-            tracing::error!(error = %e, "an execution cannot be read: its reply is parked");
             refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, &e.to_string()).await;
         }
         Err(TellError::Store(StoreError::NotFound { .. })) => {
@@ -115,7 +119,7 @@ async fn overflowed(local: &Rc<Local>, delivery: Delivery, key: TaskKey, partiti
             local.shared.metrics.reply(verdict.as_str());
             let (to, about) = (defect.reply_to.as_deref(), defect.correlation_id.as_deref());
             if let Some((to, message)) = envelope::verdict(to, about, verdict, &defect.detail) {
-                publish_aside(&local.shared, to, message);
+                local.shared.publish_aside(to, message);
             }
             delivery.settle(Settlement::Ack);
             return;
@@ -156,7 +160,10 @@ fn verdict_of(rejection: Rejection) -> Verdict {
 async fn refuse(local: &Rc<Local>, delivery: Delivery, token: Option<&str>, key: Option<TaskKey>, verdict: Verdict, reason: &str) {
     let shared = &local.shared;
     shared.metrics.reply(verdict.as_str());
-    shared.metrics.reply_refused(verdict.as_str());
+    // A forged one has been counted by what is wrong with it.
+    if verdict != Verdict::Forged {
+        shared.metrics.reply_refused(verdict.as_str());
+    }
     let arn = match key {
         Some(key) => shared.journal.execution(key.execution).await.ok().flatten().map(|row| (row.header.arn, key.scheduled)),
         None => None,
@@ -164,7 +171,7 @@ async fn refuse(local: &Rc<Local>, delivery: Delivery, token: Option<&str>, key:
     task_log::reply_refused(arn.as_ref().map(|(arn, id)| (arn, *id)), token, "amqp", verdict.as_str(), reason);
     let properties = &delivery.message.properties;
     if let Some((to, message)) = envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), verdict, reason) {
-        publish_aside(shared, to, message);
+        shared.publish_aside(to, message);
     }
     let queue = shared.bus.reply_queue(local.id);
     park_and_settle(shared, delivery, verdict.as_str(), reason, &queue).await;
@@ -178,10 +185,4 @@ pub(super) async fn park_and_settle(shared: &Shared, delivery: Delivery, verdict
     let parked = shared.bus.publish(to, parked::park(&delivery.message, &refusal)).await;
     let is_there = matches!(parked, Ok(Publication::Confirmed));
     delivery.settle(if is_there { Settlement::Ack } else { Settlement::Requeue });
-}
-
-/// Publishes what nothing waits for.
-fn publish_aside(shared: &std::sync::Arc<Shared>, to: Address, message: Message) {
-    let shared = std::sync::Arc::clone(shared);
-    actix_rt::spawn(async move { shared.bus.publish(to, message).await });
 }

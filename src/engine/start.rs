@@ -41,6 +41,8 @@ impl EngineHandle {
 
     pub(super) async fn start_from(&self, request: StartRequest, origin: Origin) -> Result<StartedExecution, EngineError> {
         let resolved = self.resolve(&request).await?;
+        // A child belongs to an execution that was let in.
+        let _admitted = origin.parent().is_none().then(|| self.inner.admit()).transpose()?;
         match resolved.kind {
             MachineType::Standard => self.start_standard(request, resolved, origin).await,
             MachineType::Express => self.start_express(&request, resolved, origin.parent()).await,

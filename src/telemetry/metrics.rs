@@ -87,6 +87,11 @@ struct Inner {
     executions_closed: Family<Closed, Counter>,
     executions_open: Gauge,
     executions_awake: Gauge,
+    executions_quarantined: Gauge,
+    starts_throttled: Counter,
+    starts_under_way: Gauge,
+    tasks_unpublished: Gauge,
+    asides_dropped: Counter,
     tasks_scheduled: Counter,
     tasks_published: Counter,
     tasks_confirmed: Counter,
@@ -144,6 +149,16 @@ impl Metrics {
             executions_started: register(r, "executions_started", "Executions started, by state machine", Family::default()),
             executions_closed: register(r, "executions_closed", "Executions closed, by state machine and status", Family::default()),
             executions_open: register(r, "executions_open", "Executions that are open now", Gauge::default()),
+            executions_quarantined: register(r, "executions_quarantined", "Executions whose journals cannot be read", Gauge::default()),
+            starts_throttled: register(r, "starts_throttled", "Starts refused because too much was under way", Counter::default()),
+            starts_under_way: register(r, "starts_under_way", "Starts that the store has not taken yet", Gauge::default()),
+            tasks_unpublished: register(r, "tasks_unpublished", "Task messages that the broker has not confirmed", Gauge::default()),
+            asides_dropped: register(
+                r,
+                "asides_dropped",
+                "Verdicts and cancellations dropped because the broker took none",
+                Counter::default(),
+            ),
             executions_awake: register(r, "executions_awake", "Open executions that are in memory now", Gauge::default()),
             tasks_scheduled: register(r, "tasks_scheduled", "Tasks scheduled", Counter::default()),
             tasks_published: register(r, "tasks_published", "Task messages handed to the bus", Counter::default()),
@@ -241,6 +256,25 @@ impl Metrics {
     #[must_use]
     pub fn awake(&self) -> i64 {
         self.inner.executions_awake.get()
+    }
+
+    /// One more whose journal cannot be read, or one less.
+    pub fn execution_quarantined(&self, change: i64) {
+        self.inner.executions_quarantined.inc_by(change);
+    }
+
+    pub fn start_throttled(&self) {
+        self.inner.starts_throttled.inc();
+    }
+
+    /// Starts that wait for the store, task messages that wait for the broker.
+    pub fn under_way(&self, starts: usize, unpublished: usize) {
+        self.inner.starts_under_way.set(i64::try_from(starts).unwrap_or(i64::MAX));
+        self.inner.tasks_unpublished.set(i64::try_from(unpublished).unwrap_or(i64::MAX));
+    }
+
+    pub fn aside_dropped(&self) {
+        self.inner.asides_dropped.inc();
     }
 
     pub fn task_scheduled(&self) {

@@ -297,6 +297,68 @@ mod tests {
         }
     }
 
+    /// The fields of each `error!`, `warn!` and `info!` in the sources of the server: `a.b = …`, `%a` and `?a`.
+    fn fields_in(folder: &std::path::Path, found: &mut std::collections::BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                fields_in(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for sign in ["error", "warn", "info"].map(|level| format!("{level}!(")) {
+                    text.split(&sign).skip(1).for_each(|rest| found.extend(arguments(rest).iter().filter_map(|a| field(a))));
+                }
+            }
+        }
+    }
+
+    /// The arguments of a macro, from behind its opening parenthesis.
+    fn arguments(text: &str) -> Vec<String> {
+        let (mut all, mut one, mut depth, mut quoted, mut escaped) = (Vec::new(), String::new(), 1, false, false);
+        for c in text.chars() {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' if quoted => escaped = true,
+                '"' => quoted = !quoted,
+                '(' | '[' | '{' if !quoted => depth += 1,
+                ')' | ']' | '}' if !quoted => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+            if c == ',' && depth == 1 && !quoted { all.push(std::mem::take(&mut one)) } else { one.push(c) }
+        }
+        all.push(one);
+        all
+    }
+
+    fn field(argument: &str) -> Option<String> {
+        let argument = argument.trim();
+        let name = match argument.strip_prefix(['%', '?']) {
+            Some(short) => short,
+            None => argument.split_once(" = ")?.0,
+        };
+        name.chars().all(|c| c.is_ascii_lowercase() || c == '.' || c == '_').then(|| name.to_owned())
+    }
+
+    #[test]
+    fn the_document_lists_the_fields_that_other_rooms_log() {
+        let (mut found, sources) = (std::collections::BTreeSet::new(), std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        for entry in std::fs::read_dir(sources).unwrap() {
+            let path = entry.unwrap().path();
+            // The document is about the server; a command's own output is not its log.
+            if path.is_dir() && !path.ends_with("cli") {
+                fields_in(&path, &mut found);
+            }
+        }
+        assert!(["bus.url", "execution.id", "error"].iter().all(|known| found.contains(*known)), "{found:?}");
+        let document = include_str!("../../docs/LOGGING.md");
+        for name in &found {
+            assert!(document.contains(&format!("`{name}`")), "docs/LOGGING.md lacks the field `{name}`");
+        }
+    }
+
     #[test]
     fn the_document_lists_every_event_and_field() {
         let document = include_str!("../../docs/LOGGING.md");

@@ -13,5 +13,7 @@ mod broken;
 mod command_line;
 mod load;
 mod parked;
+mod pressure;
+mod quarantine;
 mod refused;
 mod support;

@@ -31,6 +31,8 @@ impl Desk {
         self.wire.reply(to, token, &Answer { reply_to: Some(INBOX.to_owned()), ..answer.clone() });
         let told = self.wire.take(INBOX);
         assert_eq!(told.properties.kind.as_deref(), Some("task.verdict"));
+        // A reply without a token has no correlation id here: there it would be its token.
+        assert_eq!(told.properties.correlation_id.as_deref(), token.map(|_| "about-this-one"), "the verdict says what it is about");
         (serde_json::from_slice(&told.body).unwrap(), self.wire.take("reveille.parked"))
     }
 }
@@ -69,7 +71,26 @@ fn a_reply_that_cannot_be_used_is_told_parked_and_leaves_its_task_open() {
         assert_eq!(parked.body, answer.body, "{what}: parked as it came");
         assert_eq!(desk.server.status(&execution), "RUNNING", "{what}");
     }
+    // Each counted, the forged one by what is wrong with it.
+    for (verdict, count) in [("invalid-output", 2.0), ("too-large", 1.0), ("forged", 1.0), ("unknown", 1.0)] {
+        for name in ["reveille_replies_total{verdict", "reveille_replies_refused_total{reason"] {
+            let counted = desk.server.metric(&format!("{name}=\"{verdict}\""));
+            assert!((counted - count).abs() < 0.5, "{name} {verdict}: {counted}");
+        }
+    }
     assert!(desk.server.log().iter().all(|line| !line.to_string().contains(token)), "a token stands in the log");
+    // Nor in the metrics, nor in what the API says of a token that it refuses.
+    let (_, metrics) = desk.server.get("/metrics");
+    assert!(!metrics.contains(token) && !metrics.contains(&forged), "a token stands in the metrics");
+    for operation in ["SendTaskSuccess", "SendTaskFailure", "SendTaskHeartbeat"] {
+        let request = match operation {
+            "SendTaskSuccess" => json!({"taskToken": forged, "output": "1"}),
+            _ => json!({"taskToken": forged}),
+        };
+        let (status, error) = desk.server.try_call(operation, &request).unwrap_err();
+        assert!(status == 400 && error["__type"].as_str().unwrap().ends_with("InvalidToken"), "{error}");
+        assert!(!error.to_string().contains(&forged), "a token stands in an error of the API: {error}");
+    }
 
     desk.wire.reply(&task.reply_to, Some(token), &Answer::success(&json!({"ok": true})));
     let shown = desk.server.ended(&execution);
@@ -134,4 +155,46 @@ fn a_second_reply_and_one_for_what_has_ended_change_nothing() {
     let (told, _) = desk.refuses(&task.reply_to, Some(&task.token), &raw(b"1"));
     assert_eq!(told["verdict"], "late");
     assert_eq!(desk.server.history(&execution).iter().filter(|event| event["type"] == "ExecutionSucceeded").count(), 1);
+}
+
+#[test]
+fn a_good_token_for_nothing_and_one_of_an_old_key_are_refused_each_with_its_reason() {
+    let Some(url) = vhost() else { return };
+    let (old, new) = ("00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100");
+    let keyed = |keys: &str| Launch::over(&url).with("REVEILLE__BUS__QUEUE_KIND", "classic").with("REVEILLE__ENGINE__TOKEN_KEY", keys);
+    let mut server = Server::start(keyed(old));
+    let wire = Wire::to(&url);
+    wire.declare(&["questions", INBOX]);
+    let machine = server.machine("asks", &asks("questions", &json!({})));
+    let execution = server.execution(&machine, "one", &json!({"number": 1}));
+    let task = wire.task("questions");
+
+    // A genuine signature, and no such execution; and the token of a task that this execution never had.
+    let keys = reveille::token::TokenKeys::parse(&secrecy::SecretString::from(old)).unwrap();
+    let (key, partition) = keys.verify(&task.token).unwrap();
+    let nobody = reveille::ids::TaskKey { execution: reveille::ids::ExecutionId(uuid::Uuid::new_v4()), ..key };
+    let never = reveille::ids::TaskKey { scheduled: reveille::ids::EventId(20_000), ..key };
+    let desk = Desk { server, wire, machine };
+    for token in [keys.mint(&nobody, partition), keys.mint(&never, partition)] {
+        let (told, parked) = desk.refuses(&task.reply_to, Some(&token), &raw(b"1"));
+        assert_eq!((told["verdict"].as_str(), header(&parked, "x-verdict")), (Some("unknown"), "unknown"), "{told}");
+    }
+    let Desk { server: running, wire, machine } = desk;
+    server = running;
+
+    // Rotated: the old key still verifies. Taken out: its tokens are refused, and told apart from forged ones.
+    assert!(server.stop().success());
+    server.set("REVEILLE__ENGINE__TOKEN_KEY", new);
+    server.start_again();
+    let desk = Desk { server, wire, machine };
+    let (told, _) = desk.refuses(&task.reply_to, Some(&task.token), &raw(b"1"));
+    assert_eq!(told["verdict"], "forged");
+    assert!(told["detail"].as_str().unwrap().contains("no longer"), "{told}");
+    assert!(desk.server.metric("reveille_replies_refused_total{reason=\"unknown-key\"}") > 0.5);
+    let Desk { server: mut rotated, wire, .. } = desk;
+    assert!(rotated.stop().success());
+    rotated.set("REVEILLE__ENGINE__TOKEN_KEY", &format!("{new},{old}"));
+    rotated.start_again();
+    wire.reply(&task.reply_to, Some(&task.token), &raw(b"1"));
+    assert_eq!(rotated.ended(&execution)["output"], "1");
 }

@@ -21,6 +21,8 @@ from crash import ROLE, ROOT, Server, broker
 OWNED = "fates.work"
 # Seconds for what takes one: the machine may be slow, and is not what is tested.
 PATIENCE = 120
+SHORT = "fates.short"
+IMPATIENT = "fates.impatient"
 
 
 def task(queue, **more):
@@ -80,6 +82,45 @@ def an_expired_task_fails_before_its_timeout(server, _):
     return row["error"]
 
 
+def a_task_over_the_length_is_nacked(server, channel):
+    # A quorum queue refuses a moment after its length was reached: some more may get in, the rest is told at once.
+    states = {"Each": {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": {"StartAt": "T", "States": {
+        "T": task(SHORT, Catch=[{"ErrorEquals": ["Amqp.Nacked"], "Next": "Full"}], TimeoutSeconds=600, End=True),
+        "Full": {"Type": "Pass", "End": True}}}, "End": True}}
+    definition = json.dumps({"StartAt": "Each", "States": states})
+    machine = server.insist("CreateStateMachine", name="length", definition=definition, roleArn=ROLE)["stateMachineArn"]
+    nacked, begun, rounds = 0, time.monotonic(), 0
+    while not nacked and time.monotonic() < begun + PATIENCE:
+        rounds += 1
+        arn = server.insist("StartExecution", stateMachineArn=machine, name=f"n-{rounds}", input=json.dumps({"items": [1] * 20}))["executionArn"]
+        time.sleep(1)
+        events = server.insist("GetExecutionHistory", executionArn=arn, maxResults=1000)["events"]
+        failed = [e for e in events if e["type"] in ("TaskFailed", "TaskSubmitFailed")]
+        details = [e.get("taskFailedEventDetails") or e.get("taskSubmitFailedEventDetails") for e in failed]
+        nacked = sum(d["error"] == "Amqp.Nacked" for d in details)
+        assert nacked == len(failed), details
+    assert nacked, "a queue of three messages took all"
+    return f"{nacked} of {20 * rounds} over a length of 3"
+
+
+def a_task_given_back_too_often_is_over_the_delivery_limit(server, channel):
+    catch = [{"ErrorEquals": ["Amqp.DeliveryLimit"], "Next": "Caught"}]
+    arn = run(server, "limit", {"T": task(IMPATIENT, Catch=catch, End=True), "Caught": {"Type": "Pass", "End": True}})
+    given_back = 0
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and server.insist("DescribeExecution", executionArn=arn)["status"] == "RUNNING":
+        method, _, _ = channel.basic_get(IMPATIENT)
+        if method:
+            given_back += 1
+            channel.basic_nack(method.delivery_tag, requeue=True)
+        else:
+            time.sleep(0.05)
+    row = ended(server, arn, 10)
+    assert row["status"] == "SUCCEEDED" and json.loads(row["output"])["Error"] == "Amqp.DeliveryLimit", row
+    assert given_back == 3, given_back
+    return f"{given_back} deliveries under a limit of 2"
+
+
 def a_task_without_a_queue_is_unroutable(server, _):
     row = ended(server, run(server, "unroutable", {"T": task("fates.nobody", End=True)}))
     assert (row["status"], row["error"]) == ("FAILED", "Amqp.Unroutable"), row
@@ -132,7 +173,7 @@ def main():
     options.add_argument("--binary", default=ROOT / "target/debug/reveille", type=pathlib.Path)
     args = options.parse_args()
     work_dir = pathlib.Path(tempfile.mkdtemp(prefix="reveille-fates."))
-    os.environ["REVEILLE__BUS__QUEUES"] = OWNED
+    os.environ["REVEILLE__BUS__QUEUES"] = f"{OWNED},{SHORT};max_length=3,{IMPATIENT};delivery_limit=2"
     server, failed = None, 0
     try:
         url = broker(work_dir, "start")
@@ -142,6 +183,7 @@ def main():
             channel = connection.channel()
             time.sleep(2)
             cases = [(a_rejected_task_is_seen_by_retry_and_then_by_catch, channel), (an_expired_task_fails_before_its_timeout, None),
+                     (a_task_over_the_length_is_nacked, channel), (a_task_given_back_too_often_is_over_the_delivery_limit, channel),
                      (a_task_without_a_queue_is_unroutable, None), (a_timed_out_task_is_a_timeout_and_not_a_dead_letter, None),
                      (cancellation_reaches_a_worker, url)]
             for case, what in cases:

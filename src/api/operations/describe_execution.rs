@@ -6,6 +6,7 @@ use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::wire::{EpochSeconds, Included, IncludedData};
 use crate::api::{arn, redrivable};
+use crate::engine::quarantine::QUARANTINED;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,7 +63,11 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let (header, summary) = (row.header, row.summary);
     let (stop_date, output, error, cause) = match summary.closed {
         Some(closed) => (Some(closed.at.into()), closed.output, closed.error, closed.cause),
-        None => (None, None, None, None),
+        // It stands still, and its owner must be able to see why.
+        None => match ctx.engine().quarantined(header.id) {
+            Some(why) => (None, None, Some(QUARANTINED.to_owned()), Some(why)),
+            None => (None, None, None, None),
+        },
     };
     Ok(Output {
         execution_arn: header.arn.to_string(),

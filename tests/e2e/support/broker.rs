@@ -54,6 +54,11 @@ impl Broker {
         Some(Self { dir, url })
     }
 
+    /// `rabbitmqctl`.
+    pub fn ctl(&self, arguments: &[&str]) {
+        run("ctl", self.dir.path(), arguments);
+    }
+
     pub fn restart(&self) {
         run("restart", self.dir.path(), &[]);
     }

@@ -126,10 +126,25 @@ impl Server {
 
     /// SIGTERM: how it ended.
     pub fn stop(&mut self) -> ExitStatus {
-        let mut child = self.child.take().expect("it runs");
+        self.term();
+        self.gone()
+    }
+
+    /// SIGTERM, and no waiting.
+    pub fn term(&self) {
+        let child = self.child.as_ref().expect("it runs");
         let told = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
         assert!(told.success());
+    }
+
+    /// How it ended.
+    pub fn gone(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
         until("the server stops", SOON, || child.try_wait().expect("a status"))
+    }
+
+    pub fn runs(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// One operation of the API. What it refuses is AWS's error: status and body.

@@ -153,6 +153,8 @@ fn message(token: Option<&str>, answer: &Answer) -> Message {
     }
     let properties = Properties {
         content_type: Some("application/json".to_owned()),
+        // Where a token is in its header, what else the sender wants to know its reply by.
+        correlation_id: answer.reply_to.as_ref().and(token).map(|_| "about-this-one".to_owned()),
         reply_to: answer.reply_to.clone(),
         persistent: true,
         headers,

@@ -1,0 +1,53 @@
+//! A journal that cannot be read: its execution stands still and is named, all others run; mended, it goes on.
+
+use serde_json::json;
+
+use super::support::{Launch, SOON, Server};
+
+#[test]
+fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
+    let mut server = Server::start(Launch::embedded());
+    // Long enough that all of it happens after the restart, and due at once then.
+    let definition = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "SecondsPath": "$.seconds", "End": true}}}).to_string();
+    let machine = server.machine("waits", &definition);
+    let broken = server.execution(&machine, "broken", &json!({"seconds": 1}));
+    let whole: Vec<String> = (0..10).map(|n| server.execution(&machine, &format!("n-{n}"), &json!({"seconds": 1}))).collect();
+    server.kill();
+
+    let kept = {
+        let store = rusqlite::Connection::open(server.store()).expect("the store is a file of SQLite");
+        let n: i64 = store.query_row("SELECT n FROM headers WHERE name = 'broken'", [], |row| row.get(0)).unwrap();
+        let first = "SELECT min(n) FROM journal WHERE execution = ?1";
+        let row: i64 = store.query_row(first, [n], |row| row.get(0)).unwrap();
+        let bytes: Vec<u8> = store.query_row("SELECT bytes FROM journal WHERE n = ?1", [row], |row| row.get(0)).unwrap();
+        store.execute("UPDATE journal SET bytes = ?2 WHERE n = ?1", (row, b"{\"v\":1,\"e\":[{]}".to_vec())).unwrap();
+        (row, bytes)
+    };
+    server.start_again();
+    for execution in &whole {
+        assert_eq!(server.ended(execution)["status"], "SUCCEEDED");
+    }
+    // Named: in the log once, in DescribeExecution, in a metric.
+    let named = |line: &serde_json::Value| line["event"] == "execution.quarantined" && line["execution.arn"] == broken.as_str();
+    server.wait_for("it is named", SOON, |server| server.log().iter().any(named));
+    let shown = server.call("DescribeExecution", &json!({"executionArn": broken}));
+    assert_eq!((&shown["status"], &shown["error"]), (&json!("RUNNING"), &json!("Reveille.Quarantined")));
+    assert!(shown["cause"].as_str().unwrap().contains("does not decode"), "{shown}");
+    assert!(server.metric("reveille_executions_quarantined") > 0.5);
+    // A listing of what waits, and a stop of it: the one is not hidden by it, the other is told that it cannot be done.
+    server.call("Reveille.ListWaitingTasks", &json!({}));
+    let (status, _) = server.try_call("StopExecution", &json!({"executionArn": broken})).unwrap_err();
+    assert_eq!(status, 500);
+    let after = server.execution(&machine, "after", &json!({"seconds": 0}));
+    assert_eq!(server.ended(&after)["status"], "SUCCEEDED");
+    assert_eq!(server.log().iter().filter(|line| named(line)).count(), 1, "said once");
+
+    // Mended, it goes on.
+    assert!(server.stop().success());
+    let store = rusqlite::Connection::open(server.store()).unwrap();
+    store.execute("UPDATE journal SET bytes = ?2 WHERE n = ?1", kept).unwrap();
+    drop(store);
+    server.start_again();
+    assert_eq!(server.ended(&broken)["status"], "SUCCEEDED");
+    assert!(server.metric("reveille_executions_quarantined") < 0.5);
+}
