@@ -1,16 +1,21 @@
-//! A store that does not answer: new starts are refused at the bound, what runs goes on, and all that was let in ends.
+//! A store that does not answer: new starts are refused at the bound, what runs goes on, and all that was let in ends. A broker that takes nothing:
+//! news for nobody is dropped. Very many timers at one moment: all are handled. Closed executions leave after their time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use serde_json::json;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all, pending};
+use futures_util::stream::BoxStream;
+use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::{Completion, EngineError, EngineHandle, Options, Parts, StartRequest};
 use crate::bus::embedded::EmbeddedBus;
+use crate::bus::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, TaskBus};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ids::{Arn, ExecutionId, PartitionId, Realm};
+use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::store::memory::Memory;
 use crate::store::{
@@ -83,23 +88,27 @@ impl Journal for Gated {
     }
 }
 
-/// A machine whose executions wait for a poller.
-async fn given(gate: Arc<Semaphore>) -> (EngineHandle, Arn) {
-    let memory = Memory::new();
+/// An engine on these ports, with one machine.
+async fn engine(
+    memory: &Memory,
+    journal: Arc<dyn Journal>,
+    bus: Arc<dyn TaskBus>,
+    options: Options,
+    definition: &Value,
+) -> (EngineHandle, Arn) {
     let parts = Parts {
         realm: Realm::new("us-east-1", "000000000000"),
         clock: Arc::new(SystemClock),
-        journal: Arc::new(Gated { memory: memory.clone(), gate }),
+        journal,
         catalog: Arc::new(memory.clone()),
-        bus: Arc::new(EmbeddedBus::new()),
+        bus,
         tokens: TokenKeys::parse(&new_secret()).unwrap(),
         table: crate::integrations::Table::new(Vec::new()).unwrap(),
         metrics: Metrics::new(),
-        options: Options { partitions: 2, threads: 1, starts_max: STARTS_MAX, ..Options::default() },
+        options,
     };
     let engine = super::start(parts).await.unwrap();
-    let (arn, activity, made) = (engine.realm().state_machine("m"), engine.realm().activity("paint"), SystemClock.now());
-    let definition = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": activity, "End": true}}});
+    let (arn, made) = (engine.realm().state_machine("m"), SystemClock.now());
     let revision = Revision {
         id: RevisionId(uuid::Uuid::now_v7()),
         machine: arn.clone(),
@@ -112,6 +121,16 @@ async fn given(gate: Arc<Semaphore>) -> (EngineHandle, Arn) {
     let kind = MachineType::Standard;
     memory.put_machine(MachineRow { arn: arn.clone(), name: "m".into(), kind, created: made, deleting: false, revision }).await.unwrap();
     (engine, arn)
+}
+
+/// A machine whose executions wait for a poller, on a store with a gate.
+async fn given(gate: Arc<Semaphore>) -> (EngineHandle, Arn) {
+    let memory = Memory::new();
+    let activity = "arn:aws:states:us-east-1:000000000000:activity:paint";
+    let definition = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": activity, "End": true}}});
+    let journal = Arc::new(Gated { memory: memory.clone(), gate });
+    let options = Options { partitions: 2, threads: 1, starts_max: STARTS_MAX, ..Options::default() };
+    engine(&memory, journal, Arc::new(EmbeddedBus::new()), options, &definition).await
 }
 
 fn request(machine: &Arn, name: &str) -> StartRequest {
@@ -158,4 +177,125 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
     }
     engine.start_execution(request(&machine, "after")).await.unwrap();
     assert_eq!(engine.inner.pressure.figures().0, 0);
+}
+
+/// A broker that takes no message, as one with an alarm.
+#[derive(Debug)]
+struct Deaf(EmbeddedBus);
+
+impl TaskBus for Deaf {
+    fn publish(&self, _: Address, _: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
+        pending().boxed()
+    }
+
+    fn reply_queue(&self, partition: PartitionId) -> String {
+        self.0.reply_queue(partition)
+    }
+
+    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
+        self.0.replies(partition)
+    }
+
+    fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
+        self.0.consume(queue, prefetch)
+    }
+
+    fn declare(
+        &self,
+        exchanges: Vec<ExchangeSpec>,
+        queues: Vec<QueueSpec>,
+        bindings: Vec<(QueueSpec, Address)>,
+    ) -> BoxFuture<'_, Result<(), BusError>> {
+        self.0.declare(exchanges, queues, bindings)
+    }
+
+    fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>> {
+        self.0.get(queue)
+    }
+
+    fn health(&self) -> BusHealth {
+        BusHealth::Blocked("low on memory".to_owned())
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        self.0.close(within)
+    }
+}
+
+#[actix_rt::test]
+async fn news_that_a_blocked_broker_does_not_take_is_dropped_beyond_the_bound() {
+    let memory = Memory::new();
+    let options = Options { partitions: 1, threads: 1, ..Options::default() };
+    let (engine, _) = engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf(EmbeddedBus::new())), options, &json!({})).await;
+    let to = Address { exchange: String::new(), routing_key: "worker.inbox".to_owned() };
+    for _ in 0..crate::limits::ASIDES_MAX + 7 {
+        engine.inner.publish_aside(to.clone(), Message::default());
+    }
+    assert!(engine.metrics().lines().any(|line| line == "reveille_asides_dropped_total 7"), "{}", engine.metrics());
+}
+
+#[actix_rt::test]
+async fn tasks_that_a_blocked_broker_does_not_take_bound_the_starts_and_the_refusal_says_why() {
+    let memory = Memory::new();
+    let task =
+        json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": {"RoutingKey": "q", "Body": {}}, "End": true});
+    let definition = json!({"StartAt": "T", "States": {"T": task}});
+    let options = Options { partitions: 2, threads: 1, unpublished_max: 4, ..Options::default() };
+    let (engine, machine) = engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf(EmbeddedBus::new())), options, &definition).await;
+    for n in 0..4_usize {
+        engine.start_execution(request(&machine, &format!("n-{n}"))).await.unwrap();
+        while engine.inner.pressure.figures().1 <= n {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let refused = engine.start_execution(request(&machine, "one-more")).await.unwrap_err();
+    let EngineError::Busy(why) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("4 task messages wait for the broker") && why.contains("low on memory"), "{why}");
+    // An execution that is stopped takes its message with it, and there is room again.
+    engine.stop_execution(&engine.realm().execution("m", "n-0"), Failure::default()).await.unwrap();
+    while engine.inner.pressure.figures().1 >= 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    engine.start_execution(request(&machine, "one-more")).await.unwrap();
+}
+
+#[actix_rt::test]
+async fn more_timers_at_one_moment_than_are_handled_at_once_all_fire() {
+    let memory = Memory::new();
+    let at = SystemClock.now().plus_seconds(4.0).iso();
+    let definition = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Timestamp": at, "End": true}}});
+    let options = Options { partitions: 1, threads: 1, ..Options::default() };
+    let (engine, machine) = engine(&memory, Arc::new(memory.clone()), Arc::new(EmbeddedBus::new()), options, &definition).await;
+    let count = 2 * crate::limits::FIRING_MAX + 100;
+    let mut started = Vec::new();
+    for n in 0..count {
+        started.push(engine.start_execution(request(&machine, &format!("n-{n}"))).await.unwrap().arn);
+    }
+    for arn in &started {
+        let outcome = tokio::time::timeout(2 * LONG, engine.await_end(arn)).await.unwrap().unwrap();
+        assert!(matches!(outcome.result, Conclusion::Succeeded(_)), "{outcome:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_closed_execution_leaves_the_store_after_its_time_and_an_open_one_stays() {
+    let memory = Memory::new();
+    let wait = json!({"Type": "Wait", "SecondsPath": "$.seconds", "End": true});
+    let definition = json!({"StartAt": "W", "States": {"W": wait}});
+    let tick = Duration::from_millis(10);
+    let options = Options { partitions: 1, threads: 1, retention: tick, sweep: tick, horizon: 2 * tick, ..Options::default() };
+    let (engine, machine) = engine(&memory, Arc::new(memory.clone()), Arc::new(EmbeddedBus::new()), options, &definition).await;
+    let open = engine.start_execution(StartRequest { input: r#"{"seconds":900}"#.into(), ..request(&machine, "open") }).await.unwrap().arn;
+    let brief = engine.start_execution(StartRequest { input: r#"{"seconds":0}"#.into(), ..request(&machine, "brief") }).await.unwrap().arn;
+    let gone = async {
+        while engine.execution(&brief).await.is_ok() {
+            tokio::time::sleep(tick).await;
+        }
+    };
+    tokio::time::timeout(LONG, gone).await.expect("it leaves");
+    assert_eq!(engine.execution(&open).await.unwrap().summary.status, ExecutionStatus::Running);
 }

@@ -4,7 +4,7 @@
 //!  Read ──► queue ──► Start (at most MaxConcurrency open) ──► Closed ──┬─► all closed: Finish(Succeeded)
 //!                                                                      └─► tolerance exceeded: Abort ─► Finish(Failed)
 //! ```
-//! Nothing here is journaled: a run that begins anew is told which children exist ([`MapRun::known`]) and counts them as it reads
+//! Nothing here is journaled: a run that begins anew is told which children exist (`MapRun::known`) and counts them as it reads
 //! their items again. Its children's rows are the truth.
 //!
 //! Source: developer guide, "Tolerated failure threshold", "Setting concurrency"; error and cause as recorded.

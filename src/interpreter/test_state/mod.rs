@@ -4,7 +4,7 @@
 //! Subject (a state, or a machine and a name) ─► run(Request) ─► Report: status, output or error, next state, what was seen on the way
 //!                                                  └─► Call: the task is to be done for real; run again with its answer
 //! ```
-//! Nothing is journaled; the steps are those of every execution ([`super::steps`]), a [`Probe`] looks on. A Map or Parallel state is
+//! Nothing is journaled; the steps are those of every execution (`steps`), a `Probe` looks on. A Map or Parallel state is
 //! never entered: its result is the mock's.
 //!
 //! Source: `TestState` of the Step Functions API reference; forms and texts as recorded on AWS where a comment says so.
