@@ -113,7 +113,7 @@ impl Application {
                 starts_max: settings.engine.starts_max,
                 unpublished_max: settings.engine.unpublished_max,
                 start_queue: settings.bus.start_queue(),
-                objects: crate::objects::Options { folder: settings.objects.folder.clone() },
+                objects: settings.objects()?,
                 history_view: Some(|entry, data, region| api::history::render(entry, api::history::View { data, region })),
                 ..defaults
             },

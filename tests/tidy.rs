@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["store", "bus", "objects", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits", "token"]),
     ("api", &["engine", "store", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits"]),
     // Reads text into other rooms' options.
-    ("config", &["bus", "integrations", "telemetry", "ids", "token"]),
+    ("config", &["bus", "objects", "integrations", "telemetry", "ids", "token"]),
     ("app", &["api", "config", "engine", "store", "bus", "objects", "integrations", "telemetry", "clock", "ids", "limits", "token"]),
     (
         "cli",

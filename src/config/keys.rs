@@ -33,7 +33,7 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 /// The one key whose value is a list of rows; `integrations::Table` checks it.
 pub(super) const ROWS: &str = "integrations";
 
-pub(super) const KEYS: [Key; 40] = [
+pub(super) const KEYS: [Key; 45] = [
     key("api.listen", Kind::Address),
     key("api.keys", Kind::Secret),
     key("api.keys_file", Kind::Text),
@@ -72,6 +72,11 @@ pub(super) const KEYS: [Key; 40] = [
     key("engine.starts_max", Kind::Integer(1, 1_000_000)),
     key("engine.unpublished_max", Kind::Integer(1, 10_000_000)),
     key("objects.folder", Kind::Text),
+    key("objects.endpoint", Kind::Text),
+    key("objects.region", Kind::Text),
+    key("objects.key", Kind::Secret),
+    key("objects.key_file", Kind::Text),
+    key("objects.path_style", Kind::Flag),
     key("logs.format", Kind::OneOf(&["auto", "json", "pretty"])),
     key("logs.filter", Kind::Text),
 ];

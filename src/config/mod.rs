@@ -21,9 +21,11 @@ use crate::token::{self, TokenKeys};
 
 mod keys;
 mod layers;
+mod objects;
 
 pub use layers::DEFAULT_FILE;
 use layers::Flat;
+pub use objects::ObjectOptions;
 
 /// Why the settings cannot be used. Each text names the key and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -282,12 +284,6 @@ impl EngineOptions {
     }
 }
 
-#[derive(Debug, Clone, Deserialize)]
-pub struct ObjectOptions {
-    /// Its subfolders are the buckets.
-    pub folder: PathBuf,
-}
-
 /// All settings of a server.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -370,9 +366,7 @@ impl Settings {
             return Err(unfit("bus.certificate_key_file", "and bus.certificate_file go together: give both or none".to_owned()));
         }
         self.bus.queues().map_err(|why| unfit("bus.queues", why))?;
-        if self.objects.folder.as_os_str().is_empty() {
-            return Err(unfit("objects.folder", "is empty; allowed: the path of a folder".to_owned()));
-        }
+        self.objects.read(&self.engine.region).map_err(|(name, why)| unfit(name, why))?;
         if self.store.sqlite_path().is_some_and(|path| path.as_os_str().is_empty()) {
             return Err(unfit("store.url", "has no path; allowed: sqlite:PATH, such as sqlite:reveille.db".to_owned()));
         }
@@ -418,6 +412,13 @@ impl Settings {
         self.engine.token_key.expose_secret().trim().is_empty().then(|| self.token_key_file())
     }
 
+    /// Where Distributed Maps read and write.
+    pub fn objects(&self) -> Result<crate::objects::Options, SettingsError> {
+        let origin = || "the settings".to_owned();
+        let read = self.objects.read(&self.engine.region);
+        read.map_err(|(name, why)| SettingsError::BadValue { name: name.to_owned(), origin: origin(), why })
+    }
+
     /// What an operator should know although it is allowed.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -461,7 +462,7 @@ fn access_key(entry: &str) -> Result<AccessKey, String> {
 
 /// Secrets from files: `bus.url_file` → `bus.url`. The signing keys' file is another thing: it is made where there is none.
 fn read_secret_files(flat: &mut Flat) -> Result<(), SettingsError> {
-    for name in ["api.keys", "store.url", "bus.url"] {
+    for name in ["api.keys", "store.url", "bus.url", "objects.key"] {
         let by_file = format!("{name}_file");
         let Some(file) = flat.get(&by_file).and_then(Value::as_str).filter(|file| !file.is_empty()) else { continue };
         let text = std::fs::read_to_string(file).map_err(|why| SettingsError::NoSecretFile {

@@ -1,13 +1,18 @@
-//! `ListObjectsV2`: the objects of a bucket in the order of their keys, a folder at a time.
+//! `ListObjectsV2`: the objects of a bucket in the order of their keys; of folders one at a time, of a service page by page.
 //!
 //! The order matters: a map run that begins anew must find the same items at the same places. S3 orders by the bytes of the whole
 //! key, so a folder stands where `name/` stands among its neighbours.
 
+use std::fmt;
 use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
+use super::s3::is_no_bucket;
 use super::{ObjectError, unavailable};
 use crate::clock::Timestamp;
 
@@ -20,9 +25,61 @@ pub struct Listed {
     pub e_tag: Option<String>,
 }
 
-/// A listing that goes on with [`Listing::next`]. Holds the entries of the folders that it is in.
-#[derive(Debug)]
+/// A listing that goes on with [`Listing::next`].
 pub struct Listing {
+    way: Way,
+}
+
+enum Way {
+    Folder(Walk),
+    Service { bucket: String, prefix: String, found: BoxStream<'static, object_store::Result<ObjectMeta>> },
+}
+
+impl fmt::Debug for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bucket, prefix) = match &self.way {
+            Way::Folder(walk) => (&walk.bucket, &walk.prefix),
+            Way::Service { bucket, prefix, .. } => (bucket, prefix),
+        };
+        f.debug_struct("Listing").field("bucket", bucket).field("prefix", prefix).finish_non_exhaustive()
+    }
+}
+
+impl Listing {
+    pub(super) fn of_folder(store: Arc<dyn ObjectStore>, bucket: &str, prefix: &str) -> Self {
+        let walk = Walk { store, bucket: bucket.to_owned(), prefix: prefix.to_owned(), ahead: Vec::new(), begun: false };
+        Self { way: Way::Folder(walk) }
+    }
+
+    /// The service lists in the order of keys; it is asked for the folder that the prefix ends in.
+    pub(super) fn of_service(client: &AmazonS3, bucket: &str, prefix: &str) -> Result<Self, ObjectError> {
+        let folder = prefix.rfind('/').map_or("", |end| &prefix[..end]);
+        let path = Path::parse(folder).map_err(|_| ObjectError::BadName(format!("s3://{bucket}/{prefix}")))?;
+        let found = client.list((!folder.is_empty()).then_some(&path));
+        Ok(Self { way: Way::Service { bucket: bucket.to_owned(), prefix: prefix.to_owned(), found } })
+    }
+
+    /// The next object.
+    pub async fn next(&mut self) -> Result<Option<Listed>, ObjectError> {
+        let (bucket, prefix, found) = match &mut self.way {
+            Way::Folder(walk) => return walk.next().await,
+            Way::Service { bucket, prefix, found } => (bucket, prefix, found),
+        };
+        while let Some(meta) = found.next().await {
+            match meta {
+                Ok(meta) if meta.location.as_ref().starts_with(prefix.as_str()) => return Ok(Some(listed(meta, 0))),
+                Ok(_) => {}
+                Err(e) if is_no_bucket(&e) => return Err(ObjectError::NoBucket(bucket.clone())),
+                Err(e) => return Err(unavailable(bucket, prefix, &e)),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A walk through folders. Holds the entries of those that it is in.
+#[derive(Debug)]
+struct Walk {
     store: Arc<dyn ObjectStore>,
     bucket: String,
     prefix: String,
@@ -47,13 +104,8 @@ impl Entry {
     }
 }
 
-impl Listing {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, bucket: &str, prefix: &str) -> Self {
-        Self { store, bucket: bucket.to_owned(), prefix: prefix.to_owned(), ahead: Vec::new(), begun: false }
-    }
-
-    /// The next object.
-    pub async fn next(&mut self) -> Result<Option<Listed>, ObjectError> {
+impl Walk {
+    async fn next(&mut self) -> Result<Option<Listed>, ObjectError> {
         if !self.begun {
             self.begun = true;
             let folder = self.prefix.rfind('/').map_or("", |end| &self.prefix[..=end]).to_owned();

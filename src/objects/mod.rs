@@ -1,11 +1,12 @@
 //! Files that Distributed Maps read their items from and write their results to: buckets, keys, streams of bytes.
 //!
-//! A bucket is a folder below `objects.folder`, through the `object_store` crate; a client for S3-compatible services can take its
-//! place without a change elsewhere. Nothing here holds a whole file: what is read comes in pieces, [`items`] cuts it into items.
+//! A bucket is a folder below `objects.folder`, or one of an S3-compatible service (`objects.endpoint`), both through the `object_store`
+//! crate. Nothing here holds a whole file: what is read comes in pieces, [`items`] cuts it into items.
 //! May enter: `ids`, `limits`, `clock`.
 
 pub mod items;
 mod listing;
+mod s3;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,10 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::sync::OnceCell;
 
+use s3::Buckets;
+
 pub use listing::{Listed, Listing};
+pub use s3::Service;
 
 /// Parts of an upload that are under way at once.
 const PARTS_UNDER_WAY: usize = 2;
@@ -25,15 +29,17 @@ const PARTS_UNDER_WAY: usize = 2;
 const WHOLE_BYTES_MAX: usize = 64 * 1_048_576;
 
 /// Settings of the object store.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// The folder whose subfolders are the buckets (`objects.folder`).
     pub folder: PathBuf,
+    /// A service whose buckets are used instead.
+    pub service: Option<Service>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { folder: PathBuf::from("objects") }
+        Self { folder: PathBuf::from("objects"), service: None }
     }
 }
 
@@ -56,8 +62,13 @@ pub enum ObjectError {
 /// The object store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Objects {
-    folder: Arc<PathBuf>,
-    store: Arc<OnceCell<Arc<dyn ObjectStore>>>,
+    place: Arc<Place>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Folder { folder: PathBuf, store: OnceCell<Arc<dyn ObjectStore>> },
+    Service(Buckets),
 }
 
 /// Bytes of an object, piece by piece.
@@ -66,27 +77,24 @@ pub type Pieces = BoxStream<'static, Result<Vec<u8>, ObjectError>>;
 impl Objects {
     #[must_use]
     pub fn new(options: &Options) -> Self {
-        Self { folder: Arc::new(options.folder.clone()), store: Arc::default() }
-    }
-
-    /// The folder is made when something is asked of it for the first time.
-    async fn store(&self) -> Result<&Arc<dyn ObjectStore>, ObjectError> {
-        let made = self.store.get_or_try_init(|| async {
-            tokio::fs::create_dir_all(&*self.folder).await.map_err(|e| e.to_string())?;
-            let store = LocalFileSystem::new_with_prefix(&*self.folder).map_err(|e| e.to_string())?;
-            Ok::<Arc<dyn ObjectStore>, String>(Arc::new(store))
-        });
-        made.await.map_err(|why| ObjectError::Unavailable { what: "the folder of objects".to_owned(), why })
+        let place = match &options.service {
+            Some(service) => Place::Service(Buckets::new(service.clone())),
+            None => Place::Folder { folder: options.folder.clone(), store: OnceCell::new() },
+        };
+        Self { place: Arc::new(place) }
     }
 
     /// The bytes of an object.
     pub async fn read(&self, bucket: &str, key: &str) -> Result<Pieces, ObjectError> {
         let path = path(bucket, key)?;
-        let found = self.store().await?.get(&path).await;
-        let object = match found {
+        let (folder, store) = match &*self.place {
+            Place::Service(buckets) => return s3::read(buckets.client(bucket)?, bucket, key, path).await,
+            Place::Folder { folder, store } => (folder, opened(folder, store).await?),
+        };
+        let object = match store.get(&in_folder(bucket, &path)).await {
             Ok(object) => object,
             Err(object_store::Error::NotFound { .. }) => {
-                self.bucket(bucket).await?;
+                is_bucket(folder, bucket).await?;
                 return Err(ObjectError::NoKey { bucket: bucket.to_owned(), key: key.to_owned() });
             }
             Err(e) => return Err(unavailable(bucket, key, &e)),
@@ -110,22 +118,51 @@ impl Objects {
 
     /// The objects of a bucket whose keys begin with `prefix`, in the order of their keys.
     pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Listing, ObjectError> {
-        self.bucket(bucket).await?;
-        Ok(Listing::new(Arc::clone(self.store().await?), bucket, prefix))
+        path(bucket, "x")?;
+        match &*self.place {
+            Place::Service(buckets) => {
+                let client = buckets.client(bucket)?;
+                Listing::of_service(&client, bucket, prefix)
+            }
+            Place::Folder { folder, store } => {
+                is_bucket(folder, bucket).await?;
+                Ok(Listing::of_folder(Arc::clone(opened(folder, store).await?), bucket, prefix))
+            }
+        }
     }
 
     /// Begins an object; it is there when [`Upload::finish`] returns, and not before.
     pub async fn write(&self, bucket: &str, key: &str) -> Result<Upload, ObjectError> {
-        let upload = self.store().await?.put_multipart(&path(bucket, key)?).await.map_err(|e| unavailable(bucket, key, &e))?;
+        let path = path(bucket, key)?;
+        let begun = match &*self.place {
+            Place::Folder { folder, store } => opened(folder, store).await?.put_multipart(&in_folder(bucket, &path)).await,
+            Place::Service(buckets) => {
+                let client = buckets.client(bucket)?;
+                match client.put_multipart(&path).await {
+                    Err(object_store::Error::NotFound { .. }) => return Err(s3::missing(&client, bucket, key).await),
+                    begun => begun,
+                }
+            }
+        };
+        let upload = begun.map_err(|e| unavailable(bucket, key, &e))?;
         Ok(Upload { name: (bucket.to_owned(), key.to_owned()), parts: WriteMultipart::new(upload), bytes: 0 })
     }
+}
 
-    async fn bucket(&self, bucket: &str) -> Result<(), ObjectError> {
-        path(bucket, "x")?;
-        match tokio::fs::metadata(self.folder.join(bucket)).await {
-            Ok(found) if found.is_dir() => Ok(()),
-            _ => Err(ObjectError::NoBucket(bucket.to_owned())),
-        }
+/// The folder is made when something is asked of it for the first time.
+async fn opened<'s>(folder: &PathBuf, store: &'s OnceCell<Arc<dyn ObjectStore>>) -> Result<&'s Arc<dyn ObjectStore>, ObjectError> {
+    let made = store.get_or_try_init(|| async {
+        tokio::fs::create_dir_all(folder).await.map_err(|e| e.to_string())?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| e.to_string())?;
+        Ok::<Arc<dyn ObjectStore>, String>(Arc::new(store))
+    });
+    made.await.map_err(|why| ObjectError::Unavailable { what: "the folder of objects".to_owned(), why })
+}
+
+async fn is_bucket(folder: &std::path::Path, bucket: &str) -> Result<(), ObjectError> {
+    match tokio::fs::metadata(folder.join(bucket)).await {
+        Ok(found) if found.is_dir() => Ok(()),
+        _ => Err(ObjectError::NoBucket(bucket.to_owned())),
     }
 }
 
@@ -158,12 +195,17 @@ impl Upload {
     }
 }
 
+/// Where an object of a bucket lies below the folder of all buckets.
+fn in_folder(bucket: &str, key: &Path) -> Path {
+    std::iter::once(bucket.into()).chain(key.parts()).collect()
+}
+
 /// Names that would leave the folder are none.
 fn path(bucket: &str, key: &str) -> Result<Path, ObjectError> {
-    if bucket.is_empty() || bucket.contains(['/', '\\']) {
+    if bucket.is_empty() || bucket.contains(['/', '\\']) || bucket.bytes().all(|b| b == b'.') {
         return Err(ObjectError::BadName(bucket.to_owned()));
     }
-    Path::parse(format!("{bucket}/{key}")).map_err(|_| ObjectError::BadName(format!("s3://{bucket}/{key}")))
+    Path::parse(key).map_err(|_| ObjectError::BadName(format!("s3://{bucket}/{key}")))
 }
 
 fn unavailable(bucket: &str, key: &str, e: &object_store::Error) -> ObjectError {
@@ -183,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_written_is_read_and_listed_in_the_order_of_keys() {
         let folder = tempfile::tempdir().unwrap();
-        let objects = Objects::new(&Options { folder: folder.path().join("made/when/used") });
+        let objects = Objects::new(&Options { folder: folder.path().join("made/when/used"), service: None });
         for key in ["b.txt", "a/2", "a-1", "a/1", "a/deep/er", "c"] {
             put(&objects, key, key).await;
         }
@@ -207,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_there_is_told_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let objects = Objects::new(&Options { folder: folder.path().to_owned() });
+        let objects = Objects::new(&Options { folder: folder.path().to_owned(), service: None });
         let refused = |r: Result<Vec<u8>, ObjectError>| r.unwrap_err().to_string();
         assert_eq!(refused(objects.read_whole("none", "k").await), "The specified bucket does not exist: 'none'");
         put(&objects, "there", "x").await;

@@ -12,6 +12,7 @@ mod backup;
 mod broken;
 mod command_line;
 mod load;
+mod objects;
 mod parked;
 mod pressure;
 mod quarantine;

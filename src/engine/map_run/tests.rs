@@ -135,7 +135,7 @@ async fn start(folder: &Path) -> (EngineHandle, Sqlite) {
         options: engine::Options {
             partitions: 3,
             threads: 2,
-            objects: crate::objects::Options { folder: folder.join("objects") },
+            objects: crate::objects::Options { folder: folder.join("objects"), service: None },
             ..engine::Options::default()
         },
     };

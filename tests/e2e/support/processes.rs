@@ -62,6 +62,14 @@ impl Program {
         Self { child: command.spawn().expect("the worker starts"), log, _dir: dir }
     }
 
+    /// Waits until it has printed something; the line that it stands in.
+    #[track_caller]
+    pub fn line_with(&mut self, what: &str) -> String {
+        self.says(what);
+        let said = fs::read_to_string(&self.log).unwrap_or_default();
+        said.lines().find(|line| line.contains(what)).unwrap_or_default().to_owned()
+    }
+
     /// Waits until it has printed something.
     #[track_caller]
     pub fn says(&mut self, what: &str) {

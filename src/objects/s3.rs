@@ -1,0 +1,156 @@
+//! Buckets of an S3-compatible service: AWS S3, MinIO, Ceph and the like.
+//!
+//! An object is read by ranges, each a request of its own: a map run may read slowly, for hours, and no connection is held meanwhile. A
+//! range that belongs to another version of the object than the first one is refused (`If-Match`).
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::{ClientOptions, GetOptions, GetRange, ObjectStore, RetryConfig};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{ObjectError, Pieces, unavailable};
+
+/// Bytes of one request for a part of an object.
+const RANGE_BYTES: u64 = 4 * 1_048_576;
+/// How often, and for how long, a request is tried again that the service did not answer.
+const RETRIES: usize = 5;
+const RETRY_FOR: Duration = Duration::from_mins(1);
+/// One request, with its answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+/// To connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Settings of the service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// `https://s3.eu-central-1.amazonaws.com`, `http://minio:9000` (`objects.endpoint`).
+    pub endpoint: String,
+    /// What signatures name (`objects.region`).
+    pub region: String,
+    /// Id and secret (`objects.key`); none: requests are not signed.
+    pub key: Option<(String, SecretString)>,
+    /// `endpoint/bucket/key` instead of `bucket.endpoint/key` (`objects.path_style`).
+    pub path_style: bool,
+}
+
+/// A client for each bucket that was asked for.
+pub(super) struct Buckets {
+    service: Service,
+    clients: Mutex<HashMap<String, Arc<AmazonS3>>>,
+}
+
+impl fmt::Debug for Buckets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buckets").field("endpoint", &self.service.endpoint).finish_non_exhaustive()
+    }
+}
+
+impl Buckets {
+    pub fn new(service: Service) -> Self {
+        // The process has one TLS library, for AMQP too; where it was chosen before, that is well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self { service, clients: Mutex::default() }
+    }
+
+    pub fn client(&self, bucket: &str) -> Result<Arc<AmazonS3>, ObjectError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(bucket) {
+            return Ok(Arc::clone(client));
+        }
+        let Service { endpoint, region, key, path_style } = &self.service;
+        let http = endpoint.starts_with("http://");
+        // With the bucket in the host's name, `object_store` wants it there already.
+        let endpoint = match endpoint.split_once("://") {
+            Some((scheme, host)) if !path_style => format!("{scheme}://{bucket}.{host}"),
+            _ => endpoint.clone(),
+        };
+        let connection = ClientOptions::new().with_timeout(REQUEST_TIMEOUT).with_connect_timeout(CONNECT_TIMEOUT).with_allow_http(http);
+        let retry = RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_FOR, ..RetryConfig::default() };
+        let mut builder = AmazonS3Builder::new()
+            .with_endpoint(endpoint)
+            .with_region(region)
+            .with_bucket_name(bucket)
+            .with_virtual_hosted_style_request(!path_style)
+            .with_client_options(connection)
+            .with_retry(retry);
+        builder = match key {
+            Some((id, secret)) => builder.with_access_key_id(id).with_secret_access_key(secret.expose_secret()),
+            None => builder.with_skip_signature(true),
+        };
+        let client = Arc::new(builder.build().map_err(|e| unavailable(bucket, "", &e))?);
+        clients.insert(bucket.to_owned(), Arc::clone(&client));
+        Ok(client)
+    }
+}
+
+/// An error that says that something is missing: the key, or its whole bucket.
+pub(super) async fn missing(client: &AmazonS3, bucket: &str, key: &str) -> ObjectError {
+    match client.list(None).next().await {
+        Some(Err(e)) if is_no_bucket(&e) => ObjectError::NoBucket(bucket.to_owned()),
+        _ => ObjectError::NoKey { bucket: bucket.to_owned(), key: key.to_owned() },
+    }
+}
+
+/// The service's own code for it stands in the error's text; `object_store` has no word for a bucket that is missing.
+pub(super) fn is_no_bucket(e: &object_store::Error) -> bool {
+    e.to_string().contains("NoSuchBucket")
+}
+
+/// The object, range by range. The first is asked for at once, so that what is not there is known.
+pub(super) async fn read(client: Arc<AmazonS3>, bucket: &str, key: &str, path: Path) -> Result<Pieces, ObjectError> {
+    let name = (bucket.to_owned(), key.to_owned());
+    let first = match part(&client, &path, 0..RANGE_BYTES, None).await {
+        Ok(first) => first,
+        Err(object_store::Error::NotFound { .. }) => return Err(missing(&client, bucket, key).await),
+        Err(e) => {
+            // No range of an empty object can be satisfied.
+            let empty = client.get_opts(&path, GetOptions { head: true, ..GetOptions::default() }).await.is_ok_and(|o| o.meta.size == 0);
+            if empty {
+                return Ok(stream::empty().boxed());
+            }
+            return Err(unavailable(bucket, key, &e));
+        }
+    };
+    let (size, e_tag) = (first.size, first.e_tag);
+    let rest = stream::unfold(first.bytes.len() as u64, move |at| {
+        let (client, path, name, e_tag) = (Arc::clone(&client), path.clone(), name.clone(), e_tag.clone());
+        async move {
+            if at >= size {
+                return None;
+            }
+            match part(&client, &path, at..(at + RANGE_BYTES).min(size), e_tag).await {
+                Ok(part) if !part.bytes.is_empty() => {
+                    let next = at + part.bytes.len() as u64;
+                    Some((Ok(part.bytes), next))
+                }
+                Ok(_) => {
+                    let why = format!("it ends after {at} of {size} bytes");
+                    Some((Err(ObjectError::Unavailable { what: format!("s3://{}/{}", name.0, name.1), why }), size))
+                }
+                Err(e) => Some((Err(unavailable(&name.0, &name.1, &e)), size)),
+            }
+        }
+    });
+    Ok(stream::once(async move { Ok(first.bytes) }).chain(rest).boxed())
+}
+
+struct Part {
+    bytes: Vec<u8>,
+    /// Of the whole object.
+    size: u64,
+    e_tag: Option<String>,
+}
+
+async fn part(client: &AmazonS3, path: &Path, range: Range<u64>, e_tag: Option<String>) -> object_store::Result<Part> {
+    let options = GetOptions { range: Some(GetRange::Bounded(range)), if_match: e_tag, ..GetOptions::default() };
+    let found = client.get_opts(path, options).await?;
+    let (size, e_tag) = (found.meta.size, found.meta.e_tag.clone());
+    Ok(Part { bytes: found.bytes().await?.to_vec(), size, e_tag })
+}
