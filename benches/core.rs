@@ -58,6 +58,7 @@ impl Execution {
             block: None,
             item: None,
             map_run: None,
+            attempt: 0,
         };
         let env = Env { execution: ExecutionId(uuid::Uuid::nil()), realm: &self.realm, tokens: &Tokens };
         let (mut state, mut journal) = (State::default(), Vec::new());

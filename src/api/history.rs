@@ -102,7 +102,7 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
         Event::ExecutionFailed(failure) => own("ExecutionFailed", details().failure(failure)),
         Event::ExecutionTimedOut(failure) => own("ExecutionTimedOut", details().failure(failure)),
         Event::ExecutionAborted(failure) => own("ExecutionAborted", details().failure(failure)),
-        Event::ExecutionRedriven { redrive_count } => own("ExecutionRedriven", details().with("redriveCount", *redrive_count)),
+        Event::ExecutionRedriven { redrive_count, .. } => own("ExecutionRedriven", details().with("redriveCount", *redrive_count)),
 
         Event::StateEntered { kind, name, input } => {
             let details = details().with("name", &**name).data("input", input, view);

@@ -1,6 +1,7 @@
 //! What faces may ask of the engine.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::asl::resource::Resource;
 use crate::bus::BusHealth;
@@ -14,6 +15,10 @@ use crate::store::{Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Jour
 
 use super::messages::{AwaitEnd, Tell, TellError, Told, What};
 use super::partition;
+
+/// How often, and after what time, a redrive looks whether the execution's end has been told everywhere.
+const REDRIVE_LOOKS: u32 = 100;
+const REDRIVE_LOOK: Duration = Duration::from_millis(100);
 
 /// Why the engine did not do what was asked. Faces turn each into their own words (the API: AWS's error types).
 #[derive(Debug, Clone, thiserror::Error)]
@@ -222,7 +227,7 @@ impl EngineHandle {
 
     /// Runs a failed, aborted or timed-out execution on from where it failed; returns when.
     pub async fn redrive_execution(&self, arn: &Arn) -> Result<Timestamp, EngineError> {
-        let row = self.journaled(arn).await?;
+        let row = self.redrivable(arn).await?;
         match self.tell(row.header.id, What::Stimulus(StimulusKind::Redrive)).await {
             Ok(told) => Ok(told.at),
             Err(TellError::Rejected(why)) => {
@@ -231,6 +236,24 @@ impl EngineHandle {
             }
             Err(e) => Err(engine_error(e)),
         }
+    }
+
+    /// An execution that has closed for good: nothing of its end (children and map runs to stop, a parent to tell) is under way.
+    async fn redrivable(&self, arn: &Arn) -> Result<ExecutionRow, EngineError> {
+        for _ in 0..REDRIVE_LOOKS {
+            let row = self.journaled(arn).await?;
+            if row.header.map_run.is_some() {
+                let why = "Execution is a child of a Map Run and is redriven with it".to_owned();
+                return Err(EngineError::NotRedrivable { arn: arn.clone(), why });
+            }
+            if row.summary.status.is_open() || !row.summary.owes_parent {
+                return Ok(row);
+            }
+            tokio::time::sleep(REDRIVE_LOOK).await;
+        }
+        Err(EngineError::Busy(format!(
+            "the end of '{arn}' is still under way (its children are being stopped, its parent told); try again"
+        )))
     }
 
     /// The execution with its status, standard or (while remembered) express.

@@ -104,7 +104,7 @@ impl Local {
             let _ = waiter.send(outcome.clone());
         }
         if let Some(run) = state.started().and_then(|s| s.map_run.as_ref()) {
-            self.shared.map_runs.child_closed(run, execution, outcome);
+            self.shared.map_runs.child_closed(run, execution, state.attempt(), outcome);
         }
         if owes_news {
             self.shared.tell_parent(execution);

@@ -136,6 +136,7 @@ impl EngineHandle {
             block: None,
             item: None,
             map_run: None,
+            attempt: 0,
         };
         let header = ExecutionHeader {
             id,

@@ -91,7 +91,7 @@ impl Story<'_> {
         };
         match &entry.event {
             Event::ExecutionStarted(s) => task_log::execution_started(self.arn, &s.machine),
-            Event::ExecutionRedriven { redrive_count } => task_log::execution_redriven(self.arn, &self.machine(), *redrive_count),
+            Event::ExecutionRedriven { redrive_count, .. } => task_log::execution_redriven(self.arn, &self.machine(), *redrive_count),
             Event::ExecutionSucceeded { .. } => closed("SUCCEEDED", None),
             Event::ExecutionFailed(f) => closed("FAILED", f.error.as_deref()),
             Event::ExecutionTimedOut(f) => closed("TIMED_OUT", f.error.as_deref()),

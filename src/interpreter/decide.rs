@@ -89,9 +89,9 @@ pub fn execution_deadline(machine: &Machine, state: &State) -> Option<Timestamp>
         return None;
     }
     let express = state.started().is_some_and(|s| s.is_express());
-    let oldest = state.started_at().plus(if express { limits::EXPRESS_AGE_MAX } else { limits::EXECUTION_AGE_MAX });
-    // A redrive starts the machine's own timeout anew.
+    // A redrive starts the machine's own timeout anew, and an express child's only bound.
     let from = state.redriven_at().unwrap_or(state.started_at());
+    let oldest = if express { from.plus(limits::EXPRESS_AGE_MAX) } else { state.started_at().plus(limits::EXECUTION_AGE_MAX) };
     // Of a map run's child that is its parent's.
     let is_child = state.started().is_some_and(|s| s.block.is_some());
     let own = machine.timeout_seconds.filter(|_| !is_child).map(|s| from.plus(std::time::Duration::from_secs(s)));
@@ -136,10 +136,12 @@ impl<'a> Decider<'a> {
 
     fn take(&mut self, stimulus: StimulusKind) -> Result<(), Rejection> {
         match (&stimulus, self.state.phase()) {
-            (StimulusKind::Start(_), Phase::New) | (StimulusKind::Redrive, Phase::Closed(_)) => {}
+            (StimulusKind::Start(_), Phase::New) | (StimulusKind::Redrive | StimulusKind::RedriveByRun { .. }, Phase::Closed(_)) => {}
             (StimulusKind::Start(_), _) => return Err(Rejection::NotApplicable("already started")),
             (_, Phase::New) => return Err(Rejection::NotApplicable("not started")),
-            (StimulusKind::Redrive, Phase::Running) => return Err(Rejection::NotApplicable("still running")),
+            (StimulusKind::Redrive | StimulusKind::RedriveByRun { .. }, Phase::Running) => {
+                return Err(Rejection::NotApplicable("still running"));
+            }
             (StimulusKind::Stop(_) | StimulusKind::Clock | StimulusKind::Continue, Phase::Closed(_)) => {
                 return Err(Rejection::NotApplicable("closed"));
             }
@@ -197,18 +199,8 @@ impl<'a> Decider<'a> {
                 // AWS: `previousEventId` 0.
                 self.emit_after(FrameId::TOP, EventId(0), Event::ExecutionAborted(failure));
             }
-            StimulusKind::Redrive => {
-                if matches!(self.state.phase(), Phase::Closed(o) if matches!(o.result, super::state::Conclusion::Succeeded(_))) {
-                    return Err(Rejection::NotApplicable("succeeded"));
-                }
-                // AWS: a history of 24,999 events or more is not redriven.
-                if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX {
-                    return Err(Rejection::NotApplicable("at the limit of its history"));
-                }
-                let redrive_count = self.state.redrive_count() + 1;
-                let last = self.state.last_id();
-                self.emit_after(FrameId::TOP, last, Event::ExecutionRedriven { redrive_count });
-            }
+            StimulusKind::Redrive => self.redrive(None)?,
+            StimulusKind::RedriveByRun { attempt } => self.redrive(Some(attempt))?,
             StimulusKind::MapRunEnded { started, result } => {
                 let frame = self.state.map_run(started).ok_or(Rejection::Late)?.frame;
                 match result {
@@ -234,6 +226,24 @@ impl<'a> Decider<'a> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn redrive(&mut self, attempt: Option<u32>) -> Result<(), Rejection> {
+        if matches!(self.state.phase(), Phase::Closed(o) if matches!(o.result, super::state::Conclusion::Succeeded(_))) {
+            return Err(Rejection::NotApplicable("succeeded"));
+        }
+        // It failed once more since, and the run asks again after a crash.
+        if attempt.is_some_and(|attempt| attempt <= self.state.attempt()) {
+            return Err(Rejection::Duplicate);
+        }
+        // AWS: a history of 24,999 events or more is not redriven.
+        if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX && !self.is_express() {
+            return Err(Rejection::NotApplicable("at the limit of its history"));
+        }
+        let redrive_count = self.state.redrive_count() + 1;
+        let last = self.state.last_id();
+        self.emit_after(FrameId::TOP, last, Event::ExecutionRedriven { redrive_count, attempt });
         Ok(())
     }
 
@@ -338,6 +348,7 @@ impl<'a> Decider<'a> {
                     return;
                 };
                 match &visit.step {
+                    Step::Entered if visit.kept_run.is_some() => steps::map_run::redrive(self, id),
                     Step::Entered => steps::enter(self, id, definition),
                     Step::Succeeded(raw) => {
                         let raw = Payload::clone(raw);

@@ -137,6 +137,14 @@ pub struct Started {
     pub item: Option<MapItem>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map_run: Option<Arn>,
+    /// Which attempt of its map run started it: 0, or the number of the run's redrive.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 impl Started {
@@ -174,6 +182,9 @@ pub enum Event {
     ExecutionAborted(Failure),
     ExecutionRedriven {
         redrive_count: u32,
+        /// Hidden, of a map run's child: which of the run's redrives it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempt: Option<u32>,
     },
 
     StateEntered {

@@ -41,6 +41,14 @@ pub enum ChildStatus {
     Failed,
     TimedOut,
     Aborted,
+    /// It had no success in an earlier attempt, and waits to be redriven.
+    PendingRedrive,
+}
+
+impl ChildStatus {
+    const fn is_unsuccessful(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut | Self::Aborted)
+    }
 }
 
 /// Children or items by status, as `DescribeMapRun` counts them.
@@ -52,12 +60,13 @@ pub struct Tally {
     pub failed: u64,
     pub timed_out: u64,
     pub aborted: u64,
+    pub pending_redrive: u64,
 }
 
 impl Tally {
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.pending + self.running + self.succeeded + self.unsuccessful()
+        self.pending + self.running + self.succeeded + self.unsuccessful() + self.pending_redrive
     }
 
     /// What counts against the tolerated failures.
@@ -74,6 +83,7 @@ impl Tally {
             ChildStatus::Failed => &mut self.failed,
             ChildStatus::TimedOut => &mut self.timed_out,
             ChildStatus::Aborted => &mut self.aborted,
+            ChildStatus::PendingRedrive => &mut self.pending_redrive,
         }
     }
 
@@ -167,14 +177,17 @@ pub struct MapRun {
     read: u64,
     /// Children whose status is known though their items have not been read (again).
     known: Vec<ChildStatus>,
+    /// It goes on after a redrive: children without success are redriven.
+    redriven: bool,
     children: Tally,
     items: Tally,
 }
 
 impl MapRun {
-    /// `known`: the status of each child that exists, by index.
+    /// `known`: the status of each child that exists, by index. `redriven`: those of them that had no success are ordered to start once
+    /// more; the shell redrives them.
     #[must_use]
-    pub fn new(limits: RunLimits, known: Vec<ChildStatus>) -> Self {
+    pub fn new(limits: RunLimits, known: Vec<ChildStatus>, redriven: bool) -> Self {
         Self {
             limits,
             phase: Phase::Running,
@@ -185,6 +198,7 @@ impl MapRun {
             complete: false,
             read: 0,
             known,
+            redriven,
             children: Tally::default(),
             items: Tally::default(),
         }
@@ -207,9 +221,12 @@ impl MapRun {
         &self.items
     }
 
-    /// Children that were ordered to start: all below this index.
+    /// Children that may exist: all below this index.
     #[must_use]
     pub fn begun(&self) -> u64 {
+        if self.redriven {
+            return self.read;
+        }
         self.queue.front().map_or(self.read, |child| child.index)
     }
 
@@ -227,7 +244,13 @@ impl MapRun {
 
     /// Children that were read and never started: what `PENDING` files of the results name.
     pub fn pending(&self) -> impl Iterator<Item = &Child> {
-        self.queue.iter()
+        self.queue.iter().filter(|child| self.status_before(child.index) == ChildStatus::None)
+    }
+
+    /// How a child was when this attempt began.
+    fn status_before(&self, index: u64) -> ChildStatus {
+        let known = usize::try_from(index).ok().and_then(|i| self.known.get(i)).copied().unwrap_or_default();
+        if self.redriven && known.is_unsuccessful() { ChildStatus::PendingRedrive } else { known }
     }
 
     /// Open children, by index.
@@ -295,7 +318,7 @@ impl MapRun {
             let Some(child) = self.queue.pop_front() else { break };
             self.open.insert(child.index, child.items);
             self.starting += 1;
-            self.shift(ChildStatus::None, ChildStatus::Running, child.items);
+            self.shift(self.status_before(child.index), ChildStatus::Running, child.items);
             orders.push(Order::Start(child));
         }
         if !self.reading && !self.complete && self.queue.len() <= MAP_RUN_QUEUE / 2 {
@@ -311,7 +334,7 @@ impl MapRun {
 
     /// A child has been read: it waits for its start, unless it exists already.
     fn enqueue(&mut self, child: Child) {
-        let status = usize::try_from(child.index).ok().and_then(|i| self.known.get(i)).copied().unwrap_or_default();
+        let status = self.status_before(child.index);
         self.read = self.read.max(child.index + 1);
         if self.read > MAP_RUN_CHILDREN_MAX {
             let cause = format!("The map run has more than {MAP_RUN_CHILDREN_MAX} children.");
@@ -321,7 +344,7 @@ impl MapRun {
         *self.children.slot(status) += 1;
         *self.items.slot(status) += child.items;
         match status {
-            ChildStatus::None => self.queue.push_back(child),
+            ChildStatus::None | ChildStatus::PendingRedrive => self.queue.push_back(child),
             ChildStatus::Running => drop(self.open.insert(child.index, child.items)),
             _ => {}
         }

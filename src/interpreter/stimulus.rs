@@ -56,8 +56,12 @@ pub enum StimulusKind {
     },
     /// `StopExecution`.
     Stop(Failure),
-    /// `RedriveExecution`.
+    /// `RedriveExecution`. Its map runs have all ended.
     Redrive,
+    /// The map run of this child goes on with those that had failed; `attempt` is the number of its redrive.
+    RedriveByRun {
+        attempt: u32,
+    },
     /// A map run has ended; `started` is the event that began it.
     MapRunEnded {
         started: EventId,

@@ -59,6 +59,7 @@ impl Story {
                 block: None,
                 item: None,
                 map_run: None,
+                attempt: 0,
             })),
         );
     }

@@ -28,6 +28,8 @@ pub(super) struct Birth {
     pub parent_row: ExecutionHeader,
     /// The Map state's name.
     pub state_name: crate::ids::StateName,
+    /// 0, or the number of the run's redrive.
+    pub attempt: u32,
     /// Where results are exported to.
     pub writer: Option<Payload>,
     /// `WriterConfig`.
@@ -75,6 +77,7 @@ impl Birth {
             block: Some(self.block),
             item: child.item.clone(),
             map_run: Some(self.run.clone()),
+            attempt: self.attempt,
         };
         let header = ExecutionHeader {
             id,
@@ -104,7 +107,8 @@ pub(super) struct There {
     pub closed: Option<ChildStatus>,
 }
 
-/// Starts a child; durable when it returns. One that exists is not started again.
+/// Starts a child; durable when it returns. One that exists is not started again; one without success is redriven where its run is, once
+/// in each attempt.
 ///
 /// # Errors
 /// It can never be started.
@@ -117,10 +121,10 @@ pub(super) async fn start(shared: &Shared, birth: &Birth, child: &Child) -> Resu
         let problem = match partition.send(start).await {
             Ok(Ok(_)) => return Ok(There { id, closed: None }),
             Ok(Err(TellError::Store(StoreError::AlreadyExists { .. }))) => match shared.journal.execution_by_arn(&arn).await {
-                Ok(Some(row)) => {
-                    let status = child_status(row.summary.status);
-                    return Ok(There { id: row.header.id, closed: (status != ChildStatus::Running).then_some(status) });
-                }
+                Ok(Some(row)) => match there(shared, birth, row).await {
+                    Ok(there) => return Ok(there),
+                    Err(why) => why,
+                },
                 Ok(None) => "its name is changing hands".to_owned(),
                 Err(e) => e.to_string(),
             },
@@ -132,6 +136,28 @@ pub(super) async fn start(shared: &Shared, birth: &Birth, child: &Child) -> Resu
         };
         tracing::warn!(map_run.arn = %birth.run, child.index = child.index, error = problem, "a child could not be started; trying again");
         tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+/// A child that exists: open, over, or redriven now.
+async fn there(shared: &Shared, birth: &Birth, row: ExecutionRow) -> Result<There, String> {
+    let (id, status) = (row.header.id, child_status(row.summary.status));
+    let over = matches!(status, ChildStatus::Failed | ChildStatus::TimedOut | ChildStatus::Aborted);
+    if birth.attempt == 0 || !over {
+        return Ok(There { id, closed: (status != ChildStatus::Running).then_some(status) });
+    }
+    let Some(partition) = shared.partition(row.header.partition) else { return Err("the engine is stopping".to_owned()) };
+    let kind = StimulusKind::RedriveByRun { attempt: birth.attempt };
+    match partition.send(Tell { execution: id, what: What::Stimulus(kind) }).await {
+        Ok(Ok(_)) => Ok(There { id, closed: None }),
+        // It was redriven before a restart and failed again, or can never be (its history is full).
+        Ok(Err(TellError::Rejected(_))) => {
+            let row = shared.journal.execution(id).await.map_err(|e| e.to_string())?;
+            let status = row.map_or(status, |row| child_status(row.summary.status));
+            Ok(There { id, closed: (status != ChildStatus::Running).then_some(status) })
+        }
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(e) => Err(e.to_string()),
     }
 }
 

@@ -18,6 +18,8 @@ mod runner;
 mod source;
 
 #[cfg(test)]
+mod redrive_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
@@ -59,9 +61,11 @@ enum Word {
         id: ExecutionId,
         closed: Option<ChildStatus>,
     },
+    /// `attempt`: which of the run's attempts it worked for. One that is revived to be redriven tells its former end once more.
     Closed {
         child: ExecutionId,
         status: ChildStatus,
+        attempt: u32,
     },
     Changed {
         change: MapRunChange,
@@ -102,7 +106,7 @@ impl Runs {
     }
 
     /// A child has closed. Where its run is not here (it begins anew, or ended), the rows say it.
-    pub(super) fn child_closed(&self, run: &Arn, child: ExecutionId, outcome: &Outcome) {
+    pub(super) fn child_closed(&self, run: &Arn, child: ExecutionId, attempt: u32, outcome: &Outcome) {
         let Some(sender) = self.find(run) else { return };
         let status = match &outcome.result {
             Conclusion::Succeeded(_) => ChildStatus::Succeeded,
@@ -110,7 +114,7 @@ impl Runs {
             Conclusion::TimedOut(_) => ChildStatus::TimedOut,
             Conclusion::Aborted(_) => ChildStatus::Aborted,
         };
-        actix_rt::spawn(async move { sender.send(Word::Closed { child, status }).await });
+        actix_rt::spawn(async move { sender.send(Word::Closed { child, status, attempt }).await });
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::clock::Timestamp;
 use crate::interpreter::event::Tolerance;
 use crate::interpreter::map_run::{MapRun, RunLimits, Tally};
 use crate::store::ExecutionStatus;
@@ -31,6 +32,17 @@ pub(super) fn new(limits: &RunLimits) -> Value {
     body
 }
 
+/// The run goes on: shown as running, with when and how often it was redriven.
+pub(super) fn set_redriven(body: &mut Value, redrives: u32, at: Timestamp) {
+    body["status"] = "RUNNING".into();
+    body["redriveCount"] = redrives.into();
+    body["redriveDate"] = json!(at.epoch_seconds());
+}
+
+pub(super) fn redrives(body: &Value) -> u64 {
+    body["redriveCount"].as_u64().unwrap_or(0)
+}
+
 /// Brings the counts up to date. `written`: children whose results have been written.
 pub(super) fn set_counts(body: &mut Value, run: &MapRun, written: u64) {
     body["executionCounts"] = counts(run.children(), written);
@@ -50,6 +62,7 @@ pub(super) fn set_counts_by_status(body: &mut Value, by_status: &[(ExecutionStat
         failed: of(ExecutionStatus::Failed),
         timed_out: of(ExecutionStatus::TimedOut),
         aborted: of(ExecutionStatus::Aborted),
+        pending_redrive: 0,
     };
     body["executionCounts"] = counts(&tally, 0);
 }
@@ -65,7 +78,7 @@ fn counts(tally: &Tally, written: u64) -> Value {
         "total": tally.total(),
         "resultsWritten": written,
         "failuresNotRedrivable": 0,
-        "pendingRedrive": 0,
+        "pendingRedrive": tally.pending_redrive,
     })
 }
 

@@ -88,7 +88,13 @@ impl Runner {
         let started_at = view.run.started_at;
         let header = shared.journal.execution(parent).await?.ok_or(TellError::NoExecution(parent))?.header;
         let machine = shared.definitions.revision(header.revision).await.map_err(|e| TellError::Internal(e.to_string()))?;
-        let row = if let Some(row) = shared.catalog.map_run(arn).await? {
+        let redrives = view.run.redrives;
+        let row = if let Some(mut row) = shared.catalog.map_run(arn).await? {
+            if row::redrives(&row.body) < u64::from(redrives) {
+                row::set_redriven(&mut row.body, redrives, started_at);
+                row.stopped = None;
+                shared.catalog.put_map_run(row.clone()).await?;
+            }
             row
         } else {
             let limits = RunLimits { max_concurrency: plan.max_concurrency, tolerance: plan.tolerance };
@@ -109,6 +115,7 @@ impl Runner {
             parent: origin,
             parent_row: header,
             state_name,
+            attempt: redrives,
             writer: plan.writer.clone(),
             writer_config: writer_config.unwrap_or_default(),
         };
@@ -117,7 +124,7 @@ impl Runner {
             parent,
             started,
             arn: arn.clone(),
-            run: MapRun::new(row::limits(&row.body), known),
+            run: MapRun::new(row::limits(&row.body), known, redrives > 0),
             birth: Arc::new(birth),
             source: source.map(Box::new),
             ids: open.into_iter().collect(),
@@ -188,7 +195,8 @@ impl Runner {
                 self.ids.insert(id, index);
                 return verdict;
             }
-            Word::Closed { child, status } => {
+            Word::Closed { attempt, .. } if attempt != self.birth.attempt => return None,
+            Word::Closed { child, status, .. } => {
                 let Some(index) = self.ids.remove(&child) else {
                     if self.run.starting() > 0 {
                         self.early.insert(child, status);
@@ -259,10 +267,10 @@ impl Runner {
     /// Asks the index about children that are silent.
     fn listen(&self) {
         let (shared, run, sender) = (Arc::clone(&self.local.shared), self.arn.clone(), self.sender.clone());
-        let ids = self.ids.keys().copied().collect();
+        let (attempt, ids) = (self.birth.attempt, self.ids.keys().copied().collect());
         actix_rt::spawn(async move {
             for (child, status) in children::over(&shared, &run, ids).await.unwrap_or_default() {
-                let _ = sender.send(Word::Closed { child, status }).await;
+                let _ = sender.send(Word::Closed { child, status, attempt }).await;
             }
         });
     }

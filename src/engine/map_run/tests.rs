@@ -25,15 +25,15 @@ use crate::token::{TokenKeys, new_secret};
 const BUCKET: &str = "bucket";
 
 /// An engine over a store in a folder, with a machine in it.
-struct Given {
-    engine: EngineHandle,
-    store: Sqlite,
+pub(super) struct Given {
+    pub engine: EngineHandle,
+    pub store: Sqlite,
     folder: tempfile::TempDir,
     machine: Arn,
 }
 
 impl Given {
-    async fn new(definition: &Value) -> Self {
+    pub async fn new(definition: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (engine, store) = start(folder.path()).await;
         let machine = engine.realm().state_machine("machine");
@@ -68,7 +68,7 @@ impl Given {
         std::fs::read_to_string(self.folder.path().join("objects").join(BUCKET).join(key)).unwrap()
     }
 
-    async fn begin(&self, input: &Value) -> Arn {
+    pub async fn begin(&self, input: &Value) -> Arn {
         let request = StartRequest { machine: self.machine.clone(), name: None, input: input.to_string(), trace_header: None };
         self.engine.start_execution(request).await.unwrap().arn
     }
@@ -78,12 +78,12 @@ impl Given {
         self.end(&arn).await
     }
 
-    async fn end(&self, arn: &Arn) -> Conclusion {
+    pub async fn end(&self, arn: &Arn) -> Conclusion {
         tokio::time::timeout(Duration::from_mins(1), self.engine.await_end(arn)).await.expect("the execution ends").unwrap().result
     }
 
     /// The one map run of an execution, when it satisfies the condition.
-    async fn map_run(&self, execution: &Arn, wanted: impl Fn(&MapRunRow) -> bool) -> MapRunRow {
+    pub async fn map_run(&self, execution: &Arn, wanted: impl Fn(&MapRunRow) -> bool) -> MapRunRow {
         let id = self.engine.execution(execution).await.unwrap().header.id;
         for _ in 0..600 {
             if let Some(row) = self.store.map_runs(id, None, 10).await.unwrap().into_iter().find(&wanted) {
@@ -99,7 +99,7 @@ impl Given {
     }
 
     /// Ends the engine in the midst of everything, and starts another over the same file. What the old one had committed is there.
-    async fn kill(self) -> Self {
+    pub async fn kill(self) -> Self {
         let Self { engine, store, folder, machine } = self;
         for arbiter in &engine.inner.arbiters {
             arbiter.stop();
@@ -142,7 +142,7 @@ async fn start(folder: &Path) -> (EngineHandle, Sqlite) {
     (engine::start(parts).await.unwrap(), store)
 }
 
-fn map(more: Value, processor: Value) -> Value {
+pub(super) fn map(more: Value, processor: Value) -> Value {
     let mut map = json!({
         "Type": "Map",
         "ItemProcessor": { "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" }, "StartAt": "Work", "States": { "Work": processor } },
@@ -165,7 +165,7 @@ fn reader(resource: &str, parameters: Value, config: Value) -> Value {
     json!({ "Resource": format!("arn:aws:states:::s3:{resource}"), "Parameters": parameters, "ReaderConfig": config })
 }
 
-fn succeeded(value: Value) -> Conclusion {
+pub(super) fn succeeded(value: Value) -> Conclusion {
     Conclusion::Succeeded(Arc::new(value))
 }
 

@@ -27,7 +27,10 @@ impl State {
             Event::ExecutionFailed(f) => self.close(entry.at, Conclusion::Failed(f.clone())),
             Event::ExecutionTimedOut(f) => self.close(entry.at, Conclusion::TimedOut(f.clone())),
             Event::ExecutionAborted(f) => self.close(entry.at, Conclusion::Aborted(f.clone())),
-            Event::ExecutionRedriven { redrive_count } => self.reopen(*redrive_count, entry.at),
+            Event::ExecutionRedriven { redrive_count, attempt } => {
+                self.attempt = attempt.unwrap_or(self.attempt);
+                self.reopen(*redrive_count, entry.at);
+            }
 
             Event::StateEntered { kind, name, input } => {
                 let visit = Visit {
@@ -40,6 +43,7 @@ impl State {
                     retries: Vec::new(),
                     step: Step::Entered,
                     kept: None,
+                    kept_run: None,
                 };
                 self.chain(frame, entry.id);
                 self.place(frame, Position::In(Box::new(visit)));
@@ -63,7 +67,7 @@ impl State {
             }
             // Shown beside what happens; the chain goes past it.
             Event::StateAborted { .. } | Event::MapIterationFailed { .. } | Event::MapIterationAborted { .. } => {}
-            Event::EvaluationFailed { .. } => self.chain(frame, entry.id),
+            Event::EvaluationFailed { .. } | Event::ParallelFailed | Event::MapFailed => self.chain(frame, entry.id),
             Event::RetryScheduled { retrier, due } => {
                 self.let_go(frame);
                 if let Some(visit) = self.visit_mut(frame) {
@@ -168,8 +172,16 @@ impl State {
                     self.step(frame, Step::Succeeded(result));
                 }
             }
-            Event::ParallelFailed | Event::MapFailed | Event::MapRunRedriven { .. } => {
+            Event::MapRunRedriven { redrive_count, .. } => {
                 self.chain(frame, entry.id);
+                let kept = self.visit_mut(frame).and_then(|visit| visit.kept_run.take());
+                if let Some(run) = kept {
+                    self.map_runs.insert(entry.id, frame);
+                    self.step(
+                        frame,
+                        Step::MapRun(OpenMapRun { started: entry.id, started_at: entry.at, redrives: *redrive_count, ..*run }),
+                    );
+                }
             }
             Event::MapRunStarted { arn, plan } => {
                 self.chain(frame, entry.id);
@@ -177,7 +189,7 @@ impl State {
                 let plan = plan.as_ref().map(|p| Arc::new((**p).clone()));
                 self.step(
                     frame,
-                    Step::MapRun(OpenMapRun { started: entry.id, started_at: entry.at, arn: arn.clone(), plan, output: None }),
+                    Step::MapRun(OpenMapRun { started: entry.id, started_at: entry.at, arn: arn.clone(), redrives: 0, plan, output: None }),
                 );
             }
             Event::MapRunSucceeded { output } => {
@@ -194,8 +206,7 @@ impl State {
             }
             Event::MapRunFailed(f) => {
                 self.chain(frame, entry.id);
-                if let Some(Step::MapRun(run)) = self.visit(frame).map(|v| &v.step) {
-                    let started = run.started;
+                if let Some(started) = self.keep_run(frame) {
                     self.map_runs.remove(&started);
                 }
                 self.step(frame, Step::Failed(f.clone()));
@@ -206,6 +217,15 @@ impl State {
     }
 
     fn begin(&mut self, started: Arc<super::Started>, at: Timestamp) {
+        self.open_top(&started);
+        self.attempt = started.attempt;
+        self.started = Some(started);
+        self.started_at = at;
+        self.phase = Phase::Running;
+    }
+
+    /// The frame of the top level, before its first state.
+    pub(super) fn open_top(&mut self, started: &super::Started) {
         let frame = Frame {
             parent: None,
             index: 0,
@@ -216,9 +236,6 @@ impl State {
             item: None,
             position: Position::At { next: None, input: Arc::clone(&started.input) },
         };
-        self.started = Some(started);
-        self.started_at = at;
-        self.phase = Phase::Running;
         self.frames.insert(FrameId::TOP, frame);
         self.next_frame = 1;
         self.mark(FrameId::TOP);

@@ -51,6 +51,8 @@ pub struct State {
     ended: Sorted<EventId, Ended>,
     redrive_count: u32,
     redriven_at: Option<Timestamp>,
+    /// Of a map run's child: the run's attempt that it works for.
+    attempt: u32,
     /// Bytes of all variables (AWS: 10 MiB).
     variables_bytes: usize,
 }
@@ -133,6 +135,8 @@ pub struct Visit {
     pub step: Step,
     /// The fork that this visit failed with, until the failure is handled. Its frames sleep.
     pub kept: Option<Box<Fork>>,
+    /// The map run that failed, or was stopped with the execution: a redrive goes on with it.
+    pub kept_run: Option<Box<OpenMapRun>>,
 }
 
 impl Visit {
@@ -168,10 +172,12 @@ pub enum Step {
 /// A map run that has not failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenMapRun {
-    /// The event that started it.
+    /// The event that started it, or redrove it last.
     pub started: EventId,
     pub started_at: Timestamp,
     pub arn: Arn,
+    /// How often it was redriven.
+    pub redrives: u32,
     pub plan: Option<Arc<MapRunPlan>>,
     /// Set when it has succeeded.
     pub output: Option<Payload>,
@@ -330,6 +336,12 @@ impl State {
     #[must_use]
     pub fn redrive_count(&self) -> u32 {
         self.redrive_count
+    }
+
+    /// Of a map run's child: the last of its run's attempts that started or redrove it.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     #[must_use]

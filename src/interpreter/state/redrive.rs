@@ -5,6 +5,7 @@
 //! the execution fails they stay, and a redrive wakes them. An execution that has failed leaves memory, so nothing is held for long.
 
 use crate::clock::Timestamp;
+use crate::ids::EventId;
 use crate::interpreter::event::FrameId;
 
 use super::{Phase, State, Step, Visit};
@@ -40,7 +41,10 @@ impl State {
 
     /// The failure of the frame's fork was handled: nothing goes on from it any more.
     pub(super) fn let_go(&mut self, parent: FrameId) {
-        let kept = self.visit_mut(parent).and_then(|visit| visit.kept.take());
+        let kept = self.visit_mut(parent).and_then(|visit| {
+            visit.kept_run = None;
+            visit.kept.take()
+        });
         if kept.is_some() {
             self.drop_children(parent);
         }
@@ -56,22 +60,48 @@ impl State {
         }
     }
 
+    /// The map run of this frame has not succeeded: a redrive would go on with it.
+    pub(super) fn keep_run(&mut self, frame: FrameId) -> Option<EventId> {
+        let visit = self.visit_mut(frame)?;
+        let Step::MapRun(run) = std::mem::replace(&mut visit.step, Step::Entered) else { return None };
+        let started = run.started;
+        visit.kept_run = Some(Box::new(run));
+        Some(started)
+    }
+
     /// Redrive: every frame that stands in a state does it again, with its retries forgotten; a fork goes on with the frames it has.
     pub(super) fn reopen(&mut self, redrive_count: u32, at: Timestamp) {
         self.redrive_count = redrive_count;
         self.redriven_at = Some(at);
         self.phase = Phase::Running;
+        // Whoever asks for a redrive has let them end.
+        self.stopping.clear();
+        if self.started.as_ref().is_some_and(|s| s.is_express()) {
+            return self.begin_again();
+        }
         let ids: Vec<FrameId> = self.frames.keys().copied().collect();
         for id in ids {
+            if matches!(self.visit(id).map(|v| &v.step), Some(Step::MapRun(run)) if run.output.is_none()) {
+                self.keep_run(id);
+            }
             if let Some(visit) = self.visit_mut(id) {
                 visit.retries.clear();
                 if let Some(fork) = visit.kept.take() {
                     visit.step = Step::Fork(fork);
-                } else if !matches!(visit.step, Step::Fork(_) | Step::Succeeded(_)) {
+                } else if !matches!(visit.step, Step::Fork(_) | Step::Succeeded(_) | Step::MapRun(_)) {
                     visit.step = Step::Entered;
                 }
             }
             self.mark(id);
         }
+    }
+
+    /// An express execution keeps nothing of its first attempt: AWS starts such a child anew.
+    fn begin_again(&mut self) {
+        let Some(started) = self.started.clone() else { return };
+        self.frames = super::Sorted::default();
+        self.left_children.clear();
+        self.variables_bytes = 0;
+        self.open_top(&started);
     }
 }

@@ -62,6 +62,17 @@ pub(super) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State, map: &Ma
     Ok(())
 }
 
+/// A run that had failed or was stopped goes on where it was: its children that succeeded are kept.
+pub(in crate::interpreter) fn redrive(d: &mut Decider<'_>, frame: FrameId) {
+    let Some(kept) = d.visit(frame).and_then(|visit| visit.kept_run.as_deref()) else { return };
+    let (arn, redrive_count) = (kept.arn.clone(), kept.redrives + 1);
+    let started = d.emit(frame, Event::MapRunRedriven { arn, redrive_count });
+    // 0: the history was full, and the execution has failed instead.
+    if started.0 != 0 {
+        d.command(Command::StartMapRun { started });
+    }
+}
+
 /// `mapRun:MACHINE/LABEL:UUID`. A Map state without a `Label` has one made of where it stands.
 fn arn(d: &mut Decider<'_>, state: &State, map: &Map) -> Arn {
     let id = d.entropy.uuid();

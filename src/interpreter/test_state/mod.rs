@@ -147,6 +147,7 @@ pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Res
         block: None,
         item: None,
         map_run: None,
+        attempt: 0,
     };
     let env = Env { execution, realm, tokens: &Mint };
     let mut state = State::default();

@@ -158,7 +158,7 @@ fn what_a_run_orders() {
         ),
     ];
     for (name, limits, known, steps) in table {
-        let mut run = MapRun::new(limits, known);
+        let mut run = MapRun::new(limits, known, false);
         for (i, (happened, wanted)) in steps.into_iter().enumerate() {
             let orders = run.take(happened);
             assert_eq!(short(&orders), wanted, "{name}, step {i}");
@@ -168,7 +168,7 @@ fn what_a_run_orders() {
 
 #[test]
 fn counts_are_those_of_describe_map_run() {
-    let mut run = MapRun::new(limits(2, Some(9)), vec![Succeeded]);
+    let mut run = MapRun::new(limits(2, Some(9)), vec![Succeeded], false);
     let batch = |index| Child { items: 10, ..child(index) };
     let _ = run.take(Happened::Read { children: (0..4).map(batch).collect(), last: true });
     let _ = run.take(started(1));
@@ -183,7 +183,7 @@ fn counts_are_those_of_describe_map_run() {
 #[test]
 fn a_long_run_stays_within_its_bounds() {
     const ITEMS: u64 = 20_000;
-    let mut run = MapRun::new(limits(0, None), Vec::new());
+    let mut run = MapRun::new(limits(0, None), Vec::new(), false);
     let mut happened = std::collections::VecDeque::from([Happened::Begin]);
     let (mut next, mut open, mut peak, mut ended) = (0u64, 0usize, 0usize, false);
     while let Some(now) = happened.pop_front() {
@@ -215,4 +215,34 @@ fn a_long_run_stays_within_its_bounds() {
     assert!(ended);
     assert_eq!(run.children().succeeded, ITEMS);
     assert!(peak <= MAP_RUN_QUEUE + MAP_RUN_STARTS, "{peak} children were held at once");
+}
+
+/// A redriven run orders those again that had no success, and starts those that were never begun.
+#[test]
+fn a_redriven_run_keeps_what_succeeded() {
+    let known = vec![Succeeded, ChildStatus::Failed, ChildStatus::Aborted, Running];
+    let mut run = MapRun::new(limits(1, None), known, true);
+    let _ = run.take(Happened::Begin);
+    let orders = run.take(read(0..6, true));
+    let counts = *run.children();
+    assert_eq!((counts.succeeded, counts.pending_redrive, counts.running, counts.pending, counts.total()), (1, 2, 1, 2, 6));
+    assert!(orders.is_empty(), "one is open already: {orders:?}");
+    assert_eq!(run.pending().map(|c| c.index).collect::<Vec<_>>(), [4, 5], "those that never were");
+    let mut begun = Vec::new();
+    let mut happened = std::collections::VecDeque::from([closed(3, Succeeded)]);
+    let mut verdict = None;
+    while let Some(now) = happened.pop_front() {
+        for order in run.take(now) {
+            match order {
+                Order::Start(child) => {
+                    begun.push(child.index);
+                    happened.extend([started(child.index), closed(child.index, Succeeded)]);
+                }
+                Order::Finish(how) => verdict = Some(how),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!((begun, verdict), (vec![1, 2, 4, 5], Some(Verdict::Succeeded)));
+    assert_eq!((run.children().succeeded, run.children().pending_redrive, run.begun()), (6, 0, 6));
 }

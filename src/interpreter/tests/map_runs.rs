@@ -34,7 +34,7 @@ impl Play<'_> {
         let mut shaper =
             Shaper::new(Arc::clone(&self.world.machine), self.world.state.clone(), started, Some("STATE_DATA".into())).unwrap();
         let mut source: VecDeque<Item> = items(data).into();
-        let mut run = MapRun::new(RunLimits { max_concurrency: plan.max_concurrency, tolerance: plan.tolerance }, Vec::new());
+        let mut run = MapRun::new(RunLimits { max_concurrency: plan.max_concurrency, tolerance: plan.tolerance }, Vec::new(), false);
         let mut outputs: Vec<(u64, Value)> = Vec::new();
         let mut happened = VecDeque::from([Happened::Begin]);
         let verdict = loop {
@@ -282,4 +282,60 @@ fn a_run_that_its_parent_left_is_stopped_until_it_is() {
     assert!(world.feed(StimulusKind::MapRunStopped { started: run }).is_err());
     world.crash(world.journal.len());
     assert!(world.commands.is_empty());
+}
+
+/// AWS: a redriven parent goes on with the run that had failed; one that was never started is started.
+#[test]
+fn a_redrive_goes_on_with_the_run() {
+    use crate::interpreter::command::Command;
+    let failed = |world: &mut World, started| {
+        let failure = Failure::new("States.ExceedToleratedFailureThreshold", "as told");
+        world.feed(StimulusKind::MapRunEnded { started, result: Err(failure) }).unwrap();
+    };
+    for stopped in [false, true] {
+        let mut world = World::new(&machine(json!({}), echo()));
+        world.start(json!([1, 2]));
+        let (first, arn) = world.state.map_runs().next().map(|v| (v.run.started, v.run.arn.clone())).unwrap();
+        if stopped {
+            world.feed(StimulusKind::Stop(Failure::default())).unwrap();
+        } else {
+            failed(&mut world, first);
+        }
+        for attempt in 1..=2 {
+            assert!(!world.state.is_running());
+            world.state = world.folded();
+            world.commands.clear();
+            world.feed(StimulusKind::Redrive).unwrap();
+            let run = world.state.map_runs().next().unwrap().run.clone();
+            assert_eq!((&run.arn, run.redrives, run.started != first), (&arn, attempt, true));
+            assert_eq!(world.commands, [Command::StartMapRun { started: run.started }]);
+            assert!(world.state.stopping().next().is_none());
+            world.crash(world.journal.len());
+            assert_eq!(world.commands, [Command::StartMapRun { started: run.started }], "it is owed");
+            if attempt == 1 {
+                failed(&mut world, run.started);
+            } else {
+                world.feed(StimulusKind::MapRunEnded { started: run.started, result: Ok(Arc::new(json!("all"))) }).unwrap();
+            }
+        }
+        assert_eq!(world.conclusion(), &succeeded(json!("all")));
+        let redriven = world.journal.iter().filter(|e| matches!(e.event, Event::MapRunRedriven { .. })).count();
+        let started = world.journal.iter().filter(|e| matches!(e.event, Event::MapRunStarted { .. })).count();
+        assert_eq!((redriven, started), (2, 1));
+    }
+}
+
+/// A retrier runs the whole Map again: another run.
+#[test]
+fn a_retrier_starts_another_run() {
+    let retry = json!({ "Retry": [{ "ErrorEquals": ["States.ALL"], "MaxAttempts": 1 }] });
+    let mut world = World::new(&machine(retry, echo()));
+    world.start(json!([1]));
+    let first = world.state.map_runs().next().unwrap().run.clone();
+    let failure = Failure::new("Broken", "as told");
+    world.feed(StimulusKind::MapRunEnded { started: first.started, result: Err(failure) }).unwrap();
+    world.now = world.now.plus_seconds(1.0);
+    world.feed(StimulusKind::Clock).unwrap();
+    let second = world.state.map_runs().next().unwrap().run.clone();
+    assert_eq!((second.arn != first.arn, second.redrives), (true, 0));
 }

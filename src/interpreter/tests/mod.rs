@@ -97,6 +97,7 @@ impl World {
             block: None,
             item: None,
             map_run: None,
+            attempt: 0,
         };
         self.feed(StimulusKind::Start(Box::new(started))).unwrap();
     }

@@ -221,3 +221,18 @@ fn the_context_tells_the_redrive() {
     assert_eq!(world.asked(), [1]);
     assert_eq!(world.state.redriven_at(), Some(world.now));
 }
+
+#[test]
+fn a_child_is_redriven_once_in_each_attempt_of_its_run() {
+    let again = |attempt| StimulusKind::RedriveByRun { attempt };
+    let mut world = started(&json!({ "S": task(&json!({ "n": 0 })) }), json!({}));
+    assert_eq!(world.feed(again(1)), Err(Rejection::NotApplicable("still running")));
+    world.fail(0);
+    world.feed(again(1)).unwrap();
+    world.fail(0);
+    assert_eq!(world.feed(again(1)), Err(Rejection::Duplicate), "a crash let the run ask again");
+    world.feed(again(3)).unwrap();
+    assert_eq!(world.state.redrive_count(), 2, "its own count, not the run's");
+    world.succeed(0);
+    assert_eq!(world.feed(again(4)), Err(Rejection::NotApplicable("succeeded")));
+}

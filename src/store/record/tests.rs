@@ -72,6 +72,7 @@ fn started() -> Started {
         block: None,
         item: None,
         map_run: None,
+        attempt: 0,
     }
 }
 
@@ -132,7 +133,8 @@ fn samples() -> Vec<Event> {
         Event::ExecutionFailed(Failure::default()),
         Event::ExecutionTimedOut(Failure::default()),
         Event::ExecutionAborted(Failure::named("Stopped")),
-        Event::ExecutionRedriven { redrive_count: 2 },
+        Event::ExecutionRedriven { redrive_count: 2, attempt: None },
+        Event::ExecutionRedriven { redrive_count: 2, attempt: Some(3) },
         Event::StateEntered { kind: StateType::Pass, name: "A".into(), input: output() },
         Event::StateEntered { kind: StateType::Task, name: "A".into(), input: output() },
         Event::StateEntered { kind: StateType::Choice, name: "A".into(), input: output() },

@@ -1,0 +1,146 @@
+//! Redrive of an execution whose map run had failed, was stopped, or is redriven while the engine dies.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::tests::{Given, map, succeeded};
+use crate::bus::ExchangeSpec;
+use crate::engine::HistoryQuery;
+use crate::ids::Arn;
+use crate::interpreter::event::{Event, Failure};
+use crate::interpreter::state::Conclusion;
+use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MapRunRow};
+
+/// Succeeds where its item says `ok`, or once it is redriven; then waits so many seconds.
+fn checks(seconds: u64) -> Value {
+    let check = "{% $states.input.ok or $states.context.Execution.RedriveCount > 0 ? $states.input.n : $error('not yet') %}";
+    let states = json!({
+        "Check": { "Type": "Pass", "QueryLanguage": "JSONata", "Output": check, "Next": "Rest" },
+        "Rest": { "Type": "Wait", "Seconds": seconds, "End": true },
+    });
+    let mut machine = map(json!({ "MaxConcurrency": 1 }), json!({ "Type": "Succeed" }));
+    let processor = &mut machine["States"]["Map"]["ItemProcessor"];
+    processor["StartAt"] = json!("Check");
+    processor["States"] = states;
+    machine
+}
+
+fn items() -> Value {
+    json!([{ "n": 0, "ok": true }, { "n": 1 }, { "n": 2, "ok": true }, { "n": 3 }])
+}
+
+impl Given {
+    /// Children in the order of their items.
+    async fn children(&self, run: &Arn) -> Vec<ExecutionRow> {
+        let filter = ExecutionFilter { map_run: Some(run.clone()), limit: 100, ..ExecutionFilter::default() };
+        let mut rows = self.store.list(filter).await.unwrap();
+        rows.sort_by_key(|row| row.header.item_index);
+        rows
+    }
+
+    async fn redrives(&self, execution: &Arn) -> Vec<u32> {
+        let page = self.engine.history(execution, HistoryQuery::default()).await.unwrap();
+        let of_run = page.entries.into_iter().filter_map(|entry| match entry.event {
+            Event::MapRunRedriven { redrive_count, .. } => Some(redrive_count),
+            _ => None,
+        });
+        of_run.collect()
+    }
+
+    async fn ended_run(&self, execution: &Arn) -> MapRunRow {
+        self.map_run(execution, |row| row.stopped.is_some()).await
+    }
+}
+
+#[actix_rt::test]
+async fn what_failed_runs_again_and_what_succeeded_is_kept() {
+    let given = Given::new(&checks(0)).await;
+    let execution = given.begin(&items()).await;
+    assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
+    let first = given.ended_run(&execution).await;
+    let child = given.children(&first.arn).await[0].header.arn.clone();
+    assert!(given.engine.redrive_execution(&child).await.is_err(), "a child is redriven with its run only");
+
+    // The second child is redriven, the third begins, the fourth begins and fails.
+    given.engine.redrive_execution(&execution).await.unwrap();
+    assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
+    let row = given.ended_run(&execution).await;
+    assert_eq!((&row.arn, &row.body["status"], &row.body["redriveCount"]), (&first.arn, &json!("FAILED"), &json!(1)));
+    assert!(row.body["redriveDate"].is_number(), "{}", row.body);
+
+    given.engine.redrive_execution(&execution).await.unwrap();
+    assert_eq!(given.end(&execution).await, succeeded(json!([0, 1, 2, 3])));
+    let row = given.ended_run(&execution).await;
+    assert_eq!((&row.body["status"], &row.body["redriveCount"]), (&json!("SUCCEEDED"), &json!(2)));
+    assert_eq!((&row.body["itemCounts"]["succeeded"], &row.body["itemCounts"]["total"]), (&json!(4), &json!(4)));
+    let counts: Vec<u32> = given.children(&row.arn).await.iter().map(|child| child.summary.redrive_count).collect();
+    assert_eq!((counts, given.redrives(&execution).await), (vec![0, 1, 0, 1], vec![1, 2]));
+}
+
+impl Given {
+    async fn topic(&self, name: &str) {
+        let exchange = ExchangeSpec { name: name.to_owned(), kind: "fanout" };
+        self.engine.inner.bus.declare(vec![exchange], Vec::new(), Vec::new()).await.unwrap();
+    }
+}
+
+/// An express child begins from its start, as AWS starts it anew.
+#[actix_rt::test]
+async fn express_children_that_failed_begin_again() {
+    let mut machine = map(json!({ "MaxConcurrency": 1 }), json!({ "Type": "Succeed" }));
+    let processor = &mut machine["States"]["Map"]["ItemProcessor"];
+    processor["ProcessorConfig"]["ExecutionType"] = json!("EXPRESS");
+    processor["StartAt"] = json!("Count");
+    processor["States"] = json!({
+        "Count": { "Type": "Pass", "Parameters": { "n.$": "States.MathAdd($.n, 10)", "topic.$": "$.topic" }, "Next": "Send" },
+        "Send": {
+            "Type": "Task", "Resource": "arn:aws:states:::sns:publish", "Parameters": { "TopicArn.$": "$.topic", "Message": "m" },
+            "ResultPath": null, "OutputPath": "$.n", "End": true,
+        },
+    });
+    let given = Given::new(&machine).await;
+    given.topic("there").await;
+    let items = json!([{ "n": 0, "topic": "arn:aws:sns:us-east-1:123456789012:there" }, { "n": 1, "topic": "arn:aws:sns:us-east-1:123456789012:later" }, { "n": 2, "topic": "arn:aws:sns:us-east-1:123456789012:there" }]);
+    let execution = given.begin(&items).await;
+    assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)), "the second item's topic is not there");
+    given.topic("later").await;
+    given.engine.redrive_execution(&execution).await.unwrap();
+    assert_eq!(given.end(&execution).await, succeeded(json!([10, 11, 12])));
+    let run = given.ended_run(&execution).await.arn;
+    let counts: Vec<u32> = given.children(&run).await.iter().map(|child| child.summary.redrive_count).collect();
+    assert_eq!(counts, [0, 1, 0]);
+}
+
+#[actix_rt::test]
+async fn a_run_that_was_stopped_goes_on() {
+    let given = Given::new(&checks(2)).await;
+    let execution = given.begin(&json!([{ "n": 0, "ok": true }, { "n": 1, "ok": true }])).await;
+    let run = given.map_run(&execution, |row| row.body["executionCounts"]["succeeded"] == 1).await.arn;
+    given.engine.stop_execution(&execution, Failure::default()).await.unwrap();
+    given.engine.redrive_execution(&execution).await.unwrap();
+    assert_eq!(given.end(&execution).await, succeeded(json!([0, 1])));
+    let counts: Vec<u32> = given.children(&run).await.iter().map(|child| child.summary.redrive_count).collect();
+    assert!(counts[0] == 0 && counts.len() == 2, "{counts:?}");
+    assert_eq!(given.ended_run(&execution).await.arn, run);
+}
+
+#[actix_rt::test]
+async fn an_engine_that_dies_in_a_redrive_redrives_no_child_twice() {
+    let given = Given::new(&checks(3)).await;
+    let execution = given.begin(&json!([{ "n": 0, "ok": true }, { "n": 1 }, { "n": 2, "ok": true }])).await;
+    assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
+    given.engine.redrive_execution(&execution).await.unwrap();
+    let run = given.map_run(&execution, |row| row.stopped.is_none()).await.arn;
+    for _ in 0..1_000 {
+        let open = given.children(&run).await.iter().any(|c| c.summary.redrive_count == 1 && c.summary.status == ExecutionStatus::Running);
+        if open {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let given = given.kill().await;
+    assert_eq!(given.end(&execution).await, succeeded(json!([0, 1, 2])));
+    let counts: Vec<u32> = given.children(&run).await.iter().map(|child| child.summary.redrive_count).collect();
+    assert_eq!((counts, given.redrives(&execution).await), (vec![0, 1, 0], vec![1]));
+}
