@@ -155,6 +155,7 @@ impl<'a> Run<'a> {
             block: None,
             item: None,
             map_run: None,
+            attempt: 0,
         };
         self.tell(StimulusKind::Start(Box::new(started)), dice.below(u64::MAX));
         for _ in 0..STIMULI {
