@@ -80,7 +80,7 @@ tests() {
   scripts/setup.sh build python node
   [ $# -gt 0 ] || set -- bus fates crash e2e
   local work part crash
-  read -r -a crash <<<"${CRASH_ARGS:---engine-kills 12 --broker-kills 1 --seconds 90}"
+  read -r -a crash <<<"${CRASH_ARGS:---engine-kills 12 --broker-kills 1 --seconds 75 --executions 60 --rate 2}"
   work=$(mktemp -d "${TMPDIR:-/tmp}/reveille-rabbitmq4.XXXXXX")
   # shellcheck disable=SC2064 # the folder of now
   trap "scripts/broker.sh discard '$work/broker' >/dev/null 2>&1 || true; rm -rf '$work'" EXIT

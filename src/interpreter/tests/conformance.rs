@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::script::nobody_answers;
+use super::script::{Attempt, Script, Told, nobody_answers};
 use super::{World, name};
 use crate::asl::model::Machine;
 use crate::asl::{MachineKind, parse};
@@ -20,26 +20,76 @@ fn corpus() -> Option<PathBuf> {
     cases.is_dir().then_some(cases)
 }
 
-/// The machine and the input of every recorded execution that needs no outside; none where there is no corpus.
-pub(super) fn executions() -> Vec<(String, Arc<Machine>, Value)> {
-    let mut all = Vec::new();
+/// A recorded execution that can be played without its outside.
+pub(super) struct Recorded {
+    pub id: String,
+    pub machine: Arc<Machine>,
+    pub input: Value,
+    /// What its tasks were answered on AWS.
+    pub script: Script,
+}
+
+/// Every recorded execution whose definition and input stand alone, and how many were left out; none where there is no corpus.
+pub(super) fn executions() -> (Vec<Recorded>, usize) {
+    let (mut all, mut left_out) = (Vec::new(), 0);
     for area in corpus().into_iter().flat_map(|c| std::fs::read_dir(c).unwrap()) {
         for file in std::fs::read_dir(area.unwrap().path()).unwrap() {
             let case: Value = serde_json::from_str(&std::fs::read_to_string(file.unwrap().path()).unwrap()).unwrap();
-            if case["kind"] != "execution" || case["services"] != serde_json::json!(["none"]) {
+            if case["kind"] != "execution" {
                 continue;
             }
             for run in case["runs"].as_array().unwrap() {
                 let definition = &case["definitions"][usize::try_from(run["definition"].as_u64().unwrap()).unwrap()]["definition"];
                 let text = definition.as_str().map_or_else(|| definition.to_string(), str::to_owned);
                 let input = run["input"].as_str().and_then(|i| serde_json::from_str(i).ok());
-                if let (Ok(valid), Some(input)) = (parse(&text, MachineKind::Standard), input) {
-                    all.push((case["id"].to_string(), valid.machine, input));
+                // The pure core reads and writes no objects.
+                let objects = text.contains("ItemReader") || text.contains("ResultWriter");
+                match (parse(&text, MachineKind::Standard), input) {
+                    (Ok(valid), Some(input)) if !objects => {
+                        let script = script(run["expect"]["history"].as_array().map_or(&[], Vec::as_slice));
+                        all.push(Recorded { id: case["id"].to_string(), machine: valid.machine, input, script });
+                    }
+                    _ => left_out += 1,
                 }
             }
         }
     }
-    all
+    (all, left_out)
+}
+
+/// The answers that a recorded history tells of: by state, in the order of their attempts, a second after each was scheduled.
+fn script(history: &[Value]) -> Script {
+    let event = |id: &Value| history.iter().find(|e| e["id"] == *id);
+    let mut script = Script::default();
+    for ended in history {
+        let Some(kind) = ended["type"].as_str() else { continue };
+        let Some((family, how)) = ["Task", "LambdaFunction", "Activity"].into_iter().find_map(|f| Some((f, kind.strip_prefix(f)?))) else {
+            continue;
+        };
+        let details = &ended[format!("{}{}{how}EventDetails", family[..1].to_lowercase(), &family[1..])];
+        let told =
+            || Some(Told { error: details["error"].as_str().map(str::to_owned), cause: details["cause"].as_str().map(str::to_owned) });
+        let mut attempt = Attempt { after: 1.0, ..Attempt::default() };
+        match how {
+            "Succeeded" => {
+                let output = &details["output"];
+                attempt.success = Some(output.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| output.clone()));
+            }
+            "Failed" => attempt.failure = told(),
+            "SubmitFailed" | "StartFailed" | "ScheduleFailed" => attempt.undeliverable = told(),
+            "TimedOut" => {}
+            _ => continue,
+        }
+        let mut at = Some(ended);
+        while let Some(earlier) = at {
+            if let Some(name) = earlier["stateEnteredEventDetails"]["name"].as_str() {
+                script.tasks.entry(name.to_owned()).or_default().push(attempt);
+                break;
+            }
+            at = event(&earlier["previousEventId"]);
+        }
+    }
+    script
 }
 
 #[test]

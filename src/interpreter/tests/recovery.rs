@@ -259,25 +259,27 @@ fn compared(world: &World, chance: bool) -> End {
 
 #[test]
 fn every_own_case_ends_the_same_wherever_it_is_cut() {
-    let mut cuts = 0;
-    for run in cases::runs() {
+    let (mut cuts, runs) = (0, cases::runs());
+    for run in &runs {
         cuts += cut_everywhere(|| run.world(), &run.script, run.chance).unwrap_or_else(|e| panic!("{}: {e}", run.id));
     }
-    println!("{cuts} cuts");
+    println!("{cuts} cuts of {} runs", runs.len());
 }
 
 #[test]
 fn every_recorded_case_ends_the_same_wherever_it_is_cut() {
-    let mut cuts = 0;
-    for (id, machine, input) in super::conformance::executions() {
+    let (recorded, left_out) = super::conformance::executions();
+    let (mut cuts, mut answered) = (0, 0);
+    for super::conformance::Recorded { id, machine, input, script } in &recorded {
+        answered += usize::from(!script.tasks.is_empty());
         let world = || {
-            let mut world = World::of(Arc::clone(&machine));
+            let mut world = World::of(Arc::clone(machine));
             world.start(input.clone());
             world
         };
-        cuts += cut_everywhere(world, &Script::default(), true).unwrap_or_else(|e| panic!("{id}: {e}"));
+        cuts += cut_everywhere(world, script, true).unwrap_or_else(|e| panic!("{id}: {e}"));
     }
-    println!("{cuts} cuts");
+    println!("{cuts} cuts of {} recorded executions, {answered} of them with answers; {left_out} left out", recorded.len());
 }
 
 #[test]
