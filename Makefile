@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-rabbitmq4 conformance soak fuzz lint listings verify bench broker broker-stop clean-broker clean
+.PHONY: help setup build demo test test-rabbitmq4 conformance soak lint listings verify bench broker broker-stop clean-broker clean
 
 BROKER := .cache/broker
 
@@ -31,9 +31,6 @@ soak: ## the long crash campaign: 200 kills of the engine, 20 of the broker, und
 	@scripts/setup.sh
 	cargo build --release
 	.venv/bin/python tests/soak/crash.py --binary target/release/reveille --engine-kills 200 --broker-kills 20 $(ARGS)
-
-fuzz: ## hostile input under libFuzzer, ten minutes a target; ARGS="jsonata 3600" one of them, longer
-	@scripts/fuzz.sh $(if $(ARGS),$(ARGS),all)
 
 lint: ## formatting, clippy, documentation and shell scripts; any warning fails
 	cargo fmt --check

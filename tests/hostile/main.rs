@@ -5,8 +5,7 @@
 //! TEST_SEED=42 HOSTILE=jsonata cargo test --test hostile -- --nocapture    # the one input of a seed, shown
 //! HOSTILE_SECONDS=3600 cargo test --release --test hostile -- --nocapture  # an hour a target
 //! ```
-//! An input fails by a panic, by standing still for two minutes, or by holding more than [`MEMORY_MAX`] bytes. The same targets run
-//! under libFuzzer, which sees what is covered: `scripts/fuzz.sh`.
+//! An input fails by a panic, by standing still for two minutes, or by holding more than [`MEMORY_MAX`] bytes.
 
 mod mutate;
 mod targets;

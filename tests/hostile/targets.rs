@@ -1,5 +1,5 @@
 //! What takes in other people's bytes, each as a function of bytes: it may refuse them, and it may not panic, hang, or break a law.
-//! Called by `main.rs` with mutations from seeds (`cargo test --test hostile`), and by libFuzzer (`scripts/fuzz.sh`).
+//! Called by `main.rs` with mutations from seeds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
