@@ -18,6 +18,10 @@ use super::options::Options;
 use super::page::Pages;
 use super::protocol::{Answer, Api, CONTENT_TYPE, Incoming};
 
+/// A request's head must be there within this time: the client's machine may be busy too.
+const SLOW_REQUEST: Duration = Duration::from_secs(30);
+/// Longer than clients keep a connection that they do not use: who sends on one that the server closes just then gets no answer.
+const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1_024;
 
@@ -89,6 +93,8 @@ impl Server {
         .backlog(BACKLOG)
         // A poller that goes away is noticed at once, and what it was about to get is offered to the next. No client of AWS's half-closes.
         .h1_allow_half_closed(false)
+        .client_request_timeout(SLOW_REQUEST)
+        .keep_alive(IDLE_CONNECTION)
         .shutdown_timeout(options.shutdown_seconds)
         .disable_signals()
         .listen(listener)

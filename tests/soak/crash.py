@@ -224,7 +224,8 @@ class Server:
         while True:
             try:
                 answer = self.ask(operation, **body)
-                if answer.get("http", 200) < 500 and "Throttling" not in answer.get("__type", ""):
+                # 408: the server waited too long for the rest of this request, on a machine that is too busy.
+                if answer.get("http", 200) < 500 and answer.get("http") != 408 and "Throttling" not in answer.get("__type", ""):
                     return answer
             except OSError:
                 answer = "no answer"
@@ -324,6 +325,8 @@ def every(server, operation, field, **body):
     token, rows = None, []
     while True:
         page = server.insist(operation, **body, **({"nextToken": token} if token else {}))
+        if field not in page:
+            raise RuntimeError(f"{operation} {body} was answered with {page}")
         rows += page[field]
         token = page.get("nextToken")
         if not token:
