@@ -21,6 +21,8 @@ mod definition;
 #[cfg(test)]
 mod engine_tests;
 pub mod error;
+#[cfg(test)]
+mod fuzz;
 pub mod history;
 mod machines;
 mod map_runs;

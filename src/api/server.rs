@@ -233,4 +233,52 @@ mod tests {
         handle.stop().await;
         running.await.unwrap().unwrap();
     }
+
+    /// What a connection is told that sends these bytes and then no more; the first line, empty where it is just closed.
+    fn told(addr: SocketAddr, bytes: &[u8]) -> String {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        // It may close before it has read everything.
+        let _ = stream.write_all(bytes).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[actix_web::test]
+    async fn bytes_that_are_no_request_end_their_connection_and_nothing_else() {
+        let server = Server::serve(&options("127.0.0.1:0"), api(), nothing).unwrap();
+        let (addr, handle) = (server.addr, server.handle());
+        let running = actix_web::rt::spawn(server.run());
+        let asked = actix_web::rt::task::spawn_blocking(move || {
+            let head =
+                format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {CONTENT_TYPE}\r\nX-Amz-Target: AWSStepFunctions.ListActivities\r\n");
+            let long = format!("{head}X: {}\r\n\r\n", "x".repeat(1_000_000)).into_bytes();
+            let many = format!("{head}{}\r\n", "X: y\r\n".repeat(10_000)).into_bytes();
+            let garbage: Vec<u8> = (0..100_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect();
+            let table: [(&str, Vec<u8>); 11] = [
+                ("nothing", Vec::new()),
+                ("no HTTP", b"\x16\x03\x01\x02\x00\x01\x00".to_vec()),
+                ("garbage", garbage),
+                ("half a line", b"POST / HT".to_vec()),
+                ("a version that is none", b"POST / HTTP/9.9\r\n\r\n".to_vec()),
+                ("a length that is none", format!("{head}Content-Length: many\r\n\r\n").into_bytes()),
+                ("two lengths", format!("{head}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{{}}").into_bytes()),
+                ("a body that stops", format!("{head}Content-Length: 100\r\n\r\n{{}}").into_bytes()),
+                ("chunks that are none", format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n").into_bytes()),
+                ("a header without end", long),
+                ("headers without end", many),
+            ];
+            for (what, bytes) in table {
+                let told = told(addr, &bytes);
+                assert!(told.is_empty() || told.starts_with("HTTP/1.1 4"), "{what}: {told}");
+            }
+            let whole = format!("{head}Connection: close\r\nContent-Length: 2\r\n\r\n{{}}");
+            assert_eq!(told(addr, whole.as_bytes()), "HTTP/1.1 200 OK");
+        });
+        asked.await.unwrap();
+        handle.stop().await;
+        running.await.unwrap().unwrap();
+    }
 }

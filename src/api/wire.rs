@@ -1,6 +1,9 @@
 //! Small pieces of AWS JSON that many operations share.
 
-use serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::Timestamp;
 
@@ -55,18 +58,73 @@ pub struct Tag {
     pub value: String,
 }
 
-/// Is this text JSON, at most so many bytes? Scans it; builds nothing. `Err` says what is wrong, without quoting the text.
+/// Is this text JSON, at most so many bytes? Reads it as it will be read for good, and builds nothing. `Err` says what is wrong, without
+/// quoting the text.
 pub fn json_text(what: &str, text: &str) -> Result<(), String> {
     let max = crate::limits::PAYLOAD_BYTES_MAX;
     if text.len() > max {
         return Err(format!("{what} exceeds the maximum of {max} bytes"));
     }
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|e| format!("{what} is not valid JSON: {e}"))?;
     let nested_max = crate::limits::JSON_DEPTH_MAX - 1;
-    if nesting(text) > nested_max { Err(format!("{what} nests deeper than {nested_max} levels")) } else { Ok(()) }
+    match serde_json::from_str::<Readable>(text) {
+        Ok(Readable) => Ok(()),
+        Err(_) if nesting(text) > nested_max => Err(format!("{what} nests deeper than {nested_max} levels")),
+        Err(why) => Err(format!("{what} is not valid JSON: {why}")),
+    }
 }
 
-/// How deep valid JSON nests. Scanning to skip has no bound of its own; reading for good has.
+/// Any JSON value that [`serde_json::Value`] can hold. `IgnoredAny` lets more in: it decodes neither numbers (`1e999`) nor escapes (`\ud800`).
+struct Readable;
+
+impl<'de> Deserialize<'de> for Readable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Readable {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        while members.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+/// How deep a text nests, where it is JSON that is only too deep to be read.
 fn nesting(text: &str) -> usize {
     let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {
@@ -112,6 +170,12 @@ mod tests {
         assert!(refused("{secret").starts_with("InvalidExecutionInput: Invalid State Machine Execution Input: 'Input is not valid JSON: "));
         assert!(!refused("{secret").contains("secret"), "inputs are not repeated");
         assert!(refused(&format!("\"{}\"", "é".repeat(131_072))).contains("262144 bytes"));
+        for text in ["1e999", "[-1e999]", r#""\ud800""#, r#"{"\ud800":1}"#, "{\"a\":1,}", "\u{feff}{}", "", "{} {}", "nul", "\"\n\""] {
+            assert!(serde_json::from_str::<serde_json::Value>(text).is_err() && execution_input(Some(text.into())).is_err(), "{text}");
+        }
+        for text in ["null", "true", "-0.0", "1e308", "18446744073709551616", "[[], {}]", r#"{"a":{"b":"\u00e9\n"},"a":2}"#] {
+            assert!(execution_input(Some(text.into())).is_ok(), "{text}");
+        }
         let nested = |levels: usize| format!("{}\"[\\\"[\"{}", "[".repeat(levels), "]".repeat(levels));
         assert!(refused(&nested(128)).contains("127 levels"));
         assert!(execution_input(Some(nested(127))).is_ok());

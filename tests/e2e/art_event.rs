@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use reveille::bus::HeaderValue;
 use serde_json::{Value, json};
 
 use super::support::{Launch, Program, Server, Wire, cli, cli_json, python, vhost, workers_of_node};
@@ -101,5 +102,9 @@ fn succeeded(event: &Event, photographer: &str) {
     ] {
         assert_eq!(count(kind), expected, "{kind}");
     }
-    assert!(event.wire.try_take("reveille.parked").is_none(), "no reply was refused");
+    // An engine that is killed between a reply's effect and its acknowledgement gets that reply again, which changes nothing.
+    while let Some(parked) = event.wire.try_take("reveille.parked") {
+        let verdict = parked.properties.headers.get("x-verdict").and_then(HeaderValue::as_text);
+        assert!(matches!(verdict, Some("duplicate" | "late")), "a reply was refused: {verdict:?}");
+    }
 }

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by where it stops")]
 
+mod activities;
 mod api;
 mod art_event;
 mod backup;
@@ -17,4 +18,5 @@ mod parked;
 mod pressure;
 mod quarantine;
 mod refused;
+mod starting;
 mod support;

@@ -57,6 +57,20 @@ impl Wire {
         self.runtime.block_on(self.bus.declare(Vec::new(), queues, Vec::new())).expect("declared");
     }
 
+    /// Waits for a queue that somebody else declares.
+    #[track_caller]
+    pub fn wait_for_queue(&self, queue: &str) {
+        super::until(&format!("the queue {queue}"), SOON, || match self.runtime.block_on(self.bus.get(queue)) {
+            Ok(found) => {
+                if let Some(delivery) = found {
+                    delivery.settle(Settlement::Requeue);
+                }
+                Some(())
+            }
+            Err(_) => None,
+        });
+    }
+
     /// The next message of a queue, acknowledged.
     #[track_caller]
     pub fn take(&self, queue: &str) -> Message {
