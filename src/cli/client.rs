@@ -138,6 +138,15 @@ fn refused(operation: &str, status: u16, answer: &Value) -> CliError {
     match kind {
         "StateMachineDoesNotExist" => error.hint("reveille machines list shows what there is"),
         "ExecutionDoesNotExist" => error.hint("reveille list shows what there is"),
+        "StateMachineAlreadyExists" => error.hint("reveille machines update NAME FILE gives it another definition"),
+        "StateMachineTypeNotSupported" => {
+            error.hint("express executions are not listed nor kept: reveille call start-sync-execution runs one and shows its end")
+        }
+        "ExecutionNotRedrivable" => error.hint("reveille describe shows its redriveStatusReason"),
+        "UnknownOperationException" => error.hint("docs/API.md names the operations, as AWS does"),
+        "ThrottlingException" | "ServiceUnavailable" => {
+            error.hint("try again in a moment; reveille health says whether the server is ready")
+        }
         "ExecutionAlreadyExists" => error.hint("choose another --name, or none"),
         "TaskTimedOut" => error.hint("the task has ended: it was answered, timed out, or its execution ended; see reveille history"),
         "InvalidToken" => error.hint("reveille tasks shows the tokens of what waits"),

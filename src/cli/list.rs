@@ -53,7 +53,8 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         vec![names::machine(&client, name)?]
     } else {
         let all = client.pages("ListStateMachines", json!({}), "stateMachines", 1_000)?;
-        all.iter().map(|machine| text(machine, "stateMachineArn")).collect()
+        // Nobody keeps a list of express executions.
+        all.iter().filter(|machine| machine["type"] != "EXPRESS").map(|machine| text(machine, "stateMachineArn")).collect()
     };
     let mut executions = Vec::new();
     for machine in machines {

@@ -1,11 +1,11 @@
-//! `reveille machines create|update|delete|list`.
+//! `reveille machines create|update|delete|list`; `versions.rs` has the rest.
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::client::ServerArgs;
 use super::output::{OutputArgs, Table, Tone, fields, maybe, text};
-use super::{CliError, input, names, time};
+use super::{CliError, input, names, time, versions};
 
 /// AWS wants a role; here nothing is done with it.
 const ROLE: &str = "arn:aws:iam::123456789012:role/reveille";
@@ -22,6 +22,14 @@ pub(super) enum Command {
     /// List state machines, by name
     #[command(visible_alias = "ls")]
     List(ListArgs),
+    /// Make a version of what a state machine is now
+    Publish(versions::PublishArgs),
+    /// List the versions of a state machine, newest first
+    Versions(versions::ListArgs),
+    /// Make an alias, or change where its executions go
+    Alias(versions::AliasArgs),
+    /// List the aliases of a state machine
+    Aliases(versions::ListArgs),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -105,6 +113,10 @@ pub(super) fn execute(command: &Command) -> Result<(), CliError> {
             let answer = client.call("DeleteStateMachine", &json!({"stateMachineArn": arn}))?;
             args.output.print(&answer, |_| format!("{arn} is deleted; what runs goes on to its end"))
         }
+        Command::Publish(args) => versions::publish(args),
+        Command::Versions(args) => versions::versions(args),
+        Command::Alias(args) => versions::alias(args),
+        Command::Aliases(args) => versions::aliases(args),
         Command::List(args) => {
             let machines = args.server.client()?.pages("ListStateMachines", json!({}), "stateMachines", 100_000)?;
             args.output.print(&json!({"stateMachines": machines}), table)

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod backup;
 mod bench;
+mod call;
 mod client;
 mod completions;
 mod demo;
@@ -35,6 +36,7 @@ mod start;
 mod tasks;
 mod time;
 mod validate;
+mod versions;
 pub mod watch;
 
 pub use error::CliError;
@@ -102,9 +104,12 @@ enum Command {
     /// Copy the store to a file, while a server uses it or not.
     Backup(backup::Args),
 
-    /// Create, update, delete and list state machines.
+    /// Create, update, delete and list state machines, their versions and aliases.
     #[command(subcommand, visible_aliases = ["machine"])]
     Machines(machines::Command),
+    /// Call any operation of the API; JSON in, JSON out.
+    #[command(visible_aliases = ["api"])]
+    Call(call::Args),
     /// Ask a server whether it is ready.
     Health(health::Args),
     /// Print completions for a shell.
@@ -135,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Replies(command) => replies::execute(&command),
         Command::Backup(args) => backup::execute(&args),
         Command::Machines(command) => machines::execute(&command),
+        Command::Call(args) => call::execute(&args),
         Command::Health(args) => health::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::Bench(args) => bench::execute(&args),

@@ -129,3 +129,74 @@ fn the_demo_over_a_broker_is_answered_in_this_process() {
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("photographs by Vera Holm."), "{said}");
 }
+
+/// Each command that shows something, for programs and for people.
+#[test]
+fn every_command_prints_json_or_a_table() {
+    let server = Server::start(Launch::embedded());
+    let file = write(&server, "asks.json", &asks("nobody", &json!({})));
+    let fails = write(&server, "fails.json", r#"{"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "Broken"}}}"#);
+    let pass = write(&server, "pass.json", r#"{"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}"#);
+    // Empty listings are a table too.
+    for (arguments, said) in [(&["machines", "list"][..], "no state machines"), (&["list"], "no executions"), (&["tasks"], "nothing waits")]
+    {
+        let (code, out, err) = cli(&server, &[arguments, &["--output", "table"]].concat());
+        assert_eq!((code, out.trim()), (0, said), "{arguments:?}: {err}");
+    }
+    for (arguments, json, table) in [
+        (&["machines", "create", "asks", &file][..], "stateMachineArn", "machine "),
+        (&["machines", "create", "fails", &fails], "creationDate", "created "),
+        (&["machines", "create", "quick", &pass, "--type", "express"], "stateMachineArn", "stateMachine:quick"),
+        (&["machines", "list"], "stateMachines", "quick  EXPRESS"),
+        (&["machines", "update", "asks", &file], "revisionId", "revision "),
+        (&["machines", "publish", "asks"], "stateMachineVersionArn", "stateMachine:asks:1"),
+        (&["machines", "versions", "asks"], "stateMachineVersions", "stateMachine:asks:1"),
+        (&["machines", "alias", "asks", "live", "1"], "stateMachineAliasArn", "stateMachine:asks:live"),
+        (&["machines", "aliases", "asks"], "stateMachineAliases", "live"),
+        (&["start", "asks", "--name", "one", "--input", r#"{"number": 1}"#], "executionArn", "execution:asks:one"),
+        (&["list"], "executions", "asks:one"),
+        (&["list", "asks", "--status", "running"], "executions", "RUNNING"),
+        (&["describe", "asks:one"], "status", "RUNNING"),
+        (&["describe", "asks"], "definition", "asks"),
+        (&["history", "asks:one"], "events", "ExecutionStarted"),
+        (&["tasks"], "tasks", "Ask"),
+        (&["stop", "asks:one"], "stopDate", "asks:one"),
+        (&["validate", &file], "result", "valid"),
+    ] {
+        let shown = cli_json(&server, arguments);
+        let shown = if shown.is_array() { &shown[0] } else { &shown };
+        assert!(shown.get(json).is_some(), "{arguments:?}: {shown}");
+        let (code, out, err) = cli(&server, &[arguments, &["--output", "table"]].concat());
+        assert_eq!(code, 0, "{arguments:?}: {err}");
+        assert!(out.contains(table) && serde_json::from_str::<Value>(&out).is_err(), "{arguments:?}: {out}");
+        assert!(!out.contains('\u{1b}'), "colours are for terminals: {out}");
+    }
+    let (_, out, err) = cli(&server, &["call", "list-activities"]);
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), json!({"activities": []}), "{err}");
+    for (arguments, hint) in [
+        (&["list", "quick"][..], "express executions are not listed"),
+        (&["machines", "create", "asks", &fails], "reveille machines update"),
+        (&["call", "frobnicate"], "docs/API.md"),
+        (&["call", "list-activities", "[]"], "executionArn"),
+        (&["machines", "alias", "asks", "live", "1", "2"], "3=90 4=10"),
+        (&["start", "nothing"], "there are: asks, fails, quick"),
+    ] {
+        let (code, _, err) = cli(&server, arguments);
+        assert!(code != 0 && err.contains("hint: ") && err.contains(hint), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn completions_are_what_each_shell_reads() {
+    let server = Server::start(Launch::embedded());
+    for (shell, begins) in [("bash", "_reveille()"), ("zsh", "#compdef reveille"), ("fish", "# Print an optspec")] {
+        let (code, script, err) = cli(&server, &["completions", shell]);
+        assert!(code == 0 && script.contains(begins) && script.contains("heartbeat"), "{shell}: {err}");
+        // Where the shell is installed it must accept the script.
+        let file = write(&server, shell, &script);
+        match std::process::Command::new(shell).args(["-n", &file]).output() {
+            Ok(checked) => assert!(checked.status.success(), "{shell}: {}", String::from_utf8_lossy(&checked.stderr)),
+            Err(_) => println!("{shell} is not installed here"),
+        }
+    }
+}
