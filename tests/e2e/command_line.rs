@@ -160,7 +160,7 @@ fn every_command_prints_json_or_a_table() {
         (&["describe", "asks"], "definition", "asks"),
         (&["history", "asks:one"], "events", "ExecutionStarted"),
         (&["tasks"], "tasks", "Ask"),
-        (&["stop", "asks:one"], "stopDate", "asks:one"),
+        (&["stop", "asks:one"], "stopDate", "stopped "),
         (&["validate", &file], "result", "valid"),
     ] {
         let shown = cli_json(&server, arguments);
