@@ -23,7 +23,7 @@ const CASES: u64 = 3_000;
 /// After so many requests the world is made anew: it fills up.
 const CASES_OF_A_WORLD: u64 = 2_000;
 /// Errors of every operation of AWS JSON, beside those that the model names for it.
-const COMMON: [&str; 2] = ["ValidationException", "SerializationException"];
+const COMMON: [&str; 3] = ["ValidationException", "SerializationException", "ThrottlingException"];
 
 /// A request before it is sent.
 struct Request {

@@ -69,7 +69,7 @@ def test_every_modelled_error_was_provoked_or_has_its_reason(sfn, record):
 
 def test_no_error_was_answered_that_the_model_does_not_have(sfn, record):
     """Beside the errors of each operation: those that all operations of AWS share."""
-    common = {"ValidationException", "SerializationException"}
+    common = {"ValidationException", "SerializationException", "ThrottlingException"}
     strange = []
     for operation in operations(sfn):
         known = {error.name for error in operation.error_shapes} | common
