@@ -14,7 +14,7 @@ use actix::prelude::*;
 use crate::asl::model::Machine;
 use crate::asl::resource::Resource;
 use crate::clock::Timestamp;
-use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
+use crate::ids::{Arn, EventId, ExecutionId, TaskKey, Version};
 use crate::integrations;
 use crate::interpreter::command::Command;
 use crate::interpreter::event::{Entry, Payload};
@@ -27,6 +27,7 @@ use super::Shared;
 use super::event_log::Logging;
 use super::express::{self, Stay};
 use super::handle::Completion;
+use super::held::Held;
 use super::messages::{MayLeave, Tell, TellError, Told, What};
 use super::partition::Local;
 use super::story::{Note, Story};
@@ -49,7 +50,7 @@ pub(super) struct ExecutionActor {
     pub machine: Arc<Machine>,
     /// What its machine's `loggingConfiguration` asks for.
     pub logging: Logging,
-    pub state: State,
+    pub state: Held,
     /// Until it exists in the store: what it is made of.
     birth: Option<Box<ExecutionHeader>>,
     /// An express execution: nothing is written, it lives here.
@@ -62,6 +63,8 @@ pub(super) struct ExecutionActor {
     appending: bool,
     /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its queues.
     owed: Option<bool>,
+    /// How far it was when the partition was asked to look at it again in a while.
+    lingering: Option<Version>,
 }
 
 impl ExecutionActor {
@@ -69,45 +72,19 @@ impl ExecutionActor {
     pub fn new(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Self {
         let (id, arn) = (header.id, header.arn.clone());
         let logging = shared.definitions.logging(header.revision);
-        let (state, birth) = (State::default(), Some(Box::new(header)));
-        Self {
-            shared,
-            local,
-            id,
-            arn,
-            machine,
-            logging,
-            state,
-            birth,
-            express: None,
-            in_flight: Vec::new(),
-            unheard: 0,
-            appending: false,
-            owed: None,
-        }
+        let mut actor = Self::with(shared, local, id, arn, machine, logging, State::default());
+        actor.birth = Some(Box::new(header));
+        actor
     }
 
     /// An express execution that begins.
     pub fn express(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Result<Self, TellError> {
         let (id, arn) = (header.id, header.arn.clone());
         let logging = shared.definitions.logging(header.revision);
-        let express = Some(Stay::new(Arc::clone(&shared), Rc::clone(&local), header)?);
-        let state = State::default();
-        Ok(Self {
-            shared,
-            local,
-            id,
-            arn,
-            machine,
-            logging,
-            state,
-            birth: None,
-            express,
-            in_flight: Vec::new(),
-            unheard: 0,
-            appending: false,
-            owed: None,
-        })
+        let stay = Stay::new(Arc::clone(&shared), Rc::clone(&local), header)?;
+        let mut actor = Self::with(shared, local, id, arn, machine, logging, State::default());
+        actor.express = Some(stay);
+        Ok(actor)
     }
 
     /// One that comes back from its journal.
@@ -115,6 +92,20 @@ impl ExecutionActor {
         let (shared, id) = (Arc::clone(&local.shared), row.header.id);
         let logging = shared.definitions.logging(row.header.revision);
         let arn = state.started().map_or_else(|| Arn::new(""), |s| s.arn.clone());
+        let mut actor = Self::with(shared, local, id, arn, machine, logging, state);
+        actor.owed = Some(bus_kept);
+        actor
+    }
+
+    fn with(
+        shared: Arc<Shared>,
+        local: Rc<Local>,
+        id: ExecutionId,
+        arn: Arn,
+        machine: Arc<Machine>,
+        logging: Logging,
+        state: State,
+    ) -> Self {
         Self {
             shared,
             local,
@@ -122,13 +113,14 @@ impl ExecutionActor {
             arn,
             machine,
             logging,
-            state,
+            state: Held::new(state),
             birth: None,
             express: None,
             in_flight: Vec::new(),
             unheard: 0,
             appending: false,
-            owed: Some(bus_kept),
+            owed: None,
+            lingering: None,
         }
     }
 
@@ -157,7 +149,10 @@ impl ExecutionActor {
             let _ = self.feed(&mut prepared, kind);
         }
         let kind = match what {
-            What::Flush => return Ok(prepared),
+            What::Flush => {
+                self.lingering = None;
+                return Ok(prepared);
+            }
             What::Stimulus(kind) => kind,
             What::Reply { scheduled, completion, .. } => self.meaning(scheduled, completion, at),
         };
@@ -174,7 +169,7 @@ impl ExecutionActor {
         let tokens = Mint { shared: &self.shared };
         let env = Env { execution: self.id, realm: &self.shared.realm, tokens: &tokens };
         let stimulus = Stimulus { at: prepared.at, entropy: super::chance::entropy(), kind };
-        let decision = interpreter::decide(env, &self.machine, &mut self.state, stimulus)?;
+        let decision = interpreter::decide(env, &self.machine, self.state.get_mut(), stimulus)?;
         prepared.entries.extend(decision.entries);
         prepared.commands.extend(decision.commands);
         Ok(())
@@ -257,7 +252,36 @@ impl ExecutionActor {
         }
         if self.state.is_running() {
             self.local.arm(self.id, interpreter::due(&self.machine, &self.state));
+            self.linger();
         }
+    }
+
+    /// Has the partition look at it again in a while: then what the broker confirmed is written, or, where nothing happened, it rests.
+    pub(super) fn linger(&mut self) {
+        if self.lingering.is_none() && self.express.is_none() {
+            self.lingering = Some(self.state.version());
+            self.local.linger(self.id);
+        }
+    }
+
+    /// A while has gone, and there is nothing to write.
+    fn look_again(&mut self) {
+        let since = self.lingering.take();
+        if self.state.is_asleep() {
+            return;
+        }
+        if since != Some(self.state.version()) {
+            self.linger();
+        } else if self.is_idle() {
+            self.in_flight = Vec::new();
+            self.local.rest(&mut self.state);
+        }
+        // Else it hears of something soon, and lingers then.
+    }
+
+    /// Nothing is under way that this actor must hear the end of.
+    fn is_idle(&self) -> bool {
+        self.in_flight.is_empty() && self.unheard == 0 && !self.appending && self.birth.is_none() && self.express.is_none()
     }
 }
 
@@ -290,7 +314,7 @@ struct Prepared {
     at: Timestamp,
     entries: Vec<Entry>,
     commands: Vec<Command>,
-    after: crate::ids::Version,
+    after: Version,
     /// The tasks that were open before.
     notes: Vec<Note>,
     /// The message itself was refused, though something older is to be written.
@@ -325,6 +349,17 @@ impl Handler<Tell> for ExecutionActor {
     fn handle(&mut self, message: Tell, ctx: &mut Self::Context) -> Self::Result {
         let face = message.what.face();
         let ready = |result| AtomicResponse::new(Box::pin(actix::fut::ready(result)));
+        if matches!(message.what, What::Flush) && !self.in_flight.iter().any(|f| f.confirmed) {
+            self.look_again();
+            return ready(Ok(Told { at: self.shared.clock.now() }));
+        }
+        if let Err(e) = self.state.wake() {
+            tracing::error!(execution.id = %self.id, error = %e, "an execution is read from its journal again");
+            self.local.forget(self.id, &ctx.address());
+            self.local.revive_later(self.id);
+            ctx.stop();
+            return ready(Err(TellError::Internal(e.to_string())));
+        }
         let prepared = match self.decide(message.what) {
             Ok(prepared) => prepared,
             Err(e) => return ready(Err(e)),
@@ -417,7 +452,7 @@ impl Handler<MayLeave> for ExecutionActor {
     type Result = bool;
 
     fn handle(&mut self, _: MayLeave, _: &mut Self::Context) -> bool {
-        self.in_flight.is_empty() && self.unheard == 0 && self.birth.is_none() && self.express.is_none()
+        self.is_idle()
     }
 }
 

@@ -22,6 +22,7 @@ mod express;
 #[cfg(test)]
 mod express_tests;
 pub mod handle;
+mod held;
 mod history;
 mod housekeeping;
 pub mod inbox;

@@ -21,6 +21,7 @@ use crate::store::{Journal, record};
 use super::Shared;
 use super::execution::ExecutionActor;
 use super::express;
+use super::held::{Held, Patterns};
 use super::messages::{AwaitEnd, Begin, Drain, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
 use super::timers::Timers;
 
@@ -48,6 +49,7 @@ pub(super) struct Local {
     lingering: RefCell<VecDeque<(Instant, ExecutionId)>>,
     /// Something lingers.
     confirmed: Notify,
+    patterns: RefCell<Patterns>,
     waiters: RefCell<HashMap<ExecutionId, Vec<oneshot::Sender<Outcome>>>>,
     /// Executions whose queues the bus forgot with the last process, until they are revived: all that they have open is owed again.
     bereft: RefCell<HashSet<ExecutionId>>,
@@ -123,7 +125,12 @@ impl Local {
         receiver
     }
 
-    /// The broker has confirmed a task of this execution: written with the reply if that comes soon, else by itself.
+    /// Packs what an actor holds.
+    pub fn rest(&self, state: &mut Held) {
+        state.rest(&mut self.patterns.borrow_mut());
+    }
+
+    /// This execution is looked at again in a while. A confirmed task is written with its reply if that comes sooner, else then.
     pub fn linger(&self, execution: ExecutionId) {
         self.lingering.borrow_mut().push_back((Instant::now() + self.shared.options.confirm_linger, execution));
         self.confirmed.notify_one();
@@ -425,6 +432,7 @@ impl Partition {
                 sooner: Notify::new(),
                 lingering: RefCell::default(),
                 confirmed: Notify::new(),
+                patterns: RefCell::default(),
                 waiters: RefCell::default(),
                 bereft: RefCell::default(),
                 draining: Cell::new(false),

@@ -135,7 +135,7 @@ impl ExecutionActor {
         } else if let Some(sent) = self.in_flight.iter_mut().find(|f| f.scheduled == scheduled) {
             // Written with the reply if that comes soon: one append less. A crash until then publishes once more, with the same token.
             sent.confirmed = true;
-            self.local.linger(self.id);
+            self.linger();
         }
     }
 

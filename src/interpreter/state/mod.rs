@@ -11,11 +11,14 @@
 //! A frame that can go on without the outside is *ready*; [`State::next_ready`] gives them. All others wait for a reply or for time.
 
 mod evolve;
+mod pack;
 mod redrive;
 mod sorted;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, BlockId, EventId, StateName, Version};
@@ -23,10 +26,11 @@ use crate::ids::{Arn, BlockId, EventId, StateName, Version};
 use super::event::{Failure, FrameId, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskScheduled, Variables};
 use super::stimulus::Rejection;
 
+pub use pack::{PackError, Packed};
 use sorted::Sorted;
 
 /// An execution, folded from its journal.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     version: Version,
     last_id: EventId,
@@ -57,7 +61,7 @@ pub struct State {
     variables_bytes: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub enum Phase {
     /// No event yet.
     #[default]
@@ -67,13 +71,13 @@ pub enum Phase {
 }
 
 /// How the execution ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     pub at: Timestamp,
     pub result: Conclusion,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Conclusion {
     Succeeded(Payload),
     Failed(Failure),
@@ -82,7 +86,7 @@ pub enum Conclusion {
 }
 
 /// How a task ended, as far as a second message about it must know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     /// By its worker.
     Completed,
@@ -91,7 +95,7 @@ pub enum Ended {
 }
 
 /// One sequential flow: the top level, a branch of a Parallel, an iteration of a Map.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Frame {
     pub parent: Option<FrameId>,
     /// Branch or iteration number.
@@ -105,7 +109,7 @@ pub struct Frame {
     pub position: Position,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Position {
     /// Before a state; `None` = the block's start. Ready.
     At {
@@ -120,7 +124,7 @@ pub enum Position {
 }
 
 /// A stay in a state, over all its retries.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Visit {
     pub kind: StateType,
     pub name: StateName,
@@ -147,7 +151,7 @@ impl Visit {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Step {
     /// Begins, or begins again after a backoff. Ready.
     Entered,
@@ -170,7 +174,7 @@ pub enum Step {
 }
 
 /// A map run that has not failed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenMapRun {
     /// The event that started it, or redrove it last.
     pub started: EventId,
@@ -184,7 +188,7 @@ pub struct OpenMapRun {
 }
 
 /// A task that was scheduled and has not ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenTask {
     pub scheduled: EventId,
     pub scheduled_at: Timestamp,
@@ -230,7 +234,7 @@ fn seconds(s: u64) -> f64 {
 }
 
 /// A Parallel's branches or an inline Map's iterations.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fork {
     pub kind: ForkKind,
     /// In branch or item order; `None` until that one has ended.
@@ -262,7 +266,7 @@ impl Fork {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ForkKind {
     Parallel { branches: Vec<BlockId>, input: Payload },
     Map(Arc<MapStarted>),

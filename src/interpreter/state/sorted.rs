@@ -1,8 +1,11 @@
 //! Maps and sets for a handful of entries: sorted vectors. Nearly every execution has one frame and one open task; the first leaf of a
 //! `BTreeMap` has room for eleven, and there are five of them in every sleeper (1.9 KB together, measured).
 
+use serde::{Deserialize, Serialize};
+
 /// A map with its keys in order. New keys are nearly always the highest, so an insertion moves nothing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(super) struct Sorted<K, V> {
     entries: Vec<(K, V)>,
 }

@@ -148,6 +148,10 @@ impl Outside {
             self.persisted.evolve(&entry);
         }
         self.known = world.journal.len();
+        // It sleeps between any two words, and is the same when it wakes.
+        let pattern = State::default().pattern();
+        let packed = self.persisted.pack(&pattern).ok_or_else(|| refuse("not packed".to_owned()))?;
+        self.persisted = State::unpack(&packed, &pattern).map_err(|e| refuse(e.to_string()))?;
         if self.persisted != world.state {
             return Err(refuse(format!("the state is not what its journal folds to\n{:#?}\n{:#?}", self.persisted, world.state)));
         }

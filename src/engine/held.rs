@@ -1,0 +1,84 @@
+//! What an actor holds of its execution: the state as it is, or packed while nothing happens.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::sync::LazyLock;
+
+use crate::ids::Arn;
+use crate::interpreter::state::{PackError, Packed, State};
+
+/// Frames of an execution that is worth packing: one with many branches is worked on, and there are few of its kind.
+const FRAMES_MAX: usize = 8;
+/// Machines whose pattern is kept. Beyond it all are dropped; those that were packed against one keep it.
+const PATTERNS_MAX: usize = 1_000;
+
+/// Shown of one that is packed: nobody looks, since every handler wakes it first.
+static NOTHING: LazyLock<State> = LazyLock::new(State::default);
+
+/// What a partition's sleepers are packed against, by machine.
+#[derive(Debug, Default)]
+pub(super) struct Patterns(HashMap<Arn, Rc<[u8]>>);
+
+impl Patterns {
+    fn pack(&mut self, state: &State) -> Option<(Packed, Rc<[u8]>)> {
+        let machine = &state.started()?.machine;
+        let pattern = self.0.get(machine).map_or_else(|| state.pattern().into(), Rc::clone);
+        let packed = state.pack(&pattern)?;
+        // The newest is the best guess at those that follow.
+        let next = if packed.wants_other_pattern() { state.pattern().into() } else { Rc::clone(&pattern) };
+        if self.0.len() >= PATTERNS_MAX {
+            self.0.clear();
+        }
+        self.0.insert(machine.clone(), next);
+        Some((packed, pattern))
+    }
+}
+
+/// One of both.
+#[derive(Debug)]
+pub(super) struct Held {
+    awake: Option<Box<State>>,
+    asleep: Option<(Packed, Rc<[u8]>)>,
+}
+
+impl Held {
+    pub fn new(state: State) -> Self {
+        Self { awake: Some(Box::new(state)), asleep: None }
+    }
+
+    pub fn is_asleep(&self) -> bool {
+        self.asleep.is_some()
+    }
+
+    /// Packs it, where that is worth it.
+    pub fn rest(&mut self, patterns: &mut Patterns) {
+        let Some(state) = self.awake.take_if(|state| state.frames().nth(FRAMES_MAX).is_none()) else { return };
+        self.asleep = patterns.pack(&state);
+        if self.asleep.is_none() {
+            self.awake = Some(state);
+        }
+    }
+
+    /// # Errors
+    /// Where it does not unpack: the journal has it.
+    pub fn wake(&mut self) -> Result<(), PackError> {
+        if let Some((packed, pattern)) = self.asleep.take() {
+            self.awake = Some(Box::new(State::unpack(&packed, &pattern)?));
+        }
+        Ok(())
+    }
+
+    /// The state of one that is awake.
+    pub fn get_mut(&mut self) -> &mut State {
+        self.awake.get_or_insert_default()
+    }
+}
+
+impl Deref for Held {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.awake.as_deref().unwrap_or(&NOTHING)
+    }
+}
