@@ -89,6 +89,7 @@ mod tests {
             version_arn: None,
             alias_arn: None,
             parent: None,
+            attempt: 0,
             block: None,
             item: None,
             map_run: None,
