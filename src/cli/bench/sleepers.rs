@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::callback::{failed, machine, request};
 use super::{CliError, Kind, Plan, Process, Role, Scratch, echo, machine as system, settings};
 use crate::app::Application;
+use crate::engine::EngineError;
 use crate::ids::Arn;
 
 /// Executions that are there before the first look: tables, caches and arenas have their size.
@@ -90,7 +91,11 @@ async fn start(app: &Application, machine: &Arn, count: u64) -> Result<(), CliEr
             let mine = count / STARTING.min(count) + u64::from(n < count % STARTING.min(count));
             actix_rt::spawn(async move {
                 for _ in 0..mine {
-                    engine.start_execution(request(&machine)).await.map_err(|why| failed(&why))?;
+                    // Starts outrun the broker's confirms, and the engine says so.
+                    while let Err(why) = engine.start_execution(request(&machine)).await {
+                        let EngineError::Busy(_) = why else { return Err(failed(&why)) };
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
                 }
                 Ok::<(), CliError>(())
             })
