@@ -389,7 +389,9 @@ impl Handler<Tell> for ExecutionActor {
             match (append, birth) {
                 (None, _) => Ok(()),
                 (Some(append), Some(header)) => {
-                    let reusable_before = shared.name_reusable_before();
+                    // A child of a map run is itself for ever: its run may be redriven when its name would be free for others.
+                    let own_for_ever = header.map_run.is_some();
+                    let reusable_before = if own_for_ever { Timestamp::from_millis(i64::MIN) } else { shared.name_reusable_before() };
                     shared.journal.create(*header, append, reusable_before).await
                 }
                 (Some(append), None) => shared.journal.append(append).await,
