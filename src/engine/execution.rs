@@ -353,12 +353,17 @@ impl Handler<Tell> for ExecutionActor {
             self.look_again();
             return ready(Ok(Told { at: self.shared.clock.now() }));
         }
+        let slept = self.state.is_asleep();
         if let Err(e) = self.state.wake() {
             tracing::error!(execution.id = %self.id, error = %e, "an execution is read from its journal again");
             self.local.forget(self.id, &ctx.address());
             self.local.revive_later(self.id);
             ctx.stop();
             return ready(Err(TellError::Internal(e.to_string())));
+        }
+        if slept {
+            // It rests again also where this message is refused and nothing is written.
+            self.linger();
         }
         let prepared = match self.decide(message.what) {
             Ok(prepared) => prepared,
@@ -389,9 +394,7 @@ impl Handler<Tell> for ExecutionActor {
             match (append, birth) {
                 (None, _) => Ok(()),
                 (Some(append), Some(header)) => {
-                    // A child of a map run is itself for ever: its run may be redriven when its name would be free for others.
-                    let own_for_ever = header.map_run.is_some();
-                    let reusable_before = if own_for_ever { Timestamp::from_millis(i64::MIN) } else { shared.name_reusable_before() };
+                    let reusable_before = shared.name_reusable_before(&header);
                     shared.journal.create(*header, append, reusable_before).await
                 }
                 (Some(append), None) => shared.journal.append(append).await,

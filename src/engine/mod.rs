@@ -51,7 +51,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::ids::{PartitionId, Realm, TaskKey};
 use crate::integrations::Table;
 use crate::objects::{self, Objects};
-use crate::store::{Catalog, Journal};
+use crate::store::{Catalog, ExecutionHeader, Journal};
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
 
@@ -179,7 +179,12 @@ impl Shared {
         self.tokens.mint(key, self.partition_of(key.execution))
     }
 
-    fn name_reusable_before(&self) -> Timestamp {
+    /// The name of this execution is free where the one that has it closed before this moment.
+    fn name_reusable_before(&self, header: &ExecutionHeader) -> Timestamp {
+        if header.map_run.is_some() {
+            // A child of a map run is itself for ever: its run may be redriven when its name would be free for others.
+            return Timestamp::from_millis(i64::MIN);
+        }
         let held = i64::try_from(self.options.name_held.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_millis(self.clock.now().millis().saturating_sub(held))
     }

@@ -48,7 +48,7 @@ pub(super) struct Local {
     /// append that it saves.
     lingering: RefCell<VecDeque<(Instant, ExecutionId)>>,
     /// Something lingers.
-    confirmed: Notify,
+    lingers: Notify,
     patterns: RefCell<Patterns>,
     waiters: RefCell<HashMap<ExecutionId, Vec<oneshot::Sender<Outcome>>>>,
     /// Executions whose queues the bus forgot with the last process, until they are revived: all that they have open is owed again.
@@ -133,17 +133,17 @@ impl Local {
     /// This execution is looked at again in a while. A confirmed task is written with its reply if that comes sooner, else then.
     pub fn linger(&self, execution: ExecutionId) {
         self.lingering.borrow_mut().push_back((Instant::now() + self.shared.options.confirm_linger, execution));
-        self.confirmed.notify_one();
+        self.lingers.notify_one();
     }
 
-    /// Writes down confirms whose replies have not come. Runs as long as the partition.
+    /// Writes down confirms whose replies have not come, and lets rest what nothing happened to. Runs as long as the partition.
     async fn write_confirms(self: Rc<Self>) {
         // So often is often enough: what is late here is only written later.
         let pause = (self.shared.options.confirm_linger / 4).max(std::time::Duration::from_millis(1));
         loop {
             let next = self.lingering.borrow().front().map(|(at, _)| *at);
             let Some(next) = next else {
-                self.confirmed.notified().await;
+                self.lingers.notified().await;
                 continue;
             };
             tokio::time::sleep_until(next.max(Instant::now() + pause)).await;
@@ -431,7 +431,7 @@ impl Partition {
                 timers: RefCell::default(),
                 sooner: Notify::new(),
                 lingering: RefCell::default(),
-                confirmed: Notify::new(),
+                lingers: Notify::new(),
                 patterns: RefCell::default(),
                 waiters: RefCell::default(),
                 bereft: RefCell::default(),
