@@ -10,6 +10,9 @@ pub const DEFINITION_BYTES_MAX: usize = 1_048_576;
 pub const REQUEST_BYTES_MAX: usize = 2 * 1_048_576;
 /// Events in a history (AWS: 25,000; the execution fails).
 pub const HISTORY_EVENTS_MAX: u64 = 25_000;
+/// Client tokens of redrives that an execution remembers, and for how many seconds (AWS: the last 10, for 15 minutes).
+pub const REDRIVE_TOKENS_MAX: usize = 10;
+pub const REDRIVE_TOKEN_SECONDS: f64 = 900.0;
 /// Events that one decision may make before it yields to the others of its partition; the rest follows in the next.
 pub const DECISION_EVENTS_MAX: usize = 1_000;
 /// All workflow variables of an execution together (AWS: 10 MiB).

@@ -9,7 +9,6 @@ use crate::ids::Realm;
 use crate::store::{Catalog, Journal};
 
 use super::page::Pages;
-use super::redrives::Redrives;
 
 /// One per server; operations get a reference.
 pub struct Context {
@@ -25,7 +24,6 @@ pub struct Context {
     pub pages: Pages,
     /// How long `GetActivityTask` waits for a task.
     pub activity_poll: Duration,
-    pub(super) redrives: Redrives,
 }
 
 impl Context {
@@ -37,7 +35,6 @@ impl Context {
             realm: engine.realm().clone(),
             pages,
             activity_poll,
-            redrives: Redrives::default(),
             #[cfg(not(test))]
             engine,
             #[cfg(test)]
@@ -69,7 +66,6 @@ impl Context {
             realm: Realm::new("us-east-1", "000000000000"),
             pages: Pages::new(b"test"),
             activity_poll: Duration::from_secs(1),
-            redrives: Redrives::default(),
         }
     }
 }

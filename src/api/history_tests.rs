@@ -72,7 +72,7 @@ fn every_visible_event() -> Vec<Event> {
         Event::ExecutionFailed(failure()),
         Event::ExecutionTimedOut(failure()),
         Event::ExecutionAborted(Failure::default()),
-        Event::ExecutionRedriven { redrive_count: 1, attempt: None },
+        Event::ExecutionRedriven { redrive_count: 1, attempt: None, token: None },
         Event::EvaluationFailed { error: "E".into(), cause: "c".into(), location: Some("Output".into()), state: "S".into() },
         Event::ParallelStarted { branches: Vec::new(), input: output() },
         Event::ParallelSucceeded,

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::engine::map_run;
 use crate::ids::Arn;
 use crate::store::{ExecutionFilter, ExecutionStatus, MapRunRow};
 
@@ -14,7 +15,7 @@ use super::error::ApiError;
 /// `DescribeMapRun`.
 pub async fn described(ctx: &Context, row: MapRunRow) -> Result<Value, ApiError> {
     let execution = execution_arn(ctx, &row).await?;
-    let executions = counted(ctx, &row.arn).await?;
+    let executions = counted(ctx, &row).await?;
     let mut shown = match row.body {
         Value::Object(members) => members,
         _ => Map::new(),
@@ -44,8 +45,9 @@ pub async fn execution_arn(ctx: &Context, row: &MapRunRow) -> Result<Arn, ApiErr
     execution.map(|execution| execution.header.arn).ok_or_else(|| ApiError::resource_not_found(row.arn.as_str()))
 }
 
-async fn counted(ctx: &Context, run: &Arn) -> Result<Value, ApiError> {
-    let counts = ctx.journal.count(ExecutionFilter { map_run: Some(run.clone()), ..ExecutionFilter::default() }).await?;
+async fn counted(ctx: &Context, run: &MapRunRow) -> Result<Value, ApiError> {
+    let filter = ExecutionFilter { map_run: Some(run.arn.clone()), run_redriven: map_run::redriven(run), ..ExecutionFilter::default() };
+    let counts = ctx.journal.count(filter).await?;
     let of = |status| counts.iter().find(|(s, _)| *s == status).map_or(0, |(_, n)| *n);
     Ok(json!({
         "pending": 0,

@@ -32,7 +32,6 @@ mod options;
 mod page;
 pub mod protocol;
 mod redrivable;
-mod redrives;
 mod references;
 mod routes;
 mod server;

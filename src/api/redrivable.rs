@@ -8,7 +8,8 @@ const REDRIVABLE_DAYS: f64 = 14.0;
 /// AWS: an execution is open for at most a year, the time before a redrive included.
 const OPEN_DAYS: f64 = 365.0;
 
-/// Status and, where it is not `REDRIVABLE`, reason. Recorded: `Execution is SUCCEEDED and cannot be redriven`.
+/// Status and, where it is not `REDRIVABLE`, reason. The words are AWS's
+/// (`redriveStatusReason` of `DescribeExecution`).
 pub fn status(row: &ExecutionRow, now: Timestamp) -> (&'static str, Option<String>) {
     let status = row.summary.status;
     match status {
@@ -21,9 +22,9 @@ pub fn status(row: &ExecutionRow, now: Timestamp) -> (&'static str, Option<Strin
         _ => {
             let too_old = row.summary.closed.as_ref().is_some_and(|c| c.at.plus_seconds(REDRIVABLE_DAYS * 86_400.0) < now);
             if too_old {
-                ("NOT_REDRIVABLE", Some("Execution ended more than 14 days ago and cannot be redriven".to_owned()))
+                ("NOT_REDRIVABLE", Some("Execution redrivable period exceeded".to_owned()))
             } else if row.header.started.plus_seconds(OPEN_DAYS * 86_400.0) < now {
-                ("NOT_REDRIVABLE", Some("Execution started more than a year ago and cannot be redriven".to_owned()))
+                ("NOT_REDRIVABLE", Some("Execution has exceeded the max execution time".to_owned()))
             } else {
                 ("REDRIVABLE", None)
             }

@@ -13,6 +13,7 @@ use crate::interpreter::state::{Outcome, TaskView};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::store::{Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MachineType, StoreError};
 
+use super::map_run;
 use super::messages::{AwaitEnd, Tell, TellError, Told, What};
 use super::partition;
 
@@ -225,17 +226,35 @@ impl EngineHandle {
         }
     }
 
-    /// Runs a failed, aborted or timed-out execution on from where it failed; returns when.
-    pub async fn redrive_execution(&self, arn: &Arn) -> Result<Timestamp, EngineError> {
+    /// Runs a failed, aborted or timed-out execution on from where it failed; returns when. A client token that redrove it lately does
+    /// nothing more ([`Self::redriven_with`]).
+    pub async fn redrive_execution(&self, arn: &Arn, token: Option<&str>) -> Result<Timestamp, EngineError> {
         let row = self.redrivable(arn).await?;
-        match self.tell(row.header.id, What::Stimulus(StimulusKind::Redrive)).await {
+        match self.tell(row.header.id, What::Stimulus(StimulusKind::Redrive { token: token.map(Arc::from) })).await {
             Ok(told) => Ok(told.at),
             Err(TellError::Rejected(why)) => {
+                // Two requests with one token at once: the other one was first.
+                if let Some(token) = token.filter(|_| why == Rejection::Duplicate)
+                    && let Some(at) = self.redriven_with(arn, token).await?
+                {
+                    return Ok(at);
+                }
                 let why = format!("{} and cannot be redriven", why.to_string().replacen("the execution", "Execution", 1));
                 Err(EngineError::NotRedrivable { arn: arn.clone(), why })
             }
             Err(e) => Err(engine_error(e)),
         }
+    }
+
+    /// When this client token redrove this execution, if it did lately: what a repeated `RedriveExecution` is answered with. From the
+    /// journal, so it holds across a restart.
+    pub async fn redriven_with(&self, arn: &Arn, token: &str) -> Result<Option<Timestamp>, EngineError> {
+        let row = self.journaled(arn).await?;
+        if row.summary.redrive_count == 0 {
+            return Ok(None);
+        }
+        let state = partition::load(&*self.inner.journal, row.header.id).await.map_err(engine_error)?;
+        Ok(state.redriven_with(token, self.inner.clock.now()))
     }
 
     /// An execution that has closed for good: nothing of its end (children and map runs to stop, a parent to tell) is under way.
@@ -261,7 +280,15 @@ impl EngineHandle {
         if let Some(row) = self.inner.express.row_by_arn(arn).filter(|_| arn.is_express()) {
             return Ok(row);
         }
-        self.inner.journal.execution_by_arn(arn).await?.ok_or_else(|| EngineError::ExecutionDoesNotExist(arn.clone()))
+        let found = self.inner.journal.execution_by_arn(arn).await?;
+        let mut row = found.ok_or_else(|| EngineError::ExecutionDoesNotExist(arn.clone()))?;
+        if row.summary.status.is_unsuccessful()
+            && let Some(run) = &row.header.map_run
+        {
+            let redriven = self.inner.catalog.map_run(run).await?.as_ref().and_then(map_run::redriven);
+            row.summary.status = row.summary.status.of_child(row.summary.closed.as_ref().map(|closing| closing.at), redriven);
+        }
+        Ok(row)
     }
 
     /// A standard execution: an express one has neither history nor redrive.

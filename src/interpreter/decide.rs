@@ -3,6 +3,8 @@
 //! A decision takes the stimulus in, then lets every frame go on until all wait for the outside again. Each event is folded in as it
 //! is made, by the same `evolve` that recovery uses: the state after a decision is the state after its journal.
 
+use std::sync::Arc;
+
 use crate::asl::model::{self, Machine};
 use crate::clock::Timestamp;
 use crate::ids::{EventId, ExecutionId, Realm, TaskKey};
@@ -135,11 +137,17 @@ impl<'a> Decider<'a> {
     }
 
     fn take(&mut self, stimulus: StimulusKind) -> Result<(), Rejection> {
+        if let StimulusKind::Redrive { token: Some(token) } = &stimulus
+            && self.state.redriven_with(token, self.at).is_some()
+        {
+            return Err(Rejection::Duplicate);
+        }
         match (&stimulus, self.state.phase()) {
-            (StimulusKind::Start(_), Phase::New) | (StimulusKind::Redrive | StimulusKind::RedriveByRun { .. }, Phase::Closed(_)) => {}
+            (StimulusKind::Start(_), Phase::New) | (StimulusKind::Redrive { .. } | StimulusKind::RedriveByRun { .. }, Phase::Closed(_)) => {
+            }
             (StimulusKind::Start(_), _) => return Err(Rejection::NotApplicable("already started")),
             (_, Phase::New) => return Err(Rejection::NotApplicable("not started")),
-            (StimulusKind::Redrive | StimulusKind::RedriveByRun { .. }, Phase::Running) => {
+            (StimulusKind::Redrive { .. } | StimulusKind::RedriveByRun { .. }, Phase::Running) => {
                 return Err(Rejection::NotApplicable("still running"));
             }
             (StimulusKind::Stop(_) | StimulusKind::Clock | StimulusKind::Continue, Phase::Closed(_)) => {
@@ -199,8 +207,8 @@ impl<'a> Decider<'a> {
                 // AWS: `previousEventId` 0.
                 self.emit_after(FrameId::TOP, EventId(0), Event::ExecutionAborted(failure));
             }
-            StimulusKind::Redrive => self.redrive(None)?,
-            StimulusKind::RedriveByRun { attempt } => self.redrive(Some(attempt))?,
+            StimulusKind::Redrive { token } => self.redrive(None, token)?,
+            StimulusKind::RedriveByRun { attempt } => self.redrive(Some(attempt), None)?,
             StimulusKind::MapRunEnded { started, result } => {
                 let frame = self.state.map_run(started).ok_or(Rejection::Late)?.frame;
                 match result {
@@ -229,7 +237,7 @@ impl<'a> Decider<'a> {
         Ok(())
     }
 
-    fn redrive(&mut self, attempt: Option<u32>) -> Result<(), Rejection> {
+    fn redrive(&mut self, attempt: Option<u32>, token: Option<Arc<str>>) -> Result<(), Rejection> {
         if matches!(self.state.phase(), Phase::Closed(o) if matches!(o.result, super::state::Conclusion::Succeeded(_))) {
             return Err(Rejection::NotApplicable("succeeded"));
         }
@@ -243,7 +251,7 @@ impl<'a> Decider<'a> {
         }
         let redrive_count = self.state.redrive_count() + 1;
         let last = self.state.last_id();
-        self.emit_after(FrameId::TOP, last, Event::ExecutionRedriven { redrive_count, attempt });
+        self.emit_after(FrameId::TOP, last, Event::ExecutionRedriven { redrive_count, attempt, token });
         Ok(())
     }
 

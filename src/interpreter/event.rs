@@ -185,6 +185,9 @@ pub enum Event {
         /// Hidden, of a map run's child: which of the run's redrives it is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempt: Option<u32>,
+        /// Hidden: the caller's `clientToken`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<Arc<str>>,
     },
 
     StateEntered {

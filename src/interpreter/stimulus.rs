@@ -1,5 +1,7 @@
 //! What happened outside. A stimulus carries its time and its chance: the core reads neither clock nor dice.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
 use crate::ids::EventId;
 
@@ -56,8 +58,10 @@ pub enum StimulusKind {
     },
     /// `StopExecution`.
     Stop(Failure),
-    /// `RedriveExecution`. Its map runs have all ended.
-    Redrive,
+    /// `RedriveExecution`, with the caller's `clientToken`. Its map runs have all ended.
+    Redrive {
+        token: Option<Arc<str>>,
+    },
     /// The map run of this child goes on with those that had failed; `attempt` is the number of its redrive.
     RedriveByRun {
         attempt: u32,
@@ -80,7 +84,7 @@ pub enum StimulusKind {
 /// Why a stimulus changed nothing. A worker is told by the verdict of its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The task has already ended by this very kind of message: a second reply, a second confirm.
+    /// It has happened already by this very kind of message: a second reply, a second confirm, a redrive with the same client token.
     #[error("the task has already been completed")]
     Duplicate,
     /// The task timed out, was cancelled, or its execution has ended.

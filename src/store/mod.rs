@@ -127,6 +127,19 @@ impl ExecutionStatus {
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Running)
     }
+
+    #[must_use]
+    pub const fn is_unsuccessful(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut | Self::Aborted)
+    }
+
+    /// The status of a child of a map run whose redrive began at `redriven` (`None`: it is not being redriven): one that ended without
+    /// success before waits for its own redrive. AWS: `PENDING_REDRIVE`.
+    #[must_use]
+    pub fn of_child(self, closed: Option<Timestamp>, redriven: Option<Timestamp>) -> Self {
+        let waits = redriven.is_some_and(|redriven| closed.is_some_and(|closed| closed < redriven));
+        if self.is_unsuccessful() && waits { Self::PendingRedrive } else { self }
+    }
 }
 
 impl fmt::Display for ExecutionStatus {
@@ -177,6 +190,9 @@ pub struct ExecutionFilter {
     pub status: Option<ExecutionStatus>,
     /// `Some(true)`: only redriven ones; `Some(false)`: only those never redriven.
     pub redriven: Option<bool>,
+    /// The map run is being redriven since then: its children's statuses are those of [`ExecutionStatus::of_child`], in what is
+    /// listed, filtered and counted.
+    pub run_redriven: Option<Timestamp>,
     /// Start after this row (its start time and id), as the row before the page.
     pub after: Option<(Timestamp, ExecutionId)>,
     pub limit: u32,

@@ -194,7 +194,7 @@ impl<'a> Run<'a> {
                 StimulusKind::MapRunEnded { started: any(&runs, dice), result: if dice.below(2) == 0 { Ok(output) } else { Err(failure) } }
             }
             10 if dice.below(6) == 0 => StimulusKind::Stop(failure),
-            11 => StimulusKind::Redrive,
+            11 => StimulusKind::Redrive { token: None },
             _ => {
                 self.now = due(self.machine, &self.state).unwrap_or(self.now).max(self.now);
                 StimulusKind::Clock

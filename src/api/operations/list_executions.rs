@@ -10,6 +10,7 @@ use crate::api::machines;
 use crate::api::page::{self, Listing};
 use crate::api::wire::EpochSeconds;
 use crate::clock::Timestamp;
+use crate::engine::map_run;
 use crate::ids::ExecutionId;
 use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus, MachineType};
 
@@ -60,7 +61,11 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         (None, Some(run)) => of_map_run(ctx, run).await?,
         _ => return Err(ApiError::validation("Must specify exactly one of stateMachineArn and mapRunArn")),
     };
-    filter.status = input.status_filter.as_deref().and_then(ExecutionStatus::parse);
+    let status = input.status_filter.as_deref().and_then(ExecutionStatus::parse);
+    if status == Some(ExecutionStatus::PendingRedrive) && filter.map_run.is_none() {
+        return Err(ApiError::validation("A statusFilter of PENDING_REDRIVE requires a mapRunArn"));
+    }
+    filter.status = status;
     filter.redriven = input.redrive_filter.as_deref().map(|filter| filter == "REDRIVEN");
 
     let parameters = [&input.state_machine_arn, &input.map_run_arn, &input.status_filter, &input.redrive_filter];
@@ -94,13 +99,14 @@ async fn of_machine(ctx: &Context, text: &str) -> Result<ExecutionFilter, ApiErr
             ctx.catalog.alias(&given.full).await?.ok_or_else(|| ApiError::resource_not_found(text))?;
         }
     }
-    Ok(ExecutionFilter { qualified: Some(given.full), ..ExecutionFilter::default() })
+    // Children of a map run bear the version and the alias of their parent's machine; they are listed with their run.
+    Ok(ExecutionFilter { state_machine: Some(given.machine), qualified: Some(given.full), ..ExecutionFilter::default() })
 }
 
 async fn of_map_run(ctx: &Context, text: &str) -> Result<ExecutionFilter, ApiError> {
     let run = arn::map_run(text)?;
-    ctx.catalog.map_run(&run).await?.ok_or_else(|| ApiError::resource_not_found(text))?;
-    Ok(ExecutionFilter { map_run: Some(run), ..ExecutionFilter::default() })
+    let row = ctx.catalog.map_run(&run).await?.ok_or_else(|| ApiError::resource_not_found(text))?;
+    Ok(ExecutionFilter { map_run: Some(run), run_redriven: map_run::redriven(&row), ..ExecutionFilter::default() })
 }
 
 fn cursor(row: &ExecutionRow) -> String {

@@ -24,17 +24,15 @@ pub struct Output {
 
 pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let execution = arn::execution(&input.execution_arn)?;
-    let before = input.client_token.as_deref().and_then(|token| ctx.redrives.find(&execution, token, ctx.now()));
-    if let Some(before) = before {
+    if let Some(token) = &input.client_token
+        && let Some(before) = ctx.engine().redriven_with(&execution, token).await?
+    {
         return Ok(Output { redrive_date: before.into() });
     }
     let row = ctx.engine().execution(&execution).await?;
     if let (_, Some(why)) = redrivable::status(&row, ctx.now()) {
         return Err(EngineError::NotRedrivable { arn: execution, why }.into());
     }
-    let redriven = ctx.engine().redrive_execution(&execution).await?;
-    if let Some(token) = input.client_token {
-        ctx.redrives.remember(&execution, token, redriven);
-    }
+    let redriven = ctx.engine().redrive_execution(&execution, input.client_token.as_deref()).await?;
     Ok(Output { redrive_date: redriven.into() })
 }

@@ -41,6 +41,8 @@ use super::messages::{Tell, TellError, What};
 use super::partition::{self, Local};
 use super::{RETRY_AFTER, Shared};
 
+pub use row::redriven;
+
 /// Words that wait for one runner; senders wait beyond it. Children closing are most of them, and no more than its concurrency.
 const WORDS: usize = 256;
 /// Rows read at once of a run's children, or of an execution's runs.

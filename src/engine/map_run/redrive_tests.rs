@@ -60,16 +60,16 @@ async fn what_failed_runs_again_and_what_succeeded_is_kept() {
     assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
     let first = given.ended_run(&execution).await;
     let child = given.children(&first.arn).await[0].header.arn.clone();
-    assert!(given.engine.redrive_execution(&child).await.is_err(), "a child is redriven with its run only");
+    assert!(given.engine.redrive_execution(&child, None).await.is_err(), "a child is redriven with its run only");
 
     // The second child is redriven, the third begins, the fourth begins and fails.
-    given.engine.redrive_execution(&execution).await.unwrap();
+    given.engine.redrive_execution(&execution, None).await.unwrap();
     assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
     let row = given.ended_run(&execution).await;
     assert_eq!((&row.arn, &row.body["status"], &row.body["redriveCount"]), (&first.arn, &json!("FAILED"), &json!(1)));
     assert!(row.body["redriveDate"].is_number(), "{}", row.body);
 
-    given.engine.redrive_execution(&execution).await.unwrap();
+    given.engine.redrive_execution(&execution, None).await.unwrap();
     assert_eq!(given.end(&execution).await, succeeded(json!([0, 1, 2, 3])));
     let row = given.ended_run(&execution).await;
     assert_eq!((&row.body["status"], &row.body["redriveCount"]), (&json!("SUCCEEDED"), &json!(2)));
@@ -105,7 +105,7 @@ async fn express_children_that_failed_begin_again() {
     let execution = given.begin(&items).await;
     assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)), "the second item's topic is not there");
     given.topic("later").await;
-    given.engine.redrive_execution(&execution).await.unwrap();
+    given.engine.redrive_execution(&execution, None).await.unwrap();
     assert_eq!(given.end(&execution).await, succeeded(json!([10, 11, 12])));
     let run = given.ended_run(&execution).await.arn;
     let counts: Vec<u32> = given.children(&run).await.iter().map(|child| child.summary.redrive_count).collect();
@@ -118,7 +118,7 @@ async fn a_run_that_was_stopped_goes_on() {
     let execution = given.begin(&json!([{ "n": 0, "ok": true }, { "n": 1, "ok": true }])).await;
     let run = given.map_run(&execution, |row| row.body["executionCounts"]["succeeded"] == 1).await.arn;
     given.engine.stop_execution(&execution, Failure::default()).await.unwrap();
-    given.engine.redrive_execution(&execution).await.unwrap();
+    given.engine.redrive_execution(&execution, None).await.unwrap();
     assert_eq!(given.end(&execution).await, succeeded(json!([0, 1])));
     let counts: Vec<u32> = given.children(&run).await.iter().map(|child| child.summary.redrive_count).collect();
     assert!(counts[0] == 0 && counts.len() == 2, "{counts:?}");
@@ -130,7 +130,7 @@ async fn an_engine_that_dies_in_a_redrive_redrives_no_child_twice() {
     let given = Given::new(&checks(3)).await;
     let execution = given.begin(&json!([{ "n": 0, "ok": true }, { "n": 1 }, { "n": 2, "ok": true }])).await;
     assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
-    given.engine.redrive_execution(&execution).await.unwrap();
+    given.engine.redrive_execution(&execution, None).await.unwrap();
     let run = given.map_run(&execution, |row| row.stopped.is_none()).await.arn;
     for _ in 0..1_000 {
         let open = given.children(&run).await.iter().any(|c| c.summary.redrive_count == 1 && c.summary.status == ExecutionStatus::Running);
@@ -143,4 +143,65 @@ async fn an_engine_that_dies_in_a_redrive_redrives_no_child_twice() {
     assert_eq!(given.end(&execution).await, succeeded(json!([0, 1, 2])));
     let counts: Vec<u32> = given.children(&run).await.iter().map(|child| child.summary.redrive_count).collect();
     assert_eq!((counts, given.redrives(&execution).await), (vec![0, 1, 0], vec![1]));
+}
+
+/// AWS answers a repeated `clientToken` with the redrive that was; a restart in between makes no difference.
+#[actix_rt::test]
+async fn a_client_token_is_known_to_the_store_that_is_opened_again() {
+    let given = Given::new(&json!({ "StartAt": "F", "States": { "F": { "Type": "Fail", "Error": "E" } } })).await;
+    let execution = given.begin(&json!({})).await;
+    given.end(&execution).await;
+    assert_eq!(given.engine.redriven_with(&execution, "once").await.unwrap(), None);
+    let at = given.engine.redrive_execution(&execution, Some("once")).await.unwrap();
+    given.end(&execution).await;
+    let given = given.kill().await;
+    assert_eq!(given.engine.redriven_with(&execution, "once").await.unwrap(), Some(at));
+    assert_eq!(given.engine.redrive_execution(&execution, Some("once")).await.unwrap(), at);
+    assert_eq!(given.engine.redriven_with(&execution, "another").await.unwrap(), None);
+    assert_eq!(given.engine.execution(&execution).await.unwrap().summary.redrive_count, 1);
+    given.engine.redrive_execution(&execution, Some("another")).await.unwrap();
+    given.end(&execution).await;
+    assert_eq!(given.engine.execution(&execution).await.unwrap().summary.redrive_count, 2);
+}
+
+/// Two children fail, and are redriven one after the other: the second waits for its turn.
+#[actix_rt::test]
+async fn a_child_that_is_not_redriven_yet_is_pending() {
+    let mut machine = checks(600);
+    machine["States"]["Map"]["ToleratedFailureCount"] = json!(1);
+    let given = Given::new(&machine).await;
+    let execution = given.begin(&json!([{ "n": 0 }, { "n": 1 }, { "n": 2 }])).await;
+    assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
+    let run = given.ended_run(&execution).await.arn;
+    let statuses = |given: &Given, children: Vec<ExecutionRow>| {
+        let engine = given.engine.clone();
+        async move {
+            let mut seen = Vec::new();
+            for child in children {
+                seen.push(engine.execution(&child.header.arn).await.unwrap().summary.status);
+            }
+            seen
+        }
+    };
+    let children = given.children(&run).await;
+    assert_eq!(statuses(&given, children).await, [ExecutionStatus::Failed, ExecutionStatus::Failed]);
+    given.engine.redrive_execution(&execution, None).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..3_000 {
+        seen = statuses(&given, given.children(&run).await).await;
+        if seen[0] == ExecutionStatus::Running {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(seen, [ExecutionStatus::Running, ExecutionStatus::PendingRedrive], "the third was never started");
+    let row = given.map_run(&execution, |row| row.body["executionCounts"]["pendingRedrive"] == 1).await;
+    assert_eq!((&row.body["itemCounts"]["pendingRedrive"], &row.body["itemCounts"]["pending"]), (&json!(1), &json!(1)));
+    // A restart does not forget it.
+    let given = given.kill().await;
+    assert_eq!(statuses(&given, given.children(&run).await).await[1], ExecutionStatus::PendingRedrive);
+    given.engine.stop_execution(&execution, Failure::default()).await.unwrap();
+    given.ended_run(&execution).await;
+    let seen = statuses(&given, given.children(&run).await).await;
+    assert_eq!(seen, [ExecutionStatus::Aborted, ExecutionStatus::Failed]);
 }

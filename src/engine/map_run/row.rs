@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::clock::Timestamp;
 use crate::interpreter::event::Tolerance;
 use crate::interpreter::map_run::{MapRun, RunLimits, Tally};
-use crate::store::ExecutionStatus;
+use crate::store::{ExecutionStatus, MapRunRow};
 
 /// The limits that a row says; `UpdateMapRun` may have changed those of the definition.
 pub(super) fn limits(body: &Value) -> RunLimits {
@@ -37,6 +37,14 @@ pub(super) fn set_redriven(body: &mut Value, redrives: u32, at: Timestamp) {
     body["status"] = "RUNNING".into();
     body["redriveCount"] = redrives.into();
     body["redriveDate"] = json!(at.epoch_seconds());
+}
+
+/// Since when the run is being redriven: its children that ended without success before wait for that
+/// ([`ExecutionStatus::of_child`]). `None`: it is not.
+#[must_use]
+pub fn redriven(row: &MapRunRow) -> Option<Timestamp> {
+    let at = row.body["redriveDate"].as_f64().filter(|_| row.stopped.is_none())?;
+    Some(Timestamp::from_millis(0).plus_seconds(at))
 }
 
 pub(super) fn redrives(body: &Value) -> u64 {

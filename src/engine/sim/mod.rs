@@ -264,7 +264,7 @@ async fn redrive(world: &World, engine: &EngineHandle, name: &str, realm: &Realm
     let mut did = false;
     while redrivable() {
         did = true;
-        match engine.redrive_execution(&arn).await {
+        match engine.redrive_execution(&arn, None).await {
             Err(super::EngineError::NotRedrivable { why, .. }) if redrivable() => {
                 world.lock().violate(format!("{name} failed and is not redriven: {why}"));
                 return false;
@@ -368,7 +368,7 @@ fn disturb(world: &Arc<World>, engine: &EngineHandle, clients: &[Client], realm:
             actix_rt::spawn(async move {
                 world.pass(after).await;
                 for _ in 0..200 {
-                    if engine.redrive_execution(&arn).await.is_ok() {
+                    if engine.redrive_execution(&arn, None).await.is_ok() {
                         return;
                     }
                     world.pass(1_000).await;

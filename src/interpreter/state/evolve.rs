@@ -27,7 +27,8 @@ impl State {
             Event::ExecutionFailed(f) => self.close(entry.at, Conclusion::Failed(f.clone())),
             Event::ExecutionTimedOut(f) => self.close(entry.at, Conclusion::TimedOut(f.clone())),
             Event::ExecutionAborted(f) => self.close(entry.at, Conclusion::Aborted(f.clone())),
-            Event::ExecutionRedriven { redrive_count, attempt } => {
+            Event::ExecutionRedriven { redrive_count, attempt, token } => {
+                self.remember_redrive(token.as_ref(), entry.at);
                 self.attempt = attempt.unwrap_or(self.attempt);
                 self.reopen(*redrive_count, entry.at);
             }

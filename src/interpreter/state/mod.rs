@@ -55,6 +55,9 @@ pub struct State {
     ended: Sorted<EventId, Ended>,
     redrive_count: u32,
     redriven_at: Option<Timestamp>,
+    /// The last client tokens that redrove it, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    redrive_tokens: Vec<(Arc<str>, Timestamp)>,
     /// Of a map run's child: the run's attempt that it works for.
     attempt: u32,
     /// Bytes of all variables (AWS: 10 MiB).

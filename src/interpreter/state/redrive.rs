@@ -4,9 +4,12 @@
 //! keeps its frames, asleep, with the results that are there, until the failure is handled: a retrier or a catcher lets them go; where
 //! the execution fails they stay, and a redrive wakes them. An execution that has failed leaves memory, so nothing is held for long.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
 use crate::ids::EventId;
 use crate::interpreter::event::FrameId;
+use crate::limits::{REDRIVE_TOKEN_SECONDS, REDRIVE_TOKENS_MAX};
 
 use super::{Phase, State, Step, Visit};
 
@@ -67,6 +70,22 @@ impl State {
         let started = run.started;
         visit.kept_run = Some(Box::new(run));
         Some(started)
+    }
+
+    /// When this client token redrove this execution: AWS answers a repeated request with the last 10 tokens, for 15 minutes.
+    #[must_use]
+    pub fn redriven_with(&self, token: &str, now: Timestamp) -> Option<Timestamp> {
+        let (_, at) = self.redrive_tokens.iter().find(|(known, _)| &**known == token)?;
+        Some(*at).filter(|at| now < at.plus_seconds(REDRIVE_TOKEN_SECONDS))
+    }
+
+    pub(super) fn remember_redrive(&mut self, token: Option<&Arc<str>>, at: Timestamp) {
+        let Some(token) = token else { return };
+        self.redrive_tokens.retain(|(known, _)| known != token);
+        if self.redrive_tokens.len() >= REDRIVE_TOKENS_MAX {
+            self.redrive_tokens.remove(0);
+        }
+        self.redrive_tokens.push((Arc::clone(token), at));
     }
 
     /// Redrive: every frame that stands in a state does it again, with its retries forgotten; a fork goes on with the frames it has.

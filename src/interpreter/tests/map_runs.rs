@@ -305,7 +305,7 @@ fn a_redrive_goes_on_with_the_run() {
             assert!(!world.state.is_running());
             world.state = world.folded();
             world.commands.clear();
-            world.feed(StimulusKind::Redrive).unwrap();
+            world.feed(StimulusKind::Redrive { token: None }).unwrap();
             let run = world.state.map_runs().next().unwrap().run.clone();
             assert_eq!((&run.arn, run.redrives, run.started != first), (&arn, attempt, true));
             assert_eq!(world.commands, [Command::StartMapRun { started: run.started }]);

@@ -106,7 +106,7 @@ impl Outside {
             9..11 => StimulusKind::TaskFailed { scheduled, failure: failure(&mut self.rng) },
             11 => StimulusKind::TaskHeartbeat { scheduled },
             12 if self.rng.random_ratio(1, 10) => StimulusKind::Stop(Failure::named("Stopped")),
-            13 => StimulusKind::Redrive,
+            13 => StimulusKind::Redrive { token: None },
             14..16 => StimulusKind::Continue,
             16 => {
                 self.world.now = self.world.now.plus_seconds(self.rng.random_range(0.0..5.0));

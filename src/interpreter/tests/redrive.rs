@@ -77,7 +77,7 @@ impl World {
         }
         assert_eq!(self.state, folded, "the fold of the journal is the state");
         self.state = folded;
-        self.feed(StimulusKind::Redrive).unwrap();
+        self.feed(StimulusKind::Redrive { token: None }).unwrap();
         while self.state.is_running() && self.state.next_ready(crate::interpreter::event::FrameId::TOP).is_some() {
             self.feed(StimulusKind::Continue).unwrap();
         }

@@ -157,7 +157,7 @@ impl<'s> Play<'s> {
             if self.world.state.is_running() {
                 self.next_moment();
             } else if self.redrives_left() {
-                self.feed(StimulusKind::Redrive);
+                self.feed(StimulusKind::Redrive { token: None });
                 if self.world.state.is_running() {
                     continue;
                 }

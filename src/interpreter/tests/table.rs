@@ -343,7 +343,7 @@ fn an_execution_starts_once() {
 #[test]
 fn nothing_happens_to_an_execution_that_has_not_started() {
     let world = World::new(&json!({ "StartAt": "S", "States": { "S": { "Type": "Succeed" } } }));
-    for kind in [StimulusKind::Clock, StimulusKind::Continue, StimulusKind::Redrive, stop(), success(3)] {
+    for kind in [StimulusKind::Clock, StimulusKind::Continue, StimulusKind::Redrive { token: None }, stop(), success(3)] {
         let given = Given(World::of(Arc::clone(&world.machine)));
         given.when(kind).rejected(Rejection::NotApplicable("not started"));
     }

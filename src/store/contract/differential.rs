@@ -149,6 +149,7 @@ async fn ask(store: &dyn Store, request: Request) -> String {
                 map_run: run.map(|n| Arn::new(format!("run{n}"))),
                 status: status.map(|n| ExecutionStatus::ALL[n]),
                 redriven,
+                run_redriven: (limit % 3 == 0).then(|| at(25)),
                 after: after.map(|(ms, n)| (at(ms), id(n))),
                 limit,
                 brief: limit % 2 == 1,

@@ -272,6 +272,44 @@ pub async fn a_listing_takes_every_filter(store: &dyn Store) {
     assert_eq!(of(elsewhere).await, [], "filters hold together");
 }
 
+pub async fn children_without_success_wait_for_their_runs_redrive(store: &dyn Store) {
+    with_machine(store).await;
+    let run = Arn::new("run");
+    let ended = |status, time| Summary { status, ..failed(time) };
+    let children = [
+        (1, failed(10)),
+        (2, ended(ExecutionStatus::TimedOut, 19)),
+        (3, ended(ExecutionStatus::Aborted, 19)),
+        (4, succeeded(10)),
+        (5, running()),
+        // It was redriven, and failed again.
+        (6, failed(20)),
+    ];
+    for (n, summary) in children {
+        create(store, ExecutionHeader { map_run: Some(run.clone()), ..header(n) }, summary).await;
+    }
+    let redriven = ExecutionFilter { map_run: Some(run.clone()), run_redriven: Some(at(20)), ..page(9) };
+    let of = |status| {
+        let filter = ExecutionFilter { status: Some(status), ..redriven.clone() };
+        async move {
+            let (rows, counted) = (store.list(filter.clone()).await.unwrap(), store.count(filter).await.unwrap());
+            assert!(rows.iter().all(|row| row.summary.status == status), "{rows:?}");
+            assert_eq!(counted.iter().map(|(_, n)| *n).sum::<u64>(), rows.len() as u64);
+            ids(&rows)
+        }
+    };
+    assert_eq!(of(ExecutionStatus::PendingRedrive).await, [id(3), id(2), id(1)]);
+    assert_eq!(of(ExecutionStatus::Failed).await, [id(6)]);
+    assert_eq!(of(ExecutionStatus::TimedOut).await, []);
+    assert_eq!(of(ExecutionStatus::Succeeded).await, [id(4)]);
+    assert_eq!(ids(&store.list(redriven.clone()).await.unwrap()), [id(6), id(5), id(4), id(3), id(2), id(1)]);
+    let counts = store.count(redriven.clone()).await.unwrap();
+    let (running, done, failed) = (ExecutionStatus::Running, ExecutionStatus::Succeeded, ExecutionStatus::Failed);
+    assert_eq!(counts, [(running, 1), (done, 1), (failed, 1), (ExecutionStatus::PendingRedrive, 3)]);
+    let not_redriven = ExecutionFilter { run_redriven: None, status: Some(ExecutionStatus::PendingRedrive), ..redriven };
+    assert_eq!(store.list(not_redriven).await.unwrap(), []);
+}
+
 pub async fn a_brief_listing_leaves_out_what_is_large(store: &dyn Store) {
     with_machine(store).await;
     create(store, header(1), failed(9)).await;

@@ -52,6 +52,7 @@ macro_rules! suite {
                     parents_are_owed_until_they_are_told
                     a_listing_pages_newest_first_without_loss_or_doubles
                     a_listing_takes_every_filter
+                    children_without_success_wait_for_their_runs_redrive
                     a_brief_listing_leaves_out_what_is_large
                     counts_go_by_status
                     purge_takes_the_longest_closed_and_keeps_who_owes

@@ -155,18 +155,23 @@ fn no_execution(id: ExecutionId) -> StoreError {
     StoreError::NotFound { what: "execution", key: id.to_string() }
 }
 
+fn status(row: &ExecutionRow, filter: &ExecutionFilter) -> ExecutionStatus {
+    row.summary.status.of_child(row.summary.closed.as_ref().map(|closing| closing.at), filter.run_redriven)
+}
+
 fn matches(row: &ExecutionRow, filter: &ExecutionFilter) -> bool {
     let header = &row.header;
     filter.state_machine.as_ref().is_none_or(|machine| header.state_machine == *machine)
         && filter.qualified.as_ref().is_none_or(|arn| header.version_arn.as_ref() == Some(arn) || header.alias_arn.as_ref() == Some(arn))
         && filter.map_run.as_ref().is_none_or(|run| header.map_run.as_ref() == Some(run))
-        && filter.status.is_none_or(|status| row.summary.status == status)
+        && filter.status.is_none_or(|wanted| status(row, filter) == wanted)
         && filter.redriven.is_none_or(|redriven| (row.summary.redrive_count > 0) == redriven)
 }
 
-fn shown(row: &ExecutionRow, brief: bool) -> ExecutionRow {
+fn shown(row: &ExecutionRow, filter: &ExecutionFilter) -> ExecutionRow {
     let mut row = row.clone();
-    if brief {
+    row.summary.status = status(&row, filter);
+    if filter.brief {
         row.header.input.clear();
         if let Some(closing) = &mut row.summary.closed {
             (closing.output, closing.error, closing.cause) = (None, None, None);
@@ -219,7 +224,7 @@ impl Journal for Memory {
             let newest_first = state.by_start.iter().rev();
             let page = newest_first.filter(|place| filter.after.is_none_or(|after| **place < after));
             let rows = page.filter_map(|(_, id)| state.executions.get(id)).map(|entry| &entry.row);
-            Ok(rows.filter(|row| matches(row, &filter)).take(filter.limit as usize).map(|row| shown(row, filter.brief)).collect())
+            Ok(rows.filter(|row| matches(row, &filter)).take(filter.limit as usize).map(|row| shown(row, &filter)).collect())
         })
     }
 
@@ -227,7 +232,7 @@ impl Journal for Memory {
         self.with(|state| {
             let mut counts: HashMap<ExecutionStatus, u64> = HashMap::new();
             for entry in state.executions.values().filter(|entry| matches(&entry.row, &filter)) {
-                *counts.entry(entry.row.summary.status).or_default() += 1;
+                *counts.entry(status(&entry.row, &filter)).or_default() += 1;
             }
             Ok(ExecutionStatus::ALL.into_iter().filter_map(|status| Some((status, *counts.get(&status)?))).collect())
         })

@@ -3,6 +3,8 @@
 //! A range is one (key, status) of an index that goes on with (started, id). A listing takes from each of its ranges at most a page,
 //! keeps the newest page of all, and lets each range end where it cannot add to that page any more.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 
 use crate::clock::Timestamp;
@@ -14,7 +16,8 @@ use super::executions::find_resource;
 use super::rows::fetch;
 use super::values::{blob, execution_id, status_code, time};
 
-/// Rows of one range between two places, newest first. `?6..?9` are the filters that the index does not hold.
+/// Rows of one range between two places, newest first. `?6..?9` and `?11` are the filters that the index does not hold, `?12` says which
+/// side of `?11` a child that was closed then is on.
 macro_rules! range {
     ($index:literal, $key:literal) => {
         Index {
@@ -27,6 +30,7 @@ macro_rules! range {
                  AND (started, id) < (?3, ?4) AND started >= ?5 \
                  AND (?6 IS NULL OR machine = ?6) AND (?7 IS NULL OR machine_version = ?7 OR machine_alias = ?7) \
                  AND (?8 IS NULL OR map_run = ?8) AND (?9 IS NULL OR (redrive_count > 0) = ?9) \
+                 AND (?11 IS NULL OR (ifnull(closed, 9223372036854775807) < ?11) = ?12) \
                  ORDER BY started DESC, id DESC LIMIT ?10"
             ),
             count: concat!(
@@ -36,7 +40,8 @@ macro_rules! range {
                 $key,
                 " AND status = ?2 \
                  AND (?3 IS NULL OR machine = ?3) AND (?4 IS NULL OR machine_version = ?4 OR machine_alias = ?4) \
-                 AND (?5 IS NULL OR map_run = ?5) AND (?6 IS NULL OR (redrive_count > 0) = ?6)"
+                 AND (?5 IS NULL OR map_run = ?5) AND (?6 IS NULL OR (redrive_count > 0) = ?6) \
+                 AND (?7 IS NULL OR (ifnull(closed, 9223372036854775807) < ?7) = ?8)"
             ),
         }
     };
@@ -58,10 +63,33 @@ const MACHINES: &str = "WITH RECURSIVE machines (n) AS (SELECT min(machine) FROM
      SELECT (SELECT min(machine) FROM executions WHERE machine > machines.n) FROM machines WHERE machines.n IS NOT NULL) \
      SELECT n FROM machines WHERE n IS NOT NULL";
 
+/// What is kept as `stored`, and closed before that moment (or not before it), is seen as `seen`.
+struct Part {
+    stored: ExecutionStatus,
+    seen: ExecutionStatus,
+    closed: Option<(Timestamp, bool)>,
+}
+
+/// Which parts of the index hold what is seen as these statuses.
+fn parts(wanted: Option<ExecutionStatus>, run_redriven: Option<Timestamp>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for stored in ExecutionStatus::ALL {
+        match run_redriven.filter(|_| stored.is_unsuccessful()) {
+            None => parts.push(Part { stored, seen: stored, closed: None }),
+            Some(at) => {
+                parts.push(Part { stored, seen: ExecutionStatus::PendingRedrive, closed: Some((at, true)) });
+                parts.push(Part { stored, seen: stored, closed: Some((at, false)) });
+            }
+        }
+    }
+    parts.retain(|part| wanted.is_none_or(|wanted| part.seen == wanted));
+    parts
+}
+
 /// A filter with its ARNs looked up.
 struct Plan {
     ranges: Vec<(&'static Index, i64)>,
-    statuses: Vec<ExecutionStatus>,
+    parts: Vec<Part>,
     machine: Option<i64>,
     qualified: Option<i64>,
     map_run: Option<i64>,
@@ -92,8 +120,8 @@ fn plan(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Option<Pla
             machines.map(|machine| Ok((of_machines, machine?))).collect::<Outcome<_>>()?
         }
     };
-    let statuses = filter.status.map_or_else(|| ExecutionStatus::ALL.to_vec(), |status| vec![status]);
-    Ok(Some(Plan { ranges, statuses, machine, qualified, map_run, redriven: filter.redriven }))
+    let parts = parts(filter.status, filter.run_redriven);
+    Ok(Some(Plan { ranges, parts, machine, qualified, map_run, redriven: filter.redriven }))
 }
 
 pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Vec<ExecutionRow>> {
@@ -105,13 +133,13 @@ pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome
     let (after, after_id) = filter.after.map_or((i64::MAX, [0xff; 16]), |(started, id)| (started.millis(), blob(id)));
     let mut page: Vec<(Timestamp, ExecutionId)> = Vec::new();
     for (index, key) in &plan.ranges {
-        for status in &plan.statuses {
+        for Part { stored, closed, .. } in &plan.parts {
             let oldest = if page.len() == limit { page.last().map(|(started, _)| started.millis()) } else { None };
             let mut statement = connection.prepare_cached(index.page)?;
             let found = statement.query_map(
                 params![
                     key,
-                    status_code(*status),
+                    status_code(*stored),
                     after,
                     after_id,
                     oldest.unwrap_or(i64::MIN),
@@ -119,7 +147,9 @@ pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome
                     plan.qualified,
                     plan.map_run,
                     plan.redriven,
-                    filter.limit
+                    filter.limit,
+                    closed.map(|(at, _)| at.millis()),
+                    closed.map(|(_, before)| before)
                 ],
                 |row| Ok((time(row, 0)?, execution_id(row.get(1)?))),
             )?;
@@ -135,24 +165,33 @@ pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome
             }
         }
     }
-    fetch(connection, page.into_iter().map(|(_, id)| id).collect(), filter.brief)
+    let mut rows = fetch(connection, page.into_iter().map(|(_, id)| id).collect(), filter.brief)?;
+    for ExecutionRow { summary, .. } in &mut rows {
+        summary.status = summary.status.of_child(summary.closed.as_ref().map(|closing| closing.at), filter.run_redriven);
+    }
+    Ok(rows)
 }
 
 pub(super) fn count(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Vec<(ExecutionStatus, u64)>> {
     let Some(plan) = plan(connection, filter)? else { return Ok(Vec::new()) };
-    let mut counts = Vec::new();
-    for status in &plan.statuses {
-        let mut total = 0_i64;
+    let mut counts: BTreeMap<i64, (ExecutionStatus, u64)> = BTreeMap::new();
+    for Part { stored, seen, closed } in &plan.parts {
         for (index, key) in &plan.ranges {
-            total += connection
-                .prepare_cached(index.count)?
-                .query_row(params![key, status_code(*status), plan.machine, plan.qualified, plan.map_run, plan.redriven], |row| {
-                    row.get::<_, i64>(0)
-                })?;
-        }
-        if total > 0 {
-            counts.push((*status, total.cast_unsigned()));
+            let n: i64 = connection.prepare_cached(index.count)?.query_row(
+                params![
+                    key,
+                    status_code(*stored),
+                    plan.machine,
+                    plan.qualified,
+                    plan.map_run,
+                    plan.redriven,
+                    closed.map(|(at, _)| at.millis()),
+                    closed.map(|(_, before)| before)
+                ],
+                |row| row.get(0),
+            )?;
+            counts.entry(status_code(*seen)).or_insert((*seen, 0)).1 += n.cast_unsigned();
         }
     }
-    Ok(counts)
+    Ok(counts.into_values().filter(|(_, n)| *n > 0).collect())
 }

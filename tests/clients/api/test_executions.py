@@ -77,6 +77,37 @@ def test_executions_are_filtered_and_page(sfn, machine):
     refused(sfn.list_executions, "ValidationException")
 
 
+def test_executions_are_listed_by_version_and_alias(sfn, machine):
+    arn = machine(FAIL, publish=True)
+    sfn.update_state_machine(stateMachineArn=arn, definition=json.dumps(PASS), publish=True)
+    route = [{"stateMachineVersionArn": f"{arn}:1", "weight": 100}]
+    alias = sfn.create_state_machine_alias(name="live", routingConfiguration=route)["stateMachineAliasArn"]
+
+    def start(of):
+        execution = sfn.start_execution(stateMachineArn=of)["executionArn"]
+        ended(sfn, execution)
+        return execution
+
+    plain, first, second, by_alias = start(arn), start(f"{arn}:1"), start(f"{arn}:2"), start(alias)
+
+    def listed(of, **filters):
+        return [e["executionArn"] for e in pages(sfn, "list_executions", "executions", 1, stateMachineArn=of, **filters)]
+
+    assert listed(arn) == [by_alias, second, first, plain]
+    assert (listed(f"{arn}:1"), listed(f"{arn}:2"), listed(alias)) == ([by_alias, first], [second], [by_alias])
+    assert (listed(arn, statusFilter="FAILED"), listed(arn, statusFilter="SUCCEEDED")) == ([by_alias, first], [second, plain])
+    assert (listed(f"{arn}:1", statusFilter="SUCCEEDED"), listed(alias, statusFilter="FAILED")) == ([], [by_alias])
+    sfn.redrive_execution(executionArn=by_alias)
+    assert ended(sfn, by_alias)["redriveCount"] == 1
+    for of, redriven, others in ((arn, [by_alias], 3), (f"{arn}:1", [by_alias], 1), (alias, [by_alias], 0), (f"{arn}:2", [], 1)):
+        assert listed(of, redriveFilter="REDRIVEN") == redriven
+        assert len(listed(of, redriveFilter="NOT_REDRIVEN")) == others
+    item = sfn.list_executions(stateMachineArn=alias)["executions"][0]
+    assert (item["stateMachineAliasArn"], item["stateMachineVersionArn"], item["stateMachineArn"]) == (alias, f"{arn}:1", arn)
+    refused(sfn.list_executions, "StateMachineDoesNotExist", stateMachineArn=f"{arn}:9")
+    refused(sfn.list_executions, "ResourceNotFound", stateMachineArn=f"{arn}:nobody")
+
+
 def test_history_in_both_orders_with_and_without_data(sfn, machine):
     execution = sfn.start_execution(stateMachineArn=machine(), input='{"a": 1}')["executionArn"]
     ended(sfn, execution)

@@ -57,6 +57,51 @@ def test_a_map_run_is_changed_while_it_runs(sfn, machine):
     assert {child["status"] for child in pages(sfn, "list_executions", "executions", 10, mapRunArn=run)} == {"ABORTED"}
 
 
+def test_a_child_that_is_not_redriven_yet_is_pending(sfn, machine):
+    """Two children fail and are redriven one after the other: the first waits in its state, the second for its redrive."""
+    check = "{% $states.context.Execution.RedriveCount > 0 ? 1 : $error('not yet') %}"
+    states = {"Check": {"Type": "Pass", "QueryLanguage": "JSONata", "Output": check, "Next": "Wait"}, "Wait": WAIT}
+    mode = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    processor = {"ProcessorConfig": mode, "StartAt": "Check", "States": states}
+    limits = {"MaxConcurrency": 1, "ToleratedFailureCount": 1}
+    map_state = {"Type": "Map", "Label": "l", "ItemsPath": "$.items", "ItemProcessor": processor, "End": True, **limits}
+    arn = machine({"StartAt": "M", "States": {"M": map_state}}, publish=True)
+    execution = sfn.start_execution(stateMachineArn=f"{arn}:1", input='{"items": [1, 2]}')["executionArn"]
+    assert ended(sfn, execution)["status"] == "FAILED"
+    run = sfn.list_map_runs(executionArn=execution)["mapRuns"][0]["mapRunArn"]
+    until("the run's end is written", lambda: sfn.describe_map_run(mapRunArn=run)["status"] == "FAILED")
+
+    def children(**filters):
+        return [child["executionArn"] for child in pages(sfn, "list_executions", "executions", 1, mapRunArn=run, **filters)]
+
+    both = children(statusFilter="FAILED")
+    assert len(both) == 2 and children(statusFilter="PENDING_REDRIVE") == [] and children(redriveFilter="REDRIVEN") == []
+    assert {sfn.describe_execution(executionArn=child)["redriveStatus"] for child in both} == {"REDRIVABLE_BY_MAP_RUN"}
+
+    sfn.redrive_execution(executionArn=execution)
+    first = until("the first child runs again", lambda: children(statusFilter="RUNNING"))
+    (second,) = set(both) - set(first)
+    assert children(statusFilter="PENDING_REDRIVE") == [second] and children(statusFilter="FAILED") == []
+    assert (children(redriveFilter="REDRIVEN"), children(redriveFilter="NOT_REDRIVEN")) == (first, [second])
+    listed = sfn.list_executions(mapRunArn=run)["executions"]
+    assert {child["executionArn"]: child["status"] for child in listed} == {first[0]: "RUNNING", second: "PENDING_REDRIVE"}
+    described = sfn.describe_execution(executionArn=second)
+    assert (described["status"], described["redriveStatus"], described["redriveCount"]) == ("PENDING_REDRIVE", "REDRIVABLE_BY_MAP_RUN", 0)
+    assert sfn.describe_execution(executionArn=first[0])["redriveCount"] == 1
+    until("it is counted", lambda: sfn.describe_map_run(mapRunArn=run)["executionCounts"]["pendingRedrive"] == 1)
+    described = sfn.describe_map_run(mapRunArn=run)
+    assert (described["status"], described["redriveCount"], described["itemCounts"]["pendingRedrive"]) == ("RUNNING", 1, 1)
+    assert described["executionCounts"]["running"] == 1 and described["executionCounts"]["failed"] == 0
+
+    # Only a map run has such children: the executions of a machine have no such status, and do not list the children.
+    refused(sfn.list_executions, "ValidationException", "mapRunArn", stateMachineArn=arn, statusFilter="PENDING_REDRIVE")
+    for machine_or_version in (arn, f"{arn}:1"):
+        assert [e["executionArn"] for e in sfn.list_executions(stateMachineArn=machine_or_version)["executions"]] == [execution]
+    sfn.stop_execution(executionArn=execution)
+    until("the run ends", lambda: sfn.describe_map_run(mapRunArn=run)["status"] == "ABORTED")
+    assert (children(statusFilter="ABORTED"), children(statusFilter="FAILED")) == (first, [second])
+
+
 def test_map_runs_that_are_not_there(sfn, machine):
     execution = sfn.start_execution(stateMachineArn=machine(), input=json.dumps({}))["executionArn"]
     ended(sfn, execution)

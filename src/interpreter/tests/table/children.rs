@@ -86,7 +86,7 @@ fn an_end_leaves_its_children_and_orders_nothing_more() {
 #[test]
 fn a_redrive_orders_again_what_the_end_left_behind() {
     let given = Given::states("T", json!({ "T": waits(json!({})) })).after(dispatched(3)).after(stop());
-    let mut given = given.when(StimulusKind::Redrive).then(
+    let mut given = given.when(StimulusKind::Redrive { token: None }).then(
         "7<-6 ExecutionRedriven
          8<-5 TaskScheduled
          9<-8 TaskStarted

@@ -43,7 +43,7 @@ fn the_last_event_of_a_full_history_is_the_failure() {
     assert_eq!(error, "States.Runtime");
     assert_eq!(cause, "The execution reached the maximum number of history events (25000).");
     let mut world = world;
-    assert_eq!(world.feed(StimulusKind::Redrive), Err(Rejection::NotApplicable("at the limit of its history")));
+    assert_eq!(world.feed(StimulusKind::Redrive { token: None }), Err(Rejection::NotApplicable("at the limit of its history")));
 }
 
 /// A Parallel of many callbacks whose events end close under the limit: what one decision writes must not go over it.
