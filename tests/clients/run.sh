@@ -4,7 +4,8 @@
 #   tests/clients/run.sh ENDPOINT [boto3] [cli] [node]        such as http://127.0.0.1:8083; no names: all three
 #
 # Read: PYTHON (default .venv/bin/python), NODE_WORKERS (a folder whose node_modules has @aws-sdk/client-sfn),
-# REVEILLE_ACCESS_KEY and REVEILLE_SECRET_KEY (where the server has access keys), REVEILLE_REGION.
+# REVEILLE_ACCESS_KEY and REVEILLE_SECRET_KEY (where the server has access keys), REVEILLE_REGION, REVEILLE_LOG (the server's log, as
+# JSON lines: what machines with a loggingConfiguration write into it).
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)

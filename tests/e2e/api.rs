@@ -23,7 +23,7 @@ fn script(name: &str) -> PathBuf {
 /// Runs it to its end; it must succeed. What it said.
 #[track_caller]
 fn run(command: &mut Command, server: &Server, variables: &[(&str, &str)]) -> String {
-    let command = command.env("REVEILLE_ENDPOINT", &server.endpoint).envs(variables.iter().copied());
+    let command = command.env("REVEILLE_ENDPOINT", &server.endpoint).env("REVEILLE_LOG", server.log_file()).envs(variables.iter().copied());
     let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output().expect("it can be run");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     println!("{said}");

@@ -108,7 +108,8 @@ impl Server {
         self.dir.path()
     }
 
-    fn log_file(&self) -> PathBuf {
+    /// Where the log since the last start is.
+    pub fn log_file(&self) -> PathBuf {
         self.dir.path().join(format!("log.{}", self.starts))
     }
 
