@@ -13,6 +13,8 @@ pub const HISTORY_EVENTS_MAX: u64 = 25_000;
 /// Client tokens of redrives that an execution remembers, and for how many seconds (AWS: the last 10, for 15 minutes).
 pub const REDRIVE_TOKENS_MAX: usize = 10;
 pub const REDRIVE_TOKEN_SECONDS: f64 = 900.0;
+/// Tasks of other executions that wait for one execution because they asked for the same start; what comes beyond finds its name taken.
+pub const FOLLOWERS_MAX: usize = 1_000;
 /// Events that one decision may make before it yields to the others of its partition; the rest follows in the next.
 pub const DECISION_EVENTS_MAX: usize = 1_000;
 /// All workflow variables of an execution together (AWS: 10 MiB).

@@ -189,7 +189,8 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
         | Event::TaskHeartbeat { .. }
         | Event::ForkFailed(_)
         | Event::MapRunStopped { .. }
-        | Event::ChildStopped { .. } => None,
+        | Event::ChildStopped { .. }
+        | Event::ExecutionFollowed { .. } => None,
     }
 }
 

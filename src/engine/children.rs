@@ -1,7 +1,8 @@
 //! Child executions: a parent's task that ends when another execution ends.
 //!
 //! The child's row says that it owes its parent the news until the parent has taken it; a crash in between tells it again after the
-//! next start. The other way round, a task that ends without its child (timeout, stop, failed sibling) has it stopped: that is owed in the
+//! next start. A task whose start meets an execution of the same name and input that runs already waits for that one: it follows it, and
+//! the execution's journal says so. The other way round, a task that ends without its child (timeout, stop, failed sibling) has it stopped: that is owed in the
 //! parent's state while the parent runs, and by its row after its end.
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, TaskKey};
 use crate::integrations::{self, ChildWait, Plan, PlanContext};
 use crate::interpreter::event::{Failure, Started, TaskScheduled};
+use crate::interpreter::state::State;
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::ExecutionRow;
 
@@ -80,14 +82,29 @@ impl Shared {
         });
     }
 
+    /// Has a task wait for an execution that is not its own child. `false`: it does not, that one has ended.
+    pub(super) async fn follow(&self, followed: &ExecutionRow, task: TaskKey) -> Result<bool, TellError> {
+        if followed.summary.status.is_open()
+            && let Some(partition) = self.partition(followed.header.partition)
+        {
+            let what = What::Stimulus(StimulusKind::Follow { task });
+            match partition.send(Tell { execution: followed.header.id, what }).await.map_err(|e| TellError::Internal(e.to_string()))? {
+                Ok(_) => return Ok(true),
+                Err(TellError::Rejected(_) | TellError::NoExecution(_)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        // It may have followed before a crash, and the other has ended since.
+        let state = super::partition::load(&*self.journal, followed.header.id).await?;
+        Ok(state.followers().contains(&task))
+    }
+
     /// Stops the children that a closed execution left behind.
-    async fn stop_children(&self, parent: ExecutionId) -> Result<(), TellError> {
-        let state = super::partition::load(&*self.journal, parent).await?;
-        let Some(started) = state.started() else { return Ok(()) };
+    async fn stop_children(&self, parent: ExecutionId, state: &State) {
+        let Some(started) = state.started() else { return };
         for (scheduled, details) in state.left_children() {
             self.stop_child(TaskKey { execution: parent, scheduled }, started, details).await;
         }
-        Ok(())
     }
 
     /// Returns when the child of this task is over, or when there never was one.
@@ -152,7 +169,7 @@ impl Shared {
         });
     }
 
-    /// Tells of an execution's end: to its map runs, to the children it waited for, to the parent that waits for it, until they have taken it.
+    /// Tells of an execution's end: to its map runs, to the children it waited for, to the tasks that wait for it, until they have taken it.
     pub(super) fn tell_parent(self: &Arc<Self>, child: ExecutionId) {
         let shared = Arc::clone(self);
         actix_rt::spawn(async move {
@@ -170,11 +187,19 @@ impl Shared {
             return Ok(());
         }
         self.end_map_runs(child).await?;
-        self.stop_children(child).await?;
-        let Some(key) = row.header.parent else { return Ok(self.journal.parent_told(child).await?) };
+        let state = super::partition::load(&*self.journal, child).await?;
+        self.stop_children(child, &state).await;
+        for key in row.header.parent.iter().chain(state.followers()) {
+            self.tell_task(&row, *key).await?;
+        }
+        Ok(self.journal.parent_told(child).await?)
+    }
+
+    /// Tells a task that the execution it waits for has ended.
+    async fn tell_task(&self, row: &ExecutionRow, key: TaskKey) -> Result<(), TellError> {
         let parent = self.journal.execution(key.execution).await?;
         if parent.is_some_and(|p| p.summary.status.is_open())
-            && let Some(kind) = self.news(&row, key).await?
+            && let Some(kind) = self.news(row, key).await?
         {
             let Some(partition) = self.partition(self.partition_of(key.execution)) else { return Ok(()) };
             let message = Tell { execution: key.execution, what: What::Stimulus(kind) };
@@ -183,7 +208,6 @@ impl Shared {
                 Err(e) => return Err(e),
             }
         }
-        self.journal.parent_told(child).await?;
         Ok(())
     }
 

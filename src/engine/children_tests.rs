@@ -11,6 +11,7 @@ use crate::bus::embedded::EmbeddedBus;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ids::{Arn, ExecutionId, Realm, TaskKey};
 use crate::interpreter::event::Failure;
+use crate::interpreter::state::Conclusion;
 use crate::interpreter::stimulus::{Stimulus, StimulusKind};
 use crate::interpreter::{Env, TokenMint};
 use crate::store::memory::Memory;
@@ -165,6 +166,96 @@ async fn only_its_own_child_is_stopped() {
     let row = store.execution_by_arn(&parent).await.unwrap().unwrap();
     is_settled(&store, row.header.id).await;
     assert!(engine.execution(&other).await.unwrap().summary.status.is_open());
+}
+
+/// A task whose child runs already, started by somebody else with this name and input.
+fn same_start() -> Value {
+    let mut task = child_task(json!({ "End": true }));
+    task["Parameters"]["Name"] = json!("taken");
+    task["Parameters"]["Input"] = json!({ "same": true });
+    alone(&task)
+}
+
+/// That execution, and the tasks of so many parents, which follow it.
+async fn followed(store: &Memory, engine: &EngineHandle, parents: usize) -> (ExecutionRow, Vec<Arn>) {
+    let long = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "Seconds": 10_000, "End": true } } });
+    let machine = put(store, "child", &long).await;
+    let request = StartRequest { machine, name: Some("taken".into()), input: r#"{"same":true}"#.into(), trace_header: None };
+    let other = engine.start_execution(request).await.unwrap().arn;
+    let parent = put(store, "parent", &same_start()).await;
+    let mut arns = Vec::new();
+    for n in 0..parents {
+        let request = StartRequest { machine: parent.clone(), name: Some(format!("p{n}")), input: "{}".into(), trace_header: None };
+        arns.push(engine.start_execution(request).await.unwrap().arn);
+    }
+    let other = store.execution_by_arn(&other).await.unwrap().unwrap();
+    let follows = async {
+        while partition::load(store, other.header.id).await.unwrap().followers().len() < parents {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, follows).await.expect("the parents follow it");
+    (other, arns)
+}
+
+async fn is_told(engine: &EngineHandle, parent: &Arn) {
+    let end = tokio::time::timeout(LONG, engine.await_end(parent)).await.expect("the parent is told").unwrap();
+    let Conclusion::Failed(failure) = end.result else { panic!("{end:?}") };
+    assert_eq!(failure.error.as_deref(), Some("States.TaskFailed"));
+    assert!(failure.cause.unwrap().contains(r#""Status":"ABORTED""#));
+}
+
+/// AWS: a start with the name and the input of an execution that runs answers with that execution, and `.sync` waits for its end.
+#[actix_rt::test]
+async fn a_start_that_meets_a_running_execution_of_the_same_input_waits_for_it() {
+    let store = Memory::new();
+    let engine = start(&store).await;
+    let (other, parents) = followed(&store, &engine, 2).await;
+    assert_eq!(other.header.parent, None, "it is nobody's child");
+    engine.stop_execution(&other.header.arn, Failure::named("Enough")).await.unwrap();
+    for parent in &parents {
+        is_told(&engine, parent).await;
+    }
+    is_settled(&store, other.header.id).await;
+}
+
+#[actix_rt::test]
+async fn who_follows_is_told_after_crashes() {
+    let store = Memory::new();
+    let engine = start(&store).await;
+    let (other, parents) = followed(&store, &engine, 1).await;
+    engine.stop(LONG).await;
+    // It ends, and the process dies before it has told anybody.
+    let long = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "Seconds": 10_000, "End": true } } });
+    let stop = StimulusKind::Stop(Failure::named("Enough"));
+    written_and_not_done(&store, other.header.id, SystemClock.now(), stop, &long).await;
+    let again = start(&store).await;
+    is_told(&again, &parents[0]).await;
+    is_settled(&store, other.header.id).await;
+    again.stop(LONG).await;
+}
+
+#[actix_rt::test]
+async fn a_start_that_meets_another_input_or_an_end_finds_its_name_taken() {
+    for (input, ended) in [("{}", false), (r#"{"same":true}"#, true)] {
+        let store = Memory::new();
+        let engine = start(&store).await;
+        let pass = if ended { json!({ "Type": "Pass", "End": true }) } else { json!({ "Type": "Wait", "Seconds": 10_000, "End": true }) };
+        let machine = put(&store, "child", &json!({ "StartAt": "S", "States": { "S": pass } })).await;
+        let request = StartRequest { machine, name: Some("taken".into()), input: input.into(), trace_header: None };
+        let other = engine.start_execution(request).await.unwrap().arn;
+        if ended {
+            tokio::time::timeout(LONG, engine.await_end(&other)).await.unwrap().unwrap();
+        }
+        let machine = put(&store, "parent", &same_start()).await;
+        let request = StartRequest { machine, name: None, input: "{}".into(), trace_header: None };
+        let parent = engine.start_execution(request).await.unwrap().arn;
+        let end = tokio::time::timeout(LONG, engine.await_end(&parent)).await.unwrap().unwrap();
+        let Conclusion::Failed(failure) = end.result else { panic!("{end:?}") };
+        assert_eq!(failure.error.as_deref(), Some("StepFunctions.ExecutionAlreadyExistsException"));
+        assert!(failure.cause.unwrap().starts_with(&format!("Execution Already Exists: '{other}' (Service: ")));
+        engine.stop(LONG).await;
+    }
 }
 
 struct NoTokens;

@@ -286,7 +286,10 @@ impl ExecutionActor {
 }
 
 pub(super) fn owes_news(state: &State) -> bool {
-    state.started().is_some_and(|s| s.parent.is_some()) || state.stopping().next().is_some() || state.left_children().next().is_some()
+    state.started().is_some_and(|s| s.parent.is_some())
+        || !state.followers().is_empty()
+        || state.stopping().next().is_some()
+        || state.left_children().next().is_some()
 }
 
 /// What the store's index shows of an execution: a function of its state and nothing else.

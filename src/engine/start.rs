@@ -95,16 +95,16 @@ impl EngineHandle {
         let Some(row) = self.inner.journal.execution_by_arn(&arn).await? else {
             return Err(EngineError::Busy(format!("the name of '{arn}' is changing hands; try again")));
         };
-        // A parent's start and a message's are idempotent for ever: the execution may have ended before they heard of it.
-        let mine = match origin {
-            Origin::Caller => false,
-            Origin::Parent(key) => row.header.parent == Some(key),
-            Origin::Message => row.header.input == request.input,
+        let same = row.header.input == request.input;
+        // A parent's start and a message's are idempotent for ever: the execution may have ended before they heard of it. A parent whose
+        // start is another's waits for that one.
+        let found = match origin {
+            Origin::Caller => same && row.summary.status.is_open(),
+            Origin::Parent(key) if row.header.parent == Some(key) => true,
+            Origin::Parent(key) => same && self.inner.follow(&row, key).await.map_err(super::handle::engine_error)?,
+            Origin::Message => same,
         };
-        if mine || (row.summary.status.is_open() && row.header.input == request.input) {
-            return Ok(StartedExecution { arn, started: row.header.started });
-        }
-        Err(EngineError::ExecutionAlreadyExists(arn))
+        if found { Ok(StartedExecution { arn, started: row.header.started }) } else { Err(EngineError::ExecutionAlreadyExists(arn)) }
     }
 
     /// What a new execution is made of.

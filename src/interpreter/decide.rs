@@ -150,7 +150,7 @@ impl<'a> Decider<'a> {
             (StimulusKind::Redrive { .. } | StimulusKind::RedriveByRun { .. }, Phase::Running) => {
                 return Err(Rejection::NotApplicable("still running"));
             }
-            (StimulusKind::Stop(_) | StimulusKind::Clock | StimulusKind::Continue, Phase::Closed(_)) => {
+            (StimulusKind::Stop(_) | StimulusKind::Clock | StimulusKind::Continue | StimulusKind::Follow { .. }, Phase::Closed(_)) => {
                 return Err(Rejection::NotApplicable("closed"));
             }
             // A message about a task of a closed execution is late or a duplicate, as the record of its tasks says.
@@ -232,6 +232,15 @@ impl<'a> Decider<'a> {
                 if self.state.is_running() {
                     self.emit(FrameId::TOP, Event::ChildStopped { scheduled });
                 }
+            }
+            StimulusKind::Follow { task } => {
+                if self.state.followers().contains(&task) {
+                    return Err(Rejection::Duplicate);
+                }
+                if self.state.followers().len() >= limits::FOLLOWERS_MAX {
+                    return Err(Rejection::NotApplicable("awaited by as many tasks as may be"));
+                }
+                self.emit(FrameId::TOP, Event::ExecutionFollowed { task });
             }
         }
         Ok(())

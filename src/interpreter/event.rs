@@ -322,6 +322,10 @@ pub enum Event {
     ChildStopped {
         scheduled: EventId,
     },
+    /// Hidden: a task of another execution, which asked for this very start, waits for the end of this one.
+    ExecutionFollowed {
+        task: TaskKey,
+    },
     MapRunSucceeded {
         output: Payload,
     },
@@ -448,6 +452,7 @@ impl Event {
                 | Self::ForkFailed(_)
                 | Self::MapRunStopped { .. }
                 | Self::ChildStopped { .. }
+                | Self::ExecutionFollowed { .. }
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::ids::EventId;
+use crate::ids::{EventId, TaskKey};
 
 use super::event::{Failure, Payload, Started};
 
@@ -78,6 +78,10 @@ pub enum StimulusKind {
     /// The child of a task that was left behind is over, or never came to be.
     ChildStopped {
         scheduled: EventId,
+    },
+    /// A task of another execution asked for the same start as this one's, and waits for its end.
+    Follow {
+        task: TaskKey,
     },
 }
 

@@ -213,6 +213,7 @@ impl State {
                 self.step(frame, Step::Failed(f.clone()));
             }
             Event::MapRunStopped { started } => drop(self.stopping.remove(started)),
+            Event::ExecutionFollowed { task } => self.followers.push(*task),
             Event::ChildStopped { scheduled } => drop(self.left_children.remove(scheduled)),
         }
     }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::ids::{Arn, BlockId, EventId, StateName, Version};
+use crate::ids::{Arn, BlockId, EventId, StateName, TaskKey, Version};
 
 use super::event::{Failure, FrameId, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskScheduled, Variables};
 use super::stimulus::Rejection;
@@ -58,6 +58,9 @@ pub struct State {
     /// The last client tokens that redrove it, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     redrive_tokens: Vec<(Arc<str>, Timestamp)>,
+    /// Tasks of other executions that wait for the end of this one beside its parent's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    followers: Vec<TaskKey>,
     /// Of a map run's child: the run's attempt that it works for.
     attempt: u32,
     /// Bytes of all variables (AWS: 10 MiB).
@@ -343,6 +346,12 @@ impl State {
     #[must_use]
     pub fn redrive_count(&self) -> u32 {
         self.redrive_count
+    }
+
+    /// Tasks of other executions that wait for the end of this one.
+    #[must_use]
+    pub fn followers(&self) -> &[TaskKey] {
+        &self.followers
     }
 
     /// Of a map run's child: the last of its run's attempts that started or redrove it.

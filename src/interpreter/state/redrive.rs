@@ -93,8 +93,9 @@ impl State {
         self.redrive_count = redrive_count;
         self.redriven_at = Some(at);
         self.phase = Phase::Running;
-        // Whoever asks for a redrive has let them end.
+        // Whoever asks for a redrive has let them end, and those who waited have been told.
         self.stopping.clear();
+        self.followers.clear();
         if self.started.as_ref().is_some_and(|s| s.is_express()) {
             return self.begin_again();
         }

@@ -317,5 +317,5 @@ impl Walk {
 }
 
 fn unqualified(name: &str) -> String {
-    format!("the field name '{name}' is not qualified: at the top level, read it from '$states' or from a variable")
+    format!("Reference to '{name}' at the top level is not supported.")
 }

@@ -38,7 +38,7 @@ every! {
     TaskTimedOut
     ParallelStarted ParallelSucceeded ParallelFailed
     MapStarted MapSucceeded MapFailed MapIterationStarted MapIterationSucceeded MapIterationFailed MapIterationAborted ForkFailed
-    MapRunStarted MapRunStopped ChildStopped MapRunSucceeded MapRunFailed MapRunRedriven
+    MapRunStarted MapRunStopped ChildStopped ExecutionFollowed MapRunSucceeded MapRunFailed MapRunRedriven
 }
 
 fn payload(value: Value) -> Payload {
@@ -199,6 +199,7 @@ fn samples() -> Vec<Event> {
         Event::MapRunStarted { arn: Arn::new("run"), plan: Some(Box::new(plan())) },
         Event::MapRunStopped { started: EventId(5) },
         Event::ChildStopped { scheduled: EventId(5) },
+        Event::ExecutionFollowed { task: TaskKey { execution: ExecutionId(uuid::Uuid::from_u128(7)), scheduled: EventId(9) } },
         Event::MapRunSucceeded { output: output() },
         Event::MapRunFailed(failure()),
         Event::MapRunRedriven { arn: Arn::new("run"), redrive_count: 1 },

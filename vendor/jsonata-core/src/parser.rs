@@ -22,9 +22,9 @@ fn unexpected_token_message(token: &str) -> String {
     // A named token variant (`RightParen`, `GreaterThan`, `At`, `Colon`, ...)
     // is a symbol the lexer knows; a bare punctuation character is not.
     if token.chars().next().is_some_and(char::is_alphabetic) {
-        format!("S0211: The symbol {token} cannot be used as a unary operator")
+        format!("S0211: The symbol {} cannot be used as a unary operator", as_written(token))
     } else {
-        format!("S0204: Unknown operator: {token}")
+        format!("S0204: Unknown operator: {}", as_written(token))
     }
 }
 
@@ -254,10 +254,64 @@ fn expected_message(expected: &str, found: &str) -> String {
             .to_string();
     }
     if found == "Eof" {
-        format!("S0203: Expected {expected} before end of expression")
+        format!("S0203: Expected {} before end of expression", as_written(expected))
     } else {
-        format!("S0202: Expected {expected}, got {found}")
+        format!("S0202: Expected {}, got {}", as_written(expected), as_written(found))
     }
+}
+
+/// A token as it stands in the expression, in quotes: the reference implementation's messages show it so. In: the token's `Debug` form.
+fn as_written(token: &str) -> String {
+    let text = match token {
+        "Plus" => "+",
+        "Minus" => "-",
+        "Star" => "*",
+        "StarStar" => "**",
+        "Slash" => "/",
+        "Percent" => "%",
+        "Equal" => "=",
+        "NotEqual" => "!=",
+        "LessThan" => "<",
+        "LessThanOrEqual" => "<=",
+        "GreaterThan" => ">",
+        "GreaterThanOrEqual" => ">=",
+        "And" => "and",
+        "Or" => "or",
+        "In" => "in",
+        "Ampersand" => "&",
+        "Dot" => ".",
+        "DotDot" => "..",
+        "Question" => "?",
+        "QuestionQuestion" => "??",
+        "QuestionColon" => "?:",
+        "Colon" => ":",
+        "ColonEqual" => ":=",
+        "TildeArrow" => "~>",
+        "LeftParen" => "(",
+        "RightParen" => ")",
+        "LeftBracket" => "[",
+        "RightBracket" => "]",
+        "LeftBrace" => "{",
+        "RightBrace" => "}",
+        "Comma" => ",",
+        "Semicolon" => ";",
+        "Caret" => "^",
+        "Pipe" => "|",
+        "Hash" => "#",
+        "At" => "@",
+        "True" => "true",
+        "False" => "false",
+        "Null" => "null",
+        // `Identifier("name")`, `Number(7.0)`: what stands in the parentheses.
+        _ => {
+            let inner = token.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(token);
+            return match inner.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+                Some(_) => inner.to_string(),
+                None => format!("\"{}\"", inner.trim_end_matches(".0")),
+            };
+        }
+    };
+    format!("\"{text}\"")
 }
 
 #[derive(Error, Debug)]
@@ -280,7 +334,7 @@ pub enum ParserError {
     #[error("{}", invalid_escape_message(.0))]
     InvalidEscape(String),
 
-    #[error("Unclosed comment")]
+    #[error("S0106: Comment has no closing tag")]
     UnclosedComment,
 
     #[error("S0105: Quoted property name must be terminated with a backquote (`)")]
@@ -350,11 +404,11 @@ mod parser_error_display_message_tests {
             ),
             (
                 ParserError::UnexpectedToken("At".to_string()),
-                "Parse error: S0211: The symbol At cannot be used as a unary operator",
+                "Parse error: S0211: The symbol \"@\" cannot be used as a unary operator",
             ),
             (
                 ParserError::UnexpectedToken("!".to_string()),
-                "Parse error: S0204: Unknown operator: !",
+                "Parse error: S0204: Unknown operator: \"!\"",
             ),
             (
                 ParserError::UnclosedString,
@@ -365,14 +419,14 @@ mod parser_error_display_message_tests {
                     expected: "RightParen".to_string(),
                     found: "Eof".to_string(),
                 },
-                "Parse error: S0203: Expected RightParen before end of expression",
+                "Parse error: S0203: Expected \")\" before end of expression",
             ),
             (
                 ParserError::Expected {
                     expected: "RightBracket".to_string(),
                     found: "Colon".to_string(),
                 },
-                "Parse error: S0202: Expected RightBracket, got Colon",
+                "Parse error: S0202: Expected \"]\", got \":\"",
             ),
         ] {
             assert_eq!(error.display_message(), expected);

@@ -1,6 +1,8 @@
 //! Tasks that wait for a child execution, and what happens to the child when they end without it.
 
 use super::*;
+use crate::ids::{ExecutionId, TaskKey};
+use crate::limits::FOLLOWERS_MAX;
 
 const CHILD: &str = "arn:aws:states:::states:startExecution.sync:2";
 
@@ -106,4 +108,20 @@ fn only_tasks_that_wait_for_a_child_leave_one() {
         let given = Given::states("T", json!({ "T": state })).after(dispatched(3)).after(stop());
         assert_eq!(left(&given), [0; 0], "{resource}");
     }
+}
+
+/// Another execution's task whose start met this one.
+#[test]
+fn an_execution_remembers_who_waits_for_it_until_it_is_redriven() {
+    let task = |n: u128| TaskKey { execution: ExecutionId(uuid::Uuid::from_u128(n)), scheduled: EventId(3) };
+    let follow = |n: u128| StimulusKind::Follow { task: task(n) };
+    let given = goes_on().when(follow(1)).then("- ExecutionFollowed");
+    let given = given.when(follow(1)).rejected(Rejection::Duplicate).after(follow(2));
+    let given = given.after(stop()).when(follow(3)).rejected(Rejection::NotApplicable("closed"));
+    assert_eq!(given.0.state.followers(), [task(1), task(2)]);
+    let given = given.after(StimulusKind::Redrive { token: None });
+    assert_eq!(given.0.state.followers(), []);
+
+    let full = (1..=FOLLOWERS_MAX as u128).fold(given, |given, n| given.after(follow(n)));
+    full.when(follow(0)).rejected(Rejection::NotApplicable("awaited by as many tasks as may be"));
 }
