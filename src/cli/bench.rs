@@ -3,7 +3,7 @@
 //! ```text
 //! rounds × ( echo: this process ⇄ broker ⇄ worker     callback: EngineHandle ─► store ─► broker ⇄ worker ─► store ─► ended )
 //! sleepers: a fresh process that holds executions that wait, awake, then passivated
-//! api: a client process calls the API while callbacks run
+//! api: a client process calls the API while callbacks run: DescribeExecution, StartExecution, both; callbacks alone before each
 //! ```
 //! One run measures both sides of each ratio in turn, because a shared machine drifts. The worker, the sleepers and the API's client are
 //! this program again, in processes of their own ([`Role`]).
@@ -48,6 +48,9 @@ pub(super) struct Args {
     /// Executions that wait at once, for the memory of one
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     sleepers: u64,
+    /// Calls of each operation in a second, in the part `api`; 0: as fast as they are answered
+    #[arg(long, default_value_t = 0, value_name = "RATE")]
+    api_per_second: u32,
     /// Kinds of queues
     #[arg(long, value_delimiter = ',', default_values_t = [Kind::Quorum, Kind::Classic], value_name = "KIND")]
     queues: Vec<Kind>,
@@ -151,7 +154,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     }
     if args.only.contains(&Part::Api) {
         let kind = kinds().next().unwrap_or(Kind::Quorum);
-        measured["api"] = api::measure(&plan, kind)?;
+        measured["api"] = api::measure(&plan, kind, args.api_per_second)?;
     }
     args.output.print(&measured, report::table)
 }

@@ -1,46 +1,69 @@
-//! The API while callbacks run: what clients get, and what they take from the callbacks. The client is a process of its own that keeps
-//! connections open and calls as fast as it is answered.
+//! The API while callbacks run: what clients get, and what they take from the callbacks. For each operation alone: callbacks without
+//! load, then the same with it. The client is a process of its own that keeps connections open and calls as fast as it is answered, or at
+//! the rate that was asked for. What it starts needs no worker: the callbacks do not queue behind it at the broker.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::callback::{drive, failed, machine};
+use super::callback::{drive, failed, machine, machine_of};
 use super::{CliError, Kind, PAYLOAD, Plan, Process, Role, Scratch, echo, quantile, settings};
 use crate::app::Application;
 
-/// Connections that call each operation.
-const CONNECTIONS: u64 = 8;
-const OPERATIONS: [&str; 2] = ["StartExecution", "DescribeExecution"];
+/// Connections that call.
+const CONNECTIONS: u32 = 8;
+/// Each is a load of its own; the last is both at once, with as many connections each.
+const LOADS: [(&str, &[&str]); 3] = [
+    ("DescribeExecution", &["DescribeExecution"]),
+    ("StartExecution", &["StartExecution"]),
+    ("both", &["DescribeExecution", "StartExecution"]),
+];
+/// A start that is refused because too much is under way comes again after this time.
+const THROTTLED: Duration = Duration::from_millis(5);
 
-pub(super) fn measure(plan: &Plan, kind: Kind) -> Result<Value, CliError> {
+pub(super) fn measure(plan: &Plan, kind: Kind, per_second: u32) -> Result<Value, CliError> {
     let place = echo::Place::prepare(&plan.url, kind)?;
     let worker = Process::start(Role::Worker, &json!({"url": plan.url, "queue": place.queue}))?;
     let scratch = Scratch::make(&plan.folder)?;
     let settings = settings(plan, kind, &scratch.store(), &[])?;
     let measured = actix_rt::System::new().block_on(async {
         let app = Application::build(&settings).await.map_err(|why| failed(&why))?;
-        let machine = machine(&app.engine, &place.queue).await?;
+        let asks = machine(&app.engine, &place.queue).await?;
+        let passes = machine_of(&app.engine, "passes", &json!({"Type": "Pass", "End": true})).await?;
         let server = app.bind(&settings).map_err(|why| failed(&why))?;
         let (address, handle) = (server.addr, server.handle());
         let serving = actix_rt::spawn(server.run());
-        let alone = drive(&app, &machine, plan).await?;
-        let arguments = json!({"address": address, "machine": machine, "in_flight": CONNECTIONS});
-        let client = Process::start(Role::ApiClient, &arguments)?;
-        let beside = drive(&app, &machine, plan).await?;
-        let answers = actix_rt::task::spawn_blocking(move || client.answer()).await.map_err(|why| failed(&why))??;
+        let mut loads = Vec::new();
+        for (name, operations) in LOADS {
+            let alone = drive(&app, &asks, plan).await?;
+            let arguments = json!({"address": address, "machine": passes, "operations": operations, "per_second": per_second});
+            let client = Process::start(Role::ApiClient, &arguments)?;
+            let beside = drive(&app, &asks, plan).await?;
+            let answers = actix_rt::task::spawn_blocking(move || client.answer()).await.map_err(|why| failed(&why))??;
+            tracing::info!(load = name, "load done");
+            loads.push(json!({
+                "load": name,
+                "callbacks_alone_per_second": alone.per_second.round(),
+                "callbacks_alone_p99_ms": alone.p99_ms,
+                "callbacks_beside_per_second": beside.per_second.round(),
+                "callbacks_beside_p99_ms": beside.p99_ms,
+                "ratio": (beside.per_second / alone.per_second * 1e3).round() / 1e3,
+                "operations": answers,
+            }));
+        }
         handle.stop().await;
         let _ = serving.await;
         app.stop().await;
         Ok::<Value, CliError>(json!({
             "queues": kind.as_str(),
-            "connections": CONNECTIONS * OPERATIONS.len() as u64,
-            "callbacks_alone_per_second": alone.per_second.round(),
-            "callbacks_beside_per_second": beside.per_second.round(),
-            "callbacks_beside_p99_ms": beside.p99_ms,
-            "operations": answers,
+            "connections_each": CONNECTIONS,
+            "asked_per_second": (per_second > 0).then_some(per_second),
+            "loads": loads,
         }))
     });
     drop(worker);
@@ -48,59 +71,95 @@ pub(super) fn measure(plan: &Plan, kind: Kind) -> Result<Value, CliError> {
     measured
 }
 
+/// What one connection saw.
+#[derive(Debug, Default)]
+struct Calls {
+    took_ms: Vec<f64>,
+    /// Starts that were refused because too much was under way.
+    throttled: u64,
+}
+
 /// In the process of its own: calls until standard input is closed.
 pub(super) fn call(arguments: &Value) -> Result<(), CliError> {
     let address: SocketAddr = arguments["address"].as_str().and_then(|a| a.parse().ok()).ok_or_else(|| failed(&"no address"))?;
     let machine = arguments["machine"].as_str().unwrap_or_default().to_owned();
-    let told = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let operations = arguments["operations"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    // Each connection calls in turns of its own, so that all together keep to the rate.
+    let turn = match arguments["per_second"].as_f64() {
+        Some(rate) if rate > 0.0 => Some(Duration::from_secs_f64(f64::from(CONNECTIONS) / rate)),
+        _ => None,
+    };
+    let told = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
-    let callers: Vec<_> = OPERATIONS
-        .into_iter()
-        .flat_map(|operation| (0..CONNECTIONS).map(move |_| operation))
+    let callers: Vec<_> = operations
+        .flat_map(|operation| (0..CONNECTIONS).map(move |_| operation.to_owned()))
         .map(|operation| {
-            let (machine, told) = (machine.clone(), std::sync::Arc::clone(&told));
-            std::thread::spawn(move || (operation, keep_calling(address, operation, &machine, &told)))
+            let (machine, told) = (machine.clone(), Arc::clone(&told));
+            std::thread::spawn(move || {
+                let calls = keep_calling(address, &operation, &machine, turn, &told);
+                (operation, calls)
+            })
         })
         .collect();
     let _ = std::io::stdin().read(&mut [0]);
-    told.store(true, std::sync::atomic::Ordering::Relaxed);
-    let mut latencies: std::collections::BTreeMap<&str, Vec<f64>> = std::collections::BTreeMap::new();
+    told.store(true, Ordering::Relaxed);
+    let mut calls: BTreeMap<String, Calls> = BTreeMap::new();
     for caller in callers {
-        let (operation, took) = caller.join().map_err(|_| failed(&"a caller panicked"))?;
-        latencies.entry(operation).or_default().extend(took.map_err(|why| failed(&why))?);
+        let (operation, made) = caller.join().map_err(|_| failed(&"a caller panicked"))?;
+        let (all, made) = (calls.entry(operation).or_default(), made.map_err(|why| failed(&why))?);
+        all.took_ms.extend(made.took_ms);
+        all.throttled += made.throttled;
     }
     let seconds = began.elapsed().as_secs_f64();
-    let answers: serde_json::Map<String, Value> = latencies
+    let answers: serde_json::Map<String, Value> = calls
         .into_iter()
-        .map(|(operation, mut took)| {
-            took.sort_by(f64::total_cmp);
+        .map(|(operation, Calls { mut took_ms, throttled })| {
+            took_ms.sort_by(f64::total_cmp);
             #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-            let per_second = (took.len() as f64 / seconds).round();
-            (operation.to_owned(), json!({"per_second": per_second, "p50_ms": quantile(&took, 50), "p99_ms": quantile(&took, 99)}))
+            let per_second = (took_ms.len() as f64 / seconds).round();
+            let (p50, p99) = (quantile(&took_ms, 50), quantile(&took_ms, 99));
+            (operation, json!({"per_second": per_second, "p50_ms": p50, "p99_ms": p99, "throttled": throttled}))
         })
         .collect();
     super::super::output::line(&Value::Object(answers).to_string())
 }
 
-fn keep_calling(address: SocketAddr, operation: &str, machine: &str, told: &std::sync::atomic::AtomicBool) -> std::io::Result<Vec<f64>> {
+fn keep_calling(address: SocketAddr, operation: &str, machine: &str, turn: Option<Duration>, told: &AtomicBool) -> std::io::Result<Calls> {
     let mut stream = BufReader::new(TcpStream::connect(address)?);
     stream.get_ref().set_nodelay(true)?;
     stream.get_ref().set_read_timeout(Some(Duration::from_secs(30)))?;
     let start = json!({"stateMachineArn": machine, "input": PAYLOAD});
-    let started = request(&mut stream, "StartExecution", &start)?;
-    let describe = json!({"executionArn": started["executionArn"]});
-    let body = if operation == "StartExecution" { start } else { describe };
-    let mut took = Vec::new();
-    while !told.load(std::sync::atomic::Ordering::Relaxed) {
+    let mut calls = Calls::default();
+    let body = if operation == "StartExecution" {
+        start
+    } else {
+        loop {
+            match request(&mut stream, "StartExecution", &start)? {
+                Some(started) => break json!({"executionArn": started["executionArn"]}),
+                None => std::thread::sleep(THROTTLED),
+            }
+        }
+    };
+    let mut next = Instant::now();
+    while !told.load(Ordering::Relaxed) {
         let since = Instant::now();
-        request(&mut stream, operation, &body)?;
-        took.push(since.elapsed().as_secs_f64() * 1e3);
+        if request(&mut stream, operation, &body)?.is_some() {
+            calls.took_ms.push(since.elapsed().as_secs_f64() * 1e3);
+        } else {
+            calls.throttled += 1;
+            std::thread::sleep(THROTTLED);
+        }
+        if let Some(turn) = turn {
+            // Turns that were missed are not made up for.
+            next = (next + turn).max(Instant::now());
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
     }
-    Ok(took)
+    Ok(calls)
 }
 
-/// One call on a connection that stays open.
-fn request(stream: &mut BufReader<TcpStream>, operation: &str, body: &Value) -> std::io::Result<Value> {
+/// One call on a connection that stays open. `None`: too much is under way, try again.
+fn request(stream: &mut BufReader<TcpStream>, operation: &str, body: &Value) -> std::io::Result<Option<Value>> {
     let body = body.to_string();
     let head = format!(
         "POST / HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AWSStepFunctions.{operation}\r\nContent-Length: {}\r\n\r\n",
@@ -121,8 +180,12 @@ fn request(stream: &mut BufReader<TcpStream>, operation: &str, body: &Value) -> 
     }
     let mut answer = vec![0; length];
     stream.read_exact(&mut answer)?;
-    if !status.starts_with("HTTP/1.1 200") {
-        return Err(std::io::Error::other(format!("{}: {}", status.trim_end(), String::from_utf8_lossy(&answer))));
+    let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+    if status.starts_with("HTTP/1.1 200") {
+        Ok(Some(answer))
+    } else if answer["__type"] == "ThrottlingException" {
+        Ok(None)
+    } else {
+        Err(std::io::Error::other(format!("{}: {answer}", status.trim_end())))
     }
-    Ok(serde_json::from_slice(&answer).unwrap_or_default())
 }

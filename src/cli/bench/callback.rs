@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::echo::Place;
 use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Scratch, Stopwatch, settings};
@@ -32,22 +32,25 @@ pub(super) fn round_trips(plan: &Plan, kind: Kind, place: &Place) -> Result<Figu
 
 /// A machine of one task, whose worker takes from `queue`.
 pub(super) async fn machine(engine: &EngineHandle, queue: &str) -> Result<Arn, CliError> {
-    let definition = json!({
-        "StartAt": "Ask",
-        "States": {"Ask": {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken",
-            "Parameters": {"Queue": queue, "Body.$": "$"},
-            "TimeoutSeconds": 86_400,
-            "End": true,
-        }},
+    let ask = json!({
+        "Type": "Task",
+        "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken",
+        "Parameters": {"Queue": queue, "Body.$": "$"},
+        "TimeoutSeconds": 86_400,
+        "End": true,
     });
-    let arn = engine.realm().state_machine("bench");
+    machine_of(engine, "bench", &ask).await
+}
+
+/// A machine of one state.
+pub(super) async fn machine_of(engine: &EngineHandle, name: &str, state: &Value) -> Result<Arn, CliError> {
+    let definition = json!({"StartAt": "Only", "States": {"Only": state}});
+    let arn = engine.realm().state_machine(name);
     let (created, initial, configuration) = (engine.clock().now(), true, json!({}));
     let role_arn = "arn:aws:iam::123456789012:role/bench".to_owned();
     let (id, definition) = (RevisionId(uuid::Uuid::new_v4()), definition.to_string());
     let revision = Revision { id, machine: arn.clone(), initial, definition, role_arn, configuration, made: created };
-    let (name, kind, deleting) = ("bench".to_owned(), MachineType::Standard, false);
+    let (name, kind, deleting) = (name.to_owned(), MachineType::Standard, false);
     let row = MachineRow { arn: arn.clone(), name, kind, created, deleting, revision };
     engine.catalog().put_machine(row).await.map_err(|why| failed(&why))?;
     Ok(arn)

@@ -105,17 +105,32 @@ pub(super) fn table(measured: &Value) -> String {
     }
     let api = &measured["api"];
     if api.is_object() {
-        let mut rows = Table::new(&["API, with callbacks", "per second", "p50 ms", "p99 ms"]);
-        for (operation, figures) in api["operations"].as_object().into_iter().flatten() {
-            rows.row(vec![
-                (operation.clone(), Tone::Plain),
-                (format!("{:.0}", number(figures, "per_second")), Tone::Plain),
-                (format!("{:.1}", number(figures, "p50_ms")), Tone::Plain),
-                (format!("{:.1}", number(figures, "p99_ms")), Tone::Plain),
-            ]);
+        let mut rows =
+            Table::new(&["API load", "per second", "p50 ms", "p99 ms", "throttled", "callbacks", "alone", "ratio", "p99 ms", "alone"]);
+        for load in api["loads"].as_array().into_iter().flatten() {
+            let mut callbacks = vec![
+                (format!("{:.0}", number(load, "callbacks_beside_per_second")), Tone::Plain),
+                (format!("{:.0}", number(load, "callbacks_alone_per_second")), Tone::Plain),
+                (format!("{:.2}", number(load, "ratio")), Tone::Plain),
+                (format!("{:.1}", number(load, "callbacks_beside_p99_ms")), Tone::Plain),
+                (format!("{:.1}", number(load, "callbacks_alone_p99_ms")), Tone::Plain),
+            ];
+            for (operation, figures) in load["operations"].as_object().into_iter().flatten() {
+                let beside_other = if load["load"] == "both" { " (both)" } else { "" };
+                let mut row = vec![
+                    (format!("{operation}{beside_other}"), Tone::Plain),
+                    (format!("{:.0}", number(figures, "per_second")), Tone::Plain),
+                    (format!("{:.1}", number(figures, "p50_ms")), Tone::Plain),
+                    (format!("{:.1}", number(figures, "p99_ms")), Tone::Plain),
+                    (format!("{:.0}", number(figures, "throttled")), Tone::Plain),
+                ];
+                // Once for each load.
+                row.extend(std::mem::take(&mut callbacks));
+                row.resize(10, (String::new(), Tone::Plain));
+                rows.row(row);
+            }
         }
-        let (alone, beside) = (number(api, "callbacks_alone_per_second"), number(api, "callbacks_beside_per_second"));
-        let _ = write!(text, "\n{}callbacks beside it: {beside:.0} a second; alone: {alone:.0}\n", rows.render());
+        let _ = write!(text, "\n{}", rows.render());
     }
     text
 }
