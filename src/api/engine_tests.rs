@@ -1,19 +1,14 @@
 //! Operations over a running engine (store in memory, embedded bus), through the protocol.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::bus::embedded::EmbeddedBus;
-use crate::clock::SystemClock;
-use crate::engine::{self, EngineHandle};
-use crate::ids::{Arn, Realm};
-use crate::integrations::Table;
+use crate::engine::{EngineHandle, support};
+use crate::ids::Arn;
 use crate::store::memory::Memory;
 use crate::telemetry::Metrics;
-use crate::token::{self, TokenKeys};
 
 use super::auth::Keys;
 use super::context::Context;
@@ -30,19 +25,7 @@ struct Given {
 }
 
 async fn given() -> Given {
-    let store = Memory::new();
-    let parts = engine::Parts {
-        realm: Realm::new("us-east-1", "000000000000"),
-        clock: Arc::new(SystemClock),
-        journal: Arc::new(store.clone()),
-        catalog: Arc::new(store),
-        bus: Arc::new(EmbeddedBus::new()),
-        tokens: TokenKeys::parse(&token::new_secret()).unwrap(),
-        table: Table::default(),
-        metrics: Metrics::new(),
-        options: engine::Options { partitions: 1, threads: 1, ..engine::Options::default() },
-    };
-    let engine = engine::start(parts).await.unwrap();
+    let engine = support::engine(&Memory::new()).await;
     let context = Context::new(engine.clone(), Pages::new(b"test"), WAIT);
     Given { api: Api::new(context, Keys::default(), Metrics::new()), engine }
 }

@@ -1,6 +1,5 @@
 //! Starting over AMQP, on the embedded bus: what goes into `reveille.start`, what comes back.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
@@ -8,15 +7,11 @@ use serde_json::{Value, json};
 
 use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, Delivery, Message, Properties, QueueKind, QueueSpec, Settlement, TaskBus};
-use crate::clock::SystemClock;
 use crate::engine::inbox::START_QUEUE;
-use crate::engine::{self, EngineHandle};
-use crate::ids::{Arn, Realm};
-use crate::integrations::Table;
+use crate::engine::{EngineHandle, support};
+use crate::ids::Arn;
+use crate::store::ExecutionFilter;
 use crate::store::memory::Memory;
-use crate::store::{Catalog, ExecutionFilter, MachineRow, MachineType, Revision, RevisionId};
-use crate::telemetry::Metrics;
-use crate::token::{self, TokenKeys};
 
 const ANSWERS: &str = "answers";
 
@@ -27,32 +22,9 @@ struct Given {
 
 async fn given() -> Given {
     let (store, bus) = (Memory::new(), EmbeddedBus::new());
-    let realm = Realm::new("us-east-1", "000000000000");
-    let now = crate::clock::Timestamp::from_millis(0);
-    let arn = realm.state_machine("m");
-    let revision = Revision {
-        id: RevisionId(uuid::Uuid::new_v4()),
-        machine: arn.clone(),
-        initial: true,
-        definition: json!({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}).to_string(),
-        role_arn: "r".into(),
-        configuration: json!({}),
-        made: now,
-    };
-    let kind = MachineType::Standard;
-    store.put_machine(MachineRow { arn, name: "m".into(), kind, created: now, deleting: false, revision }).await.unwrap();
-    let parts = engine::Parts {
-        realm,
-        clock: Arc::new(SystemClock),
-        journal: Arc::new(store.clone()),
-        catalog: Arc::new(store),
-        bus: Arc::new(bus.clone()),
-        tokens: TokenKeys::parse(&token::new_secret()).unwrap(),
-        table: Table::default(),
-        metrics: Metrics::new(),
-        options: engine::Options { partitions: 1, threads: 1, ..engine::Options::default() },
-    };
-    let engine = engine::start(parts).await.unwrap();
+    let pass = json!({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}});
+    support::machine(&store, "m", &pass).await;
+    let engine = support::engine_on(&store, &bus).await;
     actix_web::rt::spawn(super::start_queue::run(engine.clone()));
     Given { bus, engine }
 }

@@ -1,24 +1,19 @@
 //! Activities through the engine's face, on the embedded bus: one queue for pollers and AMQP consumers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::messages::What;
-use super::{Completion, EngineHandle, HistoryQuery, Options, Parts, StartRequest};
+use super::{Completion, EngineHandle, HistoryQuery, StartRequest, support};
 use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, Delivery, Message, Settlement, TaskBus};
-use crate::clock::{Clock, SystemClock};
-use crate::ids::{Arn, Realm};
+use crate::ids::Arn;
 use crate::integrations::activity_queue;
 use crate::interpreter::event::Event;
 use crate::interpreter::state::Conclusion;
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::memory::Memory;
-use crate::store::{Catalog, MachineRow, MachineType, Revision, RevisionId};
-use crate::telemetry::metrics::Metrics;
-use crate::token::{TokenKeys, new_secret};
 
 const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(10);
@@ -33,33 +28,12 @@ struct Given {
 /// An execution that waits in an activity's task, whose input is `{"a":1}`.
 async fn given() -> Given {
     let (store, bus) = (Memory::new(), EmbeddedBus::new());
-    let parts = Parts {
-        realm: Realm::new("us-east-1", "000000000000"),
-        clock: Arc::new(SystemClock),
-        journal: Arc::new(store.clone()),
-        catalog: Arc::new(store.clone()),
-        bus: Arc::new(bus.clone()),
-        tokens: TokenKeys::parse(&new_secret()).unwrap(),
-        table: crate::integrations::Table::new(Vec::new()).unwrap(),
-        metrics: Metrics::new(),
-        options: Options { partitions: 2, threads: 1, ..Options::default() },
-    };
-    let engine = super::start(parts).await.unwrap();
-    let (arn, activity, made) = (engine.realm().state_machine("m"), engine.realm().activity("paint"), SystemClock.now());
+    let engine = support::engine_on(&store, &bus).await;
+    let activity = engine.realm().activity("paint");
     let definition =
         json!({ "StartAt": "T", "States": { "T": { "Type": "Task", "Resource": activity, "HeartbeatSeconds": 600, "End": true } } });
-    let revision = Revision {
-        id: RevisionId(uuid::Uuid::now_v7()),
-        machine: arn.clone(),
-        initial: true,
-        definition: definition.to_string(),
-        role_arn: "arn:aws:iam::000000000000:role/r".into(),
-        configuration: json!({}),
-        made,
-    };
-    let kind = MachineType::Standard;
-    store.put_machine(MachineRow { arn: arn.clone(), name: "m".into(), kind, created: made, deleting: false, revision }).await.unwrap();
-    let request = StartRequest { machine: arn, name: None, input: r#"{"a":1}"#.into(), trace_header: None };
+    let machine = support::machine(&store, "m", &definition).await;
+    let request = StartRequest { machine, name: None, input: r#"{"a":1}"#.into(), trace_header: None };
     let execution = engine.start_execution(request).await.unwrap().arn;
     Given { engine, bus, activity, execution }
 }

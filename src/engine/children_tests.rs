@@ -1,64 +1,26 @@
 //! A task that ends without its child has the child stopped: whatever ended it, and whenever the process dies.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{EngineHandle, Options, Parts, StartRequest, execution, partition};
+use super::support::{self, realm, request};
+use super::{EngineHandle, execution, partition};
 use crate::asl::{MachineKind, parse};
-use crate::bus::embedded::EmbeddedBus;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::ids::{Arn, ExecutionId, Realm, TaskKey};
+use crate::ids::{Arn, ExecutionId, TaskKey};
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::interpreter::stimulus::{Stimulus, StimulusKind};
 use crate::interpreter::{Env, TokenMint};
 use crate::store::memory::Memory;
-use crate::store::{
-    Append, Batch, Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MachineRow, MachineType, Revision, RevisionId, record,
-};
-use crate::telemetry::metrics::Metrics;
-use crate::token::{TokenKeys, new_secret};
+use crate::store::{Append, Batch, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, record};
 
 const LONG: Duration = Duration::from_mins(1);
-const REGION: &str = "us-east-1";
-const ACCOUNT: &str = "000000000000";
-
-async fn start(store: &Memory) -> EngineHandle {
-    let parts = Parts {
-        realm: Realm::new(REGION, ACCOUNT),
-        clock: Arc::new(SystemClock),
-        journal: Arc::new(store.clone()),
-        catalog: Arc::new(store.clone()),
-        bus: Arc::new(EmbeddedBus::new()),
-        tokens: TokenKeys::parse(&new_secret()).unwrap(),
-        table: crate::integrations::Table::new(Vec::new()).unwrap(),
-        metrics: Metrics::new(),
-        options: Options { partitions: 2, threads: 1, ..Options::default() },
-    };
-    super::start(parts).await.unwrap()
-}
-
-async fn put(store: &Memory, name: &str, definition: &Value) -> Arn {
-    let (arn, made) = (Realm::new(REGION, ACCOUNT).state_machine(name), SystemClock.now());
-    let revision = Revision {
-        id: RevisionId(uuid::Uuid::now_v7()),
-        machine: arn.clone(),
-        initial: true,
-        definition: definition.to_string(),
-        role_arn: "arn:aws:iam::000000000000:role/r".into(),
-        configuration: json!({}),
-        made,
-    };
-    let kind = MachineType::Standard;
-    store.put_machine(MachineRow { arn: arn.clone(), name: name.into(), kind, created: made, deleting: false, revision }).await.unwrap();
-    arn
-}
 
 /// A task that waits for a child whose own work takes for ever.
 fn child_task(fields: Value) -> Value {
-    let machine = Realm::new(REGION, ACCOUNT).state_machine("child");
+    let machine = realm().state_machine("child");
     let mut task = json!({
         "Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2", "Parameters": { "StateMachineArn": machine },
     });
@@ -71,10 +33,9 @@ fn child_task(fields: Value) -> Value {
 /// A machine of these states, started, with its child running.
 async fn given(store: &Memory, engine: &EngineHandle, definition: &Value) -> (Arn, ExecutionRow) {
     let long = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "Seconds": 10_000, "End": true } } });
-    put(store, "child", &long).await;
-    let machine = put(store, "parent", definition).await;
-    let request = StartRequest { machine, name: Some("p".into()), input: "{}".into(), trace_header: None };
-    let parent = engine.start_execution(request).await.unwrap().arn;
+    support::machine(store, "child", &long).await;
+    let machine = support::machine(store, "parent", definition).await;
+    let parent = engine.start_execution(request(&machine, "p", "{}")).await.unwrap().arn;
     let child = eventually(store, |rows| rows.iter().find(|row| row.header.parent.is_some()).cloned()).await;
     (parent, child)
 }
@@ -117,7 +78,7 @@ fn caught() -> Value {
 #[actix_rt::test]
 async fn a_timeout_stops_the_child_and_the_parent_goes_on() {
     let store = Memory::new();
-    let engine = start(&store).await;
+    let engine = support::engine(&store).await;
     let (_, child) = given(&store, &engine, &caught()).await;
     closes(&store, child.header.id, ExecutionStatus::Aborted).await;
     let parent = child.header.parent.unwrap().execution;
@@ -132,7 +93,7 @@ async fn a_failing_branch_stops_the_child_of_another() {
     }});
     let parallel = json!({ "Type": "Parallel", "Branches": [alone(&child_task(json!({ "End": true }))), fails], "End": true });
     let store = Memory::new();
-    let engine = start(&store).await;
+    let engine = support::engine(&store).await;
     let (_, child) = given(&store, &engine, &json!({ "StartAt": "P", "States": { "P": parallel } })).await;
     closes(&store, child.header.id, ExecutionStatus::Aborted).await;
     is_settled(&store, child.header.parent.unwrap().execution).await;
@@ -141,7 +102,7 @@ async fn a_failing_branch_stops_the_child_of_another() {
 #[actix_rt::test]
 async fn a_stop_goes_down_to_the_child() {
     let store = Memory::new();
-    let engine = start(&store).await;
+    let engine = support::engine(&store).await;
     let (parent, child) = given(&store, &engine, &alone(&child_task(json!({ "End": true })))).await;
     engine.stop_execution(&parent, Failure::named("Enough")).await.unwrap();
     closes(&store, child.header.id, ExecutionStatus::Aborted).await;
@@ -152,16 +113,15 @@ async fn a_stop_goes_down_to_the_child() {
 #[actix_rt::test]
 async fn only_its_own_child_is_stopped() {
     let store = Memory::new();
-    let engine = start(&store).await;
+    let engine = support::engine(&store).await;
     let mut task = child_task(json!({ "TimeoutSeconds": 2, "End": true }));
     task["Parameters"]["Name"] = json!("taken");
     task["Parameters"]["Input"] = json!({ "another": true });
     let long = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "Seconds": 10_000, "End": true } } });
-    let machine = put(&store, "child", &long).await;
-    let request = |machine, name: &str| StartRequest { machine, name: Some(name.into()), input: "{}".into(), trace_header: None };
-    let other = engine.start_execution(request(machine, "taken")).await.unwrap().arn;
-    let parent = put(&store, "parent", &alone(&task)).await;
-    let parent = engine.start_execution(request(parent, "p")).await.unwrap().arn;
+    let machine = support::machine(&store, "child", &long).await;
+    let other = engine.start_execution(request(&machine, "taken", "{}")).await.unwrap().arn;
+    let parent = support::machine(&store, "parent", &alone(&task)).await;
+    let parent = engine.start_execution(request(&parent, "p", "{}")).await.unwrap().arn;
     tokio::time::timeout(LONG, engine.await_end(&parent)).await.unwrap().unwrap();
     let row = store.execution_by_arn(&parent).await.unwrap().unwrap();
     is_settled(&store, row.header.id).await;
@@ -179,14 +139,12 @@ fn same_start() -> Value {
 /// That execution, and the tasks of so many parents, which follow it.
 async fn followed(store: &Memory, engine: &EngineHandle, parents: usize) -> (ExecutionRow, Vec<Arn>) {
     let long = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "Seconds": 10_000, "End": true } } });
-    let machine = put(store, "child", &long).await;
-    let request = StartRequest { machine, name: Some("taken".into()), input: r#"{"same":true}"#.into(), trace_header: None };
-    let other = engine.start_execution(request).await.unwrap().arn;
-    let parent = put(store, "parent", &same_start()).await;
+    let machine = support::machine(store, "child", &long).await;
+    let other = engine.start_execution(request(&machine, "taken", r#"{"same":true}"#)).await.unwrap().arn;
+    let parent = support::machine(store, "parent", &same_start()).await;
     let mut arns = Vec::new();
     for n in 0..parents {
-        let request = StartRequest { machine: parent.clone(), name: Some(format!("p{n}")), input: "{}".into(), trace_header: None };
-        arns.push(engine.start_execution(request).await.unwrap().arn);
+        arns.push(engine.start_execution(request(&parent, &format!("p{n}"), "{}")).await.unwrap().arn);
     }
     let other = store.execution_by_arn(&other).await.unwrap().unwrap();
     let follows = async {
@@ -209,7 +167,7 @@ async fn is_told(engine: &EngineHandle, parent: &Arn) {
 #[actix_rt::test]
 async fn a_start_that_meets_a_running_execution_of_the_same_input_waits_for_it() {
     let store = Memory::new();
-    let engine = start(&store).await;
+    let engine = support::engine(&store).await;
     let (other, parents) = followed(&store, &engine, 2).await;
     assert_eq!(other.header.parent, None, "it is nobody's child");
     engine.stop_execution(&other.header.arn, Failure::named("Enough")).await.unwrap();
@@ -222,14 +180,14 @@ async fn a_start_that_meets_a_running_execution_of_the_same_input_waits_for_it()
 #[actix_rt::test]
 async fn who_follows_is_told_after_crashes() {
     let store = Memory::new();
-    let engine = start(&store).await;
+    let engine = support::engine(&store).await;
     let (other, parents) = followed(&store, &engine, 1).await;
     engine.stop(LONG).await;
     // It ends, and the process dies before it has told anybody.
     let long = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "Seconds": 10_000, "End": true } } });
     let stop = StimulusKind::Stop(Failure::named("Enough"));
     written_and_not_done(&store, other.header.id, SystemClock.now(), stop, &long).await;
-    let again = start(&store).await;
+    let again = support::engine(&store).await;
     is_told(&again, &parents[0]).await;
     is_settled(&store, other.header.id).await;
     again.stop(LONG).await;
@@ -239,17 +197,15 @@ async fn who_follows_is_told_after_crashes() {
 async fn a_start_that_meets_another_input_or_an_end_finds_its_name_taken() {
     for (input, ended) in [("{}", false), (r#"{"same":true}"#, true)] {
         let store = Memory::new();
-        let engine = start(&store).await;
+        let engine = support::engine(&store).await;
         let pass = if ended { json!({ "Type": "Pass", "End": true }) } else { json!({ "Type": "Wait", "Seconds": 10_000, "End": true }) };
-        let machine = put(&store, "child", &json!({ "StartAt": "S", "States": { "S": pass } })).await;
-        let request = StartRequest { machine, name: Some("taken".into()), input: input.into(), trace_header: None };
-        let other = engine.start_execution(request).await.unwrap().arn;
+        let machine = support::machine(&store, "child", &json!({ "StartAt": "S", "States": { "S": pass } })).await;
+        let other = engine.start_execution(request(&machine, "taken", input)).await.unwrap().arn;
         if ended {
             tokio::time::timeout(LONG, engine.await_end(&other)).await.unwrap().unwrap();
         }
-        let machine = put(&store, "parent", &same_start()).await;
-        let request = StartRequest { machine, name: None, input: "{}".into(), trace_header: None };
-        let parent = engine.start_execution(request).await.unwrap().arn;
+        let machine = support::machine(&store, "parent", &same_start()).await;
+        let parent = engine.start_execution(request(&machine, "p", "{}")).await.unwrap().arn;
         let end = tokio::time::timeout(LONG, engine.await_end(&parent)).await.unwrap().unwrap();
         let Conclusion::Failed(failure) = end.result else { panic!("{end:?}") };
         assert_eq!(failure.error.as_deref(), Some("StepFunctions.ExecutionAlreadyExistsException"));
@@ -271,7 +227,7 @@ async fn written_and_not_done(store: &Memory, execution: ExecutionId, at: Timest
     let machine = parse(&definition.to_string(), MachineKind::Standard).unwrap().machine;
     let mut state = partition::load(store, execution).await.unwrap();
     let after = state.version();
-    let realm = Realm::new(REGION, ACCOUNT);
+    let realm = realm();
     let env = Env { execution, realm: &realm, tokens: &NoTokens };
     let decision = crate::interpreter::decide(env, &machine, &mut state, Stimulus { at, entropy: 1, kind }).unwrap();
     let events = u32::try_from(decision.entries.len()).unwrap();
@@ -290,13 +246,13 @@ async fn a_child_is_stopped_after_a_crash_that_came_before_its_stop() {
     let much_later = later.plus(Duration::from_secs(1_000));
     for (definition, at, kind) in [(never, later, stop), (slow, much_later, StimulusKind::Clock)] {
         let store = Memory::new();
-        let engine = start(&store).await;
+        let engine = support::engine(&store).await;
         let (_, child) = given(&store, &engine, &definition).await;
         let parent = child.header.parent.unwrap().execution;
         engine.stop(LONG).await;
         written_and_not_done(&store, parent, at, kind, &definition).await;
         assert!(store.execution(child.header.id).await.unwrap().unwrap().summary.status.is_open());
-        let again = start(&store).await;
+        let again = support::engine(&store).await;
         closes(&store, child.header.id, ExecutionStatus::Aborted).await;
         is_settled(&store, parent).await;
         again.stop(LONG).await;

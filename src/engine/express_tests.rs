@@ -1,19 +1,15 @@
 //! Express executions through the engine's face: memory store, embedded bus.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{EngineError, EngineHandle, HistoryQuery, Options, Parts, StartRequest};
-use crate::bus::embedded::EmbeddedBus;
-use crate::clock::{Clock, SystemClock};
-use crate::ids::{Arn, Realm};
+use super::support::{self, machine_of_kind, realm};
+use super::{EngineError, EngineHandle, HistoryQuery, StartRequest};
+use crate::ids::Arn;
 use crate::interpreter::event::Failure;
 use crate::store::memory::Memory;
-use crate::store::{Catalog, ExecutionFilter, ExecutionStatus, Journal, MachineRow, MachineType, Revision, RevisionId};
-use crate::telemetry::metrics::Metrics;
-use crate::token::{TokenKeys, new_secret};
+use crate::store::{ExecutionFilter, ExecutionStatus, Journal, MachineType};
 
 struct Given {
     engine: EngineHandle,
@@ -22,41 +18,17 @@ struct Given {
 
 async fn engine() -> Given {
     let store = Memory::new();
-    let parts = Parts {
-        realm: Realm::new("us-east-1", "000000000000"),
-        clock: Arc::new(SystemClock),
-        journal: Arc::new(store.clone()),
-        catalog: Arc::new(store.clone()),
-        bus: Arc::new(EmbeddedBus::new()),
-        tokens: TokenKeys::parse(&new_secret()).unwrap(),
-        table: crate::integrations::Table::new(Vec::new()).unwrap(),
-        metrics: Metrics::new(),
-        options: Options { partitions: 2, threads: 1, ..Options::default() },
-    };
-    Given { engine: super::start(parts).await.unwrap(), store }
+    Given { engine: support::engine(&store).await, store }
 }
 
 impl Given {
     async fn machine(&self, name: &str, definition: &Value) -> Arn {
-        let arn = self.engine.realm().state_machine(name);
-        let made = SystemClock.now();
-        let revision = Revision {
-            id: RevisionId(uuid::Uuid::now_v7()),
-            machine: arn.clone(),
-            initial: true,
-            definition: definition.to_string(),
-            role_arn: "arn:aws:iam::000000000000:role/r".into(),
-            configuration: json!({}),
-            made,
-        };
-        let row = MachineRow { arn: arn.clone(), name: name.into(), kind: MachineType::Express, created: made, deleting: false, revision };
-        self.store.put_machine(row).await.unwrap();
-        arn
+        machine_of_kind(&self.store, &realm(), name, MachineType::Express, definition).await
     }
 }
 
 fn request(machine: &Arn, input: &Value) -> StartRequest {
-    StartRequest { machine: machine.clone(), name: Some("same".into()), input: input.to_string(), trace_header: None }
+    support::request(machine, "same", &input.to_string())
 }
 
 #[actix_rt::test]

@@ -39,6 +39,8 @@ mod router;
 mod sim;
 mod start;
 mod story;
+#[cfg(test)]
+pub(crate) mod support;
 mod timers;
 
 use std::sync::{Arc, OnceLock};

@@ -10,20 +10,15 @@ use futures_util::stream::BoxStream;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::{Completion, EngineError, EngineHandle, Options, Parts, StartRequest};
+use super::{Completion, EngineError, EngineHandle, Options, StartRequest, support};
 use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, TaskBus};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::ids::{Arn, ExecutionId, PartitionId, Realm};
+use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::store::memory::Memory;
-use crate::store::{
-    Append, Batch, Catalog, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, MachineRow, MachineType, Revision,
-    RevisionId, StoreFuture,
-};
-use crate::telemetry::metrics::Metrics;
-use crate::token::{TokenKeys, new_secret};
+use crate::store::{Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreFuture};
 
 const STARTS_MAX: usize = 5;
 const LONG: Duration = Duration::from_secs(30);
@@ -96,31 +91,9 @@ async fn engine(
     options: Options,
     definition: &Value,
 ) -> (EngineHandle, Arn) {
-    let parts = Parts {
-        realm: Realm::new("us-east-1", "000000000000"),
-        clock: Arc::new(SystemClock),
-        journal,
-        catalog: Arc::new(memory.clone()),
-        bus,
-        tokens: TokenKeys::parse(&new_secret()).unwrap(),
-        table: crate::integrations::Table::new(Vec::new()).unwrap(),
-        metrics: Metrics::new(),
-        options,
-    };
-    let engine = super::start(parts).await.unwrap();
-    let (arn, made) = (engine.realm().state_machine("m"), SystemClock.now());
-    let revision = Revision {
-        id: RevisionId(uuid::Uuid::now_v7()),
-        machine: arn.clone(),
-        initial: true,
-        definition: definition.to_string(),
-        role_arn: "arn:aws:iam::000000000000:role/r".into(),
-        configuration: json!({}),
-        made,
-    };
-    let kind = MachineType::Standard;
-    memory.put_machine(MachineRow { arn: arn.clone(), name: "m".into(), kind, created: made, deleting: false, revision }).await.unwrap();
-    (engine, arn)
+    let engine = super::start(support::parts(journal, Arc::new(memory.clone()), bus, options)).await.unwrap();
+    let machine = support::machine(memory, "m", definition).await;
+    (engine, machine)
 }
 
 /// A machine whose executions wait for a poller, on a store with a gate.
@@ -134,7 +107,7 @@ async fn given(gate: Arc<Semaphore>) -> (EngineHandle, Arn) {
 }
 
 fn request(machine: &Arn, name: &str) -> StartRequest {
-    StartRequest { machine: machine.clone(), name: Some(name.to_owned()), input: "{}".into(), trace_header: None }
+    support::request(machine, name, "{}")
 }
 
 #[actix_rt::test]

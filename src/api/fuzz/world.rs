@@ -1,6 +1,5 @@
 //! What the requests of the fuzz meet: an engine over memory, with at least one of everything that has a name.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,14 +9,9 @@ use crate::api::context::Context;
 use crate::api::model::Model;
 use crate::api::page::Pages;
 use crate::api::protocol::{Api, CONTENT_TYPE, Incoming};
-use crate::bus::embedded::EmbeddedBus;
-use crate::clock::SystemClock;
-use crate::engine::{self, EngineHandle};
-use crate::ids::Realm;
-use crate::integrations::Table;
+use crate::engine::{EngineHandle, support};
 use crate::store::memory::Memory;
 use crate::telemetry::Metrics;
-use crate::token::{self, TokenKeys};
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -48,19 +42,7 @@ pub fn operations() -> Vec<String> {
 
 impl World {
     pub async fn new() -> Self {
-        let store = Memory::new();
-        let parts = engine::Parts {
-            realm: Realm::new("us-east-1", "000000000000"),
-            clock: Arc::new(SystemClock),
-            journal: Arc::new(store.clone()),
-            catalog: Arc::new(store),
-            bus: Arc::new(EmbeddedBus::new()),
-            tokens: TokenKeys::parse(&token::new_secret()).unwrap(),
-            table: Table::default(),
-            metrics: Metrics::new(),
-            options: engine::Options { partitions: 1, threads: 1, ..engine::Options::default() },
-        };
-        let engine = engine::start(parts).await.unwrap();
+        let engine = support::engine(&Memory::new()).await;
         let context = Context::new(engine.clone(), Pages::new(b"fuzz"), POLL);
         let api = Api::new(context, Keys::default(), Metrics::new());
         let mut world = Self { api, operations: operations(), arns: Vec::new(), tokens: Vec::new(), engine };

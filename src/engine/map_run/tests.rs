@@ -11,16 +11,12 @@ use serde_json::{Value, json};
 
 use super::MapRunChange;
 use crate::bus::embedded::EmbeddedBus;
-use crate::clock::{Clock, SystemClock};
-use crate::engine::{self, EngineHandle, HistoryQuery, Parts, StartRequest};
+use crate::engine::{self, EngineHandle, HistoryQuery, Parts, StartRequest, support};
 use crate::ids::{Arn, Realm};
-use crate::integrations::Table;
 use crate::interpreter::event::{Event, Failure};
 use crate::interpreter::state::Conclusion;
 use crate::store::sqlite::{self, Sqlite};
-use crate::store::{Catalog, ExecutionFilter, ExecutionStatus, Journal, MachineRow, MachineType, MapRunRow, Revision, RevisionId};
-use crate::telemetry::Metrics;
-use crate::token::{TokenKeys, new_secret};
+use crate::store::{Catalog, ExecutionFilter, ExecutionStatus, Journal, MachineType, MapRunRow};
 
 const BUCKET: &str = "bucket";
 
@@ -36,25 +32,7 @@ impl Given {
     pub async fn new(definition: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (engine, store) = start(folder.path()).await;
-        let machine = engine.realm().state_machine("machine");
-        let revision = Revision {
-            id: RevisionId(uuid::Uuid::new_v4()),
-            machine: machine.clone(),
-            initial: true,
-            definition: definition.to_string(),
-            role_arn: "arn:aws:iam::123456789012:role/r".to_owned(),
-            configuration: json!({}),
-            made: SystemClock.now(),
-        };
-        let row = MachineRow {
-            arn: machine.clone(),
-            name: "machine".to_owned(),
-            kind: MachineType::Standard,
-            created: SystemClock.now(),
-            deleting: false,
-            revision,
-        };
-        store.put_machine(row).await.unwrap();
+        let machine = support::machine_of_kind(&store, engine.realm(), "machine", MachineType::Standard, definition).await;
         Self { engine, store, folder, machine }
     }
 
@@ -123,22 +101,14 @@ async fn start(folder: &Path) -> (EngineHandle, Sqlite) {
         }
         tries += 1;
     };
-    let parts = Parts {
-        realm: Realm::new("us-east-1", "123456789012"),
-        clock: Arc::new(SystemClock),
-        journal: Arc::new(store.clone()),
-        catalog: Arc::new(store.clone()),
-        bus: Arc::new(EmbeddedBus::new()),
-        tokens: TokenKeys::parse(&new_secret()).unwrap(),
-        table: Table::default(),
-        metrics: Metrics::new(),
-        options: engine::Options {
-            partitions: 3,
-            threads: 2,
-            objects: crate::objects::Options { folder: folder.join("objects"), service: None },
-            ..engine::Options::default()
-        },
+    let options = engine::Options {
+        partitions: 3,
+        threads: 2,
+        objects: crate::objects::Options { folder: folder.join("objects"), service: None },
+        ..engine::Options::default()
     };
+    let parts = support::parts(Arc::new(store.clone()), Arc::new(store.clone()), Arc::new(EmbeddedBus::new()), options);
+    let parts = Parts { realm: Realm::new("us-east-1", "123456789012"), ..parts };
     (engine::start(parts).await.unwrap(), store)
 }
 

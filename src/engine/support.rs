@@ -1,0 +1,76 @@
+//! What tests run an engine on: ports in memory unless they say otherwise, and machines in its catalog.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{EngineHandle, Options, Parts, StartRequest};
+use crate::bus::TaskBus;
+use crate::bus::embedded::EmbeddedBus;
+use crate::clock::{Clock, SystemClock};
+use crate::ids::{Arn, Realm};
+use crate::integrations::Table;
+use crate::store::memory::Memory;
+use crate::store::{Catalog, Journal, MachineRow, MachineType, Revision, RevisionId};
+use crate::telemetry::Metrics;
+use crate::token::{TokenKeys, new_secret};
+
+pub const REGION: &str = "us-east-1";
+pub const ACCOUNT: &str = "000000000000";
+
+pub fn realm() -> Realm {
+    Realm::new(REGION, ACCOUNT)
+}
+
+/// Two partitions on one thread: enough to have messages between partitions.
+pub fn small() -> Options {
+    Options { partitions: 2, threads: 1, ..Options::default() }
+}
+
+pub fn parts(journal: Arc<dyn Journal>, catalog: Arc<dyn Catalog>, bus: Arc<dyn TaskBus>, options: Options) -> Parts {
+    Parts {
+        realm: realm(),
+        clock: Arc::new(SystemClock),
+        journal,
+        catalog,
+        bus,
+        tokens: TokenKeys::parse(&new_secret()).unwrap(),
+        table: Table::default(),
+        metrics: Metrics::new(),
+        options,
+    }
+}
+
+/// A small engine over this store, with a bus of its own.
+pub async fn engine(store: &Memory) -> EngineHandle {
+    engine_on(store, &EmbeddedBus::new()).await
+}
+
+pub async fn engine_on(store: &Memory, bus: &EmbeddedBus) -> EngineHandle {
+    let parts = parts(Arc::new(store.clone()), Arc::new(store.clone()), Arc::new(bus.clone()), small());
+    super::start(parts).await.unwrap()
+}
+
+/// A standard machine of this definition.
+pub async fn machine(catalog: &dyn Catalog, name: &str, definition: &Value) -> Arn {
+    machine_of_kind(catalog, &realm(), name, MachineType::Standard, definition).await
+}
+
+pub async fn machine_of_kind(catalog: &dyn Catalog, realm: &Realm, name: &str, kind: MachineType, definition: &Value) -> Arn {
+    let (arn, created) = (realm.state_machine(name), SystemClock.now());
+    let revision = Revision {
+        id: RevisionId(uuid::Uuid::now_v7()),
+        machine: arn.clone(),
+        initial: true,
+        definition: definition.to_string(),
+        role_arn: "arn:aws:iam::000000000000:role/r".into(),
+        configuration: json!({}),
+        made: created,
+    };
+    catalog.put_machine(MachineRow { arn: arn.clone(), name: name.into(), kind, created, deleting: false, revision }).await.unwrap();
+    arn
+}
+
+pub fn request(machine: &Arn, name: &str, input: &str) -> StartRequest {
+    StartRequest { machine: machine.clone(), name: Some(name.to_owned()), input: input.to_owned(), trace_header: None }
+}
