@@ -6,16 +6,19 @@
 //!
 //! A token is a secret: [`Reply`], [`ReplyDefect`] and [`TaskMessage`] show that there is one, never which.
 
+mod reply;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Address, HeaderValue, Message, Properties};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, PartitionId};
-use crate::limits;
+
+pub use reply::{DefectKind, Reply, ReplyDefect, ReplyOutcome};
 
 /// Header with the token, in tasks and in replies.
 pub const TASK_TOKEN: &str = "task-token";
@@ -116,181 +119,6 @@ impl TaskMessage {
     }
 }
 
-/// What a worker says of its task.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ReplyOutcome {
-    Success { output: Value },
-    Failure { error: String, cause: String },
-    Heartbeat,
-}
-
-/// A reply that can be used.
-#[derive(Clone, PartialEq)]
-pub struct Reply {
-    /// Not verified yet.
-    pub token: String,
-    pub outcome: ReplyOutcome,
-    /// Where a verdict goes, if the worker wants one.
-    pub reply_to: Option<String>,
-    pub correlation_id: Option<String>,
-}
-
-impl fmt::Debug for Reply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let outcome = match &self.outcome {
-            ReplyOutcome::Success { .. } => "success",
-            ReplyOutcome::Failure { .. } => "failure",
-            ReplyOutcome::Heartbeat => "heartbeat",
-        };
-        f.debug_struct("Reply").field("outcome", &outcome).field("reply_to", &self.reply_to).finish_non_exhaustive()
-    }
-}
-
-/// Why a reply cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DefectKind {
-    /// Neither header `task-token` nor `correlation_id`, or one too long to be a token.
-    MissingToken,
-    /// The output is not JSON, or `task-status` is none of ours.
-    InvalidOutput,
-    /// Over the limit of a payload, an error name or a cause.
-    TooLarge,
-}
-
-/// A reply that cannot be used. Where it has a token, the task it belongs to can be told (a forged one must not: verify first).
-#[derive(Clone, PartialEq, thiserror::Error)]
-#[error("{detail}")]
-pub struct ReplyDefect {
-    pub kind: DefectKind,
-    pub token: Option<String>,
-    /// For people; holds neither token nor payload.
-    pub detail: String,
-    pub reply_to: Option<String>,
-    pub correlation_id: Option<String>,
-}
-
-impl fmt::Debug for ReplyDefect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplyDefect")
-            .field("kind", &self.kind)
-            .field("has_token", &self.token.is_some())
-            .field("detail", &self.detail)
-            .field("reply_to", &self.reply_to)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Reply {
-    /// Reads a message from a reply queue. An empty body of a success is `null`: a worker that has nothing to say need not say it.
-    ///
-    /// # Errors
-    /// What is wrong with it, with the token where there is one.
-    pub fn decode(message: &Message) -> Result<Self, ReplyDefect> {
-        let properties = &message.properties;
-        let token = properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
-        let token = token.filter(|t| !t.is_empty());
-        let defect = |kind, detail: String| ReplyDefect {
-            kind,
-            token: token.filter(|t| t.len() <= limits::TOKEN_CHARS_MAX).map(str::to_owned),
-            detail,
-            reply_to: properties.reply_to.clone(),
-            correlation_id: properties.correlation_id.clone(),
-        };
-        let Some(token_text) = token else {
-            return Err(defect(DefectKind::MissingToken, "neither header task-token nor correlation_id holds a token".to_owned()));
-        };
-        if token_text.len() > limits::TOKEN_CHARS_MAX {
-            let detail = format!("the token is longer than {} characters (TOKEN_CHARS_MAX)", limits::TOKEN_CHARS_MAX);
-            return Err(defect(DefectKind::MissingToken, detail));
-        }
-        let outcome = outcome_of(message).map_err(|(kind, detail)| defect(kind, detail))?;
-        Ok(Self {
-            token: token_text.to_owned(),
-            outcome,
-            reply_to: properties.reply_to.clone(),
-            correlation_id: properties.correlation_id.clone(),
-        })
-    }
-}
-
-fn outcome_of(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
-    let status = match message.properties.headers.get(TASK_STATUS) {
-        None => "success",
-        Some(HeaderValue::Text(status)) => status.as_str(),
-        Some(_) => return Err((DefectKind::InvalidOutput, "task-status is not a text".to_owned())),
-    };
-    match status {
-        "heartbeat" => Ok(ReplyOutcome::Heartbeat),
-        "success" => success(&message.body),
-        "failure" => failure(message),
-        _ => Err((DefectKind::InvalidOutput, "task-status is none of success, failure, heartbeat".to_owned())),
-    }
-}
-
-fn success(body: &[u8]) -> Result<ReplyOutcome, (DefectKind, String)> {
-    if body.len() > limits::PAYLOAD_BYTES_MAX {
-        let detail = format!("the output has {} bytes, more than {} (PAYLOAD_BYTES_MAX)", body.len(), limits::PAYLOAD_BYTES_MAX);
-        return Err((DefectKind::TooLarge, detail));
-    }
-    if body.is_empty() {
-        return Ok(ReplyOutcome::Success { output: Value::Null });
-    }
-    match serde_json::from_slice(body) {
-        Ok(output) => Ok(ReplyOutcome::Success { output }),
-        // serde_json names a position, never the text that stands there
-        Err(e) => Err((DefectKind::InvalidOutput, format!("the output is not JSON: {e}"))),
-    }
-}
-
-/// `{"error","cause"}`, Lambda's `{"errorType","errorMessage"}`, headers `error` and `cause` (which win), or a body that is the cause as text.
-fn failure(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
-    // UTF-8 has at most four bytes a character; JSON may write one in twelve (a surrogate pair, escaped)
-    if message.body.len() > 12 * (limits::CAUSE_CHARS_MAX + limits::ERROR_CHARS_MAX) + 1_024 {
-        return Err((DefectKind::TooLarge, format!("the cause has more than {} characters (CAUSE_CHARS_MAX)", limits::CAUSE_CHARS_MAX)));
-    }
-    let body: Option<Value> = serde_json::from_slice(&message.body).ok();
-    let field = |names: [&str; 2]| match &body {
-        Some(Value::Object(fields)) => names.iter().find_map(|n| fields.get(*n)).map(text_of),
-        _ => None,
-    };
-    let header = |name: &str| message.properties.headers.get(name).and_then(HeaderValue::as_text).map(str::to_owned);
-    let whole = || match &body {
-        None => String::from_utf8_lossy(&message.body).into_owned(),
-        // an object of another shape is kept whole: it is all that the worker said
-        Some(Value::Object(fields)) if ["error", "cause", "errorType", "errorMessage"].iter().any(|n| fields.contains_key(*n)) => {
-            String::new()
-        }
-        Some(value) => text_of(value),
-    };
-    // Lambda's `stackTrace`, and whatever else a runtime says of its error, is kept: the cause is then the whole, as AWS's history has it.
-    let lambdas = match &body {
-        Some(Value::Object(fields)) if fields.contains_key("errorMessage") || fields.contains_key("errorType") => {
-            fields.keys().any(|name| !["error", "cause", "errorType", "errorMessage"].contains(&name.as_str()))
-        }
-        _ => false,
-    };
-    let error = header("error").or_else(|| field(["error", "errorType"])).unwrap_or_default();
-    let cause = header("cause")
-        .or_else(|| if lambdas { body.as_ref().map(text_of) } else { field(["cause", "errorMessage"]) })
-        .unwrap_or_else(whole);
-    for (name, text, max) in [("error", &error, limits::ERROR_CHARS_MAX), ("cause", &cause, limits::CAUSE_CHARS_MAX)] {
-        if text.chars().nth(max).is_some() {
-            let limit = if name == "error" { "ERROR_CHARS_MAX" } else { "CAUSE_CHARS_MAX" };
-            return Err((DefectKind::TooLarge, format!("the {name} has more than {max} characters ({limit})")));
-        }
-    }
-    Ok(ReplyOutcome::Failure { error, cause })
-}
-
-/// A text as it is, anything else as its JSON.
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
-}
-
 /// What became of a reply, for the worker that sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
@@ -347,7 +175,10 @@ pub fn verdict(reply_to: Option<&str>, correlation_id: Option<&str>, verdict: Ve
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::limits;
 
     fn reply(body: &str, headers: &[(&str, &str)]) -> Message {
         Message {

@@ -5,27 +5,31 @@
 //! May enter: options of other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`), `ids`, `token`.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::bus::QueueKind;
-use crate::ids::Realm;
 use crate::integrations::{Table, TableEntry};
 use crate::telemetry::LogOptions;
 use crate::token::{self, TokenKeys};
 
+mod api;
+mod bus;
+mod engine;
 mod keys;
 mod layers;
 mod objects;
+mod store;
 
+pub use api::{AccessKey, ApiOptions, CLASSES};
+pub use bus::{BusOptions, OwnedQueue};
+pub use engine::EngineOptions;
 pub use layers::DEFAULT_FILE;
 use layers::Flat;
 pub use objects::ObjectOptions;
+pub use store::{StoreOptions, Synchronous};
 
 /// Why the settings cannot be used. Each text names the key and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -78,209 +82,6 @@ impl fmt::Display for SecretUrl {
 impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SecretUrl({self})")
-    }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub struct ApiOptions {
-    pub listen: SocketAddr,
-    pub allow_unsigned: bool,
-    keys: SecretString,
-}
-
-/// An access key that may call the API.
-#[derive(Debug, Clone)]
-pub struct AccessKey {
-    pub id: String,
-    pub secret: SecretString,
-    /// The classes of operations that it may call; `None`: all.
-    pub allow: Option<Vec<String>>,
-}
-
-/// Classes of operations, as `api.keys` names them.
-pub const CLASSES: [&str; 4] = ["read", "start", "complete", "admin"];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Synchronous {
-    Full,
-    Normal,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub struct StoreOptions {
-    pub url: SecretUrl,
-    pub synchronous: Synchronous,
-    pub readers: u8,
-    pub cache_kib: u32,
-    pub check: bool,
-    size_bytes_max: u64,
-}
-
-impl StoreOptions {
-    /// Beyond it the store takes no more writes, as on a full disk.
-    #[must_use]
-    pub fn size_bytes_max(&self) -> Option<u64> {
-        (self.size_bytes_max > 0).then_some(self.size_bytes_max)
-    }
-
-    /// The file of an embedded store; `None` for a server. `:memory:` is a name of SQLite's own.
-    #[must_use]
-    pub fn sqlite_path(&self) -> Option<&Path> {
-        self.url.expose().strip_prefix("sqlite:").map(|path| Path::new(path.strip_prefix("//").unwrap_or(path)))
-    }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub struct BusOptions {
-    pub url: SecretUrl,
-    pub queue_kind: QueueKind,
-    pub prefetch: u16,
-    pub publish_channels: usize,
-    heartbeat_seconds: u64,
-    confirm_timeout_seconds: u64,
-    ca_file: String,
-    certificate_file: String,
-    certificate_key_file: String,
-    queues: String,
-    topics: String,
-    event_buses: String,
-    start_queue: String,
-}
-
-impl BusOptions {
-    /// True where the bus is in this process.
-    #[must_use]
-    pub fn is_embedded(&self) -> bool {
-        self.url.expose().starts_with("embedded:")
-    }
-
-    #[must_use]
-    pub fn heartbeat(&self) -> Duration {
-        Duration::from_secs(self.heartbeat_seconds)
-    }
-
-    #[must_use]
-    pub fn confirm_timeout(&self) -> Duration {
-        Duration::from_secs(self.confirm_timeout_seconds)
-    }
-
-    #[must_use]
-    pub fn ca_file(&self) -> Option<PathBuf> {
-        path(&self.ca_file)
-    }
-
-    #[must_use]
-    pub fn certificate_file(&self) -> Option<PathBuf> {
-        path(&self.certificate_file)
-    }
-
-    #[must_use]
-    pub fn certificate_key_file(&self) -> Option<PathBuf> {
-        path(&self.certificate_key_file)
-    }
-
-    /// Task queues that the engine declares. [`Settings::load`] has read them once: it does not fail after that.
-    pub fn queues(&self) -> Result<Vec<OwnedQueue>, String> {
-        let queues = names(&self.queues).iter().map(|entry| OwnedQueue::parse(entry)).collect::<Result<Vec<_>, _>>()?;
-        match queues.iter().find(|queue| queue.delivery_limit.is_some() && self.queue_kind != QueueKind::Quorum) {
-            Some(queue) => Err(format!("gives '{}' a delivery_limit, which only quorum queues have (bus.queue_kind)", queue.name)),
-            None => Ok(queues),
-        }
-    }
-
-    /// Fanout exchanges that the engine declares.
-    #[must_use]
-    pub fn topics(&self) -> Vec<String> {
-        names(&self.topics)
-    }
-
-    /// Queue in which a message starts an execution, if there is one.
-    #[must_use]
-    pub fn start_queue(&self) -> Option<String> {
-        Some(self.start_queue.clone()).filter(|name| !name.is_empty())
-    }
-
-    /// Topic exchanges that the engine declares.
-    #[must_use]
-    pub fn event_buses(&self) -> Vec<String> {
-        names(&self.event_buses)
-    }
-}
-
-/// A queue of `bus.queues`: `NAME`, or `NAME;max_length=N;delivery_limit=N`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnedQueue {
-    pub name: String,
-    /// Messages; one more is refused.
-    pub max_length: Option<u32>,
-    /// Deliveries after which a task is given up.
-    pub delivery_limit: Option<u32>,
-}
-
-impl OwnedQueue {
-    fn parse(entry: &str) -> Result<Self, String> {
-        let mut parts = entry.split(';').map(str::trim);
-        let mut queue = Self { name: parts.next().unwrap_or_default().to_owned(), max_length: None, delivery_limit: None };
-        if queue.name.is_empty() {
-            return Err(format!("has an entry without a name: '{entry}'"));
-        }
-        for part in parts {
-            let allowed = || format!("has '{part}' at the queue '{}'; allowed: max_length=N, delivery_limit=N, N from 1", queue.name);
-            let (name, number) = part.split_once('=').ok_or_else(allowed)?;
-            let number: u32 = number.trim().parse().ok().filter(|n| *n > 0).ok_or_else(allowed)?;
-            match name.trim() {
-                "max_length" => queue.max_length = Some(number),
-                "delivery_limit" => queue.delivery_limit = Some(number),
-                _ => return Err(allowed()),
-            }
-        }
-        Ok(queue)
-    }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub struct EngineOptions {
-    pub region: String,
-    pub account: String,
-    pub partitions: u16,
-    threads: usize,
-    passivate_after_seconds: u64,
-    pub activity_pollers_max: usize,
-    token_key: SecretString,
-    token_key_file: String,
-    retention_days: u32,
-    shutdown_seconds: u64,
-    pub starts_max: usize,
-    pub unpublished_max: usize,
-}
-
-impl EngineOptions {
-    #[must_use]
-    pub fn realm(&self) -> Realm {
-        Realm::new(&self.region, &self.account)
-    }
-
-    /// Threads that executions run on: as many as cores, where nothing else is said.
-    #[must_use]
-    pub fn threads(&self) -> usize {
-        if self.threads > 0 { self.threads } else { std::thread::available_parallelism().map_or(2, usize::from) }
-    }
-
-    #[must_use]
-    pub fn passivate_after(&self) -> Duration {
-        Duration::from_secs(self.passivate_after_seconds)
-    }
-
-    #[must_use]
-    pub fn retention(&self) -> Duration {
-        Duration::from_hours(24 * u64::from(self.retention_days))
-    }
-
-    /// What a stopping server gives to what is under way.
-    #[must_use]
-    pub fn shutdown(&self) -> Duration {
-        Duration::from_secs(self.shutdown_seconds)
     }
 }
 
@@ -377,7 +178,7 @@ impl Settings {
     pub fn access_keys(&self) -> Result<Vec<AccessKey>, SettingsError> {
         let mut keys: Vec<AccessKey> = Vec::new();
         for entry in names(self.api.keys.expose_secret()) {
-            let key = access_key(&entry).and_then(|key| {
+            let key = api::access_key(&entry).and_then(|key| {
                 let twice = keys.iter().any(|other| other.id == key.id);
                 if twice { Err(format!("has the key '{}' twice", key.id)) } else { Ok(key) }
             });
@@ -439,25 +240,6 @@ pub fn token_key_beside(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".token-key");
     PathBuf::from(name)
-}
-
-/// `ID:SECRET`, or `ID:SECRET:CLASS+CLASS`. What is wrong is told without the secret.
-fn access_key(entry: &str) -> Result<AccessKey, String> {
-    let parts: Vec<&str> = entry.split(':').collect();
-    let (id, secret, classes) = match parts.as_slice() {
-        [id, secret] => (*id, *secret, None),
-        [id, secret, classes] => (*id, *secret, Some(*classes)),
-        _ => ("", "", None),
-    };
-    if id.is_empty() || secret.is_empty() || id.contains(['/', ' ']) {
-        let allowed = "allowed: ID:SECRET, or ID:SECRET:read+start+complete+admin with some of these classes, separated by commas";
-        return Err(format!("has an entry that is not ID:SECRET; {allowed}"));
-    }
-    let allow = classes.map(|classes| classes.split('+').map(|class| class.trim().to_owned()).collect::<Vec<_>>());
-    if let Some(unknown) = allow.iter().flatten().find(|class| !CLASSES.contains(&class.as_str())) {
-        return Err(format!("lets the key '{id}' do '{unknown}'; allowed: {}, joined by +", CLASSES.join(", ")));
-    }
-    Ok(AccessKey { id: id.to_owned(), secret: SecretString::from(secret), allow })
 }
 
 /// Secrets from files: `bus.url_file` → `bus.url`. The signing keys' file is another thing: it is made where there is none.

@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use super::*;
+use crate::bus::QueueKind;
+use crate::ids::Realm;
 use crate::telemetry::LogFormat;
 
 fn load(file: Option<&str>, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Settings, SettingsError> {

@@ -1,0 +1,70 @@
+//! `reveille replies replay`: parked messages go to their queue again; each is acknowledged after the broker has confirmed its copy.
+
+use clap::Args;
+use serde_json::json;
+
+use super::desk::Desk;
+use super::{BrokerArgs, ChosenArgs, LOOK_MAX, finish, missing};
+use crate::bus::parked;
+use crate::bus::{Address, BusHealth, Message, Publication, Settlement};
+use crate::cli::CliError;
+use crate::cli::output::OutputArgs;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ReplayArgs {
+    #[command(flatten)]
+    pub(super) chosen: ChosenArgs,
+    /// To this queue instead of the one that each was refused in
+    #[arg(long, value_name = "QUEUE")]
+    pub(super) to: Option<String>,
+    #[command(flatten)]
+    pub(super) broker: BrokerArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+pub(super) async fn replay(desk: &Desk, args: &ReplayArgs) -> Result<(), CliError> {
+    if let BusHealth::Blocked(why) = desk.bus.health() {
+        return Err(CliError::failed(format!("the broker takes no messages now: {why}"))
+            .hint("nothing was moved; try again when its alarm has cleared"));
+    }
+    // All are taken out before the first goes: one that is refused again comes back behind them, and is not replayed in a circle.
+    let look = desk.look(&args.chosen.filter.filter(&args.chosen.ids, desk.now), LOOK_MAX).await?;
+    let (mut replayed, mut kept, mut stay) = (Vec::new(), missing(&args.chosen.ids, &look), Vec::new());
+    for held in look.held {
+        if !held.chosen {
+            stay.push(held.delivery);
+            continue;
+        }
+        let id = held.parked.id;
+        match desk.send_again(&held.delivery.message, args.to.as_deref()).await {
+            Ok(queue) => {
+                held.delivery.settle(Settlement::Ack);
+                replayed.push(json!({"id": id, "to": queue}));
+            }
+            Err(why) => {
+                stay.push(held.delivery);
+                kept.push(json!({"id": id, "why": why}));
+            }
+        }
+    }
+    drop(stay);
+    finish(&json!({"replayed": replayed, "kept": kept, "more": look.more}), "replayed", args.output)
+}
+
+impl Desk {
+    /// The queue that it went to, or why it stays.
+    async fn send_again(&self, parked: &Message, to: Option<&str>) -> Result<String, String> {
+        let (home, message) = parked::replay(parked);
+        let queue = to.map(str::to_owned).or(home.map(|to| to.routing_key));
+        let queue = queue.ok_or("it does not say which queue it was refused in; give one with --to")?;
+        let to = Address { exchange: String::new(), routing_key: queue.clone() };
+        match self.bus.publish(to, message).await {
+            Ok(Publication::Confirmed) => Ok(queue),
+            Ok(Publication::Unroutable { .. }) => Err(format!("there is no queue {queue}")),
+            Ok(Publication::Nacked) => Err(format!("queue {queue} is full")),
+            Ok(Publication::Refused { text }) => Err(text),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `reveille replies show`: one parked message, whole.
+
+use clap::Args;
+
+use super::desk::Desk;
+use super::shown::{shown, whole};
+use super::{BrokerArgs, LOOK_MAX};
+use crate::bus::parked::Filter;
+use crate::cli::CliError;
+use crate::cli::output::OutputArgs;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShowArgs {
+    /// Id, as `replies ls` shows it
+    pub(super) id: String,
+    /// Show its token too: whoever has it can end the task
+    #[arg(long)]
+    pub(super) reveal: bool,
+    #[command(flatten)]
+    pub(super) broker: BrokerArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+pub(super) async fn show(desk: &Desk, args: &ShowArgs) -> Result<(), CliError> {
+    let filter = Filter { ids: vec![args.id.clone()], ..Filter::default() };
+    let look = desk.look(&filter, LOOK_MAX).await?;
+    let Some(held) = look.chosen().next() else { return Err(none_of(&args.id)) };
+    args.output.print(&whole(&held.parked, &held.delivery.message, args.reveal), shown)
+}
+
+fn none_of(id: &str) -> CliError {
+    CliError::failed(format!("there is no parked reply '{id}'")).hint("reveille replies ls shows what there is")
+}

@@ -1,0 +1,44 @@
+//! `[api]`: where requests are accepted, and whose.
+
+use std::net::SocketAddr;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct ApiOptions {
+    pub listen: SocketAddr,
+    pub allow_unsigned: bool,
+    pub(super) keys: SecretString,
+}
+
+/// An access key that may call the API.
+#[derive(Debug, Clone)]
+pub struct AccessKey {
+    pub id: String,
+    pub secret: SecretString,
+    /// The classes of operations that it may call; `None`: all.
+    pub allow: Option<Vec<String>>,
+}
+
+/// Classes of operations, as `api.keys` names them.
+pub const CLASSES: [&str; 4] = ["read", "start", "complete", "admin"];
+
+/// `ID:SECRET`, or `ID:SECRET:CLASS+CLASS`. What is wrong is told without the secret.
+pub(super) fn access_key(entry: &str) -> Result<AccessKey, String> {
+    let parts: Vec<&str> = entry.split(':').collect();
+    let (id, secret, classes) = match parts.as_slice() {
+        [id, secret] => (*id, *secret, None),
+        [id, secret, classes] => (*id, *secret, Some(*classes)),
+        _ => ("", "", None),
+    };
+    if id.is_empty() || secret.is_empty() || id.contains(['/', ' ']) {
+        let allowed = "allowed: ID:SECRET, or ID:SECRET:read+start+complete+admin with some of these classes, separated by commas";
+        return Err(format!("has an entry that is not ID:SECRET; {allowed}"));
+    }
+    let allow = classes.map(|classes| classes.split('+').map(|class| class.trim().to_owned()).collect::<Vec<_>>());
+    if let Some(unknown) = allow.iter().flatten().find(|class| !CLASSES.contains(&class.as_str())) {
+        return Err(format!("lets the key '{id}' do '{unknown}'; allowed: {}, joined by +", CLASSES.join(", ")));
+    }
+    Ok(AccessKey { id: id.to_owned(), secret: SecretString::from(secret), allow })
+}
