@@ -10,6 +10,8 @@ use std::process::Command;
 const ROOMS: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("limits", &[]),
+    // What the binary's allocator can do; knows nobody.
+    ("memory", &[]),
     ("clock", &[]),
     ("token", &["ids"]),
     ("query", &["clock", "limits"]),
@@ -22,7 +24,24 @@ const ROOMS: &[(&str, &[&str])] = &[
     // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
     ("integrations", &["bus", "interpreter", "asl", "query", "clock", "ids", "limits"]),
     ("telemetry", &["clock", "ids", "token"]),
-    ("engine", &["store", "bus", "objects", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits", "token"]),
+    (
+        "engine",
+        &[
+            "store",
+            "bus",
+            "objects",
+            "integrations",
+            "interpreter",
+            "asl",
+            "query",
+            "telemetry",
+            "clock",
+            "ids",
+            "limits",
+            "memory",
+            "token",
+        ],
+    ),
     ("api", &["engine", "store", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits"]),
     // Reads text into other rooms' options.
     ("config", &["bus", "objects", "integrations", "telemetry", "ids", "token"]),

@@ -170,20 +170,20 @@ struct Plan {
     config: Option<PathBuf>,
 }
 
-/// Echo and callback in turn, over one worker.
+/// Both echoes and callback in turn, over one worker.
 fn rates(plan: &Plan, kind: Kind, rounds: u64) -> Result<Value, CliError> {
     let place = echo::Place::prepare(&plan.url, kind)?;
     let worker = Process::start(Role::Worker, &json!({"url": plan.url, "queue": place.queue}))?;
-    let mut bare = Vec::new();
-    let mut full = Vec::new();
+    let mut measured = report::Rounds::default();
     for round in 0..rounds {
-        bare.push(echo::round_trips(plan, kind, &place)?);
-        full.push(callback::round_trips(plan, kind, &place)?);
+        measured.bare.push(echo::round_trips(plan, echo::Shape::Bare, &place)?);
+        measured.tasks.push(echo::round_trips(plan, echo::Shape::Task, &place)?);
+        measured.callbacks.push(callback::round_trips(plan, kind, &place)?);
         tracing::info!(round, kind = kind.as_str(), "round done");
     }
     drop(worker);
     place.clear(&plan.url)?;
-    Ok(report::rates(kind, &bare, &full))
+    Ok(report::rates(kind, &measured))
 }
 
 /// The settings that the measured engine runs with: those that `serve` would have.

@@ -7,7 +7,7 @@
 //! ```
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use actix::prelude::*;
 
@@ -46,7 +46,6 @@ pub(super) struct ExecutionActor {
     pub shared: Arc<Shared>,
     pub local: Rc<Local>,
     pub id: ExecutionId,
-    pub arn: Arn,
     pub machine: Arc<Machine>,
     /// What its machine's `loggingConfiguration` asks for.
     pub logging: Logging,
@@ -54,7 +53,7 @@ pub(super) struct ExecutionActor {
     /// Until it exists in the store: what it is made of.
     birth: Option<Box<ExecutionHeader>>,
     /// An express execution: nothing is written, it lives here.
-    express: Option<Stay>,
+    express: Option<Box<Stay>>,
     pub in_flight: Vec<InFlight>,
     /// What this actor has begun and must hear the end of (dispatches, words to itself): until then it must not leave memory, or a
     /// second one would be revived beside it and do the same once more.
@@ -70,20 +69,19 @@ pub(super) struct ExecutionActor {
 impl ExecutionActor {
     /// An execution that begins.
     pub fn new(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Self {
-        let (id, arn) = (header.id, header.arn.clone());
         let logging = shared.definitions.logging(header.revision);
-        let mut actor = Self::with(shared, local, id, arn, machine, logging, State::default());
+        let mut actor = Self::with(shared, local, header.id, machine, logging, State::default());
         actor.birth = Some(Box::new(header));
         actor
     }
 
     /// An express execution that begins.
     pub fn express(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Result<Self, TellError> {
-        let (id, arn) = (header.id, header.arn.clone());
+        let id = header.id;
         let logging = shared.definitions.logging(header.revision);
         let stay = Stay::new(Arc::clone(&shared), Rc::clone(&local), header)?;
-        let mut actor = Self::with(shared, local, id, arn, machine, logging, State::default());
-        actor.express = Some(stay);
+        let mut actor = Self::with(shared, local, id, machine, logging, State::default());
+        actor.express = Some(Box::new(stay));
         Ok(actor)
     }
 
@@ -91,26 +89,16 @@ impl ExecutionActor {
     pub fn revived(local: Rc<Local>, row: &ExecutionRow, machine: Arc<Machine>, state: State, bus_kept: bool) -> Self {
         let (shared, id) = (Arc::clone(&local.shared), row.header.id);
         let logging = shared.definitions.logging(row.header.revision);
-        let arn = state.started().map_or_else(|| Arn::new(""), |s| s.arn.clone());
-        let mut actor = Self::with(shared, local, id, arn, machine, logging, state);
+        let mut actor = Self::with(shared, local, id, machine, logging, state);
         actor.owed = Some(bus_kept);
         actor
     }
 
-    fn with(
-        shared: Arc<Shared>,
-        local: Rc<Local>,
-        id: ExecutionId,
-        arn: Arn,
-        machine: Arc<Machine>,
-        logging: Logging,
-        state: State,
-    ) -> Self {
+    fn with(shared: Arc<Shared>, local: Rc<Local>, id: ExecutionId, machine: Arc<Machine>, logging: Logging, state: State) -> Self {
         Self {
             shared,
             local,
             id,
-            arn,
             machine,
             logging,
             state: Held::new(state),
@@ -197,9 +185,15 @@ impl ExecutionActor {
         }
     }
 
+    /// Its own, from its first event: nothing is told of an execution that has not begun. Not kept beside the state, which sleeps packed.
+    pub(super) fn arn(&self) -> &Arn {
+        static NONE: LazyLock<Arn> = LazyLock::new(|| Arn::new(""));
+        self.state.started().map_or(&NONE, |started| &started.arn)
+    }
+
     /// For log lines about this execution.
     pub(super) fn story<'a>(&'a self, notes: &'a [Note], face: &'static str) -> Story<'a> {
-        Story { shared: &self.shared, arn: &self.arn, id: self.id, state: &self.state, notes, face, logging: self.logging }
+        Story { shared: &self.shared, arn: self.arn(), id: self.id, state: &self.state, notes, face, logging: self.logging }
     }
 
     fn append(&self, prepared: &Prepared) -> Result<Append, TellError> {
@@ -216,7 +210,7 @@ impl ExecutionActor {
                 Command::Dispatch { scheduled } => self.dispatch(scheduled, ctx),
                 Command::Cancel { scheduled, reason } => {
                     self.in_flight.retain(|f| f.scheduled != scheduled);
-                    super::perform::cancelled(&self.shared, &self.arn, TaskKey { execution: self.id, scheduled }, reason);
+                    super::perform::cancelled(&self.shared, self.arn(), TaskKey { execution: self.id, scheduled }, reason);
                     self.shared.metrics.task_cancelled(reason.as_str());
                 }
                 Command::Continue => {

@@ -37,41 +37,49 @@ impl Patterns {
 
 /// One of both.
 #[derive(Debug)]
-pub(super) struct Held {
-    awake: Option<Box<State>>,
-    asleep: Option<(Packed, Rc<[u8]>)>,
+pub(super) enum Held {
+    Awake(Box<State>),
+    Asleep(Packed, Rc<[u8]>),
 }
 
 impl Held {
     pub fn new(state: State) -> Self {
-        Self { awake: Some(Box::new(state)), asleep: None }
+        Self::Awake(Box::new(state))
     }
 
     pub fn is_asleep(&self) -> bool {
-        self.asleep.is_some()
+        matches!(self, Self::Asleep(..))
     }
 
     /// Packs it, where that is worth it.
     pub fn rest(&mut self, patterns: &mut Patterns) {
-        let Some(state) = self.awake.take_if(|state| state.frames().nth(FRAMES_MAX).is_none()) else { return };
-        self.asleep = patterns.pack(&state);
-        if self.asleep.is_none() {
-            self.awake = Some(state);
+        let Self::Awake(state) = self else { return };
+        if state.frames().nth(FRAMES_MAX).is_some() {
+            return;
+        }
+        if let Some((packed, pattern)) = patterns.pack(state) {
+            *self = Self::Asleep(packed, pattern);
         }
     }
 
     /// # Errors
     /// Where it does not unpack: the journal has it.
     pub fn wake(&mut self) -> Result<(), PackError> {
-        if let Some((packed, pattern)) = self.asleep.take() {
-            self.awake = Some(Box::new(State::unpack(&packed, &pattern)?));
+        if let Self::Asleep(packed, pattern) = self {
+            *self = Self::new(State::unpack(packed, pattern)?);
         }
         Ok(())
     }
 
     /// The state of one that is awake.
     pub fn get_mut(&mut self) -> &mut State {
-        self.awake.get_or_insert_default()
+        if self.is_asleep() {
+            *self = Self::new(State::default());
+        }
+        match self {
+            Self::Awake(state) => state,
+            Self::Asleep(..) => unreachable!("it was made awake above"),
+        }
     }
 }
 
@@ -79,6 +87,9 @@ impl Deref for Held {
     type Target = State;
 
     fn deref(&self) -> &State {
-        self.awake.as_deref().unwrap_or(&NOTHING)
+        match self {
+            Self::Awake(state) => state,
+            Self::Asleep(..) => &NOTHING,
+        }
     }
 }

@@ -34,6 +34,7 @@ mod pressure;
 #[cfg(test)]
 mod pressure_tests;
 pub mod quarantine;
+mod residents;
 mod router;
 #[cfg(test)]
 mod sim;

@@ -23,23 +23,19 @@ use super::execution::ExecutionActor;
 use super::express;
 use super::held::{Held, Patterns};
 use super::messages::{AwaitEnd, Begin, Drain, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
+use super::residents::Residents;
 use super::timers::Timers;
 
 type Revival = SharedFuture<LocalBoxFuture<'static, Result<Addr<ExecutionActor>, TellError>>>;
 
-/// An execution in memory.
-struct Awake {
-    addr: Addr<ExecutionActor>,
-    /// Messages that are under way to it.
-    under_way: Rc<Cell<u32>>,
-    used: Timestamp,
-}
+/// So many executions that left memory, or were packed, are worth the allocator's trouble of giving pages back.
+const CROWD: usize = 1_000;
 
 /// What the partition and its executions share, on their one thread.
 pub(super) struct Local {
     pub id: PartitionId,
     pub shared: Arc<Shared>,
-    awake: RefCell<HashMap<ExecutionId, Awake>>,
+    residents: Residents,
     reviving: RefCell<HashMap<ExecutionId, Revival>>,
     timers: RefCell<Timers>,
     /// Something is due sooner than it was.
@@ -50,6 +46,8 @@ pub(super) struct Local {
     /// Something lingers.
     lingers: Notify,
     patterns: RefCell<Patterns>,
+    /// Executions packed since the last sweep.
+    rested: Cell<usize>,
     waiters: RefCell<HashMap<ExecutionId, Vec<oneshot::Sender<Outcome>>>>,
     /// Executions whose queues the bus forgot with the last process, until they are revived: all that they have open is owed again.
     bereft: RefCell<HashSet<ExecutionId>>,
@@ -70,9 +68,7 @@ impl Local {
     /// This actor is of no use any more; the next message revives the execution from its journal. One that was revived meanwhile stays:
     /// of those who wait for an answer of the old actor each comes here.
     pub fn forget(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
-        let mut awake = self.awake.borrow_mut();
-        if awake.get(&execution).is_some_and(|a| a.addr == *addr) {
-            awake.remove(&execution);
+        if self.residents.remove(execution, addr) {
             self.shared.metrics.execution_slept();
         }
     }
@@ -128,6 +124,7 @@ impl Local {
     /// Packs what an actor holds.
     pub fn rest(&self, state: &mut Held) {
         state.rest(&mut self.patterns.borrow_mut());
+        self.rested.set(self.rested.get() + usize::from(state.is_asleep()));
     }
 
     /// This execution is looked at again in a while. A confirmed task is written with its reply if that comes sooner, else then.
@@ -152,23 +149,15 @@ impl Local {
                 let due = self.lingering.borrow_mut().pop_front_if(|(at, _)| *at <= now);
                 let Some((_, execution)) = due else { break };
                 // Gone from memory: it has ended. Most have.
-                let Some(addr) = self.awake.borrow().get(&execution).map(|a| a.addr.clone()) else { continue };
+                let Some(addr) = self.residents.peek(execution) else { continue };
                 // Refused where its mailbox is full: then it is busy, and what it writes next holds the confirm.
                 let _ = addr.try_send(Tell { execution, what: What::Flush });
             }
         }
     }
 
-    fn find(&self, execution: ExecutionId) -> Option<(Addr<ExecutionActor>, Rc<Cell<u32>>)> {
-        let mut awake = self.awake.borrow_mut();
-        let entry = awake.get_mut(&execution)?;
-        entry.used = self.shared.clock.now();
-        Some((entry.addr.clone(), Rc::clone(&entry.under_way)))
-    }
-
     fn insert(&self, execution: ExecutionId, addr: Addr<ExecutionActor>) {
-        let entry = Awake { addr, under_way: Rc::new(Cell::new(0)), used: self.shared.clock.now() };
-        if self.awake.borrow_mut().insert(execution, entry).is_none() {
+        if self.residents.insert(execution, addr, self.shared.clock.now()) {
             self.shared.metrics.execution_woke();
         }
     }
@@ -200,7 +189,7 @@ impl Local {
 
     /// The actor of an execution, from memory or from its journal.
     async fn address(self: &Rc<Self>, execution: ExecutionId) -> Result<Addr<ExecutionActor>, TellError> {
-        if let Some((addr, _)) = self.find(execution) {
+        if let Some(addr) = self.residents.find(execution, self.shared.clock.now()) {
             return Ok(addr);
         }
         let revival = {
@@ -246,10 +235,9 @@ impl Local {
         // An actor may end between two messages (it closed, it was thrown away): its journal is the truth, ask again.
         for _ in 0..4 {
             let addr = self.address(message.execution).await?;
-            let under_way = self.find(message.execution).map(|(_, under_way)| under_way).unwrap_or_default();
-            under_way.set(under_way.get() + 1);
+            self.residents.sent(message.execution, &addr);
             let answer = addr.send(message.clone()).await;
-            under_way.set(under_way.get().saturating_sub(1));
+            self.residents.answered(message.execution, &addr);
             match answer {
                 Ok(result) => {
                     if matches!(result, Err(TellError::Rejected(_))) {
@@ -270,27 +258,18 @@ impl Local {
         }
     }
 
-    /// Executions that nothing happened to since `before` leave memory.
-    pub async fn passivate(self: &Rc<Self>, before: Timestamp) {
-        let idle: Vec<(ExecutionId, Addr<ExecutionActor>)> = {
-            let awake = self.awake.borrow();
-            awake.iter().filter(|(_, a)| a.used < before && a.under_way.get() == 0).map(|(id, a)| (*id, a.addr.clone())).collect()
-        };
-        for (id, addr) in idle {
-            if !matches!(addr.send(MayLeave).await, Ok(true)) {
-                continue;
-            }
-            if self.awake.borrow().get(&id).is_some_and(|a| a.used < before && a.under_way.get() == 0) {
+    /// Executions that nothing happened to since `before` leave memory. Returns how many.
+    pub async fn passivate(self: &Rc<Self>, before: Timestamp) -> usize {
+        let mut left = 0;
+        for (id, addr) in self.residents.idle_since(before) {
+            if matches!(addr.send(MayLeave).await, Ok(true)) && self.residents.is_idle_since(id, before) {
                 // Its last address: the actor ends by itself.
                 self.forget(id, &addr);
+                left += 1;
             }
         }
-        // A table keeps the room of its fullest hour; a quiet one gives it back.
-        let mut awake = self.awake.borrow_mut();
-        if awake.capacity() > 4 * awake.len() + 1_024 {
-            let room = 2 * awake.len();
-            awake.shrink_to(room);
-        }
+        self.residents.shrink();
+        left
     }
 
     /// Fires everything that is due, and waits for what is due next. Runs as long as the partition.
@@ -354,7 +333,12 @@ impl Local {
             }
             let age = options.passivate_after;
             let now = self.shared.clock.now();
-            self.passivate(Timestamp::from_millis(now.millis() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX))).await;
+            let left = self.passivate(Timestamp::from_millis(now.millis() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX))).await;
+            if left + self.rested.take() >= CROWD {
+                // Until then the actors that left have ended.
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                crate::memory::give_back();
+            }
         }
     }
 
@@ -426,13 +410,14 @@ impl Partition {
             local: Rc::new(Local {
                 id,
                 shared,
-                awake: RefCell::default(),
+                residents: Residents::default(),
                 reviving: RefCell::default(),
                 timers: RefCell::default(),
                 sooner: Notify::new(),
                 lingering: RefCell::default(),
                 lingers: Notify::new(),
                 patterns: RefCell::default(),
+                rested: Cell::new(0),
                 waiters: RefCell::default(),
                 bereft: RefCell::default(),
                 draining: Cell::new(false),
@@ -531,7 +516,7 @@ impl Handler<Drain> for Partition {
         let local = Rc::clone(&self.local);
         Box::pin(async move {
             // What is under way ends by itself; a closed store or bus ends what cannot.
-            while local.awake.borrow().values().any(|a| a.under_way.get() > 0) {
+            while local.residents.is_any_told() {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         })

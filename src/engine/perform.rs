@@ -157,7 +157,7 @@ impl ExecutionActor {
             reply_to: expects_reply.then(|| self.shared.bus.reply_queue(self.local.id)),
             message_id: message.message_id.to_string(),
             at: now,
-            execution: self.arn.clone(),
+            execution: self.arn().clone(),
             state_machine: started.map_or_else(|| Arn::new(""), |s| s.machine.clone()),
             state_name: view.visit.name.to_string(),
             attempt: view.visit.retry_count() + 1,
@@ -202,7 +202,7 @@ impl ExecutionActor {
                 }
                 // Nothing is wrong with the child: the start is tried again as long as the task is open.
                 Err(e) if e.is_passing() => {
-                    tracing::warn!(execution.arn = %actor.arn, error = %e, "a child execution could not be started; trying again");
+                    tracing::warn!(execution.arn = %actor.arn(), error = %e, "a child execution could not be started; trying again");
                     actor.unheard += 1;
                     ctx.run_later(super::RETRY_AFTER, move |actor, ctx| {
                         actor.unheard -= 1;

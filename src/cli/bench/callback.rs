@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::echo::Place;
+use super::echo::{Place, TASK_TIMEOUT};
 use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Scratch, Stopwatch, settings};
 use crate::app::Application;
 use crate::engine::{EngineHandle, StartRequest};
@@ -36,7 +36,7 @@ pub(super) async fn machine(engine: &EngineHandle, queue: &str) -> Result<Arn, C
         "Type": "Task",
         "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken",
         "Parameters": {"Queue": queue, "Body.$": "$"},
-        "TimeoutSeconds": 86_400,
+        "TimeoutSeconds": TASK_TIMEOUT.as_secs(),
         "End": true,
     });
     machine_of(engine, "bench", &ask).await

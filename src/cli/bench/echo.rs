@@ -1,6 +1,8 @@
-//! The bare broker: what any AMQP program could do at best with the same messages. Persistent, `mandatory`, confirmed, acked with
-//! `multiple`, both queues of the kind that is measured; no store, no engine. And the worker, which both sides use: a stock RPC server.
+//! The bare broker: what any AMQP program could do at best. Persistent, `mandatory`, confirmed, acked with `multiple`, both queues of the
+//! kind that is measured; no store, no engine. Once with the least that an RPC needs, and once with the message that the engine sends for
+//! a task. And the worker, which all sides use: a stock RPC server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,9 +17,13 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Stopwatch};
-use crate::bus::envelope;
-use crate::ids::PartitionId;
+use crate::bus::envelope::{self, TaskMessage};
+use crate::bus::{HeaderValue, Message};
+use crate::clock::Timestamp;
+use crate::ids::{Arn, PartitionId};
 
+/// Of the task that the measured engine publishes.
+pub(super) const TASK_TIMEOUT: Duration = Duration::from_hours(24);
 const PREFETCH: u16 = 1_000;
 /// One `basic.ack` speaks for so many deliveries.
 const ACKED_TOGETHER: u64 = 100;
@@ -111,8 +117,63 @@ pub(super) fn quiet_queue(url: &str, queue: &str) -> Result<(), CliError> {
     })
 }
 
+/// What is echoed, beside the same body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// `reply_to` and `correlation_id`.
+    Bare,
+    /// Properties and headers of a task, as a worker may rely on them.
+    Task,
+}
+
+impl Shape {
+    /// All but `reply_to`, `correlation_id` and `message_id`.
+    fn properties(self) -> BasicProperties {
+        let bare = BasicProperties::default().with_delivery_mode(2).with_content_type(name("application/json"));
+        if self == Self::Bare {
+            return bare;
+        }
+        let (id, at) = (uuid::Uuid::now_v7(), Timestamp::from_millis(1_700_000_000_000));
+        let arn = |kind: &str, rest: &str| Arn::new(format!("arn:aws:states:us-east-1:123456789012:{kind}:bench{rest}"));
+        let task = TaskMessage {
+            body: Vec::new(),
+            content_type: None,
+            token: Some("0".repeat(CORRELATION_CHARS)),
+            reply_to: None,
+            message_id: String::new(),
+            at,
+            execution: arn("execution", &format!(":{id}")),
+            state_machine: arn("stateMachine", ""),
+            state_name: "Only".to_owned(),
+            attempt: 1,
+            deadline: Some(at.plus(TASK_TIMEOUT)),
+            expiration: Some(TASK_TIMEOUT),
+            traceparent: Some(format!("00-{}-{:016x}-01", id.simple(), 3)),
+            priority: None,
+            user_id: None,
+            kind: None,
+            headers: BTreeMap::new(),
+        };
+        let Message { properties: task, .. } = task.into_message();
+        let mut headers = FieldTable::default();
+        for (header, value) in task.headers {
+            let value = match value {
+                HeaderValue::Text(text) => AMQPValue::LongString(LongString::from(text)),
+                HeaderValue::Integer(number) => AMQPValue::LongLongInt(number),
+                HeaderValue::Double(_) | HeaderValue::Boolean(_) | HeaderValue::Json(_) => continue, // a task of ours has none
+            };
+            headers.insert(name(&header), value);
+        }
+        bare.with_headers(headers)
+            .with_expiration(name(&TASK_TIMEOUT.as_millis().to_string()))
+            .with_app_id(name(&task.app_id.unwrap_or_default()))
+            .with_type(name(&task.kind.unwrap_or_default()))
+            .with_timestamp(at.millis().unsigned_abs() / 1_000)
+    }
+}
+
 /// One round of bare round trips.
-pub(super) fn round_trips(plan: &Plan, _kind: Kind, place: &Place) -> Result<Figures, CliError> {
+pub(super) fn round_trips(plan: &Plan, shape: Shape, place: &Place) -> Result<Figures, CliError> {
     runtime()?.block_on(async {
         let connection = connect(&plan.url).await?;
         let publishing = connection.create_channel().await.map_err(|why| failed(&why))?;
@@ -124,7 +185,7 @@ pub(super) fn round_trips(plan: &Plan, _kind: Kind, place: &Place) -> Result<Fig
         let room = Arc::new(Semaphore::new(usize::try_from(plan.in_flight).unwrap_or(1_024)));
         tokio::spawn(receive(consuming, place.replies.clone(), replies));
         let total = Laps::of(plan).total;
-        let publisher = tokio::spawn(publish(publishing, place.queue.clone(), place.replies.clone(), Arc::clone(&room), total));
+        let publisher = tokio::spawn(publish(publishing, shape, (place.queue.clone(), place.replies.clone()), Arc::clone(&room), total));
         let figures = count(Laps::of(plan), done, &room).await;
         publisher.await.map_err(|why| CliError::failed(why.to_string()))??;
         figures.ok_or_else(|| CliError::failed("the broker closed the connection in the middle of the measurement"))
@@ -137,7 +198,14 @@ fn stamp() -> u64 {
     u64::try_from(BEGAN.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(0)
 }
 
-async fn publish(channel: Channel, queue: String, replies: String, room: Arc<Semaphore>, total: u64) -> Result<(), CliError> {
+async fn publish(
+    channel: Channel,
+    shape: Shape,
+    (queue, replies): (String, String),
+    room: Arc<Semaphore>,
+    total: u64,
+) -> Result<(), CliError> {
+    let common = shape.properties();
     let (confirms, mut confirmed) = mpsc::channel::<lapin::PublisherConfirm>(4_096);
     let listener = tokio::spawn(async move {
         while let Some(confirm) = confirmed.recv().await {
@@ -150,11 +218,11 @@ async fn publish(channel: Channel, queue: String, replies: String, room: Arc<Sem
     for _ in 0..total {
         let Ok(permit) = room.acquire().await else { break };
         permit.forget();
-        let properties = BasicProperties::default()
-            .with_delivery_mode(2)
-            .with_content_type(name("application/json"))
-            .with_reply_to(name(&replies))
-            .with_correlation_id(name(&format!("{:0CORRELATION_CHARS$}", stamp())));
+        let id = name(&format!("{:0CORRELATION_CHARS$}", stamp()));
+        let mut properties = common.clone().with_reply_to(name(&replies)).with_correlation_id(id);
+        if shape == Shape::Task {
+            properties = properties.with_message_id(name(&uuid::Uuid::now_v7().to_string()));
+        }
         let mandatory = BasicPublishOptions { mandatory: true, immediate: false };
         let sent = channel.basic_publish(name(""), name(&queue), mandatory, PAYLOAD.as_bytes(), properties).await;
         if confirms.send(sent.map_err(|why| failed(&why))?).await.is_err() {

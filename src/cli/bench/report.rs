@@ -23,8 +23,16 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// The medians of all rounds; the ratio is the median of each round's own.
-pub(super) fn rates(kind: Kind, bare: &[Figures], full: &[Figures]) -> Value {
+/// What each round gave.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    pub bare: Vec<Figures>,
+    pub tasks: Vec<Figures>,
+    pub callbacks: Vec<Figures>,
+}
+
+/// The medians of all rounds; a ratio is the median of each round's own.
+pub(super) fn rates(kind: Kind, rounds: &Rounds) -> Value {
     let side = |all: &[Figures]| {
         let of = |figure: fn(&Figures) -> f64, digits| rounded(median(all.iter().map(figure)), digits);
         let rates: Vec<f64> = all.iter().map(|f| f.per_second.round()).collect();
@@ -41,13 +49,16 @@ pub(super) fn rates(kind: Kind, bare: &[Figures], full: &[Figures]) -> Value {
             "writes_per_commit": of(|f| f.writes_per_commit, 0),
         })
     };
-    let ratios: Vec<f64> = bare.iter().zip(full).map(|(b, f)| rounded(f.per_second / b.per_second, 3)).collect();
+    let ratios = |echo: &[Figures]| {
+        let all: Vec<f64> = echo.iter().zip(&rounds.callbacks).map(|(e, c)| rounded(c.per_second / e.per_second, 3)).collect();
+        json!({ "median": median(all.iter().copied()), "rounds": all })
+    };
     json!({
         "queues": kind.as_str(),
-        "echo": side(bare),
-        "callback": side(full),
-        "ratio": median(ratios.iter().copied()),
-        "ratios": ratios,
+        "bare echo": side(&rounds.bare),
+        "echo of tasks": side(&rounds.tasks),
+        "callback": side(&rounds.callbacks),
+        "callback_of": { "bare echo": ratios(&rounds.bare), "echo of tasks": ratios(&rounds.tasks) },
     })
 }
 
@@ -62,19 +73,20 @@ pub(super) fn table(measured: &Value) -> String {
         machine.map(|(name, value)| (name.as_str(), Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))).collect();
     text.push_str(&fields(&facts));
     if let Some(kinds) = measured["rates"].as_array() {
-        let mut rows = Table::new(&["queues", "round trips", "per second", "of bare", "p50 ms", "p99 ms", "CPU µs each", "of that"]);
+        let mut rows =
+            Table::new(&["queues", "round trips", "per second", "callbacks of it", "p50 ms", "p99 ms", "CPU µs each", "of that"]);
         for kind in kinds {
-            for side in ["echo", "callback"] {
-                let (figures, bare) = (&kind[side], side == "echo");
-                let ratio = if bare { "1".to_owned() } else { format!("{:.2}", number(kind, "ratio")) };
+            for side in ["bare echo", "echo of tasks", "callback"] {
+                let figures = &kind[side];
+                let ratio = kind["callback_of"][side]["median"].as_f64();
                 let threads = figures["cpu_us_each_by_thread"].as_object().into_iter().flatten();
                 let threads: Vec<String> = threads.filter(|(_, us)| us.as_f64() >= Some(1.0)).map(|(n, us)| format!("{n} {us}")).collect();
-                let tone = if bare || number(kind, "ratio") >= RATIO_MIN { Tone::Good } else { Tone::Bad };
+                let tone = if ratio.is_none_or(|ratio| ratio >= RATIO_MIN) { Tone::Good } else { Tone::Bad };
                 rows.row(vec![
                     (kind["queues"].as_str().unwrap_or_default().to_owned(), Tone::Plain),
                     (side.to_owned(), Tone::Plain),
                     (format!("{:.0}", number(figures, "per_second")), Tone::Plain),
-                    (ratio, tone),
+                    (ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")), tone),
                     (format!("{:.1}", number(figures, "p50_ms")), Tone::Plain),
                     (format!("{:.1}", number(figures, "p99_ms")), Tone::Plain),
                     (format!("{:.1}", number(figures, "cpu_us_each")), Tone::Plain),
