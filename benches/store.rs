@@ -69,7 +69,7 @@ fn header(revision: RevisionId) -> ExecutionHeader {
 }
 
 fn append(execution: ExecutionId, after: u64, summary: Summary) -> Append {
-    Append { execution, batch: Batch { after: Version(after), events: 4, bytes: vec![b'x'; 1_200] }, summary }
+    Append { execution, batch: Batch { after: Version(after), events: 4, bytes: vec![b'x'; 1_200] }, replaces: 0, summary }
 }
 
 fn report(what: &str, in_flight: usize, done: u64, took: Duration, store: &Sqlite) {

@@ -1,6 +1,5 @@
 //! The composition root: the only place that names adapters. Settings in, a running engine out.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +15,9 @@ use crate::store::memory::Memory;
 use crate::store::sqlite::{self, Sqlite};
 use crate::store::{Catalog, Journal, StoreError};
 use crate::telemetry::Metrics;
+
+/// A start waits so long for a broker that is there to have what the engine owns; one that is away it does not wait for.
+const DECLARED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why the application cannot start. Each text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +130,8 @@ impl Application {
             listen: settings.api.listen.to_string(),
             access_keys: settings.access_keys()?.into_iter().map(access_key).collect(),
             allow_unsigned: settings.api.allow_unsigned,
+            // Open requests (pollers may wait for a minute) have half of the time; the rest is for what they have begun.
+            shutdown_seconds: settings.engine.shutdown().as_secs().div_ceil(2),
             ..api::Options::default()
         };
         let secret = settings.token_keys()?.derive("page tokens");
@@ -141,7 +145,12 @@ impl Application {
 
     /// Lets what is under way end, closes bus and store. What waits goes on after the next start.
     pub async fn stop(self) {
-        self.engine.stop(self.shutdown).await;
+        self.stop_after(Duration::ZERO).await;
+    }
+
+    /// The same, where so much of `engine.shutdown_seconds` has gone already.
+    async fn stop_after(self, spent: Duration) {
+        self.engine.stop(self.shutdown.saturating_sub(spent)).await;
     }
 }
 
@@ -166,11 +175,24 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
     actix_rt::System::new().block_on(async {
         let app = Application::build(settings).await?;
         // Only a server: one run on somebody's broker takes nobody's starts.
-        actix_rt::spawn(api::start_queue::run(app.engine.clone()));
+        let letters = app.engine.start_letters();
+        actix_rt::spawn(api::start_queue::run(app.engine.clone(), letters));
         let server = app.bind(settings)?;
-        let handle = server.handle();
-        let running = actix_rt::spawn(server_run(server, settings.store.url.to_string(), settings.bus.url.to_string()));
+        let (handle, address) = (server.handle(), server.addr);
+        let running = actix_rt::spawn(server.run());
+        let (bus, store_url, bus_url) = (Arc::clone(&app.bus), settings.store.url.to_string(), settings.bus.url.to_string());
+        let ready = actix_rt::spawn(async move {
+            if !matches!(tokio::time::timeout(DECLARED_WITHIN, bus.declared()).await, Ok(true)) {
+                tracing::warn!(
+                    event = "bus.away",
+                    "the broker is not there yet: requests are taken, tasks and starts by message wait for it"
+                );
+            }
+            crate::telemetry::logs::ready(address, &store_url, &bus_url);
+        });
         let why = stop_signal().await;
+        let told = std::time::Instant::now();
+        ready.abort();
         crate::telemetry::logs::stopping(why);
         actix_rt::spawn(async {
             let again = stop_signal().await;
@@ -179,16 +201,10 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
         });
         handle.stop().await;
         let _ = running.await;
-        app.stop().await;
+        app.stop_after(told.elapsed()).await;
         crate::telemetry::logs::stopped();
         Ok(())
     })
-}
-
-async fn server_run(server: api::Server, store: String, bus: String) -> std::io::Result<()> {
-    let addr: SocketAddr = server.addr;
-    crate::telemetry::logs::ready(addr, &store, &bus);
-    server.run().await
 }
 
 #[cfg(unix)]

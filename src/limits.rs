@@ -15,6 +15,8 @@ pub const REDRIVE_TOKENS_MAX: usize = 10;
 pub const REDRIVE_TOKEN_SECONDS: f64 = 900.0;
 /// Tasks of other executions that wait for one execution because they asked for the same start; what comes beyond finds its name taken.
 pub const FOLLOWERS_MAX: usize = 1_000;
+/// Tasks of an execution whose heartbeats share one batch of its journal: each heartbeat writes that batch again.
+pub const HEARTBEATS_TOGETHER: usize = 64;
 /// Events that one decision may make before it yields to the others of its partition; the rest follows in the next.
 pub const DECISION_EVENTS_MAX: usize = 1_000;
 /// All workflow variables of an execution together (AWS: 10 MiB).

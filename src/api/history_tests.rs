@@ -155,7 +155,7 @@ fn hidden_events_are_left_out() {
         Event::StateFailed(Failure::default()),
         Event::WaitEnded,
         Event::TaskPublished { scheduled: EventId(1) },
-        Event::TaskHeartbeat { scheduled: EventId(1) },
+        Event::TaskHeartbeat { scheduled: EventId(1), count: 1 },
         Event::ForkFailed(Failure::default()),
         Event::MapRunStopped { started: EventId(1) },
         Event::ChildStopped { scheduled: EventId(1) },

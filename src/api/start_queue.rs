@@ -4,6 +4,7 @@
 //! text that holds JSON.
 
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use serde_json::{Map, Value, json};
 
 use crate::engine::EngineHandle;
@@ -16,9 +17,8 @@ use super::operations::start_execution::Input;
 use super::validate;
 use super::wire::EpochSeconds;
 
-/// Takes messages until the engine stops. What can be done at once is: the bus bounds how many are under way.
-pub async fn run(engine: EngineHandle) {
-    let mut letters = engine.start_letters();
+/// Takes messages ([`EngineHandle::start_letters`]) until the engine stops. What can be done at once is: the bus bounds how many are under way.
+pub async fn run(engine: EngineHandle, mut letters: BoxStream<'static, Letter>) {
     while let Some(letter) = letters.next().await {
         let engine = engine.clone();
         actix_web::rt::spawn(async move { receive(&engine, letter).await });

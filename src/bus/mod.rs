@@ -220,6 +220,12 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
     /// Takes one message from a queue, if there is one (`basic.get`).
     fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>>;
 
+    /// Waits until all that was asked for until now is declared: true; or until the broker could not be reached: false (all of it is
+    /// declared once it can be).
+    fn declared(&self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(true))
+    }
+
     fn health(&self) -> BusHealth;
 
     /// True where queues outlive this process. Where they do not, recovery publishes every open task again.

@@ -150,3 +150,26 @@ async fn second_copies_are_dropped_and_what_is_no_task_is_parked() {
     assert_eq!(parked.message.body, b"junk");
     assert_eq!(parked.message.properties.headers["x-parked-from"].as_text(), Some("reveille.activity.paint"));
 }
+
+#[actix_rt::test]
+async fn a_journal_does_not_grow_by_heartbeats() {
+    let given = given().await;
+    let (token, _) = given.poll("ann", LONG).await.unwrap();
+    let (key, _) = given.engine.inner.tokens.verify(&token).unwrap();
+    let journal = || async { given.engine.inner.journal.load(key.execution).await.unwrap() };
+    given.engine.complete_task(&token, Completion::Heartbeat).await.unwrap();
+    let before = journal().await;
+    for _ in 0..200 {
+        given.engine.complete_task(&token, Completion::Heartbeat).await.unwrap();
+    }
+    let after = journal().await;
+    let bytes = |batches: &[crate::store::Batch]| batches.iter().map(|b| b.bytes.len()).sum::<usize>();
+    // The broker's confirm may be written in between.
+    assert!(after.len() <= before.len() + 2, "{} batches, then {}", before.len(), after.len());
+    assert!(bytes(&after) < bytes(&before) + 1_000);
+    let last = after.last().unwrap();
+    assert!(last.after.0 + u64::from(last.events) >= 200, "each of them counts");
+    given.engine.complete_task(&token, Completion::Success(json!("done").into())).await.unwrap();
+    assert_eq!(given.result().await, json!("done"));
+    assert_eq!(given.takers().await, [Some("ann".to_owned())]);
+}

@@ -233,7 +233,7 @@ async fn written_and_not_done(store: &Memory, execution: ExecutionId, at: Timest
     let events = u32::try_from(decision.entries.len()).unwrap();
     let batch = Batch { after, events, bytes: record::encode(&decision.entries).unwrap() };
     let summary = execution::summary(&machine, &state, false);
-    store.append(Append { execution, batch, summary }).await.unwrap();
+    store.append(Append { execution, batch, replaces: 0, summary }).await.unwrap();
 }
 
 #[actix_rt::test]

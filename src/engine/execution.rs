@@ -21,7 +21,7 @@ use crate::interpreter::event::{Entry, Payload};
 use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Env, TokenMint};
-use crate::store::{self, Append, Batch, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, Summary};
+use crate::store::{Append, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, Summary};
 
 use super::Shared;
 use super::event_log::Logging;
@@ -31,6 +31,7 @@ use super::held::Held;
 use super::messages::{MayLeave, Tell, TellError, Told, What};
 use super::partition::Local;
 use super::story::{Note, Story};
+use super::tail::{self, Tail};
 
 /// A task message whose fate is not in the journal yet.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ pub(super) struct ExecutionActor {
     owed: Option<bool>,
     /// How far it was when the partition was asked to look at it again in a while.
     lingering: Option<Version>,
+    /// The newest batch of its journal, where heartbeats may take its place.
+    tail: Option<Tail>,
 }
 
 impl ExecutionActor {
@@ -86,11 +89,17 @@ impl ExecutionActor {
     }
 
     /// One that comes back from its journal.
-    pub fn revived(local: Rc<Local>, row: &ExecutionRow, machine: Arc<Machine>, state: State, bus_kept: bool) -> Self {
+    pub fn revived(
+        local: Rc<Local>,
+        row: &ExecutionRow,
+        machine: Arc<Machine>,
+        (state, tail): (State, Option<Tail>),
+        bus_kept: bool,
+    ) -> Self {
         let (shared, id) = (Arc::clone(&local.shared), row.header.id);
         let logging = shared.definitions.logging(row.header.revision);
         let mut actor = Self::with(shared, local, id, machine, logging, state);
-        actor.owed = Some(bus_kept);
+        (actor.owed, actor.tail) = (Some(bus_kept), tail);
         actor
     }
 
@@ -109,6 +118,7 @@ impl ExecutionActor {
             appending: false,
             owed: None,
             lingering: None,
+            tail: None,
         }
     }
 
@@ -196,11 +206,10 @@ impl ExecutionActor {
         Story { shared: &self.shared, arn: self.arn(), id: self.id, state: &self.state, notes, face, logging: self.logging }
     }
 
-    fn append(&self, prepared: &Prepared) -> Result<Append, TellError> {
-        let bytes = store::record::encode(&prepared.entries).map_err(|e| TellError::Internal(e.to_string()))?;
-        let events = u32::try_from(prepared.entries.len()).unwrap_or(u32::MAX);
+    fn append(&mut self, prepared: &Prepared) -> Result<Append, TellError> {
+        let (batch, replaces) = tail::batch(&mut self.tail, prepared.after, &prepared.entries)?;
         let summary = summary(&self.machine, &self.state, self.shared.bus.is_durable());
-        Ok(Append { execution: self.id, batch: Batch { after: prepared.after, events, bytes }, summary })
+        Ok(Append { execution: self.id, batch, replaces, summary })
     }
 
     /// Does what was decided, now that it is durable.

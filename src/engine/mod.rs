@@ -42,6 +42,7 @@ mod start;
 mod story;
 #[cfg(test)]
 pub(crate) mod support;
+mod tail;
 mod timers;
 
 use std::sync::{Arc, OnceLock};
@@ -261,11 +262,12 @@ fn declare(shared: &Arc<Shared>) {
 }
 
 impl EngineHandle {
-    /// Lets what is under way end (at most `within`); what waits goes on after the next start.
+    /// Lets what is under way end, then the bus tell what it has (both together at most `within`); what waits goes on after the next start.
     pub async fn stop(&self, within: Duration) {
+        let until = tokio::time::Instant::now() + within;
         let drains = self.inner.partitions.get().into_iter().flatten().map(|p| p.send(messages::Drain));
-        let _ = tokio::time::timeout(within, futures_util::future::join_all(drains)).await;
-        self.inner.bus.close(within).await;
+        let _ = tokio::time::timeout_at(until, futures_util::future::join_all(drains)).await;
+        self.inner.bus.close(until.saturating_duration_since(tokio::time::Instant::now())).await;
         for arbiter in &self.inner.arbiters {
             arbiter.stop();
         }

@@ -24,6 +24,7 @@ use super::express;
 use super::held::{Held, Patterns};
 use super::messages::{AwaitEnd, Begin, Drain, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
 use super::residents::Residents;
+use super::tail::Tail;
 use super::timers::Timers;
 
 type Revival = SharedFuture<LocalBoxFuture<'static, Result<Addr<ExecutionActor>, TellError>>>;
@@ -213,14 +214,14 @@ impl Local {
     }
 
     async fn revive(self: &Rc<Self>, execution: ExecutionId) -> Result<Addr<ExecutionActor>, TellError> {
-        let state = load(&*self.shared.journal, execution).await?;
+        let loaded = load_with_tail(&*self.shared.journal, execution).await?;
         let row = self.shared.journal.execution(execution).await?.ok_or(TellError::NoExecution(execution))?;
         let machine = self.shared.definitions.revision(row.header.revision).await.map_err(|e| match e {
             super::EngineError::Store(e) => TellError::Store(e),
             other => TellError::Internal(other.to_string()),
         })?;
         let bus_kept = !self.bereft.borrow_mut().remove(&execution);
-        let actor = ExecutionActor::revived(Rc::clone(self), &row, machine, state, bus_kept);
+        let actor = ExecutionActor::revived(Rc::clone(self), &row, machine, loaded, bus_kept);
         if let Phase::Closed(outcome) = actor.state.phase() {
             // Its end landed, and whoever wrote it did not learn that: those who wait are told now.
             self.tell_end(execution, &actor.state, row.summary.owes_parent, outcome);
@@ -386,7 +387,11 @@ impl Local {
 
 /// Folds a journal.
 pub(super) async fn load(journal: &dyn Journal, execution: ExecutionId) -> Result<State, TellError> {
-    let mut state = State::default();
+    Ok(load_with_tail(journal, execution).await?.0)
+}
+
+async fn load_with_tail(journal: &dyn Journal, execution: ExecutionId) -> Result<(State, Option<Tail>), TellError> {
+    let (mut state, mut tail) = (State::default(), None);
     for batch in journal.load(execution).await? {
         let entries = record::decode(&batch.bytes).map_err(|e| crate::store::StoreError::Corrupt {
             what: "journal of execution",
@@ -396,8 +401,9 @@ pub(super) async fn load(journal: &dyn Journal, execution: ExecutionId) -> Resul
         for entry in &entries {
             state.evolve(entry);
         }
+        tail = Tail::of(batch.after, entries);
     }
-    Ok(state)
+    Ok((state, tail))
 }
 
 pub(super) struct Partition {

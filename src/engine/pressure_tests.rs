@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all, pending};
 use futures_util::stream::BoxStream;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::{Completion, EngineError, EngineHandle, Options, StartRequest, support};
 use crate::bus::embedded::EmbeddedBus;
@@ -23,11 +23,13 @@ use crate::store::{Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow
 const STARTS_MAX: usize = 5;
 const LONG: Duration = Duration::from_secs(30);
 
-/// A store whose creations wait at a gate. Everything else goes through at once.
+/// A store whose creations wait at a gate, and whose appends may stand still. Everything else goes through at once.
 #[derive(Debug)]
 struct Gated {
     memory: Memory,
     gate: Arc<Semaphore>,
+    /// Word of an append that stands still.
+    stands: Option<Arc<Notify>>,
 }
 
 impl Journal for Gated {
@@ -39,7 +41,13 @@ impl Journal for Gated {
     }
 
     fn append(&self, append: Append) -> StoreFuture<'_, ()> {
-        self.memory.append(append)
+        match &self.stands {
+            None => self.memory.append(append),
+            Some(word) => {
+                word.notify_one();
+                pending().boxed()
+            }
+        }
     }
 
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
@@ -101,7 +109,7 @@ async fn given(gate: Arc<Semaphore>) -> (EngineHandle, Arn) {
     let memory = Memory::new();
     let activity = "arn:aws:states:us-east-1:000000000000:activity:paint";
     let definition = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": activity, "End": true}}});
-    let journal = Arc::new(Gated { memory: memory.clone(), gate });
+    let journal = Arc::new(Gated { memory: memory.clone(), gate, stands: None });
     let options = Options { partitions: 2, threads: 1, starts_max: STARTS_MAX, ..Options::default() };
     engine(&memory, journal, Arc::new(EmbeddedBus::new()), options, &definition).await
 }
@@ -152,9 +160,9 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
     assert_eq!(engine.inner.pressure.figures().0, 0);
 }
 
-/// A broker that takes no message, as one with an alarm.
-#[derive(Debug)]
-struct Deaf(EmbeddedBus);
+/// A broker that takes no message, as one with an alarm. How long it was given to close.
+#[derive(Debug, Clone, Default)]
+struct Deaf(EmbeddedBus, Arc<std::sync::OnceLock<Duration>>);
 
 impl TaskBus for Deaf {
     fn publish(&self, _: Address, _: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
@@ -195,15 +203,38 @@ impl TaskBus for Deaf {
     }
 
     fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        self.1.set(within).expect("closed once");
         self.0.close(within)
     }
+}
+
+#[actix_rt::test]
+async fn a_stop_has_one_time_for_all_that_it_waits_for() {
+    let wait = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 900, "End": true}}});
+    let options = || Options { partitions: 1, threads: 1, ..Options::default() };
+    // Nothing is under way: all of it is left for the bus.
+    let (memory, bus) = (Memory::new(), Deaf::default());
+    let (idle, _) = engine(&memory, Arc::new(memory.clone()), Arc::new(bus.clone()), options(), &wait).await;
+    idle.stop(LONG).await;
+    assert!(*bus.1.get().unwrap() > Duration::ZERO);
+    // An append that stands still takes all of it: nothing is left.
+    let (memory, bus) = (Memory::new(), Deaf::default());
+    let stands = Arc::new(Notify::new());
+    let journal = Arc::new(Gated { memory: memory.clone(), gate: Arc::new(Semaphore::new(1)), stands: Some(Arc::clone(&stands)) });
+    let (engine, machine) = engine(&memory, journal, Arc::new(bus.clone()), options(), &wait).await;
+    let arn = engine.start_execution(request(&machine, "e")).await.unwrap().arn;
+    let stopping = engine.clone();
+    actix_rt::spawn(async move { stopping.stop_execution(&arn, Failure::default()).await });
+    stands.notified().await;
+    engine.stop(Duration::from_secs(1)).await;
+    assert_eq!(bus.1.get(), Some(&Duration::ZERO));
 }
 
 #[actix_rt::test]
 async fn news_that_a_blocked_broker_does_not_take_is_dropped_beyond_the_bound() {
     let memory = Memory::new();
     let options = Options { partitions: 1, threads: 1, ..Options::default() };
-    let (engine, _) = engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf(EmbeddedBus::new())), options, &json!({})).await;
+    let (engine, _) = engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf::default()), options, &json!({})).await;
     let to = Address { exchange: String::new(), routing_key: "worker.inbox".to_owned() };
     for _ in 0..crate::limits::ASIDES_MAX + 7 {
         engine.inner.publish_aside(to.clone(), Message::default());
@@ -218,7 +249,7 @@ async fn tasks_that_a_blocked_broker_does_not_take_bound_the_starts_and_the_refu
         json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": {"RoutingKey": "q", "Body": {}}, "End": true});
     let definition = json!({"StartAt": "T", "States": {"T": task}});
     let options = Options { partitions: 2, threads: 1, unpublished_max: 4, ..Options::default() };
-    let (engine, machine) = engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf(EmbeddedBus::new())), options, &definition).await;
+    let (engine, machine) = engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf::default()), options, &definition).await;
     for n in 0..4_usize {
         engine.start_execution(request(&machine, &format!("n-{n}"))).await.unwrap();
         while engine.inner.pressure.figures().1 <= n {

@@ -100,7 +100,7 @@ impl Story<'_> {
                 self.task(entry.id, |log, _| log.scheduled(&details.resource, details.timeout_seconds.map(std::time::Duration::from_secs)));
             }
             Event::TaskStarted { scheduled, worker_name: Some(worker), .. } => self.task(*scheduled, |log, _| log.started(Some(worker))),
-            Event::TaskHeartbeat { scheduled } => self.task(*scheduled, |log, _| log.heartbeat(self.face)),
+            Event::TaskHeartbeat { scheduled, .. } => self.task(*scheduled, |log, _| log.heartbeat(self.face)),
             Event::TaskSucceeded { scheduled, .. } => {
                 self.task(*scheduled, |log, note| log.reply_accepted(self.face, "success", None, entry.at.since(note.since)));
             }

@@ -199,7 +199,7 @@ impl<'a> Decider<'a> {
                 }
                 // AWS writes no event. Ours is needed only where a heartbeat can be missed.
                 if task.details.heartbeat_seconds.is_some() {
-                    self.emit(frame, Event::TaskHeartbeat { scheduled });
+                    self.emit(frame, Event::TaskHeartbeat { scheduled, count: 1 });
                 }
             }
             StimulusKind::Stop(failure) => {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::clock::Timestamp;
@@ -261,6 +261,9 @@ pub enum Event {
     /// Hidden: the worker is alive.
     TaskHeartbeat {
         scheduled: EventId,
+        /// How many of them this is: the last of so many (`heartbeats`).
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        count: u32,
     },
     TaskSucceeded {
         family: TaskFamily,
@@ -348,7 +351,7 @@ pub struct TaskScheduled {
     pub timeout_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_seconds: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub credentials: Option<Payload>,
 }
 
@@ -393,7 +396,7 @@ pub struct MapRunPlan {
     pub max_concurrency: u64,
     pub tolerance: Tolerance,
     /// `Parameters` or `Arguments` of the `ResultWriter`, where results are exported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub writer: Option<Payload>,
 }
 
@@ -418,7 +421,7 @@ pub struct Batching {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
     /// `BatchInput`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub input: Option<Payload>,
 }
 
@@ -438,6 +441,12 @@ impl Event {
         matches!(self, Self::ExecutionSucceeded { .. } | Self::ExecutionFailed(_) | Self::ExecutionTimedOut(_) | Self::ExecutionAborted(_))
     }
 
+    /// How far the journal's version goes on with it.
+    #[must_use]
+    pub const fn weight(&self) -> u32 {
+        if let Self::TaskHeartbeat { count, .. } = self { *count } else { 1 }
+    }
+
     /// True where AWS's history does not show it.
     #[must_use]
     pub const fn is_hidden(&self) -> bool {
@@ -455,6 +464,20 @@ impl Event {
                 | Self::ExecutionFollowed { .. }
         )
     }
+}
+
+/// A value that is there, `null` or not: serde takes `null` for one that is not.
+pub(super) fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Payload>, D::Error> {
+    Payload::deserialize(from).map(Some)
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+const fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 /// Variables of a scope, by name.

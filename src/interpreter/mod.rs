@@ -7,6 +7,7 @@ mod dataflow;
 mod decide;
 pub mod event;
 mod failure;
+pub mod heartbeats;
 pub mod map_items;
 pub mod map_run;
 mod owed;

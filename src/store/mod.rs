@@ -48,7 +48,8 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, StoreResult<T>>;
 pub struct Batch {
     /// The version that the journal had before this batch.
     pub after: Version,
-    /// How many events the bytes hold (visible and hidden ones).
+    /// How far the version goes on with it: one for each event that the bytes hold (visible and hidden ones), and one for each
+    /// heartbeat that one of them stands for.
     pub events: u32,
     pub bytes: Vec<u8>,
 }
@@ -57,10 +58,26 @@ pub struct Batch {
 #[derive(Debug, Clone)]
 pub struct Append {
     pub execution: ExecutionId,
-    /// `batch.after` is the version expected.
+    /// `batch.after`, and `replaces` beyond it, is the version expected.
     pub batch: Batch,
+    /// Where the batch takes the place of the newest one, which begins at the same version: that one's `events`. Else 0.
+    pub replaces: u32,
     /// What the index of executions shows from here on.
     pub summary: Summary,
+}
+
+impl Append {
+    /// The version that the journal must have.
+    #[must_use]
+    pub fn expects(&self) -> Version {
+        Version(self.batch.after.0 + u64::from(self.replaces))
+    }
+}
+
+/// A batch was to take the place of another one than the newest.
+fn not_the_newest(execution: ExecutionId) -> StoreError {
+    let why = "what an append replaces is not its newest batch".to_owned();
+    StoreError::Corrupt { what: "journal of execution", key: execution.to_string(), why }
 }
 
 /// The changing columns of an execution in the index: written with every append, in the same transaction.
@@ -208,7 +225,8 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// definition.
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()>;
 
-    /// Adds events. Durable when it returns. Fails with `VersionConflict`, `NotFound`, `Unavailable`.
+    /// Adds events, or puts them in the place of the newest batch (which must begin where they begin: `Corrupt` else). Durable when it
+    /// returns. Fails with `VersionConflict`, `NotFound`, `Unavailable`.
     fn append(&self, append: Append) -> StoreFuture<'_, ()>;
 
     /// All batches, oldest first. `NotFound` where there is no such execution.

@@ -42,10 +42,26 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
     assert_eq!(server.ended(&after)["status"], "SUCCEEDED");
     assert_eq!(server.log().iter().filter(|line| named(line)).count(), 1, "said once");
 
+    // Its row in the index is damaged too: a listing leaves out what cannot be shown, and shows the others.
+    assert!(server.stop().success());
+    let store = rusqlite::Connection::open(server.store()).unwrap();
+    let revision: Vec<u8> = store.query_row("SELECT revision FROM headers WHERE name = 'broken'", [], |row| row.get(0)).unwrap();
+    store.execute("UPDATE headers SET revision = x'00' WHERE name = 'broken'", []).unwrap();
+    drop(store);
+    server.start_again();
+    let listed = server.call("ListExecutions", &json!({"stateMachineArn": machine}));
+    let names: Vec<&str> = listed["executions"].as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
+    assert!(names.len() == whole.len() + 1 && !names.contains(&"broken") && names.contains(&"after"), "{names:?}");
+    let left_out = |line: &serde_json::Value| line["event"] == "execution.unreadable";
+    server.wait_for("it is named", SOON, |server| server.log().iter().any(left_out));
+    let (status, _) = server.try_call("DescribeExecution", &json!({"executionArn": broken})).unwrap_err();
+    assert_eq!(status, 500);
+
     // Mended, it goes on.
     assert!(server.stop().success());
     let store = rusqlite::Connection::open(server.store()).unwrap();
     store.execute("UPDATE journal SET bytes = ?2 WHERE n = ?1", kept).unwrap();
+    store.execute("UPDATE headers SET revision = ?1 WHERE name = 'broken'", [revision]).unwrap();
     drop(store);
     server.start_again();
     assert_eq!(server.ended(&broken)["status"], "SUCCEEDED");

@@ -349,6 +349,16 @@ impl TaskBus for AmqpBus {
         async move { self.get_one(&queue).await }.boxed()
     }
 
+    fn declared(&self) -> BoxFuture<'_, bool> {
+        async move {
+            tokio::select! {
+                () = self.topology.declared() => true,
+                () = self.consuming.failed() => false,
+            }
+        }
+        .boxed()
+    }
+
     fn health(&self) -> BusHealth {
         for link in [&self.publishing, &self.consuming] {
             match &*link.states().borrow() {

@@ -83,6 +83,9 @@ impl From<&lapin::Error> for Trouble {
     }
 }
 
+/// Why a link is down that has not tried.
+const NOT_YET: &str = "not connected yet";
+
 #[derive(Debug, Clone)]
 pub(super) enum State {
     Down(String),
@@ -102,7 +105,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn start(runtime: &Handle, endpoint: Arc<Endpoint>, purpose: &'static str, options: &Options) -> Self {
-        let (state, state_seen) = watch::channel(State::Down("not connected yet".to_owned()));
+        let (state, state_seen) = watch::channel(State::Down(NOT_YET.to_owned()));
         let (blocked, blocked_seen) = watch::channel(None);
         let link = Self { state: state_seen, blocked: blocked_seen, closing: Arc::default(), end: Arc::default() };
         let supervisor = Supervisor {
@@ -125,6 +128,12 @@ impl Link {
     /// The reason why the broker takes no publishes now.
     pub(super) fn blocked(&self) -> Option<String> {
         self.blocked.borrow().clone()
+    }
+
+    /// Waits until an attempt to connect has failed, or the bus closes.
+    pub(super) async fn failed(&self) {
+        let mut state = self.state.clone();
+        let _ = state.wait_for(|s| matches!(s, State::Closing(_)) || matches!(s, State::Down(why) if why != NOT_YET)).await;
     }
 
     /// The connection, as soon as there is one; `None` when the bus closes.

@@ -78,21 +78,40 @@ enum Word {
 /// The runs of this process, by ARN.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    open: Mutex<HashMap<Arn, mpsc::Sender<Word>>>,
+    open: Mutex<HashMap<Arn, Open>>,
     /// Most inputs of children that one run held at once since the start: what bounds memory, for tests to look at.
     most_held: AtomicUsize,
 }
 
+/// A run that somebody holds.
+#[derive(Debug)]
+struct Open {
+    attempt: EventId,
+    words: mpsc::Sender<Word>,
+}
+
+/// May this attempt of a run begin?
+enum Claim {
+    Given(mpsc::Sender<Word>, mpsc::Receiver<Word>),
+    /// It has begun already.
+    Runs,
+    /// Another attempt has not quite ended: what it does last is under way.
+    After(mpsc::Sender<Word>),
+}
+
+/// In the place of an attempt: who ends a run that nobody holds.
+const ENDING: EventId = EventId(0);
+
 impl Runs {
-    /// The words for a run, unless it runs already.
-    fn claim(&self, run: &Arn) -> Option<(mpsc::Sender<Word>, mpsc::Receiver<Word>)> {
+    /// `attempt`: the event that began it.
+    fn claim(&self, run: &Arn, attempt: EventId) -> Claim {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.contains_key(run) {
-            return None;
+        if let Some(there) = open.get(run) {
+            return if there.attempt == attempt { Claim::Runs } else { Claim::After(there.words.clone()) };
         }
         let (sender, receiver) = mpsc::channel(WORDS);
-        open.insert(run.clone(), sender.clone());
-        Some((sender, receiver))
+        open.insert(run.clone(), Open { attempt, words: sender.clone() });
+        Claim::Given(sender, receiver)
     }
 
     fn release(&self, run: &Arn) {
@@ -100,7 +119,12 @@ impl Runs {
     }
 
     fn find(&self, run: &Arn) -> Option<mpsc::Sender<Word>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(run).cloned()
+        self.holder(run).map(|(_, words)| words)
+    }
+
+    /// Which attempt it is that runs.
+    fn holder(&self, run: &Arn) -> Option<(EventId, mpsc::Sender<Word>)> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(run).map(|open| (open.attempt, open.words.clone()))
     }
 
     fn holds(&self, inputs: usize) {
@@ -199,35 +223,50 @@ impl EngineHandle {
 }
 
 impl Local {
-    /// Runs a map run of an execution here, unless it does already.
+    /// Runs a map run of an execution here, unless it does already. A redrive may come while the attempt before it writes its end.
     pub(super) fn start_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
-        let Some((sender, receiver)) = self.shared.map_runs.claim(&run) else { return };
         let local = Rc::clone(self);
-        actix_rt::spawn(async move {
-            runner::run(&local, parent, started, &run, sender, receiver).await;
-            local.shared.map_runs.release(&run);
-        });
+        match self.shared.map_runs.claim(&run, started) {
+            Claim::Runs => {}
+            Claim::Given(sender, receiver) => {
+                actix_rt::spawn(async move {
+                    runner::run(&local, parent, started, &run, sender, receiver).await;
+                    local.shared.map_runs.release(&run);
+                });
+            }
+            Claim::After(former) => {
+                actix_rt::spawn(async move {
+                    former.closed().await;
+                    local.start_map_run(parent, started, run);
+                });
+            }
+        }
     }
 
     /// Ends a map run that its execution left behind; the execution hears of it when no child is open any more.
     pub(super) fn stop_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
         let local = Rc::clone(self);
         actix_rt::spawn(async move {
-            local.shared.ended(&run).await;
+            local.shared.ended(&run, started).await;
             local.shared.tell_until_taken(parent, StimulusKind::MapRunStopped { started }).await;
         });
     }
 }
 
 impl Shared {
-    /// Stops a run and waits until it has ended: by its runner, or (after a restart) without one.
-    async fn ended(&self, run: &Arn) {
+    /// Stops a run and waits until it has ended: by its runner, or (after a restart) without one. `last`: attempts that an event behind
+    /// this one began are not meant.
+    async fn ended(&self, run: &Arn, last: EventId) {
         loop {
-            if let Some(runner) = self.map_runs.find(run) {
+            if let Some((attempt, runner)) = self.map_runs.holder(run) {
+                if attempt > last {
+                    // Redriven since: so what was to be stopped has ended.
+                    return;
+                }
                 if runner.send(Word::Happened(Happened::Stop)).await.is_ok() {
                     runner.closed().await;
                 }
-            } else if let Some((_sender, _receiver)) = self.map_runs.claim(run) {
+            } else if let Claim::Given(_sender, _receiver) = self.map_runs.claim(run, ENDING) {
                 let result = children::abandon(self, run).await;
                 self.map_runs.release(run);
                 match result {
@@ -253,7 +292,7 @@ impl Shared {
                 let state = partition::load(&*self.journal, execution).await?;
                 let awaited = |run: &Arn| state.map_runs().any(|view| view.run.arn == *run);
                 for run in runs.iter().filter(|r| r.stopped.is_none() && !awaited(&r.arn)) {
-                    self.ended(&run.arn).await;
+                    self.ended(&run.arn, state.last_id()).await;
                 }
             }
             after = Some(last);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Claim;
 use super::tests::{Given, map, succeeded};
 use crate::bus::ExchangeSpec;
 use crate::engine::HistoryQuery;
-use crate::ids::Arn;
-use crate::interpreter::event::{Event, Failure};
+use crate::ids::{Arn, EventId};
+use crate::interpreter::event::{Entry, Event, Failure};
 use crate::interpreter::state::Conclusion;
 use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MapRunRow};
 
@@ -204,4 +205,48 @@ async fn a_child_that_is_not_redriven_yet_is_pending() {
     given.ended_run(&execution).await;
     let seen = statuses(&given, given.children(&run).await).await;
     assert_eq!(seen, [ExecutionStatus::Aborted, ExecutionStatus::Failed]);
+}
+
+/// A run's row tells its end a moment before its runner is gone, and a redrive may come in between.
+#[actix_rt::test]
+async fn a_redrive_waits_for_the_runner_of_the_attempt_before() {
+    let given = Given::new(&checks(0)).await;
+    let execution = given.begin(&json!([{ "n": 0, "ok": true }, { "n": 1 }])).await;
+    assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
+    let run = given.ended_run(&execution).await.arn;
+    let runs = &given.engine.inner.map_runs;
+    let (words, listening) = loop {
+        if let Claim::Given(words, listening) = runs.claim(&run, EventId(1)) {
+            break (words, listening);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    given.engine.redrive_execution(&execution, None).await.unwrap();
+    for _ in 0..1_000 {
+        // Ours, the table's, and that of the attempt that waits.
+        if words.strong_count() > 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(given.ended_run(&execution).await.stopped.is_some(), "it has not begun");
+    drop(listening);
+    runs.release(&run);
+    assert_eq!(given.end(&execution).await, succeeded(json!([0, 1])));
+}
+
+/// Whoever stops a run asks until its end is written, and may ask late: the attempt that a redrive has begun since is not meant.
+#[actix_rt::test]
+async fn a_late_stop_does_not_meet_the_attempt_after() {
+    let given = Given::new(&checks(3)).await;
+    let execution = given.begin(&json!([{ "n": 0, "ok": true }, { "n": 1 }])).await;
+    assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
+    let run = given.ended_run(&execution).await.arn;
+    let page = given.engine.history(&execution, HistoryQuery::default()).await.unwrap();
+    let begun = |entry: &Entry| matches!(entry.event, Event::MapRunStarted { .. }).then_some(entry.id);
+    let first = page.entries.iter().find_map(begun).unwrap();
+    given.engine.redrive_execution(&execution, None).await.unwrap();
+    given.map_run(&execution, |row| row.stopped.is_none()).await;
+    tokio::time::timeout(Duration::from_mins(1), given.engine.inner.ended(&run, first)).await.expect("that one has ended");
+    assert_eq!(given.end(&execution).await, succeeded(json!([0, 1])));
 }

@@ -64,6 +64,7 @@ struct Report {
     redrives: u64,
     map_runs: u64,
     jumps: u64,
+    outlived: u64,
 }
 
 impl Report {
@@ -74,6 +75,7 @@ impl Report {
         self.redrives += other.redrives;
         self.map_runs += other.map_runs;
         self.jumps += other.jumps;
+        self.outlived += other.outlived;
     }
 }
 
@@ -407,6 +409,7 @@ fn report(world: &World, clients: &[Client]) -> Report {
         redrives: inner.executions.values().map(|f| u64::from(f.state.redrive_count())).sum(),
         map_runs: inner.map_runs,
         jumps: inner.jumped,
+        outlived: inner.outlived,
     }
 }
 
@@ -426,7 +429,8 @@ fn judge(seed: u64) -> (Vec<String>, Report) {
     if calm {
         let undisturbed = run(seed, true, Faults::default());
         wrong.extend(undisturbed.violations.into_iter().map(|v| format!("undisturbed: {v}")));
-        if undisturbed.outcomes != disturbed.outcomes {
+        // What takes about a year may end before it in one of the two, and be timed out in the other.
+        if undisturbed.outcomes != disturbed.outcomes && undisturbed.outlived + disturbed.outlived == 0 {
             wrong.push(format!("ended otherwise than undisturbed:\n  {:?}\n  {:?}", disturbed.outcomes, undisturbed.outcomes));
         }
     }
@@ -460,9 +464,10 @@ fn whatever_fails_every_accepted_execution_ends_once_and_as_undisturbed() {
         }
     }
     println!(
-        "{} seeds: {} executions, {} map runs, {} redrives, {} deaths, {} jumps of the clock, {} calls of ports",
+        "{} seeds: {} executions ({} of them outlived their year), {} map runs, {} redrives, {} deaths, {} jumps of the clock, {} calls of ports",
         seeds.len(),
         sum.executions,
+        sum.outlived,
         sum.map_runs,
         sum.redrives,
         sum.crashes,

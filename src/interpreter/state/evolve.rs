@@ -15,7 +15,7 @@ use super::{Conclusion, Ended, Fork, ForkKind, Frame, OpenMapRun, OpenTask, Outc
 impl State {
     /// Folds one entry in.
     pub fn evolve(&mut self, entry: &Entry) {
-        self.version.0 += 1;
+        self.version.0 += u64::from(entry.event.weight());
         if entry.id.0 != 0 {
             self.last_id = entry.id;
         }

@@ -190,6 +190,7 @@ pub struct OpenMapRun {
     pub redrives: u32,
     pub plan: Option<Arc<MapRunPlan>>,
     /// Set when it has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::interpreter::event::present")]
     pub output: Option<Payload>,
 }
 

@@ -20,11 +20,11 @@ use super::command::Command;
 use super::event::{Entry, Event, Started};
 use super::state::{Conclusion, Phase, State};
 use super::stimulus::{Rejection, Stimulus, StimulusKind};
-use super::{Env, TokenMint, decide, owed};
+use super::{Decision, Env, TokenMint, decide, owed};
 use crate::asl::model::Machine;
 use crate::asl::{MachineKind, parse};
 use crate::clock::Timestamp;
-use crate::ids::{Arn, ExecutionId, Realm, TaskKey};
+use crate::ids::{Arn, EventId, ExecutionId, Realm, TaskKey};
 
 pub(super) struct Tokens;
 
@@ -73,13 +73,40 @@ impl World {
         let env = Env { execution: ExecutionId(uuid::Uuid::from_u128(1)), realm: &self.realm, tokens: &Tokens };
         let untouched = cfg!(debug_assertions).then(|| self.state.version());
         let stimulus = Stimulus { at: self.now, entropy: self.seed, kind };
+        let open: Vec<EventId> = self.state.tasks().map(|t| t.task.scheduled).collect();
         let decision = decide(env, &self.machine, &mut self.state, stimulus).inspect_err(|_| {
             assert!(untouched.is_none_or(|v| v == self.state.version()), "a rejected stimulus changed the state");
         })?;
+        self.no_task_is_left_behind(&open, &decision);
         self.journal.extend(decision.entries);
         self.commands.extend(decision.commands);
         self.decided = before;
         Ok(())
+    }
+
+    /// A task that is open no more was ended by an event of its own, or its worker is told that it is cancelled. A closed execution has
+    /// none that is open.
+    fn no_task_is_left_behind(&self, open: &[EventId], decision: &Decision) {
+        let ended = |id: EventId| {
+            decision.entries.iter().any(|entry| match &entry.event {
+                Event::TaskSucceeded { scheduled, .. }
+                | Event::TaskFailed { scheduled, .. }
+                | Event::TaskStartFailed { scheduled, .. }
+                | Event::TaskSubmitFailed { scheduled, .. } => *scheduled == id,
+                _ => false,
+            })
+        };
+        let cancelled = |id| decision.commands.iter().any(|c| matches!(c, Command::Cancel { scheduled, .. } if *scheduled == id));
+        for id in open {
+            assert!(
+                self.state.task(*id).is_ok() || ended(*id) || cancelled(*id),
+                "the worker of task {id} is not told of its end: {decision:?}"
+            );
+        }
+        assert!(
+            !matches!(self.state.phase(), Phase::Closed(_)) || self.state.tasks().next().is_none(),
+            "a task of a closed execution is open"
+        );
     }
 
     pub fn start(&mut self, input: Value) {

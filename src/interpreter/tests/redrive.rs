@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{World, name};
 use crate::ids::EventId;
+use crate::interpreter::command::Command;
 use crate::interpreter::event::{Event, Failure};
 use crate::interpreter::state::{Conclusion, State};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
@@ -235,4 +236,26 @@ fn a_child_is_redriven_once_in_each_attempt_of_its_run() {
     assert_eq!(world.state.redrive_count(), 2, "its own count, not the run's");
     world.succeed(0);
     assert_eq!(world.feed(again(4)), Err(Rejection::NotApplicable("succeeded")));
+}
+
+#[test]
+fn a_redrive_cancels_nothing_since_the_end_before_it_did() {
+    let mut world = parallel(3, json!({}));
+    let (left, failed) = (world.scheduled(1), world.scheduled(0));
+    world.fail(0);
+    let cancelled = |world: &World| -> Vec<EventId> {
+        let ids = world.commands.iter().filter_map(|c| if let Command::Cancel { scheduled, .. } = c { Some(*scheduled) } else { None });
+        ids.collect()
+    };
+    assert_eq!(cancelled(&world).len(), 2, "the workers of both siblings have been told: {:?}", world.commands);
+    assert!(cancelled(&world).contains(&left) && !cancelled(&world).contains(&failed));
+    world.commands.clear();
+    world.redrive();
+    assert_eq!(cancelled(&world), [], "nothing was open");
+    assert_eq!(world.asked(), [0, 1, 2], "each is asked again, under another id");
+    assert!(world.open().iter().all(|(_, id)| *id != left && *id != failed));
+    // The worker that did not heed it is late.
+    let output = Arc::new(json!("done"));
+    let late = world.feed(StimulusKind::TaskSucceeded { scheduled: left, output }).unwrap_err();
+    assert!(matches!(late, Rejection::Late), "{late:?}");
 }

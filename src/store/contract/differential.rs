@@ -23,6 +23,8 @@ enum Request {
         n: u32,
         off: i64,
         events: u32,
+        /// In the place of the newest batch.
+        instead: bool,
         summary: Summary,
     },
     ParentTold(u32),
@@ -86,7 +88,8 @@ fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         6 => (0..12_u32, 0..8_u32, 1..4_u32, 0..6_i64, 0..20_i64, summary())
             .prop_map(|(n, name, revision, start, reusable, summary)| Create { n, name, revision, start, reusable, summary }),
-        8 => (0..12_u32, -1..4_i64, 0..3_u32, summary()).prop_map(|(n, off, events, summary)| Append { n, off: off.min(0), events, summary }),
+        8 => (0..12_u32, -1..4_i64, 0..3_u32, prop::bool::weighted(0.3), summary())
+            .prop_map(|(n, off, events, instead, summary)| Append { n, off: off.min(0), events, instead, summary }),
         1 => (0..12_u32).prop_map(ParentTold),
         1 => (0..20_i64, 0..4_u32).prop_map(|(before, limit)| Purge { before, limit }),
         3 => (two(), two(), two(), prop::option::of(0..6_usize), prop::option::of(any::<bool>()), prop::option::of((0..6_i64, 0..12_u32)), 0..6_u32)
@@ -136,9 +139,15 @@ async fn ask(store: &dyn Store, request: Request) -> String {
             };
             shown(store.create(header, append(n, 0, 1, summary), at(reusable)).await)
         }
-        Request::Append { n, off, events, summary } => {
+        Request::Append { n, off, events, instead, summary } => {
             let version = store.execution(id(n)).await.unwrap().map_or(0, |row| row.version.0);
-            shown(store.append(append(n, version.saturating_add_signed(off), events, summary)).await)
+            let mut next = append(n, version.saturating_add_signed(off), events, summary);
+            if let Some(tail) = store.load(id(n)).await.ok().and_then(|mut batches| batches.pop()).filter(|_| instead) {
+                next.batch.after = crate::ids::Version(tail.after.0.saturating_add_signed(off));
+                next.replaces = tail.events;
+                next.batch.events += tail.events;
+            }
+            shown(store.append(next).await)
         }
         Request::ParentTold(n) => shown(store.parent_told(id(n)).await),
         Request::Purge { before, limit } => shown(store.purge(at(before), limit).await),

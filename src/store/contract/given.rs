@@ -96,7 +96,7 @@ pub fn batch(after: u64, events: u32, text: &str) -> Batch {
 }
 
 pub fn append(n: u32, after: u64, events: u32, summary: Summary) -> Append {
-    Append { execution: id(n), batch: batch(after, events, &format!("{n} after {after}")), summary }
+    Append { execution: id(n), batch: batch(after, events, &format!("{n} after {after}")), replaces: 0, summary }
 }
 
 /// Running, and owing something.
@@ -129,6 +129,6 @@ pub async fn with_machine(store: &dyn Store) {
 }
 
 pub async fn create(store: &dyn Store, header: ExecutionHeader, summary: Summary) {
-    let first = Append { execution: header.id, batch: batch(0, 2, "first"), summary };
+    let first = Append { execution: header.id, batch: batch(0, 2, "first"), replaces: 0, summary };
     store.create(header, first, never()).await.unwrap();
 }

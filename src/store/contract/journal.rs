@@ -124,7 +124,7 @@ pub async fn batches_come_back_in_order_and_whole(store: &dyn Store) {
         // From nothing to far beyond a page, with bytes that are no text; two executions take turns.
         let bytes: Vec<u8> = (0..round * 700).map(|n| (n % 251) as u8).collect();
         let next = crate::store::Batch { after: Version(after), events: round % 3, bytes };
-        store.append(Append { execution: id(1), batch: next.clone(), summary: running() }).await.unwrap();
+        store.append(Append { execution: id(1), batch: next.clone(), replaces: 0, summary: running() }).await.unwrap();
         store.append(append(2, 2 + u64::from(round), 1, running())).await.unwrap();
         after += u64::from(next.events);
         expected.push(next);
@@ -132,6 +132,41 @@ pub async fn batches_come_back_in_order_and_whole(store: &dyn Store) {
     assert_eq!(store.load(id(1)).await.unwrap(), expected);
     assert_eq!(store.execution(id(1)).await.unwrap().unwrap().version, Version(after));
     assert_eq!(store.load(id(2)).await.unwrap().len(), 41);
+}
+
+pub async fn a_batch_takes_the_place_of_the_newest_one(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), running()).await;
+    create(store, header(2), running()).await;
+    store.append(append(1, 2, 1, due(5))).await.unwrap();
+    for events in 2..20 {
+        // In between another execution writes.
+        store.append(append(2, u64::from(events), 1, running())).await.unwrap();
+        let next = Append {
+            batch: batch(2, events, &format!("{events} together")),
+            replaces: events - 1,
+            ..append(1, 2, 0, due(i64::from(events)))
+        };
+        store.append(next).await.unwrap();
+        assert_eq!(store.load(id(1)).await.unwrap(), [batch(0, 2, "first"), batch(2, events, &format!("{events} together"))]);
+    }
+    let row = store.execution(id(1)).await.unwrap().unwrap();
+    assert_eq!((row.version, row.summary), (Version(21), due(19)));
+    assert_eq!(store.load(id(2)).await.unwrap().len(), 19, "of another execution nothing was taken");
+
+    // A version that another append has passed: nothing is taken away.
+    let late = Append { batch: batch(2, 19, "late"), replaces: 18, ..append(1, 2, 0, running()) };
+    let error = store.append(late).await.unwrap_err();
+    assert!(matches!(error, StoreError::VersionConflict { expected: Version(20), actual: Version(21), .. }), "{error}");
+    // What is to be replaced is not what is there.
+    let other = Append { batch: batch(3, 19, "other"), replaces: 18, ..append(1, 2, 0, running()) };
+    assert!(matches!(store.append(other).await.unwrap_err(), StoreError::Corrupt { .. }));
+    assert_eq!(store.load(id(1)).await.unwrap(), [batch(0, 2, "first"), batch(2, 19, "19 together")]);
+    assert_eq!(store.execution(id(1)).await.unwrap().unwrap().version, Version(21));
+    // And it goes on behind it.
+    store.append(append(1, 21, 3, succeeded(9))).await.unwrap();
+    assert_eq!(store.load(id(1)).await.unwrap().len(), 3);
+    assert_eq!(store.purge(at(1_000), 9).await.unwrap(), 1);
 }
 
 pub async fn the_summary_shows_what_the_last_append_said(store: &dyn Store) {

@@ -110,18 +110,28 @@ impl State {
     }
 
     fn append(&mut self, append: Append) -> StoreResult<()> {
-        let Append { execution, batch, summary } = append;
+        let expected = append.expects();
+        let Append { execution, batch, replaces, summary } = append;
         let mut entry = self.executions.remove(&execution).ok_or_else(|| no_execution(execution))?;
         let actual = entry.row.version;
-        if actual == batch.after {
+        let is_newest = |tail: &Batch| tail.after == batch.after && tail.events == replaces;
+        let broken = replaces > 0 && (entry.batches.len() < 2 || !entry.batches.last().is_some_and(is_newest));
+        if actual == expected && !broken {
             self.unindex(&entry.row.header, &entry.row.summary);
             self.index(&entry.row.header, &summary);
             entry.row.summary = summary;
-            entry.row.version = Version(actual.0 + u64::from(batch.events));
-            entry.batches.push(batch.clone());
+            entry.row.version = Version(batch.after.0 + u64::from(batch.events));
+            if replaces > 0 {
+                entry.batches.pop();
+            }
+            entry.batches.push(batch);
         }
         self.executions.insert(execution, entry);
-        if actual == batch.after { Ok(()) } else { Err(StoreError::VersionConflict { execution, expected: batch.after, actual }) }
+        match (actual == expected, broken) {
+            (true, false) => Ok(()),
+            (true, true) => Err(super::not_the_newest(execution)),
+            (false, _) => Err(StoreError::VersionConflict { execution, expected, actual }),
+        }
     }
 
     fn rows(&self, ids: impl Iterator<Item = ExecutionId>, limit: u32) -> Vec<ExecutionRow> {

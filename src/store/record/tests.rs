@@ -11,8 +11,8 @@ use super::{RecordError, decode, encode};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, BlockId, EventId, ExecutionId, TaskKey};
 use crate::interpreter::event::{
-    Entry, Event, Failure, FrameId, ItemSource, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskFamily, TaskScheduled,
-    Tolerance,
+    Batching, Entry, Event, Failure, FrameId, ItemSource, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskFamily,
+    TaskScheduled, Tolerance,
 };
 use crate::limits::JSON_DEPTH_MAX;
 
@@ -173,7 +173,8 @@ fn samples() -> Vec<Event> {
         Event::TaskStartFailed { family: family.clone(), scheduled: scheduled_by, failure: failure() },
         Event::TaskSubmitted { family: service(), scheduled: scheduled_by, output: output() },
         Event::TaskSubmitFailed { family: service(), scheduled: scheduled_by, failure: failure() },
-        Event::TaskHeartbeat { scheduled: scheduled_by },
+        Event::TaskHeartbeat { scheduled: scheduled_by, count: 1 },
+        Event::TaskHeartbeat { scheduled: scheduled_by, count: 3 },
         Event::TaskSucceeded { family: family.clone(), scheduled: scheduled_by, output: output() },
         Event::TaskFailed { family: family.clone(), scheduled: scheduled_by, failure: failure() },
         Event::TaskTimedOut { family, scheduled: scheduled_by, failure: Failure { heartbeat: true, ..Failure::named("States.Timeout") } },
@@ -244,6 +245,19 @@ fn a_batch_keeps_its_order() {
     let entries: Vec<Entry> = samples().into_iter().map(entry).collect();
     assert_eq!(decode(&encode(&entries).unwrap()).unwrap(), entries);
     assert_eq!(decode(&encode(&[]).unwrap()).unwrap(), []);
+}
+
+/// `"BatchInput": null` was read as no `BatchInput` (found by `tests/hostile`, seed 2000130623 of its definitions).
+#[test]
+fn what_is_null_is_still_there_when_it_is_read() {
+    let null = || Some(payload(json!(null)));
+    let batching = Some(Batching { input: null(), ..Batching::default() });
+    let plan = MapRunPlan { batching, writer: null(), ..plan() };
+    let entries = [
+        entry(Event::TaskScheduled(Box::new(TaskScheduled { credentials: null(), ..scheduled() }))),
+        entry(Event::MapRunStarted { arn: Arn::new("run"), plan: Some(Box::new(plan)) }),
+    ];
+    assert_eq!(decode(&encode(&entries).unwrap()).unwrap(), entries);
 }
 
 #[test]

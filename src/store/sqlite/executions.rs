@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, Version};
-use crate::store::{Append, Batch, Closing, ExecutionHeader, RevisionId, StoreError, Summary};
+use crate::store::{Append, Batch, Closing, ExecutionHeader, RevisionId, StoreError, Summary, not_the_newest};
 
 use super::error::{Outcome, already_exists, not_found};
 use super::values::{blob, int, revision_blob, status_code};
@@ -27,6 +27,9 @@ const ADVANCE_DUE: &str = "UPDATE executions SET version = ?2, tail = ?3, due = 
 const ADVANCE_ALL: &str = "UPDATE executions SET version = ?2, tail = ?3, due = ?4, status = ?5, closed = ?6, owes_parent = ?7, \
      redrive_count = ?8, redriven = ?9, owes = ?10 WHERE id = ?1";
 const INSERT_BATCH: &str = "INSERT INTO journal (n, execution, previous, after, events, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// A heartbeat's, mostly: rare beside appends.
+const TAKE_TAIL: &str = "DELETE FROM journal WHERE n = ?1 AND execution = ?2 AND after = ?3 AND events = ?4 AND previous IS NOT NULL \
+     RETURNING previous";
 const INSERT_HEADER: &str = "INSERT INTO headers (n, id, arn_key, named, arn, name, revision, trace_header, parent, parent_event, \
      item_index, input) VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const HOLDERS_OF_NAME: &str =
@@ -210,14 +213,15 @@ impl<'c> Executions<'c> {
     }
 
     pub(super) fn append(&mut self, append: &Append) -> Outcome<()> {
-        let Append { execution: id, batch, summary } = append;
+        let Append { execution: id, batch, summary, replaces } = append;
         let standing = self.find(*id)?.ok_or_else(|| not_found("execution", id))?;
-        if int(batch.after.0) != standing.version {
-            return Err(conflict(*id, batch.after, standing.version));
+        if int(append.expects().0) != standing.version {
+            return Err(conflict(*id, append.expects(), standing.version));
         }
 
-        let tail = self.insert_batch(standing.n, Some(standing.tail), batch)?;
-        let version = standing.version + i64::from(batch.events);
+        let previous = if *replaces > 0 { self.take_tail(append, &standing)? } else { Some(standing.tail) };
+        let tail = self.insert_batch(standing.n, previous, batch)?;
+        let version = int(batch.after.0) + i64::from(batch.events);
         let due = summary.due.map(Timestamp::millis);
         let status = status_code(summary.status);
         let closed = closed_at(summary);
@@ -293,6 +297,14 @@ impl<'c> Executions<'c> {
         self.statements.insert_batch.execute(params![n, execution, previous, int(batch.after.0), batch.events, batch.bytes])?;
         self.next.batch += 1;
         Ok(n)
+    }
+
+    /// Removes the newest batch, whose place another one takes; what came before it.
+    fn take_tail(&self, append: &Append, standing: &Standing) -> Outcome<Option<i64>> {
+        let Append { execution, batch, replaces, .. } = append;
+        let mut statement = self.connection.prepare_cached(TAKE_TAIL)?;
+        let taken = statement.query_row(params![standing.tail, standing.n, int(batch.after.0), replaces], |row| row.get(0)).optional()?;
+        Ok(taken.ok_or_else(|| not_the_newest(*execution))?)
     }
 
     fn put_closing(&mut self, n: i64, closing: &Closing) -> Outcome<()> {

@@ -13,7 +13,7 @@ use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus};
 
 use super::error::Outcome;
 use super::executions::find_resource;
-use super::rows::fetch;
+use super::rows::{fetch, readable};
 use super::values::{blob, execution_id, status_code, time};
 
 /// Rows of one range between two places, newest first. `?6..?9` and `?11` are the filters that the index does not hold, `?12` says which
@@ -127,10 +127,33 @@ fn plan(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Option<Pla
 pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Vec<ExecutionRow>> {
     let limit = filter.limit as usize;
     let Some(plan) = plan(connection, filter)? else { return Ok(Vec::new()) };
-    if limit == 0 {
-        return Ok(Vec::new());
+    let (mut rows, mut after) = (Vec::new(), filter.after);
+    while rows.len() < limit {
+        let page = places(connection, &plan, after, filter.limit)?;
+        let whole = page.len() == limit;
+        after = page.last().copied();
+        let missing = limit - rows.len();
+        rows.extend(fetch(connection, page.into_iter().map(|(_, id)| id), filter.brief)?.into_iter().take(missing));
+        if !whole {
+            break;
+        }
+        // In the place of rows that do not decode come those behind them.
     }
-    let (after, after_id) = filter.after.map_or((i64::MAX, [0xff; 16]), |(started, id)| (started.millis(), blob(id)));
+    for ExecutionRow { summary, .. } in &mut rows {
+        summary.status = summary.status.of_child(summary.closed.as_ref().map(|closing| closing.at), filter.run_redriven);
+    }
+    Ok(rows)
+}
+
+/// A page of one index or several, newest first.
+fn places(
+    connection: &Connection,
+    plan: &Plan,
+    after: Option<(Timestamp, ExecutionId)>,
+    most: u32,
+) -> Outcome<Vec<(Timestamp, ExecutionId)>> {
+    let limit = most as usize;
+    let (after, after_id) = after.map_or((i64::MAX, [0xff; 16]), |(started, id)| (started.millis(), blob(id)));
     let mut page: Vec<(Timestamp, ExecutionId)> = Vec::new();
     for (index, key) in &plan.ranges {
         for Part { stored, closed, .. } in &plan.parts {
@@ -147,16 +170,14 @@ pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome
                     plan.qualified,
                     plan.map_run,
                     plan.redriven,
-                    filter.limit,
+                    most,
                     closed.map(|(at, _)| at.millis()),
                     closed.map(|(_, before)| before)
                 ],
                 |row| Ok((time(row, 0)?, execution_id(row.get(1)?))),
             )?;
             let before = page.len();
-            for row in found {
-                page.push(row?);
-            }
+            page.extend(readable(found)?);
             if page.len() > before {
                 page.sort_unstable_by(|a, b| b.cmp(a));
                 // A version and an alias may name the same execution.
@@ -165,11 +186,7 @@ pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome
             }
         }
     }
-    let mut rows = fetch(connection, page.into_iter().map(|(_, id)| id).collect(), filter.brief)?;
-    for ExecutionRow { summary, .. } in &mut rows {
-        summary.status = summary.status.of_child(summary.closed.as_ref().map(|closing| closing.at), filter.run_redriven);
-    }
-    Ok(rows)
+    Ok(page)
 }
 
 pub(super) fn count(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Vec<(ExecutionStatus, u64)>> {

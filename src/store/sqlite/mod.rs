@@ -10,6 +10,7 @@
 mod activities;
 mod backup;
 mod catalog;
+mod damage;
 mod error;
 mod executions;
 mod journal;

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey, Version};
 use crate::store::{Batch, Closing, ExecutionHeader, ExecutionRow, Summary};
 
+use super::damage::left_out;
 use super::error::{Outcome, corrupt, not_found};
 use super::executions::arn_key;
 use super::values::{blob, execution_id, optional_time, revision_id, status, time, uint};
@@ -87,11 +88,11 @@ fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
     Ok(ExecutionRow { header, version: Version(uint(row, 14)?), summary })
 }
 
-/// The rows of ids that were found in an index, in the same order.
-pub(super) fn fetch(connection: &Connection, ids: Vec<ExecutionId>, brief: bool) -> Outcome<Vec<ExecutionRow>> {
-    let mut rows = Vec::with_capacity(ids.len());
+/// The rows of ids that were found in an index, in the same order; without those that do not decode.
+pub(super) fn fetch(connection: &Connection, ids: impl IntoIterator<Item = ExecutionId>, brief: bool) -> Outcome<Vec<ExecutionRow>> {
+    let mut rows = Vec::new();
     for id in ids {
-        rows.extend(execution(connection, id, brief)?);
+        rows.extend(left_out(execution(connection, id, brief), || id.to_string())?.flatten());
     }
     Ok(rows)
 }
@@ -144,11 +145,20 @@ pub(super) fn load(connection: &Connection, id: ExecutionId) -> Outcome<Vec<Batc
 }
 
 pub(super) fn owing(connection: &Connection, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> Outcome<Vec<ExecutionRow>> {
-    let ids = match after {
-        Some(after) => ids(connection, OWES, params![partition.0, blob(after), limit])?,
-        None => ids(connection, OWES_FIRST, params![partition.0, limit])?,
-    };
-    fetch(connection, ids, false)
+    let mut after = after;
+    loop {
+        let ids = match after {
+            Some(after) => ids(connection, OWES, params![partition.0, blob(after), limit])?,
+            None => ids(connection, OWES_FIRST, params![partition.0, limit])?,
+        };
+        let last = ids.last().copied();
+        let rows = fetch(connection, ids, false)?;
+        // A page of nothing but damaged rows is not the end.
+        if !rows.is_empty() || last.is_none() {
+            return Ok(rows);
+        }
+        after = last;
+    }
 }
 
 pub(super) fn due(
@@ -159,7 +169,7 @@ pub(super) fn due(
 ) -> Outcome<Vec<(ExecutionId, Timestamp)>> {
     let mut statement = connection.prepare_cached(DUE)?;
     let found = statement.query_map(params![partition.0, before.millis(), limit], |row| Ok((execution_id(row.get(0)?), time(row, 1)?)))?;
-    Ok(found.collect::<Result<_, _>>()?)
+    readable(found)
 }
 
 pub(super) fn owing_parents(connection: &Connection, partition: PartitionId, limit: u32) -> Outcome<Vec<ExecutionRow>> {
@@ -174,6 +184,14 @@ pub(super) fn parent_told(connection: &Connection, id: ExecutionId) -> Outcome<(
 
 fn ids(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Outcome<Vec<ExecutionId>> {
     let mut statement = connection.prepare_cached(sql)?;
-    let found = statement.query_map(values, |row| Ok(execution_id(row.get(0)?)))?;
-    Ok(found.collect::<Result<_, _>>()?)
+    readable(statement.query_map(values, |row| Ok(execution_id(row.get(0)?)))?)
+}
+
+/// Places in an index, without those whose id is none.
+pub(super) fn readable<T>(places: impl Iterator<Item = rusqlite::Result<T>>) -> Outcome<Vec<T>> {
+    let mut found = Vec::new();
+    for place in places {
+        found.extend(left_out(place.map_err(Into::into), || "(an id that is none)".to_owned())?);
+    }
+    Ok(found)
 }

@@ -174,7 +174,7 @@ fn serve(
 /// Takes what waits already, up to the size of a commit.
 fn gather(first: Write, incoming: &mut mpsc::Receiver<Write>, group: &mut Vec<Write>) {
     let weight = |write: &Write| match write {
-        Write::Append { append, .. } => append.batch.events as usize,
+        Write::Append { append, .. } => append.batch.events.saturating_sub(append.replaces) as usize,
         Write::Create { create, .. } => create.first.batch.events as usize,
         Write::Job(_) => 1,
     };

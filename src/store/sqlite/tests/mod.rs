@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::store::contract::given::{self, append, at, batch, create, header, id, machine, running};
-use crate::store::{Append, Catalog, Journal, StoreError};
+use crate::store::{Append, Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, StoreError, Summary};
 
 use super::{Options, Sqlite, Synchronous};
 
@@ -193,12 +193,59 @@ async fn a_journal_with_a_hole_is_corrupt_and_its_neighbour_is_not() {
     for n in 1..=2 {
         create(&store, header(n), running()).await;
         let batch = batch(2, 1, "second");
-        store.append(Append { execution: id(n), batch, summary: running() }).await.unwrap();
+        store.append(Append { execution: id(n), batch, replaces: 0, summary: running() }).await.unwrap();
     }
     Connection::open(&path).unwrap().execute("DELETE FROM journal WHERE n = 1", []).unwrap();
     let error = store.load(id(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
     assert_eq!(store.load(id(2)).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn rows_that_do_not_decode_are_left_out_of_listings_and_hide_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = Sqlite::open(&path, options()).unwrap();
+    given::with_machine(&store).await;
+    let summary = Summary { due: Some(at(5)), owes_parent: true, ..running() };
+    for n in 1..=12 {
+        create(&store, header(n), summary.clone()).await;
+    }
+    let connection = Connection::open(&path).unwrap();
+    // Each another damage; those of 4 to 7 stand side by side, more than a page of them.
+    for (n, damage) in [
+        (4, "UPDATE headers SET revision = x'00' WHERE id = ?1"),
+        (5, "UPDATE headers SET parent = x'0102', parent_event = 1 WHERE id = ?1"),
+        (6, "UPDATE headers SET item_index = 1, revision = x'' WHERE id = ?1"),
+        (7, "UPDATE executions SET redrive_count = -1 WHERE id = ?1"),
+        (10, "UPDATE executions SET redrive_count = 5000000000 WHERE id = ?1"),
+    ] {
+        assert_eq!(connection.execute(damage, [id(n).0.into_bytes()]).unwrap(), 1, "{damage}");
+        assert!(matches!(store.execution(id(n)).await, Err(StoreError::Corrupt { .. })), "{damage}");
+    }
+    let whole = [1, 2, 3, 8, 9, 11, 12].map(id);
+    let ids = |rows: &[ExecutionRow]| rows.iter().map(|row| row.header.id).collect::<Vec<_>>();
+    for limit in [1, 2, 3, 7, 100] {
+        let (mut listed, mut after, mut owing, mut last) = (Vec::new(), None, Vec::new(), None);
+        loop {
+            let rows = store.list(ExecutionFilter { after, limit, ..ExecutionFilter::default() }).await.unwrap();
+            let Some(row) = rows.last() else { break };
+            after = Some((row.header.started, row.header.id));
+            listed.extend(ids(&rows));
+        }
+        listed.reverse();
+        assert_eq!(listed, whole, "pages of {limit}");
+        loop {
+            let rows = store.owing(given::header(1).partition, last, limit).await.unwrap();
+            let Some(row) = rows.last() else { break };
+            last = Some(row.header.id);
+            owing.extend(ids(&rows));
+        }
+        assert_eq!(owing, whole, "pages of {limit}");
+    }
+    assert_eq!(ids(&store.owing_parents(given::header(1).partition, 100).await.unwrap()), whole);
+    assert_eq!(store.due(given::header(1).partition, at(6), 100).await.unwrap().len(), 12);
+    assert_eq!(store.count(ExecutionFilter::default()).await.unwrap(), [(ExecutionStatus::Running, 12)]);
 }
 
 #[tokio::test]
