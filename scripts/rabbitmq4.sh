@@ -13,7 +13,7 @@
 # Environment:
 #   RABBITMQ4_DIR      the folder, default .cache/rabbitmq4
 #   RABBITMQ4_SUITE    trixie (4.0, the default) or sid (the newest that Debian has)
-#   RABBITMQ4_MIRROR   default http://deb.debian.org/debian
+#   RABBITMQ4_MIRROR   a Debian mirror's URL; default: the one that this machine's apt uses
 #   CRASH_ARGS         arguments of tests/soak/crash.py
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -24,6 +24,14 @@ suite=${RABBITMQ4_SUITE:-trixie}
 say() { echo "rabbitmq4: $*" >&2; }
 die() { say "$*"; exit 1; }
 
+# The mirror of Debian's main archive that apt is configured with, as apt itself tells.
+mirror() {
+  if [ -n "${RABBITMQ4_MIRROR:-}" ]; then echo "$RABBITMQ4_MIRROR"; return; fi
+  # shellcheck disable=SC2016 # apt's own fields
+  apt-get indextargets --format '$(ORIGIN) $(LABEL) $(COMPONENT) $(CREATED_BY) $(REPO_URI)' 2>/dev/null |
+    awk '$1 == "Debian" && $2 == "Debian" && $3 == "main" && $4 == "Packages" { print $5; exit }'
+}
+
 install() {
   if [ -f "$dir/installed" ] && [ "$(cat "$dir/installed")" = "$suite" ]; then echo "$dir/bin"; return; fi
   [ "$(id -u)" = 0 ] || die "installing needs root"
@@ -31,11 +39,14 @@ install() {
   if ! type -P debootstrap >/dev/null; then
     { apt-get update -q && apt-get install -q -y --no-install-recommends debootstrap; } >&2
   fi
+  local root=$dir/root log=$dir/install.log from
+  from=$(mirror)
+  if [ -z "$from" ]; then apt-get update -q >&2 || true; from=$(mirror); fi
+  [ -n "$from" ] || die "apt on this machine knows no mirror of Debian: set RABBITMQ4_MIRROR to the URL of one"
   mkdir -p "$dir"
-  local root=$dir/root log=$dir/install.log
   say "installing Debian $suite with rabbitmq-server into $root"
   {
-    debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "${RABBITMQ4_MIRROR:-http://deb.debian.org/debian}"
+    debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "$from"
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # nothing becomes a service
     chmod +x "$root/usr/sbin/policy-rc.d"
     echo "127.0.0.1 localhost" >"$root/etc/hosts" # Erlang's distribution looks its own host up
@@ -80,7 +91,7 @@ tests() {
   scripts/setup.sh build python node
   [ $# -gt 0 ] || set -- bus fates crash e2e
   local work part crash
-  read -r -a crash <<<"${CRASH_ARGS:---engine-kills 12 --broker-kills 1 --seconds 75 --executions 60 --rate 2}"
+  read -r -a crash <<<"${CRASH_ARGS:---engine-kills 12 --broker-kills 1 --seconds 75 --rate 1}"
   work=$(mktemp -d "${TMPDIR:-/tmp}/reveille-rabbitmq4.XXXXXX")
   # shellcheck disable=SC2064 # the folder of now
   trap "scripts/broker.sh discard '$work/broker' >/dev/null 2>&1 || true; rm -rf '$work'" EXIT

@@ -22,6 +22,8 @@ use mutate::{Dice, Seeds};
 const MEMORY_MAX: isize = 1 << 30;
 /// A single input that takes so long hangs. (A release build takes milliseconds, the machine may be slow.)
 const HANG: Duration = Duration::from_mins(2);
+/// How often somebody looks.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Counts what each thread holds.
 struct Counting;
@@ -111,30 +113,34 @@ fn feed(name: &'static str) {
 
 /// Ends the process where an input hangs: there is no other way to tell which one it was.
 struct Watch {
-    seed: Arc<Mutex<Option<(u64, Instant)>>>,
+    seed: Arc<Mutex<Option<u64>>>,
 }
 
 impl Watch {
     fn over(name: &'static str) -> Self {
-        let seed: Arc<Mutex<Option<(u64, Instant)>>> = Arc::default();
+        let seed: Arc<Mutex<Option<u64>>> = Arc::default();
         let theirs = Arc::downgrade(&seed);
         std::thread::spawn(move || {
+            // Looks, not a clock: a process that was stopped for a while has not hung.
+            let (mut seen, mut looks) = (None, 0);
             while let Some(seed) = theirs.upgrade() {
-                if let Some((seed, since)) = *seed.lock().expect("nobody panics with it")
-                    && since.elapsed() > HANG
-                {
+                let now = *seed.lock().expect("nobody panics with it");
+                drop(seed);
+                looks = if now.is_some() && now == seen { looks + 1 } else { 0 };
+                seen = now;
+                if looks * LOOK > HANG {
+                    let seed = now.unwrap_or_default();
                     eprintln!("{name}: seed {seed} hangs; TEST_SEED={seed} HOSTILE={name} plays it again");
                     std::process::abort();
                 }
-                drop(seed);
-                std::thread::sleep(Duration::from_millis(500));
+                std::thread::sleep(LOOK);
             }
         });
         Self { seed }
     }
 
     fn begins(&self, seed: u64) {
-        *self.seed.lock().expect("nobody panics with it") = Some((seed, Instant::now()));
+        *self.seed.lock().expect("nobody panics with it") = Some(seed);
     }
 
     fn ended(&self) {

@@ -21,6 +21,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -248,14 +249,14 @@ def outcome(server, arn):
 class Load(threading.Thread):
     """Starts executions, one after the other, and notes those that were accepted."""
 
-    def __init__(self, server, machine, rate, most):
+    def __init__(self, server, machine, rate):
         super().__init__(daemon=True)
-        self.server, self.machine, self.pause, self.most = server, machine, 1 / rate, most
-        self.accepted, self.stopping, self.wrong = {}, False, []
+        self.server, self.machine, self.pause = server, machine, 1 / rate
+        self.accepted, self.stopping, self.wrong, self.last = {}, False, [], 0
 
     def run(self):
         number = 0
-        while not self.stopping and number < self.most:
+        while not self.stopping:
             number += 1
             n = number % INPUTS
             answer = self.server.insist("StartExecution", stateMachineArn=self.machine, name=f"run-{number}", input=given(n))
@@ -266,7 +267,20 @@ class Load(threading.Thread):
                 self.accepted[self.machine.replace("stateMachine", "execution") + f":run-{number}"] = n
             else:
                 self.wrong.append(f"run-{number}: {answer}")
+            self.last = time.monotonic()
             time.sleep(self.pause)
+
+
+def faults(engine_kills, broker_kills, dice):
+    """What goes wrong, in order: kills of the engine with other faults strewn in, those of the broker spread over them."""
+    both = [dice.random() < 1 / 3 for _ in range(broker_kills)]
+    plan = ["engine"] * (engine_kills - sum(both))
+    plan += ["cut"] * (engine_kills // 4) + ["close"] * (engine_kills // 20) + ["freeze"] * (engine_kills // 10)
+    dice.shuffle(plan)
+    for n, with_engine in reversed(list(enumerate(both))):
+        place = (n + dice.random()) * len(plan) / broker_kills
+        plan.insert(int(place), "both" if with_engine else "broker")
+    return plan
 
 
 def given(n):
@@ -320,6 +334,16 @@ def judge_history(server, arn, ledger):
     return wrong, tasks
 
 
+def found_in(text, tokens):
+    """The tokens that occur in the text. Not one search for each of ten thousands: each word that could hold one is looked at once."""
+    found, lengths = set(), {len(t) for t in tokens}
+    assert all(re.fullmatch(rb"[A-Za-z0-9_.~=-]+", t) for t in tokens), "a token with a character that is not looked for"
+    for word in re.findall(rb"[A-Za-z0-9_.~=-]{%d,}" % min(lengths, default=1), text):
+        for length in lengths:
+            found.update(word[at:at + length] for at in range(len(word) - length + 1) if word[at:at + length] in tokens)
+    return found
+
+
 def every(server, operation, field, **body):
     """All pages of a listing."""
     token, rows = None, []
@@ -338,9 +362,8 @@ def main():
     options.add_argument("--binary", default=ROOT / "target/debug/reveille", type=pathlib.Path)
     options.add_argument("--engine-kills", type=int, default=15)
     options.add_argument("--broker-kills", type=int, default=1)
-    options.add_argument("--seconds", type=int, default=3600, help="no further faults after this time")
-    options.add_argument("--rate", type=float, default=4, help="executions started per second")
-    options.add_argument("--executions", type=int, default=1_000_000, help="no further starts after so many")
+    options.add_argument("--seconds", type=int, help="no further faults after this time; then fewer kills than asked for are no failure")
+    options.add_argument("--rate", type=float, default=2, help="executions started per second, until the last fault")
     options.add_argument("--patience", type=int, default=900, help="seconds for all to end after the last fault")
     options.add_argument("--seed", type=int, default=int(os.environ.get("TEST_SEED", time.time_ns() % 1_000_000)))
     options.add_argument("--keep", action="store_true", help="leave the work folder")
@@ -384,15 +407,14 @@ def campaign(args, dice, work_dir, server, url, proxy):
     expected = {n: outcome(server, arn) for n, arn in calm.items()}
     print("undisturbed:", dict(collections.Counter(o[0] for o in expected.values())), flush=True)
 
-    load = Load(server, machine, args.rate, args.executions)
+    load = Load(server, machine, args.rate)
     load.start()
     counts, begun = collections.Counter(), time.monotonic()
-    while (counts["engine killed"] < args.engine_kills or counts["broker killed"] < args.broker_kills) and time.monotonic() - begun < args.seconds:
+    until = begun + (args.seconds or 3 * 3600)
+    for what in faults(args.engine_kills, args.broker_kills, dice):
         time.sleep(dice.uniform(0.2, 3.0))
-        broker_left = counts["broker killed"] < args.broker_kills
-        share = args.broker_kills / max(args.engine_kills, 1)
-        what = dice.choices(["engine", "broker", "both", "cut", "close", "freeze"],
-                            [1, share * broker_left, share * broker_left / 2, 0.25, 0.05, 0.08])[0]
+        if time.monotonic() > until:
+            break
         if what == "cut":
             counts["cut in a frame"] += proxy.cut(dice.randint(1, 3))
         if what == "close":
@@ -419,11 +441,17 @@ def campaign(args, dice, work_dir, server, url, proxy):
         if what != "engine" or counts["engine killed"] % 20 == 0:
             print(f"{time.monotonic() - begun:6.0f} s {dict(counts)} accepted {len(load.accepted)}", flush=True)
     server.wait_ready()
+    over = time.monotonic()
     load.stopping = True
     load.join(700)
-    print(f"faults over after {time.monotonic() - begun:.0f} s: {dict(counts)}, {len(load.accepted)} executions accepted", flush=True)
+    print(f"faults over after {over - begun:.0f} s: {dict(counts)}, {len(load.accepted)} executions accepted meanwhile, "
+          f"the last {max(over - load.last, 0):.0f} s before", flush=True)
 
     wrong = list(load.wrong)
+    if load.is_alive() or not load.last or over - load.last > 300:
+        wrong.append("the load was over before the faults")
+    if not args.seconds and (counts["engine killed"], counts["broker killed"]) != (args.engine_kills, args.broker_kills):
+        wrong.append(f"the time was over before the faults: {dict(counts)}")
     left = wait_all(server, load.accepted, args.patience)
     wrong += [f"{arn} has not ended" for arn in left]
     statuses, tasks = collections.Counter(), 0
@@ -441,7 +469,7 @@ def campaign(args, dice, work_dir, server, url, proxy):
         worker.stopping = True
     wrong += ledger.wrong
     log = server.log.read_bytes() + urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=60).read()
-    leaked = [t for t in set(ledger.tokens.values()) if t.encode() in log]
+    leaked = found_in(log, {t.encode() for t in ledger.tokens.values()})
     if leaked:
         wrong.append(f"log or metrics hold {len(leaked)} tokens")
     doubled = sum(1 for n in ledger.copies.values() if n > 1)

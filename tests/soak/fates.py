@@ -22,6 +22,7 @@ OWNED = "fates.work"
 # Seconds for what takes one: the machine may be slow, and is not what is tested.
 PATIENCE = 120
 SHORT = "fates.short"
+DROPPING = "fates.dropping"
 IMPATIENT = "fates.impatient"
 
 
@@ -101,6 +102,35 @@ def a_task_over_the_length_is_nacked(server, channel):
         assert nacked == len(failed), details
     assert nacked, "a queue of three messages took all"
     return f"{nacked} of {20 * rounds} over a length of 3"
+
+
+def a_task_that_newer_ones_push_out_of_its_queue_is_over_the_length(server, channel):
+    # A queue of the operator's own, which drops its oldest message and sends it to the engine's dead letters.
+    channel.queue_declare(DROPPING, durable=True, arguments={
+        "x-queue-type": "quorum", "x-max-length": 2, "x-overflow": "drop-head",
+        "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "reveille.dead-letters"})
+    catch = [{"ErrorEquals": ["Amqp.MaxLength"], "ResultPath": "$.why", "Next": "Caught"}]
+    states = {"T": task(DROPPING, Catch=catch, End=True), "Caught": {"Type": "Pass", "End": True}}
+    definition = json.dumps({"StartAt": "T", "States": states})
+    machine = server.insist("CreateStateMachine", name="dropping", definition=definition, roleArn=ROLE)["stateMachineArn"]
+    arns = []
+    for n in range(4):  # one after the other is in the queue: which are the oldest is known
+        arns.append(server.insist("StartExecution", stateMachineArn=machine, name=f"n-{n}", input="{}")["executionArn"])
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            types = [e["type"] for e in server.insist("GetExecutionHistory", executionArn=arns[-1], maxResults=1000)["events"]]
+            if "TaskSubmitted" in types:
+                break
+            time.sleep(0.1)
+        assert "TaskSubmitted" in types, types
+    for arn in arns[:2]:
+        row = ended(server, arn)
+        assert row["status"] == "SUCCEEDED" and json.loads(row["output"])["why"]["Error"] == "Amqp.MaxLength", row
+    left = [server.insist("DescribeExecution", executionArn=arn)["status"] for arn in arns[2:]]
+    assert left == ["RUNNING"] * 2, left
+    tokens = {consume_one(channel, DROPPING)[1].message_id for _ in range(2)}
+    assert len(tokens) == 2
+    return "the two oldest of four in a queue for two; the others wait on"
 
 
 def a_task_given_back_too_often_is_over_the_delivery_limit(server, channel):
@@ -183,7 +213,8 @@ def main():
             channel = connection.channel()
             time.sleep(2)
             cases = [(a_rejected_task_is_seen_by_retry_and_then_by_catch, channel), (an_expired_task_fails_before_its_timeout, None),
-                     (a_task_over_the_length_is_nacked, channel), (a_task_given_back_too_often_is_over_the_delivery_limit, channel),
+                     (a_task_over_the_length_is_nacked, channel),
+                     (a_task_that_newer_ones_push_out_of_its_queue_is_over_the_length, channel), (a_task_given_back_too_often_is_over_the_delivery_limit, channel),
                      (a_task_without_a_queue_is_unroutable, None), (a_timed_out_task_is_a_timeout_and_not_a_dead_letter, None),
                      (cancellation_reaches_a_worker, url)]
             for case, what in cases:
