@@ -150,3 +150,26 @@ async fn an_express_execution_answers_with_its_end() {
     assert_eq!(refused, "\"StateMachineTypeNotSupported\": \"This operation is not supported by this type of state machine\"");
     given.engine.stop(WAIT).await;
 }
+
+/// AWS: `redriveStatus` says beforehand what `RedriveExecution` would say.
+#[actix_web::test]
+async fn an_execution_whose_history_is_full_is_not_redrivable() {
+    let given = given().await;
+    let states = json!({
+        "Again": {"Type": "Pass", "Next": "Enough"},
+        "Enough": {"Type": "Choice", "Choices": [{"Variable": "$.enough", "IsPresent": true, "Next": "Done"}], "Default": "Again"},
+        "Done": {"Type": "Succeed"},
+    });
+    let definition = json!({"StartAt": "Again", "States": states}).to_string();
+    let machine = json!({"name": "m", "definition": definition, "roleArn": "arn:aws:iam::000000000000:role/r"});
+    let machine = given.ok("CreateStateMachine", machine).await["stateMachineArn"].clone();
+    let execution = given.ok("StartExecution", json!({"stateMachineArn": machine})).await["executionArn"].clone();
+    let arn = Arn::new(execution.as_str().unwrap());
+    tokio::time::timeout(Duration::from_mins(2), given.engine.await_end(&arn)).await.expect("it ends").unwrap();
+    let described = given.ok("DescribeExecution", json!({"executionArn": execution})).await;
+    assert_eq!((&described["status"], &described["redriveStatus"]), (&json!("FAILED"), &json!("NOT_REDRIVABLE")));
+    assert_eq!(described["redriveStatusReason"], "Execution history event limit exceeded");
+    let refused = given.refused("RedriveExecution", json!({"executionArn": execution})).await;
+    assert!(refused.contains("ExecutionNotRedrivable") && refused.contains("history event limit"), "{refused}");
+    given.engine.stop(WAIT).await;
+}

@@ -1,5 +1,7 @@
 //! `redriveStatus`: may `RedriveExecution` be asked of this execution?
 
+use crate::api::context::Context;
+use crate::api::error::ApiError;
 use crate::clock::Timestamp;
 use crate::store::{ExecutionRow, ExecutionStatus};
 
@@ -10,7 +12,15 @@ const OPEN_DAYS: f64 = 365.0;
 
 /// Status and, where it is not `REDRIVABLE`, reason. The words are AWS's
 /// (`redriveStatusReason` of `DescribeExecution`).
-pub fn status(row: &ExecutionRow, now: Timestamp) -> (&'static str, Option<String>) {
+pub async fn status(ctx: &Context, row: &ExecutionRow) -> Result<(&'static str, Option<String>), ApiError> {
+    let (status, reason) = by_row(row, ctx.now());
+    if status == "REDRIVABLE" && ctx.engine().history_is_full(row).await? {
+        return Ok(("NOT_REDRIVABLE", Some("Execution history event limit exceeded".to_owned())));
+    }
+    Ok((status, reason))
+}
+
+fn by_row(row: &ExecutionRow, now: Timestamp) -> (&'static str, Option<String>) {
     let status = row.summary.status;
     match status {
         ExecutionStatus::Running | ExecutionStatus::Succeeded => {

@@ -11,6 +11,7 @@ use crate::integrations::{self, Plan, PlanContext};
 use crate::interpreter::event::{Entry, Failure};
 use crate::interpreter::state::{Outcome, TaskView};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
+use crate::limits::HISTORY_EVENTS_MAX;
 use crate::store::{Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MachineType, StoreError};
 
 use super::map_run;
@@ -255,6 +256,15 @@ impl EngineHandle {
         }
         let state = partition::load(&*self.inner.journal, row.header.id).await.map_err(engine_error)?;
         Ok(state.redriven_with(token, self.inner.clock.now()))
+    }
+
+    /// True where an execution's history has no room for a redrive. The index counts hidden events too, so most need no look at it.
+    pub async fn history_is_full(&self, row: &ExecutionRow) -> Result<bool, EngineError> {
+        if row.version.0 + 1 < HISTORY_EVENTS_MAX {
+            return Ok(false);
+        }
+        let state = partition::load(&*self.inner.journal, row.header.id).await.map_err(engine_error)?;
+        Ok(state.history_is_full())
     }
 
     /// An execution that has closed for good: nothing of its end (children and map runs to stop, a parent to tell) is under way.

@@ -34,6 +34,8 @@ mod pressure;
 #[cfg(test)]
 mod pressure_tests;
 pub mod quarantine;
+#[cfg(test)]
+mod recovery_tests;
 mod residents;
 mod router;
 #[cfg(test)]

@@ -448,11 +448,13 @@ impl Handler<Begin> for Partition {
     fn handle(&mut self, _: Begin, _: &mut Self::Context) -> Self::Result {
         let local = Rc::clone(&self.local);
         Box::pin(async move {
+            // Before anything is published: on a broker that lost its queues, a reply to a queue that is not wanted yet would be lost.
+            let replies = local.shared.bus.replies(local.id);
             local.recover().await?;
             actix_rt::spawn(Rc::clone(&local).keep_time());
             actix_rt::spawn(Rc::clone(&local).sweep());
             actix_rt::spawn(Rc::clone(&local).write_confirms());
-            actix_rt::spawn(super::router::run(local));
+            actix_rt::spawn(super::router::run(local, replies));
             Ok(())
         })
     }

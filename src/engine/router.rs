@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 
 use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Verdict};
 use crate::bus::parked::{self, PARKING_QUEUE, Refusal};
@@ -22,8 +23,7 @@ use super::messages::{Tell, TellError, What};
 use super::partition::Local;
 
 /// Takes replies until the bus closes. At most the prefetch of them are under way at once.
-pub(super) async fn run(local: Rc<Local>) {
-    let mut replies = local.shared.bus.replies(local.id);
+pub(super) async fn run(local: Rc<Local>, mut replies: BoxStream<'static, Delivery>) {
     while let Some(delivery) = replies.next().await {
         if local.is_draining() {
             // Unsettled: it comes again after the next start.

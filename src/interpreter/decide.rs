@@ -254,8 +254,7 @@ impl<'a> Decider<'a> {
         if attempt.is_some_and(|attempt| attempt <= self.state.attempt()) {
             return Err(Rejection::Duplicate);
         }
-        // AWS: a history of 24,999 events or more is not redriven.
-        if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX && !self.is_express() {
+        if self.state.history_is_full() {
             return Err(Rejection::NotApplicable("at the limit of its history"));
         }
         let redrive_count = self.state.redrive_count() + 1;

@@ -30,7 +30,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         return Ok(Output { redrive_date: before.into() });
     }
     let row = ctx.engine().execution(&execution).await?;
-    if let (_, Some(why)) = redrivable::status(&row, ctx.now()) {
+    if let (_, Some(why)) = redrivable::status(ctx, &row).await? {
         return Err(EngineError::NotRedrivable { arn: execution, why }.into());
     }
     let redriven = ctx.engine().redrive_execution(&execution, input.client_token.as_deref()).await?;

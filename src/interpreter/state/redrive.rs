@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::ids::EventId;
 use crate::interpreter::event::FrameId;
-use crate::limits::{REDRIVE_TOKEN_SECONDS, REDRIVE_TOKENS_MAX};
+use crate::limits::{HISTORY_EVENTS_MAX, REDRIVE_TOKEN_SECONDS, REDRIVE_TOKENS_MAX};
 
 use super::{Phase, State, Step, Visit};
 
@@ -70,6 +70,12 @@ impl State {
         let started = run.started;
         visit.kept_run = Some(Box::new(run));
         Some(started)
+    }
+
+    /// AWS: a history of 24,999 events or more is not redriven. Those of express executions are not bounded.
+    #[must_use]
+    pub fn history_is_full(&self) -> bool {
+        self.last_id().0 + 1 >= HISTORY_EVENTS_MAX && !self.started.as_ref().is_some_and(|s| s.is_express())
     }
 
     /// When this client token redrove this execution: AWS answers a repeated request with the last 10 tokens, for 15 minutes.
