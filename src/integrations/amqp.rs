@@ -71,6 +71,7 @@ fn body(value: Option<&Value>, content_type: &str) -> Vec<u8> {
     match value {
         None => b"{}".to_vec(),
         Some(Value::String(text)) if !json => text.clone().into_bytes(),
-        Some(value) => value.to_string().into_bytes(),
+        // Not through `Display`, which writes piece by piece. What a `Value` holds always has a text.
+        Some(value) => serde_json::to_vec(value).unwrap_or_default(),
     }
 }

@@ -10,6 +10,8 @@ use crate::limits::JSON_DEPTH_MAX;
 
 /// The form that is written.
 const FORM: u32 = 1;
+/// An entry with a small payload fits: room made once, not doubled from nothing.
+const ENTRY_BYTES: usize = 512;
 /// Batch, entries, entry, event, its fields, items of a Map, an item: twice of what there is today.
 const LEVELS_AROUND_PAYLOAD: usize = 16;
 
@@ -39,7 +41,9 @@ pub enum RecordError {
 /// # Errors
 /// Never for what the core makes; the text of serde_json's complaint else.
 pub fn encode(entries: &[Entry]) -> Result<Vec<u8>, RecordError> {
-    serde_json::to_vec(&Written { v: FORM, e: entries }).map_err(|e| RecordError::Broken(e.to_string()))
+    let mut bytes = Vec::with_capacity(ENTRY_BYTES * entries.len());
+    serde_json::to_writer(&mut bytes, &Written { v: FORM, e: entries }).map_err(|e| RecordError::Broken(e.to_string()))?;
+    Ok(bytes)
 }
 
 /// Decodes one batch.
