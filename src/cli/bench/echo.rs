@@ -29,6 +29,8 @@ const PREFETCH: u16 = 1_000;
 const ACKED_TOGETHER: u64 = 100;
 /// What waits in a worker behind its last full hundred is acked after this.
 const ACK_IDLE: Duration = Duration::from_millis(5);
+/// Before a refused answer is given again.
+const NACKED_PAUSE: Duration = Duration::from_millis(10);
 /// As long as a task token.
 const CORRELATION_CHARS: usize = 52;
 /// Reply queues of an engine that are looked for and deleted.
@@ -292,7 +294,8 @@ impl Acks {
 }
 
 /// The worker's process: a stock RPC server that knows nothing of tokens. Every message goes back to its `reply_to`, with its
-/// `correlation_id`.
+/// `correlation_id`. As `docs/WORKERS.md` asks, it has its answers confirmed and gives those again that the broker refused: RabbitMQ 3.10 at times nacks
+/// the first messages to a quorum queue that has just been declared.
 pub(super) fn work(arguments: &Value) -> Result<(), CliError> {
     let (url, queue) = (arguments["url"].as_str().unwrap_or_default(), arguments["queue"].as_str().unwrap_or_default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| CliError::failed(why.to_string()))?;
@@ -302,6 +305,9 @@ pub(super) fn work(arguments: &Value) -> Result<(), CliError> {
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(|why| failed(&why))?;
         let consumer = channel.basic_consume(name(queue), name(""), BasicConsumeOptions::default(), FieldTable::default());
         let mut consumer = consumer.await.map_err(|why| failed(&why))?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(|why| failed(&why))?;
+        let (answered, answers) = mpsc::channel(usize::from(PREFETCH));
+        tokio::spawn(confirm(channel.clone(), answers));
         let mut acks = Acks::default();
         while let Some(task) = acks.next(&mut consumer, &channel).await {
             let Some(reply_to) = task.properties.reply_to().clone() else { continue };
@@ -309,9 +315,42 @@ pub(super) fn work(arguments: &Value) -> Result<(), CliError> {
             if let Some(id) = task.properties.correlation_id().clone() {
                 properties = properties.with_correlation_id(id);
             }
-            let sent = channel.basic_publish(name(""), reply_to, BasicPublishOptions::default(), &task.data, properties).await;
-            drop(sent.map_err(|why| failed(&why))?);
+            let answer = Answer { to: reply_to, properties, body: task.data };
+            let sent = answer.send(&channel).await.map_err(|why| failed(&why))?;
+            if answered.send((sent, answer)).await.is_err() {
+                return Err(CliError::failed("the broker does not take the worker's answers"));
+            }
         }
         Ok(())
     })
+}
+
+/// What the worker answers, until it is confirmed.
+struct Answer {
+    to: ShortString,
+    properties: BasicProperties,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    async fn send(&self, channel: &Channel) -> lapin::Result<lapin::PublisherConfirm> {
+        channel.basic_publish(name(""), self.to.clone(), BasicPublishOptions::default(), &self.body, self.properties.clone()).await
+    }
+}
+
+/// Ends where the broker is lost.
+async fn confirm(channel: Channel, mut answers: mpsc::Receiver<(lapin::PublisherConfirm, Answer)>) {
+    while let Some((mut sent, answer)) = answers.recv().await {
+        loop {
+            match sent.await {
+                Ok(Confirmation::Nack(_)) => tokio::time::sleep(NACKED_PAUSE).await,
+                Ok(_) => break,
+                Err(_) => return,
+            }
+            match answer.send(&channel).await {
+                Ok(again) => sent = again,
+                Err(_) => return,
+            }
+        }
+    }
 }
