@@ -57,7 +57,7 @@ impl BusOptions {
         path(&self.certificate_key_file)
     }
 
-    /// Task queues that the engine declares. [`Settings::load`] has read them once: it does not fail after that.
+    /// Task queues that the engine declares. [`super::Settings::load`] has read them once: it does not fail after that.
     pub fn queues(&self) -> Result<Vec<OwnedQueue>, String> {
         let queues = names(&self.queues).iter().map(|entry| OwnedQueue::parse(entry)).collect::<Result<Vec<_>, _>>()?;
         match queues.iter().find(|queue| queue.delivery_limit.is_some() && self.queue_kind != QueueKind::Quorum) {
