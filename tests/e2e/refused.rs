@@ -198,3 +198,17 @@ fn a_good_token_for_nothing_and_one_of_an_old_key_are_refused_each_with_its_reas
     wire.reply(&task.reply_to, Some(&task.token), &raw(b"1"));
     assert_eq!(rotated.ended(&execution)["output"], "1");
 }
+
+/// Each server of these tests is searched for tokens in its log, its metrics and its errors: the search finds one that is there.
+#[test]
+fn the_search_for_tokens_finds_one() {
+    let server = Server::start(Launch::embedded());
+    let activity = server.call("CreateActivity", &json!({"name": "asked"}))["activityArn"].clone();
+    let definition = json!({"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": activity, "End": true}}}).to_string();
+    server.execution(&server.machine("asks", &definition), "one", &json!({}));
+    let task = server.call("GetActivityTask", &json!({"activityArn": activity}));
+    let token = task["taskToken"].as_str().unwrap();
+    let searched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| server.holds_no_token("a text", &format!("\"{token}\","))));
+    assert!(searched.is_err(), "it was not found");
+    server.holds_no_token("a text", &"0".repeat(64));
+}

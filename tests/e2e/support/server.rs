@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use super::{SOON, until};
 
+/// A token is never shorter.
+const TOKEN_CHARS_MIN: usize = 40;
+
 /// How a server is started.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -158,7 +161,10 @@ impl Server {
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         match answer.status().as_u16() {
             200 => Ok(body),
-            status => Err((status, body)),
+            status => {
+                self.holds_no_token(&format!("the error of {operation}"), &body.to_string());
+                Err((status, body))
+            }
         }
     }
 
@@ -169,7 +175,24 @@ impl Server {
 
     pub fn get(&self, path: &str) -> (u16, String) {
         let mut answer = self.agent.get(format!("{}{path}", self.endpoint)).call().expect("the server answers");
-        (answer.status().as_u16(), answer.body_mut().read_to_string().expect("a text"))
+        let text = answer.body_mut().read_to_string().expect("a text");
+        if path == "/metrics" {
+            self.holds_no_token(path, &text);
+        }
+        (answer.status().as_u16(), text)
+    }
+
+    /// Fails where a word of this text is a token that the server's own keys sign.
+    pub fn holds_no_token(&self, what: &str, text: &str) {
+        let file = self.dir.path().join("store.db.token-key");
+        if !file.exists() {
+            return; // its keys are in its settings, or it never came so far
+        }
+        let keys = reveille::token::load_or_create(&file).expect("the server's keys");
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')));
+        for word in words.filter(|word| word.len() >= TOKEN_CHARS_MIN) {
+            assert!(keys.verify(word).is_err(), "{what} holds a token");
+        }
     }
 
     /// The ARN of a new state machine.
@@ -250,6 +273,11 @@ impl Drop for Server {
             for line in self.log().iter().filter(|line| ["WARN", "ERROR"].contains(&line["level"].as_str().unwrap_or_default())) {
                 eprintln!("server: {line}");
             }
+            return;
+        }
+        for start in 1..=self.starts {
+            let log = fs::read(self.dir.path().join(format!("log.{start}"))).unwrap_or_default();
+            self.holds_no_token("the server's log", &String::from_utf8_lossy(&log));
         }
     }
 }
