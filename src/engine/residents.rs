@@ -41,7 +41,7 @@ impl Residents {
         Some(resident.addr.clone())
     }
 
-    /// Its actor, if there is one; asking is no use of it.
+    /// Its actor, if there is one. A look does not count as its use.
     pub fn peek(&self, execution: ExecutionId) -> Option<Addr<ExecutionActor>> {
         self.0.borrow().get(&execution).map(|resident| resident.addr.clone())
     }
