@@ -16,6 +16,7 @@ use reveille::interpreter::event::{Entry, Event, Started};
 use reveille::interpreter::state::State;
 use reveille::interpreter::stimulus::{Stimulus, StimulusKind};
 use reveille::interpreter::{Env, TokenMint, decide};
+use reveille::payload::Payload;
 use serde_json::{Value, json};
 
 fn main() {
@@ -32,21 +33,21 @@ impl TokenMint for Tokens {
 
 struct Execution {
     machine: Arc<Machine>,
-    input: Arc<Value>,
+    input: Payload,
     realm: Realm,
 }
 
 impl Execution {
     fn of(definition: &Value, input: Value) -> Self {
         let machine = parse(&definition.to_string(), MachineKind::Standard).expect("a valid machine").machine;
-        Self { machine, input: Arc::new(input), realm: Realm::new("us-east-1", "123456789012") }
+        Self { machine, input: Payload::new(input), realm: Realm::new("us-east-1", "123456789012") }
     }
 
     /// From the start to the end; every task succeeds at once with `1`.
     fn run(&self) -> Vec<Entry> {
         let at = Timestamp::from_millis(1_700_000_000_000);
         let started = Started {
-            input: Arc::clone(&self.input),
+            input: Payload::clone(&self.input),
             role_arn: "role".into(),
             arn: Arn::new("execution"),
             name: "name".into(),
@@ -68,7 +69,9 @@ impl Execution {
             let Ok(decision) = decide(env, &self.machine, &mut state, Stimulus { at, entropy: 7, kind }) else { continue };
             journal.extend(decision.entries);
             next.extend(decision.commands.iter().filter_map(|c| match c {
-                Command::Dispatch { scheduled } => Some(StimulusKind::TaskSucceeded { scheduled: *scheduled, output: Arc::new(json!(1)) }),
+                Command::Dispatch { scheduled } => {
+                    Some(StimulusKind::TaskSucceeded { scheduled: *scheduled, output: Payload::new(json!(1)) })
+                }
                 Command::Continue => Some(StimulusKind::Continue),
                 Command::Cancel { .. }
                 | Command::StartMapRun { .. }

@@ -106,7 +106,7 @@ impl Application {
             table: settings.integrations.clone(),
             metrics: metrics.clone(),
             options: engine::Options {
-                partitions: settings.engine.partitions,
+                partitions: settings.engine.partitions(),
                 threads: settings.engine.threads(),
                 passivate_after: settings.engine.passivate_after(),
                 activity_pollers: settings.engine.activity_pollers_max,

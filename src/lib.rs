@@ -15,7 +15,8 @@
 //! | [`interpreter`] | THE CORE, pure: `decide(machine, state, stimulus) → events + commands`, `evolve`, `owed` |
 //! | [`asl`] | the language: text → model, diagnostics with line, column and JSON pointer; pure |
 //! | [`query`] | JSONPath, intrinsic functions, payload templates, JSONata; pure |
-//! | [`ids`], [`limits`], [`token`], [`clock`], [`memory`] | newtypes, every bound with its reason, signed tokens, time, what the allocator gives back |
+//! | [`ids`], [`limits`], [`token`], [`clock`] | newtypes, every bound with its reason, signed tokens, time |
+//! | [`payload`], [`memory`] | JSON values with their text; what the allocator gives back |
 //!
 //! # The way of one callback
 //!
@@ -47,6 +48,7 @@ pub mod interpreter;
 pub mod limits;
 pub mod memory;
 pub mod objects;
+pub mod payload;
 pub mod query;
 pub mod store;
 pub mod telemetry;

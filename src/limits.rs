@@ -51,7 +51,7 @@ pub const INLINE_MAP_CONCURRENCY: usize = 40;
 /// Messages waiting in an execution's or a partition's mailbox; senders wait beyond it.
 pub const MAILBOX_MESSAGES: usize = 1_024;
 /// Events that one commit of the store's writer gathers at most.
-pub const COMMIT_EVENTS_MAX: usize = 1_000;
+pub const COMMIT_EVENTS_MAX: usize = 4_000;
 /// Appends that wait for the store's writer; senders wait beyond it.
 pub const APPEND_QUEUE: usize = 4_096;
 /// Reads that wait for one of the store's readers; askers wait beyond it.

@@ -10,16 +10,18 @@ use std::process::Command;
 const ROOMS: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("limits", &[]),
+    // A JSON value with its text; knows nobody.
+    ("payload", &[]),
     // What the binary's allocator can do; knows nobody.
     ("memory", &[]),
     ("clock", &[]),
     ("token", &["ids"]),
     ("query", &["clock", "limits"]),
-    ("asl", &["query", "clock", "ids", "limits"]),
-    ("interpreter", &["asl", "query", "clock", "ids", "limits"]),
+    ("asl", &["query", "clock", "ids", "limits", "payload"]),
+    ("interpreter", &["asl", "query", "clock", "ids", "limits", "payload"]),
     // Ports. They never import each other.
     ("store", &["interpreter", "clock", "ids", "limits"]),
-    ("bus", &["clock", "ids", "limits"]),
+    ("bus", &["clock", "ids", "limits", "payload"]),
     ("objects", &["clock", "ids", "limits"]),
     // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
     ("integrations", &["bus", "interpreter", "asl", "query", "clock", "ids", "limits"]),
@@ -42,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "token",
         ],
     ),
-    ("api", &["engine", "store", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits"]),
+    ("api", &["engine", "store", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits", "payload"]),
     // Reads text into other rooms' options.
     ("config", &["bus", "objects", "integrations", "telemetry", "ids", "token"]),
     ("app", &["api", "config", "engine", "store", "bus", "objects", "integrations", "telemetry", "clock", "ids", "limits", "token"]),
@@ -78,7 +80,7 @@ const NAMES_ADAPTERS: &[(&str, &str)] = &[
 ];
 
 /// The core: plain values in, plain values out.
-const PURE: &[&str] = &["query", "asl", "interpreter", "integrations", "ids", "limits"];
+const PURE: &[&str] = &["query", "asl", "interpreter", "integrations", "ids", "limits", "payload"];
 const IMPURE: &[&str] = &["tokio", "actix", "actix_rt", "actix_web", "lapin", "tracing", "rusqlite", "futures_util"];
 
 /// Above this a file should be looked at (`cargo test --test tidy -- --nocapture` lists them), above the other it fails.

@@ -1,5 +1,6 @@
 //! An engine in memory, watched as `run` and `demo` watch it: a callback waits, is answered, and the view tells so.
 
+use reveille::payload::Payload;
 use std::sync::Arc;
 
 use reveille::bus::embedded::EmbeddedBus;
@@ -78,7 +79,7 @@ async fn a_callback_is_seen_waiting_then_answered() {
     assert!(lines[2].starts_with("  ├ ◌ Ask  waits for an answer from ") && lines[2].contains("friend"), "{lines:#?}");
     assert_eq!(lines[3], "  └ ✓ Pass", "{lines:#?}");
 
-    let answer = Completion::Success(Arc::new(serde_json::json!({"name": "Vera"})));
+    let answer = Completion::Success(Payload::new(serde_json::json!({"name": "Vera"})));
     engine.complete_task(&glance.waiting[0].token, answer).await.unwrap();
     let glance = watch(&engine, &started.arn, &mut screen, |_| false).await.unwrap();
     assert_eq!(glance.row.summary.status, ExecutionStatus::Succeeded);

@@ -1,6 +1,6 @@
 //! The view against AWS's model and against events recorded on AWS.
 
-use std::sync::Arc;
+use crate::payload::Payload;
 
 use crate::api::model::Model;
 use crate::clock::Timestamp;
@@ -24,10 +24,10 @@ fn scheduled(family: TaskFamily, resource: &str) -> Event {
     Event::TaskScheduled(Box::new(TaskScheduled {
         family,
         resource: resource.into(),
-        parameters: Arc::new(json!({"MessageBody": {"Message": "m"}})),
+        parameters: Payload::new(json!({"MessageBody": {"Message": "m"}})),
         timeout_seconds: Some(600),
         heartbeat_seconds: Some(5),
-        credentials: Some(Arc::new(json!({"RoleArn": "arn:r"}))),
+        credentials: Some(Payload::new(json!({"RoleArn": "arn:r"}))),
     }))
 }
 
@@ -38,14 +38,14 @@ fn map_started() -> Event {
         items: Vec::new(),
         max_concurrency: 0,
         tolerance: Tolerance::default(),
-        input: Arc::new(json!({})),
+        input: Payload::new(json!({})),
         distributed: false,
     }))
 }
 
 fn started() -> Event {
     Event::ExecutionStarted(Box::new(Started {
-        input: Arc::new(json!({"a": 1})),
+        input: Payload::new(json!({"a": 1})),
         role_arn: "arn:role".into(),
         arn: Arn::new("arn:e"),
         name: "e".into(),
@@ -63,7 +63,7 @@ fn started() -> Event {
 
 /// One of each kind that AWS shows.
 fn every_visible_event() -> Vec<Event> {
-    let output = || Arc::new(json!({"x": [1, "é"]}));
+    let output = || Payload::new(json!({"x": [1, "é"]}));
     let failure = || Failure::new("E", "c");
     let id = EventId(1);
     let mut events = vec![
@@ -216,7 +216,7 @@ fn details_are_those_recorded_on_aws() {
 #[test]
 fn variables_are_shown_as_json_texts() {
     let assigned = json!({"Assignment": "Condition assignment", "n": 7}).as_object().cloned().map(Box::new);
-    let exited = Event::StateExited { kind: StateType::Choice, name: "C".into(), output: Arc::new(json!({})), assigned, next: None };
+    let exited = Event::StateExited { kind: StateType::Choice, name: "C".into(), output: Payload::new(json!({})), assigned, next: None };
     let details = &shown(exited)["stateExitedEventDetails"];
     assert_eq!(details["assignedVariables"], json!({"Assignment": "\"Condition assignment\"", "n": "7"}));
     assert_eq!(details["assignedVariablesDetails"], json!({"truncated": false}));

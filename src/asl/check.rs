@@ -15,6 +15,7 @@ use super::reader::{Object, Reader, duplicates};
 use super::spans::{Json, Node};
 use super::{MachineKind, Whole};
 use crate::limits::{BLOCK_DEPTH_MAX, NAME_CHARS_MAX, TASK_TIMEOUT_SECONDS_MAX};
+use crate::payload::Payload;
 
 pub(super) struct Checker<'n> {
     pub read: Reader,
@@ -293,6 +294,6 @@ impl<'n> Checker<'n> {
             self.read.warning(code::PASS_RESULT_IS_STATIC, message, &at.name("Result"), member.offset, hint);
         }
         let result_path: ResultPath = result_path?;
-        Some(Pass { result: result.map(Arc::new), parameters: parameters?, result_path })
+        Some(Pass { result: result.map(Payload::new), parameters: parameters?, result_path })
     }
 }

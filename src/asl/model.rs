@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::resource::Resource;
 pub use crate::ids::{BlockId, StateName};
+use crate::payload::Payload;
 use crate::query::jsonata::{Expression, JsonataTemplate};
 use crate::query::jsonpath;
 use crate::query::reference_path::ReferencePath;
@@ -151,7 +152,7 @@ pub enum Text {
 #[derive(Debug, Default)]
 pub struct Pass {
     /// `Result` (JSONPath only).
-    pub result: Option<Arc<Value>>,
+    pub result: Option<Payload>,
     pub parameters: Option<Template>,
     pub result_path: ResultPath,
 }

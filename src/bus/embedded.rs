@@ -178,9 +178,9 @@ impl World {
                 continue;
             }
             deaths.insert(0, json!({"queue": queue, "reason": reason, "count": 1, "routing-keys": [queue]}));
-            headers.entry("x-first-death-queue".to_owned()).or_insert_with(|| HeaderValue::Text(queue.clone()));
-            headers.entry("x-first-death-reason".to_owned()).or_insert_with(|| HeaderValue::Text(reason.to_owned()));
-            headers.insert("x-death".to_owned(), HeaderValue::Json(serde_json::Value::Array(deaths)));
+            headers.entry("x-first-death-queue".into()).or_insert_with(|| HeaderValue::Text(queue.clone()));
+            headers.entry("x-first-death-reason".into()).or_insert_with(|| HeaderValue::Text(reason.to_owned()));
+            headers.insert("x-death".into(), HeaderValue::Json(serde_json::Value::Array(deaths)));
             message.properties.expiration = None;
             self.publish(&to, &message, now);
         }

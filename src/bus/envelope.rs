@@ -8,13 +8,12 @@
 
 mod reply;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Address, HeaderValue, Message, Properties};
+use super::{Address, HeaderValue, Headers, Message, Properties, Text};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, PartitionId};
 
@@ -41,7 +40,7 @@ pub struct TaskMessage {
     /// The payload: JSON text unless `content_type` says otherwise.
     pub body: Vec<u8>,
     /// `None`: `application/json`.
-    pub content_type: Option<String>,
+    pub content_type: Option<Text>,
     /// `None` for a message that expects no answer (a plain publish).
     pub token: Option<String>,
     pub reply_to: Option<String>,
@@ -60,9 +59,9 @@ pub struct TaskMessage {
     pub priority: Option<u8>,
     pub user_id: Option<String>,
     /// AMQP `type`; `None`: `task`.
-    pub kind: Option<String>,
+    pub kind: Option<Text>,
     /// The user's own headers. Where a name is one of the engine's, the engine's value wins: a worker can rely on it.
-    pub headers: BTreeMap<String, HeaderValue>,
+    pub headers: Headers,
 }
 
 impl fmt::Debug for TaskMessage {
@@ -83,8 +82,8 @@ impl TaskMessage {
     #[must_use]
     pub fn into_message(self) -> Message {
         let mut headers = self.headers;
-        let mut put = |name: &str, value: HeaderValue| {
-            headers.insert(name.to_owned(), value);
+        let mut put = |name: &'static str, value: HeaderValue| {
+            headers.insert(name.into(), value);
         };
         put("execution-arn", HeaderValue::Text(self.execution.as_str().to_owned()));
         put("state-machine-arn", HeaderValue::Text(self.state_machine.as_str().to_owned()));
@@ -102,12 +101,12 @@ impl TaskMessage {
         Message {
             body: self.body,
             properties: Properties {
-                content_type: Some(self.content_type.unwrap_or_else(|| "application/json".to_owned())),
+                content_type: Some(self.content_type.unwrap_or("application/json".into())),
                 reply_to: self.reply_to,
                 correlation_id: self.token,
                 message_id: Some(self.message_id),
-                app_id: Some("reveille".to_owned()),
-                kind: Some(self.kind.unwrap_or_else(|| "task".to_owned())),
+                app_id: Some("reveille".into()),
+                kind: Some(self.kind.unwrap_or("task".into())),
                 user_id: self.user_id,
                 timestamp: Some(self.at),
                 expiration: self.expiration,
@@ -163,10 +162,10 @@ pub fn verdict(reply_to: Option<&str>, correlation_id: Option<&str>, verdict: Ve
     let to = reply_to.filter(|to| !to.is_empty() && !to.starts_with(REPLY_QUEUE_PREFIX))?;
     let body = json!({"verdict": verdict.as_str(), "detail": detail}).to_string().into_bytes();
     let properties = Properties {
-        content_type: Some("application/json".to_owned()),
+        content_type: Some("application/json".into()),
         correlation_id: correlation_id.map(str::to_owned),
-        app_id: Some("reveille".to_owned()),
-        kind: Some("task.verdict".to_owned()),
+        app_id: Some("reveille".into()),
+        kind: Some("task.verdict".into()),
         expiration: Some(VERDICT_EXPIRATION),
         ..Properties::default()
     };
@@ -185,7 +184,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             properties: Properties {
                 correlation_id: Some("secret-token".to_owned()),
-                headers: headers.iter().map(|(k, v)| ((*k).to_owned(), HeaderValue::Text((*v).to_owned()))).collect(),
+                headers: headers.iter().map(|(k, v)| ((*k).to_owned().into(), HeaderValue::Text((*v).to_owned()))).collect(),
                 ..Properties::default()
             },
         }
@@ -209,12 +208,12 @@ mod tests {
             priority: None,
             user_id: None,
             kind: None,
-            headers: BTreeMap::new(),
+            headers: Headers::new(),
         }
     }
 
     fn success_of(value: Value) -> ReplyOutcome {
-        ReplyOutcome::Success { output: value }
+        ReplyOutcome::Success { output: value.into() }
     }
 
     fn failure_of(error: &str, cause: &str) -> ReplyOutcome {
@@ -238,8 +237,8 @@ mod tests {
     #[test]
     fn a_users_header_cannot_replace_the_engines() {
         let mut t = task();
-        t.headers.insert(TASK_TOKEN.to_owned(), HeaderValue::Text("mine".to_owned()));
-        t.headers.insert("tenant".to_owned(), HeaderValue::Text("a".to_owned()));
+        t.headers.insert(TASK_TOKEN.into(), HeaderValue::Text("mine".to_owned()));
+        t.headers.insert("tenant".into(), HeaderValue::Text("a".to_owned()));
         let message = t.into_message();
         assert_eq!(message.properties.headers[TASK_TOKEN], HeaderValue::Text("secret-token".to_owned()));
         assert_eq!(message.properties.headers["tenant"], HeaderValue::Text("a".to_owned()));
@@ -311,7 +310,7 @@ mod tests {
         let mut message = reply("", &[]);
         message.body = vec![b'"', 0xff, b'"'];
         assert_eq!(Reply::decode(&message).expect_err("not UTF-8").kind, DefectKind::InvalidOutput);
-        message.properties.headers.insert(TASK_STATUS.to_owned(), HeaderValue::Text("failure".to_owned()));
+        message.properties.headers.insert(TASK_STATUS.into(), HeaderValue::Text("failure".to_owned()));
         assert_eq!(Reply::decode(&message).expect("failure").outcome, failure_of("", "\"\u{fffd}\""));
     }
 

@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod envelope;
 pub mod parked;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -34,15 +35,19 @@ impl fmt::Debug for Message {
     }
 }
 
+/// Mostly one of ours, which needs no copy.
+pub type Text = Cow<'static, str>;
+pub type Headers = BTreeMap<Text, HeaderValue>;
+
 #[derive(Clone, Default, PartialEq)]
 pub struct Properties {
-    pub content_type: Option<String>,
+    pub content_type: Option<Text>,
     pub reply_to: Option<String>,
     pub correlation_id: Option<String>,
     pub message_id: Option<String>,
-    pub app_id: Option<String>,
+    pub app_id: Option<Text>,
     /// AMQP `type`.
-    pub kind: Option<String>,
+    pub kind: Option<Text>,
     pub user_id: Option<String>,
     pub timestamp: Option<Timestamp>,
     /// Per-message time to live.
@@ -50,7 +55,7 @@ pub struct Properties {
     pub priority: Option<u8>,
     /// `delivery_mode` 2.
     pub persistent: bool,
-    pub headers: BTreeMap<String, HeaderValue>,
+    pub headers: Headers,
 }
 
 impl fmt::Debug for Properties {

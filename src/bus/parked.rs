@@ -54,7 +54,7 @@ pub fn park(refused: &Message, refusal: &Refusal<'_>) -> Message {
     let at = refusal.at.iso();
     let said = [(ID, refusal.id), (VERDICT, refusal.verdict), (REASON, refusal.reason), (AT, at.as_str()), (FROM, refusal.from)];
     for (name, text) in said {
-        message.properties.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
+        message.properties.headers.insert(name.into(), HeaderValue::Text(text.to_owned()));
     }
     message
 }
@@ -121,7 +121,7 @@ pub fn replay(message: &Message) -> (Option<Address>, Message) {
     let dead_in = header(message, VERDICT).filter(|verdict| *verdict == "dead-letter").and_then(|_| header(message, "x-first-death-queue"));
     let queue = dead_in.or_else(|| header(message, FROM)).filter(|queue| !queue.is_empty()).map(str::to_owned);
     let mut again = message.clone();
-    again.properties.headers.retain(|name, _| !OURS.contains(&name.as_str()) && !BROKERS.contains(&name.as_str()));
+    again.properties.headers.retain(|name, _| !OURS.contains(&&**name) && !BROKERS.contains(&&**name));
     (queue.map(|routing_key| Address { exchange: String::new(), routing_key }), again)
 }
 
@@ -136,7 +136,7 @@ mod tests {
     fn refused() -> Message {
         let mut message = Message { body: b"{".to_vec(), ..Message::default() };
         message.properties.correlation_id = Some("token".to_owned());
-        message.properties.headers.insert("tenant".to_owned(), HeaderValue::Text("a".to_owned()));
+        message.properties.headers.insert("tenant".into(), HeaderValue::Text("a".to_owned()));
         message
     }
 
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_dead_letter_goes_back_to_the_queue_that_it_died_in() {
         let mut letter = refused();
-        letter.properties.headers.insert("x-first-death-queue".to_owned(), HeaderValue::Text("work".to_owned()));
+        letter.properties.headers.insert("x-first-death-queue".into(), HeaderValue::Text("work".to_owned()));
         let parked = park(&letter, &Refusal { verdict: "dead-letter", from: "reveille.dead-letters", ..refusal() });
         let (to, again) = replay(&parked);
         assert_eq!(to.expect("an address").routing_key, "work");

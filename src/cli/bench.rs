@@ -271,7 +271,10 @@ struct Figures {
     p99_ms: f64,
     /// Of this process, user and system, for each round trip.
     cpu_us: f64,
-    /// The same by thread.
+    /// The same of the broker, where it runs on this machine, and of the worker.
+    broker_us: f64,
+    worker_us: f64,
+    /// That of this process by thread.
     threads_us: Vec<(String, f64)>,
     /// Writes that one commit of the store gathered, on average; 0 without a store.
     writes_per_commit: f64,
@@ -330,6 +333,8 @@ impl Stopwatch {
             p50_ms: quantile(&self.latencies, 50),
             p99_ms: quantile(&self.latencies, 99),
             cpu_us: (used.process - cpu.process) * 1e6 / count,
+            broker_us: (used.broker - cpu.broker) * 1e6 / count,
+            worker_us: (used.worker - cpu.worker) * 1e6 / count,
             threads_us: used.threads_since(cpu).into_iter().map(|(name, s)| (name, s * 1e6 / count)).collect(),
             writes_per_commit: 0.0,
         });

@@ -11,7 +11,7 @@ use crate::ids::Realm;
 pub struct EngineOptions {
     pub region: String,
     pub account: String,
-    pub partitions: u16,
+    pub(super) partitions: u16,
     pub(super) threads: usize,
     pub(super) passivate_after_seconds: u64,
     pub activity_pollers_max: usize,
@@ -33,6 +33,14 @@ impl EngineOptions {
     #[must_use]
     pub fn threads(&self) -> usize {
         if self.threads > 0 { self.threads } else { std::thread::available_parallelism().map_or(2, usize::from) }
+    }
+
+    /// Partitions of a store that is made now: one for each thread that can run at once, where nothing else is said. One would leave
+    /// no room to grow.
+    #[must_use]
+    pub fn partitions(&self) -> u16 {
+        let processors = || std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 64);
+        if self.partitions > 0 { self.partitions } else { u16::try_from(processors()).unwrap_or(2) }
     }
 
     #[must_use]

@@ -61,7 +61,7 @@ pub(super) const KEYS: [Key; 45] = [
     key("bus.start_queue", Kind::Text),
     key("engine.region", Kind::Text),
     key("engine.account", Kind::Account),
-    key("engine.partitions", Kind::Integer(1, 1_024)),
+    key("engine.partitions", Kind::Integer(0, 1_024)),
     key("engine.threads", Kind::Integer(0, 256)),
     key("engine.passivate_after_seconds", Kind::Integer(1, 31_536_000)),
     key("engine.activity_pollers_max", Kind::Integer(1, 100_000)),

@@ -13,7 +13,7 @@ use crate::asl::resource::Resource;
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, TaskKey};
 use crate::integrations::{self, ChildWait, Plan, PlanContext};
-use crate::interpreter::event::{Failure, Started, TaskScheduled};
+use crate::interpreter::event::{Failure, Payload, Started, TaskScheduled};
 use crate::interpreter::state::State;
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::ExecutionRow;
@@ -232,7 +232,7 @@ impl Shared {
         };
         let scheduled = key.scheduled;
         Ok(Some(match integrations::child_result(&child, json) {
-            Ok(output) => StimulusKind::TaskSucceeded { scheduled, output: Arc::new(output) },
+            Ok(output) => StimulusKind::TaskSucceeded { scheduled, output: Payload::new(output) },
             Err(failure) => StimulusKind::TaskFailed { scheduled, failure },
         }))
     }

@@ -127,10 +127,10 @@ mod tests {
         let mut message = Message::default();
         assert_eq!(death(&message), ("unknown".to_owned(), "unknown".to_owned()));
         let deaths = json!([{"reason": "rejected", "queue": "work", "count": 1}, {"reason": "expired", "queue": "old"}]);
-        message.properties.headers.insert("x-death".to_owned(), HeaderValue::Json(deaths));
+        message.properties.headers.insert("x-death".into(), HeaderValue::Json(deaths));
         assert_eq!(death(&message), ("rejected".to_owned(), "work".to_owned()));
         for (name, text) in [("x-first-death-reason", "delivery_limit"), ("x-first-death-queue", "first")] {
-            message.properties.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
+            message.properties.headers.insert(name.into(), HeaderValue::Text(text.to_owned()));
         }
         assert_eq!(death(&message), ("delivery_limit".to_owned(), "first".to_owned()));
         assert_eq!(counted("delivery_limit"), "delivery-limit");

@@ -91,7 +91,7 @@ fn weight(row: &ExecutionRow) -> usize {
 /// How an execution ended, as rows show it.
 pub(super) fn closing(outcome: &Outcome) -> (ExecutionStatus, Closing) {
     let (status, output, failure) = match &outcome.result {
-        Conclusion::Succeeded(output) => (ExecutionStatus::Succeeded, Some(output.to_string()), None),
+        Conclusion::Succeeded(output) => (ExecutionStatus::Succeeded, Some(output.text().to_owned()), None),
         Conclusion::Failed(f) => (ExecutionStatus::Failed, None, Some(f)),
         Conclusion::TimedOut(f) => (ExecutionStatus::TimedOut, None, Some(f)),
         Conclusion::Aborted(f) => (ExecutionStatus::Aborted, None, Some(f)),
@@ -111,8 +111,7 @@ pub(super) fn outcome(row: &ExecutionRow) -> Option<Outcome> {
     let failure = Failure { error: closed.error.clone(), cause: closed.cause.clone(), heartbeat: false };
     let result = match row.summary.status {
         ExecutionStatus::Succeeded => {
-            let output = closed.output.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-            Conclusion::Succeeded(Arc::new(output))
+            Conclusion::Succeeded(closed.output.as_deref().and_then(|text| Payload::parse(text).ok()).unwrap_or_default())
         }
         ExecutionStatus::TimedOut => Conclusion::TimedOut(failure),
         ExecutionStatus::Aborted => Conclusion::Aborted(failure),
@@ -250,7 +249,7 @@ mod tests {
     }
 
     fn succeeded(output: &str) -> Outcome {
-        Outcome { at: Timestamp::from_millis(2), result: Conclusion::Succeeded(Arc::new(output.into())) }
+        Outcome { at: Timestamp::from_millis(2), result: Conclusion::Succeeded(Payload::new(output.into())) }
     }
 
     #[test]

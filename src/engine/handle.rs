@@ -8,7 +8,7 @@ use crate::bus::BusHealth;
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{Arn, EventId, ExecutionId, Realm, TaskKey};
 use crate::integrations::{self, Plan, PlanContext};
-use crate::interpreter::event::{Entry, Failure};
+use crate::interpreter::event::{Entry, Failure, Payload};
 use crate::interpreter::state::{Outcome, TaskView};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::limits::HISTORY_EVENTS_MAX;
@@ -84,7 +84,7 @@ pub enum CompletionError {
 /// What a worker says about its task. Sizes and JSON have been checked by the face.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Completion {
-    Success(Arc<serde_json::Value>),
+    Success(Payload),
     Failure(Failure),
     Heartbeat,
 }

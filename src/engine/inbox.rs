@@ -108,18 +108,18 @@ impl Letter {
         self.delivery.settle(Settlement::Requeue);
     }
 
-    async fn answer(&self, kind: &str, body: Vec<u8>) {
+    async fn answer(&self, kind: &'static str, body: Vec<u8>) {
         let asked = &self.delivery.message.properties;
         let own = self.shared.options.start_queue.as_deref();
         // An answer in one of our own queues would be read as a message of its kind, and refused.
         let to = asked.reply_to.as_deref().filter(|to| !to.is_empty() && !to.starts_with(REPLY_QUEUE_PREFIX) && Some(*to) != own);
         let Some(to) = to else { return };
         let properties = Properties {
-            content_type: Some("application/json".to_owned()),
+            content_type: Some("application/json".into()),
             correlation_id: asked.correlation_id.clone().or_else(|| asked.message_id.clone()),
             message_id: Some(Uuid::new_v4().to_string()),
-            app_id: Some("reveille".to_owned()),
-            kind: Some(kind.to_owned()),
+            app_id: Some("reveille".into()),
+            kind: Some(kind.into()),
             timestamp: Some(self.shared.clock.now()),
             persistent: true,
             ..Properties::default()

@@ -60,13 +60,14 @@ impl ExecutionActor {
         let now = self.shared.clock.now();
         let request_id = Uuid::new_v4();
         let completes = publishing.completes_on == CompletesOn::Confirm && !resource.waits_for_token();
-        let messages: Vec<(Address, Message)> =
-            publishing.messages.iter().map(|m| (m.address.clone(), self.envelope(&key, m, !completes))).collect();
         let plan = Plan::Publish(publishing);
-        let receipt: Payload = Arc::new(integrations::receipt(&resource, &plan, None, now, request_id));
-        let Plan::Publish(publishing) = plan else { return };
+        let receipt = integrations::receipt(&resource, &plan, None, now, request_id);
+        let Plan::Publish(mut publishing) = plan else { return };
+        // What stays of them names where they went.
+        let messages: Vec<(Address, Message)> =
+            publishing.messages.iter_mut().map(|m| (m.address.clone(), self.envelope(&key, m, !completes))).collect();
         if !completes {
-            self.in_flight.push(InFlight { scheduled, receipt: Arc::clone(&receipt), confirmed: false });
+            self.in_flight.push(InFlight { scheduled, receipt: Payload::clone(&receipt), confirmed: false });
         }
         self.shared.metrics.task_published();
         if tracing::enabled!(tracing::Level::INFO) {
@@ -78,11 +79,15 @@ impl ExecutionActor {
         let under_way = shared.publishing(messages.iter().map(|(_, message)| message.body.len()).sum());
         let published = async move {
             let _under_way = under_way;
-            let (bus, activities) = (&shared.bus, &shared.activities);
-            join_all(messages.into_iter().map(async |(to, message)| {
-                if is_activity { activities.offer(&**bus, to, message).await } else { bus.publish(to, message).await }
-            }))
-            .await
+            let publish = async |(to, message)| {
+                if is_activity { shared.activities.offer(&*shared.bus, to, message).await } else { shared.bus.publish(to, message).await }
+            };
+            let mut messages = messages;
+            // Nearly always there is one.
+            match messages.pop() {
+                Some(only) if messages.is_empty() => vec![publish(only).await],
+                last => join_all(messages.into_iter().chain(last).map(publish)).await,
+            }
         };
         self.unheard += 1;
         ctx.spawn(published.into_actor(self).map(move |words, actor, ctx| {
@@ -139,8 +144,8 @@ impl ExecutionActor {
         }
     }
 
-    /// The message as it goes out.
-    fn envelope(&self, key: &TaskKey, message: &Outgoing, expects_reply: bool) -> Message {
+    /// The message as it goes out: what is large is taken from `message`.
+    fn envelope(&self, key: &TaskKey, message: &mut Outgoing, expects_reply: bool) -> Message {
         let Ok(view) = self.state.task(key.scheduled) else { return Message::default() };
         let started = self.state.started();
         let deadline = view.task.deadline();
@@ -151,8 +156,8 @@ impl ExecutionActor {
             (a, b) => a.or(b),
         };
         let mut task = TaskMessage {
-            body: message.body.clone(),
-            content_type: Some(message.content_type.clone()),
+            body: std::mem::take(&mut message.body),
+            content_type: Some(std::mem::take(&mut message.content_type)),
             token: expects_reply.then(|| self.shared.token(key)),
             reply_to: expects_reply.then(|| self.shared.bus.reply_queue(self.local.id)),
             message_id: message.message_id.to_string(),
@@ -167,7 +172,7 @@ impl ExecutionActor {
             priority: message.priority,
             user_id: message.user_id.clone(),
             kind: message.kind.clone(),
-            headers: message.headers.clone(),
+            headers: std::mem::take(&mut message.headers),
         };
         if !expects_reply {
             task.reply_to.clone_from(&message.reply_to);
@@ -193,7 +198,7 @@ impl ExecutionActor {
             match result {
                 Ok(child) => {
                     let now = actor.shared.clock.now();
-                    let receipt = Arc::new(integrations::receipt(&resource, &plan, Some((&child.arn, child.started)), now, request_id));
+                    let receipt = integrations::receipt(&resource, &plan, Some((&child.arn, child.started)), now, request_id);
                     let completes = wait == ChildWait::Started;
                     actor.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
                     if parent.is_some() {
@@ -224,7 +229,7 @@ fn to_queue(queue: String, body: Vec<u8>, message_id: Uuid) -> Outgoing {
     Outgoing {
         address: Address { exchange: String::new(), routing_key: queue },
         body,
-        content_type: "application/json".to_owned(),
+        content_type: "application/json".into(),
         headers: std::collections::BTreeMap::new(),
         message_id,
         priority: None,
@@ -278,13 +283,13 @@ pub(super) fn cancelled(shared: &Arc<Shared>, execution: &Arn, key: TaskKey, rea
         "messageId": message_id(&key),
     });
     let properties = Properties {
-        content_type: Some("application/json".to_owned()),
+        content_type: Some("application/json".into()),
         message_id: Some(Uuid::new_v4().to_string()),
-        app_id: Some("reveille".to_owned()),
-        kind: Some("task.cancelled".to_owned()),
+        app_id: Some("reveille".into()),
+        kind: Some("task.cancelled".into()),
         timestamp: Some(shared.clock.now()),
         persistent: true,
-        headers: [("execution-arn".to_owned(), HeaderValue::Text(execution.to_string()))].into(),
+        headers: [("execution-arn".into(), HeaderValue::Text(execution.to_string()))].into(),
         ..Properties::default()
     };
     let message = Message { body: body.to_string().into_bytes(), properties };

@@ -65,7 +65,7 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
         }
     };
     let completion = match reply.outcome {
-        ReplyOutcome::Success { output } => Completion::Success(output.into()),
+        ReplyOutcome::Success { output } => Completion::Success(output),
         ReplyOutcome::Heartbeat => Completion::Heartbeat,
         ReplyOutcome::Failure { error, cause } => Completion::Failure(Failure {
             error: (!error.is_empty()).then_some(error),

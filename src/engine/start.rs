@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::ids::TaskKey;
-use crate::interpreter::event::Started;
+use crate::interpreter::event::{Payload, Started};
 use crate::interpreter::state::Outcome;
 use crate::store::{ExecutionHeader, MachineType, StoreError};
 
@@ -122,9 +122,9 @@ impl EngineHandle {
             MachineType::Standard => shared.realm.execution(&resolved.name, &name),
             MachineType::Express => shared.realm.express_execution(&resolved.name, &name, id),
         };
-        let input = serde_json::from_str(&request.input).map_err(|e| EngineError::Internal(format!("the input is not JSON: {e}")))?;
+        let input = Payload::parse(&request.input).map_err(|e| EngineError::Internal(format!("the input is not JSON: {e}")))?;
         let started = Started {
-            input: Arc::new(input),
+            input,
             role_arn: resolved.role_arn.as_str().into(),
             arn: arn.clone(),
             name: name.as_str().into(),

@@ -42,10 +42,12 @@ pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &
     }
     let content_type = fields.text("ContentType")?.unwrap_or(JSON);
     let mut message = Outgoing::to(exchange, routing_key, body(fields.get("Body"), content_type), context);
-    content_type.clone_into(&mut message.content_type);
+    if content_type != JSON {
+        message.content_type = content_type.to_owned().into();
+    }
     for (name, value) in fields.object("Headers")?.into_iter().flatten() {
         if let Some(value) = header(value) {
-            message.headers.insert(name.clone(), value);
+            message.headers.insert(name.clone().into(), value);
         }
     }
     // Every task message is persistent; saying so is allowed, the opposite would be a promise that the engine does not keep.
@@ -54,7 +56,7 @@ pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &
     }
     message.priority = fields.integer("Priority", 0, 255)?.and_then(|p| u8::try_from(p).ok());
     message.expiration = fields.integer("Expiration", 0, u64::from(u32::MAX))?.map(Duration::from_millis);
-    message.kind = fields.text("Type")?.map(str::to_owned);
+    message.kind = fields.text("Type")?.map(|kind| kind.to_owned().into());
     message.user_id = fields.text("UserId")?.map(str::to_owned);
     let (correlation_id, reply_to) = (fields.text("CorrelationId")?, fields.text("ReplyTo")?);
     if completes_on == CompletesOn::Reply && (correlation_id.is_some() || reply_to.is_some()) {

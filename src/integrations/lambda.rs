@@ -34,10 +34,10 @@ pub(super) fn invoke(fields: &Fields<'_>, pattern: Pattern, context: &PlanContex
     };
     let mut message = Outgoing::to("", queue, payload, context);
     if let Some(qualifier) = fields.text("Qualifier")?.or_else(|| qualifier_of(function)) {
-        message.headers.insert("lambda-qualifier".to_owned(), HeaderValue::Text(qualifier.to_owned()));
+        message.headers.insert("lambda-qualifier".into(), HeaderValue::Text(qualifier.to_owned()));
     }
     if let Some(client_context) = fields.get("ClientContext").and_then(header) {
-        message.headers.insert("lambda-client-context".to_owned(), client_context);
+        message.headers.insert("lambda-client-context".into(), client_context);
     }
     let completes_on = match (fields.text("InvocationType")?, pattern) {
         (Some("Event"), Pattern::RequestResponse) => CompletesOn::Confirm,

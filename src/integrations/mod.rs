@@ -12,14 +12,13 @@
 //! Everything here gives the same answer for the same question: a task that is dispatched again after a crash gets the same messages.
 //! May enter: the words of `bus` (addresses, headers), `interpreter::event::Failure`, `asl::resource`, `ids`, `clock`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::asl::resource::{Pattern, Resource, ResourceKind};
-use crate::bus::{Address, ExchangeSpec, HeaderValue};
+use crate::bus::{Address, ExchangeSpec, Headers, Text};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, Realm};
 use crate::interpreter::event::{Failure, Payload};
@@ -100,14 +99,14 @@ pub enum Unheard {
 pub struct Outgoing {
     pub address: Address,
     pub body: Vec<u8>,
-    pub content_type: String,
-    pub headers: BTreeMap<String, HeaderValue>,
+    pub content_type: Text,
+    pub headers: Headers,
     pub message_id: Uuid,
     pub priority: Option<u8>,
     /// Shorter than the task's own timeout, where the definition says so.
     pub expiration: Option<Duration>,
     /// AMQP `type`; absent: `task`.
-    pub kind: Option<String>,
+    pub kind: Option<Text>,
     pub user_id: Option<String>,
     /// Only where the confirm completes the task; else these two belong to the engine.
     pub correlation_id: Option<String>,
@@ -120,8 +119,8 @@ impl Outgoing {
         Self {
             address: Address { exchange: exchange.to_owned(), routing_key: routing_key.to_owned() },
             body,
-            content_type: JSON.to_owned(),
-            headers: BTreeMap::new(),
+            content_type: JSON.into(),
+            headers: Headers::new(),
             message_id: context.message_id,
             priority: None,
             expiration: None,

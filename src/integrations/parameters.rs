@@ -1,11 +1,9 @@
 //! Reading a service's parameters, and AWS's words for what is wrong with them.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::bus::HeaderValue;
+use crate::bus::{HeaderValue, Headers};
 use crate::interpreter::event::Failure;
 
 /// The parameters of one call.
@@ -133,8 +131,8 @@ impl<'a> Fields<'a> {
     }
 
     /// `MessageAttributes` of SQS and SNS, as headers: `Number` becomes a number, all else stays the text that it is.
-    pub(super) fn message_attributes(&self) -> Result<BTreeMap<String, HeaderValue>, Failure> {
-        let mut headers = BTreeMap::new();
+    pub(super) fn message_attributes(&self) -> Result<Headers, Failure> {
+        let mut headers = Headers::new();
         for (name, attribute) in self.object("MessageAttributes")?.into_iter().flatten() {
             let text = |field: &str| attribute.get(field).and_then(Value::as_str);
             let kind = text("DataType").unwrap_or("String");
@@ -146,7 +144,7 @@ impl<'a> Fields<'a> {
                 return Err(self.failure(self.service.exception, 400, "InvalidParameterValue", &message));
             };
             let header = if kind == "Number" || kind.starts_with("Number.") { number(value) } else { None };
-            headers.insert(name.clone(), header.unwrap_or_else(|| HeaderValue::Text(value.to_owned())));
+            headers.insert(name.clone().into(), header.unwrap_or_else(|| HeaderValue::Text(value.to_owned())));
         }
         Ok(headers)
     }

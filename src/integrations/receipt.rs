@@ -1,30 +1,33 @@
 //! Receipts: what AWS answers to a request, as `TaskSubmitted` shows it or as the result where nothing else is waited for.
 
 use md5::{Digest, Md5};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::parameters::is_fifo;
 use super::{CompletesOn, Outgoing, Plan, Publishing, events, lambda, states};
 use crate::asl::resource::{Resource, ResourceKind};
+use crate::bus::Address;
 use crate::clock::Timestamp;
 use crate::ids::Arn;
+use crate::interpreter::event::Payload;
 
 /// The receipt of a plan that the broker has confirmed. `child` is what a start gave: its ARN and start date.
 #[must_use]
-pub fn receipt(resource: &Resource, plan: &Plan, child: Option<(&Arn, Timestamp)>, now: Timestamp, request_id: Uuid) -> Value {
+pub fn receipt(resource: &Resource, plan: &Plan, child: Option<(&Arn, Timestamp)>, now: Timestamp, request_id: Uuid) -> Payload {
     match plan {
-        Plan::StartExecution(_) => child.map_or(Value::Null, |(arn, at)| states::started(arn, at, now, request_id)),
+        Plan::StartExecution(_) => child.map(|(arn, at)| states::started(arn, at, now, request_id)).unwrap_or_default().into(),
         // AWS shows no receipt for an activity or a function ARN.
-        Plan::Activity { .. } => Value::Null,
+        Plan::Activity { .. } => Payload::default(),
         Plan::Publish(publishing) => of_messages(resource, publishing, now, request_id),
     }
 }
 
-fn of_messages(resource: &Resource, publishing: &Publishing, now: Timestamp, request_id: Uuid) -> Value {
-    let ResourceKind::Service { service, action, .. } = &resource.kind else { return Value::Null };
-    let Some(message) = publishing.messages.first() else { return Value::Null };
-    match (service.as_str(), action.as_str()) {
+fn of_messages(resource: &Resource, publishing: &Publishing, now: Timestamp, request_id: Uuid) -> Payload {
+    let ResourceKind::Service { service, action, .. } = &resource.kind else { return Payload::default() };
+    let Some(message) = publishing.messages.first() else { return Payload::default() };
+    let of_service = match (service.as_str(), action.as_str()) {
         ("sqs", "sendMessage") => {
             let md5 = hex::encode(Md5::digest(&message.body));
             let body = json!({"MD5OfMessageBody": md5, "MessageId": message.message_id});
@@ -46,18 +49,23 @@ fn of_messages(resource: &Resource, publishing: &Publishing, now: Timestamp, req
             CompletesOn::Confirm => lambda::queued(now, request_id),
             CompletesOn::Reply => lambda::invoked(&Value::Null, now, request_id),
         },
-        _ => confirmed(message, now),
-    }
+        _ => return confirmed(message, now),
+    };
+    of_service.into()
 }
 
-/// Ours: what the broker confirmed.
-fn confirmed(message: &Outgoing, now: Timestamp) -> Value {
-    json!({
-        "MessageId": message.message_id,
-        "Exchange": message.address.exchange,
-        "RoutingKey": message.address.routing_key,
-        "Confirmed": now.iso(),
-    })
+/// Ours: what the broker confirmed. Nobody looks into it but who reads the history: it is made as the text that it is written as.
+fn confirmed(message: &Outgoing, now: Timestamp) -> Payload {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Receipt<'a> {
+        message_id: Uuid,
+        exchange: &'a str,
+        routing_key: &'a str,
+        confirmed: String,
+    }
+    let Address { exchange, routing_key } = &message.address;
+    Payload::of(&Receipt { message_id: message.message_id, exchange, routing_key, confirmed: now.iso() }).unwrap_or_default()
 }
 
 /// AWS's SDK fields around an answer, with all keys of the result in AWS's order (alphabetical).

@@ -23,11 +23,11 @@ pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &
     }
     let (body, content_type) = message_text(text);
     let mut message = Outgoing::to(exchange, "", body, context);
-    content_type.clone_into(&mut message.content_type);
+    message.content_type = content_type.into();
     message.headers = fields.message_attributes()?;
     for name in ["Subject", "MessageStructure", "MessageGroupId", "MessageDeduplicationId"] {
         if let Some(Value::String(text)) = fields.get(name) {
-            message.headers.insert(name.to_owned(), HeaderValue::Text(text.clone()));
+            message.headers.insert(name.into(), HeaderValue::Text(text.clone()));
         }
     }
     // A topic without subscribers accepts what is published. A token that nobody gets is another thing: nobody would ever answer.

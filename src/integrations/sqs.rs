@@ -16,19 +16,19 @@ pub(super) fn send_message(fields: &Fields<'_>, completes_on: CompletesOn, conte
     let body = fields.get("MessageBody").filter(|body| body.as_str() != Some("")).ok_or_else(|| missing("MessageBody"))?;
     let (body, content_type) = message_text(body);
     let mut message = Outgoing::to("", queue, body, context);
-    content_type.clone_into(&mut message.content_type);
+    message.content_type = content_type.into();
     message.headers = fields.message_attributes()?;
     if is_fifo(queue) && fields.get("MessageGroupId").is_none() {
         return Err(missing("MessageGroupId"));
     }
     for name in ["MessageGroupId", "MessageDeduplicationId"] {
         if let Some(text) = fields.text(name)? {
-            message.headers.insert(name.to_owned(), HeaderValue::Text(text.to_owned()));
+            message.headers.insert(name.into(), HeaderValue::Text(text.to_owned()));
         }
     }
     // RabbitMQ delays nothing by itself: the consumer, or a delaying exchange in front of it, reads this.
     if let Some(seconds) = fields.integer("DelaySeconds", 0, 900)? {
-        message.headers.insert("DelaySeconds".to_owned(), HeaderValue::Integer(i64::try_from(seconds).unwrap_or(900)));
+        message.headers.insert("DelaySeconds".into(), HeaderValue::Integer(i64::try_from(seconds).unwrap_or(900)));
     }
     Ok(message.alone(completes_on))
 }

@@ -111,7 +111,7 @@ impl TableEntry {
                 Some(value) => value,
                 None => HeaderValue::Text(fill(template)?),
             };
-            message.headers.insert(name.clone(), value);
+            message.headers.insert(name.clone().into(), value);
         }
         // A callback is never over with the confirm: its token is.
         let completes = if pattern == Pattern::RequestResponse { self.completes } else { CompletesOn::Reply };

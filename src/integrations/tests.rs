@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::bus::Publication;
+use crate::bus::{HeaderValue, Publication};
 
 const ID: Uuid = Uuid::from_u128(0x0189_0000_0000_7000_8000_0000_0000_0001);
 const REQUEST: Uuid = Uuid::from_u128(7);
@@ -115,7 +115,7 @@ fn amqp_messages_carry_what_the_definition_says() {
         "Priority": 7, "Expiration": 1500, "Type": "order", "UserId": "app", "CorrelationId": "c", "ReplyTo": "r",
     });
     let message = publishing(planned(&service("amqp:publish"), &parameters).unwrap()).messages.remove(0);
-    let headers: Vec<(&str, HeaderValue)> = message.headers.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    let headers: Vec<(&str, HeaderValue)> = message.headers.iter().map(|(k, v)| (&**k, v.clone())).collect();
     assert_eq!(
         headers,
         [
@@ -247,7 +247,7 @@ fn receipts_have_awss_shapes() {
     let given = |name: &str, parameters: Value| {
         let resource = service(name);
         let plan = planned(&resource, &parameters).unwrap();
-        receipt(&resource, &plan, Some((&Arn::new("arn:child"), AT)), AT, REQUEST)
+        receipt(&resource, &plan, Some((&Arn::new("arn:child"), AT)), AT, REQUEST).into_value()
     };
     assert_eq!(
         given("sqs:sendMessage", json!({"QueueUrl": "q", "MessageBody": "test_message_body"})).to_string(),

@@ -3,7 +3,6 @@
 //! Source: Amazon States Language, "Input and output processing"; causes as recorded in execution histories.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -93,10 +92,10 @@ impl<'a> Extra<'a> {
 /// `InputPath`, `OutputPath`, `ItemsPath` on `input`.
 pub(super) fn select(selection: &Selection, input: &Payload, roots: &dyn Roots) -> Result<Payload, Trouble> {
     match selection {
-        Selection::Whole => Ok(Arc::clone(input)),
-        Selection::Nothing => Ok(Arc::new(Value::Object(serde_json::Map::new()))),
+        Selection::Whole => Ok(Payload::clone(input)),
+        Selection::Nothing => Ok(Payload::new(Value::Object(serde_json::Map::new()))),
         Selection::Path(path) => match path.find(roots) {
-            Ok(found) => Ok(Arc::new(found.into_owned())),
+            Ok(found) => Ok(Payload::new(found.into_owned())),
             Err(e) => Err(path_trouble(&e)),
         },
     }
@@ -260,10 +259,9 @@ pub(super) fn condition(
 pub(super) fn apply_result_path(path: &ResultPath, input: &Payload, result: Payload) -> Result<Payload, Trouble> {
     match path {
         ResultPath::Replace => Ok(result),
-        ResultPath::Discard => Ok(Arc::clone(input)),
+        ResultPath::Discard => Ok(Payload::clone(input)),
         ResultPath::Into(reference) => {
-            let result = Arc::try_unwrap(result).unwrap_or_else(|shared| (*shared).clone());
-            reference.set((**input).clone(), result).map(Arc::new).map_err(|f| Trouble::named(f.error, f.cause))
+            reference.set((**input).clone(), result.into_value()).map(Payload::new).map_err(|f| Trouble::named(f.error, f.cause))
         }
     }
 }

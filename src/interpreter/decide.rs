@@ -474,8 +474,8 @@ impl<'a> Decider<'a> {
     }
 
     /// What expressions of a frame's state may read, with `$` = `input`; and the entropy beside it.
-    pub fn scope<'s>(&'s mut self, frame: FrameId, input: &'s serde_json::Value, token: Option<EventId>) -> (Scope<'s>, &'s mut Entropy) {
-        let token = token.map(|scheduled| self.env.tokens.token(TaskKey { execution: self.env.execution, scheduled }));
+    pub fn scope<'s>(&'s mut self, frame: FrameId, input: &'s Payload, token: Option<EventId>) -> (Scope<'s>, &'s mut Entropy) {
+        let token = token.map(|scheduled| (self.env.tokens, TaskKey { execution: self.env.execution, scheduled }));
         let given = self.probe.as_deref().and_then(Probe::context);
         self.context.renew();
         (Scope::new(self.state, &self.context, frame, input, token).with_context(given), &mut self.entropy)

@@ -12,8 +12,7 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 use crate::ids::{Arn, BlockId, EventId, StateName, TaskKey};
 
-/// A JSON value that many events and frames share.
-pub type Payload = Arc<Value>;
+pub use crate::payload::Payload;
 
 /// Number of a frame: the top level is 0, each branch and iteration gets the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]

@@ -143,7 +143,7 @@ pub(super) fn caught(
         (None, Some("States.Timeout")) => Some(String::new()),
         (cause, _) => cause.clone(),
     };
-    let error = Arc::new(json!({ "Error": failure.error, "Cause": cause }));
+    let error = Payload::new(json!({ "Error": failure.error, "Cause": cause }));
     let kind = super::decide::state_type(&state.kind);
     let (output, assigned) = match state.language {
         QueryLanguage::JsonPath => {
@@ -156,7 +156,7 @@ pub(super) fn caught(
             let extra = Extra { result: None, error_output: Some(&error) };
             let assigned = dataflow::assign(catcher.assign.as_ref(), &scope, extra, entropy)?;
             let output = match &catcher.output {
-                Some(t) => Arc::new(dataflow::template(t, "Output", &scope, extra, entropy)?),
+                Some(t) => Payload::new(dataflow::template(t, "Output", &scope, extra, entropy)?),
                 None => match &catcher.result_path {
                     ResultPath::Replace => error,
                     path => dataflow::apply_result_path(path, &input, error)?,

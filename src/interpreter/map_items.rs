@@ -138,14 +138,14 @@ impl Shaper {
     fn child(&mut self, input: Value, items: u64, item: Option<MapItem>) -> Child {
         let index = self.children;
         self.children += 1;
-        Child { index, input: Arc::new(input), items, item }
+        Child { index, input: Payload::new(input), items, item }
     }
 
     /// `ItemSelector`; without one a child gets the item (of an object: the pair).
     fn select(&mut self, item: Item) -> Result<(Value, MapItem), Failure> {
         let index = self.items;
         self.context.renew();
-        let item = MapItem { index, value: Arc::new(item.value), key: item.key, source: self.source.clone() };
+        let item = MapItem { index, value: Payload::new(item.value), key: item.key, source: self.source.clone() };
         let Some(selector) = self.selector() else {
             let value = match &item.key {
                 None => (*item.value).clone(),

@@ -4,9 +4,11 @@ use std::cell::{Cell, OnceCell};
 
 use serde_json::{Map, Value, json};
 
+use crate::ids::TaskKey;
 use crate::query::Roots;
 
-use super::event::{FrameId, StateType};
+use super::decide::TokenMint;
+use super::event::{FrameId, Payload, StateType};
 use super::state::State;
 
 /// The context object of the scope that is used, and what of it the next one can take over.
@@ -42,8 +44,9 @@ thread_local! {
 pub(super) struct Scope<'a> {
     state: &'a State,
     frame: FrameId,
-    input: &'a Value,
-    token: Option<String>,
+    input: &'a Payload,
+    /// Minted where an expression looks: most hand their token on without one.
+    token: Option<(&'a dyn TokenMint, TaskKey)>,
     context: &'a Context,
     /// `TestState`: the context object as the caller gave it.
     given: Option<&'a Value>,
@@ -52,7 +55,13 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub fn new(state: &'a State, context: &'a Context, frame: FrameId, input: &'a Value, token: Option<String>) -> Self {
+    pub fn new(
+        state: &'a State,
+        context: &'a Context,
+        frame: FrameId,
+        input: &'a Payload,
+        token: Option<(&'a dyn TokenMint, TaskKey)>,
+    ) -> Self {
         Self { state, frame, input, token, context, given: None, item: None }
     }
 
@@ -104,8 +113,8 @@ impl<'a> Scope<'a> {
             }
             context.insert("State".into(), Value::Object(state));
         }
-        if let Some(token) = &self.token {
-            context.insert("Task".into(), json!({ "Token": token }));
+        if let Some((tokens, key)) = self.token {
+            context.insert("Task".into(), json!({ "Token": tokens.token(key) }));
         }
         if let Some(item) = self.item.or_else(|| self.state.item(self.frame)) {
             let mut fields = Map::new();
@@ -126,6 +135,10 @@ impl<'a> Scope<'a> {
 impl Roots for Scope<'_> {
     fn input(&self) -> &Value {
         self.input
+    }
+
+    fn copy_of_input(&self) -> Value {
+        self.input.copy()
     }
 
     fn context(&self) -> &Value {

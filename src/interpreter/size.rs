@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::limits::{JSON_DEPTH_MAX, PAYLOAD_BYTES_MAX};
+use crate::payload::Payload;
 
 /// Which bound a payload goes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,18 @@ pub fn payload(value: &Value) -> Result<usize, Excess> {
     let mut bytes = 0;
     walk(value, JSON_DEPTH_MAX, &mut bytes)?;
     Ok(bytes)
+}
+
+/// The same of a payload, whose text may be there already.
+///
+/// # Errors
+/// The bound that it goes over.
+pub fn of(whole: &Payload) -> Result<usize, Excess> {
+    match whole.measured() {
+        Some(bytes) if bytes > PAYLOAD_BYTES_MAX => Err(Excess::Bytes),
+        Some(bytes) => Ok(bytes),
+        None => payload(whole),
+    }
 }
 
 fn walk(value: &Value, levels: usize, bytes: &mut usize) -> Result<(), Excess> {

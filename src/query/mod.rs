@@ -27,6 +27,10 @@ use crate::clock::Timestamp;
 pub trait Roots {
     /// `$` (JSONPath): the state's effective input, or the value that the field works on.
     fn input(&self) -> &Value;
+    /// A copy of `$`.
+    fn copy_of_input(&self) -> Value {
+        self.input().clone()
+    }
     /// `$$` (JSONPath), `$states.context` (JSONata): the context object; built when first asked for.
     fn context(&self) -> &Value;
     /// `$name`: a workflow variable.

@@ -91,7 +91,7 @@ fn whole_life(url: &str, kind: &str) {
     good.body = br#"{"ok":true}"#.to_vec();
     good.properties.correlation_id = Some(task.token.clone());
     for (name, text) in [("x-parked-id", "by-hand"), ("x-verdict", "late")] {
-        good.properties.headers.insert(name.to_owned(), reveille::bus::HeaderValue::Text(text.to_owned()));
+        good.properties.headers.insert(name.into(), reveille::bus::HeaderValue::Text(text.to_owned()));
     }
     wire.publish("reveille.parked", good);
     assert_eq!(done(url, &["replay", "--verdict", "late"])["replayed"][0]["id"], "by-hand");

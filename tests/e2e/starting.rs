@@ -13,7 +13,7 @@ const ANSWERS: &str = "answers";
 
 fn letter(body: &Value, message_id: Option<&str>) -> Message {
     let properties = Properties {
-        content_type: Some("application/json".to_owned()),
+        content_type: Some("application/json".into()),
         message_id: message_id.map(str::to_owned),
         reply_to: Some(ANSWERS.to_owned()),
         persistent: true,
@@ -57,7 +57,7 @@ impl Office {
     #[track_caller]
     fn answer(&self) -> (String, Option<String>, Value) {
         let Message { body, properties } = self.wire.take(ANSWERS);
-        (properties.kind.unwrap_or_default(), properties.correlation_id, serde_json::from_slice(&body).unwrap())
+        (properties.kind.unwrap_or_default().into_owned(), properties.correlation_id, serde_json::from_slice(&body).unwrap())
     }
 
     fn executions(&self) -> Vec<Value> {

@@ -1,6 +1,7 @@
 //! What takes in other people's bytes, each as a function of bytes: it may refuse them, and it may not panic, hang, or break a law.
 //! Called by `main.rs` with mutations from seeds.
 
+use reveille::payload::Payload;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -143,7 +144,7 @@ impl<'a> Run<'a> {
 
     fn play(&mut self, input: Value, dice: &mut Dice) {
         let started = Started {
-            input: Arc::new(input),
+            input: Payload::new(input),
             role_arn: "arn:aws:iam::123456789012:role/role".into(),
             arn: Arn::new("arn:aws:states:us-east-1:123456789012:execution:machine:name"),
             name: "name".into(),
@@ -177,7 +178,7 @@ impl<'a> Run<'a> {
         let scheduled = any(&open, dice);
         let names = ["States.Timeout", "States.TaskFailed", "Boom", "States.Runtime", ""];
         let failure = Failure::named(names[usize::try_from(dice.below(5)).unwrap_or_default()]);
-        let output = Arc::new(match dice.below(4) {
+        let output = Payload::new(match dice.below(4) {
             0 => json!({"a": [1, {"b": "c"}]}),
             1 => Value::Null,
             2 => json!("text"),
@@ -320,7 +321,7 @@ pub fn reply(data: &[u8]) {
     for name in ["task-token", "task-status", "error", "cause", "x-death", "execution-arn"] {
         let how = take();
         if how % 3 != 0 {
-            headers.insert(name.to_owned(), words(how));
+            headers.insert(name.into(), words(how));
         }
     }
     let (correlates, asks) = (take(), take());
@@ -347,7 +348,7 @@ pub fn reply(data: &[u8]) {
             for resource in resources.into_iter().filter_map(Resource::parse) {
                 match outcome.clone() {
                     ReplyOutcome::Success { output } => {
-                        let _ = integrations::result(&resource, Arc::new(output), Timestamp::from_millis(0), uuid::Uuid::nil());
+                        let _ = integrations::result(&resource, output, Timestamp::from_millis(0), uuid::Uuid::nil());
                     }
                     ReplyOutcome::Failure { error, cause } => {
                         let _ = integrations::failure(&resource, Failure::new(error, cause));

@@ -1,7 +1,5 @@
 //! `SendTaskSuccess`: durable when it answers.
 
-use std::sync::Arc;
-
 use serde::Deserialize;
 
 use crate::api::context::Context;
@@ -9,6 +7,7 @@ use crate::api::error::ApiError;
 use crate::api::wire::Empty;
 use crate::engine::Completion;
 use crate::limits::PAYLOAD_BYTES_MAX;
+use crate::payload::Payload;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,7 +21,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
     if input.output.len() > PAYLOAD_BYTES_MAX {
         return Err(invalid(format!("Output exceeds the maximum of {PAYLOAD_BYTES_MAX} bytes")));
     }
-    let output = serde_json::from_str(&input.output).map_err(|e| invalid(format!("Output is not valid JSON: {e}")))?;
-    ctx.engine().complete_task(&input.task_token, Completion::Success(Arc::new(output))).await?;
+    let output = Payload::parse(&input.output).map_err(|e| invalid(format!("Output is not valid JSON: {e}")))?;
+    ctx.engine().complete_task(&input.task_token, Completion::Success(output)).await?;
     Ok(Empty {})
 }

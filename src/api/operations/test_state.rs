@@ -155,7 +155,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         return Err(Refusal::ContextWithoutMock.into());
     }
     let request = Request {
-        input: Arc::new(json(&execution_input(input.input)?)?),
+        input: Payload::new(json(&execution_input(input.input)?)?),
         context: input.context.as_deref().map(|text| object("context", text).map(Value::Object)).transpose()?,
         variables: input.variables.as_deref().map(|text| object("variables", text)).transpose()?.unwrap_or_default(),
         configuration,
@@ -220,7 +220,7 @@ fn output(report: Report, inspected: bool) -> Output {
             after_result_selector: after(Stage::ResultSelector),
             after_result_path: after(Stage::ResultPath),
             // Recorded: left out where there is none.
-            variables: (!inspection.variables.is_empty()).then(|| Text(Arc::new(Value::Object(inspection.variables)))),
+            variables: (!inspection.variables.is_empty()).then(|| Text(Payload::new(Value::Object(inspection.variables)))),
             error_details: inspection.error_details.map(|d| ErrorDetails {
                 catch_index: d.catch_index,
                 retry_index: d.retry_index,

@@ -101,27 +101,27 @@ fn json_bytes(value: &Value) -> usize {
 
 /// The properties as lapin sends them. A text that [`refusal`] has let through fits; one that did not pass there is left out, not sent broken.
 pub(super) fn properties(p: &Properties) -> BasicProperties {
-    let fit = |text: &Option<String>| text.as_deref().and_then(|t| ShortString::try_new(t).ok());
+    let fit = |text: Option<&str>| text.and_then(|t| ShortString::try_new(t).ok());
     let mut out = BasicProperties::default().with_delivery_mode(if p.persistent { 2 } else { 1 });
-    if let Some(v) = fit(&p.content_type) {
+    if let Some(v) = fit(p.content_type.as_deref()) {
         out = out.with_content_type(v);
     }
-    if let Some(v) = fit(&p.reply_to) {
+    if let Some(v) = fit(p.reply_to.as_deref()) {
         out = out.with_reply_to(v);
     }
-    if let Some(v) = fit(&p.correlation_id) {
+    if let Some(v) = fit(p.correlation_id.as_deref()) {
         out = out.with_correlation_id(v);
     }
-    if let Some(v) = fit(&p.message_id) {
+    if let Some(v) = fit(p.message_id.as_deref()) {
         out = out.with_message_id(v);
     }
-    if let Some(v) = fit(&p.app_id) {
+    if let Some(v) = fit(p.app_id.as_deref()) {
         out = out.with_app_id(v);
     }
-    if let Some(v) = fit(&p.kind) {
+    if let Some(v) = fit(p.kind.as_deref()) {
         out = out.with_type(v);
     }
-    if let Some(v) = fit(&p.user_id) {
+    if let Some(v) = fit(p.user_id.as_deref()) {
         out = out.with_user_id(v);
     }
     if let Some(at) = p.timestamp {
@@ -138,7 +138,7 @@ pub(super) fn properties(p: &Properties) -> BasicProperties {
     if !p.headers.is_empty() {
         let mut table = FieldTable::default();
         for (name, value) in &p.headers {
-            if let Ok(name) = ShortString::try_new(name.as_str()) {
+            if let Ok(name) = ShortString::try_new(&**name) {
                 table.insert(name, encode(value));
             }
         }
@@ -179,16 +179,16 @@ fn encode_json(value: &Value) -> AMQPValue {
 /// A message as it came in.
 pub(super) fn message(body: Vec<u8>, p: &BasicProperties) -> Message {
     let text = |v: &Option<ShortString>| v.as_ref().map(|s| s.as_str().to_owned());
-    let headers = p.headers().as_ref().map(|t| t.inner().iter().map(|(k, v)| (k.as_str().to_owned(), decode(v))).collect());
+    let headers = p.headers().as_ref().map(|t| t.inner().iter().map(|(k, v)| (k.as_str().to_owned().into(), decode(v))).collect());
     Message {
         body,
         properties: Properties {
-            content_type: text(p.content_type()),
+            content_type: text(p.content_type()).map(Into::into),
             reply_to: text(p.reply_to()),
             correlation_id: text(p.correlation_id()),
             message_id: text(p.message_id()),
-            app_id: text(p.app_id()),
-            kind: text(p.kind()),
+            app_id: text(p.app_id()).map(Into::into),
+            kind: text(p.kind()).map(Into::into),
             user_id: text(p.user_id()),
             timestamp: p.timestamp().map(|s| Timestamp::from_millis(i64::try_from(s).unwrap_or(i64::MAX).saturating_mul(1000))),
             expiration: p.expiration().as_ref().and_then(|e| e.as_str().parse().ok()).map(Duration::from_millis),
@@ -298,7 +298,7 @@ mod tests {
         let cases = [
             (to(&long), Message::default(), "the routing key has 256 bytes"),
             (to("q"), message(|m, t| m.properties.correlation_id = Some(t)), "correlation_id has 256 bytes"),
-            (to("q"), message(|m, t| drop(m.properties.headers.insert(t, HeaderValue::Integer(1)))), "a header name has 256 bytes"),
+            (to("q"), message(|m, t| drop(m.properties.headers.insert(t.into(), HeaderValue::Integer(1)))), "a header name has 256 bytes"),
             (
                 to("q"),
                 message(|m, t| drop(m.properties.headers.insert("h".into(), HeaderValue::Json(json!({t: 1}))))),

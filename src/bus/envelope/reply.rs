@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::{TASK_STATUS, TASK_TOKEN};
 use crate::bus::{HeaderValue, Message};
 use crate::limits;
+use crate::payload::Payload;
 
 /// What a worker says of its task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplyOutcome {
-    Success { output: Value },
+    Success { output: Payload },
     Failure { error: String, cause: String },
     Heartbeat,
 }
@@ -125,9 +126,14 @@ fn success(body: &[u8]) -> Result<ReplyOutcome, (DefectKind, String)> {
         return Err((DefectKind::TooLarge, detail));
     }
     if body.is_empty() {
-        return Ok(ReplyOutcome::Success { output: Value::Null });
+        return Ok(ReplyOutcome::Success { output: Payload::default() });
     }
-    match serde_json::from_slice(body) {
+    // What is not UTF-8 is not JSON: serde_json says where.
+    let output = match std::str::from_utf8(body) {
+        Ok(text) => Payload::parse(text),
+        Err(_) => serde_json::from_slice(body).map(Payload::new),
+    };
+    match output {
         Ok(output) => Ok(ReplyOutcome::Success { output }),
         // serde_json names a position, never the text that stands there
         Err(e) => Err((DefectKind::InvalidOutput, format!("the output is not JSON: {e}"))),

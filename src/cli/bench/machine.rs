@@ -40,10 +40,17 @@ pub(super) fn resident_bytes() -> u64 {
     kib(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "RssAnon:") * 1_024
 }
 
+/// The broker's processes on this machine, by name: Erlang's.
+const BROKER: &str = "beam.smp";
+
 /// Processor time used so far, in seconds.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cpu {
     pub process: f64,
+    /// Of all processes of this machine that may be the broker; 0 where it runs elsewhere.
+    pub broker: f64,
+    /// Of the processes that this one started: the worker.
+    pub worker: f64,
     /// By name; threads of one name together.
     threads: BTreeMap<String, f64>,
 }
@@ -52,10 +59,23 @@ impl Cpu {
     pub(super) fn now() -> Self {
         let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
         let mut threads = BTreeMap::new();
-        for (name, seconds) in tasks.filter_map(|task| used(&task.path().join("stat"))) {
-            *threads.entry(name).or_insert(0.0) += seconds;
+        for thread in tasks.filter_map(|task| Stat::read(&task.path().join("stat"))) {
+            *threads.entry(thread.kind()).or_insert(0.0) += thread.seconds;
         }
-        Self { process: used(Path::new("/proc/self/stat")).map_or(0.0, |(_, seconds)| seconds), threads }
+        let mut now = Self { process: 0.0, broker: 0.0, worker: 0.0, threads };
+        let own = std::process::id();
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let Some(process) = Stat::read(&entry.path().join("stat")) else { continue };
+            if id == own {
+                now.process = process.seconds;
+            } else if process.parent == own {
+                now.worker += process.seconds;
+            } else if process.name == BROKER {
+                now.broker += process.seconds;
+            }
+        }
+        now
     }
 
     pub(super) fn threads_since(&self, earlier: &Self) -> Vec<(String, f64)> {
@@ -64,13 +84,26 @@ impl Cpu {
     }
 }
 
-/// Name and user plus system time of a process or thread.
-fn used(stat: &Path) -> Option<(String, f64)> {
-    let text = std::fs::read_to_string(stat).ok()?;
-    // The name stands in parentheses and may hold anything.
-    let (head, rest) = text.rsplit_once(") ")?;
-    let name = head.split_once('(')?.1;
-    let ticks: f64 = rest.split(' ').skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
-    // `actix-rt|system:0|arbiter:1`, cut off at 15 characters: numbers tell nothing here.
-    Some((name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ':' || c == '-').to_owned(), ticks / TICKS))
+/// Name, parent, and user plus system time of a process or thread.
+struct Stat {
+    name: String,
+    parent: u32,
+    seconds: f64,
+}
+
+impl Stat {
+    fn read(path: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(path).ok()?;
+        // The name stands in parentheses and may hold anything.
+        let (head, rest) = text.rsplit_once(") ")?;
+        let name = head.split_once('(')?.1.to_owned();
+        let fields: Vec<&str> = rest.split(' ').collect();
+        let ticks: f64 = fields.iter().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
+        Some(Self { name, parent: fields.get(1)?.parse().ok()?, seconds: ticks / TICKS })
+    }
+
+    /// `actix-rt|system:0|arbiter:1`, cut off at 15 characters: numbers tell nothing here.
+    fn kind(&self) -> String {
+        self.name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ':' || c == '-').to_owned()
+    }
 }

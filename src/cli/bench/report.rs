@@ -45,6 +45,8 @@ pub(super) fn rates(kind: Kind, rounds: &Rounds) -> Value {
             "p50_ms": of(|f| f.p50_ms, 1),
             "p99_ms": of(|f| f.p99_ms, 1),
             "cpu_us_each": of(|f| f.cpu_us, 1),
+            "broker_cpu_us_each": of(|f| f.broker_us, 1),
+            "worker_cpu_us_each": of(|f| f.worker_us, 1),
             "cpu_us_each_by_thread": threads,
             "writes_per_commit": of(|f| f.writes_per_commit, 0),
         })
@@ -73,8 +75,18 @@ pub(super) fn table(measured: &Value) -> String {
         machine.map(|(name, value)| (name.as_str(), Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))).collect();
     text.push_str(&fields(&facts));
     if let Some(kinds) = measured["rates"].as_array() {
-        let mut rows =
-            Table::new(&["queues", "round trips", "per second", "callbacks of it", "p50 ms", "p99 ms", "CPU µs each", "of that"]);
+        let mut rows = Table::new(&[
+            "queues",
+            "round trips",
+            "per second",
+            "callbacks of it",
+            "p50 ms",
+            "p99 ms",
+            "CPU µs each",
+            "broker's",
+            "worker's",
+            "by thread",
+        ]);
         for kind in kinds {
             for side in ["bare echo", "echo of tasks", "callback"] {
                 let figures = &kind[side];
@@ -90,6 +102,8 @@ pub(super) fn table(measured: &Value) -> String {
                     (format!("{:.1}", number(figures, "p50_ms")), Tone::Plain),
                     (format!("{:.1}", number(figures, "p99_ms")), Tone::Plain),
                     (format!("{:.1}", number(figures, "cpu_us_each")), Tone::Plain),
+                    (format!("{:.1}", number(figures, "broker_cpu_us_each")), Tone::Plain),
+                    (format!("{:.1}", number(figures, "worker_cpu_us_each")), Tone::Plain),
                     (threads.join(", "), Tone::Faint),
                 ]);
             }

@@ -101,10 +101,10 @@ async fn reply(bus: &dyn TaskBus, task: Delivery, body: &Value, status: &str) ->
         return Ok(());
     };
     let properties = Properties {
-        content_type: Some("application/json".to_owned()),
+        content_type: Some("application/json".into()),
         correlation_id: asked.correlation_id.clone(),
         persistent: true,
-        headers: [("task-status".to_owned(), HeaderValue::Text(status.to_owned()))].into(),
+        headers: [("task-status".into(), HeaderValue::Text(status.to_owned()))].into(),
         ..Properties::default()
     };
     let message = Message { body: body.to_string().into_bytes(), properties };

@@ -1,6 +1,6 @@
 //! Stories told event by event, and the lines they are drawn as.
 
-use std::sync::Arc;
+use crate::payload::Payload;
 
 use serde_json::json;
 
@@ -22,11 +22,12 @@ impl Story {
     }
 
     fn enter(&mut self, frame: u32, previous: u64, kind: StateType, name: &str) -> u64 {
-        self.tell(frame, previous, Event::StateEntered { kind, name: name.into(), input: Arc::new(json!({})) })
+        self.tell(frame, previous, Event::StateEntered { kind, name: name.into(), input: Payload::new(json!({})) })
     }
 
     fn exit(&mut self, frame: u32, kind: StateType, name: &str, next: Option<&str>) {
-        let event = Event::StateExited { kind, name: name.into(), output: Arc::new(json!({})), assigned: None, next: next.map(Into::into) };
+        let event =
+            Event::StateExited { kind, name: name.into(), output: Payload::new(json!({})), assigned: None, next: next.map(Into::into) };
         self.tell(frame, 0, event);
     }
 
@@ -34,7 +35,7 @@ impl Story {
         let event = Event::TaskScheduled(Box::new(TaskScheduled {
             family: family(),
             resource: resource.into(),
-            parameters: Arc::new(json!({})),
+            parameters: Payload::new(json!({})),
             timeout_seconds: None,
             heartbeat_seconds: None,
             credentials: None,
@@ -47,7 +48,7 @@ impl Story {
             0,
             0,
             Event::ExecutionStarted(Box::new(Started {
-                input: Arc::new(json!({})),
+                input: Payload::new(json!({})),
                 role_arn: "".into(),
                 arn: Arn::new("arn:e"),
                 name: "spring".into(),
@@ -99,7 +100,7 @@ fn art_event() -> (Story, Vec<WaitingTask>) {
     story.start();
     story.enter(0, 0, StateType::Parallel, "Prepare the event");
     let branches = (1..=4).map(BlockId).collect();
-    let fork = story.tell(0, 2, Event::ParallelStarted { branches, input: Arc::new(json!({})) });
+    let fork = story.tell(0, 2, Event::ParallelStarted { branches, input: Payload::new(json!({})) });
     story.enter(1, fork, StateType::Task, "Set up the venue");
     story.enter(2, fork, StateType::Task, "Arrange catering");
     story.enter(3, fork, StateType::Task, "Hire a photographer");
@@ -108,7 +109,7 @@ fn art_event() -> (Story, Vec<WaitingTask>) {
     story.enter(4, 0, StateType::Wait, "Let the ink dry");
     story.tell(4, 0, Event::WaitScheduled { due: Timestamp::from_millis(65_000) });
     story.task(1, CALL);
-    story.tell(1, 0, Event::TaskSucceeded { family: family(), scheduled: EventId(0), output: Arc::new(json!({})) });
+    story.tell(1, 0, Event::TaskSucceeded { family: family(), scheduled: EventId(0), output: Payload::new(json!({})) });
     story.exit(1, StateType::Task, "Set up the venue", None);
     let catering = story.task(2, CALL);
     let friend = story.task(3, CALLBACK);
@@ -156,7 +157,7 @@ fn a_map_shows_a_few_iterations_and_counts_the_rest() {
     let map = story.enter(0, 0, StateType::Map, "Send the invitations out");
     for frame in 1..=12_u32 {
         let name: crate::ids::StateName = "Send the invitations out".into();
-        let started = story.tell(0, map, Event::MapIterationStarted { name, index: u64::from(frame) - 1, input: Arc::new(json!({})) });
+        let started = story.tell(0, map, Event::MapIterationStarted { name, index: u64::from(frame) - 1, input: Payload::new(json!({})) });
         story.enter(frame, started, StateType::Pass, "Send the e-mail");
     }
     for frame in 1..=3 {
@@ -175,7 +176,7 @@ fn a_success_closes_the_view() {
     story.start();
     story.enter(0, 0, StateType::Pass, "Sum up");
     story.exit(0, StateType::Pass, "Sum up", None);
-    story.tell(0, 0, Event::ExecutionSucceeded { output: Arc::new(json!({})) });
+    story.tell(0, 0, Event::ExecutionSucceeded { output: Payload::new(json!({})) });
     assert_eq!(story.lines(&[]), ["spring  SUCCEEDED after 3.0 s", "✓ Sum up"]);
     assert_eq!(view(&[], &[], Timestamp::default()).len(), 1);
 }

@@ -33,7 +33,7 @@ fn token(message: &Message) -> Option<&str> {
 /// All of a message. Where its token stands, in a header, a property or the body, there is its fingerprint instead, unless `reveal`.
 pub(super) fn whole(parked: &Parked, message: &Message, reveal: bool) -> Value {
     let p = &message.properties;
-    let headers: Map<String, Value> = p.headers.iter().map(|(name, value)| (name.clone(), header_json(value))).collect();
+    let headers: Map<String, Value> = p.headers.iter().map(|(name, value)| (name.to_string(), header_json(value))).collect();
     let body = serde_json::from_slice(&message.body).ok().or_else(|| std::str::from_utf8(&message.body).ok().map(Value::from));
     let mut shown = line_of(parked, message);
     shown["properties"] = json!({
@@ -124,7 +124,7 @@ mod tests {
     fn parked() -> Message {
         let mut message = Message { body: br#"{"echo":"secret-token","n":1}"#.to_vec(), ..Message::default() };
         message.properties.correlation_id = Some("secret-token".to_owned());
-        message.properties.headers.insert(TASK_TOKEN.to_owned(), HeaderValue::Text("secret-token".to_owned()));
+        message.properties.headers.insert(TASK_TOKEN.into(), HeaderValue::Text("secret-token".to_owned()));
         message
     }
 

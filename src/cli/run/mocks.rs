@@ -1,14 +1,13 @@
 //! `--mock FILE`: answers for tasks by the name of their state, in the shape of `TestState`'s mocks.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::CliError;
 use crate::engine::{Completion, WaitingTask};
-use crate::interpreter::event::Failure;
+use crate::interpreter::event::{Failure, Payload};
 
 #[derive(Debug, Default)]
 pub(super) struct Mocks {
@@ -101,7 +100,7 @@ impl Mock {
                     }
                     whole => whole,
                 };
-                Completion::Success(Arc::new(result))
+                Completion::Success(Payload::new(result))
             }
         }
     }
@@ -136,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_mock_is_a_result_or_an_error() {
-        let success = |value: Value| Completion::Success(Arc::new(value));
+        let success = |value: Value| Completion::Success(Payload::new(value));
         for (mock, resource, expected) in [
             (json!({"result": {"a": 1}}), "arn:aws:states:::amqp:call", success(json!({"a": 1}))),
             (json!({"result": "{\"a\": 1}"}), "arn:aws:states:::amqp:call", success(json!({"a": 1}))),

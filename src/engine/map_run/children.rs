@@ -65,7 +65,7 @@ impl Birth {
         let arn = self.arn(shared, child.index);
         let machine = shared.realm.state_machine(self.place());
         let started = Started {
-            input: Arc::clone(&child.input),
+            input: Payload::clone(&child.input),
             role_arn: Arc::clone(&self.parent.role_arn),
             arn: arn.clone(),
             name: text.as_str().into(),

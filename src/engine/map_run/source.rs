@@ -65,12 +65,12 @@ impl Source {
         let (feed, label, left) = match &plan.source {
             ItemSource::StateData { items } => {
                 let keys = items.as_object().map(|pairs| pairs.keys().cloned().collect());
-                (Feed::State { items: Arc::clone(items), keys, at: 0 }, "STATE_DATA".to_owned(), u64::MAX)
+                (Feed::State { items: Payload::clone(items), keys, at: 0 }, "STATE_DATA".to_owned(), u64::MAX)
             }
             ItemSource::Reader { parameters, max_items } => {
                 let definition = map_items::definition(machine, &state, started)?.item_reader.as_ref()?;
                 let action = definition.resource.resource_name();
-                let reader = Reader { action, parameters: Arc::clone(parameters), config: definition.config.clone() };
+                let reader = Reader { action, parameters: Payload::clone(parameters), config: definition.config.clone() };
                 let label = reader.label();
                 // `MaxItems: 0` is no bound.
                 (Feed::Reader(reader), label, max_items.filter(|n| *n > 0).unwrap_or(u64::MAX))

@@ -2,6 +2,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "tables of JSON values read best without &")]
 
+use crate::payload::Payload;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -136,7 +137,7 @@ fn reader(resource: &str, parameters: Value, config: Value) -> Value {
 }
 
 pub(super) fn succeeded(value: Value) -> Conclusion {
-    Conclusion::Succeeded(Arc::new(value))
+    Conclusion::Succeeded(Payload::new(value))
 }
 
 #[actix_rt::test]

@@ -410,7 +410,7 @@ impl Inner {
         }
         let reply = |status: &str, body: Vec<u8>| {
             let headers = [(envelope::TASK_TOKEN, token.as_str()), (envelope::TASK_STATUS, status)]
-                .map(|(n, t)| (n.to_owned(), HeaderValue::Text(t.to_owned())));
+                .map(|(n, t)| (n.into(), HeaderValue::Text(t.to_owned())));
             Message { body, properties: Properties { headers: headers.into(), ..Properties::default() } }
         };
         let (rough, has_timeout) = (self.faults.rough, properties.expiration.is_some());
@@ -426,7 +426,7 @@ impl Inner {
         if self.dice.chance(rough) {
             self.plan(after, &queue, reply("success", b"{no json".to_vec()));
             let mut forged = reply("success", b"1".to_vec());
-            forged.properties.headers.insert(envelope::TASK_TOKEN.to_owned(), HeaderValue::Text(format!("{token}A")));
+            forged.properties.headers.insert(envelope::TASK_TOKEN.into(), HeaderValue::Text(format!("{token}A")));
             self.plan(after, &queue, forged);
             after += 10;
         }

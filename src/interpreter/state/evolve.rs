@@ -23,7 +23,7 @@ impl State {
         self.turn = frame;
         match &entry.event {
             Event::ExecutionStarted(started) => self.begin(Arc::new((**started).clone()), entry.at),
-            Event::ExecutionSucceeded { output } => self.close(entry.at, Conclusion::Succeeded(Arc::clone(output))),
+            Event::ExecutionSucceeded { output } => self.close(entry.at, Conclusion::Succeeded(Payload::clone(output))),
             Event::ExecutionFailed(f) => self.close(entry.at, Conclusion::Failed(f.clone())),
             Event::ExecutionTimedOut(f) => self.close(entry.at, Conclusion::TimedOut(f.clone())),
             Event::ExecutionAborted(f) => self.close(entry.at, Conclusion::Aborted(f.clone())),
@@ -40,7 +40,7 @@ impl State {
                     entered: entry.id,
                     before: entry.previous,
                     entered_at: entry.at,
-                    input: Arc::clone(input),
+                    input: Payload::clone(input),
                     retries: Vec::new(),
                     step: Step::Entered,
                     kept: None,
@@ -121,7 +121,7 @@ impl State {
             Event::TaskHeartbeat { .. } => self.with_task(frame, |t| t.last_heartbeat = Some(entry.at)),
             Event::TaskSucceeded { scheduled, output, .. } => {
                 self.end_task(frame, *scheduled, entry.id, Ended::Completed);
-                self.step(frame, Step::Succeeded(Arc::clone(output)));
+                self.step(frame, Step::Succeeded(Payload::clone(output)));
             }
             Event::TaskFailed { scheduled, failure, .. }
             | Event::TaskStartFailed { scheduled, failure, .. }
@@ -137,10 +137,10 @@ impl State {
 
             Event::ParallelStarted { branches, input } => {
                 self.chain(frame, entry.id);
-                let kind = ForkKind::Parallel { branches: branches.clone(), input: Arc::clone(input) };
+                let kind = ForkKind::Parallel { branches: branches.clone(), input: Payload::clone(input) };
                 self.fork(frame, kind, branches.len(), entry.id);
                 for (i, block) in branches.iter().enumerate() {
-                    self.start_child(frame, *block, i, Arc::clone(input), None, entry.id);
+                    self.start_child(frame, *block, i, Payload::clone(input), None, entry.id);
                 }
                 self.mark(frame);
             }
@@ -156,7 +156,7 @@ impl State {
             Event::MapIterationStarted { index, input, .. } => {
                 if let Some((block, item)) = self.iteration(frame, *index) {
                     let i = usize::try_from(*index).unwrap_or(usize::MAX);
-                    self.start_child(frame, block, i, Arc::clone(input), Some(item), entry.id);
+                    self.start_child(frame, block, i, Payload::clone(input), Some(item), entry.id);
                     self.mark(frame);
                 }
             }
@@ -196,13 +196,13 @@ impl State {
             Event::MapRunSucceeded { output } => {
                 self.chain(frame, entry.id);
                 if let Some(Visit { step: Step::MapRun(run), .. }) = self.visit_mut(frame) {
-                    run.output = Some(Arc::clone(output));
+                    run.output = Some(Payload::clone(output));
                     let started = run.started;
                     self.map_runs.remove(&started);
                     self.mark(frame);
                 } else {
                     // Without a run of its own: `TestState`.
-                    self.step(frame, Step::Succeeded(Arc::clone(output)));
+                    self.step(frame, Step::Succeeded(Payload::clone(output)));
                 }
             }
             Event::MapRunFailed(f) => {
@@ -236,7 +236,7 @@ impl State {
             last_event: EventId(0),
             variables: super::Variables::new(),
             item: None,
-            position: Position::At { next: None, input: Arc::clone(&started.input) },
+            position: Position::At { next: None, input: Payload::clone(&started.input) },
         };
         self.frames.insert(FrameId::TOP, frame);
         self.next_frame = 1;
@@ -351,8 +351,8 @@ impl State {
 
     fn leave(&mut self, frame: FrameId, next: Option<&super::StateName>, output: &Payload) {
         let position = match next {
-            Some(next) => Position::At { next: Some(Arc::clone(next)), input: Arc::clone(output) },
-            None => Position::Finished { output: Arc::clone(output) },
+            Some(next) => Position::At { next: Some(Arc::clone(next)), input: Payload::clone(output) },
+            None => Position::Finished { output: Payload::clone(output) },
         };
         self.place(frame, position);
         // A branch has no event of its own for its end; an iteration has.
@@ -436,7 +436,7 @@ impl State {
         let Some(f) = self.frames.get_mut(&frame) else { return };
         for (name, value) in assigned {
             let new = json_bytes(value);
-            let old = f.variables.insert(name.as_str().into(), Arc::new(value.clone())).map_or(0, |v| json_bytes(&v));
+            let old = f.variables.insert(name.as_str().into(), Payload::new(value.clone())).map_or(0, |v| json_bytes(&v));
             self.variables_bytes = (self.variables_bytes + new).saturating_sub(old);
         }
     }
@@ -454,5 +454,7 @@ fn needs_started(task: &OpenTask) -> bool {
 
 /// The result of a fork: the results in branch or item order.
 fn gather(fork: &Fork) -> Payload {
-    Arc::new(serde_json::Value::Array(fork.results.iter().map(|r| r.as_ref().map_or(serde_json::Value::Null, |v| (**v).clone())).collect()))
+    Payload::new(serde_json::Value::Array(
+        fork.results.iter().map(|r| r.as_ref().map_or(serde_json::Value::Null, |v| (**v).clone())).collect(),
+    ))
 }

@@ -65,7 +65,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use crate::payload::Payload;
 
     use serde_json::json;
 
@@ -78,7 +78,7 @@ mod tests {
         let machine = Arn::new("arn:aws:states:us-east-1:123456789012:stateMachine:order");
         let mut state = State::default();
         let started = Started {
-            input: Arc::new(
+            input: Payload::new(
                 json!({"order": name, "items": [{"sku": "a-1", "count": 2}, {"sku": "b-2", "count": 1.5}], "note": "ring twice"}),
             ),
             role_arn: "arn:aws:iam::123456789012:role/order".into(),

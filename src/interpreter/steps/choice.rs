@@ -9,7 +9,7 @@ use crate::asl::model::{Choice, Condition, Operand, Operator, QueryLanguage, Rul
 use crate::clock::Timestamp;
 use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
-use crate::interpreter::event::FrameId;
+use crate::interpreter::event::{FrameId, Payload};
 use crate::query::{Entropy, Roots};
 
 use super::{effective_input, exit};
@@ -37,8 +37,8 @@ pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: 
     };
     let assigned = dataflow::assign(assign, &scope, Extra::default(), entropy)?;
     let output = match (state.language, output.or(state.output.as_ref())) {
-        (QueryLanguage::Jsonata, Some(t)) => Arc::new(dataflow::template(t, "Output", &scope, Extra::default(), entropy)?),
-        (QueryLanguage::Jsonata, None) => Arc::clone(&input),
+        (QueryLanguage::Jsonata, Some(t)) => Payload::new(dataflow::template(t, "Output", &scope, Extra::default(), entropy)?),
+        (QueryLanguage::Jsonata, None) => Payload::clone(&input),
         (QueryLanguage::JsonPath, _) => dataflow::output_path(state, &input, &scope)?,
     };
     let next = Arc::clone(next);

@@ -39,7 +39,7 @@ pub(in crate::interpreter) fn parallel_input(
         let field = if state.language == QueryLanguage::Jsonata { "Arguments" } else { "Parameters" };
         let (scope, entropy) = d.scope(frame, &input, None);
         let value = dataflow::template(t, field, &scope, Extra::default(), entropy)?;
-        input = Arc::new(value);
+        input = Payload::new(value);
     }
     check_size(&state.name, &input)?;
     d.observe(Stage::Parameters, &input);
@@ -75,9 +75,9 @@ pub(in crate::interpreter) fn items(
         Some(Template::Jsonata(t)) => {
             use crate::query::jsonata::{Bindings, Limits, ValueType};
             let value = t.evaluate_as(ValueType::Array, "Items", &Bindings::new(roots), entropy, &Limits::default());
-            Arc::new(value.map_err(|f| Trouble::from(&*f))?)
+            Payload::new(value.map_err(|f| Trouble::from(&*f))?)
         }
-        Some(t @ Template::JsonPath(_)) => Arc::new(dataflow::template(t, "Items", roots, Extra::default(), entropy)?),
+        Some(t @ Template::JsonPath(_)) => Payload::new(dataflow::template(t, "Items", roots, Extra::default(), entropy)?),
         None => select_items(map, input, roots)?,
     };
     check_size(name, &found)?;
@@ -85,7 +85,7 @@ pub(in crate::interpreter) fn items(
         Value::Array(values) => Ok(values
             .iter()
             .enumerate()
-            .map(|(i, v)| MapItem { index: i as u64, value: Arc::new(v.clone()), key: None, source: None })
+            .map(|(i, v)| MapItem { index: i as u64, value: Payload::new(v.clone()), key: None, source: None })
             .collect()),
         other => Err(not_an_array(map, language, other)),
     }
@@ -100,7 +100,7 @@ pub(super) fn select_items(map: &Map, input: &Payload, roots: &dyn Roots) -> Res
     match reference {
         Some(reference) => {
             let found = reference.get(roots).map_err(|f| Trouble::named(f.error, f.cause))?;
-            Ok(Arc::new(found.into_owned()))
+            Ok(Payload::new(found.into_owned()))
         }
         None => dataflow::select(&map.items_path, input, roots),
     }
@@ -189,11 +189,11 @@ fn start_iteration(d: &mut Decider<'_>, frame: FrameId, state: &State, index: us
         _ => None,
     };
     let input = match selector {
-        None => Arc::clone(&item.value),
+        None => Payload::clone(&item.value),
         Some(t) => {
             let (scope, entropy) = d.scope(frame, &map.input, None);
             let scope = scope.with_item(item);
-            Arc::new(dataflow::template(t, "ItemSelector", &scope, Extra::default(), entropy)?)
+            Payload::new(dataflow::template(t, "ItemSelector", &scope, Extra::default(), entropy)?)
         }
     };
     check_size(&state.name, &input)?;

@@ -8,8 +8,6 @@ pub(super) mod wait;
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::asl::model::{Kind, Pass, QueryLanguage, State, Transition};
 use crate::ids::StateName;
 use crate::limits::{CAUSE_CHARS_MAX, ERROR_CHARS_MAX, JSON_DEPTH_MAX};
@@ -59,8 +57,8 @@ fn leave_with_result(d: &mut Decider<'_>, frame: FrameId, state: &State, raw: &P
             let result = {
                 let (scope, entropy) = d.scope(frame, raw, None);
                 match selector {
-                    None => Arc::clone(raw),
-                    Some(t) => Arc::new(dataflow::template(t, "ResultSelector", &scope, Extra::default(), entropy)?),
+                    None => Payload::clone(raw),
+                    Some(t) => Payload::new(dataflow::template(t, "ResultSelector", &scope, Extra::default(), entropy)?),
                 }
             };
             leave_json_path(d, frame, state, &input, result, path)
@@ -105,8 +103,8 @@ pub(super) fn leave_jsonata(
     let (scope, entropy) = d.scope(frame, input, None);
     let assigned = dataflow::assign(state.assign.as_ref(), &scope, extra, entropy)?;
     let output = match &state.output {
-        Some(t) => Arc::new(dataflow::template(t, "Output", &scope, extra, entropy)?),
-        None => Arc::clone(default),
+        Some(t) => Payload::new(dataflow::template(t, "Output", &scope, extra, entropy)?),
+        None => Payload::clone(default),
     };
     exit(d, frame, state, output, assigned, transition(state))
 }
@@ -128,7 +126,7 @@ pub(super) fn exit(
     next: Option<StateName>,
 ) -> Result<(), Trouble> {
     // What came in has been measured before.
-    if d.visit(frame).is_none_or(|v| !Arc::ptr_eq(&v.input, &output)) {
+    if d.visit(frame).is_none_or(|v| !v.input.ptr_eq(&output)) {
         check_size(&state.name, &output)?;
     }
     if let Some(assigned) = &assigned {
@@ -148,8 +146,8 @@ pub(super) fn exit(
 }
 
 /// Whatever an event will hold is a payload: over its limits (AWS: 256 KiB; ours: 128 levels) is an error.
-pub(super) fn check_size(what: &str, value: &Value) -> Result<(), Trouble> {
-    size::payload(value).map(drop).map_err(|excess| Trouble::named("States.DataLimitExceeded", data_limit(what, excess)))
+pub(super) fn check_size(what: &str, payload: &Payload) -> Result<(), Trouble> {
+    size::of(payload).map(drop).map_err(|excess| Trouble::named("States.DataLimitExceeded", data_limit(what, excess)))
 }
 
 /// AWS's sentence for a result over the limit, and ours for one too deep; `what` is a state's name or a resource.
@@ -165,7 +163,7 @@ pub(super) fn data_limit(what: &str, excess: Excess) -> String {
 }
 
 pub(super) fn raw_input(d: &Decider<'_>, frame: FrameId) -> Payload {
-    d.visit(frame).map(|v| Arc::clone(&v.input)).unwrap_or_default()
+    d.visit(frame).map(|v| Payload::clone(&v.input)).unwrap_or_default()
 }
 
 /// The input after `InputPath` (JSONPath), or the raw input (JSONata).
@@ -186,12 +184,12 @@ fn run_pass(d: &mut Decider<'_>, frame: FrameId, state: &State, pass: &Pass) -> 
             let result = match (&pass.result, &pass.parameters) {
                 (Some(result), _) => {
                     d.observe(Stage::Result, result);
-                    Arc::clone(result)
+                    Payload::clone(result)
                 }
                 (None, None) => effective,
                 (None, Some(t)) => {
                     let (scope, entropy) = d.scope(frame, &effective, None);
-                    Arc::new(dataflow::template(t, "Parameters", &scope, Extra::default(), entropy)?)
+                    Payload::new(dataflow::template(t, "Parameters", &scope, Extra::default(), entropy)?)
                 }
             };
             if pass.result.is_none() {
@@ -208,8 +206,8 @@ fn run_succeed(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<(),
         QueryLanguage::Jsonata => {
             let (scope, entropy) = d.scope(frame, &raw, None);
             let output = match &state.output {
-                Some(t) => Arc::new(dataflow::template(t, "Output", &scope, Extra::default(), entropy)?),
-                None => Arc::clone(&raw),
+                Some(t) => Payload::new(dataflow::template(t, "Output", &scope, Extra::default(), entropy)?),
+                None => Payload::clone(&raw),
             };
             exit(d, frame, state, output, None, None)
         }

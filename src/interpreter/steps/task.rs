@@ -23,14 +23,14 @@ pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: 
     let parameters = match &task.parameters {
         Some(t) => {
             let field = if matches!(state.language, crate::asl::model::QueryLanguage::Jsonata) { "Arguments" } else { "Parameters" };
-            Arc::new(dataflow::template(t, field, &scope, Extra::default(), entropy)?)
+            Payload::new(dataflow::template(t, field, &scope, Extra::default(), entropy)?)
         }
-        None => Arc::clone(&input),
+        None => Payload::clone(&input),
     };
     let timeout_seconds = seconds(task.timeout.as_ref(), "TimeoutSeconds", &scope, entropy)?;
     let heartbeat_seconds = seconds(task.heartbeat.as_ref(), "HeartbeatSeconds", &scope, entropy)?;
     let credentials = match &task.credentials {
-        Some(t) => Some(Arc::new(dataflow::template(t, "Credentials", &scope, Extra::default(), entropy)?)),
+        Some(t) => Some(Payload::new(dataflow::template(t, "Credentials", &scope, Extra::default(), entropy)?)),
         None => None,
     };
     check_size(&task.resource.arn, &parameters)?;
@@ -112,7 +112,7 @@ pub(in crate::interpreter) fn overflow(task: &OpenTask) -> Option<Failure> {
 /// A worker's result: too large is a failure (AWS: `States.DataLimitExceeded`), else the task has succeeded.
 pub(in crate::interpreter) fn take_result(d: &mut Decider<'_>, frame: FrameId, task: &OpenTask, output: Payload) {
     let (family, scheduled) = (task.details.family.clone(), task.scheduled);
-    let event = match size::payload(&output) {
+    let event = match size::of(&output) {
         Ok(_) => Event::TaskSucceeded { family, scheduled, output },
         Err(excess) => {
             let failure = Failure::new("States.DataLimitExceeded", data_limit(&task.details.resource, excess));

@@ -1,12 +1,10 @@
 //! Wait: until a moment that is computed once, at the entry.
 
-use std::sync::Arc;
-
 use crate::asl::model::{Quantity, QueryLanguage, State, Text, Wait};
 use crate::clock::Timestamp;
 use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
-use crate::interpreter::event::{Event, FrameId};
+use crate::interpreter::event::{Event, FrameId, Payload};
 use crate::interpreter::failure::trouble;
 
 use super::{effective_input, exit, leave_jsonata, raw_input, transition};
@@ -91,5 +89,5 @@ fn over_json_path(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<
         let assigned = dataflow::assign(state.assign.as_ref(), &scope, Extra::default(), entropy)?;
         (dataflow::output_path(state, &input, &scope)?, assigned)
     };
-    exit(d, frame, state, Arc::clone(&output), assigned, transition(state))
+    exit(d, frame, state, Payload::clone(&output), assigned, transition(state))
 }

@@ -1,7 +1,5 @@
 //! A Map under test: its items, its bounds and its tolerance, without an iteration.
 
-use std::sync::Arc;
-
 use serde_json::{Map as Fields, Value, json};
 
 use crate::asl::model::{self, ItemBatcher, Map, QueryLanguage};
@@ -61,13 +59,13 @@ fn iterations(d: &mut Decider<'_>, state: &model::State, map: &Map, read: Option
         Some(values) => values
             .into_iter()
             .enumerate()
-            .map(|(i, value)| MapItem { index: i as u64, value: Arc::new(value), key: None, source: None })
+            .map(|(i, value)| MapItem { index: i as u64, value: Payload::new(value), key: None, source: None })
             .collect(),
         // What a reader would read is not known.
         None if map.item_reader.is_some() => Vec::new(),
         None => fork::items(map, state, &input, &scope, entropy)?,
     };
-    let all = |items: &[MapItem]| Arc::new(items.iter().map(|item| (*item.value).clone()).collect::<Value>());
+    let all = |items: &[MapItem]| Payload::new(items.iter().map(|item| (*item.value).clone()).collect::<Value>());
     if let Some(probe) = &mut d.probe {
         probe.seen.tolerated_failure_count = count;
         probe.seen.tolerated_failure_percentage = percentage;
@@ -80,11 +78,11 @@ fn iterations(d: &mut Decider<'_>, state: &model::State, map: &Map, read: Option
         }
     }
     let inputs = match &map.item_selector {
-        None => items.iter().map(|item| Arc::clone(&item.value)).collect(),
+        None => items.iter().map(|item| Payload::clone(&item.value)).collect(),
         Some(selector) => {
             let inputs = select(d, selector, &input, &items)?;
             let value: Value = inputs.iter().map(|v| (**v).clone()).collect();
-            d.observe(Stage::ItemSelector, &Arc::new(value));
+            d.observe(Stage::ItemSelector, &Payload::new(value));
             inputs
         }
     };
@@ -93,7 +91,7 @@ fn iterations(d: &mut Decider<'_>, state: &model::State, map: &Map, read: Option
         Some(batcher) => {
             let batches = batch(d, batcher, &input, &inputs)?;
             let count = batches.len();
-            d.observe(Stage::ItemBatcher, &Arc::new(Value::Array(batches)));
+            d.observe(Stage::ItemBatcher, &Payload::new(Value::Array(batches)));
             count
         }
     };
@@ -107,7 +105,7 @@ fn select(d: &mut Decider<'_>, selector: &model::Template, input: &Payload, item
         .map(|item| {
             let (scope, entropy) = d.scope(TOP, input, None);
             let scope = scope.with_item(item);
-            dataflow::template(selector, "ItemSelector", &scope, Extra::default(), entropy).map(Arc::new)
+            dataflow::template(selector, "ItemSelector", &scope, Extra::default(), entropy).map(Payload::new)
         })
         .collect()
 }

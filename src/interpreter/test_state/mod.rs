@@ -135,7 +135,7 @@ pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Res
     let execution = ExecutionId(name);
     let realm = &request.realm;
     let started = Started {
-        input: Arc::clone(&request.input),
+        input: Payload::clone(&request.input),
         role_arn: request.role_arn.as_deref().unwrap_or_default().into(),
         arn: Arn::new(format!("arn:aws:states:{}:{}:express:{machine}:{name}", realm.region, realm.account)),
         name: name.to_string().into(),
@@ -158,7 +158,7 @@ pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Res
     let before = Event::StateExited {
         kind: StateType::Pass,
         name: "".into(),
-        output: Arc::clone(&request.input),
+        output: Payload::clone(&request.input),
         assigned: Some(Box::new(request.variables.clone())),
         next: Some(Arc::clone(subject.name())),
     };
@@ -189,11 +189,11 @@ impl Test<'_> {
             let step = match self.d.state.frame(TOP).map(|f| &f.position) {
                 Some(Position::In(visit)) => visit.step.clone(),
                 Some(Position::At { next, input }) => {
-                    let (next, output) = (next.clone(), Arc::clone(input));
+                    let (next, output) = (next.clone(), Payload::clone(input));
                     return Ok(self.report(state, Status::Succeeded, Some(output), None, next, None));
                 }
                 Some(Position::Finished { output }) => {
-                    let output = Arc::clone(output);
+                    let output = Payload::clone(output);
                     return Ok(self.report(state, Status::Succeeded, Some(output), None, None, None));
                 }
                 None => break,
@@ -207,11 +207,11 @@ impl Test<'_> {
                             let details = &task.details;
                             return Ok(Verdict::Call {
                                 resource: Arc::clone(&details.resource),
-                                parameters: Arc::clone(&details.parameters),
+                                parameters: Payload::clone(&details.parameters),
                                 timeout_seconds: details.timeout_seconds,
                             });
                         }
-                        Some(Answer::Result(result)) => steps::task::take_result(&mut self.d, TOP, &task, Arc::clone(result)),
+                        Some(Answer::Result(result)) => steps::task::take_result(&mut self.d, TOP, &task, Payload::clone(result)),
                         Some(Answer::Error(failure)) => {
                             self.d.emit(TOP, Event::TaskFailed { family, scheduled, failure: failure.clone() });
                         }
@@ -274,7 +274,7 @@ impl Test<'_> {
             match failure::caught(&mut self.d, TOP, state, catcher, &failed) {
                 Ok(event) => {
                     let output = match &event {
-                        Event::StateExited { output, .. } => Some(Arc::clone(output)),
+                        Event::StateExited { output, .. } => Some(Payload::clone(output)),
                         _ => None,
                     };
                     self.d.emit(TOP, event);
@@ -306,7 +306,7 @@ impl Test<'_> {
         error_details: Option<ErrorDetails>,
     ) -> Verdict {
         let mut inspection = self.d.probe.take().map(|probe| probe.seen).unwrap_or_default();
-        inspection.input = Some(Arc::clone(&self.request.input));
+        inspection.input = Some(Payload::clone(&self.request.input));
         inspection.error_details = error_details;
         let variables = self.d.state.frame(TOP).map(|f| &f.variables).into_iter().flatten();
         inspection.variables = variables.map(|(name, value)| (name.to_string(), (**value).clone())).collect();

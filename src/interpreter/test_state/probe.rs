@@ -1,7 +1,6 @@
 //! What is seen of a state while it runs.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -55,6 +54,6 @@ impl Probe {
     }
 
     pub(in crate::interpreter) fn see(&mut self, stage: Stage, value: &Payload) {
-        self.seen.values.insert(stage, Arc::clone(value));
+        self.seen.values.insert(stage, Payload::clone(value));
     }
 }

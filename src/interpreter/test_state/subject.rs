@@ -9,7 +9,7 @@ use crate::asl::model::{Block, Kind, Machine, State};
 use crate::asl::resource::{Pattern, Resource, ResourceKind};
 use crate::asl::{self, Diagnostics, LONE_STATE, MachineKind, ValidMachine};
 use crate::ids::StateName;
-use crate::interpreter::event::Failure;
+use crate::interpreter::event::{Failure, Payload};
 
 use super::{Answer, Configuration, Refusal};
 
@@ -126,7 +126,7 @@ impl Subject {
             (Kind::Parallel(_), value) if !value.is_array() => return Err(Refusal::MockNotArray),
             _ => {}
         }
-        Ok(Answer::Result(Arc::new(value)))
+        Ok(Answer::Result(Payload::new(value)))
     }
 
     /// A mocked error.

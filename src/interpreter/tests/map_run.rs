@@ -1,6 +1,6 @@
 //! The map run's own machine: tables of what happened and what is ordered.
 
-use std::sync::Arc;
+use crate::payload::Payload;
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::interpreter::map_run::{ChildStatus, Happened, MapRun, Order, RunLimit
 use crate::limits::{MAP_RUN_CONCURRENCY, MAP_RUN_QUEUE, MAP_RUN_STARTS};
 
 fn child(index: u64) -> Child {
-    Child { index, input: Arc::new(json!(index)), items: 1, item: None }
+    Child { index, input: Payload::new(json!(index)), items: 1, item: None }
 }
 
 fn children(range: std::ops::Range<u64>) -> Vec<Child> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "tables of JSON values read best without &")]
 
+use crate::payload::Payload;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ impl Play<'_> {
         };
         outputs.sort_by_key(|(index, _)| *index);
         let result = match verdict {
-            Verdict::Succeeded => Ok(Arc::new(Value::Array(outputs.into_iter().map(|(_, v)| v).collect()))),
+            Verdict::Succeeded => Ok(Payload::new(Value::Array(outputs.into_iter().map(|(_, v)| v).collect()))),
             Verdict::Failed(failure) => Err(failure),
             Verdict::Aborted => return,
         };
@@ -144,7 +145,7 @@ fn choice() -> Value {
 }
 
 fn succeeded(value: Value) -> Conclusion {
-    Conclusion::Succeeded(Arc::new(value))
+    Conclusion::Succeeded(Payload::new(value))
 }
 
 #[test]
@@ -277,7 +278,7 @@ fn a_run_that_its_parent_left_is_stopped_until_it_is() {
     world.crash(world.journal.len());
     assert!(world.commands.contains(&Command::StopMapRun { started: run }));
     // Its end is nobody's business any more.
-    assert!(world.feed(StimulusKind::MapRunEnded { started: run, result: Ok(Arc::new(json!([]))) }).is_err());
+    assert!(world.feed(StimulusKind::MapRunEnded { started: run, result: Ok(Payload::new(json!([]))) }).is_err());
     world.feed(StimulusKind::MapRunStopped { started: run }).unwrap();
     assert!(world.feed(StimulusKind::MapRunStopped { started: run }).is_err());
     world.crash(world.journal.len());
@@ -315,7 +316,7 @@ fn a_redrive_goes_on_with_the_run() {
             if attempt == 1 {
                 failed(&mut world, run.started);
             } else {
-                world.feed(StimulusKind::MapRunEnded { started: run.started, result: Ok(Arc::new(json!("all"))) }).unwrap();
+                world.feed(StimulusKind::MapRunEnded { started: run.started, result: Ok(Payload::new(json!("all"))) }).unwrap();
             }
         }
         assert_eq!(world.conclusion(), &succeeded(json!("all")));

@@ -12,6 +12,7 @@ mod redrive;
 mod script;
 mod table;
 
+use crate::payload::Payload;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -112,7 +113,7 @@ impl World {
     pub fn start(&mut self, input: Value) {
         let machine = self.realm.state_machine("machine");
         let started = Started {
-            input: Arc::new(input),
+            input: Payload::new(input),
             role_arn: "arn:aws:iam::123456789012:role/role".into(),
             arn: Arn::new("arn:aws:states:us-east-1:123456789012:execution:machine:name"),
             name: "name".into(),

@@ -3,6 +3,7 @@
 //!
 //! A failure prints its seed: `REVEILLE_SEED=n cargo test --lib tests::recovery` plays it again, `REVEILLE_CASES=n` plays more.
 
+use crate::payload::Payload;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -97,12 +98,12 @@ impl Outside {
         match self.rng.random_range(0..20) {
             0..3 => StimulusKind::Dispatched {
                 scheduled,
-                receipt: Arc::new(json!({ "MessageId": "m" })),
+                receipt: Payload::new(json!({ "MessageId": "m" })),
                 completes: self.rng.random_ratio(1, 8),
             },
             3 => StimulusKind::DispatchFailed { scheduled, failure: failure(&mut self.rng) },
             4 => StimulusKind::TaskStarted { scheduled, worker_name: Some("Ada".into()) },
-            5..9 => StimulusKind::TaskSucceeded { scheduled, output: Arc::new(json!({ "a": [scheduled.0] })) },
+            5..9 => StimulusKind::TaskSucceeded { scheduled, output: Payload::new(json!({ "a": [scheduled.0] })) },
             9..11 => StimulusKind::TaskFailed { scheduled, failure: failure(&mut self.rng) },
             11 => StimulusKind::TaskHeartbeat { scheduled },
             12 if self.rng.random_ratio(1, 10) => StimulusKind::Stop(Failure::named("Stopped")),

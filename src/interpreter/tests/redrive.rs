@@ -1,6 +1,6 @@
 //! Redrive of a Parallel or an inline Map: AWS runs only those branches and iterations again that failed or were aborted.
 
-use std::sync::Arc;
+use crate::payload::Payload;
 
 use serde_json::{Value, json};
 
@@ -61,7 +61,7 @@ impl World {
     }
 
     fn succeed(&mut self, n: u64) {
-        let output = Arc::new(json!(format!("done {n}")));
+        let output = Payload::new(json!(format!("done {n}")));
         self.feed(StimulusKind::TaskSucceeded { scheduled: self.scheduled(n), output }).unwrap();
     }
 
@@ -169,7 +169,7 @@ fn tokens_of_the_aborted_branches_stay_dead() {
     let aborted = world.scheduled(1);
     world.fail(0);
     world.redrive();
-    let late = StimulusKind::TaskSucceeded { scheduled: aborted, output: Arc::new(json!(1)) };
+    let late = StimulusKind::TaskSucceeded { scheduled: aborted, output: Payload::new(json!(1)) };
     assert_eq!(world.feed(late), Err(Rejection::Late));
 }
 
@@ -255,7 +255,7 @@ fn a_redrive_cancels_nothing_since_the_end_before_it_did() {
     assert_eq!(world.asked(), [0, 1, 2], "each is asked again, under another id");
     assert!(world.open().iter().all(|(_, id)| *id != left && *id != failed));
     // The worker that did not heed it is late.
-    let output = Arc::new(json!("done"));
+    let output = Payload::new(json!("done"));
     let late = world.feed(StimulusKind::TaskSucceeded { scheduled: left, output }).unwrap_err();
     assert!(matches!(late, Rejection::Late), "{late:?}");
 }

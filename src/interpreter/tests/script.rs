@@ -3,8 +3,8 @@
 //! An answer depends on the task alone (its state, its iteration, how often it was scheduled before), never on how the execution came
 //! there: an execution that crashed anywhere gets the same answers as one that did not.
 
+use crate::payload::Payload;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -246,7 +246,7 @@ impl<'s> Play<'s> {
 }
 
 fn confirm(scheduled: EventId) -> StimulusKind {
-    StimulusKind::Dispatched { scheduled, receipt: Arc::new(json!({ "MessageId": "m" })), completes: false }
+    StimulusKind::Dispatched { scheduled, receipt: Payload::new(json!({ "MessageId": "m" })), completes: false }
 }
 
 fn speaks_for_the_broker(kind: &StimulusKind) -> bool {
@@ -262,7 +262,7 @@ fn plan(attempt: &Attempt, scheduled: EventId, at: Timestamp) -> Vec<(Timestamp,
     plan.extend(attempt.heartbeats.iter().map(|s| (at.plus_seconds(*s), StimulusKind::TaskHeartbeat { scheduled })));
     let answer = at.plus_seconds(attempt.after);
     if let Some(output) = attempt.success {
-        plan.push((answer, StimulusKind::TaskSucceeded { scheduled, output: Arc::new(output) }));
+        plan.push((answer, StimulusKind::TaskSucceeded { scheduled, output: Payload::new(output) }));
     }
     if let Some(told) = attempt.failure {
         plan.push((answer, StimulusKind::TaskFailed { scheduled, failure: told.into() }));
@@ -271,7 +271,7 @@ fn plan(attempt: &Attempt, scheduled: EventId, at: Timestamp) -> Vec<(Timestamp,
         plan.push((answer, StimulusKind::DispatchFailed { scheduled, failure: told.into() }));
     }
     if let Some(receipt) = attempt.receipt {
-        plan.push((answer, StimulusKind::Dispatched { scheduled, receipt: Arc::new(receipt), completes: true }));
+        plan.push((answer, StimulusKind::Dispatched { scheduled, receipt: Payload::new(receipt), completes: true }));
     }
     if attempt.unconfirmed {
         plan.push((answer, confirm(scheduled)));

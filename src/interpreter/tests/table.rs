@@ -3,6 +3,7 @@
 //! An event is written as in a history, `id<-previous Type`; a hidden one as `- Type`; a command as `! Command`.
 #![expect(clippy::needless_pass_by_value, reason = "what is given is written in place, as json!({ … })")]
 
+use crate::payload::Payload;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -136,11 +137,11 @@ fn task(resource: &str, fields: Value) -> Value {
 }
 
 fn dispatched(id: u64) -> StimulusKind {
-    StimulusKind::Dispatched { scheduled: EventId(id), receipt: Arc::new(json!({ "MessageId": "m" })), completes: false }
+    StimulusKind::Dispatched { scheduled: EventId(id), receipt: Payload::new(json!({ "MessageId": "m" })), completes: false }
 }
 
 fn published_whole(id: u64) -> StimulusKind {
-    StimulusKind::Dispatched { scheduled: EventId(id), receipt: Arc::new(json!({ "MessageId": "m" })), completes: true }
+    StimulusKind::Dispatched { scheduled: EventId(id), receipt: Payload::new(json!({ "MessageId": "m" })), completes: true }
 }
 
 fn taken(id: u64) -> StimulusKind {
@@ -148,7 +149,7 @@ fn taken(id: u64) -> StimulusKind {
 }
 
 fn success(id: u64) -> StimulusKind {
-    StimulusKind::TaskSucceeded { scheduled: EventId(id), output: Arc::new(json!("done")) }
+    StimulusKind::TaskSucceeded { scheduled: EventId(id), output: Payload::new(json!("done")) }
 }
 
 fn failure(id: u64) -> StimulusKind {
@@ -216,7 +217,7 @@ fn where_publishing_is_the_whole_work_the_receipt_is_the_result() {
          7<-6 ExecutionSucceeded
          ! Finish",
     );
-    assert_eq!(given.0.conclusion(), &crate::interpreter::state::Conclusion::Succeeded(Arc::new(json!({ "MessageId": "m" }))));
+    assert_eq!(given.0.conclusion(), &crate::interpreter::state::Conclusion::Succeeded(Payload::new(json!({ "MessageId": "m" }))));
 }
 
 #[test]

@@ -154,6 +154,11 @@ impl Path {
         self.query.steps()
     }
 
+    /// `$`
+    pub(super) fn is_whole_input(&self) -> bool {
+        matches!(self.root, Root::Input) && self.query.is_empty()
+    }
+
     pub(super) fn lookup<'a>(&self, roots: &'a dyn Roots) -> Result<Lookup<'a>, QueryError> {
         match &self.root {
             Root::Input => self.lookup_in(roots.input()),

@@ -3,8 +3,6 @@
 //! A line is never changed, because journals in that form exist; a new event or field adds lines. A new event that is missing here
 //! does not compile; one without a line fails [`every_event_has_its_line`].
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::{RecordError, decode, encode};
@@ -42,7 +40,7 @@ every! {
 }
 
 fn payload(value: Value) -> Payload {
-    Arc::new(value)
+    Payload::new(value)
 }
 
 fn plan() -> MapRunPlan {

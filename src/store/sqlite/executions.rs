@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, Version};
 use crate::store::{Append, Batch, Closing, ExecutionHeader, RevisionId, StoreError, Summary, not_the_newest};
 
-use super::error::{Outcome, already_exists, not_found};
+use super::error::{Fault, Outcome, already_exists, not_found};
 use super::values::{blob, int, revision_blob, status_code};
 
 /// Names and revisions kept in memory; beyond it they are read again. Machines and map runs that are busy at one time fit.
@@ -49,6 +49,7 @@ pub(super) fn arn_key(arn: &Arn) -> i64 {
 }
 
 /// What the index holds of an execution, as far as appends change it.
+#[derive(Clone, Copy, PartialEq)]
 struct Standing {
     n: i64,
     version: i64,
@@ -60,6 +61,23 @@ struct Standing {
     redrive_count: i64,
     redriven: Option<i64>,
     owes: bool,
+}
+
+impl Standing {
+    fn of(n: i64, version: i64, tail: i64, summary: &Summary) -> Self {
+        Self {
+            n,
+            version,
+            tail,
+            status: status_code(summary.status),
+            due: summary.due.map(Timestamp::millis),
+            closed: closed_at(summary),
+            owes_parent: summary.owes_parent,
+            redrive_count: i64::from(summary.redrive_count),
+            redriven: summary.redriven_at.map(Timestamp::millis),
+            owes: summary.owes,
+        }
+    }
 }
 
 struct Statements<'c> {
@@ -87,6 +105,8 @@ pub(super) struct Executions<'c> {
     /// As it was when the transaction began.
     next_before: Numbers,
     resources: HashMap<Arn, i64>,
+    /// Open executions that were written last, as they stand: their next append need not look.
+    standing: HashMap<ExecutionId, Standing>,
     /// Revisions known to exist, with the executions that this transaction added.
     revisions: HashMap<RevisionId, i64>,
 }
@@ -109,13 +129,24 @@ impl<'c> Executions<'c> {
             execution: last("SELECT max(n) FROM headers")?.unwrap_or(0) + 1,
             batch: last("SELECT max(n) FROM journal")?.unwrap_or(0) + 1,
         };
-        Ok(Self { connection, statements, next, next_before: next, resources: HashMap::new(), revisions: HashMap::new() })
+        Ok(Self {
+            connection,
+            statements,
+            next,
+            next_before: next,
+            resources: HashMap::new(),
+            standing: HashMap::new(),
+            revisions: HashMap::new(),
+        })
     }
 
     pub(super) fn begin(&mut self) {
         self.next_before = self.next;
         if self.resources.len() > CACHED_MAX {
             self.resources.clear();
+        }
+        if self.standing.len() > CACHED_MAX {
+            self.standing.clear();
         }
         if self.revisions.len() > CACHED_MAX {
             self.revisions.clear();
@@ -131,6 +162,7 @@ impl<'c> Executions<'c> {
     /// What other statements may have changed is read again.
     pub(super) fn forget(&mut self) {
         self.resources.clear();
+        self.standing.clear();
         self.revisions.clear();
     }
 
@@ -144,36 +176,29 @@ impl<'c> Executions<'c> {
     }
 
     pub(super) fn create(&mut self, header: &ExecutionHeader, first: &Append, reusable_before: Timestamp) -> Outcome<()> {
-        // All refusals stand before the first write, so that a refused one leaves nothing to undo in the common transaction.
+        // All refusals stand before the first write, so that a refused one leaves nothing to undo in the common transaction. The last of
+        // them is that write: SQLite itself sees that an id is taken.
         if first.batch.after != Version(0) {
             return Err(conflict(header.id, first.batch.after, 0));
-        }
-        if self.find(header.id)?.is_some() {
-            return Err(already_exists("execution id", &header.id));
         }
         let key = arn_key(&header.arn);
         let holder = self.holder_of_name(key, &header.arn)?;
         if let Some((_, closed)) = holder
             && closed.is_none_or(|closed| closed >= reusable_before.millis())
         {
-            return Err(already_exists("execution", &header.arn));
+            return self.refuse(header, already_exists("execution", &header.arn));
         }
         if !self.revision_is_known(header.revision)? {
-            return Err(not_found("revision", &header.revision));
+            return self.refuse(header, not_found("revision", &header.revision));
         }
 
-        if let Some((old, _)) = holder {
-            self.connection.prepare_cached(RELEASE_NAME)?.execute([old])?;
-        }
-        let n = self.next.execution;
-        self.next.execution += 1;
+        let (n, tail) = (self.next.execution, self.next.batch);
         let machine = self.resource(&header.state_machine)?;
         let machine_version = self.optional_resource(header.version_arn.as_ref())?;
         let machine_alias = self.optional_resource(header.alias_arn.as_ref())?;
         let map_run = self.optional_resource(header.map_run.as_ref())?;
         let summary = &first.summary;
-        let tail = self.insert_batch(n, None, &first.batch)?;
-        self.statements.insert_execution.execute(params![
+        let inserted = self.statements.insert_execution.execute(params![
             blob(header.id),
             n,
             header.partition.0,
@@ -191,7 +216,16 @@ impl<'c> Executions<'c> {
             machine_alias,
             map_run,
             summary.owes,
-        ])?;
+        ]);
+        if let Err(error) = inserted {
+            let taken = error.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
+            return Err(if taken { already_exists("execution id", &header.id) } else { error.into() });
+        }
+        self.next.execution += 1;
+        self.insert_batch(n, None, &first.batch)?;
+        if let Some((old, _)) = holder {
+            self.connection.prepare_cached(RELEASE_NAME)?.execute([old])?;
+        }
         self.statements.insert_header.execute(params![
             n,
             blob(header.id),
@@ -208,13 +242,20 @@ impl<'c> Executions<'c> {
         if let Some(closing) = &summary.closed {
             self.put_closing(n, closing)?;
         }
+        self.remember(header.id, Standing::of(n, i64::from(first.batch.events), tail, summary));
         *self.revisions.entry(header.revision).or_default() += 1;
         Ok(())
     }
 
+    /// That its id is taken says more of a start than what else is wrong with it.
+    fn refuse(&mut self, header: &ExecutionHeader, fault: Fault) -> Outcome<()> {
+        Err(if self.find(header.id)?.is_some() { already_exists("execution id", &header.id) } else { fault })
+    }
+
     pub(super) fn append(&mut self, append: &Append) -> Outcome<()> {
         let Append { execution: id, batch, summary, replaces } = append;
-        let standing = self.find(*id)?.ok_or_else(|| not_found("execution", id))?;
+        let known = self.standing.get(id).copied();
+        let standing = known.map_or_else(|| self.find(*id), |standing| Ok(Some(standing)))?.ok_or_else(|| not_found("execution", id))?;
         if int(append.expects().0) != standing.version {
             return Err(conflict(*id, append.expects(), standing.version));
         }
@@ -222,20 +263,11 @@ impl<'c> Executions<'c> {
         let previous = if *replaces > 0 { self.take_tail(append, &standing)? } else { Some(standing.tail) };
         let tail = self.insert_batch(standing.n, previous, batch)?;
         let version = int(batch.after.0) + i64::from(batch.events);
-        let due = summary.due.map(Timestamp::millis);
-        let status = status_code(summary.status);
-        let closed = closed_at(summary);
-        let redriven = summary.redriven_at.map(Timestamp::millis);
-        let only_due = status == standing.status
-            && closed == standing.closed
-            && summary.owes_parent == standing.owes_parent
-            && summary.owes == standing.owes
-            && i64::from(summary.redrive_count) == standing.redrive_count
-            && redriven == standing.redriven;
+        let next = Standing::of(standing.n, version, tail, summary);
+        let only_due = Standing { version: standing.version, tail: standing.tail, due: standing.due, ..next } == standing;
         let statements = &mut self.statements;
         if !only_due {
-            let owes_parent = summary.owes_parent;
-            let redrives = summary.redrive_count;
+            let Standing { status, due, closed, owes_parent, redrive_count, redriven, owes, .. } = next;
             statements.advance_all.execute(params![
                 blob(*id),
                 version,
@@ -244,15 +276,16 @@ impl<'c> Executions<'c> {
                 status,
                 closed,
                 owes_parent,
-                redrives,
+                redrive_count,
                 redriven,
-                summary.owes
+                owes
             ])?;
-        } else if due != standing.due {
-            statements.advance_due.execute(params![blob(*id), version, tail, due])?;
+        } else if next.due != standing.due {
+            statements.advance_due.execute(params![blob(*id), version, tail, next.due])?;
         } else {
             statements.advance.execute(params![blob(*id), version, tail])?;
         }
+        self.remember(*id, next);
         match &summary.closed {
             Some(closing) => self.put_closing(standing.n, closing)?,
             None if standing.closed.is_some() => {
@@ -261,6 +294,15 @@ impl<'c> Executions<'c> {
             None => {}
         }
         Ok(())
+    }
+
+    /// One that has closed is rarely written again.
+    fn remember(&mut self, id: ExecutionId, standing: Standing) {
+        if standing.closed.is_none() {
+            self.standing.insert(id, standing);
+        } else {
+            self.standing.remove(&id);
+        }
     }
 
     fn find(&mut self, id: ExecutionId) -> Outcome<Option<Standing>> {
@@ -350,6 +392,6 @@ fn closed_at(summary: &Summary) -> Option<i64> {
     summary.closed.as_ref().map(|closing| closing.at.millis())
 }
 
-fn conflict(execution: ExecutionId, expected: Version, actual: i64) -> super::error::Fault {
+fn conflict(execution: ExecutionId, expected: Version, actual: i64) -> Fault {
     StoreError::VersionConflict { execution, expected, actual: Version(actual.cast_unsigned()) }.into()
 }

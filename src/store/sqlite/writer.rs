@@ -4,13 +4,15 @@
 //! append → bounded queue → gather what waits → BEGIN · each request · COMMIT (one fsync) → answer every request
 //! ```
 //!
-//! While one commit waits for the disk the next group gathers, so the groups grow with the load and nobody waits for a timer. A refused
-//! request (version conflict, name taken) wrote nothing and disturbs nobody. Where SQLite itself fails in the middle, the whole group is
+//! While one commit waits for the disk the next group gathers, so the groups grow with the load. Where so much gathers that the processor
+//! is what is short, the writer waits a few milliseconds more (`gather`); else nobody waits for a timer. A refused request (version
+//! conflict, name taken) wrote nothing and disturbs nobody. Where SQLite itself fails in the middle, the whole group is
 //! rolled back and tried again one by one: those that can succeed do, and only the one at fault hears of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, Statement};
 use tokio::sync::{mpsc, oneshot};
@@ -171,21 +173,49 @@ fn serve(
     }
 }
 
-/// Takes what waits already, up to the size of a commit.
+/// A group of so many is under load: what a commit costs whoever it is for (the disk's answer, each page that it touched written to the log)
+/// is worth to be shared among more.
+const CROWD: usize = 100;
+/// So long at once is waited for more, so often at most: as long as so many come meanwhile that waiting pays.
+const PAUSE: Duration = Duration::from_millis(4);
+const PAUSES_MAX: usize = 12;
+const WORTH_A_PAUSE: usize = 12;
+
+/// Takes what waits already, up to the size of a commit, and under load what comes in the next milliseconds.
 fn gather(first: Write, incoming: &mut mpsc::Receiver<Write>, group: &mut Vec<Write>) {
-    let weight = |write: &Write| match write {
+    let mut events = weight(&first);
+    group.push(first);
+    take_waiting(incoming, group, &mut events);
+    if group.len() < CROWD {
+        return;
+    }
+    for _ in 0..PAUSES_MAX {
+        std::thread::sleep(PAUSE);
+        let before = group.len();
+        take_waiting(incoming, group, &mut events);
+        // Those who wait for this commit may be all that there are: then nobody comes, and nobody waits on.
+        if group.len() < before + WORTH_A_PAUSE {
+            return;
+        }
+    }
+}
+
+fn take_waiting(incoming: &mut mpsc::Receiver<Write>, group: &mut Vec<Write>, events: &mut usize) {
+    while *events < limits::COMMIT_EVENTS_MAX {
+        let Ok(next) = incoming.try_recv() else { return };
+        *events += weight(&next);
+        group.push(next);
+    }
+}
+
+/// An append of no events weighs one too: the group must end.
+fn weight(write: &Write) -> usize {
+    let events = match write {
         Write::Append { append, .. } => append.batch.events.saturating_sub(append.replaces) as usize,
         Write::Create { create, .. } => create.first.batch.events as usize,
         Write::Job(_) => 1,
     };
-    // An append of no events weighs one too: the group must end.
-    let mut events = weight(&first).max(1);
-    group.push(first);
-    while events < limits::COMMIT_EVENTS_MAX {
-        let Ok(next) = incoming.try_recv() else { return };
-        events += weight(&next).max(1);
-        group.push(next);
-    }
+    events.max(1)
 }
 
 struct Session<'c> {

@@ -1,6 +1,5 @@
 //! The other side of the broker: workers and senders of this test's own, over AMQP.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use reveille::bus::amqp::{AmqpBus, Options};
-use reveille::bus::{Address, Delivery, HeaderValue, Message, Properties, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
+use reveille::bus::{Address, Delivery, HeaderValue, Headers, Message, Properties, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
 
 use super::SOON;
 
@@ -160,13 +159,13 @@ impl Task {
 }
 
 fn message(token: Option<&str>, answer: &Answer) -> Message {
-    let mut headers: BTreeMap<String, HeaderValue> = BTreeMap::new();
-    headers.insert("task-status".to_owned(), HeaderValue::Text(answer.status.to_owned()));
+    let mut headers = Headers::new();
+    headers.insert("task-status".into(), HeaderValue::Text(answer.status.to_owned()));
     if let Some(token) = token {
-        headers.insert("task-token".to_owned(), HeaderValue::Text(token.to_owned()));
+        headers.insert("task-token".into(), HeaderValue::Text(token.to_owned()));
     }
     let properties = Properties {
-        content_type: Some("application/json".to_owned()),
+        content_type: Some("application/json".into()),
         // Where a token is in its header, what else the sender wants to know its reply by.
         correlation_id: answer.reply_to.as_ref().and(token).map(|_| "about-this-one".to_owned()),
         reply_to: answer.reply_to.clone(),

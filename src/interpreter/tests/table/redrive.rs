@@ -1,6 +1,7 @@
 //! Redrive: what has closed without success goes on from where it stood.
 
 use super::*;
+use crate::payload::Payload;
 
 fn after_failure() -> Given {
     Given::callback(json!({ "Retry": [{ "ErrorEquals": ["Again"] }] })).after(dispatched(3)).after(failure(3))
@@ -71,7 +72,7 @@ fn a_stopped_execution_goes_on_in_every_branch_that_was_open() {
     let id = then.entries.iter().find(|e| matches!(e.event, Event::TaskScheduled(_))).unwrap().id.0;
     let given = Given(then.world).after(success(id));
     assert!(!given.0.state.is_running());
-    assert_eq!(given.0.conclusion(), &crate::interpreter::state::Conclusion::Succeeded(Arc::new(json!(["done", "done"]))));
+    assert_eq!(given.0.conclusion(), &crate::interpreter::state::Conclusion::Succeeded(Payload::new(json!(["done", "done"]))));
 }
 
 #[test]

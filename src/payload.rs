@@ -1,0 +1,340 @@
+//! A JSON value that events, frames and messages share, together with its text.
+//!
+//! What flows through an execution is mostly passed on: a worker's answer stands in five places of a journal and nobody looks into it. So a
+//! payload keeps the text that it came with and is parsed when somebody looks; and it keeps the text that was made of it, so that it is
+//! written once. Knows nobody.
+//!
+//! A text is kept only where it is to the letter what serde_json would write of its value ([`is_canonical`]): with or without the text, what
+//! is journaled, shown and sent is the same.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Nesting of a text that is kept unparsed: well below what every reader of ours takes. What is deeper is parsed at once.
+const KEPT_LEVELS_MAX: usize = 64;
+/// Names of all objects that are open at one place of a text that is kept unparsed: each is compared with those beside it.
+const KEPT_NAMES_MAX: usize = 64;
+
+/// A JSON value with its text. Cheap to clone; reads as a [`Value`].
+#[derive(Clone)]
+pub struct Payload(Arc<Shared>);
+
+/// At least one of both is there.
+#[derive(Default)]
+struct Shared {
+    value: OnceLock<Value>,
+    /// As serde_json writes the value.
+    text: OnceLock<Box<RawValue>>,
+    /// It came as a text that was kept: its nesting is within [`KEPT_LEVELS_MAX`].
+    is_shallow: bool,
+}
+
+impl Payload {
+    #[must_use]
+    pub fn new(value: Value) -> Self {
+        Self(Arc::new(Shared { value: OnceLock::from(value), ..Shared::default() }))
+    }
+
+    /// The value of a JSON text.
+    ///
+    /// # Errors
+    /// What serde_json says of a text that is not JSON, or that it cannot hold.
+    pub fn parse(text: &str) -> serde_json::Result<Self> {
+        if !is_canonical(text) {
+            return serde_json::from_str(text).map(Self::new);
+        }
+        let text = RawValue::from_string(text.to_owned())?;
+        Ok(Self(Arc::new(Shared { text: OnceLock::from(text), is_shallow: true, ..Shared::default() })))
+    }
+
+    /// What `value` serializes to, as a text that is parsed when somebody looks.
+    ///
+    /// # Errors
+    /// What serde_json says of a value that has no JSON (a map whose keys are no texts).
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Self> {
+        let text = serde_json::value::to_raw_value(value)?;
+        Ok(Self(Arc::new(Shared { text: OnceLock::from(text), ..Shared::default() })))
+    }
+
+    /// The compact JSON text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.raw().get()
+    }
+
+    fn raw(&self) -> &RawValue {
+        // A `Value` always has a text.
+        self.0.text.get_or_init(|| serde_json::value::to_raw_value(&**self).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+
+    /// Bytes of the text, where they are known and the nesting is known to be harmless.
+    #[must_use]
+    pub fn measured(&self) -> Option<usize> {
+        if self.0.is_shallow { self.0.text.get().map(|text| text.get().len()) } else { None }
+    }
+
+    /// The value on its own, copied where others share it.
+    #[must_use]
+    pub fn into_value(self) -> Value {
+        self.parsed();
+        match Arc::try_unwrap(self.0) {
+            Ok(own) => own.value.into_inner().unwrap_or_default(),
+            Err(shared) => shared.value.get().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// A copy of the value; of a text that nobody has looked into it is the first and only one.
+    #[must_use]
+    pub fn copy(&self) -> Value {
+        self.0.value.get().cloned().unwrap_or_else(|| self.read())
+    }
+
+    #[must_use]
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn parsed(&self) -> &Value {
+        self.0.value.get_or_init(|| self.read())
+    }
+
+    fn read(&self) -> Value {
+        let mut reader = serde_json::Deserializer::from_str(self.0.text.get().map_or("null", |text| text.get()));
+        // What was written once is read again, however deep.
+        reader.disable_recursion_limit();
+        // A text is kept where it is known to be read, or was made of a value.
+        Value::deserialize(&mut reader).unwrap_or_default()
+    }
+}
+
+impl Deref for Payload {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        self.parsed()
+    }
+}
+
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        Self::new(value)
+    }
+}
+
+impl Default for Payload {
+    fn default() -> Self {
+        Self::new(Value::Null)
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.ptr_eq(other) || **self == **other
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        // What several hold is written several times: its text is made once and kept.
+        if self.0.text.get().is_some() || Arc::strong_count(&self.0) > 1 { self.raw().serialize(to) } else { self.parsed().serialize(to) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Value::deserialize(from).map(Self::new)
+    }
+}
+
+/// True where a text, if it is JSON at all, is what serde_json writes of the value that it reads from it: no white space, each name of an object once,
+/// escapes and numbers in its own form. May say no to one that is (many names, deep nesting, rare escapes): that one is parsed.
+fn is_canonical(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut names = [""; KEPT_NAMES_MAX];
+    let mut named = 0;
+    // Where the names of each open object or array begin.
+    let mut levels = [0_usize; KEPT_LEVELS_MAX];
+    let mut level = 0_usize;
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let Some(end) = end_of_string(bytes, at + 1) else { return false };
+                if bytes.get(end) == Some(&b':') {
+                    let Some(name) = text.get(at..end) else { return false };
+                    let first = level.checked_sub(1).map_or(0, |open| levels[open]);
+                    if named == names.len() || names[first..named].contains(&name) {
+                        return false;
+                    }
+                    names[named] = name;
+                    named += 1;
+                }
+                at = end;
+                continue;
+            }
+            b'{' | b'[' => {
+                if level == levels.len() {
+                    return false;
+                }
+                levels[level] = named;
+                level += 1;
+            }
+            b'}' | b']' => {
+                let Some(open) = level.checked_sub(1) else { return false };
+                (level, named) = (open, levels[open]);
+            }
+            b'-' | b'0'..=b'9' => {
+                let length = bytes[at..].iter().take_while(|b| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count();
+                if !text.get(at..at + length).is_some_and(is_canonical_number) {
+                    return false;
+                }
+                at += length;
+                continue;
+            }
+            b' ' | b'\t' | b'\n' | b'\r' => return false,
+            _ => {}
+        }
+        at += 1;
+    }
+    true
+}
+
+/// Behind the closing quote of the string that begins at `at`; `None` where serde_json would write it otherwise.
+fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' if matches!(bytes.get(at + 1), Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')) => at += 2,
+            b'\\' | 0..=0x1f => return None,
+            _ => at += 1,
+        }
+    }
+}
+
+fn is_canonical_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.len() <= 18 && digits.bytes().all(|b| b.is_ascii_digit()) {
+        // `-0` is a fraction to serde_json.
+        return text == "0" || (!digits.starts_with('0') && !digits.is_empty());
+    }
+    serde_json::from_str::<serde_json::Number>(text).is_ok_and(|number| number.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn kept(text: &str) -> bool {
+        Payload::parse(text).unwrap().0.value.get().is_none()
+    }
+
+    #[test]
+    fn a_text_in_its_shortest_form_is_kept_and_parsed_when_somebody_looks() {
+        let text = r#"{"a":[1,-2,0.5,"x\n\"é",true,null,{}],"b":{"a":{"a":1}}}"#;
+        let payload = Payload::parse(text).unwrap();
+        assert_eq!(payload.measured(), Some(text.len()));
+        assert!(payload.0.value.get().is_none());
+        assert_eq!(payload["b"]["a"], json!({"a": 1}));
+        assert_eq!((payload.text(), payload.to_string().as_str()), (text, text));
+    }
+
+    #[test]
+    fn what_we_would_write_otherwise_is_parsed_at_once() {
+        for text in [r#"{"a": 1}"#, r#"{"a":1,"a":2}"#, r#"{"a":1,"b":{},"a":2}"#, "[1.50]", "[1e2]", "-0", r#""\u0041""#, r#""\/""#, "\n1"]
+        {
+            assert!(!kept(text), "{text}");
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(Payload::parse(text).unwrap().text(), value.to_string(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_or_cannot_be_held_is_refused() {
+        for text in ["", "{", "}", "[1,]", "tru", r#"{"a":1}}"#, "01", "1e999", r#""\ud800""#, "\"a", "[\"\u{1}\"]", "1 2"] {
+            assert!(Payload::parse(text).is_err(), "{text}");
+            assert!(serde_json::from_str::<Value>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_nests_deep_or_has_many_names_is_parsed_at_once() {
+        let deep = format!("{}{}", "[".repeat(KEPT_LEVELS_MAX + 1), "]".repeat(KEPT_LEVELS_MAX + 1));
+        let wide = Value::Object((0..=KEPT_NAMES_MAX).map(|n| (n.to_string(), json!(n))).collect()).to_string();
+        assert!(!kept(&deep));
+        assert!(!kept(&wide));
+        assert_eq!(Payload::parse(&wide).unwrap().text(), wide);
+    }
+
+    #[test]
+    fn it_is_written_the_same_alone_and_shared_and_as_a_part_of_others() {
+        let value = json!({"z": 1, "a": [1.0, "é\u{7}"]});
+        let payload = Payload::new(value.clone());
+        let alone = serde_json::to_string(&payload).unwrap();
+        let shared = payload.clone();
+        assert_eq!(serde_json::to_string(&[&payload, &shared]).unwrap(), format!("[{alone},{alone}]"));
+        assert_eq!(alone, value.to_string());
+        assert_eq!(serde_json::to_value(&shared).unwrap(), value);
+        assert_eq!(Payload::of(&value).unwrap(), payload);
+        assert_eq!((payload.into_value(), shared.into_value()), (value.clone(), value));
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            (-1e6..1e6).prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[a-c\"\\\\\n/é\u{1}]{0,4}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec(("[a-c\"]{0,2}", inner), 0..4).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_payload_of_a_text_is_the_value_of_the_text(value in values()) {
+            let text = value.to_string();
+            let payload = Payload::parse(&text).unwrap();
+            prop_assert_eq!(payload.text(), &text);
+            prop_assert_eq!(&*payload, &value);
+            prop_assert_eq!(payload.measured().is_some(), !text.contains("\\u"));
+        }
+
+        #[test]
+        fn whatever_is_kept_is_what_would_be_written(text in "[\\[\\]{}:,\"a\\\\nu0 1.eE+-]{0,12}|\\{(\"[ab]\":[01.]{1,3},?){0,3}\\}") {
+            match (Payload::parse(&text), serde_json::from_str::<Value>(&text)) {
+                (Ok(payload), Ok(value)) => {
+                    prop_assert_eq!(payload.text(), value.to_string());
+                    prop_assert_eq!(&*payload, &value);
+                }
+                (payload, value) => prop_assert!(payload.is_err() && value.is_err(), "{:?} {:?}", payload, value),
+            }
+        }
+    }
+}
