@@ -4,7 +4,7 @@
 //! payload keeps the text that it came with and is parsed when somebody looks; and it keeps the text that was made of it, so that it is
 //! written once. Knows nobody.
 //!
-//! A text is kept only where it is to the letter what serde_json would write of its value ([`is_canonical`]): with or without the text, what
+//! A text is kept only where it is to the letter what serde_json would write of its value (`is_canonical`): with or without the text, what
 //! is journaled, shown and sent is the same.
 
 use std::fmt;

@@ -332,7 +332,7 @@ fn completion(message: &crate::bus::Message) -> Option<(String, Completion)> {
     let reply = Reply::decode(message).ok()?;
     let completion = match reply.outcome {
         ReplyOutcome::Heartbeat => Completion::Heartbeat,
-        ReplyOutcome::Success { output } => Completion::Success(output.into()),
+        ReplyOutcome::Success { output } => Completion::Success(output),
         ReplyOutcome::Failure { error, cause } => Completion::Failure(Failure::new(error, cause)),
     };
     let token = message.properties.headers.get(crate::bus::envelope::TASK_TOKEN).and_then(HeaderValue::as_text)?;

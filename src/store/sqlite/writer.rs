@@ -176,10 +176,11 @@ fn serve(
 /// A group of so many is under load: what a commit costs whoever it is for (the disk's answer, each page that it touched written to the log)
 /// is worth to be shared among more.
 const CROWD: usize = 100;
-/// So long at once is waited for more, so often at most: as long as so many come meanwhile that waiting pays.
-const PAUSE: Duration = Duration::from_millis(4);
-const PAUSES_MAX: usize = 12;
-const WORTH_A_PAUSE: usize = 12;
+/// So long at once is waited for more, so often at most: as long as so many come meanwhile that waiting pays. Longer than the slice that the kernel
+/// gives to a thread: on a machine that is full, those who bring more run in turns.
+const PAUSE: Duration = Duration::from_millis(12);
+const PAUSES_MAX: usize = 3;
+const WORTH_A_PAUSE: usize = 24;
 
 /// Takes what waits already, up to the size of a commit, and under load what comes in the next milliseconds.
 fn gather(first: Write, incoming: &mut mpsc::Receiver<Write>, group: &mut Vec<Write>) {
