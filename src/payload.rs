@@ -1,6 +1,6 @@
 //! A JSON value that events, frames and messages share, together with its text.
 //!
-//! What flows through an execution is mostly passed on: a worker's answer stands in five places of a journal and nobody looks into it. So a
+//! What flows through an execution is mostly passed on: a worker's answer stands in several events of a journal and nobody looks into it. So a
 //! payload keeps the text that it came with and is parsed when somebody looks; and it keeps the text that was made of it, so that it is
 //! written once. Knows nobody.
 //!

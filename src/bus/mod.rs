@@ -35,7 +35,7 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Mostly one of ours, which needs no copy.
+/// A name or property of a message: mostly one of our own words, which needs no copy.
 pub type Text = Cow<'static, str>;
 pub type Headers = BTreeMap<Text, HeaderValue>;
 

@@ -35,12 +35,11 @@ impl EngineOptions {
         if self.threads > 0 { self.threads } else { std::thread::available_parallelism().map_or(2, usize::from) }
     }
 
-    /// Partitions of a store that is made now: one for each thread that can run at once, where nothing else is said. One would leave
-    /// no room to grow.
+    /// Partitions of a store that is made now: one for each thread, where nothing else is said; never one alone, which no second thread
+    /// could share.
     #[must_use]
     pub fn partitions(&self) -> u16 {
-        let processors = || std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 64);
-        if self.partitions > 0 { self.partitions } else { u16::try_from(processors()).unwrap_or(2) }
+        if self.partitions > 0 { self.partitions } else { u16::try_from(self.threads().clamp(2, 64)).unwrap_or(64) }
     }
 
     #[must_use]

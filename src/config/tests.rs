@@ -79,6 +79,14 @@ fn a_stronger_layer_wins() {
 }
 
 #[test]
+fn a_new_store_gets_a_partition_for_each_thread_where_none_are_asked_for() {
+    for (threads, partitions, made) in [("1", "0", 2), ("6", "0", 6), ("200", "0", 64), ("6", "1", 1), ("6", "300", 300)] {
+        let flags = [("engine.threads", threads), ("engine.partitions", partitions)];
+        assert_eq!(load(None, &[], &flags).unwrap().engine.partitions(), made, "{threads} threads, {partitions} asked for");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_its_name_its_place_and_a_hint() {
     assert_eq!(
         refused(None, &[("REVEILLE__API__LISTN", "x")]),

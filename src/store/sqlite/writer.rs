@@ -4,8 +4,8 @@
 //! append → bounded queue → gather what waits → BEGIN · each request · COMMIT (one fsync) → answer every request
 //! ```
 //!
-//! While one commit waits for the disk the next group gathers, so the groups grow with the load. Where so much gathers that the processor
-//! is what is short, the writer waits a few milliseconds more (`gather`); else nobody waits for a timer. A refused request (version
+//! While one commit waits for the disk the next group gathers, so the groups grow with the load. Where a hundred gather while
+//! one commit is under way, the writer waits some milliseconds for more (`gather`); else nobody waits for a timer. A refused request (version
 //! conflict, name taken) wrote nothing and disturbs nobody. Where SQLite itself fails in the middle, the whole group is
 //! rolled back and tried again one by one: those that can succeed do, and only the one at fault hears of it.
 
@@ -176,8 +176,8 @@ fn serve(
 /// A group of so many is under load: what a commit costs whoever it is for (the disk's answer, each page that it touched written to the log)
 /// is worth to be shared among more.
 const CROWD: usize = 100;
-/// So long at once is waited for more, so often at most: as long as so many come meanwhile that waiting pays. Longer than the slice that the kernel
-/// gives to a thread: on a machine that is full, those who bring more run in turns.
+/// So long at once is waited for more, so often at most: as long as so many come meanwhile that waiting pays. With 2,000
+/// callbacks under way a commit had 117 writes at 4 ms, and 227 at 12 ms.
 const PAUSE: Duration = Duration::from_millis(12);
 const PAUSES_MAX: usize = 3;
 const WORTH_A_PAUSE: usize = 24;
