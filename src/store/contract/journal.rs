@@ -83,6 +83,29 @@ pub async fn a_name_is_held_until_its_execution_closed_long_ago(store: &dyn Stor
     assert_eq!(store.execution_by_arn(&header(1).arn).await.unwrap().unwrap().header.id, id(2), "the purged one takes no name along");
 }
 
+/// As executions without a name of their own are named; two at one moment too.
+pub async fn names_that_begin_with_the_same_time_are_told_apart(store: &dyn Store) {
+    with_machine(store).await;
+    let named = |n: u32, name: &str| ExecutionHeader {
+        arn: Arn::new(format!("arn:aws:states:us-east-1:1:execution:m:{name}")),
+        name: name.to_owned(),
+        ..header(n)
+    };
+    let same_time = |n: u32| uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0abc | (u128::from(n) << 16)).to_string();
+    for n in 1..=40 {
+        create(store, named(n, &same_time(n)), running()).await;
+    }
+    create(store, named(41, &same_time(3).to_uppercase()), running()).await;
+    for n in 1..=40 {
+        let found = store.execution_by_arn(&named(n, &same_time(n)).arn).await.unwrap().unwrap();
+        assert_eq!((found.header.id, found.header.name), (id(n), same_time(n)));
+    }
+    assert_eq!(store.execution_by_arn(&named(0, &same_time(3).to_uppercase()).arn).await.unwrap().unwrap().header.id, id(41));
+    assert_eq!(store.execution_by_arn(&named(0, &same_time(99)).arn).await.unwrap(), None);
+    let error = store.create(named(42, &same_time(7)), append(42, 0, 1, running()), never()).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
+}
+
 pub async fn an_execution_needs_its_revision(store: &dyn Store) {
     with_machine(store).await;
     let lost = ExecutionHeader { revision: revision_id(44), ..header(1) };
@@ -215,6 +238,17 @@ pub async fn due_gives_the_soonest_first_and_only_open_ones(store: &dyn Store) {
     store.append(append(4, 2, 1, running())).await.unwrap();
     store.append(append(3, 2, 1, Summary { due: Some(at(200)), ..succeeded(9) })).await.unwrap();
     assert_eq!(store.due(zero, at(1_000), 9).await.unwrap(), [(id(1), at(300)), (id(2), at(400))]);
+
+    // One that owes something is due all the same: at its place, and when it owes nothing any more.
+    let owing = |ms| Summary { due: Some(at(ms)), ..running() };
+    store.append(append(4, 3, 1, owing(350))).await.unwrap();
+    create(store, header(8), owing(600)).await;
+    let all = [(id(1), at(300)), (id(4), at(350)), (id(2), at(400)), (id(8), at(600))];
+    assert_eq!(store.due(zero, at(1_000), 9).await.unwrap(), all);
+    assert_eq!(store.due(zero, at(1_000), 3).await.unwrap(), all[..3]);
+    store.append(append(8, 2, 1, due(500))).await.unwrap();
+    store.append(append(4, 4, 1, succeeded(9))).await.unwrap();
+    assert_eq!(store.due(zero, at(1_000), 9).await.unwrap(), [(id(1), at(300)), (id(2), at(400)), (id(8), at(500))]);
 }
 
 pub async fn owing_gives_those_of_one_partition_that_owe_in_id_order(store: &dyn Store) {

@@ -41,6 +41,7 @@ macro_rules! suite {
                     a_created_execution_is_there_with_its_first_batch
                     a_refused_creation_leaves_nothing
                     a_name_is_held_until_its_execution_closed_long_ago
+                    names_that_begin_with_the_same_time_are_told_apart
                     an_execution_needs_its_revision
                     an_append_that_expects_another_version_is_refused_and_changes_nothing
                     an_append_to_nothing_is_not_found

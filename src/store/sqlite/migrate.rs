@@ -10,7 +10,8 @@ use super::error::classify;
 pub(super) const APPLICATION_ID: i32 = 0x5245_5645;
 
 /// In order; `user_version` is how many have been applied. Released files never change.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_store.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../../migrations/0001_store.sql"), include_str!("../../../migrations/0002_names_in_order_of_time.sql")];
 
 /// Applies what is missing, all in one transaction: a crash in between leaves the old form.
 pub(super) fn migrate(connection: &mut Connection, shown: &str) -> StoreResult<()> {
@@ -52,7 +53,42 @@ fn apply(connection: &mut Connection, shown: &str, migrations: &[&str]) -> Store
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
+
+    /// As they stood in a store of the first form: keyed by digest alone.
+    #[test]
+    fn names_of_an_earlier_store_are_found_by_their_new_keys() {
+        use super::super::executions::arn_key;
+        use crate::ids::Arn;
+
+        let mut connection = Connection::open_in_memory().unwrap();
+        apply(&mut connection, "x", &MIGRATIONS[..1]).unwrap();
+        let digest = |arn: &str| i64::from_be_bytes(Sha256::digest(arn)[..8].try_into().unwrap());
+        let names = [
+            "0190f3a1-27c4-7aaa-bbbb-0123456789ab",
+            "0190F3A1-27C4-7AAA-BBBB-0123456789AB",
+            "f190f3a1-27c4-7aaa-8bbb-0123456789ab",
+            "0190f3a1-27c4-4aaa-8bbb-0123456789ab",
+            "0190f3a127c47aaabbbb0123456789ab",
+            "0190f3a1-27c4-7aaa-bbbb-0123456789ag",
+            "x0190f3a1-27c4-7aaa-bbbb-0123456789ab",
+            "order-17",
+        ];
+        let arns = names.map(|name| format!("arn:aws:states:us-east-1:000000000000:execution:m:{name}"));
+        for (n, (name, arn)) in (0_i64..).zip(names.iter().zip(&arns)) {
+            let sql =
+                "INSERT INTO headers (n, id, arn_key, named, arn, name, revision, input) VALUES (?1, x'00', ?2, 1, ?3, ?4, x'00', '')";
+            connection.execute(sql, rusqlite::params![n, digest(arn), arn, name]).unwrap();
+        }
+        migrate(&mut connection, "x").unwrap();
+        for (n, arn) in (0_i64..).zip(&arns) {
+            let key: i64 = connection.query_row("SELECT arn_key FROM headers WHERE n = ?1", [n], |row| row.get(0)).unwrap();
+            assert_eq!(key, arn_key(&Arn::new(arn.clone())), "{arn}");
+            assert_eq!(key == digest(arn), n >= 3, "{arn}");
+        }
+    }
 
     fn version(connection: &Connection) -> i64 {
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()

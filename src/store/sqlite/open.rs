@@ -9,14 +9,19 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::store::{StoreError, StoreResult};
 
+use super::Options;
 use super::error::classify;
 use super::migrate::migrate;
-use super::{Options, Synchronous};
 
 /// Statements that a connection keeps prepared: more than all we have.
 const STATEMENTS_CACHED: usize = 128;
 /// Only a checkpoint or a backup can hold a lock that we wait for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pages of the writing connection, in KiB, at most: after a commit that split a page SQLite looks at each page that it has in memory
+/// (`pcache1TruncateUnsafe`). With 64 MiB that was a tenth of the writer's time; what is not here the operating system has.
+const WRITER_CACHE_KIB_MAX: u32 = 8 * 1_024;
+/// Each reader has this part of `store.cache_kib`.
+const READER_SHARE: u32 = 4;
 /// After a peak the log file is cut to this size.
 const WAL_BYTES_KEPT: i64 = 64 * 1_048_576;
 
@@ -122,14 +127,10 @@ fn prepare_writer(connection: &mut Connection, shown: &str, on_disk: bool, optio
             )));
         }
     }
-    let synchronous = match options.synchronous {
-        Synchronous::Full => "FULL",
-        Synchronous::Normal => "NORMAL",
-    };
-    connection.pragma_update(None, "synchronous", synchronous).map_err(failed)?;
+    connection.pragma_update(None, "synchronous", options.synchronous.as_str()).map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     connection.pragma_update(None, "temp_store", "memory").map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -i64::from(options.cache_kib)).map_err(failed)?;
+    connection.pragma_update(None, "cache_size", -i64::from(options.cache_kib.min(WRITER_CACHE_KIB_MAX))).map_err(failed)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT).map_err(failed)?;
     if let Some(bytes) = options.size_bytes_max {
         let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0)).map_err(failed)?.cast_unsigned();
@@ -147,6 +148,17 @@ fn prepare_writer(connection: &mut Connection, shown: &str, on_disk: bool, optio
     Ok(())
 }
 
+/// The connection that moves the log into the file. It writes as safely as the writer does, and keeps no pages.
+pub(super) fn copier(path: &Path, options: &Options) -> StoreResult<Connection> {
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "synchronous", options.synchronous.as_str())?;
+        Ok(connection)
+    };
+    open().map_err(|error| StoreError::Unusable(format!("{} cannot be opened for its log ({error})", path.display())))
+}
+
 /// A connection that reads beside the writer.
 pub(super) fn reader(path: &Path, options: &Options) -> StoreResult<Connection> {
     let open = || -> rusqlite::Result<Connection> {
@@ -156,7 +168,7 @@ pub(super) fn reader(path: &Path, options: &Options) -> StoreResult<Connection> 
         connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "temp_store", "memory")?;
-        connection.pragma_update(None, "cache_size", -i64::from(options.cache_kib / 4))?;
+        connection.pragma_update(None, "cache_size", -i64::from(options.cache_kib / READER_SHARE))?;
         Ok(connection)
     };
     open().map_err(|error| StoreError::Unusable(format!("{} cannot be opened for reading ({error})", path.display())))

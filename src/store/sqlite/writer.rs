@@ -21,6 +21,7 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::store::{Append, ExecutionHeader, StoreError, StoreResult};
 
+use super::checkpoint::{Checkpoints, Copier};
 use super::error::{Fault, Outcome, classify};
 use super::executions::Executions;
 
@@ -85,14 +86,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, checkpoint_pages: u32) -> StoreResult<Self> {
+    /// `copier`: none where there is no log.
+    pub(super) fn start(connection: Connection, checkpoint_pages: u32, copier: Option<Copier>) -> StoreResult<Self> {
         let (queue, incoming) = mpsc::channel(limits::APPEND_QUEUE);
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let counters = Arc::new(Counters::default());
         let counted = Arc::clone(&counters);
         let thread = std::thread::Builder::new()
             .name("store-write".into())
-            .spawn(move || serve(connection, incoming, &counted, checkpoint_pages, &ready))
+            .spawn(move || serve(connection, incoming, &counted, Checkpoints::every(checkpoint_pages, copier), &ready))
             .map_err(|error| StoreError::Unusable(format!("no thread for the store's writes ({error})")))?;
         started.recv().map_err(|_| stopped())??;
         Ok(Self { queue: Some(queue), thread: Some(thread), counters })
@@ -143,7 +145,7 @@ fn serve(
     mut connection: Connection,
     mut incoming: mpsc::Receiver<Write>,
     counters: &Counters,
-    checkpoint_pages: u32,
+    mut checkpoints: Checkpoints,
     ready: &std::sync::mpsc::SyncSender<StoreResult<()>>,
 ) {
     let log = Arc::new(AtomicI32::new(0));
@@ -164,7 +166,6 @@ fn serve(
             return;
         }
     };
-    let mut checkpoints = Checkpoints::every(checkpoint_pages);
     let mut group = Vec::new();
     while let Some(first) = incoming.blocking_recv() {
         gather(first, &mut incoming, &mut group);
@@ -336,42 +337,4 @@ fn answer(write: Write, failed: Option<StoreError>) {
 fn count(done: usize, counters: &Counters) {
     counters.commits.fetch_add(1, Ordering::Relaxed);
     counters.appends.fetch_add(done as u64, Ordering::Relaxed);
-}
-
-/// When the log goes into the file. After the answers, so that nobody waits for it but the next group.
-struct Checkpoints {
-    every: i32,
-    next: i32,
-    last_seen: i32,
-    failing: bool,
-}
-
-impl Checkpoints {
-    fn every(pages: u32) -> Self {
-        let every = i32::try_from(pages).unwrap_or(i32::MAX / 2).max(1);
-        Self { every, next: every, last_seen: 0, failing: false }
-    }
-
-    fn after_commit(&mut self, connection: &Connection, pages: i32, counters: &Counters) {
-        if pages < self.last_seen {
-            // The log began anew.
-            self.next = self.every;
-        }
-        self.last_seen = pages;
-        if pages < self.next {
-            return;
-        }
-        // Where a long read keeps the log from beginning anew, the next try waits for as many pages again.
-        self.next = pages.saturating_add(self.every);
-        counters.checkpoints.fetch_add(1, Ordering::Relaxed);
-        match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-            Ok(()) => self.failing = false,
-            // Nothing is lost: the log holds it all and grows. Said once, not with every commit.
-            Err(error) if !self.failing => {
-                self.failing = true;
-                tracing::warn!(%error, "the store's log could not be moved into its file");
-            }
-            Err(_) => {}
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod kill;
+mod log;
 
 use std::path::Path;
 
