@@ -44,11 +44,11 @@ impl Payload {
     ///
     /// # Errors
     /// What serde_json says of a text that is not JSON, or that it cannot hold.
-    pub fn parse(text: &str) -> serde_json::Result<Self> {
-        if !is_canonical(text) {
-            return serde_json::from_str(text).map(Self::new);
+    pub fn parse(text: impl AsRef<str> + Into<String>) -> serde_json::Result<Self> {
+        if !is_canonical(text.as_ref()) {
+            return serde_json::from_str(text.as_ref()).map(Self::new);
         }
-        let text = RawValue::from_string(text.to_owned())?;
+        let text = RawValue::from_string(text.into())?;
         Ok(Self(Arc::new(Shared { text: OnceLock::from(text), is_shallow: true, ..Shared::default() })))
     }
 
@@ -76,6 +76,12 @@ impl Payload {
     #[must_use]
     pub fn measured(&self) -> Option<usize> {
         if self.0.is_shallow { self.0.text.get().map(|text| text.get().len()) } else { None }
+    }
+
+    /// The text that it came with, where it was kept and nobody has looked into it yet.
+    #[must_use]
+    pub fn unread(&self) -> Option<&str> {
+        if self.0.is_shallow && self.0.value.get().is_none() { self.0.text.get().map(|text| text.get()) } else { None }
     }
 
     /// The value on its own, copied where others share it.
@@ -253,9 +259,10 @@ mod tests {
         let text = r#"{"a":[1,-2,0.5,"x\n\"é",true,null,{}],"b":{"a":{"a":1}}}"#;
         let payload = Payload::parse(text).unwrap();
         assert_eq!(payload.measured(), Some(text.len()));
-        assert!(payload.0.value.get().is_none());
+        assert_eq!(payload.unread(), Some(text));
         assert_eq!(payload["b"]["a"], json!({"a": 1}));
         assert_eq!((payload.text(), payload.to_string().as_str()), (text, text));
+        assert_eq!((payload.unread(), Payload::of(&1).unwrap().unread(), Payload::new(json!(1)).unread()), (None, None, None));
     }
 
     #[test]

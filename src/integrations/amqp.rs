@@ -41,7 +41,7 @@ pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &
         }
     }
     let content_type = fields.text("ContentType")?.unwrap_or(JSON);
-    let mut message = Outgoing::to(exchange, routing_key, body(fields.get("Body"), content_type), context);
+    let mut message = Outgoing::to(exchange, routing_key, body(fields, content_type), context);
     if content_type != JSON {
         message.content_type = content_type.to_owned().into();
     }
@@ -68,12 +68,10 @@ pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &
 }
 
 /// JSON, unless the content type is another one and the body a text.
-fn body(value: Option<&Value>, content_type: &str) -> Vec<u8> {
+fn body(fields: &Fields<'_>, content_type: &str) -> Vec<u8> {
     let json = content_type == JSON || content_type.starts_with("application/json;") || content_type.ends_with("+json");
-    match value {
-        None => b"{}".to_vec(),
-        Some(Value::String(text)) if !json => text.clone().into_bytes(),
-        // Not through `Display`, which writes piece by piece. What a `Value` holds always has a text.
-        Some(value) => serde_json::to_vec(value).unwrap_or_default(),
+    if !json && let Some(Value::String(text)) = fields.get("Body") {
+        return text.clone().into_bytes();
     }
+    fields.json("Body").unwrap_or_else(|| b"{}".to_vec())
 }

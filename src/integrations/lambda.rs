@@ -9,11 +9,11 @@ use super::{CompletesOn, Outgoing, Plan, PlanContext};
 use crate::asl::resource::Pattern;
 use crate::bus::HeaderValue;
 use crate::clock::Timestamp;
-use crate::interpreter::event::Failure;
+use crate::interpreter::event::{Failure, Payload};
 
 /// A function ARN as `Resource`: the parameters are the payload.
-pub(super) fn call_function(name: &str, payload: &Value, context: &PlanContext<'_>) -> Plan {
-    Outgoing::to("", function_queue(name), payload.to_string().into_bytes(), context).alone(CompletesOn::Reply)
+pub(super) fn call_function(name: &str, payload: &Payload, context: &PlanContext<'_>) -> Plan {
+    Outgoing::to("", function_queue(name), payload.text().as_bytes().to_vec(), context).alone(CompletesOn::Reply)
 }
 
 pub(super) fn invoke(fields: &Fields<'_>, pattern: Pattern, context: &PlanContext<'_>) -> Result<Plan, Failure> {
@@ -27,10 +27,10 @@ pub(super) fn invoke(fields: &Fields<'_>, pattern: Pattern, context: &PlanContex
         )));
     }
     // A text that is JSON already goes as it is, as on AWS; without a payload a function gets `{}`.
-    let payload = match fields.get("Payload") {
-        None => b"{}".to_vec(),
-        Some(Value::String(text)) if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() => text.clone().into_bytes(),
-        Some(value) => value.to_string().into_bytes(),
+    let payload = fields.json("Payload").unwrap_or_else(|| b"{}".to_vec());
+    let payload = match serde_json::from_slice::<String>(&payload) {
+        Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() => text.into_bytes(),
+        Ok(_) | Err(_) => payload,
     };
     let mut message = Outgoing::to("", queue, payload, context);
     if let Some(qualifier) = fields.text("Qualifier")?.or_else(|| qualifier_of(function)) {

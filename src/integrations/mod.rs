@@ -14,7 +14,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::asl::resource::{Pattern, Resource, ResourceKind};
@@ -142,13 +141,13 @@ const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 
 /// What has to be done for a task, or why its parameters make no sense to its service: then the task fails, and Retry and Catch see it.
-pub fn plan(resource: &Resource, parameters: &Value, context: &PlanContext<'_>) -> Result<Plan, Failure> {
+pub fn plan(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>) -> Result<Plan, Failure> {
     match &resource.kind {
         ResourceKind::LambdaFunction { name } => Ok(lambda::call_function(name, parameters, context)),
         ResourceKind::Activity { name } => Ok(Plan::Activity {
             activity: Arn::new(resource.arn.clone()),
             queue: activity_queue(name),
-            body: parameters.to_string().into_bytes(),
+            body: parameters.text().as_bytes().to_vec(),
         }),
         ResourceKind::Service { service, action, pattern } => {
             let fields = || parameters::Fields::of(parameters, service, context.message_id);

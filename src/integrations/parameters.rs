@@ -1,18 +1,68 @@
 //! Reading a service's parameters, and AWS's words for what is wrong with them.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::bus::{HeaderValue, Headers};
-use crate::interpreter::event::Failure;
+use crate::interpreter::event::{Failure, Payload};
 
 /// The parameters of one call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Fields<'a> {
-    members: &'a Map<String, Value>,
+    members: Members<'a>,
     service: Service,
     request_id: Uuid,
 }
+
+/// Of parameters that nobody has read yet only what the service asks for is read: a message's body goes out as the text that it is.
+#[derive(Debug)]
+enum Members<'a> {
+    Read(&'a Map<String, Value>),
+    Unread(Vec<Member<'a>>),
+}
+
+#[derive(Debug)]
+struct Member<'a> {
+    name: Cow<'a, str>,
+    text: &'a RawValue,
+    value: OnceCell<Value>,
+}
+
+impl Member<'_> {
+    fn value(&self) -> &Value {
+        // A part of a text that was read is a JSON text.
+        self.value.get_or_init(|| serde_json::from_str(self.text.get()).unwrap_or_default())
+    }
+}
+
+/// The members of an object, in order, unread.
+struct Object;
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Vec<Member<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::with_capacity(4);
+        while let Some((name, text)) = object.next_entry::<Name<'de>, &RawValue>()? {
+            members.push(Member { name: name.0, text, value: OnceCell::new() });
+        }
+        Ok(members)
+    }
+}
+
+/// A name without escapes is a part of the text.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// How AWS names a service in errors: `SQS.AmazonSQSException`, `(Service: AmazonSQS; ...)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,18 +110,19 @@ impl Service {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(parameters: &'a Value, service: &str, request_id: Uuid) -> Result<Self, Failure> {
+    pub(super) fn of(parameters: &'a Payload, service: &str, request_id: Uuid) -> Result<Self, Failure> {
         let service = Service::named(service);
-        match parameters {
-            Value::Object(members) => Ok(Self { members, service, request_id }),
-            other => Err(service.failure(
-                service.exception,
-                400,
-                "ValidationException",
-                &format!("The parameters must be an object, not {}", kind_of(other)),
-                request_id,
-            )),
-        }
+        let unread = parameters.unread().and_then(|text| serde_json::Deserializer::from_str(text).deserialize_map(Object).ok());
+        let members = if let Some(members) = unread {
+            Members::Unread(members)
+        } else {
+            let Value::Object(members) = &**parameters else {
+                let what = format!("The parameters must be an object, not {}", kind_of(parameters));
+                return Err(service.failure(service.exception, 400, "ValidationException", &what, request_id));
+            };
+            Members::Read(members)
+        };
+        Ok(Self { members, service, request_id })
     }
 
     /// A failure of this service, of the form of [`Service::failure`].
@@ -85,11 +136,33 @@ impl<'a> Fields<'a> {
     }
 
     /// Present and not `null`: AWS takes `null` for absent.
-    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
-        self.members.get(name).filter(|value| !value.is_null())
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        let value = match &self.members {
+            Members::Read(members) => members.get(name),
+            Members::Unread(members) => members.iter().find(|m| m.name == name).map(Member::value),
+        };
+        value.filter(|value| !value.is_null())
     }
 
-    pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>, Failure> {
+    /// The same as compact JSON text.
+    pub(super) fn json(&self, name: &str) -> Option<Vec<u8>> {
+        if let Members::Unread(members) = &self.members {
+            let text = members.iter().find(|m| m.name == name)?.text.get();
+            return (text != "null").then(|| text.as_bytes().to_vec());
+        }
+        // Not through `Display`, which writes piece by piece. What a `Value` holds always has a text.
+        self.get(name).map(|value| serde_json::to_vec(value).unwrap_or_default())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let (read, unread) = match &self.members {
+            Members::Read(members) => (Some(members.keys().map(String::as_str)), None),
+            Members::Unread(members) => (None, Some(members.iter().map(|m| &*m.name))),
+        };
+        read.into_iter().flatten().chain(unread.into_iter().flatten())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -98,7 +171,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A text that must be there; AWS's sentence where it is not.
-    pub(super) fn required(&self, name: &str) -> Result<&'a str, Failure> {
+    pub(super) fn required(&self, name: &str) -> Result<&str, Failure> {
         self.text(name)?.ok_or_else(|| {
             let member = lower_first(name);
             self.invalid(&format!(
@@ -114,7 +187,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    pub(super) fn object(&self, name: &str) -> Result<Option<&'a Map<String, Value>>, Failure> {
+    pub(super) fn object(&self, name: &str) -> Result<Option<&Map<String, Value>>, Failure> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Object(fields)) => Ok(Some(fields)),
@@ -124,7 +197,7 @@ impl<'a> Fields<'a> {
 
     /// Refuses names that the service does not know: a misspelt parameter must not go by in silence.
     pub(super) fn only(&self, allowed: &[&str]) -> Result<(), Failure> {
-        match self.members.keys().find(|name| !allowed.contains(&name.as_str())) {
+        match self.names().find(|name| !allowed.contains(name)) {
             None => Ok(()),
             Some(name) => Err(self.invalid(&format!("There is no parameter {name}; there are: {}", allowed.join(", ")))),
         }

@@ -1,6 +1,6 @@
 //! Tables: resource and parameters → message; broker's word and worker's answer → receipt, result, failure.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::bus::{HeaderValue, Publication};
@@ -20,7 +20,12 @@ fn service(name: &str) -> Resource {
 fn plan_with(table: &Table, resource: &Resource, parameters: &Value) -> Result<Plan, Failure> {
     let realm = Realm::new("us-east-1", "123456789012");
     let (execution, machine) = (Arn::new("arn:execution"), Arn::new("arn:machine"));
-    plan(resource, parameters, &PlanContext { realm: &realm, table, message_id: ID, at: AT, execution: &execution, machine: &machine })
+    let context = PlanContext { realm: &realm, table, message_id: ID, at: AT, execution: &execution, machine: &machine };
+    let read = plan(resource, &Payload::new(parameters.clone()), &context);
+    // The same of parameters that nobody has read yet.
+    let unread = Payload::parse(parameters.to_string()).unwrap();
+    assert_eq!(plan(resource, &unread, &context), read, "{parameters}");
+    read
 }
 
 fn planned(resource: &Resource, parameters: &Value) -> Result<Plan, Failure> {

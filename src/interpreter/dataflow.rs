@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::asl::model::{Quantity, QueryLanguage, ResultPath, Selection, State, Template, Text};
 use crate::query::jsonata::{Bindings, Limits};
+use crate::query::template::TemplateFailure;
 use crate::query::{Entropy, QueryError, Roots};
 
 use super::event::{Assigned, Payload};
@@ -117,16 +118,40 @@ pub(super) fn template(
     entropy: &mut Entropy,
 ) -> Result<Value, Trouble> {
     match template {
-        Template::JsonPath(t) => t.evaluate(roots, entropy).map_err(|f| match &*f.source {
-            QueryError::PathNotFound { .. } => Trouble::runtime(format!(
-                "The JSONPath '{}' specified for the field '{}' could not be found in the input '{}'",
-                f.path_text,
-                f.field,
-                roots.input()
-            )),
-            other => path_trouble(other),
-        }),
+        Template::JsonPath(t) => t.evaluate(roots, entropy).map_err(|f| unanswered(&f, roots)),
         Template::Jsonata(t) => t.evaluate(field, &extra.bind(roots), entropy, &Limits::default()).map_err(|f| Trouble::from(&*f)),
+    }
+}
+
+/// A template whose value travels on: as text where it is only put together.
+pub(super) fn payload(
+    template: &Template,
+    field: &str,
+    roots: &dyn Roots,
+    extra: Extra<'_>,
+    entropy: &mut Entropy,
+) -> Result<Payload, Trouble> {
+    if let Template::JsonPath(t) = template
+        && let Some(spliced) = t.splice(roots, entropy)
+    {
+        let text = spliced.map_err(|f| unanswered(&f, roots))?;
+        // A template that nests too deep for a reader of texts is evaluated, and refused for its depth where that is too much.
+        if let Ok(payload) = Payload::parse(text) {
+            return Ok(payload);
+        }
+    }
+    self::template(template, field, roots, extra, entropy).map(Payload::new)
+}
+
+fn unanswered(f: &TemplateFailure, roots: &dyn Roots) -> Trouble {
+    match &*f.source {
+        QueryError::PathNotFound { .. } => Trouble::runtime(format!(
+            "The JSONPath '{}' specified for the field '{}' could not be found in the input '{}'",
+            f.path_text,
+            f.field,
+            roots.input()
+        )),
+        other => path_trouble(other),
     }
 }
 
@@ -276,5 +301,54 @@ pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::interpreter::size::{self, Excess};
+
+    struct Input(Payload);
+
+    impl Roots for Input {
+        fn input(&self) -> &Value {
+            &self.0
+        }
+
+        fn text_of_input(&self) -> Option<&str> {
+            self.0.unread()
+        }
+
+        fn context(&self) -> &Value {
+            &Value::Null
+        }
+
+        fn variable(&self, _: &str) -> Option<&Value> {
+            None
+        }
+    }
+
+    /// `levels` objects around the whole input.
+    fn around(input: &Input, levels: usize) -> Payload {
+        let json = (0..levels).fold(json!({"x.$": "$"}), |inner, _| json!({ "a": inner }));
+        let template = Template::JsonPath(crate::query::template::Template::compile(&json).unwrap());
+        payload(&template, "Parameters", input, Extra::default(), &mut Entropy::new(Timestamp::from_millis(0), 7)).unwrap()
+    }
+
+    #[test]
+    fn what_is_only_passed_on_is_not_read_and_too_deep_is_told() {
+        let deep = Input(Payload::parse(format!("{}{}", "[".repeat(60), "]".repeat(60))).unwrap());
+        assert_eq!((size::of(&around(&deep, 60)), size::of(&around(&deep, 80))), (Ok(486), Err(Excess::Depth)));
+        let input = Input(Payload::parse(r#"{"n":[1]}"#).unwrap());
+        let passed = around(&input, 2);
+        assert_eq!((passed.unread(), input.0.unread()), (Some(r#"{"a":{"a":{"x":{"n":[1]}}}}"#), Some(r#"{"n":[1]}"#)));
+        // One that was read is evaluated.
+        assert_eq!(input.0["n"], json!([1]));
+        assert_eq!(around(&input, 2).unread(), None);
+        assert_eq!(around(&input, 2), passed);
     }
 }

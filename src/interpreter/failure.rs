@@ -156,7 +156,7 @@ pub(super) fn caught(
             let extra = Extra { result: None, error_output: Some(&error) };
             let assigned = dataflow::assign(catcher.assign.as_ref(), &scope, extra, entropy)?;
             let output = match &catcher.output {
-                Some(t) => Payload::new(dataflow::template(t, "Output", &scope, extra, entropy)?),
+                Some(t) => dataflow::payload(t, "Output", &scope, extra, entropy)?,
                 None => match &catcher.result_path {
                     ResultPath::Replace => error,
                     path => dataflow::apply_result_path(path, &input, error)?,

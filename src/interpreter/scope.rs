@@ -141,6 +141,10 @@ impl Roots for Scope<'_> {
         self.input.copy()
     }
 
+    fn text_of_input(&self) -> Option<&str> {
+        self.input.unread()
+    }
+
     fn context(&self) -> &Value {
         self.given.unwrap_or_else(|| self.context.whole.get_or_init(|| self.build()))
     }

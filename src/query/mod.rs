@@ -31,6 +31,10 @@ pub trait Roots {
     fn copy_of_input(&self) -> Value {
         self.input().clone()
     }
+    /// The compact text of `$`, where it is known and nobody has read its value yet.
+    fn text_of_input(&self) -> Option<&str> {
+        None
+    }
     /// `$$` (JSONPath), `$states.context` (JSONata): the context object; built when first asked for.
     fn context(&self) -> &Value;
     /// `$name`: a workflow variable.

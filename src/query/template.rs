@@ -2,7 +2,8 @@
 //!
 //! JSON → [`Template`] (once) → [`Template::evaluate`]. A field whose name ends in `.$` holds a path or a call of an intrinsic
 //! function; its value takes the field's place and the name loses the `.$`. All else stands for itself, so a part without
-//! such a field is one constant that is copied and never walked.
+//! such a field is one constant that is copied and never walked. Where the input passes whole and its text is known, the text of the result is
+//! made of texts ([`Template::splice`]): nobody need read what is only passed on.
 
 use std::borrow::Cow;
 
@@ -17,6 +18,8 @@ use crate::limits::JSON_DEPTH_MAX;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     node: Node,
+    /// The input stands in it whole.
+    passes_input: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +88,9 @@ impl Template {
     /// # Errors
     /// The first field that is wrong, in document order, or a template that nests too deep.
     pub fn compile(json: &Value) -> Result<Self, TemplateError> {
-        Ok(Self { node: compile(json, &mut String::new(), 0)? })
+        let node = compile(json, &mut String::new(), 0)?;
+        let passes_input = node.passes_input();
+        Ok(Self { node, passes_input })
     }
 
     /// The value of the template over `roots`. A path that ends past the end of an array gives null (observed on AWS).
@@ -94,6 +99,19 @@ impl Template {
     /// The first field without a value, in document order.
     pub fn evaluate(&self, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Value, TemplateFailure> {
         self.node.evaluate(roots, entropy)
+    }
+
+    /// A text of what [`Self::evaluate`] gives, put together of the input's text and those of the other fields; `None` where the input does not
+    /// pass whole or its text is not known. As in a template, a name that is given twice has its last value.
+    ///
+    /// # Errors
+    /// The first field without a value, in document order.
+    pub fn splice(&self, roots: &dyn Roots, entropy: &mut Entropy) -> Option<Result<String, TemplateFailure>> {
+        let input = roots.text_of_input().filter(|_| self.passes_input)?;
+        let mut out = Vec::with_capacity(input.len() + 256);
+        let written = self.node.write(&mut out, input, roots, entropy);
+        // Whatever serde_json writes is UTF-8.
+        Some(written.map(|()| String::from_utf8(out).unwrap_or_default()))
     }
 
     /// Whether the template is the same for all inputs.
@@ -193,6 +211,52 @@ impl Node {
         }
     }
 
+    /// As text, where `input` is the text of the input.
+    fn write(&self, out: &mut Vec<u8>, input: &str, roots: &dyn Roots, entropy: &mut Entropy) -> Result<(), TemplateFailure> {
+        match self {
+            Self::Constant(value) => write_json(out, value),
+            Self::Array(items) => {
+                out.push(b'[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    item.write(out, input, roots, entropy)?;
+                }
+                out.push(b']');
+            }
+            Self::Object(fields) => {
+                out.push(b'{');
+                for (at, field) in fields.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    write_json(out, &field.name);
+                    out.push(b':');
+                    match &field.value {
+                        FieldValue::Node(node) => node.write(out, input, roots, entropy)?,
+                        FieldValue::Path(path) if path.is_whole_input() => out.extend_from_slice(input.as_bytes()),
+                        FieldValue::Path(_) | FieldValue::Intrinsic(_) => write_json(out, &field.evaluate(roots, entropy)?),
+                    }
+                }
+                out.push(b'}');
+            }
+        }
+        Ok(())
+    }
+
+    fn passes_input(&self) -> bool {
+        match self {
+            Self::Constant(_) => false,
+            Self::Array(items) => items.iter().any(Self::passes_input),
+            Self::Object(fields) => fields.iter().any(|field| match &field.value {
+                FieldValue::Node(node) => node.passes_input(),
+                FieldValue::Path(path) => path.is_whole_input(),
+                FieldValue::Intrinsic(_) => false,
+            }),
+        }
+    }
+
     fn fields<'t>(&'t self, visit: &mut impl FnMut(&'t FieldValue)) {
         match self {
             Self::Constant(_) => {}
@@ -218,6 +282,11 @@ impl Field {
         };
         result.map_err(|source| TemplateFailure { field: format!("{}.$", self.name), path_text: text.to_owned(), source: Box::new(source) })
     }
+}
+
+/// What we write always has a JSON text, and a vector takes all of it.
+fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let _ = serde_json::to_writer(out, value);
 }
 
 fn read(path: &Path, roots: &dyn Roots) -> Result<Value, QueryError> {
@@ -266,6 +335,57 @@ mod tests {
         ] {
             assert_eq!(evaluated(&template, json!({"n": 5, "list": [1, 2]})), Ok(expected), "{template}");
         }
+    }
+
+    /// Roots whose input's text is known.
+    struct Texts(TestRoots, String);
+
+    impl Roots for Texts {
+        fn input(&self) -> &Value {
+            self.0.input()
+        }
+
+        fn text_of_input(&self) -> Option<&str> {
+            Some(&self.1)
+        }
+
+        fn context(&self) -> &Value {
+            self.0.context()
+        }
+
+        fn variable(&self, name: &str) -> Option<&Value> {
+            self.0.variable(name)
+        }
+    }
+
+    #[test]
+    fn spliced_texts_are_the_texts_of_what_is_evaluated() {
+        let input = json!({"n": 5, "list": [1, "\"é"]});
+        let roots = Texts(TestRoots::of(input.clone()), input.to_string());
+        for (template, splices) in [
+            (json!({"Queue": "q", "Body.$": "$"}), true),
+            (json!({"a\"b.$": "$", "deep": {"er": [[{"x.$": "$", "y.$": "$.n"}], "$.n", null]}, "s.$": "States.Format('{}!', $.n)"}), true),
+            (json!([1, {"a.$": "$"}]), true),
+            (json!({"a.$": "$", "b.$": "$.list[7]", "c.$": "$answer"}), true),
+            (json!({"a.$": "$", "gone.$": "$.nope"}), true),
+            (json!({"a.$": "$.n", "b.$": "$$"}), false),
+            (json!({"a": "$"}), false),
+        ] {
+            let compiled = Template::compile(&template).unwrap();
+            let spliced = compiled.splice(&roots, &mut entropy());
+            assert_eq!(spliced.is_some(), splices, "{template}");
+            let evaluated = compiled.evaluate(&roots, &mut entropy()).map(|value| value.to_string());
+            assert!(spliced.is_none_or(|spliced| spliced == evaluated), "{template}");
+            assert_eq!(compiled.splice(&roots.0, &mut entropy()), None, "its text is not known");
+        }
+    }
+
+    #[test]
+    fn of_a_name_that_is_given_twice_the_last_value_counts() {
+        let roots = Texts(TestRoots::of(json!(5)), "5".to_owned());
+        let compiled = Template::compile(&json!({"a": 1, "b": 2, "a.$": "$"})).unwrap();
+        let spliced = compiled.splice(&roots, &mut entropy()).unwrap().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&spliced).unwrap(), compiled.evaluate(&roots, &mut entropy()).unwrap());
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: 
     };
     let assigned = dataflow::assign(assign, &scope, Extra::default(), entropy)?;
     let output = match (state.language, output.or(state.output.as_ref())) {
-        (QueryLanguage::Jsonata, Some(t)) => Payload::new(dataflow::template(t, "Output", &scope, Extra::default(), entropy)?),
+        (QueryLanguage::Jsonata, Some(t)) => dataflow::payload(t, "Output", &scope, Extra::default(), entropy)?,
         (QueryLanguage::Jsonata, None) => Payload::clone(&input),
         (QueryLanguage::JsonPath, _) => dataflow::output_path(state, &input, &scope)?,
     };

@@ -38,8 +38,7 @@ pub(in crate::interpreter) fn parallel_input(
     if let Some(t) = &parallel.parameters {
         let field = if state.language == QueryLanguage::Jsonata { "Arguments" } else { "Parameters" };
         let (scope, entropy) = d.scope(frame, &input, None);
-        let value = dataflow::template(t, field, &scope, Extra::default(), entropy)?;
-        input = Payload::new(value);
+        input = dataflow::payload(t, field, &scope, Extra::default(), entropy)?;
     }
     check_size(&state.name, &input)?;
     d.observe(Stage::Parameters, &input);
@@ -77,7 +76,7 @@ pub(in crate::interpreter) fn items(
             let value = t.evaluate_as(ValueType::Array, "Items", &Bindings::new(roots), entropy, &Limits::default());
             Payload::new(value.map_err(|f| Trouble::from(&*f))?)
         }
-        Some(t @ Template::JsonPath(_)) => Payload::new(dataflow::template(t, "Items", roots, Extra::default(), entropy)?),
+        Some(t @ Template::JsonPath(_)) => dataflow::payload(t, "Items", roots, Extra::default(), entropy)?,
         None => select_items(map, input, roots)?,
     };
     check_size(name, &found)?;
@@ -193,7 +192,7 @@ fn start_iteration(d: &mut Decider<'_>, frame: FrameId, state: &State, index: us
         Some(t) => {
             let (scope, entropy) = d.scope(frame, &map.input, None);
             let scope = scope.with_item(item);
-            Payload::new(dataflow::template(t, "ItemSelector", &scope, Extra::default(), entropy)?)
+            dataflow::payload(t, "ItemSelector", &scope, Extra::default(), entropy)?
         }
     };
     check_size(&state.name, &input)?;

@@ -97,7 +97,7 @@ fn source(
 ) -> Result<(ItemSource, u64), Trouble> {
     if let Some(reader) = &map.item_reader {
         let parameters = match &reader.parameters {
-            Some(t) => Payload::new(dataflow::template(t, parameters_field(language), roots, Extra::default(), entropy)?),
+            Some(t) => dataflow::payload(t, parameters_field(language), roots, Extra::default(), entropy)?,
             None => Payload::new(json!({})),
         };
         let max_items = dataflow::whole(reader.max_items.as_ref(), "MaxItems", roots, entropy)?;
@@ -114,7 +114,7 @@ fn source(
             }
             Payload::new(value)
         }
-        Some(t @ Template::JsonPath(_)) => Payload::new(dataflow::template(t, "Items", roots, Extra::default(), entropy)?),
+        Some(t @ Template::JsonPath(_)) => dataflow::payload(t, "Items", roots, Extra::default(), entropy)?,
         None => select_items(map, input, roots)?,
     };
     let length = match &*items {
@@ -142,7 +142,7 @@ fn batching(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Optio
         }
     }
     let input = match &batcher.batch_input {
-        Some(t) => Some(Payload::new(dataflow::template(t, "BatchInput", roots, Extra::default(), entropy)?)),
+        Some(t) => Some(dataflow::payload(t, "BatchInput", roots, Extra::default(), entropy)?),
         None => None,
     };
     Ok(Some(Batching { max_items, max_bytes, input }))
@@ -152,7 +152,7 @@ fn batching(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Optio
 fn writer(map: &Map, language: QueryLanguage, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<Payload>, Trouble> {
     let Some(writer) = map.result_writer.as_ref().filter(|w| w.resource.is_some()) else { return Ok(None) };
     Ok(Some(match &writer.parameters {
-        Some(t) => Payload::new(dataflow::template(t, parameters_field(language), roots, Extra::default(), entropy)?),
+        Some(t) => dataflow::payload(t, parameters_field(language), roots, Extra::default(), entropy)?,
         None => Payload::new(json!({})),
     }))
 }

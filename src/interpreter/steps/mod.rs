@@ -58,7 +58,7 @@ fn leave_with_result(d: &mut Decider<'_>, frame: FrameId, state: &State, raw: &P
                 let (scope, entropy) = d.scope(frame, raw, None);
                 match selector {
                     None => Payload::clone(raw),
-                    Some(t) => Payload::new(dataflow::template(t, "ResultSelector", &scope, Extra::default(), entropy)?),
+                    Some(t) => dataflow::payload(t, "ResultSelector", &scope, Extra::default(), entropy)?,
                 }
             };
             leave_json_path(d, frame, state, &input, result, path)
@@ -103,7 +103,7 @@ pub(super) fn leave_jsonata(
     let (scope, entropy) = d.scope(frame, input, None);
     let assigned = dataflow::assign(state.assign.as_ref(), &scope, extra, entropy)?;
     let output = match &state.output {
-        Some(t) => Payload::new(dataflow::template(t, "Output", &scope, extra, entropy)?),
+        Some(t) => dataflow::payload(t, "Output", &scope, extra, entropy)?,
         None => Payload::clone(default),
     };
     exit(d, frame, state, output, assigned, transition(state))
@@ -189,7 +189,7 @@ fn run_pass(d: &mut Decider<'_>, frame: FrameId, state: &State, pass: &Pass) -> 
                 (None, None) => effective,
                 (None, Some(t)) => {
                     let (scope, entropy) = d.scope(frame, &effective, None);
-                    Payload::new(dataflow::template(t, "Parameters", &scope, Extra::default(), entropy)?)
+                    dataflow::payload(t, "Parameters", &scope, Extra::default(), entropy)?
                 }
             };
             if pass.result.is_none() {
@@ -206,7 +206,7 @@ fn run_succeed(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<(),
         QueryLanguage::Jsonata => {
             let (scope, entropy) = d.scope(frame, &raw, None);
             let output = match &state.output {
-                Some(t) => Payload::new(dataflow::template(t, "Output", &scope, Extra::default(), entropy)?),
+                Some(t) => dataflow::payload(t, "Output", &scope, Extra::default(), entropy)?,
                 None => Payload::clone(&raw),
             };
             exit(d, frame, state, output, None, None)

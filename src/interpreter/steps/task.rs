@@ -23,14 +23,14 @@ pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: 
     let parameters = match &task.parameters {
         Some(t) => {
             let field = if matches!(state.language, crate::asl::model::QueryLanguage::Jsonata) { "Arguments" } else { "Parameters" };
-            Payload::new(dataflow::template(t, field, &scope, Extra::default(), entropy)?)
+            dataflow::payload(t, field, &scope, Extra::default(), entropy)?
         }
         None => Payload::clone(&input),
     };
     let timeout_seconds = seconds(task.timeout.as_ref(), "TimeoutSeconds", &scope, entropy)?;
     let heartbeat_seconds = seconds(task.heartbeat.as_ref(), "HeartbeatSeconds", &scope, entropy)?;
     let credentials = match &task.credentials {
-        Some(t) => Some(Payload::new(dataflow::template(t, "Credentials", &scope, Extra::default(), entropy)?)),
+        Some(t) => Some(dataflow::payload(t, "Credentials", &scope, Extra::default(), entropy)?),
         None => None,
     };
     check_size(&task.resource.arn, &parameters)?;

@@ -105,7 +105,7 @@ fn select(d: &mut Decider<'_>, selector: &model::Template, input: &Payload, item
         .map(|item| {
             let (scope, entropy) = d.scope(TOP, input, None);
             let scope = scope.with_item(item);
-            dataflow::template(selector, "ItemSelector", &scope, Extra::default(), entropy).map(Payload::new)
+            dataflow::payload(selector, "ItemSelector", &scope, Extra::default(), entropy)
         })
         .collect()
 }
