@@ -72,6 +72,8 @@ pub const AMQP_SHORT_STRING_MAX: usize = 255;
 pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;
 /// Pollers that wait for activity tasks at once; each is a consumer with its own channel (RabbitMQ: 2,047 to a connection by default).
 pub const ACTIVITY_POLLERS_MAX: usize = 1_000;
+/// Replies whose actors ended before they heard them, in one partition; those beyond it are given back to the broker.
+pub const UNHEARD_REPLIES: usize = 1_024;
 /// Messages waiting in one execution's mailbox; its partition waits beyond it.
 pub const EXECUTION_MAILBOX: usize = 64;
 /// Bytes of task messages that the broker has not confirmed, beyond which new starts are refused: they are in memory.

@@ -17,7 +17,7 @@ use super::{Address, HeaderValue, Headers, Message, Properties, Text};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, PartitionId};
 
-pub use reply::{DefectKind, Reply, ReplyDefect, ReplyOutcome};
+pub use reply::{DefectKind, Reply, ReplyDefect, ReplyOutcome, token};
 
 /// Header with the token, in tasks and in replies.
 pub const TASK_TOKEN: &str = "task-token";

@@ -28,7 +28,7 @@ use super::event_log::Logging;
 use super::express::{self, Stay};
 use super::handle::Completion;
 use super::held::Held;
-use super::messages::{MayLeave, Tell, TellError, Told, What};
+use super::messages::{Hear, MayLeave, Tell, TellError, Told, What};
 use super::partition::Local;
 use super::story::{Note, Story};
 use super::tail::{self, Tail};
@@ -349,15 +349,19 @@ impl Actor for ExecutionActor {
     }
 }
 
-impl Handler<Tell> for ExecutionActor {
-    type Result = AtomicResponse<Self, Result<Told, TellError>>;
-
-    fn handle(&mut self, message: Tell, ctx: &mut Self::Context) -> Self::Result {
+impl ExecutionActor {
+    /// Takes a message in; `then` hears what became of it.
+    fn take<R: 'static>(
+        &mut self,
+        message: Tell,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, Result<Told, TellError>, &mut Context<Self>) -> R + 'static,
+    ) -> AtomicResponse<Self, R> {
         let face = message.what.face();
-        let ready = |result| AtomicResponse::new(Box::pin(actix::fut::ready(result)));
         if matches!(message.what, What::Flush) && !self.in_flight.iter().any(|f| f.confirmed) {
             self.look_again();
-            return ready(Ok(Told { at: self.shared.clock.now() }));
+            let at = self.shared.clock.now();
+            return ready(then(self, Ok(Told { at }), ctx));
         }
         let slept = self.state.is_asleep();
         if let Err(e) = self.state.wake() {
@@ -365,7 +369,7 @@ impl Handler<Tell> for ExecutionActor {
             self.local.forget(self.id, &ctx.address());
             self.local.revive_later(self.id);
             ctx.stop();
-            return ready(Err(TellError::Internal(e.to_string())));
+            return ready(then(self, Err(TellError::Internal(e.to_string())), ctx));
         }
         if slept {
             // It rests again also where this message is refused and nothing is written.
@@ -373,11 +377,11 @@ impl Handler<Tell> for ExecutionActor {
         }
         let prepared = match self.decide(message.what) {
             Ok(prepared) => prepared,
-            Err(e) => return ready(Err(e)),
+            Err(e) => return ready(then(self, Err(e), ctx)),
         };
         if prepared.entries.is_empty() {
             self.perform(prepared.commands, ctx);
-            return ready(prepared.rejection.map_or(Ok(Told { at: prepared.at }), |r| Err(r.into())));
+            return ready(then(self, told(prepared.at, prepared.rejection), ctx));
         }
         // An express execution has no journal: what is decided is done at once.
         let append = if self.express.is_some() {
@@ -388,7 +392,7 @@ impl Handler<Tell> for ExecutionActor {
                 Err(e) => {
                     self.local.forget(self.id, &ctx.address());
                     ctx.stop();
-                    return ready(Err(e));
+                    return ready(then(self, Err(e), ctx));
                 }
             }
         };
@@ -406,24 +410,51 @@ impl Handler<Tell> for ExecutionActor {
                 (Some(append), None) => shared.journal.append(append).await,
             }
         };
-        AtomicResponse::new(Box::pin(durable.into_actor(self).map(move |result, actor, ctx| match result {
-            Ok(()) => {
-                actor.appending = false;
-                actor.story(&prepared.notes, face).tell(&prepared.entries);
-                actor.perform(prepared.commands, ctx);
-                prepared.rejection.map_or(Ok(Told { at: prepared.at }), |r| Err(r.into()))
-            }
-            Err(e) => {
-                // The state is ahead of its journal: it must not be used again.
-                actor.local.forget(actor.id, &ctx.address());
-                // One that could not be made may have been made all the same: the store does not always know.
-                if !born || matches!(e, StoreError::Unavailable(_)) {
-                    actor.local.revive_later(actor.id);
+        AtomicResponse::new(Box::pin(durable.into_actor(self).map(move |result, actor, ctx| {
+            let result = match result {
+                Ok(()) => {
+                    actor.appending = false;
+                    actor.story(&prepared.notes, face).tell(&prepared.entries);
+                    actor.perform(prepared.commands, ctx);
+                    told(prepared.at, prepared.rejection)
                 }
-                ctx.stop();
-                Err(e.into())
-            }
+                Err(e) => {
+                    // The state is ahead of its journal: it must not be used again.
+                    actor.local.forget(actor.id, &ctx.address());
+                    // One that could not be made may have been made all the same: the store does not always know.
+                    if !born || matches!(e, StoreError::Unavailable(_)) {
+                        actor.local.revive_later(actor.id);
+                    }
+                    ctx.stop();
+                    Err(e.into())
+                }
+            };
+            then(actor, result, ctx)
         })))
+    }
+}
+
+fn ready<R: 'static>(result: R) -> AtomicResponse<ExecutionActor, R> {
+    AtomicResponse::new(Box::pin(actix::fut::ready(result)))
+}
+
+fn told(at: Timestamp, rejection: Option<Rejection>) -> Result<Told, TellError> {
+    rejection.map_or(Ok(Told { at }), |rejection| Err(rejection.into()))
+}
+
+impl Handler<Tell> for ExecutionActor {
+    type Result = AtomicResponse<Self, Result<Told, TellError>>;
+
+    fn handle(&mut self, message: Tell, ctx: &mut Self::Context) -> Self::Result {
+        self.take(message, ctx, |_, result, _| result)
+    }
+}
+
+impl Handler<Hear> for ExecutionActor {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(&mut self, Hear { tell, ear }: Hear, ctx: &mut Self::Context) -> Self::Result {
+        self.take(tell, ctx, |actor, result, ctx| actor.local.heard(&ctx.address(), ear, result))
     }
 }
 
@@ -451,7 +482,7 @@ impl Handler<Own> for ExecutionActor {
         // only then): the word is said again, and heard when the append is done.
         if self.appending {
             ctx.notify(Own(what));
-            return AtomicResponse::new(Box::pin(actix::fut::ready(Ok(Told { at: self.shared.clock.now() }))));
+            return ready(Ok(Told { at: self.shared.clock.now() }));
         }
         self.unheard -= 1;
         let execution = self.id;

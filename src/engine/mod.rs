@@ -39,6 +39,8 @@ mod recovery_tests;
 mod residents;
 mod router;
 #[cfg(test)]
+mod router_tests;
+#[cfg(test)]
 mod sim;
 mod start;
 mod story;

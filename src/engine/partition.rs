@@ -24,7 +24,7 @@ use super::Shared;
 use super::execution::ExecutionActor;
 use super::express;
 use super::held::{Held, Patterns};
-use super::messages::{AwaitEnd, Begin, Drain, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
+use super::messages::{AwaitEnd, Begin, Drain, Hear, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
 use super::residents::Residents;
 use super::tail::Tail;
 use super::timers::Timers;
@@ -251,8 +251,32 @@ impl Local {
         Err(TellError::Internal(format!("execution {} does not take messages", message.execution)))
     }
 
+    /// Its actor is in memory.
+    pub fn is_awake(&self, execution: ExecutionId) -> bool {
+        self.residents.peek(execution).is_some()
+    }
+
+    /// Hands a reply to an execution that is in memory and takes messages; gives it back where there is none.
+    pub fn try_tell(&self, message: Hear) -> Option<Hear> {
+        let execution = message.tell.execution;
+        let Some(addr) = self.residents.find(execution, self.shared.clock.now()) else { return Some(message) };
+        self.residents.sent(execution, &addr);
+        match addr.try_send(message) {
+            Ok(()) => None,
+            Err(SendError::Full(message) | SendError::Closed(message)) => {
+                self.residents.answered(execution, &addr);
+                Some(message)
+            }
+        }
+    }
+
+    /// An actor has answered what [`Self::try_tell`] handed to it.
+    pub fn answered(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
+        self.residents.answered(execution, addr);
+    }
+
     /// A closed execution that was revived to refuse something leaves memory at once.
-    async fn dismiss_closed(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
+    pub async fn dismiss_closed(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
         if matches!(addr.send(super::execution::IsClosed).await, Ok(true)) {
             self.forget(execution, addr);
         }

@@ -5,8 +5,10 @@
 
 use std::rc::Rc;
 
+use actix::Addr;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use tokio::sync::mpsc;
 
 use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Verdict};
 use crate::bus::parked::{self, PARKING_QUEUE, Refusal};
@@ -18,20 +20,100 @@ use crate::store::StoreError;
 use crate::telemetry::task_log;
 
 use super::Shared;
+use super::execution::ExecutionActor;
 use super::handle::Completion;
-use super::messages::{Tell, TellError, What};
+use super::messages::{Hear, Tell, TellError, Told, What};
 use super::partition::Local;
 
+/// The delivery of a reply that an execution has been told of. An actor may end without having heard it: then the delivery comes back
+/// here, and the execution is told by way of its journal.
+#[derive(Debug)]
+pub(super) struct Ear {
+    key: TaskKey,
+    delivery: Option<Delivery>,
+    unheard: mpsc::Sender<Delivery>,
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            // Where there is no room, or nobody listens any more: what is dropped unsettled comes again.
+            let _ = self.unheard.try_send(delivery);
+        }
+    }
+}
+
 /// Takes replies until the bus closes. At most the prefetch of them are under way at once.
+///
+/// Most are for executions in memory and are handed to their actors; a task of its own is made for what takes longer.
 pub(super) async fn run(local: Rc<Local>, mut replies: BoxStream<'static, Delivery>) {
+    let (unheard, mut again) = mpsc::channel(crate::limits::UNHEARD_REPLIES);
+    let listener = Rc::clone(&local);
+    actix_rt::spawn(async move {
+        while let Some(delivery) = again.recv().await {
+            spawn_receive(&listener, delivery);
+        }
+    });
     while let Some(delivery) = replies.next().await {
         if local.is_draining() {
             // Unsettled: it comes again after the next start.
             delivery.settle(Settlement::Requeue);
             break;
         }
-        let local = Rc::clone(&local);
-        actix_rt::spawn(async move { receive(&local, delivery).await });
+        if let Some(delivery) = pass_on(&local, delivery, &unheard) {
+            spawn_receive(&local, delivery);
+        }
+    }
+}
+
+fn spawn_receive(local: &Rc<Local>, delivery: Delivery) {
+    let local = Rc::clone(local);
+    actix_rt::spawn(async move { receive(&local, delivery).await });
+}
+
+/// Hands a reply to its execution where that is in memory here and takes messages; gives back what needs more than that.
+fn pass_on(local: &Local, delivery: Delivery, unheard: &mpsc::Sender<Delivery>) -> Option<Delivery> {
+    let verified = envelope::token(&delivery.message).and_then(|token| local.shared.tokens.verify(token).ok());
+    let here = verified.filter(|(key, partition)| *partition == local.id && local.is_awake(key.execution));
+    let Some((key, reply)) = here.and_then(|(key, _)| Some((key, Reply::decode(&delivery.message).ok()?))) else {
+        return Some(delivery);
+    };
+    let ear = Ear { key, delivery: Some(delivery), unheard: unheard.clone() };
+    let mut refused = local.try_tell(Hear { tell: told_by_reply(key, reply.outcome), ear })?;
+    refused.ear.delivery.take()
+}
+
+fn told_by_reply(key: TaskKey, outcome: ReplyOutcome) -> Tell {
+    let completion = match outcome {
+        ReplyOutcome::Success { output } => Completion::Success(output),
+        ReplyOutcome::Heartbeat => Completion::Heartbeat,
+        ReplyOutcome::Failure { error, cause } => Completion::Failure(Failure {
+            error: (!error.is_empty()).then_some(error),
+            cause: (!cause.is_empty()).then_some(cause),
+            heartbeat: false,
+        }),
+    };
+    Tell { execution: key.execution, what: What::Reply { scheduled: key.scheduled, completion, face: "amqp" } }
+}
+
+impl Local {
+    /// What became of a reply that was handed to an actor.
+    pub(super) fn heard(self: &Rc<Self>, addr: &Addr<ExecutionActor>, mut ear: Ear, result: Result<Told, TellError>) {
+        let key = ear.key;
+        self.answered(key.execution, addr);
+        let Some(delivery) = ear.delivery.take() else { return };
+        match result {
+            Ok(_) => accepted(self, delivery),
+            Err(error) => {
+                let (local, addr) = (Rc::clone(self), addr.clone());
+                actix_rt::spawn(async move {
+                    if matches!(error, TellError::Rejected(_)) {
+                        local.dismiss_closed(key.execution, &addr).await;
+                    }
+                    turned_down(&local, delivery, key, error).await;
+                });
+            }
+        }
     }
 }
 
@@ -58,56 +140,49 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
     let (key, partition) = match local.shared.tokens.verify(&reply.token) {
         Ok(found) => found,
         Err(defect) => {
-            let token = reply.token.clone();
             local.shared.metrics.reply_refused(defect.as_str());
-            refuse(local, delivery, Some(&token), None, Verdict::Forged, &defect.to_string()).await;
+            refuse(local, delivery, Some(&reply.token), None, Verdict::Forged, &defect.to_string()).await;
             return;
         }
     };
-    let completion = match reply.outcome {
-        ReplyOutcome::Success { output } => Completion::Success(output),
-        ReplyOutcome::Heartbeat => Completion::Heartbeat,
-        ReplyOutcome::Failure { error, cause } => Completion::Failure(Failure {
-            error: (!error.is_empty()).then_some(error),
-            cause: (!cause.is_empty()).then_some(cause),
-            heartbeat: false,
-        }),
-    };
-    let what = What::Reply { scheduled: key.scheduled, completion, face: "amqp" };
-    match tell(local, partition, Tell { execution: key.execution, what }).await {
-        Ok(()) => {
-            local.shared.metrics.reply(Verdict::Accepted.as_str());
-            if let Some((to, message)) =
-                envelope::verdict(reply.reply_to.as_deref(), reply.correlation_id.as_deref(), Verdict::Accepted, "")
-            {
-                local.shared.publish_aside(to, message);
-            }
-            delivery.settle(Settlement::Ack);
-        }
-        Err(TellError::Rejected(rejection)) => {
-            // A redelivery whose first copy was taken in: its acknowledgement was lost with the connection or the process.
-            if delivery.redelivered && rejection == Rejection::Duplicate {
-                local.shared.metrics.reply(Verdict::Duplicate.as_str());
-                delivery.settle(Settlement::Ack);
-                return;
-            }
-            refuse(local, delivery, Some(&reply.token), Some(key), verdict_of(rejection), &rejection.to_string()).await;
-        }
-        Err(e @ TellError::NoExecution(_)) => {
-            refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, &e.to_string()).await;
-        }
-        Err(TellError::Store(e @ StoreError::Corrupt { .. })) => {
-            // Only this execution is affected; coming again would not mend it.
-            refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, &e.to_string()).await;
-        }
-        Err(TellError::Store(StoreError::NotFound { .. })) => {
-            refuse(local, delivery, Some(&reply.token), Some(key), Verdict::Unknown, "there is no such execution").await;
-        }
-        Err(e) => {
-            tracing::warn!(partition = %local.id, error = %e, "a reply could not be taken in now; it comes again");
-            delivery.settle(Settlement::Requeue);
-        }
+    match tell(local, partition, told_by_reply(key, reply.outcome)).await {
+        Ok(()) => accepted(local, delivery),
+        Err(error) => turned_down(local, delivery, key, error).await,
     }
+}
+
+/// The effect of the reply is durable.
+fn accepted(local: &Local, delivery: Delivery) {
+    local.shared.metrics.reply(Verdict::Accepted.as_str());
+    let properties = &delivery.message.properties;
+    let verdict = envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), Verdict::Accepted, "");
+    if let Some((to, message)) = verdict {
+        local.shared.publish_aside(to, message);
+    }
+    delivery.settle(Settlement::Ack);
+}
+
+/// Its execution did not take the reply in.
+async fn turned_down(local: &Rc<Local>, delivery: Delivery, key: TaskKey, error: TellError) {
+    let (verdict, reason) = match error {
+        // A redelivery whose first copy was taken in: its acknowledgement was lost with the connection or the process.
+        TellError::Rejected(Rejection::Duplicate) if delivery.redelivered => {
+            local.shared.metrics.reply(Verdict::Duplicate.as_str());
+            delivery.settle(Settlement::Ack);
+            return;
+        }
+        TellError::Rejected(rejection) => (verdict_of(rejection), rejection.to_string()),
+        // One that cannot be read: only this execution is affected, and coming again would not mend it.
+        TellError::NoExecution(_) | TellError::Store(StoreError::Corrupt { .. }) => (Verdict::Unknown, error.to_string()),
+        TellError::Store(StoreError::NotFound { .. }) => (Verdict::Unknown, "there is no such execution".to_owned()),
+        error => {
+            tracing::warn!(partition = %local.id, %error, "a reply could not be taken in now; it comes again");
+            delivery.settle(Settlement::Requeue);
+            return;
+        }
+    };
+    let token = envelope::token(&delivery.message).map(str::to_owned);
+    refuse(local, delivery, token.as_deref(), Some(key), verdict, &reason).await;
 }
 
 /// More than a payload may hold. A request fails with it; a callback's reply is refused, as the API refuses it, and its task stays open.

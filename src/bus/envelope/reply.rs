@@ -80,8 +80,7 @@ impl Reply {
     /// What is wrong with it, with the token where there is one.
     pub fn decode(message: &Message) -> Result<Self, ReplyDefect> {
         let properties = &message.properties;
-        let token = properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
-        let token = token.filter(|t| !t.is_empty());
+        let token = token(message);
         let defect = |kind, detail: String| ReplyDefect {
             kind,
             token: token.filter(|t| t.len() <= limits::TOKEN_CHARS_MAX).map(str::to_owned),
@@ -104,6 +103,14 @@ impl Reply {
             correlation_id: properties.correlation_id.clone(),
         })
     }
+}
+
+/// The token that a message carries, in its header or in `correlation_id`; not verified.
+#[must_use]
+pub fn token(message: &Message) -> Option<&str> {
+    let properties = &message.properties;
+    let token = properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
+    token.filter(|t| !t.is_empty())
 }
 
 fn outcome_of(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
