@@ -94,27 +94,19 @@ impl Payload {
         }
     }
 
-    /// A copy of the value; of a text that nobody has looked into it is the first and only one.
-    #[must_use]
-    pub fn copy(&self) -> Value {
-        self.0.value.get().cloned().unwrap_or_else(|| self.read())
-    }
-
     #[must_use]
     pub fn ptr_eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
     fn parsed(&self) -> &Value {
-        self.0.value.get_or_init(|| self.read())
-    }
-
-    fn read(&self) -> Value {
-        let mut reader = serde_json::Deserializer::from_str(self.0.text.get().map_or("null", |text| text.get()));
-        // What was written once is read again, however deep.
-        reader.disable_recursion_limit();
-        // A text is kept where it is known to be read, or was made of a value.
-        Value::deserialize(&mut reader).unwrap_or_default()
+        self.0.value.get_or_init(|| {
+            let mut reader = serde_json::Deserializer::from_str(self.0.text.get().map_or("null", |text| text.get()));
+            // What was written once is read again, however deep.
+            reader.disable_recursion_limit();
+            // A text is kept where it is known to be read, or was made of a value.
+            Value::deserialize(&mut reader).unwrap_or_default()
+        })
     }
 }
 

@@ -137,10 +137,6 @@ impl Roots for Scope<'_> {
         self.input
     }
 
-    fn copy_of_input(&self) -> Value {
-        self.input.copy()
-    }
-
     fn text_of_input(&self) -> Option<&str> {
         self.input.unread()
     }

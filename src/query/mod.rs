@@ -27,10 +27,6 @@ use crate::clock::Timestamp;
 pub trait Roots {
     /// `$` (JSONPath): the state's effective input, or the value that the field works on.
     fn input(&self) -> &Value;
-    /// A copy of `$`.
-    fn copy_of_input(&self) -> Value {
-        self.input().clone()
-    }
     /// The compact text of `$`, where it is known and nobody has read its value yet.
     fn text_of_input(&self) -> Option<&str> {
         None
