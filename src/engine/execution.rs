@@ -1,7 +1,7 @@
 //! One execution, awake: an actor that takes one stimulus at a time.
 //!
 //! ```text
-//! Tell ─► decide ─► append (the mailbox stands still) ─► perform ─► answer
+//! Hear ─► decide ─► append (the mailbox stands still) ─► perform ─► answer
 //!             │     └─ an express execution has no journal: it goes on at once (`express.rs`)
 //!             └─ state is already folded; a failed append throws the actor away, the next message loads it from the journal
 //! ```
@@ -12,7 +12,6 @@ use std::sync::{Arc, LazyLock};
 use actix::prelude::*;
 
 use crate::asl::model::Machine;
-use crate::asl::resource::Resource;
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, TaskKey, Version};
 use crate::integrations;
@@ -24,12 +23,14 @@ use crate::interpreter::{self, Env, TokenMint};
 use crate::store::{Append, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, Summary};
 
 use super::Shared;
+use super::ear::{Ear, Hear};
 use super::event_log::Logging;
 use super::express::{self, Stay};
 use super::handle::Completion;
 use super::held::Held;
-use super::messages::{Hear, MayLeave, Tell, TellError, Told, What};
+use super::messages::{MayLeave, TellError, Told, What};
 use super::partition::Local;
+use super::residents::Incarnation;
 use super::story::{Note, Story};
 use super::tail::{self, Tail};
 
@@ -47,6 +48,7 @@ pub(super) struct ExecutionActor {
     pub shared: Arc<Shared>,
     pub local: Rc<Local>,
     pub id: ExecutionId,
+    incarnation: Incarnation,
     pub machine: Arc<Machine>,
     /// What its machine's `loggingConfiguration` asks for.
     pub logging: Logging,
@@ -71,19 +73,25 @@ pub(super) struct ExecutionActor {
 
 impl ExecutionActor {
     /// An execution that begins.
-    pub fn new(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Self {
+    pub fn new(shared: Arc<Shared>, local: Rc<Local>, incarnation: Incarnation, header: ExecutionHeader, machine: Arc<Machine>) -> Self {
         let logging = shared.definitions.logging(header.revision);
-        let mut actor = Self::with(shared, local, header.id, machine, logging, State::default());
+        let mut actor = Self::with(shared, local, (header.id, incarnation), machine, logging, State::default());
         actor.birth = Some(Box::new(header));
         actor
     }
 
     /// An express execution that begins.
-    pub fn express(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader, machine: Arc<Machine>) -> Result<Self, TellError> {
+    pub fn express(
+        shared: Arc<Shared>,
+        local: Rc<Local>,
+        incarnation: Incarnation,
+        header: ExecutionHeader,
+        machine: Arc<Machine>,
+    ) -> Result<Self, TellError> {
         let id = header.id;
         let logging = shared.definitions.logging(header.revision);
         let stay = Stay::new(Arc::clone(&shared), Rc::clone(&local), header)?;
-        let mut actor = Self::with(shared, local, id, machine, logging, State::default());
+        let mut actor = Self::with(shared, local, (id, incarnation), machine, logging, State::default());
         actor.express = Some(Box::new(stay));
         Ok(actor)
     }
@@ -91,6 +99,7 @@ impl ExecutionActor {
     /// One that comes back from its journal.
     pub fn revived(
         local: Rc<Local>,
+        incarnation: Incarnation,
         row: &ExecutionRow,
         machine: Arc<Machine>,
         (state, tail): (State, Option<Tail>),
@@ -98,16 +107,24 @@ impl ExecutionActor {
     ) -> Self {
         let (shared, id) = (Arc::clone(&local.shared), row.header.id);
         let logging = shared.definitions.logging(row.header.revision);
-        let mut actor = Self::with(shared, local, id, machine, logging, state);
+        let mut actor = Self::with(shared, local, (id, incarnation), machine, logging, state);
         (actor.owed, actor.tail) = (Some(bus_kept), tail);
         actor
     }
 
-    fn with(shared: Arc<Shared>, local: Rc<Local>, id: ExecutionId, machine: Arc<Machine>, logging: Logging, state: State) -> Self {
+    fn with(
+        shared: Arc<Shared>,
+        local: Rc<Local>,
+        (id, incarnation): (ExecutionId, Incarnation),
+        machine: Arc<Machine>,
+        logging: Logging,
+        state: State,
+    ) -> Self {
         Self {
             shared,
             local,
             id,
+            incarnation,
             machine,
             logging,
             state: Held::new(state),
@@ -175,7 +192,7 @@ impl ExecutionActor {
 
     /// A worker's word, in the shape of the task's service.
     fn meaning(&self, scheduled: EventId, completion: Completion, at: Timestamp) -> StimulusKind {
-        let resource = self.state.task(scheduled).ok().and_then(|t| Resource::parse(&t.task.details.resource));
+        let resource = self.state.task(scheduled).ok().and_then(|t| self.local.resources.parse(&t.task.details.resource));
         match completion {
             Completion::Heartbeat => StimulusKind::TaskHeartbeat { scheduled },
             Completion::Success(output) => {
@@ -242,7 +259,7 @@ impl ExecutionActor {
                     }
                 }
                 Command::Finish => {
-                    self.local.forget(self.id, &ctx.address());
+                    self.local.forget(self.id, self.incarnation);
                     if let Phase::Closed(outcome) = self.state.phase() {
                         if let Some(stay) = self.express.take() {
                             stay.close(self.state.version(), outcome);
@@ -350,38 +367,33 @@ impl Actor for ExecutionActor {
 }
 
 impl ExecutionActor {
-    /// Takes a message in; `then` hears what became of it.
-    fn take<R: 'static>(
-        &mut self,
-        message: Tell,
-        ctx: &mut Context<Self>,
-        then: impl FnOnce(&mut Self, Result<Told, TellError>, &mut Context<Self>) -> R + 'static,
-    ) -> AtomicResponse<Self, R> {
-        let face = message.what.face();
-        if matches!(message.what, What::Flush) && !self.in_flight.iter().any(|f| f.confirmed) {
+    /// Takes a message in. While what it led to is not durable the mailbox stands still.
+    fn take(&mut self, what: What, ear: Ear, ctx: &mut Context<Self>) {
+        let face = what.face();
+        if matches!(what, What::Flush) && !self.in_flight.iter().any(|f| f.confirmed) {
             self.look_again();
             let at = self.shared.clock.now();
-            return ready(then(self, Ok(Told { at }), ctx));
+            return self.answer(ear, Ok(Told { at }));
         }
         let slept = self.state.is_asleep();
         if let Err(e) = self.state.wake() {
             tracing::error!(execution.id = %self.id, error = %e, "an execution is read from its journal again");
-            self.local.forget(self.id, &ctx.address());
+            self.local.forget(self.id, self.incarnation);
             self.local.revive_later(self.id);
             ctx.stop();
-            return ready(then(self, Err(TellError::Internal(e.to_string())), ctx));
+            return self.answer(ear, Err(TellError::Internal(e.to_string())));
         }
         if slept {
             // It rests again also where this message is refused and nothing is written.
             self.linger();
         }
-        let prepared = match self.decide(message.what) {
+        let prepared = match self.decide(what) {
             Ok(prepared) => prepared,
-            Err(e) => return ready(then(self, Err(e), ctx)),
+            Err(e) => return self.answer(ear, Err(e)),
         };
         if prepared.entries.is_empty() {
             self.perform(prepared.commands, ctx);
-            return ready(then(self, told(prepared.at, prepared.rejection), ctx));
+            return self.answer(ear, told(prepared.at, prepared.rejection));
         }
         // An express execution has no journal: what is decided is done at once.
         let append = if self.express.is_some() {
@@ -390,9 +402,9 @@ impl ExecutionActor {
             match self.append(&prepared) {
                 Ok(append) => Some(append),
                 Err(e) => {
-                    self.local.forget(self.id, &ctx.address());
+                    self.local.forget(self.id, self.incarnation);
                     ctx.stop();
-                    return ready(then(self, Err(e), ctx));
+                    return self.answer(ear, Err(e));
                 }
             }
         };
@@ -410,7 +422,7 @@ impl ExecutionActor {
                 (Some(append), None) => shared.journal.append(append).await,
             }
         };
-        AtomicResponse::new(Box::pin(durable.into_actor(self).map(move |result, actor, ctx| {
+        ctx.wait(durable.into_actor(self).map(move |result, actor, ctx| {
             let result = match result {
                 Ok(()) => {
                     actor.appending = false;
@@ -420,7 +432,7 @@ impl ExecutionActor {
                 }
                 Err(e) => {
                     // The state is ahead of its journal: it must not be used again.
-                    actor.local.forget(actor.id, &ctx.address());
+                    actor.local.forget(actor.id, actor.incarnation);
                     // One that could not be made may have been made all the same: the store does not always know.
                     if !born || matches!(e, StoreError::Unavailable(_)) {
                         actor.local.revive_later(actor.id);
@@ -429,38 +441,30 @@ impl ExecutionActor {
                     Err(e.into())
                 }
             };
-            then(actor, result, ctx)
-        })))
+            actor.answer(ear, result);
+        }));
     }
-}
 
-fn ready<R: 'static>(result: R) -> AtomicResponse<ExecutionActor, R> {
-    AtomicResponse::new(Box::pin(actix::fut::ready(result)))
+    fn answer(&self, ear: Ear, result: Result<Told, TellError>) {
+        ear.hear(&self.local, self.id, self.incarnation, result);
+    }
 }
 
 fn told(at: Timestamp, rejection: Option<Rejection>) -> Result<Told, TellError> {
     rejection.map_or(Ok(Told { at }), |rejection| Err(rejection.into()))
 }
 
-impl Handler<Tell> for ExecutionActor {
-    type Result = AtomicResponse<Self, Result<Told, TellError>>;
-
-    fn handle(&mut self, message: Tell, ctx: &mut Self::Context) -> Self::Result {
-        self.take(message, ctx, |_, result, _| result)
-    }
-}
-
 impl Handler<Hear> for ExecutionActor {
-    type Result = AtomicResponse<Self, ()>;
+    type Result = ();
 
-    fn handle(&mut self, Hear { tell, ear }: Hear, ctx: &mut Self::Context) -> Self::Result {
-        self.take(tell, ctx, |actor, result, ctx| actor.local.heard(&ctx.address(), ear, result))
+    fn handle(&mut self, Hear { what, ear }: Hear, ctx: &mut Self::Context) {
+        self.take(what, ear, ctx);
     }
 }
 
 /// A word of the actor to itself.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Told, TellError>")]
+#[rtype(result = "()")]
 pub(super) struct Own(What);
 
 impl ExecutionActor {
@@ -475,18 +479,17 @@ impl ExecutionActor {
 }
 
 impl Handler<Own> for ExecutionActor {
-    type Result = AtomicResponse<Self, Result<Told, TellError>>;
+    type Result = ();
 
-    fn handle(&mut self, Own(what): Own, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Own(what): Own, ctx: &mut Self::Context) {
         // actix looks at one word of the actor's own after a message of the mailbox has made it wait (`ContextFut::poll` merges the wait
         // only then): the word is said again, and heard when the append is done.
         if self.appending {
             ctx.notify(Own(what));
-            return ready(Ok(Told { at: self.shared.clock.now() }));
+            return;
         }
         self.unheard -= 1;
-        let execution = self.id;
-        self.handle(Tell { execution, what }, ctx)
+        self.take(what, Ear::Nobody, ctx);
     }
 }
 

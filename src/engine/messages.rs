@@ -13,22 +13,13 @@ use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::store::{ExecutionHeader, StoreError};
 
 use super::handle::Completion;
-use super::router::Ear;
 
-/// Something for one execution. To its partition, which finds or revives the actor; from there to the actor itself.
+/// Something for one execution. To its partition, which finds or revives the actor and has it hear.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Told, TellError>")]
 pub(super) struct Tell {
     pub execution: ExecutionId,
     pub what: What,
-}
-
-/// A worker's reply for one execution. Nobody waits for an answer: the ear hears what became of it.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(super) struct Hear {
-    pub tell: Tell,
-    pub ear: Ear,
 }
 
 #[derive(Debug, Clone)]

@@ -16,6 +16,7 @@ mod children;
 mod children_tests;
 pub mod dead_letters;
 mod definitions;
+mod ear;
 pub mod event_log;
 mod execution;
 mod express;
@@ -37,6 +38,7 @@ pub mod quarantine;
 #[cfg(test)]
 mod recovery_tests;
 mod residents;
+mod resources;
 mod router;
 #[cfg(test)]
 mod router_tests;

@@ -1,6 +1,7 @@
 //! A partition: owns its executions (their addresses), one timer queue, one reply queue. Pinned to an arbiter; everything here
 //! runs on that one thread.
 
+mod starting;
 mod timekeeping;
 
 use std::cell::{Cell, RefCell};
@@ -17,24 +18,30 @@ use tokio::time::Instant;
 use crate::clock::Timestamp;
 use crate::ids::{ExecutionId, PartitionId};
 use crate::interpreter::state::{Outcome, Phase, State};
-use crate::interpreter::stimulus::StimulusKind;
 use crate::store::{Journal, record};
 
 use super::Shared;
+use super::ear::{Ear, Hear};
 use super::execution::ExecutionActor;
 use super::express;
 use super::held::{Held, Patterns};
-use super::messages::{AwaitEnd, Begin, Drain, Hear, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
-use super::residents::Residents;
+use super::messages::{AwaitEnd, Begin, Drain, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
+use super::residents::{Incarnation, Resident, Residents};
+use super::resources::Resources;
 use super::tail::Tail;
 use super::timers::Timers;
+use starting::Starting;
 
-type Revival = SharedFuture<LocalBoxFuture<'static, Result<Addr<ExecutionActor>, TellError>>>;
+type Revival = SharedFuture<LocalBoxFuture<'static, Result<Resident, TellError>>>;
+type EndWaiter = oneshot::Sender<Result<Outcome, TellError>>;
 
 /// What the partition and its executions share, on their one thread.
 pub(super) struct Local {
     pub id: PartitionId,
     pub shared: Arc<Shared>,
+    /// Where its replies arrive.
+    pub reply_queue: String,
+    pub resources: Resources,
     residents: Residents,
     reviving: RefCell<HashMap<ExecutionId, Revival>>,
     timers: RefCell<Timers>,
@@ -48,7 +55,7 @@ pub(super) struct Local {
     patterns: RefCell<Patterns>,
     /// Executions packed since the last sweep.
     rested: Cell<usize>,
-    waiters: RefCell<HashMap<ExecutionId, Vec<oneshot::Sender<Outcome>>>>,
+    waiters: RefCell<HashMap<ExecutionId, Vec<EndWaiter>>>,
     /// Executions whose queues the bus forgot with the last process, until they are revived: all that they have open is owed again.
     bereft: RefCell<HashSet<ExecutionId>>,
     draining: Cell<bool>,
@@ -67,8 +74,8 @@ impl Local {
 
     /// This actor is of no use any more; the next message revives the execution from its journal. One that was revived meanwhile stays:
     /// of those who wait for an answer of the old actor each comes here.
-    pub fn forget(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
-        if self.residents.remove(execution, addr) {
+    pub fn forget(&self, execution: ExecutionId, incarnation: Incarnation) {
+        if self.residents.remove(execution, incarnation) {
             self.shared.metrics.execution_slept();
         }
     }
@@ -78,7 +85,7 @@ impl Local {
         let local = Rc::clone(self);
         actix_rt::spawn(async move {
             tokio::time::sleep(super::RETRY_AFTER).await;
-            if let Err(e) = local.address(execution).await {
+            if let Err(e) = local.resident(execution).await {
                 if matches!(e, TellError::NoExecution(_) | TellError::Store(crate::store::StoreError::NotFound { .. })) {
                     return; // it was never made
                 }
@@ -98,9 +105,7 @@ impl Local {
 
     /// `owes_news`: a parent or map runs have not heard of it yet.
     fn tell_end(&self, execution: ExecutionId, state: &State, owes_news: bool, outcome: &Outcome) {
-        for waiter in self.waiters.borrow_mut().remove(&execution).unwrap_or_default() {
-            let _ = waiter.send(outcome.clone());
-        }
+        self.tell_waiters(execution, || Ok(outcome.clone()));
         if let Some(run) = state.started().and_then(|s| s.map_run.as_ref()) {
             self.shared.map_runs.child_closed(run, execution, state.attempt(), outcome);
         }
@@ -112,13 +117,18 @@ impl Local {
     /// The execution is gone without an end (an express one whose actor died): nobody waits for it any more.
     pub fn lost(&self, execution: ExecutionId) {
         self.arm(execution, None);
-        self.waiters.borrow_mut().remove(&execution);
+        self.tell_waiters(execution, || Err(TellError::Internal("the execution was lost before its end".to_owned())));
     }
 
-    fn wait_for(&self, execution: ExecutionId) -> oneshot::Receiver<Outcome> {
-        let (sender, receiver) = oneshot::channel();
-        self.waiters.borrow_mut().entry(execution).or_default().push(sender);
-        receiver
+    /// `waiter` hears of this execution's end.
+    fn wait(&self, execution: ExecutionId, waiter: EndWaiter) {
+        self.waiters.borrow_mut().entry(execution).or_default().push(waiter);
+    }
+
+    fn tell_waiters(&self, execution: ExecutionId, end: impl Fn() -> Result<Outcome, TellError>) {
+        for waiter in self.waiters.borrow_mut().remove(&execution).unwrap_or_default() {
+            let _ = waiter.send(end());
+        }
     }
 
     /// Packs what an actor holds.
@@ -148,49 +158,23 @@ impl Local {
             loop {
                 let due = self.lingering.borrow_mut().pop_front_if(|(at, _)| *at <= now);
                 let Some((_, execution)) = due else { break };
-                // Gone from memory: it has ended. Most have.
-                let Some(addr) = self.residents.peek(execution) else { continue };
-                // Refused where its mailbox is full: then it is busy, and what it writes next holds the confirm.
-                let _ = addr.try_send(Tell { execution, what: What::Flush });
+                // Gone from memory: it has ended. Most have. Refused where its mailbox is full: then it is busy, and what it writes next holds
+                // the confirm.
+                self.residents.hint(execution, Hear { what: What::Flush, ear: Ear::Nobody });
             }
         }
     }
 
-    fn insert(&self, execution: ExecutionId, addr: Addr<ExecutionActor>) {
-        if self.residents.insert(execution, addr, self.shared.clock.now()) {
+    fn insert(&self, execution: ExecutionId, resident: Resident) {
+        if self.residents.insert(execution, resident, self.shared.clock.now()) {
             self.shared.metrics.execution_woke();
         }
     }
 
-    /// A new execution: its actor, and its first stimulus.
-    async fn begin(self: &Rc<Self>, start: Start) -> Result<Told, TellError> {
-        let Start { header, started, machine } = start;
-        let id = header.id;
-        let (shared, local) = (Arc::clone(&self.shared), Rc::clone(self));
-        // A map run's child is journaled in any case: its run counts on it.
-        let actor = if header.arn.is_express() && header.map_run.is_none() {
-            ExecutionActor::express(shared, local, header, machine)?
-        } else {
-            ExecutionActor::new(shared, local, header, machine)
-        };
-        let addr = actor.start();
-        self.insert(id, addr.clone());
-        let what = What::Stimulus(StimulusKind::Start(started));
-        let result = match addr.send(Tell { execution: id, what }).await {
-            Ok(result) => result,
-            Err(e) => Err(TellError::Internal(e.to_string())),
-        };
-        if result.is_err() {
-            self.forget(id, &addr);
-            self.waiters.borrow_mut().remove(&id);
-        }
-        result
-    }
-
     /// The actor of an execution, from memory or from its journal.
-    async fn address(self: &Rc<Self>, execution: ExecutionId) -> Result<Addr<ExecutionActor>, TellError> {
-        if let Some(addr) = self.residents.find(execution, self.shared.clock.now()) {
-            return Ok(addr);
+    async fn resident(self: &Rc<Self>, execution: ExecutionId) -> Result<Resident, TellError> {
+        if let Some(resident) = self.residents.find(execution, self.shared.clock.now()) {
+            return Ok(resident);
         }
         let revival = {
             let mut reviving = self.reviving.borrow_mut();
@@ -212,7 +196,7 @@ impl Local {
         revival.await
     }
 
-    async fn revive(self: &Rc<Self>, execution: ExecutionId) -> Result<Addr<ExecutionActor>, TellError> {
+    async fn revive(self: &Rc<Self>, execution: ExecutionId) -> Result<Resident, TellError> {
         let loaded = load_with_tail(&*self.shared.journal, execution).await?;
         let row = self.shared.journal.execution(execution).await?.ok_or(TellError::NoExecution(execution))?;
         let machine = self.shared.definitions.revision(row.header.revision).await.map_err(|e| match e {
@@ -220,32 +204,35 @@ impl Local {
             other => TellError::Internal(other.to_string()),
         })?;
         let bus_kept = !self.bereft.borrow_mut().remove(&execution);
-        let actor = ExecutionActor::revived(Rc::clone(self), &row, machine, loaded, bus_kept);
+        let incarnation = self.residents.incarnation();
+        let actor = ExecutionActor::revived(Rc::clone(self), incarnation, &row, machine, loaded, bus_kept);
         if let Phase::Closed(outcome) = actor.state.phase() {
             // Its end landed, and whoever wrote it did not learn that: those who wait are told now.
             self.tell_end(execution, &actor.state, row.summary.owes_parent, outcome);
         }
-        let addr = actor.start();
-        self.insert(execution, addr.clone());
-        Ok(addr)
+        let resident = Resident { incarnation, addr: actor.start() };
+        self.insert(execution, resident.clone());
+        Ok(resident)
     }
 
     /// Delivers to an execution, reviving it if need be.
     pub async fn tell(self: &Rc<Self>, message: Tell) -> Result<Told, TellError> {
         // An actor may end between two messages (it closed, it was thrown away): its journal is the truth, ask again.
         for _ in 0..4 {
-            let addr = self.address(message.execution).await?;
-            self.residents.sent(message.execution, &addr);
-            let answer = addr.send(message.clone()).await;
-            self.residents.answered(message.execution, &addr);
+            let Resident { incarnation, addr } = self.resident(message.execution).await?;
+            self.residents.sent(message.execution, incarnation);
+            let (asker, answer) = oneshot::channel();
+            let heard = addr.send(Hear { what: message.what.clone(), ear: Ear::Asker(asker) }).await;
+            let answer = if heard.is_ok() { answer.await.ok() } else { None };
+            self.residents.answered(message.execution, incarnation);
             match answer {
-                Ok(result) => {
+                Some(result) => {
                     if matches!(result, Err(TellError::Rejected(_))) {
-                        self.dismiss_closed(message.execution, &addr).await;
+                        self.dismiss_closed(message.execution, incarnation).await;
                     }
                     return result;
                 }
-                Err(_) => self.forget(message.execution, &addr),
+                None => self.forget(message.execution, incarnation),
             }
         }
         Err(TellError::Internal(format!("execution {} does not take messages", message.execution)))
@@ -253,42 +240,34 @@ impl Local {
 
     /// Its actor is in memory.
     pub fn is_awake(&self, execution: ExecutionId) -> bool {
-        self.residents.peek(execution).is_some()
+        self.residents.contains(execution)
     }
 
     /// Hands a reply to an execution that is in memory and takes messages; gives it back where there is none.
-    pub fn try_tell(&self, message: Hear) -> Option<Hear> {
-        let execution = message.tell.execution;
-        let Some(addr) = self.residents.find(execution, self.shared.clock.now()) else { return Some(message) };
-        self.residents.sent(execution, &addr);
-        match addr.try_send(message) {
-            Ok(()) => None,
-            Err(SendError::Full(message) | SendError::Closed(message)) => {
-                self.residents.answered(execution, &addr);
-                Some(message)
-            }
-        }
+    pub fn try_tell(&self, execution: ExecutionId, message: Hear) -> Result<(), Hear> {
+        self.residents.hand(execution, message, self.shared.clock.now())
     }
 
     /// An actor has answered what [`Self::try_tell`] handed to it.
-    pub fn answered(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
-        self.residents.answered(execution, addr);
+    pub fn answered(&self, execution: ExecutionId, incarnation: Incarnation) {
+        self.residents.answered(execution, incarnation);
     }
 
     /// A closed execution that was revived to refuse something leaves memory at once.
-    pub async fn dismiss_closed(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
+    pub async fn dismiss_closed(&self, execution: ExecutionId, incarnation: Incarnation) {
+        let Some(addr) = self.residents.address_of(execution, incarnation) else { return };
         if matches!(addr.send(super::execution::IsClosed).await, Ok(true)) {
-            self.forget(execution, addr);
+            self.forget(execution, incarnation);
         }
     }
 
     /// Executions that nothing happened to since `before` leave memory. Returns how many.
     pub async fn passivate(self: &Rc<Self>, before: Timestamp) -> usize {
         let mut left = 0;
-        for (id, addr) in self.residents.idle_since(before) {
+        for (id, Resident { incarnation, addr }) in self.residents.idle_since(before) {
             if matches!(addr.send(MayLeave).await, Ok(true)) && self.residents.is_idle_since(id, before) {
                 // Its last address: the actor ends by itself.
-                self.forget(id, &addr);
+                self.forget(id, incarnation);
                 left += 1;
             }
         }
@@ -306,7 +285,7 @@ impl Local {
             if !self.shared.bus.is_durable() {
                 self.bereft.borrow_mut().extend(rows.iter().map(|row| row.header.id));
             }
-            let revivals = rows.iter().map(|row| self.address(row.header.id));
+            let revivals = rows.iter().map(|row| self.resident(row.header.id));
             for (row, result) in rows.iter().zip(futures_util::future::join_all(revivals).await) {
                 if let Err(e) = result
                     && !e.is_corrupt()
@@ -357,7 +336,9 @@ impl Partition {
         Self {
             local: Rc::new(Local {
                 id,
+                reply_queue: shared.bus.reply_queue(id),
                 shared,
+                resources: Resources::default(),
                 residents: Residents::default(),
                 reviving: RefCell::default(),
                 timers: RefCell::default(),
@@ -412,24 +393,18 @@ impl Handler<Tell> for Partition {
 }
 
 impl Handler<Start> for Partition {
-    type Result = ResponseFuture<Result<Told, TellError>>;
+    type Result = Starting;
 
-    fn handle(&mut self, message: Start, _: &mut Self::Context) -> Self::Result {
-        let local = Rc::clone(&self.local);
-        Box::pin(async move { local.begin(message).await })
+    fn handle(&mut self, start: Start, _: &mut Self::Context) -> Starting {
+        Starting { local: Rc::clone(&self.local), start }
     }
 }
 
 impl Handler<RunToEnd> for Partition {
-    type Result = ResponseFuture<Result<Outcome, TellError>>;
+    type Result = Starting;
 
-    fn handle(&mut self, RunToEnd(start): RunToEnd, _: &mut Self::Context) -> Self::Result {
-        let local = Rc::clone(&self.local);
-        let end = local.wait_for(start.header.id);
-        Box::pin(async move {
-            local.begin(start).await?;
-            end.await.map_err(|_| TellError::Internal("the execution was lost before its end".to_owned()))
-        })
+    fn handle(&mut self, RunToEnd(start): RunToEnd, _: &mut Self::Context) -> Starting {
+        Starting { local: Rc::clone(&self.local), start }
     }
 }
 
@@ -439,21 +414,22 @@ impl Handler<AwaitEnd> for Partition {
     fn handle(&mut self, message: AwaitEnd, _: &mut Self::Context) -> Self::Result {
         let local = Rc::clone(&self.local);
         // Registered before the look at the journal: an end in between is not missed.
-        let receiver = local.wait_for(message.execution);
+        let (waiter, end) = oneshot::channel();
+        local.wait(message.execution, waiter);
         Box::pin(async move {
             if let Some(row) = local.shared.express.row(message.execution) {
                 return match express::outcome(&row) {
                     Some(outcome) => Ok(outcome),
-                    None => receiver.await.map_err(|_| TellError::NoExecution(message.execution)),
+                    None => end.await.ok().and_then(Result::ok).ok_or(TellError::NoExecution(message.execution)),
                 };
             }
             let state = load(&*local.shared.journal, message.execution).await?;
             if let Phase::Closed(outcome) = state.phase() {
-                drop(receiver);
+                drop(end);
                 local.forget_waiters(message.execution);
                 return Ok(outcome.clone());
             }
-            receiver.await.map_err(|e| TellError::Internal(e.to_string()))
+            end.await.map_err(|e| TellError::Internal(e.to_string()))?
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Effects: tasks go out, and what the bus says of them comes back as stimuli.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -30,7 +31,7 @@ impl ExecutionActor {
         let details = Arc::clone(&view.task.details);
         let Some(started) = self.state.started().map(Arc::clone) else { return };
         let key = TaskKey { execution: self.id, scheduled };
-        let Some(resource) = Resource::parse(&details.resource) else {
+        let Some(resource) = self.local.resources.parse(&details.resource) else {
             let failure = Failure::new("States.Runtime", format!("The resource '{}' cannot be called", details.resource));
             self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
             return;
@@ -55,7 +56,7 @@ impl ExecutionActor {
         }
     }
 
-    fn publish(&mut self, key: TaskKey, resource: Resource, publishing: Publishing, ctx: &mut Context<Self>) {
+    fn publish(&mut self, key: TaskKey, resource: Rc<Resource>, publishing: Publishing, ctx: &mut Context<Self>) {
         let scheduled = key.scheduled;
         let now = self.shared.clock.now();
         let request_id = Uuid::new_v4();
@@ -159,7 +160,7 @@ impl ExecutionActor {
             body: std::mem::take(&mut message.body),
             content_type: Some(std::mem::take(&mut message.content_type)),
             token: expects_reply.then(|| self.shared.token(key)),
-            reply_to: expects_reply.then(|| self.shared.bus.reply_queue(self.local.id)),
+            reply_to: expects_reply.then(|| self.local.reply_queue.clone()),
             message_id: message.message_id.to_string(),
             at: now,
             execution: self.arn().clone(),
@@ -184,7 +185,7 @@ impl ExecutionActor {
         out
     }
 
-    fn start_child(&mut self, key: TaskKey, resource: Resource, plan: Plan, ctx: &mut Context<Self>) {
+    fn start_child(&mut self, key: TaskKey, resource: Rc<Resource>, plan: Plan, ctx: &mut Context<Self>) {
         let scheduled = key.scheduled;
         let Plan::StartExecution(child) = &plan else { return };
         let ChildStart { machine, name, input, wait, trace_header } = child.clone();

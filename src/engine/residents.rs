@@ -1,96 +1,146 @@
 //! The executions of a partition that are in memory: their actors' addresses, when each was last told something, and what is under way.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use actix::Addr;
+use actix::prelude::SendError;
 
 use crate::clock::Timestamp;
 use crate::ids::ExecutionId;
 
+use super::ear::Hear;
 use super::execution::ExecutionActor;
 
+/// Which of the actors that an execution has one after the other. An actor knows its own without an address of itself, which would keep it alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Incarnation(u64);
+
+/// An actor in memory.
+#[derive(Debug, Clone)]
+pub(super) struct Resident {
+    pub incarnation: Incarnation,
+    pub addr: Addr<ExecutionActor>,
+}
+
 /// One of a hundred thousand: every byte here is paid for each sleeper.
-struct Resident {
-    addr: Addr<ExecutionActor>,
+struct Entry {
+    resident: Resident,
     used: Timestamp,
     /// Messages that are under way to it.
     under_way: u32,
 }
 
-impl Resident {
+impl Entry {
     fn is_idle_since(&self, before: Timestamp) -> bool {
         self.used < before && self.under_way == 0
     }
 }
 
+/// An address is copied only where it must outlive a look: each copy makes two small allocations.
 #[derive(Default)]
-pub(super) struct Residents(RefCell<HashMap<ExecutionId, Resident>>);
+pub(super) struct Residents {
+    entries: RefCell<HashMap<ExecutionId, Entry>>,
+    incarnations: Cell<u64>,
+}
 
 impl Residents {
+    /// For an actor that is being made.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnations.set(self.incarnations.get() + 1);
+        Incarnation(self.incarnations.get())
+    }
+
     /// True where none of this execution was here.
-    pub fn insert(&self, execution: ExecutionId, addr: Addr<ExecutionActor>, now: Timestamp) -> bool {
-        self.0.borrow_mut().insert(execution, Resident { addr, used: now, under_way: 0 }).is_none()
+    pub fn insert(&self, execution: ExecutionId, resident: Resident, now: Timestamp) -> bool {
+        self.entries.borrow_mut().insert(execution, Entry { resident, used: now, under_way: 0 }).is_none()
     }
 
     /// Its actor, which is going to be told something.
-    pub fn find(&self, execution: ExecutionId, now: Timestamp) -> Option<Addr<ExecutionActor>> {
-        let mut residents = self.0.borrow_mut();
-        let resident = residents.get_mut(&execution)?;
-        resident.used = now;
-        Some(resident.addr.clone())
+    pub fn find(&self, execution: ExecutionId, now: Timestamp) -> Option<Resident> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&execution)?;
+        entry.used = now;
+        Some(entry.resident.clone())
     }
 
-    /// Its actor, if there is one. A look does not count as its use.
-    pub fn peek(&self, execution: ExecutionId) -> Option<Addr<ExecutionActor>> {
-        self.0.borrow().get(&execution).map(|resident| resident.addr.clone())
+    pub fn contains(&self, execution: ExecutionId) -> bool {
+        self.entries.borrow().contains_key(&execution)
+    }
+
+    /// This actor's address, if it is still here.
+    pub fn address_of(&self, execution: ExecutionId, incarnation: Incarnation) -> Option<Addr<ExecutionActor>> {
+        let entries = self.entries.borrow();
+        entries.get(&execution).map(|e| &e.resident).filter(|r| r.incarnation == incarnation).map(|r| r.addr.clone())
+    }
+
+    /// Hands a message to its actor, and counts it as under way; gives it back where there is no actor, or one that takes none now.
+    pub fn hand(&self, execution: ExecutionId, message: Hear, now: Timestamp) -> Result<(), Hear> {
+        let mut entries = self.entries.borrow_mut();
+        let Some(entry) = entries.get_mut(&execution) else { return Err(message) };
+        entry.used = now;
+        match entry.resident.addr.try_send(message) {
+            Ok(()) => {
+                entry.under_way += 1;
+                Ok(())
+            }
+            Err(SendError::Full(message) | SendError::Closed(message)) => Err(message),
+        }
+    }
+
+    /// Hands over a message that nobody misses where it is not taken. It does not count as use.
+    pub fn hint(&self, execution: ExecutionId, message: Hear) {
+        if let Some(entry) = self.entries.borrow().get(&execution) {
+            let _ = entry.resident.addr.try_send(message);
+        }
     }
 
     /// A message leaves for this actor.
-    pub fn sent(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
-        self.count(execution, addr, |under_way| under_way + 1);
+    pub fn sent(&self, execution: ExecutionId, incarnation: Incarnation) {
+        self.count(execution, incarnation, |under_way| under_way + 1);
     }
 
     /// It has been answered.
-    pub fn answered(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) {
-        self.count(execution, addr, |under_way| under_way.saturating_sub(1));
+    pub fn answered(&self, execution: ExecutionId, incarnation: Incarnation) {
+        self.count(execution, incarnation, |under_way| under_way.saturating_sub(1));
     }
 
     /// Where another actor has taken this one's place meanwhile, nothing of the message is under way to that one.
-    fn count(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>, change: impl FnOnce(u32) -> u32) {
-        if let Some(resident) = self.0.borrow_mut().get_mut(&execution).filter(|r| r.addr == *addr) {
-            resident.under_way = change(resident.under_way);
+    fn count(&self, execution: ExecutionId, incarnation: Incarnation, change: impl FnOnce(u32) -> u32) {
+        let mut entries = self.entries.borrow_mut();
+        if let Some(entry) = entries.get_mut(&execution).filter(|e| e.resident.incarnation == incarnation) {
+            entry.under_way = change(entry.under_way);
         }
     }
 
     /// True where this actor was here; one that was revived meanwhile stays.
-    pub fn remove(&self, execution: ExecutionId, addr: &Addr<ExecutionActor>) -> bool {
-        let mut residents = self.0.borrow_mut();
-        let is_here = residents.get(&execution).is_some_and(|r| r.addr == *addr);
+    pub fn remove(&self, execution: ExecutionId, incarnation: Incarnation) -> bool {
+        let mut entries = self.entries.borrow_mut();
+        let is_here = entries.get(&execution).is_some_and(|e| e.resident.incarnation == incarnation);
         if is_here {
-            residents.remove(&execution);
+            entries.remove(&execution);
         }
         is_here
     }
 
-    pub fn idle_since(&self, before: Timestamp) -> Vec<(ExecutionId, Addr<ExecutionActor>)> {
-        self.0.borrow().iter().filter(|(_, r)| r.is_idle_since(before)).map(|(id, r)| (*id, r.addr.clone())).collect()
+    pub fn idle_since(&self, before: Timestamp) -> Vec<(ExecutionId, Resident)> {
+        self.entries.borrow().iter().filter(|(_, e)| e.is_idle_since(before)).map(|(id, e)| (*id, e.resident.clone())).collect()
     }
 
     pub fn is_idle_since(&self, execution: ExecutionId, before: Timestamp) -> bool {
-        self.0.borrow().get(&execution).is_some_and(|r| r.is_idle_since(before))
+        self.entries.borrow().get(&execution).is_some_and(|e| e.is_idle_since(before))
     }
 
     pub fn is_any_told(&self) -> bool {
-        self.0.borrow().values().any(|r| r.under_way > 0)
+        self.entries.borrow().values().any(|e| e.under_way > 0)
     }
 
     /// A table keeps the room of its fullest hour; a quiet one gives it back.
     pub fn shrink(&self) {
-        let mut residents = self.0.borrow_mut();
-        if residents.capacity() > 4 * residents.len() + 1_024 {
-            let room = 2 * residents.len();
-            residents.shrink_to(room);
+        let mut entries = self.entries.borrow_mut();
+        if entries.capacity() > 4 * entries.len() + 1_024 {
+            let room = 2 * entries.len();
+            entries.shrink_to(room);
         }
     }
 }

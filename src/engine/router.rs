@@ -5,7 +5,6 @@
 
 use std::rc::Rc;
 
-use actix::Addr;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
@@ -20,21 +19,22 @@ use crate::store::StoreError;
 use crate::telemetry::task_log;
 
 use super::Shared;
-use super::execution::ExecutionActor;
+use super::ear::{Ear, Hear};
 use super::handle::Completion;
-use super::messages::{Hear, Tell, TellError, Told, What};
+use super::messages::{Tell, TellError, Told, What};
 use super::partition::Local;
+use super::residents::Incarnation;
 
 /// The delivery of a reply that an execution has been told of. An actor may end without having heard it: then the delivery comes back
 /// here, and the execution is told by way of its journal.
 #[derive(Debug)]
-pub(super) struct Ear {
+pub(super) struct ReplyEar {
     key: TaskKey,
     delivery: Option<Delivery>,
     unheard: mpsc::Sender<Delivery>,
 }
 
-impl Drop for Ear {
+impl Drop for ReplyEar {
     fn drop(&mut self) {
         if let Some(delivery) = self.delivery.take() {
             // Where there is no room, or nobody listens any more: what is dropped unsettled comes again.
@@ -78,12 +78,14 @@ fn pass_on(local: &Local, delivery: Delivery, unheard: &mpsc::Sender<Delivery>) 
     let Some((key, reply)) = here.and_then(|(key, _)| Some((key, Reply::decode(&delivery.message).ok()?))) else {
         return Some(delivery);
     };
-    let ear = Ear { key, delivery: Some(delivery), unheard: unheard.clone() };
-    let mut refused = local.try_tell(Hear { tell: told_by_reply(key, reply.outcome), ear })?;
-    refused.ear.delivery.take()
+    let ear = Ear::Reply(ReplyEar { key, delivery: Some(delivery), unheard: unheard.clone() });
+    match local.try_tell(key.execution, Hear { what: told_by_reply(key, reply.outcome), ear }) {
+        Err(Hear { ear: Ear::Reply(mut ear), .. }) => ear.delivery.take(),
+        Ok(()) | Err(_) => None,
+    }
 }
 
-fn told_by_reply(key: TaskKey, outcome: ReplyOutcome) -> Tell {
+fn told_by_reply(key: TaskKey, outcome: ReplyOutcome) -> What {
     let completion = match outcome {
         ReplyOutcome::Success { output } => Completion::Success(output),
         ReplyOutcome::Heartbeat => Completion::Heartbeat,
@@ -93,22 +95,22 @@ fn told_by_reply(key: TaskKey, outcome: ReplyOutcome) -> Tell {
             heartbeat: false,
         }),
     };
-    Tell { execution: key.execution, what: What::Reply { scheduled: key.scheduled, completion, face: "amqp" } }
+    What::Reply { scheduled: key.scheduled, completion, face: "amqp" }
 }
 
 impl Local {
     /// What became of a reply that was handed to an actor.
-    pub(super) fn heard(self: &Rc<Self>, addr: &Addr<ExecutionActor>, mut ear: Ear, result: Result<Told, TellError>) {
+    pub(super) fn heard(self: &Rc<Self>, incarnation: Incarnation, mut ear: ReplyEar, result: Result<Told, TellError>) {
         let key = ear.key;
-        self.answered(key.execution, addr);
+        self.answered(key.execution, incarnation);
         let Some(delivery) = ear.delivery.take() else { return };
         match result {
             Ok(_) => accepted(self, delivery),
             Err(error) => {
-                let (local, addr) = (Rc::clone(self), addr.clone());
+                let local = Rc::clone(self);
                 actix_rt::spawn(async move {
                     if matches!(error, TellError::Rejected(_)) {
-                        local.dismiss_closed(key.execution, &addr).await;
+                        local.dismiss_closed(key.execution, incarnation).await;
                     }
                     turned_down(&local, delivery, key, error).await;
                 });
@@ -145,7 +147,7 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
             return;
         }
     };
-    match tell(local, partition, told_by_reply(key, reply.outcome)).await {
+    match tell(local, partition, Tell { execution: key.execution, what: told_by_reply(key, reply.outcome) }).await {
         Ok(()) => accepted(local, delivery),
         Err(error) => turned_down(local, delivery, key, error).await,
     }
@@ -248,8 +250,7 @@ async fn refuse(local: &Rc<Local>, delivery: Delivery, token: Option<&str>, key:
     if let Some((to, message)) = envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), verdict, reason) {
         shared.publish_aside(to, message);
     }
-    let queue = shared.bus.reply_queue(local.id);
-    park_and_settle(shared, delivery, verdict.as_str(), reason, &queue).await;
+    park_and_settle(shared, delivery, verdict.as_str(), reason, &local.reply_queue).await;
 }
 
 /// Parked before it is acknowledged: what was refused is never lost.

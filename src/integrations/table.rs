@@ -78,6 +78,9 @@ impl Table {
     }
 
     pub(super) fn find(&self, service: &str, action: &str) -> Option<&TableEntry> {
+        if self.0.is_empty() {
+            return None;
+        }
         let name = format!("{service}:{action}");
         self.0.iter().find(|entry| matches(&entry.resource, &name))
     }

@@ -1,0 +1,55 @@
+//! Who hears what became of a message to an execution. The actor speaks to the ear itself, when what it decided is durable: no task waits in between.
+
+use std::rc::Rc;
+
+use actix::Message;
+use tokio::sync::oneshot;
+
+use crate::ids::ExecutionId;
+
+use super::messages::{TellError, Told, What};
+use super::partition::Local;
+use super::residents::Incarnation;
+use super::router::ReplyEar;
+
+pub(super) type Answer = oneshot::Sender<Result<Told, TellError>>;
+
+/// Something for an actor.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Hear {
+    pub what: What,
+    pub ear: Ear,
+}
+
+#[derive(Debug)]
+pub(super) enum Ear {
+    Nobody,
+    /// Waits for the answer. An actor that ends without one drops it.
+    Asker(Answer),
+    /// Of an execution's first message: those who wait for its end hear where it could not begin, and who started it hears in any case.
+    Beginning(Option<Answer>),
+    /// A worker's reply.
+    Reply(ReplyEar),
+}
+
+impl Ear {
+    /// `execution` and `incarnation`: who took the message.
+    pub fn hear(self, local: &Rc<Local>, execution: ExecutionId, incarnation: Incarnation, result: Result<Told, TellError>) {
+        let answer = match self {
+            Self::Nobody => None,
+            Self::Asker(answer) => Some(answer),
+            Self::Beginning(answer) => {
+                if let Err(error) = &result {
+                    local.not_begun(execution, incarnation, error);
+                }
+                answer
+            }
+            Self::Reply(ear) => return local.heard(incarnation, ear, result),
+        };
+        if let Some(answer) = answer {
+            // Whoever asked may have gone.
+            let _ = answer.send(result);
+        }
+    }
+}
