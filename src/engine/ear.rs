@@ -23,6 +23,7 @@ pub(super) struct Hear {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "most are replies, and an allocation for each is what this spares")]
 pub(super) enum Ear {
     Nobody,
     /// Waits for the answer. An actor that ends without one drops it.

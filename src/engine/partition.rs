@@ -244,7 +244,7 @@ impl Local {
     }
 
     /// Hands a reply to an execution that is in memory and takes messages; gives it back where there is none.
-    pub fn try_tell(&self, execution: ExecutionId, message: Hear) -> Result<(), Hear> {
+    pub fn try_tell(&self, execution: ExecutionId, message: Hear) -> Option<Hear> {
         self.residents.hand(execution, message, self.shared.clock.now())
     }
 

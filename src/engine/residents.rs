@@ -75,16 +75,16 @@ impl Residents {
     }
 
     /// Hands a message to its actor, and counts it as under way; gives it back where there is no actor, or one that takes none now.
-    pub fn hand(&self, execution: ExecutionId, message: Hear, now: Timestamp) -> Result<(), Hear> {
+    pub fn hand(&self, execution: ExecutionId, message: Hear, now: Timestamp) -> Option<Hear> {
         let mut entries = self.entries.borrow_mut();
-        let Some(entry) = entries.get_mut(&execution) else { return Err(message) };
+        let Some(entry) = entries.get_mut(&execution) else { return Some(message) };
         entry.used = now;
         match entry.resident.addr.try_send(message) {
             Ok(()) => {
                 entry.under_way += 1;
-                Ok(())
+                None
             }
-            Err(SendError::Full(message) | SendError::Closed(message)) => Err(message),
+            Err(SendError::Full(message) | SendError::Closed(message)) => Some(message),
         }
     }
 

@@ -80,8 +80,8 @@ fn pass_on(local: &Local, delivery: Delivery, unheard: &mpsc::Sender<Delivery>) 
     };
     let ear = Ear::Reply(ReplyEar { key, delivery: Some(delivery), unheard: unheard.clone() });
     match local.try_tell(key.execution, Hear { what: told_by_reply(key, reply.outcome), ear }) {
-        Err(Hear { ear: Ear::Reply(mut ear), .. }) => ear.delivery.take(),
-        Ok(()) | Err(_) => None,
+        Some(Hear { ear: Ear::Reply(mut ear), .. }) => ear.delivery.take(),
+        Some(_) | None => None,
     }
 }
 

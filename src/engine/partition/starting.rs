@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix::Actor;
 use actix::dev::{MessageResponse, OneshotSender};
+use actix::prelude::SendError;
 
 use crate::engine::ear::{Answer, Ear, Hear};
 use crate::engine::execution::ExecutionActor;
@@ -53,7 +54,11 @@ impl Local {
             ExecutionActor::new(shared, local, incarnation, header, machine)
         };
         let addr = actor.start();
-        addr.do_send(Hear { what: What::Stimulus(StimulusKind::Start(started)), ear });
+        let first = Hear { what: What::Stimulus(StimulusKind::Start(started)), ear };
+        if let Err(SendError::Full(refused) | SendError::Closed(refused)) = addr.try_send(first) {
+            let error = TellError::Internal("a new execution takes no message".to_owned());
+            return refused.ear.hear(self, execution, incarnation, Err(error));
+        }
         self.insert(execution, Resident { incarnation, addr });
     }
 
