@@ -197,9 +197,7 @@ impl<'c> Executions<'c> {
             return Err(conflict(header.id, first.batch.after, 0));
         }
         let key = arn_key(&header.arn);
-        // Its own id for a name: given by the engine, and nobody can have known it before.
-        let is_own = Uuid::try_parse(&header.name).is_ok_and(|name| name == header.id.0);
-        let holder = if is_own { None } else { self.holder_of_name(key, &header.arn)? };
+        let holder = self.holder_of_name(key, &header.arn)?;
         if let Some((_, closed)) = holder
             && closed.is_none_or(|closed| closed >= reusable_before.millis())
         {
