@@ -68,3 +68,32 @@ impl Local {
         self.tell_waiters(execution, || Err(error.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use crate::engine::EngineError;
+    use crate::engine::support::{engine, machine, request};
+    use crate::interpreter::state::Conclusion;
+    use crate::store::memory::Memory;
+
+    #[actix_rt::test]
+    async fn who_waits_for_the_end_hears_it_and_hears_where_the_start_was_refused() {
+        let store = Memory::new();
+        let engine = engine(&store).await;
+        let definition = json!({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": 7, "End": true}}});
+        let machine = machine(&store, "m", &definition).await;
+        let run = |name: &'static str| tokio::time::timeout(Duration::from_mins(1), engine.run_execution(request(&machine, name, "{}")));
+        for name in ["a", "b"] {
+            let outcome = run(name).await.expect("it ends").unwrap();
+            assert!(matches!(&outcome.result, Conclusion::Succeeded(output) if **output == json!(7)), "{outcome:?}");
+        }
+        // A start that another one would share is none for who wants an end of his own.
+        let refused = run("a").await.expect("it is answered").unwrap_err();
+        assert!(matches!(refused, EngineError::ExecutionAlreadyExists(_)), "{refused}");
+        engine.stop(Duration::from_secs(5)).await;
+    }
+}
