@@ -1,7 +1,8 @@
-//! The bare bus: round trips a second through [`reveille::bus`], 2,000 in flight, beside an echo worker written straight on lapin in a process
-//! of its own; then the CPU time that one round trip costs this process.
+//! The bare bus: round trips a second through [`reveille::bus`], 2,000 in flight, beside an echo worker written
+//! straight on lapin in a process of its own; then the CPU time that one round trip costs this process.
 //!
-//! `cargo bench --bench bus`. Needs a broker: `REVEILLE_BENCH_AMQP_URL` (`make bench` starts one); without it only the embedded bus is measured.
+//! `cargo bench --bench bus`. Needs a broker: `REVEILLE_BENCH_AMQP_URL` (`make bench` starts one); without it only the
+//! embedded bus is measured.
 
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -65,12 +66,16 @@ async fn drive(name: &str, bus: Arc<dyn TaskBus>, queue: &str, partition: Partit
         tokio::spawn(async move {
             for n in 0..WARM_UP + ROUND_TRIPS {
                 room.acquire().await.expect("open").forget();
-                let mut message =
-                    Message { body: PAYLOAD.as_bytes().to_vec(), properties: Properties { persistent: true, ..Properties::default() } };
+                let mut message = Message {
+                    body: PAYLOAD.as_bytes().to_vec(),
+                    properties: Properties { persistent: true, ..Properties::default() },
+                };
                 message.properties.reply_to = Some(bus.reply_queue(partition));
                 message.properties.correlation_id = Some(format!("{n:064}"));
                 let (bus, to) = (bus.clone(), to(&queue));
-                tokio::spawn(async move { assert_eq!(bus.publish(to, message).await.expect("open"), Publication::Confirmed) });
+                tokio::spawn(async move {
+                    assert_eq!(bus.publish(to, message).await.expect("open"), Publication::Confirmed)
+                });
             }
         })
     };
@@ -126,7 +131,13 @@ struct Worker(Child);
 impl Worker {
     fn start(url: &str, queue: &str) -> Self {
         let program = std::env::current_exe().expect("this program");
-        Self(Command::new(program).env("BENCH_ECHO_URL", url).env("BENCH_ECHO_QUEUE", queue).spawn().expect("the worker"))
+        Self(
+            Command::new(program)
+                .env("BENCH_ECHO_URL", url)
+                .env("BENCH_ECHO_QUEUE", queue)
+                .spawn()
+                .expect("the worker"),
+        )
     }
 
     fn stop(&mut self) {
@@ -148,8 +159,10 @@ async fn echo(url: &str, queue: &str) {
     let connection = lapin::Connection::connect(url, lapin::ConnectionProperties::default()).await.expect("the broker");
     let channel = connection.create_channel().await.expect("a channel");
     channel.basic_qos(1_000, BasicQosOptions::default()).await.expect("qos");
-    let mut tasks =
-        channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await.expect("consume");
+    let mut tasks = channel
+        .basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default())
+        .await
+        .expect("consume");
     let mut taken = 0u64;
     while let Some(Ok(task)) = tasks.next().await {
         let reply_to = task.properties.reply_to().clone().expect("reply_to");

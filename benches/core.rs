@@ -1,7 +1,8 @@
-//! The pure core: what a transition costs, and that cost does not grow with the square of anything. `cargo bench --bench core`.
+//! The pure core: what a transition costs, and that cost does not grow with the square of anything. `cargo bench
+//! --bench core`.
 //!
-//! `items_count` is transitions (states left), iterations or events: divan prints their rate. Cases of the same kind in two sizes
-//! stand side by side: where the rate of the larger one falls, something is quadratic.
+//! `items_count` is transitions (states left), iterations or events: divan prints their rate. Cases of the same kind in
+//! two sizes stand side by side: where the rate of the larger one falls, something is quadratic.
 
 use std::sync::Arc;
 
@@ -66,7 +67,9 @@ impl Execution {
         let mut next = vec![StimulusKind::Start(Box::new(started))];
         while let Some(kind) = next.pop() {
             // Answers to what has ended with its execution are late.
-            let Ok(decision) = decide(env, &self.machine, &mut state, Stimulus { at, entropy: 7, kind }) else { continue };
+            let Ok(decision) = decide(env, &self.machine, &mut state, Stimulus { at, entropy: 7, kind }) else {
+                continue;
+            };
             journal.extend(decision.entries);
             next.extend(decision.commands.iter().filter_map(|c| match c {
                 Command::Dispatch { scheduled } => {
@@ -137,7 +140,8 @@ fn iterations(event: &Event) -> bool {
     matches!(event, Event::MapIterationSucceeded { .. })
 }
 
-/// An iteration is four events: 6,000 of them fill a history. The items are the input, and the context object shows the input.
+/// An iteration is four events: 6,000 of them fill a history. The items are the input, and the context object shows the
+/// input.
 #[divan::bench(args = [600, 6_000])]
 fn map_of_items(bencher: Bencher, items: usize) {
     let input: Vec<usize> = (0..items).collect();
@@ -159,7 +163,8 @@ fn map_of_items_with_tasks(bencher: Bencher, items: usize) {
     Execution::of(&map(None, &task), json!(input)).bench(bencher, iterations);
 }
 
-/// A payload of the largest size through twenty states that do not look at it, and through twenty that each put something into it.
+/// A payload of the largest size through twenty states that do not look at it, and through twenty that each put
+/// something into it.
 #[divan::bench(args = [26_000, 260_000])]
 fn payload_passed_through(bencher: Bencher, bytes: usize) {
     payload(bencher, bytes, &json!({ "Type": "Pass" }));
@@ -172,14 +177,19 @@ fn payload_written_into(bencher: Bencher, bytes: usize) {
 
 #[divan::bench(args = [26_000, 260_000])]
 fn payload_rewritten_in_jsonata(bencher: Bencher, bytes: usize) {
-    payload(bencher, bytes, &json!({ "Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $merge([$states.input, {'r': 1}]) %}" }));
+    payload(
+        bencher,
+        bytes,
+        &json!({ "Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% $merge([$states.input, {'r': 1}]) %}" }),
+    );
 }
 
 fn payload(bencher: Bencher, bytes: usize, state: &Value) {
     let mut states = json!({});
     for i in 0..20 {
         states[format!("S{i}")] = state.clone();
-        states[format!("S{i}")][if i == 19 { "End" } else { "Next" }] = if i == 19 { json!(true) } else { json!(format!("S{}", i + 1)) };
+        states[format!("S{i}")][if i == 19 { "End" } else { "Next" }] =
+            if i == 19 { json!(true) } else { json!(format!("S{}", i + 1)) };
     }
     let row = json!({ "id": 1, "name": "a name of some length", "tags": ["a", "b"] });
     let rows = vec![row.clone(); bytes / (row.to_string().len() + 1)];

@@ -46,17 +46,20 @@ fn evaluate(bencher: divan::Bencher, text: &str) {
     let order = order();
     let expression = Expression::compile(text);
     let mut entropy = Entropy::new(Timestamp::from_millis(0), 1);
-    bencher.bench_local(|| expression.as_ref().map(|e| e.evaluate(&Bindings::new(&order), &mut entropy, &Limits::default())));
+    bencher.bench_local(|| {
+        expression.as_ref().map(|e| e.evaluate(&Bindings::new(&order), &mut entropy, &Limits::default()))
+    });
 }
 
 #[divan::bench]
 fn template_of_arguments(bencher: divan::Bencher) {
     let order = order();
-    let arguments =
-        json!({"QueueUrl": "q", "MessageBody": {"id": "{% $states.input.order.id %}", "to": "{% $states.input.order.customer %}"}});
+    let arguments = json!({"QueueUrl": "q", "MessageBody": {"id": "{% $states.input.order.id %}", "to": "{% $states.input.order.customer %}"}});
     let template = JsonataTemplate::compile(&arguments);
     let mut entropy = Entropy::new(Timestamp::from_millis(0), 1);
     bencher.bench_local(|| {
-        template.as_ref().map(|t| t.evaluate("Arguments", &Bindings::new(&order), &mut entropy, &Limits::default()).is_ok())
+        template
+            .as_ref()
+            .map(|t| t.evaluate("Arguments", &Bindings::new(&order), &mut entropy, &Limits::default()).is_ok())
     });
 }

@@ -29,7 +29,8 @@ impl Roots for Bench {
 }
 
 fn roots() -> Bench {
-    let lines: Vec<Value> = (0..50).map(|n| json!({"sku": format!("sku-{n}"), "price": n, "tags": ["a", "b"]})).collect();
+    let lines: Vec<Value> =
+        (0..50).map(|n| json!({"sku": format!("sku-{n}"), "price": n, "tags": ["a", "b"]})).collect();
     Bench {
         input: json!({"order": {"id": "o-1", "customer": {"name": "Ada"}, "lines": lines}, "amount": 12.5}),
         context: json!({"Execution": {"Name": "run-1"}, "Task": {"Token": "token"}}),

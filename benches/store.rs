@@ -1,5 +1,5 @@
-//! Appends per second of the embedded store: batches of 1.2 KB, durable (FULL), at 1, 64 and 2,000 in flight; and whole executions
-//! (create, wait with a due time, close), as a callback makes them. `cargo bench --bench store`
+//! Appends per second of the embedded store: batches of 1.2 KB, durable (FULL), at 1, 64 and 2,000 in flight; and whole
+//! executions (create, wait with a due time, close), as a callback makes them. `cargo bench --bench store`
 
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "figures for people")]
 
@@ -9,7 +9,8 @@ use reveille::clock::Timestamp;
 use reveille::ids::{Arn, ExecutionId, PartitionId, Version};
 use reveille::store::sqlite::{Options, Sqlite};
 use reveille::store::{
-    Append, Batch, Catalog, Closing, ExecutionHeader, ExecutionStatus, Journal, MachineRow, MachineType, Revision, RevisionId, Summary,
+    Append, Batch, Catalog, Closing, ExecutionHeader, ExecutionStatus, Journal, MachineRow, MachineType, Revision,
+    RevisionId, Summary,
 };
 use uuid::Uuid;
 
@@ -17,7 +18,8 @@ const SECONDS: u64 = 3;
 const NEVER: Timestamp = Timestamp::from_millis(i64::MIN);
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         for in_flight in [1, 64, 2_000] {
             appends(in_flight).await;
@@ -69,7 +71,12 @@ fn header(revision: RevisionId) -> ExecutionHeader {
 }
 
 fn append(execution: ExecutionId, after: u64, summary: Summary) -> Append {
-    Append { execution, batch: Batch { after: Version(after), events: 4, bytes: vec![b'x'; 1_200] }, replaces: 0, summary }
+    Append {
+        execution,
+        batch: Batch { after: Version(after), events: 4, bytes: vec![b'x'; 1_200] },
+        replaces: 0,
+        summary,
+    }
 }
 
 fn report(what: &str, in_flight: usize, done: u64, took: Duration, store: &Sqlite) {
@@ -87,8 +94,15 @@ fn report(what: &str, in_flight: usize, done: u64, took: Duration, store: &Sqlit
 fn processor_seconds() -> f64 {
     static BEFORE: std::sync::Mutex<f64> = std::sync::Mutex::new(0.0);
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let ticks: f64 =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
+    let ticks: f64 = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|t| t.parse::<f64>().ok())
+        .sum();
     let mut before = BEFORE.lock().expect("no panic");
     let used = ticks / 100.0 - *before;
     *before = ticks / 100.0;
@@ -142,10 +156,15 @@ async fn executions(in_flight: usize) {
                 while start.elapsed() < Duration::from_secs(SECONDS * 2) {
                     let header = header(revision);
                     let id = header.id;
-                    let waiting = Summary { due: Some(Timestamp::from_millis(id.0.as_u128() as i64 >> 1)), ..Summary::default() };
+                    let waiting =
+                        Summary { due: Some(Timestamp::from_millis(id.0.as_u128() as i64 >> 1)), ..Summary::default() };
                     store.create(header, append(id, 0, waiting), NEVER).await.expect("created");
-                    let closed =
-                        Some(Closing { at: Timestamp::from_millis(9), output: Some("{\"ok\":true}".into()), error: None, cause: None });
+                    let closed = Some(Closing {
+                        at: Timestamp::from_millis(9),
+                        output: Some("{\"ok\":true}".into()),
+                        error: None,
+                        cause: None,
+                    });
                     let ended = Summary { status: ExecutionStatus::Succeeded, closed, ..Summary::default() };
                     store.append(append(id, 4, ended)).await.expect("closed");
                     done += 1;

@@ -16,7 +16,8 @@ use crate::store::sqlite::{self, Sqlite};
 use crate::store::{Catalog, Journal, StoreError};
 use crate::telemetry::Metrics;
 
-/// A start waits so long for a broker that is there to have what the engine owns; one that is away it does not wait for.
+/// A start waits so long for a broker that is there to have what the engine owns; one that is away it does not wait
+/// for.
 const DECLARED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why the application cannot start. Each text names the setting to look at.
@@ -73,7 +74,8 @@ impl Application {
         Self::assemble(settings, truth, String::new(), settings.bus.queue_kind).await
     }
 
-    /// The same, for one run: its truth is in memory and goes with the process, and on a broker it is a guest, with reply queues of its own.
+    /// The same, for one run: its truth is in memory and goes with the process, and on a broker it is a guest, with
+    /// reply queues of its own.
     pub async fn build_temporary(settings: &Settings) -> Result<Self, AppError> {
         let memory = Arc::new(Memory::new());
         let truth = Truth { journal: memory.clone(), catalog: memory, store: None };
@@ -85,7 +87,8 @@ impl Application {
         let metrics = Metrics::new();
         let clock = SystemClock;
         metrics.process_started(clock.now());
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("bus").enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("bus").enable_all().build()?;
         let inside = runtime.handle().clone();
         let io = Io(Some(runtime));
         let bus: Arc<dyn TaskBus> = if settings.bus.is_embedded() {
@@ -116,7 +119,9 @@ impl Application {
                 unpublished_max: settings.engine.unpublished_max,
                 start_queue: settings.bus.start_queue(),
                 objects: settings.objects()?,
-                history_view: Some(|entry, data, region| api::history::render(entry, api::history::View { data, region })),
+                history_view: Some(|entry, data, region| {
+                    api::history::render(entry, api::history::View { data, region })
+                }),
                 ..defaults
             },
         };
@@ -130,7 +135,8 @@ impl Application {
             listen: settings.api.listen.to_string(),
             access_keys: settings.access_keys()?.into_iter().map(access_key).collect(),
             allow_unsigned: settings.api.allow_unsigned,
-            // Open requests (pollers may wait for a minute) have half of the time; the rest is for what they have begun.
+            // Open requests (pollers may wait for a minute) have half of the time; the rest is for what they have
+            // begun.
             shutdown_seconds: settings.engine.shutdown().as_secs().div_ceil(2),
             ..api::Options::default()
         };
@@ -165,7 +171,9 @@ struct Truth {
 fn access_key(key: config::AccessKey) -> api::AccessKey {
     let all = api::AccessKey::all(key.id, key.secret);
     match key.allow {
-        Some(classes) => api::AccessKey { allow: classes.iter().filter_map(|class| api::Class::parse(class)).collect(), ..all },
+        Some(classes) => {
+            api::AccessKey { allow: classes.iter().filter_map(|class| api::Class::parse(class)).collect(), ..all }
+        }
         None => all,
     }
 }
@@ -180,7 +188,8 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
         let server = app.bind(settings)?;
         let (handle, address) = (server.handle(), server.addr);
         let running = actix_rt::spawn(server.run());
-        let (bus, store_url, bus_url) = (Arc::clone(&app.bus), settings.store.url.to_string(), settings.bus.url.to_string());
+        let (bus, store_url, bus_url) =
+            (Arc::clone(&app.bus), settings.store.url.to_string(), settings.bus.url.to_string());
         let ready = actix_rt::spawn(async move {
             if !matches!(tokio::time::timeout(DECLARED_WITHIN, bus.declared()).await, Ok(true)) {
                 tracing::warn!(
@@ -196,7 +205,10 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
         crate::telemetry::logs::stopping(why);
         actix_rt::spawn(async {
             let again = stop_signal().await;
-            tracing::warn!(reason = again, "a second signal: stopping at once; what is under way goes on after the next start");
+            tracing::warn!(
+                reason = again,
+                "a second signal: stopping at once; what is under way goes on after the next start"
+            );
             std::process::exit(1);
         });
         handle.stop().await;
@@ -260,7 +272,10 @@ pub struct Backup {
 /// Copies the store of the settings to `to`, and its signing keys beside it; a server may be using both.
 pub fn backup(settings: &Settings, to: &Path, with_keys: bool) -> Result<Backup, AppError> {
     let Some(path) = settings.store.sqlite_path() else {
-        return Err(AppError::Unsupported(format!("store.url is {}; backups are made of SQLite stores", settings.store.url)));
+        return Err(AppError::Unsupported(format!(
+            "store.url is {}; backups are made of SQLite stores",
+            settings.store.url
+        )));
     };
     let keys = settings.token_key_path().filter(|_| with_keys);
     let beside = config::token_key_beside(to);
@@ -278,7 +293,11 @@ pub fn backup(settings: &Settings, to: &Path, with_keys: bool) -> Result<Backup,
     Ok(Backup { copy, token_keys })
 }
 
-fn connect(settings: &Settings, reply_queue_infix: String, reply_queue_kind: QueueKind) -> Result<Arc<dyn TaskBus>, AppError> {
+fn connect(
+    settings: &Settings,
+    reply_queue_infix: String,
+    reply_queue_kind: QueueKind,
+) -> Result<Arc<dyn TaskBus>, AppError> {
     let bus = &settings.bus;
     let options = amqp::Options {
         reply_queue_kind,
@@ -295,11 +314,13 @@ fn connect(settings: &Settings, reply_queue_infix: String, reply_queue_kind: Que
     Ok(AmqpBus::connect(bus.url.expose(), options)?)
 }
 
-/// Queues and exchanges that the settings tell the engine to declare. In the background: a broker that is away holds up nothing.
+/// Queues and exchanges that the settings tell the engine to declare. In the background: a broker that is away holds up
+/// nothing.
 fn own(settings: &Settings, bus: Arc<dyn TaskBus>) -> Result<(), SettingsError> {
     let kind = settings.bus.queue_kind;
     // To the queue itself, through the default exchange.
-    let dead_letters = Address { exchange: String::new(), routing_key: engine::dead_letters::DEAD_LETTERS_QUEUE.to_owned() };
+    let dead_letters =
+        Address { exchange: String::new(), routing_key: engine::dead_letters::DEAD_LETTERS_QUEUE.to_owned() };
     let owned = settings.bus.queues().map_err(|why| SettingsError::BadValue {
         name: "bus.queues".to_owned(),
         origin: "the settings".to_owned(),
@@ -316,7 +337,8 @@ fn own(settings: &Settings, bus: Arc<dyn TaskBus>) -> Result<(), SettingsError> 
             delivery_limit: queue.delivery_limit,
         })
         .collect();
-    let of_kind = |names: Vec<String>, kind: &'static str| names.into_iter().map(move |name| ExchangeSpec { name, kind });
+    let of_kind =
+        |names: Vec<String>, kind: &'static str| names.into_iter().map(move |name| ExchangeSpec { name, kind });
     let exchanges: Vec<ExchangeSpec> =
         of_kind(settings.bus.topics(), "fanout").chain(of_kind(settings.bus.event_buses(), "topic")).collect();
     if queues.is_empty() && exchanges.is_empty() {

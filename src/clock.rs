@@ -51,7 +51,11 @@ impl Timestamp {
     /// The moment as a calendar type; held at the ends of its range (years -9999..9999).
     #[must_use]
     pub fn to_jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX })
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        })
     }
 
     /// RFC 3339 in UTC with milliseconds, as AWS's context object shows times: `2024-01-01T00:00:00.000Z`.

@@ -1,4 +1,5 @@
-//! Newtypes for everything that has a name. A function that takes an [`ExecutionId`] cannot be given another kind of id.
+//! Newtypes for everything that has a name. A function that takes an [`ExecutionId`] cannot be given another kind of
+//! id.
 
 use std::fmt;
 use std::str::FromStr;
@@ -61,8 +62,8 @@ pub struct TaskKey {
 /// The name of a state: 1..80 characters, unique in its machine.
 pub type StateName = Arc<str>;
 
-/// Number of a block (the top level, a branch, a Map's processor) in `asl::model::Machine::blocks`. Persisted in journals: stable,
-/// because a definition never changes under its revision.
+/// Number of a block (the top level, a branch, a Map's processor) in `asl::model::Machine::blocks`. Persisted in
+/// journals: stable, because a definition never changes under its revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BlockId(pub u32);

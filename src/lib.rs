@@ -1,5 +1,6 @@
-//! Reveille: a durable workflow orchestrator. It runs Amazon States Language state machines on RabbitMQ: each execution is an actor
-//! that publishes a task with a *task token*, sleeps, and wakes when a reply carrying that token comes back.
+//! Reveille: a durable workflow orchestrator. It runs Amazon States Language state machines on RabbitMQ: each execution
+//! is an actor that publishes a task with a *task token*, sleeps, and wakes when a reply carrying that token comes
+//! back.
 //!
 //! # The rooms, from the top down (imports run downward only)
 //!
@@ -21,18 +22,21 @@
 //! # The way of one callback
 //!
 //! `StartExecution` → [`engine::EngineHandle::start_execution`] → the execution's partition → its actor: `decide` gives
-//! `ExecutionStarted`, `TaskStateEntered`, `TaskScheduled`, `TaskStarted`; one append makes them durable; only then the task is published
-//! with its token, and the caller answered. The actor waits in its mailbox, and leaves memory after a while.
+//! `ExecutionStarted`, `TaskStateEntered`, `TaskScheduled`, `TaskStarted`; one append makes them durable; only then the
+//! task is published with its token, and the caller answered. The actor waits in its mailbox, and leaves memory after a
+//! while.
 //!
-//! The worker's reply arrives in the partition's reply queue → the token is verified → the actor is found, or revived from its
-//! journal → `decide` gives `TaskSubmitted`, `TaskSucceeded`, ... → one append → the delivery is acknowledged, and only then.
+//! The worker's reply arrives in the partition's reply queue → the token is verified → the actor is found, or revived
+//! from its journal → `decide` gives `TaskSubmitted`, `TaskSucceeded`, ... → one append → the delivery is acknowledged,
+//! and only then.
 //!
-//! After a crash: fold the journal ([`interpreter::state::State::evolve`], the same code as live), do what is [`interpreter::owed`].
+//! After a crash: fold the journal ([`interpreter::state::State::evolve`], the same code as live), do what is
+//! [`interpreter::owed`].
 //!
 //! # Where to start reading
 //!
-//! `interpreter/decide.rs` (what an execution does), `interpreter/state/mod.rs` (what it is), `engine/execution.rs` (how that becomes
-//! durable), `engine/router.rs` (how a reply finds it), then `docs/ARCHITECTURE.md`.
+//! `interpreter/decide.rs` (what an execution does), `interpreter/state/mod.rs` (what it is), `engine/execution.rs`
+//! (how that becomes durable), `engine/router.rs` (how a reply finds it), then `docs/ARCHITECTURE.md`.
 
 pub mod api;
 pub mod app;

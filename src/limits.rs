@@ -13,7 +13,8 @@ pub const HISTORY_EVENTS_MAX: u64 = 25_000;
 /// Client tokens of redrives that an execution remembers, and for how many seconds (AWS: the last 10, for 15 minutes).
 pub const REDRIVE_TOKENS_MAX: usize = 10;
 pub const REDRIVE_TOKEN_SECONDS: f64 = 900.0;
-/// Tasks of other executions that wait for one execution because they asked for the same start; what comes beyond finds its name taken.
+/// Tasks of other executions that wait for one execution because they asked for the same start; what comes beyond finds
+/// its name taken.
 pub const FOLLOWERS_MAX: usize = 1_000;
 /// Tasks of an execution whose heartbeats share one batch of its journal: each heartbeat writes that batch again.
 pub const HEARTBEATS_TOGETHER: usize = 64;
@@ -41,7 +42,8 @@ pub const TASK_TIMEOUT_SECONDS_MAX: u64 = 99_999_999;
 pub const EXECUTION_AGE_MAX: Duration = Duration::from_hours(365 * 24);
 /// How long an express execution may run (AWS: 5 minutes).
 pub const EXPRESS_AGE_MAX: Duration = Duration::from_mins(5);
-/// Express executions that run at once: they live in memory only (some kilobytes each, and their data); starts beyond it are refused.
+/// Express executions that run at once: they live in memory only (some kilobytes each, and their data); starts beyond
+/// it are refused.
 pub const EXPRESS_EXECUTIONS_MAX: usize = 100_000;
 /// Closed express executions that are remembered, and the bytes of their inputs and outputs together.
 pub const EXPRESS_REMEMBERED: usize = 1_000;
@@ -62,15 +64,19 @@ pub const DEPARTED_MAX: u32 = 10_000;
 pub const REPLY_PREFETCH: u16 = 1_000;
 /// Unconfirmed publishes per channel; publishers wait beyond it.
 pub const UNCONFIRMED_PUBLISHES: usize = 1_000;
-/// Body of a message that the bus sends (a payload of 256 KiB, quoted and wrapped, with room to spare; RabbitMQ 4 refuses above 16 MiB).
+/// Body of a message that the bus sends (a payload of 256 KiB, quoted and wrapped, with room to spare; RabbitMQ 4
+/// refuses above 16 MiB).
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1_048_576;
-/// Headers of a message, encoded: they travel in one AMQP frame with the other properties, and a frame is 128 KiB by default.
+/// Headers of a message, encoded: they travel in one AMQP frame with the other properties, and a frame is 128 KiB by
+/// default.
 pub const MESSAGE_HEADERS_BYTES_MAX: usize = 65_536;
 /// Short strings of AMQP 0-9-1 (names of queues and exchanges, routing keys, header names, `correlation_id`), in bytes.
 pub const AMQP_SHORT_STRING_MAX: usize = 255;
-/// Messages that a queue of the embedded bus holds when its spec names no length of its own; a publish beyond it is `Nacked`.
+/// Messages that a queue of the embedded bus holds when its spec names no length of its own; a publish beyond it is
+/// `Nacked`.
 pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;
-/// Pollers that wait for activity tasks at once; each is a consumer with its own channel (RabbitMQ: 2,047 to a connection by default).
+/// Pollers that wait for activity tasks at once; each is a consumer with its own channel (RabbitMQ: 2,047 to a
+/// connection by default).
 pub const ACTIVITY_POLLERS_MAX: usize = 1_000;
 /// Replies whose actors ended before they heard them, in one partition; those beyond it are given back to the broker.
 pub const UNHEARD_REPLIES: usize = 1_024;
@@ -78,20 +84,24 @@ pub const UNHEARD_REPLIES: usize = 1_024;
 pub const EXECUTION_MAILBOX: usize = 64;
 /// Bytes of task messages that the broker has not confirmed, beyond which new starts are refused: they are in memory.
 pub const UNPUBLISHED_BYTES_MAX: usize = 256 * 1_048_576;
-/// Verdicts and cancellations that the broker has not taken; more are dropped. Nobody waits for them, a few hundred bytes each.
+/// Verdicts and cancellations that the broker has not taken; more are dropped. Nobody waits for them, a few hundred
+/// bytes each.
 pub const ASIDES_MAX: usize = 10_000;
-/// Timers of one partition that are handled at once; the others wait in their queue. Each may bring an execution into memory.
+/// Timers of one partition that are handled at once; the others wait in their queue. Each may bring an execution into
+/// memory.
 pub const FIRING_MAX: usize = 1_000;
-/// Children of one map run that are open at once, whatever `MaxConcurrency` says (AWS: 10,000, spread over a region). One process runs
-/// them here: more would wait for the same writer and only take memory.
+/// Children of one map run that are open at once, whatever `MaxConcurrency` says (AWS: 10,000, spread over a region).
+/// One process runs them here: more would wait for the same writer and only take memory.
 pub const MAP_RUN_CONCURRENCY: u64 = 1_000;
-/// Starts of one map run's children whose commits are awaited at once: they share commits, and a crash leaves few in doubt.
+/// Starts of one map run's children whose commits are awaited at once: they share commits, and a crash leaves few in
+/// doubt.
 pub const MAP_RUN_STARTS: usize = 64;
 /// Children of one map run that have been read and wait for their start; reading goes on below half of it.
 pub const MAP_RUN_QUEUE: usize = 128;
 /// Children of a map run, in all (AWS: `MaxItems` up to 100,000,000 items; here a byte is kept for each).
 pub const MAP_RUN_CHILDREN_MAX: u64 = 100_000_000;
-/// One item of a file, in bytes: an item larger than a payload could be narrowed by `ItemSelector`, one larger than this is a mistake.
+/// One item of a file, in bytes: an item larger than a payload could be narrowed by `ItemSelector`, one larger than
+/// this is a mistake.
 pub const ITEM_BYTES_MAX: usize = 8 * 1_048_576;
 /// Size at which a file of a map run's results is closed and the next one begun (AWS: 5 GB).
 pub const RESULT_FILE_BYTES: u64 = 5_000_000_000;

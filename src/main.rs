@@ -10,8 +10,9 @@ fn give_back() {
     unsafe { libmimalloc_sys::mi_collect(true) }
 }
 
-/// Pages that became free stay with the process for so many milliseconds (mimalloc 2: 10). Under load the crowd breathes with each commit, and what
-/// goes back in between is faulted in and cleared again: after a second each, a twentieth of the engine's CPU time.
+/// Pages that became free stay with the process for so many milliseconds (mimalloc 2: 10). Under load the crowd
+/// breathes with each commit, and what goes back in between is faulted in and cleared again: after a second each, a
+/// twentieth of the engine's CPU time.
 const PURGE_DELAY_MS: std::ffi::c_long = 10_000;
 /// `mi_option_purge_delay`, for which the crate has no name: the one before `use_numa_nodes` in mimalloc's list.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = libmimalloc_sys::mi_option_use_numa_nodes - 1;

@@ -1,11 +1,11 @@
 //! A JSON value that events, frames and messages share, together with its text.
 //!
-//! What flows through an execution is mostly passed on: a worker's answer stands in several events of a journal and nobody looks into it. So a
-//! payload keeps the text that it came with and is parsed when somebody looks; and it keeps the text that was made of it, so that it is
-//! written once. Knows nobody.
+//! What flows through an execution is mostly passed on: a worker's answer stands in several events of a journal and
+//! nobody looks into it. So a payload keeps the text that it came with and is parsed when somebody looks; and it keeps
+//! the text that was made of it, so that it is written once. Knows nobody.
 //!
-//! A text is kept only where it is to the letter what serde_json would write of its value (`is_canonical`): with or without the text, what
-//! is journaled, shown and sent is the same.
+//! A text is kept only where it is to the letter what serde_json would write of its value (`is_canonical`): with or
+//! without the text, what is journaled, shown and sent is the same.
 
 use std::fmt;
 use std::ops::Deref;
@@ -15,9 +15,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Nesting of a text that is kept unparsed: well below what every reader of ours takes. What is deeper is parsed at once.
+/// Nesting of a text that is kept unparsed: well below what every reader of ours takes. What is deeper is parsed at
+/// once.
 const KEPT_LEVELS_MAX: usize = 64;
-/// Names of all objects that are open at one place of a text that is kept unparsed: each is compared with those beside it.
+/// Names of all objects that are open at one place of a text that is kept unparsed: each is compared with those beside
+/// it.
 const KEPT_NAMES_MAX: usize = 64;
 
 /// A JSON value with its text. Cheap to clone; reads as a [`Value`].
@@ -69,7 +71,9 @@ impl Payload {
 
     fn raw(&self) -> &RawValue {
         // A `Value` always has a text.
-        self.0.text.get_or_init(|| serde_json::value::to_raw_value(&**self).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+        self.0
+            .text
+            .get_or_init(|| serde_json::value::to_raw_value(&**self).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
 
     /// Bytes of the text, where they are known and the nesting is known to be harmless.
@@ -151,7 +155,11 @@ impl fmt::Display for Payload {
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         // What several hold is written several times: its text is made once and kept.
-        if self.0.text.get().is_some() || Arc::strong_count(&self.0) > 1 { self.raw().serialize(to) } else { self.parsed().serialize(to) }
+        if self.0.text.get().is_some() || Arc::strong_count(&self.0) > 1 {
+            self.raw().serialize(to)
+        } else {
+            self.parsed().serialize(to)
+        }
     }
 }
 
@@ -161,8 +169,9 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
-/// True where a text, if it is JSON at all, is what serde_json writes of the value that it reads from it: no white space, each name of an object once,
-/// escapes and numbers in its own form. May say no to one that is (many names, deep nesting, rare escapes): that one is parsed.
+/// True where a text, if it is JSON at all, is what serde_json writes of the value that it reads from it: no white
+/// space, each name of an object once, escapes and numbers in its own form. May say no to one that is (many names, deep
+/// nesting, rare escapes): that one is parsed.
 fn is_canonical(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut names = [""; KEPT_NAMES_MAX];
@@ -199,7 +208,10 @@ fn is_canonical(text: &str) -> bool {
                 (level, named) = (open, levels[open]);
             }
             b'-' | b'0'..=b'9' => {
-                let length = bytes[at..].iter().take_while(|b| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).count();
+                let length = bytes[at..]
+                    .iter()
+                    .take_while(|b| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
+                    .count();
                 if !text.get(at..at + length).is_some_and(is_canonical_number) {
                     return false;
                 }
@@ -254,13 +266,25 @@ mod tests {
         assert_eq!(payload.unread(), Some(text));
         assert_eq!(payload["b"]["a"], json!({"a": 1}));
         assert_eq!((payload.text(), payload.to_string().as_str()), (text, text));
-        assert_eq!((payload.unread(), Payload::of(&1).unwrap().unread(), Payload::new(json!(1)).unread()), (None, None, None));
+        assert_eq!(
+            (payload.unread(), Payload::of(&1).unwrap().unread(), Payload::new(json!(1)).unread()),
+            (None, None, None)
+        );
     }
 
     #[test]
     fn what_we_would_write_otherwise_is_parsed_at_once() {
-        for text in [r#"{"a": 1}"#, r#"{"a":1,"a":2}"#, r#"{"a":1,"b":{},"a":2}"#, "[1.50]", "[1e2]", "-0", r#""\u0041""#, r#""\/""#, "\n1"]
-        {
+        for text in [
+            r#"{"a": 1}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1,"b":{},"a":2}"#,
+            "[1.50]",
+            "[1e2]",
+            "-0",
+            r#""\u0041""#,
+            r#""\/""#,
+            "\n1",
+        ] {
             assert!(!kept(text), "{text}");
             let value: Value = serde_json::from_str(text).unwrap();
             assert_eq!(Payload::parse(text).unwrap().text(), value.to_string(), "{text}");
@@ -269,7 +293,9 @@ mod tests {
 
     #[test]
     fn what_is_not_json_or_cannot_be_held_is_refused() {
-        for text in ["", "{", "}", "[1,]", "tru", r#"{"a":1}}"#, "01", "1e999", r#""\ud800""#, "\"a", "[\"\u{1}\"]", "1 2"] {
+        for text in
+            ["", "{", "}", "[1,]", "tru", r#"{"a":1}}"#, "01", "1e999", r#""\ud800""#, "\"a", "[\"\u{1}\"]", "1 2"]
+        {
             assert!(Payload::parse(text).is_err(), "{text}");
             assert!(serde_json::from_str::<Value>(text).is_err(), "{text}");
         }
@@ -310,7 +336,8 @@ mod tests {
         leaf.prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::vec(("[a-c\"]{0,2}", inner), 0..4).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+                prop::collection::vec(("[a-c\"]{0,2}", inner), 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
             ]
         })
     }

@@ -4,9 +4,10 @@
 //! base64url( version · key id · partition (2) · execution (16) · event id (varint) · HMAC-SHA256 of all that, first 16 bytes )
 //! ```
 //!
-//! 52 characters at most for any task of a history within its limit, never more than 62: it fits AMQP's `correlation_id` and a URL. The token says
-//! which task and which partition, so that a reply finds its execution without a lookup; the signature says that we made it.
-//! A token is a secret (whoever holds it ends the task): logs carry its [`fingerprint`].
+//! 52 characters at most for any task of a history within its limit, never more than 62: it fits AMQP's
+//! `correlation_id` and a URL. The token says which task and which partition, so that a reply finds its execution
+//! without a lookup; the signature says that we made it. A token is a secret (whoever holds it ends the task): logs
+//! carry its [`fingerprint`].
 
 use std::fmt;
 
@@ -40,7 +41,8 @@ pub enum TokenDefect {
     /// Not the form of a token at all: cut off, extended, another alphabet, made by a newer version.
     #[error("the text is not a task token")]
     Malformed,
-    /// It has the form, but none of our keys has its key id: it was made by another installation, or its key was taken out.
+    /// It has the form, but none of our keys has its key id: it was made by another installation, or its key was taken
+    /// out.
     #[error("the task token was signed with a key that is not (or no longer) among engine.token_key")]
     UnknownKey,
     /// The signature does not fit: somebody changed it or made it up.
@@ -63,7 +65,9 @@ impl TokenDefect {
 /// Why a text is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    #[error("no key is given; allowed: one or more secrets as hex or base64, newest first, separated by commas or white space")]
+    #[error(
+        "no key is given; allowed: one or more secrets as hex or base64, newest first, separated by commas or white space"
+    )]
     Empty,
     #[error("secret {position} is neither hex nor base64")]
     NotText { position: usize },
@@ -80,7 +84,8 @@ struct Key {
 
 impl Key {
     fn new(secret: &[u8]) -> Option<Self> {
-        // The id comes from the secret, so that nobody has to number keys; equal ids of two keys only cost one more comparison.
+        // The id comes from the secret, so that nobody has to number keys; equal ids of two keys only cost one more
+        // comparison.
         let id = Sha256::new().chain_update(b"reveille token key id").chain_update(secret).finalize()[0];
         Hmac::<Sha256>::new_from_slice(secret).ok().map(|mac| Self { id, mac })
     }
@@ -107,7 +112,8 @@ impl fmt::Debug for TokenKeys {
 }
 
 impl TokenKeys {
-    /// Reads secrets, newest first, each hex or base64, separated by commas or white space; `#` begins a comment up to the line's end.
+    /// Reads secrets, newest first, each hex or base64, separated by commas or white space; `#` begins a comment up to
+    /// the line's end.
     pub fn parse(text: &SecretString) -> Result<Self, KeyError> {
         let mut keys = Vec::new();
         let words = text.expose_secret().lines().flat_map(|line| {
@@ -153,7 +159,8 @@ impl TokenKeys {
             return Err(TokenDefect::Malformed);
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| TokenDefect::Malformed)?;
-        let (signed, tag) = bytes.len().checked_sub(TAG_BYTES).map(|at| bytes.split_at(at)).ok_or(TokenDefect::Malformed)?;
+        let (signed, tag) =
+            bytes.len().checked_sub(TAG_BYTES).map(|at| bytes.split_at(at)).ok_or(TokenDefect::Malformed)?;
         let (fixed, varint) = signed.split_at_checked(FIXED_BYTES).ok_or(TokenDefect::Malformed)?;
         let scheduled = read_varint(varint).ok_or(TokenDefect::Malformed)?;
         if fixed[0] != FORM {
@@ -212,7 +219,10 @@ fn read_varint(bytes: &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for (at, byte) in bytes.iter().enumerate() {
         let continues = byte & 0x80 != 0;
-        if continues == (at == last) || (at == last && last > 0 && *byte == 0) || (at == VARINT_BYTES_MAX - 1 && *byte > 1) {
+        if continues == (at == last)
+            || (at == last && last > 0 && *byte == 0)
+            || (at == VARINT_BYTES_MAX - 1 && *byte > 1)
+        {
             return None;
         }
         value |= u64::from(byte & 0x7f) << (7 * at);
@@ -235,7 +245,10 @@ mod tests {
     }
 
     fn task(scheduled: u64) -> TaskKey {
-        TaskKey { execution: ExecutionId(Uuid::from_u128(0x0123_4567_89ab_7def_8123_4567_89ab_cdef)), scheduled: EventId(scheduled) }
+        TaskKey {
+            execution: ExecutionId(Uuid::from_u128(0x0123_4567_89ab_7def_8123_4567_89ab_cdef)),
+            scheduled: EventId(scheduled),
+        }
     }
 
     #[test]
@@ -290,8 +303,8 @@ mod tests {
     fn the_token_of_another_execution_task_or_partition_is_another_token() {
         let keys = keys(NEW);
         let other = TaskKey { execution: ExecutionId(Uuid::from_u128(1)), ..task(5) };
-        let tokens =
-            [(task(5), 0), (task(6), 0), (task(5), 1), (other, 0)].map(|(task, partition)| keys.mint(&task, PartitionId(partition)));
+        let tokens = [(task(5), 0), (task(6), 0), (task(5), 1), (other, 0)]
+            .map(|(task, partition)| keys.mint(&task, PartitionId(partition)));
         for (at, token) in tokens.iter().enumerate() {
             assert_eq!(tokens.iter().filter(|t| *t == token).count(), 1, "{at}");
         }
@@ -330,7 +343,12 @@ mod tests {
     fn secrets_are_read_as_hex_or_base64_and_refused_where_they_are_weak() {
         let raw = hex::decode(NEW).unwrap();
         let token = keys(NEW).mint(&task(1), PartitionId(0));
-        for form in [STANDARD.encode(&raw), STANDARD_NO_PAD.encode(&raw), URL_SAFE.encode(&raw), format!("# newest\n  {NEW} # good\n")] {
+        for form in [
+            STANDARD.encode(&raw),
+            STANDARD_NO_PAD.encode(&raw),
+            URL_SAFE.encode(&raw),
+            format!("# newest\n  {NEW} # good\n"),
+        ] {
             assert_eq!(keys(&form).mint(&task(1), PartitionId(0)), token, "{form}");
         }
         let refused = |text: &str| TokenKeys::parse(&SecretString::from(text)).unwrap_err();

@@ -1,5 +1,6 @@
-//! The rules of the house as a test: who may import whom, how long a file may be, what every room says about itself, and which words
-//! never enter. A rule is broken on purpose? Then it gets a line in one of the tables below, with the reason.
+//! The rules of the house as a test: who may import whom, how long a file may be, what every room says about itself,
+//! and which words never enter. A rule is broken on purpose? Then it gets a line in one of the tables below, with the
+//! reason.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -44,10 +45,41 @@ const ROOMS: &[(&str, &[&str])] = &[
             "token",
         ],
     ),
-    ("api", &["engine", "store", "integrations", "interpreter", "asl", "query", "telemetry", "clock", "ids", "limits", "payload"]),
+    (
+        "api",
+        &[
+            "engine",
+            "store",
+            "integrations",
+            "interpreter",
+            "asl",
+            "query",
+            "telemetry",
+            "clock",
+            "ids",
+            "limits",
+            "payload",
+        ],
+    ),
     // Reads text into other rooms' options.
     ("config", &["bus", "objects", "integrations", "telemetry", "ids", "token"]),
-    ("app", &["api", "config", "engine", "store", "bus", "objects", "integrations", "telemetry", "clock", "ids", "limits", "token"]),
+    (
+        "app",
+        &[
+            "api",
+            "config",
+            "engine",
+            "store",
+            "bus",
+            "objects",
+            "integrations",
+            "telemetry",
+            "clock",
+            "ids",
+            "limits",
+            "token",
+        ],
+    ),
     (
         "cli",
         &[
@@ -83,7 +115,8 @@ const NAMES_ADAPTERS: &[(&str, &str)] = &[
 const PURE: &[&str] = &["query", "asl", "interpreter", "integrations", "ids", "limits", "payload"];
 const IMPURE: &[&str] = &["tokio", "actix", "actix_rt", "actix_web", "lapin", "tracing", "rusqlite", "futures_util"];
 
-/// Above this a file should be looked at (`cargo test --test tidy -- --nocapture` lists them), above the other it fails.
+/// Above this a file should be looked at (`cargo test --test tidy -- --nocapture` lists them), above the other it
+/// fails.
 const LINES_WARN: usize = 450;
 const LINES_MAX: usize = 600;
 /// Longer on purpose.
@@ -115,9 +148,13 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What git tracks or would track; without git (a source archive), what lies in the folders of the project. `vendor/` is others' code.
+/// What git tracks or would track; without git (a source archive), what lies in the folders of the project. `vendor/`
+/// is others' code.
 fn tracked() -> Vec<String> {
-    let listed = Command::new("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root()).output();
+    let listed = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output();
     let mut files = match listed {
         Ok(out) if out.status.success() => String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect(),
         _ => {
@@ -189,7 +226,8 @@ fn code(text: &str) -> String {
     let mut kept = Vec::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
-        let tests_begin = line == "#[cfg(test)]" && lines.peek().is_some_and(|next| next.contains("mod ") && next.ends_with('{'));
+        let tests_begin =
+            line == "#[cfg(test)]" && lines.peek().is_some_and(|next| next.contains("mod ") && next.ends_with('{'));
         if tests_begin {
             break;
         }
@@ -203,7 +241,8 @@ fn room(file: &str) -> &str {
     first.trim_end_matches(".rs")
 }
 
-/// Every `crate::a::b` of the code as `a::b`, groups opened: `crate::store::{self, sqlite::Sqlite}` gives `store::self`, `store::sqlite::Sqlite`.
+/// Every `crate::a::b` of the code as `a::b`, groups opened: `crate::store::{self, sqlite::Sqlite}` gives
+/// `store::self`, `store::sqlite::Sqlite`.
 fn imports(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("crate::") {
@@ -272,7 +311,9 @@ fn only_the_composition_root_names_adapters() {
         }
         for path in imports(&code(&text)) {
             if ADAPTERS.iter().any(|a| path.starts_with(a)) && !path.starts_with(&format!("{room}::")) {
-                broken.push(format!("{file}: crate::{path} is an adapter; ask for the port's trait and let app.rs choose"));
+                broken.push(format!(
+                    "{file}: crate::{path} is an adapter; ask for the port's trait and let app.rs choose"
+                ));
             }
         }
     }
@@ -283,7 +324,9 @@ fn only_the_composition_root_names_adapters() {
 fn faces_never_see_a_stimulus() {
     let mut broken = Vec::new();
     for (file, text) in sources().iter().filter(|(f, _)| ["api", "console", "cli"].contains(&room(f))) {
-        for path in imports(&code(text)).iter().filter(|p| p.starts_with("interpreter::stimulus") || p.starts_with("interpreter::command"))
+        for path in imports(&code(text))
+            .iter()
+            .filter(|p| p.starts_with("interpreter::stimulus") || p.starts_with("interpreter::command"))
         {
             broken.push(format!("{file}: crate::{path}; faces speak to engine::EngineHandle"));
         }
@@ -298,8 +341,9 @@ fn the_core_names_no_runtime() {
         for (number, line) in code(text).lines().enumerate() {
             let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').collect();
             for name in IMPURE {
-                let used =
-                    words.iter().any(|w| w.split("::").next() == Some(name) && (w.contains("::") || line.trim_start().starts_with("use ")));
+                let used = words.iter().any(|w| {
+                    w.split("::").next() == Some(name) && (w.contains("::") || line.trim_start().starts_with("use "))
+                });
                 if used {
                     broken.push(format!("{file}:{}: {name} has no business in the core", number + 1));
                 }
@@ -361,7 +405,10 @@ fn nothing_is_unwrapped_outside_of_tests() {
     for (file, text) in sources() {
         for (number, line) in code(&text).lines().enumerate() {
             if line.contains(".unwrap()") {
-                broken.push(format!("{file}:{}: an error, or an `expect` with the rule of ours that it would break", number + 1));
+                broken.push(format!(
+                    "{file}:{}: an error, or an `expect` with the rule of ours that it would break",
+                    number + 1
+                ));
             }
         }
     }
@@ -394,7 +441,8 @@ fn the_documents_name_only_what_is_there() {
                 if !starts.iter().any(|s| quoted.starts_with(s)) || quoted.contains(['<', '*', ' ', '{']) {
                     continue;
                 }
-                let (path, function) = quoted.split_once(".rs:").map_or((quoted.to_owned(), None), |(p, f)| (format!("{p}.rs"), Some(f)));
+                let (path, function) =
+                    quoted.split_once(".rs:").map_or((quoted.to_owned(), None), |(p, f)| (format!("{p}.rs"), Some(f)));
                 let on_disk = root().join(&path);
                 if !on_disk.exists() {
                     broken.push(format!("{file}:{}: there is no {path}", number + 1));
@@ -402,9 +450,9 @@ fn the_documents_name_only_what_is_there() {
                     let name = name.rsplit("::").next().unwrap_or(name).trim_end_matches("()");
                     let source = fs::read_to_string(&on_disk).unwrap_or_default();
                     let defines = ["fn ", "struct ", "enum ", "trait ", "const ", "type "].iter().any(|kind| {
-                        source
-                            .match_indices(&format!("{kind}{name}"))
-                            .any(|(at, found)| !source[at + found.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                        source.match_indices(&format!("{kind}{name}")).any(|(at, found)| {
+                            !source[at + found.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                        })
                     });
                     if !defines {
                         broken.push(format!("{file}:{}: {path} defines no {name}", number + 1));
@@ -440,5 +488,8 @@ fn the_reader_of_imports_opens_groups() {
         ["store::self", "store::sqlite::Options", "store::sqlite::Sqlite", "store::StoreError"]
     );
     assert_eq!(imports("let a = crate::ids::Arn::new(x);"), ["ids::Arn::new"]);
-    assert_eq!(code("fn a() {} // crate::store\n#[cfg(test)]\nmod tests {\n use crate::bus::amqp;\n}\n").trim(), "fn a() {}");
+    assert_eq!(
+        code("fn a() {} // crate::store\n#[cfg(test)]\nmod tests {\n use crate::bus::amqp;\n}\n").trim(),
+        "fn a() {}"
+    );
 }

@@ -68,11 +68,14 @@ async fn a_callback_is_seen_waiting_then_answered() {
     })
     .await
     .unwrap();
-    let request = StartRequest { machine: arn, name: Some("spring".to_owned()), input: "{}".to_owned(), trace_header: None };
+    let request =
+        StartRequest { machine: arn, name: Some("spring".to_owned()), input: "{}".to_owned(), trace_header: None };
     let started = engine.start_execution(request).await.unwrap();
 
     let mut screen = Screen::new(std::io::sink(), true);
-    let glance = watch(&engine, &started.arn, &mut screen, |glance| glance.waiting.iter().any(|task| task.submitted)).await.unwrap();
+    let glance = watch(&engine, &started.arn, &mut screen, |glance| glance.waiting.iter().any(|task| task.submitted))
+        .await
+        .unwrap();
     let lines: Vec<String> = glance.lines.iter().map(reveille::cli::progress::Line::plain).collect();
     assert!(lines[0].starts_with("spring  running for "), "{lines:#?}");
     assert_eq!(lines[1], "● Both", "{lines:#?}");

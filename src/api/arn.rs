@@ -7,7 +7,8 @@ use super::error::ApiError;
 /// What an ARN of this service names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
-    /// `stateMachine:name`, `stateMachine:name/label` (the processor of a Distributed Map), `stateMachine:name:qualifier`.
+    /// `stateMachine:name`, `stateMachine:name/label` (the processor of a Distributed Map),
+    /// `stateMachine:name:qualifier`.
     StateMachine {
         name: String,
         label: Option<String>,
@@ -38,7 +39,8 @@ pub struct MachineArn {
     pub qualifier: Option<Qualifier>,
 }
 
-/// Takes an ARN apart. Recorded: `Invalid Arn: 'Invalid ARN prefix: …'`, `Invalid Arn: 'Resource type not valid in this context: …'`.
+/// Takes an ARN apart. Recorded: `Invalid Arn: 'Invalid ARN prefix: …'`, `Invalid Arn: 'Resource type not valid in this
+/// context: …'`.
 pub fn parse(text: &str) -> Result<Resource, ApiError> {
     let Some(rest) = text.strip_prefix("arn:") else {
         return Err(ApiError::invalid_arn(format!("Invalid ARN prefix: {text}")));
@@ -61,13 +63,16 @@ pub fn parse(text: &str) -> Result<Resource, ApiError> {
         ("express", 2 | 3) => Ok(Resource::Express),
         ("activity", 1) => Ok(Resource::Activity),
         ("mapRun", 2) => Ok(Resource::MapRun),
-        ("stateMachine" | "execution" | "express" | "activity" | "mapRun", _) => Err(ApiError::invalid_arn(format!("Invalid ARN: {text}"))),
+        ("stateMachine" | "execution" | "express" | "activity" | "mapRun", _) => {
+            Err(ApiError::invalid_arn(format!("Invalid ARN: {text}")))
+        }
         _ => Err(wrong_kind(kind)),
     }
 }
 
 fn machine(resource: &str) -> Resource {
-    let (name, qualifier) = resource.split_once(':').map_or((resource, None), |(name, qualifier)| (name, Some(qualifier)));
+    let (name, qualifier) =
+        resource.split_once(':').map_or((resource, None), |(name, qualifier)| (name, Some(qualifier)));
     let (name, label) = name.split_once('/').map_or((name, None), |(name, label)| (name, Some(label.to_owned())));
     let qualifier = qualifier.map(|q| q.parse().map_or_else(|_| Qualifier::Alias(q.to_owned()), Qualifier::Version));
     Resource::StateMachine { name: name.to_owned(), label, qualifier }
@@ -109,7 +114,10 @@ pub fn machine_or_qualified(text: &str) -> Result<MachineArn, ApiError> {
 }
 
 fn labelled() -> ApiError {
-    ApiError::validation_because("API_DOES_NOT_SUPPORT_LABELED_ARNS", "This API does not support state machine ARNs with a Map state label")
+    ApiError::validation_because(
+        "API_DOES_NOT_SUPPORT_LABELED_ARNS",
+        "This API does not support state machine ARNs with a Map state label",
+    )
 }
 
 /// A standard execution.
@@ -139,10 +147,15 @@ pub fn role(text: &str) -> Result<(), ApiError> {
     if good { Ok(()) } else { Err(ApiError::new("InvalidArn", format!("Invalid Role Arn: '{text}'"))) }
 }
 
-/// AWS: names of state machines, executions and activities hold no white space, brackets, wildcards, special or control characters.
+/// AWS: names of state machines, executions and activities hold no white space, brackets, wildcards, special or control
+/// characters.
 pub fn name(text: &str) -> Result<(), ApiError> {
-    let forbidden =
-        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') || "<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
+    let forbidden = |c: char| {
+        c.is_whitespace()
+            || c.is_control()
+            || matches!(c, '\u{fffe}' | '\u{ffff}')
+            || "<>{}[]?*\"#%\\^|~`$&,;:/".contains(c)
+    };
     if text.chars().any(forbidden) { Err(ApiError::invalid_name(text)) } else { Ok(()) }
 }
 
@@ -156,9 +169,18 @@ mod tests {
     fn wrong_arns_get_the_texts_of_aws() {
         let message = |text: &str| execution(text).unwrap_err().message;
         assert_eq!(message("not_a_valid_arn"), "Invalid Arn: 'Invalid ARN prefix: not_a_valid_arn'");
-        assert_eq!(message(&format!("{BASE}:stateMachine:m")), "Invalid Arn: 'Resource type not valid in this context: stateMachine'");
-        assert_eq!(message(&format!("{BASE}:express:m:n:id")), "Invalid Arn: 'Resource type not valid in this context: express'");
-        assert_eq!(message(&format!("{BASE}:table:t")), "Invalid Arn: 'Resource type not valid in this context: table'");
+        assert_eq!(
+            message(&format!("{BASE}:stateMachine:m")),
+            "Invalid Arn: 'Resource type not valid in this context: stateMachine'"
+        );
+        assert_eq!(
+            message(&format!("{BASE}:express:m:n:id")),
+            "Invalid Arn: 'Resource type not valid in this context: express'"
+        );
+        assert_eq!(
+            message(&format!("{BASE}:table:t")),
+            "Invalid Arn: 'Resource type not valid in this context: table'"
+        );
         assert!(message("arn:aws:states").starts_with("Invalid Arn: 'Invalid ARN: "));
         assert!(message("arn:aws:sqs:r:a:b:c").contains("service"));
     }

@@ -24,10 +24,19 @@ impl Keys {
     }
 
     /// Lets the request through, or says why not. Call only where there are keys.
-    pub fn authorize(&self, request: &Signed<'_>, operation: &Operation, realm: &Realm, now: Timestamp) -> Result<(), ApiError> {
+    pub fn authorize(
+        &self,
+        request: &Signed<'_>,
+        operation: &Operation,
+        realm: &Realm,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
         let authorization = request.authorization()?;
         let Some(key) = self.0.iter().find(|key| key.id == authorization.access_key) else {
-            return Err(ApiError::new("UnrecognizedClientException", "The security token included in the request is invalid."));
+            return Err(ApiError::new(
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+            ));
         };
         request.verify(&authorization, key.secret.expose_secret(), now)?;
         if key.allow.contains(&operation.class) {

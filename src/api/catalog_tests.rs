@@ -1,4 +1,5 @@
-//! Operations that need no engine, through the protocol, over the store in memory: what was recorded on AWS, told in our own cases.
+//! Operations that need no engine, through the protocol, over the store in memory: what was recorded on AWS, told in
+//! our own cases.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,11 +58,17 @@ impl Given {
     }
 
     fn machine(&self, publish: bool) {
-        self.ok("CreateStateMachine", json!({"name": "m", "definition": definition("0"), "roleArn": ROLE, "publish": publish}));
+        self.ok(
+            "CreateStateMachine",
+            json!({"name": "m", "definition": definition("0"), "roleArn": ROLE, "publish": publish}),
+        );
     }
 
     fn update(&self, comment: &str, publish: bool) -> Value {
-        self.ok("UpdateStateMachine", json!({"stateMachineArn": MACHINE, "definition": definition(comment), "publish": publish}))
+        self.ok(
+            "UpdateStateMachine",
+            json!({"stateMachineArn": MACHINE, "definition": definition(comment), "publish": publish}),
+        )
     }
 }
 
@@ -72,7 +79,10 @@ fn definition(comment: &str) -> String {
 #[test]
 fn a_machine_is_described_as_it_was_made() {
     let given = given();
-    let created = given.ok("CreateStateMachine", json!({"name": "m", "definition": definition("0"), "roleArn": ROLE, "type": "EXPRESS"}));
+    let created = given.ok(
+        "CreateStateMachine",
+        json!({"name": "m", "definition": definition("0"), "roleArn": ROLE, "type": "EXPRESS"}),
+    );
     assert_eq!(created, json!({"stateMachineArn": MACHINE, "creationDate": 1_700_000_001.0}));
     let described = given.ok("DescribeStateMachine", json!({"stateMachineArn": MACHINE}));
     assert_eq!(
@@ -83,7 +93,8 @@ fn a_machine_is_described_as_it_was_made() {
             "tracingConfiguration": {"enabled": false}, "encryptionConfiguration": {"type": "AWS_OWNED_KEY"}, "variableReferences": {},
         })
     );
-    let metadata = given.ok("DescribeStateMachine", json!({"stateMachineArn": MACHINE, "includedData": "METADATA_ONLY"}));
+    let metadata =
+        given.ok("DescribeStateMachine", json!({"stateMachineArn": MACHINE, "includedData": "METADATA_ONLY"}));
     assert_eq!(metadata["definition"], "");
 }
 
@@ -105,7 +116,11 @@ fn making_the_same_machine_again_changes_nothing_and_another_is_refused() {
         let mut changed = input.clone();
         changed[member] = value;
         let refused = given.refused("CreateStateMachine", changed);
-        assert_eq!(refused, format!("StateMachineAlreadyExists: State Machine Already Exists: '{MACHINE}'"), "{member}");
+        assert_eq!(
+            refused,
+            format!("StateMachineAlreadyExists: State Machine Already Exists: '{MACHINE}'"),
+            "{member}"
+        );
     }
 }
 
@@ -116,7 +131,11 @@ fn what_is_wrong_with_a_new_machine_is_said_in_the_words_of_aws() {
     let table = [
         ("name", json!("a b"), "InvalidName: Invalid Name: 'a b'"),
         ("roleArn", json!("me"), "InvalidArn: Invalid Role Arn: 'me'"),
-        ("versionDescription", json!("HelloWorld!"), "ValidationException: Version description can only be set when publish is true"),
+        (
+            "versionDescription",
+            json!("HelloWorld!"),
+            "ValidationException: Version description can only be set when publish is true",
+        ),
         (
             "loggingConfiguration",
             json!({"level": "ALL", "destinations": [{}, {}]}),
@@ -144,7 +163,8 @@ fn an_update_makes_a_revision_unless_it_changes_nothing() {
     let revision = |answer: &Value| answer["revisionId"].as_str().unwrap().to_owned();
     let same_role = given.ok("UpdateStateMachine", json!({"stateMachineArn": MACHINE, "roleArn": ROLE}));
     let first = revision(&same_role);
-    let again = given.ok("UpdateStateMachine", json!({"stateMachineArn": MACHINE, "roleArn": ROLE, "definition": definition("0")}));
+    let again = given
+        .ok("UpdateStateMachine", json!({"stateMachineArn": MACHINE, "roleArn": ROLE, "definition": definition("0")}));
     assert_eq!(revision(&again), first);
     let second = revision(&given.update("1", false));
     assert_ne!(second, first);
@@ -166,7 +186,11 @@ fn a_deleted_machine_is_gone_and_its_name_is_free() {
     given.machine(true);
     assert_eq!(given.ok("DeleteStateMachine", json!({"stateMachineArn": MACHINE})), json!({}));
     assert_eq!(given.ok("DeleteStateMachine", json!({"stateMachineArn": MACHINE})), json!({}));
-    assert!(given.refused("DescribeStateMachine", json!({"stateMachineArn": MACHINE})).starts_with("StateMachineDoesNotExist"));
+    assert!(
+        given
+            .refused("DescribeStateMachine", json!({"stateMachineArn": MACHINE}))
+            .starts_with("StateMachineDoesNotExist")
+    );
     given.machine(false);
 }
 
@@ -176,7 +200,10 @@ fn versions_are_numbered_and_their_numbers_never_come_again() {
     given.machine(false);
     let version = |n: u32| format!("{MACHINE}:{n}");
     assert_eq!(given.update("1", true)["stateMachineVersionArn"], version(1));
-    assert_eq!(given.ok("PublishStateMachineVersion", json!({"stateMachineArn": MACHINE}))["stateMachineVersionArn"], version(1));
+    assert_eq!(
+        given.ok("PublishStateMachineVersion", json!({"stateMachineArn": MACHINE}))["stateMachineVersionArn"],
+        version(1)
+    );
     let old = given.update("2", false)["revisionId"].clone();
     let published = given.ok("PublishStateMachineVersion", json!({"stateMachineArn": MACHINE, "description": "two"}));
     assert_eq!(published["stateMachineVersionArn"], version(2));
@@ -198,7 +225,10 @@ fn versions_are_numbered_and_their_numbers_never_come_again() {
     );
     given.ok("DeleteStateMachineVersion", json!({"stateMachineVersionArn": version(2)}));
     given.ok("DeleteStateMachineVersion", json!({"stateMachineVersionArn": version(2)}));
-    assert_eq!(given.ok("PublishStateMachineVersion", json!({"stateMachineArn": MACHINE}))["stateMachineVersionArn"], version(3));
+    assert_eq!(
+        given.ok("PublishStateMachineVersion", json!({"stateMachineArn": MACHINE}))["stateMachineVersionArn"],
+        version(3)
+    );
     let refused = given.refused("UpdateStateMachine", json!({"stateMachineArn": version(1), "roleArn": ROLE}));
     assert_eq!(refused, format!("StateMachineDoesNotExist: State Machine Does Not Exist: '{}'", version(1)));
 }
@@ -210,7 +240,8 @@ fn a_machine_has_1000_versions_at_most() {
     for n in 1..1_000 {
         given.update(&n.to_string(), true);
     }
-    let full = "ServiceQuotaExceededException: A state machine can have at most 1000 versions: '".to_owned() + MACHINE + "'";
+    let full =
+        "ServiceQuotaExceededException: A state machine can have at most 1000 versions: '".to_owned() + MACHINE + "'";
     let update = json!({"stateMachineArn": MACHINE, "definition": definition("1000"), "publish": true});
     assert_eq!(given.refused("UpdateStateMachine", update), full);
     let unchanged = given.ok("PublishStateMachineVersion", json!({ "stateMachineArn": MACHINE }));
@@ -233,28 +264,43 @@ fn versions_page_from_the_newest_and_tokens_are_not_for_others() {
     }
     let numbers = |answer: &Value| -> Vec<String> {
         let versions = answer["stateMachineVersions"].as_array().unwrap();
-        versions.iter().map(|v| v["stateMachineVersionArn"].as_str().unwrap().rsplit(':').next().unwrap().to_owned()).collect()
+        versions
+            .iter()
+            .map(|v| v["stateMachineVersionArn"].as_str().unwrap().rsplit(':').next().unwrap().to_owned())
+            .collect()
     };
     let first = given.ok("ListStateMachineVersions", json!({"stateMachineArn": MACHINE, "maxResults": 10}));
     assert_eq!(numbers(&first), ["13", "12", "11", "10", "9", "8", "7", "6", "5", "4"]);
     let token = first["nextToken"].clone();
-    let second = given.ok("ListStateMachineVersions", json!({"stateMachineArn": MACHINE, "maxResults": 3, "nextToken": token}));
+    let second =
+        given.ok("ListStateMachineVersions", json!({"stateMachineArn": MACHINE, "maxResults": 3, "nextToken": token}));
     assert_eq!(numbers(&second), ["3", "2", "1"]);
     assert_eq!(second.get("nextToken"), None);
 
     let invalid = "InvalidToken: Invalid Token: 'Invalid token'";
-    assert_eq!(given.refused("ListStateMachineVersions", json!({"stateMachineArn": MACHINE, "nextToken": "x"})), invalid);
-    assert_eq!(given.refused("ListStateMachineVersions", json!({"stateMachineArn": format!("{MACHINE}x"), "nextToken": token})), invalid);
+    assert_eq!(
+        given.refused("ListStateMachineVersions", json!({"stateMachineArn": MACHINE, "nextToken": "x"})),
+        invalid
+    );
+    assert_eq!(
+        given
+            .refused("ListStateMachineVersions", json!({"stateMachineArn": format!("{MACHINE}x"), "nextToken": token})),
+        invalid
+    );
     assert_eq!(given.refused("ListStateMachines", json!({"nextToken": token})), invalid);
     given.clock.advance(Duration::from_hours(24));
-    assert_eq!(given.refused("ListStateMachineVersions", json!({"stateMachineArn": MACHINE, "nextToken": token})), invalid);
+    assert_eq!(
+        given.refused("ListStateMachineVersions", json!({"stateMachineArn": MACHINE, "nextToken": token})),
+        invalid
+    );
 }
 
 #[test]
 fn machines_and_activities_are_listed_page_by_page() {
     let given = given();
     for n in 0..5 {
-        given.ok("CreateStateMachine", json!({"name": format!("m{n}"), "definition": definition("0"), "roleArn": ROLE}));
+        given
+            .ok("CreateStateMachine", json!({"name": format!("m{n}"), "definition": definition("0"), "roleArn": ROLE}));
         given.ok("CreateActivity", json!({"name": format!("a{n}")}));
     }
     for (operation, list) in [("ListStateMachines", "stateMachines"), ("ListActivities", "activities")] {
@@ -290,10 +336,15 @@ fn an_alias_routes_to_versions_of_one_machine() {
     assert_eq!(given.ok("CreateStateMachineAlias", create(routes(&[(1, 100)]))), created, "idempotent");
 
     let table = [
-        (routes(&[(2, 100)]), "ConflictException: Failed to create alias because an alias with the same name".to_owned()),
+        (
+            routes(&[(2, 100)]),
+            "ConflictException: Failed to create alias because an alias with the same name".to_owned(),
+        ),
         (
             json!([{"stateMachineVersionArn": MACHINE, "weight": 100}]),
-            format!("ValidationException: Routing configuration must contain state machine version ARNs. Received: [{MACHINE}]"),
+            format!(
+                "ValidationException: Routing configuration must contain state machine version ARNs. Received: [{MACHINE}]"
+            ),
         ),
         (
             routes(&[(1, 50), (2, 40)]),
@@ -307,10 +358,20 @@ fn an_alias_routes_to_versions_of_one_machine() {
         assert!(refused.starts_with(&expected), "{refused}");
     }
 
-    given.ok("UpdateStateMachineAlias", json!({"stateMachineAliasArn": alias, "routingConfiguration": routes(&[(1, 40), (2, 60)])}));
+    given.ok(
+        "UpdateStateMachineAlias",
+        json!({"stateMachineAliasArn": alias, "routingConfiguration": routes(&[(1, 40), (2, 60)])}),
+    );
     let described = given.ok("DescribeStateMachineAlias", json!({"stateMachineAliasArn": alias}));
-    assert_eq!((&described["description"], &described["routingConfiguration"]), (&json!("d"), &routes(&[(1, 40), (2, 60)])));
-    assert!(given.refused("UpdateStateMachineAlias", json!({"stateMachineAliasArn": alias})).starts_with("ValidationException"));
+    assert_eq!(
+        (&described["description"], &described["routingConfiguration"]),
+        (&json!("d"), &routes(&[(1, 40), (2, 60)]))
+    );
+    assert!(
+        given
+            .refused("UpdateStateMachineAlias", json!({"stateMachineAliasArn": alias}))
+            .starts_with("ValidationException")
+    );
     let through = given.ok("DescribeStateMachine", json!({"stateMachineArn": alias}));
     assert_eq!(through["definition"], definition("1"), "what most executions of the alias run");
 
@@ -321,8 +382,15 @@ fn an_alias_routes_to_versions_of_one_machine() {
 
     given.ok("DeleteStateMachineAlias", json!({"stateMachineAliasArn": alias}));
     given.ok("DeleteStateMachineAlias", json!({"stateMachineAliasArn": alias}));
-    assert!(given.refused("DescribeStateMachineAlias", json!({"stateMachineAliasArn": alias})).starts_with("ResourceNotFound"));
-    assert_eq!(given.ok("ListStateMachineAliases", json!({"stateMachineArn": MACHINE})), json!({"stateMachineAliases": []}));
+    assert!(
+        given
+            .refused("DescribeStateMachineAlias", json!({"stateMachineAliasArn": alias}))
+            .starts_with("ResourceNotFound")
+    );
+    assert_eq!(
+        given.ok("ListStateMachineAliases", json!({"stateMachineArn": MACHINE})),
+        json!({"stateMachineAliases": []})
+    );
 }
 
 #[test]
@@ -335,11 +403,15 @@ fn aliases_are_listed_oldest_first_page_by_page() {
     }
     let names = |answer: &Value| -> Vec<String> {
         let aliases = answer["stateMachineAliases"].as_array().unwrap();
-        aliases.iter().map(|a| a["stateMachineAliasArn"].as_str().unwrap().rsplit(':').next().unwrap().to_owned()).collect()
+        aliases
+            .iter()
+            .map(|a| a["stateMachineAliasArn"].as_str().unwrap().rsplit(':').next().unwrap().to_owned())
+            .collect()
     };
     let first = given.ok("ListStateMachineAliases", json!({"stateMachineArn": MACHINE, "maxResults": 1}));
     assert_eq!(names(&first), ["a1"]);
-    let rest = given.ok("ListStateMachineAliases", json!({"stateMachineArn": MACHINE, "nextToken": first["nextToken"]}));
+    let rest =
+        given.ok("ListStateMachineAliases", json!({"stateMachineArn": MACHINE, "nextToken": first["nextToken"]}));
     assert_eq!((names(&rest), rest.get("nextToken")), (vec!["a2".to_owned(), "a3".to_owned()], None));
 }
 
@@ -369,7 +441,10 @@ fn tags_are_set_replaced_and_removed() {
         json!({"name": "m", "definition": definition("0"), "roleArn": ROLE, "tags": [{"key": "key1", "value": "value1"}]}),
     );
     let tags = |given: &Given| given.ok("ListTagsForResource", json!({"resourceArn": MACHINE}))["tags"].clone();
-    given.ok("TagResource", json!({"resourceArn": MACHINE, "tags": [{"key": "key2", "value": ""}, {"key": "key1", "value": "new"}]}));
+    given.ok(
+        "TagResource",
+        json!({"resourceArn": MACHINE, "tags": [{"key": "key2", "value": ""}, {"key": "key1", "value": "new"}]}),
+    );
     assert_eq!(tags(&given), json!([{"key": "key1", "value": "new"}, {"key": "key2", "value": ""}]));
     given.ok("TagResource", json!({"resourceArn": MACHINE, "tags": []}));
     given.ok("UntagResource", json!({"resourceArn": MACHINE, "tagKeys": ["key1", "key1", "nokey"]}));
@@ -386,12 +461,21 @@ fn tags_are_set_replaced_and_removed() {
 fn executions_are_listed_of_a_standard_machine_that_is_there() {
     let given = given();
     given.machine(true);
-    assert_eq!(given.ok("ListExecutions", json!({"stateMachineArn": MACHINE, "statusFilter": "SUCCEEDED"})), json!({"executions": []}));
-    assert_eq!(given.ok("ListExecutions", json!({"stateMachineArn": format!("{MACHINE}:1")})), json!({"executions": []}));
+    assert_eq!(
+        given.ok("ListExecutions", json!({"stateMachineArn": MACHINE, "statusFilter": "SUCCEEDED"})),
+        json!({"executions": []})
+    );
+    assert_eq!(
+        given.ok("ListExecutions", json!({"stateMachineArn": format!("{MACHINE}:1")})),
+        json!({"executions": []})
+    );
     assert!(given.refused("ListExecutions", json!({})).starts_with("ValidationException"));
     let refused = given.refused("ListExecutions", json!({"stateMachineArn": format!("{MACHINE}x")}));
     assert_eq!(refused, format!("StateMachineDoesNotExist: State Machine Does Not Exist: '{MACHINE}x'"));
-    given.ok("CreateStateMachine", json!({"name": "e", "definition": definition("0"), "roleArn": ROLE, "type": "EXPRESS"}));
+    given.ok(
+        "CreateStateMachine",
+        json!({"name": "e", "definition": definition("0"), "roleArn": ROLE, "type": "EXPRESS"}),
+    );
     let refused = given.refused("ListExecutions", json!({"stateMachineArn": MACHINE.replace(":m", ":e")}));
     assert_eq!(refused, "StateMachineTypeNotSupported: This operation is not supported by this type of state machine");
 }
@@ -401,7 +485,10 @@ fn a_definition_is_judged_without_being_kept() {
     let given = given();
     let judged = given.ok("ValidateStateMachineDefinition", json!({"definition": definition("0")}));
     assert_eq!(judged, json!({"result": "OK", "diagnostics": [], "truncated": false}));
-    let judged = given.ok("ValidateStateMachineDefinition", json!({"definition": r#"{"States": {"A": {"Type": "Pass", "End": true}}}"#}));
+    let judged = given.ok(
+        "ValidateStateMachineDefinition",
+        json!({"definition": r#"{"States": {"A": {"Type": "Pass", "End": true}}}"#}),
+    );
     assert_eq!(
         judged,
         json!({"result": "FAIL", "truncated": false, "diagnostics": [{"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED",

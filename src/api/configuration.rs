@@ -1,4 +1,5 @@
-//! `loggingConfiguration`, `tracingConfiguration` and `encryptionConfiguration`: checked, completed with AWS's defaults, kept, echoed.
+//! `loggingConfiguration`, `tracingConfiguration` and `encryptionConfiguration`: checked, completed with AWS's
+//! defaults, kept, echoed.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -80,7 +81,9 @@ impl Default for Encryption {
 
 impl Given {
     pub fn is_empty(&self) -> bool {
-        self.logging_configuration.is_none() && self.tracing_configuration.is_none() && self.encryption_configuration.is_none()
+        self.logging_configuration.is_none()
+            && self.tracing_configuration.is_none()
+            && self.encryption_configuration.is_none()
     }
 
     /// What is to be kept: what is given over what was there (a given one replaces the whole of it).
@@ -126,7 +129,9 @@ impl Logging {
 impl Encryption {
     /// A key that we would not use is refused: a caller must not believe that data is encrypted with it.
     pub fn check(&self) -> Result<(), ApiError> {
-        let wrong = |why: &str| Err(ApiError::new("InvalidEncryptionConfiguration", format!("Invalid Encryption Configuration: '{why}'")));
+        let wrong = |why: &str| {
+            Err(ApiError::new("InvalidEncryptionConfiguration", format!("Invalid Encryption Configuration: '{why}'")))
+        };
         if self.kind == "CUSTOMER_MANAGED_KMS_KEY" {
             return wrong("customer managed keys are not supported here: encrypt the store's disk or database instead");
         }
@@ -162,7 +167,10 @@ mod tests {
             assert_eq!(logging(&given), Ok(echoed));
         }
         let beside = json!({"level": "ALL", "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": "a", "x": 1}, "y": null}]});
-        assert_eq!(logging(&beside).unwrap()["destinations"], json!([{"cloudWatchLogsLogGroup": {"logGroupArn": "a"}}]));
+        assert_eq!(
+            logging(&beside).unwrap()["destinations"],
+            json!([{"cloudWatchLogsLogGroup": {"logGroupArn": "a"}}])
+        );
         let refused = Err("Invalid Logging Configuration: Must specify exactly one Log Destination.".to_owned());
         assert_eq!(logging(&json!({"level": "ALL", "destinations": [{}, {}]})), refused);
         assert_eq!(logging(&json!({"level": "ERROR"})), refused);
@@ -177,8 +185,10 @@ mod tests {
 
     #[test]
     fn a_key_that_would_not_be_used_is_refused() {
-        let given: Given =
-            serde_json::from_value(json!({"encryptionConfiguration": {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": "k"}})).unwrap();
+        let given: Given = serde_json::from_value(
+            json!({"encryptionConfiguration": {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": "k"}}),
+        )
+        .unwrap();
         assert_eq!(given.over(Configuration::default()).unwrap_err().kind, "InvalidEncryptionConfiguration");
     }
 }

@@ -28,7 +28,8 @@ pub fn accept(text: &str, kind: MachineType) -> Result<(), ApiError> {
     }
 }
 
-/// The processor of the Distributed Map with this label, as a definition of its own: what the child executions of its map runs run.
+/// The processor of the Distributed Map with this label, as a definition of its own: what the child executions of its
+/// map runs run.
 pub fn labelled(text: &str, label: &str) -> Option<String> {
     let definition: Value = serde_json::from_str(text).ok()?;
     let mut processor = find_labelled(&definition, label)?.clone();
@@ -56,7 +57,8 @@ mod tests {
 
     #[test]
     fn a_definition_without_states_is_refused_in_the_words_of_aws() {
-        let refused = accept(r#"{"Comment": "BASE_INVALID_DER", "StartAt": "State_1"}"#, MachineType::Standard).unwrap_err();
+        let refused =
+            accept(r#"{"Comment": "BASE_INVALID_DER", "StartAt": "State_1"}"#, MachineType::Standard).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "InvalidDefinition: Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: These fields are required: [States] at /'"

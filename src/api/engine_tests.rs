@@ -37,7 +37,10 @@ impl Given {
         headers.insert(HeaderName::from_static("content-type"), HeaderValue::from_static(CONTENT_TYPE));
         headers.insert(HeaderName::from_static("x-amz-target"), HeaderValue::from_str(target).unwrap());
         let body = input.to_string();
-        let answer = self.api.answer(Incoming { method: "POST", path: "/", query: "", headers: &headers, body: Ok(body.as_bytes()) }).await;
+        let answer = self
+            .api
+            .answer(Incoming { method: "POST", path: "/", query: "", headers: &headers, body: Ok(body.as_bytes()) })
+            .await;
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         if answer.status == 200 { Ok(body) } else { Err(format!("{}: {}", body["__type"], body["message"])) }
     }
@@ -49,7 +52,10 @@ impl Given {
         for member in answer.as_object().unwrap().keys() {
             assert!(output.member_shape(member).is_some(), "{member} is no member of {operation}'s output");
         }
-        assert!(output.required.iter().all(|required| answer.get(required).is_some()), "{operation} lacks a required member");
+        assert!(
+            output.required.iter().all(|required| answer.get(required).is_some()),
+            "{operation} lacks a required member"
+        );
         answer
     }
 
@@ -61,12 +67,16 @@ impl Given {
     async fn start(&self, name: &str, state: Value, kind: &str) -> String {
         let definition = json!({"StartAt": "S", "States": {"S": state}}).to_string();
         let role = "arn:aws:iam::000000000000:role/r";
-        self.ok("CreateStateMachine", json!({"name": name, "definition": definition, "roleArn": role, "type": kind, "publish": true}))
-            .await;
+        self.ok(
+            "CreateStateMachine",
+            json!({"name": name, "definition": definition, "roleArn": role, "type": kind, "publish": true}),
+        )
+        .await;
         if kind == "EXPRESS" {
             return String::new();
         }
-        let start = json!({"stateMachineArn": format!("{BASE}:stateMachine:{name}:1"), "name": "e", "input": "{\"a\":1}"});
+        let start =
+            json!({"stateMachineArn": format!("{BASE}:stateMachine:{name}:1"), "name": "e", "input": "{\"a\":1}"});
         self.ok("StartExecution", start).await["executionArn"].as_str().unwrap().to_owned()
     }
 
@@ -93,9 +103,12 @@ async fn an_execution_is_described_listed_and_told_event_by_event() {
     let first = given.ok("GetExecutionHistory", json!({"executionArn": execution, "maxResults": 3})).await;
     let token = &first["nextToken"];
     let rest = given.ok("GetExecutionHistory", json!({"executionArn": execution, "nextToken": token})).await;
-    let types: Vec<&Value> = [&first, &rest].into_iter().flat_map(|page| page["events"].as_array().unwrap()).map(|e| &e["type"]).collect();
+    let types: Vec<&Value> =
+        [&first, &rest].into_iter().flat_map(|page| page["events"].as_array().unwrap()).map(|e| &e["type"]).collect();
     assert_eq!(types, ["ExecutionStarted", "PassStateEntered", "PassStateExited", "ExecutionSucceeded"]);
-    let refused = given.refused("GetExecutionHistory", json!({"executionArn": execution, "reverseOrder": true, "nextToken": token})).await;
+    let refused = given
+        .refused("GetExecutionHistory", json!({"executionArn": execution, "reverseOrder": true, "nextToken": token}))
+        .await;
     assert!(refused.contains("InvalidToken"));
 
     let listed = given.ok("ListExecutions", json!({"stateMachineArn": format!("{BASE}:stateMachine:m")})).await;
@@ -114,7 +127,10 @@ async fn a_task_is_seen_waiting_and_completed_by_its_token() {
     let task = given.ok("GetActivityTask", json!({"activityArn": activity, "workerName": "w"})).await;
     assert_eq!(task["input"], "{\"a\":1}");
     let waiting = given.call("Reveille.ListWaitingTasks", json!({"executionArn": execution})).await.unwrap();
-    assert_eq!((&waiting["tasks"][0]["taskToken"], &waiting["tasks"][0]["stateName"]), (&task["taskToken"], &json!("S")));
+    assert_eq!(
+        (&waiting["tasks"][0]["taskToken"], &waiting["tasks"][0]["stateName"]),
+        (&task["taskToken"], &json!("S"))
+    );
 
     given.ok("SendTaskHeartbeat", json!({"taskToken": task["taskToken"]})).await;
     let refused = given.refused("SendTaskSuccess", json!({"taskToken": task["taskToken"], "output": "{secret"})).await;
@@ -132,7 +148,10 @@ async fn an_execution_is_stopped_once() {
     let execution = given.start("m", json!({"Type": "Wait", "Seconds": 600, "End": true}), "STANDARD").await;
     let stopped = given.ok("StopExecution", json!({"executionArn": execution, "error": "E", "cause": "C"})).await;
     let described = given.ended(&execution).await;
-    assert_eq!((&described["status"], &described["error"], &described["cause"]), (&json!("ABORTED"), &json!("E"), &json!("C")));
+    assert_eq!(
+        (&described["status"], &described["error"], &described["cause"]),
+        (&json!("ABORTED"), &json!("E"), &json!("C"))
+    );
     assert_eq!(described["redriveStatus"], "REDRIVABLE");
     assert_eq!(given.ok("StopExecution", json!({"executionArn": execution})).await, stopped);
     given.engine.stop(WAIT).await;
@@ -142,12 +161,18 @@ async fn an_execution_is_stopped_once() {
 async fn an_express_execution_answers_with_its_end() {
     let given = given().await;
     given.start("x", json!({"Type": "Fail", "Error": "E", "Cause": "C"}), "EXPRESS").await;
-    let answer = given.ok("StartSyncExecution", json!({"stateMachineArn": format!("{BASE}:stateMachine:x"), "name": "one"})).await;
+    let answer = given
+        .ok("StartSyncExecution", json!({"stateMachineArn": format!("{BASE}:stateMachine:x"), "name": "one"}))
+        .await;
     assert_eq!((&answer["status"], &answer["error"], &answer["name"]), (&json!("FAILED"), &json!("E"), &json!("one")));
     assert!(answer["executionArn"].as_str().unwrap().starts_with(&format!("{BASE}:express:x:one:")));
     given.start("m", json!({"Type": "Pass", "End": true}), "STANDARD").await;
-    let refused = given.refused("StartSyncExecution", json!({"stateMachineArn": format!("{BASE}:stateMachine:m")})).await;
-    assert_eq!(refused, "\"StateMachineTypeNotSupported\": \"This operation is not supported by this type of state machine\"");
+    let refused =
+        given.refused("StartSyncExecution", json!({"stateMachineArn": format!("{BASE}:stateMachine:m")})).await;
+    assert_eq!(
+        refused,
+        "\"StateMachineTypeNotSupported\": \"This operation is not supported by this type of state machine\""
+    );
     given.engine.stop(WAIT).await;
 }
 

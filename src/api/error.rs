@@ -96,7 +96,10 @@ impl ApiError {
 
     /// An alias, version or map run that is not there.
     pub fn resource_not_found(resource: &str) -> Self {
-        Self { resource: Some(resource.into()), ..Self::new("ResourceNotFound", format!("Resource not found: '{resource}'")) }
+        Self {
+            resource: Some(resource.into()),
+            ..Self::new("ResourceNotFound", format!("Resource not found: '{resource}'"))
+        }
     }
 
     pub fn too_many_tags(resource: &str, max: usize) -> Self {
@@ -131,7 +134,12 @@ impl ApiError {
     }
 
     pub fn body(&self) -> Vec<u8> {
-        let body = Body { kind: self.kind, message: &self.message, reason: self.reason, resource_name: self.resource.as_deref() };
+        let body = Body {
+            kind: self.kind,
+            message: &self.message,
+            reason: self.reason,
+            resource_name: self.resource.as_deref(),
+        };
         serde_json::to_vec(&body).unwrap_or_default()
     }
 }
@@ -143,7 +151,9 @@ impl From<EngineError> for ApiError {
             EngineError::MachineDeleting(arn) => Self::machine_deleting(arn.as_str()),
             EngineError::ExecutionDoesNotExist(arn) => Self::execution_does_not_exist(arn.as_str()),
             // Recorded: `Execution Already Exists: 'arn:…'`.
-            EngineError::ExecutionAlreadyExists(arn) => Self::new("ExecutionAlreadyExists", format!("Execution Already Exists: '{arn}'")),
+            EngineError::ExecutionAlreadyExists(arn) => {
+                Self::new("ExecutionAlreadyExists", format!("Execution Already Exists: '{arn}'"))
+            }
             error @ EngineError::NotRedrivable { .. } => Self::new("ExecutionNotRedrivable", error.to_string()),
             EngineError::ActivityDoesNotExist(arn) => Self::activity_does_not_exist(arn.as_str()),
             EngineError::TypeNotSupported { .. } => Self::type_not_supported(),
@@ -163,14 +173,17 @@ impl From<CompletionError> for ApiError {
         match error {
             CompletionError::InvalidToken => Self::invalid_token(),
             // Recorded: `Task Timed Out: 'Provided task does not exist anymore'`.
-            CompletionError::Closed => Self::new("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'"),
+            CompletionError::Closed => {
+                Self::new("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'")
+            }
             CompletionError::Unknown => Self::new("TaskDoesNotExist", "Task does not exist"),
             CompletionError::Engine(error) => error.into(),
         }
     }
 }
 
-/// Operations answer the store's `AlreadyExists` and `NotFound` themselves, where AWS has a name for it; what arrives here is trouble.
+/// Operations answer the store's `AlreadyExists` and `NotFound` themselves, where AWS has a name for it; what arrives
+/// here is trouble.
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -215,13 +228,33 @@ mod tests {
     fn what_the_engine_says_becomes_what_aws_says() {
         let arn = Arn::new("a");
         let table: [(ApiError, &str, u16); 7] = [
-            (EngineError::ExecutionAlreadyExists(arn.clone()).into(), "ExecutionAlreadyExists: Execution Already Exists: 'a'", 400),
-            (EngineError::MachineDoesNotExist(arn.clone()).into(), "StateMachineDoesNotExist: State Machine Does Not Exist: 'a'", 400),
-            (EngineError::ExecutionDoesNotExist(arn).into(), "ExecutionDoesNotExist: Execution Does Not Exist: 'a'", 400),
+            (
+                EngineError::ExecutionAlreadyExists(arn.clone()).into(),
+                "ExecutionAlreadyExists: Execution Already Exists: 'a'",
+                400,
+            ),
+            (
+                EngineError::MachineDoesNotExist(arn.clone()).into(),
+                "StateMachineDoesNotExist: State Machine Does Not Exist: 'a'",
+                400,
+            ),
+            (
+                EngineError::ExecutionDoesNotExist(arn).into(),
+                "ExecutionDoesNotExist: Execution Does Not Exist: 'a'",
+                400,
+            ),
             (CompletionError::InvalidToken.into(), "InvalidToken: Invalid Token: 'Invalid token'", 400),
-            (CompletionError::Closed.into(), "TaskTimedOut: Task Timed Out: 'Provided task does not exist anymore'", 400),
+            (
+                CompletionError::Closed.into(),
+                "TaskTimedOut: Task Timed Out: 'Provided task does not exist anymore'",
+                400,
+            ),
             (EngineError::Busy("slow down".into()).into(), "ThrottlingException: slow down", 400),
-            (StoreError::Unavailable("disk full".into()).into(), "ServiceUnavailable: the store cannot take writes now: disk full", 503),
+            (
+                StoreError::Unavailable("disk full".into()).into(),
+                "ServiceUnavailable: the store cannot take writes now: disk full",
+                503,
+            ),
         ];
         for (error, text, status) in table {
             assert_eq!((error.to_string().as_str(), error.status), (text, status));

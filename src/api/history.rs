@@ -1,7 +1,7 @@
 //! The history that the API shows: journal entries as AWS's `HistoryEvent`s.
 //!
-//! Shapes are those of AWS's model and of histories recorded on AWS: details are always there where the model has them, data fields
-//! carry `…Details: {"truncated": false}`, payloads are compact JSON texts.
+//! Shapes are those of AWS's model and of histories recorded on AWS: details are always there where the model has them,
+//! data fields carry `…Details: {"truncated": false}`, payloads are compact JSON texts.
 
 use serde_json::{Map, Value, json};
 
@@ -69,7 +69,9 @@ impl Details {
     /// The two members that say which service a task calls.
     fn of(self, family: &TaskFamily) -> Self {
         match family {
-            TaskFamily::Service { resource_type, resource } => self.with("resourceType", &**resource_type).with("resource", &**resource),
+            TaskFamily::Service { resource_type, resource } => {
+                self.with("resourceType", &**resource_type).with("resource", &**resource)
+            }
             TaskFamily::Lambda | TaskFamily::Activity => self,
         }
     }
@@ -102,7 +104,9 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
         Event::ExecutionFailed(failure) => own("ExecutionFailed", details().failure(failure)),
         Event::ExecutionTimedOut(failure) => own("ExecutionTimedOut", details().failure(failure)),
         Event::ExecutionAborted(failure) => own("ExecutionAborted", details().failure(failure)),
-        Event::ExecutionRedriven { redrive_count, .. } => own("ExecutionRedriven", details().with("redriveCount", *redrive_count)),
+        Event::ExecutionRedriven { redrive_count, .. } => {
+            own("ExecutionRedriven", details().with("redriveCount", *redrive_count))
+        }
 
         Event::StateEntered { kind, name, input } => {
             let details = details().with("name", &**name).data("input", input, view);
@@ -111,15 +115,18 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
         Event::StateExited { kind, name, output, assigned, .. } => {
             let mut details = details().with("name", &**name).data("output", output, view);
             if let Some(assigned) = assigned.as_deref().filter(|assigned| !assigned.is_empty() && view.data) {
-                let texts: Map<String, Value> = assigned.iter().map(|(name, value)| (name.clone(), value.to_string().into())).collect();
-                details = details.with("assignedVariables", texts).with("assignedVariablesDetails", json!({"truncated": false}));
+                let texts: Map<String, Value> =
+                    assigned.iter().map(|(name, value)| (name.clone(), value.to_string().into())).collect();
+                details = details
+                    .with("assignedVariables", texts)
+                    .with("assignedVariablesDetails", json!({"truncated": false}));
             }
             Some((format!("{}StateExited", kind.as_str()), Some(("stateExitedEventDetails".into(), details))))
         }
         // AWS has this event for states that can be waiting, no others.
-        Event::StateAborted { kind: kind @ (StateType::Task | StateType::Wait | StateType::Parallel | StateType::Map) } => {
-            bare(&format!("{}StateAborted", kind.as_str()))
-        }
+        Event::StateAborted {
+            kind: kind @ (StateType::Task | StateType::Wait | StateType::Parallel | StateType::Map),
+        } => bare(&format!("{}StateAborted", kind.as_str())),
         Event::EvaluationFailed { error, cause, location, state } => own(
             "EvaluationFailed",
             details()
@@ -157,8 +164,12 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
         Event::TaskSucceeded { family, output, .. } => {
             own(&outcome(family, "Succeeded"), details().of(family).data("output", output, view))
         }
-        Event::TaskFailed { family, failure, .. } => own(&outcome(family, "Failed"), details().of(family).failure(failure)),
-        Event::TaskTimedOut { family, failure, .. } => own(&outcome(family, "TimedOut"), details().of(family).failure(failure)),
+        Event::TaskFailed { family, failure, .. } => {
+            own(&outcome(family, "Failed"), details().of(family).failure(failure))
+        }
+        Event::TaskTimedOut { family, failure, .. } => {
+            own(&outcome(family, "TimedOut"), details().of(family).failure(failure))
+        }
 
         Event::ParallelStarted { .. } => bare("ParallelStateStarted"),
         Event::ParallelSucceeded => bare("ParallelStateSucceeded"),
@@ -210,9 +221,10 @@ fn iteration(name: &str, index: u64) -> Details {
 fn task_scheduled(scheduled: &TaskScheduled, view: View<'_>) -> (String, Named) {
     let details = Details::default();
     let (name, details) = match &scheduled.family {
-        TaskFamily::Lambda => {
-            ("LambdaFunctionScheduled", details.with("resource", &*scheduled.resource).data("input", &scheduled.parameters, view))
-        }
+        TaskFamily::Lambda => (
+            "LambdaFunctionScheduled",
+            details.with("resource", &*scheduled.resource).data("input", &scheduled.parameters, view),
+        ),
         TaskFamily::Activity => (
             "ActivityScheduled",
             details
@@ -232,7 +244,9 @@ fn task_scheduled(scheduled: &TaskScheduled, view: View<'_>) -> (String, Named) 
     let details = details.maybe("timeoutInSeconds", scheduled.timeout_seconds);
     let role = scheduled.credentials.as_deref().and_then(|c| c.get("RoleArn").or_else(|| c.get("roleArn")));
     let details = match (&scheduled.family, role) {
-        (TaskFamily::Lambda | TaskFamily::Service { .. }, Some(role)) => details.with("taskCredentials", json!({ "roleArn": role })),
+        (TaskFamily::Lambda | TaskFamily::Service { .. }, Some(role)) => {
+            details.with("taskCredentials", json!({ "roleArn": role }))
+        }
         _ => details,
     };
     (name.into(), Some(named(name, details)))

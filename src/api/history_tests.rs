@@ -12,7 +12,13 @@ use super::*;
 const VIEW: View<'_> = View { data: true, region: "us-east-1" };
 
 fn shown(event: Event) -> Value {
-    let entry = Entry { at: Timestamp::from_millis(1_700_000_000_500), id: EventId(3), previous: EventId(2), frame: FrameId::TOP, event };
+    let entry = Entry {
+        at: Timestamp::from_millis(1_700_000_000_500),
+        id: EventId(3),
+        previous: EventId(2),
+        frame: FrameId::TOP,
+        event,
+    };
     render(&entry, VIEW).unwrap_or(Value::Null)
 }
 
@@ -73,7 +79,12 @@ fn every_visible_event() -> Vec<Event> {
         Event::ExecutionTimedOut(failure()),
         Event::ExecutionAborted(Failure::default()),
         Event::ExecutionRedriven { redrive_count: 1, attempt: None, token: None },
-        Event::EvaluationFailed { error: "E".into(), cause: "c".into(), location: Some("Output".into()), state: "S".into() },
+        Event::EvaluationFailed {
+            error: "E".into(),
+            cause: "c".into(),
+            location: Some("Output".into()),
+            state: "S".into(),
+        },
         Event::ParallelStarted { branches: Vec::new(), input: output() },
         Event::ParallelSucceeded,
         Event::ParallelFailed,
@@ -135,7 +146,9 @@ fn every_event_has_a_type_and_details_of_the_model() {
         assert!(types.iter().any(|t| t == name), "{name} is no HistoryEventType");
         seen.insert(name.to_owned());
         for (key, value) in members {
-            let shape = history_event.member_shape(key).unwrap_or_else(|| panic!("{key} of {name} is no member of HistoryEvent"));
+            let shape = history_event
+                .member_shape(key)
+                .unwrap_or_else(|| panic!("{key} of {name} is no member of HistoryEvent"));
             let shape = model.shape(shape).unwrap();
             for (member, _) in value.as_object().into_iter().flatten() {
                 assert!(shape.member_shape(member).is_some(), "{member} is no member of {key}");
@@ -174,7 +187,11 @@ fn details_are_those_recorded_on_aws() {
             json!({"input": "{\"a\":1}", "inputDetails": {"truncated": false}, "roleArn": "arn:role", "stateMachineVersionArn": "arn:m:1"}),
         ),
         (Event::ExecutionAborted(Failure::default()), "executionAbortedEventDetails", json!({})),
-        (Event::ExecutionFailed(Failure::named("States.Timeout")), "executionFailedEventDetails", json!({"error": "States.Timeout"})),
+        (
+            Event::ExecutionFailed(Failure::named("States.Timeout")),
+            "executionFailedEventDetails",
+            json!({"error": "States.Timeout"}),
+        ),
         (
             scheduled(sqs(), "arn:aws:states:::sqs:sendMessage.waitForTaskToken"),
             "taskScheduledEventDetails",
@@ -207,16 +224,28 @@ fn details_are_those_recorded_on_aws() {
     for (event, key, details) in table {
         let shown = shown(event);
         assert_eq!(shown[key], details);
-        assert_eq!((&shown["id"], &shown["previousEventId"], &shown["timestamp"]), (&json!(3), &json!(2), &json!(1_700_000_000.5)));
+        assert_eq!(
+            (&shown["id"], &shown["previousEventId"], &shown["timestamp"]),
+            (&json!(3), &json!(2), &json!(1_700_000_000.5))
+        );
     }
     let started = shown(Event::TaskStarted { family: TaskFamily::Lambda, scheduled: EventId(1), worker_name: None });
-    assert_eq!(started, json!({"timestamp": 1_700_000_000.5, "type": "LambdaFunctionStarted", "id": 3, "previousEventId": 2}));
+    assert_eq!(
+        started,
+        json!({"timestamp": 1_700_000_000.5, "type": "LambdaFunctionStarted", "id": 3, "previousEventId": 2})
+    );
 }
 
 #[test]
 fn variables_are_shown_as_json_texts() {
     let assigned = json!({"Assignment": "Condition assignment", "n": 7}).as_object().cloned().map(Box::new);
-    let exited = Event::StateExited { kind: StateType::Choice, name: "C".into(), output: Payload::new(json!({})), assigned, next: None };
+    let exited = Event::StateExited {
+        kind: StateType::Choice,
+        name: "C".into(),
+        output: Payload::new(json!({})),
+        assigned,
+        next: None,
+    };
     let details = &shown(exited)["stateExitedEventDetails"];
     assert_eq!(details["assignedVariables"], json!({"Assignment": "\"Condition assignment\"", "n": "7"}));
     assert_eq!(details["assignedVariablesDetails"], json!({"truncated": false}));
@@ -225,7 +254,8 @@ fn variables_are_shown_as_json_texts() {
 #[test]
 fn without_data_no_payload_is_shown() {
     for event in every_visible_event() {
-        let entry = Entry { at: Timestamp::default(), id: EventId(1), previous: EventId(0), frame: FrameId::TOP, event };
+        let entry =
+            Entry { at: Timestamp::default(), id: EventId(1), previous: EventId(0), frame: FrameId::TOP, event };
         let text = render(&entry, View { data: false, ..VIEW }).unwrap().to_string();
         for word in ["\"input\"", "\"output\"", "\"parameters\"", "assignedVariables"] {
             assert!(!text.contains(word), "{text}");

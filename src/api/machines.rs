@@ -32,7 +32,8 @@ pub async fn live(ctx: &Context, given: &MachineArn) -> Result<MachineRow, ApiEr
     if row.deleting { Err(ApiError::machine_deleting(given.full.as_str())) } else { Ok(row) }
 }
 
-/// What an ARN means: the current revision, that of a version, or that of the version an alias sends most executions to.
+/// What an ARN means: the current revision, that of a version, or that of the version an alias sends most executions
+/// to.
 pub async fn resolve(ctx: &Context, given: &MachineArn) -> Result<Resolved, ApiError> {
     let missing = || ApiError::machine_does_not_exist(given.full.as_str());
     let row = machine(ctx, given).await?;
@@ -54,13 +55,22 @@ pub async fn resolve(ctx: &Context, given: &MachineArn) -> Result<Resolved, ApiE
 }
 
 /// Publishes the revision as the next version; one that was published already is answered again.
-pub async fn publish(ctx: &Context, machine: &Arn, revision: RevisionId, description: Option<String>) -> Result<VersionRow, ApiError> {
+pub async fn publish(
+    ctx: &Context,
+    machine: &Arn,
+    revision: RevisionId,
+    description: Option<String>,
+) -> Result<VersionRow, ApiError> {
     check_room_for_version(ctx, machine, Some(revision)).await?;
     Ok(ctx.catalog.put_version(machine, revision, description, ctx.now()).await?)
 }
 
 /// May this revision (`None`: one that is still to be made) be published?
-pub async fn check_room_for_version(ctx: &Context, machine: &Arn, revision: Option<RevisionId>) -> Result<(), ApiError> {
+pub async fn check_room_for_version(
+    ctx: &Context,
+    machine: &Arn,
+    revision: Option<RevisionId>,
+) -> Result<(), ApiError> {
     let versions = ctx.catalog.versions(machine, None, VERSIONS_MAX).await?;
     let full = versions.len() >= usize::try_from(VERSIONS_MAX).unwrap_or(usize::MAX);
     if full && !versions.iter().any(|version| Some(version.revision) == revision) {

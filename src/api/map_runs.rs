@@ -1,7 +1,7 @@
 //! Map runs as the API shows them: the document that the engine keeps, with what the rows beside it know.
 //!
-//! `MapRunRow::body` holds AWS's own members (`status`, `maxConcurrency`, `toleratedFailureCount`, `itemCounts`, …); what it lacks gets
-//! AWS's defaults, and executions are counted from the index where the document does not count them.
+//! `MapRunRow::body` holds AWS's own members (`status`, `maxConcurrency`, `toleratedFailureCount`, `itemCounts`, …);
+//! what it lacks gets AWS's defaults, and executions are counted from the index where the document does not count them.
 
 use serde_json::{Map, Value, json};
 
@@ -46,7 +46,11 @@ pub async fn execution_arn(ctx: &Context, row: &MapRunRow) -> Result<Arn, ApiErr
 }
 
 async fn counted(ctx: &Context, run: &MapRunRow) -> Result<Value, ApiError> {
-    let filter = ExecutionFilter { map_run: Some(run.arn.clone()), run_redriven: map_run::redriven(run), ..ExecutionFilter::default() };
+    let filter = ExecutionFilter {
+        map_run: Some(run.arn.clone()),
+        run_redriven: map_run::redriven(run),
+        ..ExecutionFilter::default()
+    };
     let counts = ctx.journal.count(filter).await?;
     let of = |status| counts.iter().find(|(s, _)| *s == status).map_or(0, |(_, n)| *n);
     Ok(json!({

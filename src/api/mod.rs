@@ -1,4 +1,5 @@
-//! THE API: Step Functions' operations over AWS JSON 1.0, so that the AWS CLI, SDKs and tools drive this engine by changing their endpoint.
+//! THE API: Step Functions' operations over AWS JSON 1.0, so that the AWS CLI, SDKs and tools drive this engine by
+//! changing their endpoint.
 //!
 //! ```text
 //! HTTP ─ server.rs ─▶ protocol.rs: which operation, who asks (auth.rs, sigv4.rs), is the body JSON
@@ -8,8 +9,9 @@
 //!                     error.rs: what went wrong, in AWS's words        history.rs: journal entries as AWS's history events
 //! ```
 //!
-//! May enter: `engine` (its handle), the ports' rows (`store`), `interpreter::event` for the history, `asl` to judge definitions, and below.
-//! Never: an adapter, a stimulus. Tokens, inputs and outputs are never logged, nor repeated in errors.
+//! May enter: `engine` (its handle), the ports' rows (`store`), `interpreter::event` for the history, `asl` to judge
+//! definitions, and below. Never: an adapter, a stimulus. Tokens, inputs and outputs are never logged, nor repeated in
+//! errors.
 
 mod arn;
 mod auth;

@@ -23,7 +23,8 @@ pub struct Options {
     pub shutdown_seconds: u64,
     /// Who may ask. Without any, every request is answered, and the server listens on loopback addresses only.
     pub access_keys: Vec<AccessKey>,
-    /// Listen on other than loopback addresses although there are no access keys: whoever reaches the port may do everything. Default false.
+    /// Listen on other than loopback addresses although there are no access keys: whoever reaches the port may do
+    /// everything. Default false.
     pub allow_unsigned: bool,
 }
 
@@ -96,11 +97,14 @@ mod tests {
     #[test]
     fn unknown_members_and_useless_keys_are_refused_by_name() {
         assert!(serde_json::from_value::<Options>(json!({"lissen": "x"})).unwrap_err().to_string().contains("lissen"));
-        let of = |keys: serde_json::Value| serde_json::from_value::<Options>(json!({ "access_keys": keys })).unwrap().check();
+        let of = |keys: serde_json::Value| {
+            serde_json::from_value::<Options>(json!({ "access_keys": keys })).unwrap().check()
+        };
         assert_eq!(of(json!([{"id": "a", "secret": "s"}])), Ok(()));
         let refused = |keys| of(keys).unwrap_err();
         assert!(
-            refused(json!([{"id": "a", "secret": "s"}, {"id": "a", "secret": "t"}])).starts_with("api.access_keys[1].id is there twice")
+            refused(json!([{"id": "a", "secret": "s"}, {"id": "a", "secret": "t"}]))
+                .starts_with("api.access_keys[1].id is there twice")
         );
         assert!(refused(json!([{"id": "a", "secret": "s", "allow": []}])).contains("allow is empty"));
         assert!(refused(json!([{"id": "", "secret": "s"}])).contains("id must not be empty"));

@@ -15,7 +15,8 @@ const EXPIRY_BYTES: usize = 8;
 /// AWS: 0 and absent mean this.
 const PAGE_DEFAULT: u32 = 100;
 
-/// What a token is bound to: the operation, and those of its parameters that choose what is listed (not how much of it).
+/// What a token is bound to: the operation, and those of its parameters that choose what is listed (not how much of
+/// it).
 #[derive(Debug, Clone, Copy)]
 pub struct Listing<'a> {
     pub operation: &'static str,
@@ -112,7 +113,10 @@ mod tests {
         let pages = Pages::new(b"secret");
         let token = pages.seal(LISTING, "c", NOW);
         let bad = |listing, token: &str, at: Timestamp| {
-            assert_eq!(pages.open(listing, token, at).unwrap_err().to_string(), "InvalidToken: Invalid Token: 'Invalid token'");
+            assert_eq!(
+                pages.open(listing, token, at).unwrap_err().to_string(),
+                "InvalidToken: Invalid Token: 'Invalid token'"
+            );
         };
         assert!(pages.open(LISTING, &token, NOW.plus_seconds(86_400.0)).is_ok());
         bad(LISTING, &token, NOW.plus_seconds(86_401.0));

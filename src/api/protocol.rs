@@ -1,4 +1,5 @@
-//! AWS JSON 1.0: one URL, `POST /`; the operation is in `X-Amz-Target`, input and output are JSON, errors are JSON with `__type`.
+//! AWS JSON 1.0: one URL, `POST /`; the operation is in `X-Amz-Target`, input and output are JSON, errors are JSON with
+//! `__type`.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -77,7 +78,12 @@ impl Api {
         Answer { status, request_id, body }
     }
 
-    async fn perform(&self, operation: &'static Operation, request: Incoming<'_>, id: Uuid) -> Result<Vec<u8>, ApiError> {
+    async fn perform(
+        &self,
+        operation: &'static Operation,
+        request: Incoming<'_>,
+        id: Uuid,
+    ) -> Result<Vec<u8>, ApiError> {
         let body = request.body.clone()?;
         if !self.keys.is_empty() {
             self.authorize(operation, &request, body)?;
@@ -98,7 +104,8 @@ impl Api {
     fn authorize(&self, operation: &Operation, request: &Incoming<'_>, body: &[u8]) -> Result<(), ApiError> {
         let headers: Vec<(&str, &str)> =
             request.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
-        let signed = Signed { method: request.method, path: request.path, query: request.query, headers: &headers, body };
+        let signed =
+            Signed { method: request.method, path: request.path, query: request.query, headers: &headers, body };
         self.keys.authorize(&signed, operation, &self.ctx.realm, self.ctx.now())
     }
 }
@@ -126,9 +133,11 @@ fn log(operation: &str, id: Uuid, status: u16, outcome: &str, took: Duration) {
     }
 }
 
-/// Which operation a request asks for. AWS answers 404 where the request is none of its protocol, 400 where the operation is unknown.
+/// Which operation a request asks for. AWS answers 404 where the request is none of its protocol, 400 where the
+/// operation is unknown.
 fn operation(request: &Incoming<'_>) -> Result<&'static Operation, ApiError> {
-    let text = |name| request.headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok()).map(str::trim);
+    let text =
+        |name| request.headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok()).map(str::trim);
     if request.method != "POST" || request.path != "/" {
         let message = format!("Send POST / with the header X-Amz-Target; this was {} {}", request.method, request.path);
         return Err(ApiError::unknown_operation(404, message));
@@ -136,7 +145,10 @@ fn operation(request: &Incoming<'_>) -> Result<&'static Operation, ApiError> {
     let content_type = text("content-type").unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case(CONTENT_TYPE) {
-        return Err(ApiError::unknown_operation(404, format!("Send the header Content-Type: {CONTENT_TYPE}; this was '{essence}'")));
+        return Err(ApiError::unknown_operation(
+            404,
+            format!("Send the header Content-Type: {CONTENT_TYPE}; this was '{essence}'"),
+        ));
     }
     let Some(target) = text("x-amz-target") else {
         return Err(ApiError::unknown_operation(404, "Send the header X-Amz-Target: AWSStepFunctions.<Operation>"));

@@ -17,11 +17,16 @@ use super::*;
 fn api(keys: Vec<AccessKey>) -> Api {
     let store = Memory::new();
     let clock = ManualClock::at(Timestamp::from_millis(1_795_372_205_000));
-    Api::new(Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(clock)), Keys::new(keys), Metrics::new())
+    Api::new(
+        Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(clock)),
+        Keys::new(keys),
+        Metrics::new(),
+    )
 }
 
 fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
-    let pair = |(name, value): &(&str, &str)| (HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+    let pair =
+        |(name, value): &(&str, &str)| (HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
     pairs.iter().map(pair).collect()
 }
 
@@ -49,7 +54,12 @@ fn what_is_none_of_the_protocol_is_an_unknown_operation() {
         ("POST", &[target], 404, "Send the header Content-Type"),
         ("POST", &[("content-type", "application/json"), target], 404, "Send the header Content-Type"),
         ("POST", &[kind], 404, "Send the header X-Amz-Target"),
-        ("POST", &[kind, ("x-amz-target", "AWSStepFunctions.Nothing")], 400, "There is no operation 'AWSStepFunctions.Nothing'"),
+        (
+            "POST",
+            &[kind, ("x-amz-target", "AWSStepFunctions.Nothing")],
+            400,
+            "There is no operation 'AWSStepFunctions.Nothing'",
+        ),
         ("POST", &[kind, ("x-amz-target", "AWSStepFunctions.Reveille.ListWaitingTasks")], 400, "There is no operation"),
     ];
     for (method, pairs, status, message) in table {
@@ -61,7 +71,10 @@ fn what_is_none_of_the_protocol_is_an_unknown_operation() {
 
 #[test]
 fn a_content_type_may_carry_a_charset() {
-    let pairs = [("content-type", "application/x-amz-json-1.0; charset=utf-8"), ("x-amz-target", "AWSStepFunctions.ListActivities")];
+    let pairs = [
+        ("content-type", "application/x-amz-json-1.0; charset=utf-8"),
+        ("x-amz-target", "AWSStepFunctions.ListActivities"),
+    ];
     assert_eq!(ask(&api(Vec::new()), "POST", &pairs, b"").0, 200);
 }
 
@@ -79,7 +92,10 @@ fn a_body_that_is_no_json_object_cannot_be_read() {
 fn an_input_is_checked_before_its_operation_sees_it() {
     let (status, answer) = call("CreateStateMachine", "{}");
     assert_eq!((status, &answer["__type"]), (400, &json!("ValidationException")));
-    assert!(answer["message"].as_str().unwrap().starts_with("3 validation errors detected: Value null at 'name' failed"), "{answer}");
+    assert!(
+        answer["message"].as_str().unwrap().starts_with("3 validation errors detected: Value null at 'name' failed"),
+        "{answer}"
+    );
 }
 
 #[test]

@@ -30,7 +30,8 @@ fn by_row(row: &ExecutionRow, now: Timestamp) -> (&'static str, Option<String>) 
             ("REDRIVABLE_BY_MAP_RUN", Some("Execution is a child of a Map Run and is redriven with it".to_owned()))
         }
         _ => {
-            let too_old = row.summary.closed.as_ref().is_some_and(|c| c.at.plus_seconds(REDRIVABLE_DAYS * 86_400.0) < now);
+            let too_old =
+                row.summary.closed.as_ref().is_some_and(|c| c.at.plus_seconds(REDRIVABLE_DAYS * 86_400.0) < now);
             if too_old {
                 ("NOT_REDRIVABLE", Some("Execution redrivable period exceeded".to_owned()))
             } else if row.header.started.plus_seconds(OPEN_DAYS * 86_400.0) < now {

@@ -1,7 +1,8 @@
 //! `variableReferences`: which workflow variables each state reads, as `DescribeStateMachine` shows it.
 //!
-//! AWS: "A map of state name to a list of variables referenced by that state. States that do not use variable references will not be
-//! shown in the response." Names are sorted, each once; what a state only assigns is not a reference.
+//! AWS: "A map of state name to a list of variables referenced by that state. States that do not use variable
+//! references will not be shown in the response." Names are sorted, each once; what a state only assigns is not a
+//! reference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,11 +23,14 @@ pub fn of(definition: &str) -> References {
 fn walk(workflow: &Value, jsonata: bool, references: &mut References) {
     let Some(states) = workflow.get("States").and_then(Value::as_object) else { return };
     for (name, state) in states {
-        let jsonata = state.get("QueryLanguage").and_then(Value::as_str).map_or(jsonata, |language| language == "JSONata");
+        let jsonata =
+            state.get("QueryLanguage").and_then(Value::as_str).map_or(jsonata, |language| language == "JSONata");
         let mut found = BTreeSet::new();
         for (field, value) in state.as_object().into_iter().flatten() {
             match field.as_str() {
-                "Branches" => value.as_array().into_iter().flatten().for_each(|branch| walk(branch, jsonata, references)),
+                "Branches" => {
+                    value.as_array().into_iter().flatten().for_each(|branch| walk(branch, jsonata, references))
+                }
                 "ItemProcessor" | "Iterator" => walk(value, jsonata, references),
                 // Plain data and words.
                 "Result" | "Comment" | "Type" | "Next" | "Resource" => {}
@@ -44,7 +48,8 @@ fn walk(workflow: &Value, jsonata: bool, references: &mut References) {
 fn path_strings(field: &str, value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {
-            let is_expression = field.ends_with(".$") || field == "Variable" || (field.ends_with("Path") && field != "ResultPath");
+            let is_expression =
+                field.ends_with(".$") || field == "Variable" || (field.ends_with("Path") && field != "ResultPath");
             if is_expression {
                 variables(text, false, found);
             }
@@ -227,7 +232,10 @@ mod tests {
         let table = [
             (json!({"Type": "Pass", "Parameters": {"result": "$result"}, "Assign": {"result": "foobar"}}), vec![]),
             (json!({"Type": "Pass", "ResultPath": "$.result", "Parameters": {"result.$": "$result"}}), vec!["result"]),
-            (json!({"Type": "Pass", "InputPath": "$answer", "OutputPath": "$answer", "Assign": {"answer": "x"}}), vec!["answer"]),
+            (
+                json!({"Type": "Pass", "InputPath": "$answer", "OutputPath": "$answer", "Assign": {"answer": "x"}}),
+                vec!["answer"],
+            ),
             (json!({"Type": "Wait", "SecondsPath": "$waitTime"}), vec!["waitTime"]),
             (json!({"Type": "Fail", "CausePath": "$causeVar", "ErrorPath": "$errorVar"}), vec!["causeVar", "errorVar"]),
             (
@@ -242,7 +250,10 @@ mod tests {
                 json!({"Type": "Pass", "Assign": {"Sum.$": "States.MathAdd(States.MathAdd(States.MathAdd($yCurrent, $xCurrent), $zCurrent), $bias)"}}),
                 vec!["bias", "xCurrent", "yCurrent", "zCurrent"],
             ),
-            (json!({"Type": "Pass", "Parameters": {"a.$": "States.Format('{} costs $much', $$.Execution.Id)"}}), vec![]),
+            (
+                json!({"Type": "Pass", "Parameters": {"a.$": "States.Format('{} costs $much', $$.Execution.Id)"}}),
+                vec![],
+            ),
         ];
         for (state, expected) in table {
             assert_eq!(of_state(&state), expected, "{state}");
@@ -256,7 +267,10 @@ mod tests {
             (json!({"Output": "$x"}), vec![]),
             (json!({"Output": "{% $states.input.result.done %}"}), vec![]),
             (json!({"Output": "{% $not($states.input) %}"}), vec![]),
-            (json!({"Arguments": {"a": ["{% ($t := $outer; $map($items, function($v, $i) { $v + $t })) %}"]}}), vec!["items", "outer"]),
+            (
+                json!({"Arguments": {"a": ["{% ($t := $outer; $map($items, function($v, $i) { $v + $t })) %}"]}}),
+                vec!["items", "outer"],
+            ),
             (json!({"Assign": {"a": "{% 'no $quoted' & /* $comment */ $real %}"}}), vec!["real"]),
             (json!({"Assign": {"a": "{% $map($list, $uppercase) %}"}}), vec!["list"]),
         ];

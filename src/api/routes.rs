@@ -35,17 +35,26 @@ pub async fn checked(ctx: &Context, routes: &[Route]) -> Result<(Arn, Vec<(Arn, 
         // Recorded.
         return Err(wrong(format!("Routing configuration must contain state machine version ARNs. {received}")));
     }
-    let Some(first) = parsed.first() else { return Err(wrong(format!("Routing configuration must name a version. {received}"))) };
+    let Some(first) = parsed.first() else {
+        return Err(wrong(format!("Routing configuration must name a version. {received}")));
+    };
     if parsed.iter().any(|arn| arn.machine != first.machine) {
-        return Err(wrong(format!("Routing configuration must contain versions of the same state machine. {received}")));
+        return Err(wrong(format!(
+            "Routing configuration must contain versions of the same state machine. {received}"
+        )));
     }
     if parsed.iter().enumerate().any(|(at, arn)| parsed.iter().skip(at + 1).any(|other| other.full == arn.full)) {
-        return Err(wrong(format!("Routing configuration must contain distinct state machine version ARNs. {received}")));
+        return Err(wrong(format!(
+            "Routing configuration must contain distinct state machine version ARNs. {received}"
+        )));
     }
     let weights: u32 = routes.iter().map(|route| u32::from(route.weight)).sum();
     if weights != 100 {
         let weights: Vec<String> = routes.iter().map(|route| route.weight.to_string()).collect();
-        return Err(wrong(format!("Sum of routing configuration weights must equal 100. Received: [{}]", weights.join(", "))));
+        return Err(wrong(format!(
+            "Sum of routing configuration weights must equal 100. Received: [{}]",
+            weights.join(", ")
+        )));
     }
     let row = ctx.catalog.machine(&first.machine).await?;
     match row {
@@ -64,7 +73,10 @@ pub async fn checked(ctx: &Context, routes: &[Route]) -> Result<(Arn, Vec<(Arn, 
 
 /// AWS's text for an alias or version that is not there.
 pub fn missing(resource: &str) -> ApiError {
-    ApiError { message: "Request references a resource that does not exist.".into(), ..ApiError::resource_not_found(resource) }
+    ApiError {
+        message: "Request references a resource that does not exist.".into(),
+        ..ApiError::resource_not_found(resource)
+    }
 }
 
 /// An alias that is there, by its ARN.
@@ -83,7 +95,11 @@ pub fn alias_arn(text: &str) -> Result<MachineArn, ApiError> {
 }
 
 /// All aliases of a machine that pass, in the order of creation; a machine has at most 100 of them.
-pub async fn aliases_of(ctx: &Context, machine: &Arn, keep: impl Fn(&AliasRow) -> bool) -> Result<Vec<AliasRow>, ApiError> {
+pub async fn aliases_of(
+    ctx: &Context,
+    machine: &Arn,
+    keep: impl Fn(&AliasRow) -> bool,
+) -> Result<Vec<AliasRow>, ApiError> {
     let (mut kept, mut after) = (Vec::new(), None);
     loop {
         let rows = ctx.catalog.aliases(machine, after.take(), PAGE).await?;

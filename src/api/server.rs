@@ -1,4 +1,5 @@
-//! The HTTP server: the API on `POST /`, and beside it `/healthz` (alive), `/readyz` (can work), `/metrics` (Prometheus).
+//! The HTTP server: the API on `POST /`, and beside it `/healthz` (alive), `/readyz` (can work), `/metrics`
+//! (Prometheus).
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
@@ -20,7 +21,8 @@ use super::protocol::{Answer, Api, CONTENT_TYPE, Incoming};
 
 /// A request's head must be there within this time: the client's machine may be busy too.
 const SLOW_REQUEST: Duration = Duration::from_secs(30);
-/// Longer than clients keep a connection that they do not use: who sends on one that the server closes just then gets no answer.
+/// Longer than clients keep a connection that they do not use: who sends on one that the server closes just then gets
+/// no answer.
 const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1_024;
@@ -53,8 +55,8 @@ impl ServerHandle {
 }
 
 impl Server {
-    /// Listens. `secret`: any secret that all nodes of this installation share (page tokens are signed with a key derived from it).
-    /// `also` adds routes of other faces (the console) to the same server.
+    /// Listens. `secret`: any secret that all nodes of this installation share (page tokens are signed with a key
+    /// derived from it). `also` adds routes of other faces (the console) to the same server.
     pub fn bind(
         options: &Options,
         engine: EngineHandle,
@@ -67,7 +69,11 @@ impl Server {
         Self::serve(options, Api::new(context, keys, metrics), also)
     }
 
-    fn serve(options: &Options, api: Api, also: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static) -> Result<Self, BindError> {
+    fn serve(
+        options: &Options,
+        api: Api,
+        also: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    ) -> Result<Self, BindError> {
         options.check().map_err(BindError::Settings)?;
         let listener = listen(options)?;
         let failed = |source| BindError::Listen { listen: options.listen.clone(), source };
@@ -91,7 +97,8 @@ impl Server {
         })
         .workers(options.workers)
         .backlog(BACKLOG)
-        // A poller that goes away is noticed at once, and what it was about to get is offered to the next. No client of AWS's half-closes.
+        // A poller that goes away is noticed at once, and what it was about to get is offered to the next. No client of
+        // AWS's half-closes.
         .h1_allow_half_closed(false)
         .client_request_timeout(SLOW_REQUEST)
         .keep_alive(IDLE_CONNECTION)
@@ -132,11 +139,17 @@ fn listen(options: &Options) -> Result<TcpListener, BindError> {
 }
 
 /// Everything that is no other route: the API itself.
-async fn aws_json(request: HttpRequest, body: Result<web::Bytes, actix_web::Error>, api: web::Data<Api>) -> HttpResponse {
+async fn aws_json(
+    request: HttpRequest,
+    body: Result<web::Bytes, actix_web::Error>,
+    api: web::Data<Api>,
+) -> HttpResponse {
     let limit = request.app_data::<BodyLimit>().map_or(usize::MAX, |limit| limit.0);
     let body = match &body {
         Ok(bytes) => Ok(bytes.as_ref()),
-        Err(error) if error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE => Err(ApiError::body_too_large(limit)),
+        Err(error) if error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(ApiError::body_too_large(limit))
+        }
         Err(error) => Err(ApiError::serialization(format!("The body of the request did not arrive whole: {error}"))),
     };
     let incoming = Incoming {
@@ -168,7 +181,9 @@ async fn readyz(api: web::Data<Api>) -> HttpResponse {
 }
 
 async fn metrics_text(api: web::Data<Api>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(api.context().engine().metrics())
+    HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(api.context().engine().metrics())
 }
 
 #[cfg(test)]
@@ -234,7 +249,8 @@ mod tests {
         running.await.unwrap().unwrap();
     }
 
-    /// What a connection is told that sends these bytes and then no more; the first line, empty where it is just closed.
+    /// What a connection is told that sends these bytes and then no more; the first line, empty where it is just
+    /// closed.
     fn told(addr: SocketAddr, bytes: &[u8]) -> String {
         use std::io::{Read as _, Write as _};
         let mut stream = std::net::TcpStream::connect(addr).unwrap();
@@ -252,11 +268,13 @@ mod tests {
         let (addr, handle) = (server.addr, server.handle());
         let running = actix_web::rt::spawn(server.run());
         let asked = actix_web::rt::task::spawn_blocking(move || {
-            let head =
-                format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {CONTENT_TYPE}\r\nX-Amz-Target: AWSStepFunctions.ListActivities\r\n");
+            let head = format!(
+                "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {CONTENT_TYPE}\r\nX-Amz-Target: AWSStepFunctions.ListActivities\r\n"
+            );
             let long = format!("{head}X: {}\r\n\r\n", "x".repeat(1_000_000)).into_bytes();
             let many = format!("{head}{}\r\n", "X: y\r\n".repeat(10_000)).into_bytes();
-            let garbage: Vec<u8> = (0..100_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect();
+            let garbage: Vec<u8> =
+                (0..100_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect();
             let table: [(&str, Vec<u8>); 11] = [
                 ("nothing", Vec::new()),
                 ("no HTTP", b"\x16\x03\x01\x02\x00\x01\x00".to_vec()),

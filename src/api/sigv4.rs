@@ -1,6 +1,7 @@
 //! Signature V4: verifies what AWS's clients sign. Pure: the request as text, the key, the time.
 //!
-//! Source: "Create a signed AWS API request", AWS General Reference. Canonical request → string to sign → HMAC chain → compare.
+//! Source: "Create a signed AWS API request", AWS General Reference. Canonical request → string to sign → HMAC chain →
+//! compare.
 
 use std::fmt::Write as _;
 
@@ -56,16 +57,25 @@ impl<'a> Signed<'a> {
             return Err(ApiError::new("MissingAuthenticationTokenException", "Missing Authentication Token"));
         };
         let Some(fields) = header.strip_prefix(ALGORITHM).and_then(|rest| rest.strip_prefix(' ')) else {
-            return Err(incomplete("Unsupported AWS 'algorithm' in the Authorization header: only AWS4-HMAC-SHA256 is supported"));
+            return Err(incomplete(
+                "Unsupported AWS 'algorithm' in the Authorization header: only AWS4-HMAC-SHA256 is supported",
+            ));
         };
         let field = |name: &str| {
-            fields.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('=')).filter(|value| !value.is_empty())
+            fields
+                .split(',')
+                .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+                .filter(|value| !value.is_empty())
         };
-        let required = |name: &str| field(name).ok_or_else(|| incomplete(&format!("Authorization header requires '{name}' parameter.")));
+        let required = |name: &str| {
+            field(name).ok_or_else(|| incomplete(&format!("Authorization header requires '{name}' parameter.")))
+        };
         let credential = required("Credential")?;
         let parts: Vec<&str> = credential.split('/').collect();
         let [access_key, date, region, service, "aws4_request"] = parts[..] else {
-            return Err(incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term"));
+            return Err(incomplete(
+                "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term",
+            ));
         };
         Ok(Authorization {
             access_key,
@@ -84,7 +94,9 @@ impl<'a> Signed<'a> {
         };
         check_time(time, now)?;
         if !time.starts_with(authorization.date) {
-            return Err(invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP"));
+            return Err(invalid(
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP",
+            ));
         }
         if authorization.service != SERVICE {
             return Err(invalid(format!("Credential should be scoped to correct service: '{SERVICE}'.")));
@@ -125,7 +137,8 @@ impl<'a> Signed<'a> {
         let path = if self.path.is_empty() { "/" } else { self.path };
         let _ = write!(text, "{}\n{path}\n{}\n", self.method, query.join("&"));
         for name in signed_headers.split(';') {
-            let values: Vec<String> = self.headers.iter().filter(|(n, _)| *n == name).map(|(_, value)| squeezed(value)).collect();
+            let values: Vec<String> =
+                self.headers.iter().filter(|(n, _)| *n == name).map(|(_, value)| squeezed(value)).collect();
             let _ = writeln!(text, "{name}:{}", values.join(","));
         }
         let _ = write!(text, "\n{signed_headers}\n{}", hex::encode(Sha256::digest(self.body)));
@@ -166,7 +179,9 @@ fn check_time(text: &str, now: Timestamp) -> Result<(), ApiError> {
     }
     if signed > latest {
         let (latest, now) = (show_time(latest), show_time(now));
-        return Err(invalid(format!("Signature not yet current: {text} is still later than {latest} ({now} + 5 min.)")));
+        return Err(invalid(format!(
+            "Signature not yet current: {text} is still later than {latest} ({now} + 5 min.)"
+        )));
     }
     Ok(())
 }
@@ -217,7 +232,12 @@ mod tests {
             |v| v.secret.push('x'),
             |v| v.headers.iter_mut().filter(|(n, _)| n == "x-amz-target").for_each(|(_, v)| v.push('x')),
             |v| v.headers.iter_mut().filter(|(n, _)| n == "host").for_each(|(_, v)| v.push('x')),
-            |v| v.headers.iter_mut().filter(|(n, _)| n == "authorization").for_each(|(_, v)| *v = v.replace("us-east-1", "eu-west-1")),
+            |v| {
+                v.headers
+                    .iter_mut()
+                    .filter(|(n, _)| n == "authorization")
+                    .for_each(|(_, v)| *v = v.replace("us-east-1", "eu-west-1"))
+            },
         ];
         for change in change {
             for mut vector in vectors() {
@@ -237,7 +257,13 @@ mod tests {
     fn clocks_may_differ_by_five_minutes() {
         let vector = &vectors()[0];
         let late = verdict(vector, 301.0).unwrap_err().to_string();
-        assert!(late.starts_with(&format!("InvalidSignatureException: Signature expired: {} is now earlier than ", vector.time)), "{late}");
+        assert!(
+            late.starts_with(&format!(
+                "InvalidSignatureException: Signature expired: {} is now earlier than ",
+                vector.time
+            )),
+            "{late}"
+        );
         let early = verdict(vector, -301.0).unwrap_err().to_string();
         assert!(early.contains("Signature not yet current"), "{early}");
     }
@@ -253,7 +279,10 @@ mod tests {
         let table = [
             (None, "MissingAuthenticationTokenException: Missing Authentication Token"),
             (Some("Basic abc"), "IncompleteSignatureException: Unsupported AWS 'algorithm'"),
-            (Some("AWS4-HMAC-SHA256 Signature=a"), "IncompleteSignatureException: Authorization header requires 'Credential'"),
+            (
+                Some("AWS4-HMAC-SHA256 Signature=a"),
+                "IncompleteSignatureException: Authorization header requires 'Credential'",
+            ),
             (Some("AWS4-HMAC-SHA256 Credential=a/b"), "IncompleteSignatureException: Credential must have exactly 5"),
         ];
         for (header, expected) in table {
@@ -266,6 +295,9 @@ mod tests {
     fn a_header_of_awss_own_must_be_signed() {
         let mut vector = vectors().swap_remove(0);
         vector.headers.push(("x-amz-extra".into(), "1".into()));
-        assert_eq!(verdict(&vector, 0.0).unwrap_err().message, "'x-amz-extra' must be a 'SignedHeader' in the AWS Authorization.");
+        assert_eq!(
+            verdict(&vector, 0.0).unwrap_err().message,
+            "'x-amz-extra' must be a 'SignedHeader' in the AWS Authorization."
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! Starting over AMQP: a message in `reveille.start` is the body of `StartExecution`, and its answer is that operation's answer.
+//! Starting over AMQP: a message in `reveille.start` is the body of `StartExecution`, and its answer is that
+//! operation's answer.
 //!
-//! Two things are easier than over HTTP: `stateMachineArn` may be the machine's name alone, and `input` may be JSON itself instead of a
-//! text that holds JSON.
+//! Two things are easier than over HTTP: `stateMachineArn` may be the machine's name alone, and `input` may be JSON
+//! itself instead of a text that holds JSON.
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -17,7 +18,8 @@ use super::operations::start_execution::Input;
 use super::validate;
 use super::wire::EpochSeconds;
 
-/// Takes messages ([`EngineHandle::start_letters`]) until the engine stops. What can be done at once is: the bus bounds how many are under way.
+/// Takes messages ([`EngineHandle::start_letters`]) until the engine stops. What can be done at once is: the bus bounds
+/// how many are under way.
 pub async fn run(engine: EngineHandle, mut letters: BoxStream<'static, Letter>) {
     while let Some(letter) = letters.next().await {
         let engine = engine.clone();
@@ -38,7 +40,8 @@ async fn receive(engine: &EngineHandle, letter: Letter) {
             let answer = json!({ "executionArn": started.arn, "startDate": EpochSeconds(started.started) });
             letter.accept(answer.to_string().into_bytes()).await;
         }
-        // What is away comes back. A fault of ours may be this message's (tried once more) or a stopping server's (the next one takes it).
+        // What is away comes back. A fault of ours may be this message's (tried once more) or a stopping server's (the
+        // next one takes it).
         Err(error) if error.status == 503 || error.kind == "ThrottlingException" => letter.postpone(&error.message),
         Err(error) if error.status >= 500 && !letter.is_redelivered() => letter.postpone(&error.message),
         Err(error) => letter.refuse(error.kind, &error.message, error.body()).await,

@@ -38,7 +38,9 @@ pub async fn check_room(ctx: &Context, resource: &Arn, new: &[(String, String)])
 pub async fn resource(ctx: &Context, text: &str) -> Result<Arn, ApiError> {
     let found = match arn::parse(text)? {
         Resource::Activity => ctx.catalog.activity(&Arn::new(text)).await?.map(|row| row.arn),
-        Resource::StateMachine { label: None, qualifier: None, .. } => ctx.catalog.machine(&Arn::new(text)).await?.map(|row| row.arn),
+        Resource::StateMachine { label: None, qualifier: None, .. } => {
+            ctx.catalog.machine(&Arn::new(text)).await?.map(|row| row.arn)
+        }
         _ => return Err(ApiError::invalid_arn(format!("Only state machines and activities have tags: {text}"))),
     };
     found.ok_or_else(|| ApiError::resource_not_found(text))

@@ -19,7 +19,11 @@ const ROLE: &str = "arn:aws:iam::000000000000:role/r";
 
 fn api() -> Api {
     let (store, clock) = (Memory::new(), ManualClock::at(Timestamp::from_millis(1_700_000_000_000)));
-    Api::new(Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(clock)), Keys::default(), Metrics::new())
+    Api::new(
+        Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(clock)),
+        Keys::default(),
+        Metrics::new(),
+    )
 }
 
 fn call(api: &Api, input: &Value) -> Result<Value, (String, String)> {
@@ -48,9 +52,13 @@ fn refused(input: &Value) -> String {
 /// JSON texts as the values that they denote.
 fn unquoted(value: &Value) -> Value {
     match value {
-        Value::String(text) if text.starts_with(['{', '[']) => serde_json::from_str(text).map_or_else(|_| value.clone(), |v| unquoted(&v)),
+        Value::String(text) if text.starts_with(['{', '[']) => {
+            serde_json::from_str(text).map_or_else(|_| value.clone(), |v| unquoted(&v))
+        }
         Value::Array(items) => items.iter().map(unquoted).collect(),
-        Value::Object(fields) => fields.iter().map(|(k, v)| (k.clone(), unquoted(v))).collect::<serde_json::Map<_, _>>().into(),
+        Value::Object(fields) => {
+            fields.iter().map(|(k, v)| (k.clone(), unquoted(v))).collect::<serde_json::Map<_, _>>().into()
+        }
         other => other.clone(),
     }
 }
@@ -94,7 +102,10 @@ fn a_mapped_state_shows_its_items_and_batches() {
     let data = &seen["inspectionData"];
     assert_eq!(data["afterItemsPath"], json!([1, 2, 3]));
     assert_eq!(data["afterItemSelector"], json!([{"i": 1, "n": 0}, {"i": 2, "n": 0}, {"i": 3, "n": 0}]));
-    assert_eq!(data["afterItemBatcher"], json!([{"Items": [{"i": 1, "n": 0}, {"i": 2, "n": 0}]}, {"Items": [{"i": 3, "n": 0}]}]));
+    assert_eq!(
+        data["afterItemBatcher"],
+        json!([{"Items": [{"i": 1, "n": 0}, {"i": 2, "n": 0}]}, {"Items": [{"i": 3, "n": 0}]}])
+    );
     assert_eq!((&data["maxConcurrency"], &data["toleratedFailurePercentage"]), (&json!(5), &json!(50.0)));
     assert_eq!(ok(&request(2))["error"], "States.ExceedToleratedFailureThreshold");
     assert!(refused(&request(3)).ends_with("must be less than or equal to the number of Map iterations"));
@@ -114,14 +125,17 @@ fn what_an_item_reader_would_read_is_given() {
     assert_eq!(csv["inspectionData"]["afterItemSelector"], json!([{ "of": { "a": "1", "b": "x, y" } }]));
     let lines = ok(&with(&json!({ "InputType": "JSONL" }), "{\"a\":1}\n{\"a\":2}\n"));
     assert_eq!(lines["inspectionData"]["afterItemSelector"], json!([{ "of": { "a": 1 } }, { "of": { "a": 2 } }]));
-    assert!(refused(&with(&json!({ "InputType": "JSON" }), "{")).starts_with("ValidationException: The map item reader data"));
+    assert!(
+        refused(&with(&json!({ "InputType": "JSON" }), "{"))
+            .starts_with("ValidationException: The map item reader data")
+    );
 }
 
 #[test]
 fn variables_come_in_and_go_out() {
-    let definition =
-        json!({ "Type": "Pass", "QueryLanguage": "JSONata", "Next": "N", "Assign": { "b": "{% $a + 1 %}" }, "Output": "{% $a %}" });
-    let seen = ok(&json!({ "definition": definition.to_string(), "variables": "{\"a\":1}", "inspectionLevel": "DEBUG" }));
+    let definition = json!({ "Type": "Pass", "QueryLanguage": "JSONata", "Next": "N", "Assign": { "b": "{% $a + 1 %}" }, "Output": "{% $a %}" });
+    let seen =
+        ok(&json!({ "definition": definition.to_string(), "variables": "{\"a\":1}", "inspectionLevel": "DEBUG" }));
     assert_eq!((&seen["nextState"], &seen["output"]), (&json!("N"), &json!("1")));
     assert_eq!(seen["inspectionData"]["variables"], json!({ "a": 1, "b": 2 }));
     let failed = ok(&json!({ "definition": json!({ "Type": "Pass", "End": true, "InputPath": "$.no" }).to_string() }));
@@ -131,13 +145,23 @@ fn variables_come_in_and_go_out() {
 #[test]
 fn requests_that_cannot_be_run_are_told_why() {
     let pass = json!({ "Type": "Pass", "End": true }).to_string();
-    let wait = json!({ "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "End": true }).to_string();
+    let wait = json!({ "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "End": true })
+        .to_string();
     for (input, wrong) in [
-        (json!({ "definition": pass, "mock": { "result": "1" } }), "ValidationException: A test mock can only be specified for"),
-        (json!({ "definition": pass, "context": "{}" }), "ValidationException: A context can only be specified together"),
+        (
+            json!({ "definition": pass, "mock": { "result": "1" } }),
+            "ValidationException: A test mock can only be specified for",
+        ),
+        (
+            json!({ "definition": pass, "context": "{}" }),
+            "ValidationException: A context can only be specified together",
+        ),
         (json!({ "definition": pass, "variables": "[]" }), "ValidationException: The variables must be a JSON object"),
         (json!({ "definition": pass, "input": "{" }), "InvalidExecutionInput: Invalid State Machine Execution Input: "),
-        (json!({ "definition": "{\"Type\":\"Pass\",\"End\":true}},\"X\":{" }), "InvalidDefinition: Invalid State Machine Definition: "),
+        (
+            json!({ "definition": "{\"Type\":\"Pass\",\"End\":true}},\"X\":{" }),
+            "InvalidDefinition: Invalid State Machine Definition: ",
+        ),
         (
             json!({ "definition": wait, "roleArn": ROLE }),
             "ValidationException: A test mock must be specified when testing a Task state that",
@@ -148,13 +172,14 @@ fn requests_that_cannot_be_run_are_told_why() {
     }
 }
 
-/// The least share of the recorded cases that must agree, in percent: error codes, messages and keys, everything. Only goes up.
+/// The least share of the recorded cases that must agree, in percent: error codes, messages and keys, everything. Only
+/// goes up.
 const FLOORS: [usize; 3] = [100, 100, 100];
 
 #[test]
 fn recorded_tests_of_states_give_what_aws_gave() {
-    let shared =
-        std::env::var_os("REVEILLE_SHARED").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let shared = std::env::var_os("REVEILLE_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let Ok(files) = std::fs::read_dir(shared.join("conformance/cases/test_state")) else {
         println!("skipped: the corpus does not lie beside this checkout");
         return;
@@ -200,7 +225,12 @@ fn compare(step: &Value, got: Result<&Value, &(String, String)>) -> usize {
         }
         Err((kind, message)) => {
             if let Some(text) = expect["exception"].as_str() {
-                return if text == format!("An error occurred ({kind}) when calling the TestState operation: {message}") { 3 } else { 0 };
+                return if text == format!("An error occurred ({kind}) when calling the TestState operation: {message}")
+                {
+                    3
+                } else {
+                    0
+                };
             }
             let wanted = &expect["error"]["Error"];
             match (wanted["Code"] == json!(kind), wanted["Message"] == json!(message)) {
@@ -250,7 +280,9 @@ fn filled(value: &Value, answers: &[Value]) -> Value {
     match value {
         Value::String(text) => Value::String(fill(text, answers)),
         Value::Array(items) => items.iter().map(|v| filled(v, answers)).collect(),
-        Value::Object(fields) => fields.iter().map(|(k, v)| (k.clone(), filled(v, answers))).collect::<serde_json::Map<_, _>>().into(),
+        Value::Object(fields) => {
+            fields.iter().map(|(k, v)| (k.clone(), filled(v, answers))).collect::<serde_json::Map<_, _>>().into()
+        }
         other => other.clone(),
     }
 }

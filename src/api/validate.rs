@@ -1,15 +1,16 @@
 //! Checks an input against AWS's model, with AWS's texts.
 //!
-//! Two kinds of wrong, as in AWS's own front: a value of the wrong JSON type cannot be read (`SerializationException`, the first
-//! one only); values of the right type that break a constraint are gathered, all of them, into one `ValidationException`.
+//! Two kinds of wrong, as in AWS's own front: a value of the wrong JSON type cannot be read (`SerializationException`,
+//! the first one only); values of the right type that break a constraint are gathered, all of them, into one
+//! `ValidationException`.
 
 use serde_json::{Map, Number, Value};
 
 use super::error::ApiError;
 use super::model::{Kind, Model, Shape};
 
-/// Checks the members of `input` against the shape `name`. Members that are `null` count as absent and are removed; a whole number
-/// written as `10.0` becomes `10`; members that the model does not know are left alone, as AWS does.
+/// Checks the members of `input` against the shape `name`. Members that are `null` count as absent and are removed; a
+/// whole number written as `10.0` becomes `10`; members that the model does not know are left alone, as AWS does.
 pub fn check(model: &Model, name: &str, input: &mut Map<String, Value>) -> Result<(), ApiError> {
     let mut check = Check { model, errors: Vec::new() };
     let Some(shape) = model.shape(name) else {
@@ -43,7 +44,8 @@ impl Check<'_> {
                     }
                 }
                 None if shape.required.iter().any(|r| r == member) => {
-                    self.errors.push(format!("Value null at '{at}' failed to satisfy constraint: Member must not be null"));
+                    self.errors
+                        .push(format!("Value null at '{at}' failed to satisfy constraint: Member must not be null"));
                 }
                 None => {}
             }
@@ -64,11 +66,15 @@ impl Check<'_> {
             (Kind::List, Value::Array(items)) => return self.list(shape, items, path),
             (Kind::Integer | Kind::Long, Value::Number(number)) => {
                 let Some(whole) = whole(number) else {
-                    return Err(ApiError::serialization(format!("The number at '{path}' is not a whole number in range")));
+                    return Err(ApiError::serialization(format!(
+                        "The number at '{path}' is not a whole number in range"
+                    )));
                 };
                 *number = whole.into();
             }
-            (Kind::String, Value::String(_)) | (Kind::Float | Kind::Timestamp, Value::Number(_)) | (Kind::Boolean, Value::Bool(_)) => {}
+            (Kind::String, Value::String(_))
+            | (Kind::Float | Kind::Timestamp, Value::Number(_))
+            | (Kind::Boolean, Value::Bool(_)) => {}
             (kind, other) => return Err(wrong_type(kind, other, path)),
         }
         let constraints = constraints(shape, value);
@@ -79,11 +85,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// A list: its length first; elements that are structures are checked member by member, plain ones all at once, as AWS says it.
+    /// A list: its length first; elements that are structures are checked member by member, plain ones all at once, as
+    /// AWS says it.
     fn list(&mut self, shape: &Shape, items: &mut [Value], path: &str) -> Result<(), ApiError> {
         if let Some(constraint) = length(shape, items.len()) {
             let shown: Vec<String> = items.iter().map(show).collect();
-            self.errors.push(format!("Value '[{}]' at '{path}' failed to satisfy constraint: {constraint}", shown.join(", ")));
+            self.errors
+                .push(format!("Value '[{}]' at '{path}' failed to satisfy constraint: {constraint}", shown.join(", ")));
         }
         let Some(target) = shape.member.as_deref().and_then(|name| self.model.shape(name)) else {
             return Ok(());
@@ -102,8 +110,10 @@ impl Check<'_> {
         if broken {
             let shown: Vec<String> = items.iter().map(show).collect();
             let all = descriptions(target).join(", ");
-            let text =
-                format!("Value '[{}]' at '{path}' failed to satisfy constraint: Member must satisfy constraint: [{all}]", shown.join(", "));
+            let text = format!(
+                "Value '[{}]' at '{path}' failed to satisfy constraint: Member must satisfy constraint: [{all}]",
+                shown.join(", ")
+            );
             self.errors.push(text);
         }
         Ok(())
@@ -176,7 +186,8 @@ fn must_be_one_of(values: &[String]) -> String {
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern {
         r"^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$" => {
-            text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) && text.chars().any(|c| !c.is_ascii_digit())
+            text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+                && text.chars().any(|c| !c.is_ascii_digit())
         }
         "[!-~]+" => !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()),
         r"\p{ASCII}*" => text.is_ascii(),
@@ -244,7 +255,9 @@ mod tests {
             (
                 "ListExecutionsInput",
                 json!({"maxResults": 1001}),
-                one("Value '1001' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 1000"),
+                one(
+                    "Value '1001' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 1000",
+                ),
             ),
             (
                 "ListExecutionsInput",
@@ -271,7 +284,9 @@ mod tests {
             (
                 "CreateActivityInput",
                 json!({"name": ""}),
-                one("Value '' at 'name' failed to satisfy constraint: Member must have length greater than or equal to 1"),
+                one(
+                    "Value '' at 'name' failed to satisfy constraint: Member must have length greater than or equal to 1",
+                ),
             ),
         ];
         for (shape, input, expected) in table {
@@ -319,13 +334,22 @@ mod tests {
 
     #[test]
     fn a_value_of_another_type_cannot_be_read() {
-        assert_eq!(verdict("CreateActivityInput", json!({"name": 1})), "NUMBER_VALUE can not be converted to a String at 'name'");
+        assert_eq!(
+            verdict("CreateActivityInput", json!({"name": 1})),
+            "NUMBER_VALUE can not be converted to a String at 'name'"
+        );
         assert_eq!(
             verdict("ListExecutionsInput", json!({"maxResults": "ten"})),
             "STRING_VALUE can not be converted to a Integer at 'maxResults'"
         );
-        assert_eq!(verdict("ListExecutionsInput", json!({"maxResults": 1.5})), "The number at 'maxResults' is not a whole number in range");
-        assert!(verdict("TagResourceInput", json!({"resourceArn": "a", "tags": {}})).starts_with("Start of structure or map found"));
+        assert_eq!(
+            verdict("ListExecutionsInput", json!({"maxResults": 1.5})),
+            "The number at 'maxResults' is not a whole number in range"
+        );
+        assert!(
+            verdict("TagResourceInput", json!({"resourceArn": "a", "tags": {}}))
+                .starts_with("Start of structure or map found")
+        );
     }
 
     #[test]

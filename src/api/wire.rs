@@ -58,8 +58,8 @@ pub struct Tag {
     pub value: String,
 }
 
-/// Is this text JSON, at most so many bytes? Reads it as it will be read for good, and builds nothing. `Err` says what is wrong, without
-/// quoting the text.
+/// Is this text JSON, at most so many bytes? Reads it as it will be read for good, and builds nothing. `Err` says what
+/// is wrong, without quoting the text.
 pub fn json_text(what: &str, text: &str) -> Result<(), String> {
     let max = crate::limits::PAYLOAD_BYTES_MAX;
     if text.len() > max {
@@ -73,7 +73,8 @@ pub fn json_text(what: &str, text: &str) -> Result<(), String> {
     }
 }
 
-/// Any JSON value that [`serde_json::Value`] can hold. `IgnoredAny` lets more in: it decodes neither numbers (`1e999`) nor escapes (`\ud800`).
+/// Any JSON value that [`serde_json::Value`] can hold. `IgnoredAny` lets more in: it decodes neither numbers (`1e999`)
+/// nor escapes (`\ud800`).
 struct Readable;
 
 impl<'de> Deserialize<'de> for Readable {
@@ -143,11 +144,13 @@ fn nesting(text: &str) -> usize {
     deepest
 }
 
-/// The `input` of an execution. Recorded: `Invalid State Machine Execution Input: '…'` (AWS shows its JSON parser's own words).
+/// The `input` of an execution. Recorded: `Invalid State Machine Execution Input: '…'` (AWS shows its JSON parser's own
+/// words).
 pub fn execution_input(input: Option<String>) -> Result<String, ApiError> {
     let input = input.unwrap_or_else(|| "{}".to_owned());
-    json_text("Input", &input)
-        .map_err(|why| ApiError::new("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{why}'")))?;
+    json_text("Input", &input).map_err(|why| {
+        ApiError::new("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{why}'"))
+    })?;
     Ok(input)
 }
 
@@ -159,7 +162,10 @@ mod tests {
     fn a_moment_is_a_float_of_seconds() {
         let text = serde_json::to_string(&EpochSeconds(Timestamp::from_millis(1_700_000_000_123))).unwrap();
         assert_eq!(text, "1700000000.123");
-        assert_eq!(serde_json::to_string(&EpochSeconds(Timestamp::from_millis(1_700_000_000_000))).unwrap(), "1700000000.0");
+        assert_eq!(
+            serde_json::to_string(&EpochSeconds(Timestamp::from_millis(1_700_000_000_000))).unwrap(),
+            "1700000000.0"
+        );
     }
 
     #[test]
@@ -167,13 +173,33 @@ mod tests {
         assert_eq!(execution_input(None).unwrap(), "{}");
         assert_eq!(execution_input(Some("\"x\"".into())).unwrap(), "\"x\"");
         let refused = |text: &str| execution_input(Some(text.into())).unwrap_err().to_string();
-        assert!(refused("{secret").starts_with("InvalidExecutionInput: Invalid State Machine Execution Input: 'Input is not valid JSON: "));
+        assert!(
+            refused("{secret").starts_with(
+                "InvalidExecutionInput: Invalid State Machine Execution Input: 'Input is not valid JSON: "
+            )
+        );
         assert!(!refused("{secret").contains("secret"), "inputs are not repeated");
         assert!(refused(&format!("\"{}\"", "é".repeat(131_072))).contains("262144 bytes"));
-        for text in ["1e999", "[-1e999]", r#""\ud800""#, r#"{"\ud800":1}"#, "{\"a\":1,}", "\u{feff}{}", "", "{} {}", "nul", "\"\n\""] {
-            assert!(serde_json::from_str::<serde_json::Value>(text).is_err() && execution_input(Some(text.into())).is_err(), "{text}");
+        for text in [
+            "1e999",
+            "[-1e999]",
+            r#""\ud800""#,
+            r#"{"\ud800":1}"#,
+            "{\"a\":1,}",
+            "\u{feff}{}",
+            "",
+            "{} {}",
+            "nul",
+            "\"\n\"",
+        ] {
+            assert!(
+                serde_json::from_str::<serde_json::Value>(text).is_err() && execution_input(Some(text.into())).is_err(),
+                "{text}"
+            );
         }
-        for text in ["null", "true", "-0.0", "1e308", "18446744073709551616", "[[], {}]", r#"{"a":{"b":"\u00e9\n"},"a":2}"#] {
+        for text in
+            ["null", "true", "-0.0", "1e308", "18446744073709551616", "[[], {}]", r#"{"a":{"b":"\u00e9\n"},"a":2}"#]
+        {
             assert!(execution_input(Some(text.into())).is_ok(), "{text}");
         }
         let nested = |levels: usize| format!("{}\"[\\\"[\"{}", "[".repeat(levels), "]".repeat(levels));

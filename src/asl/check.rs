@@ -1,7 +1,7 @@
 //! The walk over a definition: blocks and states, with what all states have in common.
 //!
-//! Every field is read even after an error, so that one run shows all that is wrong. What comes out is complete only where
-//! nothing was refused: a function that could not build its part returns `None` and has said why.
+//! Every field is read even after an error, so that one run shows all that is wrong. What comes out is complete only
+//! where nothing was refused: a function that could not build its part returns `None` and has said why.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -93,7 +93,13 @@ impl<'n> Checker<'n> {
     }
 
     /// Reads `StartAt` and `States` of the machine, a branch or a Map's processor.
-    pub fn block(&mut self, object: &Object<'n>, at: &Location<'_>, depth: usize, kind: MachineKind) -> Option<BlockId> {
+    pub fn block(
+        &mut self,
+        object: &Object<'n>,
+        at: &Location<'_>,
+        depth: usize,
+        kind: MachineKind,
+    ) -> Option<BlockId> {
         if depth > BLOCK_DEPTH_MAX {
             let hint = "start a child execution (arn:aws:states:::states:startExecution.sync:2) for the inner part";
             self.read.error(
@@ -163,11 +169,19 @@ impl<'n> Checker<'n> {
     /// 1..80 characters, unique over the machine (Amazon States Language specification, "States").
     fn state_name(&mut self, name: &'n str, at: &Location<'_>, offset: u32) {
         if name.is_empty() {
-            self.read.error(code::INVALID_STATE_NAME, "Invalid State name: the name is empty", at, offset, "give the state a name");
+            self.read.error(
+                code::INVALID_STATE_NAME,
+                "Invalid State name: the name is empty",
+                at,
+                offset,
+                "give the state a name",
+            );
         }
         let characters = name.chars().count();
         if characters > NAME_CHARS_MAX {
-            let message = format!("Invalid State name: State '{name}' exceeds the {NAME_CHARS_MAX}-character limit allowed by the service");
+            let message = format!(
+                "Invalid State name: State '{name}' exceeds the {NAME_CHARS_MAX}-character limit allowed by the service"
+            );
             let hint = format!("the name has {characters} characters");
             self.read.error(code::INVALID_STATE_NAME, message, at, offset, hint);
         }
@@ -228,8 +242,8 @@ impl<'n> Checker<'n> {
         })
     }
 
-    /// The state's own `QueryLanguage`, else the machine's (never that of the Map or Parallel around it). `None` where it was
-    /// refused: a JSONata machine holds no JSONPath state.
+    /// The state's own `QueryLanguage`, else the machine's (never that of the Map or Parallel around it). `None` where
+    /// it was refused: a JSONata machine holds no JSONPath state.
     fn state_language(&mut self, object: &Object<'n>, at: &Location<'_>) -> Option<QueryLanguage> {
         let Some(member) = object.get("QueryLanguage") else { return Some(self.machine_language) };
         let language = language_of(member.node.as_str());

@@ -1,7 +1,7 @@
 //! Choice: rules, their comparisons and the types of the operands.
 //!
-//! Source: Amazon States Language specification, "Choice State". JSONPath rules compare a `Variable`; JSONata rules have a
-//! `Condition`.
+//! Source: Amazon States Language specification, "Choice State". JSONPath rules compare a `Variable`; JSONata rules
+//! have a `Condition`.
 
 use super::check::{Checker, Site};
 use super::diagnostics::code;
@@ -65,9 +65,11 @@ impl<'n> Checker<'n> {
         self.read.required(&object, &["Choices"], at);
         let choices = self.read.filled_array(&object, "Choices", at);
         let choices_at = at.name("Choices");
-        let rules: Option<Vec<Option<Rule>>> =
-            choices.map(|items| items.iter().enumerate().map(|(i, node)| self.rule(site, node, &choices_at.index(i))).collect());
-        let default = if object.has("Default") { self.next(&object, "Default", at, around).map(Some) } else { Some(None) };
+        let rules: Option<Vec<Option<Rule>>> = choices.map(|items| {
+            items.iter().enumerate().map(|(i, node)| self.rule(site, node, &choices_at.index(i))).collect()
+        });
+        let default =
+            if object.has("Default") { self.next(&object, "Default", at, around).map(Some) } else { Some(None) };
         Some(Choice { rules: rules?.into_iter().collect::<Option<_>>()?, default: default? })
     }
 
@@ -147,7 +149,12 @@ impl<'n> Checker<'n> {
     fn refuse_operators(&mut self, object: &Object<'n>, beside: &str, at: &Location<'_>) {
         for member in object.members.iter().filter(|m| operator(&m.name).is_some()) {
             let hint = format!("move the comparison into the list of '{beside}', with its Variable");
-            self.read.schema_hint(format!("Field '{}' is not supported beside '{beside}'", member.name), at, member.offset, hint);
+            self.read.schema_hint(
+                format!("Field '{}' is not supported beside '{beside}'", member.name),
+                at,
+                member.offset,
+                hint,
+            );
         }
     }
 
@@ -179,14 +186,21 @@ impl<'n> Checker<'n> {
             (Literal::String, Json::String(text)) => {
                 if looks_computed(text) {
                     let message = format!("The value of the field '{name}' looks like a path or an intrinsic function");
-                    self.read.warning(code::NO_PATH, message, at, node.offset, format!("to compare with it, use '{name}Path'"));
+                    self.read.warning(
+                        code::NO_PATH,
+                        message,
+                        at,
+                        node.offset,
+                        format!("to compare with it, use '{name}Path'"),
+                    );
                 }
                 return Some(());
             }
             (Literal::Number, Json::Number(_)) | (Literal::Boolean, Json::Bool(_)) => return Some(()),
             (Literal::Timestamp, Json::String(text)) if is_timestamp(text) => return Some(()),
             (Literal::Timestamp, Json::String(_)) => {
-                let hint = format!("for example 2026-01-31T08:00:00Z; to compare with a field of the input, use '{name}Path'");
+                let hint =
+                    format!("for example 2026-01-31T08:00:00Z; to compare with a field of the input, use '{name}Path'");
                 self.read.schema_hint("Value must be a valid ISO 8601 timestamp", at, node.offset, hint);
                 return None;
             }
@@ -194,7 +208,8 @@ impl<'n> Checker<'n> {
             (Literal::Number, _) => "NUMBER",
             (Literal::Boolean, _) => "BOOLEAN",
         };
-        let hint = format!("{name} compares with a literal; to compare with a field of the input, use a '...Path' operator");
+        let hint =
+            format!("{name} compares with a literal; to compare with a field of the input, use a '...Path' operator");
         self.read.schema_hint(format!("Expected value of type [{kind}]"), at, node.offset, hint);
         None
     }

@@ -1,13 +1,14 @@
 //! What the language finds wrong: AWS's codes and words, and what AWS lacks: line, column and what to do.
 //!
-//! Codes: `ValidateStateMachineDefinitionDiagnostic` of the Step Functions API reference, and, for JSONata, what the service
-//! answers. Codes that only we have are marked so; all of them are warnings.
+//! Codes: `ValidateStateMachineDefinitionDiagnostic` of the Step Functions API reference, and, for JSONata, what the
+//! service answers. Codes that only we have are marked so; all of them are warnings.
 
 use std::fmt;
 
 use super::spans::Lines;
 
-/// Diagnostics of one severity that are kept. AWS shows at most 100 (`maxResults`); each one costs a look through its line.
+/// Diagnostics of one severity that are kept. AWS shows at most 100 (`maxResults`); each one costs a look through its
+/// line.
 pub const DIAGNOSTICS_MAX: usize = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -97,7 +98,15 @@ impl fmt::Display for Diagnostic {
     /// `3:14 ERROR SCHEMA_VALIDATION_FAILED /States/A: message (hint)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.location.as_deref().unwrap_or("/");
-        write!(f, "{}:{} {} {} {place}: {}", self.line, self.column, self.severity.name(), self.code, self.message.trim_end())?;
+        write!(
+            f,
+            "{}:{} {} {} {place}: {}",
+            self.line,
+            self.column,
+            self.severity.name(),
+            self.code,
+            self.message.trim_end()
+        )?;
         self.hint.as_deref().map_or(Ok(()), |hint| write!(f, " ({hint})"))
     }
 }
@@ -116,7 +125,8 @@ impl std::ops::Deref for Diagnostics {
 }
 
 impl Diagnostics {
-    /// `message` of the API's `InvalidDefinition` error, as AWS words it: each diagnostic as `CODE: message at location`.
+    /// `message` of the API's `InvalidDefinition` error, as AWS words it: each diagnostic as `CODE: message at
+    /// location`.
     #[must_use]
     pub fn invalid_definition_message(&self) -> String {
         let parts: Vec<String> = self
@@ -147,13 +157,27 @@ struct Finding {
 }
 
 impl Findings {
-    pub fn error(&mut self, code: &'static str, message: String, location: Option<String>, offset: usize, hint: Option<String>) {
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        message: String,
+        location: Option<String>,
+        offset: usize,
+        hint: Option<String>,
+    ) {
         if self.errors.len() < DIAGNOSTICS_MAX {
             self.errors.push(Finding { code, message, location, offset, hint });
         }
     }
 
-    pub fn warning(&mut self, code: &'static str, message: String, location: Option<String>, offset: usize, hint: Option<String>) {
+    pub fn warning(
+        &mut self,
+        code: &'static str,
+        message: String,
+        location: Option<String>,
+        offset: usize,
+        hint: Option<String>,
+    ) {
         if self.warnings.len() < DIAGNOSTICS_MAX {
             self.warnings.push(Finding { code, message, location, offset, hint });
         }
@@ -174,7 +198,15 @@ impl Findings {
         let place = |severity: Severity, findings: Vec<Finding>| {
             let place_one = |f: Finding| {
                 let (line, column) = lines.position(f.offset);
-                Diagnostic { severity, code: f.code, message: f.message, location: f.location, line, column, hint: f.hint }
+                Diagnostic {
+                    severity,
+                    code: f.code,
+                    message: f.message,
+                    location: f.location,
+                    line,
+                    column,
+                    hint: f.hint,
+                }
             };
             findings.into_iter().map(place_one).collect()
         };

@@ -62,7 +62,12 @@ impl<'n> Checker<'n> {
         }
         if text.starts_with("$$") {
             let hint = "the context object is read-only; ResultPath puts the result into the state's input, for example '$.result'";
-            self.read.schema_hint("Value is not a Reference Path: the context object cannot be written", &at, node.offset, hint);
+            self.read.schema_hint(
+                "Value is not a Reference Path: the context object cannot be written",
+                &at,
+                node.offset,
+                hint,
+            );
             return None;
         }
         self.reference(node, &at).map(ResultPath::Into)
@@ -72,7 +77,14 @@ impl<'n> Checker<'n> {
     fn path(&mut self, node: &'n Node, at: &Location<'_>) -> Option<Path> {
         let text = self.read.as_string(node, at)?;
         Path::parse(text)
-            .map_err(|e| self.read.schema_hint("Value must be a valid JSONPath.", at, node.offset, path_hint(text, &e.to_string())))
+            .map_err(|e| {
+                self.read.schema_hint(
+                    "Value must be a valid JSONPath.",
+                    at,
+                    node.offset,
+                    path_hint(text, &e.to_string()),
+                )
+            })
             .ok()
     }
 
@@ -80,7 +92,12 @@ impl<'n> Checker<'n> {
         let text = self.read.as_string(node, at)?;
         let refuse = |this: &mut Self, reason: &str| {
             let reason = if text.starts_with('$') { reason } else { "Reference path didn't start with '$'" };
-            this.read.schema_hint(format!("Value is not a Reference Path: {reason}"), at, node.offset, path_hint(text, reason));
+            this.read.schema_hint(
+                format!("Value is not a Reference Path: {reason}"),
+                at,
+                node.offset,
+                path_hint(text, reason),
+            );
         };
         ReferencePath::parse(text).map_err(|e| refuse(self, &e.to_string())).ok()
     }
@@ -92,7 +109,13 @@ impl<'n> Checker<'n> {
     }
 
     /// A field with a payload template (JSONPath) or a value with JSONata expressions.
-    pub fn template(&mut self, object: &Object<'n>, name: &str, at: &Location<'_>, language: QueryLanguage) -> Option<Option<Template>> {
+    pub fn template(
+        &mut self,
+        object: &Object<'n>,
+        name: &str,
+        at: &Location<'_>,
+        language: QueryLanguage,
+    ) -> Option<Option<Template>> {
         match object.node(name) {
             Some(node) => self.as_template(node, &at.name(name), language, false).map(Some),
             None => Some(None),
@@ -100,7 +123,13 @@ impl<'n> Checker<'n> {
     }
 
     /// `in_catcher`: `$states.errorOutput` exists there.
-    pub fn as_template(&mut self, node: &'n Node, at: &Location<'_>, language: QueryLanguage, in_catcher: bool) -> Option<Template> {
+    pub fn as_template(
+        &mut self,
+        node: &'n Node,
+        at: &Location<'_>,
+        language: QueryLanguage,
+        in_catcher: bool,
+    ) -> Option<Template> {
         let value = node.to_value();
         match language {
             QueryLanguage::JsonPath => {
@@ -134,8 +163,8 @@ impl<'n> Checker<'n> {
         }
     }
 
-    /// What is cheap to see in a payload template: a field given both as `x` and as `x.$` (the service drops the suffix, so the
-    /// two meet), and, as a warning, a path where nothing evaluates it.
+    /// What is cheap to see in a payload template: a field given both as `x` and as `x.$` (the service drops the
+    /// suffix, so the two meet), and, as a warning, a path where nothing evaluates it.
     fn payload_fields(&mut self, node: &'n Node, at: &Location<'_>) -> bool {
         let mut sound = true;
         match &node.json {
@@ -155,7 +184,10 @@ impl<'n> Checker<'n> {
                     }
                     if member.node.as_str().is_some_and(looks_computed) {
                         let hint = format!("to evaluate it, name the field '{}.$'", member.name);
-                        let message = format!("The value of the field '{}' looks like a path or an intrinsic function", member.name);
+                        let message = format!(
+                            "The value of the field '{}' looks like a path or an intrinsic function",
+                            member.name
+                        );
                         self.read.warning(code::NO_DOLLAR, message, &at.name(&member.name), member.offset, hint);
                     }
                     sound &= self.payload_fields(&member.node, &at.name(&member.name));
@@ -183,14 +215,17 @@ impl<'n> Checker<'n> {
                     }
                     let reason = match member.node.as_str() {
                         None => Some("the value must be a string".to_owned()),
-                        Some(text) if text.starts_with('$') => Path::parse(text).err().map(|e| path_hint(text, &e.to_string())),
+                        Some(text) if text.starts_with('$') => {
+                            Path::parse(text).err().map(|e| path_hint(text, &e.to_string()))
+                        }
                         Some(text) => Intrinsic::parse(text).err().map(|e| e.to_string()),
                     };
                     if let Some(reason) = reason {
                         refused = true;
                         let name = &member.name;
-                        let message =
-                            format!("The value for the field '{name}' must be a valid JSONPath or a valid intrinsic function call");
+                        let message = format!(
+                            "The value for the field '{name}' must be a valid JSONPath or a valid intrinsic function call"
+                        );
                         self.read.schema_hint(message, at, member.node.offset, reason);
                     }
                 }
@@ -214,7 +249,8 @@ impl<'n> Checker<'n> {
                 refused.filter(|refused| *refused).count() > 0
             }
             Json::Array(items) => {
-                let refused = items.iter().enumerate().map(|(i, item)| self.refuse_expressions(item, &at.index(i), in_catcher));
+                let refused =
+                    items.iter().enumerate().map(|(i, item)| self.refuse_expressions(item, &at.index(i), in_catcher));
                 refused.filter(|refused| *refused).count() > 0
             }
             _ => false,
@@ -222,7 +258,12 @@ impl<'n> Checker<'n> {
     }
 
     /// A string that may be a JSONata expression: `Ok(None)` where it is a literal, `Err` where it was refused.
-    pub fn expression(&mut self, node: &'n Node, at: &Location<'_>, in_catcher: bool) -> Result<Option<Expression>, ()> {
+    pub fn expression(
+        &mut self,
+        node: &'n Node,
+        at: &Location<'_>,
+        in_catcher: bool,
+    ) -> Result<Option<Expression>, ()> {
         let Some(text) = node.as_str() else { return Ok(None) };
         let Ok(text) = expression_text(text) else {
             let hint = "put the whole expression between '{%' and '%}', with nothing before or after; join texts with '&' inside";
@@ -316,7 +357,12 @@ impl<'n> Checker<'n> {
     fn intrinsic(&mut self, node: &'n Node, at: &Location<'_>) -> Option<Intrinsic> {
         let text = self.read.as_string(node, at)?;
         let refuse = |this: &mut Self, reason: String| {
-            this.read.schema_hint("Value must be a valid JSONPath or a valid intrinsic function call", at, node.offset, reason);
+            this.read.schema_hint(
+                "Value must be a valid JSONPath or a valid intrinsic function call",
+                at,
+                node.offset,
+                reason,
+            );
         };
         Intrinsic::parse(text).map_err(|e| refuse(self, e.to_string())).ok()
     }
@@ -343,7 +389,8 @@ pub(super) fn holds_computed(value: &Value) -> bool {
 
 fn path_hint(text: &str, reason: &str) -> String {
     if text.starts_with("States.") {
-        return "an intrinsic function may stand in a payload template under a key that ends in '.$', not here".to_owned();
+        return "an intrinsic function may stand in a payload template under a key that ends in '.$', not here"
+            .to_owned();
     }
     if text.starts_with('$') {
         return reason.to_owned();
@@ -354,9 +401,11 @@ fn path_hint(text: &str, reason: &str) -> String {
     )
 }
 
-/// JSONata's own errors begin with a code (`S0202: `), which the service leaves out; ours about what Step Functions lacks do not.
+/// JSONata's own errors begin with a code (`S0202: `), which the service leaves out; ours about what Step Functions
+/// lacks do not.
 fn strip_jsonata_code(message: &str) -> Option<&str> {
     let (code, rest) = message.split_once(": ")?;
     let (letter, digits) = code.split_at_checked(1)?;
-    (matches!(letter, "S" | "T" | "D" | "U") && digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit())).then_some(rest)
+    (matches!(letter, "S" | "T" | "D" | "U") && digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()))
+        .then_some(rest)
 }

@@ -44,8 +44,11 @@ impl<'n> Checker<'n> {
         let items = self.read.array(object, "Retry", at)?;
         let at = at.name("Retry");
         let mut handled: Vec<String> = Vec::new();
-        let retriers: Vec<Option<Retrier>> =
-            items.iter().enumerate().map(|(i, node)| self.retrier(node, &at.index(i), i + 1 == items.len(), &mut handled)).collect();
+        let retriers: Vec<Option<Retrier>> = items
+            .iter()
+            .enumerate()
+            .map(|(i, node)| self.retrier(node, &at.index(i), i + 1 == items.len(), &mut handled))
+            .collect();
         retriers.into_iter().collect()
     }
 
@@ -89,8 +92,11 @@ impl<'n> Checker<'n> {
         let items = self.read.array(&site.object, "Catch", site.at)?;
         let at = site.at.name("Catch");
         let mut handled: Vec<String> = Vec::new();
-        let catchers: Vec<Option<Catcher>> =
-            items.iter().enumerate().map(|(i, node)| self.catcher(site, node, &at.index(i), i + 1 == items.len(), &mut handled)).collect();
+        let catchers: Vec<Option<Catcher>> = items
+            .iter()
+            .enumerate()
+            .map(|(i, node)| self.catcher(site, node, &at.index(i), i + 1 == items.len(), &mut handled))
+            .collect();
         catchers.into_iter().collect()
     }
 
@@ -112,21 +118,31 @@ impl<'n> Checker<'n> {
         let result_path = self.result_path(&object, at);
         let assign = self.assign(&object, at, language, true);
         let output = match object.node("Output") {
-            Some(node) if language == QueryLanguage::Jsonata => self.as_template(node, &at.name("Output"), language, true).map(Some),
+            Some(node) if language == QueryLanguage::Jsonata => {
+                self.as_template(node, &at.name("Output"), language, true).map(Some)
+            }
             _ => Some(None),
         };
         if let Some(names) = &error_equals {
             self.warn_of_dead(code::CATCH_NEVER_MATCHES, names, handled, at, node);
         }
-        Some(Catcher { error_equals: error_equals?, next: next?, result_path: result_path?, assign: assign?, output: output? })
+        Some(Catcher {
+            error_equals: error_equals?,
+            next: next?,
+            result_path: result_path?,
+            assign: assign?,
+            output: output?,
+        })
     }
 
     /// At least one name; `States.ALL` alone and in the last entry of its list.
     fn error_equals(&mut self, object: &Object<'n>, at: &Location<'_>, last: bool) -> Option<Vec<String>> {
         let items = self.read.filled_array(object, "ErrorEquals", at)?;
         let names_at = at.name("ErrorEquals");
-        let names: Vec<Option<&str>> = items.iter().enumerate().map(|(i, node)| self.read.as_string(node, &names_at.index(i))).collect();
-        let names: Vec<String> = names.into_iter().collect::<Option<Vec<&str>>>()?.into_iter().map(str::to_owned).collect();
+        let names: Vec<Option<&str>> =
+            items.iter().enumerate().map(|(i, node)| self.read.as_string(node, &names_at.index(i))).collect();
+        let names: Vec<String> =
+            names.into_iter().collect::<Option<Vec<&str>>>()?.into_iter().map(str::to_owned).collect();
         if let Some(i) = names.iter().position(|name| name == "States.ALL") {
             let offset = items.get(i).map_or(object.offset, |node| node.offset);
             if names.len() > 1 {
@@ -144,13 +160,21 @@ impl<'n> Checker<'n> {
     }
 
     /// An entry whose every name is handled by an earlier one, or is a `States.` name that nothing raises.
-    fn warn_of_dead(&mut self, code: &'static str, names: &[String], handled: &mut Vec<String>, at: &Location<'_>, node: &Node) {
+    fn warn_of_dead(
+        &mut self,
+        code: &'static str,
+        names: &[String],
+        handled: &mut Vec<String>,
+        at: &Location<'_>,
+        node: &Node,
+    ) {
         // Lists are short in real life; a hostile one is not worth a warning.
         if handled.len() > 200 {
             return;
         }
-        let never_raised =
-            |name: &String| name.starts_with("States.") && !STATES_ERRORS.contains(&name.as_str()) || name == "States.Runtime";
+        let never_raised = |name: &String| {
+            name.starts_with("States.") && !STATES_ERRORS.contains(&name.as_str()) || name == "States.Runtime"
+        };
         let dead = |name: &String| handled.contains(name) || never_raised(name);
         if names.iter().all(dead) {
             let message = format!(

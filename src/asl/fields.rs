@@ -117,10 +117,18 @@ const WAIT: &[Field] = &[
     jsonata("Output"),
 ];
 
-const SUCCEED: &[Field] = &[both("Type"), both("Comment"), both("QueryLanguage"), path("InputPath"), path("OutputPath"), jsonata("Output")];
+const SUCCEED: &[Field] =
+    &[both("Type"), both("Comment"), both("QueryLanguage"), path("InputPath"), path("OutputPath"), jsonata("Output")];
 
-const FAIL: &[Field] =
-    &[both("Type"), both("Comment"), both("QueryLanguage"), both("Error"), both("Cause"), path("ErrorPath"), path("CausePath")];
+const FAIL: &[Field] = &[
+    both("Type"),
+    both("Comment"),
+    both("QueryLanguage"),
+    both("Error"),
+    both("Cause"),
+    path("ErrorPath"),
+    path("CausePath"),
+];
 
 const PARALLEL: &[Field] = &[
     both("Type"),

@@ -1,8 +1,9 @@
-//! The transitions of one block, judged when all fields have been read: targets exist, every state has a way in, the workflow
-//! ends.
+//! The transitions of one block, judged when all fields have been read: targets exist, every state has a way in, the
+//! workflow ends.
 //!
-//! As the service judges: a state that no transition names is refused, one that only unreachable states lead to is not (a
-//! warning of ours); only the top level must have a terminal state, and where it has none, nothing is said about ways in.
+//! As the service judges: a state that no transition names is refused, one that only unreachable states lead to is not
+//! (a warning of ours); only the top level must have a terminal state, and where it has none, nothing is said about
+//! ways in.
 
 use std::collections::HashMap;
 
@@ -53,7 +54,8 @@ impl<'n> Graph<'n> {
         self.ends = true;
     }
 
-    /// The state was refused: whether it ends the block cannot be known, so a missing end is not held against the machine.
+    /// The state was refused: whether it ends the block cannot be known, so a missing end is not held against the
+    /// machine.
     pub fn assume_terminal(&mut self) {
         self.ends = true;
     }
@@ -68,7 +70,9 @@ impl<'n> Graph<'n> {
         }
         let mut has_way_in = vec![false; self.states.len()];
         let mut onward: Vec<Vec<usize>> = vec![Vec::new(); self.states.len()];
-        for (from, target) in self.start.iter().map(|s| (None, s)).chain(self.transitions.iter().map(|(from, t)| (Some(*from), t))) {
+        for (from, target) in
+            self.start.iter().map(|s| (None, s)).chain(self.transitions.iter().map(|(from, t)| (Some(*from), t)))
+        {
             let Some(&to) = numbers.get(target.name) else {
                 self.missing(target, read);
                 continue;
@@ -89,8 +93,15 @@ impl<'n> Graph<'n> {
             if !has_way_in && numbers.get(state.name).is_some_and(|i| std::ptr::eq(&raw const self.states[*i], state)) {
                 let location = format!("{}/{}", self.states_at, state.name);
                 let message = format!("State \"{}\" is not reachable.", state.name);
-                let hint = "no StartAt, Next, Default or Catch of this block names it: add a transition to it or remove it";
-                read.findings.error(code::MISSING_TRANSITION_TARGET, message, Some(location), state.offset as usize, Some(hint.into()));
+                let hint =
+                    "no StartAt, Next, Default or Catch of this block names it: add a transition to it or remove it";
+                read.findings.error(
+                    code::MISSING_TRANSITION_TARGET,
+                    message,
+                    Some(location),
+                    state.offset as usize,
+                    Some(hint.into()),
+                );
             }
         }
         if let Some(start) = numbers.get(start.name) {
@@ -104,13 +115,22 @@ impl<'n> Graph<'n> {
         } else {
             let names: Vec<&str> = self.states.iter().map(|s| s.name).take(500).collect();
             Some(nearest(target.name, &names).map_or_else(
-                || "a transition names a state of the same block; branches and processors are blocks of their own".to_owned(),
+                || {
+                    "a transition names a state of the same block; branches and processors are blocks of their own"
+                        .to_owned()
+                },
                 |name| format!("did you mean '{name}'?"),
             ))
         };
         // The service says 'Next' for each kind of transition, StartAt and Default too.
         let message = format!("Missing 'Next' target: {}", target.name);
-        read.findings.error(code::MISSING_TRANSITION_TARGET, message, Some(target.location.clone()), target.offset as usize, hint);
+        read.findings.error(
+            code::MISSING_TRANSITION_TARGET,
+            message,
+            Some(target.location.clone()),
+            target.offset as usize,
+            hint,
+        );
     }
 
     fn endless(&self, top: bool, read: &mut Reader) {
@@ -139,7 +159,13 @@ impl<'n> Graph<'n> {
                 let location = format!("{}/{}", self.states_at, state.name);
                 let message = format!("State \"{}\" can never run: no way from StartAt leads to it", state.name);
                 let hint = "the states that lead to it are not reachable themselves";
-                read.findings.warning(code::UNREACHABLE_STATE, message, Some(location), state.offset as usize, Some(hint.into()));
+                read.findings.warning(
+                    code::UNREACHABLE_STATE,
+                    message,
+                    Some(location),
+                    state.offset as usize,
+                    Some(hint.into()),
+                );
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What a Map reads from and writes to: `ItemReader`, `ItemBatcher`, `ResultWriter`, and its `Label`.
 //!
-//! Source: developer guide, "ItemReader (Map)", "ItemBatcher (Map)", "ResultWriter (Map)"; labels as recorded. The service accepts
-//! these fields in an inline Map too, where they mean nothing.
+//! Source: developer guide, "ItemReader (Map)", "ItemBatcher (Map)", "ResultWriter (Map)"; labels as recorded. The
+//! service accepts these fields in an inline Map too, where they mean nothing.
 
 use serde_json::Value;
 
@@ -16,10 +16,16 @@ use super::resource::Resource;
 use crate::limits::PAYLOAD_BYTES_MAX;
 
 /// Developer guide, "ItemReader (Map)": at most this many items.
-const MAX_ITEMS: QuantityField = QuantityField { name: "MaxItems", path_name: "MaxItemsPath", min: 0, max: 100_000_000, fraction: false };
+const MAX_ITEMS: QuantityField =
+    QuantityField { name: "MaxItems", path_name: "MaxItemsPath", min: 0, max: 100_000_000, fraction: false };
 
-const ITEMS_PER_BATCH: QuantityField =
-    QuantityField { name: "MaxItemsPerBatch", path_name: "MaxItemsPerBatchPath", min: 1, max: i64::MAX as u64, fraction: false };
+const ITEMS_PER_BATCH: QuantityField = QuantityField {
+    name: "MaxItemsPerBatch",
+    path_name: "MaxItemsPerBatchPath",
+    min: 1,
+    max: i64::MAX as u64,
+    fraction: false,
+};
 
 const BYTES_PER_BATCH: QuantityField = QuantityField {
     name: "MaxInputBytesPerBatch",
@@ -33,7 +39,12 @@ const BYTES_PER_BATCH: QuantityField = QuantityField {
 const LABEL_CHARS_MAX: usize = 40;
 
 impl<'n> Checker<'n> {
-    pub fn item_reader(&mut self, object: &Object<'n>, at: &Location<'_>, language: QueryLanguage) -> Option<Option<ItemReader>> {
+    pub fn item_reader(
+        &mut self,
+        object: &Object<'n>,
+        at: &Location<'_>,
+        language: QueryLanguage,
+    ) -> Option<Option<ItemReader>> {
         if !object.has("ItemReader") {
             return Some(None);
         }
@@ -54,7 +65,12 @@ impl<'n> Checker<'n> {
         Some(Some(ItemReader { resource: resource??, parameters: parameters?, config, max_items: max_items? }))
     }
 
-    fn reader_config(&mut self, config: &Object<'n>, at: &Location<'_>, language: QueryLanguage) -> Option<Option<super::model::Quantity>> {
+    fn reader_config(
+        &mut self,
+        config: &Object<'n>,
+        at: &Location<'_>,
+        language: QueryLanguage,
+    ) -> Option<Option<super::model::Quantity>> {
         self.read.known_fields(config, fields::READER_CONFIG, Some(language), at);
         self.read.word(config, "InputType", at, &["CSV", "JSON", "JSONL", "PARQUET", "MANIFEST"]);
         self.read.word(config, "Transformation", at, &["NONE", "LOAD_AND_FLATTEN"]);
@@ -74,7 +90,12 @@ impl<'n> Checker<'n> {
         self.quantity(config, MAX_ITEMS, at, language)
     }
 
-    pub fn item_batcher(&mut self, object: &Object<'n>, at: &Location<'_>, language: QueryLanguage) -> Option<Option<ItemBatcher>> {
+    pub fn item_batcher(
+        &mut self,
+        object: &Object<'n>,
+        at: &Location<'_>,
+        language: QueryLanguage,
+    ) -> Option<Option<ItemBatcher>> {
         if !object.has("ItemBatcher") {
             return Some(None);
         }
@@ -94,7 +115,12 @@ impl<'n> Checker<'n> {
         Some(Some(ItemBatcher { max_items_per_batch: items?, max_input_bytes_per_batch: bytes?, batch_input: input? }))
     }
 
-    pub fn result_writer(&mut self, object: &Object<'n>, at: &Location<'_>, language: QueryLanguage) -> Option<Option<ResultWriter>> {
+    pub fn result_writer(
+        &mut self,
+        object: &Object<'n>,
+        at: &Location<'_>,
+        language: QueryLanguage,
+    ) -> Option<Option<ResultWriter>> {
         if !object.has("ResultWriter") {
             return Some(None);
         }
@@ -130,7 +156,12 @@ impl<'n> Checker<'n> {
         resource.map(Some)
     }
 
-    fn data_parameters(&mut self, object: &Object<'n>, at: &Location<'_>, language: QueryLanguage) -> Option<Option<Template>> {
+    fn data_parameters(
+        &mut self,
+        object: &Object<'n>,
+        at: &Location<'_>,
+        language: QueryLanguage,
+    ) -> Option<Option<Template>> {
         let name = if language == QueryLanguage::Jsonata { "Arguments" } else { "Parameters" };
         self.template(object, name, at, language)
     }
@@ -143,7 +174,9 @@ impl<'n> Checker<'n> {
         let text = self.read.string(object, "Label", at)?;
         let offset = object.node("Label").map_or(object.offset, |node| node.offset);
         let at = at.name("Label");
-        let refuse = |this: &mut Self, code: &'static str, message: String, hint: &str| this.read.error(code, message, &at, offset, hint);
+        let refuse = |this: &mut Self, code: &'static str, message: String, hint: &str| {
+            this.read.error(code, message, &at, offset, hint)
+        };
         if text.is_empty() {
             refuse(
                 self,
@@ -164,7 +197,12 @@ impl<'n> Checker<'n> {
             return None;
         }
         if !self.labels.insert(text) {
-            refuse(self, code::DUPLICATE_LABEL_NAME, format!("Duplicate Label name: {text}"), "labels are unique over the whole machine");
+            refuse(
+                self,
+                code::DUPLICATE_LABEL_NAME,
+                format!("Duplicate Label name: {text}"),
+                "labels are unique over the whole machine",
+            );
             return None;
         }
         Some(Some(text.to_owned()))

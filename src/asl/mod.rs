@@ -1,4 +1,5 @@
-//! The language: text → model → [`model::Machine`], with diagnostics that say where (line, column, JSON pointer) and what to do.
+//! The language: text → model → [`model::Machine`], with diagnostics that say where (line, column, JSON pointer) and
+//! what to do.
 //!
 //! ```text
 //! text ──spans::scan──▶ Node ──check::Checker──▶ blocks, states, compiled expressions ──graph::Graph──▶ Machine
@@ -8,8 +9,8 @@
 //!                              simple, task, choice, nested, map_data, failures, variables: one kind of rule each
 //! ```
 //!
-//! [`parse`] gives a machine or all errors; [`diagnose`] gives errors and warnings for a person to read. Judged as AWS judges,
-//! with AWS's codes and, where known, words; what only we find is a warning (see [`diagnostics::code`]).
+//! [`parse`] gives a machine or all errors; [`diagnose`] gives errors and warnings for a person to read. Judged as AWS
+//! judges, with AWS's codes and, where known, words; what only we find is a warning (see [`diagnostics::code`]).
 //!
 //! May enter: `query` (expressions are compiled here), `limits`. No state of an execution, no clock, no I/O.
 #![expect(clippy::option_option, reason = "outer: refused, and the reader was told; inner: the field is absent")]
@@ -125,7 +126,13 @@ fn examine(text: &str, kind: MachineKind, whole: Whole) -> (Option<Machine>, Fin
         }
     };
     if node.json == spans::Json::Null {
-        findings.error(code::MISSING_DESCRIPTION, "The definition is null".into(), None, node.offset as usize, missing());
+        findings.error(
+            code::MISSING_DESCRIPTION,
+            "The definition is null".into(),
+            None,
+            node.offset as usize,
+            missing(),
+        );
         return (None, findings);
     }
     let (machine, findings) = check::Checker::check(&node, kind, whole);

@@ -4,7 +4,8 @@
 //! execution never parses. Nested workflows (branches of a Parallel, the processor of a Map) are flattened into
 //! [`Machine::blocks`]: a frame of the interpreter points at its block by number.
 //!
-//! Source of the shapes: Amazon States Language specification, and the AWS developer guide where the service goes further.
+//! Source of the shapes: Amazon States Language specification, and the AWS developer guide where the service goes
+//! further.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -122,7 +123,8 @@ pub enum ResultPath {
     Into(ReferencePath),
 }
 
-/// A JSON value with expressions in it: `Parameters`, `Arguments`, `ResultSelector`, `ItemSelector`, `Assign`, `Output`...
+/// A JSON value with expressions in it: `Parameters`, `Arguments`, `ResultSelector`, `ItemSelector`, `Assign`,
+/// `Output`...
 #[derive(Debug)]
 pub enum Template {
     JsonPath(PathTemplate),

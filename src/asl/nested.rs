@@ -1,6 +1,7 @@
 //! Parallel and Map: states that hold workflows.
 //!
-//! Source: Amazon States Language specification, "Parallel State", "Map State"; developer guide, "Using Map state in Distributed mode".
+//! Source: Amazon States Language specification, "Parallel State", "Map State"; developer guide, "Using Map state in
+//! Distributed mode".
 
 use super::MachineKind;
 use super::check::{Checker, Site};
@@ -11,14 +12,29 @@ use super::model::{BlockId, Map, MapMode, Parallel, QueryLanguage, Template};
 use super::reader::Object;
 use super::spans::Json;
 
-const MAX_CONCURRENCY: QuantityField =
-    QuantityField { name: "MaxConcurrency", path_name: "MaxConcurrencyPath", min: 0, max: i64::MAX as u64, fraction: false };
+const MAX_CONCURRENCY: QuantityField = QuantityField {
+    name: "MaxConcurrency",
+    path_name: "MaxConcurrencyPath",
+    min: 0,
+    max: i64::MAX as u64,
+    fraction: false,
+};
 
-const TOLERATED_COUNT: QuantityField =
-    QuantityField { name: "ToleratedFailureCount", path_name: "ToleratedFailureCountPath", min: 0, max: i64::MAX as u64, fraction: false };
+const TOLERATED_COUNT: QuantityField = QuantityField {
+    name: "ToleratedFailureCount",
+    path_name: "ToleratedFailureCountPath",
+    min: 0,
+    max: i64::MAX as u64,
+    fraction: false,
+};
 
-const TOLERATED_PERCENTAGE: QuantityField =
-    QuantityField { name: "ToleratedFailurePercentage", path_name: "ToleratedFailurePercentagePath", min: 0, max: 100, fraction: true };
+const TOLERATED_PERCENTAGE: QuantityField = QuantityField {
+    name: "ToleratedFailurePercentage",
+    path_name: "ToleratedFailurePercentagePath",
+    min: 0,
+    max: 100,
+    fraction: true,
+};
 
 impl<'n> Checker<'n> {
     pub fn parallel(&mut self, site: &Site<'_, 'n>) -> Option<Parallel> {
@@ -108,11 +124,17 @@ impl<'n> Checker<'n> {
     }
 
     /// `ItemSelector`, or the older `Parameters`.
-    fn item_selector(&mut self, object: &Object<'n>, at: &Location<'_>, language: QueryLanguage) -> Option<Option<Template>> {
+    fn item_selector(
+        &mut self,
+        object: &Object<'n>,
+        at: &Location<'_>,
+        language: QueryLanguage,
+    ) -> Option<Option<Template>> {
         if !self.read.at_most_one(object, &["ItemSelector", "Parameters"], at) {
             return None;
         }
-        let name = if object.has("Parameters") && language == QueryLanguage::JsonPath { "Parameters" } else { "ItemSelector" };
+        let name =
+            if object.has("Parameters") && language == QueryLanguage::JsonPath { "Parameters" } else { "ItemSelector" };
         self.template(object, name, at, language)
     }
 
@@ -166,7 +188,12 @@ impl<'n> Checker<'n> {
         if kind == MachineKind::Express {
             let offset = config.node("Mode").map_or(config.offset, |node| node.offset);
             let hint = "use \"Mode\": \"INLINE\", or make this a Standard machine";
-            self.read.schema_hint("Express state machine does not support Map state in 'DISTRIBUTED' mode", &at.name("Mode"), offset, hint);
+            self.read.schema_hint(
+                "Express state machine does not support Map state in 'DISTRIBUTED' mode",
+                &at.name("Mode"),
+                offset,
+                hint,
+            );
             return None;
         }
         Some(MapMode::Distributed { express: execution_type == Some("EXPRESS") })

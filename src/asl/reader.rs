@@ -1,4 +1,5 @@
-//! Reading fields: each function takes a field out of an object if it has the right shape, and otherwise says what is wrong.
+//! Reading fields: each function takes a field out of an object if it has the right shape, and otherwise says what is
+//! wrong.
 //!
 //! The messages are AWS's where one is recorded (`These fields are required: [..]`, `Expected value of type [..]`,
 //! `Minimum value is ..`, `Value cannot be empty`, `Field '..' is not supported`); the others follow their form.
@@ -48,11 +49,25 @@ impl Reader {
         self.error(code::SCHEMA_VALIDATION_FAILED, message, at, offset, hint);
     }
 
-    pub fn error(&mut self, code: &'static str, message: impl Into<String>, at: &Location<'_>, offset: u32, hint: impl Into<String>) {
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        message: impl Into<String>,
+        at: &Location<'_>,
+        offset: u32,
+        hint: impl Into<String>,
+    ) {
         self.findings.error(code, message.into(), Some(at.to_aws()), offset as usize, Some(hint.into()));
     }
 
-    pub fn warning(&mut self, code: &'static str, message: impl Into<String>, at: &Location<'_>, offset: u32, hint: impl Into<String>) {
+    pub fn warning(
+        &mut self,
+        code: &'static str,
+        message: impl Into<String>,
+        at: &Location<'_>,
+        offset: u32,
+        hint: impl Into<String>,
+    ) {
         self.findings.warning(code, message.into(), Some(at.to_aws()), offset as usize, Some(hint.into()));
     }
 
@@ -127,7 +142,8 @@ impl Reader {
         if name == "Type" && words.len() > 2 {
             message = format!("The field 'Type' should have one of these values: [{}]", words.join(", "));
         }
-        let hint = nearest(text, words).map_or_else(|| "names are case-sensitive".to_owned(), |word| format!("did you mean '{word}'?"));
+        let hint = nearest(text, words)
+            .map_or_else(|| "names are case-sensitive".to_owned(), |word| format!("did you mean '{word}'?"));
         self.schema_hint(message, &at.name(name), offset, hint);
         None
     }
@@ -166,7 +182,11 @@ impl Reader {
             Some(value) if value < 0.0 => self.schema(format!("Minimum value is {min}"), at, node.offset),
             Some(value) if value <= 9_007_199_254_740_992.0 => {
                 // 5.0 is an integer to JSON.
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: whole, positive, below 2^53")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "checked: whole, positive, below 2^53"
+                )]
                 let whole = Node { offset: node.offset, json: Json::Number((value as u64).into()) };
                 return self.as_integer(&whole, at, min, max);
             }
@@ -221,7 +241,11 @@ impl Reader {
         match names.iter().filter(|name| object.has(name)).count() {
             1 => true,
             0 => {
-                self.schema(format!("Exactly one of these fields is required: [{}]", names.join(", ")), at, object.offset);
+                self.schema(
+                    format!("Exactly one of these fields is required: [{}]", names.join(", ")),
+                    at,
+                    object.offset,
+                );
                 false
             }
             _ => self.at_most_one(object, names, at),
@@ -231,7 +255,13 @@ impl Reader {
     /// Refuses members that are no fields here, or that belong to the other query language.
     ///
     /// `language` is `None` where the state's language was refused: then AWS says nothing about the fields of either.
-    pub fn known_fields(&mut self, object: &Object<'_>, fields: &[Field], language: Option<QueryLanguage>, at: &Location<'_>) {
+    pub fn known_fields(
+        &mut self,
+        object: &Object<'_>,
+        fields: &[Field],
+        language: Option<QueryLanguage>,
+        at: &Location<'_>,
+    ) {
         self.known_fields_and(object, fields, |_| None, language, at);
     }
 
@@ -267,7 +297,9 @@ impl Reader {
                 "The QueryLanguage is set to '{set}', but field '{}' is only supported for the '{only}' QueryLanguage",
                 member.name
             );
-            let hint = format!("set \"QueryLanguage\": \"{only}\" here or for the whole machine, or use the {set} field for this");
+            let hint = format!(
+                "set \"QueryLanguage\": \"{only}\" here or for the whole machine, or use the {set} field for this"
+            );
             self.schema_hint(message, at, member.offset, hint);
         }
     }
@@ -311,7 +343,13 @@ pub(super) fn nearest<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
         return None;
     }
     let distance = |word: &str| edits(&text.to_lowercase(), &word.to_lowercase());
-    words.iter().copied().map(|word| (distance(word), word)).filter(|(d, word)| *d <= 2 && *d < word.len()).min().map(|(_, word)| word)
+    words
+        .iter()
+        .copied()
+        .map(|word| (distance(word), word))
+        .filter(|(d, word)| *d <= 2 && *d < word.len())
+        .min()
+        .map(|(_, word)| word)
 }
 
 /// Levenshtein's distance.

@@ -49,7 +49,8 @@ impl Pattern {
 impl Resource {
     /// Takes an ARN apart; `None` where it is none.
     ///
-    /// Any service in any partition is a resource: what it means is for the table of integrations to say, not for the language.
+    /// Any service in any partition is a resource: what it means is for the table of integrations to say, not for the
+    /// language.
     #[must_use]
     pub fn parse(arn: &str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');
@@ -62,8 +63,12 @@ impl Resource {
             return None;
         }
         let kind = match (service, rest.split_once(':')) {
-            ("lambda", Some(("function", name))) if is_function_name(name) => ResourceKind::LambdaFunction { name: name.to_owned() },
-            ("states", Some(("activity", name))) if !name.is_empty() => ResourceKind::Activity { name: name.to_owned() },
+            ("lambda", Some(("function", name))) if is_function_name(name) => {
+                ResourceKind::LambdaFunction { name: name.to_owned() }
+            }
+            ("states", Some(("activity", name))) if !name.is_empty() => {
+                ResourceKind::Activity { name: name.to_owned() }
+            }
             ("states", Some(_)) => {
                 let (body, pattern) = [Pattern::WaitForTaskToken, Pattern::Sync2, Pattern::Sync]
                     .into_iter()
@@ -77,7 +82,11 @@ impl Resource {
             }
             ("lambda" | "states", _) => return None,
             // An ARN of some other service: `arn:aws:swf:us-east-1:123456789012:task:X`.
-            _ => ResourceKind::Service { service: service.to_owned(), action: rest.to_owned(), pattern: Pattern::RequestResponse },
+            _ => ResourceKind::Service {
+                service: service.to_owned(),
+                action: rest.to_owned(),
+                pattern: Pattern::RequestResponse,
+            },
         };
         Some(Self { arn: arn.into(), kind })
     }
@@ -85,7 +94,10 @@ impl Resource {
     /// True where the worker ends the task with the token: callbacks and activities.
     #[must_use]
     pub fn waits_for_token(&self) -> bool {
-        matches!(self.kind, ResourceKind::Activity { .. } | ResourceKind::Service { pattern: Pattern::WaitForTaskToken, .. })
+        matches!(
+            self.kind,
+            ResourceKind::Activity { .. } | ResourceKind::Service { pattern: Pattern::WaitForTaskToken, .. }
+        )
     }
 
     /// `resourceType` of Task events: `sqs`, `lambda`, `aws-sdk:dynamodb`.
@@ -128,7 +140,14 @@ mod tests {
         assert_eq!(r.resource_name(), "sendMessage.waitForTaskToken");
         assert!(r.waits_for_token());
         let r = Resource::parse("arn:aws:states:::states:startExecution.sync:2").unwrap();
-        assert_eq!(r.kind, ResourceKind::Service { service: "states".into(), action: "startExecution".into(), pattern: Pattern::Sync2 });
+        assert_eq!(
+            r.kind,
+            ResourceKind::Service {
+                service: "states".into(),
+                action: "startExecution".into(),
+                pattern: Pattern::Sync2
+            }
+        );
         let r = Resource::parse("arn:aws:states:::aws-sdk:dynamodb:getItem").unwrap();
         assert_eq!((r.resource_type(), r.resource_name().as_str()), ("aws-sdk:dynamodb", "getItem"));
         let r = Resource::parse("arn:aws:swf:us-east-1:123456789012:task:X").unwrap();

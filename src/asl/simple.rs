@@ -15,7 +15,13 @@ impl<'n> Checker<'n> {
             return None;
         }
         if object.has("Seconds") || object.has("SecondsPath") {
-            let field = QuantityField { name: "Seconds", path_name: "SecondsPath", min: 0, max: TASK_TIMEOUT_SECONDS_MAX, fraction: false };
+            let field = QuantityField {
+                name: "Seconds",
+                path_name: "SecondsPath",
+                min: 0,
+                max: TASK_TIMEOUT_SECONDS_MAX,
+                fraction: false,
+            };
             return self.quantity(&object, field, at, language)?.map(Wait::Seconds);
         }
         let timestamp = self.text(&object, ("Timestamp", "TimestampPath"), at, language, false)??;
@@ -23,7 +29,9 @@ impl<'n> Checker<'n> {
             && !is_timestamp(text)
         {
             let hint = match language {
-                QueryLanguage::JsonPath => "for example 2026-01-31T08:00:00Z; to read it from the input, use TimestampPath",
+                QueryLanguage::JsonPath => {
+                    "for example 2026-01-31T08:00:00Z; to read it from the input, use TimestampPath"
+                }
                 QueryLanguage::Jsonata => "for example 2026-01-31T08:00:00Z or {% $states.input.at %}",
             };
             self.read.schema_hint("Value must be a valid ISO 8601 timestamp", &at.name("Timestamp"), node.offset, hint);

@@ -1,4 +1,5 @@
-//! Text → [`Node`]: JSON that remembers where each value and each key stands, so that a semantic error has a line and a column.
+//! Text → [`Node`]: JSON that remembers where each value and each key stands, so that a semantic error has a line and a
+//! column.
 //!
 //! One pass, no look-back. Nesting is bounded by [`JSON_DEPTH_MAX`], the size by
 //! [`DEFINITION_BYTES_MAX`]: the scanner recurses and offsets are 32 bits wide.
@@ -80,7 +81,9 @@ pub struct Lines<'t> {
 
 impl<'t> Lines<'t> {
     pub fn new(text: &'t str) -> Self {
-        let starts = std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1)).collect();
+        let starts = std::iter::once(0)
+            .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1))
+            .collect();
         Self { text, starts }
     }
 
@@ -106,7 +109,8 @@ const fn is_continuation(byte: u8) -> bool {
 pub fn scan(text: &str) -> Result<Node, SyntaxError> {
     let mut scanner = Scanner { bytes: text.as_bytes(), text, at: 0 };
     if text.len() > DEFINITION_BYTES_MAX {
-        return Err(scanner.error(format!("the definition has {} bytes; at most {DEFINITION_BYTES_MAX} are allowed", text.len())));
+        return Err(scanner
+            .error(format!("the definition has {} bytes; at most {DEFINITION_BYTES_MAX} are allowed", text.len())));
     }
     if let Some(rest) = text.strip_prefix('\u{feff}') {
         scanner.at = text.len() - rest.len();
@@ -283,7 +287,8 @@ mod tests {
 
     #[test]
     fn a_document_is_read_as_serde_json_reads_it() {
-        let text = " {\"a\": [1, -2.5e3, \"x\\u00e9\\n\", null], \"b\": {\"c\": true, \"d\": false}, \"\": \"\u{1F600}\"} ";
+        let text =
+            " {\"a\": [1, -2.5e3, \"x\\u00e9\\n\", null], \"b\": {\"c\": true, \"d\": false}, \"\": \"\u{1F600}\"} ";
         assert_eq!(scan(text).unwrap().to_value(), serde_json::from_str::<Value>(text).unwrap());
     }
 

@@ -1,7 +1,7 @@
 //! Task: resource, timeouts, credentials, and what an Express machine refuses.
 //!
-//! Source: Amazon States Language specification, "Task State"; developer guide, "Service integration patterns"; the messages about
-//! Express machines as recorded.
+//! Source: Amazon States Language specification, "Task State"; developer guide, "Service integration patterns"; the
+//! messages about Express machines as recorded.
 
 use super::MachineKind;
 use super::check::{Checker, Site};
@@ -12,10 +12,16 @@ use super::resource::{Pattern, Resource, ResourceKind};
 use super::spans::{Json, Node};
 use crate::limits::TASK_TIMEOUT_SECONDS_MAX;
 
-const TIMEOUT: QuantityField =
-    QuantityField { name: "TimeoutSeconds", path_name: "TimeoutSecondsPath", min: 1, max: TASK_TIMEOUT_SECONDS_MAX, fraction: false };
+const TIMEOUT: QuantityField = QuantityField {
+    name: "TimeoutSeconds",
+    path_name: "TimeoutSecondsPath",
+    min: 1,
+    max: TASK_TIMEOUT_SECONDS_MAX,
+    fraction: false,
+};
 
-const HEARTBEAT: QuantityField = QuantityField { name: "HeartbeatSeconds", path_name: "HeartbeatSecondsPath", ..TIMEOUT };
+const HEARTBEAT: QuantityField =
+    QuantityField { name: "HeartbeatSeconds", path_name: "HeartbeatSecondsPath", ..TIMEOUT };
 
 impl<'n> Checker<'n> {
     pub fn task(&mut self, site: &Site<'_, 'n>) -> Option<Task> {
@@ -32,7 +38,8 @@ impl<'n> Checker<'n> {
         let retry = self.retry(&object, at);
         let catch = self.catch(site);
 
-        if let (Some(Some(Quantity::Literal(timeout))), Some(Some(Quantity::Literal(heartbeat)))) = (&timeout, &heartbeat)
+        if let (Some(Some(Quantity::Literal(timeout))), Some(Some(Quantity::Literal(heartbeat)))) =
+            (&timeout, &heartbeat)
             && heartbeat >= timeout
         {
             let offset = object.node("HeartbeatSeconds").map_or(object.offset, |node| node.offset);
@@ -101,15 +108,19 @@ impl<'n> Checker<'n> {
             let hint = "add TimeoutSeconds: if the worker dies, the execution waits until it is a year old";
             self.read.warning(code::CALLBACK_WITHOUT_TIMEOUT, message, &at, node.offset, hint);
         }
-        if !carries_token_in_header(resource) && !["Parameters", "Arguments"].iter().any(|f| object.node(f).is_some_and(mentions_token)) {
+        if !carries_token_in_header(resource)
+            && !["Parameters", "Arguments"].iter().any(|f| object.node(f).is_some_and(mentions_token))
+        {
             let message = "The task waits for a token, but its parameters never pass the token on";
-            let hint = "pass \"TaskToken.$\": \"$$.Task.Token\" (JSONPath) or {% $states.context.Task.Token %} (JSONata)";
+            let hint =
+                "pass \"TaskToken.$\": \"$$.Task.Token\" (JSONPath) or {% $states.context.Task.Token %} (JSONata)";
             self.read.warning(code::TOKEN_NOT_PASSED, message, &at, node.offset, hint);
         }
     }
 }
 
-/// `None` where an Express machine may use the resource. The words are the service's, the space at the end of the first too.
+/// `None` where an Express machine may use the resource. The words are the service's, the space at the end of the first
+/// too.
 fn refused_by_express(resource: &Resource) -> Option<&'static str> {
     match &resource.kind {
         ResourceKind::Activity { .. } => Some("Express state machine does not support Activity ARN"),
@@ -123,8 +134,9 @@ fn refused_by_express(resource: &Resource) -> Option<&'static str> {
     }
 }
 
-/// Who takes part in the worker's contract gets the token in a header, or from GetActivityTask: `amqp` resources and activities.
-/// Every other service was made for AWS's way, where the token travels in the payload only: workers and definitions expect it there.
+/// Who takes part in the worker's contract gets the token in a header, or from GetActivityTask: `amqp` resources and
+/// activities. Every other service was made for AWS's way, where the token travels in the payload only: workers and
+/// definitions expect it there.
 fn carries_token_in_header(resource: &Resource) -> bool {
     match &resource.kind {
         ResourceKind::Activity { .. } => true,

@@ -1,9 +1,9 @@
 //! `Assign`: names of variables and their scopes.
 //!
 //! Source: developer guide, "Passing data between states with variables". A name is a Unicode identifier of at most 80
-//! characters. A block inside a Parallel or Map reads the variables around it and must not assign them; whether an outer one has a
-//! value at that moment shows only when the machine runs, and the service accepts such a machine (recorded), so it is a warning.
-//! A Distributed Map sees no outer variable.
+//! characters. A block inside a Parallel or Map reads the variables around it and must not assign them; whether an
+//! outer one has a value at that moment shows only when the machine runs, and the service accepts such a machine
+//! (recorded), so it is a warning. A Distributed Map sees no outer variable.
 
 use std::collections::HashSet;
 
@@ -66,14 +66,19 @@ impl<'n> Checker<'n> {
         for state in states.members {
             let Json::Object(members) = &state.node.json else { continue };
             let state = Object { members, offset: state.node.offset };
-            let language = state.node("QueryLanguage").map_or(machine_language, |node| super::fields::language_of(node.as_str()));
-            let inner = ["Choices", "Catch"].into_iter().filter_map(|list| match state.node(list).map(|node| &node.json) {
-                Some(Json::Array(items)) => Some(items),
-                _ => None,
-            });
+            let language =
+                state.node("QueryLanguage").map_or(machine_language, |node| super::fields::language_of(node.as_str()));
+            let inner =
+                ["Choices", "Catch"].into_iter().filter_map(|list| match state.node(list).map(|node| &node.json) {
+                    Some(Json::Array(items)) => Some(items),
+                    _ => None,
+                });
             let mut declare = |node: &'n Node| {
                 let Json::Object(members) = &node.json else { return };
-                let Some(Json::Object(fields)) = (Object { members, offset: 0 }).node("Assign").map(|node| &node.json) else { return };
+                let Some(Json::Object(fields)) = (Object { members, offset: 0 }).node("Assign").map(|node| &node.json)
+                else {
+                    return;
+                };
                 names.extend(fields.iter().map(|field| variable_name(&field.name, language)));
             };
             inner.flatten().for_each(&mut declare);

@@ -1,5 +1,5 @@
-//! What both adapters must do, as one suite. The AMQP half needs a broker: `REVEILLE_TEST_AMQP_URL` (`make test` sets it); without it these
-//! tests say so and pass. Names are unique to each test, so that all can share one broker.
+//! What both adapters must do, as one suite. The AMQP half needs a broker: `REVEILLE_TEST_AMQP_URL` (`make test` sets
+//! it); without it these tests say so and pass. Names are unique to each test, so that all can share one broker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::amqp::{AmqpBus, Options};
 use super::embedded::EmbeddedBus;
 use super::{
-    Address, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Properties, Publication, QueueKind, QueueSpec, Settlement,
-    TaskBus,
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Properties, Publication, QueueKind,
+    QueueSpec, Settlement, TaskBus,
 };
 use crate::ids::PartitionId;
 
@@ -76,7 +76,14 @@ fn unique(name: &str) -> String {
 }
 
 fn queue(name: &str) -> QueueSpec {
-    QueueSpec { name: unique(name), kind: QueueKind::Quorum, dead_letter: None, max_length: None, message_ttl: None, delivery_limit: None }
+    QueueSpec {
+        name: unique(name),
+        kind: QueueKind::Quorum,
+        dead_letter: None,
+        max_length: None,
+        message_ttl: None,
+        delivery_limit: None,
+    }
 }
 
 fn to_queue(spec: &QueueSpec) -> Address {
@@ -84,7 +91,10 @@ fn to_queue(spec: &QueueSpec) -> Address {
 }
 
 fn message(body: impl std::fmt::Display) -> Message {
-    Message { body: body.to_string().into_bytes(), properties: Properties { persistent: true, ..Properties::default() } }
+    Message {
+        body: body.to_string().into_bytes(),
+        properties: Properties { persistent: true, ..Properties::default() },
+    }
 }
 
 fn text(delivery: &Delivery) -> String {
@@ -125,7 +135,8 @@ async fn a_task_goes_out_and_its_reply_comes_back(bus: Bus) {
     assert_eq!((&got.message, got.redelivered), (&task, false));
     let mut reply = message("true");
     reply.properties.correlation_id.clone_from(&got.message.properties.correlation_id);
-    let to = Address { exchange: String::new(), routing_key: got.message.properties.reply_to.clone().expect("reply_to") };
+    let to =
+        Address { exchange: String::new(), routing_key: got.message.properties.reply_to.clone().expect("reply_to") };
     confirmed(&bus, to, reply).await;
     got.settle(Settlement::Ack);
 
@@ -175,7 +186,11 @@ async fn a_missing_exchange_disturbs_no_other_publish(bus: Bus) {
     let missing = unique("missing");
     let mut answers: FuturesUnordered<_> = (0..300u32)
         .map(|n| {
-            let to = if n % 50 == 0 { Address { exchange: missing.clone(), routing_key: "k".into() } } else { to_queue(&spec) };
+            let to = if n % 50 == 0 {
+                Address { exchange: missing.clone(), routing_key: "k".into() }
+            } else {
+                to_queue(&spec)
+            };
             let bus = bus.clone();
             async move { (n, bus.publish(to, message(n)).await.expect("publish")) }
         })
@@ -281,14 +296,21 @@ async fn an_expired_task_is_dead_lettered_with_its_reason(bus: Bus) {
     let from = Address { exchange: exchange.name.clone(), routing_key: "#".into() };
     let dead_letter = Some(Address { exchange: exchange.name.clone(), routing_key: "dead.one".into() });
     let spec = QueueSpec { dead_letter, ..queue("mortal") };
-    bus.declare(vec![exchange], vec![grave.clone(), spec.clone()], vec![(grave.clone(), from)]).await.expect("declared");
+    bus.declare(vec![exchange], vec![grave.clone(), spec.clone()], vec![(grave.clone(), from)])
+        .await
+        .expect("declared");
     let mut dead = bus.consume(grave, 10);
     let mut task = message("late");
     task.properties.expiration = Some(Duration::from_millis(50));
     confirmed(&bus, to_queue(&spec), task).await;
     let letter = next(&mut dead).await;
-    let Some(HeaderValue::Json(deaths)) = letter.message.properties.headers.get("x-death") else { panic!("{letter:?}") };
-    assert_eq!((deaths[0]["reason"].as_str(), deaths[0]["queue"].as_str()), (Some("expired"), Some(spec.name.as_str())));
+    let Some(HeaderValue::Json(deaths)) = letter.message.properties.headers.get("x-death") else {
+        panic!("{letter:?}")
+    };
+    assert_eq!(
+        (deaths[0]["reason"].as_str(), deaths[0]["queue"].as_str()),
+        (Some("expired"), Some(spec.name.as_str()))
+    );
     letter.settle(Settlement::Ack);
 }
 

@@ -1,10 +1,13 @@
-//! ADAPTER: the bus without a server: queues and exchanges in this process, for `demo`, `run`, tests and one node without RabbitMQ.
+//! ADAPTER: the bus without a server: queues and exchanges in this process, for `demo`, `run`, tests and one node
+//! without RabbitMQ.
 //!
-//! Default exchange, `direct`, `fanout` and `topic` exchanges, `mandatory`, per-message expiration, queue TTL, prefetch, redelivery of what
-//! was given back or dropped, bounded queues that nack, dead letters with `x-death`, as RabbitMQ has them. Two differences, both because
-//! nobody but the engine and its in-process workers is there to declare anything:
+//! Default exchange, `direct`, `fanout` and `topic` exchanges, `mandatory`, per-message expiration, queue TTL,
+//! prefetch, redelivery of what was given back or dropped, bounded queues that nack, dead letters with `x-death`, as
+//! RabbitMQ has them. Two differences, both because nobody but the engine and its in-process workers is there to
+//! declare anything:
 //!
-//! - a publish through the default exchange to a queue that nobody declared **declares it**: the task waits there for its worker;
+//! - a publish through the default exchange to a queue that nobody declared **declares it**: the task waits there for
+//!   its worker;
 //! - nothing outlives the process ([`TaskBus::is_durable`] is false): recovery publishes every open task again.
 //!
 //! Workers in this process use [`EmbeddedBus::worker`] and answer with [`TaskBus::publish`] to the task's `reply_to`.
@@ -27,8 +30,8 @@ use tokio::time::Instant;
 
 use self::queue::{Dead, Queue, Stored};
 use super::{
-    Address, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Publication, QueueKind, QueueSpec, Receipt, Settlement,
-    TaskBus, envelope,
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Publication, QueueKind, QueueSpec,
+    Receipt, Settlement, TaskBus, envelope,
 };
 use crate::ids::PartitionId;
 use crate::limits;
@@ -38,7 +41,8 @@ const NO_ROUTE: (u16, &str) = (312, "NO_ROUTE");
 const NOT_FOUND: u16 = 404;
 /// A message that came back comes again after this, so that a handler which cannot work now does not spin.
 const REQUEUE_DELAY: Duration = Duration::from_millis(50);
-/// Dead letters of queues without a consumer are found this late: RabbitMQ too is late, by as much as the message before them.
+/// Dead letters of queues without a consumer are found this late: RabbitMQ too is late, by as much as the message
+/// before them.
 const SWEEP: Duration = Duration::from_millis(200);
 /// Dead letters of dead letters: a cycle of queues ends here.
 const DEATHS_MAX: usize = 16;
@@ -98,7 +102,9 @@ fn topic_matches(pattern: &str, key: &str) -> bool {
     fn words(pattern: &[&str], key: &[&str]) -> bool {
         match (pattern.split_first(), key.split_first()) {
             (None, None) => true,
-            (Some((&"#", rest)), _) => words(rest, key) || key.split_first().is_some_and(|(_, tail)| words(pattern, tail)),
+            (Some((&"#", rest)), _) => {
+                words(rest, key) || key.split_first().is_some_and(|(_, tail)| words(pattern, tail))
+            }
             (Some((p, rest)), Some((k, tail))) => (*p == "*" || p == k) && words(rest, tail),
             _ => false,
         }
@@ -107,7 +113,8 @@ fn topic_matches(pattern: &str, key: &str) -> bool {
 }
 
 impl World {
-    /// Declares as RabbitMQ does: again with the same arguments is fine, with others is refused. A queue that a publish made takes any.
+    /// Declares as RabbitMQ does: again with the same arguments is fine, with others is refused. A queue that a publish
+    /// made takes any.
     fn declare(&mut self, spec: &QueueSpec) -> Result<(), BusError> {
         let queue = self.queues.entry(spec.name.clone()).or_insert_with(|| Queue::new(None));
         match &queue.spec {
@@ -122,7 +129,10 @@ impl World {
     }
 
     fn declare_exchange(&mut self, spec: &ExchangeSpec) -> Result<(), BusError> {
-        let exchange = self.exchanges.entry(spec.name.clone()).or_insert_with(|| Exchange { kind: spec.kind, bindings: Vec::new() });
+        let exchange = self
+            .exchanges
+            .entry(spec.name.clone())
+            .or_insert_with(|| Exchange { kind: spec.kind, bindings: Vec::new() });
         if exchange.kind != spec.kind {
             let why = "PRECONDITION_FAILED - another type on an existing exchange".to_owned();
             return Err(BusError::Refused { what: format!("exchange {}", spec.name), why });
@@ -149,7 +159,10 @@ impl World {
             vec![to.routing_key.clone()]
         } else {
             let Some(exchange) = self.exchanges.get(&to.exchange) else {
-                return Publication::Unroutable { code: NOT_FOUND, text: format!("NOT_FOUND - no exchange '{}'", to.exchange) };
+                return Publication::Unroutable {
+                    code: NOT_FOUND,
+                    text: format!("NOT_FOUND - no exchange '{}'", to.exchange),
+                };
             };
             exchange.routes(&to.routing_key)
         };
@@ -193,7 +206,8 @@ impl EmbeddedBus {
         Self::default()
     }
 
-    /// Tasks of `queue` for a worker in this process; several share the queue's messages. At most `prefetch` are out unsettled.
+    /// Tasks of `queue` for a worker in this process; several share the queue's messages. At most `prefetch` are out
+    /// unsettled.
     pub fn worker(&self, queue: &str, prefetch: u16) -> BoxStream<'static, Delivery> {
         self.lock().queues.entry(queue.to_owned()).or_insert_with(|| Queue::new(None));
         self.deliveries(queue, prefetch)
@@ -246,7 +260,8 @@ impl EmbeddedBus {
         })
     }
 
-    /// Sees to it that what expires reaches its dead-letter queue although nobody consumes; one task a bus, only while there is need.
+    /// Sees to it that what expires reaches its dead-letter queue although nobody consumes; one task a bus, only while
+    /// there is need.
     fn sweep(&self) {
         if !self.lock().queues.values().any(Queue::may_bury) || self.shared.sweeping.swap(true, Ordering::AcqRel) {
             return;
@@ -375,11 +390,16 @@ impl TaskBus for EmbeddedBus {
             return ready(Err(BusError::Closed)).boxed();
         }
         if message.body.len() > limits::MESSAGE_BYTES_MAX {
-            let text = format!("the body has {} bytes, more than {} (MESSAGE_BYTES_MAX)", message.body.len(), limits::MESSAGE_BYTES_MAX);
+            let text = format!(
+                "the body has {} bytes, more than {} (MESSAGE_BYTES_MAX)",
+                message.body.len(),
+                limits::MESSAGE_BYTES_MAX
+            );
             return ready(Ok(Publication::Refused { text })).boxed();
         }
         if to.routing_key.len() > limits::AMQP_SHORT_STRING_MAX || to.exchange.len() > limits::AMQP_SHORT_STRING_MAX {
-            let text = format!("the address has more than {} bytes (AMQP_SHORT_STRING_MAX)", limits::AMQP_SHORT_STRING_MAX);
+            let text =
+                format!("the address has more than {} bytes (AMQP_SHORT_STRING_MAX)", limits::AMQP_SHORT_STRING_MAX);
             return ready(Ok(Publication::Refused { text })).boxed();
         }
         let publication = self.lock().publish(&to, &message, Instant::now());
@@ -435,7 +455,11 @@ impl TaskBus for EmbeddedBus {
     }
 
     fn health(&self) -> BusHealth {
-        if self.shared.closing.load(Ordering::Acquire) { BusHealth::Down("the bus is closed".to_owned()) } else { BusHealth::Up }
+        if self.shared.closing.load(Ordering::Acquire) {
+            BusHealth::Down("the bus is closed".to_owned())
+        } else {
+            BusHealth::Up
+        }
     }
 
     fn is_durable(&self) -> bool {

@@ -1,4 +1,5 @@
-//! The wire form of a task, a reply and a verdict (DESIGN section 4). Pure functions over [`Message`]; no I/O, no clock.
+//! The wire form of a task, a reply and a verdict (DESIGN section 4). Pure functions over [`Message`]; no I/O, no
+//! clock.
 //!
 //! ```text
 //! TaskMessage ── into_message ──▶ queue ──▶ worker ──▶ reply queue ──▶ Reply::decode ──▶ engine ── verdict ──▶ the worker's own reply_to
@@ -155,10 +156,16 @@ impl From<DefectKind> for Verdict {
     }
 }
 
-/// The verdict on a reply, for the reply's own `reply_to`; `None` where there is nobody to tell. A `reply_to` that names a reply queue is
-/// nobody: the verdict would come in as a reply, be refused, and its verdict come in again, for ever.
+/// The verdict on a reply, for the reply's own `reply_to`; `None` where there is nobody to tell. A `reply_to` that
+/// names a reply queue is nobody: the verdict would come in as a reply, be refused, and its verdict come in again, for
+/// ever.
 #[must_use]
-pub fn verdict(reply_to: Option<&str>, correlation_id: Option<&str>, verdict: Verdict, detail: &str) -> Option<(Address, Message)> {
+pub fn verdict(
+    reply_to: Option<&str>,
+    correlation_id: Option<&str>,
+    verdict: Verdict,
+    detail: &str,
+) -> Option<(Address, Message)> {
     let to = reply_to.filter(|to| !to.is_empty() && !to.starts_with(REPLY_QUEUE_PREFIX))?;
     let body = json!({"verdict": verdict.as_str(), "detail": detail}).to_string().into_bytes();
     let properties = Properties {
@@ -184,7 +191,10 @@ mod tests {
             body: body.as_bytes().to_vec(),
             properties: Properties {
                 correlation_id: Some("secret-token".to_owned()),
-                headers: headers.iter().map(|(k, v)| ((*k).to_owned().into(), HeaderValue::Text((*v).to_owned()))).collect(),
+                headers: headers
+                    .iter()
+                    .map(|(k, v)| ((*k).to_owned().into(), HeaderValue::Text((*v).to_owned())))
+                    .collect(),
                 ..Properties::default()
             },
         }
@@ -251,17 +261,33 @@ mod tests {
             ("an empty body is null", reply("", &[]), success_of(Value::Null)),
             ("a scalar", reply("7", &[(TASK_STATUS, "success")]), success_of(json!(7))),
             ("a heartbeat has no body to read", reply("what?", &[(TASK_STATUS, "heartbeat")]), ReplyOutcome::Heartbeat),
-            ("step functions' shape", reply(r#"{"error":"E","cause":"C"}"#, &[(TASK_STATUS, "failure")]), failure_of("E", "C")),
-            ("lambda's shape", reply(r#"{"errorType":"T","errorMessage":"M"}"#, &[(TASK_STATUS, "failure")]), failure_of("T", "M")),
+            (
+                "step functions' shape",
+                reply(r#"{"error":"E","cause":"C"}"#, &[(TASK_STATUS, "failure")]),
+                failure_of("E", "C"),
+            ),
+            (
+                "lambda's shape",
+                reply(r#"{"errorType":"T","errorMessage":"M"}"#, &[(TASK_STATUS, "failure")]),
+                failure_of("T", "M"),
+            ),
             (
                 "lambda's stack trace is not lost",
                 reply(r#"{"errorType":"T","errorMessage":"M","stackTrace":["a"]}"#, &[(TASK_STATUS, "failure")]),
                 failure_of("T", r#"{"errorType":"T","errorMessage":"M","stackTrace":["a"]}"#),
             ),
             ("headers", reply("", &[(TASK_STATUS, "failure"), ("error", "E"), ("cause", "C")]), failure_of("E", "C")),
-            ("headers win over the body", reply(r#"{"error":"x"}"#, &[(TASK_STATUS, "failure"), ("error", "E")]), failure_of("E", "")),
+            (
+                "headers win over the body",
+                reply(r#"{"error":"x"}"#, &[(TASK_STATUS, "failure"), ("error", "E")]),
+                failure_of("E", ""),
+            ),
             ("text is a cause", reply("it broke", &[(TASK_STATUS, "failure")]), failure_of("", "it broke")),
-            ("an unknown object is a cause", reply(r#"{"x":1}"#, &[(TASK_STATUS, "failure")]), failure_of("", r#"{"x":1}"#)),
+            (
+                "an unknown object is a cause",
+                reply(r#"{"x":1}"#, &[(TASK_STATUS, "failure")]),
+                failure_of("", r#"{"x":1}"#),
+            ),
             (
                 "a cause that is an object",
                 reply(r#"{"error":"E","cause":{"x":1}}"#, &[(TASK_STATUS, "failure")]),
@@ -318,13 +344,16 @@ mod tests {
     fn a_cause_of_the_full_length_in_the_widest_escapes_is_accepted() {
         let cause = "\\ud83d\\ude00".repeat(limits::CAUSE_CHARS_MAX);
         let message = reply(&format!(r#"{{"cause":"{cause}"}}"#), &[(TASK_STATUS, "failure")]);
-        let ReplyOutcome::Failure { cause, .. } = Reply::decode(&message).expect("reply").outcome else { panic!("a failure") };
+        let ReplyOutcome::Failure { cause, .. } = Reply::decode(&message).expect("reply").outcome else {
+            panic!("a failure")
+        };
         assert_eq!(cause.chars().count(), limits::CAUSE_CHARS_MAX);
     }
 
     #[test]
     fn a_verdict_goes_to_the_workers_queue_and_never_into_ours() {
-        let (to, message) = verdict(Some("worker.inbox"), Some("secret-token"), Verdict::Late, "the task has ended").expect("verdict");
+        let (to, message) =
+            verdict(Some("worker.inbox"), Some("secret-token"), Verdict::Late, "the task has ended").expect("verdict");
         assert_eq!((to.exchange.as_str(), to.routing_key.as_str()), ("", "worker.inbox"));
         assert_eq!(message.properties.kind.as_deref(), Some("task.verdict"));
         assert_eq!(message.properties.correlation_id.as_deref(), Some("secret-token"));

@@ -59,7 +59,8 @@ pub struct Properties {
 }
 
 impl fmt::Debug for Properties {
-    /// `correlation_id` and the header `task-token` may hold a token, and header values are a user's: only that they are there.
+    /// `correlation_id` and the header `task-token` may hold a token, and header values are a user's: only that they
+    /// are there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Properties")
             .field("kind", &self.kind)
@@ -102,7 +103,8 @@ pub struct Address {
     pub routing_key: String,
 }
 
-/// What the broker said of a publish. While the broker cannot be reached, a publish waits and is sent again; it never fails for that.
+/// What the broker said of a publish. While the broker cannot be reached, a publish waits and is sent again; it never
+/// fails for that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Publication {
     /// Confirmed: it is in a queue.
@@ -132,7 +134,8 @@ pub enum Settlement {
     Requeue,
 }
 
-/// Settles one delivery. Does not wait; a settlement that is lost with its connection means that the delivery comes again.
+/// Settles one delivery. Does not wait; a settlement that is lost with its connection means that the delivery comes
+/// again.
 pub trait Receipt: Send + fmt::Debug {
     fn settle(self: Box<Self>, settlement: Settlement);
 }
@@ -200,15 +203,16 @@ pub enum BusHealth {
 
 /// Tasks out, replies in.
 pub trait TaskBus: Send + Sync + fmt::Debug {
-    /// Publishes persistent, `mandatory`, and waits for the broker's word. Pipelined: many may be under way at once. While the broker
-    /// is away it waits and sends again after the reconnect (the same message: a consumer may see it twice).
+    /// Publishes persistent, `mandatory`, and waits for the broker's word. Pipelined: many may be under way at once.
+    /// While the broker is away it waits and sends again after the reconnect (the same message: a consumer may see it
+    /// twice).
     fn publish(&self, to: Address, message: Message) -> BoxFuture<'_, Result<Publication, BusError>>;
 
     /// The queue in which replies for this partition arrive: what goes into `reply_to`.
     fn reply_queue(&self, partition: PartitionId) -> String;
 
-    /// Replies of a partition. Goes on over reconnects (unsettled deliveries come again, `redelivered`); ends only when the bus closes.
-    /// One caller per partition.
+    /// Replies of a partition. Goes on over reconnects (unsettled deliveries come again, `redelivered`); ends only when
+    /// the bus closes. One caller per partition.
     fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery>;
 
     /// Declares and consumes any queue (activities, `reveille.start`, dead letters), with a prefetch.
@@ -225,8 +229,8 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
     /// Takes one message from a queue, if there is one (`basic.get`).
     fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>>;
 
-    /// Waits until all that was asked for until now is declared: true; or until the broker could not be reached: false (all of it is
-    /// declared once it can be).
+    /// Waits until all that was asked for until now is declared: true; or until the broker could not be reached: false
+    /// (all of it is declared once it can be).
     fn declared(&self) -> BoxFuture<'_, bool> {
         Box::pin(std::future::ready(true))
     }

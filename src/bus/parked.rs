@@ -10,7 +10,8 @@ use crate::clock::Timestamp;
 
 /// Where messages go that nobody can use.
 pub const PARKING_QUEUE: &str = "reveille.parked";
-/// Deliveries before RabbitMQ drops a message of a quorum queue (4.x: after 20 unless told otherwise). Each look at the parking queue is one.
+/// Deliveries before RabbitMQ drops a message of a quorum queue (4.x: after 20 unless told otherwise). Each look at the
+/// parking queue is one.
 pub const PARKING_DELIVERY_LIMIT: u32 = 1_000_000;
 
 const ID: &str = "x-parked-id";
@@ -52,7 +53,13 @@ pub fn park(refused: &Message, refusal: &Refusal<'_>) -> Message {
     // The broker would refuse a user id that is not ours.
     message.properties.user_id = None;
     let at = refusal.at.iso();
-    let said = [(ID, refusal.id), (VERDICT, refusal.verdict), (REASON, refusal.reason), (AT, at.as_str()), (FROM, refusal.from)];
+    let said = [
+        (ID, refusal.id),
+        (VERDICT, refusal.verdict),
+        (REASON, refusal.reason),
+        (AT, at.as_str()),
+        (FROM, refusal.from),
+    ];
     for (name, text) in said {
         message.properties.headers.insert(name.into(), HeaderValue::Text(text.to_owned()));
     }
@@ -88,9 +95,13 @@ impl Parked {
 fn digest(message: &Message) -> String {
     let p = &message.properties;
     let mut hash = Sha256::new().chain_update(&message.body);
-    for text in
-        [header(message, AT), header(message, REASON), header(message, TASK_TOKEN), p.correlation_id.as_deref(), p.message_id.as_deref()]
-    {
+    for text in [
+        header(message, AT),
+        header(message, REASON),
+        header(message, TASK_TOKEN),
+        p.correlation_id.as_deref(),
+        p.message_id.as_deref(),
+    ] {
         hash = hash.chain_update([0]).chain_update(text.unwrap_or_default());
     }
     hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
@@ -114,11 +125,13 @@ impl Filter {
     }
 }
 
-/// The message as it was before it was refused, and where it goes again: the queue that it was refused in; a dead letter's own queue, since
-/// our queue of dead letters would only park it again. `None` where nothing says where.
+/// The message as it was before it was refused, and where it goes again: the queue that it was refused in; a dead
+/// letter's own queue, since our queue of dead letters would only park it again. `None` where nothing says where.
 #[must_use]
 pub fn replay(message: &Message) -> (Option<Address>, Message) {
-    let dead_in = header(message, VERDICT).filter(|verdict| *verdict == "dead-letter").and_then(|_| header(message, "x-first-death-queue"));
+    let dead_in = header(message, VERDICT)
+        .filter(|verdict| *verdict == "dead-letter")
+        .and_then(|_| header(message, "x-first-death-queue"));
     let queue = dead_in.or_else(|| header(message, FROM)).filter(|queue| !queue.is_empty()).map(str::to_owned);
     let mut again = message.clone();
     again.properties.headers.retain(|name, _| !OURS.contains(&&**name) && !BROKERS.contains(&&**name));
@@ -141,7 +154,13 @@ mod tests {
     }
 
     fn refusal<'a>() -> Refusal<'a> {
-        Refusal { id: "i1", verdict: "late", reason: "too late", at: Timestamp::from_millis(5_000), from: "reveille.replies.3" }
+        Refusal {
+            id: "i1",
+            verdict: "late",
+            reason: "too late",
+            at: Timestamp::from_millis(5_000),
+            from: "reveille.replies.3",
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
-//! `reveille bench`: callback round trips beside the bare broker's echo rate, memory of sleepers, and the API under load.
+//! `reveille bench`: callback round trips beside the bare broker's echo rate, memory of sleepers, and the API under
+//! load.
 //!
 //! ```text
 //! rounds × ( echo: this process ⇄ broker ⇄ worker     callback: EngineHandle ─► store ─► broker ⇄ worker ─► store ─► ended )
 //! sleepers: a fresh process that holds executions that wait, awake, then passivated
 //! api: a client process calls the API while callbacks run: DescribeExecution, StartExecution, both; callbacks alone before each
 //! ```
-//! One run measures both sides of each ratio in turn, because a shared machine drifts. The worker, the sleepers and the API's client are
-//! this program again, in processes of their own ([`Role`]).
+//! One run measures both sides of each ratio in turn, because a shared machine drifts. The worker, the sleepers and the
+//! API's client are this program again, in processes of their own ([`Role`]).
 
 mod api;
 mod callback;
@@ -27,7 +28,8 @@ use crate::telemetry::logs::{self, Output};
 
 /// What goes out and comes back in every round trip.
 const PAYLOAD: &str = r#"{"order":"4711","customer":{"name":"Ann","city":"Ulm"},"items":[{"sku":"a-1","count":2},{"sku":"b-2","count":1}],"note":"ring twice"}"#;
-/// In a child process: what it is there for, and with which arguments. Variables, not arguments: a URL holds a password.
+/// In a child process: what it is there for, and with which arguments. Variables, not arguments: a URL holds a
+/// password.
 const ROLE: &str = "REVEILLE_BENCH_ROLE";
 const ROLE_ARGUMENTS: &str = "REVEILLE_BENCH_ARGUMENTS";
 
@@ -187,7 +189,12 @@ fn rates(plan: &Plan, kind: Kind, rounds: u64) -> Result<Value, CliError> {
 }
 
 /// The settings that the measured engine runs with: those that `serve` would have.
-fn settings(plan: &Plan, kind: Kind, store: &std::path::Path, more: &[(&'static str, String)]) -> Result<Settings, CliError> {
+fn settings(
+    plan: &Plan,
+    kind: Kind,
+    store: &std::path::Path,
+    more: &[(&'static str, String)],
+) -> Result<Settings, CliError> {
     let mut flags = vec![
         ("store.url", format!("sqlite:{}", store.display())),
         ("bus.url", plan.url.clone()),
@@ -202,7 +209,8 @@ fn settings(plan: &Plan, kind: Kind, store: &std::path::Path, more: &[(&'static 
 
 fn play(role: Role) -> Result<(), CliError> {
     let arguments = std::env::var(ROLE_ARGUMENTS).unwrap_or_default();
-    let arguments: Value = serde_json::from_str(&arguments).map_err(|why| CliError::failed(format!("{ROLE_ARGUMENTS}: {why}")))?;
+    let arguments: Value =
+        serde_json::from_str(&arguments).map_err(|why| CliError::failed(format!("{ROLE_ARGUMENTS}: {why}")))?;
     match role {
         Role::Worker => echo::work(&arguments),
         Role::Sleepers => sleepers::sleep(&arguments),
@@ -215,7 +223,8 @@ struct Process(Child);
 
 impl Process {
     fn start(role: Role, arguments: &Value) -> Result<Self, CliError> {
-        let failed = |why: std::io::Error| CliError::failed(format!("cannot start the {} process: {why}", role.as_str()));
+        let failed =
+            |why: std::io::Error| CliError::failed(format!("cannot start the {} process: {why}", role.as_str()));
         let program = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(program);
         command.arg("bench").env(ROLE, role.as_str()).env(ROLE_ARGUMENTS, arguments.to_string());
@@ -231,7 +240,8 @@ impl Process {
         if let Some(mut out) = self.0.stdout.take() {
             std::io::Read::read_to_string(&mut out, &mut text).map_err(|why| CliError::failed(why.to_string()))?;
         }
-        serde_json::from_str(&text).map_err(|_| CliError::failed("a process of the bench ended without an answer; see above"))
+        serde_json::from_str(&text)
+            .map_err(|_| CliError::failed("a process of the bench ended without an answer; see above"))
     }
 }
 
@@ -248,7 +258,8 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn make(parent: &std::path::Path) -> Result<Self, CliError> {
         let folder = parent.join(format!("reveille-bench-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir_all(&folder).map_err(|why| CliError::failed(format!("cannot make {}: {why}", folder.display())))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|why| CliError::failed(format!("cannot make {}: {why}", folder.display())))?;
         Ok(Self(folder))
     }
 
@@ -280,7 +291,8 @@ struct Figures {
     writes_per_commit: f64,
 }
 
-/// Round trips are counted from the end of the warm-up to `count` more; so many run before, and as many as are under way after.
+/// Round trips are counted from the end of the warm-up to `count` more; so many run before, and as many as are under
+/// way after.
 struct Laps {
     warm_up: u64,
     count: u64,

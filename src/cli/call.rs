@@ -19,7 +19,8 @@ pub(super) struct Args {
 
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let text = input::json(&args.input, "the input")?;
-    let input: Value = serde_json::from_str(&text).map_err(|why| CliError::usage(format!("the input is not JSON: {why}")))?;
+    let input: Value =
+        serde_json::from_str(&text).map_err(|why| CliError::usage(format!("the input is not JSON: {why}")))?;
     if !input.is_object() {
         let hint = json!({"executionArn": "arn:…"});
         return Err(CliError::usage("the input of an operation is a JSON object").hint(format!("such as {hint}")));

@@ -67,7 +67,9 @@ fn signer() -> Option<Signer> {
         key_id: variable("AWS_ACCESS_KEY_ID")?,
         secret: SecretString::from(variable("AWS_SECRET_ACCESS_KEY")?),
         session_token: variable("AWS_SESSION_TOKEN"),
-        region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).unwrap_or_else(|| "us-east-1".to_owned()),
+        region: variable("AWS_REGION")
+            .or_else(|| variable("AWS_DEFAULT_REGION"))
+            .unwrap_or_else(|| "us-east-1".to_owned()),
         service: "states",
     })
 }
@@ -75,10 +77,15 @@ fn signer() -> Option<Signer> {
 impl Client {
     /// One operation of `AWSStepFunctions`; or, with its prefix, one of ours (`Reveille.ListWaitingTasks`).
     pub(super) fn call(&self, operation: &str, request: &Value) -> Result<Value, CliError> {
-        let target = if operation.contains('.') { operation.to_owned() } else { format!("AWSStepFunctions.{operation}") };
+        let target =
+            if operation.contains('.') { operation.to_owned() } else { format!("AWSStepFunctions.{operation}") };
         let body = request.to_string().into_bytes();
         let headers = [("Host", self.host.as_str()), ("Content-Type", CONTENT_TYPE), ("X-Amz-Target", target.as_str())];
-        let mut call = self.agent.post(format!("{}/", self.endpoint)).header("Content-Type", CONTENT_TYPE).header("X-Amz-Target", &target);
+        let mut call = self
+            .agent
+            .post(format!("{}/", self.endpoint))
+            .header("Content-Type", CONTENT_TYPE)
+            .header("X-Amz-Target", &target);
         if let Some(signer) = &self.signer {
             for (name, value) in signer.sign("POST", &headers, &body, SystemClock.now()) {
                 call = call.header(name, value);
@@ -86,13 +93,25 @@ impl Client {
         }
         let mut answer = call.send(&body[..]).map_err(|why| self.unreachable(&why))?;
         let status = answer.status().as_u16();
-        let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(|why| self.unreachable(&why))?;
-        let value: Value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        let text = answer
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_BYTES_MAX)
+            .read_to_string()
+            .map_err(|why| self.unreachable(&why))?;
+        let value: Value =
+            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
         if status == 200 { Ok(value) } else { Err(refused(operation, status, &value)) }
     }
 
     /// All items of a listing, page by page, at most `limit`.
-    pub(super) fn pages(&self, operation: &str, mut request: Value, items: &str, limit: usize) -> Result<Vec<Value>, CliError> {
+    pub(super) fn pages(
+        &self,
+        operation: &str,
+        mut request: Value,
+        items: &str,
+        limit: usize,
+    ) -> Result<Vec<Value>, CliError> {
         let mut all = Vec::new();
         loop {
             request["maxResults"] = Value::from(limit.saturating_sub(all.len()).clamp(1, 1_000));
@@ -111,7 +130,8 @@ impl Client {
 
     /// A page beside the API: status and text.
     pub(super) fn get(&self, path: &str) -> Result<(u16, String), CliError> {
-        let mut answer = self.agent.get(format!("{}{path}", self.endpoint)).call().map_err(|why| self.unreachable(&why))?;
+        let mut answer =
+            self.agent.get(format!("{}{path}", self.endpoint)).call().map_err(|why| self.unreachable(&why))?;
         let text = answer.body_mut().read_to_string().map_err(|why| self.unreachable(&why))?;
         Ok((answer.status().as_u16(), text))
     }
@@ -139,21 +159,26 @@ fn refused(operation: &str, status: u16, answer: &Value) -> CliError {
         "StateMachineDoesNotExist" => error.hint("reveille machines list shows what there is"),
         "ExecutionDoesNotExist" => error.hint("reveille list shows what there is"),
         "StateMachineAlreadyExists" => error.hint("reveille machines update NAME FILE gives it another definition"),
-        "StateMachineTypeNotSupported" => {
-            error.hint("express executions are not listed nor kept: reveille call start-sync-execution runs one and shows its end")
-        }
+        "StateMachineTypeNotSupported" => error.hint(
+            "express executions are not listed nor kept: reveille call start-sync-execution runs one and shows its end",
+        ),
         "ExecutionNotRedrivable" => error.hint("reveille describe shows its redriveStatusReason"),
         "UnknownOperationException" => error.hint("docs/API.md names the operations, as AWS does"),
         "ThrottlingException" | "ServiceUnavailable" => {
             error.hint("try again in a moment; reveille health says whether the server is ready")
         }
         "ExecutionAlreadyExists" => error.hint("choose another --name, or none"),
-        "TaskTimedOut" => error.hint("the task has ended: it was answered, timed out, or its execution ended; see reveille history"),
+        "TaskTimedOut" => {
+            error.hint("the task has ended: it was answered, timed out, or its execution ended; see reveille history")
+        }
         "InvalidToken" => error.hint("reveille tasks shows the tokens of what waits"),
         "InvalidDefinition" => error.hint("reveille validate FILE shows each problem with its line"),
-        "MissingAuthenticationTokenException" | "UnrecognizedClientException" | "InvalidSignatureException" | "AccessDeniedException" => {
-            error.hint("the server asks for a signature: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to one of its api.keys")
-        }
+        "MissingAuthenticationTokenException"
+        | "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "AccessDeniedException" => error.hint(
+            "the server asks for a signature: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to one of its api.keys",
+        ),
         _ => error,
     }
 }

@@ -1,5 +1,5 @@
-//! `reveille demo`: the art event, live on the terminal. The definition, its input and the workers are in the binary: it needs no server, no file
-//! and no network, and leaves nothing behind.
+//! `reveille demo`: the art event, live on the terminal. The definition, its input and the workers are in the binary:
+//! it needs no server, no file and no network, and leaves nothing behind.
 
 use std::io::{IsTerminal, Write};
 
@@ -59,7 +59,8 @@ async fn tell(args: &Args, app: &crate::app::Application) -> Result<(), CliError
     let mut screen = Screen::stdout();
     let glance = loop {
         let asked = || friend.as_ref().is_some_and(|questions| !questions.is_empty());
-        let glance = watch(engine, &execution, &mut screen, |glance| asked() && only_the_friend_is_awaited(glance)).await?;
+        let glance =
+            watch(engine, &execution, &mut screen, |glance| asked() && only_the_friend_is_awaited(glance)).await?;
         if !glance.row.summary.status.is_open() {
             break glance;
         }
@@ -87,8 +88,7 @@ fn introduction(args: &Args) -> String {
              (examples/workers has a program for each)."
         }
     };
-    let event =
-        "Four things are prepared side by side. One of them asks a friend for a photographer,\nand sleeps until the friend answers.";
+    let event = "Four things are prepared side by side. One of them asks a friend for a photographer,\nand sleeps until the friend answers.";
     format!("{}\n{event}\n{}\n", Tone::Heading.paint("The art event"), Tone::Faint.paint(place))
 }
 

@@ -20,8 +20,12 @@ pub(super) struct Args {
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let client = args.server.client()?;
     match names::machine_or_execution(&client, &args.what)? {
-        Named::Execution(arn) => args.output.print(&client.call("DescribeExecution", &json!({"executionArn": arn}))?, execution),
-        Named::Machine(arn) => args.output.print(&client.call("DescribeStateMachine", &json!({"stateMachineArn": arn}))?, machine),
+        Named::Execution(arn) => {
+            args.output.print(&client.call("DescribeExecution", &json!({"executionArn": arn}))?, execution)
+        }
+        Named::Machine(arn) => {
+            args.output.print(&client.call("DescribeStateMachine", &json!({"stateMachineArn": arn}))?, machine)
+        }
     }
 }
 
@@ -49,7 +53,8 @@ pub(super) fn execution(shown: &Value) -> String {
 
 fn machine(shown: &Value) -> String {
     let definition = text(shown, "definition");
-    let pretty = serde_json::from_str::<Value>(&definition).and_then(|d| serde_json::to_string_pretty(&d)).unwrap_or(definition);
+    let pretty =
+        serde_json::from_str::<Value>(&definition).and_then(|d| serde_json::to_string_pretty(&d)).unwrap_or(definition);
     fields(&[
         ("machine", maybe(shown, "stateMachineArn")),
         ("type", maybe(shown, "type")),

@@ -28,7 +28,8 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let limit = args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let request = json!({"executionArn": arn, "reverseOrder": args.reverse, "includeExecutionData": true});
     let events = client.pages("GetExecutionHistory", request, "events", limit)?;
-    args.output.print(&json!({"events": events}), |answer| table(answer["events"].as_array().map_or(&[], Vec::as_slice)))
+    args.output
+        .print(&json!({"events": events}), |answer| table(answer["events"].as_array().map_or(&[], Vec::as_slice)))
 }
 
 /// Events as the API shows them: number, time since the first, type, state or resource, and what there is to say.
@@ -42,8 +43,10 @@ pub(super) fn table(events: &[Value]) -> String {
             _ => String::new(),
         };
         let empty = Value::Null;
-        let details =
-            event.as_object().and_then(|event| event.iter().find(|(name, _)| name.ends_with("EventDetails"))).map_or(&empty, |d| d.1);
+        let details = event
+            .as_object()
+            .and_then(|event| event.iter().find(|(name, _)| name.ends_with("EventDetails")))
+            .map_or(&empty, |d| d.1);
         table.row(vec![
             (text(event, "id"), Tone::Faint),
             (after, Tone::Faint),

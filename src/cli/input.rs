@@ -33,11 +33,15 @@ pub(super) fn text(argument: &str) -> Result<String, CliError> {
 /// A question to the person at the terminal; where there is none, nothing is done without `--yes`.
 pub(super) fn confirm(question: &str) -> Result<bool, CliError> {
     if !std::io::stdin().is_terminal() {
-        return Err(CliError::usage(format!("{question} Nobody is there to answer")).hint("--yes does it without a question"));
+        return Err(
+            CliError::usage(format!("{question} Nobody is there to answer")).hint("--yes does it without a question")
+        );
     }
     anstream::eprint!("{question} [y/N] ");
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(|why| CliError::failed(format!("no answer could be read: {why}")))?;
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|why| CliError::failed(format!("no answer could be read: {why}")))?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 

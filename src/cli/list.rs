@@ -54,7 +54,10 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     } else {
         let all = client.pages("ListStateMachines", json!({}), "stateMachines", 1_000)?;
         // Nobody keeps a list of express executions.
-        all.iter().filter(|machine| machine["type"] != "EXPRESS").map(|machine| text(machine, "stateMachineArn")).collect()
+        all.iter()
+            .filter(|machine| machine["type"] != "EXPRESS")
+            .map(|machine| text(machine, "stateMachineArn"))
+            .collect()
     };
     let mut executions = Vec::new();
     for machine in machines {
@@ -64,7 +67,9 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         }
         executions.extend(client.pages("ListExecutions", request, "executions", limit)?);
     }
-    executions.sort_by(|a, b| b["startDate"].as_f64().unwrap_or_default().total_cmp(&a["startDate"].as_f64().unwrap_or_default()));
+    executions.sort_by(|a, b| {
+        b["startDate"].as_f64().unwrap_or_default().total_cmp(&a["startDate"].as_f64().unwrap_or_default())
+    });
     executions.truncate(limit);
     args.output.print(&json!({"executions": executions}), table)
 }

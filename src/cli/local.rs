@@ -29,8 +29,8 @@ pub(super) fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) ->
     actix_rt::System::new().block_on(command)
 }
 
-/// An engine for one run: everything in this process and in memory, but for what is named here. Only these two count: what the environment
-/// says to a server is not meant for this one.
+/// An engine for one run: everything in this process and in memory, but for what is named here. Only these two count:
+/// what the environment says to a server is not meant for this one.
 pub(super) async fn begin(amqp: Option<&str>, store: Option<&str>) -> Result<Application, CliError> {
     let mut flags = vec![("bus.url", amqp.unwrap_or("embedded:").to_owned())];
     if let Some(store) = store {
@@ -64,7 +64,11 @@ async fn reachable(engine: &EngineHandle, settings: &Settings) -> Result<(), Cli
         return Ok(());
     }
     let why = engine.ready().await.err().unwrap_or_default().join("; ");
-    Err(CliError::Unreachable { what: format!("the broker at {}", settings.bus.url), why, hint: "is it running, and is the URL right?" })
+    Err(CliError::Unreachable {
+        what: format!("the broker at {}", settings.bus.url),
+        why,
+        hint: "is it running, and is the URL right?",
+    })
 }
 
 /// Puts a definition into the catalog, or a new revision of it.

@@ -95,16 +95,23 @@ pub(super) fn execute(command: &Command) -> Result<(), CliError> {
             let request = json!({"name": args.name, "definition": definition, "type": kind, "roleArn": args.role_arn});
             let answer = args.server.client()?.call("CreateStateMachine", &request)?;
             args.output.print(&answer, |answer| {
-                fields(&[("machine", maybe(answer, "stateMachineArn")), ("created", Some(time::moment(&answer["creationDate"])))])
+                fields(&[
+                    ("machine", maybe(answer, "stateMachineArn")),
+                    ("created", Some(time::moment(&answer["creationDate"]))),
+                ])
             })
         }
         Command::Update(args) => {
             let client = args.server.client()?;
             let definition = input::file(&args.file)?;
             let arn = names::machine(&client, &args.machine)?;
-            let answer = client.call("UpdateStateMachine", &json!({"stateMachineArn": arn, "definition": definition}))?;
+            let answer =
+                client.call("UpdateStateMachine", &json!({"stateMachineArn": arn, "definition": definition}))?;
             args.output.print(&answer, |answer| {
-                fields(&[("updated", Some(time::moment(&answer["updateDate"]))), ("revision", maybe(answer, "revisionId"))])
+                fields(&[
+                    ("updated", Some(time::moment(&answer["updateDate"]))),
+                    ("revision", maybe(answer, "revisionId")),
+                ])
             })
         }
         Command::Delete(args) => {

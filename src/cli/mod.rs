@@ -1,5 +1,5 @@
-//! The command line: one file per subcommand. Client commands speak the API over HTTP like any other client; `serve`, `run` and `demo` hold the
-//! engine in this process.
+//! The command line: one file per subcommand. Client commands speak the API over HTTP like any other client; `serve`,
+//! `run` and `demo` hold the engine in this process.
 //!
 //! Exit codes: 0 done · 1 refused or failed · 2 the command line makes no sense · 3 the server cannot be reached.
 //! May enter: `app`, `config`, `telemetry`, `asl`, and the vocabulary below. No command knows an adapter.

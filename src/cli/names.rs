@@ -32,7 +32,8 @@ pub(super) fn machine(client: &Client, name: &str) -> Result<String, CliError> {
     })
 }
 
-/// The ARN of an execution that is given by ARN, as `MACHINE:NAME` or `MACHINE/NAME`, or by its name alone where only one has it.
+/// The ARN of an execution that is given by ARN, as `MACHINE:NAME` or `MACHINE/NAME`, or by its name alone where only
+/// one has it.
 pub(super) fn execution(client: &Client, name: &str) -> Result<String, CliError> {
     if is_arn(name) {
         return Ok(name.to_owned());
@@ -52,10 +53,10 @@ pub(super) fn execution(client: &Client, name: &str) -> Result<String, CliError>
     }
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        [] => {
-            Err(CliError::failed(format!("there is no execution '{name}'")).hint("give its ARN, or MACHINE:NAME; reveille list shows them"))
-        }
-        several => Err(CliError::failed(format!("{} executions are called '{name}'", several.len())).hint(several.join("\n      "))),
+        [] => Err(CliError::failed(format!("there is no execution '{name}'"))
+            .hint("give its ARN, or MACHINE:NAME; reveille list shows them")),
+        several => Err(CliError::failed(format!("{} executions are called '{name}'", several.len()))
+            .hint(several.join("\n      "))),
     }
 }
 

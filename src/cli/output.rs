@@ -34,7 +34,11 @@ impl OutputArgs {
 
     /// Prints an answer: as JSON, or as what `table` makes of it.
     pub(super) fn print(self, answer: &Value, table: impl FnOnce(&Value) -> String) -> Result<(), CliError> {
-        if self.is_json() { line(&serde_json::to_string_pretty(answer).unwrap_or_default()) } else { line(table(answer).trim_end()) }
+        if self.is_json() {
+            line(&serde_json::to_string_pretty(answer).unwrap_or_default())
+        } else {
+            line(table(answer).trim_end())
+        }
     }
 }
 
@@ -42,7 +46,9 @@ impl OutputArgs {
 pub(super) fn line(text: &str) -> Result<(), CliError> {
     use std::io::Write as _;
     match writeln!(anstream::stdout().lock(), "{text}") {
-        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(CliError::failed(format!("cannot write the output: {why}"))),
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::failed(format!("cannot write the output: {why}")))
+        }
         _ => Ok(()),
     }
 }
@@ -138,7 +144,8 @@ impl Table {
 
 /// Names and values, one a line; absent values are left out.
 pub(super) fn fields(pairs: &[(&str, Option<String>)]) -> String {
-    let widest = pairs.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let widest =
+        pairs.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for (name, value) in pairs {
         if let Some(value) = value {

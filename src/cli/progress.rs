@@ -1,5 +1,5 @@
-//! The live view of one execution: branches with their current state, what waits and for how long, the outcome. Pure: entries of the journal, waiting
-//! tasks and the time in, lines out; `run` and `demo` draw them.
+//! The live view of one execution: branches with their current state, what waits and for how long, the outcome. Pure:
+//! entries of the journal, waiting tasks and the time in, lines out; `run` and `demo` draw them.
 //!
 //! ```text
 //! art-event  running for 2 min 3 s
@@ -51,7 +51,9 @@ impl Line {
         let mut gist = String::new();
         for (at, (text, _)) in self.0.iter().enumerate() {
             if at > 0 && text.starts_with("  ") {
-                gist.extend(text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic) && !is_unit(word)));
+                gist.extend(
+                    text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic) && !is_unit(word)),
+                );
             } else {
                 gist.push_str(text);
             }
@@ -91,7 +93,8 @@ struct Branch {
     index: Option<u64>,
 }
 
-/// What the entries say, folded for drawing. (The engine's own state is another thing: this one only has to look right.)
+/// What the entries say, folded for drawing. (The engine's own state is another thing: this one only has to look
+/// right.)
 #[derive(Debug, Default)]
 struct Picture {
     branches: BTreeMap<FrameId, Branch>,
@@ -198,7 +201,8 @@ impl Picture {
     fn enter(&mut self, entry: &Entry, kind: StateType, name: &str) {
         // A frame hangs on the frame of the event that began it.
         let parent = self.frame_of.get(&entry.previous).copied().filter(|parent| *parent != entry.frame);
-        let siblings = self.branches.values().filter(|branch| branch.parent.is_some() && branch.parent == parent).count() as u64;
+        let siblings =
+            self.branches.values().filter(|branch| branch.parent.is_some() && branch.parent == parent).count() as u64;
         let branch = self.branches.entry(entry.frame).or_insert_with(|| Branch {
             parent: (entry.frame != FrameId::TOP).then_some(parent).flatten(),
             trail: Vec::new(),
@@ -220,7 +224,8 @@ impl Picture {
     }
 
     fn heading(&self, now: Timestamp) -> Line {
-        let took = |until: Timestamp| self.started.map(|started| time::duration(until.since(started))).unwrap_or_default();
+        let took =
+            |until: Timestamp| self.started.map(|started| time::duration(until.since(started))).unwrap_or_default();
         let name = Line::default().part(self.name.clone(), Tone::Heading);
         match &self.ended {
             None => name.part(format!("  running for {}", took(now)), Tone::Active),
@@ -232,20 +237,35 @@ impl Picture {
     }
 
     /// One frame and what hangs on its current state. `lead` stands before its first line, `rest` before those below.
-    fn draw(&self, frame: FrameId, lead: &str, rest: &str, waiting: &[WaitingTask], now: Timestamp, lines: &mut Vec<Line>) {
+    fn draw(
+        &self,
+        frame: FrameId,
+        lead: &str,
+        rest: &str,
+        waiting: &[WaitingTask],
+        now: Timestamp,
+        lines: &mut Vec<Line>,
+    ) {
         let Some(branch) = self.branches.get(&frame) else { return };
-        let children: Vec<(FrameId, &Branch)> =
-            self.branches.iter().filter(|(_, child)| child.parent == Some(frame)).map(|(id, child)| (*id, child)).collect();
+        let children: Vec<(FrameId, &Branch)> = self
+            .branches
+            .iter()
+            .filter(|(_, child)| child.parent == Some(frame))
+            .map(|(id, child)| (*id, child))
+            .collect();
         let is_fork = matches!(branch.kind, StateType::Parallel | StateType::Map);
         lines.push(self.branch_line(branch, lead, &children, waiting, now));
         if !is_fork {
             return;
         }
         // Of an older fork of this frame nothing is shown: only children of the current state.
-        let children: Vec<_> =
-            children.into_iter().filter(|(_, child)| child.since >= branch.since || branch.mark != Mark::Active).collect();
+        let children: Vec<_> = children
+            .into_iter()
+            .filter(|(_, child)| child.since >= branch.since || branch.mark != Mark::Active)
+            .collect();
         let (shown, hidden): (Vec<_>, Vec<_>) = if branch.kind == StateType::Map {
-            let active: Vec<_> = children.iter().copied().filter(|(_, child)| child.mark != Mark::Done).take(ITERATIONS_SHOWN).collect();
+            let active: Vec<_> =
+                children.iter().copied().filter(|(_, child)| child.mark != Mark::Done).take(ITERATIONS_SHOWN).collect();
             let ids: Vec<FrameId> = active.iter().map(|(id, _)| *id).collect();
             (active, children.iter().copied().filter(|(id, _)| !ids.contains(id)).collect())
         } else {
@@ -266,9 +286,17 @@ impl Picture {
         }
     }
 
-    fn branch_line(&self, branch: &Branch, lead: &str, children: &[(FrameId, &Branch)], waiting: &[WaitingTask], now: Timestamp) -> Line {
+    fn branch_line(
+        &self,
+        branch: &Branch,
+        lead: &str,
+        children: &[(FrameId, &Branch)],
+        waiting: &[WaitingTask],
+        now: Timestamp,
+    ) -> Line {
         let task = branch.task.and_then(|id| waiting.iter().find(|task| task.scheduled == id));
-        let callback = task.is_some_and(|task| task.resource.ends_with(".waitForTaskToken") || task.resource.contains(":activity:"));
+        let callback = task
+            .is_some_and(|task| task.resource.ends_with(".waitForTaskToken") || task.resource.contains(":activity:"));
         let (mark, tone) = match branch.mark {
             Mark::Done => ("✓", Tone::Good),
             Mark::Failed => ("✗", Tone::Bad),
@@ -301,7 +329,12 @@ impl Picture {
 }
 
 /// What is to be said of a branch beside its states.
-fn note(branch: &Branch, task: Option<&WaitingTask>, children: &[(FrameId, &Branch)], now: Timestamp) -> Option<(String, Tone)> {
+fn note(
+    branch: &Branch,
+    task: Option<&WaitingTask>,
+    children: &[(FrameId, &Branch)],
+    now: Timestamp,
+) -> Option<(String, Tone)> {
     let left = |due: Timestamp| time::duration(due.since(now));
     match (branch.mark, branch.until, task) {
         (Mark::Failed, _, _) => branch.failure.as_ref().map(|failure| (failure_text(failure), Tone::Bad)),

@@ -1,7 +1,8 @@
 //! `reveille replies`: what was refused and parked. It speaks to the broker, so it works while no server runs.
 //!
-//! A look takes the messages out of the queue without acknowledging them, and gives them back in their order; while it lasts nobody else sees
-//! them, and a look that is killed gives them back all the same. A replayed one is acknowledged after the broker has confirmed its copy.
+//! A look takes the messages out of the queue without acknowledging them, and gives them back in their order; while it
+//! lasts nobody else sees them, and a look that is killed gives them back all the same. A replayed one is acknowledged
+//! after the broker has confirmed its copy.
 
 mod desk;
 mod ls;
@@ -59,7 +60,8 @@ struct BrokerArgs {
 
 #[derive(Debug, Args)]
 struct FilterArgs {
-    /// Only with this verdict: duplicate, late, unknown, forged, invalid-output, too-large, dead-letter, or a start's error
+    /// Only with this verdict: duplicate, late, unknown, forged, invalid-output, too-large, dead-letter, or a start's
+    /// error
     #[arg(long, visible_alias = "reason", value_name = "VERDICT")]
     verdict: Vec<String>,
     /// Only parked longer ago than this: 90s, 15m, 12h, 7d
@@ -127,7 +129,9 @@ fn with(args: &BrokerArgs, work: impl AsyncFnOnce(Desk) -> Result<(), CliError>)
 
 impl FilterArgs {
     fn filter(&self, ids: &[String], now: Timestamp) -> Filter {
-        let before = self.older_than.map(|age| Timestamp::from_millis(now.millis() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
+        let before = self
+            .older_than
+            .map(|age| Timestamp::from_millis(now.millis() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
         Filter { ids: ids.to_vec(), verdicts: self.verdict.clone(), before }
     }
 }
@@ -135,19 +139,25 @@ impl FilterArgs {
 impl ChosenArgs {
     /// Nothing is done to everything by leaving something out.
     fn check(&self, what: &str) -> Result<(), CliError> {
-        let named = self.all || !self.ids.is_empty() || !self.filter.verdict.is_empty() || self.filter.older_than.is_some();
+        let named =
+            self.all || !self.ids.is_empty() || !self.filter.verdict.is_empty() || self.filter.older_than.is_some();
         if named {
             return Ok(());
         }
-        Err(CliError::usage(format!("which replies? Give ids, a filter, or --all: reveille replies {what} --verdict late"))
-            .hint("reveille replies ls shows them"))
+        Err(CliError::usage(format!(
+            "which replies? Give ids, a filter, or --all: reveille replies {what} --verdict late"
+        ))
+        .hint("reveille replies ls shows them"))
     }
 }
 
 /// Ids that were asked for and are not there.
 fn missing(ids: &[String], look: &Look) -> Vec<Value> {
     let there = |id: &&String| look.chosen().any(|held| held.parked.id == **id);
-    ids.iter().filter(|id| !there(id)).map(|id| json!({"id": id, "why": "there is no parked reply with this id"})).collect()
+    ids.iter()
+        .filter(|id| !there(id))
+        .map(|id| json!({"id": id, "why": "there is no parked reply with this id"}))
+        .collect()
 }
 
 fn finish(answer: &Value, done: &str, output: OutputArgs) -> Result<(), CliError> {

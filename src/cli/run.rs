@@ -1,4 +1,5 @@
-//! `reveille run FILE`: one execution, here, with its progress. Progress goes to standard error, the result to standard output.
+//! `reveille run FILE`: one execution, here, with its progress. Progress goes to standard error, the result to standard
+//! output.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -18,15 +19,17 @@ use crate::interpreter::state::Conclusion;
 mod mocks;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 it succeeded, 1 it failed or was refused, 2 the command line makes no sense, 3 no broker")]
+#[command(
+    after_help = "Exit codes: 0 it succeeded, 1 it failed or was refused, 2 the command line makes no sense, 3 no broker"
+)]
 pub(super) struct Args {
     /// Definition: a file, or - for standard input
     file: String,
     /// Input: JSON, or @FILE
     #[arg(long, short, default_value = "{}", value_name = "JSON")]
     input: String,
-    /// Answers for tasks, by state: {"STATE": {"result": …}} or {"STATE": {"errorOutput": {"error": …, "cause": …}}}; a list of them
-    /// answers one attempt after the other
+    /// Answers for tasks, by state: {"STATE": {"result": …}} or {"STATE": {"errorOutput": {"error": …, "cause": …}}}; a
+    /// list of them answers one attempt after the other
     #[arg(long, short, value_name = "FILE")]
     mock: Option<String>,
     /// Send tasks to this broker instead of the one in this process
@@ -63,7 +66,13 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     })
 }
 
-async fn run(args: &Args, engine: &EngineHandle, definition: &str, input: &str, mut mocks: Mocks) -> Result<(), CliError> {
+async fn run(
+    args: &Args,
+    engine: &EngineHandle,
+    definition: &str,
+    input: &str,
+    mut mocks: Mocks,
+) -> Result<(), CliError> {
     let machine = local::install(engine, &machine_name(&args.file), definition).await?;
     let name = format!("run-{}", engine.clock().now().millis());
     let execution = local::start(engine, machine, &name, input).await?;
@@ -104,7 +113,8 @@ async fn print(args: &Args, engine: &EngineHandle, execution: &Arn, glance: &Gla
 fn machine_name(file: &str) -> String {
     let name = Path::new(file).file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.split('.').next().unwrap_or_default();
-    let name: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(80).collect();
+    let name: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(80).collect();
     if name.trim_matches('-').is_empty() { "stdin".to_owned() } else { name }
 }
 

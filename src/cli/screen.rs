@@ -1,4 +1,5 @@
-//! A live view on a terminal: each frame is drawn over the one before. Where nobody watches, only what is new is printed.
+//! A live view on a terminal: each frame is drawn over the one before. Where nobody watches, only what is new is
+//! printed.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -31,7 +32,8 @@ impl<W: Write> Screen<W> {
         Self { writer, live, drawn: Vec::new() }
     }
 
-    /// Draws a frame over the last one; the same frame again draws nothing. Not live: prints the lines that the last frame did not have.
+    /// Draws a frame over the last one; the same frame again draws nothing. Not live: prints the lines that the last
+    /// frame did not have.
     pub fn draw(&mut self, frame: Vec<Line>) -> io::Result<()> {
         if frame == self.drawn {
             return Ok(());

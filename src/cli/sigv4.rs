@@ -18,9 +18,15 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    /// The headers to add: `Authorization`, `X-Amz-Date`, and the session token where there is one. `headers` are signed too; `host` must
-    /// be among them. The path is `/`, without a query.
-    pub(super) fn sign(&self, method: &str, headers: &[(&str, &str)], body: &[u8], at: Timestamp) -> Vec<(&'static str, String)> {
+    /// The headers to add: `Authorization`, `X-Amz-Date`, and the session token where there is one. `headers` are
+    /// signed too; `host` must be among them. The path is `/`, without a query.
+    pub(super) fn sign(
+        &self,
+        method: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        at: Timestamp,
+    ) -> Vec<(&'static str, String)> {
         let moment = at.to_jiff().strftime("%Y%m%dT%H%M%SZ").to_string();
         let day = &moment[..8];
         let mut signed: Vec<(String, String)> =
@@ -31,7 +37,8 @@ impl Signer {
         }
         signed.sort();
         let names = signed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";");
-        let lines: String = signed.iter().flat_map(|(name, value)| [name, ":", value, "\n"].map(str::to_owned)).collect();
+        let lines: String =
+            signed.iter().flat_map(|(name, value)| [name, ":", value, "\n"].map(str::to_owned)).collect();
         let request = format!("{method}\n/\n\n{lines}\n{names}\n{}", sha256(body));
         let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
         let to_sign = format!("AWS4-HMAC-SHA256\n{moment}\n{scope}\n{}", sha256(request.as_bytes()));
@@ -40,7 +47,10 @@ impl Signer {
             key = hmac(&key, part.as_bytes());
         }
         let signature = hex::encode(hmac(&key, to_sign.as_bytes()));
-        let authorization = format!("AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", self.key_id);
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
+            self.key_id
+        );
         let mut added = vec![("Authorization", authorization), ("X-Amz-Date", moment)];
         added.extend(self.session_token.clone().map(|token| ("X-Amz-Security-Token", token)));
         added
@@ -53,7 +63,9 @@ fn sha256(bytes: &[u8]) -> String {
 
 fn hmac(key: &[u8], data: &[u8]) -> Vec<u8> {
     // HMAC takes keys of any length: this never is an error.
-    Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(data).finalize().into_bytes().to_vec()).unwrap_or_default()
+    Hmac::<Sha256>::new_from_slice(key)
+        .map(|mac| mac.chain_update(data).finalize().into_bytes().to_vec())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -38,7 +38,10 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let started = client.call("StartExecution", &request)?;
     if !args.wait {
         return args.output.print(&started, |started| {
-            fields(&[("execution", Some(text(started, "executionArn"))), ("started", Some(time::moment(&started["startDate"])))])
+            fields(&[
+                ("execution", Some(text(started, "executionArn"))),
+                ("started", Some(time::moment(&started["startDate"]))),
+            ])
         });
     }
     let ended = wait(&client, &text(&started, "executionArn"))?;

@@ -35,10 +35,11 @@ pub(super) fn table(answer: &Value, now: Timestamp) -> String {
     let mut table = Table::new(&["STATE", "EXECUTION", "WAITS", "UNTIL", "ON", "TOKEN"]);
     for task in answer["tasks"].as_array().into_iter().flatten() {
         let since = time::parse(&task["since"]).map_or_else(String::new, |since| time::duration(now.since(since)));
-        let until =
-            time::parse(&task["due"]).map_or_else(|| "no limit".to_owned(), |due| format!("{} left", time::duration(due.since(now))));
+        let until = time::parse(&task["due"])
+            .map_or_else(|| "no limit".to_owned(), |due| format!("{} left", time::duration(due.since(now))));
         let on = text(task, "destination");
-        let on = if task["submitted"].as_bool() == Some(false) { format!("{on} (not with the broker yet)") } else { on };
+        let on =
+            if task["submitted"].as_bool() == Some(false) { format!("{on} (not with the broker yet)") } else { on };
         table.row(vec![
             (text(task, "stateName"), Tone::Waiting),
             (last_part(&text(task, "executionArn")).to_owned(), Tone::Plain),

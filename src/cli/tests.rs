@@ -25,7 +25,9 @@ fn server(answers: Vec<(u16, Value)>) -> (ServerArgs, mpsc::Receiver<(String, Va
                 let line = line.trim_end().to_owned();
                 match line.split_once(": ") {
                     Some((name, value)) if name.eq_ignore_ascii_case("x-amz-target") => value.clone_into(&mut target),
-                    Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap(),
+                    Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                        length = value.parse().unwrap()
+                    }
                     _ if line.is_empty() => break,
                     _ => {}
                 }
@@ -123,8 +125,7 @@ fn a_call_is_aws_json_and_its_answer_comes_back() {
 
 #[test]
 fn a_refusal_has_awss_words_and_a_hint() {
-    let answer =
-        json!({"__type": "com.amazonaws.states#TaskTimedOut", "message": "Task Timed Out: 'Provided task does not exist anymore'"});
+    let answer = json!({"__type": "com.amazonaws.states#TaskTimedOut", "message": "Task Timed Out: 'Provided task does not exist anymore'"});
     let (args, _told) = server(vec![(400, answer)]);
     let error = args.client().unwrap().call("SendTaskSuccess", &json!({})).unwrap_err();
     let CliError::Failed { message, hint } = error else { panic!("{error:?}") };
@@ -137,18 +138,31 @@ fn a_server_that_is_not_there_is_told_with_its_address() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let args = ServerArgs { endpoint: format!("http://{port}") };
     let error = args.client().unwrap().call("ListStateMachines", &json!({})).unwrap_err();
-    assert!(matches!(&error, CliError::Unreachable { what, .. } if what.ends_with(&port.port().to_string())), "{error:?}");
+    assert!(
+        matches!(&error, CliError::Unreachable { what, .. } if what.ends_with(&port.port().to_string())),
+        "{error:?}"
+    );
     assert!(matches!(ServerArgs { endpoint: "localhost".to_owned() }.client(), Err(CliError::Usage { .. })));
 }
 
 #[test]
 fn names_become_arns_in_the_servers_own_region() {
-    let (args, _told) = server(vec![(200, machines(&["a", "art-event"])), (200, machines(&["art-event"])), (200, machines(&["other"]))]);
+    let (args, _told) = server(vec![
+        (200, machines(&["a", "art-event"])),
+        (200, machines(&["art-event"])),
+        (200, machines(&["other"])),
+    ]);
     let client = args.client().unwrap();
     assert_eq!(names::machine(&client, "art-event").unwrap(), "arn:aws:states:eu-west-1:1:stateMachine:art-event");
-    assert_eq!(names::execution(&client, "art-event:spring").unwrap(), "arn:aws:states:eu-west-1:1:execution:art-event:spring");
+    assert_eq!(
+        names::execution(&client, "art-event:spring").unwrap(),
+        "arn:aws:states:eu-west-1:1:execution:art-event:spring"
+    );
     let CliError::Failed { message, hint } = names::machine(&client, "art-event").unwrap_err() else { panic!() };
-    assert_eq!((message.as_str(), hint.as_deref()), ("there is no state machine 'art-event'", Some("there are: other")));
+    assert_eq!(
+        (message.as_str(), hint.as_deref()),
+        ("there is no state machine 'art-event'", Some("there are: other"))
+    );
     assert_eq!(names::machine(&client, "arn:aws:states:x").unwrap(), "arn:aws:states:x", "an ARN is not asked for");
 }
 

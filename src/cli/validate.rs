@@ -85,7 +85,14 @@ pub(super) fn render(file: &str, text: &str, findings: &[Diagnostic]) -> String 
     for finding in findings {
         let (word, tone) = if is_error(finding) { ("error", Tone::Bad) } else { ("warning", Tone::Waiting) };
         let place = finding.location.as_deref().map(|at| format!(" at {at}")).unwrap_or_default();
-        let _ = writeln!(shown, "{file}:{}:{}: {}: {}{place}", finding.line, finding.column, tone.paint(word), finding.message.trim_end());
+        let _ = writeln!(
+            shown,
+            "{file}:{}:{}: {}: {}{place}",
+            finding.line,
+            finding.column,
+            tone.paint(word),
+            finding.message.trim_end()
+        );
         if let Some(source) = text.lines().nth(finding.line.saturating_sub(1)) {
             let number = finding.line.to_string();
             let (source, caret) = window(source, finding.column);
@@ -109,14 +116,16 @@ pub(super) fn render(file: &str, text: &str, findings: &[Diagnostic]) -> String 
     shown
 }
 
-/// The part of a source line around a column, and where the caret goes below it: a definition on one line is not shown whole.
+/// The part of a source line around a column, and where the caret goes below it: a definition on one line is not shown
+/// whole.
 fn window(source: &str, column: usize) -> (String, usize) {
     const BEFORE: usize = 60;
     const WIDTH: usize = 100;
     let at = column.saturating_sub(1);
     let start = at.saturating_sub(BEFORE);
     let length = source.chars().count();
-    let mut shown: String = source.chars().skip(start).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut shown: String =
+        source.chars().skip(start).take(WIDTH).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut caret = at - start;
     if start > 0 {
         shown.insert(0, '…');
@@ -171,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_wrong_definition_is_told_with_its_place() {
-        let text = "{\n  \"StartAt\": \"A\",\n  \"States\": {\n    \"A\": {\"Type\": \"Pass\", \"Next\": \"B\"}\n  }\n}";
+        let text =
+            "{\n  \"StartAt\": \"A\",\n  \"States\": {\n    \"A\": {\"Type\": \"Pass\", \"Next\": \"B\"}\n  }\n}";
         let found = asl::diagnose(text, MachineKind::Standard, Severity::Warning);
         assert!(found.iter().any(|finding| is_error(finding) && finding.line == 4), "{found:?}");
         let shown = anstream::adapter::strip_str(&render("m.json", text, &found)).to_string();

@@ -52,7 +52,10 @@ pub(super) fn publish(args: &PublishArgs) -> Result<(), CliError> {
     }
     let answer = client.call("PublishStateMachineVersion", &request)?;
     args.output.print(&answer, |answer| {
-        fields(&[("version", maybe(answer, "stateMachineVersionArn")), ("published", Some(time::moment(&answer["creationDate"])))])
+        fields(&[
+            ("version", maybe(answer, "stateMachineVersionArn")),
+            ("published", Some(time::moment(&answer["creationDate"]))),
+        ])
     })
 }
 
@@ -64,7 +67,13 @@ pub(super) fn aliases(args: &ListArgs) -> Result<(), CliError> {
     list(args, "ListStateMachineAliases", "stateMachineAliases", "stateMachineAliasArn", "no aliases")
 }
 
-fn list(args: &ListArgs, operation: &str, items: &'static str, arn: &'static str, none: &'static str) -> Result<(), CliError> {
+fn list(
+    args: &ListArgs,
+    operation: &str,
+    items: &'static str,
+    arn: &'static str,
+    none: &'static str,
+) -> Result<(), CliError> {
     let client = args.server.client()?;
     let request = json!({"stateMachineArn": names::machine(&client, &args.machine)?});
     let found = client.pages(operation, request, items, 1_000)?;
@@ -88,25 +97,29 @@ pub(super) fn alias(args: &AliasArgs) -> Result<(), CliError> {
     let routes = routes(&machine, &args.versions)?;
     let arn = format!("{machine}:{}", args.name);
     let answer = if is_there(&client, &machine, &arn)? {
-        let mut answer = client.call("UpdateStateMachineAlias", &json!({"stateMachineAliasArn": arn, "routingConfiguration": routes}))?;
+        let mut answer = client
+            .call("UpdateStateMachineAlias", &json!({"stateMachineAliasArn": arn, "routingConfiguration": routes}))?;
         answer["stateMachineAliasArn"] = json!(arn);
         answer
     } else {
         client.call("CreateStateMachineAlias", &json!({"name": args.name, "routingConfiguration": routes}))?
     };
-    args.output
-        .print(&answer, |answer| fields(&[("alias", maybe(answer, "stateMachineAliasArn")), ("versions", Some(args.versions.join(" ")))]))
+    args.output.print(&answer, |answer| {
+        fields(&[("alias", maybe(answer, "stateMachineAliasArn")), ("versions", Some(args.versions.join(" ")))])
+    })
 }
 
 fn is_there(client: &Client, machine: &str, alias: &str) -> Result<bool, CliError> {
-    let aliases = client.pages("ListStateMachineAliases", json!({"stateMachineArn": machine}), "stateMachineAliases", 1_000)?;
+    let aliases =
+        client.pages("ListStateMachineAliases", json!({"stateMachineArn": machine}), "stateMachineAliases", 1_000)?;
     Ok(aliases.iter().any(|known| text(known, "stateMachineAliasArn") == alias))
 }
 
 /// `1` is all of version 1; `1=90 2=10` are shares.
 fn routes(machine: &str, versions: &[String]) -> Result<Value, CliError> {
     let wrong = |given: &str| {
-        CliError::usage(format!("'{given}' is no version and share")).hint("one version: 3; two, with shares that add up to 100: 3=90 4=10")
+        CliError::usage(format!("'{given}' is no version and share"))
+            .hint("one version: 3; two, with shares that add up to 100: 3=90 4=10")
     };
     let mut routes = Vec::new();
     for given in versions {
@@ -129,7 +142,8 @@ mod tests {
     fn one_version_gets_all_and_two_say_how_much() {
         let of = |versions: &[&str]| routes("m", &versions.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>());
         assert_eq!(of(&["3"]).unwrap(), json!([{"stateMachineVersionArn": "m:3", "weight": 100}]));
-        let both = json!([{"stateMachineVersionArn": "m:3", "weight": 90}, {"stateMachineVersionArn": "m:4", "weight": 10}]);
+        let both =
+            json!([{"stateMachineVersionArn": "m:3", "weight": 90}, {"stateMachineVersionArn": "m:4", "weight": 10}]);
         assert_eq!(of(&["3=90", "4=10%"]).unwrap(), both);
         for wrong in [&["x"][..], &["3", "4"], &["3=many"], &["=100"], &["3=300"]] {
             assert!(matches!(of(wrong), Err(CliError::Usage { hint: Some(_), .. })), "{wrong:?}");

@@ -33,12 +33,14 @@ pub async fn glance(engine: &EngineHandle, execution: &Arn) -> Result<Glance, En
     for batch in engine.journal().load(row.header.id).await? {
         entries.extend(record::decode(&batch.bytes).map_err(|why| EngineError::Internal(why.to_string()))?);
     }
-    let waiting = if row.summary.status.is_open() { engine.waiting_tasks(Some(execution), TASKS_MAX).await? } else { Vec::new() };
+    let waiting =
+        if row.summary.status.is_open() { engine.waiting_tasks(Some(execution), TASKS_MAX).await? } else { Vec::new() };
     let lines = progress::view(&entries, &waiting, engine.clock().now());
     Ok(Glance { row, entries, waiting, lines })
 }
 
-/// Draws until the execution has ended, or `until` says that it has seen enough (a task waits for the person at the terminal).
+/// Draws until the execution has ended, or `until` says that it has seen enough (a task waits for the person at the
+/// terminal).
 pub async fn watch<W: Write>(
     engine: &EngineHandle,
     execution: &Arn,

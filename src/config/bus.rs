@@ -61,7 +61,9 @@ impl BusOptions {
     pub fn queues(&self) -> Result<Vec<OwnedQueue>, String> {
         let queues = names(&self.queues).iter().map(|entry| OwnedQueue::parse(entry)).collect::<Result<Vec<_>, _>>()?;
         match queues.iter().find(|queue| queue.delivery_limit.is_some() && self.queue_kind != QueueKind::Quorum) {
-            Some(queue) => Err(format!("gives '{}' a delivery_limit, which only quorum queues have (bus.queue_kind)", queue.name)),
+            Some(queue) => {
+                Err(format!("gives '{}' a delivery_limit, which only quorum queues have (bus.queue_kind)", queue.name))
+            }
             None => Ok(queues),
         }
     }
@@ -98,12 +100,15 @@ pub struct OwnedQueue {
 impl OwnedQueue {
     fn parse(entry: &str) -> Result<Self, String> {
         let mut parts = entry.split(';').map(str::trim);
-        let mut queue = Self { name: parts.next().unwrap_or_default().to_owned(), max_length: None, delivery_limit: None };
+        let mut queue =
+            Self { name: parts.next().unwrap_or_default().to_owned(), max_length: None, delivery_limit: None };
         if queue.name.is_empty() {
             return Err(format!("has an entry without a name: '{entry}'"));
         }
         for part in parts {
-            let allowed = || format!("has '{part}' at the queue '{}'; allowed: max_length=N, delivery_limit=N, N from 1", queue.name);
+            let allowed = || {
+                format!("has '{part}' at the queue '{}'; allowed: max_length=N, delivery_limit=N, N from 1", queue.name)
+            };
             let (name, number) = part.split_once('=').ok_or_else(allowed)?;
             let number: u32 = number.trim().parse().ok().filter(|n| *n > 0).ok_or_else(allowed)?;
             match name.trim() {

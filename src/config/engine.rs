@@ -35,8 +35,8 @@ impl EngineOptions {
         if self.threads > 0 { self.threads } else { std::thread::available_parallelism().map_or(2, usize::from) }
     }
 
-    /// Partitions of a store that is made now: one for each thread, where nothing else is said; never one alone, which no second thread
-    /// could share.
+    /// Partitions of a store that is made now: one for each thread, where nothing else is said; never one alone, which
+    /// no second thread could share.
     #[must_use]
     pub fn partitions(&self) -> u16 {
         if self.partitions > 0 { self.partitions } else { u16::try_from(self.threads().clamp(2, 64)).unwrap_or(64) }

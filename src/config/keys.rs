@@ -105,7 +105,9 @@ impl Kind {
                 }
                 _ => refuse("a text"),
             },
-            Self::Secret => text.map(|text| Value::String(text.to_owned())).ok_or_else(|| "is no text; allowed: a text".to_owned()),
+            Self::Secret => {
+                text.map(|text| Value::String(text.to_owned())).ok_or_else(|| "is no text; allowed: a text".to_owned())
+            }
             Self::SecretUrl(begins) => match text {
                 Some(text) if begins.iter().any(|begin| text.starts_with(begin)) => Ok(Value::String(text.to_owned())),
                 // The value is not shown: it may hold a password.
@@ -124,7 +126,8 @@ impl Kind {
                 (_, Some("false")) => Ok(Value::Bool(false)),
                 _ => refuse("true, false"),
             },
-            Self::OneOf(words) => match text.and_then(|text| words.iter().find(|word| word.eq_ignore_ascii_case(text))) {
+            Self::OneOf(words) => match text.and_then(|text| words.iter().find(|word| word.eq_ignore_ascii_case(text)))
+            {
                 Some(word) => Ok(Value::String((*word).to_owned())),
                 None => refuse(&words.join(", ")),
             },

@@ -1,5 +1,5 @@
-//! Layers of settings, from weak to strong: the shipped file, a file, the environment, flags. Each is read flat (`api.listen` → value) with
-//! the `config` crate, checked by the table of keys, and laid over the one before.
+//! Layers of settings, from weak to strong: the shipped file, a file, the environment, flags. Each is read flat
+//! (`api.listen` → value) with the `config` crate, checked by the table of keys, and laid over the one before.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,7 +57,8 @@ pub(super) fn lay_over(weaker: &mut Flat, stronger: Flat) {
 
 fn read(source: impl config::Source + Send + Sync + 'static, origin: &str) -> Result<Flat, SettingsError> {
     let unreadable = |why: ConfigError| SettingsError::Unreadable { origin: origin.to_owned(), why: why.to_string() };
-    let layer: Value = Config::builder().add_source(source).build().and_then(Config::try_deserialize).map_err(unreadable)?;
+    let layer: Value =
+        Config::builder().add_source(source).build().and_then(Config::try_deserialize).map_err(unreadable)?;
     let mut flat = Flat::new();
     flatten("", layer, &mut flat);
     checked(flat, origin)
@@ -65,7 +66,9 @@ fn read(source: impl config::Source + Send + Sync + 'static, origin: &str) -> Re
 
 fn flatten(name: &str, value: Value, flat: &mut Flat) {
     match value {
-        Value::Object(members) if name.is_empty() || (!KEYS.iter().any(|key| key.name == name) && name != ROWS && !members.is_empty()) => {
+        Value::Object(members)
+            if name.is_empty() || (!KEYS.iter().any(|key| key.name == name) && name != ROWS && !members.is_empty()) =>
+        {
             for (member, value) in members {
                 let name = if name.is_empty() { member } else { format!("{name}.{member}") };
                 flatten(&name, value, flat);

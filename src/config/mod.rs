@@ -1,8 +1,10 @@
-//! Settings: every room's options, gathered from `config/default.toml` < a file < `REVEILLE__*` of the environment < flags.
+//! Settings: every room's options, gathered from `config/default.toml` < a file < `REVEILLE__*` of the environment <
+//! flags.
 //!
-//! Text is read once, here, at start: a key that does not exist or a value that is not allowed stops the start with the key's full name,
-//! where it was found, and what is allowed. Everything behind gets typed options. Secrets are never shown.
-//! May enter: options of other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`), `ids`, `token`.
+//! Text is read once, here, at start: a key that does not exist or a value that is not allowed stops the start with the
+//! key's full name, where it was found, and what is allowed. Everything behind gets typed options. Secrets are never
+//! shown. May enter: options of other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`), `ids`,
+//! `token`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -71,7 +73,8 @@ impl fmt::Display for SecretUrl {
         let url = self.expose();
         // A password may hold an @: what stands before the last one of the authority is left out.
         let Some((scheme, rest)) = url.split_once("://") else { return f.write_str(url) };
-        let end = rest.find(['/', '?']).filter(|at| rest[..*at].contains('@') || !rest.contains('@')).unwrap_or(rest.len());
+        let end =
+            rest.find(['/', '?']).filter(|at| rest[..*at].contains('@') || !rest.contains('@')).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let path = tail.split('?').next().unwrap_or_default();
@@ -112,7 +115,8 @@ impl Sources {
     /// A file and flags, with this process's environment. A variable that is not text is left to others.
     #[must_use]
     pub fn of_process(file: Option<PathBuf>, flags: Vec<(&'static str, String)>) -> Self {
-        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self { file, environment: environment.collect(), flags }
     }
 }
@@ -136,9 +140,13 @@ impl Settings {
     fn of(mut flat: Flat) -> Result<Self, SettingsError> {
         read_secret_files(&mut flat)?;
         let rows = flat.remove(keys::ROWS).unwrap_or_else(|| Value::Array(Vec::new()));
-        let unfit = |name: &str, why: String| SettingsError::BadValue { name: name.to_owned(), origin: "the settings".to_owned(), why };
-        let rows: Vec<TableEntry> =
-            serde_json::from_value(rows).map_err(|why| unfit(keys::ROWS, format!("has a row that is not understood: {why}")))?;
+        let unfit = |name: &str, why: String| SettingsError::BadValue {
+            name: name.to_owned(),
+            origin: "the settings".to_owned(),
+            why,
+        };
+        let rows: Vec<TableEntry> = serde_json::from_value(rows)
+            .map_err(|why| unfit(keys::ROWS, format!("has a row that is not understood: {why}")))?;
         let integrations = Table::new(rows).map_err(|why| {
             let place = format!("integrations[{}].{}", why.row, why.field);
             unfit(&place, why.why)
@@ -161,10 +169,16 @@ impl Settings {
     fn check_together(&self, unfit: impl Fn(&str, String) -> SettingsError) -> Result<(), SettingsError> {
         let region = &self.engine.region;
         if region.is_empty() || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-            return Err(unfit("engine.region", format!("is '{region}'; allowed: lower-case letters, digits and -, such as us-east-1")));
+            return Err(unfit(
+                "engine.region",
+                format!("is '{region}'; allowed: lower-case letters, digits and -, such as us-east-1"),
+            ));
         }
         if self.bus.certificate_file.is_empty() != self.bus.certificate_key_file.is_empty() {
-            return Err(unfit("bus.certificate_key_file", "and bus.certificate_file go together: give both or none".to_owned()));
+            return Err(unfit(
+                "bus.certificate_key_file",
+                "and bus.certificate_file go together: give both or none".to_owned(),
+            ));
         }
         self.bus.queues().map_err(|why| unfit("bus.queues", why))?;
         self.objects.read(&self.engine.region).map_err(|(name, why)| unfit(name, why))?;
@@ -225,7 +239,10 @@ impl Settings {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.api.listen.ip().is_loopback() && self.api.keys.expose_secret().is_empty() {
-            warnings.push(format!("api.listen is {}, and api.keys is empty: whoever reaches it may do everything", self.api.listen));
+            warnings.push(format!(
+                "api.listen is {}, and api.keys is empty: whoever reaches it may do everything",
+                self.api.listen
+            ));
         }
         if self.store.synchronous == Synchronous::Normal {
             warnings.push("store.synchronous is normal: a power cut may take the last moments".to_owned());
@@ -242,7 +259,8 @@ pub fn token_key_beside(store: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Secrets from files: `bus.url_file` → `bus.url`. The signing keys' file is another thing: it is made where there is none.
+/// Secrets from files: `bus.url_file` → `bus.url`. The signing keys' file is another thing: it is made where there is
+/// none.
 fn read_secret_files(flat: &mut Flat) -> Result<(), SettingsError> {
     for name in ["api.keys", "store.url", "bus.url", "objects.key"] {
         let by_file = format!("{name}_file");
@@ -254,20 +272,26 @@ fn read_secret_files(flat: &mut Flat) -> Result<(), SettingsError> {
         })?;
         let kind = keys::KEYS.iter().find(|key| key.name == name).map_or(keys::Kind::Secret, |key| key.kind);
         let value = kind.read(&Value::String(text.trim().to_owned()));
-        let value = value.map_err(|why| SettingsError::BadValue { name: name.to_owned(), origin: file.to_owned(), why })?;
+        let value =
+            value.map_err(|why| SettingsError::BadValue { name: name.to_owned(), origin: file.to_owned(), why })?;
         flat.insert(name.to_owned(), value);
     }
     Ok(())
 }
 
-/// The typed options of a section. Values have been read by their kinds; what fails here is a key without its type's field.
+/// The typed options of a section. Values have been read by their kinds; what fails here is a key without its type's
+/// field.
 fn section<T: for<'de> Deserialize<'de>>(flat: &Flat, name: &str) -> Result<T, SettingsError> {
     let begin = format!("{name}.");
-    let is_typed =
-        |key: &str| !key.ends_with("_file") || matches!(key, "ca_file" | "certificate_file" | "certificate_key_file" | "token_key_file");
+    let is_typed = |key: &str| {
+        !key.ends_with("_file")
+            || matches!(key, "ca_file" | "certificate_file" | "certificate_key_file" | "token_key_file")
+    };
     let members: Map<String, Value> = flat
         .iter()
-        .filter_map(|(key, value)| key.strip_prefix(&begin).filter(|key| is_typed(key)).map(|key| (key.to_owned(), value.clone())))
+        .filter_map(|(key, value)| {
+            key.strip_prefix(&begin).filter(|key| is_typed(key)).map(|key| (key.to_owned(), value.clone()))
+        })
         .collect();
     serde_json::from_value(Value::Object(members)).map_err(|why| SettingsError::BadValue {
         name: name.to_owned(),

@@ -41,8 +41,15 @@ impl ObjectOptions {
         let key = match self.key.expose_secret().trim() {
             "" => None,
             text => match text.split_once(':') {
-                Some((id, secret)) if !id.is_empty() && !secret.is_empty() => Some((id.to_owned(), SecretString::from(secret))),
-                _ => return Err(("objects.key", "is not ID:SECRET; allowed: an access key's id and secret, or nothing".to_owned())),
+                Some((id, secret)) if !id.is_empty() && !secret.is_empty() => {
+                    Some((id.to_owned(), SecretString::from(secret)))
+                }
+                _ => {
+                    return Err((
+                        "objects.key",
+                        "is not ID:SECRET; allowed: an access key's id and secret, or nothing".to_owned(),
+                    ));
+                }
             },
         };
         let region = if self.region.is_empty() { region } else { &self.region };

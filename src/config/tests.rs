@@ -5,7 +5,11 @@ use crate::bus::QueueKind;
 use crate::ids::Realm;
 use crate::telemetry::LogFormat;
 
-fn load(file: Option<&str>, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Settings, SettingsError> {
+fn load(
+    file: Option<&str>,
+    environment: &[(&str, &str)],
+    flags: &[(&'static str, &str)],
+) -> Result<Settings, SettingsError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("reveille.toml");
     if let Some(text) = file {
@@ -65,10 +69,13 @@ fn the_shipped_settings_are_those_that_the_design_names() {
 
 #[test]
 fn a_stronger_layer_wins() {
-    let file =
-        "[api]\nlisten = \"127.0.0.1:1\"\n[engine]\nregion = \"eu-west-1\"\naccount = 1\n[bus]\nprefetch = 5\nqueues = [\"a\", \"b\"]\n";
-    let environment =
-        [("REVEILLE__API__LISTEN", "127.0.0.1:2"), ("REVEILLE__BUS__PREFETCH", "10"), ("REVEILLE_CONFIG", "x"), ("HOME", "/")];
+    let file = "[api]\nlisten = \"127.0.0.1:1\"\n[engine]\nregion = \"eu-west-1\"\naccount = 1\n[bus]\nprefetch = 5\nqueues = [\"a\", \"b\"]\n";
+    let environment = [
+        ("REVEILLE__API__LISTEN", "127.0.0.1:2"),
+        ("REVEILLE__BUS__PREFETCH", "10"),
+        ("REVEILLE_CONFIG", "x"),
+        ("HOME", "/"),
+    ];
     let settings = load(Some(file), &environment, &[("api.listen", "0.0.0.0:3")]).unwrap();
     assert_eq!(settings.api.listen.to_string(), "0.0.0.0:3");
     assert_eq!(settings.bus.prefetch, 10);
@@ -80,9 +87,15 @@ fn a_stronger_layer_wins() {
 
 #[test]
 fn a_new_store_gets_a_partition_for_each_thread_where_none_are_asked_for() {
-    for (threads, partitions, made) in [("1", "0", 2), ("6", "0", 6), ("200", "0", 64), ("6", "1", 1), ("6", "300", 300)] {
+    for (threads, partitions, made) in
+        [("1", "0", 2), ("6", "0", 6), ("200", "0", 64), ("6", "1", 1), ("6", "300", 300)]
+    {
         let flags = [("engine.threads", threads), ("engine.partitions", partitions)];
-        assert_eq!(load(None, &[], &flags).unwrap().engine.partitions(), made, "{threads} threads, {partitions} asked for");
+        assert_eq!(
+            load(None, &[], &flags).unwrap().engine.partitions(),
+            made,
+            "{threads} threads, {partitions} asked for"
+        );
     }
 }
 
@@ -93,14 +106,21 @@ fn an_unknown_key_is_refused_with_its_name_its_place_and_a_hint() {
         "there is no setting api.listn (in the environment); did you mean api.listen?"
     );
     let text = refused(Some("[engine]\nlisten = \"x\"\n"), &[]);
-    assert!(text.starts_with("there is no setting engine.listen (in ") && text.ends_with("did you mean api.listen?"), "{text}");
+    assert!(
+        text.starts_with("there is no setting engine.listen (in ") && text.ends_with("did you mean api.listen?"),
+        "{text}"
+    );
     assert!(refused(Some("[nonsense]\nfrobnicate = 1\n"), &[]).contains("there are: api.listen, api.keys"));
 }
 
 #[test]
 fn a_bad_value_is_refused_with_the_keys_name_and_what_is_allowed() {
     for (name, value, expected) in [
-        ("REVEILLE__API__LISTEN", "8083", "api.listen is '8083'; allowed: an address with a port, such as 127.0.0.1:8083 or [::]:8083"),
+        (
+            "REVEILLE__API__LISTEN",
+            "8083",
+            "api.listen is '8083'; allowed: an address with a port, such as 127.0.0.1:8083 or [::]:8083",
+        ),
         ("REVEILLE__BUS__PREFETCH", "0", "bus.prefetch is '0'; allowed: a whole number from 1 to 65535"),
         ("REVEILLE__STORE__SYNCHRONOUS", "maybe", "store.synchronous is 'maybe'; allowed: full, normal"),
         ("REVEILLE__STORE__CHECK", "yes", "store.check is 'yes'; allowed: true, false"),
@@ -114,8 +134,12 @@ fn a_bad_value_is_refused_with_the_keys_name_and_what_is_allowed() {
         assert_eq!(refused(None, &[(name, value)]), format!("{expected} (in the environment)"));
     }
     assert!(refused(Some("[api\n"), &[]).contains("cannot be read"));
-    assert!(refused(None, &[("REVEILLE__ENGINE__REGION", "US East")]).starts_with("engine.region is 'US East'; allowed:"));
-    assert!(refused(None, &[("REVEILLE__API__KEYS", "nocolon")]).starts_with("api.keys has an entry that is not ID:SECRET"));
+    assert!(
+        refused(None, &[("REVEILLE__ENGINE__REGION", "US East")]).starts_with("engine.region is 'US East'; allowed:")
+    );
+    assert!(
+        refused(None, &[("REVEILLE__API__KEYS", "nocolon")]).starts_with("api.keys has an entry that is not ID:SECRET")
+    );
     assert!(refused(None, &[("REVEILLE__STORE__URL", "sqlite:")]).starts_with("store.url has no path"));
     let none = Settings::load(&Sources { file: Some("no/such/file.toml".into()), ..Sources::default() }).unwrap_err();
     assert_eq!(none.to_string(), "the settings file no/such/file.toml does not exist or is no file");
@@ -128,7 +152,11 @@ fn secrets_come_from_files_and_are_never_shown() {
     std::fs::write(&file, "amqp://user:hunter2@broker:5672/vhost?heartbeat=5\n").unwrap();
     let file = file.to_str().unwrap();
     let key = "00112233445566778899aabbccddeeff";
-    let environment = [("REVEILLE__BUS__URL_FILE", file), ("REVEILLE__ENGINE__TOKEN_KEY", key), ("REVEILLE__API__KEYS", "AKID:hunter3")];
+    let environment = [
+        ("REVEILLE__BUS__URL_FILE", file),
+        ("REVEILLE__ENGINE__TOKEN_KEY", key),
+        ("REVEILLE__API__KEYS", "AKID:hunter3"),
+    ];
     let settings = load(None, &environment, &[]).unwrap();
     assert_eq!(settings.bus.url.expose(), "amqp://user:hunter2@broker:5672/vhost?heartbeat=5");
     assert_eq!(settings.bus.url.to_string(), "amqp://broker:5672/vhost");
@@ -137,7 +165,8 @@ fn secrets_come_from_files_and_are_never_shown() {
     let shown = format!("{settings:?}");
     assert!(!shown.contains("hunter") && !shown.contains(key), "{shown}");
     // A value of a stronger layer takes back the file of a weaker one.
-    let settings = load(Some(&format!("[bus]\nurl_file = \"{file}\"\n")), &[("REVEILLE__BUS__URL", "embedded:")], &[]).unwrap();
+    let settings =
+        load(Some(&format!("[bus]\nurl_file = \"{file}\"\n")), &[("REVEILLE__BUS__URL", "embedded:")], &[]).unwrap();
     assert!(settings.bus.is_embedded());
     let text = refused(None, &[("REVEILLE__BUS__URL_FILE", "no/such/file")]);
     assert!(text.starts_with("bus.url_file names no/such/file, which cannot be read"), "{text}");
@@ -177,15 +206,22 @@ fn logs_and_integrations_are_read() {
 
 #[test]
 fn a_key_may_be_limited_to_classes_of_operations() {
-    let keys = |text: &str| load(None, &[("REVEILLE__API__KEYS", text)], &[]).and_then(|settings| settings.access_keys());
+    let keys =
+        |text: &str| load(None, &[("REVEILLE__API__KEYS", text)], &[]).and_then(|settings| settings.access_keys());
     let allowed = keys("a:s1, b:s/2+x:read+complete").unwrap();
     assert_eq!(allowed[0].allow, None);
-    assert_eq!((allowed[1].secret.expose_secret(), allowed[1].allow.clone().unwrap()), ("s/2+x", vec!["read".into(), "complete".into()]));
+    assert_eq!(
+        (allowed[1].secret.expose_secret(), allowed[1].allow.clone().unwrap()),
+        ("s/2+x", vec!["read".into(), "complete".into()])
+    );
     for (text, expected) in [
         ("a:s:write", "api.keys lets the key 'a' do 'write'; allowed: read, start, complete, admin, joined by +"),
         ("a:s:", "api.keys lets the key 'a' do ''"),
         ("a:s,a:t", "api.keys has the key 'a' twice"),
-        ("a:hush:read:more", "api.keys has an entry that is not ID:SECRET; allowed: ID:SECRET, or ID:SECRET:read+start+complete+admin"),
+        (
+            "a:hush:read:more",
+            "api.keys has an entry that is not ID:SECRET; allowed: ID:SECRET, or ID:SECRET:read+start+complete+admin",
+        ),
     ] {
         let told = keys(text).unwrap_err().to_string();
         assert!(told.starts_with(expected), "{told}");
@@ -195,12 +231,16 @@ fn a_key_may_be_limited_to_classes_of_operations() {
 
 #[test]
 fn a_queue_may_have_bounds_and_what_is_none_is_refused_with_its_place() {
-    let queues = |text: &str| load(None, &[("REVEILLE__BUS__QUEUES", text)], &[]).map(|settings| settings.bus.queues().unwrap());
+    let queues =
+        |text: &str| load(None, &[("REVEILLE__BUS__QUEUES", text)], &[]).map(|settings| settings.bus.queues().unwrap());
     let read = queues("work, slow; max_length=1000 ;delivery_limit=5").unwrap();
     let shown: Vec<_> = read.iter().map(|q| (q.name.as_str(), q.max_length, q.delivery_limit)).collect();
     assert_eq!(shown, [("work", None, None), ("slow", Some(1000), Some(5))]);
     for (text, expected) in [
-        ("work;max_length=0", "bus.queues has 'max_length=0' at the queue 'work'; allowed: max_length=N, delivery_limit=N, N from 1"),
+        (
+            "work;max_length=0",
+            "bus.queues has 'max_length=0' at the queue 'work'; allowed: max_length=N, delivery_limit=N, N from 1",
+        ),
         ("work;ttl=5", "bus.queues has 'ttl=5'"),
         ("work;max_length", "bus.queues has 'max_length'"),
         (";max_length=5", "bus.queues has an entry without a name"),
@@ -208,6 +248,7 @@ fn a_queue_may_have_bounds_and_what_is_none_is_refused_with_its_place() {
         let said = refused(None, &[("REVEILLE__BUS__QUEUES", text)]);
         assert!(said.starts_with(expected), "{said}");
     }
-    let said = refused(None, &[("REVEILLE__BUS__QUEUES", "work;delivery_limit=5"), ("REVEILLE__BUS__QUEUE_KIND", "classic")]);
+    let said =
+        refused(None, &[("REVEILLE__BUS__QUEUES", "work;delivery_limit=5"), ("REVEILLE__BUS__QUEUE_KIND", "classic")]);
     assert!(said.contains("only quorum queues have"), "{said}");
 }

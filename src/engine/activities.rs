@@ -1,11 +1,13 @@
-//! Activities: one queue on the bus for each, which pollers of `GetActivityTask` and AMQP consumers share (decision 0012).
+//! Activities: one queue on the bus for each, which pollers of `GetActivityTask` and AMQP consumers share (decision
+//! 0012).
 //!
 //! ```text
 //! task scheduled ─► reveille.activity.<name> ─┬─► an AMQP consumer, which answers to `reply_to`: its word implies ActivityStarted
 //!                                             └─► a poller: ActivityStarted{workerName} is durable ─► acknowledged ─► token and input
 //! ```
-//! The broker hands each message to one of them. A poller that goes away before it has its answer gives the message back, and it is
-//! offered again. Until the broker has the message the journal owes it, as it does for every other task.
+//! The broker hands each message to one of them. A poller that goes away before it has its answer gives the message
+//! back, and it is offered again. Until the broker has the message the journal owes it, as it does for every other
+//! task.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +18,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::asl::resource::{Resource, ResourceKind};
 use crate::bus::envelope::TASK_TOKEN;
-use crate::bus::{Address, BusError, Delivery, HeaderValue, Message, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
+use crate::bus::{
+    Address, BusError, Delivery, HeaderValue, Message, Publication, QueueKind, QueueSpec, Settlement, TaskBus,
+};
 use crate::ids::{Arn, TaskKey};
 use crate::integrations::activity_queue;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
@@ -26,7 +30,8 @@ use super::handle::{ActivityTask, EngineError, EngineHandle, engine_error};
 use super::messages::{TellError, What};
 use super::{Shared, partition};
 
-/// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A poller that went away is no fault of the task's.
+/// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A poller that went away is no
+/// fault of the task's.
 const DELIVERY_LIMIT: u32 = 1_000_000;
 
 #[derive(Debug)]
@@ -45,7 +50,14 @@ impl Activities {
 
     fn spec(&self, queue: &str) -> QueueSpec {
         let delivery_limit = (self.kind == QueueKind::Quorum).then_some(DELIVERY_LIMIT);
-        QueueSpec { name: queue.to_owned(), kind: self.kind, dead_letter: None, max_length: None, message_ttl: None, delivery_limit }
+        QueueSpec {
+            name: queue.to_owned(),
+            kind: self.kind,
+            dead_letter: None,
+            max_length: None,
+            message_ttl: None,
+            delivery_limit,
+        }
     }
 
     /// Declares the queue of an activity, once. One that its owner has declared otherwise is used as it is.
@@ -56,7 +68,9 @@ impl Activities {
         match bus.declare(Vec::new(), vec![self.spec(queue)], Vec::new()).await {
             // A broker that is away declares it when it is back, before anything is published.
             Ok(()) | Err(BusError::Unavailable(_) | BusError::Closed) => {}
-            Err(e) => tracing::warn!(event = "broker.refused", queue, reason = %e, "the queue of an activity is used as it is"),
+            Err(e) => {
+                tracing::warn!(event = "broker.refused", queue, reason = %e, "the queue of an activity is used as it is")
+            }
         }
         self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
     }
@@ -65,8 +79,8 @@ impl Activities {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner).remove(queue);
     }
 
-    /// Puts a task into its activity's queue. A queue that was deleted is declared again; one that is full is waited for: an activity's
-    /// task waits for its worker, it does not fail for want of one.
+    /// Puts a task into its activity's queue. A queue that was deleted is declared again; one that is full is waited
+    /// for: an activity's task waits for its worker, it does not fail for want of one.
     pub async fn offer(&self, bus: &dyn TaskBus, to: Address, message: Message) -> Result<Publication, BusError> {
         loop {
             self.declare(bus, &to.routing_key).await;
@@ -129,9 +143,15 @@ impl EngineHandle {
     }
 
     /// A message as the task that it is; `None` where it is over, or nobody's.
-    async fn hand_out(&self, queue: &str, delivery: Delivery, worker_name: Option<&String>) -> Result<Option<ActivityTask>, EngineError> {
+    async fn hand_out(
+        &self,
+        queue: &str,
+        delivery: Delivery,
+        worker_name: Option<&String>,
+    ) -> Result<Option<ActivityTask>, EngineError> {
         let properties = &delivery.message.properties;
-        let token = properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
+        let token =
+            properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
         let key = token.and_then(|token| self.inner.tokens.verify(token).ok()).map(|(key, _)| key);
         let (Some(key), Ok(input)) = (key, std::str::from_utf8(&delivery.message.body)) else {
             park(&self.inner, queue, delivery).await;
@@ -141,7 +161,8 @@ impl EngineHandle {
         let taken = StimulusKind::TaskStarted { scheduled: key.scheduled, worker_name: worker_name.cloned() };
         let mine = match self.tell(key.execution, What::Stimulus(taken)).await {
             Ok(_) => true,
-            // A second copy of a task that was taken; or one whose poller was gone before it had its answer, and then it is due to the next.
+            // A second copy of a task that was taken; or one whose poller was gone before it had its answer, and then
+            // it is due to the next.
             Err(TellError::Rejected(Rejection::Duplicate)) => delivery.redelivered && self.is_open(key).await?,
             // Timed out or stopped while it waited in the queue.
             Err(TellError::Rejected(_) | TellError::NoExecution(_)) => false,

@@ -30,8 +30,7 @@ async fn given() -> Given {
     let (store, bus) = (Memory::new(), EmbeddedBus::new());
     let engine = support::engine_on(&store, &bus).await;
     let activity = engine.realm().activity("paint");
-    let definition =
-        json!({ "StartAt": "T", "States": { "T": { "Type": "Task", "Resource": activity, "HeartbeatSeconds": 600, "End": true } } });
+    let definition = json!({ "StartAt": "T", "States": { "T": { "Type": "Task", "Resource": activity, "HeartbeatSeconds": 600, "End": true } } });
     let machine = support::machine(&store, "m", &definition).await;
     let request = StartRequest { machine, name: None, input: r#"{"a":1}"#.into(), trace_header: None };
     let execution = engine.start_execution(request).await.unwrap().arn;
@@ -140,7 +139,9 @@ async fn second_copies_are_dropped_and_what_is_no_task_is_parked() {
     let given = given().await;
     let delivery = given.consume().await;
     let to = || Address { exchange: String::new(), routing_key: activity_queue("paint") };
-    for copy in [Message { body: b"junk".to_vec(), ..Message::default() }, delivery.message.clone(), delivery.message.clone()] {
+    for copy in
+        [Message { body: b"junk".to_vec(), ..Message::default() }, delivery.message.clone(), delivery.message.clone()]
+    {
         given.bus.publish(to(), copy).await.unwrap();
     }
     delivery.settle(Settlement::Ack);

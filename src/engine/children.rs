@@ -1,9 +1,10 @@
 //! Child executions: a parent's task that ends when another execution ends.
 //!
-//! The child's row says that it owes its parent the news until the parent has taken it; a crash in between tells it again after the
-//! next start. A task whose start meets an execution of the same name and input that runs already waits for that one: it follows it, and
-//! the execution's journal says so. The other way round, a task that ends without its child (timeout, stop, failed sibling) has it stopped: that is owed in the
-//! parent's state while the parent runs, and by its row after its end.
+//! The child's row says that it owes its parent the news until the parent has taken it; a crash in between tells it
+//! again after the next start. A task whose start meets an execution of the same name and input that runs already waits
+//! for that one: it follows it, and the execution's journal says so. The other way round, a task that ends without its
+//! child (timeout, stop, failed sibling) has it stopped: that is owed in the parent's state while the parent runs, and
+//! by its row after its end.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +26,8 @@ use super::messages::{Tell, TellError, What};
 /// How often the start of a child is looked at that must be stopped.
 const BIRTH_POLL: Duration = Duration::from_millis(20);
 
-/// The tasks whose children are being started: whoever must stop a child waits until its start is decided, or it would come to be after.
+/// The tasks whose children are being started: whoever must stop a child waits until its start is decided, or it would
+/// come to be after.
 #[derive(Debug, Default)]
 pub(super) struct Births {
     open: Mutex<HashMap<TaskKey, usize>>,
@@ -74,7 +76,12 @@ impl Shared {
     }
 
     /// Stops the child that a task left behind, and tells the parent when it is over.
-    pub(super) fn stop_child_and_tell(self: &Arc<Self>, key: TaskKey, parent: Arc<Started>, details: Arc<TaskScheduled>) {
+    pub(super) fn stop_child_and_tell(
+        self: &Arc<Self>,
+        key: TaskKey,
+        parent: Arc<Started>,
+        details: Arc<TaskScheduled>,
+    ) {
         let shared = Arc::clone(self);
         actix_rt::spawn(async move {
             shared.stop_child(key, &parent, &details).await;
@@ -88,7 +95,11 @@ impl Shared {
             && let Some(partition) = self.partition(followed.header.partition)
         {
             let what = What::Stimulus(StimulusKind::Follow { task });
-            match partition.send(Tell { execution: followed.header.id, what }).await.map_err(|e| TellError::Internal(e.to_string()))? {
+            match partition
+                .send(Tell { execution: followed.header.id, what })
+                .await
+                .map_err(|e| TellError::Internal(e.to_string()))?
+            {
                 Ok(_) => return Ok(true),
                 Err(TellError::Rejected(_) | TellError::NoExecution(_)) => {}
                 Err(e) => return Err(e),
@@ -169,7 +180,8 @@ impl Shared {
         });
     }
 
-    /// Tells of an execution's end: to its map runs, to the children it waited for, to the tasks that wait for it, until they have taken it.
+    /// Tells of an execution's end: to its map runs, to the children it waited for, to the tasks that wait for it,
+    /// until they have taken it.
     pub(super) fn tell_parent(self: &Arc<Self>, child: ExecutionId) {
         let shared = Arc::clone(self);
         actix_rt::spawn(async move {

@@ -55,12 +55,16 @@ async fn eventually<T>(store: &Memory, seen: impl Fn(&[ExecutionRow]) -> Option<
 }
 
 async fn closes(store: &Memory, id: ExecutionId, status: ExecutionStatus) {
-    eventually(store, |rows| rows.iter().find(|row| row.header.id == id && row.summary.status == status).map(drop)).await;
+    eventually(store, |rows| rows.iter().find(|row| row.header.id == id && row.summary.status == status).map(drop))
+        .await;
 }
 
 /// The parent has nothing left to do for its child.
 async fn is_settled(store: &Memory, parent: ExecutionId) {
-    eventually(store, |rows| rows.iter().find(|r| r.header.id == parent && !r.summary.owes && !r.summary.owes_parent).map(drop)).await;
+    eventually(store, |rows| {
+        rows.iter().find(|r| r.header.id == parent && !r.summary.owes && !r.summary.owes_parent).map(drop)
+    })
+    .await;
 }
 
 fn alone(task: &Value) -> Value {
@@ -91,7 +95,8 @@ async fn a_failing_branch_stops_the_child_of_another() {
     let fails = json!({ "StartAt": "S", "States": {
         "S": { "Type": "Wait", "Seconds": 1, "Next": "F" }, "F": { "Type": "Fail", "Error": "E" },
     }});
-    let parallel = json!({ "Type": "Parallel", "Branches": [alone(&child_task(json!({ "End": true }))), fails], "End": true });
+    let parallel =
+        json!({ "Type": "Parallel", "Branches": [alone(&child_task(json!({ "End": true }))), fails], "End": true });
     let store = Memory::new();
     let engine = support::engine(&store).await;
     let (_, child) = given(&store, &engine, &json!({ "StartAt": "P", "States": { "P": parallel } })).await;
@@ -163,7 +168,8 @@ async fn is_told(engine: &EngineHandle, parent: &Arn) {
     assert!(failure.cause.unwrap().contains(r#""Status":"ABORTED""#));
 }
 
-/// AWS: a start with the name and the input of an execution that runs answers with that execution, and `.sync` waits for its end.
+/// AWS: a start with the name and the input of an execution that runs answers with that execution, and `.sync` waits
+/// for its end.
 #[actix_rt::test]
 async fn a_start_that_meets_a_running_execution_of_the_same_input_waits_for_it() {
     let store = Memory::new();
@@ -198,7 +204,11 @@ async fn a_start_that_meets_another_input_or_an_end_finds_its_name_taken() {
     for (input, ended) in [("{}", false), (r#"{"same":true}"#, true)] {
         let store = Memory::new();
         let engine = support::engine(&store).await;
-        let pass = if ended { json!({ "Type": "Pass", "End": true }) } else { json!({ "Type": "Wait", "Seconds": 10_000, "End": true }) };
+        let pass = if ended {
+            json!({ "Type": "Pass", "End": true })
+        } else {
+            json!({ "Type": "Wait", "Seconds": 10_000, "End": true })
+        };
         let machine = support::machine(&store, "child", &json!({ "StartAt": "S", "States": { "S": pass } })).await;
         let other = engine.start_execution(request(&machine, "taken", input)).await.unwrap().arn;
         if ended {
@@ -223,7 +233,13 @@ impl TokenMint for NoTokens {
 }
 
 /// What a process writes that dies before it does any of it.
-async fn written_and_not_done(store: &Memory, execution: ExecutionId, at: Timestamp, kind: StimulusKind, definition: &Value) {
+async fn written_and_not_done(
+    store: &Memory,
+    execution: ExecutionId,
+    at: Timestamp,
+    kind: StimulusKind,
+    definition: &Value,
+) {
     let machine = parse(&definition.to_string(), MachineKind::Standard).unwrap().machine;
     let mut state = partition::load(store, execution).await.unwrap();
     let after = state.version();

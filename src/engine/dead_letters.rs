@@ -1,7 +1,7 @@
 //! Task messages that the broker gave up: what it knows becomes the task's failure, and Retry and Catch see it.
 //!
-//! The queues that the settings tell the engine to own send their dead letters here (`app` declares them so). A message without a token
-//! is nobody's task: it is parked, with the reason.
+//! The queues that the settings tell the engine to own send their dead letters here (`app` declares them so). A message
+//! without a token is nobody's task: it is parked, with the reason.
 
 use std::sync::Arc;
 
@@ -19,10 +19,11 @@ use super::messages::{Tell, TellError, What};
 /// Where the broker puts them.
 pub const DEAD_LETTERS_QUEUE: &str = "reveille.dead-letters";
 const PREFETCH: u16 = 100;
-/// Deliveries before RabbitMQ drops a letter (4.x: after 20 unless told otherwise). One is given back only while the store cannot take it;
-/// dropping it would leave its task waiting for nobody.
+/// Deliveries before RabbitMQ drops a letter (4.x: after 20 unless told otherwise). One is given back only while the
+/// store cannot take it; dropping it would leave its task waiting for nobody.
 const DELIVERY_LIMIT: u32 = 1_000_000;
-/// A message expires when its task does: what comes so close to the deadline is left to the timeout, whose name the definition knows.
+/// A message expires when its task does: what comes so close to the deadline is left to the timeout, whose name the
+/// definition knows.
 const NEAR_THE_DEADLINE_SECONDS: f64 = 2.0;
 
 /// Takes dead letters until the bus closes.
@@ -54,7 +55,8 @@ async fn take(shared: &Arc<Shared>, letter: Delivery) {
         return;
     };
     let deadline = text("deadline").and_then(|t| Timestamp::parse_iso(t).ok());
-    if reason == "expired" && deadline.is_some_and(|d| shared.clock.now().plus_seconds(NEAR_THE_DEADLINE_SECONDS) >= d) {
+    if reason == "expired" && deadline.is_some_and(|d| shared.clock.now().plus_seconds(NEAR_THE_DEADLINE_SECONDS) >= d)
+    {
         letter.settle(Settlement::Ack);
         return;
     }
@@ -126,7 +128,8 @@ mod tests {
     fn the_first_death_counts_and_old_brokers_say_it_in_x_death() {
         let mut message = Message::default();
         assert_eq!(death(&message), ("unknown".to_owned(), "unknown".to_owned()));
-        let deaths = json!([{"reason": "rejected", "queue": "work", "count": 1}, {"reason": "expired", "queue": "old"}]);
+        let deaths =
+            json!([{"reason": "rejected", "queue": "work", "count": 1}, {"reason": "expired", "queue": "old"}]);
         message.properties.headers.insert("x-death".into(), HeaderValue::Json(deaths));
         assert_eq!(death(&message), ("rejected".to_owned(), "work".to_owned()));
         for (name, text) in [("x-first-death-reason", "delivery_limit"), ("x-first-death-queue", "first")] {

@@ -10,7 +10,8 @@ use crate::store::{Catalog, MachineRow, MachineType, Revision, RevisionId, Store
 use super::event_log::Logging;
 use super::handle::EngineError;
 
-/// Compiled revisions kept; one is some tens of kilobytes at most. Beyond it all are dropped and compiled again when asked for.
+/// Compiled revisions kept; one is some tens of kilobytes at most. Beyond it all are dropped and compiled again when
+/// asked for.
 const COMPILED_MAX: usize = 1_000;
 
 /// What a start resolves to.
@@ -52,7 +53,8 @@ impl Definitions {
         self.compile(&revision)
     }
 
-    /// What runs when this ARN (a machine, a version or an alias) is started. `chance` in [0, 1) chooses between an alias's routes.
+    /// What runs when this ARN (a machine, a version or an alias) is started. `chance` in [0, 1) chooses between an
+    /// alias's routes.
     pub async fn resolve(&self, arn: &Arn, chance: f64) -> Result<Arc<Resolved>, EngineError> {
         // Looked at before anything is read: a change in between is seen by the next start.
         let generation = self.catalog.generation();
@@ -76,7 +78,8 @@ impl Definitions {
 
     async fn look_up(&self, arn: &Arn, chance: f64) -> Result<Resolved, EngineError> {
         let (base, qualifier) = split(arn);
-        let machine = self.catalog.machine(&base).await?.ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?;
+        let machine =
+            self.catalog.machine(&base).await?.ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?;
         if machine.deleting {
             return Err(EngineError::MachineDeleting(base));
         }
@@ -104,8 +107,13 @@ impl Definitions {
             }
             (chosen.ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?, Some(arn.clone()))
         };
-        let version = self.catalog.version(&version_arn).await?.ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?;
-        let revision = self.catalog.revision(version.revision).await?.ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?;
+        let version =
+            self.catalog.version(&version_arn).await?.ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?;
+        let revision = self
+            .catalog
+            .revision(version.revision)
+            .await?
+            .ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?;
         let compiled = self.revision(version.revision).await?;
         let mut resolved = Resolved::of(machine, version.revision, revision.role_arn, compiled);
         resolved.version_arn = Some(version_arn);
@@ -119,7 +127,12 @@ impl Definitions {
 
     /// What executions of a revision log. One that was compiled is known; a log is no reason to read the store.
     pub fn logging(&self, id: RevisionId) -> Logging {
-        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(_, logging)| *logging).unwrap_or_default()
+        self.compiled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .map(|(_, logging)| *logging)
+            .unwrap_or_default()
     }
 
     fn compile(&self, revision: &Revision) -> Result<Arc<Machine>, EngineError> {

@@ -1,4 +1,5 @@
-//! Who hears what became of a message to an execution. The actor speaks to the ear itself, when what it decided is durable: no task waits in between.
+//! Who hears what became of a message to an execution. The actor speaks to the ear itself, when what it decided is
+//! durable: no task waits in between.
 
 use std::rc::Rc;
 
@@ -28,7 +29,8 @@ pub(super) enum Ear {
     Nobody,
     /// Waits for the answer. An actor that ends without one drops it.
     Asker(Answer),
-    /// Of an execution's first message: those who wait for its end hear where it could not begin, and who started it hears in any case.
+    /// Of an execution's first message: those who wait for its end hear where it could not begin, and who started it
+    /// hears in any case.
     Beginning(Option<Answer>),
     /// A worker's reply.
     Reply(ReplyEar),
@@ -36,7 +38,13 @@ pub(super) enum Ear {
 
 impl Ear {
     /// `execution` and `incarnation`: who took the message.
-    pub fn hear(self, local: &Rc<Local>, execution: ExecutionId, incarnation: Incarnation, result: Result<Told, TellError>) {
+    pub fn hear(
+        self,
+        local: &Rc<Local>,
+        execution: ExecutionId,
+        incarnation: Incarnation,
+        result: Result<Told, TellError>,
+    ) {
         let answer = match self {
             Self::Nobody => None,
             Self::Asker(answer) => Some(answer),

@@ -1,7 +1,7 @@
 //! `loggingConfiguration` of a state machine, acted on in our log: its executions' history events, one line each.
 //!
-//! Source: AWS developer guide, "Log levels for Step Functions execution events". Without a configuration, or with level `OFF`, nothing
-//! of this is written. A line never holds a task token.
+//! Source: AWS developer guide, "Log levels for Step Functions execution events". Without a configuration, or with
+//! level `OFF`, nothing of this is written. A line never holds a task token.
 
 use serde_json::Value;
 
@@ -10,8 +10,8 @@ use crate::interpreter::event::{Entry, Event};
 
 use super::Shared;
 
-/// Shows an entry as AWS's history event: with data or without, in a region. What AWS does not show is `None`. Given by who knows AWS's
-/// shapes (`api::history`).
+/// Shows an entry as AWS's history event: with data or without, in a region. What AWS does not show is `None`. Given by
+/// who knows AWS's shapes (`api::history`).
 pub type HistoryView = fn(entry: &Entry, data: bool, region: &str) -> Option<Value>;
 
 /// What one machine's executions log.
@@ -49,7 +49,11 @@ impl Logging {
         match self.level {
             Level::Off => false,
             Level::Fatal => fatal,
-            Level::Error => fatal || kind == "FailStateEntered" || ["Failed", "Aborted", "TimedOut"].iter().any(|end| kind.ends_with(end)),
+            Level::Error => {
+                fatal
+                    || kind == "FailStateEntered"
+                    || ["Failed", "Aborted", "TimedOut"].iter().any(|end| kind.ends_with(end))
+            }
             Level::All => true,
         }
     }
@@ -66,12 +70,14 @@ impl Logging {
             if !self.wants(kind) {
                 continue;
             }
-            let details = shown.as_object().and_then(|members| members.iter().find(|(name, _)| name.ends_with("EventDetails")));
+            let details =
+                shown.as_object().and_then(|members| members.iter().find(|(name, _)| name.ends_with("EventDetails")));
             let mut details = details.map(|(_, details)| details.to_string());
             if self.data
                 && let Some(text) = &mut details
             {
-                let own = matches!(entry.event, Event::TaskScheduled(_)).then(|| shared.token(&TaskKey { execution, scheduled: entry.id }));
+                let own = matches!(entry.event, Event::TaskScheduled(_))
+                    .then(|| shared.token(&TaskKey { execution, scheduled: entry.id }));
                 *text = without_tokens(text, own.as_deref(), |run| shared.tokens.verify(run).is_ok());
             }
             // Fields by their names in `telemetry::fields`: the macro takes no constants beside a target.
@@ -94,8 +100,8 @@ const REDACTED: &str = "[task token]";
 /// Tokens are about this long; shorter words and longer ones are none, and cost nothing.
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 40..=128;
 
-/// The text without the task's own token, wherever it stands, and without every other word that is a token of ours: a worker may have
-/// written one into its answer.
+/// The text without the task's own token, wherever it stands, and without every other word that is a token of ours: a
+/// worker may have written one into its answer.
 fn without_tokens(text: &str, own: Option<&str>, is_token: impl Fn(&str) -> bool) -> String {
     let text = match own {
         Some(own) if text.contains(own) => text.replace(own, REDACTED),
@@ -146,11 +152,15 @@ mod tests {
     #[test]
     fn a_token_is_taken_out_wherever_it_stands() {
         let (own, other) = ("A".repeat(50), "B".repeat(50));
-        let text = format!(r#"{{"parameters":"{{\"t\":\"x-{own}\",\"u\":\"{other}\",\"é\":\"{}\"}}"}}"#, "C".repeat(50));
+        let text =
+            format!(r#"{{"parameters":"{{\"t\":\"x-{own}\",\"u\":\"{other}\",\"é\":\"{}\"}}"}}"#, "C".repeat(50));
         let clean = without_tokens(&text, Some(&own), |run| run == other);
         assert_eq!(
             clean,
-            format!(r#"{{"parameters":"{{\"t\":\"x-[task token]\",\"u\":\"[task token]\",\"é\":\"{}\"}}"}}"#, "C".repeat(50))
+            format!(
+                r#"{{"parameters":"{{\"t\":\"x-[task token]\",\"u\":\"[task token]\",\"é\":\"{}\"}}"}}"#,
+                "C".repeat(50)
+            )
         );
     }
 }

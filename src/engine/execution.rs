@@ -58,12 +58,13 @@ pub(super) struct ExecutionActor {
     /// An express execution: nothing is written, it lives here.
     express: Option<Box<Stay>>,
     pub in_flight: Vec<InFlight>,
-    /// What this actor has begun and must hear the end of (dispatches, words to itself): until then it must not leave memory, or a
-    /// second one would be revived beside it and do the same once more.
+    /// What this actor has begun and must hear the end of (dispatches, words to itself): until then it must not leave
+    /// memory, or a second one would be revived beside it and do the same once more.
     pub unheard: u32,
     /// An append is under way: the state is ahead of the journal, and nothing else may be decided.
     appending: bool,
-    /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its queues.
+    /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its
+    /// queues.
     owed: Option<bool>,
     /// How far it was when the partition was asked to look at it again in a while.
     lingering: Option<Version>,
@@ -73,7 +74,13 @@ pub(super) struct ExecutionActor {
 
 impl ExecutionActor {
     /// An execution that begins.
-    pub fn new(shared: Arc<Shared>, local: Rc<Local>, incarnation: Incarnation, header: ExecutionHeader, machine: Arc<Machine>) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        local: Rc<Local>,
+        incarnation: Incarnation,
+        header: ExecutionHeader,
+        machine: Arc<Machine>,
+    ) -> Self {
         let logging = shared.definitions.logging(header.revision);
         let mut actor = Self::with(shared, local, (header.id, incarnation), machine, logging, State::default());
         actor.birth = Some(Box::new(header));
@@ -151,13 +158,17 @@ impl ExecutionActor {
             rejection: None,
             notes: self.state.tasks().map(Note::of).collect(),
         };
-        // What the broker confirmed meanwhile is written first; a reply, or a worker that took the task, proves it for that task.
+        // What the broker confirmed meanwhile is written first; a reply, or a worker that took the task, proves it for
+        // that task.
         let replied = match &what {
             What::Reply { scheduled, .. }
-            | What::Stimulus(StimulusKind::TaskStarted { scheduled, .. } | StimulusKind::TaskOverflowed { scheduled }) => Some(*scheduled),
+            | What::Stimulus(
+                StimulusKind::TaskStarted { scheduled, .. } | StimulusKind::TaskOverflowed { scheduled },
+            ) => Some(*scheduled),
             What::Stimulus(_) | What::Flush => None,
         };
-        let settled: Vec<InFlight> = self.in_flight.extract_if(.., |f| f.confirmed || Some(f.scheduled) == replied).collect();
+        let settled: Vec<InFlight> =
+            self.in_flight.extract_if(.., |f| f.confirmed || Some(f.scheduled) == replied).collect();
         for sent in settled {
             let kind = StimulusKind::Dispatched { scheduled: sent.scheduled, receipt: sent.receipt, completes: false };
             // A task that ended meanwhile needs no receipt.
@@ -192,7 +203,8 @@ impl ExecutionActor {
 
     /// A worker's word, in the shape of the task's service.
     fn meaning(&self, scheduled: EventId, completion: Completion, at: Timestamp) -> StimulusKind {
-        let resource = self.state.task(scheduled).ok().and_then(|t| self.local.resources.parse(&t.task.details.resource));
+        let resource =
+            self.state.task(scheduled).ok().and_then(|t| self.local.resources.parse(&t.task.details.resource));
         match completion {
             Completion::Heartbeat => StimulusKind::TaskHeartbeat { scheduled },
             Completion::Success(output) => {
@@ -212,7 +224,8 @@ impl ExecutionActor {
         }
     }
 
-    /// Its own, from its first event: nothing is told of an execution that has not begun. Not kept beside the state, which sleeps packed.
+    /// Its own, from its first event: nothing is told of an execution that has not begun. Not kept beside the state,
+    /// which sleeps packed.
     pub(super) fn arn(&self) -> &Arn {
         static NONE: LazyLock<Arn> = LazyLock::new(|| Arn::new(""));
         self.state.started().map_or(&NONE, |started| &started.arn)
@@ -220,7 +233,15 @@ impl ExecutionActor {
 
     /// For log lines about this execution.
     pub(super) fn story<'a>(&'a self, notes: &'a [Note], face: &'static str) -> Story<'a> {
-        Story { shared: &self.shared, arn: self.arn(), id: self.id, state: &self.state, notes, face, logging: self.logging }
+        Story {
+            shared: &self.shared,
+            arn: self.arn(),
+            id: self.id,
+            state: &self.state,
+            notes,
+            face,
+            logging: self.logging,
+        }
     }
 
     fn append(&mut self, prepared: &Prepared) -> Result<Append, TellError> {
@@ -236,7 +257,12 @@ impl ExecutionActor {
                 Command::Dispatch { scheduled } => self.dispatch(scheduled, ctx),
                 Command::Cancel { scheduled, reason } => {
                     self.in_flight.retain(|f| f.scheduled != scheduled);
-                    super::perform::cancelled(&self.shared, self.arn(), TaskKey { execution: self.id, scheduled }, reason);
+                    super::perform::cancelled(
+                        &self.shared,
+                        self.arn(),
+                        TaskKey { execution: self.id, scheduled },
+                        reason,
+                    );
                     self.shared.metrics.task_cancelled(reason.as_str());
                 }
                 Command::Continue => {
@@ -253,7 +279,11 @@ impl ExecutionActor {
                     }
                 }
                 Command::StopChild { scheduled } => {
-                    let left = self.state.left_children().find(|(id, _)| *id == scheduled).map(|(_, details)| Arc::clone(details));
+                    let left = self
+                        .state
+                        .left_children()
+                        .find(|(id, _)| *id == scheduled)
+                        .map(|(_, details)| Arc::clone(details));
                     if let Some((details, started)) = left.zip(self.state.started().cloned()) {
                         self.shared.stop_child_and_tell(TaskKey { execution: self.id, scheduled }, started, details);
                     }
@@ -276,7 +306,8 @@ impl ExecutionActor {
         }
     }
 
-    /// Has the partition look at it again in a while: then what the broker confirmed is written, or, where nothing happened, it rests.
+    /// Has the partition look at it again in a while: then what the broker confirmed is written, or, where nothing
+    /// happened, it rests.
     pub(super) fn linger(&mut self) {
         if self.lingering.is_none() && self.express.is_none() {
             self.lingering = Some(self.state.version());
@@ -301,7 +332,11 @@ impl ExecutionActor {
 
     /// Nothing is under way that this actor must hear the end of.
     fn is_idle(&self) -> bool {
-        self.in_flight.is_empty() && self.unheard == 0 && !self.appending && self.birth.is_none() && self.express.is_none()
+        self.in_flight.is_empty()
+            && self.unheard == 0
+            && !self.appending
+            && self.birth.is_none()
+            && self.express.is_none()
     }
 }
 
@@ -482,8 +517,8 @@ impl Handler<Own> for ExecutionActor {
     type Result = ();
 
     fn handle(&mut self, Own(what): Own, ctx: &mut Self::Context) {
-        // actix looks at one word of the actor's own after a message of the mailbox has made it wait (`ContextFut::poll` merges the wait
-        // only then): the word is said again, and heard when the append is done.
+        // actix looks at one word of the actor's own after a message of the mailbox has made it wait
+        // (`ContextFut::poll` merges the wait only then): the word is said again, and heard when the append is done.
         if self.appending {
             ctx.notify(Own(what));
             return;

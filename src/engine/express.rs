@@ -1,8 +1,10 @@
-//! Express executions: they live in memory, have no journal, and last five minutes at most. After a crash they are gone.
+//! Express executions: they live in memory, have no journal, and last five minutes at most. After a crash they are
+//! gone.
 //!
-//! Source: AWS developer guide, "Choosing workflow type": at-least-once, no history, names not unique, `StartExecution` not idempotent.
-//! The actor is the same as a standard execution's; its entries are folded and told, and then forgotten. What is kept here is one row
-//! per open execution, and the rows of the last ones that closed, for whoever asks by ARN.
+//! Source: AWS developer guide, "Choosing workflow type": at-least-once, no history, names not unique, `StartExecution`
+//! not idempotent. The actor is the same as a standard execution's; its entries are folded and told, and then
+//! forgotten. What is kept here is one row per open execution, and the rows of the last ones that closed, for whoever
+//! asks by ARN.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -48,7 +50,9 @@ impl Express {
     fn admit(&self, header: ExecutionHeader) -> Result<(), TellError> {
         let mut rows = self.lock();
         if rows.all.len() - rows.closed.len() >= EXPRESS_EXECUTIONS_MAX {
-            return Err(TellError::Busy(format!("{EXPRESS_EXECUTIONS_MAX} express executions are running already; try again later")));
+            return Err(TellError::Busy(format!(
+                "{EXPRESS_EXECUTIONS_MAX} express executions are running already; try again later"
+            )));
         }
         let summary = Summary::default();
         rows.all.insert(header.id, ExecutionRow { header, version: Version(0), summary });
@@ -110,18 +114,20 @@ pub(super) fn outcome(row: &ExecutionRow) -> Option<Outcome> {
     let closed = row.summary.closed.as_ref()?;
     let failure = Failure { error: closed.error.clone(), cause: closed.cause.clone(), heartbeat: false };
     let result = match row.summary.status {
-        ExecutionStatus::Succeeded => {
-            Conclusion::Succeeded(closed.output.as_deref().and_then(|text| Payload::parse(text).ok()).unwrap_or_default())
-        }
+        ExecutionStatus::Succeeded => Conclusion::Succeeded(
+            closed.output.as_deref().and_then(|text| Payload::parse(text).ok()).unwrap_or_default(),
+        ),
         ExecutionStatus::TimedOut => Conclusion::TimedOut(failure),
         ExecutionStatus::Aborted => Conclusion::Aborted(failure),
-        ExecutionStatus::Failed | ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Conclusion::Failed(failure),
+        ExecutionStatus::Failed | ExecutionStatus::Running | ExecutionStatus::PendingRedrive => {
+            Conclusion::Failed(failure)
+        }
     };
     Some(Outcome { at: closed.at, result })
 }
 
-/// An express execution's place in memory, held by its actor. An actor that goes away before its execution has closed (a panic, the
-/// end of the process) takes the execution with it: nobody waits for ever.
+/// An express execution's place in memory, held by its actor. An actor that goes away before its execution has closed
+/// (a panic, the end of the process) takes the execution with it: nobody waits for ever.
 pub(super) struct Stay {
     shared: Arc<Shared>,
     local: Rc<Local>,
@@ -167,14 +173,23 @@ impl EngineHandle {
         let (header, started) = self.birth(request, &resolved, None, self.inner.clock.now())?;
         let (arn, partition) = (header.arn.clone(), self.partition(header.partition)?);
         let start = Start { header, started: Box::new(started), machine: Arc::clone(&resolved.compiled) };
-        let told = partition.send(start).await.map_err(|e| EngineError::Internal(e.to_string()))?.map_err(super::handle::engine_error)?;
+        let told = partition
+            .send(start)
+            .await
+            .map_err(|e| EngineError::Internal(e.to_string()))?
+            .map_err(super::handle::engine_error)?;
         Ok(StartedExecution { arn, started: told.at })
     }
 
-    pub(super) async fn run_express(&self, request: &StartRequest, resolved: Arc<Resolved>) -> Result<SyncOutcome, EngineError> {
+    pub(super) async fn run_express(
+        &self,
+        request: &StartRequest,
+        resolved: Arc<Resolved>,
+    ) -> Result<SyncOutcome, EngineError> {
         let (header, started) = self.birth(request, &resolved, None, self.inner.clock.now())?;
         let partition = self.partition(header.partition)?;
-        let start = Start { header: header.clone(), started: Box::new(started), machine: Arc::clone(&resolved.compiled) };
+        let start =
+            Start { header: header.clone(), started: Box::new(started), machine: Arc::clone(&resolved.compiled) };
         let ended = partition.send(RunToEnd(start)).await.map_err(|e| EngineError::Internal(e.to_string()))?;
         let outcome = ended.map_err(super::handle::engine_error)?;
         Ok(SyncOutcome { row: ExecutionRow { header, version: Version(0), summary: summary(&outcome) } })
@@ -185,7 +200,8 @@ impl EngineHandle {
 const TESTED_MACHINE: &str = "TestState";
 
 impl EngineHandle {
-    /// Does one task for real, outside any machine, and waits for its end (five minutes at most): `TestState` without a mock.
+    /// Does one task for real, outside any machine, and waits for its end (five minutes at most): `TestState` without a
+    /// mock.
     ///
     /// `Err` inside: the task failed.
     pub async fn call_task(
@@ -211,7 +227,12 @@ impl EngineHandle {
             alias_arn: None,
             compiled: valid.machine,
         };
-        let request = StartRequest { machine: resolved.machine.clone(), name: None, input: parameters.to_string(), trace_header: None };
+        let request = StartRequest {
+            machine: resolved.machine.clone(),
+            name: None,
+            input: parameters.to_string(),
+            trace_header: None,
+        };
         let ended = self.run_express(&request, Arc::new(resolved)).await?;
         Ok(match outcome(&ended.row).map(|o| o.result) {
             Some(Conclusion::Succeeded(output)) => Ok(output),

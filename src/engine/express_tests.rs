@@ -77,7 +77,10 @@ async fn a_failure_is_told_and_a_task_that_nobody_answers_times_out() {
     let machine = given.machine("f", &fail).await;
     let row = given.engine.start_sync_execution(request(&machine, &json!({}))).await.unwrap().row;
     let closed = row.summary.closed.unwrap();
-    assert_eq!((row.summary.status, closed.error.as_deref(), closed.cause.as_deref()), (ExecutionStatus::Failed, Some("E"), Some("C")));
+    assert_eq!(
+        (row.summary.status, closed.error.as_deref(), closed.cause.as_deref()),
+        (ExecutionStatus::Failed, Some("E"), Some("C"))
+    );
 
     let call = json!({ "StartAt": "T", "States": { "T": { "Type": "Task", "End": true, "TimeoutSeconds": 1,
         "Resource": "arn:aws:lambda:us-east-1:000000000000:function:nobody",
@@ -93,7 +96,12 @@ async fn a_failure_is_told_and_a_task_that_nobody_answers_times_out() {
 async fn a_task_under_test_is_called_for_real() {
     let given = engine().await;
     let nobody = "arn:aws:lambda:us-east-1:000000000000:function:nobody";
-    let failure = given.engine.call_task(nobody, &json!({}), Some(1), "arn:aws:iam::000000000000:role/r").await.unwrap().unwrap_err();
+    let failure = given
+        .engine
+        .call_task(nobody, &json!({}), Some(1), "arn:aws:iam::000000000000:role/r")
+        .await
+        .unwrap()
+        .unwrap_err();
     assert_eq!(failure.error.as_deref(), Some("States.Timeout"));
     let event = json!({ "Entries": [{ "Detail": "{}", "DetailType": "d", "Source": "s", "EventBusName": "default" }] });
     let result = given.engine.call_task("arn:aws:states:::events:putEvents", &event, None, "").await.unwrap().unwrap();

@@ -227,8 +227,8 @@ impl EngineHandle {
         }
     }
 
-    /// Runs a failed, aborted or timed-out execution on from where it failed; returns when. A client token that redrove it lately does
-    /// nothing more ([`Self::redriven_with`]).
+    /// Runs a failed, aborted or timed-out execution on from where it failed; returns when. A client token that redrove
+    /// it lately does nothing more ([`Self::redriven_with`]).
     pub async fn redrive_execution(&self, arn: &Arn, token: Option<&str>) -> Result<Timestamp, EngineError> {
         let row = self.redrivable(arn).await?;
         match self.tell(row.header.id, What::Stimulus(StimulusKind::Redrive { token: token.map(Arc::from) })).await {
@@ -240,15 +240,16 @@ impl EngineHandle {
                 {
                     return Ok(at);
                 }
-                let why = format!("{} and cannot be redriven", why.to_string().replacen("the execution", "Execution", 1));
+                let why =
+                    format!("{} and cannot be redriven", why.to_string().replacen("the execution", "Execution", 1));
                 Err(EngineError::NotRedrivable { arn: arn.clone(), why })
             }
             Err(e) => Err(engine_error(e)),
         }
     }
 
-    /// When this client token redrove this execution, if it did lately: what a repeated `RedriveExecution` is answered with. From the
-    /// journal, so it holds across a restart.
+    /// When this client token redrove this execution, if it did lately: what a repeated `RedriveExecution` is answered
+    /// with. From the journal, so it holds across a restart.
     pub async fn redriven_with(&self, arn: &Arn, token: &str) -> Result<Option<Timestamp>, EngineError> {
         let row = self.journaled(arn).await?;
         if row.summary.redrive_count == 0 {
@@ -258,7 +259,8 @@ impl EngineHandle {
         Ok(state.redriven_with(token, self.inner.clock.now()))
     }
 
-    /// True where an execution's history has no room for a redrive. The index counts hidden events too, so most need no look at it.
+    /// True where an execution's history has no room for a redrive. The index counts hidden events too, so most need no
+    /// look at it.
     pub async fn history_is_full(&self, row: &ExecutionRow) -> Result<bool, EngineError> {
         if row.version.0 + 1 < HISTORY_EVENTS_MAX {
             return Ok(false);
@@ -267,7 +269,8 @@ impl EngineHandle {
         Ok(state.history_is_full())
     }
 
-    /// An execution that has closed for good: nothing of its end (children and map runs to stop, a parent to tell) is under way.
+    /// An execution that has closed for good: nothing of its end (children and map runs to stop, a parent to tell) is
+    /// under way.
     async fn redrivable(&self, arn: &Arn) -> Result<ExecutionRow, EngineError> {
         for _ in 0..REDRIVE_LOOKS {
             let row = self.journaled(arn).await?;
@@ -296,7 +299,8 @@ impl EngineHandle {
             && let Some(run) = &row.header.map_run
         {
             let redriven = self.inner.catalog.map_run(run).await?.as_ref().and_then(map_run::redriven);
-            row.summary.status = row.summary.status.of_child(row.summary.closed.as_ref().map(|closing| closing.at), redriven);
+            row.summary.status =
+                row.summary.status.of_child(row.summary.closed.as_ref().map(|closing| closing.at), redriven);
         }
         Ok(row)
     }
@@ -305,7 +309,10 @@ impl EngineHandle {
     pub(super) async fn journaled(&self, arn: &Arn) -> Result<ExecutionRow, EngineError> {
         let row = self.execution(arn).await?;
         if arn.is_express() {
-            return Err(EngineError::TypeNotSupported { machine: row.header.state_machine, kind: MachineType::Express });
+            return Err(EngineError::TypeNotSupported {
+                machine: row.header.state_machine,
+                kind: MachineType::Express,
+            });
         }
         Ok(row)
     }
@@ -346,12 +353,18 @@ impl EngineHandle {
         }
     }
 
-    /// Tasks that wait for the outside, of one standard execution or of all (at most `limit`, longest waiting executions first).
+    /// Tasks that wait for the outside, of one standard execution or of all (at most `limit`, longest waiting
+    /// executions first).
     pub async fn waiting_tasks(&self, execution: Option<&Arn>, limit: usize) -> Result<Vec<WaitingTask>, EngineError> {
         let rows = if let Some(arn) = execution {
             vec![self.journaled(arn).await?]
         } else {
-            let filter = ExecutionFilter { status: Some(ExecutionStatus::Running), limit: WAITING_SCAN, brief: true, ..Default::default() };
+            let filter = ExecutionFilter {
+                status: Some(ExecutionStatus::Running),
+                limit: WAITING_SCAN,
+                brief: true,
+                ..Default::default()
+            };
             let mut rows = self.inner.journal.list(filter).await?;
             rows.reverse();
             rows
@@ -447,7 +460,10 @@ impl EngineHandle {
         partition.send(Tell { execution, what }).await.map_err(|e| TellError::Internal(e.to_string()))?
     }
 
-    pub(super) fn partition(&self, id: crate::ids::PartitionId) -> Result<actix::Addr<partition::Partition>, EngineError> {
+    pub(super) fn partition(
+        &self,
+        id: crate::ids::PartitionId,
+    ) -> Result<actix::Addr<partition::Partition>, EngineError> {
         self.inner.partition(id).ok_or_else(|| EngineError::Internal("the engine is starting".to_owned()))
     }
 }

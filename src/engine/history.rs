@@ -1,5 +1,5 @@
-//! Pages of a history. A page decodes the batches that it shows and a few more to find its place: the cost of a page does not grow with
-//! the history before it (but for reading its bytes).
+//! Pages of a history. A page decodes the batches that it shows and a few more to find its place: the cost of a page
+//! does not grow with the history before it (but for reading its bytes).
 
 use crate::ids::{Arn, EventId};
 use crate::interpreter::event::Entry;
@@ -69,7 +69,8 @@ fn find(
     event: EventId,
     visible: &mut impl FnMut(&Batch) -> Result<Vec<Entry>, RecordError>,
 ) -> Result<usize, RecordError> {
-    // An event's id is never greater than its place in the journal, which counts hidden events too: what is before is not looked at.
+    // An event's id is never greater than its place in the journal, which counts hidden events too: what is before is
+    // not looked at.
     let (mut low, mut high) = (batches.partition_point(|b| b.after.0 + u64::from(b.events) < event.0), batches.len());
     let floor = low;
     while low < high {
@@ -110,7 +111,13 @@ mod tests {
                     id += 1;
                     EventId(id)
                 };
-                entries.push(Entry { at: Timestamp::from_millis(0), id, previous: EventId(0), frame: FrameId::TOP, event });
+                entries.push(Entry {
+                    at: Timestamp::from_millis(0),
+                    id,
+                    previous: EventId(0),
+                    frame: FrameId::TOP,
+                    event,
+                });
             }
             let events = u32::try_from(entries.len()).unwrap();
             batches.push(Batch { after: Version(version), events, bytes: record::encode(&entries).unwrap() });

@@ -1,4 +1,5 @@
-//! What belongs to no execution: closed ones leave the store after the retention time, deleted machines when nothing runs them.
+//! What belongs to no execution: closed ones leave the store after the retention time, deleted machines when nothing
+//! runs them.
 
 use std::sync::Arc;
 

@@ -25,8 +25,9 @@ use super::start::Origin;
 pub const START_QUEUE: &str = "reveille.start";
 /// Starts under way at once: as many as one commit of the store gathers without waiting for more.
 const START_PREFETCH: u16 = 200;
-/// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A start is given back only while the store or the
-/// broker cannot take it; dropping it would lose an execution that its publisher believes to be ordered.
+/// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A start is given back only while
+/// the store or the broker cannot take it; dropping it would lose an execution that its publisher believes to be
+/// ordered.
 const START_DELIVERY_LIMIT: u32 = 1_000_000;
 
 /// A message that asks for an execution.
@@ -47,9 +48,14 @@ impl EngineHandle {
         deliveries.map(move |delivery| Letter { shared: Arc::clone(&shared), delivery }).boxed()
     }
 
-    /// Starts an execution that a message asks for: the same message again gives the same execution and the same answer, also when that
-    /// execution has closed since. Without a name the message's id is the name. (Express executions are not idempotent, as AWS's.)
-    pub async fn start_by_message(&self, mut request: StartRequest, message_id: Option<&str>) -> Result<StartedExecution, EngineError> {
+    /// Starts an execution that a message asks for: the same message again gives the same execution and the same
+    /// answer, also when that execution has closed since. Without a name the message's id is the name. (Express
+    /// executions are not idempotent, as AWS's.)
+    pub async fn start_by_message(
+        &self,
+        mut request: StartRequest,
+        message_id: Option<&str>,
+    ) -> Result<StartedExecution, EngineError> {
         let Some(message_id) = message_id else { return self.start_execution(request).await };
         request.name.get_or_insert_with(|| name_of(message_id));
         self.start_from(request, Origin::Message).await
@@ -104,7 +110,12 @@ impl Letter {
     /// It cannot be taken in now (the store is away): it comes again.
     pub fn postpone(self, reason: &str) {
         self.shared.metrics.start_message("postponed");
-        tracing::warn!(event = "start.postponed", message.id = self.message_id(), reason, "a start by message comes again later: {reason}");
+        tracing::warn!(
+            event = "start.postponed",
+            message.id = self.message_id(),
+            reason,
+            "a start by message comes again later: {reason}"
+        );
         self.delivery.settle(Settlement::Requeue);
     }
 
@@ -112,7 +123,10 @@ impl Letter {
         let asked = &self.delivery.message.properties;
         let own = self.shared.options.start_queue.as_deref();
         // An answer in one of our own queues would be read as a message of its kind, and refused.
-        let to = asked.reply_to.as_deref().filter(|to| !to.is_empty() && !to.starts_with(REPLY_QUEUE_PREFIX) && Some(*to) != own);
+        let to = asked
+            .reply_to
+            .as_deref()
+            .filter(|to| !to.is_empty() && !to.starts_with(REPLY_QUEUE_PREFIX) && Some(*to) != own);
         let Some(to) = to else { return };
         let properties = Properties {
             content_type: Some("application/json".into()),

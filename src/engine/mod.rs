@@ -1,11 +1,13 @@
-//! THE SHELL: actix actors around the core. [`EngineHandle`] is its only face; API, console and CLI see nothing else of it.
+//! THE SHELL: actix actors around the core. [`EngineHandle`] is its only face; API, console and CLI see nothing else of
+//! it.
 //!
 //! ```text
 //! EngineHandle ─┐
 //!   router  ────┼─► Partition (finds or revives) ─► ExecutionActor: decide → append → perform ─► bus
 //!   timers  ────┘        one per partition, pinned to an arbiter          └──► store (group commit)
 //! ```
-//! May enter: the ports `store` and `bus` (never an adapter), `objects`, `integrations`, `interpreter`, `telemetry` and below.
+//! May enter: the ports `store` and `bus` (never an adapter), `objects`, `integrations`, `interpreter`, `telemetry` and
+//! below.
 
 mod activities;
 #[cfg(test)]
@@ -66,8 +68,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
 
 pub use handle::{
-    ActivityTask, Completion, CompletionError, EngineError, EngineHandle, HistoryPage, HistoryQuery, StartRequest, StartedExecution,
-    SyncOutcome, WaitingTask,
+    ActivityTask, Completion, CompletionError, EngineError, EngineHandle, HistoryPage, HistoryQuery, StartRequest,
+    StartedExecution, SyncOutcome, WaitingTask,
 };
 pub use map_run::{MapRunChange, MapRunError};
 
@@ -101,7 +103,8 @@ pub struct Options {
     pub announce_cancellations: bool,
     /// Queue in which a message starts an execution; `None`: there is none.
     pub start_queue: Option<String>,
-    /// How history events are shown in the log, for machines whose `loggingConfiguration` asks for them; `None`: they are not.
+    /// How history events are shown in the log, for machines whose `loggingConfiguration` asks for them; `None`: they
+    /// are not.
     pub history_view: Option<event_log::HistoryView>,
     /// Pollers that may wait for activity tasks at once.
     pub activity_pollers: usize,
@@ -207,7 +210,8 @@ impl Shared {
 pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     let mut options = parts.options;
     let fixed = parts.catalog.fix_setting("engine.partitions", &options.partitions.max(1).to_string()).await?;
-    options.partitions = fixed.parse().map_err(|_| EngineError::Internal(format!("the store fixes engine.partitions to '{fixed}'")))?;
+    options.partitions =
+        fixed.parse().map_err(|_| EngineError::Internal(format!("the store fixes engine.partitions to '{fixed}'")))?;
     let arbiters: Vec<Arbiter> = (0..options.threads).map(|_| Arbiter::new()).collect();
     let shared = Arc::new(Shared {
         definitions: definitions::Definitions::new(Arc::clone(&parts.catalog)),
@@ -268,7 +272,8 @@ fn declare(shared: &Arc<Shared>) {
 }
 
 impl EngineHandle {
-    /// Lets what is under way end, then the bus tell what it has (both together at most `within`); what waits goes on after the next start.
+    /// Lets what is under way end, then the bus tell what it has (both together at most `within`); what waits goes on
+    /// after the next start.
     pub async fn stop(&self, within: Duration) {
         let until = tokio::time::Instant::now() + within;
         let drains = self.inner.partitions.get().into_iter().flatten().map(|p| p.send(messages::Drain));

@@ -1,5 +1,5 @@
-//! A partition: owns its executions (their addresses), one timer queue, one reply queue. Pinned to an arbiter; everything here
-//! runs on that one thread.
+//! A partition: owns its executions (their addresses), one timer queue, one reply queue. Pinned to an arbiter;
+//! everything here runs on that one thread.
 
 mod starting;
 mod timekeeping;
@@ -47,8 +47,8 @@ pub(super) struct Local {
     timers: RefCell<Timers>,
     /// Something is due sooner than it was.
     sooner: Notify,
-    /// Executions with a confirm that is not written yet, and when it is. One list, in order: a timer for each would cost more than the
-    /// append that it saves.
+    /// Executions with a confirm that is not written yet, and when it is. One list, in order: a timer for each would
+    /// cost more than the append that it saves.
     lingering: RefCell<VecDeque<(Instant, ExecutionId)>>,
     /// Something lingers.
     lingers: Notify,
@@ -56,7 +56,8 @@ pub(super) struct Local {
     /// Executions packed since the last sweep.
     rested: Cell<usize>,
     waiters: RefCell<HashMap<ExecutionId, Vec<EndWaiter>>>,
-    /// Executions whose queues the bus forgot with the last process, until they are revived: all that they have open is owed again.
+    /// Executions whose queues the bus forgot with the last process, until they are revived: all that they have open is
+    /// owed again.
     bereft: RefCell<HashSet<ExecutionId>>,
     draining: Cell<bool>,
     /// Timers that are being handled, and word of each that has been.
@@ -72,21 +73,23 @@ impl Local {
         }
     }
 
-    /// This actor is of no use any more; the next message revives the execution from its journal. One that was revived meanwhile stays:
-    /// of those who wait for an answer of the old actor each comes here.
+    /// This actor is of no use any more; the next message revives the execution from its journal. One that was revived
+    /// meanwhile stays: of those who wait for an answer of the old actor each comes here.
     pub fn forget(&self, execution: ExecutionId, incarnation: Incarnation) {
         if self.residents.remove(execution, incarnation) {
             self.shared.metrics.execution_slept();
         }
     }
 
-    /// The store did not take what an execution had decided. What it owes is looked at again after a while: nobody else may ask.
+    /// The store did not take what an execution had decided. What it owes is looked at again after a while: nobody else
+    /// may ask.
     pub fn revive_later(self: &Rc<Self>, execution: ExecutionId) {
         let local = Rc::clone(self);
         actix_rt::spawn(async move {
             tokio::time::sleep(super::RETRY_AFTER).await;
             if let Err(e) = local.resident(execution).await {
-                if matches!(e, TellError::NoExecution(_) | TellError::Store(crate::store::StoreError::NotFound { .. })) {
+                if matches!(e, TellError::NoExecution(_) | TellError::Store(crate::store::StoreError::NotFound { .. }))
+                {
                     return; // it was never made
                 }
                 tracing::warn!(execution.id = %execution, error = %e, "an execution could not be revived");
@@ -137,13 +140,15 @@ impl Local {
         self.rested.set(self.rested.get() + usize::from(state.is_asleep()));
     }
 
-    /// This execution is looked at again in a while. A confirmed task is written with its reply if that comes sooner, else then.
+    /// This execution is looked at again in a while. A confirmed task is written with its reply if that comes sooner,
+    /// else then.
     pub fn linger(&self, execution: ExecutionId) {
         self.lingering.borrow_mut().push_back((Instant::now() + self.shared.options.confirm_linger, execution));
         self.lingers.notify_one();
     }
 
-    /// Writes down confirms whose replies have not come, and lets rest what nothing happened to. Runs as long as the partition.
+    /// Writes down confirms whose replies have not come, and lets rest what nothing happened to. Runs as long as the
+    /// partition.
     async fn write_confirms(self: Rc<Self>) {
         // So often is often enough: what is late here is only written later.
         let pause = (self.shared.options.confirm_linger / 4).max(std::time::Duration::from_millis(1));
@@ -158,8 +163,8 @@ impl Local {
             loop {
                 let due = self.lingering.borrow_mut().pop_front_if(|(at, _)| *at <= now);
                 let Some((_, execution)) = due else { break };
-                // Gone from memory: it has ended. Most have. Refused where its mailbox is full: then it is busy, and what it writes next holds
-                // the confirm.
+                // Gone from memory: it has ended. Most have. Refused where its mailbox is full: then it is busy, and
+                // what it writes next holds the confirm.
                 self.residents.hint(execution, Hear { what: What::Flush, ear: Ear::Nobody });
             }
         }
@@ -291,7 +296,8 @@ impl Local {
                     && !e.is_corrupt()
                 {
                     tracing::error!(execution.arn = %row.header.arn, error = %e, "this execution cannot be recovered; all others go on");
-                    // Where the store could not answer just now it is asked again: nobody else may touch this execution for a long time.
+                    // Where the store could not answer just now it is asked again: nobody else may touch this execution
+                    // for a long time.
                     if matches!(e, TellError::Store(crate::store::StoreError::Unavailable(_))) {
                         self.revive_later(row.header.id);
                     }
@@ -371,7 +377,8 @@ impl Handler<Begin> for Partition {
     fn handle(&mut self, _: Begin, _: &mut Self::Context) -> Self::Result {
         let local = Rc::clone(&self.local);
         Box::pin(async move {
-            // Before anything is published: on a broker that lost its queues, a reply to a queue that is not wanted yet would be lost.
+            // Before anything is published: on a broker that lost its queues, a reply to a queue that is not wanted yet
+            // would be lost.
             let replies = local.shared.bus.replies(local.id);
             local.recover().await?;
             actix_rt::spawn(Rc::clone(&local).keep_time());

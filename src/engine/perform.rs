@@ -32,7 +32,8 @@ impl ExecutionActor {
         let Some(started) = self.state.started().map(Arc::clone) else { return };
         let key = TaskKey { execution: self.id, scheduled };
         let Some(resource) = self.local.resources.parse(&details.resource) else {
-            let failure = Failure::new("States.Runtime", format!("The resource '{}' cannot be called", details.resource));
+            let failure =
+                Failure::new("States.Runtime", format!("The resource '{}' cannot be called", details.resource));
             self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
             return;
         };
@@ -49,7 +50,8 @@ impl ExecutionActor {
             Ok(Plan::Publish(publishing)) => self.publish(key, resource, publishing, ctx),
             Ok(Plan::Activity { queue, body, .. }) => {
                 let message = to_queue(queue, body, message_id(&key));
-                let publishing = Publishing { messages: vec![message], completes_on: CompletesOn::Reply, failure: None };
+                let publishing =
+                    Publishing { messages: vec![message], completes_on: CompletesOn::Reply, failure: None };
                 self.publish(key, resource, publishing, ctx);
             }
             Ok(plan @ Plan::StartExecution(_)) => self.start_child(key, resource, plan, ctx),
@@ -81,7 +83,11 @@ impl ExecutionActor {
         let published = async move {
             let _under_way = under_way;
             let publish = async |(to, message)| {
-                if is_activity { shared.activities.offer(&*shared.bus, to, message).await } else { shared.bus.publish(to, message).await }
+                if is_activity {
+                    shared.activities.offer(&*shared.bus, to, message).await
+                } else {
+                    shared.bus.publish(to, message).await
+                }
             };
             let mut messages = messages;
             // Nearly always there is one.
@@ -116,9 +122,12 @@ impl ExecutionActor {
             match word {
                 Ok(publication) => {
                     let place = place(&message.address);
-                    if let Some(f) = integrations::refusal(resource, message, &publication, &self.shared.realm, request_id) {
+                    if let Some(f) =
+                        integrations::refusal(resource, message, &publication, &self.shared.realm, request_id)
+                    {
                         self.shared.metrics.task_returned(returned(&publication));
-                        let (error, reason) = (f.error.clone().unwrap_or_default(), f.cause.clone().unwrap_or_default());
+                        let (error, reason) =
+                            (f.error.clone().unwrap_or_default(), f.cause.clone().unwrap_or_default());
                         self.story(&[], "engine").task(scheduled, |log, _| log.returned(&place, &error, &reason));
                         failure = Some(f);
                     } else {
@@ -139,7 +148,8 @@ impl ExecutionActor {
         } else if completes {
             self.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
         } else if let Some(sent) = self.in_flight.iter_mut().find(|f| f.scheduled == scheduled) {
-            // Written with the reply if that comes soon: one append less. A crash until then publishes once more, with the same token.
+            // Written with the reply if that comes soon: one append less. A crash until then publishes once more, with
+            // the same token.
             sent.confirmed = true;
             self.linger();
         }
@@ -258,7 +268,8 @@ fn returned(publication: &Publication) -> &'static str {
 
 /// The message id of a task: the same at every dispatch of it.
 pub(super) fn message_id(key: &TaskKey) -> Uuid {
-    let digest = Sha256::new().chain_update(key.execution.0.as_bytes()).chain_update(key.scheduled.0.to_be_bytes()).finalize();
+    let digest =
+        Sha256::new().chain_update(key.execution.0.as_bytes()).chain_update(key.scheduled.0.to_be_bytes()).finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_random_bytes(bytes).into_uuid()
@@ -294,6 +305,7 @@ pub(super) fn cancelled(shared: &Arc<Shared>, execution: &Arn, key: TaskKey, rea
         ..Properties::default()
     };
     let message = Message { body: body.to_string().into_bytes(), properties };
-    let to = Address { exchange: EVENTS_EXCHANGE.to_owned(), routing_key: format!("task.cancelled.{}", reason.as_str()) };
+    let to =
+        Address { exchange: EVENTS_EXCHANGE.to_owned(), routing_key: format!("task.cancelled.{}", reason.as_str()) };
     shared.publish_aside(to, message);
 }

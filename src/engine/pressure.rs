@@ -1,6 +1,7 @@
-//! How much is under way, and when new work is refused: what is accepted must never pile up in memory without end. A flood of starts, a store
-//! that is slow and a broker that takes nothing all end here; the answer is `ThrottlingException`. Work that runs is not asked: its replies,
-//! timers and children go on, bounded by the executions that were let in.
+//! How much is under way, and when new work is refused: what is accepted must never pile up in memory without end. A
+//! flood of starts, a store that is slow and a broker that takes nothing all end here; the answer is
+//! `ThrottlingException`. Work that runs is not asked: its replies, timers and children go on, bounded by the
+//! executions that were let in.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -41,10 +42,14 @@ fn admits(load: Load, starts_max: usize, unpublished_max: usize) -> Result<(), S
         return Err(format!("{starts} starts wait for the store, as many as engine.starts_max lets in"));
     }
     if unpublished >= unpublished_max {
-        return Err(format!("{unpublished} task messages wait for the broker, as many as engine.unpublished_max lets wait"));
+        return Err(format!(
+            "{unpublished} task messages wait for the broker, as many as engine.unpublished_max lets wait"
+        ));
     }
     if unpublished_bytes >= limits::UNPUBLISHED_BYTES_MAX {
-        return Err(format!("{unpublished_bytes} bytes of task messages wait for the broker, no more than UNPUBLISHED_BYTES_MAX may"));
+        return Err(format!(
+            "{unpublished_bytes} bytes of task messages wait for the broker, no more than UNPUBLISHED_BYTES_MAX may"
+        ));
     }
     Ok(())
 }
@@ -138,8 +143,8 @@ impl Shared {
         UnderWay::begin(self, Kind::Publish { bytes })
     }
 
-    /// Publishes what nothing waits for. Where the broker has not taken the last ten thousand of them, more are dropped: they are news, and
-    /// must not fill the memory while nobody can read them.
+    /// Publishes what nothing waits for. Where the broker has not taken the last ten thousand of them, more are
+    /// dropped: they are news, and must not fill the memory while nobody can read them.
     pub(super) fn publish_aside(self: &Arc<Self>, to: Address, message: Message) {
         let waiting = self.pressure.asides.load(Ordering::Acquire);
         if waiting >= limits::ASIDES_MAX {

@@ -1,5 +1,6 @@
-//! A store that does not answer: new starts are refused at the bound, what runs goes on, and all that was let in ends. A broker that takes nothing:
-//! news for nobody is dropped. Very many timers at one moment: all are handled. Closed executions leave after their time.
+//! A store that does not answer: new starts are refused at the bound, what runs goes on, and all that was let in ends.
+//! A broker that takes nothing: news for nobody is dropped. Very many timers at one moment: all are handled. Closed
+//! executions leave after their time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,9 @@ use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::store::memory::Memory;
-use crate::store::{Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreFuture};
+use crate::store::{
+    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreFuture,
+};
 
 const STARTS_MAX: usize = 5;
 const LONG: Duration = Duration::from_secs(30);
@@ -54,11 +57,21 @@ impl Journal for Gated {
         self.memory.load(execution)
     }
 
-    fn owing(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+    fn owing(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
         self.memory.owing(partition, after, limit)
     }
 
-    fn due(&self, partition: PartitionId, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
+    fn due(
+        &self,
+        partition: PartitionId,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
         self.memory.due(partition, before, limit)
     }
 
@@ -143,7 +156,10 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
     for n in 0..20 {
         let refused = engine.start_execution(request(&machine, &format!("too-many-{n}"))).await.unwrap_err();
         let EngineError::Busy(why) = refused else { panic!("{refused:?}") };
-        assert!(why.starts_with("Rate exceeded: 5 starts wait for the store") && why.contains("engine.starts_max"), "{why}");
+        assert!(
+            why.starts_with("Rate exceeded: 5 starts wait for the store") && why.contains("engine.starts_max"),
+            "{why}"
+        );
     }
     assert!(engine.metrics().lines().any(|line| line == "reveille_starts_throttled_total 20"));
     assert_eq!(engine.inner.pressure.figures().0, STARTS_MAX, "a refused start leaves nothing behind");
@@ -220,7 +236,11 @@ async fn a_stop_has_one_time_for_all_that_it_waits_for() {
     // An append that stands still takes all of it: nothing is left.
     let (memory, bus) = (Memory::new(), Deaf::default());
     let stands = Arc::new(Notify::new());
-    let journal = Arc::new(Gated { memory: memory.clone(), gate: Arc::new(Semaphore::new(1)), stands: Some(Arc::clone(&stands)) });
+    let journal = Arc::new(Gated {
+        memory: memory.clone(),
+        gate: Arc::new(Semaphore::new(1)),
+        stands: Some(Arc::clone(&stands)),
+    });
     let (engine, machine) = engine(&memory, journal, Arc::new(bus.clone()), options(), &wait).await;
     let arn = engine.start_execution(request(&machine, "e")).await.unwrap().arn;
     let stopping = engine.clone();
@@ -245,11 +265,11 @@ async fn news_that_a_blocked_broker_does_not_take_is_dropped_beyond_the_bound() 
 #[actix_rt::test]
 async fn tasks_that_a_blocked_broker_does_not_take_bound_the_starts_and_the_refusal_says_why() {
     let memory = Memory::new();
-    let task =
-        json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": {"RoutingKey": "q", "Body": {}}, "End": true});
+    let task = json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": {"RoutingKey": "q", "Body": {}}, "End": true});
     let definition = json!({"StartAt": "T", "States": {"T": task}});
     let options = Options { partitions: 2, threads: 1, unpublished_max: 4, ..Options::default() };
-    let (engine, machine) = engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf::default()), options, &definition).await;
+    let (engine, machine) =
+        engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf::default()), options, &definition).await;
     for n in 0..4_usize {
         engine.start_execution(request(&machine, &format!("n-{n}"))).await.unwrap();
         while engine.inner.pressure.figures().1 <= n {
@@ -273,7 +293,8 @@ async fn more_timers_at_one_moment_than_are_handled_at_once_all_fire() {
     let at = SystemClock.now().plus_seconds(4.0).iso();
     let definition = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Timestamp": at, "End": true}}});
     let options = Options { partitions: 1, threads: 1, ..Options::default() };
-    let (engine, machine) = engine(&memory, Arc::new(memory.clone()), Arc::new(EmbeddedBus::new()), options, &definition).await;
+    let (engine, machine) =
+        engine(&memory, Arc::new(memory.clone()), Arc::new(EmbeddedBus::new()), options, &definition).await;
     let count = 2 * crate::limits::FIRING_MAX + 100;
     let mut started = Vec::new();
     for n in 0..count {
@@ -291,10 +312,20 @@ async fn a_closed_execution_leaves_the_store_after_its_time_and_an_open_one_stay
     let wait = json!({"Type": "Wait", "SecondsPath": "$.seconds", "End": true});
     let definition = json!({"StartAt": "W", "States": {"W": wait}});
     let tick = Duration::from_millis(10);
-    let options = Options { partitions: 1, threads: 1, retention: tick, sweep: tick, horizon: 2 * tick, ..Options::default() };
-    let (engine, machine) = engine(&memory, Arc::new(memory.clone()), Arc::new(EmbeddedBus::new()), options, &definition).await;
-    let open = engine.start_execution(StartRequest { input: r#"{"seconds":900}"#.into(), ..request(&machine, "open") }).await.unwrap().arn;
-    let brief = engine.start_execution(StartRequest { input: r#"{"seconds":0}"#.into(), ..request(&machine, "brief") }).await.unwrap().arn;
+    let options =
+        Options { partitions: 1, threads: 1, retention: tick, sweep: tick, horizon: 2 * tick, ..Options::default() };
+    let (engine, machine) =
+        engine(&memory, Arc::new(memory.clone()), Arc::new(EmbeddedBus::new()), options, &definition).await;
+    let open = engine
+        .start_execution(StartRequest { input: r#"{"seconds":900}"#.into(), ..request(&machine, "open") })
+        .await
+        .unwrap()
+        .arn;
+    let brief = engine
+        .start_execution(StartRequest { input: r#"{"seconds":0}"#.into(), ..request(&machine, "brief") })
+        .await
+        .unwrap()
+        .arn;
     let gone = async {
         while engine.execution(&brief).await.is_ok() {
             tokio::time::sleep(tick).await;

@@ -1,5 +1,6 @@
-//! Executions whose journals cannot be read. Each stands still and is named: in the log once, in `DescribeExecution`, in a metric. All
-//! others run. Nothing of it is deleted; whoever mends the journal lets it go on, since each message and each start tries again.
+//! Executions whose journals cannot be read. Each stands still and is named: in the log once, in `DescribeExecution`,
+//! in a metric. All others run. Nothing of it is deleted; whoever mends the journal lets it go on, since each message
+//! and each start tries again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

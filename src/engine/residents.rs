@@ -1,4 +1,5 @@
-//! The executions of a partition that are in memory: their actors' addresses, when each was last told something, and what is under way.
+//! The executions of a partition that are in memory: their actors' addresses, when each was last told something, and
+//! what is under way.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -12,7 +13,8 @@ use crate::ids::ExecutionId;
 use super::ear::Hear;
 use super::execution::ExecutionActor;
 
-/// Which of the actors that an execution has one after the other. An actor knows its own without an address of itself, which would keep it alive.
+/// Which of the actors that an execution has one after the other. An actor knows its own without an address of itself,
+/// which would keep it alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Incarnation(u64);
 
@@ -74,7 +76,8 @@ impl Residents {
         entries.get(&execution).map(|e| &e.resident).filter(|r| r.incarnation == incarnation).map(|r| r.addr.clone())
     }
 
-    /// Hands a message to its actor, and counts it as under way; gives it back where there is no actor, or one that takes none now.
+    /// Hands a message to its actor, and counts it as under way; gives it back where there is no actor, or one that
+    /// takes none now.
     pub fn hand(&self, execution: ExecutionId, message: Hear, now: Timestamp) -> Option<Hear> {
         let mut entries = self.entries.borrow_mut();
         let Some(entry) = entries.get_mut(&execution) else { return Some(message) };
@@ -124,7 +127,12 @@ impl Residents {
     }
 
     pub fn idle_since(&self, before: Timestamp) -> Vec<(ExecutionId, Resident)> {
-        self.entries.borrow().iter().filter(|(_, e)| e.is_idle_since(before)).map(|(id, e)| (*id, e.resident.clone())).collect()
+        self.entries
+            .borrow()
+            .iter()
+            .filter(|(_, e)| e.is_idle_since(before))
+            .map(|(id, e)| (*id, e.resident.clone()))
+            .collect()
     }
 
     pub fn is_idle_since(&self, execution: ExecutionId, before: Timestamp) -> bool {

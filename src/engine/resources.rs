@@ -36,7 +36,8 @@ mod tests {
 
     #[test]
     fn what_is_known_is_given_again_and_room_is_bounded() {
-        let (resources, arn) = (Resources::default(), |n: usize| Arc::from(format!("arn:aws:states:::sqs:sendMessage{n}")));
+        let (resources, arn) =
+            (Resources::default(), |n: usize| Arc::from(format!("arn:aws:states:::sqs:sendMessage{n}")));
         let first = resources.parse(&arn(0)).unwrap();
         assert_eq!(Some(&*first), Resource::parse(&arn(0)).as_ref());
         assert!(Rc::ptr_eq(&first, &resources.parse(&arn(0)).unwrap()));

@@ -1,7 +1,7 @@
 //! Replies: from the partition's queue to the execution that waits for them, and back to the worker as a verdict.
 //!
-//! A delivery is acknowledged after its effect is durable, or after it was refused for good; where the store cannot take it now it
-//! comes again. A refused reply goes to the parking queue with its reason.
+//! A delivery is acknowledged after its effect is durable, or after it was refused for good; where the store cannot
+//! take it now it comes again. A refused reply goes to the parking queue with its reason.
 
 use std::rc::Rc;
 
@@ -25,8 +25,8 @@ use super::messages::{Tell, TellError, Told, What};
 use super::partition::Local;
 use super::residents::Incarnation;
 
-/// The delivery of a reply that an execution has been told of. An actor may end without having heard it: then the delivery comes back
-/// here, and the execution is told by way of its journal.
+/// The delivery of a reply that an execution has been told of. An actor may end without having heard it: then the
+/// delivery comes back here, and the execution is told by way of its journal.
 #[derive(Debug)]
 pub(super) struct ReplyEar {
     key: TaskKey,
@@ -71,7 +71,8 @@ fn spawn_receive(local: &Rc<Local>, delivery: Delivery) {
     actix_rt::spawn(async move { receive(&local, delivery).await });
 }
 
-/// Hands a reply to its execution where that is in memory here and takes messages; gives back what needs more than that.
+/// Hands a reply to its execution where that is in memory here and takes messages; gives back what needs more than
+/// that.
 fn pass_on(local: &Local, delivery: Delivery, unheard: &mpsc::Sender<Delivery>) -> Option<Delivery> {
     let verified = envelope::token(&delivery.message).and_then(|token| local.shared.tokens.verify(token).ok());
     let here = verified.filter(|(key, partition)| *partition == local.id && local.is_awake(key.execution));
@@ -157,7 +158,8 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
 fn accepted(local: &Local, delivery: Delivery) {
     local.shared.metrics.reply(Verdict::Accepted.as_str());
     let properties = &delivery.message.properties;
-    let verdict = envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), Verdict::Accepted, "");
+    let verdict =
+        envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), Verdict::Accepted, "");
     if let Some((to, message)) = verdict {
         local.shared.publish_aside(to, message);
     }
@@ -175,7 +177,9 @@ async fn turned_down(local: &Rc<Local>, delivery: Delivery, key: TaskKey, error:
         }
         TellError::Rejected(rejection) => (verdict_of(rejection), rejection.to_string()),
         // One that cannot be read: only this execution is affected, and coming again would not mend it.
-        TellError::NoExecution(_) | TellError::Store(StoreError::Corrupt { .. }) => (Verdict::Unknown, error.to_string()),
+        TellError::NoExecution(_) | TellError::Store(StoreError::Corrupt { .. }) => {
+            (Verdict::Unknown, error.to_string())
+        }
         TellError::Store(StoreError::NotFound { .. }) => (Verdict::Unknown, "there is no such execution".to_owned()),
         error => {
             tracing::warn!(partition = %local.id, %error, "a reply could not be taken in now; it comes again");
@@ -187,7 +191,8 @@ async fn turned_down(local: &Rc<Local>, delivery: Delivery, key: TaskKey, error:
     refuse(local, delivery, token.as_deref(), Some(key), verdict, &reason).await;
 }
 
-/// More than a payload may hold. A request fails with it; a callback's reply is refused, as the API refuses it, and its task stays open.
+/// More than a payload may hold. A request fails with it; a callback's reply is refused, as the API refuses it, and its
+/// task stays open.
 async fn overflowed(local: &Rc<Local>, delivery: Delivery, key: TaskKey, partition: PartitionId, defect: &ReplyDefect) {
     let what = What::Stimulus(StimulusKind::TaskOverflowed { scheduled: key.scheduled });
     let verdict = match tell(local, partition, Tell { execution: key.execution, what }).await {
@@ -203,7 +208,9 @@ async fn overflowed(local: &Rc<Local>, delivery: Delivery, key: TaskKey, partiti
         }
         Err(TellError::Rejected(Rejection::TooLarge)) => Verdict::TooLarge,
         Err(TellError::Rejected(rejection)) => verdict_of(rejection),
-        Err(TellError::NoExecution(_) | TellError::Store(StoreError::NotFound { .. } | StoreError::Corrupt { .. })) => Verdict::Unknown,
+        Err(TellError::NoExecution(_) | TellError::Store(StoreError::NotFound { .. } | StoreError::Corrupt { .. })) => {
+            Verdict::Unknown
+        }
         Err(e) => {
             tracing::warn!(partition = %local.id, error = %e, "a reply could not be taken in now; it comes again");
             delivery.settle(Settlement::Requeue);
@@ -218,7 +225,9 @@ async fn tell(local: &Rc<Local>, partition: PartitionId, message: Tell) -> Resul
     if partition == local.id {
         return local.tell(message).await.map(drop);
     }
-    let Some(address) = local.shared.partition(partition) else { return Err(TellError::NoExecution(message.execution)) };
+    let Some(address) = local.shared.partition(partition) else {
+        return Err(TellError::NoExecution(message.execution));
+    };
     match address.send(message).await {
         Ok(result) => result.map(drop),
         Err(e) => Err(TellError::Internal(e.to_string())),
@@ -234,7 +243,14 @@ fn verdict_of(rejection: Rejection) -> Verdict {
     }
 }
 
-async fn refuse(local: &Rc<Local>, delivery: Delivery, token: Option<&str>, key: Option<TaskKey>, verdict: Verdict, reason: &str) {
+async fn refuse(
+    local: &Rc<Local>,
+    delivery: Delivery,
+    token: Option<&str>,
+    key: Option<TaskKey>,
+    verdict: Verdict,
+    reason: &str,
+) {
     let shared = &local.shared;
     shared.metrics.reply(verdict.as_str());
     // A forged one has been counted by what is wrong with it.
@@ -242,12 +258,16 @@ async fn refuse(local: &Rc<Local>, delivery: Delivery, token: Option<&str>, key:
         shared.metrics.reply_refused(verdict.as_str());
     }
     let arn = match key {
-        Some(key) => shared.journal.execution(key.execution).await.ok().flatten().map(|row| (row.header.arn, key.scheduled)),
+        Some(key) => {
+            shared.journal.execution(key.execution).await.ok().flatten().map(|row| (row.header.arn, key.scheduled))
+        }
         None => None,
     };
     task_log::reply_refused(arn.as_ref().map(|(arn, id)| (arn, *id)), token, "amqp", verdict.as_str(), reason);
     let properties = &delivery.message.properties;
-    if let Some((to, message)) = envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), verdict, reason) {
+    if let Some((to, message)) =
+        envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), verdict, reason)
+    {
         shared.publish_aside(to, message);
     }
     park_and_settle(shared, delivery, verdict.as_str(), reason, &local.reply_queue).await;

@@ -25,7 +25,8 @@ async fn next(bus: &EmbeddedBus, queue: &str) -> Delivery {
     tokio::time::timeout(LONG, there).await.expect(queue)
 }
 
-/// All are in the mailbox before the first is durable; with it the actor ends, and the others must not be lost with its mailbox.
+/// All are in the mailbox before the first is durable; with it the actor ends, and the others must not be lost with its
+/// mailbox.
 #[actix_rt::test]
 async fn of_many_replies_at_once_the_first_counts_and_each_other_is_parked() {
     const REPLIES: usize = 30;

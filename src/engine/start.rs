@@ -33,11 +33,19 @@ impl Origin {
 }
 
 impl EngineHandle {
-    pub(super) async fn start(&self, request: StartRequest, parent: Option<TaskKey>) -> Result<StartedExecution, EngineError> {
+    pub(super) async fn start(
+        &self,
+        request: StartRequest,
+        parent: Option<TaskKey>,
+    ) -> Result<StartedExecution, EngineError> {
         self.start_from(request, parent.map_or(Origin::Caller, Origin::Parent)).await
     }
 
-    pub(super) async fn start_from(&self, request: StartRequest, origin: Origin) -> Result<StartedExecution, EngineError> {
+    pub(super) async fn start_from(
+        &self,
+        request: StartRequest,
+        origin: Origin,
+    ) -> Result<StartedExecution, EngineError> {
         let resolved = self.resolve(&request).await?;
         // A child belongs to an execution that was let in.
         let _admitted = origin.parent().is_none().then(|| self.inner.admit()).transpose()?;
@@ -89,20 +97,29 @@ impl EngineHandle {
     }
 
     /// The name is taken: by the same start (AWS: same input, still running), or by another.
-    async fn same_again(&self, request: &StartRequest, arn: crate::ids::Arn, origin: Origin) -> Result<StartedExecution, EngineError> {
+    async fn same_again(
+        &self,
+        request: &StartRequest,
+        arn: crate::ids::Arn,
+        origin: Origin,
+    ) -> Result<StartedExecution, EngineError> {
         let Some(row) = self.inner.journal.execution_by_arn(&arn).await? else {
             return Err(EngineError::Busy(format!("the name of '{arn}' is changing hands; try again")));
         };
         let same = row.header.input == request.input;
-        // A parent's start and a message's are idempotent for ever: the execution may have ended before they heard of it. A parent whose
-        // start is another's waits for that one.
+        // A parent's start and a message's are idempotent for ever: the execution may have ended before they heard of
+        // it. A parent whose start is another's waits for that one.
         let found = match origin {
             Origin::Caller => same && row.summary.status.is_open(),
             Origin::Parent(key) if row.header.parent == Some(key) => true,
             Origin::Parent(key) => same && self.inner.follow(&row, key).await.map_err(super::handle::engine_error)?,
             Origin::Message => same,
         };
-        if found { Ok(StartedExecution { arn, started: row.header.started }) } else { Err(EngineError::ExecutionAlreadyExists(arn)) }
+        if found {
+            Ok(StartedExecution { arn, started: row.header.started })
+        } else {
+            Err(EngineError::ExecutionAlreadyExists(arn))
+        }
     }
 
     /// What a new execution is made of.
@@ -121,7 +138,8 @@ impl EngineHandle {
             MachineType::Standard => shared.realm.execution(&resolved.name, &name),
             MachineType::Express => shared.realm.express_execution(&resolved.name, &name, id),
         };
-        let input = Payload::parse(&request.input).map_err(|e| EngineError::Internal(format!("the input is not JSON: {e}")))?;
+        let input =
+            Payload::parse(&request.input).map_err(|e| EngineError::Internal(format!("the input is not JSON: {e}")))?;
         let started = Started {
             input,
             role_arn: resolved.role_arn.as_str().into(),

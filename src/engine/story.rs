@@ -72,7 +72,9 @@ impl Story<'_> {
             Event::ExecutionTimedOut(_) => self.closed("TIMED_OUT"),
             Event::ExecutionAborted(_) => self.closed("ABORTED"),
             Event::TaskScheduled(_) => metrics.task_scheduled(),
-            Event::TaskSucceeded { scheduled, .. } | Event::TaskFailed { scheduled, .. } => metrics.task_completed(waited(scheduled)),
+            Event::TaskSucceeded { scheduled, .. } | Event::TaskFailed { scheduled, .. } => {
+                metrics.task_completed(waited(scheduled))
+            }
             Event::TaskTimedOut { failure, .. } => metrics.task_timed_out(which(failure)),
             Event::TaskHeartbeat { .. } => metrics.heartbeat(),
             _ => {}
@@ -91,18 +93,26 @@ impl Story<'_> {
         };
         match &entry.event {
             Event::ExecutionStarted(s) => task_log::execution_started(self.arn, &s.machine),
-            Event::ExecutionRedriven { redrive_count, .. } => task_log::execution_redriven(self.arn, &self.machine(), *redrive_count),
+            Event::ExecutionRedriven { redrive_count, .. } => {
+                task_log::execution_redriven(self.arn, &self.machine(), *redrive_count)
+            }
             Event::ExecutionSucceeded { .. } => closed("SUCCEEDED", None),
             Event::ExecutionFailed(f) => closed("FAILED", f.error.as_deref()),
             Event::ExecutionTimedOut(f) => closed("TIMED_OUT", f.error.as_deref()),
             Event::ExecutionAborted(f) => closed("ABORTED", f.error.as_deref()),
             Event::TaskScheduled(details) => {
-                self.task(entry.id, |log, _| log.scheduled(&details.resource, details.timeout_seconds.map(std::time::Duration::from_secs)));
+                self.task(entry.id, |log, _| {
+                    log.scheduled(&details.resource, details.timeout_seconds.map(std::time::Duration::from_secs))
+                });
             }
-            Event::TaskStarted { scheduled, worker_name: Some(worker), .. } => self.task(*scheduled, |log, _| log.started(Some(worker))),
+            Event::TaskStarted { scheduled, worker_name: Some(worker), .. } => {
+                self.task(*scheduled, |log, _| log.started(Some(worker)))
+            }
             Event::TaskHeartbeat { scheduled, .. } => self.task(*scheduled, |log, _| log.heartbeat(self.face)),
             Event::TaskSucceeded { scheduled, .. } => {
-                self.task(*scheduled, |log, note| log.reply_accepted(self.face, "success", None, entry.at.since(note.since)));
+                self.task(*scheduled, |log, note| {
+                    log.reply_accepted(self.face, "success", None, entry.at.since(note.since))
+                });
             }
             Event::TaskFailed { scheduled, failure, .. } => self.task(*scheduled, |log, note| {
                 log.reply_accepted(self.face, "failure", failure.error.as_deref(), entry.at.since(note.since));
@@ -115,7 +125,11 @@ impl Story<'_> {
     }
 
     fn note(&self, scheduled: EventId) -> Option<Note> {
-        self.notes.iter().find(|n| n.scheduled == scheduled).cloned().or_else(|| self.state.task(scheduled).ok().map(Note::of))
+        self.notes
+            .iter()
+            .find(|n| n.scheduled == scheduled)
+            .cloned()
+            .or_else(|| self.state.task(scheduled).ok().map(Note::of))
     }
 
     /// One line about a task. A task that began and ended within one decision has no line: nobody outside ever saw it.

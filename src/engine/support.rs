@@ -56,7 +56,13 @@ pub async fn machine(catalog: &dyn Catalog, name: &str, definition: &Value) -> A
     machine_of_kind(catalog, &realm(), name, MachineType::Standard, definition).await
 }
 
-pub async fn machine_of_kind(catalog: &dyn Catalog, realm: &Realm, name: &str, kind: MachineType, definition: &Value) -> Arn {
+pub async fn machine_of_kind(
+    catalog: &dyn Catalog,
+    realm: &Realm,
+    name: &str,
+    kind: MachineType,
+    definition: &Value,
+) -> Arn {
     let (arn, created) = (realm.state_machine(name), SystemClock.now());
     let revision = Revision {
         id: RevisionId(uuid::Uuid::now_v7()),
@@ -67,7 +73,10 @@ pub async fn machine_of_kind(catalog: &dyn Catalog, realm: &Realm, name: &str, k
         configuration: json!({}),
         made: created,
     };
-    catalog.put_machine(MachineRow { arn: arn.clone(), name: name.into(), kind, created, deleting: false, revision }).await.unwrap();
+    catalog
+        .put_machine(MachineRow { arn: arn.clone(), name: name.into(), kind, created, deleting: false, revision })
+        .await
+        .unwrap();
     arn
 }
 

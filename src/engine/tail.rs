@@ -1,4 +1,5 @@
-//! The newest batch of a journal where it holds nothing but heartbeats: the next ones take its place (`interpreter::heartbeats`).
+//! The newest batch of a journal where it holds nothing but heartbeats: the next ones take its place
+//! (`interpreter::heartbeats`).
 
 use crate::ids::Version;
 use crate::interpreter::event::Entry;
@@ -25,8 +26,8 @@ fn weight(entries: &[Entry]) -> u32 {
     entries.iter().fold(0, |sum, e| sum.saturating_add(e.event.weight()))
 }
 
-/// The batch that these entries make behind `after`, and the events of the one whose place it takes (0: it stands behind it). `tail`
-/// becomes what may be replaced when it has landed; where it does not land its actor is thrown away.
+/// The batch that these entries make behind `after`, and the events of the one whose place it takes (0: it stands
+/// behind it). `tail` becomes what may be replaced when it has landed; where it does not land its actor is thrown away.
 pub(super) fn batch(tail: &mut Option<Tail>, after: Version, new: &[Entry]) -> Result<(Batch, u32), TellError> {
     let encode = |after, entries: &[Entry]| {
         let bytes = record::encode(entries).map_err(|e| TellError::Internal(e.to_string()))?;

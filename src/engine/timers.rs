@@ -1,6 +1,8 @@
-//! One timer queue per partition. It holds only what is due soon; what is due later waits in the store's index and is fetched in time.
+//! One timer queue per partition. It holds only what is due soon; what is due later waits in the store's index and is
+//! fetched in time.
 //!
-//! An execution has at most one entry that counts: the one in `armed`. Entries that were armed anew stay in the heap and are passed over.
+//! An execution has at most one entry that counts: the one in `armed`. Entries that were armed anew stay in the heap
+//! and are passed over.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -43,8 +45,8 @@ impl Timers {
         }
     }
 
-    /// Passed-over entries are thrown out when they are the most: an execution that ends soon would else leave its timeout here for as
-    /// long as it might have lasted. Costs, spread over the entries, a constant.
+    /// Passed-over entries are thrown out when they are the most: an execution that ends soon would else leave its
+    /// timeout here for as long as it might have lasted. Costs, spread over the entries, a constant.
     fn tidy(&mut self) {
         if self.heap.len() > 2 * self.armed.len() + PASSED_OVER_MAX {
             self.heap = self.armed.iter().map(|(execution, at)| Reverse((*at, *execution))).collect();
@@ -109,6 +111,10 @@ mod tests {
             timers.arm(id(n), Some(Timestamp::from_millis(1_000_000 + i64::try_from(n).unwrap())));
             timers.arm(id(n), None);
         }
-        assert!(timers.heap.len() <= PASSED_OVER_MAX + 1 && timers.armed.capacity() < PASSED_OVER_MAX, "{}", timers.heap.len());
+        assert!(
+            timers.heap.len() <= PASSED_OVER_MAX + 1 && timers.armed.capacity() < PASSED_OVER_MAX,
+            "{}",
+            timers.heap.len()
+        );
     }
 }

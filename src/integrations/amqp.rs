@@ -25,7 +25,11 @@ const PARAMETERS: [&str; 13] = [
 ];
 
 /// `{Exchange, RoutingKey, Body, Headers, ...}`; `Queue` is short for the default exchange and that routing key.
-pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &PlanContext<'_>) -> Result<Plan, Failure> {
+pub(super) fn publish(
+    fields: &Fields<'_>,
+    completes_on: CompletesOn,
+    context: &PlanContext<'_>,
+) -> Result<Plan, Failure> {
     fields.only(&PARAMETERS)?;
     let (exchange, routing_key) = match (fields.text("Queue")?, fields.text("Exchange")?, fields.text("RoutingKey")?) {
         (Some(queue), None, None) => ("", queue),
@@ -50,7 +54,8 @@ pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &
             message.headers.insert(name.clone().into(), value);
         }
     }
-    // Every task message is persistent; saying so is allowed, the opposite would be a promise that the engine does not keep.
+    // Every task message is persistent; saying so is allowed, the opposite would be a promise that the engine does not
+    // keep.
     if fields.get("Persistent").is_some_and(|flag| *flag != Value::Bool(true)) {
         return Err(fields.invalid("The parameter Persistent can only be true: messages are always persistent"));
     }
@@ -60,7 +65,8 @@ pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &
     message.user_id = fields.text("UserId")?.map(str::to_owned);
     let (correlation_id, reply_to) = (fields.text("CorrelationId")?, fields.text("ReplyTo")?);
     if completes_on == CompletesOn::Reply && (correlation_id.is_some() || reply_to.is_some()) {
-        return Err(fields.invalid("CorrelationId and ReplyTo carry the task token here; they can be set with amqp:publish only"));
+        return Err(fields
+            .invalid("CorrelationId and ReplyTo carry the task token here; they can be set with amqp:publish only"));
     }
     message.correlation_id = correlation_id.map(str::to_owned);
     message.reply_to = reply_to.map(str::to_owned);

@@ -1,4 +1,5 @@
-//! `events:putEvents`: a topic exchange named by the event bus, routing key `<source>.<detail-type>`, EventBridge's event as body.
+//! `events:putEvents`: a topic exchange named by the event bus, routing key `<source>.<detail-type>`, EventBridge's
+//! event as body.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -16,10 +17,16 @@ const ENTRIES_MAX: usize = 10;
 /// Why one entry is refused: its error code and message.
 type EntryDefect = (&'static str, String);
 
-pub(super) fn put_events(fields: &Fields<'_>, completes_on: CompletesOn, context: &PlanContext<'_>) -> Result<Plan, Failure> {
+pub(super) fn put_events(
+    fields: &Fields<'_>,
+    completes_on: CompletesOn,
+    context: &PlanContext<'_>,
+) -> Result<Plan, Failure> {
     let entries = match fields.get("Entries") {
         Some(Value::Array(entries)) => entries,
-        Some(other) => return Err(fields.invalid(&format!("The parameter Entries must be an array, not {}", kind_of(other)))),
+        Some(other) => {
+            return Err(fields.invalid(&format!("The parameter Entries must be an array, not {}", kind_of(other))));
+        }
         None => &Vec::new(),
     };
     if entries.is_empty() || entries.len() > ENTRIES_MAX {
@@ -47,8 +54,9 @@ pub(super) fn put_events(fields: &Fields<'_>, completes_on: CompletesOn, context
             }
         }
     }
-    let failure =
-        (failed > 0).then(|| Failure::new("EventBridge.FailedEntry", json!({"Entries": answers, "FailedEntryCount": failed}).to_string()));
+    let failure = (failed > 0).then(|| {
+        Failure::new("EventBridge.FailedEntry", json!({"Entries": answers, "FailedEntryCount": failed}).to_string())
+    });
     match failure {
         Some(failure) if messages.is_empty() => Err(failure),
         failure => Ok(Plan::Publish(Publishing { messages, completes_on, failure })),
@@ -63,11 +71,9 @@ pub(super) fn accepted(messages: &[Outgoing]) -> Value {
 
 fn message(entry: &Value, id: Uuid, context: &PlanContext<'_>) -> Result<Outgoing, EntryDefect> {
     let required = |name: &str| {
-        entry
-            .get(name)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| ("InvalidArgument", format!("Parameter {name} is not valid. Reason: {name} is a required argument.")))
+        entry.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or_else(|| {
+            ("InvalidArgument", format!("Parameter {name} is not valid. Reason: {name} is a required argument."))
+        })
     };
     let source = required("Source")?;
     let detail_type = required("DetailType")?;
@@ -78,7 +84,10 @@ fn message(entry: &Value, id: Uuid, context: &PlanContext<'_>) -> Result<Outgoin
             _ => return Err(malformed()),
         },
         None | Some(Value::Null) => {
-            return Err(("InvalidArgument", "Parameter Detail is not valid. Reason: Detail is a required argument.".to_owned()));
+            return Err((
+                "InvalidArgument",
+                "Parameter Detail is not valid. Reason: Detail is a required argument.".to_owned(),
+            ));
         }
         Some(_) => return Err(malformed()),
     };
@@ -101,7 +110,8 @@ fn message(entry: &Value, id: Uuid, context: &PlanContext<'_>) -> Result<Outgoin
     });
     let routing_key = format!("{source}.{detail_type}");
     if routing_key.len() > 255 {
-        let text = "Parameter DetailType is not valid. Reason: Source and DetailType together have more than 254 bytes.";
+        let text =
+            "Parameter DetailType is not valid. Reason: Source and DetailType together have more than 254 bytes.";
         return Err(("InvalidArgument", text.to_owned()));
     }
     let mut message = Outgoing::to(exchange, &routing_key, event.to_string().into_bytes(), context);

@@ -12,15 +12,24 @@ use crate::interpreter::event::Failure;
 
 /// Why the broker's word on a message fails the task; `None` where the message has arrived (or nobody had to hear it).
 #[must_use]
-pub fn refusal(resource: &Resource, message: &Outgoing, publication: &Publication, realm: &Realm, request_id: Uuid) -> Option<Failure> {
+pub fn refusal(
+    resource: &Resource,
+    message: &Outgoing,
+    publication: &Publication,
+    realm: &Realm,
+    request_id: Uuid,
+) -> Option<Failure> {
     match publication {
         Publication::Confirmed => None,
         // 312 NO_ROUTE: the exchange is there, no queue is bound. 404: there is no such exchange.
         Publication::Unroutable { code, .. } if *code != 404 && message.unheard == Unheard::Accepted => None,
-        Publication::Unroutable { code, text } => {
-            Some(no_such_destination(resource, message, realm, request_id).unwrap_or_else(|| unroutable(message, *code, text)))
+        Publication::Unroutable { code, text } => Some(
+            no_such_destination(resource, message, realm, request_id)
+                .unwrap_or_else(|| unroutable(message, *code, text)),
+        ),
+        Publication::Nacked => {
+            Some(Failure::new("Amqp.Nacked", format!("The broker refused the message to {}", place(message))))
         }
-        Publication::Nacked => Some(Failure::new("Amqp.Nacked", format!("The broker refused the message to {}", place(message)))),
         Publication::Refused { text } => Some(Failure::new("Amqp.Refused", text.clone())),
     }
 }
@@ -48,7 +57,13 @@ fn no_such_destination(resource: &Resource, message: &Outgoing, realm: &Realm, r
         "lambda" => {
             let arn = format!("arn:aws:lambda:{}:{}:function:{queue}:$LATEST", realm.region, realm.account);
             let text = format!("Function not found: {arn}");
-            Some(Service::LAMBDA.failure("ResourceNotFoundException", 404, "ResourceNotFoundException", &text, request_id))
+            Some(Service::LAMBDA.failure(
+                "ResourceNotFoundException",
+                404,
+                "ResourceNotFoundException",
+                &text,
+                request_id,
+            ))
         }
         "sqs" => Some(Service::SQS.failure(
             "QueueDoesNotExistException",
@@ -62,16 +77,27 @@ fn no_such_destination(resource: &Resource, message: &Outgoing, realm: &Realm, r
         }
         "events" if message.unheard == Unheard::Accepted => {
             let text = format!("Event bus {} does not exist.", message.address.exchange);
-            Some(Service::EVENTS.failure("ResourceNotFoundException", 400, "ResourceNotFoundException", &text, request_id))
+            Some(Service::EVENTS.failure(
+                "ResourceNotFoundException",
+                400,
+                "ResourceNotFoundException",
+                &text,
+                request_id,
+            ))
         }
         _ => None,
     }
 }
 
-/// A worker's failure as the history shows it: Lambda's shape for functions that were called, the worker's own words for all others.
+/// A worker's failure as the history shows it: Lambda's shape for functions that were called, the worker's own words
+/// for all others.
 #[must_use]
 pub fn failure(resource: &Resource, said: Failure) -> Failure {
-    let said = Failure { error: said.error.filter(|e| !e.is_empty()), cause: said.cause.filter(|c| !c.is_empty()), heartbeat: false };
+    let said = Failure {
+        error: said.error.filter(|e| !e.is_empty()),
+        cause: said.cause.filter(|c| !c.is_empty()),
+        heartbeat: false,
+    };
     let called = match &resource.kind {
         ResourceKind::LambdaFunction { .. } => true,
         ResourceKind::Service { service, pattern, .. } => service == "lambda" && *pattern == Pattern::RequestResponse,

@@ -43,7 +43,8 @@ pub(super) fn invoke(fields: &Fields<'_>, pattern: Pattern, context: &PlanContex
         (Some("Event"), Pattern::RequestResponse) => CompletesOn::Confirm,
         (None | Some("RequestResponse" | "Event"), _) => CompletesOn::Reply,
         (Some(other), _) => {
-            return Err(fields.invalid(&format!("The InvocationType {other} is not supported; there are: RequestResponse, Event")));
+            return Err(fields
+                .invalid(&format!("The InvocationType {other} is not supported; there are: RequestResponse, Event")));
         }
     };
     Ok(message.alone(completes_on))
@@ -54,7 +55,9 @@ pub(super) fn function_queue(function: &str) -> &str {
     let name = function.rsplit_once("function:").map_or(function, |(_, rest)| rest);
     match name.split_once(':') {
         // Without `function:` it may be `123456789012:name`.
-        Some((account, rest)) if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) => function_queue(rest),
+        Some((account, rest)) if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) => {
+            function_queue(rest)
+        }
         Some((name, _qualifier)) => name,
         None => name,
     }

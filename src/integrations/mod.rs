@@ -1,16 +1,18 @@
-//! Resources: what a Task's ARN and its evaluated parameters mean on the bus, and how the answer becomes a result. Pure.
+//! Resources: what a Task's ARN and its evaluated parameters mean on the bus, and how the answer becomes a result.
+//! Pure.
 //!
 //! ```text
 //! plan ──▶ messages ──▶ broker ──▶ refusal? ── no ──▶ receipt   (TaskSubmitted, or the result where a confirm completes the task)
 //!                                                  ──▶ worker ──▶ result | failure   (TaskSucceeded, TaskFailed)
 //! ```
 //!
-//! One file per service; what none of them knows goes by the `[[integrations]]` table of the settings, and else to the queue
-//! `<service>.<action>`. AWS's services keep AWS's shapes and error names, so that definitions written for AWS run unchanged; `amqp:*` and the
-//! table have the broker's own (`Amqp.Unroutable`, ...).
+//! One file per service; what none of them knows goes by the `[[integrations]]` table of the settings, and else to the
+//! queue `<service>.<action>`. AWS's services keep AWS's shapes and error names, so that definitions written for AWS
+//! run unchanged; `amqp:*` and the table have the broker's own (`Amqp.Unroutable`, ...).
 //!
-//! Everything here gives the same answer for the same question: a task that is dispatched again after a crash gets the same messages.
-//! May enter: the words of `bus` (addresses, headers), `interpreter::event::Failure`, `asl::resource`, `ids`, `clock`.
+//! Everything here gives the same answer for the same question: a task that is dispatched again after a crash gets the
+//! same messages. May enter: the words of `bus` (addresses, headers), `interpreter::event::Failure`, `asl::resource`,
+//! `ids`, `clock`.
 
 use std::time::Duration;
 
@@ -71,7 +73,8 @@ pub enum Plan {
 pub struct Publishing {
     pub messages: Vec<Outgoing>,
     pub completes_on: CompletesOn,
-    /// The task fails with this when the messages are out (`events:putEvents` sends its good entries, then fails for the bad ones).
+    /// The task fails with this when the messages are out (`events:putEvents` sends its good entries, then fails for
+    /// the bad ones).
     pub failure: Option<Failure>,
 }
 
@@ -140,7 +143,8 @@ impl Outgoing {
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 
-/// What has to be done for a task, or why its parameters make no sense to its service: then the task fails, and Retry and Catch see it.
+/// What has to be done for a task, or why its parameters make no sense to its service: then the task fails, and Retry
+/// and Catch see it.
 pub fn plan(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>) -> Result<Plan, Failure> {
     match &resource.kind {
         ResourceKind::LambdaFunction { name } => Ok(lambda::call_function(name, parameters, context)),
@@ -170,11 +174,14 @@ pub fn plan(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>
     }
 }
 
-/// The result that a worker's answer gives: Lambda's shape around it for `lambda:invoke`, the answer itself for all others.
+/// The result that a worker's answer gives: Lambda's shape around it for `lambda:invoke`, the answer itself for all
+/// others.
 #[must_use]
 pub fn result(resource: &Resource, answer: Payload, now: Timestamp, request_id: Uuid) -> Payload {
     match &resource.kind {
-        ResourceKind::Service { service, action, pattern: Pattern::RequestResponse } if service == "lambda" && action == "invoke" => {
+        ResourceKind::Service { service, action, pattern: Pattern::RequestResponse }
+            if service == "lambda" && action == "invoke" =>
+        {
             Payload::new(lambda::invoked(&answer, now, request_id))
         }
         _ => answer,

@@ -20,7 +20,8 @@ pub(super) struct Fields<'a> {
     request_id: Uuid,
 }
 
-/// Of parameters that nobody has read yet only what the service asks for is read: a message's body goes out as the text that it is.
+/// Of parameters that nobody has read yet only what the service asks for is read: a message's body goes out as the text
+/// that it is.
 #[derive(Debug)]
 enum Members<'a> {
     Read(&'a Map<String, Value>),
@@ -78,9 +79,11 @@ pub(super) struct Service {
 impl Service {
     pub(super) const SQS: Self = Self { prefix: "SQS", client: "AmazonSQS", exception: "AmazonSQSException" };
     pub(super) const SNS: Self = Self { prefix: "SNS", client: "AmazonSNS", exception: "AmazonSNSException" };
-    pub(super) const EVENTS: Self = Self { prefix: "EventBridge", client: "AmazonEventBridge", exception: "AmazonEventBridgeException" };
+    pub(super) const EVENTS: Self =
+        Self { prefix: "EventBridge", client: "AmazonEventBridge", exception: "AmazonEventBridgeException" };
     pub(super) const LAMBDA: Self = Self { prefix: "Lambda", client: "AWSLambda", exception: "AWSLambdaException" };
-    pub(super) const STATES: Self = Self { prefix: "StepFunctions", client: "AWSStepFunctions", exception: "AWSStepFunctionsException" };
+    pub(super) const STATES: Self =
+        Self { prefix: "StepFunctions", client: "AWSStepFunctions", exception: "AWSStepFunctionsException" };
     /// Ours: no AWS client stands behind it.
     pub(super) const AMQP: Self = Self { prefix: "Amqp", client: "", exception: "InvalidParameter" };
 
@@ -95,7 +98,8 @@ impl Service {
         }
     }
 
-    /// A failure as AWS words it: `message (Service: AmazonSQS; Status Code: 400; Error Code: MissingParameter; Request ID: ...; Proxy: null)`.
+    /// A failure as AWS words it: `message (Service: AmazonSQS; Status Code: 400; Error Code: MissingParameter; Request
+    /// ID: ...; Proxy: null)`.
     pub(super) fn failure(self, exception: &str, status: u16, code: &str, message: &str, request_id: Uuid) -> Failure {
         let error = format!("{}.{exception}", self.prefix);
         if self.client.is_empty() {
@@ -104,7 +108,9 @@ impl Service {
         let Self { client, .. } = self;
         Failure::new(
             error,
-            format!("{message} (Service: {client}; Status Code: {status}; Error Code: {code}; Request ID: {request_id}; Proxy: null)"),
+            format!(
+                "{message} (Service: {client}; Status Code: {status}; Error Code: {code}; Request ID: {request_id}; Proxy: null)"
+            ),
         )
     }
 }
@@ -112,7 +118,8 @@ impl Service {
 impl<'a> Fields<'a> {
     pub(super) fn of(parameters: &'a Payload, service: &str, request_id: Uuid) -> Result<Self, Failure> {
         let service = Service::named(service);
-        let unread = parameters.unread().and_then(|text| serde_json::Deserializer::from_str(text).deserialize_map(Object).ok());
+        let unread =
+            parameters.unread().and_then(|text| serde_json::Deserializer::from_str(text).deserialize_map(Object).ok());
         let members = if let Some(members) = unread {
             Members::Unread(members)
         } else {
@@ -183,7 +190,10 @@ impl<'a> Fields<'a> {
     pub(super) fn integer(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Failure> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value.as_u64().filter(|n| (least..=most).contains(n)).map(Some).ok_or_else(|| {
-            self.invalid(&format!("The parameter {name} must be a whole number from {least} to {most}, not {}", brief(value)))
+            self.invalid(&format!(
+                "The parameter {name} must be a whole number from {least} to {most}, not {}",
+                brief(value)
+            ))
         })
     }
 
@@ -191,7 +201,9 @@ impl<'a> Fields<'a> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Object(fields)) => Ok(Some(fields)),
-            Some(other) => Err(self.invalid(&format!("The parameter {name} must be an object, not {}", kind_of(other)))),
+            Some(other) => {
+                Err(self.invalid(&format!("The parameter {name} must be an object, not {}", kind_of(other))))
+            }
         }
     }
 
@@ -199,7 +211,9 @@ impl<'a> Fields<'a> {
     pub(super) fn only(&self, allowed: &[&str]) -> Result<(), Failure> {
         match self.names().find(|name| !allowed.contains(name)) {
             None => Ok(()),
-            Some(name) => Err(self.invalid(&format!("There is no parameter {name}; there are: {}", allowed.join(", ")))),
+            Some(name) => {
+                Err(self.invalid(&format!("There is no parameter {name}; there are: {}", allowed.join(", "))))
+            }
         }
     }
 
@@ -225,7 +239,10 @@ impl<'a> Fields<'a> {
 
 fn number(text: &str) -> Option<HeaderValue> {
     let text = text.trim();
-    text.parse().map(HeaderValue::Integer).ok().or_else(|| text.parse().ok().filter(|n: &f64| n.is_finite()).map(HeaderValue::Double))
+    text.parse()
+        .map(HeaderValue::Integer)
+        .ok()
+        .or_else(|| text.parse().ok().filter(|n: &f64| n.is_finite()).map(HeaderValue::Double))
 }
 
 /// A JSON value as a header of its own type.
@@ -234,7 +251,9 @@ pub(super) fn header(value: &Value) -> Option<HeaderValue> {
         Value::Null => None,
         Value::String(text) => Some(HeaderValue::Text(text.clone())),
         Value::Bool(flag) => Some(HeaderValue::Boolean(*flag)),
-        Value::Number(number) => number.as_i64().map(HeaderValue::Integer).or_else(|| number.as_f64().map(HeaderValue::Double)),
+        Value::Number(number) => {
+            number.as_i64().map(HeaderValue::Integer).or_else(|| number.as_f64().map(HeaderValue::Double))
+        }
         Value::Array(_) | Value::Object(_) => Some(HeaderValue::Json(value.clone())),
     }
 }
@@ -243,7 +262,8 @@ pub(super) fn header(value: &Value) -> Option<HeaderValue> {
 pub(super) fn message_text(value: &Value) -> (Vec<u8>, &'static str) {
     match value {
         Value::String(text) => {
-            let kind = if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() { super::JSON } else { super::TEXT };
+            let kind =
+                if serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() { super::JSON } else { super::TEXT };
             (text.clone().into_bytes(), kind)
         }
         other => (other.to_string().into_bytes(), super::JSON),

@@ -1,4 +1,5 @@
-//! Receipts: what AWS answers to a request, as `TaskSubmitted` shows it or as the result where nothing else is waited for.
+//! Receipts: what AWS answers to a request, as `TaskSubmitted` shows it or as the result where nothing else is waited
+//! for.
 
 use md5::{Digest, Md5};
 use serde::Serialize;
@@ -15,9 +16,17 @@ use crate::interpreter::event::Payload;
 
 /// The receipt of a plan that the broker has confirmed. `child` is what a start gave: its ARN and start date.
 #[must_use]
-pub fn receipt(resource: &Resource, plan: &Plan, child: Option<(&Arn, Timestamp)>, now: Timestamp, request_id: Uuid) -> Payload {
+pub fn receipt(
+    resource: &Resource,
+    plan: &Plan,
+    child: Option<(&Arn, Timestamp)>,
+    now: Timestamp,
+    request_id: Uuid,
+) -> Payload {
     match plan {
-        Plan::StartExecution(_) => child.map(|(arn, at)| states::started(arn, at, now, request_id)).unwrap_or_default().into(),
+        Plan::StartExecution(_) => {
+            child.map(|(arn, at)| states::started(arn, at, now, request_id)).unwrap_or_default().into()
+        }
         // AWS shows no receipt for an activity or a function ARN.
         Plan::Activity { .. } => Payload::default(),
         Plan::Publish(publishing) => of_messages(resource, publishing, now, request_id),
@@ -54,7 +63,8 @@ fn of_messages(resource: &Resource, publishing: &Publishing, now: Timestamp, req
     of_service.into()
 }
 
-/// Ours: what the broker confirmed. Nobody looks into it but who reads the history: it is made as the text that it is written as.
+/// Ours: what the broker confirmed. Nobody looks into it but who reads the history: it is made as the text that it is
+/// written as.
 fn confirmed(message: &Outgoing, now: Timestamp) -> Payload {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
@@ -65,16 +75,27 @@ fn confirmed(message: &Outgoing, now: Timestamp) -> Payload {
         confirmed: String,
     }
     let Address { exchange, routing_key } = &message.address;
-    Payload::of(&Receipt { message_id: message.message_id, exchange, routing_key, confirmed: now.iso() }).unwrap_or_default()
+    Payload::of(&Receipt { message_id: message.message_id, exchange, routing_key, confirmed: now.iso() })
+        .unwrap_or_default()
 }
 
 /// AWS's SDK fields around an answer, with all keys of the result in AWS's order (alphabetical).
-pub(super) fn with_metadata(body: Value, headers: &[(&str, &str)], bytes: usize, now: Timestamp, request_id: Uuid) -> Value {
+pub(super) fn with_metadata(
+    body: Value,
+    headers: &[(&str, &str)],
+    bytes: usize,
+    now: Timestamp,
+    request_id: Uuid,
+) -> Value {
     let request_id = request_id.to_string();
     let bytes = bytes.to_string();
     let date = now.to_jiff().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let mut single: Vec<(&str, &str)> = headers.to_vec();
-    single.extend([("x-amzn-RequestId", request_id.as_str()), ("Content-Length", bytes.as_str()), ("Date", date.as_str())]);
+    single.extend([
+        ("x-amzn-RequestId", request_id.as_str()),
+        ("Content-Length", bytes.as_str()),
+        ("Date", date.as_str()),
+    ]);
     let all: Map<String, Value> = single.iter().map(|(name, value)| ((*name).to_owned(), json!([value]))).collect();
     single.sort_by_key(|(name, _)| name.to_lowercase());
     let single: Map<String, Value> = single.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();

@@ -1,7 +1,8 @@
 //! What the answers of AWS services look like: mocks of a state under test are held against it.
 //!
-//! Source: `TestState` of the Step Functions API reference (`fieldValidationMode`), texts as recorded on AWS; the shapes are those of
-//! the services' own models (`shapes.json`, written by `scripts/service-shapes.py`). A service that is not in the table is not checked.
+//! Source: `TestState` of the Step Functions API reference (`fieldValidationMode`), texts as recorded on AWS; the
+//! shapes are those of the services' own models (`shapes.json`, written by `scripts/service-shapes.py`). A service that
+//! is not in the table is not checked.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -74,16 +75,21 @@ static SERVICES: LazyLock<HashMap<String, Service>> =
 /// # Errors
 /// The first field that does not fit.
 pub fn check(resource: &Resource, result: &Value, validation: Validation) -> Result<(), String> {
-    let Some((service, operation)) = operation(resource).filter(|_| validation != Validation::None) else { return Ok(()) };
+    let Some((service, operation)) = operation(resource).filter(|_| validation != Validation::None) else {
+        return Ok(());
+    };
     let Some(service) = SERVICES.get(service) else { return Ok(()) };
     let Some(output) = service.operations.get(&operation) else { return Ok(()) };
     let look = Look { service, strict: validation == Validation::Strict, free: free_fields(resource) };
     look.at(output, None, result).map_err(|why| format!("Mock result schema validation error: {why}"))
 }
 
-/// The service and operation whose answer is the task's result. A callback's result is the worker's, a job's its description: no shape.
+/// The service and operation whose answer is the task's result. A callback's result is the worker's, a job's its
+/// description: no shape.
 fn operation(resource: &Resource) -> Option<(&str, String)> {
-    let ResourceKind::Service { service, action, pattern: Pattern::RequestResponse } = &resource.kind else { return None };
+    let ResourceKind::Service { service, action, pattern: Pattern::RequestResponse } = &resource.kind else {
+        return None;
+    };
     let service = match service.strip_prefix("aws-sdk:").unwrap_or(service) {
         "states" | "sfn" => "stepfunctions",
         "eventbridge" => "events",
@@ -94,7 +100,8 @@ fn operation(resource: &Resource) -> Option<(&str, String)> {
     Some((service, format!("{first}{}", letters.as_str())))
 }
 
-/// Fields that the optimized integration shows in another form than the service: a function's answer is JSON, not bytes.
+/// Fields that the optimized integration shows in another form than the service: a function's answer is JSON, not
+/// bytes.
 fn free_fields(resource: &Resource) -> &'static [&'static str] {
     if resource.resource_type() == "lambda" { &["Payload"] } else { &[] }
 }
@@ -200,19 +207,34 @@ mod tests {
     #[test]
     fn wrong_fields_are_named_in_the_words_of_aws() {
         for (arn, result, wrong) in [
-            ("arn:aws:states:::aws-sdk:kms:encrypt", json!({"CiphertextBlob": ""}), "'CiphertextBlob' is smaller than the minimum length"),
+            (
+                "arn:aws:states:::aws-sdk:kms:encrypt",
+                json!({"CiphertextBlob": ""}),
+                "'CiphertextBlob' is smaller than the minimum length",
+            ),
             ("arn:aws:states:::aws-sdk:kms:encrypt", json!({"CiphertextBlob": 1}), "'CiphertextBlob' must be a string"),
             ("arn:aws:states:::lambda:invoke", json!({"StatusCode": "200"}), "'StatusCode' must be a number"),
             ("arn:aws:states:::events:putEvents", json!({"Entries": "x"}), "'Entries' must be an array"),
-            ("arn:aws:states:::events:putEvents", json!({"Entries": [{}, {"EventId": []}]}), "'EventId' must be a string"),
-            ("arn:aws:states:::states:startExecution", json!({"ExecutionArn": "a", "StartDate": true}), "'StartDate' must be a string"),
+            (
+                "arn:aws:states:::events:putEvents",
+                json!({"Entries": [{}, {"EventId": []}]}),
+                "'EventId' must be a string",
+            ),
+            (
+                "arn:aws:states:::states:startExecution",
+                json!({"ExecutionArn": "a", "StartDate": true}),
+                "'StartDate' must be a string",
+            ),
             (
                 "arn:aws:states:::aws-sdk:lambda:getFunction",
                 json!({"Configuration": {"MemorySize": 127}}),
                 "'MemorySize' is less than the minimum value",
             ),
         ] {
-            assert_eq!(judge(arn, &result, Validation::Present), Err(format!("Mock result schema validation error: Field {wrong}")));
+            assert_eq!(
+                judge(arn, &result, Validation::Present),
+                Err(format!("Mock result schema validation error: Field {wrong}"))
+            );
             assert_eq!(judge(arn, &result, Validation::None), Ok(()));
         }
     }
@@ -220,13 +242,20 @@ mod tests {
     #[test]
     fn strict_wants_what_the_service_always_gives() {
         let arn = "arn:aws:states:::states:startExecution";
-        assert!(judge(arn, &json!({"ExecutionArn": "a"}), Validation::Strict).unwrap_err().ends_with("Field 'StartDate' is required"));
+        assert!(
+            judge(arn, &json!({"ExecutionArn": "a"}), Validation::Strict)
+                .unwrap_err()
+                .ends_with("Field 'StartDate' is required")
+        );
         assert_eq!(judge(arn, &json!({"ExecutionArn": "a"}), Validation::Present), Ok(()));
     }
 
     #[test]
     fn what_no_table_knows_is_let_through() {
-        assert_eq!(judge("arn:aws:states:::lambda:invoke", &json!({"Payload": {"any": 1}, "x": 1}), Validation::Strict), Ok(()));
+        assert_eq!(
+            judge("arn:aws:states:::lambda:invoke", &json!({"Payload": {"any": 1}, "x": 1}), Validation::Strict),
+            Ok(())
+        );
         assert_eq!(judge("arn:aws:states:::amqp:call", &json!(1), Validation::Strict), Ok(()));
         assert_eq!(judge("arn:aws:states:::sqs:sendMessage.waitForTaskToken", &json!([1]), Validation::Strict), Ok(()));
     }

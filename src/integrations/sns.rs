@@ -7,8 +7,14 @@ use super::{CompletesOn, Outgoing, Plan, PlanContext, Unheard};
 use crate::bus::HeaderValue;
 use crate::interpreter::event::Failure;
 
-pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &PlanContext<'_>) -> Result<Plan, Failure> {
-    let invalid = |why: &str| fields.failure("InvalidParameterException", 400, "InvalidParameter", &format!("Invalid parameter: {why}"));
+pub(super) fn publish(
+    fields: &Fields<'_>,
+    completes_on: CompletesOn,
+    context: &PlanContext<'_>,
+) -> Result<Plan, Failure> {
+    let invalid = |why: &str| {
+        fields.failure("InvalidParameterException", 400, "InvalidParameter", &format!("Invalid parameter: {why}"))
+    };
     let topic = match (fields.text("TopicArn")?, fields.text("TargetArn")?) {
         (Some(topic), _) | (None, Some(topic)) => topic,
         (None, None) if fields.get("PhoneNumber").is_some() => {
@@ -17,7 +23,8 @@ pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &
         (None, None) => return Err(invalid("TopicArn or TargetArn Reason: no value for required parameter")),
     };
     let exchange = topic.rsplit(':').next().filter(|name| !name.is_empty()).ok_or_else(|| invalid("TopicArn"))?;
-    let text = fields.get("Message").filter(|text| text.as_str() != Some("")).ok_or_else(|| invalid("Empty message"))?;
+    let text =
+        fields.get("Message").filter(|text| text.as_str() != Some("")).ok_or_else(|| invalid("Empty message"))?;
     if is_fifo(exchange) && fields.get("MessageGroupId").is_none() {
         return Err(invalid("The MessageGroupId parameter is required for FIFO topics"));
     }
@@ -30,7 +37,8 @@ pub(super) fn publish(fields: &Fields<'_>, completes_on: CompletesOn, context: &
             message.headers.insert(name.into(), HeaderValue::Text(text.clone()));
         }
     }
-    // A topic without subscribers accepts what is published. A token that nobody gets is another thing: nobody would ever answer.
+    // A topic without subscribers accepts what is published. A token that nobody gets is another thing: nobody would
+    // ever answer.
     if completes_on == CompletesOn::Confirm {
         message.unheard = Unheard::Accepted;
     }

@@ -5,15 +5,28 @@ use super::{CompletesOn, Outgoing, Plan, PlanContext};
 use crate::bus::HeaderValue;
 use crate::interpreter::event::Failure;
 
-pub(super) fn send_message(fields: &Fields<'_>, completes_on: CompletesOn, context: &PlanContext<'_>) -> Result<Plan, Failure> {
+pub(super) fn send_message(
+    fields: &Fields<'_>,
+    completes_on: CompletesOn,
+    context: &PlanContext<'_>,
+) -> Result<Plan, Failure> {
     let missing = |name: &str| {
-        fields.failure(Service::SQS.exception, 400, "MissingParameter", &format!("The request must contain the parameter {name}."))
+        fields.failure(
+            Service::SQS.exception,
+            400,
+            "MissingParameter",
+            &format!("The request must contain the parameter {name}."),
+        )
     };
     let url = fields.text("QueueUrl")?.filter(|url| !url.is_empty()).ok_or_else(|| missing("QueueUrl"))?;
     let queue = queue_of(url).map_err(|host| {
-        Failure::new("SQS.SdkClientException", format!("Unable to execute HTTP request: {host}: Name or service not known"))
+        Failure::new(
+            "SQS.SdkClientException",
+            format!("Unable to execute HTTP request: {host}: Name or service not known"),
+        )
     })?;
-    let body = fields.get("MessageBody").filter(|body| body.as_str() != Some("")).ok_or_else(|| missing("MessageBody"))?;
+    let body =
+        fields.get("MessageBody").filter(|body| body.as_str() != Some("")).ok_or_else(|| missing("MessageBody"))?;
     let (body, content_type) = message_text(body);
     let mut message = Outgoing::to("", queue, body, context);
     message.content_type = content_type.into();
@@ -33,8 +46,8 @@ pub(super) fn send_message(fields: &Fields<'_>, completes_on: CompletesOn, conte
     Ok(message.alone(completes_on))
 }
 
-/// `https://sqs.us-east-1.amazonaws.com/123456789012/orders`, an ARN, or just `orders`. A URL with a host alone names no queue: the host
-/// comes back.
+/// `https://sqs.us-east-1.amazonaws.com/123456789012/orders`, an ARN, or just `orders`. A URL with a host alone names
+/// no queue: the host comes back.
 fn queue_of(url: &str) -> Result<&str, &str> {
     match url.split_once("://") {
         Some((_, place)) => place.trim_end_matches('/').rsplit_once('/').map(|(_, queue)| queue).ok_or(place),

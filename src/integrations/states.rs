@@ -42,7 +42,11 @@ pub enum ChildWait {
     Token,
 }
 
-pub(super) fn start_execution(fields: &Fields<'_>, pattern: Pattern, context: &PlanContext<'_>) -> Result<Plan, Failure> {
+pub(super) fn start_execution(
+    fields: &Fields<'_>,
+    pattern: Pattern,
+    context: &PlanContext<'_>,
+) -> Result<Plan, Failure> {
     let machine = Arn::new(fields.required("StateMachineArn")?);
     let name = match fields.text("Name")? {
         Some(name) => name.to_owned(),
@@ -64,7 +68,8 @@ pub(super) fn start_execution(fields: &Fields<'_>, pattern: Pattern, context: &P
     Ok(Plan::StartExecution(ChildStart { machine, name, input, wait, trace_header }))
 }
 
-/// The answer to a start: `TaskSubmitted`'s output, or the result where nothing is waited for. `execution` and `started` are the child's.
+/// The answer to a start: `TaskSubmitted`'s output, or the result where nothing is waited for. `execution` and
+/// `started` are the child's.
 #[must_use]
 pub fn started(execution: &Arn, started: Timestamp, now: Timestamp, request_id: Uuid) -> Value {
     let body = json!({"ExecutionArn": execution, "StartDate": started.millis()});

@@ -27,7 +27,8 @@ pub struct TableEntry {
     pub routing_key: String,
     /// Which of the parameters is the body, as a dotted path; empty: all of them.
     pub body: String,
-    /// What ends a request-response task: a `reply` (default), or the broker's `confirm`. A callback always ends by its token.
+    /// What ends a request-response task: a `reply` (default), or the broker's `confirm`. A callback always ends by its
+    /// token.
     pub completes: CompletesOn,
     /// Headers of every message; values are templates too.
     pub headers: BTreeMap<String, String>,
@@ -67,7 +68,10 @@ impl Table {
                 ));
             }
             if entry.exchange.is_empty() && entry.routing_key.is_empty() {
-                return Err(error("routing_key", "is empty, and so is exchange: the message has no destination".to_owned()));
+                return Err(error(
+                    "routing_key",
+                    "is empty, and so is exchange: the message has no destination".to_owned(),
+                ));
             }
             pieces(&entry.routing_key).map_err(|why| error("routing_key", why))?;
             for template in entry.headers.values() {
@@ -95,7 +99,9 @@ impl TableEntry {
         parameters: &Value,
         context: &PlanContext<'_>,
     ) -> Result<Plan, Failure> {
-        let fill = |template: &str| fill(template, service, action, parameters).map_err(|why| Failure::new("Amqp.InvalidParameter", why));
+        let fill = |template: &str| {
+            fill(template, service, action, parameters).map_err(|why| Failure::new("Amqp.InvalidParameter", why))
+        };
         let routing_key = fill(&self.routing_key)?;
         if routing_key.len() > 255 {
             let why = format!("The routing key of {service}:{action} has {} bytes; AMQP allows 255", routing_key.len());
@@ -105,7 +111,10 @@ impl TableEntry {
             parameters
         } else {
             lookup(parameters, &self.body).ok_or_else(|| {
-                Failure::new("Amqp.InvalidParameter", format!("The parameters of {service}:{action} have no field {}", self.body))
+                Failure::new(
+                    "Amqp.InvalidParameter",
+                    format!("The parameters of {service}:{action} have no field {}", self.body),
+                )
             })?
         };
         let mut message = Outgoing::to(&self.exchange, &routing_key, body.to_string().into_bytes(), context);
@@ -166,7 +175,12 @@ fn fill(template: &str, service: &str, action: &str, parameters: &Value) -> Resu
             Piece::Parameter(path) => match lookup(parameters, path) {
                 Some(Value::String(text)) => filled.push_str(text),
                 Some(Value::Number(number)) => filled.push_str(&number.to_string()),
-                Some(other) => return Err(format!("The parameter {path} of {service}:{action} must be a text, not {}", kind_of(other))),
+                Some(other) => {
+                    return Err(format!(
+                        "The parameter {path} of {service}:{action} must be a text, not {}",
+                        kind_of(other)
+                    ));
+                }
                 None => return Err(format!("The parameters of {service}:{action} have no field {path}")),
             },
         }
@@ -182,8 +196,8 @@ fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
-        Some((start, rest)) => {
-            name.strip_prefix(start).is_some_and(|tail| (0..=tail.len()).any(|at| tail.is_char_boundary(at) && matches(rest, &tail[at..])))
-        }
+        Some((start, rest)) => name
+            .strip_prefix(start)
+            .is_some_and(|tail| (0..=tail.len()).any(|at| tail.is_char_boundary(at) && matches(rest, &tail[at..]))),
     }
 }

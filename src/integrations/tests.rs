@@ -20,7 +20,8 @@ fn service(name: &str) -> Resource {
 fn plan_with(table: &Table, resource: &Resource, parameters: &Value) -> Result<Plan, Failure> {
     let realm = Realm::new("us-east-1", "123456789012");
     let (execution, machine) = (Arn::new("arn:execution"), Arn::new("arn:machine"));
-    let context = PlanContext { realm: &realm, table, message_id: ID, at: AT, execution: &execution, machine: &machine };
+    let context =
+        PlanContext { realm: &realm, table, message_id: ID, at: AT, execution: &execution, machine: &machine };
     let read = plan(resource, &Payload::new(parameters.clone()), &context);
     // The same of parameters that nobody has read yet.
     let unread = Payload::parse(parameters.to_string()).unwrap();
@@ -68,13 +69,21 @@ fn each_resource_goes_to_its_place_with_its_body() {
         ("amqp:call", json!({"Queue": "rpc", "Body": null}), ("", "rpc", "{}", Reply)),
         ("sqs:sendMessage", json!({"QueueUrl": queue, "MessageBody": "text"}), ("", "orders", "text", Confirm)),
         ("sqs:sendMessage", json!({"QueueUrl": "orders", "MessageBody": 5}), ("", "orders", "5", Confirm)),
-        ("sqs:sendMessage.waitForTaskToken", json!({"QueueUrl": queue, "MessageBody": {"t": "x"}}), ("", "orders", r#"{"t":"x"}"#, Reply)),
+        (
+            "sqs:sendMessage.waitForTaskToken",
+            json!({"QueueUrl": queue, "MessageBody": {"t": "x"}}),
+            ("", "orders", r#"{"t":"x"}"#, Reply),
+        ),
         ("sns:publish", json!({"TopicArn": topic, "Message": {"m": 1}}), ("news", "", r#"{"m":1}"#, Confirm)),
         ("sns:publish.waitForTaskToken", json!({"TargetArn": topic, "Message": "m"}), ("news", "", "m", Reply)),
         ("lambda:invoke", json!({"FunctionName": "price", "Payload": {"x": 1}}), ("", "price", r#"{"x":1}"#, Reply)),
         ("lambda:invoke", json!({"FunctionName": function}), ("", "price", "{}", Reply)),
         ("lambda:invoke", json!({"FunctionName": "123456789012:price", "Payload": null}), ("", "price", "{}", Reply)),
-        ("lambda:invoke", json!({"FunctionName": "123456789012:function:price:1", "Payload": "\"s\""}), ("", "price", "\"s\"", Reply)),
+        (
+            "lambda:invoke",
+            json!({"FunctionName": "123456789012:function:price:1", "Payload": "\"s\""}),
+            ("", "price", "\"s\"", Reply),
+        ),
         ("lambda:invoke", json!({"FunctionName": "price", "Payload": "plain"}), ("", "price", "\"plain\"", Reply)),
         ("lambda:invoke", json!({"FunctionName": "price", "InvocationType": "Event"}), ("", "price", "{}", Confirm)),
         ("lambda:invoke.waitForTaskToken", json!({"FunctionName": "price", "Payload": {}}), ("", "price", "{}", Reply)),
@@ -84,7 +93,11 @@ fn each_resource_goes_to_its_place_with_its_body() {
         ("mail:send.waitForTaskToken", json!([1]), ("", "mail.send", "[1]", Reply)),
     ];
     for (name, parameters, (exchange, key, body, completes)) in table {
-        assert_eq!(sent(name, &parameters), (exchange.to_owned(), key.to_owned(), body.to_owned(), completes), "{name}");
+        assert_eq!(
+            sent(name, &parameters),
+            (exchange.to_owned(), key.to_owned(), body.to_owned(), completes),
+            "{name}"
+        );
     }
 }
 
@@ -96,7 +109,14 @@ fn a_function_arn_gets_its_input_whole_and_an_activity_its_queue() {
     assert_eq!((publishing.messages[0].body.as_slice(), publishing.completes_on), (&b"\"hi\""[..], CompletesOn::Reply));
     let arn = "arn:aws:states:us-east-1:123456789012:activity:paint";
     let plan = planned(&resource(arn), &json!({"a": 1})).unwrap();
-    assert_eq!(plan, Plan::Activity { activity: Arn::new(arn), queue: "reveille.activity.paint".to_owned(), body: br#"{"a":1}"#.to_vec() });
+    assert_eq!(
+        plan,
+        Plan::Activity {
+            activity: Arn::new(arn),
+            queue: "reveille.activity.paint".to_owned(),
+            body: br#"{"a":1}"#.to_vec()
+        }
+    );
 }
 
 #[test]
@@ -156,8 +176,9 @@ fn message_attributes_become_headers() {
 
 #[test]
 fn parameters_that_make_no_sense_fail_the_task_in_the_services_words() {
-    let tail =
-        |service: &str, code: &str| format!("(Service: {service}; Status Code: 400; Error Code: {code}; Request ID: {ID}; Proxy: null)");
+    let tail = |service: &str, code: &str| {
+        format!("(Service: {service}; Status Code: 400; Error Code: {code}; Request ID: {ID}; Proxy: null)")
+    };
     let table = [
         (
             "sqs:sendMessage",
@@ -231,7 +252,10 @@ fn events_are_published_one_by_one_in_eventbridges_shape() {
     let publishing = publishing(planned(&service("events:putEvents"), &entries).unwrap());
     assert_eq!(publishing.messages.len(), 1, "good entries go out although others are refused");
     let message = &publishing.messages[0];
-    assert_eq!((message.address.exchange.as_str(), message.address.routing_key.as_str()), ("orders", "shop.Order Placed"));
+    assert_eq!(
+        (message.address.exchange.as_str(), message.address.routing_key.as_str()),
+        ("orders", "shop.Order Placed")
+    );
     let event: Value = serde_json::from_slice(&message.body).unwrap();
     assert_eq!(
         event,
@@ -295,7 +319,10 @@ fn receipts_have_awss_shapes() {
         given("amqp:publish", json!({"Exchange": "x", "RoutingKey": "k"})),
         json!({"MessageId": ID, "Exchange": "x", "RoutingKey": "k", "Confirmed": "2023-11-14T22:13:20.000Z"})
     );
-    assert_eq!(given("lambda:invoke", json!({"FunctionName": "f", "InvocationType": "Event"}))["StatusCode"], json!(202));
+    assert_eq!(
+        given("lambda:invoke", json!({"FunctionName": "f", "InvocationType": "Event"}))["StatusCode"],
+        json!(202)
+    );
 }
 
 #[test]
@@ -349,7 +376,9 @@ fn the_brokers_refusal_becomes_a_failure_that_retry_and_catch_can_name() {
         let messages = publishing(planned(&resource, &parameters).unwrap()).messages;
         refusal(&resource, &messages[0], publication, &realm, REQUEST).map(|f| (f.error.unwrap(), f.cause.unwrap()))
     };
-    let error = |name: &str, parameters: Value, publication: &Publication| failed(name, parameters, publication).map(|(error, _)| error);
+    let error = |name: &str, parameters: Value, publication: &Publication| {
+        failed(name, parameters, publication).map(|(error, _)| error)
+    };
     let function = json!({"FunctionName": "no_such_f"});
     let queue = json!({"QueueUrl": "http://h/1/q", "MessageBody": "b"});
     let topic = json!({"TopicArn": "t", "Message": "m"});
@@ -372,15 +401,21 @@ fn the_brokers_refusal_becomes_a_failure_that_retry_and_catch_can_name() {
     assert_eq!(error("sns:publish", topic.clone(), &no_exchange).as_deref(), Some("SNS.NotFoundException"));
     assert_eq!(error("sns:publish.waitForTaskToken", topic, &no_route).as_deref(), Some("Amqp.Unroutable"));
     assert_eq!(error("events:putEvents", entries.clone(), &no_route), None);
-    assert_eq!(error("events:putEvents", entries, &no_exchange).as_deref(), Some("EventBridge.ResourceNotFoundException"));
+    assert_eq!(
+        error("events:putEvents", entries, &no_exchange).as_deref(),
+        Some("EventBridge.ResourceNotFoundException")
+    );
     assert_eq!(
         failed("amqp:call", json!({"Queue": "q"}), &no_route).unwrap(),
         ("Amqp.Unroutable".to_owned(), "No queue takes messages for queue 'q': 312 NO_ROUTE".to_owned())
     );
     assert_eq!(error("glue:startJobRun", json!({}), &no_route).as_deref(), Some("Amqp.Unroutable"));
-    for (reason, error) in
-        [("rejected", "Amqp.Rejected"), ("expired", "Amqp.Expired"), ("maxlen", "Amqp.MaxLength"), ("delivery_limit", "Amqp.DeliveryLimit")]
-    {
+    for (reason, error) in [
+        ("rejected", "Amqp.Rejected"),
+        ("expired", "Amqp.Expired"),
+        ("maxlen", "Amqp.MaxLength"),
+        ("delivery_limit", "Amqp.DeliveryLimit"),
+    ] {
         assert_eq!(dead_lettered(reason, "q").error.as_deref(), Some(error));
     }
 }
@@ -393,9 +428,14 @@ fn children_start_once_and_their_end_is_shown_as_aws_shows_it() {
     };
     let child = start("states:startExecution", json!({"StateMachineArn": "arn:m", "Input": null}));
     assert_eq!((child.name, child.input.as_str(), child.wait), (ID.to_string(), "{}", ChildWait::Started));
-    let child = start("states:startExecution.sync:2", json!({"StateMachineArn": "arn:m", "Input": {"a": 1}, "Name": "n"}));
-    assert_eq!((child.name.as_str(), child.input.as_str(), child.wait), ("n", r#"{"a":1}"#, ChildWait::Ended { output_as_json: true }));
-    let child = start("states:startExecution.waitForTaskToken", json!({"StateMachineArn": "arn:m", "Input": "{\"a\":1}"}));
+    let child =
+        start("states:startExecution.sync:2", json!({"StateMachineArn": "arn:m", "Input": {"a": 1}, "Name": "n"}));
+    assert_eq!(
+        (child.name.as_str(), child.input.as_str(), child.wait),
+        ("n", r#"{"a":1}"#, ChildWait::Ended { output_as_json: true })
+    );
+    let child =
+        start("states:startExecution.waitForTaskToken", json!({"StateMachineArn": "arn:m", "Input": "{\"a\":1}"}));
     assert_eq!((child.input.as_str(), child.wait), ("{\"a\":1}", ChildWait::Token));
 
     let (arn, machine) = (Arn::new("arn:child"), Arn::new("arn:m"));
@@ -415,11 +455,19 @@ fn children_start_once_and_their_end_is_shown_as_aws_shows_it() {
     let shown = child_result(&ended, false).unwrap();
     assert_eq!((&shown["Input"], &shown["Output"]), (&json!("{}"), &json!(r#"{"Arg1":"argument1"}"#)));
     let shown = child_result(&ended, true).unwrap();
-    assert_eq!((&shown["Input"], &shown["Output"], &shown["Status"]), (&json!({}), &json!({"Arg1": "argument1"}), &json!("SUCCEEDED")));
-    let failure = child_result(&Child { status: "FAILED", output: None, error: Some("States.Timeout"), ..ended }, false).unwrap_err();
+    assert_eq!(
+        (&shown["Input"], &shown["Output"], &shown["Status"]),
+        (&json!({}), &json!({"Arg1": "argument1"}), &json!("SUCCEEDED"))
+    );
+    let failure =
+        child_result(&Child { status: "FAILED", output: None, error: Some("States.Timeout"), ..ended }, false)
+            .unwrap_err();
     assert_eq!(failure.error.as_deref(), Some("States.TaskFailed"));
     let cause: Value = serde_json::from_str(&failure.cause.unwrap()).unwrap();
-    assert_eq!((&cause["Error"], &cause["Status"], cause.get("Output")), (&json!("States.Timeout"), &json!("FAILED"), None));
+    assert_eq!(
+        (&cause["Error"], &cause["Status"], cause.get("Output")),
+        (&json!("States.Timeout"), &json!("FAILED"), None)
+    );
     let failure = start_failure("StateMachineDoesNotExist", "State Machine Does Not Exist: 'arn:m'", REQUEST);
     assert_eq!(failure.error.as_deref(), Some("StepFunctions.StateMachineDoesNotExistException"));
     assert_eq!(
@@ -438,7 +486,9 @@ fn the_table_says_where_other_services_go() {
         exchange: "jobs".to_owned(),
         routing_key: "{service}.{action}.{parameters.Job.Name}".to_owned(),
         body: "Arguments".to_owned(),
-        headers: [("tenant", "t-{parameters.Tenant}"), ("size", "{parameters.Size}")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        headers: [("tenant", "t-{parameters.Tenant}"), ("size", "{parameters.Size}")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into(),
         ..entry("glue:*")
     };
     let mail = TableEntry { routing_key: "mail".to_owned(), completes: CompletesOn::Confirm, ..entry("*:sendEmail") };
@@ -447,15 +497,27 @@ fn the_table_says_where_other_services_go() {
     let parameters = json!({"Job": {"Name": "nightly"}, "Arguments": {"a": 1}, "Tenant": "x", "Size": 3});
     let sent = publishing(plan_with(&table, &service("glue:startJobRun.sync"), &parameters).unwrap());
     let message = &sent.messages[0];
-    assert_eq!((message.address.exchange.as_str(), message.address.routing_key.as_str()), ("jobs", "glue.startJobRun.nightly"));
+    assert_eq!(
+        (message.address.exchange.as_str(), message.address.routing_key.as_str()),
+        ("jobs", "glue.startJobRun.nightly")
+    );
     assert_eq!(message.body, br#"{"a":1}"#);
-    assert_eq!((&message.headers["tenant"], &message.headers["size"]), (&HeaderValue::Text("t-x".to_owned()), &HeaderValue::Integer(3)));
-    assert_eq!(publishing(plan_with(&table, &service("ses:sendEmail"), &json!({})).unwrap()).completes_on, CompletesOn::Confirm);
+    assert_eq!(
+        (&message.headers["tenant"], &message.headers["size"]),
+        (&HeaderValue::Text("t-x".to_owned()), &HeaderValue::Integer(3))
+    );
+    assert_eq!(
+        publishing(plan_with(&table, &service("ses:sendEmail"), &json!({})).unwrap()).completes_on,
+        CompletesOn::Confirm
+    );
     assert_eq!(
         publishing(plan_with(&table, &service("ses:sendEmail.waitForTaskToken"), &json!({})).unwrap()).completes_on,
         CompletesOn::Reply
     );
-    assert_eq!(publishing(plan_with(&table, &service("sqs:sendMessage"), &json!({})).unwrap()).messages[0].address.routing_key, "ours");
+    assert_eq!(
+        publishing(plan_with(&table, &service("sqs:sendMessage"), &json!({})).unwrap()).messages[0].address.routing_key,
+        "ours"
+    );
     let failure = plan_with(&table, &service("glue:startJobRun"), &json!({"Job": {}})).unwrap_err();
     assert_eq!(failure.cause.as_deref(), Some("The parameters of glue:startJobRun have no field Job.Name"));
 }
@@ -468,9 +530,15 @@ fn a_wrong_row_is_refused_with_its_place() {
         refused(TableEntry { resource: "glue".to_owned(), ..TableEntry::default() }),
         "integrations[1].resource is 'glue'; allowed: service:action, such as glue:startJobRun or glue:*"
     );
-    assert_eq!(refused(with_key("{nope}")), "integrations[1].routing_key has {nope}; allowed: {service}, {action}, {parameters.Field}");
+    assert_eq!(
+        refused(with_key("{nope}")),
+        "integrations[1].routing_key has {nope}; allowed: {service}, {action}, {parameters.Field}"
+    );
     assert_eq!(refused(with_key("{service")), "integrations[1].routing_key is '{service': a { has no }");
-    assert_eq!(refused(with_key("")), "integrations[1].routing_key is empty, and so is exchange: the message has no destination");
+    assert_eq!(
+        refused(with_key("")),
+        "integrations[1].routing_key is empty, and so is exchange: the message has no destination"
+    );
 }
 
 #[test]
@@ -480,7 +548,8 @@ fn the_example_sends_its_tasks_to_the_queues_of_its_workers() {
     let mut places = Vec::new();
     for branch in definition["States"]["Prepare the event"]["Branches"].as_array().unwrap() {
         for state in branch["States"].as_object().unwrap().values().filter(|state| state["Type"] == "Task") {
-            let planned = planned(&resource(state["Resource"].as_str().unwrap()), &evaluated(&state["Parameters"])).unwrap();
+            let planned =
+                planned(&resource(state["Resource"].as_str().unwrap()), &evaluated(&state["Parameters"])).unwrap();
             places.push(publishing(planned).messages.remove(0).address.routing_key);
         }
     }

@@ -11,12 +11,13 @@ pub enum Command {
     Dispatch { scheduled: EventId },
     /// The task ended without its worker: tell whoever works on it.
     Cancel { scheduled: EventId, reason: CancelReason },
-    /// The task that waited for a child execution ended without it: stop the child. `StimulusKind::ChildStopped` says that it is done.
-    /// Safe to order twice.
+    /// The task that waited for a child execution ended without it: stop the child. `StimulusKind::ChildStopped` says
+    /// that it is done. Safe to order twice.
     StopChild { scheduled: EventId },
     /// Run a map run, from its beginning or from where its children are. Safe to order twice.
     StartMapRun { started: EventId },
-    /// End a map run: nothing starts any more, its children are stopped. `StimulusKind::MapRunStopped` says that it is done.
+    /// End a map run: nothing starts any more, its children are stopped. `StimulusKind::MapRunStopped` says that it is
+    /// done.
     StopMapRun { started: EventId },
     /// The execution has closed: answer those who wait for it.
     Finish,

@@ -23,7 +23,8 @@ pub(super) struct Trouble {
     pub evaluation: bool,
     /// Where, in it.
     pub location: Option<String>,
-    /// JSONata: the failure came after the evaluation itself (a timestamp that does not parse), and is chained to the state's entry.
+    /// JSONata: the failure came after the evaluation itself (a timestamp that does not parse), and is chained to the
+    /// state's entry.
     pub after_evaluation: bool,
 }
 
@@ -38,7 +39,8 @@ impl Trouble {
         Self { error, detail: detail.into(), evaluation: false, location: None, after_evaluation: false }
     }
 
-    /// A value of the wrong kind: `States.Runtime` in JSONPath, `States.QueryEvaluationError` with its event in JSONata.
+    /// A value of the wrong kind: `States.Runtime` in JSONPath, `States.QueryEvaluationError` with its event in
+    /// JSONata.
     pub fn value(language: QueryLanguage, detail: impl Into<String>, location: Option<&str>) -> Self {
         match language {
             QueryLanguage::JsonPath => Self::runtime(detail),
@@ -119,7 +121,9 @@ pub(super) fn template(
 ) -> Result<Value, Trouble> {
     match template {
         Template::JsonPath(t) => t.evaluate(roots, entropy).map_err(|f| unanswered(&f, roots)),
-        Template::Jsonata(t) => t.evaluate(field, &extra.bind(roots), entropy, &Limits::default()).map_err(|f| Trouble::from(&*f)),
+        Template::Jsonata(t) => {
+            t.evaluate(field, &extra.bind(roots), entropy, &Limits::default()).map_err(|f| Trouble::from(&*f))
+        }
     }
 }
 
@@ -135,7 +139,8 @@ pub(super) fn payload(
         && let Some(spliced) = t.splice(roots, entropy)
     {
         let text = spliced.map_err(|f| unanswered(&f, roots))?;
-        // A template that nests too deep for a reader of texts is evaluated, and refused for its depth where that is too much.
+        // A template that nests too deep for a reader of texts is evaluated, and refused for its depth where that is
+        // too much.
         if let Ok(payload) = Payload::parse(text) {
             return Ok(payload);
         }
@@ -171,8 +176,10 @@ pub(super) fn assign(
                     Ok(bytes) => total += bytes,
                     Err(super::size::Excess::Bytes) => total += crate::limits::VARIABLE_BYTES_MAX + 1,
                     Err(super::size::Excess::Depth) => {
-                        let detail =
-                            format!("The variable '{name}' is nested deeper than the limit of {} levels.", crate::limits::JSON_DEPTH_MAX);
+                        let detail = format!(
+                            "The variable '{name}' is nested deeper than the limit of {} levels.",
+                            crate::limits::JSON_DEPTH_MAX
+                        );
                         return Err(Trouble::named("States.DataLimitExceeded", detail));
                     }
                 }
@@ -180,7 +187,10 @@ pub(super) fn assign(
             if total > crate::limits::VARIABLE_BYTES_MAX {
                 return Err(Trouble::named(
                     "States.DataLimitExceeded",
-                    format!("The variables assigned are together over the limit of {} bytes.", crate::limits::VARIABLE_BYTES_MAX),
+                    format!(
+                        "The variables assigned are together over the limit of {} bytes.",
+                        crate::limits::VARIABLE_BYTES_MAX
+                    ),
                 ));
             }
             Ok(Some(Box::new(fields)))
@@ -201,8 +211,14 @@ pub(super) fn quantity(
         Quantity::Literal(n) => return Ok((*n, Value::from(*n))),
         Quantity::Path(path) => path.find(roots).map_err(|e| path_trouble(&e))?,
         Quantity::Jsonata(e) => Cow::Owned(
-            e.evaluate_as(crate::query::jsonata::ValueType::Number, name, &extra.bind(roots), entropy, &Limits::default())
-                .map_err(|f| Trouble::from(&*f))?,
+            e.evaluate_as(
+                crate::query::jsonata::ValueType::Number,
+                name,
+                &extra.bind(roots),
+                entropy,
+                &Limits::default(),
+            )
+            .map_err(|f| Trouble::from(&*f))?,
         ),
     };
     if let Some(n) = number(&value) {
@@ -212,7 +228,10 @@ pub(super) fn quantity(
         Quantity::Path(p) => p.text(),
         Quantity::Literal(_) | Quantity::Jsonata(_) => "",
     };
-    Err(Trouble::runtime(format!("The {name}Path parameter does not reference an integer value: {path} == {}", plain(&value))))
+    Err(Trouble::runtime(format!(
+        "The {name}Path parameter does not reference an integer value: {path} == {}",
+        plain(&value)
+    )))
 }
 
 /// A number, or (recorded on AWS for `...Path` fields) a text that is one.
@@ -224,13 +243,22 @@ pub(super) fn number(value: &Value) -> Option<f64> {
 }
 
 /// A whole number of seconds or items, not negative. Returns `None` for an absent field.
-pub(super) fn whole(field: Option<&Quantity>, name: &str, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<u64>, Trouble> {
+pub(super) fn whole(
+    field: Option<&Quantity>,
+    name: &str,
+    roots: &dyn Roots,
+    entropy: &mut Entropy,
+) -> Result<Option<u64>, Trouble> {
     let Some(q) = field else { return Ok(None) };
     let (n, value) = quantity(q, name, roots, Extra::default(), entropy)?;
     if n < 0.0 || n.fract() != 0.0 {
         let detail = match q {
             Quantity::Path(p) => {
-                format!("The {name}Path parameter does not reference a positive integer value: {} == {}", p.text(), plain(&value))
+                format!(
+                    "The {name}Path parameter does not reference a positive integer value: {} == {}",
+                    p.text(),
+                    plain(&value)
+                )
             }
             _ => format!("The {name} field must be a positive integer but was: {value}"),
         };
@@ -258,7 +286,13 @@ pub(super) fn text(text: &Text, name: &str, roots: &dyn Roots, entropy: &mut Ent
             .into_owned(),
         Text::Intrinsic(f) => f.evaluate(roots, entropy).map_err(|e| path_trouble(&e))?,
         Text::Jsonata(e) => e
-            .evaluate_as(crate::query::jsonata::ValueType::String, name, &Extra::default().bind(roots), entropy, &Limits::default())
+            .evaluate_as(
+                crate::query::jsonata::ValueType::String,
+                name,
+                &Extra::default().bind(roots),
+                entropy,
+                &Limits::default(),
+            )
             .map_err(|f| Trouble::from(&*f))?,
     };
     match value {
@@ -275,7 +309,13 @@ pub(super) fn condition(
     entropy: &mut Entropy,
 ) -> Result<bool, Trouble> {
     let value = expression
-        .evaluate_as(crate::query::jsonata::ValueType::Boolean, location, &Extra::default().bind(roots), entropy, &Limits::default())
+        .evaluate_as(
+            crate::query::jsonata::ValueType::Boolean,
+            location,
+            &Extra::default().bind(roots),
+            entropy,
+            &Limits::default(),
+        )
         .map_err(|f| Trouble::from(&*f))?;
     Ok(value == Value::Bool(true))
 }
@@ -285,9 +325,10 @@ pub(super) fn apply_result_path(path: &ResultPath, input: &Payload, result: Payl
     match path {
         ResultPath::Replace => Ok(result),
         ResultPath::Discard => Ok(Payload::clone(input)),
-        ResultPath::Into(reference) => {
-            reference.set((**input).clone(), result.into_value()).map(Payload::new).map_err(|f| Trouble::named(f.error, f.cause))
-        }
+        ResultPath::Into(reference) => reference
+            .set((**input).clone(), result.into_value())
+            .map(Payload::new)
+            .map_err(|f| Trouble::named(f.error, f.cause)),
     }
 }
 
@@ -336,7 +377,8 @@ mod tests {
     fn around(input: &Input, levels: usize) -> Payload {
         let json = (0..levels).fold(json!({"x.$": "$"}), |inner, _| json!({ "a": inner }));
         let template = Template::JsonPath(crate::query::template::Template::compile(&json).unwrap());
-        payload(&template, "Parameters", input, Extra::default(), &mut Entropy::new(Timestamp::from_millis(0), 7)).unwrap()
+        payload(&template, "Parameters", input, Extra::default(), &mut Entropy::new(Timestamp::from_millis(0), 7))
+            .unwrap()
     }
 
     #[test]

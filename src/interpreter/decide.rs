@@ -1,7 +1,8 @@
 //! `decide(machine, state, stimulus) → events + commands`: everything that an execution does, decided without doing it.
 //!
-//! A decision takes the stimulus in, then lets every frame go on until all wait for the outside again. Each event is folded in as it
-//! is made, by the same `evolve` that recovery uses: the state after a decision is the state after its journal.
+//! A decision takes the stimulus in, then lets every frame go on until all wait for the outside again. Each event is
+//! folded in as it is made, by the same `evolve` that recovery uses: the state after a decision is the state after its
+//! journal.
 
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ use super::stimulus::{Rejection, Stimulus, StimulusKind};
 use super::test_state::{Probe, Stage};
 use super::{failure, steps};
 
-/// Turns a task's key into its token. Pure: the same key gives the same token. The core shows the token to the definition
-/// (`$$.Task.Token`) and never looks into it.
+/// Turns a task's key into its token. Pure: the same key gives the same token. The core shows the token to the
+/// definition (`$$.Task.Token`) and never looks into it.
 pub trait TokenMint {
     fn token(&self, key: TaskKey) -> String;
 }
@@ -63,7 +64,8 @@ pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stim
     decider.take(stimulus.kind)?;
     decider.go_on();
     decider.stop_children(&left);
-    // What was ordered on the way and is over by now: a task of a branch that has failed since, more work in what has closed.
+    // What was ordered on the way and is over by now: a task of a branch that has failed since, more work in what has
+    // closed.
     let state = &*decider.state;
     decider.commands.retain(|command| match command {
         Command::Dispatch { scheduled } => state.task(*scheduled).is_ok(),
@@ -84,7 +86,8 @@ pub fn due(machine: &Machine, state: &State) -> Option<Timestamp> {
     Some(state.first_due().map_or(deadline, |(at, _)| at.min(deadline)))
 }
 
-/// When the execution as a whole times out: `TimeoutSeconds` of the machine, and a year at most (express: five minutes). `None` unless it runs.
+/// When the execution as a whole times out: `TimeoutSeconds` of the machine, and a year at most (express: five
+/// minutes). `None` unless it runs.
 #[must_use]
 pub fn execution_deadline(machine: &Machine, state: &State) -> Option<Timestamp> {
     if !state.is_running() {
@@ -93,7 +96,8 @@ pub fn execution_deadline(machine: &Machine, state: &State) -> Option<Timestamp>
     let express = state.started().is_some_and(|s| s.is_express());
     // A redrive starts the machine's own timeout anew, and an express child's only bound.
     let from = state.redriven_at().unwrap_or(state.started_at());
-    let oldest = if express { from.plus(limits::EXPRESS_AGE_MAX) } else { state.started_at().plus(limits::EXECUTION_AGE_MAX) };
+    let oldest =
+        if express { from.plus(limits::EXPRESS_AGE_MAX) } else { state.started_at().plus(limits::EXECUTION_AGE_MAX) };
     // Of a map run's child that is its parent's.
     let is_child = state.started().is_some_and(|s| s.block.is_some());
     let own = machine.timeout_seconds.filter(|_| !is_child).map(|s| from.plus(std::time::Duration::from_secs(s)));
@@ -115,7 +119,14 @@ pub(super) struct Decider<'a> {
 
 impl<'a> Decider<'a> {
     /// For `TestState`: nothing is written, each step is looked at.
-    pub fn probing(env: Env<'a>, machine: &'a Machine, state: &'a mut State, at: Timestamp, entropy: Entropy, probe: Probe) -> Self {
+    pub fn probing(
+        env: Env<'a>,
+        machine: &'a Machine,
+        state: &'a mut State,
+        at: Timestamp,
+        entropy: Entropy,
+        probe: Probe,
+    ) -> Self {
         Self {
             env,
             machine,
@@ -143,14 +154,17 @@ impl<'a> Decider<'a> {
             return Err(Rejection::Duplicate);
         }
         match (&stimulus, self.state.phase()) {
-            (StimulusKind::Start(_), Phase::New) | (StimulusKind::Redrive { .. } | StimulusKind::RedriveByRun { .. }, Phase::Closed(_)) => {
-            }
+            (StimulusKind::Start(_), Phase::New)
+            | (StimulusKind::Redrive { .. } | StimulusKind::RedriveByRun { .. }, Phase::Closed(_)) => {}
             (StimulusKind::Start(_), _) => return Err(Rejection::NotApplicable("already started")),
             (_, Phase::New) => return Err(Rejection::NotApplicable("not started")),
             (StimulusKind::Redrive { .. } | StimulusKind::RedriveByRun { .. }, Phase::Running) => {
                 return Err(Rejection::NotApplicable("still running"));
             }
-            (StimulusKind::Stop(_) | StimulusKind::Clock | StimulusKind::Continue | StimulusKind::Follow { .. }, Phase::Closed(_)) => {
+            (
+                StimulusKind::Stop(_) | StimulusKind::Clock | StimulusKind::Continue | StimulusKind::Follow { .. },
+                Phase::Closed(_),
+            ) => {
                 return Err(Rejection::NotApplicable("closed"));
             }
             // A message about a task of a closed execution is late or a duplicate, as the record of its tasks says.
@@ -162,7 +176,9 @@ impl<'a> Decider<'a> {
             }
             // What was due when a decision was cut short is due still, and comes before what it leads to.
             StimulusKind::Continue | StimulusKind::Clock => self.clock(),
-            StimulusKind::Dispatched { scheduled, receipt, completes } => self.dispatched(scheduled, receipt, completes)?,
+            StimulusKind::Dispatched { scheduled, receipt, completes } => {
+                self.dispatched(scheduled, receipt, completes)?
+            }
             StimulusKind::DispatchFailed { scheduled, failure } => {
                 let (frame, task) = self.open(scheduled)?;
                 self.before_outcome(frame, &task, false);
@@ -195,7 +211,10 @@ impl<'a> Decider<'a> {
                 let (frame, task) = self.open(scheduled)?;
                 if !task.started {
                     // A consumer of the activity's queue took it without saying so.
-                    self.emit(frame, Event::TaskStarted { family: task.details.family.clone(), scheduled, worker_name: None });
+                    self.emit(
+                        frame,
+                        Event::TaskStarted { family: task.details.family.clone(), scheduled, worker_name: None },
+                    );
                 }
                 // AWS writes no event. Ours is needed only where a heartbeat can be missed.
                 if task.details.heartbeat_seconds.is_some() {
@@ -247,7 +266,8 @@ impl<'a> Decider<'a> {
     }
 
     fn redrive(&mut self, attempt: Option<u32>, token: Option<Arc<str>>) -> Result<(), Rejection> {
-        if matches!(self.state.phase(), Phase::Closed(o) if matches!(o.result, super::state::Conclusion::Succeeded(_))) {
+        if matches!(self.state.phase(), Phase::Closed(o) if matches!(o.result, super::state::Conclusion::Succeeded(_)))
+        {
             return Err(Rejection::NotApplicable("succeeded"));
         }
         // It failed once more since, and the run asks again after a crash.
@@ -286,12 +306,15 @@ impl<'a> Decider<'a> {
         Ok(())
     }
 
-    /// A reply may overtake what the history shows before it: `TaskStarted`, and (unless it was told to the shell in time) the
-    /// submission, which the reply proves.
+    /// A reply may overtake what the history shows before it: `TaskStarted`, and (unless it was told to the shell in
+    /// time) the submission, which the reply proves.
     fn before_outcome(&mut self, frame: FrameId, task: &OpenTask, submitted: bool) {
         let family = &task.details.family;
         if !task.started {
-            self.emit(frame, Event::TaskStarted { family: family.clone(), scheduled: task.scheduled, worker_name: None });
+            self.emit(
+                frame,
+                Event::TaskStarted { family: family.clone(), scheduled: task.scheduled, worker_name: None },
+            );
         }
         if submitted && !task.published && steps::task::shows_submission(&task.details) {
             let output = Payload::new(serde_json::Value::Object(serde_json::Map::new()));
@@ -359,7 +382,8 @@ impl<'a> Decider<'a> {
             }
             Position::In(visit) => {
                 let Some(definition) = self.definition(id) else {
-                    let failure = Failure::new("States.Runtime", format!("The definition has no state '{}'", visit.name));
+                    let failure =
+                        Failure::new("States.Runtime", format!("The definition has no state '{}'", visit.name));
                     self.close_failed(id, failure);
                     return;
                 };
@@ -416,16 +440,22 @@ impl<'a> Decider<'a> {
 
     /// Writes an event that follows `previous`. Returns its id; that of a hidden one is 0.
     ///
-    /// The last event that the history has room for is the one that closes the execution: an event that would take its place is
-    /// not written, the execution fails instead, and what the decision would still write is not written either.
+    /// The last event that the history has room for is the one that closes the execution: an event that would take its
+    /// place is not written, the execution fails instead, and what the decision would still write is not written
+    /// either.
     pub fn emit_after(&mut self, frame: FrameId, previous: EventId, event: Event) -> EventId {
         let reopens = matches!(event, Event::ExecutionRedriven { .. });
         if matches!(self.state.phase(), Phase::Closed(_)) && !reopens {
             return EventId(0);
         }
-        if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX && !self.is_express() && !event.is_hidden() && !event.closes() {
+        if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX
+            && !self.is_express()
+            && !event.is_hidden()
+            && !event.closes()
+        {
             self.cancel_all(CancelReason::HistoryLimit);
-            let cause = format!("The execution reached the maximum number of history events ({}).", limits::HISTORY_EVENTS_MAX);
+            let cause =
+                format!("The execution reached the maximum number of history events ({}).", limits::HISTORY_EVENTS_MAX);
             self.emit(FrameId::TOP, Event::ExecutionFailed(Failure::new("States.Runtime", cause)));
             return EventId(0);
         }
@@ -450,7 +480,8 @@ impl<'a> Decider<'a> {
         if self.state.is_running() { self.state.left_children().map(|(id, _)| id).collect() } else { Vec::new() }
     }
 
-    /// Orders that the children are stopped which tasks left behind by this decision. Where the execution has closed, its end does it.
+    /// Orders that the children are stopped which tasks left behind by this decision. Where the execution has closed,
+    /// its end does it.
     fn stop_children(&mut self, before: &[EventId]) {
         if self.state.is_running() {
             let new = self.state.left_children().map(|(id, _)| id).filter(|id| !before.contains(id));
@@ -474,7 +505,12 @@ impl<'a> Decider<'a> {
     }
 
     /// What expressions of a frame's state may read, with `$` = `input`; and the entropy beside it.
-    pub fn scope<'s>(&'s mut self, frame: FrameId, input: &'s Payload, token: Option<EventId>) -> (Scope<'s>, &'s mut Entropy) {
+    pub fn scope<'s>(
+        &'s mut self,
+        frame: FrameId,
+        input: &'s Payload,
+        token: Option<EventId>,
+    ) -> (Scope<'s>, &'s mut Entropy) {
         let token = token.map(|scheduled| (self.env.tokens, TaskKey { execution: self.env.execution, scheduled }));
         let given = self.probe.as_deref().and_then(Probe::context);
         self.context.renew();

@@ -1,7 +1,8 @@
-//! Events: journaled facts, past tense. AWS's history events, plus a few facts of ours that AWS does not show ("hidden").
+//! Events: journaled facts, past tense. AWS's history events, plus a few facts of ours that AWS does not show
+//! ("hidden").
 //!
-//! Serialized names are part of the journal's form and never follow a Rust rename; `store::record` pins them by snapshots.
-//! A visible event has an [`EventId`] (1..n); a hidden one shares the number line of nothing: its id is 0.
+//! Serialized names are part of the journal's form and never follow a Rust rename; `store::record` pins them by
+//! snapshots. A visible event has an [`EventId`] (1..n); a hidden one shares the number line of nothing: its id is 0.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,14 +78,16 @@ impl StateType {
     }
 }
 
-/// An error with its cause, as AWS shows both; either may be absent (a Fail state without them, a worker that gave none).
+/// An error with its cause, as AWS shows both; either may be absent (a Fail state without them, a worker that gave
+/// none).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Failure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// Hidden: a missed heartbeat. AWS records it as `States.Timeout`, yet a Retry or Catch for `States.HeartbeatTimeout` matches.
+    /// Hidden: a missed heartbeat. AWS records it as `States.Timeout`, yet a Retry or Catch for
+    /// `States.HeartbeatTimeout` matches.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub heartbeat: bool,
 }
@@ -147,7 +150,8 @@ const fn is_zero(n: &u32) -> bool {
 }
 
 impl Started {
-    /// An express execution, as its ARN says (`arn:…:express:…`): five minutes at most, no bound on its events, nothing written.
+    /// An express execution, as its ARN says (`arn:…:express:…`): five minutes at most, no bound on its events, nothing
+    /// written.
     #[must_use]
     pub fn is_express(&self) -> bool {
         self.arn.is_express()
@@ -208,7 +212,8 @@ pub enum Event {
     StateAborted {
         kind: StateType,
     },
-    /// Hidden: a state failed before or without an event of AWS's that says so (a path that matched nothing, a Fail state).
+    /// Hidden: a state failed before or without an event of AWS's that says so (a path that matched nothing, a Fail
+    /// state).
     StateFailed(Failure),
     /// JSONata only; shown before what the failure leads to.
     EvaluationFailed {
@@ -363,7 +368,8 @@ impl TaskScheduled {
     }
 }
 
-/// A Map began. Inline: the items that its iterations get; distributed: only `length`, the rest stands in the [`MapRunPlan`].
+/// A Map began. Inline: the items that its iterations get; distributed: only `length`, the rest stands in the
+/// [`MapRunPlan`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MapStarted {
     /// As the history shows it; a Distributed Map that reads its items shows 0.
@@ -437,7 +443,13 @@ impl Event {
     /// True where the execution is closed by it.
     #[must_use]
     pub const fn closes(&self) -> bool {
-        matches!(self, Self::ExecutionSucceeded { .. } | Self::ExecutionFailed(_) | Self::ExecutionTimedOut(_) | Self::ExecutionAborted(_))
+        matches!(
+            self,
+            Self::ExecutionSucceeded { .. }
+                | Self::ExecutionFailed(_)
+                | Self::ExecutionTimedOut(_)
+                | Self::ExecutionAborted(_)
+        )
     }
 
     /// How far the journal's version goes on with it.

@@ -108,7 +108,12 @@ pub(super) fn handle(d: &mut Decider<'_>, frame: FrameId, state: &model::State, 
 }
 
 /// Which retrier fires, and when its delay is over.
-fn next_retry(d: &mut Decider<'_>, frame: FrameId, retry: &[Retrier], failure: &Failure) -> Option<(u32, crate::clock::Timestamp)> {
+fn next_retry(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    retry: &[Retrier],
+    failure: &Failure,
+) -> Option<(u32, crate::clock::Timestamp)> {
     let (i, retrier) = retry.iter().enumerate().find(|(_, r)| matches(&r.error_equals, failure))?;
     let done = d.visit(frame)?.retries.get(i).copied().unwrap_or(0);
     if u64::from(done) >= retrier.max_attempts {
@@ -138,7 +143,8 @@ pub(super) fn caught(
     failure: &Failure,
 ) -> Result<Event, Trouble> {
     let input = d.visit(frame).map(|v| Payload::clone(&v.input)).unwrap_or_default();
-    // Recorded: a timeout, which has no cause of its own, is caught with an empty one; a worker's missing one stays null.
+    // Recorded: a timeout, which has no cause of its own, is caught with an empty one; a worker's missing one stays
+    // null.
     let cause = match (&failure.cause, failure.error.as_deref()) {
         (None, Some("States.Timeout")) => Some(String::new()),
         (cause, _) => cause.clone(),
@@ -166,7 +172,13 @@ pub(super) fn caught(
         }
     };
     super::steps::check_size(&state.name, &output)?;
-    Ok(Event::StateExited { kind, name: Arc::clone(&state.name), output, assigned, next: Some(Arc::clone(&catcher.next)) })
+    Ok(Event::StateExited {
+        kind,
+        name: Arc::clone(&state.name),
+        output,
+        assigned,
+        next: Some(Arc::clone(&catcher.next)),
+    })
 }
 
 /// Nothing caught it: the branch ends, and with it what forked it; at the top the execution.
@@ -195,7 +207,12 @@ fn end_frame(d: &mut Decider<'_>, frame: FrameId, failure: Failure) {
 }
 
 /// Ends a frame from outside, with everything below it; its open tasks are cancelled.
-fn abort(d: &mut Decider<'_>, frame: FrameId, trigger: crate::ids::EventId, iteration_of: Option<crate::ids::StateName>) {
+fn abort(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    trigger: crate::ids::EventId,
+    iteration_of: Option<crate::ids::StateName>,
+) {
     if let Some(name) = iteration_of {
         let index = d.state.frame(frame).map_or(0, |f| u64::from(f.index));
         d.emit_after(frame, trigger, Event::MapIterationAborted { name, index });
@@ -220,9 +237,9 @@ fn abort(d: &mut Decider<'_>, frame: FrameId, trigger: crate::ids::EventId, iter
 
 /// Does a retrier or catcher with these names take this failure?
 ///
-/// `States.ALL` takes all but `States.Runtime`; `States.TaskFailed` all but a timeout and `States.Runtime`; a missed heartbeat is
-/// `States.Timeout` and answers to `States.HeartbeatTimeout` too. AWS's recordings show `States.ALL` catching
-/// `States.DataLimitExceeded`, though its guide says otherwise. `States.Runtime` is never caught.
+/// `States.ALL` takes all but `States.Runtime`; `States.TaskFailed` all but a timeout and `States.Runtime`; a missed
+/// heartbeat is `States.Timeout` and answers to `States.HeartbeatTimeout` too. AWS's recordings show `States.ALL`
+/// catching `States.DataLimitExceeded`, though its guide says otherwise. `States.Runtime` is never caught.
 pub(super) fn matches(error_equals: &[String], failure: &Failure) -> bool {
     let error = failure.error.as_deref();
     if error == Some("States.Runtime") {

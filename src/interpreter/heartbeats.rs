@@ -1,14 +1,15 @@
 //! Heartbeats that a later one has made needless: a journal keeps the last one of each task, and a count.
 //!
-//! A worker that beats every second for a year would make a journal of thirty million entries that say one thing: it was alive. So a
-//! heartbeat that follows nothing but heartbeats is written in their place. What they did to the state is the same: the moment of the
-//! last one, and the number of all of them in the version (`docs/decisions/0016-heartbeats.md`).
+//! A worker that beats every second for a year would make a journal of thirty million entries that say one thing: it
+//! was alive. So a heartbeat that follows nothing but heartbeats is written in their place. What they did to the state
+//! is the same: the moment of the last one, and the number of all of them in the version
+//! (`docs/decisions/0016-heartbeats.md`).
 
 use super::event::{Entry, Event};
 use crate::limits;
 
-/// What may be written in the place of `written`, the newest batch of a journal, once `new` has followed it. `None` where one of both
-/// holds anything but heartbeats, or where it would become too large.
+/// What may be written in the place of `written`, the newest batch of a journal, once `new` has followed it. `None`
+/// where one of both holds anything but heartbeats, or where it would become too large.
 #[must_use]
 pub fn in_place_of(written: &[Entry], new: &[Entry]) -> Option<Vec<Entry>> {
     if !are_all(written) || !are_all(new) {
@@ -52,7 +53,10 @@ mod tests {
     fn the_last_heartbeat_of_each_task_stays_and_counts_the_others() {
         let written = [beat(3, 10, 4), beat(9, 11, 1)];
         assert_eq!(in_place_of(&written, &[beat(3, 20, 1)]), Some(vec![beat(9, 11, 1), beat(3, 20, 5)]));
-        assert_eq!(in_place_of(&written, &[beat(5, 20, 1)]), Some(vec![beat(3, 10, 4), beat(9, 11, 1), beat(5, 20, 1)]));
+        assert_eq!(
+            in_place_of(&written, &[beat(5, 20, 1)]),
+            Some(vec![beat(3, 10, 4), beat(9, 11, 1), beat(5, 20, 1)])
+        );
         let (mut all, mut merged) = (State::default(), State::default());
         (0..5).for_each(|n| all.evolve(&beat(3, n, 1)));
         merged.evolve(&beat(3, 4, 5));

@@ -1,5 +1,6 @@
-//! From items to children: `ItemSelector` on each item, `ItemBatcher` over them. Pure and repeatable: the same items give the same
-//! children with the same inputs, so that a run that begins anew after a crash finds the children that it has.
+//! From items to children: `ItemSelector` on each item, `ItemBatcher` over them. Pure and repeatable: the same items
+//! give the same children with the same inputs, so that a run that begins anew after a crash finds the children that it
+//! has.
 //!
 //! Source: developer guide, "ItemSelector (Map)", "ItemBatcher (Map)", "Context object data for Map states".
 
@@ -156,7 +157,8 @@ impl Shaper {
         let at = self.state.started_at();
         let mut entropy = Entropy::new(at, self.seed.as_u64_pair().0 ^ index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let scope = Scope::new(&self.state, &self.context, self.frame, &self.plan.input, None).with_item(&item);
-        let value = dataflow::template(selector, "ItemSelector", &scope, Extra::default(), &mut entropy).map_err(|t| self.failure(&t))?;
+        let value = dataflow::template(selector, "ItemSelector", &scope, Extra::default(), &mut entropy)
+            .map_err(|t| self.failure(&t))?;
         Ok((value, item))
     }
 
@@ -165,9 +167,12 @@ impl Shaper {
     }
 
     fn failure(&self, trouble: &Trouble) -> Failure {
-        let (name, entered) = self.state.visit(self.frame).map_or_else(|| ("".into(), EventId(0)), |v| (Arc::clone(&v.name), v.entered));
-        let cause =
-            format!("An error occurred while executing the state '{name}' (entered at the event id #{entered}). {}", trouble.detail);
+        let (name, entered) =
+            self.state.visit(self.frame).map_or_else(|| ("".into(), EventId(0)), |v| (Arc::clone(&v.name), v.entered));
+        let cause = format!(
+            "An error occurred while executing the state '{name}' (entered at the event id #{entered}). {}",
+            trouble.detail
+        );
         Failure::new(trouble.error, cause)
     }
 

@@ -1,11 +1,12 @@
-//! A map run, pure: what happened → what to do next. The shell (`engine::map_run`) reads, starts and stops; here is decided when.
+//! A map run, pure: what happened → what to do next. The shell (`engine::map_run`) reads, starts and stops; here is
+//! decided when.
 //!
 //! ```text
 //!  Read ──► queue ──► Start (at most MaxConcurrency open) ──► Closed ──┬─► all closed: Finish(Succeeded)
 //!                                                                      └─► tolerance exceeded: Abort ─► Finish(Failed)
 //! ```
-//! Nothing here is journaled: a run that begins anew is told which children exist (`MapRun::known`) and counts them as it reads
-//! their items again. Its children's rows are the truth.
+//! Nothing here is journaled: a run that begins anew is told which children exist (`MapRun::known`) and counts them as
+//! it reads their items again. Its children's rows are the truth.
 //!
 //! Source: developer guide, "Tolerated failure threshold", "Setting concurrency"; error and cause as recorded.
 
@@ -25,7 +26,8 @@ pub struct RunLimits {
 
 impl RunLimits {
     fn concurrency(&self) -> usize {
-        let wanted = if self.max_concurrency == 0 { MAP_RUN_CONCURRENCY } else { self.max_concurrency.min(MAP_RUN_CONCURRENCY) };
+        let wanted =
+            if self.max_concurrency == 0 { MAP_RUN_CONCURRENCY } else { self.max_concurrency.min(MAP_RUN_CONCURRENCY) };
         usize::try_from(wanted).unwrap_or(usize::MAX)
     }
 }
@@ -184,8 +186,8 @@ pub struct MapRun {
 }
 
 impl MapRun {
-    /// `known`: the status of each child that exists, by index. `redriven`: those of them that had no success are ordered to start once
-    /// more; the shell redrives them.
+    /// `known`: the status of each child that exists, by index. `redriven`: those of them that had no success are
+    /// ordered to start once more; the shell redrives them.
     #[must_use]
     pub fn new(limits: RunLimits, known: Vec<ChildStatus>, redriven: bool) -> Self {
         Self {
@@ -299,7 +301,10 @@ impl MapRun {
 
     fn go_on(&mut self) -> Vec<Order> {
         if matches!(self.phase, Phase::Running) && self.exceeds() {
-            let failure = Failure::new("States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded");
+            let failure = Failure::new(
+                "States.ExceedToleratedFailureThreshold",
+                "The specified tolerated failure threshold was exceeded",
+            );
             self.end(Verdict::Failed(failure));
         }
         match &self.phase {
@@ -377,7 +382,8 @@ impl MapRun {
         }
     }
 
-    /// Either threshold may be exceeded; none given means that no item may fail. A share is known when all items have been read.
+    /// Either threshold may be exceeded; none given means that no item may fail. A share is known when all items have
+    /// been read.
     fn exceeds(&self) -> bool {
         let failed = self.items.unsuccessful();
         let Tolerance { count, percentage } = self.limits.tolerance;

@@ -1,6 +1,8 @@
-//! THE CORE, pure: `decide(machine, state, stimulus) → events + commands`, `evolve(state, event) → state`, `owed(state) → commands`.
+//! THE CORE, pure: `decide(machine, state, stimulus) → events + commands`, `evolve(state, event) → state`, `owed(state)
+//! → commands`.
 //!
-//! May enter: `asl`, `query`, `ids`, `limits`, `clock::Timestamp`. Never: a clock, chance, tokio, actix, lapin, tracing, a store.
+//! May enter: `asl`, `query`, `ids`, `limits`, `clock::Timestamp`. Never: a clock, chance, tokio, actix, lapin,
+//! tracing, a store.
 
 pub mod command;
 mod dataflow;

@@ -1,11 +1,13 @@
-//! `owed(state) → commands`: what the shell must do for an execution that was just loaded. After any crash this, and nothing else.
+//! `owed(state) → commands`: what the shell must do for an execution that was just loaded. After any crash this, and
+//! nothing else.
 
 use super::command::Command;
 use super::state::{Phase, State};
 
 /// Everything that was ordered and may not have been done.
 ///
-/// `bus_is_durable`: queues outlive the engine's process. Where they do not, every open task is sent again (with the same token).
+/// `bus_is_durable`: queues outlive the engine's process. Where they do not, every open task is sent again (with the
+/// same token).
 #[must_use]
 pub fn owed(state: &State, bus_is_durable: bool) -> Vec<Command> {
     match state.phase() {

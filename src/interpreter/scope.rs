@@ -1,4 +1,5 @@
-//! What the expressions of a state may read: its input, the variables of its frame and the frames around it, the context object.
+//! What the expressions of a state may read: its input, the variables of its frame and the frames around it, the
+//! context object.
 
 use std::cell::{Cell, OnceCell};
 
@@ -13,7 +14,8 @@ use super::state::State;
 
 /// The context object of the scope that is used, and what of it the next one can take over.
 ///
-/// The execution's input stands in it: made anew for each expression, a Map over its items would copy all of them for each one.
+/// The execution's input stands in it: made anew for each expression, a Map over its items would copy all of them for
+/// each one.
 #[derive(Default)]
 pub(super) struct Context {
     whole: OnceCell<Value>,
@@ -87,7 +89,10 @@ impl<'a> Scope<'a> {
             execution.insert("StartTime".into(), json!(self.state.started_at().iso()));
             execution.insert("Name".into(), json!(started.name));
             // `TestState` needs no role; then AWS shows null.
-            execution.insert("RoleArn".into(), if started.role_arn.is_empty() { Value::Null } else { json!(started.role_arn) });
+            execution.insert(
+                "RoleArn".into(),
+                if started.role_arn.is_empty() { Value::Null } else { json!(started.role_arn) },
+            );
             // Recorded: there is none where nothing can be redriven.
             if !started.is_express() {
                 execution.insert("RedriveCount".into(), json!(self.state.redrive_count()));
@@ -101,7 +106,8 @@ impl<'a> Scope<'a> {
         context
     }
 
-    /// The context object. Source: AWS developer guide, "Accessing execution data from the Context object"; order of keys as recorded.
+    /// The context object. Source: AWS developer guide, "Accessing execution data from the Context object"; order of
+    /// keys as recorded.
     fn build(&self) -> Value {
         let mut context = self.context.execution.take().unwrap_or_else(|| self.execution());
         if let Some(visit) = self.state.visit(self.frame) {

@@ -67,7 +67,9 @@ pub fn json_bytes(value: &Value) -> usize {
         Value::Number(n) => number_bytes(n),
         Value::String(s) => string_bytes(s),
         Value::Array(items) => 1 + items.len().max(1) + items.iter().map(json_bytes).sum::<usize>(),
-        Value::Object(fields) => 1 + fields.len().max(1) + fields.iter().map(|(k, v)| string_bytes(k) + 1 + json_bytes(v)).sum::<usize>(),
+        Value::Object(fields) => {
+            1 + fields.len().max(1) + fields.iter().map(|(k, v)| string_bytes(k) + 1 + json_bytes(v)).sum::<usize>()
+        }
     }
 }
 

@@ -48,8 +48,8 @@ pub enum StimulusKind {
         scheduled: EventId,
         failure: Failure,
     },
-    /// A worker answered with more than a payload may hold. That ends a request (AWS: `States.DataLimitExceeded`); a callback stays open, and
-    /// whoever holds its token hears of the refusal.
+    /// A worker answered with more than a payload may hold. That ends a request (AWS: `States.DataLimitExceeded`); a
+    /// callback stays open, and whoever holds its token hears of the refusal.
     TaskOverflowed {
         scheduled: EventId,
     },
@@ -88,7 +88,8 @@ pub enum StimulusKind {
 /// Why a stimulus changed nothing. A worker is told by the verdict of its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// It has happened already by this very kind of message: a second reply, a second confirm, a redrive with the same client token.
+    /// It has happened already by this very kind of message: a second reply, a second confirm, a redrive with the same
+    /// client token.
     #[error("the task has already been completed")]
     Duplicate,
     /// The task timed out, was cancelled, or its execution has ended.

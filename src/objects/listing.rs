@@ -1,7 +1,8 @@
-//! `ListObjectsV2`: the objects of a bucket in the order of their keys; of folders one at a time, of a service page by page.
+//! `ListObjectsV2`: the objects of a bucket in the order of their keys; of folders one at a time, of a service page by
+//! page.
 //!
-//! The order matters: a map run that begins anew must find the same items at the same places. S3 orders by the bytes of the whole
-//! key, so a folder stands where `name/` stands among its neighbours.
+//! The order matters: a map run that begins anew must find the same items at the same places. S3 orders by the bytes of
+//! the whole key, so a folder stands where `name/` stands among its neighbours.
 
 use std::fmt;
 use std::sync::Arc;
@@ -47,7 +48,8 @@ impl fmt::Debug for Listing {
 
 impl Listing {
     pub(super) fn of_folder(store: Arc<dyn ObjectStore>, bucket: &str, prefix: &str) -> Self {
-        let walk = Walk { store, bucket: bucket.to_owned(), prefix: prefix.to_owned(), ahead: Vec::new(), begun: false };
+        let walk =
+            Walk { store, bucket: bucket.to_owned(), prefix: prefix.to_owned(), ahead: Vec::new(), begun: false };
         Self { way: Way::Folder(walk) }
     }
 

@@ -1,8 +1,8 @@
 //! Files that Distributed Maps read their items from and write their results to: buckets, keys, streams of bytes.
 //!
-//! A bucket is a folder below `objects.folder`, or one of an S3-compatible service (`objects.endpoint`), both through the `object_store`
-//! crate. Nothing here holds a whole file: what is read comes in pieces, [`items`] cuts it into items.
-//! May enter: `ids`, `limits`, `clock`.
+//! A bucket is a folder below `objects.folder`, or one of an S3-compatible service (`objects.endpoint`), both through
+//! the `object_store` crate. Nothing here holds a whole file: what is read comes in pieces, [`items`] cuts it into
+//! items. May enter: `ids`, `limits`, `clock`.
 
 pub mod items;
 mod listing;
@@ -100,7 +100,10 @@ impl Objects {
             Err(e) => return Err(unavailable(bucket, key, &e)),
         };
         let name = (bucket.to_owned(), key.to_owned());
-        Ok(object.into_stream().map(move |piece| piece.map(|bytes| bytes.to_vec()).map_err(|e| unavailable(&name.0, &name.1, &e))).boxed())
+        Ok(object
+            .into_stream()
+            .map(move |piece| piece.map(|bytes| bytes.to_vec()).map_err(|e| unavailable(&name.0, &name.1, &e)))
+            .boxed())
     }
 
     /// A small object, whole.
@@ -135,7 +138,9 @@ impl Objects {
     pub async fn write(&self, bucket: &str, key: &str) -> Result<Upload, ObjectError> {
         let path = path(bucket, key)?;
         let begun = match &*self.place {
-            Place::Folder { folder, store } => opened(folder, store).await?.put_multipart(&in_folder(bucket, &path)).await,
+            Place::Folder { folder, store } => {
+                opened(folder, store).await?.put_multipart(&in_folder(bucket, &path)).await
+            }
             Place::Service(buckets) => {
                 let client = buckets.client(bucket)?;
                 match client.put_multipart(&path).await {
@@ -150,7 +155,10 @@ impl Objects {
 }
 
 /// The folder is made when something is asked of it for the first time.
-async fn opened<'s>(folder: &PathBuf, store: &'s OnceCell<Arc<dyn ObjectStore>>) -> Result<&'s Arc<dyn ObjectStore>, ObjectError> {
+async fn opened<'s>(
+    folder: &PathBuf,
+    store: &'s OnceCell<Arc<dyn ObjectStore>>,
+) -> Result<&'s Arc<dyn ObjectStore>, ObjectError> {
     let made = store.get_or_try_init(|| async {
         tokio::fs::create_dir_all(folder).await.map_err(|e| e.to_string())?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| e.to_string())?;
@@ -253,7 +261,10 @@ mod tests {
         let refused = |r: Result<Vec<u8>, ObjectError>| r.unwrap_err().to_string();
         assert_eq!(refused(objects.read_whole("none", "k").await), "The specified bucket does not exist: 'none'");
         put(&objects, "there", "x").await;
-        assert_eq!(refused(objects.read_whole("bucket", "k").await), "The specified key does not exist: 's3://bucket/k'");
+        assert_eq!(
+            refused(objects.read_whole("bucket", "k").await),
+            "The specified key does not exist: 's3://bucket/k'"
+        );
         for (bucket, key) in [("..", "k"), ("bucket", "../../secret"), ("a/b", "k"), ("", "k")] {
             assert!(matches!(objects.read_whole(bucket, key).await, Err(ObjectError::BadName(_))), "{bucket} {key}");
         }

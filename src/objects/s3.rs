@@ -1,7 +1,7 @@
 //! Buckets of an S3-compatible service: AWS S3, MinIO, Ceph and the like.
 //!
-//! An object is read by ranges, each a request of its own: a map run may read slowly, for hours, and no connection is held meanwhile. A
-//! range that belongs to another version of the object than the first one is refused (`If-Match`).
+//! An object is read by ranges, each a request of its own: a map run may read slowly, for hours, and no connection is
+//! held meanwhile. A range that belongs to another version of the object than the first one is refused (`If-Match`).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -71,7 +71,10 @@ impl Buckets {
             Some((scheme, host)) if !path_style => format!("{scheme}://{bucket}.{host}"),
             _ => endpoint.clone(),
         };
-        let connection = ClientOptions::new().with_timeout(REQUEST_TIMEOUT).with_connect_timeout(CONNECT_TIMEOUT).with_allow_http(http);
+        let connection = ClientOptions::new()
+            .with_timeout(REQUEST_TIMEOUT)
+            .with_connect_timeout(CONNECT_TIMEOUT)
+            .with_allow_http(http);
         let retry = RetryConfig { max_retries: RETRIES, retry_timeout: RETRY_FOR, ..RetryConfig::default() };
         let mut builder = AmazonS3Builder::new()
             .with_endpoint(endpoint)
@@ -111,7 +114,10 @@ pub(super) async fn read(client: Arc<AmazonS3>, bucket: &str, key: &str, path: P
         Err(object_store::Error::NotFound { .. }) => return Err(missing(&client, bucket, key).await),
         Err(e) => {
             // No range of an empty object can be satisfied.
-            let empty = client.get_opts(&path, GetOptions { head: true, ..GetOptions::default() }).await.is_ok_and(|o| o.meta.size == 0);
+            let empty = client
+                .get_opts(&path, GetOptions { head: true, ..GetOptions::default() })
+                .await
+                .is_ok_and(|o| o.meta.size == 0);
             if empty {
                 return Ok(stream::empty().boxed());
             }

@@ -1,10 +1,9 @@
 //! The data languages, pure: JSONPath (Jayway's dialect, as AWS runs it), reference paths, intrinsic functions, payload
 //! templates, JSONata.
 //!
-//! In: texts of a definition, compiled once. Out: values, or a [`QueryError`] that says what AWS says.
-//! Nothing here knows a state, an execution, a clock or a broker: what an expression may read comes in through [`Roots`],
-//! time and chance through [`Entropy`].
-//! May enter: `clock::Timestamp`, `limits`. Nothing else of ours.
+//! In: texts of a definition, compiled once. Out: values, or a [`QueryError`] that says what AWS says. Nothing here
+//! knows a state, an execution, a clock or a broker: what an expression may read comes in through [`Roots`], time and
+//! chance through [`Entropy`]. May enter: `clock::Timestamp`, `limits`. Nothing else of ours.
 
 pub mod intrinsics;
 mod java;
@@ -37,7 +36,8 @@ pub trait Roots {
     fn variable(&self, name: &str) -> Option<&Value>;
 }
 
-/// Time and chance as data: made by the shell from the stimulus, consumed by expressions. Equal seeds give equal results.
+/// Time and chance as data: made by the shell from the stimulus, consumed by expressions. Equal seeds give equal
+/// results.
 #[derive(Debug)]
 pub struct Entropy {
     pub now: Timestamp,
@@ -71,14 +71,15 @@ impl Entropy {
 /// `States.ParameterPathFailure`, `States.QueryEvaluationError`, ...) by the field in which the expression stood.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QueryError {
-    /// A definite JSONPath that names something that is not there. `path` is the text as written; `detail` is Jayway's own
-    /// message (`No results for path: $['a']`, `Missing property in path $['a']`), which AWS quotes in some fields.
+    /// A definite JSONPath that names something that is not there. `path` is the text as written; `detail` is Jayway's
+    /// own message (`No results for path: $['a']`, `Missing property in path $['a']`), which AWS quotes in some fields.
     #[error("Invalid path '{path}' : {detail}")]
     PathNotFound { path: String, detail: String },
     /// An intrinsic function that could not be computed. The text is AWS's cause where one is recorded.
     #[error("{message}")]
     Intrinsic { message: String },
-    /// A path inside of an intrinsic function that names nothing. Observed on AWS: not the function's failure, but `States.Runtime`.
+    /// A path inside of an intrinsic function that names nothing. Observed on AWS: not the function's failure, but
+    /// `States.Runtime`.
     #[error("{message}")]
     FunctionArgument { message: String },
     /// A JSONata expression that gave nothing.

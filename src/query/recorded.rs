@@ -1,5 +1,6 @@
-//! What AWS answered: payload templates of recorded single-state machines, evaluated here. The recordings lie beside the
-//! checkout (`../shared/conformance/cases`, or `CONFORMANCE_CASES`); without them there is nothing to compare and the test passes.
+//! What AWS answered: payload templates of recorded single-state machines, evaluated here. The recordings lie beside
+//! the checkout (`../shared/conformance/cases`, or `CONFORMANCE_CASES`); without them there is nothing to compare and
+//! the test passes.
 
 use std::path::PathBuf;
 
@@ -24,9 +25,11 @@ fn recorded_intrinsic_functions_give_the_recorded_output() {
         let case: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
         let chance = !case["bare_placeholders"].as_array().is_none_or(Vec::is_empty);
         for run in case["runs"].as_array().unwrap() {
-            let definition = &case["definitions"][usize::try_from(run["definition"].as_u64().unwrap()).unwrap()]["definition"];
+            let definition =
+                &case["definitions"][usize::try_from(run["definition"].as_u64().unwrap()).unwrap()]["definition"];
             let state = definition["States"].as_object().unwrap().values().next().unwrap();
-            let template = Template::compile(&state["Parameters"]).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+            let template =
+                Template::compile(&state["Parameters"]).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
             let mut roots = TestRoots::of(serde_json::from_str(run["input"].as_str().unwrap()).unwrap());
             roots.context["Execution"]["Input"] = roots.input.clone();
             let output = template.evaluate(&roots, &mut Entropy::new(Timestamp::from_millis(0), 1));

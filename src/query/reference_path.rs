@@ -1,6 +1,7 @@
 //! Reference paths: the paths that name exactly one place, for `ResultPath`, `ItemsPath`, `Variable`, `SecondsPath` …
 //!
-//! Names and array indices only: no `@ .. , : ? *`, no negative index, no function (states-language.net, "Reference Paths").
+//! Names and array indices only: no `@ .. , : ? *`, no negative index, no function (states-language.net, "Reference
+//! Paths").
 
 use std::borrow::Cow;
 
@@ -16,7 +17,8 @@ pub struct ReferencePath {
     steps: Vec<Step>,
 }
 
-/// A value that cannot be put, or found, where a reference path points. `error` is AWS's error name, the text is AWS's cause.
+/// A value that cannot be put, or found, where a reference path points. `error` is AWS's error name, the text is AWS's
+/// cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{cause}")]
 pub struct ReferencePathFailure {
@@ -32,7 +34,10 @@ impl ReferencePath {
     pub fn parse(text: &str) -> Result<Self, PathSyntaxError> {
         let path = Path::parse(text)?;
         if let Some((offset, c)) = operator_outside_quotes(text) {
-            return Err(PathSyntaxError::new(format!("A reference path names one place and cannot contain '{c}'"), offset));
+            return Err(PathSyntaxError::new(
+                format!("A reference path names one place and cannot contain '{c}'"),
+                offset,
+            ));
         }
         match path.steps() {
             Some(steps) if steps.iter().all(|s| !matches!(s, Step::Index(i) if *i < 0)) => Ok(Self { path, steps }),
@@ -66,8 +71,8 @@ impl ReferencePath {
         self.path.find(roots)
     }
 
-    /// The value that the path names, with AWS's own message when there is none, which is what a Map's `ItemsPath` gives:
-    /// `States.ReferencePathConflict`, `Unable to apply step "items" to input {…}`.
+    /// The value that the path names, with AWS's own message when there is none, which is what a Map's `ItemsPath`
+    /// gives: `States.ReferencePathConflict`, `Unable to apply step "items" to input {…}`.
     ///
     /// # Errors
     /// The error name and cause of the state.
@@ -96,8 +101,8 @@ impl ReferencePath {
         })
     }
 
-    /// `input` with `value` at the place of the path, as `ResultPath` does: objects that are missing on the way are made,
-    /// what is there is replaced, an array's element must exist, and nothing but an object gets a property.
+    /// `input` with `value` at the place of the path, as `ResultPath` does: objects that are missing on the way are
+    /// made, what is there is replaced, an array's element must exist, and nothing but an object gets a property.
     ///
     /// # Errors
     /// `States.ResultPathMatchFailure` with AWS's cause.
@@ -112,11 +117,15 @@ impl ReferencePath {
         let mut place = &mut input;
         for step in &self.steps {
             place = match (step, place) {
-                (Step::Property(name), Value::Object(fields)) => fields.entry(name.as_str()).or_insert_with(|| Value::Object(Map::new())),
-                (Step::Index(index), Value::Array(items)) => match usize::try_from(*index).ok().and_then(|i| items.get_mut(i)) {
-                    Some(item) => item,
-                    None => unreachable!("fits() has found this element"),
-                },
+                (Step::Property(name), Value::Object(fields)) => {
+                    fields.entry(name.as_str()).or_insert_with(|| Value::Object(Map::new()))
+                }
+                (Step::Index(index), Value::Array(items)) => {
+                    match usize::try_from(*index).ok().and_then(|i| items.get_mut(i)) {
+                        Some(item) => item,
+                        None => unreachable!("fits() has found this element"),
+                    }
+                }
                 _ => unreachable!("fits() has found an object or array for each step"),
             };
         }

@@ -1,9 +1,9 @@
 //! Payload templates: `Parameters`, `ItemSelector`, `ResultSelector` and JSONPath's `Assign`.
 //!
-//! JSON → [`Template`] (once) → [`Template::evaluate`]. A field whose name ends in `.$` holds a path or a call of an intrinsic
-//! function; its value takes the field's place and the name loses the `.$`. All else stands for itself, so a part without
-//! such a field is one constant that is copied and never walked. Where the input passes whole and its text is known, the text of the result is
-//! made of texts ([`Template::splice`]): nobody need read what is only passed on.
+//! JSON → [`Template`] (once) → [`Template::evaluate`]. A field whose name ends in `.$` holds a path or a call of an
+//! intrinsic function; its value takes the field's place and the name loses the `.$`. All else stands for itself, so a
+//! part without such a field is one constant that is copied and never walked. Where the input passes whole and its text
+//! is known, the text of the result is made of texts ([`Template::splice`]): nobody need read what is only passed on.
 
 use std::borrow::Cow;
 
@@ -101,8 +101,9 @@ impl Template {
         self.node.evaluate(roots, entropy)
     }
 
-    /// A text of what [`Self::evaluate`] gives, put together of the input's text and those of the other fields; `None` where the input does not
-    /// pass whole or its text is not known. As in a template, a name that is given twice has its last value.
+    /// A text of what [`Self::evaluate`] gives, put together of the input's text and those of the other fields; `None`
+    /// where the input does not pass whole or its text is not known. As in a template, a name that is given twice has
+    /// its last value.
     ///
     /// # Errors
     /// The first field without a value, in document order.
@@ -146,7 +147,11 @@ impl Template {
 fn compile(json: &Value, pointer: &mut String, depth: usize) -> Result<Node, TemplateError> {
     if depth > JSON_DEPTH_MAX {
         let detail = format!("more than {JSON_DEPTH_MAX} levels");
-        return Err(TemplateError { pointer: pointer.clone(), message: "The payload template nests too deep".to_owned(), detail });
+        return Err(TemplateError {
+            pointer: pointer.clone(),
+            message: "The payload template nests too deep".to_owned(),
+            detail,
+        });
     }
     let here = pointer.len();
     let node = match json {
@@ -175,7 +180,11 @@ fn compile(json: &Value, pointer: &mut String, depth: usize) -> Result<Node, Tem
                 compiled.push(compile(item, pointer, depth + 1)?);
                 pointer.truncate(here);
             }
-            if compiled.iter().all(|node| matches!(node, Node::Constant(_))) { Node::Constant(json.clone()) } else { Node::Array(compiled) }
+            if compiled.iter().all(|node| matches!(node, Node::Constant(_))) {
+                Node::Constant(json.clone())
+            } else {
+                Node::Array(compiled)
+            }
         }
         scalar => Node::Constant(scalar.clone()),
     };
@@ -186,12 +195,16 @@ fn compile(json: &Value, pointer: &mut String, depth: usize) -> Result<Node, Tem
 fn expression(name: &str, value: &Value, pointer: &str) -> Result<FieldValue, TemplateError> {
     let wrong = |detail: String| TemplateError {
         pointer: pointer.to_owned(),
-        message: format!("The value for the field '{name}' must be a valid JSONPath or a valid intrinsic function call"),
+        message: format!(
+            "The value for the field '{name}' must be a valid JSONPath or a valid intrinsic function call"
+        ),
         detail,
     };
     let Value::String(text) = value else { return Err(wrong("it is no string".to_owned())) };
     if Intrinsic::looks_like(text) {
-        return Intrinsic::parse(text).map(|call| FieldValue::Intrinsic(Box::new(call))).map_err(|e| wrong(e.to_string()));
+        return Intrinsic::parse(text)
+            .map(|call| FieldValue::Intrinsic(Box::new(call)))
+            .map_err(|e| wrong(e.to_string()));
     }
     Path::parse(text).map(|path| FieldValue::Path(Box::new(path))).map_err(|e| wrong(e.to_string()))
 }
@@ -200,7 +213,9 @@ impl Node {
     fn evaluate(&self, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Value, TemplateFailure> {
         match self {
             Self::Constant(value) => Ok(value.clone()),
-            Self::Array(items) => items.iter().map(|item| item.evaluate(roots, entropy)).collect::<Result<_, _>>().map(Value::Array),
+            Self::Array(items) => {
+                items.iter().map(|item| item.evaluate(roots, entropy)).collect::<Result<_, _>>().map(Value::Array)
+            }
             Self::Object(fields) => {
                 let mut out = Map::with_capacity(fields.len());
                 for field in fields {
@@ -212,7 +227,13 @@ impl Node {
     }
 
     /// As text, where `input` is the text of the input.
-    fn write(&self, out: &mut Vec<u8>, input: &str, roots: &dyn Roots, entropy: &mut Entropy) -> Result<(), TemplateFailure> {
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        input: &str,
+        roots: &dyn Roots,
+        entropy: &mut Entropy,
+    ) -> Result<(), TemplateFailure> {
         match self {
             Self::Constant(value) => write_json(out, value),
             Self::Array(items) => {
@@ -236,7 +257,9 @@ impl Node {
                     match &field.value {
                         FieldValue::Node(node) => node.write(out, input, roots, entropy)?,
                         FieldValue::Path(path) if path.is_whole_input() => out.extend_from_slice(input.as_bytes()),
-                        FieldValue::Path(_) | FieldValue::Intrinsic(_) => write_json(out, &field.evaluate(roots, entropy)?),
+                        FieldValue::Path(_) | FieldValue::Intrinsic(_) => {
+                            write_json(out, &field.evaluate(roots, entropy)?)
+                        }
                     }
                 }
                 out.push(b'}');
@@ -280,7 +303,11 @@ impl Field {
             FieldValue::Path(path) => (path.text(), read(path, roots)),
             FieldValue::Intrinsic(call) => (call.text(), call.evaluate(roots, entropy)),
         };
-        result.map_err(|source| TemplateFailure { field: format!("{}.$", self.name), path_text: text.to_owned(), source: Box::new(source) })
+        result.map_err(|source| TemplateFailure {
+            field: format!("{}.$", self.name),
+            path_text: text.to_owned(),
+            source: Box::new(source),
+        })
     }
 }
 
@@ -318,7 +345,10 @@ mod tests {
         for (template, expected) in [
             (json!({"a.$": "$.n"}), json!({"a": 5})),
             (json!({"a.$": "$"}), json!({"a": {"n": 5, "list": [1, 2]}})),
-            (json!({"a.$": "$$.Execution.Name", "b.$": "$answer", "c": "$.n"}), json!({"a": "run", "b": 42, "c": "$.n"})),
+            (
+                json!({"a.$": "$$.Execution.Name", "b.$": "$answer", "c": "$.n"}),
+                json!({"a": "run", "b": 42, "c": "$.n"}),
+            ),
             (json!({"deep": {"er": [{"x.$": "$.n"}, "$.n", 1]}}), json!({"deep": {"er": [{"x": 5}, "$.n", 1]}})),
             (json!({"a.$": "$.list[*]", "b.$": "$.list[?(@ > 9)]"}), json!({"a": [1, 2], "b": []})),
             (json!({"a.$": "States.Format('{}!', $.n)"}), json!({"a": "5!"})),
@@ -361,7 +391,10 @@ mod tests {
         let roots = Texts(TestRoots::of(input.clone()), input.to_string());
         for (template, splices) in [
             (json!({"Queue": "q", "Body.$": "$"}), true),
-            (json!({"a\"b.$": "$", "deep": {"er": [[{"x.$": "$", "y.$": "$.n"}], "$.n", null]}, "s.$": "States.Format('{}!', $.n)"}), true),
+            (
+                json!({"a\"b.$": "$", "deep": {"er": [[{"x.$": "$", "y.$": "$.n"}], "$.n", null]}, "s.$": "States.Format('{}!', $.n)"}),
+                true,
+            ),
             (json!([1, {"a.$": "$"}]), true),
             (json!({"a.$": "$", "b.$": "$.list[7]", "c.$": "$answer"}), true),
             (json!({"a.$": "$", "gone.$": "$.nope"}), true),
@@ -382,7 +415,10 @@ mod tests {
         let roots = Texts(TestRoots::of(json!(5)), "5".to_owned());
         let compiled = Template::compile(&json!({"a": 1, "b": 2, "a.$": "$"})).unwrap();
         let spliced = compiled.splice(&roots, &mut entropy()).unwrap().unwrap();
-        assert_eq!(serde_json::from_str::<Value>(&spliced).unwrap(), compiled.evaluate(&roots, &mut entropy()).unwrap());
+        assert_eq!(
+            serde_json::from_str::<Value>(&spliced).unwrap(),
+            compiled.evaluate(&roots, &mut entropy()).unwrap()
+        );
     }
 
     #[test]
@@ -435,7 +471,10 @@ mod tests {
             let error = Template::compile(&template).unwrap_err();
             assert_eq!(error.pointer, pointer, "{template}");
             assert!(error.message.starts_with("The value for the field '"), "{error}");
-            assert!(error.message.ends_with(".$' must be a valid JSONPath or a valid intrinsic function call"), "{error}");
+            assert!(
+                error.message.ends_with(".$' must be a valid JSONPath or a valid intrinsic function call"),
+                "{error}"
+            );
         }
         let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
         assert!(Template::compile(&deep).unwrap_err().message.contains("nests too deep"));

@@ -14,7 +14,8 @@ pub(super) struct TestRoots {
 impl TestRoots {
     pub(super) fn of(input: Value) -> Self {
         let context = json!({"Execution": {"Name": "run", "Input": {"x": 1}}, "StateMachine": {"Id": "arn:sm", "Name": "machine"}});
-        let variables = json!({"answer": 42, "list": [1, 2, 3], "order": {"id": "o-1", "lines": [{"sku": "a"}, {"sku": "b"}]}});
+        let variables =
+            json!({"answer": 42, "list": [1, 2, 3], "order": {"id": "o-1", "lines": [{"sku": "a"}, {"sku": "b"}]}});
         let Value::Object(variables) = variables else { unreachable!("a literal object") };
         Self { input, context, variables }
     }

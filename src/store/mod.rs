@@ -48,8 +48,8 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, StoreResult<T>>;
 pub struct Batch {
     /// The version that the journal had before this batch.
     pub after: Version,
-    /// How far the version goes on with it: one for each event that the bytes hold (visible and hidden ones), and one for each
-    /// heartbeat that one of them stands for.
+    /// How far the version goes on with it: one for each event that the bytes hold (visible and hidden ones), and one
+    /// for each heartbeat that one of them stands for.
     pub events: u32,
     pub bytes: Vec<u8>,
 }
@@ -60,7 +60,8 @@ pub struct Append {
     pub execution: ExecutionId,
     /// `batch.after`, and `replaces` beyond it, is the version expected.
     pub batch: Batch,
-    /// Where the batch takes the place of the newest one, which begins at the same version: that one's `events`. Else 0.
+    /// Where the batch takes the place of the newest one, which begins at the same version: that one's `events`. Else
+    /// 0.
     pub replaces: u32,
     /// What the index of executions shows from here on.
     pub summary: Summary,
@@ -88,9 +89,11 @@ pub struct Summary {
     pub due: Option<Timestamp>,
     /// Set once, when the execution closes.
     pub closed: Option<Closing>,
-    /// Where the execution is a child whose parent must hear of its end: set with `closed`, cleared by [`Journal::parent_told`].
+    /// Where the execution is a child whose parent must hear of its end: set with `closed`, cleared by
+    /// [`Journal::parent_told`].
     pub owes_parent: bool,
-    /// Something that was ordered may not have been done (a task that the broker has not confirmed): a start must look at it.
+    /// Something that was ordered may not have been done (a task that the broker has not confirmed): a start must look
+    /// at it.
     pub owes: bool,
     /// How many times it was redriven, and when last.
     pub redrive_count: u32,
@@ -120,7 +123,8 @@ pub enum ExecutionStatus {
 }
 
 impl ExecutionStatus {
-    pub const ALL: [Self; 6] = [Self::Running, Self::Succeeded, Self::Failed, Self::TimedOut, Self::Aborted, Self::PendingRedrive];
+    pub const ALL: [Self; 6] =
+        [Self::Running, Self::Succeeded, Self::Failed, Self::TimedOut, Self::Aborted, Self::PendingRedrive];
 
     /// AWS's word.
     #[must_use]
@@ -150,8 +154,8 @@ impl ExecutionStatus {
         matches!(self, Self::Failed | Self::TimedOut | Self::Aborted)
     }
 
-    /// The status of a child of a map run whose redrive began at `redriven` (`None`: it is not being redriven): one that ended without
-    /// success before waits for its own redrive. AWS: `PENDING_REDRIVE`.
+    /// The status of a child of a map run whose redrive began at `redriven` (`None`: it is not being redriven): one
+    /// that ended without success before waits for its own redrive. AWS: `PENDING_REDRIVE`.
     #[must_use]
     pub fn of_child(self, closed: Option<Timestamp>, redriven: Option<Timestamp>) -> Self {
         let waits = redriven.is_some_and(|redriven| closed.is_some_and(|closed| closed < redriven));
@@ -207,8 +211,8 @@ pub struct ExecutionFilter {
     pub status: Option<ExecutionStatus>,
     /// `Some(true)`: only redriven ones; `Some(false)`: only those never redriven.
     pub redriven: Option<bool>,
-    /// The map run is being redriven since then: its children's statuses are those of [`ExecutionStatus::of_child`], in what is
-    /// listed, filtered and counted.
+    /// The map run is being redriven since then: its children's statuses are those of [`ExecutionStatus::of_child`], in
+    /// what is listed, filtered and counted.
     pub run_redriven: Option<Timestamp>,
     /// Start after this row (its start time and id), as the row before the page.
     pub after: Option<(Timestamp, ExecutionId)>,
@@ -219,25 +223,35 @@ pub struct ExecutionFilter {
 
 /// The events of executions: the only truth.
 pub trait Journal: Send + Sync + fmt::Debug {
-    /// Makes an execution: its row and its first events, at once. Fails with `AlreadyExists` (key = the ARN) where an execution with
-    /// this ARN exists, unless that one closed before `reusable_before` (AWS: 90 days): then the old one gives up its name. Fails with
-    /// `NotFound` where the revision is gone (its machine was deleted and removed since it was read): an execution never lacks its
-    /// definition.
+    /// Makes an execution: its row and its first events, at once. Fails with `AlreadyExists` (key = the ARN) where an
+    /// execution with this ARN exists, unless that one closed before `reusable_before` (AWS: 90 days): then the old one
+    /// gives up its name. Fails with `NotFound` where the revision is gone (its machine was deleted and removed since
+    /// it was read): an execution never lacks its definition.
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()>;
 
-    /// Adds events, or puts them in the place of the newest batch (which must begin where they begin: `Corrupt` else). Durable when it
-    /// returns. Fails with `VersionConflict`, `NotFound`, `Unavailable`.
+    /// Adds events, or puts them in the place of the newest batch (which must begin where they begin: `Corrupt` else).
+    /// Durable when it returns. Fails with `VersionConflict`, `NotFound`, `Unavailable`.
     fn append(&self, append: Append) -> StoreFuture<'_, ()>;
 
     /// All batches, oldest first. `NotFound` where there is no such execution.
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>>;
 
-    /// Open executions of a partition whose summary says `owes`, in id order, from after `after`: what a start must look at. Sleepers
-    /// that owe nothing are not read.
-    fn owing(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>>;
+    /// Open executions of a partition whose summary says `owes`, in id order, from after `after`: what a start must
+    /// look at. Sleepers that owe nothing are not read.
+    fn owing(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
     /// Open executions of a partition with something due before `before`, soonest first.
-    fn due(&self, partition: PartitionId, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>>;
+    fn due(
+        &self,
+        partition: PartitionId,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>>;
 
     fn execution(&self, id: ExecutionId) -> StoreFuture<'_, Option<ExecutionRow>>;
 
@@ -245,8 +259,8 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
-    /// Counts per status (children of a map run, or all of a machine), in the order of [`ExecutionStatus::ALL`], without those that
-    /// have none. `after` and `limit` do not count.
+    /// Counts per status (children of a map run, or all of a machine), in the order of [`ExecutionStatus::ALL`],
+    /// without those that have none. `after` and `limit` do not count.
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>>;
 
     /// Closed children of a partition whose parents have not been told, in id order.
@@ -255,12 +269,14 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// May come twice, or late: an execution that is gone is no error.
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()>;
 
-    /// Removes executions that closed before `before`, longest closed first, with their journals and map runs, and revisions that
-    /// nothing points at any more; returns how many executions (at most `limit`). Those that owe their parent stay.
+    /// Removes executions that closed before `before`, longest closed first, with their journals and map runs, and
+    /// revisions that nothing points at any more; returns how many executions (at most `limit`). Those that owe their
+    /// parent stay.
     fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64>;
 }
 
-/// One definition of a state machine: the text and what runs with it. Kept as long as an execution or version points at it.
+/// One definition of a state machine: the text and what runs with it. Kept as long as an execution or version points at
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RevisionId(pub uuid::Uuid);
@@ -354,11 +370,12 @@ pub struct MapRunRow {
     pub body: serde_json::Value,
 }
 
-/// Everything that has a name beside executions. Listings are in the order of creation and page by the last ARN seen, also when that
-/// one has been deleted since. What is changed or deleted must be there (`NotFound`); what is made must not be (`AlreadyExists`).
+/// Everything that has a name beside executions. Listings are in the order of creation and page by the last ARN seen,
+/// also when that one has been deleted since. What is changed or deleted must be there (`NotFound`); what is made must
+/// not be (`AlreadyExists`).
 pub trait Catalog: Send + Sync + fmt::Debug {
-    /// A number that has changed after any change of machines, versions or aliases was answered: what was read while it stood is still
-    /// so while it stands. `None`: this store cannot tell (others write to it too), read again.
+    /// A number that has changed after any change of machines, versions or aliases was answered: what was read while it
+    /// stood is still so while it stands. `None`: this store cannot tell (others write to it too), read again.
     fn generation(&self) -> Option<u64> {
         None
     }
@@ -370,14 +387,23 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     fn machines(&self, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MachineRow>>;
     /// A new revision becomes the current one.
     fn update_machine(&self, arn: &Arn, revision: Revision) -> StoreFuture<'_, ()>;
-    /// Marks it `DELETING`; versions and aliases go at once, the row when no execution runs ([`Catalog::reap_machines`]).
+    /// Marks it `DELETING`; versions and aliases go at once, the row when no execution runs
+    /// ([`Catalog::reap_machines`]).
     fn delete_machine(&self, arn: &Arn) -> StoreFuture<'_, ()>;
-    /// Removes machines that are `DELETING` and have no open execution, with their tags. Revisions stay while executions point at them.
+    /// Removes machines that are `DELETING` and have no open execution, with their tags. Revisions stay while
+    /// executions point at them.
     fn reap_machines(&self) -> StoreFuture<'_, u64>;
     fn revision(&self, id: RevisionId) -> StoreFuture<'_, Option<Revision>>;
 
-    /// Publishes the given revision as the next version; publishing the same revision again returns the version that exists.
-    fn put_version(&self, machine: &Arn, revision: RevisionId, description: Option<String>, at: Timestamp) -> StoreFuture<'_, VersionRow>;
+    /// Publishes the given revision as the next version; publishing the same revision again returns the version that
+    /// exists.
+    fn put_version(
+        &self,
+        machine: &Arn,
+        revision: RevisionId,
+        description: Option<String>,
+        at: Timestamp,
+    ) -> StoreFuture<'_, VersionRow>;
     fn version(&self, arn: &Arn) -> StoreFuture<'_, Option<VersionRow>>;
     /// Highest number first.
     fn versions(&self, machine: &Arn, after: Option<u64>, limit: u32) -> StoreFuture<'_, Vec<VersionRow>>;

@@ -1,7 +1,7 @@
 //! How journal entries are written: JSON text, so that an operator can read a journal with `sqlite3`.
 //!
-//! `{"v":1,"e":[...]}`. The names inside are pinned by a snapshot (see the tests): they never follow a Rust rename, and a journal of an
-//! older version stays readable for ever. A new form gets a new `v` and its own reader here.
+//! `{"v":1,"e":[...]}`. The names inside are pinned by a snapshot (see the tests): they never follow a Rust rename, and
+//! a journal of an older version stays readable for ever. A new form gets a new `v` and its own reader here.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,8 @@ pub enum RecordError {
 /// Never for what the core makes; the text of serde_json's complaint else.
 pub fn encode(entries: &[Entry]) -> Result<Vec<u8>, RecordError> {
     let mut bytes = Vec::with_capacity(ENTRY_BYTES * entries.len());
-    serde_json::to_writer(&mut bytes, &Written { v: FORM, e: entries }).map_err(|e| RecordError::Broken(e.to_string()))?;
+    serde_json::to_writer(&mut bytes, &Written { v: FORM, e: entries })
+        .map_err(|e| RecordError::Broken(e.to_string()))?;
     Ok(bytes)
 }
 
@@ -51,7 +52,8 @@ pub fn encode(entries: &[Entry]) -> Result<Vec<u8>, RecordError> {
 /// # Errors
 /// Where it is of a newer form, or broken.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Entry>, RecordError> {
-    // The core bounds payloads, and an event has a few levels around them. What is deeper is damaged, and would end our stack.
+    // The core bounds payloads, and an event has a few levels around them. What is deeper is damaged, and would end our
+    // stack.
     if nests_deeper_than(bytes, JSON_DEPTH_MAX + LEVELS_AROUND_PAYLOAD) {
         return Err(RecordError::Broken(format!("nested deeper than {JSON_DEPTH_MAX} levels")));
     }

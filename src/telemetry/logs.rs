@@ -90,7 +90,11 @@ where
     subscriber_for(options, writer, false)
 }
 
-fn subscriber_for<W>(options: &LogOptions, writer: W, colours: bool) -> Result<Box<dyn Subscriber + Send + Sync>, LogsError>
+fn subscriber_for<W>(
+    options: &LogOptions,
+    writer: W,
+    colours: bool,
+) -> Result<Box<dyn Subscriber + Send + Sync>, LogsError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -98,7 +102,9 @@ where
         .parse(&options.filter)
         .map_err(|why| LogsError::Filter { filter: options.filter.clone(), why: why.to_string() })?;
     let layer = match options.format {
-        LogFormat::Pretty => tracing_subscriber::fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer).boxed(),
+        LogFormat::Pretty => {
+            tracing_subscriber::fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(writer).boxed()
+        }
         LogFormat::Json | LogFormat::Auto => tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
@@ -110,8 +116,8 @@ where
     Ok(Box::new(Registry::default().with(filter).with(filter_fn(|line| !shows_messages(line))).with(layer)))
 }
 
-/// lapin logs a message that the broker returned whole, at `warn`, and every frame at `trace`: tokens and payloads. No filter of the
-/// settings lets these through.
+/// lapin logs a message that the broker returned whole, at `warn`, and every frame at `trace`: tokens and payloads. No
+/// filter of the settings lets these through.
 fn shows_messages(line: &Metadata<'_>) -> bool {
     line.target() == "lapin::returned_messages" || (line.target().starts_with("lapin") && *line.level() == Level::TRACE)
 }

@@ -1,7 +1,7 @@
 //! Metrics, typed: the shell calls a method, nobody else knows a metric's name. Prometheus' text form at `/metrics`.
 //!
-//! Labels come from small sets (statuses, verdicts, reasons) or from names that an operator gives (machines, held to [`MACHINES_MAX`]);
-//! never from a payload, an execution or a token.
+//! Labels come from small sets (statuses, verdicts, reasons) or from names that an operator gives (machines, held to
+//! [`MACHINES_MAX`]); never from a payload, an execution or a token.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,7 +17,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// Machines that have a label of their own; those beyond share one more, so that a tenant who makes machines in a loop fills no memory.
+/// Machines that have a label of their own; those beyond share one more, so that a tenant who makes machines in a loop
+/// fills no memory.
 pub const MACHINES_MAX: usize = 500;
 const OTHER: &str = "(other)";
 
@@ -129,12 +130,22 @@ impl Default for Metrics {
 }
 
 /// Registers a metric and hands it back.
-fn register<M: prometheus_client::registry::Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+fn register<M: prometheus_client::registry::Metric + Clone>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    metric: M,
+) -> M {
     registry.register(name, help, metric.clone());
     metric
 }
 
-fn register_seconds(registry: &mut Registry, name: &str, help: &str, buckets: impl IntoIterator<Item = f64>) -> Histogram {
+fn register_seconds(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    buckets: impl IntoIterator<Item = f64>,
+) -> Histogram {
     let histogram = Histogram::new(buckets);
     registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
     histogram
@@ -146,23 +157,63 @@ impl Metrics {
         let mut registry = Registry::with_prefix("reveille");
         let r = &mut registry;
         let inner = Inner {
-            executions_started: register(r, "executions_started", "Executions started, by state machine", Family::default()),
-            executions_closed: register(r, "executions_closed", "Executions closed, by state machine and status", Family::default()),
+            executions_started: register(
+                r,
+                "executions_started",
+                "Executions started, by state machine",
+                Family::default(),
+            ),
+            executions_closed: register(
+                r,
+                "executions_closed",
+                "Executions closed, by state machine and status",
+                Family::default(),
+            ),
             executions_open: register(r, "executions_open", "Executions that are open now", Gauge::default()),
-            executions_quarantined: register(r, "executions_quarantined", "Executions whose journals cannot be read", Gauge::default()),
-            starts_throttled: register(r, "starts_throttled", "Starts refused because too much was under way", Counter::default()),
-            starts_under_way: register(r, "starts_under_way", "Starts that the store has not taken yet", Gauge::default()),
-            tasks_unpublished: register(r, "tasks_unpublished", "Task messages that the broker has not confirmed", Gauge::default()),
+            executions_quarantined: register(
+                r,
+                "executions_quarantined",
+                "Executions whose journals cannot be read",
+                Gauge::default(),
+            ),
+            starts_throttled: register(
+                r,
+                "starts_throttled",
+                "Starts refused because too much was under way",
+                Counter::default(),
+            ),
+            starts_under_way: register(
+                r,
+                "starts_under_way",
+                "Starts that the store has not taken yet",
+                Gauge::default(),
+            ),
+            tasks_unpublished: register(
+                r,
+                "tasks_unpublished",
+                "Task messages that the broker has not confirmed",
+                Gauge::default(),
+            ),
             asides_dropped: register(
                 r,
                 "asides_dropped",
                 "Verdicts and cancellations dropped because the broker took none",
                 Counter::default(),
             ),
-            executions_awake: register(r, "executions_awake", "Open executions that are in memory now", Gauge::default()),
+            executions_awake: register(
+                r,
+                "executions_awake",
+                "Open executions that are in memory now",
+                Gauge::default(),
+            ),
             tasks_scheduled: register(r, "tasks_scheduled", "Tasks scheduled", Counter::default()),
             tasks_published: register(r, "tasks_published", "Task messages handed to the bus", Counter::default()),
-            tasks_confirmed: register(r, "tasks_confirmed", "Task messages confirmed by the broker", Counter::default()),
+            tasks_confirmed: register(
+                r,
+                "tasks_confirmed",
+                "Task messages confirmed by the broker",
+                Counter::default(),
+            ),
             tasks_returned: register(
                 r,
                 "tasks_returned",
@@ -170,12 +221,27 @@ impl Metrics {
                 Family::default(),
             ),
             tasks_timed_out: register(r, "tasks_timed_out", "Tasks timed out, by which clock", Family::default()),
-            tasks_cancelled: register(r, "tasks_cancelled", "Tasks ended without their worker, by reason", Family::default()),
+            tasks_cancelled: register(
+                r,
+                "tasks_cancelled",
+                "Tasks ended without their worker, by reason",
+                Family::default(),
+            ),
             tasks_waiting: register(r, "tasks_waiting", "Tasks that wait for a reply now", Gauge::default()),
             heartbeats: register(r, "heartbeats", "Heartbeats accepted", Counter::default()),
             replies: register(r, "replies", "Replies of workers, by verdict", Family::default()),
-            replies_refused: register(r, "replies_refused", "Replies that changed nothing, by reason", Family::default()),
-            start_messages: register(r, "start_messages", "Messages that asked for an execution, by verdict", Family::default()),
+            replies_refused: register(
+                r,
+                "replies_refused",
+                "Replies that changed nothing, by reason",
+                Family::default(),
+            ),
+            start_messages: register(
+                r,
+                "start_messages",
+                "Messages that asked for an execution, by verdict",
+                Family::default(),
+            ),
             callback_latency: register_seconds(
                 r,
                 "callback_latency",
@@ -195,13 +261,28 @@ impl Metrics {
                 "Events that one commit of the store gathered",
                 Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             ),
-            store_conflicts: register(r, "store_conflicts", "Appends refused because somebody else appended first", Counter::default()),
+            store_conflicts: register(
+                r,
+                "store_conflicts",
+                "Appends refused because somebody else appended first",
+                Counter::default(),
+            ),
             bus_up: register(r, "bus_up", "1 while the broker is connected", Gauge::default()),
             bus_blocked: register(r, "bus_blocked", "1 while the broker blocks publishers", Gauge::default()),
             bus_reconnects: register(r, "bus_reconnects", "Connections to the broker made again", Counter::default()),
             api_requests: register(r, "api_requests", "API requests, by operation and outcome", Family::default()),
-            api_latency: register_seconds(r, "api_latency", "From an API request to its answer", exponential_buckets(0.000_5, 2.0, 16)),
-            uptime_start: register(r, "start_time_seconds", "When this process started, in seconds since 1970", Gauge::default()),
+            api_latency: register_seconds(
+                r,
+                "api_latency",
+                "From an API request to its answer",
+                exponential_buckets(0.000_5, 2.0, 16),
+            ),
+            uptime_start: register(
+                r,
+                "start_time_seconds",
+                "When this process started, in seconds since 1970",
+                Gauge::default(),
+            ),
             machines: RwLock::default(),
             registry,
         };
@@ -336,7 +417,8 @@ impl Metrics {
         self.inner.start_messages.get_or_create(&Verdict { verdict }).inc();
     }
 
-    /// A reply that changed nothing, by the finer reason (a forged token and an unknown key are one verdict, two reasons).
+    /// A reply that changed nothing, by the finer reason (a forged token and an unknown key are one verdict, two
+    /// reasons).
     pub fn reply_refused(&self, reason: &'static str) {
         self.inner.replies_refused.get_or_create(&Reason { reason }).inc();
     }
@@ -438,7 +520,10 @@ mod tests {
             metrics.execution_started(&format!("m{n}"));
         }
         let text = metrics.render();
-        assert_eq!(text.lines().filter(|l| l.starts_with("reveille_executions_started_total{")).count(), MACHINES_MAX + 1);
+        assert_eq!(
+            text.lines().filter(|l| l.starts_with("reveille_executions_started_total{")).count(),
+            MACHINES_MAX + 1
+        );
         assert!(text.contains(r#"reveille_executions_started_total{machine="(other)"} 100"#));
     }
 }

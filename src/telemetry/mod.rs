@@ -1,8 +1,8 @@
-//! What operators see: logs (`logs`, with the words of `fields` and the story of a task in `task_log`) and metrics (`metrics`).
+//! What operators see: logs (`logs`, with the words of `fields` and the story of a task in `task_log`) and metrics
+//! (`metrics`).
 //!
-//! The core does not log; the shell tells here what it did. `docs/LOGGING.md` lists every event and field, and a test holds it to that.
-//! Never a token (its fingerprint), never a payload.
-//! May enter: `ids`, `clock`, `token::fingerprint`.
+//! The core does not log; the shell tells here what it did. `docs/LOGGING.md` lists every event and field, and a test
+//! holds it to that. Never a token (its fingerprint), never a payload. May enter: `ids`, `clock`, `token::fingerprint`.
 
 pub mod fields;
 pub mod logs;

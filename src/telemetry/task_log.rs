@@ -1,4 +1,5 @@
-//! The story of executions and tokens, one function per event, so that every place logs an event with the same words and fields.
+//! The story of executions and tokens, one function per event, so that every place logs an event with the same words
+//! and fields.
 //!
 //! ```text
 //! execution.started
@@ -98,7 +99,8 @@ impl<'a> TaskLog<'a> {
             "task of state `{}` confirmed by the broker", self.state);
     }
 
-    /// The broker did not take it (unroutable, nacked, refused), or gave it up (dead-lettered): the task fails with `error`.
+    /// The broker did not take it (unroutable, nacked, refused), or gave it up (dead-lettered): the task fails with
+    /// `error`.
     pub fn returned(&self, destination: &str, error: &str, reason: &str) {
         task_line!(warn, self, TASK_RETURNED,
             { fields::TASK_DESTINATION => destination, fields::ERROR_NAME => error, fields::REASON => reason },
@@ -250,7 +252,8 @@ mod tests {
         for line in &lines {
             for (name, value) in line.as_object().unwrap() {
                 assert!(
-                    fields::ALL.contains(&name.as_str()) || ["timestamp", "level", "target", "message"].contains(&name.as_str()),
+                    fields::ALL.contains(&name.as_str())
+                        || ["timestamp", "level", "target", "message"].contains(&name.as_str()),
                     "{name}"
                 );
                 assert!(!value.is_object(), "{name} is not flat");
@@ -306,7 +309,9 @@ mod tests {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 for sign in ["error", "warn", "info"].map(|level| format!("{level}!(")) {
-                    text.split(&sign).skip(1).for_each(|rest| found.extend(arguments(rest).iter().filter_map(|a| field(a))));
+                    text.split(&sign)
+                        .skip(1)
+                        .for_each(|rest| found.extend(arguments(rest).iter().filter_map(|a| field(a))));
                 }
             }
         }
@@ -344,7 +349,8 @@ mod tests {
 
     #[test]
     fn the_document_lists_the_fields_that_other_rooms_log() {
-        let (mut found, sources) = (std::collections::BTreeSet::new(), std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        let (mut found, sources) =
+            (std::collections::BTreeSet::new(), std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
         for entry in std::fs::read_dir(sources).unwrap() {
             let path = entry.unwrap().path();
             // The document is about the server; a command's own output is not its log.

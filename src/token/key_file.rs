@@ -22,8 +22,8 @@ pub enum KeyFileError {
     Io { path: PathBuf, doing: &'static str, why: io::Error },
 }
 
-/// Reads the keys of `path`; makes the file with one random key (mode 0600) where there is none. Of several processes that start at once
-/// one makes it and all use it.
+/// Reads the keys of `path`; makes the file with one random key (mode 0600) where there is none. Of several processes
+/// that start at once one makes it and all use it.
 pub fn load_or_create(path: &Path) -> Result<TokenKeys, KeyFileError> {
     let error = |doing| move |why| KeyFileError::Io { path: path.to_owned(), doing, why };
     match File::open(path) {
@@ -40,8 +40,11 @@ pub fn load_or_create(path: &Path) -> Result<TokenKeys, KeyFileError> {
 /// # Errors
 /// Where one cannot be read or the other cannot be made, or is there already.
 pub fn copy_file(from: &Path, to: &Path) -> Result<(), KeyFileError> {
-    let text =
-        SecretString::from(std::fs::read_to_string(from).map_err(|why| KeyFileError::Io { path: from.to_owned(), doing: "read", why })?);
+    let text = SecretString::from(std::fs::read_to_string(from).map_err(|why| KeyFileError::Io {
+        path: from.to_owned(),
+        doing: "read",
+        why,
+    })?);
     let write = || {
         let mut file = private().create_new(true).open(to)?;
         file.write_all(text.expose_secret().as_bytes())?;
@@ -77,8 +80,8 @@ fn load(path: &Path, mut file: File) -> Result<TokenKeys, KeyFileError> {
     TokenKeys::parse(&SecretString::from(text)).map_err(|why| KeyFileError::Unusable { path: path.to_owned(), why })
 }
 
-/// May others read the key who should not? A container's secrets are mounted readable for all (0444), and only that container sees them:
-/// there it counts only that nobody else can change the file.
+/// May others read the key who should not? A container's secrets are mounted readable for all (0444), and only that
+/// container sees them: there it counts only that nobody else can change the file.
 #[cfg(unix)]
 fn is_exposed(path: &Path, mode: u32) -> bool {
     let secret_of_a_container = SECRET_MOUNTS.iter().any(|mount| path.starts_with(mount));
@@ -106,8 +109,14 @@ fn create(path: &Path) -> io::Result<()> {
 
 fn write_draft(draft: &Path) -> io::Result<()> {
     let mut file = private().create(true).truncate(true).open(draft)?;
-    writeln!(file, "# Reveille signs task tokens with this key. Whoever has it can end any task: keep it secret, keep a copy.")?;
-    writeln!(file, "# To rotate, put a new one (openssl rand -hex 32) above it; remove the old one when its tasks have ended.")?;
+    writeln!(
+        file,
+        "# Reveille signs task tokens with this key. Whoever has it can end any task: keep it secret, keep a copy."
+    )?;
+    writeln!(
+        file,
+        "# To rotate, put a new one (openssl rand -hex 32) above it; remove the old one when its tasks have ended."
+    )?;
     writeln!(file, "{}", new_secret().expose_secret())?;
     file.sync_all()
 }

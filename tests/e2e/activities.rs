@@ -1,4 +1,5 @@
-//! Activities on a real broker: pollers of `GetActivityTask` and AMQP consumers share one queue, and each task goes to one of them.
+//! Activities on a real broker: pollers of `GetActivityTask` and AMQP consumers share one queue, and each task goes to
+//! one of them.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -49,8 +50,7 @@ impl Shop {
     fn poll_and_leave(&self, after: Duration) {
         let mut stream = TcpStream::connect(self.server.endpoint.trim_start_matches("http://")).unwrap();
         let body = json!({"activityArn": self.activity}).to_string();
-        let head =
-            "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AWSStepFunctions.GetActivityTask";
+        let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AWSStepFunctions.GetActivityTask";
         write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
         std::thread::sleep(after);
     }
@@ -85,9 +85,13 @@ fn pollers_and_consumers_share_the_tasks_of_an_activity() {
     executions.extend(shop.start(10..40));
     for (n, execution) in executions.iter().enumerate() {
         let ended = shop.server.ended(execution);
-        assert_eq!((&ended["status"], &ended["output"]), (&json!("SUCCEEDED"), &json!(json!({ "done": n }).to_string())));
+        assert_eq!(
+            (&ended["status"], &ended["output"]),
+            (&json!("SUCCEEDED"), &json!(json!({ "done": n }).to_string()))
+        );
         let kinds: Vec<Value> = shop.server.history(execution).into_iter().map(|event| event["type"].clone()).collect();
-        let told = ["ExecutionStarted", "TaskStateEntered", "ActivityScheduled", "ActivityStarted", "ActivitySucceeded"];
+        let told =
+            ["ExecutionStarted", "TaskStateEntered", "ActivityScheduled", "ActivityStarted", "ActivitySucceeded"];
         assert_eq!(kinds[..5], told.map(Value::from));
     }
     let numbers: BTreeSet<u64> = taken.lock().unwrap().iter().copied().collect();
@@ -108,10 +112,16 @@ fn a_long_poll_ends_with_the_task_that_comes() {
         let execution = shop.start(0..1).remove(0);
         let (input, token) = polling.join().unwrap();
         assert_eq!(input, json!({"number": 0}));
-        assert_eq!(shop.event(&execution, "ActivityStarted").unwrap()["activityStartedEventDetails"]["workerName"], "early");
+        assert_eq!(
+            shop.event(&execution, "ActivityStarted").unwrap()["activityStartedEventDetails"]["workerName"],
+            "early"
+        );
         shop.server.call("SendTaskFailure", &json!({"taskToken": token, "error": "Tired", "cause": "long day"}));
         let ended = shop.server.ended(&execution);
-        assert_eq!((&ended["status"], &ended["error"], &ended["cause"]), (&json!("FAILED"), &json!("Tired"), &json!("long day")));
+        assert_eq!(
+            (&ended["status"], &ended["error"], &ended["cause"]),
+            (&json!("FAILED"), &json!("Tired"), &json!("long day"))
+        );
     });
 }
 
@@ -144,7 +154,10 @@ fn pollers_that_go_away_and_an_engine_that_dies_lose_nothing() {
         numbers.insert(input["number"].as_u64().unwrap());
         shop.succeed(&token, &input);
     }
-    assert!(tokens.contains(&held_token) && numbers.contains(&held["number"].as_u64().unwrap()), "given back by the broker");
+    assert!(
+        tokens.contains(&held_token) && numbers.contains(&held["number"].as_u64().unwrap()),
+        "given back by the broker"
+    );
     for (n, execution) in executions.iter().enumerate() {
         assert_eq!(shop.server.ended(execution)["output"], json!({ "number": n }).to_string());
     }

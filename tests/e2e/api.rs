@@ -12,7 +12,8 @@ use super::support::{Launch, Server, asks, python, workers_of_node};
 /// One key that may do everything, and one for each class of operations.
 const KEYS: &str = "boss:secret,read:read:read,start:start:start,complete:complete:complete,admin:admin:admin";
 /// What the tests of the clients read to sign with them.
-const SIGNED: [(&str, &str); 3] = [("REVEILLE_ACCESS_KEY", "boss"), ("REVEILLE_SECRET_KEY", "secret"), ("REVEILLE_CLASSES", "yes")];
+const SIGNED: [(&str, &str); 3] =
+    [("REVEILLE_ACCESS_KEY", "boss"), ("REVEILLE_SECRET_KEY", "secret"), ("REVEILLE_CLASSES", "yes")];
 /// Few enough to have them all wait.
 const POLLERS: &str = "3";
 
@@ -23,7 +24,10 @@ fn script(name: &str) -> PathBuf {
 /// Runs it to its end; it must succeed. What it said.
 #[track_caller]
 fn run(command: &mut Command, server: &Server, variables: &[(&str, &str)]) -> String {
-    let command = command.env("REVEILLE_ENDPOINT", &server.endpoint).env("REVEILLE_LOG", server.log_file()).envs(variables.iter().copied());
+    let command = command
+        .env("REVEILLE_ENDPOINT", &server.endpoint)
+        .env("REVEILLE_LOG", server.log_file())
+        .envs(variables.iter().copied());
     let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output().expect("it can be run");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     println!("{said}");
@@ -37,7 +41,8 @@ fn pytest(python: &Path, tests: &str) -> Command {
     command
 }
 
-/// Each operation, each error of AWS's model (or the reason why it cannot be), each listing page by page: `tests/clients/api/test_model.py` counts.
+/// Each operation, each error of AWS's model (or the reason why it cannot be), each listing page by page:
+/// `tests/clients/api/test_model.py` counts.
 #[test]
 fn every_operation_works_through_boto3() {
     let Some(python) = python() else { return };
@@ -48,7 +53,11 @@ fn every_operation_works_through_boto3() {
     let server = Server::start(launch);
     let never = TaskKey { execution: ExecutionId(uuid::Uuid::new_v4()), scheduled: EventId(4) };
     let strange = TokenKeys::parse(&secret).expect("a key").mint(&never, PartitionId(0));
-    let said = run(&mut pytest(&python, "api"), &server, &[("REVEILLE_STRANGE_TOKEN", &strange), ("REVEILLE_POLLERS", POLLERS)]);
+    let said = run(
+        &mut pytest(&python, "api"),
+        &server,
+        &[("REVEILLE_STRANGE_TOKEN", &strange), ("REVEILLE_POLLERS", POLLERS)],
+    );
     // Skipped is only what needs access keys.
     for line in said.lines().filter(|line| line.starts_with("SKIPPED")) {
         assert!(line.contains("test_signatures.py"), "{line}");

@@ -19,7 +19,8 @@ struct Event {
     _workers: [Program; 2],
 }
 
-/// The event has begun, the friend has been asked; nothing else is left to do. `None` where the run has no broker or no workers.
+/// The event has begun, the friend has been asked; nothing else is left to do. `None` where the run has no broker or no
+/// workers.
 fn with_the_friend_thinking(friend: &[&str], variables: &[(&str, &str)]) -> Option<Event> {
     let (url, python, node) = (vhost()?, python()?, workers_of_node()?);
     let server = Server::start(Launch::over(&url));
@@ -61,7 +62,8 @@ fn the_engine_is_killed_while_the_friend_thinks_and_a_person_answers_on_the_comm
     let server = &event.server;
     server.token(&event.execution, "Hire a photographer");
     let tasks = cli_json(server, &["tasks", "art-event:open-studios"]);
-    let task = tasks["tasks"].as_array().unwrap().iter().find(|task| task["stateName"] == "Hire a photographer").unwrap();
+    let task =
+        tasks["tasks"].as_array().unwrap().iter().find(|task| task["stateName"] == "Hire a photographer").unwrap();
     let token = task["taskToken"].as_str().unwrap();
     let (code, out, err) = cli(server, &["succeed", token, "--output", r#"{"name": "Ada Lumi"}"#]);
     assert_eq!((code, out.trim()), (0, "the task has succeeded"), "{err}");
@@ -102,7 +104,8 @@ fn succeeded(event: &Event, photographer: &str) {
     ] {
         assert_eq!(count(kind), expected, "{kind}");
     }
-    // An engine that is killed between a reply's effect and its acknowledgement gets that reply again, which changes nothing.
+    // An engine that is killed between a reply's effect and its acknowledgement gets that reply again, which changes
+    // nothing.
     while let Some(parked) = event.wire.try_take("reveille.parked") {
         let verdict = parked.properties.headers.get("x-verdict").and_then(HeaderValue::as_text);
         assert!(matches!(verdict, Some("duplicate" | "late")), "a reply was refused: {verdict:?}");

@@ -11,7 +11,12 @@ const EXECUTIONS: usize = 40;
 
 fn backup(store: &Path, to: &Path, more: &[&str]) -> (i32, Value, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reveille"));
-    command.arg("backup").arg(to).args(["--output", "json", "--store"]).arg(format!("sqlite:{}", store.display())).args(more);
+    command
+        .arg("backup")
+        .arg(to)
+        .args(["--output", "json", "--store"])
+        .arg(format!("sqlite:{}", store.display()))
+        .args(more);
     let output = command.stdin(Stdio::null()).output().expect("the command runs");
     let shown = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
     (output.status.code().unwrap_or(-1), shown, String::from_utf8_lossy(&output.stderr).into_owned())
@@ -27,9 +32,13 @@ fn a_restored_backup_runs_its_executions_on() {
     let copy = server.folder().join("copy.db");
     // Made in the middle of starts: each is in the copy with all that it had, or not at all.
     let arns: Vec<String> = std::thread::scope(|scope| {
-        let starts = scope
-            .spawn(|| (0..EXECUTIONS).map(|n| server.execution(&machine, &format!("n-{n}"), &json!({"number": n}))).collect::<Vec<_>>());
-        server.wait_for("the first has started", SOON, |server| server.metric("reveille_executions_started_total") > 0.0);
+        let starts = scope.spawn(|| {
+            (0..EXECUTIONS)
+                .map(|n| server.execution(&machine, &format!("n-{n}"), &json!({"number": n})))
+                .collect::<Vec<_>>()
+        });
+        server
+            .wait_for("the first has started", SOON, |server| server.metric("reveille_executions_started_total") > 0.0);
         let (code, made, said) = backup(&server.store(), &copy, &[]);
         assert_eq!(code, 0, "{said}");
         assert!(made["open"].as_u64().unwrap() >= 1 && made["bytes"].as_u64().unwrap() > 4096, "{made}");
@@ -45,7 +54,8 @@ fn a_restored_backup_runs_its_executions_on() {
         let _ = std::fs::remove_file(format!("{}{end}", server.store().display()));
     }
     std::fs::rename(&copy, server.store()).unwrap();
-    std::fs::rename(format!("{}.token-key", copy.display()), format!("{}.token-key", server.store().display())).unwrap();
+    std::fs::rename(format!("{}.token-key", copy.display()), format!("{}.token-key", server.store().display()))
+        .unwrap();
     server.start_again();
     wire.worker("work", 50, |task| Answer::success(&task.body["number"]));
     let mut restored = 0;
@@ -72,7 +82,8 @@ fn what_is_no_store_and_what_is_damaged_makes_no_backup() {
     assert!(code == 1 && said.contains("is no store of Reveille's"), "{code} {said}");
 
     let mut server = Server::start(Launch::embedded());
-    let definition = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": true}}}).to_string();
+    let definition =
+        json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": true}}}).to_string();
     let machine = server.machine("waits", &definition);
     for n in 0..20 {
         server.execution(&machine, &format!("n-{n}"), &json!({"bulk": "x".repeat(5_000)}));
@@ -87,7 +98,10 @@ fn what_is_no_store_and_what_is_damaged_makes_no_backup() {
     std::fs::write(server.store(), bytes).unwrap();
     let (code, _, said) = backup(&server.store(), &copy, &[]);
     assert!(code == 1 && said.contains("damaged"), "{code} {said}");
-    assert!(!copy.exists() && !dir.path().join("copy.db.token-key").exists(), "nothing that looks like a backup is left");
+    assert!(
+        !copy.exists() && !dir.path().join("copy.db.token-key").exists(),
+        "nothing that looks like a backup is left"
+    );
     // The server says the same when it is told to look.
     server.set("REVEILLE__STORE__CHECK", "true");
     let (status, said) = server.fails_to_start();

@@ -1,4 +1,5 @@
-//! Queues that do not exist, workers that die, disks that are full, stores that cannot be used, definitions that are wrong.
+//! Queues that do not exist, workers that die, disks that are full, stores that cannot be used, definitions that are
+//! wrong.
 
 use std::process::Command;
 
@@ -28,7 +29,10 @@ fn a_queue_that_does_not_exist_is_seen_by_retry_and_by_catch() {
     let machine = server.machine("patient", &asks("comes.later", &patient));
     let execution = server.execution(&machine, "one", &json!({"number": 1}));
     server.wait_for("the first attempt fails", super::support::SOON, |server| {
-        server.history(&execution).iter().any(|event| event["type"] == "TaskFailed" || event["type"] == "TaskSubmitFailed")
+        server
+            .history(&execution)
+            .iter()
+            .any(|event| event["type"] == "TaskFailed" || event["type"] == "TaskSubmitFailed")
     });
     let wire = Wire::to(&url);
     wire.worker("comes.later", 1, |task| Answer::success(&task.body));
@@ -86,7 +90,10 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
     let answer = json!("y".repeat(200_000));
     wire.reply(&task.reply_to, Some(&task.token), &Answer::success(&answer));
     server.wait_for("the answer cannot be written", super::support::SOON, |server| {
-        server.log().iter().any(|line| line["message"].as_str().unwrap_or_default().contains("a reply could not be taken in now"))
+        server
+            .log()
+            .iter()
+            .any(|line| line["message"].as_str().unwrap_or_default().contains("a reply could not be taken in now"))
     });
     assert_eq!(server.status(&first), "RUNNING");
 
@@ -128,8 +135,10 @@ fn a_port_that_is_taken_is_told() {
     let address = taken.local_addr().unwrap().to_string();
     let dir = tempfile::tempdir().expect("a folder");
     let store = format!("sqlite:{}", dir.path().join("store.db").display());
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_reveille")).args(["serve", "--listen", &address, "--store", &store]).output().expect("it runs");
+    let output = Command::new(env!("CARGO_BIN_EXE_reveille"))
+        .args(["serve", "--listen", &address, "--store", &store])
+        .output()
+        .expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(&address) && !said.contains("panicked"), "{said}");
@@ -153,7 +162,10 @@ fn a_wrong_definition_is_refused_wherever_it_comes_from() {
     for command in ["validate", "run"] {
         let (code, out, err) = cli(&server, &[command, file]);
         let said = out + &err;
-        assert!(code == 1 && said.contains(&format!("{file}:4:")) && said.contains("Missing 'Next' target: B"), "{command}: {said}");
+        assert!(
+            code == 1 && said.contains(&format!("{file}:4:")) && said.contains("Missing 'Next' target: B"),
+            "{command}: {said}"
+        );
     }
     let machines = server.call("ListStateMachines", &json!({}));
     assert_eq!(machines["stateMachines"], json!([]), "nothing was made of it");
@@ -173,7 +185,10 @@ fn an_unknown_setting_is_refused_with_its_name() {
     let (code, said) = serve(&["--config", file.to_str().unwrap()], None);
     assert!(code == Some(1) && said.contains("engine.partitoins") && said.contains("engine.partitions"), "{said}");
     let (code, said) = serve(&[], Some(("REVEILLE__BUS__PREFETSH", "4")));
-    assert!(code == Some(1) && said.contains("bus.prefetsh (in the environment); did you mean bus.prefetch?"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("bus.prefetsh (in the environment); did you mean bus.prefetch?"),
+        "{said}"
+    );
     let (code, said) = serve(&[], Some(("REVEILLE__BUS__PREFETCH", "many")));
     assert!(code == Some(1) && said.contains("bus.prefetch") && said.contains("1 to 65535"), "{said}");
     until("nothing was made", super::support::SOON, || (!dir.path().join("reveille.db").exists()).then_some(()));

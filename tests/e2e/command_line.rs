@@ -13,7 +13,8 @@ fn write(server: &Server, name: &str, text: &str) -> String {
 #[test]
 fn an_execution_is_started_shown_answered_and_stopped() {
     let server = Server::start(Launch::embedded());
-    let retry = json!({"Retry": [{"ErrorEquals": ["Busy"], "IntervalSeconds": 1, "MaxAttempts": 1}], "HeartbeatSeconds": 300});
+    let retry =
+        json!({"Retry": [{"ErrorEquals": ["Busy"], "IntervalSeconds": 1, "MaxAttempts": 1}], "HeartbeatSeconds": 300});
     let file = write(&server, "asks.asl.json", &asks("nobody", &retry));
     let created = cli_json(&server, &["machines", "create", "asks", &file]);
     let machine = created["stateMachineArn"].as_str().unwrap();
@@ -27,7 +28,10 @@ fn an_execution_is_started_shown_answered_and_stopped() {
     let token = server.token(arn, "Ask");
     let tasks = cli_json(&server, &["tasks"]);
     let waits = &tasks["tasks"][0];
-    assert_eq!((&waits["taskToken"], &waits["stateName"], &waits["executionArn"]), (&json!(token), &json!("Ask"), &json!(arn)));
+    assert_eq!(
+        (&waits["taskToken"], &waits["stateName"], &waits["executionArn"]),
+        (&json!(token), &json!("Ask"), &json!(arn))
+    );
     assert_eq!(cli(&server, &["fail", &token, "--error", "Busy", "--cause", "not now"]).0, 0);
     let second = super::support::until("the second attempt", super::support::SOON, || {
         Some(server.token(arn, "Ask")).filter(|second| *second != token)
@@ -38,7 +42,8 @@ fn an_execution_is_started_shown_answered_and_stopped() {
     assert_eq!(server.ended(arn)["output"], r#"{"answer":42}"#);
 
     let events = cli_json(&server, &["history", "asks:one"]);
-    let kinds: Vec<&str> = events["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        events["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds.first(), Some(&"ExecutionStarted"));
     assert_eq!(kinds.last(), Some(&"ExecutionSucceeded"));
     assert_eq!(kinds.iter().filter(|kind| **kind == "TaskFailed").count(), 1);
@@ -49,9 +54,17 @@ fn an_execution_is_started_shown_answered_and_stopped() {
     cli_json(&server, &["start", "asks", "--name", "two", "--input", r#"{"number": 2}"#]);
     cli_json(&server, &["stop", "asks:two", "--error", "NoNeed", "--cause", "it rains"]);
     let stopped = cli_json(&server, &["describe", "asks:two"]);
-    assert_eq!((&stopped["status"], &stopped["error"], &stopped["cause"]), (&json!("ABORTED"), &json!("NoNeed"), &json!("it rains")));
+    assert_eq!(
+        (&stopped["status"], &stopped["error"], &stopped["cause"]),
+        (&json!("ABORTED"), &json!("NoNeed"), &json!("it rains"))
+    );
     let names = |listed: &Value| -> Vec<String> {
-        listed["executions"].as_array().unwrap().iter().map(|execution| execution["name"].as_str().unwrap().to_owned()).collect()
+        listed["executions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|execution| execution["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(names(&cli_json(&server, &["list", "asks"])), ["two", "one"]);
     assert_eq!(names(&cli_json(&server, &["list", "asks", "--status", "succeeded"])), ["one"]);
@@ -87,10 +100,18 @@ fn a_good_definition_is_valid_and_a_bad_one_is_told_with_its_place() {
     let server = Server::start(Launch::embedded());
     let good = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/art-event/art-event.asl.json");
     assert_eq!(cli_json(&server, &["validate", good])["result"], "OK");
-    let bad = write(&server, "bad.json", "{\n  \"StartAt\": \"A\",\n  \"States\": {\"A\": {\"Type\": \"Pas\", \"End\": true}}\n}");
+    let bad = write(
+        &server,
+        "bad.json",
+        "{\n  \"StartAt\": \"A\",\n  \"States\": {\"A\": {\"Type\": \"Pas\", \"End\": true}}\n}",
+    );
     let (code, out, _) = cli(&server, &["validate", &bad, "--output", "json"]);
     let report: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &report["result"], &report["diagnostics"][0]["line"]), (1, &json!("FAIL"), &json!(3)), "{report}");
+    assert_eq!(
+        (code, &report["result"], &report["diagnostics"][0]["line"]),
+        (1, &json!("FAIL"), &json!(3)),
+        "{report}"
+    );
 }
 
 #[test]
@@ -104,7 +125,11 @@ fn a_definition_runs_here_with_mocks_and_without_a_server() {
     let mocks = write(&server, "mocks.json", r#"{"Ask": {"errorOutput": {"error": "Broken", "cause": "on purpose"}}}"#);
     let (code, out, err) = cli(&server, &["run", &file, "--input", r#"{"number": 1}"#, "--mock", &mocks]);
     assert!(code == 1 && out.is_empty() && err.contains("Broken: on purpose"), "{code} {err}");
-    assert_eq!(server.call("ListStateMachines", &json!({}))["stateMachines"], json!([]), "the server has no part in it");
+    assert_eq!(
+        server.call("ListStateMachines", &json!({}))["stateMachines"],
+        json!([]),
+        "the server has no part in it"
+    );
 }
 
 #[test]
@@ -114,7 +139,12 @@ fn the_demo_needs_nothing_and_leaves_nothing() {
     let output = command.args(["demo", "--yes"]).current_dir(dir.path()).env_clear().output().expect("it runs");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    for part in ["Hire a photographer", "waits for an answer from photographer-friend", "ExecutionSucceeded", "photographs by Vera Holm."] {
+    for part in [
+        "Hire a photographer",
+        "waits for an answer from photographer-friend",
+        "ExecutionSucceeded",
+        "photographs by Vera Holm.",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -135,10 +165,12 @@ fn the_demo_over_a_broker_is_answered_in_this_process() {
 fn every_command_prints_json_or_a_table() {
     let server = Server::start(Launch::embedded());
     let file = write(&server, "asks.json", &asks("nobody", &json!({})));
-    let fails = write(&server, "fails.json", r#"{"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "Broken"}}}"#);
+    let fails =
+        write(&server, "fails.json", r#"{"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "Broken"}}}"#);
     let pass = write(&server, "pass.json", r#"{"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}"#);
     // Empty listings are a table too.
-    for (arguments, said) in [(&["machines", "list"][..], "no state machines"), (&["list"], "no executions"), (&["tasks"], "nothing waits")]
+    for (arguments, said) in
+        [(&["machines", "list"][..], "no state machines"), (&["list"], "no executions"), (&["tasks"], "nothing waits")]
     {
         let (code, out, err) = cli(&server, &[arguments, &["--output", "table"]].concat());
         assert_eq!((code, out.trim()), (0, said), "{arguments:?}: {err}");

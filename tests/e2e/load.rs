@@ -27,7 +27,9 @@ fn ten_thousand_wait_with_prefetch_10_over_restarts_of_broker_and_engine() {
     let step = |what: &str| eprintln!("{:>6.1} s  {what}", begin.elapsed().as_secs_f64());
     start_many(&server, &machine, MANY);
     step("10,000 executions started");
-    server.wait_for("the broker has every task", LONG, |server| server.metric("reveille_tasks_confirmed_total") >= 10_000.0);
+    server.wait_for("the broker has every task", LONG, |server| {
+        server.metric("reveille_tasks_confirmed_total") >= 10_000.0
+    });
     step("the broker has every task");
     broker.restart();
     step("broker restarted");
@@ -96,7 +98,8 @@ fn listed(server: &Server, machine: &str, status: &str) -> usize {
     }
 }
 
-/// In the journals: every execution started once, asked once, was answered once with its own number, and succeeded once.
+/// In the journals: every execution started once, asked once, was answered once with its own number, and succeeded
+/// once.
 fn each_once(store: &Path, count: usize) {
     let store = rusqlite::Connection::open(store).expect("the store is a file of SQLite");
     let mut query = store.prepare("SELECT execution, bytes FROM journal ORDER BY n").expect("the journal");
@@ -105,7 +108,10 @@ fn each_once(store: &Path, count: usize) {
     for row in rows {
         let (execution, bytes) = row.expect("a row");
         for entry in reveille::store::record::decode(&bytes).expect("a batch") {
-            let shown = reveille::api::history::render(&entry, reveille::api::history::View { data: true, region: "us-east-1" });
+            let shown = reveille::api::history::render(
+                &entry,
+                reveille::api::history::View { data: true, region: "us-east-1" },
+            );
             journals.entry(execution).or_default().extend(shown);
         }
     }
@@ -125,7 +131,8 @@ fn each_once(store: &Path, count: usize) {
         assert_eq!(kinds, expected, "execution {execution}");
         let ids: Vec<u64> = events.iter().map(|event| event["id"].as_u64().unwrap()).collect();
         assert_eq!(ids, (1..=8).collect::<Vec<_>>(), "execution {execution}");
-        let input: Value = serde_json::from_str(events[0]["executionStartedEventDetails"]["input"].as_str().unwrap()).unwrap();
+        let input: Value =
+            serde_json::from_str(events[0]["executionStartedEventDetails"]["input"].as_str().unwrap()).unwrap();
         let output = events[7]["executionSucceededEventDetails"]["output"].as_str().unwrap();
         assert_eq!(output, input["number"].to_string(), "execution {execution}: the answer of its own task");
     }

@@ -1,8 +1,8 @@
 //! Reveille from the outside: `reveille serve` as a process of its own, real workers, a real broker, real clients.
 //!
-//! Each test has a server on a free port with a store of its own, and a virtual host of its own on the broker of the run
-//! (`REVEILLE_TEST_AMQP_URL`, `REVEILLE_TEST_BROKER_DIR`; `make test` sets both). Tests that disturb a broker start one of their own.
-//! Without a broker the tests that need one say that they are skipped.
+//! Each test has a server on a free port with a store of its own, and a virtual host of its own on the broker of the
+//! run (`REVEILLE_TEST_AMQP_URL`, `REVEILLE_TEST_BROKER_DIR`; `make test` sets both). Tests that disturb a broker start
+//! one of their own. Without a broker the tests that need one say that they are skipped.
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by where it stops")]
 

@@ -1,4 +1,5 @@
-//! An S3-compatible service (moto's server) in the place of the folder of buckets: objects, and a whole map run over them.
+//! An S3-compatible service (moto's server) in the place of the folder of buckets: objects, and a whole map run over
+//! them.
 
 use std::path::Path;
 
@@ -18,7 +19,8 @@ struct S3 {
 
 impl S3 {
     fn start() -> Option<Self> {
-        let mut program = Program::start(&python()?, Path::new("-m"), &["moto.server", "-H", "127.0.0.1", "-p", "0"], &[]);
+        let mut program =
+            Program::start(&python()?, Path::new("-m"), &["moto.server", "-H", "127.0.0.1", "-p", "0"], &[]);
         let line = program.line_with("Running on http://127.0.0.1:");
         let endpoint = line[line.find("http://").unwrap()..].split_whitespace().next().unwrap().to_owned();
         ureq::put(format!("{endpoint}/{BUCKET}")).send_empty().expect("the bucket is made");
@@ -86,7 +88,9 @@ fn objects_are_written_read_and_listed() {
 #[test]
 fn a_map_run_reads_and_writes_buckets_of_a_service() {
     let Some(s3) = S3::start() else { return };
-    let launch = Launch::embedded().with("REVEILLE__OBJECTS__ENDPOINT", &s3.endpoint).with("REVEILLE__OBJECTS__KEY", "test:test");
+    let launch = Launch::embedded()
+        .with("REVEILLE__OBJECTS__ENDPOINT", &s3.endpoint)
+        .with("REVEILLE__OBJECTS__KEY", "test:test");
     let server = Server::start(launch);
     let definition = json!({ "StartAt": "Write", "States": {
         "Write": {
@@ -116,7 +120,10 @@ fn a_map_run_reads_and_writes_buckets_of_a_service() {
     assert_eq!(shown["status"], "SUCCEEDED", "{shown}");
     let listed: Vec<Value> = serde_json::from_str(shown["output"].as_str().unwrap()).unwrap();
     let keys: Vec<&str> = listed.iter().map(|object| object["Key"].as_str().unwrap()).collect();
-    assert!(keys.len() == 2 && keys[0].ends_with("/SUCCEEDED_0.jsonl") && keys[1].ends_with("/manifest.json"), "{keys:?}");
+    assert!(
+        keys.len() == 2 && keys[0].ends_with("/SUCCEEDED_0.jsonl") && keys[1].ends_with("/manifest.json"),
+        "{keys:?}"
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let written = runtime.block_on(async { s3.objects().read_whole(BUCKET, keys[0]).await.unwrap() });
     let numbers: Vec<u32> = String::from_utf8(written).unwrap().lines().map(|line| line.parse().unwrap()).collect();

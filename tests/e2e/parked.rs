@@ -1,4 +1,5 @@
-//! `reveille replies` on a real broker: what was parked is listed in its order, shown, replayed, purged; nothing is lost on the way.
+//! `reveille replies` on a real broker: what was parked is listed in its order, shown, replayed, purged; nothing is
+//! lost on the way.
 
 use std::process::{Command, Stdio};
 
@@ -58,7 +59,10 @@ fn whole_life(url: &str, kind: &str) {
     count(1);
     wire.reply(&task.reply_to, None, &raw("1"));
     let listed = count(2);
-    assert_eq!((of_each(&listed, "verdict"), listed["more"] == true), (vec!["invalid-output".to_owned(), "unknown".to_owned()], false));
+    assert_eq!(
+        (of_each(&listed, "verdict"), listed["more"] == true),
+        (vec!["invalid-output".to_owned(), "unknown".to_owned()], false)
+    );
     assert_eq!(done(url, &["ls", "-n", "1"])["more"], true);
     // A look changes nothing, neither what is there nor its order.
     for _ in 0..3 {
@@ -68,7 +72,10 @@ fn whole_life(url: &str, kind: &str) {
 
     let id = of_each(&listed, "id")[0].clone();
     let shown = done(url, &["show", &id]);
-    assert_eq!((&shown["verdict"], &shown["body"], &shown["from"]), (&json!("invalid-output"), &json!("{"), &json!(task.reply_to)));
+    assert_eq!(
+        (&shown["verdict"], &shown["body"], &shown["from"]),
+        (&json!("invalid-output"), &json!("{"), &json!(task.reply_to))
+    );
     assert!(shown["reason"].as_str().unwrap().contains("the output is not JSON"), "{shown}");
     assert!(!shown.to_string().contains(&task.token), "a token is shown");
     assert_eq!(done(url, &["show", &id, "--reveal"])["headers"]["task-token"], task.token);
@@ -85,7 +92,8 @@ fn whole_life(url: &str, kind: &str) {
     assert_eq!((code, &shown["replayed"], shown["kept"][0]["id"].as_str()), (1, &json!([]), Some(id.as_str())));
     assert_eq!(count(2)["replies"].as_array().unwrap().len(), 2);
 
-    // An answer that came while its execution could not take it: parked by hand, replayed, and the execution ends with it.
+    // An answer that came while its execution could not take it: parked by hand, replayed, and the execution ends with
+    // it.
     let mut good = wire.take("reveille.parked");
     wire.publish("reveille.parked", good.clone());
     good.body = br#"{"ok":true}"#.to_vec();

@@ -1,4 +1,5 @@
-//! A broker with an alarm: starts beyond the bound are refused, running work goes on, a stop can be cut short; after it all is done.
+//! A broker with an alarm: starts beyond the bound are refused, running work goes on, a stop can be cut short; after it
+//! all is done.
 
 use serde_json::{Value, json};
 
@@ -28,7 +29,8 @@ fn a_blocked_broker_refuses_starts_and_nothing_else_and_loses_nothing() {
     broker.ctl(&["set_vm_memory_high_watermark", "0"]);
     let mut accepted = Vec::new();
     let (status, error) = until("starts are refused", SOON, || {
-        let request = json!({"stateMachineArn": machine, "name": format!("n-{}", accepted.len()), "input": r#"{"number":7}"#});
+        let request =
+            json!({"stateMachineArn": machine, "name": format!("n-{}", accepted.len()), "input": r#"{"number":7}"#});
         match server.try_call("StartExecution", &request) {
             Ok(answer) => {
                 accepted.push(answer["executionArn"].as_str().unwrap().to_owned());

@@ -8,10 +8,12 @@ use super::support::{Launch, SOON, Server};
 fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
     let mut server = Server::start(Launch::embedded());
     // Long enough that all of it happens after the restart, and due at once then.
-    let definition = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "SecondsPath": "$.seconds", "End": true}}}).to_string();
+    let definition =
+        json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "SecondsPath": "$.seconds", "End": true}}}).to_string();
     let machine = server.machine("waits", &definition);
     let broken = server.execution(&machine, "broken", &json!({"seconds": 1}));
-    let whole: Vec<String> = (0..10).map(|n| server.execution(&machine, &format!("n-{n}"), &json!({"seconds": 1}))).collect();
+    let whole: Vec<String> =
+        (0..10).map(|n| server.execution(&machine, &format!("n-{n}"), &json!({"seconds": 1}))).collect();
     server.kill();
 
     let kept = {
@@ -19,7 +21,8 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
         let n: i64 = store.query_row("SELECT n FROM headers WHERE name = 'broken'", [], |row| row.get(0)).unwrap();
         let first = "SELECT min(n) FROM journal WHERE execution = ?1";
         let row: i64 = store.query_row(first, [n], |row| row.get(0)).unwrap();
-        let bytes: Vec<u8> = store.query_row("SELECT bytes FROM journal WHERE n = ?1", [row], |row| row.get(0)).unwrap();
+        let bytes: Vec<u8> =
+            store.query_row("SELECT bytes FROM journal WHERE n = ?1", [row], |row| row.get(0)).unwrap();
         store.execute("UPDATE journal SET bytes = ?2 WHERE n = ?1", (row, b"{\"v\":1,\"e\":[{]}".to_vec())).unwrap();
         (row, bytes)
     };
@@ -28,7 +31,8 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
         assert_eq!(server.ended(execution)["status"], "SUCCEEDED");
     }
     // Named: in the log once, in DescribeExecution, in a metric.
-    let named = |line: &serde_json::Value| line["event"] == "execution.quarantined" && line["execution.arn"] == broken.as_str();
+    let named =
+        |line: &serde_json::Value| line["event"] == "execution.quarantined" && line["execution.arn"] == broken.as_str();
     server.wait_for("it is named", SOON, |server| server.log().iter().any(named));
     let shown = server.call("DescribeExecution", &json!({"executionArn": broken}));
     assert_eq!((&shown["status"], &shown["error"]), (&json!("RUNNING"), &json!("Reveille.Quarantined")));
@@ -45,12 +49,14 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
     // Its row in the index is damaged too: a listing leaves out what cannot be shown, and shows the others.
     assert!(server.stop().success());
     let store = rusqlite::Connection::open(server.store()).unwrap();
-    let revision: Vec<u8> = store.query_row("SELECT revision FROM headers WHERE name = 'broken'", [], |row| row.get(0)).unwrap();
+    let revision: Vec<u8> =
+        store.query_row("SELECT revision FROM headers WHERE name = 'broken'", [], |row| row.get(0)).unwrap();
     store.execute("UPDATE headers SET revision = x'00' WHERE name = 'broken'", []).unwrap();
     drop(store);
     server.start_again();
     let listed = server.call("ListExecutions", &json!({"stateMachineArn": machine}));
-    let names: Vec<&str> = listed["executions"].as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        listed["executions"].as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
     assert!(names.len() == whole.len() + 1 && !names.contains(&"broken") && names.contains(&"after"), "{names:?}");
     let left_out = |line: &serde_json::Value| line["event"] == "execution.unreadable";
     server.wait_for("it is named", SOON, |server| server.log().iter().any(left_out));

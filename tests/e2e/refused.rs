@@ -32,7 +32,11 @@ impl Desk {
         let told = self.wire.take(INBOX);
         assert_eq!(told.properties.kind.as_deref(), Some("task.verdict"));
         // A reply without a token has no correlation id here: there it would be its token.
-        assert_eq!(told.properties.correlation_id.as_deref(), token.map(|_| "about-this-one"), "the verdict says what it is about");
+        assert_eq!(
+            told.properties.correlation_id.as_deref(),
+            token.map(|_| "about-this-one"),
+            "the verdict says what it is about"
+        );
         (serde_json::from_slice(&told.body).unwrap(), self.wire.take("reveille.parked"))
     }
 }
@@ -97,7 +101,8 @@ fn a_reply_that_cannot_be_used_is_told_parked_and_leaves_its_task_open() {
     assert_eq!((&shown["status"], &shown["output"]), (&json!("SUCCEEDED"), &json!(r#"{"ok":true}"#)));
 }
 
-/// A request has one answer: where that is too large, the task fails as AWS's would, and nothing waits for a better one.
+/// A request has one answer: where that is too large, the task fails as AWS's would, and nothing waits for a better
+/// one.
 #[test]
 fn a_request_that_is_answered_with_too_much_fails() {
     let Some(desk) = Desk::open() else { return };
@@ -108,7 +113,11 @@ fn a_request_that_is_answered_with_too_much_fails() {
     let execution = desk.server.execution(&machine, "much", &json!({}));
     let task = desk.wire.task("questions");
     let large = format!("\"{}\"", "x".repeat(262_144));
-    desk.wire.reply(&task.reply_to, Some(&task.token), &Answer { reply_to: Some(INBOX.to_owned()), ..raw(large.as_bytes()) });
+    desk.wire.reply(
+        &task.reply_to,
+        Some(&task.token),
+        &Answer { reply_to: Some(INBOX.to_owned()), ..raw(large.as_bytes()) },
+    );
     let told: Value = serde_json::from_slice(&desk.wire.take(INBOX).body).unwrap();
     assert_eq!(told["verdict"], "too-large", "{told}");
     let shown = desk.server.ended(&execution);
@@ -139,7 +148,8 @@ fn a_second_reply_and_one_for_what_has_ended_change_nothing() {
     desk.server.call("StopExecution", &json!({"executionArn": execution}));
     let (told, parked) = desk.refuses(&task.reply_to, Some(&task.token), &raw(b"1"));
     assert_eq!((told["verdict"].as_str(), header(&parked, "x-verdict")), (Some("late"), "late"));
-    let (status, error) = desk.server.try_call("SendTaskSuccess", &json!({"taskToken": task.token, "output": "1"})).unwrap_err();
+    let (status, error) =
+        desk.server.try_call("SendTaskSuccess", &json!({"taskToken": task.token, "output": "1"})).unwrap_err();
     assert_eq!((status, error["__type"].as_str().unwrap().ends_with("TaskTimedOut")), (400, true), "{error}");
     let (code, _, err) = cli(&desk.server, &["succeed", &task.token, "--output", "1"]);
     assert!(code == 1 && err.contains("TaskTimedOut") && !err.contains(&task.token), "{err}");
@@ -161,7 +171,9 @@ fn a_second_reply_and_one_for_what_has_ended_change_nothing() {
 fn a_good_token_for_nothing_and_one_of_an_old_key_are_refused_each_with_its_reason() {
     let Some(url) = vhost() else { return };
     let (old, new) = ("00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100");
-    let keyed = |keys: &str| Launch::over(&url).with("REVEILLE__BUS__QUEUE_KIND", "classic").with("REVEILLE__ENGINE__TOKEN_KEY", keys);
+    let keyed = |keys: &str| {
+        Launch::over(&url).with("REVEILLE__BUS__QUEUE_KIND", "classic").with("REVEILLE__ENGINE__TOKEN_KEY", keys)
+    };
     let mut server = Server::start(keyed(old));
     let wire = Wire::to(&url);
     wire.declare(&["questions", INBOX]);
@@ -199,16 +211,20 @@ fn a_good_token_for_nothing_and_one_of_an_old_key_are_refused_each_with_its_reas
     assert_eq!(rotated.ended(&execution)["output"], "1");
 }
 
-/// Each server of these tests is searched for tokens in its log, its metrics and its errors: the search finds one that is there.
+/// Each server of these tests is searched for tokens in its log, its metrics and its errors: the search finds one that
+/// is there.
 #[test]
 fn the_search_for_tokens_finds_one() {
     let server = Server::start(Launch::embedded());
     let activity = server.call("CreateActivity", &json!({"name": "asked"}))["activityArn"].clone();
-    let definition = json!({"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": activity, "End": true}}}).to_string();
+    let definition =
+        json!({"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": activity, "End": true}}}).to_string();
     server.execution(&server.machine("asks", &definition), "one", &json!({}));
     let task = server.call("GetActivityTask", &json!({"activityArn": activity}));
     let token = task["taskToken"].as_str().unwrap();
-    let searched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| server.holds_no_token("a text", &format!("\"{token}\","))));
+    let searched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        server.holds_no_token("a text", &format!("\"{token}\","))
+    }));
     assert!(searched.is_err(), "it was not found");
     server.holds_no_token("a text", &"0".repeat(64));
 }

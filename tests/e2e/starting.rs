@@ -41,8 +41,8 @@ impl Office {
         Some(Self { server, wire, machine })
     }
 
-    /// Type, correlation and body of the answer. An engine that is killed between its answer and its acknowledgement answers again: what
-    /// belongs to an earlier message is left aside.
+    /// Type, correlation and body of the answer. An engine that is killed between its answer and its acknowledgement
+    /// answers again: what belongs to an earlier message is left aside.
     #[track_caller]
     fn ask(&self, body: &Value, message_id: Option<&str>) -> (String, Option<String>, Value) {
         self.wire.publish(START, letter(body, message_id));
@@ -57,7 +57,11 @@ impl Office {
     #[track_caller]
     fn answer(&self) -> (String, Option<String>, Value) {
         let Message { body, properties } = self.wire.take(ANSWERS);
-        (properties.kind.unwrap_or_default().into_owned(), properties.correlation_id, serde_json::from_slice(&body).unwrap())
+        (
+            properties.kind.unwrap_or_default().into_owned(),
+            properties.correlation_id,
+            serde_json::from_slice(&body).unwrap(),
+        )
     }
 
     fn executions(&self) -> Vec<Value> {
@@ -105,10 +109,15 @@ fn what_can_never_be_a_start_is_answered_and_parked() {
         ("bad input", json!({"stateMachineArn": "m", "input": "{"}), "InvalidExecutionInput", "not valid JSON"),
     ] {
         let (kind, correlation, answer) = office.ask(&body, Some("id"));
-        assert_eq!((kind.as_str(), correlation.as_deref(), &answer["__type"]), ("start.refused", Some("id"), &json!(error)), "{what}");
+        assert_eq!(
+            (kind.as_str(), correlation.as_deref(), &answer["__type"]),
+            ("start.refused", Some("id"), &json!(error)),
+            "{what}"
+        );
         assert!(answer["message"].as_str().unwrap().contains(says), "{what}: {answer}");
         let parked = office.wire.take("reveille.parked");
-        let header = |name: &str| parked.properties.headers.get(name).and_then(HeaderValue::as_text).unwrap_or_default();
+        let header =
+            |name: &str| parked.properties.headers.get(name).and_then(HeaderValue::as_text).unwrap_or_default();
         assert_eq!((header("x-verdict"), header("x-parked-from")), (error, START), "{what}");
         assert!(header("x-reason").contains(says), "{what}");
     }
@@ -127,7 +136,9 @@ fn starts_wait_in_the_queue_while_the_engine_is_away() {
     // Each twice: a publisher that was not sure whether its first one had arrived.
     for n in 0..ORDERS {
         for _ in 0..2 {
-            office.wire.publish(START, letter(&json!({"stateMachineArn": "m", "input": n}), Some(&format!("order-{n}"))));
+            office
+                .wire
+                .publish(START, letter(&json!({"stateMachineArn": "m", "input": n}), Some(&format!("order-{n}"))));
         }
     }
     office.server.start_again();

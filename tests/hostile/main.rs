@@ -1,4 +1,5 @@
-//! Hostile input: everything that takes in other people's bytes, fed with bytes that were good once. Each input comes from a seed:
+//! Hostile input: everything that takes in other people's bytes, fed with bytes that were good once. Each input comes
+//! from a seed:
 //!
 //! ```text
 //! cargo test --test hostile                                          # 1,500 inputs a target
@@ -43,7 +44,8 @@ fn count(by: isize) {
     });
 }
 
-// SAFETY: every call goes to the system's allocator as it came; counting touches two thread-local cells and allocates nothing.
+// SAFETY: every call goes to the system's allocator as it came; counting touches two thread-local cells and allocates
+// nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());

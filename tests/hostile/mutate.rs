@@ -39,7 +39,9 @@ impl Seeds {
             collect(target, &case, &mut good);
         }
         if target == "journal" {
-            good.push(br#"{"v":1,"e":[{"id":1,"previous":0,"at":1700000000000,"event":{"ExecutionStarted":{}}}]}"#.to_vec());
+            good.push(
+                br#"{"v":1,"e":[{"id":1,"previous":0,"at":1700000000000,"event":{"ExecutionStarted":{}}}]}"#.to_vec(),
+            );
         }
         if good.is_empty() {
             good.push(br#"{"error":"E","cause":"c","a":[1,2.5,null]}"#.to_vec());
@@ -116,7 +118,9 @@ fn exchange(input: &mut Vec<u8>, dice: &mut Dice, words: &[String]) {
 fn pointers(value: &Value, at: String, into: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
-            fields.iter().for_each(|(k, v)| pointers(v, format!("{at}/{}", k.replace('~', "~0").replace('/', "~1")), into));
+            fields
+                .iter()
+                .for_each(|(k, v)| pointers(v, format!("{at}/{}", k.replace('~', "~0").replace('/', "~1")), into));
         }
         Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| pointers(v, format!("{at}/{i}"), into)),
         _ => {}
@@ -127,7 +131,8 @@ fn pointers(value: &Value, at: String, into: &mut Vec<String>) {
 /// Brackets, many.
 fn nest(input: &mut Vec<u8>, dice: &mut Dice) {
     let (open, close) =
-        [("[", "]"), ("(", ")"), ("{\"a\":", "}"), ("States.Array(", ")"), ("$f(", ")"), ("-", ""), ("a.", "a")][dice.below(7)];
+        [("[", "]"), ("(", ")"), ("{\"a\":", "}"), ("States.Array(", ")"), ("$f(", ")"), ("-", ""), ("a.", "a")]
+            [dice.below(7)];
     let many = [3, 40, 200, 5_000][dice.below(4)];
     let (at, to) = (dice.below(input.len() + 1), input.len());
     input.splice(to..to, close.repeat(many).into_bytes());

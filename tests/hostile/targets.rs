@@ -1,5 +1,5 @@
-//! What takes in other people's bytes, each as a function of bytes: it may refuse them, and it may not panic, hang, or break a law.
-//! Called by `main.rs` with mutations from seeds.
+//! What takes in other people's bytes, each as a function of bytes: it may refuse them, and it may not panic, hang, or
+//! break a law. Called by `main.rs` with mutations from seeds.
 
 use reveille::payload::Payload;
 use std::collections::BTreeMap;
@@ -49,7 +49,10 @@ struct Dice(u64);
 
 impl Dice {
     fn of(data: &[u8]) -> Self {
-        Self(data.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)))
+        Self(
+            data.iter()
+                .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)),
+        )
     }
 
     fn below(&mut self, n: u64) -> u64 {
@@ -80,7 +83,10 @@ struct Document {
 
 impl Document {
     fn new(input: Value) -> Self {
-        Self { input, context: json!({"Execution": {"Name": "n", "Input": {"x": 1}}, "Map": {"Item": {"Index": 0, "Value": [1]}}}) }
+        Self {
+            input,
+            context: json!({"Execution": {"Name": "n", "Input": {"x": 1}}, "Map": {"Item": {"Index": 0, "Value": [1]}}}),
+        }
     }
 }
 
@@ -110,7 +116,8 @@ impl TokenMint for Tokens {
     }
 }
 
-/// A definition, byte 0, an input: read, told what is wrong with it, and where nothing is, run with an outside by chance.
+/// A definition, byte 0, an input: read, told what is wrong with it, and where nothing is, run with an outside by
+/// chance.
 pub fn definition(data: &[u8]) {
     let (text, input) = text_and_document(data);
     for severity in [Severity::Warning, Severity::Error] {
@@ -191,9 +198,10 @@ impl<'a> Run<'a> {
             3..7 => StimulusKind::TaskSucceeded { scheduled, output },
             7 => StimulusKind::TaskFailed { scheduled, failure },
             8 => StimulusKind::TaskHeartbeat { scheduled },
-            9 => {
-                StimulusKind::MapRunEnded { started: any(&runs, dice), result: if dice.below(2) == 0 { Ok(output) } else { Err(failure) } }
-            }
+            9 => StimulusKind::MapRunEnded {
+                started: any(&runs, dice),
+                result: if dice.below(2) == 0 { Ok(output) } else { Err(failure) },
+            },
             10 if dice.below(6) == 0 => StimulusKind::Stop(failure),
             11 => StimulusKind::Redrive { token: None },
             _ => {
@@ -213,7 +221,8 @@ impl<'a> Run<'a> {
             return;
         };
         let bytes = record::encode(&decision.entries).expect("what the core makes can be written");
-        let entries: Vec<Entry> = record::decode(&bytes).unwrap_or_else(|e| panic!("what was written can be read: {e}"));
+        let entries: Vec<Entry> =
+            record::decode(&bytes).unwrap_or_else(|e| panic!("what was written can be read: {e}"));
         for entry in &entries {
             self.persisted.evolve(entry);
         }
@@ -252,7 +261,10 @@ pub fn jsonpath(data: &[u8]) {
         let _ = path.get(&roots);
         if let Ok(changed) = path.set(document, json!("put")) {
             let found = path.as_path().find_in(&changed).map(std::borrow::Cow::into_owned);
-            assert!(found == Ok(json!("put")) || path.is_whole_input(), "{text}: what was put there is not found there: {found:?}");
+            assert!(
+                found == Ok(json!("put")) || path.is_whole_input(),
+                "{text}: what was put there is not found there: {found:?}"
+            );
         }
     }
 }
@@ -285,7 +297,8 @@ pub fn jsonata(data: &[u8]) {
             assert!(value.to_string().len() <= limits.result_bytes + 64, "a result over its bound");
         }
         // A clock that ran out is not repeatable; all else is.
-        let timed = |r: &Result<Value, QueryError>| matches!(r, Err(QueryError::Bound { message }) if message.contains(" ms"));
+        let timed =
+            |r: &Result<Value, QueryError>| matches!(r, Err(QueryError::Bound { message }) if message.contains(" ms"));
         if data.len() < 256 && !timed(&first) {
             let second = expression.evaluate(&bindings, &mut entropy(), &limits);
             assert!(timed(&second) || first == second, "{text}: {first:?}, then {second:?}");
@@ -341,10 +354,19 @@ pub fn reply(data: &[u8]) {
     match Reply::decode(&message) {
         Err(defect) => {
             let _ = format!("{defect:?}");
-            let _ = verdict(defect.reply_to.as_deref(), defect.correlation_id.as_deref(), defect.kind.into(), &defect.detail);
+            let _ = verdict(
+                defect.reply_to.as_deref(),
+                defect.correlation_id.as_deref(),
+                defect.kind.into(),
+                &defect.detail,
+            );
         }
         Ok(Reply { outcome, .. }) => {
-            let resources = ["arn:aws:states:::lambda:invoke", "arn:aws:states:::amqp:call", "arn:aws:lambda:us-east-1:1:function:f"];
+            let resources = [
+                "arn:aws:states:::lambda:invoke",
+                "arn:aws:states:::amqp:call",
+                "arn:aws:lambda:us-east-1:1:function:f",
+            ];
             for resource in resources.into_iter().filter_map(Resource::parse) {
                 match outcome.clone() {
                     ReplyOutcome::Success { output } => {
@@ -365,8 +387,10 @@ pub fn token(data: &[u8]) {
     let keys = |secret: &str| TokenKeys::parse(&secret.into()).expect("a good key");
     let (ours, theirs) = (keys(&"5a".repeat(32)), keys(&"a5".repeat(32)));
     let mut dice = Dice::of(data);
-    let key =
-        TaskKey { execution: ExecutionId(uuid::Uuid::from_u64_pair(dice.below(u64::MAX), 1)), scheduled: EventId(dice.below(u64::MAX)) };
+    let key = TaskKey {
+        execution: ExecutionId(uuid::Uuid::from_u64_pair(dice.below(u64::MAX), 1)),
+        scheduled: EventId(dice.below(u64::MAX)),
+    };
     let good = ours.mint(&key, PartitionId(3));
     assert_eq!(ours.verify(&good), Ok((key, PartitionId(3))));
     assert!(theirs.verify(&good).is_err());
@@ -392,6 +416,10 @@ pub fn token(data: &[u8]) {
 pub fn journal(data: &[u8]) {
     if let Ok(entries) = record::decode(data) {
         let again = record::encode(&entries).expect("what was read can be written");
-        assert_eq!(record::decode(&again).ok().as_ref(), Some(&entries), "what was read, written and read again is the same");
+        assert_eq!(
+            record::decode(&again).ok().as_ref(),
+            Some(&entries),
+            "what was read, written and read again is the same"
+        );
     }
 }

@@ -55,7 +55,9 @@ fn value(rng: &mut StdRng, world: &World, model: &Model, shape: &Shape, name: &s
         }
         Kind::Map => {
             let Some(target) = inner(shape.value.as_deref()) else { return json!({}) };
-            Value::Object((0..rng.random_range(0..3)).map(|_| (word(rng), value(rng, world, model, target, name))).collect())
+            Value::Object(
+                (0..rng.random_range(0..3)).map(|_| (word(rng), value(rng, world, model, target, name))).collect(),
+            )
         }
         Kind::Boolean => rng.random::<bool>().into(),
         Kind::Integer | Kind::Long | Kind::Float | Kind::Timestamp => number(rng, shape.min, shape.max),
@@ -86,12 +88,14 @@ fn text(rng: &mut StdRng, world: &World, name: &str) -> String {
         },
         "taskToken" | "nextToken" | "clientToken" | "revisionId" => any(rng, &world.tokens),
         "definition" => one(rng, &DEFINITIONS),
-        "input" | "output" | "context" | "variables" | "result" | "errorOutput" | "mapItemReaderData" => match rng.random_range(0..12) {
-            0 => format!("{}{}", "[".repeat(DEEP * 2), "]".repeat(DEEP * 2)),
-            1 => format!("\"{}\"", "x".repeat(LONGEST)),
-            2 => format!("\"{}\"", "\u{e9}".repeat(LONGEST / 2)),
-            _ => one(rng, &TEXTS),
-        },
+        "input" | "output" | "context" | "variables" | "result" | "errorOutput" | "mapItemReaderData" => {
+            match rng.random_range(0..12) {
+                0 => format!("{}{}", "[".repeat(DEEP * 2), "]".repeat(DEEP * 2)),
+                1 => format!("\"{}\"", "x".repeat(LONGEST)),
+                2 => format!("\"{}\"", "\u{e9}".repeat(LONGEST / 2)),
+                _ => one(rng, &TEXTS),
+            }
+        }
         "name" | "workerName" | "stateName" => {
             one(rng, &["a", "m", "new", "S", "e", "live", "", " ", "a b", "123", "\u{1f600}", "\u{0}", "a/b"])
         }
@@ -149,13 +153,29 @@ const TEXTS: [&str; 14] = [
 ];
 
 fn word(rng: &mut StdRng) -> String {
-    let words = ["", "x", "a:b", "\u{0}", "\u{1f600}\u{200f}", "'; --", "${jndi}", "%s%n", "\u{7f}\u{85}\u{fffe}", "-1", "true"];
+    let words = [
+        "",
+        "x",
+        "a:b",
+        "\u{0}",
+        "\u{1f600}\u{200f}",
+        "'; --",
+        "${jndi}",
+        "%s%n",
+        "\u{7f}\u{85}\u{fffe}",
+        "-1",
+        "true",
+    ];
     words[rng.random_range(0..words.len())].to_owned()
 }
 
 /// A text as long as it may be, as short as it may be, or one beside that.
 fn bounded(rng: &mut StdRng, shape: &Shape) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths of the model are small and not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "lengths of the model are small and not negative"
+    )]
     let length = |bound: Option<f64>, default: usize| bound.map_or(default, |bound| bound as usize).min(LONGEST);
     let (min, max) = (length(shape.min, 0), length(shape.max, 300));
     let lengths = [min, min.saturating_sub(1), max, max + 1];

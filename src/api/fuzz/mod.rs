@@ -1,9 +1,9 @@
 //! Fuzz of the protocol layer: whatever arrives, the answer is one of the API, in time, and never a 500.
 //!
-//! Every request is made from a number: `REVEILLE_FUZZ_SEED=N REVEILLE_FUZZ_CASES=1` repeats the one that a failure names. Inputs walk AWS's
-//! model (`inputs.rs`): for each member a value that fits, one at or beyond its bounds, or one of another type; some bodies are broken as
-//! bytes afterwards, some requests carry another method, path or header. The engine behind it is a real one, with machines, executions,
-//! aliases, activities, map runs and tokens to hit.
+//! Every request is made from a number: `REVEILLE_FUZZ_SEED=N REVEILLE_FUZZ_CASES=1` repeats the one that a failure
+//! names. Inputs walk AWS's model (`inputs.rs`): for each member a value that fits, one at or beyond its bounds, or one
+//! of another type; some bodies are broken as bytes afterwards, some requests carry another method, path or header. The
+//! engine behind it is a real one, with machines, executions, aliases, activities, map runs and tokens to hit.
 
 mod inputs;
 mod world;
@@ -39,7 +39,8 @@ struct Request {
 
 #[actix_web::test]
 async fn whatever_arrives_is_answered_in_the_words_of_the_api() {
-    let setting = |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let setting =
+        |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (cases, seed) = (setting("REVEILLE_FUZZ_CASES", CASES), setting("REVEILLE_FUZZ_SEED", 1));
     let mut answered = 0;
     let mut refused = 0;
@@ -60,18 +61,23 @@ async fn whatever_arrives_is_answered_in_the_words_of_the_api() {
         world.end().await;
     }
     println!("{cases} requests from seed {seed}: {answered} answered, {refused} refused, none with a 500");
-    assert!(cases < CASES || (answered > cases / 20 && refused > cases / 20), "it reaches both: {answered} answered, {refused} refused");
+    assert!(
+        cases < CASES || (answered > cases / 20 && refused > cases / 20),
+        "it reaches both: {answered} answered, {refused} refused"
+    );
 }
 
 async fn send(world: &World, request: Request, number: u64) -> u16 {
     let Request { operation, method, path, headers, body, whole } = request;
     let headers: HeaderMap = headers.into_iter().collect();
     let incoming = Incoming { method: &method, path: &path, query: "", headers: &headers, body: Ok(&body) };
-    let sent = || format!("REVEILLE_FUZZ_SEED={number}: {method} {path} {operation}\n{}", String::from_utf8_lossy(&body));
+    let sent =
+        || format!("REVEILLE_FUZZ_SEED={number}: {method} {path} {operation}\n{}", String::from_utf8_lossy(&body));
     let answer = tokio::time::timeout(PATIENCE, world.api.answer(incoming)).await;
     let answer = answer.unwrap_or_else(|_| panic!("no answer in {PATIENCE:?}: {}", sent()));
     let told = || format!("{} {}\n{}", answer.status, String::from_utf8_lossy(&answer.body), sent());
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("the answer is not JSON: {}", told()));
+    let body: Value =
+        serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("the answer is not JSON: {}", told()));
     assert!(answer.status < 500, "{}", told());
     let model = Model::get();
     let shapes = model.operations.get(&operation);
@@ -85,7 +91,11 @@ async fn send(world: &World, request: Request, number: u64) -> u16 {
     let kind = body["__type"].as_str().unwrap_or_else(|| panic!("an error without a type: {}", told()));
     assert!(body["message"].as_str().is_some_and(|text| !text.is_empty()), "an error without a message: {}", told());
     if let Some(shapes) = shapes.filter(|_| whole) {
-        assert!(shapes.errors.iter().any(|known| known == kind) || COMMON.contains(&kind), "no error of this operation's: {}", told());
+        assert!(
+            shapes.errors.iter().any(|known| known == kind) || COMMON.contains(&kind),
+            "no error of this operation's: {}",
+            told()
+        );
     }
     answer.status
 }
@@ -95,7 +105,8 @@ fn request(rng: &mut StdRng, world: &World) -> Request {
     let operation = names[rng.random_range(0..names.len())].clone();
     let input = inputs::input(rng, world, &operation);
     let prefix = if operation.starts_with("Reveille.") { "" } else { "AWSStepFunctions." };
-    let header = |name: &'static str, value: &str| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    let header =
+        |name: &'static str, value: &str| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     let headers = vec![header("content-type", CONTENT_TYPE), header("x-amz-target", &format!("{prefix}{operation}"))];
     let body = input.to_string().into_bytes();
     let mut request = Request { operation, method: "POST".into(), path: "/".into(), headers, body, whole: true };
@@ -125,19 +136,30 @@ fn strange_envelope(rng: &mut StdRng, request: &mut Request) {
     let any = |rng: &mut StdRng, of: &[&str]| of[rng.random_range(0..of.len())].to_owned();
     match rng.random_range(0..6) {
         0 => request.method = any(rng, &["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD", "TRACE", "post", "X"]),
-        1 => request.path = any(rng, &["", "//", "/x", "/%2e%2e/", "/?", "/\u{e9}", "/service/AWSStepFunctions/operation/ListActivities"]),
+        1 => {
+            request.path = any(
+                rng,
+                &["", "//", "/x", "/%2e%2e/", "/?", "/\u{e9}", "/service/AWSStepFunctions/operation/ListActivities"],
+            )
+        }
         2 => request.headers.truncate(rng.random_range(0..2)),
         3 => request.headers[0].1 = bytes(rng),
         4 => request.headers[1].1 = bytes(rng),
         _ => {
-            let targets =
-                ["AWSStepFunctions.", ".", "Reveille.", "AWSStepFunctions.Reveille.ListWaitingTasks", "awsstepfunctions.ListActivities"];
+            let targets = [
+                "AWSStepFunctions.",
+                ".",
+                "Reveille.",
+                "AWSStepFunctions.Reveille.ListWaitingTasks",
+                "awsstepfunctions.ListActivities",
+            ];
             request.headers[1].1 = HeaderValue::from_str(&any(rng, &targets)).unwrap();
         }
     }
 }
 
-/// Is the answer what the model says: its members and no others, what is required, of the right types, texts of an enum among its values?
+/// Is the answer what the model says: its members and no others, what is required, of the right types, texts of an enum
+/// among its values?
 fn conforms(model: &Model, shape: &Shape, value: &Value, at: &str) -> Result<(), String> {
     let fits = match (shape.kind, value) {
         (Kind::Structure, Value::Object(members)) => {
@@ -153,13 +175,19 @@ fn conforms(model: &Model, shape: &Shape, value: &Value, at: &str) -> Result<(),
             true
         }
         (Kind::List, Value::Array(items)) => {
-            let target = shape.member.as_deref().and_then(|name| model.shape(name)).ok_or_else(|| format!("{at}: a list of nothing"))?;
+            let target = shape
+                .member
+                .as_deref()
+                .and_then(|name| model.shape(name))
+                .ok_or_else(|| format!("{at}: a list of nothing"))?;
             items.iter().try_for_each(|item| conforms(model, target, item, at))?;
             true
         }
         (Kind::String, Value::String(text)) => shape.values.is_empty() || shape.values.contains(text),
         (Kind::Integer | Kind::Long, Value::Number(number)) => number.is_i64() || number.is_u64(),
-        (Kind::Map, Value::Object(_)) | (Kind::Float | Kind::Timestamp, Value::Number(_)) | (Kind::Boolean, Value::Bool(_)) => true,
+        (Kind::Map, Value::Object(_))
+        | (Kind::Float | Kind::Timestamp, Value::Number(_))
+        | (Kind::Boolean, Value::Bool(_)) => true,
         _ => false,
     };
     if fits { Ok(()) } else { Err(format!("{at} is not what the model says: {value}")) }

@@ -59,15 +59,16 @@ impl World {
         let waits = self.machine("w", &wait, "STANDARD").await;
         let fails = self.machine("f", &json!({"Type": "Fail", "Error": "E"}), "STANDARD").await;
         let asks = self.machine("t", &json!({"Type": "Task", "Resource": activity, "End": true}), "STANDARD").await;
-        let processor =
-            json!({"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "I", "States": {"I": wait}});
+        let processor = json!({"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "I", "States": {"I": wait}});
         let items = json!([1, 2]);
         let maps = json!({"Type": "Map", "Label": "l", "ItemProcessor": processor, "End": true});
         let maps = self.machine("map", &maps, "STANDARD").await;
         let route = json!([{"stateMachineVersionArn": format!("{machine}:1"), "weight": 100}]);
         let alias = self.call("CreateStateMachineAlias", json!({"name": "live", "routingConfiguration": route})).await;
         self.arn(alias, "stateMachineAliasArn");
-        for (machine, input) in [(&machine, &json!({})), (&waits, &json!({})), (&fails, &json!({})), (&asks, &json!(1)), (&maps, &items)] {
+        for (machine, input) in
+            [(&machine, &json!({})), (&waits, &json!({})), (&fails, &json!({})), (&asks, &json!(1)), (&maps, &items)]
+        {
             let start = json!({"stateMachineArn": machine, "name": "e", "input": input.to_string()});
             let started = self.call("StartExecution", start).await;
             self.arn(started, "executionArn");
@@ -76,7 +77,11 @@ impl World {
             let kinds = ["stateMachine", "execution", "activity", "mapRun", "express"];
             self.arns.extend(kinds.map(|kind| format!("{BASE}:{kind}:{name}")));
         }
-        self.arns.extend([format!("{BASE}:execution:m:nothing"), format!("{BASE}:stateMachine:map/l"), ROLE.to_owned()]);
+        self.arns.extend([
+            format!("{BASE}:execution:m:nothing"),
+            format!("{BASE}:stateMachine:map/l"),
+            ROLE.to_owned(),
+        ]);
         self.map_run().await;
         let task = self.until("GetActivityTask", json!({"activityArn": activity}), "taskToken").await;
         let page = self.call("ListStateMachines", json!({"maxResults": 1})).await;
@@ -128,9 +133,13 @@ impl World {
     async fn call(&self, operation: &str, input: Value) -> Value {
         let target = format!("AWSStepFunctions.{operation}");
         let header = |name, value: &str| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
-        let headers: HeaderMap = [header("content-type", CONTENT_TYPE), header("x-amz-target", &target)].into_iter().collect();
+        let headers: HeaderMap =
+            [header("content-type", CONTENT_TYPE), header("x-amz-target", &target)].into_iter().collect();
         let body = input.to_string();
-        let answer = self.api.answer(Incoming { method: "POST", path: "/", query: "", headers: &headers, body: Ok(body.as_bytes()) }).await;
+        let answer = self
+            .api
+            .answer(Incoming { method: "POST", path: "/", query: "", headers: &headers, body: Ok(body.as_bytes()) })
+            .await;
         assert_eq!(answer.status, 200, "{operation}: {}", String::from_utf8_lossy(&answer.body));
         serde_json::from_slice(&answer.body).unwrap()
     }

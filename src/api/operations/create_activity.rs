@@ -1,5 +1,5 @@
-//! `CreateActivity`: idempotent by name. AWS: "If a following request has different tags values, Step Functions will ignore these
-//! differences and treat it as an idempotent request of the previous."
+//! `CreateActivity`: idempotent by name. AWS: "If a following request has different tags values, Step Functions will
+//! ignore these differences and treat it as an idempotent request of the previous."
 
 use serde::{Deserialize, Serialize};
 

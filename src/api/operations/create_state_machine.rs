@@ -1,6 +1,7 @@
-//! `CreateStateMachine`. AWS: idempotent; "its idempotency check is based on the state machine name, definition, type, LoggingConfiguration,
-//! TracingConfiguration, and EncryptionConfiguration. The check is also based on the publish and versionDescription parameters. If a
-//! following request has a different roleArn or tags, Step Functions will ignore these differences."
+//! `CreateStateMachine`. AWS: idempotent; "its idempotency check is based on the state machine name, definition, type,
+//! LoggingConfiguration, TracingConfiguration, and EncryptionConfiguration. The check is also based on the publish and
+//! versionDescription parameters. If a following request has a different roleArn or tags, Step Functions will ignore
+//! these differences."
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

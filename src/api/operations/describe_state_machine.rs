@@ -1,4 +1,5 @@
-//! `DescribeStateMachine`: a machine, one of its versions, what an alias routes to, or the processor of a labelled Distributed Map.
+//! `DescribeStateMachine`: a machine, one of its versions, what an alias routes to, or the processor of a labelled
+//! Distributed Map.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! `Reveille.ListWaitingTasks`, ours: what waits for an answer, how long, on whom. It shows task tokens, so it needs the right to complete.
+//! `Reveille.ListWaitingTasks`, ours: what waits for an answer, how long, on whom. It shows task tokens, so it needs
+//! the right to complete.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! `StartExecution`. AWS: with the same name and input as a running execution it succeeds and answers the same; otherwise the name is taken.
+//! `StartExecution`. AWS: with the same name and input as a running execution it succeeds and answers the same;
+//! otherwise the name is taken.
 
 use serde::{Deserialize, Serialize};
 

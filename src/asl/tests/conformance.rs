@@ -1,5 +1,6 @@
-//! Goal: judge as AWS judges. Method: the corpus beside the checkout (`REVEILLE_SHARED`, else `../shared`): definitions with a
-//! known verdict, definitions that AWS ran, and the errors and diagnostics that it answered. Absent corpus: skipped, and said so.
+//! Goal: judge as AWS judges. Method: the corpus beside the checkout (`REVEILLE_SHARED`, else `../shared`): definitions
+//! with a known verdict, definitions that AWS ran, and the errors and diagnostics that it answered. Absent corpus:
+//! skipped, and said so.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,11 +11,23 @@ use crate::asl::{Diagnostic, MachineKind, Severity, diagnose, parse};
 
 /// Cases that we judge otherwise than the corpus expects, and why.
 const KNOWN: [(&str, &str); 6] = [
-    ("asl-validator/valid-current-value-predicate.json", "Jayway reads no unquoted word in a filter (`@.OutputKey == FooBar`)"),
-    ("asl-validator/valid-cfn-definition-substitutions.json", "a CloudFormation substitution is no ARN; AWS refuses it"),
+    (
+        "asl-validator/valid-current-value-predicate.json",
+        "Jayway reads no unquoted word in a filter (`@.OutputKey == FooBar`)",
+    ),
+    (
+        "asl-validator/valid-cfn-definition-substitutions.json",
+        "a CloudFormation substitution is no ARN; AWS refuses it",
+    ),
     ("asl-validator/valid-task-intrisic-function.json", "a CloudFormation function is no ARN; AWS refuses it"),
-    ("asl-validator/valid-map-with-item-batcher-jsonata.json", "a JSONPath state in a JSONata machine; AWS is recorded refusing that"),
-    ("asl-validator/invalid-json-surround-syntax-extra-spaces.json", "white space inside the delimiters is JSONata's own; AWS accepts it"),
+    (
+        "asl-validator/valid-map-with-item-batcher-jsonata.json",
+        "a JSONPath state in a JSONata machine; AWS is recorded refusing that",
+    ),
+    (
+        "asl-validator/invalid-json-surround-syntax-extra-spaces.json",
+        "white space inside the delimiters is JSONata's own; AWS accepts it",
+    ),
     (
         "workflows-collection/shared-fallback-state-jsonata/statemachine/statemachine.asl.json",
         "QueryLanguage stands inside States, so the JSONata fields stand in JSONPath states",
@@ -22,7 +35,8 @@ const KNOWN: [(&str, &str); 6] = [
 ];
 
 fn cases() -> Option<Vec<(PathBuf, Value)>> {
-    let shared = std::env::var_os("REVEILLE_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let shared = std::env::var_os("REVEILLE_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let root = shared.join("conformance/cases");
     if !root.is_dir() {
         println!("skipped: no corpus beside the checkout (set REVEILLE_SHARED)");
@@ -34,7 +48,12 @@ fn cases() -> Option<Vec<(PathBuf, Value)>> {
         .filter(|path| path.extension().is_some_and(|e| e == "json"))
         .collect();
     files.sort();
-    Some(files.into_iter().map(|path| (path.clone(), serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())).collect())
+    Some(
+        files
+            .into_iter()
+            .map(|path| (path.clone(), serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()))
+            .collect(),
+    )
 }
 
 /// The text of a definition, its placeholders filled in.

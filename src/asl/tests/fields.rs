@@ -7,7 +7,10 @@ fn a_missing_or_broken_text_says_where_reading_stopped() {
     refuses(&[
         (String::new(), "MISSING_DESCRIPTION -: The definition is empty"),
         (" null ".into(), "MISSING_DESCRIPTION -: The definition is null"),
-        ("{\n \"StartAt\": }".into(), "INVALID_JSON_DESCRIPTION -: expected a JSON value, found '}' at line 2, column 13"),
+        (
+            "{\n \"StartAt\": }".into(),
+            "INVALID_JSON_DESCRIPTION -: expected a JSON value, found '}' at line 2, column 13",
+        ),
         ("[]".into(), "SCHEMA_VALIDATION_FAILED /: Expected value of type [OBJECT]"),
         ("{}".into(), "SCHEMA_VALIDATION_FAILED /: These fields are required: [StartAt, States]"),
         ("{\"StartAt\": \"A\", \"States\": {}}".into(), "SCHEMA_VALIDATION_FAILED /States: Value cannot be empty"),
@@ -29,14 +32,23 @@ fn an_error_knows_its_line_and_column_and_what_to_do() {
 
 #[test]
 fn fields_of_the_machine() {
-    let machine = |fields: &str| format!("{{\"StartAt\": \"A\", \"States\": {{\"A\": {{\"Type\": \"Succeed\"}}}}, {fields}}}");
-    accepts(&[machine("\"Comment\": \"c\", \"Version\": \"1.0\", \"TimeoutSeconds\": 99999999, \"QueryLanguage\": \"JSONPath\"")]);
+    let machine =
+        |fields: &str| format!("{{\"StartAt\": \"A\", \"States\": {{\"A\": {{\"Type\": \"Succeed\"}}}}, {fields}}}");
+    accepts(&[machine(
+        "\"Comment\": \"c\", \"Version\": \"1.0\", \"TimeoutSeconds\": 99999999, \"QueryLanguage\": \"JSONPath\"",
+    )]);
     refuses(&[
         (machine("\"Foo\": 1"), "SCHEMA_VALIDATION_FAILED /: Field 'Foo' is not supported"),
         (machine("\"Comment\": 1"), "SCHEMA_VALIDATION_FAILED /Comment: Expected value of type [STRING]"),
         (machine("\"TimeoutSeconds\": 0"), "SCHEMA_VALIDATION_FAILED /TimeoutSeconds: Minimum value is 1"),
-        (machine("\"TimeoutSeconds\": 1.5"), "SCHEMA_VALIDATION_FAILED /TimeoutSeconds: Expected value of type [INTEGER]"),
-        (machine("\"TimeoutSeconds\": 100000000"), "SCHEMA_VALIDATION_FAILED /TimeoutSeconds: Maximum value is 99999999"),
+        (
+            machine("\"TimeoutSeconds\": 1.5"),
+            "SCHEMA_VALIDATION_FAILED /TimeoutSeconds: Expected value of type [INTEGER]",
+        ),
+        (
+            machine("\"TimeoutSeconds\": 100000000"),
+            "SCHEMA_VALIDATION_FAILED /TimeoutSeconds: Maximum value is 99999999",
+        ),
         (
             machine("\"QueryLanguage\": \"jsonata\""),
             "SCHEMA_VALIDATION_FAILED /QueryLanguage: Value should be one of the following: [JSONPath, JSONata]",
@@ -62,10 +74,22 @@ fn a_state_has_a_type_and_only_the_fields_of_that_type() {
             state("{\"Type\": \"Pass\", \"End\": true, \"TimeoutSeconds\": 5}"),
             "SCHEMA_VALIDATION_FAILED /States/A: Field 'TimeoutSeconds' is not supported",
         ),
-        (state("{\"Type\": \"Succeed\", \"End\": true}"), "SCHEMA_VALIDATION_FAILED /States/A: Field 'End' is not supported"),
-        (state("{\"Type\": \"Fail\", \"InputPath\": \"$\"}"), "SCHEMA_VALIDATION_FAILED /States/A: Field 'InputPath' is not supported"),
-        (state("{\"Type\": \"Pass\"}"), "SCHEMA_VALIDATION_FAILED /States/A: Exactly one of these fields is required: [Next, End]"),
-        (state("{\"Type\": \"Pass\", \"End\": \"true\"}"), "SCHEMA_VALIDATION_FAILED /States/A/End: Expected value of type [BOOLEAN]"),
+        (
+            state("{\"Type\": \"Succeed\", \"End\": true}"),
+            "SCHEMA_VALIDATION_FAILED /States/A: Field 'End' is not supported",
+        ),
+        (
+            state("{\"Type\": \"Fail\", \"InputPath\": \"$\"}"),
+            "SCHEMA_VALIDATION_FAILED /States/A: Field 'InputPath' is not supported",
+        ),
+        (
+            state("{\"Type\": \"Pass\"}"),
+            "SCHEMA_VALIDATION_FAILED /States/A: Exactly one of these fields is required: [Next, End]",
+        ),
+        (
+            state("{\"Type\": \"Pass\", \"End\": \"true\"}"),
+            "SCHEMA_VALIDATION_FAILED /States/A/End: Expected value of type [BOOLEAN]",
+        ),
         (
             state("{\"Type\": \"Pass\", \"End\": true, \"Next\": \"A\"}"),
             "SCHEMA_VALIDATION_FAILED /States/A: Exactly one of these fields is required: [Next, End]",
@@ -82,14 +106,19 @@ fn fields_belong_to_their_query_language() {
     };
     refuses(&[
         (state("{\"Type\": \"Pass\", \"Output\": {}, \"End\": true}"), &mixed("JSONPath", "Output", "JSONata")),
-        (jsonata_state("{\"Type\": \"Pass\", \"InputPath\": \"$\", \"End\": true}"), &mixed("JSONata", "InputPath", "JSONPath")),
+        (
+            jsonata_state("{\"Type\": \"Pass\", \"InputPath\": \"$\", \"End\": true}"),
+            &mixed("JSONata", "InputPath", "JSONPath"),
+        ),
         (
             jsonata_state("{\"Type\": \"Pass\", \"QueryLanguage\": \"JSONPath\", \"Result\": 1, \"End\": true}"),
             "SCHEMA_VALIDATION_FAILED /States/A: 'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine",
         ),
     ]);
     accepts(&[
-        state("{\"Type\": \"Pass\", \"QueryLanguage\": \"JSONata\", \"Output\": \"{% $states.input.a %}\", \"End\": true}"),
+        state(
+            "{\"Type\": \"Pass\", \"QueryLanguage\": \"JSONata\", \"Output\": \"{% $states.input.a %}\", \"End\": true}",
+        ),
         jsonata_state("{\"Type\": \"Fail\", \"Error\": \"{% $states.input.e %}\", \"Cause\": \"plain\"}"),
     ]);
 }
@@ -100,13 +129,21 @@ fn paths_and_templates() {
     accepts(&[
         pass("\"InputPath\": null, \"OutputPath\": \"$$.Execution.Input\", \"ResultPath\": null"),
         pass("\"InputPath\": \"$.a[?(@.b > 1)].c\", \"ResultPath\": \"$.a.b[0]\""),
-        pass("\"Parameters\": {\"a.$\": \"States.Format('{}', $.x)\", \"b\": [{\"c.$\": \"$$.Task\"}], \"d.$\": \"$name.e\"}"),
+        pass(
+            "\"Parameters\": {\"a.$\": \"States.Format('{}', $.x)\", \"b\": [{\"c.$\": \"$$.Task\"}], \"d.$\": \"$name.e\"}",
+        ),
         pass("\"Parameters\": \"$.whatever\""),
     ]);
     let bad = "must be a valid JSONPath or a valid intrinsic function call";
     refuses(&[
-        (pass("\"OutputPath\": \"Test\""), "SCHEMA_VALIDATION_FAILED /States/A/OutputPath: Value must be a valid JSONPath."),
-        (pass("\"InputPath\": \"States.UUID()\""), "SCHEMA_VALIDATION_FAILED /States/A/InputPath: Value must be a valid JSONPath."),
+        (
+            pass("\"OutputPath\": \"Test\""),
+            "SCHEMA_VALIDATION_FAILED /States/A/OutputPath: Value must be a valid JSONPath.",
+        ),
+        (
+            pass("\"InputPath\": \"States.UUID()\""),
+            "SCHEMA_VALIDATION_FAILED /States/A/InputPath: Value must be a valid JSONPath.",
+        ),
         (pass("\"InputPath\": 5"), "SCHEMA_VALIDATION_FAILED /States/A/InputPath: Expected value of type [STRING]"),
         (
             pass("\"ResultPath\": \"x\""),
@@ -131,8 +168,13 @@ fn paths_and_templates() {
 fn jsonata_expressions_are_compiled_when_the_machine_is() {
     let pass = |output: &str| jsonata_state(&format!("{{\"Type\": \"Pass\", \"Output\": {output}, \"End\": true}}"));
     accepts(&[pass("\"{% $states.input.a & 'x' %}\""), pass("{\"a\": [1, \"{% 1 + 1 %}\", \"plain\", null]}")]);
-    let places =
-        |text: &str| errors(text).iter().map(|d| format!("{} {}", d.code, d.location.as_deref().unwrap())).collect::<Vec<_>>().join("\n");
+    let places = |text: &str| {
+        errors(text)
+            .iter()
+            .map(|d| format!("{} {}", d.code, d.location.as_deref().unwrap()))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
     for (output, expected) in [
         ("\"{% 10 %\"", "SCHEMA_VALIDATION_FAILED /States/A/Output"),
         ("\" {% 10 %}\"", "SCHEMA_VALIDATION_FAILED /States/A/Output"),
@@ -159,7 +201,10 @@ fn variables_have_names_that_are_identifiers() {
         (assign("{\"1a\": 1}"), "SCHEMA_VALIDATION_FAILED /States/A/Assign: Invalid variable name: '1a'"),
         (assign("{\"a-b.$\": \"$\"}"), "SCHEMA_VALIDATION_FAILED /States/A/Assign: Invalid variable name: 'a-b'"),
         (assign("{\"states\": 1}"), "SCHEMA_VALIDATION_FAILED /States/A/Assign: Invalid variable name: 'states'"),
-        (assign(&format!("{{\"{long}\": 1}}")), &format!("SCHEMA_VALIDATION_FAILED /States/A/Assign: Invalid variable name: '{long}'")),
+        (
+            assign(&format!("{{\"{long}\": 1}}")),
+            &format!("SCHEMA_VALIDATION_FAILED /States/A/Assign: Invalid variable name: '{long}'"),
+        ),
     ]);
 }
 
@@ -181,7 +226,10 @@ fn a_wait_says_in_one_way_how_long() {
             wait("\"Seconds\": 1, \"Timestamp\": \"2016-03-05T21:29:29Z\""),
             "SCHEMA_VALIDATION_FAILED /States/A: At most one of these fields is allowed: [Seconds, SecondsPath, Timestamp, TimestampPath]",
         ),
-        (wait("\"Seconds\": 10000000000000000"), "SCHEMA_VALIDATION_FAILED /States/A/Seconds: Maximum value is 99999999"),
+        (
+            wait("\"Seconds\": 10000000000000000"),
+            "SCHEMA_VALIDATION_FAILED /States/A/Seconds: Maximum value is 99999999",
+        ),
         (wait("\"Seconds\": -1"), "SCHEMA_VALIDATION_FAILED /States/A/Seconds: Minimum value is 0"),
         (wait("\"Seconds\": \"$.s\""), "SCHEMA_VALIDATION_FAILED /States/A/Seconds: Expected value of type [INTEGER]"),
         (
@@ -203,7 +251,10 @@ fn a_task_names_a_resource_and_its_timeouts() {
         task("\"Credentials\": {\"RoleArn.$\": \"$.role\"}"),
     ]);
     refuses(&[
-        (state("{\"Type\": \"Task\", \"End\": true}"), "SCHEMA_VALIDATION_FAILED /States/A: These fields are required: [Resource]"),
+        (
+            state("{\"Type\": \"Task\", \"End\": true}"),
+            "SCHEMA_VALIDATION_FAILED /States/A: These fields are required: [Resource]",
+        ),
         (
             state("{\"Type\": \"Task\", \"End\": true, \"Resource\": \"foo\"}"),
             "SCHEMA_VALIDATION_FAILED /States/A/Resource: Value is not a valid resource ARN",
@@ -232,7 +283,10 @@ fn a_fail_state_has_constants_or_paths() {
             state("{\"Type\": \"Fail\", \"Error\": \"e\", \"ErrorPath\": \"$.e\"}"),
             "SCHEMA_VALIDATION_FAILED /States/A: At most one of these fields is allowed: [Error, ErrorPath]",
         ),
-        (state("{\"Type\": \"Fail\", \"Cause\": 5}"), "SCHEMA_VALIDATION_FAILED /States/A/Cause: Expected value of type [STRING]"),
+        (
+            state("{\"Type\": \"Fail\", \"Cause\": 5}"),
+            "SCHEMA_VALIDATION_FAILED /States/A/Cause: Expected value of type [STRING]",
+        ),
         (
             state("{\"Type\": \"Fail\", \"CausePath\": \"c\"}"),
             "SCHEMA_VALIDATION_FAILED /States/A/CausePath: Value must be a valid JSONPath or a valid intrinsic function call",

@@ -1,5 +1,5 @@
-//! Goal: nothing that a text can hold makes the language panic, hang or take more than its share. Method: arbitrary JSON,
-//! definitions with one part exchanged, and documents at the bounds.
+//! Goal: nothing that a text can hold makes the language panic, hang or take more than its share. Method: arbitrary
+//! JSON, definitions with one part exchanged, and documents at the bounds.
 
 use std::time::Duration;
 
@@ -35,7 +35,9 @@ fn the_rich_machine_is_accepted() {
 fn places(value: &Value, at: &str, into: &mut Vec<String>) {
     into.push(at.to_owned());
     match value {
-        Value::Object(map) => map.iter().for_each(|(k, v)| places(v, &format!("{at}/{}", k.replace('~', "~0").replace('/', "~1")), into)),
+        Value::Object(map) => {
+            map.iter().for_each(|(k, v)| places(v, &format!("{at}/{}", k.replace('~', "~0").replace('/', "~1")), into))
+        }
         Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| places(v, &format!("{at}/{i}"), into)),
         _ => {}
     }
@@ -153,7 +155,8 @@ fn a_mebibyte_of_anything_is_judged_quickly() {
     }
     let fields = ("{\"StartAt\": \"A\", \"States\": {\"A\": {\"Type\": \"Pass\", \"End\": true, ", "}}}");
     assert_eq!(quickly(fill(|i| format!("\"f{i}\": 1"), fields)).len(), DIAGNOSTICS_MAX);
-    let template = ("{\"StartAt\": \"A\", \"States\": {\"A\": {\"Type\": \"Pass\", \"End\": true, \"Parameters\": {", "}}}}");
+    let template =
+        ("{\"StartAt\": \"A\", \"States\": {\"A\": {\"Type\": \"Pass\", \"End\": true, \"Parameters\": {", "}}}}");
     assert_eq!(quickly(fill(|i| format!("\"f{i}.$\": \"$.a{i}\""), template)), []);
     assert_eq!(quickly(fill(|i| format!("\"f{i}.$\": \"a{i}\""), template)).len(), DIAGNOSTICS_MAX);
     let output = (
@@ -171,7 +174,9 @@ fn a_mebibyte_of_anything_is_judged_quickly() {
 
 #[test]
 fn hostile_nesting_is_refused_quickly() {
-    for open in ["[", "{\"a\":", "{\"StartAt\":\"A\",\"States\":{\"A\":{\"Type\":\"Parallel\",\"End\":true,\"Branches\":["] {
+    for open in
+        ["[", "{\"a\":", "{\"StartAt\":\"A\",\"States\":{\"A\":{\"Type\":\"Parallel\",\"End\":true,\"Branches\":["]
+    {
         let found = quickly(open.repeat(DEFINITION_BYTES_MAX / open.len()));
         assert_eq!(found.iter().map(|d| d.code).collect::<Vec<_>>(), ["TOO_DEEPLY_NESTED"]);
     }

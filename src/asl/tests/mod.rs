@@ -50,8 +50,10 @@ fn accepts(table: &[String]) {
 fn warns(table: &[(String, &str)]) {
     for (text, expected) in table {
         let found = diagnose(text, MachineKind::Standard, Severity::Warning);
-        let found: Vec<String> =
-            found.iter().map(|d| format!("{} {} {}", d.severity.name(), d.code, d.location.as_deref().unwrap_or("-"))).collect();
+        let found: Vec<String> = found
+            .iter()
+            .map(|d| format!("{} {} {}", d.severity.name(), d.code, d.location.as_deref().unwrap_or("-")))
+            .collect();
         assert_eq!(found.join("\n"), *expected, "\n{text}");
     }
 }

@@ -12,7 +12,10 @@ fn nested_workflows_are_numbered_in_the_order_of_the_text() {
         "M": {"Type": "Map", "End": true, "QueryLanguage": "JSONata", "MaxConcurrency": 2, "ItemProcessor": {
             "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}, "StartAt": "a/b", "States": {"a/b": {"Type": "Pass", "End": true}}}}}}"#;
     let machine = parse(text, MachineKind::Standard).unwrap().machine;
-    assert_eq!((machine.query_language, machine.timeout_seconds, machine.blocks.len()), (QueryLanguage::JsonPath, Some(9), 4));
+    assert_eq!(
+        (machine.query_language, machine.timeout_seconds, machine.blocks.len()),
+        (QueryLanguage::JsonPath, Some(9), 4)
+    );
     let pointers: Vec<&str> = machine.blocks.iter().map(|b| b.pointer.as_str()).collect();
     assert_eq!(pointers, ["", "/States/P/Branches/0", "/States/P/Branches/1", "/States/M/ItemProcessor"]);
     let top = &machine.blocks[0];
@@ -27,7 +30,10 @@ fn nested_workflows_are_numbered_in_the_order_of_the_text() {
     assert_eq!(top.states["M"].language, QueryLanguage::Jsonata);
     // A block inside takes the machine's language, not the Map's.
     let inner = &machine.blocks[3].states["a/b"];
-    assert_eq!((inner.language, inner.pointer.as_str()), (QueryLanguage::JsonPath, "/States/M/ItemProcessor/States/a~1b"));
+    assert_eq!(
+        (inner.language, inner.pointer.as_str()),
+        (QueryLanguage::JsonPath, "/States/M/ItemProcessor/States/a~1b")
+    );
 }
 
 #[test]
@@ -39,7 +45,12 @@ fn retriers_have_their_defaults() {
     let shown: Vec<String> = task
         .retry
         .iter()
-        .map(|r| format!("{} {} {} {:?} {}", r.interval_seconds, r.max_attempts, r.backoff_rate, r.max_delay_seconds, r.full_jitter))
+        .map(|r| {
+            format!(
+                "{} {} {} {:?} {}",
+                r.interval_seconds, r.max_attempts, r.backoff_rate, r.max_delay_seconds, r.full_jitter
+            )
+        })
         .collect();
     assert_eq!(shown, ["1 3 2 None false", "1 0 1.5 None true"]);
 }

@@ -12,43 +12,69 @@ fn retry(fields: &str) -> String {
 fn retriers() {
     accepts(&[
         task("\"Retry\": []"),
-        retry("\"IntervalSeconds\": 1, \"MaxAttempts\": 0, \"BackoffRate\": 1, \"MaxDelaySeconds\": 2, \"JitterStrategy\": \"NONE\""),
+        retry(
+            "\"IntervalSeconds\": 1, \"MaxAttempts\": 0, \"BackoffRate\": 1, \"MaxDelaySeconds\": 2, \"JitterStrategy\": \"NONE\"",
+        ),
         retry("\"MaxDelaySeconds\": 31622400"),
         task("\"Retry\": [{\"ErrorEquals\": [\"A\", \"B\"]}, {\"ErrorEquals\": [\"States.ALL\"]}]"),
     ]);
     let at = "/States/A/Retry[0]";
     let all = "SCHEMA_VALIDATION_FAILED /States/A/Retry[0]/ErrorEquals: 'States.ALL' must appear";
     refuses(&[
-        (retry("\"IntervalSeconds\": 0"), &format!("SCHEMA_VALIDATION_FAILED {at}/IntervalSeconds: Minimum value is 1")),
+        (
+            retry("\"IntervalSeconds\": 0"),
+            &format!("SCHEMA_VALIDATION_FAILED {at}/IntervalSeconds: Minimum value is 1"),
+        ),
         (retry("\"MaxAttempts\": -1"), &format!("SCHEMA_VALIDATION_FAILED {at}/MaxAttempts: Minimum value is 0")),
-        (retry("\"MaxAttempts\": 100000000"), &format!("SCHEMA_VALIDATION_FAILED {at}/MaxAttempts: Maximum value is 99999999")),
+        (
+            retry("\"MaxAttempts\": 100000000"),
+            &format!("SCHEMA_VALIDATION_FAILED {at}/MaxAttempts: Maximum value is 99999999"),
+        ),
         (retry("\"BackoffRate\": 0.9"), &format!("SCHEMA_VALIDATION_FAILED {at}/BackoffRate: Minimum value is 1")),
-        (retry("\"MaxDelaySeconds\": 31622401"), &format!("SCHEMA_VALIDATION_FAILED {at}/MaxDelaySeconds: Maximum value is 31622400")),
+        (
+            retry("\"MaxDelaySeconds\": 31622401"),
+            &format!("SCHEMA_VALIDATION_FAILED {at}/MaxDelaySeconds: Maximum value is 31622400"),
+        ),
         (
             retry("\"IntervalSeconds\": 9, \"MaxDelaySeconds\": 9"),
-            &format!("SCHEMA_VALIDATION_FAILED {at}/MaxDelaySeconds: MaxDelaySeconds must be greater than IntervalSeconds"),
+            &format!(
+                "SCHEMA_VALIDATION_FAILED {at}/MaxDelaySeconds: MaxDelaySeconds must be greater than IntervalSeconds"
+            ),
         ),
         (
             retry("\"JitterStrategy\": \"HALF\""),
-            &format!("SCHEMA_VALIDATION_FAILED {at}/JitterStrategy: Value should be one of the following: [FULL, NONE]"),
+            &format!(
+                "SCHEMA_VALIDATION_FAILED {at}/JitterStrategy: Value should be one of the following: [FULL, NONE]"
+            ),
         ),
         (retry("\"Next\": \"A\""), &format!("SCHEMA_VALIDATION_FAILED {at}: Field 'Next' is not supported")),
         (task("\"Retry\": [{}]"), &format!("SCHEMA_VALIDATION_FAILED {at}: These fields are required: [ErrorEquals]")),
-        (task("\"Retry\": [{\"ErrorEquals\": []}]"), &format!("SCHEMA_VALIDATION_FAILED {at}/ErrorEquals: Value cannot be empty")),
+        (
+            task("\"Retry\": [{\"ErrorEquals\": []}]"),
+            &format!("SCHEMA_VALIDATION_FAILED {at}/ErrorEquals: Value cannot be empty"),
+        ),
         (
             task("\"Retry\": [{\"ErrorEquals\": [5]}]"),
             &format!("SCHEMA_VALIDATION_FAILED {at}/ErrorEquals[0]: Expected value of type [STRING]"),
         ),
         (task("\"Retry\": [{\"ErrorEquals\": [\"X\", \"States.ALL\"]}]"), &format!("{all} alone in ErrorEquals")),
-        (task("\"Retry\": [{\"ErrorEquals\": [\"States.ALL\"]}, {\"ErrorEquals\": [\"X\"]}]"), &format!("{all} in the last entry")),
+        (
+            task("\"Retry\": [{\"ErrorEquals\": [\"States.ALL\"]}, {\"ErrorEquals\": [\"X\"]}]"),
+            &format!("{all} in the last entry"),
+        ),
     ]);
 }
 
 #[test]
 fn catchers() {
-    accepts(&[task("\"Catch\": [{\"ErrorEquals\": [\"States.ALL\"], \"ResultPath\": null, \"Next\": \"A\", \"Comment\": \"c\"}]")]);
+    accepts(&[task(
+        "\"Catch\": [{\"ErrorEquals\": [\"States.ALL\"], \"ResultPath\": null, \"Next\": \"A\", \"Comment\": \"c\"}]",
+    )]);
     refuses(&[
-        (task("\"Catch\": [{\"ErrorEquals\": [\"X\"]}]"), "SCHEMA_VALIDATION_FAILED /States/A/Catch[0]: These fields are required: [Next]"),
+        (
+            task("\"Catch\": [{\"ErrorEquals\": [\"X\"]}]"),
+            "SCHEMA_VALIDATION_FAILED /States/A/Catch[0]: These fields are required: [Next]",
+        ),
         (
             task("\"Catch\": [{\"ErrorEquals\": [\"X\"], \"Next\": \"B\"}]"),
             "MISSING_TRANSITION_TARGET /States/A/Catch[0]/Next: Missing 'Next' target: B",
@@ -130,7 +156,10 @@ fn the_graph_is_judged_as_the_service_judges_it() {
             "MISSING_TRANSITION_TARGET /States/A/Next: Missing 'Next' target: C\nMISSING_TRANSITION_TARGET /States/B: State \"B\" is not reachable.",
         ),
         (machine(&[pass("A", "B"), pass("B", "A")].join(",")), "MISSING_END_STATE -: Workflow has no terminal state"),
-        (machine(&[pass("A", "B"), pass("B", "A"), pass("X", "A")].join(",")), "MISSING_END_STATE -: Workflow has no terminal state"),
+        (
+            machine(&[pass("A", "B"), pass("B", "A"), pass("X", "A")].join(",")),
+            "MISSING_END_STATE -: Workflow has no terminal state",
+        ),
         (
             machine(&[pass("A", "B"), pass("B", "A"), end("C")].join(",")),
             "MISSING_TRANSITION_TARGET /States/C: State \"C\" is not reachable.",
@@ -162,12 +191,16 @@ fn the_graph_is_judged_as_the_service_judges_it() {
 
 #[test]
 fn branches_are_blocks_of_their_own() {
-    let parallel = |branches: &str| state(&format!("{{\"Type\": \"Parallel\", \"End\": true, \"Branches\": {branches}}}"));
+    let parallel =
+        |branches: &str| state(&format!("{{\"Type\": \"Parallel\", \"End\": true, \"Branches\": {branches}}}"));
     let branch = |states: &str| format!("[{{\"StartAt\": \"B\", \"States\": {{{states}}}}}]");
     accepts(&[parallel(&branch("\"B\": {\"Type\": \"Succeed\"}"))]);
     refuses(&[
         (parallel("[]"), "SCHEMA_VALIDATION_FAILED /States/A/Branches: Value cannot be empty"),
-        (parallel("[{}]"), "SCHEMA_VALIDATION_FAILED /States/A/Branches[0]: These fields are required: [StartAt, States]"),
+        (
+            parallel("[{}]"),
+            "SCHEMA_VALIDATION_FAILED /States/A/Branches[0]: These fields are required: [StartAt, States]",
+        ),
         (
             parallel(&branch("\"B\": {\"Type\": \"Pass\", \"Next\": \"A\"}")),
             "MISSING_TRANSITION_TARGET /States/A/Branches[0]/States/B/Next: Missing 'Next' target: A",
@@ -177,7 +210,9 @@ fn branches_are_blocks_of_their_own() {
             "DUPLICATE_STATE_NAME /States/A/Branches[0]/States/A: Duplicate State name: A\nMISSING_TRANSITION_TARGET /States/A/Branches[0]/States/A: State \"A\" is not reachable.",
         ),
         (
-            parallel("[{\"QueryLanguage\": \"JSONata\", \"StartAt\": \"B\", \"States\": {\"B\": {\"Type\": \"Succeed\"}}}]"),
+            parallel(
+                "[{\"QueryLanguage\": \"JSONata\", \"StartAt\": \"B\", \"States\": {\"B\": {\"Type\": \"Succeed\"}}}]",
+            ),
             "SCHEMA_VALIDATION_FAILED /States/A/Branches[0]: Field 'QueryLanguage' is not supported",
         ),
     ]);
@@ -191,7 +226,9 @@ fn map(fields: &str) -> String {
 #[test]
 fn fields_of_a_map() {
     accepts(&[
-        map("\"MaxConcurrency\": 0, \"ToleratedFailurePercentage\": 12.5, \"ToleratedFailureCount\": 3, \"Label\": \"l-1\""),
+        map(
+            "\"MaxConcurrency\": 0, \"ToleratedFailurePercentage\": 12.5, \"ToleratedFailureCount\": 3, \"Label\": \"l-1\"",
+        ),
         map("\"ItemBatcher\": {\"MaxItemsPerBatch\": 3, \"BatchInput\": {\"a.$\": \"$.b\"}}"),
         map(
             "\"ItemReader\": {\"Resource\": \"arn:aws:states:::s3:getObject\", \"ReaderConfig\": {\"InputType\": \"CSV\", \"CSVHeaderLocation\": \"FIRST_ROW\", \"MaxItemsPath\": \"$.n\"}}",
@@ -207,10 +244,15 @@ fn fields_of_a_map() {
             &format!("{at}: At most one of these fields is allowed: [ItemSelector, Parameters]"),
         ),
         (map("\"MaxConcurrency\": -1"), &format!("{at}/MaxConcurrency: Minimum value is 0")),
-        (map("\"ToleratedFailurePercentage\": 100.5"), &format!("{at}/ToleratedFailurePercentage: Maximum value is 100")),
+        (
+            map("\"ToleratedFailurePercentage\": 100.5"),
+            &format!("{at}/ToleratedFailurePercentage: Maximum value is 100"),
+        ),
         (
             map("\"ToleratedFailureCount\": 1, \"ToleratedFailureCountPath\": \"$.n\""),
-            &format!("{at}: At most one of these fields is allowed: [ToleratedFailureCount, ToleratedFailureCountPath]"),
+            &format!(
+                "{at}: At most one of these fields is allowed: [ToleratedFailureCount, ToleratedFailureCountPath]"
+            ),
         ),
         (map("\"ItemsPath\": null"), &format!("{at}/ItemsPath: Expected value of type [STRING]")),
         (map("\"Label\": \"\""), "INVALID_LABEL_NAME /States/A/Label: Label cannot be empty"),
@@ -245,11 +287,21 @@ fn how_a_map_runs_its_items() {
         ))
     };
     let distributed = |kind: &str| format!("{{\"Mode\": \"DISTRIBUTED\", \"ExecutionType\": \"{kind}\"}}");
-    accepts(&[map("{}", ".waitForTaskToken"), map(&distributed("STANDARD"), ".waitForTaskToken"), map(&distributed("EXPRESS"), "")]);
+    accepts(&[
+        map("{}", ".waitForTaskToken"),
+        map(&distributed("STANDARD"), ".waitForTaskToken"),
+        map(&distributed("EXPRESS"), ""),
+    ]);
     let at = "/States/A/ItemProcessor/ProcessorConfig";
     refuses(&[
-        (map("{\"Mode\": \"DISTRIBUTED\"}", ""), &format!("SCHEMA_VALIDATION_FAILED {at}: These fields are required: [ExecutionType]")),
-        (map("{\"ExecutionType\": \"EXPRESS\"}", ""), &format!("SCHEMA_VALIDATION_FAILED {at}: Field 'ExecutionType' is not supported")),
+        (
+            map("{\"Mode\": \"DISTRIBUTED\"}", ""),
+            &format!("SCHEMA_VALIDATION_FAILED {at}: These fields are required: [ExecutionType]"),
+        ),
+        (
+            map("{\"ExecutionType\": \"EXPRESS\"}", ""),
+            &format!("SCHEMA_VALIDATION_FAILED {at}: Field 'ExecutionType' is not supported"),
+        ),
         (
             map("{\"Mode\": \"BATCH\"}", ""),
             &format!("SCHEMA_VALIDATION_FAILED {at}/Mode: Value should be one of the following: [INLINE, DISTRIBUTED]"),
@@ -262,7 +314,9 @@ fn how_a_map_runs_its_items() {
     let found = diagnose(&map(&distributed("EXPRESS"), ""), MachineKind::Express, Severity::Error);
     assert_eq!(
         told(&found),
-        format!("SCHEMA_VALIDATION_FAILED {at}/Mode: Express state machine does not support Map state in 'DISTRIBUTED' mode")
+        format!(
+            "SCHEMA_VALIDATION_FAILED {at}/Mode: Express state machine does not support Map state in 'DISTRIBUTED' mode"
+        )
     );
 }
 
@@ -274,7 +328,10 @@ fn an_express_machine_waits_for_nobody() {
     };
     assert_eq!(refused("arn:aws:states:::lambda:invoke"), "");
     let at = "SCHEMA_VALIDATION_FAILED /States/A/Resource: Express state machine does not support";
-    assert_eq!(refused("arn:aws:states:::sqs:sendMessage.waitForTaskToken"), format!("{at} '.waitForTaskToken' service integration "));
+    assert_eq!(
+        refused("arn:aws:states:::sqs:sendMessage.waitForTaskToken"),
+        format!("{at} '.waitForTaskToken' service integration ")
+    );
     assert_eq!(refused("arn:aws:states:::states:startExecution.sync:2"), format!("{at} '.sync' service integration"));
     assert_eq!(refused("arn:aws:states:us-east-1:123456789012:activity:a"), format!("{at} Activity ARN"));
 }
@@ -286,14 +343,17 @@ fn labels_are_unique_over_the_machine() {
             "\"{name}\": {{\"Type\": \"Map\", \"Label\": \"l\", \"End\": true, \"Iterator\": {{\"StartAt\": \"{name}1\", \"States\": {{{inner}}}}}}}"
         )
     };
-    let text = format!("{{\"StartAt\": \"A\", \"States\": {{{}}}}}", map("A", &map("A1", "\"A11\": {\"Type\": \"Succeed\"}")));
+    let text =
+        format!("{{\"StartAt\": \"A\", \"States\": {{{}}}}}", map("A", &map("A1", "\"A11\": {\"Type\": \"Succeed\"}")));
     refuses(&[(text, "DUPLICATE_LABEL_NAME /States/A/Iterator/States/A1/Label: Duplicate Label name: l")]);
 }
 
 #[test]
 fn what_runs_but_not_as_meant_is_a_warning() {
     let callback = |resource: &str, fields: &str| {
-        state(&format!("{{\"Type\": \"Task\", \"End\": true, \"Resource\": \"arn:aws:states:::{resource}.waitForTaskToken\"{fields}}}"))
+        state(&format!(
+            "{{\"Type\": \"Task\", \"End\": true, \"Resource\": \"arn:aws:states:::{resource}.waitForTaskToken\"{fields}}}"
+        ))
     };
     let token = ", \"Parameters\": {\"t.$\": \"$$.Task.Token\"}";
     let timeout = ", \"TimeoutSeconds\": 60";

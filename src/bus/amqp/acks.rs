@@ -1,5 +1,5 @@
-//! Which deliveries of one channel have been settled, and what to tell the broker: one `basic.ack` with `multiple` for all that lie together.
-//! Pure; the channel's task asks for a [`Batch`] every few milliseconds.
+//! Which deliveries of one channel have been settled, and what to tell the broker: one `basic.ack` with `multiple` for
+//! all that lie together. Pure; the channel's task asks for a [`Batch`] every few milliseconds.
 
 use std::collections::VecDeque;
 
@@ -25,7 +25,8 @@ pub(super) struct Batch {
     pub(super) singles: Vec<u64>,
 }
 
-/// Deliveries of one channel. Tags count from 1; memory is bounded by the prefetch and the distance to the oldest open delivery.
+/// Deliveries of one channel. Tags count from 1; memory is bounded by the prefetch and the distance to the oldest open
+/// delivery.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
     /// Tag of `slots[0]`, less one.
@@ -79,7 +80,8 @@ impl Tracker {
         self.settled
     }
 
-    /// What can be acked together; `strays` asks for the rest too, one by one: they would fill the prefetch behind one slow delivery.
+    /// What can be acked together; `strays` asks for the rest too, one by one: they would fill the prefetch behind one
+    /// slow delivery.
     pub(super) fn take(&mut self, strays: bool) -> Batch {
         let mut batch = Batch::default();
         while let Some(slot @ (Slot::Settled | Slot::Gone)) = self.slots.front() {
@@ -172,7 +174,8 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever order they are settled, each tag is acked or given back once, and a `multiple` never covers an open one.
+        /// In whatever order they are settled, each tag is acked or given back once, and a `multiple` never covers an
+        /// open one.
         #[test]
         fn every_delivery_is_told_once(order in Just((1..=40u64).collect::<Vec<_>>()).prop_shuffle(), back in 0u64..8, every in 1usize..9) {
             let mut t = tracker(40);

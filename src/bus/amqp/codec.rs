@@ -1,7 +1,8 @@
 //! [`Message`] ↔ lapin's properties, and what the protocol cannot carry. Pure.
 //!
-//! Everything that lapin would answer with a panic (a short string over 255 bytes), a dead channel (a body over the broker's maximum) or a
-//! dead connection (a header frame over `frame_max`) is found here, before it can disturb the messages beside it.
+//! Everything that lapin would answer with a panic (a short string over 255 bytes), a dead channel (a body over the
+//! broker's maximum) or a dead connection (a header frame over `frame_max`) is found here, before it can disturb the
+//! messages beside it.
 
 use std::time::Duration;
 
@@ -13,18 +14,23 @@ use crate::bus::{Address, HeaderValue, Message, Properties};
 use crate::clock::Timestamp;
 use crate::limits;
 
-/// RabbitMQ takes `expiration` up to 2^32-1 ms (49 days) and closes the channel above. A longer one is left out: the engine's own timer ends
-/// the task all the same, the message only stays in its queue.
+/// RabbitMQ takes `expiration` up to 2^32-1 ms (49 days) and closes the channel above. A longer one is left out: the
+/// engine's own timer ends the task all the same, the message only stays in its queue.
 const EXPIRATION_MAX: Duration = Duration::from_millis(u32::MAX as u64);
 
 /// A short string, or the reason why it is none.
 pub(super) fn short(what: &str, text: &str) -> Result<ShortString, String> {
     ShortString::try_new(text).map_err(|_| {
-        format!("{what} has {} bytes, AMQP carries at most {} (AMQP_SHORT_STRING_MAX)", text.len(), limits::AMQP_SHORT_STRING_MAX)
+        format!(
+            "{what} has {} bytes, AMQP carries at most {} (AMQP_SHORT_STRING_MAX)",
+            text.len(),
+            limits::AMQP_SHORT_STRING_MAX
+        )
     })
 }
 
-/// Why this message cannot be sent at all, if it cannot. `user` is the connection's: the broker closes the channel on another `user_id`.
+/// Why this message cannot be sent at all, if it cannot. `user` is the connection's: the broker closes the channel on
+/// another `user_id`.
 pub(super) fn refusal(to: &Address, message: &Message, user: &str) -> Option<String> {
     check(to, message, user).err()
 }
@@ -60,7 +66,11 @@ fn check(to: &Address, message: &Message, user: &str) -> Result<(), String> {
     }
     p.headers.values().try_for_each(|v| if let HeaderValue::Json(j) = v { keys_fit(j) } else { Ok(()) })?;
     if message.body.len() > limits::MESSAGE_BYTES_MAX {
-        return Err(format!("the body has {} bytes, more than {} (MESSAGE_BYTES_MAX)", message.body.len(), limits::MESSAGE_BYTES_MAX));
+        return Err(format!(
+            "the body has {} bytes, more than {} (MESSAGE_BYTES_MAX)",
+            message.body.len(),
+            limits::MESSAGE_BYTES_MAX
+        ));
     }
     Ok(())
 }
@@ -99,7 +109,8 @@ fn json_bytes(value: &Value) -> usize {
     }
 }
 
-/// The properties as lapin sends them. A text that [`refusal`] has let through fits; one that did not pass there is left out, not sent broken.
+/// The properties as lapin sends them. A text that [`refusal`] has let through fits; one that did not pass there is
+/// left out, not sent broken.
 pub(super) fn properties(p: &Properties) -> BasicProperties {
     let fit = |text: Option<&str>| text.and_then(|t| ShortString::try_new(t).ok());
     let mut out = BasicProperties::default().with_delivery_mode(if p.persistent { 2 } else { 1 });
@@ -161,9 +172,13 @@ fn encode_json(value: &Value) -> AMQPValue {
     match value {
         Value::Null => AMQPValue::Void,
         Value::Bool(b) => AMQPValue::Boolean(*b),
-        Value::Number(n) => n.as_i64().map_or_else(|| AMQPValue::Double(n.as_f64().unwrap_or(f64::NAN)), AMQPValue::LongLongInt),
+        Value::Number(n) => {
+            n.as_i64().map_or_else(|| AMQPValue::Double(n.as_f64().unwrap_or(f64::NAN)), AMQPValue::LongLongInt)
+        }
         Value::String(s) => AMQPValue::LongString(LongString::from(s.as_str())),
-        Value::Array(items) => AMQPValue::FieldArray(FieldArray::from(items.iter().map(encode_json).collect::<Vec<_>>())),
+        Value::Array(items) => {
+            AMQPValue::FieldArray(FieldArray::from(items.iter().map(encode_json).collect::<Vec<_>>()))
+        }
         Value::Object(fields) => {
             let mut table = FieldTable::default();
             for (name, value) in fields {
@@ -179,7 +194,10 @@ fn encode_json(value: &Value) -> AMQPValue {
 /// A message as it came in.
 pub(super) fn message(body: Vec<u8>, p: &BasicProperties) -> Message {
     let text = |v: &Option<ShortString>| v.as_ref().map(|s| s.as_str().to_owned());
-    let headers = p.headers().as_ref().map(|t| t.inner().iter().map(|(k, v)| (k.as_str().to_owned().into(), decode(v))).collect());
+    let headers = p
+        .headers()
+        .as_ref()
+        .map(|t| t.inner().iter().map(|(k, v)| (k.as_str().to_owned().into(), decode(v))).collect());
     Message {
         body,
         properties: Properties {
@@ -190,7 +208,9 @@ pub(super) fn message(body: Vec<u8>, p: &BasicProperties) -> Message {
             app_id: text(p.app_id()).map(Into::into),
             kind: text(p.kind()).map(Into::into),
             user_id: text(p.user_id()),
-            timestamp: p.timestamp().map(|s| Timestamp::from_millis(i64::try_from(s).unwrap_or(i64::MAX).saturating_mul(1000))),
+            timestamp: p
+                .timestamp()
+                .map(|s| Timestamp::from_millis(i64::try_from(s).unwrap_or(i64::MAX).saturating_mul(1000))),
             expiration: p.expiration().as_ref().and_then(|e| e.as_str().parse().ok()).map(Duration::from_millis),
             priority: *p.priority(),
             persistent: *p.delivery_mode() == Some(2),
@@ -233,7 +253,9 @@ fn decode_json(value: &AMQPValue) -> Value {
         AMQPValue::LongString(s) => Value::from(String::from_utf8_lossy(s.as_bytes())),
         AMQPValue::ByteArray(b) => Value::from(String::from_utf8_lossy(b.as_slice())),
         AMQPValue::FieldArray(items) => Value::Array(items.as_slice().iter().map(decode_json).collect()),
-        AMQPValue::FieldTable(t) => Value::Object(t.inner().iter().map(|(k, v)| (k.as_str().to_owned(), decode_json(v))).collect()),
+        AMQPValue::FieldTable(t) => {
+            Value::Object(t.inner().iter().map(|(k, v)| (k.as_str().to_owned(), decode_json(v))).collect())
+        }
         AMQPValue::Void => Value::Null,
     }
 }
@@ -298,13 +320,21 @@ mod tests {
         let cases = [
             (to(&long), Message::default(), "the routing key has 256 bytes"),
             (to("q"), message(|m, t| m.properties.correlation_id = Some(t)), "correlation_id has 256 bytes"),
-            (to("q"), message(|m, t| drop(m.properties.headers.insert(t.into(), HeaderValue::Integer(1)))), "a header name has 256 bytes"),
+            (
+                to("q"),
+                message(|m, t| drop(m.properties.headers.insert(t.into(), HeaderValue::Integer(1)))),
+                "a header name has 256 bytes",
+            ),
             (
                 to("q"),
                 message(|m, t| drop(m.properties.headers.insert("h".into(), HeaderValue::Json(json!({t: 1}))))),
                 "a field name in a header",
             ),
-            (to("q"), message(|m, t| drop(m.properties.headers.insert("h".into(), HeaderValue::Text(t.repeat(300))))), "the headers have"),
+            (
+                to("q"),
+                message(|m, t| drop(m.properties.headers.insert("h".into(), HeaderValue::Text(t.repeat(300))))),
+                "the headers have",
+            ),
             (to("q"), message(|m, _| m.body = vec![0; limits::MESSAGE_BYTES_MAX + 1]), "the body has"),
             (to("q"), message(|m, _| m.properties.user_id = Some("root".into())), "user_id is not"),
         ];

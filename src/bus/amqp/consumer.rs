@@ -1,7 +1,8 @@
-//! Deliveries in, settlements out. A stream goes on over reconnects: each connection has its own [`Session`] (channel, consumer, tracker), and
-//! a receipt settles in the session it came from, so one of an old connection touches nothing.
+//! Deliveries in, settlements out. A stream goes on over reconnects: each connection has its own [`Session`] (channel,
+//! consumer, tracker), and a receipt settles in the session it came from, so one of an old connection touches nothing.
 //!
-//! The stream itself drives the consumer (no task between the socket and its reader); a task per session tells the broker what was settled.
+//! The stream itself drives the consumer (no task between the socket and its reader); a task per session tells the
+//! broker what was settled.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -23,16 +24,19 @@ use super::reconnect::{Link, Live, State, Trouble};
 use super::topology::{Item, declare};
 use crate::bus::{Delivery, QueueSpec, Receipt, Settlement};
 
-/// Acks gather for so long. Each `basic.ack` on a quorum queue is a command in its Raft log, so few that speak for many spare the broker
-/// more than they delay: with eight reply queues and 6,000 replies a second one speaks for some twenty.
+/// Acks gather for so long. Each `basic.ack` on a quorum queue is a command in its Raft log, so few that speak for many
+/// spare the broker more than they delay: with eight reply queues and 6,000 replies a second one speaks for some
+/// twenty.
 const ACK_IDLE: Duration = Duration::from_millis(25);
-/// So many settled deliveries are acked at once, without waiting; half of the prefetch where that is less, so that its window stays open.
+/// So many settled deliveries are acked at once, without waiting; half of the prefetch where that is less, so that its
+/// window stays open.
 const ACK_COUNT: usize = 128;
 /// Settled deliveries behind an open one are acked one by one at the latest after this.
 const STRAY_AGE: Duration = Duration::from_millis(100);
 /// Between attempts to consume from a queue that the broker does not let us have.
 const RETRY: Duration = Duration::from_secs(2);
-/// A stream was dropped: its deliveries that are still being handled may be settled for so long before its channel closes.
+/// A stream was dropped: its deliveries that are still being handled may be settled for so long before its channel
+/// closes.
 const LINGER: Duration = Duration::from_secs(30);
 
 /// What every consumer of a bus shares.
@@ -133,7 +137,8 @@ impl Drop for AmqpReceipt {
     }
 }
 
-/// A channel with the task that tells the broker what was settled on it. Dropped: what is out may still be settled, for a while.
+/// A channel with the task that tells the broker what was settled on it. Dropped: what is out may still be settled, for
+/// a while.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) live: Arc<Live>,
@@ -143,7 +148,12 @@ pub(super) struct Session {
 
 impl Session {
     /// `consumer`: its tag and prefetch, where there is one.
-    pub(super) fn new(shared: &Shared, live: Arc<Live>, channel: Channel, consumer: Option<(lapin::types::ShortString, u16)>) -> Self {
+    pub(super) fn new(
+        shared: &Shared,
+        live: Arc<Live>,
+        channel: Channel,
+        consumer: Option<(lapin::types::ShortString, u16)>,
+    ) -> Self {
         let (consumer_tag, prefetch) = consumer.unzip();
         let settlements = Arc::new(Settlements {
             state: Mutex::default(),
@@ -255,7 +265,8 @@ impl Teller {
                 let state = self.settlements.lock();
                 (state.tracker.settled(), state.tracker.outstanding())
             };
-            stray_since = if settled == 0 { None } else { stray_since.filter(|s| s.elapsed() < STRAY_AGE).or(Some(now)) };
+            stray_since =
+                if settled == 0 { None } else { stray_since.filter(|s| s.elapsed() < STRAY_AGE).or(Some(now)) };
             if closed {
                 if end.is_none()
                     && let Some(tag) = &self.consumer_tag
@@ -326,9 +337,15 @@ impl Consuming {
                 Ok(opened) => return Some(opened),
                 Err(trouble) => {
                     if said.as_ref() != Some(&trouble) {
-                        warn!(event = "consumer.refused", queue = self.queue.name, reason = trouble.text(), "cannot consume, trying on");
+                        warn!(
+                            event = "consumer.refused",
+                            queue = self.queue.name,
+                            reason = trouble.text(),
+                            "cannot consume, trying on"
+                        );
                     }
-                    // a lost connection is noticed by its link within a moment; a refusal lasts until a person has looked
+                    // a lost connection is noticed by its link within a moment; a refusal lasts until a person has
+                    // looked
                     tokio::time::sleep(if matches!(trouble, Trouble::Lost(_)) { RETRY / 20 } else { RETRY }).await;
                     said = Some(trouble);
                 }
@@ -344,7 +361,8 @@ impl Consuming {
         match declare(&live, &channel, &Item::Queue(self.queue.clone())).await {
             Ok(()) => {}
             Err(Trouble::Refused(code @ 406, why)) => {
-                // declared by an older version, or by its owner with arguments of his own: what waits in it counts for more
+                // declared by an older version, or by its owner with arguments of his own: what waits in it counts for
+                // more
                 warn!(
                     event = "broker.refused",
                     queue = self.queue.name,

@@ -22,8 +22,8 @@ pub struct Options {
     pub connection_name: String,
     /// Kind of the reply queues.
     pub reply_queue_kind: QueueKind,
-    /// Stands between `reveille.replies.` and the partition. A guest on somebody's broker has one of its own: it must not take the replies
-    /// of the engine that lives there.
+    /// Stands between `reveille.replies.` and the partition. A guest on somebody's broker has one of its own: it must
+    /// not take the replies of the engine that lives there.
     pub reply_queue_infix: String,
     /// Replies that one partition takes before it has acknowledged them.
     pub reply_prefetch: u16,
@@ -101,7 +101,8 @@ impl Endpoint {
             uri.query.heartbeat = Some(u16::try_from(options.heartbeat.as_secs()).unwrap_or(u16::MAX));
         }
         let read = |what: &str, path: &PathBuf| {
-            std::fs::read_to_string(path).map_err(|e| BusError::BadUrl(format!("{what} {} cannot be read: {e}", path.display())))
+            std::fs::read_to_string(path)
+                .map_err(|e| BusError::BadUrl(format!("{what} {} cannot be read: {e}", path.display())))
         };
         let identity = match (&options.certificate_file, &options.key_file) {
             (Some(certificate), Some(key)) => Some(OwnedIdentity::PKCS8 {
@@ -109,11 +110,17 @@ impl Endpoint {
                 key: read("the client key", key)?.into_bytes(),
             }),
             (None, None) => None,
-            _ => return Err(BusError::BadUrl("a client certificate needs its key, and a key its certificate".to_owned())),
+            _ => {
+                return Err(BusError::BadUrl(
+                    "a client certificate needs its key, and a key its certificate".to_owned(),
+                ));
+            }
         };
         let cert_chain = options.ca_file.as_ref().map(|path| read("the CA file", path)).transpose()?;
         if uri.scheme == AMQPScheme::AMQP && (identity.is_some() || cert_chain.is_some()) {
-            return Err(BusError::BadUrl("certificates are set, but bus.url is amqp://, which is not encrypted; use amqps://".to_owned()));
+            return Err(BusError::BadUrl(
+                "certificates are set, but bus.url is amqp://, which is not encrypted; use amqps://".to_owned(),
+            ));
         }
         Ok(Self { uri, tls: OwnedTLSConfig { identity, cert_chain }, connection_name: options.connection_name.clone() })
     }
@@ -124,7 +131,8 @@ impl Endpoint {
 
     /// One attempt. The error's text names the endpoint's trouble, never its password.
     pub(super) async fn connect(&self, purpose: &str) -> Result<Connection, String> {
-        let properties = ConnectionProperties::default().with_connection_name(format!("{} ({purpose})", self.connection_name).into());
+        let properties = ConnectionProperties::default()
+            .with_connection_name(format!("{} ({purpose})", self.connection_name).into());
         let runtime = lapin::runtime::default_runtime().map_err(|e| e.to_string())?;
         let attempt = Connection::connect_uri_with_config(self.uri.clone(), properties, self.tls.clone(), runtime);
         match tokio::time::timeout(CONNECT_TIMEOUT, Box::pin(attempt)).await {
@@ -140,7 +148,8 @@ impl Endpoint {
     }
 }
 
-/// Waits between attempts: doubling from `min` to `max`, each spread over its upper half so that a fleet does not come back as one.
+/// Waits between attempts: doubling from `min` to `max`, each spread over its upper half so that a fleet does not come
+/// back as one.
 #[derive(Debug)]
 pub(super) struct Backoff {
     min: Duration,
@@ -174,7 +183,9 @@ mod tests {
         assert_eq!(endpoint.to_string(), "amqp://broker:5673/prod");
         assert!(!format!("{endpoint:?}").contains("s3cret"));
         assert_eq!(endpoint.redact("cannot log in with s3cret-word"), "cannot log in with ***");
-        for bad in ["http://ann:s3cret@broker", "amqp:s3cret", "amqp://ann:s3cret@broker:99999", "amqp://ann:s3cret%ff@broker"] {
+        for bad in
+            ["http://ann:s3cret@broker", "amqp:s3cret", "amqp://ann:s3cret@broker:99999", "amqp://ann:s3cret%ff@broker"]
+        {
             let error = Endpoint::new(bad, &Options::default()).expect_err(bad);
             assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
         }

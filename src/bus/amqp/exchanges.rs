@@ -1,5 +1,5 @@
-//! Which exchanges are there. A publish to a missing one kills its channel with everything that is out on it; so a name is asked for once, with
-//! a passive declare on a channel to throw away, before the busy channels see it.
+//! Which exchanges are there. A publish to a missing one kills its channel with everything that is out on it; so a name
+//! is asked for once, with a passive declare on a channel to throw away, before the busy channels see it.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,7 +50,8 @@ impl Exchanges {
         self.lock().remove(name);
     }
 
-    /// Asks the broker; waits while it is away. `Err` holds the fate of a publish to this exchange, `None` when the bus closes.
+    /// Asks the broker; waits while it is away. `Err` holds the fate of a publish to this exchange, `None` when the bus
+    /// closes.
     pub(super) async fn ask(&self, link: &Link, name: &str) -> Option<Result<(), Publication>> {
         let _permit = self.asking.acquire().await.ok()?;
         loop {
@@ -63,7 +64,8 @@ impl Exchanges {
                 let channel = live.channel().await?;
                 let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
                 // a passive declare looks at the name only
-                live.answer(channel.exchange_declare(exchange, ExchangeKind::Direct, options, FieldTable::default())).await?;
+                live.answer(channel.exchange_declare(exchange, ExchangeKind::Direct, options, FieldTable::default()))
+                    .await?;
                 let _ = live.answer(channel.close(200, "OK".into())).await;
                 Ok(())
             };

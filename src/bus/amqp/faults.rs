@@ -1,5 +1,6 @@
-//! What happens to brokers, done to one: killed, suspended, cut off, out of memory, its queues and exchanges deleted. It starts a broker of
-//! its own with `scripts/broker.sh`, since all of this would disturb the tests that share one; where the run has no broker, neither has this.
+//! What happens to brokers, done to one: killed, suspended, cut off, out of memory, its queues and exchanges deleted.
+//! It starts a broker of its own with `scripts/broker.sh`, since all of this would disturb the tests that share one;
+//! where the run has no broker, neither has this.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,9 @@ use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use tokio::task::JoinHandle;
 
 use super::{AmqpBus, Options};
-use crate::bus::{Address, BusHealth, ExchangeSpec, Message, Properties, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
+use crate::bus::{
+    Address, BusHealth, ExchangeSpec, Message, Properties, Publication, QueueKind, QueueSpec, Settlement, TaskBus,
+};
 
 const SOON: Duration = Duration::from_mins(2);
 
@@ -64,7 +67,14 @@ fn script() -> PathBuf {
 }
 
 fn quorum(name: &str) -> QueueSpec {
-    QueueSpec { name: name.into(), kind: QueueKind::Quorum, dead_letter: None, max_length: None, message_ttl: None, delivery_limit: None }
+    QueueSpec {
+        name: name.into(),
+        kind: QueueKind::Quorum,
+        dead_letter: None,
+        max_length: None,
+        message_ttl: None,
+        delivery_limit: None,
+    }
 }
 
 fn to(exchange: &str, key: &str) -> Address {
@@ -72,7 +82,10 @@ fn to(exchange: &str, key: &str) -> Address {
 }
 
 fn message(body: impl std::fmt::Display) -> Message {
-    Message { body: body.to_string().into_bytes(), properties: Properties { persistent: true, ..Properties::default() } }
+    Message {
+        body: body.to_string().into_bytes(),
+        properties: Properties { persistent: true, ..Properties::default() },
+    }
 }
 
 /// Publishes `count` numbered messages at once; the answers in their order.
@@ -97,8 +110,10 @@ async fn all_of(bus: &AmqpBus, queue: &QueueSpec, count: u32) -> usize {
     let mut seen = BTreeSet::new();
     let mut again = 0;
     while seen.len() < count as usize {
-        let delivery =
-            tokio::time::timeout(SOON, stream.next()).await.unwrap_or_else(|_| panic!("{} of {count}", seen.len())).expect("goes on");
+        let delivery = tokio::time::timeout(SOON, stream.next())
+            .await
+            .unwrap_or_else(|_| panic!("{} of {count}", seen.len()))
+            .expect("goes on");
         let n: u32 = String::from_utf8_lossy(&delivery.message.body).parse().expect("a number");
         again += usize::from(!seen.insert(n));
         delivery.settle(Settlement::Ack);
@@ -141,7 +156,8 @@ async fn nothing_is_lost_whatever_happens_to_the_broker() {
     hasty.close(SOON).await;
 }
 
-/// A bus whose watchdog takes a confirm for lost after `confirm_timeout`: long, so that a busy machine is not taken for a dead broker.
+/// A bus whose watchdog takes a confirm for lost after `confirm_timeout`: long, so that a busy machine is not taken for
+/// a dead broker.
 async fn connected(broker: &Broker, confirm_timeout: Duration) -> Arc<AmqpBus> {
     let bus = AmqpBus::connect(&broker.url, Options { confirm_timeout, ..Options::default() }).expect("a usable URL");
     bus.wait_ready(SOON).await.expect("the broker");
@@ -160,11 +176,14 @@ async fn too_large_for_the_broker(bus: &Arc<AmqpBus>) {
     assert!(answers.iter().all(|p| *p == Publication::Confirmed));
 }
 
-/// An exchange that was there is deleted: publishes to it are unroutable, those beside them on the same channels are not.
+/// An exchange that was there is deleted: publishes to it are unroutable, those beside them on the same channels are
+/// not.
 async fn exchange_deleted(bus: &Arc<AmqpBus>) {
     let exchange = ExchangeSpec { name: "faults.exchange".into(), kind: "fanout" };
     let queue = quorum("faults.neighbour");
-    bus.declare(vec![exchange.clone()], vec![queue.clone()], vec![(queue.clone(), to(&exchange.name, ""))]).await.expect("declared");
+    bus.declare(vec![exchange.clone()], vec![queue.clone()], vec![(queue.clone(), to(&exchange.name, ""))])
+        .await
+        .expect("declared");
     let first = bus.publish(to(&exchange.name, ""), message(0)).await.expect("publish");
     assert_eq!(first, Publication::Confirmed);
     let channel = bus.publishing.live().await.expect("open").channel().await.expect("a channel");

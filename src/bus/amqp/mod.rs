@@ -7,9 +7,10 @@
 //! codec      Message ↔ properties, refusals     acks       which deliveries can be acked together
 //! ```
 //!
-//! Two links: one publishes, one consumes and declares (`reconnect` says why). Logs: connected, lost, blocked, declared, stalled; never a
-//! credential, never a token. Mind that lapin itself logs a returned message whole, token and all, at `warn` on target
-//! `lapin::returned_messages`, and frames at `trace`: `telemetry::logs` lets neither through.
+//! Two links: one publishes, one consumes and declares (`reconnect` says why). Logs: connected, lost, blocked,
+//! declared, stalled; never a credential, never a token. Mind that lapin itself logs a returned message whole, token
+//! and all, at `warn` on target `lapin::returned_messages`, and frames at `trace`: `telemetry::logs` lets neither
+//! through.
 
 mod acks;
 mod codec;
@@ -41,13 +42,15 @@ use self::exchanges::Exchanges;
 use self::publisher::{Errand, Job, Lane};
 use self::reconnect::{Link, State, Trouble};
 use self::topology::{Item, Topology};
-use super::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueKind, QueueSpec, TaskBus, envelope};
+use super::{
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueKind, QueueSpec, TaskBus, envelope,
+};
 use crate::ids::PartitionId;
 
 /// `declare` and `get` wait so long for a broker that is away before they say so.
 const UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
-/// Deliveries of a reply before RabbitMQ drops it (4.x: after 20 unless told otherwise). A reply is given back whenever the store cannot take
-/// it; dropping it would lose an answer that its worker believes to have given.
+/// Deliveries of a reply before RabbitMQ drops it (4.x: after 20 unless told otherwise). A reply is given back whenever
+/// the store cannot take it; dropping it would lose an answer that its worker believes to have given.
 const REPLY_DELIVERY_LIMIT: u32 = 1_000_000;
 /// Errands that wait for their lane beyond its window; their senders wait beyond it.
 const LANE_INBOX: usize = 256;
@@ -79,7 +82,8 @@ impl AmqpBus {
     /// # Errors
     /// `BadUrl`: the URL or a certificate file cannot be used.
     pub fn connect(url: &str, options: Options) -> Result<Arc<Self>, BusError> {
-        let runtime = Handle::try_current().map_err(|_| BusError::BadUrl("the AMQP bus needs a tokio runtime".to_owned()))?;
+        let runtime =
+            Handle::try_current().map_err(|_| BusError::BadUrl("the AMQP bus needs a tokio runtime".to_owned()))?;
         let endpoint = Arc::new(Endpoint::new(url, &options)?);
         let publishing = Link::start(&runtime, endpoint.clone(), "publish", &options);
         let consuming = Link::start(&runtime, endpoint.clone(), "consume", &options);
@@ -89,7 +93,8 @@ impl AmqpBus {
         let lanes = (0..options.publish_channels.max(1))
             .map(|_| {
                 let (errands, inbox) = mpsc::channel(LANE_INBOX);
-                let lane = Lane::new(publishing.clone(), topology.clone(), exchanges.clone(), inbox, options.confirm_timeout);
+                let lane =
+                    Lane::new(publishing.clone(), topology.clone(), exchanges.clone(), inbox, options.confirm_timeout);
                 runtime.spawn(lane.run());
                 errands
             })
@@ -228,7 +233,9 @@ impl AmqpBus {
                 let Some(live) = self.consuming.live().await else { return Err(BusError::Closed) };
                 if getting.as_ref().is_none_or(|s| !Arc::ptr_eq(&s.live, &live) || !s.channel.status().connected()) {
                     match live.channel().await {
-                        Ok(channel) => *getting = Some(consumer::Session::new(&self.shared(), live.clone(), channel, None)),
+                        Ok(channel) => {
+                            *getting = Some(consumer::Session::new(&self.shared(), live.clone(), channel, None))
+                        }
                         Err(Trouble::Refused(_, why)) => return Err(refused(why)),
                         Err(Trouble::Lost(_)) => {
                             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -275,7 +282,9 @@ impl AmqpBus {
             link.shut();
             let mut states = link.states();
             // bounded by the link's own goodbye
-            let _ = tokio::time::timeout(Duration::from_secs(1), states.wait_for(|s| matches!(s, State::Closing(None)))).await;
+            let _ =
+                tokio::time::timeout(Duration::from_secs(1), states.wait_for(|s| matches!(s, State::Closing(None))))
+                    .await;
         }
     }
 }

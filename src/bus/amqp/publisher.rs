@@ -5,8 +5,9 @@
 //!                                     ▲────── channel or connection lost, stalled ──────┘
 //! ```
 //!
-//! One task a channel, not one a publish: lapin numbers confirms in the order of calls, and two tasks calling at once could number them
-//! otherwise than they are sent. Futures of all publishes of a channel lie in one `FuturesUnordered`: a slow queue's confirm holds up no other.
+//! One task a channel, not one a publish: lapin numbers confirms in the order of calls, and two tasks calling at once
+//! could number them otherwise than they are sent. Futures of all publishes of a channel lie in one `FuturesUnordered`:
+//! a slow queue's confirm holds up no other.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -67,7 +68,8 @@ struct Sending {
     backlog: VecDeque<Errand>,
     flying: HashMap<u64, Flying>,
     next: u64,
-    /// So many of the backlog are sent one at a time: one of them made the broker close the channel, and which one is not known.
+    /// So many of the backlog are sent one at a time: one of them made the broker close the channel, and which one is
+    /// not known.
     suspects: usize,
     stalls: u32,
 }
@@ -195,19 +197,24 @@ impl Lane {
         }
     }
 
-    /// How long confirms may stay out. A queue without a majority of its nodes never confirms: stretched each time, so that it does not
-    /// make a storm of copies.
+    /// How long confirms may stay out. A queue without a majority of its nodes never confirms: stretched each time, so
+    /// that it does not make a storm of copies.
     fn patience(&self) -> Duration {
-        self.confirm_timeout.saturating_mul(1 << self.state.stalls.min(10)).min(CONFIRM_TIMEOUT_MAX.max(self.confirm_timeout))
+        self.confirm_timeout
+            .saturating_mul(1 << self.state.stalls.min(10))
+            .min(CONFIRM_TIMEOUT_MAX.max(self.confirm_timeout))
     }
 
     fn oldest(&self) -> Option<Duration> {
         self.state.flying.values().map(|f| f.sent.elapsed()).max()
     }
 
-    /// The broker closed the channel over one of the publishes that were out on it: that one is answered, the others go again.
+    /// The broker closed the channel over one of the publishes that were out on it: that one is answered, the others go
+    /// again.
     fn judge(&mut self, code: u16, text: &str) {
-        let named = |marker: &str| text.split_once(marker).and_then(|(_, rest)| rest.split_once('\'')).map(|(name, _)| name.to_owned());
+        let named = |marker: &str| {
+            text.split_once(marker).and_then(|(_, rest)| rest.split_once('\'')).map(|(name, _)| name.to_owned())
+        };
         let exchange = match code {
             404 => named("no exchange '"),
             403 => named("exchange '"),
@@ -215,7 +222,8 @@ impl Lane {
         };
         if let Some(exchange) = exchange {
             self.exchanges.forget(&exchange);
-            let (theirs, others) = std::mem::take(&mut self.state.backlog).into_iter().partition(|e| e.job.to.exchange == exchange);
+            let (theirs, others) =
+                std::mem::take(&mut self.state.backlog).into_iter().partition(|e| e.job.to.exchange == exchange);
             self.state.backlog = others;
             let theirs: VecDeque<Errand> = theirs;
             if !theirs.is_empty() {
@@ -281,9 +289,14 @@ impl Sending {
 
     /// Answers confirmed publishes; the reason, where the channel is lost.
     ///
-    /// lapin hands a returned message to whichever publish is confirmed next, not to the one that was returned: under an ack with
-    /// `multiple` that is any of them. So returns are gathered from all results first, and each is matched with its own publish.
-    fn answer_all(&mut self, results: &mut Vec<(u64, lapin::Result<Confirmation>)>, returned: &mut Vec<BasicReturnMessage>) -> Option<End> {
+    /// lapin hands a returned message to whichever publish is confirmed next, not to the one that was returned: under
+    /// an ack with `multiple` that is any of them. So returns are gathered from all results first, and each is matched
+    /// with its own publish.
+    fn answer_all(
+        &mut self,
+        results: &mut Vec<(u64, lapin::Result<Confirmation>)>,
+        returned: &mut Vec<BasicReturnMessage>,
+    ) -> Option<End> {
         let mut end = None;
         for (_, result) in results.iter_mut() {
             if let Ok(Confirmation::Ack(message) | Confirmation::Nack(message)) = result {
@@ -309,7 +322,11 @@ impl Sending {
             let Some(flying) = self.flying.remove(&number) else { continue };
             self.stalls = 0;
             self.suspects = self.suspects.saturating_sub(1);
-            let own = if returned.is_empty() { None } else { returned.iter().position(|r| is_return_of(r, &flying.errand.job)) };
+            let own = if returned.is_empty() {
+                None
+            } else {
+                returned.iter().position(|r| is_return_of(r, &flying.errand.job))
+            };
             flying.errand.tell(match own.map(|i| returned.swap_remove(i)) {
                 Some(r) => Publication::Unroutable { code: r.reply_code, text: r.reply_text.as_str().to_owned() },
                 None if confirmed => Publication::Confirmed,
@@ -321,8 +338,9 @@ impl Sending {
 }
 
 fn is_return_of(returned: &BasicReturnMessage, job: &Job) -> bool {
-    let id =
-        |v: &Option<lapin::types::ShortString>, own: &Option<String>| v.as_ref().map(lapin::types::ShortString::as_str) == own.as_deref();
+    let id = |v: &Option<lapin::types::ShortString>, own: &Option<String>| {
+        v.as_ref().map(lapin::types::ShortString::as_str) == own.as_deref()
+    };
     let p = &returned.delivery.properties;
     let own = &job.message.properties;
     returned.delivery.routing_key.as_str() == job.to.routing_key
@@ -337,7 +355,8 @@ fn blame(error: &lapin::Error) -> Option<(u16, String)> {
     let ErrorKind::ProtocolError(e) = error.kind() else { return None };
     let blames = match e.kind() {
         AMQPErrorKind::Soft(_) => true,
-        // frame error, syntax error, command invalid, unexpected frame: a connection that was merely forced to close (320) blames nobody
+        // frame error, syntax error, command invalid, unexpected frame: a connection that was merely forced to close
+        // (320) blames nobody
         AMQPErrorKind::Hard(_) => matches!(e.get_id(), 501 | 502 | 503 | 505),
     };
     blames.then(|| (e.get_id(), e.get_message().as_str().to_owned()))

@@ -1,9 +1,11 @@
 //! A link: one connection to the broker that is made again for ever.
 //!
-//! The bus has two. RabbitMQ blocks a connection that publishes while it is short of memory or disk, and lapin then writes nothing on it, not
-//! even acks: on a connection of their own, replies keep flowing and are acknowledged while publishes wait.
+//! The bus has two. RabbitMQ blocks a connection that publishes while it is short of memory or disk, and lapin then
+//! writes nothing on it, not even acks: on a connection of their own, replies keep flowing and are acknowledged while
+//! publishes wait.
 //!
-//! lapin's own recovery is not used: it gives up after a number of tries, has no say in what is declared first, and is young.
+//! lapin's own recovery is not used: it gives up after a number of tries, has no say in what is declared first, and is
+//! young.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,7 +135,8 @@ impl Link {
     /// Waits until an attempt to connect has failed, or the bus closes.
     pub(super) async fn failed(&self) {
         let mut state = self.state.clone();
-        let _ = state.wait_for(|s| matches!(s, State::Closing(_)) || matches!(s, State::Down(why) if why != NOT_YET)).await;
+        let _ =
+            state.wait_for(|s| matches!(s, State::Closing(_)) || matches!(s, State::Down(why) if why != NOT_YET)).await;
     }
 
     /// The connection, as soon as there is one; `None` when the bus closes.
@@ -191,7 +194,9 @@ impl Supervisor {
                         self.backoff.reset();
                     }
                     // what is left of it (condemned, half dead) must not hold up the next one
-                    tokio::spawn(async move { tokio::time::timeout(ANSWER_TIMEOUT, live.connection.close(200, "OK".into())).await });
+                    tokio::spawn(async move {
+                        tokio::time::timeout(ANSWER_TIMEOUT, live.connection.close(200, "OK".into())).await
+                    });
                 }
                 Err(reason) => {
                     let first = self.state.send_if_modified(|state| {
@@ -233,7 +238,8 @@ impl Supervisor {
                         info!(event = "broker.unblocked", bus.url = %self.endpoint, "broker takes publishes again");
                         self.blocked.send_replace(None);
                     }
-                    // lapin tells of a channel that died by the same event: the connection is lost only where its status says so too
+                    // lapin tells of a channel that died by the same event: the connection is lost only where its
+                    // status says so too
                     Some(Event::Error(error)) => if !live.connection.status().connected() {
                         return self.lost(closing, error.to_string());
                     },

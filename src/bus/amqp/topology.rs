@@ -1,5 +1,5 @@
-//! What the engine owns on the broker: exchanges, queues, bindings. Remembered, and declared again on each new connection before anything
-//! is published on it: a reply to a queue that is not there is lost without a word.
+//! What the engine owns on the broker: exchanges, queues, bindings. Remembered, and declared again on each new
+//! connection before anything is published on it: a reply to a queue that is not there is lost without a word.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,7 +85,8 @@ impl Topology {
             let mut states = link.states();
             let mut done = 0;
             loop {
-                let pending: Vec<Item> = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).items[done..].to_vec();
+                let pending: Vec<Item> =
+                    self.wanted.lock().unwrap_or_else(PoisonError::into_inner).items[done..].to_vec();
                 done += pending.len();
                 if self.declare_all(&live, &pending).await.is_err() {
                     break;
@@ -115,7 +116,8 @@ impl Topology {
         self.declared.send_replace(true);
     }
 
-    /// Declares one after the other; what the broker refuses is logged and passed over (a person must look), so that it holds up nothing else.
+    /// Declares one after the other; what the broker refuses is logged and passed over (a person must look), so that it
+    /// holds up nothing else.
     async fn declare_all(&self, live: &Live, items: &[Item]) -> Result<(), Trouble> {
         if items.is_empty() {
             return Ok(());
@@ -127,7 +129,12 @@ impl Topology {
                 Ok(()) => {}
                 Err(Trouble::Refused(code, text)) => {
                     refused += 1;
-                    error!(event = "broker.refused", what = item.what(), reason = text, "broker refuses a declaration ({code})");
+                    error!(
+                        event = "broker.refused",
+                        what = item.what(),
+                        reason = text,
+                        "broker refuses a declaration ({code})"
+                    );
                     channel = live.channel().await?;
                 }
                 Err(lost) => return Err(lost),
@@ -171,11 +178,13 @@ pub(super) async fn declare(live: &Live, channel: &Channel, item: &Item) -> Resu
                 other => ExchangeKind::Custom(other.to_owned()),
             };
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-            let request = channel.exchange_declare(name("an exchange name", &e.name)?, kind, options, FieldTable::default());
+            let request =
+                channel.exchange_declare(name("an exchange name", &e.name)?, kind, options, FieldTable::default());
             live.answer(request).await
         }
         Item::Queue(q) => {
-            let request = channel.queue_declare(name("a queue name", &q.name)?, QueueDeclareOptions::durable(), arguments(q));
+            let request =
+                channel.queue_declare(name("a queue name", &q.name)?, QueueDeclareOptions::durable(), arguments(q));
             live.answer(request).await.map(|_| ())
         }
         Item::Binding(queue, from) => {
@@ -191,8 +200,9 @@ pub(super) async fn declare(live: &Live, channel: &Channel, item: &Item) -> Resu
     }
 }
 
-/// Arguments of `queue.declare`. A queue with a length or with dead letters refuses what is over it (`reject-publish`): a nack tells the
-/// engine, while the default drops the oldest task, and only so are dead letters handed over with confirms (`at-least-once`).
+/// Arguments of `queue.declare`. A queue with a length or with dead letters refuses what is over it (`reject-publish`):
+/// a nack tells the engine, while the default drops the oldest task, and only so are dead letters handed over with
+/// confirms (`at-least-once`).
 fn arguments(q: &QueueSpec) -> FieldTable {
     let mut table = FieldTable::default();
     let mut put = |key: &str, value: AMQPValue| {
@@ -222,7 +232,10 @@ fn arguments(q: &QueueSpec) -> FieldTable {
         put("x-overflow", text("reject-publish"));
     }
     if let Some(ttl) = q.message_ttl {
-        put("x-message-ttl", AMQPValue::LongLongInt(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).min(i64::from(u32::MAX))));
+        put(
+            "x-message-ttl",
+            AMQPValue::LongLongInt(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX).min(i64::from(u32::MAX))),
+        );
     }
     // a classic queue has none, and 3.10 refuses the argument there
     if let (Some(limit), QueueKind::Quorum) = (q.delivery_limit, q.kind) {

@@ -1,4 +1,5 @@
-//! One queue of the embedded bus: first in, first out; expired messages leave from anywhere, given back ones come again first.
+//! One queue of the embedded bus: first in, first out; expired messages leave from anywhere, given back ones come again
+//! first.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -41,7 +42,14 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(spec: Option<QueueSpec>) -> Self {
-        Self { spec, ready: VecDeque::new(), resting: VecDeque::new(), expiries: BTreeMap::new(), next_place: 0, news: Arc::default() }
+        Self {
+            spec,
+            ready: VecDeque::new(),
+            resting: VecDeque::new(),
+            expiries: BTreeMap::new(),
+            next_place: 0,
+            news: Arc::default(),
+        }
     }
 
     pub(super) fn ready(&self) -> usize {
@@ -139,6 +147,11 @@ impl Queue {
 
     fn dead(&self, message: Message, reason: &'static str) -> Dead {
         let spec = self.spec.as_ref();
-        Dead { message, reason, queue: spec.map(|s| s.name.clone()).unwrap_or_default(), to: spec.and_then(|s| s.dead_letter.clone()) }
+        Dead {
+            message,
+            reason,
+            queue: spec.map(|s| s.name.clone()).unwrap_or_default(),
+            to: spec.and_then(|s| s.dead_letter.clone()),
+        }
     }
 }

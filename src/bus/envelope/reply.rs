@@ -50,7 +50,8 @@ pub enum DefectKind {
     TooLarge,
 }
 
-/// A reply that cannot be used. Where it has a token, the task it belongs to can be told (a forged one must not: verify first).
+/// A reply that cannot be used. Where it has a token, the task it belongs to can be told (a forged one must not: verify
+/// first).
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[error("{detail}")]
 pub struct ReplyDefect {
@@ -74,7 +75,8 @@ impl fmt::Debug for ReplyDefect {
 }
 
 impl Reply {
-    /// Reads a message from a reply queue. An empty body of a success is `null`: a worker that has nothing to say need not say it.
+    /// Reads a message from a reply queue. An empty body of a success is `null`: a worker that has nothing to say need
+    /// not say it.
     ///
     /// # Errors
     /// What is wrong with it, with the token where there is one.
@@ -89,7 +91,10 @@ impl Reply {
             correlation_id: properties.correlation_id.clone(),
         };
         let Some(token_text) = token else {
-            return Err(defect(DefectKind::MissingToken, "neither header task-token nor correlation_id holds a token".to_owned()));
+            return Err(defect(
+                DefectKind::MissingToken,
+                "neither header task-token nor correlation_id holds a token".to_owned(),
+            ));
         };
         if token_text.len() > limits::TOKEN_CHARS_MAX {
             let detail = format!("the token is longer than {} characters (TOKEN_CHARS_MAX)", limits::TOKEN_CHARS_MAX);
@@ -109,7 +114,8 @@ impl Reply {
 #[must_use]
 pub fn token(message: &Message) -> Option<&str> {
     let properties = &message.properties;
-    let token = properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
+    let token =
+        properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
     token.filter(|t| !t.is_empty())
 }
 
@@ -129,7 +135,8 @@ fn outcome_of(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
 
 fn success(body: &[u8]) -> Result<ReplyOutcome, (DefectKind, String)> {
     if body.len() > limits::PAYLOAD_BYTES_MAX {
-        let detail = format!("the output has {} bytes, more than {} (PAYLOAD_BYTES_MAX)", body.len(), limits::PAYLOAD_BYTES_MAX);
+        let detail =
+            format!("the output has {} bytes, more than {} (PAYLOAD_BYTES_MAX)", body.len(), limits::PAYLOAD_BYTES_MAX);
         return Err((DefectKind::TooLarge, detail));
     }
     if body.is_empty() {
@@ -147,11 +154,15 @@ fn success(body: &[u8]) -> Result<ReplyOutcome, (DefectKind, String)> {
     }
 }
 
-/// `{"error","cause"}`, Lambda's `{"errorType","errorMessage"}`, headers `error` and `cause` (which win), or a body that is the cause as text.
+/// `{"error","cause"}`, Lambda's `{"errorType","errorMessage"}`, headers `error` and `cause` (which win), or a body
+/// that is the cause as text.
 fn failure(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
     // UTF-8 has at most four bytes a character; JSON may write one in twelve (a surrogate pair, escaped)
     if message.body.len() > 12 * (limits::CAUSE_CHARS_MAX + limits::ERROR_CHARS_MAX) + 1_024 {
-        return Err((DefectKind::TooLarge, format!("the cause has more than {} characters (CAUSE_CHARS_MAX)", limits::CAUSE_CHARS_MAX)));
+        return Err((
+            DefectKind::TooLarge,
+            format!("the cause has more than {} characters (CAUSE_CHARS_MAX)", limits::CAUSE_CHARS_MAX),
+        ));
     }
     let body: Option<Value> = serde_json::from_slice(&message.body).ok();
     let field = |names: [&str; 2]| match &body {
@@ -162,12 +173,15 @@ fn failure(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
     let whole = || match &body {
         None => String::from_utf8_lossy(&message.body).into_owned(),
         // an object of another shape is kept whole: it is all that the worker said
-        Some(Value::Object(fields)) if ["error", "cause", "errorType", "errorMessage"].iter().any(|n| fields.contains_key(*n)) => {
+        Some(Value::Object(fields))
+            if ["error", "cause", "errorType", "errorMessage"].iter().any(|n| fields.contains_key(*n)) =>
+        {
             String::new()
         }
         Some(value) => text_of(value),
     };
-    // Lambda's `stackTrace`, and whatever else a runtime says of its error, is kept: the cause is then the whole, as AWS's history has it.
+    // Lambda's `stackTrace`, and whatever else a runtime says of its error, is kept: the cause is then the whole, as
+    // AWS's history has it.
     let lambdas = match &body {
         Some(Value::Object(fields)) if fields.contains_key("errorMessage") || fields.contains_key("errorType") => {
             fields.keys().any(|name| !["error", "cause", "errorType", "errorMessage"].contains(&name.as_str()))

@@ -1,6 +1,7 @@
-//! The API while callbacks run: what clients get, and what they take from the callbacks. For each operation alone: callbacks without
-//! load, then the same with it. The client is a process of its own that keeps connections open and calls as fast as it is answered, or at
-//! the rate that was asked for. What it starts needs no worker: the callbacks do not queue behind it at the broker.
+//! The API while callbacks run: what clients get, and what they take from the callbacks. For each operation alone:
+//! callbacks without load, then the same with it. The client is a process of its own that keeps connections open and
+//! calls as fast as it is answered, or at the rate that was asked for. What it starts needs no worker: the callbacks do
+//! not queue behind it at the broker.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -41,10 +42,12 @@ pub(super) fn measure(plan: &Plan, kind: Kind, per_second: u32) -> Result<Value,
         let mut loads = Vec::new();
         for (name, operations) in LOADS {
             let alone = drive(&app, &asks, plan).await?;
-            let arguments = json!({"address": address, "machine": passes, "operations": operations, "per_second": per_second});
+            let arguments =
+                json!({"address": address, "machine": passes, "operations": operations, "per_second": per_second});
             let client = Process::start(Role::ApiClient, &arguments)?;
             let beside = drive(&app, &asks, plan).await?;
-            let answers = actix_rt::task::spawn_blocking(move || client.answer()).await.map_err(|why| failed(&why))??;
+            let answers =
+                actix_rt::task::spawn_blocking(move || client.answer()).await.map_err(|why| failed(&why))??;
             tracing::info!(load = name, "load done");
             loads.push(json!({
                 "load": name,
@@ -81,7 +84,8 @@ struct Calls {
 
 /// In the process of its own: calls until standard input is closed.
 pub(super) fn call(arguments: &Value) -> Result<(), CliError> {
-    let address: SocketAddr = arguments["address"].as_str().and_then(|a| a.parse().ok()).ok_or_else(|| failed(&"no address"))?;
+    let address: SocketAddr =
+        arguments["address"].as_str().and_then(|a| a.parse().ok()).ok_or_else(|| failed(&"no address"))?;
     let machine = arguments["machine"].as_str().unwrap_or_default().to_owned();
     let operations = arguments["operations"].as_array().into_iter().flatten().filter_map(Value::as_str);
     // Each connection calls in turns of its own, so that all together keep to the rate.
@@ -124,7 +128,13 @@ pub(super) fn call(arguments: &Value) -> Result<(), CliError> {
     super::super::output::line(&Value::Object(answers).to_string())
 }
 
-fn keep_calling(address: SocketAddr, operation: &str, machine: &str, turn: Option<Duration>, told: &AtomicBool) -> std::io::Result<Calls> {
+fn keep_calling(
+    address: SocketAddr,
+    operation: &str,
+    machine: &str,
+    turn: Option<Duration>,
+    told: &AtomicBool,
+) -> std::io::Result<Calls> {
     let mut stream = BufReader::new(TcpStream::connect(address)?);
     stream.get_ref().set_nodelay(true)?;
     stream.get_ref().set_read_timeout(Some(Duration::from_secs(30)))?;

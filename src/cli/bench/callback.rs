@@ -1,4 +1,5 @@
-//! Callbacks through the engine: an execution starts, its task goes out, the worker answers, the execution has ended. Durable.
+//! Callbacks through the engine: an execution starts, its task goes out, the worker answers, the execution has ended.
+//! Durable.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -69,7 +70,8 @@ pub(super) async fn drive(app: &Application, machine: &Arn, plan: &Plan) -> Resu
     let before = written();
     let clients: Vec<_> = (0..plan.in_flight)
         .map(|_| {
-            let (engine, machine, left, watch) = (app.engine.clone(), machine.clone(), Rc::clone(&left), Rc::clone(&watch));
+            let (engine, machine, left, watch) =
+                (app.engine.clone(), machine.clone(), Rc::clone(&left), Rc::clone(&watch));
             actix_rt::spawn(async move {
                 while left.get() > 0 {
                     left.set(left.get() - 1);

@@ -1,6 +1,6 @@
-//! The bare broker: what any AMQP program could do at best. Persistent, `mandatory`, confirmed, acked with `multiple`, both queues of the
-//! kind that is measured; no store, no engine. Once with the least that an RPC needs, and once with the message that the engine sends for
-//! a task. And the worker, which all sides use: a stock RPC server.
+//! The bare broker: what any AMQP program could do at best. Persistent, `mandatory`, confirmed, acked with `multiple`,
+//! both queues of the kind that is measured; no store, no engine. Once with the least that an RPC needs, and once with
+//! the message that the engine sends for a task. And the worker, which all sides use: a stock RPC server.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
@@ -62,7 +62,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Declares them. Refuses a virtual host in which an engine lives: its replies would be taken, and its queues deleted.
+    /// Declares them. Refuses a virtual host in which an engine lives: its replies would be taken, and its queues
+    /// deleted.
     pub(super) fn prepare(url: &str, kind: Kind) -> Result<Self, CliError> {
         let run = uuid::Uuid::new_v4().simple().to_string();
         let place = Self { queue: format!("bench.tasks.{run}"), replies: format!("bench.replies.{run}") };
@@ -72,8 +73,10 @@ impl Place {
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             let reply_queue = envelope::reply_queue(PartitionId(0));
             if channel.queue_declare(name(&reply_queue), passive, FieldTable::default()).await.is_ok() {
-                return Err(CliError::failed(format!("an engine has lived in this virtual host: there is a queue {reply_queue}"))
-                    .hint("give the bench a virtual host of its own, or delete the queue"));
+                return Err(CliError::failed(format!(
+                    "an engine has lived in this virtual host: there is a queue {reply_queue}"
+                ))
+                .hint("give the bench a virtual host of its own, or delete the queue"));
             }
             let channel = connection.create_channel().await.map_err(|why| failed(&why))?;
             for queue in [&place.queue, &place.replies] {
@@ -136,7 +139,8 @@ impl Shape {
             return bare;
         }
         let (id, at) = (uuid::Uuid::now_v7(), Timestamp::from_millis(1_700_000_000_000));
-        let arn = |kind: &str, rest: &str| Arn::new(format!("arn:aws:states:us-east-1:123456789012:{kind}:bench{rest}"));
+        let arn =
+            |kind: &str, rest: &str| Arn::new(format!("arn:aws:states:us-east-1:123456789012:{kind}:bench{rest}"));
         let task = TaskMessage {
             body: Vec::new(),
             content_type: None,
@@ -187,7 +191,13 @@ pub(super) fn round_trips(plan: &Plan, shape: Shape, place: &Place) -> Result<Fi
         let room = Arc::new(Semaphore::new(usize::try_from(plan.in_flight).unwrap_or(1_024)));
         tokio::spawn(receive(consuming, place.replies.clone(), replies));
         let total = Laps::of(plan).total;
-        let publisher = tokio::spawn(publish(publishing, shape, (place.queue.clone(), place.replies.clone()), Arc::clone(&room), total));
+        let publisher = tokio::spawn(publish(
+            publishing,
+            shape,
+            (place.queue.clone(), place.replies.clone()),
+            Arc::clone(&room),
+            total,
+        ));
         let figures = count(Laps::of(plan), done, &room).await;
         publisher.await.map_err(|why| CliError::failed(why.to_string()))??;
         figures.ok_or_else(|| CliError::failed("the broker closed the connection in the middle of the measurement"))
@@ -293,17 +303,21 @@ impl Acks {
     }
 }
 
-/// The worker's process: a stock RPC server that knows nothing of tokens. Every message goes back to its `reply_to`, with its
-/// `correlation_id`. As `docs/WORKERS.md` asks, it has its answers confirmed and gives those again that the broker refused: RabbitMQ 3.10 at times nacks
-/// the first messages to a quorum queue that has just been declared.
+/// The worker's process: a stock RPC server that knows nothing of tokens. Every message goes back to its `reply_to`,
+/// with its `correlation_id`. As `docs/WORKERS.md` asks, it has its answers confirmed and gives those again that the
+/// broker refused: RabbitMQ 3.10 at times nacks the first messages to a quorum queue that has just been declared.
 pub(super) fn work(arguments: &Value) -> Result<(), CliError> {
     let (url, queue) = (arguments["url"].as_str().unwrap_or_default(), arguments["queue"].as_str().unwrap_or_default());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|why| CliError::failed(why.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| CliError::failed(why.to_string()))?;
     runtime.block_on(async {
         let connection = connect(url).await?;
         let channel = connection.create_channel().await.map_err(|why| failed(&why))?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.map_err(|why| failed(&why))?;
-        let consumer = channel.basic_consume(name(queue), name(""), BasicConsumeOptions::default(), FieldTable::default());
+        let consumer =
+            channel.basic_consume(name(queue), name(""), BasicConsumeOptions::default(), FieldTable::default());
         let mut consumer = consumer.await.map_err(|why| failed(&why))?;
         channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(|why| failed(&why))?;
         let (answered, answers) = mpsc::channel(usize::from(PREFETCH));
@@ -311,7 +325,8 @@ pub(super) fn work(arguments: &Value) -> Result<(), CliError> {
         let mut acks = Acks::default();
         while let Some(task) = acks.next(&mut consumer, &channel).await {
             let Some(reply_to) = task.properties.reply_to().clone() else { continue };
-            let mut properties = BasicProperties::default().with_delivery_mode(2).with_content_type(name("application/json"));
+            let mut properties =
+                BasicProperties::default().with_delivery_mode(2).with_content_type(name("application/json"));
             if let Some(id) = task.properties.correlation_id().clone() {
                 properties = properties.with_correlation_id(id);
             }
@@ -334,7 +349,15 @@ struct Answer {
 
 impl Answer {
     async fn send(&self, channel: &Channel) -> lapin::Result<lapin::PublisherConfirm> {
-        channel.basic_publish(name(""), self.to.clone(), BasicPublishOptions::default(), &self.body, self.properties.clone()).await
+        channel
+            .basic_publish(
+                name(""),
+                self.to.clone(),
+                BasicPublishOptions::default(),
+                &self.body,
+                self.properties.clone(),
+            )
+            .await
     }
 }
 

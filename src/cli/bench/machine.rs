@@ -1,4 +1,5 @@
-//! What the operating system tells of this machine and this process. Where it tells nothing (no `/proc`), figures are zero.
+//! What the operating system tells of this machine and this process. Where it tells nothing (no `/proc`), figures are
+//! zero.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +12,9 @@ const TICKS: f64 = 100.0;
 /// Cores, memory, kernel, and what the store's folder is on.
 pub(super) fn facts(folder: &Path) -> Value {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo").lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned()));
+    let cpu = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned()));
     json!({
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "processor": cpu,
@@ -35,7 +38,8 @@ fn kib(text: &str, name: &str) -> u64 {
     text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Bytes of this process that are in memory and are its own: pages of files, which the kernel takes back when it likes, do not count.
+/// Bytes of this process that are in memory and are its own: pages of files, which the kernel takes back when it likes,
+/// do not count.
 pub(super) fn resident_bytes() -> u64 {
     kib(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "RssAnon:") * 1_024
 }

@@ -52,7 +52,8 @@ pub(super) fn rates(kind: Kind, rounds: &Rounds) -> Value {
         })
     };
     let ratios = |echo: &[Figures]| {
-        let all: Vec<f64> = echo.iter().zip(&rounds.callbacks).map(|(e, c)| rounded(c.per_second / e.per_second, 3)).collect();
+        let all: Vec<f64> =
+            echo.iter().zip(&rounds.callbacks).map(|(e, c)| rounded(c.per_second / e.per_second, 3)).collect();
         json!({ "median": median(all.iter().copied()), "rounds": all })
     };
     json!({
@@ -71,8 +72,9 @@ fn number(value: &Value, name: &str) -> f64 {
 pub(super) fn table(measured: &Value) -> String {
     let mut text = String::new();
     let machine = measured["machine"].as_object().into_iter().flatten();
-    let facts: Vec<(&str, Option<String>)> =
-        machine.map(|(name, value)| (name.as_str(), Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))).collect();
+    let facts: Vec<(&str, Option<String>)> = machine
+        .map(|(name, value)| (name.as_str(), Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))))
+        .collect();
     text.push_str(&fields(&facts));
     if let Some(kinds) = measured["rates"].as_array() {
         let mut rows = Table::new(&[
@@ -92,7 +94,8 @@ pub(super) fn table(measured: &Value) -> String {
                 let figures = &kind[side];
                 let ratio = kind["callback_of"][side]["median"].as_f64();
                 let threads = figures["cpu_us_each_by_thread"].as_object().into_iter().flatten();
-                let threads: Vec<String> = threads.filter(|(_, us)| us.as_f64() >= Some(1.0)).map(|(n, us)| format!("{n} {us}")).collect();
+                let threads: Vec<String> =
+                    threads.filter(|(_, us)| us.as_f64() >= Some(1.0)).map(|(n, us)| format!("{n} {us}")).collect();
                 let tone = if ratio.is_none_or(|ratio| ratio >= RATIO_MIN) { Tone::Good } else { Tone::Bad };
                 rows.row(vec![
                     (kind["queues"].as_str().unwrap_or_default().to_owned(), Tone::Plain),
@@ -131,8 +134,18 @@ pub(super) fn table(measured: &Value) -> String {
     }
     let api = &measured["api"];
     if api.is_object() {
-        let mut rows =
-            Table::new(&["API load", "per second", "p50 ms", "p99 ms", "throttled", "callbacks", "alone", "ratio", "p99 ms", "alone"]);
+        let mut rows = Table::new(&[
+            "API load",
+            "per second",
+            "p50 ms",
+            "p99 ms",
+            "throttled",
+            "callbacks",
+            "alone",
+            "ratio",
+            "p99 ms",
+            "alone",
+        ]);
         for load in api["loads"].as_array().into_iter().flatten() {
             let mut callbacks = vec![
                 (format!("{:.0}", number(load, "callbacks_beside_per_second")), Tone::Plain),

@@ -1,7 +1,7 @@
 //! Memory of executions that wait: in a fresh process, first all awake, then all passivated.
 //!
-//! Differences of what is resident, against the same process with its engine warm and nobody waiting. Nobody takes from the queue, so the
-//! tasks wait at the broker. SQLite's page cache is kept at its smallest: it is not what is measured.
+//! Differences of what is resident, against the same process with its engine warm and nobody waiting. Nobody takes from
+//! the queue, so the tasks wait at the broker. SQLite's page cache is kept at its smallest: it is not what is measured.
 
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,7 @@ fn passivate_after(count: u64) -> Duration {
 pub(super) fn measure(plan: &Plan, count: u64) -> Result<Value, CliError> {
     let queue = format!("bench.quiet.{}", uuid::Uuid::new_v4().simple());
     echo::quiet_queue(&plan.url, &queue)?;
-    let arguments =
-        json!({"url": plan.url, "queue": queue, "folder": plan.folder, "count": count, "logs": plan.logs, "config": plan.config});
+    let arguments = json!({"url": plan.url, "queue": queue, "folder": plan.folder, "count": count, "logs": plan.logs, "config": plan.config});
     let answer = Process::start(Role::Sleepers, &arguments)?.answer();
     echo::clear(&plan.url, &[&queue])?;
     answer
@@ -39,10 +38,20 @@ pub(super) fn measure(plan: &Plan, count: u64) -> Result<Value, CliError> {
 pub(super) fn sleep(arguments: &Value) -> Result<(), CliError> {
     let text = |name: &str| arguments[name].as_str().unwrap_or_default().to_owned();
     let config = arguments["config"].as_str().map(Into::into);
-    let plan = Plan { url: text("url"), count: 0, in_flight: STARTING, folder: text("folder").into(), logs: text("logs"), config };
+    let plan = Plan {
+        url: text("url"),
+        count: 0,
+        in_flight: STARTING,
+        folder: text("folder").into(),
+        logs: text("logs"),
+        config,
+    };
     let count = arguments["count"].as_u64().unwrap_or(0);
     let scratch = Scratch::make(&plan.folder)?;
-    let more = [("store.cache_kib", "1024".to_owned()), ("engine.passivate_after_seconds", passivate_after(count).as_secs().to_string())];
+    let more = [
+        ("store.cache_kib", "1024".to_owned()),
+        ("engine.passivate_after_seconds", passivate_after(count).as_secs().to_string()),
+    ];
     let settings = settings(&plan, Kind::Quorum, &scratch.store(), &more)?;
     let measured = actix_rt::System::new().block_on(async {
         let app = Application::build(&settings).await.map_err(|why| failed(&why))?;
@@ -67,7 +76,8 @@ async fn look(app: &Application, machine: &Arn, count: u64) -> Result<Value, Cli
     let awake = resident().await;
     asleep(app, 0, passivate_after(count) * 3).await?;
     let passivated = resident().await;
-    // As many again: what the first ones left behind is an allocator's reserve, what these add is memory that a sleeper costs.
+    // As many again: what the first ones left behind is an allocator's reserve, what these add is memory that a sleeper
+    // costs.
     start(app, machine, count).await?;
     asleep(app, 0, passivate_after(count) * 3).await?;
     let twice = resident().await;

@@ -7,7 +7,9 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::bus::{Address, BusError, Delivery, HeaderValue, Message, Properties, QueueKind, QueueSpec, Settlement, TaskBus};
+use crate::bus::{
+    Address, BusError, Delivery, HeaderValue, Message, Properties, QueueKind, QueueSpec, Settlement, TaskBus,
+};
 
 /// The queue of the friend who knows photographers.
 pub(super) const FRIEND: &str = "photographer-friend";
@@ -72,7 +74,9 @@ impl Question {
     pub(super) async fn answer(self, answer: Answer) -> Result<(), BusError> {
         let (body, status) = match answer {
             Answer::Name(name) => (json!({"name": name, "phone": "555-0142"}), "success"),
-            Answer::Nobody => (json!({"error": "Friend.KnowsNobody", "cause": "the friend knows no photographer"}), "failure"),
+            Answer::Nobody => {
+                (json!({"error": "Friend.KnowsNobody", "cause": "the friend knows no photographer"}), "failure")
+            }
         };
         reply(&*self.bus, self.task, &body, status).await
     }

@@ -26,8 +26,13 @@ impl Story {
     }
 
     fn exit(&mut self, frame: u32, kind: StateType, name: &str, next: Option<&str>) {
-        let event =
-            Event::StateExited { kind, name: name.into(), output: Payload::new(json!({})), assigned: None, next: next.map(Into::into) };
+        let event = Event::StateExited {
+            kind,
+            name: name.into(),
+            output: Payload::new(json!({})),
+            assigned: None,
+            next: next.map(Into::into),
+        };
         self.tell(frame, 0, event);
     }
 
@@ -130,7 +135,10 @@ fn branches_are_shown_with_their_states_and_what_they_wait_for() {
             "  └ ◌ Anybody to invite? → Let the ink dry  goes on in 5.0 s",
         ]
     );
-    assert!(!view(&story.0, &waiting, Timestamp::default()).iter().any(|line| line.plain().contains("secret")), "no token on the screen");
+    assert!(
+        !view(&story.0, &waiting, Timestamp::default()).iter().any(|line| line.plain().contains("secret")),
+        "no token on the screen"
+    );
 }
 
 #[test]
@@ -157,7 +165,11 @@ fn a_map_shows_a_few_iterations_and_counts_the_rest() {
     let map = story.enter(0, 0, StateType::Map, "Send the invitations out");
     for frame in 1..=12_u32 {
         let name: crate::ids::StateName = "Send the invitations out".into();
-        let started = story.tell(0, map, Event::MapIterationStarted { name, index: u64::from(frame) - 1, input: Payload::new(json!({})) });
+        let started = story.tell(
+            0,
+            map,
+            Event::MapIterationStarted { name, index: u64::from(frame) - 1, input: Payload::new(json!({})) },
+        );
         story.enter(frame, started, StateType::Pass, "Send the e-mail");
     }
     for frame in 1..=3 {

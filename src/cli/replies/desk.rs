@@ -1,4 +1,5 @@
-//! The parking queue, as the commands look at it: messages are taken out without an acknowledgement, and go back when they are dropped.
+//! The parking queue, as the commands look at it: messages are taken out without an acknowledgement, and go back when
+//! they are dropped.
 
 use std::sync::Arc;
 
@@ -21,7 +22,8 @@ pub(super) struct Held {
     pub(super) delivery: Delivery,
 }
 
-/// What was taken out. Dropped, it goes back in its order: also what was not asked for is held till then, or it would come again at once.
+/// What was taken out. Dropped, it goes back in its order: also what was not asked for is held till then, or it would
+/// come again at once.
 pub(super) struct Look {
     pub(super) held: Vec<Held>,
     /// There was more in the queue.

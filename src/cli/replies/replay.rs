@@ -1,4 +1,5 @@
-//! `reveille replies replay`: parked messages go to their queue again; each is acknowledged after the broker has confirmed its copy.
+//! `reveille replies replay`: parked messages go to their queue again; each is acknowledged after the broker has
+//! confirmed its copy.
 
 use clap::Args;
 use serde_json::json;
@@ -28,7 +29,8 @@ pub(super) async fn replay(desk: &Desk, args: &ReplayArgs) -> Result<(), CliErro
         return Err(CliError::failed(format!("the broker takes no messages now: {why}"))
             .hint("nothing was moved; try again when its alarm has cleared"));
     }
-    // All are taken out before the first goes: one that is refused again comes back behind them, and is not replayed in a circle.
+    // All are taken out before the first goes: one that is refused again comes back behind them, and is not replayed in
+    // a circle.
     let look = desk.look(&args.chosen.filter.filter(&args.chosen.ids, desk.now), LOOK_MAX).await?;
     let (mut replayed, mut kept, mut stay) = (Vec::new(), missing(&args.chosen.ids, &look), Vec::new());
     for held in look.held {

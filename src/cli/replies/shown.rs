@@ -27,14 +27,21 @@ pub(super) fn line_of(parked: &Parked, message: &Message) -> Value {
 
 fn token(message: &Message) -> Option<&str> {
     let p = &message.properties;
-    p.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(p.correlation_id.as_deref()).filter(|token| !token.is_empty())
+    p.headers
+        .get(TASK_TOKEN)
+        .and_then(HeaderValue::as_text)
+        .or(p.correlation_id.as_deref())
+        .filter(|token| !token.is_empty())
 }
 
-/// All of a message. Where its token stands, in a header, a property or the body, there is its fingerprint instead, unless `reveal`.
+/// All of a message. Where its token stands, in a header, a property or the body, there is its fingerprint instead,
+/// unless `reveal`.
 pub(super) fn whole(parked: &Parked, message: &Message, reveal: bool) -> Value {
     let p = &message.properties;
-    let headers: Map<String, Value> = p.headers.iter().map(|(name, value)| (name.to_string(), header_json(value))).collect();
-    let body = serde_json::from_slice(&message.body).ok().or_else(|| std::str::from_utf8(&message.body).ok().map(Value::from));
+    let headers: Map<String, Value> =
+        p.headers.iter().map(|(name, value)| (name.to_string(), header_json(value))).collect();
+    let body =
+        serde_json::from_slice(&message.body).ok().or_else(|| std::str::from_utf8(&message.body).ok().map(Value::from));
     let mut shown = line_of(parked, message);
     shown["properties"] = json!({
         "contentType": p.content_type,
@@ -110,10 +117,16 @@ pub(super) fn shown(answer: &Value) -> String {
     ]);
     for part in ["properties", "headers"] {
         for (name, value) in answer[part].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-            said.push_str(&fields(&[(&format!("{part}.{name}"), Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))]));
+            said.push_str(&fields(&[(
+                &format!("{part}.{name}"),
+                Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+            )]));
         }
     }
-    let body = answer.get("body").or_else(|| answer.get("bodyBase64")).map(|body| serde_json::to_string_pretty(body).unwrap_or_default());
+    let body = answer
+        .get("body")
+        .or_else(|| answer.get("bodyBase64"))
+        .map(|body| serde_json::to_string_pretty(body).unwrap_or_default());
     said + "\n" + &body.unwrap_or_default()
 }
 

@@ -40,7 +40,8 @@ enum OneOrMore {
 impl Mocks {
     /// Reads the file; a state that the definition does not have is a typing error.
     pub(super) fn parse(text: &str, definition: &str) -> Result<Self, CliError> {
-        let shape = "a mock is {\"STATE\": {\"result\": …}} or {\"STATE\": {\"errorOutput\": {\"error\": …, \"cause\": …}}}";
+        let shape =
+            "a mock is {\"STATE\": {\"result\": …}} or {\"STATE\": {\"errorOutput\": {\"error\": …, \"cause\": …}}}";
         let wrong = |why: String| CliError::usage(format!("the mocks cannot be used: {why}")).hint(shape);
         let read: HashMap<String, OneOrMore> = serde_json::from_str(text).map_err(|why| wrong(why.to_string()))?;
         let mut states = BTreeSet::new();
@@ -85,9 +86,11 @@ impl Mock {
     /// A mock is the whole result of a call; a worker behind `lambda:invoke` says only its `Payload`.
     fn completion(&self, resource: &str) -> Completion {
         match self {
-            Self::ErrorOutput(failure) => {
-                Completion::Failure(Failure { error: failure.error.clone(), cause: failure.cause.clone(), heartbeat: false })
-            }
+            Self::ErrorOutput(failure) => Completion::Failure(Failure {
+                error: failure.error.clone(),
+                cause: failure.cause.clone(),
+                heartbeat: false,
+            }),
             Self::Result(result) => {
                 // The API takes results as JSON texts; a file may write them plainly.
                 let result = match result {
@@ -95,7 +98,9 @@ impl Mock {
                     plain => plain.clone(),
                 };
                 let result = match result {
-                    Value::Object(mut fields) if resource.ends_with(":lambda:invoke") && fields.contains_key("Payload") => {
+                    Value::Object(mut fields)
+                        if resource.ends_with(":lambda:invoke") && fields.contains_key("Payload") =>
+                    {
                         fields.remove("Payload").unwrap_or_default()
                     }
                     whole => whole,
@@ -144,7 +149,11 @@ mod tests {
             (
                 json!({"errorOutput": {"error": "E", "cause": "c"}}),
                 "arn:aws:states:::amqp:call",
-                Completion::Failure(Failure { error: Some("E".to_owned()), cause: Some("c".to_owned()), heartbeat: false }),
+                Completion::Failure(Failure {
+                    error: Some("E".to_owned()),
+                    cause: Some("c".to_owned()),
+                    heartbeat: false,
+                }),
             ),
         ] {
             assert_eq!(completion(&mock, resource), expected, "{mock}");
@@ -159,7 +168,9 @@ mod tests {
             (r#"{"A": {"outcome": 1}}"#, "'A': unknown variant `outcome`"),
             (r#"{"A": []}"#, "empty list"),
         ] {
-            let CliError::Usage { message, hint } = Mocks::parse(text, DEFINITION).unwrap_err() else { panic!("{text}") };
+            let CliError::Usage { message, hint } = Mocks::parse(text, DEFINITION).unwrap_err() else {
+                panic!("{text}")
+            };
             assert!(message.contains(told) && hint.is_some(), "{text}: {message}");
         }
     }

@@ -107,8 +107,8 @@ pub(super) struct There {
     pub closed: Option<ChildStatus>,
 }
 
-/// Starts a child; durable when it returns. One that exists is not started again; one without success is redriven where its run is, once
-/// in each attempt.
+/// Starts a child; durable when it returns. One that exists is not started again; one without success is redriven where
+/// its run is, once in each attempt.
 ///
 /// # Errors
 /// It can never be started.
@@ -120,14 +120,16 @@ pub(super) async fn start(shared: &Shared, birth: &Birth, child: &Child) -> Resu
         let Some(partition) = shared.partition(shared.partition_of(id)) else { return Err(stopping()) };
         let problem = match partition.send(start).await {
             Ok(Ok(_)) => return Ok(There { id, closed: None }),
-            Ok(Err(TellError::Store(StoreError::AlreadyExists { .. }))) => match shared.journal.execution_by_arn(&arn).await {
-                Ok(Some(row)) => match there(shared, birth, row).await {
-                    Ok(there) => return Ok(there),
-                    Err(why) => why,
-                },
-                Ok(None) => "its name is changing hands".to_owned(),
-                Err(e) => e.to_string(),
-            },
+            Ok(Err(TellError::Store(StoreError::AlreadyExists { .. }))) => {
+                match shared.journal.execution_by_arn(&arn).await {
+                    Ok(Some(row)) => match there(shared, birth, row).await {
+                        Ok(there) => return Ok(there),
+                        Err(why) => why,
+                    },
+                    Ok(None) => "its name is changing hands".to_owned(),
+                    Err(e) => e.to_string(),
+                }
+            }
             Ok(Err(TellError::Store(e @ (StoreError::NotFound { .. } | StoreError::Corrupt { .. })))) => {
                 return Err(Failure::new("States.Runtime", format!("A child of the map run cannot be started: {e}")));
             }
@@ -146,7 +148,9 @@ async fn there(shared: &Shared, birth: &Birth, row: ExecutionRow) -> Result<Ther
     if birth.attempt == 0 || !over {
         return Ok(There { id, closed: (status != ChildStatus::Running).then_some(status) });
     }
-    let Some(partition) = shared.partition(row.header.partition) else { return Err("the engine is stopping".to_owned()) };
+    let Some(partition) = shared.partition(row.header.partition) else {
+        return Err("the engine is stopping".to_owned());
+    };
     let kind = StimulusKind::RedriveByRun { attempt: birth.attempt };
     match partition.send(Tell { execution: id, what: What::Stimulus(kind) }).await {
         Ok(Ok(_)) => Ok(There { id, closed: None }),
@@ -171,7 +175,13 @@ pub(super) async fn known(shared: &Shared, run: &Arn) -> StoreResult<(Vec<ChildS
     let mut open = Vec::new();
     let mut after = None;
     loop {
-        let filter = ExecutionFilter { map_run: Some(run.clone()), after, limit: PAGE, brief: true, ..ExecutionFilter::default() };
+        let filter = ExecutionFilter {
+            map_run: Some(run.clone()),
+            after,
+            limit: PAGE,
+            brief: true,
+            ..ExecutionFilter::default()
+        };
         let rows = shared.journal.list(filter).await?;
         let Some(last) = rows.last() else { return Ok((statuses, open)) };
         after = Some((last.header.started, last.header.id));
@@ -211,7 +221,9 @@ pub(super) async fn stop_all(shared: &Shared, run: &Arn) {
                     continue;
                 }
             }
-            Err(e) => tracing::warn!(map_run.arn = %run, error = %e, "a map run's children could not be listed; trying again"),
+            Err(e) => {
+                tracing::warn!(map_run.arn = %run, error = %e, "a map run's children could not be listed; trying again")
+            }
         }
         tokio::time::sleep(RETRY_AFTER).await;
     }
@@ -233,7 +245,11 @@ async fn stop(shared: &Shared, row: &ExecutionRow) -> bool {
 }
 
 /// Which of these open children are over, by the index.
-pub(super) async fn over(shared: &Shared, run: &Arn, ids: Vec<ExecutionId>) -> StoreResult<Vec<(ExecutionId, ChildStatus)>> {
+pub(super) async fn over(
+    shared: &Shared,
+    run: &Arn,
+    ids: Vec<ExecutionId>,
+) -> StoreResult<Vec<(ExecutionId, ChildStatus)>> {
     let mut running = std::collections::HashSet::new();
     let mut after = None;
     loop {
@@ -269,7 +285,8 @@ pub(super) async fn abandon(shared: &Shared, run: &Arn) -> StoreResult<()> {
     if row.stopped.is_some() {
         return Ok(());
     }
-    let counts = shared.journal.count(ExecutionFilter { map_run: Some(run.clone()), ..ExecutionFilter::default() }).await?;
+    let counts =
+        shared.journal.count(ExecutionFilter { map_run: Some(run.clone()), ..ExecutionFilter::default() }).await?;
     row::set_counts_by_status(&mut row.body, &counts);
     row.body["status"] = "ABORTED".into();
     row.stopped = Some(shared.clock.now());

@@ -8,8 +8,8 @@
 //!                           ├─ results.rs   gathers or writes what they gave
 //!                           └─ row.rs       what DescribeMapRun shows
 //! ```
-//! Nothing of a run is lost with the process: the parent's journal says that it is open (`owed`), its children's rows say how far it
-//! is. The items are read again from their beginning, and children that exist are not started again.
+//! Nothing of a run is lost with the process: the parent's journal says that it is open (`owed`), its children's rows
+//! say how far it is. The items are read again from their beginning, and children that exist are not started again.
 
 mod children;
 mod results;
@@ -43,7 +43,8 @@ use super::{RETRY_AFTER, Shared};
 
 pub use row::redriven;
 
-/// Words that wait for one runner; senders wait beyond it. Children closing are most of them, and no more than its concurrency.
+/// Words that wait for one runner; senders wait beyond it. Children closing are most of them, and no more than its
+/// concurrency.
 const WORDS: usize = 256;
 /// Rows read at once of a run's children, or of an execution's runs.
 const PAGE: u32 = 500;
@@ -63,7 +64,8 @@ enum Word {
         id: ExecutionId,
         closed: Option<ChildStatus>,
     },
-    /// `attempt`: which of the run's attempts it worked for. One that is revived to be redriven tells its former end once more.
+    /// `attempt`: which of the run's attempts it worked for. One that is revived to be redriven tells its former end
+    /// once more.
     Closed {
         child: ExecutionId,
         status: ChildStatus,
@@ -223,7 +225,8 @@ impl EngineHandle {
 }
 
 impl Local {
-    /// Runs a map run of an execution here, unless it does already. A redrive may come while the attempt before it writes its end.
+    /// Runs a map run of an execution here, unless it does already. A redrive may come while the attempt before it
+    /// writes its end.
     pub(super) fn start_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
         let local = Rc::clone(self);
         match self.shared.map_runs.claim(&run, started) {
@@ -254,8 +257,8 @@ impl Local {
 }
 
 impl Shared {
-    /// Stops a run and waits until it has ended: by its runner, or (after a restart) without one. `last`: attempts that an event behind
-    /// this one began are not meant.
+    /// Stops a run and waits until it has ended: by its runner, or (after a restart) without one. `last`: attempts that
+    /// an event behind this one began are not meant.
     async fn ended(&self, run: &Arn, last: EventId) {
         loop {
             if let Some((attempt, runner)) = self.map_runs.holder(run) {
@@ -271,7 +274,9 @@ impl Shared {
                 self.map_runs.release(run);
                 match result {
                     Ok(()) => return,
-                    Err(e) => tracing::warn!(map_run.arn = %run, error = %e, "a map run could not be stopped; trying again"),
+                    Err(e) => {
+                        tracing::warn!(map_run.arn = %run, error = %e, "a map run could not be stopped; trying again")
+                    }
                 }
             }
             if matches!(self.catalog.map_run(run).await, Ok(Some(row)) if row.stopped.is_some()) {
@@ -281,7 +286,8 @@ impl Shared {
         }
     }
 
-    /// Stops every run that a closed execution left open. Not those of a redrive that came in between: their execution waits for them.
+    /// Stops every run that a closed execution left open. Not those of a redrive that came in between: their execution
+    /// waits for them.
     pub(super) async fn end_map_runs(&self, execution: ExecutionId) -> Result<(), TellError> {
         let mut after = None;
         loop {

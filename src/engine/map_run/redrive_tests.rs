@@ -15,7 +15,8 @@ use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MapR
 
 /// Succeeds where its item says `ok`, or once it is redriven; then waits so many seconds.
 fn checks(seconds: u64) -> Value {
-    let check = "{% $states.input.ok or $states.context.Execution.RedriveCount > 0 ? $states.input.n : $error('not yet') %}";
+    let check =
+        "{% $states.input.ok or $states.context.Execution.RedriveCount > 0 ? $states.input.n : $error('not yet') %}";
     let states = json!({
         "Check": { "Type": "Pass", "QueryLanguage": "JSONata", "Output": check, "Next": "Rest" },
         "Rest": { "Type": "Wait", "Seconds": seconds, "End": true },
@@ -134,7 +135,11 @@ async fn an_engine_that_dies_in_a_redrive_redrives_no_child_twice() {
     given.engine.redrive_execution(&execution, None).await.unwrap();
     let run = given.map_run(&execution, |row| row.stopped.is_none()).await.arn;
     for _ in 0..1_000 {
-        let open = given.children(&run).await.iter().any(|c| c.summary.redrive_count == 1 && c.summary.status == ExecutionStatus::Running);
+        let open = given
+            .children(&run)
+            .await
+            .iter()
+            .any(|c| c.summary.redrive_count == 1 && c.summary.status == ExecutionStatus::Running);
         if open {
             break;
         }
@@ -235,7 +240,8 @@ async fn a_redrive_waits_for_the_runner_of_the_attempt_before() {
     assert_eq!(given.end(&execution).await, succeeded(json!([0, 1])));
 }
 
-/// Whoever stops a run asks until its end is written, and may ask late: the attempt that a redrive has begun since is not meant.
+/// Whoever stops a run asks until its end is written, and may ask late: the attempt that a redrive has begun since is
+/// not meant.
 #[actix_rt::test]
 async fn a_late_stop_does_not_meet_the_attempt_after() {
     let given = Given::new(&checks(3)).await;
@@ -247,6 +253,8 @@ async fn a_late_stop_does_not_meet_the_attempt_after() {
     let first = page.entries.iter().find_map(begun).unwrap();
     given.engine.redrive_execution(&execution, None).await.unwrap();
     given.map_run(&execution, |row| row.stopped.is_none()).await;
-    tokio::time::timeout(Duration::from_mins(1), given.engine.inner.ended(&run, first)).await.expect("that one has ended");
+    tokio::time::timeout(Duration::from_mins(1), given.engine.inner.ended(&run, first))
+        .await
+        .expect("that one has ended");
     assert_eq!(given.end(&execution).await, succeeded(json!([0, 1])));
 }

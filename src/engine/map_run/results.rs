@@ -1,7 +1,7 @@
 //! What a run's children gave: gathered as the state's result, or written to files with a manifest.
 //!
-//! Source: developer guide, "ResultWriter (Map)": names of files, members of records, `Transformation`, `OutputType`. A child that
-//! failed is shown as with `NONE`, whatever the transformation.
+//! Source: developer guide, "ResultWriter (Map)": names of files, members of records, `Transformation`, `OutputType`. A
+//! child that failed is shown as with `NONE`, whatever the transformation.
 
 use serde_json::{Map, Value, json};
 
@@ -58,13 +58,17 @@ pub(super) async fn collect(shared: &Shared, birth: &Birth, run: &MapRun, verdic
                 Err(problem) => problem,
             },
             (Some(parameters), _) => match Writer::new(shared, birth, parameters).write(run).await {
-                Ok((details, written)) => return Ended { result: failure.map_or(Ok(Payload::new(details)), Err), written },
+                Ok((details, written)) => {
+                    return Ended { result: failure.map_or(Ok(Payload::new(details)), Err), written };
+                }
                 Err(problem) => problem,
             },
         };
         match problem {
             Problem::TooLarge => return end(Err(map_items::result_too_large(&birth.state_name))),
-            Problem::Object(e) => return end(Err(failure.unwrap_or_else(|| Failure::new("States.ResultWriterFailed", e.to_string())))),
+            Problem::Object(e) => {
+                return end(Err(failure.unwrap_or_else(|| Failure::new("States.ResultWriterFailed", e.to_string()))));
+            }
             Problem::Store(e) => {
                 tracing::warn!(map_run.arn = %birth.run, error = %e, "the results of a map run could not be read; trying again");
                 tokio::time::sleep(RETRY_AFTER).await;
@@ -190,7 +194,8 @@ impl<'a> Writer<'a> {
 
     async fn write(mut self, run: &MapRun) -> Result<(Value, u64), Problem> {
         let transformation = self.birth.transformation().unwrap_or(Transformation::None);
-        let (mut succeeded, mut failed, mut pending) = (File::new("SUCCEEDED"), File::new("FAILED"), File::new("PENDING"));
+        let (mut succeeded, mut failed, mut pending) =
+            (File::new("SUCCEEDED"), File::new("FAILED"), File::new("PENDING"));
         let mut from = 0;
         while from < run.begun() {
             let to = (from + ROWS).min(run.begun());
@@ -221,7 +226,8 @@ impl<'a> Writer<'a> {
         let mut upload = self.objects.write(&self.bucket, &key).await?;
         upload.write(manifest.to_string().as_bytes()).await?;
         upload.finish().await?;
-        let details = json!({ "MapRunArn": self.birth.run, "ResultWriterDetails": { "Bucket": self.bucket, "Key": key } });
+        let details =
+            json!({ "MapRunArn": self.birth.run, "ResultWriterDetails": { "Bucket": self.bucket, "Key": key } });
         Ok((details, self.written))
     }
 

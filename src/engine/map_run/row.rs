@@ -11,7 +11,10 @@ use crate::store::{ExecutionStatus, MapRunRow};
 pub(super) fn limits(body: &Value) -> RunLimits {
     RunLimits {
         max_concurrency: body["maxConcurrency"].as_u64().unwrap_or(0),
-        tolerance: Tolerance { count: body["toleratedFailureCount"].as_u64(), percentage: body["toleratedFailurePercentage"].as_f64() },
+        tolerance: Tolerance {
+            count: body["toleratedFailureCount"].as_u64(),
+            percentage: body["toleratedFailurePercentage"].as_f64(),
+        },
     }
 }
 
@@ -96,9 +99,11 @@ mod tests {
 
     #[test]
     fn limits_come_back_from_the_row_as_they_went_in() {
-        for tolerance in
-            [Tolerance::default(), Tolerance { count: Some(0), percentage: None }, Tolerance { count: Some(3), percentage: Some(12.5) }]
-        {
+        for tolerance in [
+            Tolerance::default(),
+            Tolerance { count: Some(0), percentage: None },
+            Tolerance { count: Some(3), percentage: Some(12.5) },
+        ] {
             let wanted = RunLimits { max_concurrency: 7, tolerance };
             assert_eq!(limits(&new(&wanted)), wanted);
         }

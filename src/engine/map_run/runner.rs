@@ -24,8 +24,8 @@ use crate::engine::partition::{self, Local};
 
 /// How often a run that moves writes its counts.
 const PROGRESS: Duration = Duration::from_secs(1);
-/// After so long without a word, the index is asked whether children have closed unheard (on another node, in a crash); then after
-/// twice as long, and so on, up to an hour: a run that waits for months costs nothing.
+/// After so long without a word, the index is asked whether children have closed unheard (on another node, in a crash);
+/// then after twice as long, and so on, up to an hour: a run that waits for months costs nothing.
 const QUIET: Duration = Duration::from_secs(10);
 const QUIET_MAX: Duration = Duration::from_hours(1);
 
@@ -84,10 +84,13 @@ impl Runner {
         let shared = &local.shared;
         let state = partition::load(&*shared.journal, parent).await?;
         let Some(view) = state.map_run(started) else { return Ok(None) };
-        let (Some(plan), Some(origin)) = (view.run.plan.clone(), state.started().map(Arc::clone)) else { return Ok(None) };
+        let (Some(plan), Some(origin)) = (view.run.plan.clone(), state.started().map(Arc::clone)) else {
+            return Ok(None);
+        };
         let started_at = view.run.started_at;
         let header = shared.journal.execution(parent).await?.ok_or(TellError::NoExecution(parent))?.header;
-        let machine = shared.definitions.revision(header.revision).await.map_err(|e| TellError::Internal(e.to_string()))?;
+        let machine =
+            shared.definitions.revision(header.revision).await.map_err(|e| TellError::Internal(e.to_string()))?;
         let redrives = view.run.redrives;
         let row = if let Some(mut row) = shared.catalog.map_run(arn).await? {
             if row::redrives(&row.body) < u64::from(redrives) {
@@ -98,13 +101,20 @@ impl Runner {
             row
         } else {
             let limits = RunLimits { max_concurrency: plan.max_concurrency, tolerance: plan.tolerance };
-            let row = MapRunRow { arn: arn.clone(), execution: parent, started: started_at, stopped: None, body: row::new(&limits) };
+            let row = MapRunRow {
+                arn: arn.clone(),
+                execution: parent,
+                started: started_at,
+                stopped: None,
+                body: row::new(&limits),
+            };
             shared.catalog.put_map_run(row.clone()).await?;
             row
         };
         let state_name = Arc::clone(&view.visit.name);
-        let writer_config =
-            map_items::definition(&machine, &state, started).and_then(|m| m.result_writer.as_ref()).map(|w| w.config.clone());
+        let writer_config = map_items::definition(&machine, &state, started)
+            .and_then(|m| m.result_writer.as_ref())
+            .map(|w| w.config.clone());
         let (known, open) = children::known(shared, arn).await?;
         let source = Source::new(&machine, state, started, &plan, shared.objects.clone());
         let birth = Birth {
@@ -140,8 +150,9 @@ impl Runner {
         let mut quiet = QUIET;
         let mut listens = Instant::now() + quiet;
         let mut shows = Instant::now();
-        // What came while it was opened is heard before it begins: it may have been stopped. Begin it must all the same: what came may
-        // have been about a child that is known to be over, and then nothing else would set the run going.
+        // What came while it was opened is heard before it begins: it may have been stopped. Begin it must all the
+        // same: what came may have been about a child that is known to be over, and then nothing else would set the run
+        // going.
         if let Ok(word) = words.try_recv()
             && let Some(verdict) = self.take(word).await
         {
@@ -226,7 +237,8 @@ impl Runner {
             match order {
                 Order::Read { children } => self.read(children),
                 Order::Start(child) => {
-                    let (shared, birth, sender) = (Arc::clone(&self.local.shared), Arc::clone(&self.birth), self.sender.clone());
+                    let (shared, birth, sender) =
+                        (Arc::clone(&self.local.shared), Arc::clone(&self.birth), self.sender.clone());
                     actix_rt::spawn(async move {
                         let index = child.index;
                         let word = match children::start(&shared, &birth, &child).await {
@@ -258,7 +270,10 @@ impl Runner {
                     let happened = source.read(children).await;
                     Word::Read { source, happened }
                 }
-                None => Word::Happened(Happened::ReadFailed(Failure::new("States.Runtime", "The map run's state is not there."))),
+                None => Word::Happened(Happened::ReadFailed(Failure::new(
+                    "States.Runtime",
+                    "The map run's state is not there.",
+                ))),
             };
             let _ = sender.send(word).await;
         });

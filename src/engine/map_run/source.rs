@@ -61,7 +61,13 @@ struct Reader {
 
 impl Source {
     /// `None` where the parent's state has no such run.
-    pub fn new(machine: &Arc<Machine>, state: State, started: EventId, plan: &MapRunPlan, objects: Objects) -> Option<Self> {
+    pub fn new(
+        machine: &Arc<Machine>,
+        state: State,
+        started: EventId,
+        plan: &MapRunPlan,
+        objects: Objects,
+    ) -> Option<Self> {
         let (feed, label, left) = match &plan.source {
             ItemSource::StateData { items } => {
                 let keys = items.as_object().map(|pairs| pairs.keys().cloned().collect());
@@ -70,7 +76,8 @@ impl Source {
             ItemSource::Reader { parameters, max_items } => {
                 let definition = map_items::definition(machine, &state, started)?.item_reader.as_ref()?;
                 let action = definition.resource.resource_name();
-                let reader = Reader { action, parameters: Payload::clone(parameters), config: definition.config.clone() };
+                let reader =
+                    Reader { action, parameters: Payload::clone(parameters), config: definition.config.clone() };
                 let label = reader.label();
                 // `MaxItems: 0` is no bound.
                 (Feed::Reader(reader), label, max_items.filter(|n| *n > 0).unwrap_or(u64::MAX))
@@ -187,7 +194,11 @@ impl Reader {
     /// `$$.Map.Item.Source`.
     fn label(&self) -> String {
         let of = |name| self.parameters.get(name).and_then(Value::as_str).unwrap_or_default();
-        if self.lists() && !self.flattens() { format!("S3://{}", of("Bucket")) } else { format!("S3://{}/{}", of("Bucket"), of("Key")) }
+        if self.lists() && !self.flattens() {
+            format!("S3://{}", of("Bucket"))
+        } else {
+            format!("S3://{}/{}", of("Bucket"), of("Key"))
+        }
     }
 
     async fn open(self, objects: &Objects) -> Result<Feed, ItemError> {
@@ -213,17 +224,22 @@ impl Reader {
                 let uris = Items::new(objects.read(bucket, key).await?, Box::new(Uris::default()), is_gzip(key));
                 Ok(Feed::Many { reader: self, files: Files::Uris(Box::new(uris)), current: None })
             }
-            (Some("MANIFEST"), _) | (_, Some("S3_INVENTORY")) => self.inventory(&objects.read_whole(bucket, key).await?),
+            (Some("MANIFEST"), _) | (_, Some("S3_INVENTORY")) => {
+                self.inventory(&objects.read_whole(bucket, key).await?)
+            }
             _ => Ok(Feed::Object(Box::new(self.file(objects, bucket, key).await?))),
         }
     }
 
     /// The manifest of an S3 inventory: files of CSV without headers, whose columns `fileSchema` names.
     fn inventory(&self, manifest: &[u8]) -> Result<Feed, ItemError> {
-        let malformed = |why: &str| ItemError::Malformed { format: "S3 inventory manifest", why: why.to_owned(), item: 0 };
+        let malformed =
+            |why: &str| ItemError::Malformed { format: "S3 inventory manifest", why: why.to_owned(), item: 0 };
         let manifest: Value = serde_json::from_slice(manifest).map_err(|e| malformed(&e.to_string()))?;
         if let Some(format) = manifest["fileFormat"].as_str().filter(|f| *f != "CSV") {
-            return Err(ItemError::Unsupported(format!("An inventory in the format '{format}' cannot be read; CSV can.")));
+            return Err(ItemError::Unsupported(format!(
+                "An inventory in the format '{format}' cannot be read; CSV can."
+            )));
         }
         let schema = manifest["fileSchema"].as_str().ok_or_else(|| malformed("it has no fileSchema"))?;
         let headers: Vec<&str> = schema.split(',').map(str::trim).collect();

@@ -33,7 +33,8 @@ impl Given {
     pub async fn new(definition: &Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (engine, store) = start(folder.path()).await;
-        let machine = support::machine_of_kind(&store, engine.realm(), "machine", MachineType::Standard, definition).await;
+        let machine =
+            support::machine_of_kind(&store, engine.realm(), "machine", MachineType::Standard, definition).await;
         Self { engine, store, folder, machine }
     }
 
@@ -48,7 +49,8 @@ impl Given {
     }
 
     pub async fn begin(&self, input: &Value) -> Arn {
-        let request = StartRequest { machine: self.machine.clone(), name: None, input: input.to_string(), trace_header: None };
+        let request =
+            StartRequest { machine: self.machine.clone(), name: None, input: input.to_string(), trace_header: None };
         self.engine.start_execution(request).await.unwrap().arn
     }
 
@@ -58,7 +60,11 @@ impl Given {
     }
 
     pub async fn end(&self, arn: &Arn) -> Conclusion {
-        tokio::time::timeout(Duration::from_mins(1), self.engine.await_end(arn)).await.expect("the execution ends").unwrap().result
+        tokio::time::timeout(Duration::from_mins(1), self.engine.await_end(arn))
+            .await
+            .expect("the execution ends")
+            .unwrap()
+            .result
     }
 
     /// The one map run of an execution, when it satisfies the condition.
@@ -77,7 +83,8 @@ impl Given {
         self.store.count(ExecutionFilter { map_run: Some(run.clone()), ..ExecutionFilter::default() }).await.unwrap()
     }
 
-    /// Ends the engine in the midst of everything, and starts another over the same file. What the old one had committed is there.
+    /// Ends the engine in the midst of everything, and starts another over the same file. What the old one had
+    /// committed is there.
     pub async fn kill(self) -> Self {
         let Self { engine, store, folder, machine } = self;
         for arbiter in &engine.inner.arbiters {
@@ -156,13 +163,18 @@ async fn children_are_executions_of_their_own() {
     let children = given.store.list(filter).await.unwrap();
     assert_eq!(children.len(), 3);
     let child = children.iter().find(|c| c.header.item_index == Some(1)).unwrap();
-    assert!(child.header.arn.as_str().starts_with("arn:aws:states:us-east-1:123456789012:execution:machine/All:"), "{}", child.header.arn);
+    assert!(
+        child.header.arn.as_str().starts_with("arn:aws:states:us-east-1:123456789012:execution:machine/All:"),
+        "{}",
+        child.header.arn
+    );
     assert_eq!(child.header.state_machine.last(), "machine/All");
     assert_eq!(child.header.input, "\"b\"");
     let history = given.engine.history(&child.header.arn, HistoryQuery::default()).await.unwrap();
     assert_eq!(history.entries.len(), 4);
     // They are no executions of the machine.
-    let of_machine = ExecutionFilter { state_machine: Some(given.machine.clone()), limit: 10, ..ExecutionFilter::default() };
+    let of_machine =
+        ExecutionFilter { state_machine: Some(given.machine.clone()), limit: 10, ..ExecutionFilter::default() };
     assert_eq!(given.store.list(of_machine).await.unwrap().len(), 1);
 }
 
@@ -266,8 +278,7 @@ async fn a_file_of_200_000_rows_does_not_sit_in_memory() {
         json!({ "Bucket": BUCKET, "Key": "rows.csv" }),
         json!({ "InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW" }),
     );
-    let processor =
-        json!({ "Type": "Pass", "Parameters": { "first.$": "$.Items[0].id", "n.$": "States.ArrayLength($.Items)" }, "End": true });
+    let processor = json!({ "Type": "Pass", "Parameters": { "first.$": "$.Items[0].id", "n.$": "States.ArrayLength($.Items)" }, "End": true });
     let more = json!({ "ItemReader": read, "ItemBatcher": { "MaxItemsPerBatch": 500 }, "MaxConcurrency": 10 });
     let given = Given::new(&map(more, processor)).await;
     let mut file = String::from("id,name\n");
@@ -282,7 +293,10 @@ async fn a_file_of_200_000_rows_does_not_sit_in_memory() {
     assert_eq!(row.body["itemCounts"]["succeeded"], 200_000);
     assert_eq!(row.body["executionCounts"]["succeeded"], 400);
     let held = given.engine.inner.map_runs.most_held.load(Ordering::Relaxed);
-    assert!(held > 0 && held <= crate::limits::MAP_RUN_QUEUE + crate::limits::MAP_RUN_STARTS, "{held} of 400 inputs were held at once");
+    assert!(
+        held > 0 && held <= crate::limits::MAP_RUN_QUEUE + crate::limits::MAP_RUN_STARTS,
+        "{held} of 400 inputs were held at once"
+    );
 }
 
 #[actix_rt::test]
@@ -334,9 +348,13 @@ async fn items_come_from_files_of_every_kind() {
         assert_eq!(given.run(&json!({})).await, succeeded(wanted), "{resource}");
     }
     // A listing: its members as AWS names them, its source in the context.
-    let selector = json!({ "key.$": "$$.Map.Item.Value.Key", "size.$": "$$.Map.Item.Value.Size", "from.$": "$$.Map.Item.Source" });
-    let given =
-        Given::new(&map(json!({ "ItemReader": reader("listObjectsV2", bucket, json!({})), "ItemSelector": selector }), echo())).await;
+    let selector =
+        json!({ "key.$": "$$.Map.Item.Value.Key", "size.$": "$$.Map.Item.Value.Size", "from.$": "$$.Map.Item.Source" });
+    let given = Given::new(&map(
+        json!({ "ItemReader": reader("listObjectsV2", bucket, json!({})), "ItemSelector": selector }),
+        echo(),
+    ))
+    .await;
     given.put("b", "12");
     given.put("a/b", "1");
     let from = format!("S3://{BUCKET}");
@@ -346,7 +364,9 @@ async fn items_come_from_files_of_every_kind() {
 
 #[actix_rt::test]
 async fn items_that_cannot_be_read_fail_the_run() {
-    let given = |config| map(json!({ "ItemReader": reader("getObject", json!({ "Bucket": BUCKET, "Key.$": "$" }), config) }), echo());
+    let given = |config| {
+        map(json!({ "ItemReader": reader("getObject", json!({ "Bucket": BUCKET, "Key.$": "$" }), config) }), echo())
+    };
     let headers = json!({ "InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["H1", "H1"] });
     for (config, key, cause) in [
         (json!({ "InputType": "JSON" }), "object.json", "Attempting to map over non-iterable node.".to_owned()),
@@ -396,7 +416,8 @@ async fn results_are_exported_with_a_manifest() {
         assert_eq!(given.object(&name), wanted);
         // What failed is shown whole, whatever the transformation.
         let failed = given.object(manifest["ResultFiles"]["FAILED"][0]["Key"].as_str().unwrap());
-        let failed: Value = serde_json::from_str(failed.trim_start_matches('[').trim_end().trim_end_matches(']')).unwrap();
+        let failed: Value =
+            serde_json::from_str(failed.trim_start_matches('[').trim_end().trim_end_matches(']')).unwrap();
         assert_eq!(
             (&failed["Status"], &failed["Error"], &failed["Cause"], &failed["Input"]),
             (&json!("FAILED"), &json!("Broken"), &json!("as told"), &json!("[0]"))

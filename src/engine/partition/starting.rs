@@ -86,7 +86,9 @@ mod tests {
         let engine = engine(&store).await;
         let definition = json!({"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": 7, "End": true}}});
         let machine = machine(&store, "m", &definition).await;
-        let run = |name: &'static str| tokio::time::timeout(Duration::from_mins(1), engine.run_execution(request(&machine, name, "{}")));
+        let run = |name: &'static str| {
+            tokio::time::timeout(Duration::from_mins(1), engine.run_execution(request(&machine, name, "{}")))
+        };
         for name in ["a", "b"] {
             let outcome = run(name).await.expect("it ends").unwrap();
             assert!(matches!(&outcome.result, Conclusion::Succeeded(output) if **output == json!(7)), "{outcome:?}");

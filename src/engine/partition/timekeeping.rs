@@ -1,4 +1,5 @@
-//! A partition's clock: what is due is fired, what becomes due soon is fetched from the store, what is idle leaves memory.
+//! A partition's clock: what is due is fired, what becomes due soon is fetched from the store, what is idle leaves
+//! memory.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -76,7 +77,9 @@ impl Local {
             }
             let age = options.passivate_after;
             let now = self.shared.clock.now();
-            let left = self.passivate(Timestamp::from_millis(now.millis() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX))).await;
+            let left = self
+                .passivate(Timestamp::from_millis(now.millis() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+                .await;
             if left + self.rested.take() >= CROWD {
                 // Until then the actors that left have ended.
                 tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,8 +1,11 @@
-//! The catalog, with faults: calls that fail before they did anything, and calls that did it and are reported as failed.
+//! The catalog, with faults: calls that fail before they did anything, and calls that did it and are reported as
+//! failed.
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
-use crate::store::{ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreFuture, VersionRow};
+use crate::store::{
+    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreFuture, VersionRow,
+};
 
 use super::ports::{Fate, SimStore};
 

@@ -1,5 +1,5 @@
-//! Random state machines, and what their workers answer: a function of the task's message alone, so that a disturbed run can be
-//! compared with an undisturbed one.
+//! Random state machines, and what their workers answer: a function of the task's message alone, so that a disturbed
+//! run can be compared with an undisturbed one.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,8 @@ use super::world::Dice;
 
 pub const CHILD: &str = "child";
 pub const MACHINE: &str = "machine";
-/// The error of every task that fails by plan: the same everywhere, so that it does not matter which branch failed first.
+/// The error of every task that fails by plan: the same everywhere, so that it does not matter which branch failed
+/// first.
 const ERROR: &str = "Boom";
 
 /// A machine with `calm` contents (no timeouts: its end follows from its definition), or with everything.
@@ -99,8 +100,8 @@ impl Maker<'_> {
         }
     }
 
-    /// A Distributed Map: each item an execution of its own. In a calm machine their failures are tolerated: the run's own error would
-    /// be a second one, and then it would matter which branch failed first.
+    /// A Distributed Map: each item an execution of its own. In a calm machine their failures are tolerated: the run's
+    /// own error would be a second one, and then it would matter which branch failed first.
     fn distributed(&mut self) -> Value {
         let items: Vec<u64> = (0..self.dice.below(4)).collect();
         let mut processor = self.block(1);
@@ -128,14 +129,16 @@ impl Maker<'_> {
         let mut task = match self.dice.below(5) {
             0 => task("arn:aws:states:::amqp:call", json!({"Queue": "work", "Body": body}), &json!({})),
             1 => {
-                // A function's failure has a cause of its own shape: in a calm machine, where all causes are the same, it has none.
+                // A function's failure has a cause of its own shape: in a calm machine, where all causes are the same,
+                // it has none.
                 let mut body = body;
                 body["good"] = json!(self.calm);
                 task("arn:aws:lambda:us-east-1:123456789012:function:work", body, &json!({}))
             }
             2 => {
                 // Done when the broker has it.
-                let mut task = task("arn:aws:states:::amqp:publish", json!({"Queue": "notes", "Body": body}), &json!({}));
+                let mut task =
+                    task("arn:aws:states:::amqp:publish", json!({"Queue": "notes", "Body": body}), &json!({}));
                 task["ResultPath"] = Value::Null;
                 return task;
             }
@@ -144,7 +147,11 @@ impl Maker<'_> {
                 json!({"QueueUrl": "https://sqs.us-east-1.amazonaws.com/123456789012/work", "MessageBody": body}),
                 &json!({}),
             ),
-            _ => task("arn:aws:states:::amqp:publish.waitForTaskToken", json!({"Queue": "work", "Body": body}), &json!({})),
+            _ => task(
+                "arn:aws:states:::amqp:publish.waitForTaskToken",
+                json!({"Queue": "work", "Body": body}),
+                &json!({}),
+            ),
         };
         if !self.calm && self.dice.chance(60) {
             task["TimeoutSeconds"] = json!(20 + self.dice.below(200));
@@ -158,7 +165,11 @@ impl Maker<'_> {
     fn child_task(&mut self) -> Value {
         let pattern = if self.dice.chance(50) { ".sync:2" } else { ".sync" };
         let machine = format!("arn:aws:states:us-east-1:123456789012:stateMachine:{CHILD}");
-        let mut task = task(&format!("arn:aws:states:::states:startExecution{pattern}"), json!({"StateMachineArn": machine}), &json!({}));
+        let mut task = task(
+            &format!("arn:aws:states:::states:startExecution{pattern}"),
+            json!({"StateMachineArn": machine}),
+            &json!({}),
+        );
         // Names and dates differ from run to run.
         task["ResultPath"] = Value::Null;
         task

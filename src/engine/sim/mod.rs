@@ -1,14 +1,14 @@
-//! Simulation: the real engine (its partitions, its actors, its router) between a store and a bus that fail, in time that stands
-//! still until nothing else can happen. One seed is one world: machines, faults, moments of death.
+//! Simulation: the real engine (its partitions, its actors, its router) between a store and a bus that fail, in time
+//! that stands still until nothing else can happen. One seed is one world: machines, faults, moments of death.
 //!
 //! ```text
 //! life 1: engine ── dies at its n-th call of a port ──┐   a process is a runtime; it dies by being dropped, at whatever await it was
 //! life 2: engine, from the same journal ── dies ──────┤
 //! life n: engine ── every execution has ended ────────┘
 //! ```
-//! `world` checks everything that crosses a port, as it crosses; here is checked what must be true at the end. A calm world's
-//! executions must end as in a world without faults. Not simulated: threads (all actors share one), and the adapters themselves,
-//! which have their own contract tests and the crash campaign.
+//! `world` checks everything that crosses a port, as it crosses; here is checked what must be true at the end. A calm
+//! world's executions must end as in a world without faults. Not simulated: threads (all actors share one), and the
+//! adapters themselves, which have their own contract tests and the crash campaign.
 //!
 //! `TEST_SEED=n cargo test --lib sim` replays one seed; `SIM_SEEDS=100000` runs so many.
 
@@ -127,8 +127,11 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
     let memory = Memory::new();
     seeded::set(Some(seed));
     on_paused_time(async {
-        for (number, (name, text)) in [(machines::MACHINE, &definition), (machines::CHILD, &machines::child())].into_iter().enumerate() {
-            let valid = parse(&text.to_string(), MachineKind::Standard).unwrap_or_else(|d| panic!("seed {seed}: {d}\n{text}"));
+        for (number, (name, text)) in
+            [(machines::MACHINE, &definition), (machines::CHILD, &machines::child())].into_iter().enumerate()
+        {
+            let valid =
+                parse(&text.to_string(), MachineKind::Standard).unwrap_or_else(|d| panic!("seed {seed}: {d}\n{text}"));
             let id = put_machine(&memory, &realm, name, number as u128 + 1, text).await;
             world.lock().machines.insert(id, valid.machine);
         }
@@ -170,7 +173,14 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
 }
 
 /// One process. True where everything has ended; false where it died.
-async fn live(parts: Parts, world: Arc<World>, memory: Memory, until_crash: Option<u64>, clients: &mut [Client], realm: &Realm) -> bool {
+async fn live(
+    parts: Parts,
+    world: Arc<World>,
+    memory: Memory,
+    until_crash: Option<u64>,
+    clients: &mut [Client],
+    realm: &Realm,
+) -> bool {
     world.begin(until_crash);
     let crash = {
         let world = Arc::clone(&world);
@@ -226,9 +236,12 @@ async fn live(parts: Parts, world: Arc<World>, memory: Memory, until_crash: Opti
         Either::Right((Ok(ended), _)) => ended,
         Either::Right((Err(_), _)) => {
             let mut inner = world.lock();
-            let open: Vec<String> = inner.executions.values().filter(|f| f.state.is_running()).map(|f| f.header.name.clone()).collect();
-            let (replies, queued) =
-                (inner.schedule.len() + inner.unsettled.len(), inner.queues.values().map(std::collections::VecDeque::len).sum::<usize>());
+            let open: Vec<String> =
+                inner.executions.values().filter(|f| f.state.is_running()).map(|f| f.header.name.clone()).collect();
+            let (replies, queued) = (
+                inner.schedule.len() + inner.unsettled.len(),
+                inner.queues.values().map(std::collections::VecDeque::len).sum::<usize>(),
+            );
             inner.violate(format!("it does not end: open {open:?}, replies under way {replies}, queued {queued}"));
             true
         }
@@ -311,13 +324,24 @@ async fn workers(world: Arc<World>, engine: EngineHandle) {
         match completion(&planned.message) {
             Some((token, completion)) if planned.by_api => {
                 let (world, engine) = (Arc::clone(&world), engine.clone());
-                // Lost with the process: then it is as if the worker had died, and the task message comes to another one.
-                world.lock().queues.entry(world::API.to_owned()).or_default().push_back((false, planned.message.clone()));
+                // Lost with the process: then it is as if the worker had died, and the task message comes to another
+                // one.
+                world
+                    .lock()
+                    .queues
+                    .entry(world::API.to_owned())
+                    .or_default()
+                    .push_back((false, planned.message.clone()));
                 actix_rt::spawn(async move {
                     while let Err(CompletionError::Engine(_)) = engine.complete_task(&token, completion.clone()).await {
                         world.pass(1_000).await;
                     }
-                    world.lock().queues.entry(world::API.to_owned()).or_default().retain(|(_, m)| *m != planned.message);
+                    world
+                        .lock()
+                        .queues
+                        .entry(world::API.to_owned())
+                        .or_default()
+                        .retain(|(_, m)| *m != planned.message);
                 });
             }
             _ => {
@@ -345,7 +369,10 @@ fn disturb(world: &Arc<World>, engine: &EngineHandle, clients: &[Client], realm:
     let (rough, jumps) = (inner.faults.rough, inner.faults.jumps);
     for _ in 0..inner.dice.below(jumps + 1) {
         let most = if inner.dice.chance(20) { 2 * 86_400_000 } else { 3_600_000 };
-        let (after, by) = (inner.dice.below(400_000), i64::try_from(inner.dice.below(2 * most)).unwrap() - i64::try_from(most).unwrap());
+        let (after, by) = (
+            inner.dice.below(400_000),
+            i64::try_from(inner.dice.below(2 * most)).unwrap() - i64::try_from(most).unwrap(),
+        );
         let world = Arc::clone(world);
         actix_rt::spawn(async move {
             world.pass(after).await;
@@ -385,7 +412,8 @@ fn report(world: &World, clients: &[Client]) -> Report {
     let mut outcomes = BTreeMap::new();
     let mut missing = Vec::new();
     for Client { name, accepted, .. } in clients {
-        let found = inner.executions.values().find(|f| f.header.name == *name && f.header.arn.as_str().contains(":machine:"));
+        let found =
+            inner.executions.values().find(|f| f.header.name == *name && f.header.arn.as_str().contains(":machine:"));
         match found.map(|f| f.state.phase()) {
             Some(Phase::Closed(outcome)) => {
                 let text = match &outcome.result {
@@ -431,7 +459,10 @@ fn judge(seed: u64) -> (Vec<String>, Report) {
         wrong.extend(undisturbed.violations.into_iter().map(|v| format!("undisturbed: {v}")));
         // What takes about a year may end before it in one of the two, and be timed out in the other.
         if undisturbed.outcomes != disturbed.outcomes && undisturbed.outlived + disturbed.outlived == 0 {
-            wrong.push(format!("ended otherwise than undisturbed:\n  {:?}\n  {:?}", disturbed.outcomes, undisturbed.outcomes));
+            wrong.push(format!(
+                "ended otherwise than undisturbed:\n  {:?}\n  {:?}",
+                disturbed.outcomes, undisturbed.outcomes
+            ));
         }
     }
     (wrong, disturbed)
@@ -458,9 +489,17 @@ fn whatever_fails_every_accepted_execution_ends_once_and_as_undisturbed() {
             eprintln!(
                 "seed {seed}: {} violations; the first: {}",
                 wrong.len(),
-                wrong.iter().take(4).map(|w| w.chars().take(1_000).collect::<String>()).collect::<Vec<_>>().join("\n  ")
+                wrong
+                    .iter()
+                    .take(4)
+                    .map(|w| w.chars().take(1_000).collect::<String>())
+                    .collect::<Vec<_>>()
+                    .join("\n  ")
             );
-            assert!(failed.len() < 10, "too many seeds fail: TEST_SEED={seed} cargo test --lib sim replays one; all: {failed:?}");
+            assert!(
+                failed.len() < 10,
+                "too many seeds fail: TEST_SEED={seed} cargo test --lib sim replays one; all: {failed:?}"
+            );
         }
     }
     println!(

@@ -1,4 +1,5 @@
-//! The ports, with faults: a store that refuses, lands and denies it, or tells of conflicts; a bus that loses, doubles and returns.
+//! The ports, with faults: a store that refuses, lands and denies it, or tells of conflicts; a bus that loses, doubles
+//! and returns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +8,15 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::bus::envelope;
-use crate::bus::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, Receipt, Settlement, TaskBus};
+use crate::bus::{
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, Receipt, Settlement, TaskBus,
+};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::memory::Memory;
-use crate::store::{Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreError, StoreFuture};
+use crate::store::{
+    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreError, StoreFuture,
+};
 
 use super::world::World;
 
@@ -100,11 +105,21 @@ impl Journal for SimStore {
         })
     }
 
-    fn owing(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+    fn owing(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
         self.memory.owing(partition, after, limit)
     }
 
-    fn due(&self, partition: PartitionId, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
+    fn due(
+        &self,
+        partition: PartitionId,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
         Box::pin(async move {
             if self.world.lock().steps > 0 {
                 self.reading().await?;
@@ -184,7 +199,11 @@ impl SimBus {
             }
             if refused {
                 let nacked = self.world.lock().dice.chance(50);
-                return if nacked { Publication::Nacked } else { Publication::Unroutable { code: 312, text: "NO_ROUTE".to_owned() } };
+                return if nacked {
+                    Publication::Nacked
+                } else {
+                    Publication::Unroutable { code: 312, text: "NO_ROUTE".to_owned() }
+                };
             }
             self.arrived(&to, &message, if doubled { 2 } else { 1 });
             self.world.port().await;
@@ -279,8 +298,11 @@ impl TaskBus for SimBus {
                 let changed = world.changed.notified();
                 let taken = {
                     let mut inner = world.lock();
-                    let taken =
-                        if inner.dead { None } else { inner.queues.get_mut(&queue).and_then(std::collections::VecDeque::pop_front) };
+                    let taken = if inner.dead {
+                        None
+                    } else {
+                        inner.queues.get_mut(&queue).and_then(std::collections::VecDeque::pop_front)
+                    };
                     taken.map(|(redelivered, message)| {
                         let number = inner.next_number();
                         inner.unsettled.insert(number, (queue.clone(), message.clone()));
@@ -303,7 +325,12 @@ impl TaskBus for SimBus {
         stream::pending().boxed()
     }
 
-    fn declare(&self, _: Vec<ExchangeSpec>, _: Vec<QueueSpec>, _: Vec<(QueueSpec, Address)>) -> BoxFuture<'_, Result<(), BusError>> {
+    fn declare(
+        &self,
+        _: Vec<ExchangeSpec>,
+        _: Vec<QueueSpec>,
+        _: Vec<(QueueSpec, Address)>,
+    ) -> BoxFuture<'_, Result<(), BusError>> {
         Box::pin(async { Ok(()) })
     }
 

@@ -1,5 +1,5 @@
-//! What surrounds the engine and survives it: true time, the broker's queues, the workers, and a second copy of every execution,
-//! folded from what landed in the journal. Each thing that crosses a port is checked here against that copy.
+//! What surrounds the engine and survives it: true time, the broker's queues, the workers, and a second copy of every
+//! execution, folded from what landed in the journal. Each thing that crosses a port is checked here against that copy.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -319,7 +319,9 @@ impl Inner {
                 if let (Some(output), Some(said)) = (output, self.answers.get(&key))
                     && !said.iter().any(|answer| answer == &**output)
                 {
-                    wrong.push(format!("{name}: the task of event {scheduled} has a result that its worker did not give"));
+                    wrong.push(format!(
+                        "{name}: the task of event {scheduled} has a result that its worker did not give"
+                    ));
                 }
             }
             if matches!(entry.event, Event::ExecutionTimedOut(_)) {
@@ -349,7 +351,9 @@ impl Inner {
 
     /// A message leaves the engine: what orders it is in the journal, and its ids are those of its task.
     pub fn leaving(&mut self, message: &Message, tokens: &TokenKeys) {
-        let Some(token) = message.properties.headers.get(envelope::TASK_TOKEN).and_then(HeaderValue::as_text) else { return };
+        let Some(token) = message.properties.headers.get(envelope::TASK_TOKEN).and_then(HeaderValue::as_text) else {
+            return;
+        };
         if message.properties.headers.contains_key("x-verdict") {
             return;
         }
@@ -361,11 +365,17 @@ impl Inner {
             println!("{} {name} out {} {:?}", self.true_time() % 10_000_000_000, key.scheduled, self.task(key));
         }
         match self.task(key) {
-            // Where nothing fails. Elsewhere a reply may overtake the publish that an actor has ordered and not yet begun.
+            // Where nothing fails. Elsewhere a reply may overtake the publish that an actor has ordered and not yet
+            // begun.
             Ok(true) if self.faults.is_none() => {
-                self.violate(format!("the task of event {} went out again after its confirm was written", key.scheduled));
+                self.violate(format!(
+                    "the task of event {} went out again after its confirm was written",
+                    key.scheduled
+                ));
             }
-            Err(Rejection::Unknown) => self.violate(format!("the task of event {} went out before it was written", key.scheduled)),
+            Err(Rejection::Unknown) => {
+                self.violate(format!("the task of event {} went out before it was written", key.scheduled))
+            }
             Ok(_) | Err(_) => {}
         }
         let id = message.properties.message_id.clone().unwrap_or_default();
@@ -382,13 +392,17 @@ impl Inner {
         let Ok(reply) = Reply::decode(message) else { return };
         let Ok((key, _)) = tokens.verify(&reply.token) else { return };
         if reply.outcome != ReplyOutcome::Heartbeat && self.task(key).is_ok() {
-            self.violate(format!("a good reply for the task of event {} was acknowledged, and the task is still open", key.scheduled));
+            self.violate(format!(
+                "a good reply for the task of event {} was acknowledged, and the task is still open",
+                key.scheduled
+            ));
         }
     }
 
     /// A reply is parked: only for a reason.
     pub fn parked(&mut self, message: &Message, tokens: &TokenKeys) {
-        let verdict = message.properties.headers.get("x-verdict").and_then(HeaderValue::as_text).unwrap_or_default().to_owned();
+        let verdict =
+            message.properties.headers.get("x-verdict").and_then(HeaderValue::as_text).unwrap_or_default().to_owned();
         let genuine = Reply::decode(message).is_ok_and(|reply| tokens.verify(&reply.token).is_ok());
         if genuine && !matches!(verdict.as_str(), "duplicate" | "late") {
             self.violate(format!("a good reply was refused as {verdict}"));

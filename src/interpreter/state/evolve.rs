@@ -1,7 +1,7 @@
 //! `evolve(state, entry) → state`: the only transition code, live and on recovery.
 //!
-//! It never fails: a journal holds only what `decide` wrote, and an entry that does not fit the state (a frame that is gone) changes
-//! nothing but the counters.
+//! It never fails: a journal holds only what `decide` wrote, and an entry that does not fit the state (a frame that is
+//! gone) changes nothing but the counters.
 
 use std::sync::Arc;
 
@@ -10,7 +10,9 @@ use crate::ids::{BlockId, EventId};
 use crate::interpreter::event::{Assigned, Entry, Event, FrameId, MapItem, Payload, TaskFamily};
 use crate::interpreter::size::json_bytes;
 
-use super::{Conclusion, Ended, Fork, ForkKind, Frame, OpenMapRun, OpenTask, Outcome, Phase, Position, State, Step, Visit};
+use super::{
+    Conclusion, Ended, Fork, ForkKind, Frame, OpenMapRun, OpenTask, Outcome, Phase, Position, State, Step, Visit,
+};
 
 impl State {
     /// Folds one entry in.
@@ -180,7 +182,12 @@ impl State {
                     self.map_runs.insert(entry.id, frame);
                     self.step(
                         frame,
-                        Step::MapRun(OpenMapRun { started: entry.id, started_at: entry.at, redrives: *redrive_count, ..*run }),
+                        Step::MapRun(OpenMapRun {
+                            started: entry.id,
+                            started_at: entry.at,
+                            redrives: *redrive_count,
+                            ..*run
+                        }),
                     );
                 }
             }
@@ -190,7 +197,14 @@ impl State {
                 let plan = plan.as_ref().map(|p| Arc::new((**p).clone()));
                 self.step(
                     frame,
-                    Step::MapRun(OpenMapRun { started: entry.id, started_at: entry.at, arn: arn.clone(), redrives: 0, plan, output: None }),
+                    Step::MapRun(OpenMapRun {
+                        started: entry.id,
+                        started_at: entry.at,
+                        arn: arn.clone(),
+                        redrives: 0,
+                        plan,
+                        output: None,
+                    }),
                 );
             }
             Event::MapRunSucceeded { output } => {
@@ -366,7 +380,10 @@ impl State {
     }
 
     fn fork(&mut self, frame: FrameId, kind: ForkKind, n: usize, tail: EventId) {
-        self.step(frame, Step::Fork(Box::new(Fork { kind, results: vec![None; n], running: 0, done: 0, next: 0, tail })));
+        self.step(
+            frame,
+            Step::Fork(Box::new(Fork { kind, results: vec![None; n], running: 0, done: 0, next: 0, tail })),
+        );
     }
 
     fn iteration(&self, frame: FrameId, index: u64) -> Option<(BlockId, Arc<MapItem>)> {
@@ -382,7 +399,15 @@ impl State {
         }
     }
 
-    fn start_child(&mut self, parent: FrameId, block: BlockId, index: usize, input: Payload, item: Option<Arc<MapItem>>, after: EventId) {
+    fn start_child(
+        &mut self,
+        parent: FrameId,
+        block: BlockId,
+        index: usize,
+        input: Payload,
+        item: Option<Arc<MapItem>>,
+        after: EventId,
+    ) {
         let id = FrameId(self.next_frame);
         self.next_frame += 1;
         if let Some(Visit { step: Step::Fork(fork), .. }) = self.visit_mut(parent) {
@@ -436,7 +461,8 @@ impl State {
         let Some(f) = self.frames.get_mut(&frame) else { return };
         for (name, value) in assigned {
             let new = json_bytes(value);
-            let old = f.variables.insert(name.as_str().into(), Payload::new(value.clone())).map_or(0, |v| json_bytes(&v));
+            let old =
+                f.variables.insert(name.as_str().into(), Payload::new(value.clone())).map_or(0, |v| json_bytes(&v));
             self.variables_bytes = (self.variables_bytes + new).saturating_sub(old);
         }
     }

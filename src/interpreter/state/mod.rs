@@ -1,5 +1,5 @@
-//! What an execution is now: the fold of [`State::evolve`] over its journal. Nothing else changes it (its fields are private to
-//! this folder), live or after a crash.
+//! What an execution is now: the fold of [`State::evolve`] over its journal. Nothing else changes it (its fields are
+//! private to this folder), live or after a crash.
 //!
 //! ```text
 //! State ── frames ── Frame (top level, a branch, an iteration) ── Position
@@ -8,7 +8,8 @@
 //!                                                          └────► Failed → Backoff → Entered
 //!                                                                     └──► (catch: exit) or (frame ends)
 //! ```
-//! A frame that can go on without the outside is *ready*; [`State::next_ready`] gives them. All others wait for a reply or for time.
+//! A frame that can go on without the outside is *ready*; [`State::next_ready`] gives them. All others wait for a reply
+//! or for time.
 
 mod evolve;
 mod pack;
@@ -23,7 +24,9 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, BlockId, EventId, StateName, TaskKey, Version};
 
-use super::event::{Failure, FrameId, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskScheduled, Variables};
+use super::event::{
+    Failure, FrameId, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskScheduled, Variables,
+};
 use super::stimulus::Rejection;
 
 pub use pack::{PackError, Packed};
@@ -217,12 +220,15 @@ impl OpenTask {
     /// When its heartbeat is missed.
     #[must_use]
     pub fn heartbeat_due(&self) -> Option<Timestamp> {
-        // An activity's heart beats from the moment a worker takes it (`last_heartbeat` is set then), that of others from the start.
+        // An activity's heart beats from the moment a worker takes it (`last_heartbeat` is set then), that of others
+        // from the start.
         let waits_for_worker = matches!(self.details.family, super::event::TaskFamily::Activity) && !self.started;
         if waits_for_worker {
             return None;
         }
-        self.details.heartbeat_seconds.map(|s| self.last_heartbeat.unwrap_or(self.scheduled_at).plus_seconds(seconds(s)))
+        self.details
+            .heartbeat_seconds
+            .map(|s| self.last_heartbeat.unwrap_or(self.scheduled_at).plus_seconds(seconds(s)))
     }
 
     /// The sooner of both.
@@ -442,7 +448,8 @@ impl State {
         self.stopping.iter().map(|(id, arn)| (*id, arn))
     }
 
-    /// Children that must be stopped: the tasks that waited for them timed out, were aborted, or ended with the execution.
+    /// Children that must be stopped: the tasks that waited for them timed out, were aborted, or ended with the
+    /// execution.
     pub fn left_children(&self) -> impl Iterator<Item = (EventId, &Arc<TaskScheduled>)> {
         self.left_children.iter().map(|(id, details)| (*id, details))
     }

@@ -1,8 +1,9 @@
 //! A state that waits, as few bytes: what stays in memory of an execution that sleeps.
 //!
-//! A sleeper is mostly JSON trees (its input, its task's parameters), which take ten times the room of their text, and mostly the same as
-//! every other sleeper of its machine. So the state's text is compressed against a *pattern*: the text of another state, best one of the
-//! same machine. Nothing packed is ever written anywhere: its form may change with every build.
+//! A sleeper is mostly JSON trees (its input, its task's parameters), which take ten times the room of their text, and
+//! mostly the same as every other sleeper of its machine. So the state's text is compressed against a *pattern*: the
+//! text of another state, best one of the same machine. Nothing packed is ever written anywhere: its form may change
+//! with every build.
 
 use serde::Deserialize;
 
@@ -54,8 +55,8 @@ impl State {
     /// # Errors
     /// Where it was another pattern.
     pub fn unpack(packed: &Packed, pattern: &[u8]) -> Result<Self, PackError> {
-        let text =
-            lz4_flex::block::decompress_with_dict(&packed.bytes, packed.length as usize, pattern).map_err(|e| PackError(e.to_string()))?;
+        let text = lz4_flex::block::decompress_with_dict(&packed.bytes, packed.length as usize, pattern)
+            .map_err(|e| PackError(e.to_string()))?;
         let mut reader = serde_json::Deserializer::from_slice(&text);
         // What the core accepted nests as deep as the core allows.
         reader.disable_recursion_limit();

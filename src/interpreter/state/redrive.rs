@@ -1,8 +1,9 @@
 //! What a redrive goes on from.
 //!
-//! AWS: a redriven Parallel or inline Map runs only those branches and iterations again that failed or were aborted. So a fork that fails
-//! keeps its frames, asleep, with the results that are there, until the failure is handled: a retrier or a catcher lets them go; where
-//! the execution fails they stay, and a redrive wakes them. An execution that has failed leaves memory, so nothing is held for long.
+//! AWS: a redriven Parallel or inline Map runs only those branches and iterations again that failed or were aborted. So
+//! a fork that fails keeps its frames, asleep, with the results that are there, until the failure is handled: a retrier
+//! or a catcher lets them go; where the execution fails they stay, and a redrive wakes them. An execution that has
+//! failed leaves memory, so nothing is held for long.
 
 use std::sync::Arc;
 
@@ -78,7 +79,8 @@ impl State {
         self.last_id().0 + 1 >= HISTORY_EVENTS_MAX && !self.started.as_ref().is_some_and(|s| s.is_express())
     }
 
-    /// When this client token redrove this execution: AWS answers a repeated request with the last 10 tokens, for 15 minutes.
+    /// When this client token redrove this execution: AWS answers a repeated request with the last 10 tokens, for 15
+    /// minutes.
     #[must_use]
     pub fn redriven_with(&self, token: &str, now: Timestamp) -> Option<Timestamp> {
         let (_, at) = self.redrive_tokens.iter().find(|(known, _)| &**known == token)?;
@@ -94,7 +96,8 @@ impl State {
         self.redrive_tokens.push((Arc::clone(token), at));
     }
 
-    /// Redrive: every frame that stands in a state does it again, with its retries forgotten; a fork goes on with the frames it has.
+    /// Redrive: every frame that stands in a state does it again, with its retries forgotten; a fork goes on with the
+    /// frames it has.
     pub(super) fn reopen(&mut self, redrive_count: u32, at: Timestamp) {
         self.redrive_count = redrive_count;
         self.redriven_at = Some(at);

@@ -1,5 +1,6 @@
-//! Maps and sets for a handful of entries: sorted vectors. Nearly every execution has one frame and one open task; the first leaf of a
-//! `BTreeMap` has room for eleven, and there are five of them in every sleeper (1.9 KB together, measured).
+//! Maps and sets for a handful of entries: sorted vectors. Nearly every execution has one frame and one open task; the
+//! first leaf of a `BTreeMap` has room for eleven, and there are five of them in every sleeper (1.9 KB together,
+//! measured).
 
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +88,8 @@ mod tests {
             assert!(ours.keys().eq(theirs.keys()));
             for key in 0..10 {
                 assert_eq!(ours.get(&key), theirs.get(&key));
-                let after = theirs.range((std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded)).next().map(|(k, _)| k);
+                let after =
+                    theirs.range((std::ops::Bound::Excluded(key), std::ops::Bound::Unbounded)).next().map(|(k, _)| k);
                 assert_eq!(ours.after(&key), after);
             }
         }

@@ -14,7 +14,12 @@ use crate::query::{Entropy, Roots};
 
 use super::{effective_input, exit};
 
-pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State, choice: &Choice) -> Result<(), Trouble> {
+pub(in crate::interpreter) fn enter(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &State,
+    choice: &Choice,
+) -> Result<(), Trouble> {
     let input = effective_input(d, frame, state)?;
     let (scope, entropy) = d.scope(frame, &input, None);
     let mut taken: Option<&Rule> = None;

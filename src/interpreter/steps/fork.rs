@@ -45,18 +45,25 @@ pub(in crate::interpreter) fn parallel_input(
     Ok(input)
 }
 
-pub(in crate::interpreter) fn enter_map(d: &mut Decider<'_>, frame: FrameId, state: &State, map: &Map) -> Result<(), Trouble> {
+pub(in crate::interpreter) fn enter_map(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &State,
+    map: &Map,
+) -> Result<(), Trouble> {
     if let MapMode::Distributed { express } = map.mode {
         return super::map_run::enter(d, frame, state, map, express);
     }
     let input = effective_input(d, frame, state)?;
     let (scope, entropy) = d.scope(frame, &input, None);
     let tolerance = tolerance(map, state.language, &scope, entropy)?;
-    let max_concurrency = dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
+    let max_concurrency =
+        dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
     let items = items(map, state, &input, &scope, entropy)?;
     check_size(&state.name, &input)?;
     let length = items.len() as u64;
-    let started = MapStarted { length, block: map.processor, items, max_concurrency, tolerance, input, distributed: false };
+    let started =
+        MapStarted { length, block: map.processor, items, max_concurrency, tolerance, input, distributed: false };
     d.emit(frame, Event::MapStarted(Box::new(started)));
     Ok(())
 }
@@ -107,9 +114,13 @@ pub(super) fn select_items(map: &Map, input: &Payload, roots: &dyn Roots) -> Res
 
 pub(super) fn not_an_array(map: &Map, language: QueryLanguage, value: &Value) -> Trouble {
     match (language, &map.items_path) {
-        (QueryLanguage::JsonPath, Selection::Path(p)) => Trouble::runtime(format!("Reference path \"{}\" must point to array.", p.text())),
+        (QueryLanguage::JsonPath, Selection::Path(p)) => {
+            Trouble::runtime(format!("Reference path \"{}\" must point to array.", p.text()))
+        }
         (QueryLanguage::JsonPath, _) => Trouble::runtime("Reference path \"$\" must point to array."),
-        (QueryLanguage::Jsonata, _) => Trouble::value(language, format!("Map state input must be an array but was: {value}"), None),
+        (QueryLanguage::Jsonata, _) => {
+            Trouble::value(language, format!("Map state input must be an array but was: {value}"), None)
+        }
     }
 }
 

@@ -1,7 +1,8 @@
-//! Distributed Map: the parent's side. What the run is to do is evaluated here, once; the run itself is [`crate::interpreter::map_run`].
+//! Distributed Map: the parent's side. What the run is to do is evaluated here, once; the run itself is
+//! [`crate::interpreter::map_run`].
 //!
-//! Source: developer guide, "Using Map state in Distributed mode"; order of events as recorded: a tolerance that is none fails the
-//! execution after `MapStateStarted`, and a Map that reads its items shows 0 of them.
+//! Source: developer guide, "Using Map state in Distributed mode"; order of events as recorded: a tolerance that is
+//! none fails the execution after `MapStateStarted`, and a Map that reads its items shows 0 of them.
 
 use std::sync::Arc;
 
@@ -18,16 +19,24 @@ use crate::query::{Entropy, Roots};
 use super::fork::{not_an_array, select_items, tolerance};
 use super::{check_size, effective_input};
 
-pub(super) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State, map: &Map, express: bool) -> Result<(), Trouble> {
+pub(super) fn enter(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &State,
+    map: &Map,
+    express: bool,
+) -> Result<(), Trouble> {
     let input = effective_input(d, frame, state)?;
     let language = state.language;
     let (scope, entropy) = d.scope(frame, &input, None);
-    let max_concurrency = dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
+    let max_concurrency =
+        dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
     let (source, length) = source(map, language, &input, &scope, entropy)?;
     let batching = batching(map, &scope, entropy)?;
     let writer = writer(map, language, &scope, entropy)?;
     // What the plan holds is journaled: each part of it is a payload.
-    for part in [Some(&input), batching.as_ref().and_then(|b| b.input.as_ref()), writer.as_ref()].into_iter().flatten() {
+    for part in [Some(&input), batching.as_ref().and_then(|b| b.input.as_ref()), writer.as_ref()].into_iter().flatten()
+    {
         check_size(&state.name, part)?;
     }
     match &source {
@@ -35,7 +44,8 @@ pub(super) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State, map: &Ma
         ItemSource::Reader { parameters, .. } => check_size(&state.name, parameters)?,
     }
     // JSONata evaluates the state before anything of it is shown; JSONPath looks at the tolerance after.
-    let early = if language == QueryLanguage::Jsonata { Some(tolerance(map, language, &scope, entropy)?) } else { None };
+    let early =
+        if language == QueryLanguage::Jsonata { Some(tolerance(map, language, &scope, entropy)?) } else { None };
     let started = MapStarted {
         length,
         block: map.processor,
@@ -52,7 +62,8 @@ pub(super) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State, map: &Ma
         let (scope, entropy) = d.scope(frame, &input, None);
         tolerance(map, language, &scope, entropy)?
     };
-    let plan = MapRunPlan { block: map.processor, express, input, source, batching, max_concurrency, tolerance, writer };
+    let plan =
+        MapRunPlan { block: map.processor, express, input, source, batching, max_concurrency, tolerance, writer };
     let arn = arn(d, state, map);
     let started = d.emit(frame, Event::MapRunStarted { arn, plan: Some(Box::new(plan)) });
     // 0: the history was full, and the execution has failed instead.
@@ -76,9 +87,14 @@ pub(in crate::interpreter) fn redrive(d: &mut Decider<'_>, frame: FrameId) {
 /// `mapRun:MACHINE/LABEL:UUID`. A Map state without a `Label` has one made of where it stands.
 fn arn(d: &mut Decider<'_>, state: &State, map: &Map) -> Arn {
     let id = d.entropy.uuid();
-    let (machine, name) = d.state.started().map_or_else(|| (Arn::new(""), "".into()), |s| (s.machine.clone(), Arc::clone(&s.machine_name)));
-    let label =
-        map.label.clone().unwrap_or_else(|| derived_uuid(&[machine_base(&machine).as_bytes(), state.pointer.as_bytes()]).to_string());
+    let (machine, name) = d
+        .state
+        .started()
+        .map_or_else(|| (Arn::new(""), "".into()), |s| (s.machine.clone(), Arc::clone(&s.machine_name)));
+    let label = map
+        .label
+        .clone()
+        .unwrap_or_else(|| derived_uuid(&[machine_base(&machine).as_bytes(), state.pointer.as_bytes()]).to_string());
     d.env.realm.map_run(&name, &label, id)
 }
 
@@ -135,7 +151,8 @@ const fn parameters_field(language: QueryLanguage) -> &'static str {
 fn batching(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<Batching>, Trouble> {
     let Some(batcher) = &map.item_batcher else { return Ok(None) };
     let max_items = dataflow::whole(batcher.max_items_per_batch.as_ref(), "MaxItemsPerBatch", roots, entropy)?;
-    let max_bytes = dataflow::whole(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", roots, entropy)?;
+    let max_bytes =
+        dataflow::whole(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", roots, entropy)?;
     for (name, bound) in [("MaxItemsPerBatch", max_items), ("MaxInputBytesPerBatch", max_bytes)] {
         if bound == Some(0) {
             return Err(Trouble::runtime(format!("The {name} field must be a positive integer but was: 0")));
@@ -149,7 +166,12 @@ fn batching(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Optio
 }
 
 /// Where results are exported to. A `ResultWriter` without `Resource` only shapes the output.
-fn writer(map: &Map, language: QueryLanguage, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<Payload>, Trouble> {
+fn writer(
+    map: &Map,
+    language: QueryLanguage,
+    roots: &dyn Roots,
+    entropy: &mut Entropy,
+) -> Result<Option<Payload>, Trouble> {
     let Some(writer) = map.result_writer.as_ref().filter(|w| w.resource.is_some()) else { return Ok(None) };
     Ok(Some(match &writer.parameters {
         Some(t) => dataflow::payload(t, parameters_field(language), roots, Extra::default(), entropy)?,

@@ -132,7 +132,8 @@ pub(super) fn exit(
     if let Some(assigned) = &assigned {
         // What is assigned anew makes room for itself.
         let own = d.state.frame(frame).map(|f| &f.variables);
-        let freed: usize = assigned.keys().filter_map(|name| own?.get(name.as_str())).map(|v| size::json_bytes(v)).sum();
+        let freed: usize =
+            assigned.keys().filter_map(|name| own?.get(name.as_str())).map(|v| size::json_bytes(v)).sum();
         let bytes = assigned.values().map(size::json_bytes).sum::<usize>() + d.state.variables_bytes() - freed;
         if bytes > crate::limits::VARIABLES_BYTES_MAX {
             return Err(Trouble::named(
@@ -141,7 +142,10 @@ pub(super) fn exit(
             ));
         }
     }
-    d.emit(frame, Event::StateExited { kind: state_type(&state.kind), name: Arc::clone(&state.name), output, assigned, next });
+    d.emit(
+        frame,
+        Event::StateExited { kind: state_type(&state.kind), name: Arc::clone(&state.name), output, assigned, next },
+    );
     Ok(())
 }
 
@@ -154,10 +158,14 @@ pub(super) fn check_size(what: &str, payload: &Payload) -> Result<(), Trouble> {
 pub(super) fn data_limit(what: &str, excess: Excess) -> String {
     match excess {
         Excess::Bytes => {
-            format!("The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit.")
+            format!(
+                "The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit."
+            )
         }
         Excess::Depth => {
-            format!("The state/task '{what}' returned a result nested deeper than {JSON_DEPTH_MAX} levels, the limit of this service.")
+            format!(
+                "The state/task '{what}' returned a result nested deeper than {JSON_DEPTH_MAX} levels, the limit of this service."
+            )
         }
     }
 }

@@ -15,14 +15,23 @@ use crate::interpreter::test_state::Stage;
 use super::{check_size, data_limit, effective_input};
 
 /// Evaluates what the task needs and schedules it; the shell owes its dispatch from then on.
-pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State, task: &Task) -> Result<(), Trouble> {
+pub(in crate::interpreter) fn enter(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &State,
+    task: &Task,
+) -> Result<(), Trouble> {
     let input = effective_input(d, frame, state)?;
     // The token is a function of the event that schedules the task, which is the next one.
     let token = token_in_context(task).then(|| d.next_id());
     let (scope, entropy) = d.scope(frame, &input, token);
     let parameters = match &task.parameters {
         Some(t) => {
-            let field = if matches!(state.language, crate::asl::model::QueryLanguage::Jsonata) { "Arguments" } else { "Parameters" };
+            let field = if matches!(state.language, crate::asl::model::QueryLanguage::Jsonata) {
+                "Arguments"
+            } else {
+                "Parameters"
+            };
             dataflow::payload(t, field, &scope, Extra::default(), entropy)?
         }
         None => Payload::clone(&input),
@@ -72,16 +81,20 @@ fn seconds(
 
 /// AWS offers `$$.Task.Token` to callbacks, and to `.sync` tasks, whose job may end by token too.
 fn token_in_context(task: &Task) -> bool {
-    matches!(task.resource.kind, ResourceKind::Service { pattern: Pattern::WaitForTaskToken | Pattern::Sync | Pattern::Sync2, .. })
+    matches!(
+        task.resource.kind,
+        ResourceKind::Service { pattern: Pattern::WaitForTaskToken | Pattern::Sync | Pattern::Sync2, .. }
+    )
 }
 
 fn family(task: &Task) -> TaskFamily {
     match &task.resource.kind {
         ResourceKind::LambdaFunction { .. } => TaskFamily::Lambda,
         ResourceKind::Activity { .. } => TaskFamily::Activity,
-        ResourceKind::Service { service, .. } => {
-            TaskFamily::Service { resource_type: service.as_str().into(), resource: task.resource.resource_name().into() }
-        }
+        ResourceKind::Service { service, .. } => TaskFamily::Service {
+            resource_type: service.as_str().into(),
+            resource: task.resource.resource_name().into(),
+        },
     }
 }
 
@@ -95,10 +108,12 @@ pub(in crate::interpreter) fn shows_submission(task: &TaskScheduled) -> bool {
     }
 }
 
-/// The failure of a task whose worker answered with more than a payload may hold; `None` for a callback, whose token is still good.
+/// The failure of a task whose worker answered with more than a payload may hold; `None` for a callback, whose token is
+/// still good.
 ///
-/// An activity's worker and a callback's speak through `SendTaskSuccess`, which refuses such an output (`ValidationException`); a request's answer
-/// is the service's, and fails the task. Source: the API's model, and executions recorded on AWS.
+/// An activity's worker and a callback's speak through `SendTaskSuccess`, which refuses such an output
+/// (`ValidationException`); a request's answer is the service's, and fails the task. Source: the API's model, and
+/// executions recorded on AWS.
 pub(in crate::interpreter) fn overflow(task: &OpenTask) -> Option<Failure> {
     let details = &task.details;
     let by_token = match &details.family {

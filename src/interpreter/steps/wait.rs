@@ -12,7 +12,12 @@ use super::{effective_input, exit, leave_jsonata, raw_input, transition};
 /// AWS refuses waits of 2^31 seconds and more (recorded: 24,855 days pass, 24,856 do not).
 const WAIT_SECONDS_MAX: f64 = 2_147_483_648.0;
 
-pub(in crate::interpreter) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State, wait: &Wait) -> Result<(), Trouble> {
+pub(in crate::interpreter) fn enter(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    state: &State,
+    wait: &Wait,
+) -> Result<(), Trouble> {
     let input = effective_input(d, frame, state)?;
     let now = d.at;
     let (scope, entropy) = d.scope(frame, &input, None);
@@ -42,10 +47,14 @@ fn seconds(q: &Quantity, roots: &dyn crate::query::Roots, entropy: &mut crate::q
                 p.text(),
                 dataflow::plain(&value)
             )),
-            Quantity::Jsonata(_) => {
-                Trouble::value(QueryLanguage::Jsonata, format!("The Seconds field must not be negative but was: {value}"), Some("Seconds"))
+            Quantity::Jsonata(_) => Trouble::value(
+                QueryLanguage::Jsonata,
+                format!("The Seconds field must not be negative but was: {value}"),
+                Some("Seconds"),
+            ),
+            Quantity::Literal(_) => {
+                Trouble::runtime(format!("The Seconds field must not be negative but was: {value}"))
             }
-            Quantity::Literal(_) => Trouble::runtime(format!("The Seconds field must not be negative but was: {value}")),
         });
     }
     Ok(n)
@@ -57,7 +66,8 @@ fn parse(text: &str, field: &Text) -> Result<Timestamp, Trouble> {
     if let (true, Ok(at)) = (shaped, Timestamp::parse_iso(text)) {
         return Ok(at);
     }
-    let sentence = format!("The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: {text}");
+    let sentence =
+        format!("The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: {text}");
     Err(match field {
         Text::Path(p) => Trouble::runtime(format!(
             "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: {} == {text}",

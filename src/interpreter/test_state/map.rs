@@ -34,7 +34,11 @@ pub(super) fn prepare(
     if failed > iterations {
         return Err(Refusal::TooManyFailures);
     }
-    let tolerance = d.probe.as_deref().map(|p| (p.seen.tolerated_failure_count, p.seen.tolerated_failure_percentage)).unwrap_or_default();
+    let tolerance = d
+        .probe
+        .as_deref()
+        .map(|p| (p.seen.tolerated_failure_count, p.seen.tolerated_failure_percentage))
+        .unwrap_or_default();
     #[expect(clippy::cast_precision_loss, reason = "items of one state are far below 2^53")]
     let percentage = if iterations == 0 { 0.0 } else { failed as f64 * 100.0 / iterations as f64 };
     // Recorded: a Map that names no tolerance is not failed by the count.
@@ -49,11 +53,17 @@ struct Iterations {
     count: u64,
 }
 
-fn iterations(d: &mut Decider<'_>, state: &model::State, map: &Map, read: Option<Vec<Value>>) -> Result<Iterations, Trouble> {
+fn iterations(
+    d: &mut Decider<'_>,
+    state: &model::State,
+    map: &Map,
+    read: Option<Vec<Value>>,
+) -> Result<Iterations, Trouble> {
     let input = steps::effective_input(d, TOP, state)?;
     let (scope, entropy) = d.scope(TOP, &input, None);
     let Tolerance { count, percentage } = fork::tolerance(map, state.language, &scope, entropy)?;
-    let max_concurrency = dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
+    let max_concurrency =
+        dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
     let from_reader = read.is_some();
     let items = match read {
         Some(values) => values
@@ -99,7 +109,12 @@ fn iterations(d: &mut Decider<'_>, state: &model::State, map: &Map, read: Option
 }
 
 /// The inputs of the iterations, by `ItemSelector`.
-fn select(d: &mut Decider<'_>, selector: &model::Template, input: &Payload, items: &[MapItem]) -> Result<Vec<Payload>, Trouble> {
+fn select(
+    d: &mut Decider<'_>,
+    selector: &model::Template,
+    input: &Payload,
+    items: &[MapItem],
+) -> Result<Vec<Payload>, Trouble> {
     items
         .iter()
         .map(|item| {
@@ -111,7 +126,12 @@ fn select(d: &mut Decider<'_>, selector: &model::Template, input: &Payload, item
 }
 
 /// The inputs of the child executions, by `ItemBatcher`: `{"BatchInput": …, "Items": […]}`.
-fn batch(d: &mut Decider<'_>, batcher: &ItemBatcher, input: &Payload, items: &[Payload]) -> Result<Vec<Value>, Trouble> {
+fn batch(
+    d: &mut Decider<'_>,
+    batcher: &ItemBatcher,
+    input: &Payload,
+    items: &[Payload],
+) -> Result<Vec<Value>, Trouble> {
     let (scope, entropy) = d.scope(TOP, input, None);
     let most = dataflow::whole(batcher.max_items_per_batch.as_ref(), "MaxItemsPerBatch", &scope, entropy)?;
     let bytes = dataflow::whole(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", &scope, entropy)?;
@@ -151,7 +171,11 @@ fn read(config: &Value, data: &str) -> Result<Vec<Value>, Refusal> {
     let format = config.get("InputType").and_then(Value::as_str).unwrap_or("JSON");
     let refuse = |why: &dyn std::fmt::Display| Refusal::ReaderData { format: format.to_owned(), why: why.to_string() };
     match format {
-        "JSONL" => data.lines().filter(|l| !l.trim().is_empty()).map(|l| serde_json::from_str(l).map_err(|e| refuse(&e))).collect(),
+        "JSONL" => data
+            .lines()
+            .filter(|l| !l.trim().is_empty())
+            .map(|l| serde_json::from_str(l).map_err(|e| refuse(&e)))
+            .collect(),
         "CSV" => Ok(rows(config, data)),
         _ => {
             let whole: Value = serde_json::from_str(data).map_err(|e| refuse(&e))?;
@@ -183,7 +207,11 @@ fn rows(config: &Value, data: &str) -> Vec<Value> {
         Some(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         None => lines.next().unwrap_or_default(),
     };
-    lines.map(|row| headers.iter().cloned().zip(row.into_iter().map(Value::String)).collect::<Fields<String, Value>>().into()).collect()
+    lines
+        .map(|row| {
+            headers.iter().cloned().zip(row.into_iter().map(Value::String)).collect::<Fields<String, Value>>().into()
+        })
+        .collect()
 }
 
 fn fields(line: &str, delimiter: char) -> Vec<String> {

@@ -4,8 +4,8 @@
 //! Subject (a state, or a machine and a name) ─► run(Request) ─► Report: status, output or error, next state, what was seen on the way
 //!                                                  └─► Call: the task is to be done for real; run again with its answer
 //! ```
-//! Nothing is journaled; the steps are those of every execution (`steps`), a `Probe` looks on. A Map or Parallel state is
-//! never entered: its result is the mock's.
+//! Nothing is journaled; the steps are those of every execution (`steps`), a `Probe` looks on. A Map or Parallel state
+//! is never entered: its result is the mock's.
 //!
 //! Source: `TestState` of the Step Functions API reference; forms and texts as recorded on AWS where a comment says so.
 
@@ -211,7 +211,9 @@ impl Test<'_> {
                                 timeout_seconds: details.timeout_seconds,
                             });
                         }
-                        Some(Answer::Result(result)) => steps::task::take_result(&mut self.d, TOP, &task, Payload::clone(result)),
+                        Some(Answer::Result(result)) => {
+                            steps::task::take_result(&mut self.d, TOP, &task, Payload::clone(result))
+                        }
                         Some(Answer::Error(failure)) => {
                             self.d.emit(TOP, Event::TaskFailed { family, scheduled, failure: failure.clone() });
                         }
@@ -233,7 +235,9 @@ impl Test<'_> {
     fn enter(&mut self, state: &model::State) -> Result<(), Refusal> {
         let prepared = match (&state.kind, self.answer) {
             (Kind::Map(_) | Kind::Parallel(_), None) => return Err(Refusal::MockNeeded(state.kind.type_name())),
-            (Kind::Parallel(parallel), Some(_)) => steps::fork::parallel_input(&mut self.d, TOP, state, parallel).map(drop),
+            (Kind::Parallel(parallel), Some(_)) => {
+                steps::fork::parallel_input(&mut self.d, TOP, state, parallel).map(drop)
+            }
             (Kind::Map(map), Some(answer)) => map::prepare(&mut self.d, state, map, self.request, answer)?,
             _ => {
                 steps::enter(&mut self.d, TOP, state);
@@ -263,7 +267,11 @@ impl Test<'_> {
             details.retry_index = Some(i);
             let done = self.request.configuration.retrier_retry_count;
             if u64::from(done) < retrier.max_attempts {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "delays are positive, below 10^8")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "delays are positive, below 10^8"
+                )]
                 let delay = failure::delay_seconds(retrier, done) as u64;
                 details.retry_backoff_interval_seconds = Some(delay);
                 return self.report(state, Status::Retriable, None, Some(failed), None, Some(details));

@@ -35,7 +35,8 @@ impl Subject {
     }
 
     fn cut(mut machine: Machine, name: &str) -> Result<Self, Refusal> {
-        let state = machine.blocks.iter_mut().find_map(|block| block.states.remove(name)).ok_or(Refusal::StateNotFound)?;
+        let state =
+            machine.blocks.iter_mut().find_map(|block| block.states.remove(name)).ok_or(Refusal::StateNotFound)?;
         // Recorded: AWS runs it under a name of its own, whatever its name in the machine.
         let mut state = Arc::into_inner(state).ok_or(Refusal::Stuck)?;
         state.name = LONE_STATE.into();
@@ -118,8 +119,12 @@ impl Subject {
         let value: Value = serde_json::from_str(text).map_err(|_| Refusal::MockNotJson)?;
         match (&self.state.kind, &value) {
             // With a ResultWriter the state gives a description of what was written, not the results.
-            (Kind::Map(map), value) if map.result_writer.is_some() && !value.is_object() => return Err(Refusal::MockNotObject),
-            (Kind::Map(map), value) if map.result_writer.is_none() && !value.is_array() => return Err(Refusal::MockNotArray),
+            (Kind::Map(map), value) if map.result_writer.is_some() && !value.is_object() => {
+                return Err(Refusal::MockNotObject);
+            }
+            (Kind::Map(map), value) if map.result_writer.is_none() && !value.is_array() => {
+                return Err(Refusal::MockNotArray);
+            }
             (Kind::Parallel(parallel), Value::Array(results)) if results.len() != parallel.branches.len() => {
                 return Err(Refusal::MockBranches);
             }

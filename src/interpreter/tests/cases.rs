@@ -1,5 +1,5 @@
-//! The project's own corpus: `tests/cases/<area>/<case>.json`, each a rule of the language with what must come of it. The form is told
-//! in `tests/cases/README.md`. [`runs`] gives them to the cut test too.
+//! The project's own corpus: `tests/cases/<area>/<case>.json`, each a rule of the language with what must come of it.
+//! The form is told in `tests/cases/README.md`. [`runs`] gives them to the cut test too.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -103,7 +103,14 @@ pub(super) fn runs() -> Vec<Run> {
             for (pointer, value) in row.with {
                 put(&mut definition, &pointer, value);
             }
-            all.push(Run { id, definition, input: row.input, script: row.script, chance: row.chance, expect: row.expect });
+            all.push(Run {
+                id,
+                definition,
+                input: row.input,
+                script: row.script,
+                chance: row.chance,
+                expect: row.expect,
+            });
         }
     }
     all
@@ -130,7 +137,8 @@ fn every_case_of_the_corpus_ends_as_it_says() {
             differences(&run.expect, &play.world)
         });
         let differences = outcome.unwrap_or_else(|p| {
-            let text = p.downcast_ref::<String>().cloned().or_else(|| p.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+            let text =
+                p.downcast_ref::<String>().cloned().or_else(|| p.downcast_ref::<&str>().map(|s| (*s).to_owned()));
             vec![format!("panic: {}", text.unwrap_or_default())]
         });
         if !differences.is_empty() {
@@ -168,7 +176,9 @@ fn differences(expect: &Expect, world: &World) -> Vec<String> {
     }
     match (&expect.cause, &expect.cause_has) {
         (Some(wanted), _) => same("cause", &cause, wanted),
-        (None, Some(part)) if !cause.as_str().is_some_and(|c| c.contains(part)) => same("cause", &cause, &format!("...{part}...").into()),
+        (None, Some(part)) if !cause.as_str().is_some_and(|c| c.contains(part)) => {
+            same("cause", &cause, &format!("...{part}...").into())
+        }
         (None, None) if status != expect.status => same("cause", &cause, &Value::Null),
         _ => {}
     }
@@ -180,7 +190,8 @@ fn differences(expect: &Expect, world: &World) -> Vec<String> {
         same("types", &types.into(), &wanted.clone().into());
     }
     for (id, wanted) in &expect.details {
-        let event = world.journal.iter().find(|e| e.id.to_string() == *id).map(|e| fields(&e.event)).unwrap_or_default();
+        let event =
+            world.journal.iter().find(|e| e.id.to_string() == *id).map(|e| fields(&e.event)).unwrap_or_default();
         for (field, wanted) in wanted.as_object().into_iter().flatten() {
             same(&format!("event {id}, {field}"), event.get(field).unwrap_or(&Value::Null), wanted);
         }

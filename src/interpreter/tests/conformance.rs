@@ -1,5 +1,5 @@
-//! The cases recorded on AWS that need no outside, run on the pure core: outcome and order of events. Runs where the corpus lies beside
-//! the checkout; the whole comparison, over the API, is `make test`'s.
+//! The cases recorded on AWS that need no outside, run on the pure core: outcome and order of events. Runs where the
+//! corpus lies beside the checkout; the whole comparison, over the API, is `make test`'s.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,8 +14,8 @@ use crate::asl::{MachineKind, parse};
 use crate::interpreter::state::Conclusion;
 
 fn corpus() -> Option<PathBuf> {
-    let shared =
-        std::env::var_os("REVEILLE_SHARED").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let shared = std::env::var_os("REVEILLE_SHARED")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let cases = shared.join("conformance/cases");
     cases.is_dir().then_some(cases)
 }
@@ -29,7 +29,8 @@ pub(super) struct Recorded {
     pub script: Script,
 }
 
-/// Every recorded execution whose definition and input stand alone, and how many were left out; none where there is no corpus.
+/// Every recorded execution whose definition and input stand alone, and how many were left out; none where there is no
+/// corpus.
 pub(super) fn executions() -> (Vec<Recorded>, usize) {
     let (mut all, mut left_out) = (Vec::new(), 0);
     for area in corpus().into_iter().flat_map(|c| std::fs::read_dir(c).unwrap()) {
@@ -39,7 +40,8 @@ pub(super) fn executions() -> (Vec<Recorded>, usize) {
                 continue;
             }
             for run in case["runs"].as_array().unwrap() {
-                let definition = &case["definitions"][usize::try_from(run["definition"].as_u64().unwrap()).unwrap()]["definition"];
+                let definition =
+                    &case["definitions"][usize::try_from(run["definition"].as_u64().unwrap()).unwrap()]["definition"];
                 let text = definition.as_str().map_or_else(|| definition.to_string(), str::to_owned);
                 let input = run["input"].as_str().and_then(|i| serde_json::from_str(i).ok());
                 // The pure core reads and writes no objects.
@@ -57,23 +59,32 @@ pub(super) fn executions() -> (Vec<Recorded>, usize) {
     (all, left_out)
 }
 
-/// The answers that a recorded history tells of: by state, in the order of their attempts, a second after each was scheduled.
+/// The answers that a recorded history tells of: by state, in the order of their attempts, a second after each was
+/// scheduled.
 fn script(history: &[Value]) -> Script {
     let event = |id: &Value| history.iter().find(|e| e["id"] == *id);
     let mut script = Script::default();
     for ended in history {
         let Some(kind) = ended["type"].as_str() else { continue };
-        let Some((family, how)) = ["Task", "LambdaFunction", "Activity"].into_iter().find_map(|f| Some((f, kind.strip_prefix(f)?))) else {
+        let Some((family, how)) =
+            ["Task", "LambdaFunction", "Activity"].into_iter().find_map(|f| Some((f, kind.strip_prefix(f)?)))
+        else {
             continue;
         };
         let details = &ended[format!("{}{}{how}EventDetails", family[..1].to_lowercase(), &family[1..])];
-        let told =
-            || Some(Told { error: details["error"].as_str().map(str::to_owned), cause: details["cause"].as_str().map(str::to_owned) });
+        let told = || {
+            Some(Told {
+                error: details["error"].as_str().map(str::to_owned),
+                cause: details["cause"].as_str().map(str::to_owned),
+            })
+        };
         let mut attempt = Attempt { after: 1.0, ..Attempt::default() };
         match how {
             "Succeeded" => {
                 let output = &details["output"];
-                attempt.success = Some(output.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| output.clone()));
+                attempt.success = Some(
+                    output.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| output.clone()),
+                );
             }
             "Failed" => attempt.failure = told(),
             "SubmitFailed" | "StartFailed" | "ScheduleFailed" => attempt.undeliverable = told(),
@@ -144,9 +155,9 @@ fn check(case: &Value, run: &Value, row: &mut [usize; 4], bad: &mut Vec<String>)
     let history = expect["history"].as_array();
     let ends = history.is_none_or(|h| {
         h.iter().any(|e| {
-            e["type"]
-                .as_str()
-                .is_some_and(|t| ["ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"].contains(&t))
+            e["type"].as_str().is_some_and(|t| {
+                ["ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"].contains(&t)
+            })
         })
     });
     if ends {
@@ -162,9 +173,15 @@ fn check(case: &Value, run: &Value, row: &mut [usize; 4], bad: &mut Vec<String>)
             let same_error = expect["error"].as_str() == error.and_then(|f| f.error.as_deref());
             let same_output = match (&expect["output"], &output) {
                 (Value::Null, _) => true,
-                (Value::String(text), Some(out)) if text.contains("@@{") || text.contains('<') || out.as_str() == Some(text) => true,
+                (Value::String(text), Some(out))
+                    if text.contains("@@{") || text.contains('<') || out.as_str() == Some(text) =>
+                {
+                    true
+                }
                 (Value::String(text), Some(out)) => serde_json::from_str::<Value>(text).is_ok_and(|v| v == *out),
-                (wanted, Some(out)) => wanted == out || wanted.to_string().contains("@@{") || wanted.to_string().contains('<'),
+                (wanted, Some(out)) => {
+                    wanted == out || wanted.to_string().contains("@@{") || wanted.to_string().contains('<')
+                }
                 (_, None) => false,
             };
             if status == wanted && same_error && same_output {
@@ -185,7 +202,8 @@ fn check(case: &Value, run: &Value, row: &mut [usize; 4], bad: &mut Vec<String>)
             wanted.sort();
             got.sort();
             if case["parallel_sorted"] == true {
-                let lost = ["ParallelStateSucceeded", "ParallelStateFailed", "ParallelStateAborted", "ParallelStateExited"];
+                let lost =
+                    ["ParallelStateSucceeded", "ParallelStateFailed", "ParallelStateAborted", "ParallelStateExited"];
                 wanted.retain(|t| !lost.contains(&t.as_str()));
                 got.retain(|t| !lost.contains(&t.as_str()));
             }

@@ -1,7 +1,9 @@
-//! Valid machines by chance: structured programs (sequences, branches that meet again, loops that end, forks), written out as ASL.
+//! Valid machines by chance: structured programs (sequences, branches that meet again, loops that end, forks), written
+//! out as ASL.
 //!
-//! A program shrinks as a tree, so a failing seed ends as a small machine. Every machine that comes out is accepted by the parser and
-//! ends, whatever its workers answer. Ways to fail (paths that match nothing, results that do not fit) are part of it.
+//! A program shrinks as a tree, so a failing seed ends as a small machine. Every machine that comes out is accepted by
+//! the parser and ends, whatever its workers answer. Ways to fail (paths that match nothing, results that do not fit)
+//! are part of it.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -75,7 +77,11 @@ const RESOURCES: &[&str] = &[
 ];
 
 pub(super) fn programs() -> impl Strategy<Value = Program> {
-    (any::<bool>(), prop::option::weighted(0.2, 3u32..40), block(4)).prop_map(|(jsonata, timeout, body)| Program { jsonata, timeout, body })
+    (any::<bool>(), prop::option::weighted(0.2, 3u32..40), block(4)).prop_map(|(jsonata, timeout, body)| Program {
+        jsonata,
+        timeout,
+        body,
+    })
 }
 
 fn block(levels: u32) -> BoxedStrategy<Block> {
@@ -89,8 +95,13 @@ fn handlers(levels: u32) -> BoxedStrategy<Handlers> {
 }
 
 fn node(levels: u32) -> BoxedStrategy<Node> {
-    let pass =
-        prop_oneof![Just(PassKind::Result), Just(PassKind::Template), Just(PassKind::Swap), Just(PassKind::Chance), Just(PassKind::Reach),];
+    let pass = prop_oneof![
+        Just(PassKind::Result),
+        Just(PassKind::Template),
+        Just(PassKind::Swap),
+        Just(PassKind::Chance),
+        Just(PassKind::Reach),
+    ];
     let simple = prop_oneof![
         6 => (any::<bool>(), pass).prop_map(|(jsonata, kind)| Node::Pass(jsonata, kind)),
         3 => (any::<bool>(), 0u32..9).prop_map(|(jsonata, seconds)| Node::Wait(jsonata, seconds)),
@@ -101,7 +112,14 @@ fn node(levels: u32) -> BoxedStrategy<Node> {
         return simple.boxed();
     }
     let inner = levels - 1;
-    let task = (any::<bool>(), prop::sample::select(RESOURCES), prop::option::of(3u32..20), any::<bool>(), any::<bool>(), handlers(inner))
+    let task = (
+        any::<bool>(),
+        prop::sample::select(RESOURCES),
+        prop::option::of(3u32..20),
+        any::<bool>(),
+        any::<bool>(),
+        handlers(inner),
+    )
         .prop_map(|(jsonata, resource, timeout, heartbeat, keep, handlers)| {
             Node::Task(Box::new(TaskNode { jsonata, resource, timeout, heartbeat, keep, handlers }))
         });
@@ -166,7 +184,8 @@ impl Writer {
 
     /// Writes the block so that it goes on at `next`; the name of its first state.
     fn block(&mut self, nodes: &[Node], next: Option<&String>, states: &mut Map<String, Value>) -> String {
-        let reached = nodes.iter().position(|n| matches!(n, Node::Fail(_) | Node::Succeed)).map_or(nodes, |end| &nodes[..=end]);
+        let reached =
+            nodes.iter().position(|n| matches!(n, Node::Fail(_) | Node::Succeed)).map_or(nodes, |end| &nodes[..=end]);
         let mut at = next.cloned();
         for node in reached.iter().rev() {
             at = Some(self.node(node, at.as_ref(), states));
@@ -222,10 +241,15 @@ impl Writer {
                 state
             }
             Node::Map { items, window, select, body, handlers } => {
-                let mut state = json!({ "Type": "Map", "ItemProcessor": self.workflow(body), "MaxConcurrency": window });
-                let items: Vec<Value> = (0..*items).map(|i| if i % 2 == 0 { json!({ "n": i }) } else { json!(i) }).collect();
-                let selector =
-                    if self.all_jsonata { ("v", "{% $states.context.Map.Item.Value.n %}") } else { ("v.$", "$$.Map.Item.Value.n") };
+                let mut state =
+                    json!({ "Type": "Map", "ItemProcessor": self.workflow(body), "MaxConcurrency": window });
+                let items: Vec<Value> =
+                    (0..*items).map(|i| if i % 2 == 0 { json!({ "n": i }) } else { json!(i) }).collect();
+                let selector = if self.all_jsonata {
+                    ("v", "{% $states.context.Map.Item.Value.n %}")
+                } else {
+                    ("v.$", "$$.Map.Item.Value.n")
+                };
                 if *select {
                     state["ItemSelector"] = json!({ selector.0: selector.1, "x": 1 });
                 }
@@ -271,7 +295,9 @@ impl Writer {
                 PassKind::Result => json!({ "Result": { "a": [1, 2] }, "ResultPath": "$.r" }),
                 PassKind::Template => json!({ "Parameters": { "in.$": "$", "x.$": "States.MathAdd($x, $y)" } }),
                 PassKind::Swap => json!({ "Assign": { "x.$": "$y", "y.$": "$x" } }),
-                PassKind::Chance => json!({ "Parameters": { "u.$": "States.UUID()", "r.$": "States.MathRandom(1, 100)" } }),
+                PassKind::Chance => {
+                    json!({ "Parameters": { "u.$": "States.UUID()", "r.$": "States.MathRandom(1, 100)" } })
+                }
                 PassKind::Reach => json!({ "Parameters": { "n.$": "States.MathAdd($.a[0], 1)" } }),
             }
         };
@@ -291,7 +317,14 @@ impl Writer {
     }
 
     /// `i = 0; while i < times { body; i += 1 }`, in variables of its own name.
-    fn counted(&mut self, name: &str, times: u8, body: &[Node], next: Option<&String>, states: &mut Map<String, Value>) -> String {
+    fn counted(
+        &mut self,
+        name: &str,
+        times: u8,
+        body: &[Node],
+        next: Option<&String>,
+        states: &mut Map<String, Value>,
+    ) -> String {
         let (test, step, out) = (self.name("Test"), self.name("Step"), self.name("Out"));
         let counter = format!("i{}", self.names);
         let first = self.block(body, Some(&step), states);
@@ -319,7 +352,9 @@ impl Writer {
         if task.resource.contains("sqs") {
             let callback = task.resource.ends_with("waitForTaskToken");
             let (field, body) = match (jsonata, callback) {
-                (true, true) => ("Arguments", json!({ "QueueUrl": "q", "MessageBody": "{% $states.context.Task.Token %}" })),
+                (true, true) => {
+                    ("Arguments", json!({ "QueueUrl": "q", "MessageBody": "{% $states.context.Task.Token %}" }))
+                }
                 (true, false) => ("Arguments", json!({ "QueueUrl": "q", "MessageBody": "b" })),
                 (false, true) => ("Parameters", json!({ "QueueUrl": "q", "MessageBody.$": "$$.Task.Token" })),
                 (false, false) => ("Parameters", json!({ "QueueUrl": "q", "MessageBody.$": "$" })),
@@ -341,11 +376,21 @@ impl Writer {
         state
     }
 
-    fn handlers(&mut self, state: &mut Value, jsonata: bool, handlers: &Handlers, next: Option<&String>, states: &mut Map<String, Value>) {
+    fn handlers(
+        &mut self,
+        state: &mut Value,
+        jsonata: bool,
+        handlers: &Handlers,
+        next: Option<&String>,
+        states: &mut Map<String, Value>,
+    ) {
         // States.ALL stands alone and last.
         let mut retry: Vec<Value> = Vec::new();
-        for (error, attempts, jitter) in
-            handlers.retry.iter().filter(|r| r.0 != "States.ALL").chain(handlers.retry.iter().filter(|r| r.0 == "States.ALL").take(1))
+        for (error, attempts, jitter) in handlers
+            .retry
+            .iter()
+            .filter(|r| r.0 != "States.ALL")
+            .chain(handlers.retry.iter().filter(|r| r.0 == "States.ALL").take(1))
         {
             let strategy = if *jitter { "FULL" } else { "NONE" };
             retry.push(json!({ "ErrorEquals": [error], "MaxAttempts": attempts, "IntervalSeconds": 2, "JitterStrategy": strategy, "MaxDelaySeconds": 3 }));
@@ -390,7 +435,10 @@ fn extend(state: &mut Value, fields: Value) {
 
 fn without_swaps(nodes: &[Node]) -> Block {
     let plain = |b: &Block| without_swaps(b);
-    let handled = |h: &Handlers| Handlers { retry: h.retry.clone(), catch: h.catch.as_ref().map(|(e, b)| (*e, without_swaps(b))) };
+    let handled = |h: &Handlers| Handlers {
+        retry: h.retry.clone(),
+        catch: h.catch.as_ref().map(|(e, b)| (*e, without_swaps(b))),
+    };
     nodes
         .iter()
         .map(|node| match node {
@@ -398,10 +446,16 @@ fn without_swaps(nodes: &[Node]) -> Block {
             Node::Choice(jsonata, yes, no) => Node::Choice(*jsonata, plain(yes), plain(no)),
             Node::Loop(times, body) => Node::Loop(*times, plain(body)),
             Node::Parallel(branches, h) => Node::Parallel(branches.iter().map(plain).collect(), handled(h)),
-            Node::Map { items, window, select, body, handlers } => {
-                Node::Map { items: *items, window: *window, select: *select, body: plain(body), handlers: handled(handlers) }
+            Node::Map { items, window, select, body, handlers } => Node::Map {
+                items: *items,
+                window: *window,
+                select: *select,
+                body: plain(body),
+                handlers: handled(handlers),
+            },
+            Node::Task(task) => {
+                Node::Task(Box::new(TaskNode { handlers: handled(&task.handlers), ..(**task).clone() }))
             }
-            Node::Task(task) => Node::Task(Box::new(TaskNode { handlers: handled(&task.handlers), ..(**task).clone() })),
             other => other.clone(),
         })
         .collect()

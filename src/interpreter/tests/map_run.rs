@@ -98,7 +98,13 @@ fn what_a_run_orders() {
             "stopped: nothing starts any more",
             limits(1, None),
             vec![],
-            vec![(Happened::Begin, "R"), (read(0..4, true), "S0"), (Happened::Stop, ""), (started(0), "A"), (Happened::Aborted, "F0")],
+            vec![
+                (Happened::Begin, "R"),
+                (read(0..4, true), "S0"),
+                (Happened::Stop, ""),
+                (started(0), "A"),
+                (Happened::Aborted, "F0"),
+            ],
         ),
         (
             "items that cannot be read",
@@ -225,7 +231,10 @@ fn a_redriven_run_keeps_what_succeeded() {
     let _ = run.take(Happened::Begin);
     let orders = run.take(read(0..6, true));
     let counts = *run.children();
-    assert_eq!((counts.succeeded, counts.pending_redrive, counts.running, counts.pending, counts.total()), (1, 2, 1, 2, 6));
+    assert_eq!(
+        (counts.succeeded, counts.pending_redrive, counts.running, counts.pending, counts.total()),
+        (1, 2, 1, 2, 6)
+    );
     assert!(orders.is_empty(), "one is open already: {orders:?}");
     assert_eq!(run.pending().map(|c| c.index).collect::<Vec<_>>(), [4, 5], "those that never were");
     let mut begun = Vec::new();

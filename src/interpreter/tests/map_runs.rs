@@ -33,9 +33,14 @@ impl Play<'_> {
         let (plan, arn) = (view.run.plan.clone().unwrap(), view.run.arn.clone());
         let ItemSource::StateData { items: data } = &plan.source else { panic!("the pure core reads no objects") };
         let mut shaper =
-            Shaper::new(Arc::clone(&self.world.machine), self.world.state.clone(), started, Some("STATE_DATA".into())).unwrap();
+            Shaper::new(Arc::clone(&self.world.machine), self.world.state.clone(), started, Some("STATE_DATA".into()))
+                .unwrap();
         let mut source: VecDeque<Item> = items(data).into();
-        let mut run = MapRun::new(RunLimits { max_concurrency: plan.max_concurrency, tolerance: plan.tolerance }, Vec::new(), false);
+        let mut run = MapRun::new(
+            RunLimits { max_concurrency: plan.max_concurrency, tolerance: plan.tolerance },
+            Vec::new(),
+            false,
+        );
         let mut outputs: Vec<(u64, Value)> = Vec::new();
         let mut happened = VecDeque::from([Happened::Begin]);
         let verdict = loop {
@@ -78,7 +83,13 @@ impl Play<'_> {
         let mut world = World::of(Arc::clone(&self.world.machine));
         world.now = self.world.now;
         let parent = Arc::clone(self.world.state.started().unwrap());
-        let started = Started { input: child.input, block: Some(block), item: child.item, map_run: Some(run.clone()), ..(*parent).clone() };
+        let started = Started {
+            input: child.input,
+            block: Some(block),
+            item: child.item,
+            map_run: Some(run.clone()),
+            ..(*parent).clone()
+        };
         world.feed(StimulusKind::Start(Box::new(started))).unwrap();
         let mut play = Play::new(world, self.script);
         play.play_out();
@@ -102,7 +113,8 @@ fn read(shaper: &mut Shaper, source: &mut VecDeque<Item>, children: usize) -> Ha
     Happened::Read { children: read, last: false }
 }
 
-/// A machine whose one state is a Distributed Map over its input; `more` adds to the state. `Work` may go on to `Fail` and `Pass`.
+/// A machine whose one state is a Distributed Map over its input; `more` adds to the state. `Work` may go on to `Fail`
+/// and `Pass`.
 pub(super) fn machine(more: Value, processor: Value) -> Value {
     let mut map = json!({
         "Type": "Map",
@@ -220,7 +232,10 @@ fn failures_are_tolerated_up_to_the_threshold() {
     ] {
         let (world, conclusion) = outcome(more.clone(), choice(), input.clone());
         if fails {
-            let error = Failure::new("States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded");
+            let error = Failure::new(
+                "States.ExceedToleratedFailureThreshold",
+                "The specified tolerated failure threshold was exceeded",
+            );
             assert_eq!(conclusion, Conclusion::Failed(error), "{more}");
             assert!(world.journal.iter().any(|e| matches!(e.event, Event::MapFailed)), "{more}");
         } else {
@@ -242,12 +257,17 @@ fn a_selector_that_finds_nothing_fails_the_run() {
     let Conclusion::Failed(failure) = conclusion else { panic!("{conclusion:?}") };
     assert_eq!(failure.error.as_deref(), Some("States.Runtime"));
     assert!(
-        failure.cause.as_deref().unwrap().starts_with("An error occurred while executing the state 'All' (entered at the event id #2). ")
+        failure
+            .cause
+            .as_deref()
+            .unwrap()
+            .starts_with("An error occurred while executing the state 'All' (entered at the event id #2). ")
     );
     assert!(world.journal.iter().any(|e| matches!(e.event, Event::MapRunFailed(_))));
 }
 
-/// A Parallel whose other branch fails while a map run is open: the run is left behind and must be stopped, also after a crash.
+/// A Parallel whose other branch fails while a map run is open: the run is left behind and must be stopped, also after
+/// a crash.
 #[test]
 fn a_run_that_its_parent_left_is_stopped_until_it_is() {
     use crate::interpreter::command::Command;
@@ -316,7 +336,9 @@ fn a_redrive_goes_on_with_the_run() {
             if attempt == 1 {
                 failed(&mut world, run.started);
             } else {
-                world.feed(StimulusKind::MapRunEnded { started: run.started, result: Ok(Payload::new(json!("all"))) }).unwrap();
+                world
+                    .feed(StimulusKind::MapRunEnded { started: run.started, result: Ok(Payload::new(json!("all"))) })
+                    .unwrap();
             }
         }
         assert_eq!(world.conclusion(), &succeeded(json!("all")));

@@ -85,8 +85,8 @@ impl World {
         Ok(())
     }
 
-    /// A task that is open no more was ended by an event of its own, or its worker is told that it is cancelled. A closed execution has
-    /// none that is open.
+    /// A task that is open no more was ended by an event of its own, or its worker is told that it is cancelled. A
+    /// closed execution has none that is open.
     fn no_task_is_left_behind(&self, open: &[EventId], decision: &Decision) {
         let ended = |id: EventId| {
             decision.entries.iter().any(|entry| match &entry.event {
@@ -97,7 +97,8 @@ impl World {
                 _ => false,
             })
         };
-        let cancelled = |id| decision.commands.iter().any(|c| matches!(c, Command::Cancel { scheduled, .. } if *scheduled == id));
+        let cancelled =
+            |id| decision.commands.iter().any(|c| matches!(c, Command::Cancel { scheduled, .. } if *scheduled == id));
         for id in open {
             assert!(
                 self.state.task(*id).is_ok() || ended(*id) || cancelled(*id),
@@ -156,7 +157,11 @@ impl World {
 
     /// The visible events: `id<-previous Type`.
     pub fn shown(&self) -> Vec<String> {
-        self.journal.iter().filter(|e| e.id.0 != 0).map(|e| format!("{}<-{} {}", e.id, e.previous, name(&e.event))).collect()
+        self.journal
+            .iter()
+            .filter(|e| e.id.0 != 0)
+            .map(|e| format!("{}<-{} {}", e.id, e.previous, name(&e.event)))
+            .collect()
     }
 }
 

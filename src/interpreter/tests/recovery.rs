@@ -1,7 +1,9 @@
-//! The journal is the truth. The replay property: after every stimulus, the state is what its journal folds to, also through the
-//! persisted form. The cut test: an execution that crashes after any entry, even inside of a decision, ends as one that does not.
+//! The journal is the truth. The replay property: after every stimulus, the state is what its journal folds to, also
+//! through the persisted form. The cut test: an execution that crashes after any entry, even inside of a decision, ends
+//! as one that does not.
 //!
-//! A failure prints its seed: `REVEILLE_SEED=n cargo test --lib tests::recovery` plays it again, `REVEILLE_CASES=n` plays more.
+//! A failure prints its seed: `REVEILLE_SEED=n cargo test --lib tests::recovery` plays it again, `REVEILLE_CASES=n`
+//! plays more.
 
 use crate::payload::Payload;
 use std::fmt::Debug;
@@ -28,8 +30,12 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Runs a property over seeds; a failing one is shrunk and printed with what plays it again.
-fn property<S: Strategy>(cases: u64, strategy: &S, show: impl Fn(&S::Value) -> String, test: impl Fn(S::Value) -> Result<(), TestCaseError>)
-where
+fn property<S: Strategy>(
+    cases: u64,
+    strategy: &S,
+    show: impl Fn(&S::Value) -> String,
+    test: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) where
     S::Value: Debug + Clone,
 {
     let one = setting("REVEILLE_SEED");
@@ -63,8 +69,12 @@ fn refuse(why: impl Into<String>) -> TestCaseError {
 #[test]
 fn after_every_stimulus_the_state_is_what_the_journal_folds_to() {
     property(300, &(programs(), proptest::num::u64::ANY), shown, |(program, seed)| {
-        let mut outside =
-            Outside { rng: StdRng::seed_from_u64(seed), world: World::new(&program.definition()), persisted: State::default(), known: 0 };
+        let mut outside = Outside {
+            rng: StdRng::seed_from_u64(seed),
+            world: World::new(&program.definition()),
+            persisted: State::default(),
+            known: 0,
+        };
         outside.world.start(json!({ "a": [1], "in": 1 }));
         outside.check()?;
         for _ in 0..3_000 {
@@ -78,7 +88,8 @@ fn after_every_stimulus_the_state_is_what_the_journal_folds_to() {
     });
 }
 
-/// Anything that may happen, in any order: confirms and answers, late, doubled or for tasks that never were; time; stops; redrives.
+/// Anything that may happen, in any order: confirms and answers, late, doubled or for tasks that never were; time;
+/// stops; redrives.
 struct Outside {
     rng: StdRng,
     world: World,
@@ -154,7 +165,10 @@ impl Outside {
         let packed = self.persisted.pack(&pattern).ok_or_else(|| refuse("not packed".to_owned()))?;
         self.persisted = State::unpack(&packed, &pattern).map_err(|e| refuse(e.to_string()))?;
         if self.persisted != world.state {
-            return Err(refuse(format!("the state is not what its journal folds to\n{:#?}\n{:#?}", self.persisted, world.state)));
+            return Err(refuse(format!(
+                "the state is not what its journal folds to\n{:#?}\n{:#?}",
+                self.persisted, world.state
+            )));
         }
         laws(world).map_err(refuse)
     }
@@ -172,8 +186,9 @@ fn laws(world: &World) -> Result<(), String> {
     }
     let mut outcomes = std::collections::BTreeSet::new();
     for entry in journal {
-        if let Event::TaskSucceeded { scheduled, .. } | Event::TaskFailed { scheduled, .. } | Event::TaskTimedOut { scheduled, .. } =
-            &entry.event
+        if let Event::TaskSucceeded { scheduled, .. }
+        | Event::TaskFailed { scheduled, .. }
+        | Event::TaskTimedOut { scheduled, .. } = &entry.event
             && !outcomes.insert(*scheduled)
         {
             return Err(format!("task {scheduled} has ended twice"));
@@ -220,7 +235,8 @@ fn cut_everywhere(world: impl Fn() -> World, script: &Script, chance: bool) -> R
     let (journal, end) = (whole.world.journal.clone(), compared(&whole.world, chance));
     laws(&whole.world)?;
     // A history of 25,000 events is cut at every entry of both its ends and at some between.
-    let stride = |cut: usize| journal.len() <= 1_000 || cut < 50 || cut + 50 > journal.len() || cut.is_multiple_of(2_500);
+    let stride =
+        |cut: usize| journal.len() <= 1_000 || cut < 50 || cut + 50 > journal.len() || cut.is_multiple_of(2_500);
     for cut in (1..=journal.len()).filter(|cut| stride(*cut)) {
         let mut play = Play::new(with(&whole.world, &journal), script);
         play.crash(cut);
@@ -284,7 +300,10 @@ fn every_recorded_case_ends_the_same_wherever_it_is_cut() {
         };
         cuts += cut_everywhere(world, script, true).unwrap_or_else(|e| panic!("{id}: {e}"));
     }
-    println!("{cuts} cuts of {} recorded executions, {answered} of them with answers; {left_out} left out", recorded.len());
+    println!(
+        "{cuts} cuts of {} recorded executions, {answered} of them with answers; {left_out} left out",
+        recorded.len()
+    );
 }
 
 #[test]
@@ -344,7 +363,12 @@ fn answers(definition: &Value, rng: &mut StdRng) -> Script {
             match rng.random_range(0..6) {
                 0 => Attempt::default(),
                 1 | 2 => Attempt { after, failure: Some(told), ..Attempt::default() },
-                3 => Attempt { after, success: Some(json!({ "a": [1] })), heartbeats: vec![after / 2.0], ..Attempt::default() },
+                3 => Attempt {
+                    after,
+                    success: Some(json!({ "a": [1] })),
+                    heartbeats: vec![after / 2.0],
+                    ..Attempt::default()
+                },
                 _ => Attempt { after, success: Some(json!({ "a": [1] })), ..Attempt::default() },
             }
         });

@@ -1,4 +1,5 @@
-//! Redrive of a Parallel or an inline Map: AWS runs only those branches and iterations again that failed or were aborted.
+//! Redrive of a Parallel or an inline Map: AWS runs only those branches and iterations again that failed or were
+//! aborted.
 
 use crate::payload::Payload;
 
@@ -30,7 +31,8 @@ fn started(states: &Value, input: Value) -> World {
 
 /// A Parallel of so many branches, with these fields.
 fn parallel(branches: u32, fields: Value) -> World {
-    let mut state = json!({ "Type": "Parallel", "Branches": (0..branches).map(branch).collect::<Vec<_>>(), "End": true });
+    let mut state =
+        json!({ "Type": "Parallel", "Branches": (0..branches).map(branch).collect::<Vec<_>>(), "End": true });
     if let (Value::Object(state), Value::Object(fields)) = (&mut state, fields) {
         state.extend(fields);
     }
@@ -106,7 +108,10 @@ fn branches_that_had_succeeded_are_not_run_again() {
     assert!(!world.state.is_running());
     world.redrive();
     assert_eq!(world.asked(), [1, 2], "the failed one and the aborted one");
-    assert_eq!(world.since_redrive(), ["ExecutionRedriven", "TaskScheduled", "TaskScheduled", "TaskStarted", "TaskStarted"]);
+    assert_eq!(
+        world.since_redrive(),
+        ["ExecutionRedriven", "TaskScheduled", "TaskScheduled", "TaskStarted", "TaskStarted"]
+    );
     world.succeed(2);
     world.succeed(1);
     assert_eq!(world.output(), &json!(["done 0", "done 1", "done 2"]));
@@ -244,7 +249,10 @@ fn a_redrive_cancels_nothing_since_the_end_before_it_did() {
     let (left, failed) = (world.scheduled(1), world.scheduled(0));
     world.fail(0);
     let cancelled = |world: &World| -> Vec<EventId> {
-        let ids = world.commands.iter().filter_map(|c| if let Command::Cancel { scheduled, .. } = c { Some(*scheduled) } else { None });
+        let ids = world
+            .commands
+            .iter()
+            .filter_map(|c| if let Command::Cancel { scheduled, .. } = c { Some(*scheduled) } else { None });
         ids.collect()
     };
     assert_eq!(cancelled(&world).len(), 2, "the workers of both siblings have been told: {:?}", world.commands);

@@ -1,7 +1,7 @@
 //! Workers by script: what each attempt of each task is answered, and when. See `tests/cases/README.md` for the form.
 //!
-//! An answer depends on the task alone (its state, its iteration, how often it was scheduled before), never on how the execution came
-//! there: an execution that crashed anywhere gets the same answers as one that did not.
+//! An answer depends on the task alone (its state, its iteration, how often it was scheduled before), never on how the
+//! execution came there: an execution that crashed anywhere gets the same answers as one that did not.
 
 use crate::payload::Payload;
 use std::collections::BTreeMap;
@@ -18,7 +18,8 @@ use crate::interpreter::event::{Event, Failure, FrameId};
 use crate::interpreter::state::State;
 use crate::interpreter::stimulus::StimulusKind;
 
-/// By state: the answers to its attempts in order; the last one answers all that follow. A state that is not named is never answered.
+/// By state: the answers to its attempts in order; the last one answers all that follow. A state that is not named is
+/// never answered.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Script {
@@ -121,7 +122,8 @@ impl<'s> Play<'s> {
         }
     }
 
-    /// Plans the answers to tasks that were scheduled since the last look. Places are read from states folded up to the scheduling.
+    /// Plans the answers to tasks that were scheduled since the last look. Places are read from states folded up to the
+    /// scheduling.
     fn watch(&mut self) {
         let fresh = &self.world.journal[self.seen..];
         if fresh.iter().any(|e| matches!(e.event, Event::TaskScheduled(_))) {
@@ -187,8 +189,10 @@ impl<'s> Play<'s> {
                         .get_mut(&scheduled)
                         .and_then(|p| p.iter().position(|(_, k)| speaks_for_the_broker(k)).map(|i| p.remove(i).1));
                     let confirm = instead.or_else(|| {
-                        let late =
-                            self.plans.get(&scheduled).is_some_and(|p| p.iter().any(|(_, k)| matches!(k, StimulusKind::Dispatched { .. })));
+                        let late = self
+                            .plans
+                            .get(&scheduled)
+                            .is_some_and(|p| p.iter().any(|(_, k)| matches!(k, StimulusKind::Dispatched { .. })));
                         (!late).then(|| confirm(scheduled))
                     });
                     if let Some(kind) = confirm {
@@ -226,7 +230,10 @@ impl<'s> Play<'s> {
         let now = self.world.now;
         match (answer, stop) {
             (_, Some(stop))
-                if stop >= now && stop <= due && answer.is_none_or(|(at, _)| stop <= at) && self.world.state.redrive_count() == 0 =>
+                if stop >= now
+                    && stop <= due
+                    && answer.is_none_or(|(at, _)| stop <= at)
+                    && self.world.state.redrive_count() == 0 =>
             {
                 self.world.now = stop;
                 let told = self.script.stop.clone().expect("it is there");

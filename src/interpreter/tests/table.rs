@@ -1,4 +1,5 @@
-//! Given (an execution, and what it was told so far) / when (a stimulus) / then (events and commands), for the decisions that matter.
+//! Given (an execution, and what it was told so far) / when (a stimulus) / then (events and commands), for the
+//! decisions that matter.
 //!
 //! An event is written as in a history, `id<-previous Type`; a hidden one as `- Type`; a command as `! Command`.
 #![expect(clippy::needless_pass_by_value, reason = "what is given is written in place, as json!({ … })")]
@@ -137,11 +138,19 @@ fn task(resource: &str, fields: Value) -> Value {
 }
 
 fn dispatched(id: u64) -> StimulusKind {
-    StimulusKind::Dispatched { scheduled: EventId(id), receipt: Payload::new(json!({ "MessageId": "m" })), completes: false }
+    StimulusKind::Dispatched {
+        scheduled: EventId(id),
+        receipt: Payload::new(json!({ "MessageId": "m" })),
+        completes: false,
+    }
 }
 
 fn published_whole(id: u64) -> StimulusKind {
-    StimulusKind::Dispatched { scheduled: EventId(id), receipt: Payload::new(json!({ "MessageId": "m" })), completes: true }
+    StimulusKind::Dispatched {
+        scheduled: EventId(id),
+        receipt: Payload::new(json!({ "MessageId": "m" })),
+        completes: true,
+    }
 }
 
 fn taken(id: u64) -> StimulusKind {
@@ -217,7 +226,10 @@ fn where_publishing_is_the_whole_work_the_receipt_is_the_result() {
          7<-6 ExecutionSucceeded
          ! Finish",
     );
-    assert_eq!(given.0.conclusion(), &crate::interpreter::state::Conclusion::Succeeded(Payload::new(json!({ "MessageId": "m" }))));
+    assert_eq!(
+        given.0.conclusion(),
+        &crate::interpreter::state::Conclusion::Succeeded(Payload::new(json!({ "MessageId": "m" })))
+    );
 }
 
 #[test]
@@ -257,7 +269,8 @@ fn a_reply_to_what_was_never_scheduled_is_unknown() {
 
 #[test]
 fn a_task_that_cannot_be_dispatched_fails_where_retry_and_catch_see_it() {
-    let no_route = StimulusKind::DispatchFailed { scheduled: EventId(3), failure: Failure::new("Amqp.Unroutable", "no queue") };
+    let no_route =
+        StimulusKind::DispatchFailed { scheduled: EventId(3), failure: Failure::new("Amqp.Unroutable", "no queue") };
     Given::callback(json!({})).when(no_route.clone()).then(
         "5<-4 TaskFailed
          6<-5 ExecutionFailed
@@ -279,7 +292,8 @@ fn a_task_that_cannot_be_dispatched_fails_where_retry_and_catch_see_it() {
 #[test]
 fn the_token_of_an_attempt_that_failed_does_not_end_the_next_one() {
     let retry = json!({ "Retry": [{ "ErrorEquals": ["States.ALL"] }] });
-    let given = Given::callback(retry).after(dispatched(3)).after(failure(3)).seconds_later(1).after(StimulusKind::Clock);
+    let given =
+        Given::callback(retry).after(dispatched(3)).after(failure(3)).seconds_later(1).after(StimulusKind::Clock);
     given.when(success(3)).rejected(Rejection::Duplicate);
 }
 
@@ -344,7 +358,8 @@ fn an_execution_starts_once() {
 #[test]
 fn nothing_happens_to_an_execution_that_has_not_started() {
     let world = World::new(&json!({ "StartAt": "S", "States": { "S": { "Type": "Succeed" } } }));
-    for kind in [StimulusKind::Clock, StimulusKind::Continue, StimulusKind::Redrive { token: None }, stop(), success(3)] {
+    for kind in [StimulusKind::Clock, StimulusKind::Continue, StimulusKind::Redrive { token: None }, stop(), success(3)]
+    {
         let given = Given(World::of(Arc::clone(&world.machine)));
         given.when(kind).rejected(Rejection::NotApplicable("not started"));
     }

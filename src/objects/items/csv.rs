@@ -1,4 +1,5 @@
-//! CSV: each row an object, its fields named by the headers. A row that is too short gives empty texts, one that is too long loses the rest.
+//! CSV: each row an object, its fields named by the headers. A row that is too short gives empty texts, one that is too
+//! long loses the rest.
 
 use std::collections::VecDeque;
 
@@ -186,7 +187,10 @@ mod tests {
         let of = |v: &str| json!({ "H1": v });
         let wanted = vec![of("Value1"), of("Value4"), of(""), of("true"), of("Null"), of("   ")];
         assert_eq!(csv(&given(&["H1"]), Delimiter::Comma, text), Ok(wanted));
-        assert_eq!(csv(&given(&["H1", "H1", "H3"]), Delimiter::Comma, text).unwrap_err(), "CSV headers cannot contain duplicates.");
+        assert_eq!(
+            csv(&given(&["H1", "H1", "H3"]), Delimiter::Comma, text).unwrap_err(),
+            "CSV headers cannot contain duplicates."
+        );
     }
 
     #[test]

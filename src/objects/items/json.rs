@@ -1,5 +1,5 @@
-//! A JSON file whose items are the elements of an array: at its top, or where `ItemsPointer` points. Only the element that is being read is
-//! held; what stands around the array is skipped without a look at its values.
+//! A JSON file whose items are the elements of an array: at its top, or where `ItemsPointer` points. Only the element
+//! that is being read is held; what stands around the array is skipped without a look at its values.
 
 use std::collections::VecDeque;
 
@@ -243,7 +243,11 @@ mod tests {
         let nested = r#"{"x": {"a": [0, "]"]}, "a\"b": 1, "a": {"b/c": [ 1,2 , {"d":[3]}], "b": 4}, "z": ["#;
         for (pointer, text, wanted) in [
             ("", "[]", json!([])),
-            ("", " [1, -2.5e3,true ,null, \"a\\\"],[\", [], {\"b\":[{}]}]  ", json!([1, -2500.0, true, null, "a\"],[", [], {"b": [{}]}])),
+            (
+                "",
+                " [1, -2.5e3,true ,null, \"a\\\"],[\", [], {\"b\":[{}]}]  ",
+                json!([1, -2500.0, true, null, "a\"],[", [], {"b": [{}]}]),
+            ),
             ("", "\u{feff}[\"é\"]", json!(["é"])),
             // What follows the array is not looked at.
             ("/a/b~1c", nested, json!([1, 2, {"d": [3]}])),

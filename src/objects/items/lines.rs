@@ -59,7 +59,8 @@ fn parse(line: &[u8], item: u64) -> Result<Value, ItemError> {
 }
 
 fn uri(line: &[u8], item: u64) -> Result<Value, ItemError> {
-    let text = std::str::from_utf8(line).map_err(|e| ItemError::Malformed { format: "text", why: e.to_string(), item })?;
+    let text =
+        std::str::from_utf8(line).map_err(|e| ItemError::Malformed { format: "text", why: e.to_string(), item })?;
     Ok(text.trim_matches('"').into())
 }
 

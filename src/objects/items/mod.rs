@@ -1,4 +1,5 @@
-//! A stream of bytes, cut into items: each format is fed pieces and gives the items that are complete. None holds more than one item.
+//! A stream of bytes, cut into items: each format is fed pieces and gives the items that are complete. None holds more
+//! than one item.
 //!
 //! Source: developer guide, "ItemReader (Map)"; texts of errors as recorded.
 

@@ -58,7 +58,8 @@ pub(super) fn length(array: &Value) -> Value {
     Value::from(items(array).len())
 }
 
-/// The first of each equal items, in order. By canonical text: comparing each with each would take seconds for the largest payload.
+/// The first of each equal items, in order. By canonical text: comparing each with each would take seconds for the
+/// largest payload.
 pub(super) fn unique(array: &Value) -> Value {
     let mut seen = HashSet::new();
     let first = |item: &&Value| {

@@ -122,10 +122,18 @@ impl Function {
             Self::Uuid => (0, 0),
             Self::Array => (0, usize::MAX),
             Self::Format => (1, usize::MAX),
-            Self::StringToJson | Self::JsonToString | Self::ArrayLength | Self::ArrayUnique | Self::Base64Encode | Self::Base64Decode => {
-                (1, 1)
-            }
-            Self::ArrayPartition | Self::ArrayContains | Self::ArrayGetItem | Self::Hash | Self::MathAdd | Self::StringSplit => (2, 2),
+            Self::StringToJson
+            | Self::JsonToString
+            | Self::ArrayLength
+            | Self::ArrayUnique
+            | Self::Base64Encode
+            | Self::Base64Decode => (1, 1),
+            Self::ArrayPartition
+            | Self::ArrayContains
+            | Self::ArrayGetItem
+            | Self::Hash
+            | Self::MathAdd
+            | Self::StringSplit => (2, 2),
             Self::MathRandom => (2, 3),
             Self::ArrayRange | Self::JsonMerge => (3, 3),
         }
@@ -134,11 +142,15 @@ impl Function {
     /// What argument `at` must be.
     pub(super) fn argument_kind(self, at: usize) -> Kind {
         match (self, at) {
-            (Self::StringToJson | Self::Base64Encode | Self::Base64Decode | Self::StringSplit, _) | (Self::Format, 0) | (Self::Hash, 1) => {
-                Kind::Text
-            }
-            (Self::ArrayRange | Self::MathRandom | Self::MathAdd, _) | (Self::ArrayPartition | Self::ArrayGetItem, 1) => Kind::Number,
-            (Self::ArrayPartition | Self::ArrayContains | Self::ArrayGetItem | Self::ArrayLength | Self::ArrayUnique, 0) => Kind::Array,
+            (Self::StringToJson | Self::Base64Encode | Self::Base64Decode | Self::StringSplit, _)
+            | (Self::Format, 0)
+            | (Self::Hash, 1) => Kind::Text,
+            (Self::ArrayRange | Self::MathRandom | Self::MathAdd, _)
+            | (Self::ArrayPartition | Self::ArrayGetItem, 1) => Kind::Number,
+            (
+                Self::ArrayPartition | Self::ArrayContains | Self::ArrayGetItem | Self::ArrayLength | Self::ArrayUnique,
+                0,
+            ) => Kind::Array,
             (Self::JsonMerge, 0 | 1) => Kind::Object,
             (Self::JsonMerge, _) => Kind::Boolean,
             _ => Kind::Any,

@@ -1,10 +1,11 @@
 //! The intrinsic functions of the States Language: `States.Format('{} of {}', $.n, $$.Execution.Name)`.
 //!
-//! Text → [`Intrinsic`] (once) → [`Intrinsic::evaluate`] over [`Roots`] and [`Entropy`]. `parse.rs` reads the text, `function.rs`
-//! lists the eighteen functions with their arities, `arrays.rs`, `numbers.rs` and `strings.rs` compute them.
+//! Text → [`Intrinsic`] (once) → [`Intrinsic::evaluate`] over [`Roots`] and [`Entropy`]. `parse.rs` reads the text,
+//! `function.rs` lists the eighteen functions with their arities, `arrays.rs`, `numbers.rs` and `strings.rs` compute
+//! them.
 //!
-//! Rules: states-language.net appendix B, with what AWS was seen to do where it differs (fractions are cut, not rounded,
-//! except by MathAdd; StringSplit drops empty parts; Base64Decode is lenient; an empty string is JSON null).
+//! Rules: states-language.net appendix B, with what AWS was seen to do where it differs (fractions are cut, not
+//! rounded, except by MathAdd; StringSplit drops empty parts; Base64Decode is lenient; an empty string is JSON null).
 
 mod arrays;
 mod function;
@@ -42,8 +43,8 @@ pub struct IntrinsicSyntaxError {
     pub offset: usize,
 }
 
-/// What must fail whenever it is evaluated, though it is well formed: a wrong number of arguments or a literal of a wrong type.
-/// AWS accepts such definitions and fails the execution, so a validator may choose to warn.
+/// What must fail whenever it is evaluated, though it is well formed: a wrong number of arguments or a literal of a
+/// wrong type. AWS accepts such definitions and fails the execution, so a validator may choose to warn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntrinsicProblem {
     pub message: String,
@@ -122,8 +123,8 @@ impl Intrinsic {
     /// Computes the call.
     ///
     /// # Errors
-    /// [`QueryError::Intrinsic`] with AWS's cause (without the "An error occurred while executing the state …" before it);
-    /// [`QueryError::Bound`] when a path meets a bound.
+    /// [`QueryError::Intrinsic`] with AWS's cause (without the "An error occurred while executing the state …" before
+    /// it); [`QueryError::Bound`] when a path meets a bound.
     pub fn evaluate(&self, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Value, QueryError> {
         self.call.evaluate(&self.text, roots, entropy)
     }
@@ -164,9 +165,14 @@ impl Call {
                     message: format!("Argument {} of {} must be {}", at + 1, self.function.name(), kind.name()),
                     offset: argument.offset,
                 }),
-                ArgumentValue::Template(Err(message)) => out.push(IntrinsicProblem { message: message.clone(), offset: argument.offset }),
+                ArgumentValue::Template(Err(message)) => {
+                    out.push(IntrinsicProblem { message: message.clone(), offset: argument.offset })
+                }
                 ArgumentValue::Template(Ok(pieces)) if strings::holes(pieces) + 1 != count => {
-                    out.push(IntrinsicProblem { message: strings::HOLES_DO_NOT_MATCH.to_owned(), offset: argument.offset });
+                    out.push(IntrinsicProblem {
+                        message: strings::HOLES_DO_NOT_MATCH.to_owned(),
+                        offset: argument.offset,
+                    });
                 }
                 ArgumentValue::Call(call) => call.problems(out),
                 _ => {}
@@ -228,7 +234,11 @@ fn read<'a>(path: &Path, whole: &str, roots: &'a dyn Roots) -> Result<Cow<'a, Va
     let error = if detail.starts_with("Filter: ") {
         detail
     } else {
-        format!("The JsonPath argument for the field '{}' could not be found in the input '{}'", path.text(), roots.input())
+        format!(
+            "The JsonPath argument for the field '{}' could not be found in the input '{}'",
+            path.text(),
+            roots.input()
+        )
     };
     Err(QueryError::FunctionArgument { message: format!("The function '{whole}' had the following error: {error}") })
 }

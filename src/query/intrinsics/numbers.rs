@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::query::Entropy;
 
-/// The integer part. AWS documents rounding to the nearest integer and was seen to cut the fraction, in all functions but
-/// MathAdd. `None`: beyond the integers that a double holds exactly.
+/// The integer part. AWS documents rounding to the nearest integer and was seen to cut the fraction, in all functions
+/// but MathAdd. `None`: beyond the integers that a double holds exactly.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked before")]
 pub(super) fn truncated(value: &Value) -> Option<i64> {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
@@ -24,8 +24,8 @@ pub(super) fn add(left: &Value, right: &Value) -> Result<Value, String> {
     Ok(Value::from(sum))
 }
 
-/// A whole number from `start` (inclusive) to `end` (exclusive). The same seed gives the same number, today and after any
-/// upgrade: the generator is spelled out here. Without a seed the number comes from `entropy`.
+/// A whole number from `start` (inclusive) to `end` (exclusive). The same seed gives the same number, today and after
+/// any upgrade: the generator is spelled out here. Without a seed the number comes from `entropy`.
 pub(super) fn random(start: &Value, end: &Value, seed: Option<&Value>, entropy: &mut Entropy) -> Result<Value, String> {
     let integer = |value| truncated(value).ok_or("an argument is out of range");
     let (start, end) = (integer(start)?, integer(end)?);
@@ -37,7 +37,8 @@ pub(super) fn random(start: &Value, end: &Value, seed: Option<&Value>, entropy: 
     };
     // The high half of the product is uniform in [0, span) up to 2^-64 of bias.
     let offset = (u128::from(bits) * u128::from(span)) >> 64;
-    let picked = i64::try_from(offset).ok().and_then(|offset| start.checked_add(offset)).ok_or("an argument is out of range")?;
+    let picked =
+        i64::try_from(offset).ok().and_then(|offset| start.checked_add(offset)).ok_or("an argument is out of range")?;
     Ok(Value::from(picked))
 }
 

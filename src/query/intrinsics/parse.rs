@@ -60,7 +60,11 @@ fn argument(cursor: &mut Cursor<'_>, depth: usize, is_template: bool) -> Result<
     let value = match cursor.peek() {
         Some('\'') => {
             let raw = string(cursor)?;
-            if is_template { ArgumentValue::Template(strings::pieces(raw)) } else { ArgumentValue::Literal(Value::String(unescaped(raw))) }
+            if is_template {
+                ArgumentValue::Template(strings::pieces(raw))
+            } else {
+                ArgumentValue::Literal(Value::String(unescaped(raw)))
+            }
         }
         Some('$') => ArgumentValue::Path(path(cursor)?),
         Some('0'..='9' | '-') => ArgumentValue::Literal(Value::Number(number(cursor)?)),
@@ -72,7 +76,8 @@ fn argument(cursor: &mut Cursor<'_>, depth: usize, is_template: bool) -> Result<
                 "false" => Value::Bool(false),
                 "null" => Value::Null,
                 _ => {
-                    let message = "An argument must be a string in single quotes, a number, true, false, null, a path or a call";
+                    let message =
+                        "An argument must be a string in single quotes, a number, true, false, null, a path or a call";
                     return Err(IntrinsicSyntaxError::new(message, offset));
                 }
             })
@@ -81,7 +86,8 @@ fn argument(cursor: &mut Cursor<'_>, depth: usize, is_template: bool) -> Result<
     Ok(Argument { value, offset })
 }
 
-/// What stands between the quotes, escapes not yet resolved. AWS knows `\'`, `\{`, `\}` and `\\` and refuses all others.
+/// What stands between the quotes, escapes not yet resolved. AWS knows `\'`, `\{`, `\}` and `\\` and refuses all
+/// others.
 fn string<'t>(cursor: &mut Cursor<'t>) -> Result<&'t str, IntrinsicSyntaxError> {
     let opened = cursor.at;
     cursor.bump();
@@ -91,7 +97,10 @@ fn string<'t>(cursor: &mut Cursor<'t>) -> Result<&'t str, IntrinsicSyntaxError> 
         match cursor.bump() {
             Some('\'') => return Ok(&cursor.text[from..at]),
             Some('\\') if !matches!(cursor.bump(), Some('\'' | '{' | '}' | '\\')) => {
-                return Err(IntrinsicSyntaxError::new("A backslash must stand before ', {, } or another backslash", at));
+                return Err(IntrinsicSyntaxError::new(
+                    "A backslash must stand before ', {, } or another backslash",
+                    at,
+                ));
             }
             Some(_) => {}
             None => return Err(IntrinsicSyntaxError::new("The string is not closed: missing '", opened)),

@@ -12,7 +12,8 @@ use super::limits::TEXT_CHARS_MAX;
 use crate::query::java;
 
 /// AWS's text.
-pub(super) const HOLES_DO_NOT_MATCH: &str = "Invalid arguments in States.Format: number of arguments do not match the occurrences of {}.";
+pub(super) const HOLES_DO_NOT_MATCH: &str =
+    "Invalid arguments in States.Format: number of arguments do not match the occurrences of {}.";
 
 /// A part of a `States.Format` template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,8 +107,8 @@ pub(super) fn base64_encode(text: &Value) -> Result<Value, String> {
     Ok(Value::String(STANDARD.encode(text)))
 }
 
-/// As lenient as AWS was seen to be, which is as Apache's codec: other characters are skipped, `-` and `_` are read, the first
-/// `=` ends the data, missing padding is no fault.
+/// As lenient as AWS was seen to be, which is as Apache's codec: other characters are skipped, `-` and `_` are read,
+/// the first `=` ends the data, missing padding is no fault.
 pub(super) fn base64_decode(text: &Value) -> Result<Value, String> {
     let text = text.as_str().unwrap_or_default();
     bounded(text)?;

@@ -48,7 +48,10 @@ fn functions_give_what_aws_gives() {
         ("States.StringToJson('{\"constant_in_literal\": \"false\"}')", json!({"constant_in_literal": "false"})), // recorded
         ("States.JsonToString($.obj)", json!(r#"{"k":1,"l":[true,null]}"#)),
         ("States.JsonToString($.nul)", json!("null")),
-        ("States.JsonMerge($.obj, States.StringToJson('{\"k\":2,\"m\":3}'), false)", json!({"k": 2, "l": [true, null], "m": 3})),
+        (
+            "States.JsonMerge($.obj, States.StringToJson('{\"k\":2,\"m\":3}'), false)",
+            json!({"k": 2, "l": [true, null], "m": 3}),
+        ),
         // arrays
         ("States.Array()", json!([])),
         ("States.Array('Foo', 2020, $.obj, null)", json!(["Foo", 2020, {"k": 1, "l": [true, null]}, null])),
@@ -160,8 +163,9 @@ fn arguments_that_do_not_do_fail_as_on_aws() {
             continue;
         }
         let message = evaluated(text).expect_err(text);
-        let start =
-            format!("There was an error while evaluating the intrinsic function: {text}. Invalid arguments in States.{function}: {why}");
+        let start = format!(
+            "There was an error while evaluating the intrinsic function: {text}. Invalid arguments in States.{function}: {why}"
+        );
         assert!(message.starts_with(&start), "{text}: {message}");
     }
 }
@@ -173,7 +177,10 @@ fn templates_that_cannot_be_read_fail_as_on_aws() {
         ("States.Format('Hello {{}}', $.n)", "Invalid template in States.Format: matching '}' not found for '{'."),
         ("States.Format('}')", "Invalid template in States.Format: matching '{' not found for '}'."),
     ] {
-        assert_eq!(evaluated(text), Err(format!("There was an error while evaluating the intrinsic function: {text}. {message}")));
+        assert_eq!(
+            evaluated(text),
+            Err(format!("There was an error while evaluating the intrinsic function: {text}. {message}"))
+        );
     }
 }
 
@@ -212,7 +219,8 @@ fn chance_comes_from_the_entropy_or_the_seed() {
     }
     // Pinned: a seed gives the same number for ever.
     assert_eq!(evaluate("States.MathRandom(1, 1000, 42)", 1), evaluate("States.MathRandom(1, 1000, 42)", 2));
-    let pinned: Vec<Value> = [0, 42, -10].iter().map(|seed| evaluate(&format!("States.MathRandom(0, 1000000, {seed})"), 1)).collect();
+    let pinned: Vec<Value> =
+        [0, 42, -10].iter().map(|seed| evaluate(&format!("States.MathRandom(0, 1000000, {seed})"), 1)).collect();
     assert_eq!(pinned, [json!(730_967), json!(727_563), json!(269_748)]);
 }
 
@@ -256,7 +264,10 @@ fn what_must_fail_is_known_before_it_runs() {
         ("States.MathRandom(1)", &["States.MathRandom takes 2 to 3 arguments and is given 1"]),
         ("States.Format()", &["States.Format takes at least 1 arguments and is given 0"]),
         ("States.Array(States.ArrayLength('x'))", &["Argument 1 of States.ArrayLength must be an array"]),
-        ("States.Format('{}')", &["Invalid arguments in States.Format: number of arguments do not match the occurrences of {}."]),
+        (
+            "States.Format('{}')",
+            &["Invalid arguments in States.Format: number of arguments do not match the occurrences of {}."],
+        ),
         ("States.Format('}', 1)", &["Invalid template in States.Format: matching '{' not found for '}'."]),
     ] {
         let found: Vec<String> = Intrinsic::parse(text).unwrap().problems().into_iter().map(|p| p.message).collect();
@@ -267,7 +278,10 @@ fn what_must_fail_is_known_before_it_runs() {
 #[test]
 fn paths_are_listed_in_order() {
     let call = Intrinsic::parse("States.Format('{}{}{}', $.a, States.Array($$.b), $c)").unwrap();
-    assert_eq!(call.paths().into_iter().map(crate::query::jsonpath::Path::text).collect::<Vec<_>>(), ["$.a", "$$.b", "$c"]);
+    assert_eq!(
+        call.paths().into_iter().map(crate::query::jsonpath::Path::text).collect::<Vec<_>>(),
+        ["$.a", "$$.b", "$c"]
+    );
     assert!(call.uses_context());
     assert!(!Intrinsic::parse("States.UUID()").unwrap().uses_context());
 }

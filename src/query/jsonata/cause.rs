@@ -4,7 +4,8 @@ use super::super::QueryError;
 
 /// The sentence after "An error occurred while executing the state 'X' (entered at the event id #N). ".
 ///
-/// In: the expression as written between its delimiters, the field as AWS locates it (`Output/result`), what went wrong.
+/// In: the expression as written between its delimiters, the field as AWS locates it (`Output/result`), what went
+/// wrong.
 #[must_use]
 pub fn cause(expression: &str, field: &str, error: &QueryError) -> String {
     let what = match error {
@@ -15,8 +16,8 @@ pub fn cause(expression: &str, field: &str, error: &QueryError) -> String {
     format!("The JSONata expression '{expression}' specified for the field '{field}' {what}")
 }
 
-/// An error of the library in the words of JSONata's reference implementation, which AWS's causes carry. Where the library
-/// says more or less than those (it sometimes names what was called), the code decides.
+/// An error of the library in the words of JSONata's reference implementation, which AWS's causes carry. Where the
+/// library says more or less than those (it sometimes names what was called), the code decides.
 pub(super) fn failed(message: &str) -> QueryError {
     QueryError::Evaluation { message: in_reference_words(message).unwrap_or_else(|| message.to_owned()) }
 }

@@ -1,7 +1,8 @@
 //! What stands in an expression: its limits before it is parsed, what Step Functions does not offer, what it reads.
 //!
-//! One walk over the tree does all of it. It knows two things at each node: whether the node stands at the *top level* (where
-//! there is no context item, since Step Functions gives no input document) and which variables the expression itself binds.
+//! One walk over the tree does all of it. It knows two things at each node: whether the node stands at the *top level*
+//! (where there is no context item, since Step Functions gives no input document) and which variables the expression
+//! itself binds.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -55,7 +56,8 @@ pub struct References {
 }
 
 impl References {
-    /// Names of workflow variables, without `$`, sorted. `states` and the names of functions that are called are not among them.
+    /// Names of workflow variables, without `$`, sorted. `states` and the names of functions that are called are not
+    /// among them.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         self.variables.iter().map(String::as_str)
     }
@@ -66,7 +68,8 @@ impl References {
         self.states.contains(&member)
     }
 
-    /// Whether this member is written out (`$states.result`). `$states` as a whole is what there is, wherever it stands (recorded).
+    /// Whether this member is written out (`$states.result`). `$states` as a whole is what there is, wherever it stands
+    /// (recorded).
     #[must_use]
     pub fn names(&self, member: StatesMember) -> bool {
         self.named.contains(&member)
@@ -87,10 +90,12 @@ pub(super) fn parse(text: &str) -> Result<AstNode, SyntaxError> {
         return Err(SyntaxError::new(format!("the expression is longer than {TEXT_BYTES_MAX} bytes")));
     }
     // The parser has a bound on nesting (U1002); the guard is for what it may not have.
-    std::panic::catch_unwind(|| parser::parse(text)).map_err(|_| SyntaxError::new("the expression could not be parsed"))?.map_err(|e| {
-        let message = e.to_string();
-        SyntaxError::new(message.strip_prefix("Invalid syntax: ").unwrap_or(&message))
-    })
+    std::panic::catch_unwind(|| parser::parse(text))
+        .map_err(|_| SyntaxError::new("the expression could not be parsed"))?
+        .map_err(|e| {
+            let message = e.to_string();
+            SyntaxError::new(message.strip_prefix("Invalid syntax: ").unwrap_or(&message))
+        })
 }
 
 pub(super) fn reject_what_step_functions_lacks(ast: &AstNode) -> Result<(), SyntaxError> {
@@ -287,7 +292,8 @@ impl Walk {
 
     fn variable(&mut self, name: &str, top: bool, members: &[StatesMember]) {
         match name {
-            "" if top => self.refuse(|| "'$' is not available at the top level: read the state's input from '$states.input'".into()),
+            "" if top => self
+                .refuse(|| "'$' is not available at the top level: read the state's input from '$states.input'".into()),
             "" => {}
             _ if self.is_bound(name) => {}
             STATES => {

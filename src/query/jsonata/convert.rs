@@ -1,7 +1,7 @@
 //! Values across the border: `serde_json` outside, the library's reference-counted values inside.
 //!
-//! Out is the dangerous way. A value inside may share its parts (a tree of 2^30 nodes in 30 allocations) or be nested deeper
-//! than any stack, so the converter counts what it writes and stops at the limit.
+//! Out is the dangerous way. A value inside may share its parts (a tree of 2^30 nodes in 30 allocations) or be nested
+//! deeper than any stack, so the converter counts what it writes and stops at the limit.
 
 use jsonata_core::IndexMap;
 use jsonata_core::guard;
@@ -23,9 +23,9 @@ pub(super) fn into_engine(value: &Value) -> JValue {
             let flat = !items.iter().any(Value::is_array);
             JValue::Array(JArray::new_flat(items.iter().map(into_engine).collect(), flat))
         }
-        Value::Object(fields) => {
-            JValue::object(fields.iter().map(|(name, value)| (name.clone(), into_engine(value))).collect::<IndexMap<_, _>>())
-        }
+        Value::Object(fields) => JValue::object(
+            fields.iter().map(|(name, value)| (name.clone(), into_engine(value))).collect::<IndexMap<_, _>>(),
+        ),
     }
 }
 
@@ -94,15 +94,21 @@ impl Outward<'_> {
 
     fn deeper(&self, depth: usize) -> Result<usize, QueryError> {
         if depth >= self.limits.result_depth {
-            let message = format!("The result of the expression is nested deeper than {} levels", self.limits.result_depth);
+            let message =
+                format!("The result of the expression is nested deeper than {} levels", self.limits.result_depth);
             return Err(QueryError::Bound { message });
         }
         Ok(depth + 1)
     }
 }
 
-/// All numbers of JSONata are doubles; a whole one is written without a fraction (2, not 2.0), one that is not finite as null.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the comparison keeps to the range of i64")]
+/// All numbers of JSONata are doubles; a whole one is written without a fraction (2, not 2.0), one that is not finite
+/// as null.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "the comparison keeps to the range of i64"
+)]
 fn number(n: f64) -> Value {
     if n.fract() == 0.0 && n >= i64::MIN as f64 && n < i64::MAX as f64 {
         return Value::from(n as i64);
@@ -115,7 +121,9 @@ pub(super) fn normalized(value: &Value) -> Value {
     match value {
         Value::Number(n) if n.is_f64() => number(n.as_f64().unwrap_or(f64::NAN)),
         Value::Array(items) => Value::Array(items.iter().map(normalized).collect()),
-        Value::Object(fields) => Value::Object(fields.iter().map(|(name, value)| (name.clone(), normalized(value))).collect()),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (name.clone(), normalized(value))).collect())
+        }
         other => other.clone(),
     }
 }

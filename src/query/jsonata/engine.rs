@@ -40,11 +40,13 @@ pub(super) fn evaluate(
 
 fn states(references: &References, bindings: &Bindings<'_>) -> JValue {
     let read = StatesMember::ALL.into_iter().filter(|member| references.reads(*member));
-    let members = read.filter_map(|member| Some((member.name().to_owned(), convert::into_engine(bindings.member(member)?))));
+    let members =
+        read.filter_map(|member| Some((member.name().to_owned(), convert::into_engine(bindings.member(member)?))));
     JValue::object(members.collect::<IndexMap<_, _>>())
 }
 
-/// `prepare` binds what the expression may read and gives its input document. It runs under the guard like the expression.
+/// `prepare` binds what the expression may read and gives its input document. It runs under the guard like the
+/// expression.
 pub(super) fn run(
     ast: &AstNode,
     seed: u64,

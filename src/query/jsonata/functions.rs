@@ -1,7 +1,8 @@
 //! The functions that AWS adds to JSONata: `$partition`, `$range`, `$hash`, `$random`, `$uuid`, `$parse`.
 //!
-//! Source: "Transforming data with JSONata", AWS Step Functions developer guide; `$partition` and `$parse` also from recorded
-//! executions. Their errors have no recorded text except that they are `T0410` where an argument has the wrong type.
+//! Source: "Transforming data with JSONata", AWS Step Functions developer guide; `$partition` and `$parse` also from
+//! recorded executions. Their errors have no recorded text except that they are `T0410` where an argument has the wrong
+//! type.
 
 use jsonata_core::evaluator::{Evaluator, EvaluatorError};
 use jsonata_core::guard;
@@ -27,7 +28,9 @@ pub(super) fn register(evaluator: &mut Evaluator, limits: &Limits) -> Result<(),
     evaluator.register_fn("parse", |args: &[JValue]| parse(args))?;
     evaluator.register_fn_override("random", |args: &[JValue]| random(args))?;
     // Refused when a machine is created; this is for a name that comes to it in another way.
-    evaluator.register_fn_override("eval", |_: &[JValue]| -> Outcome { Err(failure("T1006: Attempted to invoke a non-function")) })
+    evaluator.register_fn_override("eval", |_: &[JValue]| -> Outcome {
+        Err(failure("T1006: Attempted to invoke a non-function"))
+    })
 }
 
 fn failure(message: impl Into<String>) -> EvaluatorError {
@@ -44,7 +47,10 @@ fn at_most(args: &[JValue], count: usize, function: &str) -> Result<(), Evaluato
 }
 
 fn number(args: &[JValue], index: usize, function: &str) -> Result<f64, EvaluatorError> {
-    args.get(index).and_then(JValue::as_f64).filter(|n| n.is_finite()).ok_or_else(|| wrong_argument(index + 1, function))
+    args.get(index)
+        .and_then(JValue::as_f64)
+        .filter(|n| n.is_finite())
+        .ok_or_else(|| wrong_argument(index + 1, function))
 }
 
 fn text<'a>(args: &'a [JValue], index: usize, function: &str) -> Result<&'a str, EvaluatorError> {
@@ -119,7 +125,11 @@ fn hash(args: &[JValue]) -> Outcome {
         "SHA-256" => hex::encode(Sha256::digest(text)),
         "SHA-384" => hex::encode(Sha384::digest(text)),
         "SHA-512" => hex::encode(Sha512::digest(text)),
-        _ => return Err(failure("The second argument of the hash function must be MD5, SHA-1, SHA-256, SHA-384 or SHA-512")),
+        _ => {
+            return Err(failure(
+                "The second argument of the hash function must be MD5, SHA-1, SHA-256, SHA-384 or SHA-512",
+            ));
+        }
     };
     Ok(JValue::string(digest))
 }
@@ -151,7 +161,8 @@ fn parse(args: &[JValue]) -> Outcome {
     }
     let text = text(args, 0, "parse")?;
     guard::charge(text.len() / 4);
-    let value: serde_json::Value = serde_json::from_str(text)
-        .map_err(|e| failure(format!("The argument of the parse function is not JSON of at most {JSON_DEPTH_MAX} levels: {e}")))?;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| {
+        failure(format!("The argument of the parse function is not JSON of at most {JSON_DEPTH_MAX} levels: {e}"))
+    })?;
     Ok(convert::into_engine(&value))
 }

@@ -1,6 +1,7 @@
 //! Expressions that are meant to hurt: each ends with an error in bounded time, and the process lives.
 //!
-//! The list is that of `docs/decisions/0003-jsonata.md`: what stopped or killed the unpatched library, and more of its kind.
+//! The list is that of `docs/decisions/0003-jsonata.md`: what stopped or killed the unpatched library, and more of its
+//! kind.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,10 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 fn attack(text: &str) -> Result<Value, QueryError> {
-    let world = World { input: json!({"big": "x".repeat(200_000), "rows": (0..20_000).collect::<Vec<_>>()}), ..World::default() };
+    let world = World {
+        input: json!({"big": "x".repeat(200_000), "rows": (0..20_000).collect::<Vec<_>>()}),
+        ..World::default()
+    };
     let expression = Expression::compile(text).unwrap();
     let start = Instant::now();
     let outcome = expression.evaluate(&Bindings::new(&world), &mut entropy(1), &Limits::default());
@@ -133,7 +137,9 @@ fn recursion_and_loops_end() {
     bounded("$range(0, 1, 1e-300)");
     _ = survived("[1..1e300]");
     bounded("$reduce([1..40], function($a, $i){ $append($a, $a) }, [1])");
-    bounded("$zip($map([1..1000], function($i){ [1..1000] }), 1) ~> $map(function($x){ $map([1..100000], function($y){ $x }) })");
+    bounded(
+        "$zip($map([1..1000], function($i){ [1..1000] }), 1) ~> $map(function($x){ $map([1..100000], function($y){ $x }) })",
+    );
 }
 
 #[test]
@@ -151,14 +157,34 @@ fn quadratic_builtins_end() {
 #[test]
 fn compiling_ends_on_a_small_stack() {
     let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(|| {
-        for part in
-            ["(", "[", "{", "-", "1+", "$a.", "$a[", "function(){", "$f(", "$a?", "'", "`", "/", "$a~>", "$a^(", "|", "$x:=", "{'a':"]
-        {
+        for part in [
+            "(",
+            "[",
+            "{",
+            "-",
+            "1+",
+            "$a.",
+            "$a[",
+            "function(){",
+            "$f(",
+            "$a?",
+            "'",
+            "`",
+            "/",
+            "$a~>",
+            "$a^(",
+            "|",
+            "$x:=",
+            "{'a':",
+        ] {
             for repeats in [400, 900, 60_000] {
                 let start = Instant::now();
                 let text = part.repeat(repeats.min(128 * 1024 / part.len()));
                 let _ = Expression::compile(&text);
-                let _ = Expression::compile(&format!("{text}1{}", text.replace('(', ")").replace('[', "]").replace('{', "}")));
+                let _ = Expression::compile(&format!(
+                    "{text}1{}",
+                    text.replace('(', ")").replace('[', "]").replace('{', "}")
+                ));
                 assert!(start.elapsed() < PATIENCE, "{part} x {repeats}: {:?}", start.elapsed());
             }
         }

@@ -1,5 +1,5 @@
-//! JSONata as AWS Step Functions runs it: the language of version 2.0.6, AWS's six functions, no `$eval`, no input document
-//! (everything is read through `$states` and the workflow variables).
+//! JSONata as AWS Step Functions runs it: the language of version 2.0.6, AWS's six functions, no `$eval`, no input
+//! document (everything is read through `$states` and the workflow variables).
 //!
 //! ```text
 //! text ──compile──▶ Expression (Send + Sync, shared in an Arc) ──evaluate(Bindings, Entropy, Limits)──▶ serde_json::Value
@@ -7,9 +7,9 @@
 //!                  what the expression reads      engine.rs:  jsonata-core under its guard; functions.rs: AWS's functions
 //! ```
 //!
-//! `template.rs` holds the fields of a state (`Arguments`, `Output`, ...) in which such expressions stand, `cause.rs` AWS's
-//! sentences for what went wrong. Evaluation is synchronous, runs on the caller's thread and ends within its [`Limits`],
-//! whatever the expression does: see `docs/decisions/0003-jsonata.md`.
+//! `template.rs` holds the fields of a state (`Arguments`, `Output`, ...) in which such expressions stand, `cause.rs`
+//! AWS's sentences for what went wrong. Evaluation is synchronous, runs on the caller's thread and ends within its
+//! [`Limits`], whatever the expression does: see `docs/decisions/0003-jsonata.md`.
 
 mod cause;
 mod check;
@@ -112,8 +112,8 @@ impl std::fmt::Debug for Bindings<'_> {
 /// What one evaluation may use. Going over a bound is [`QueryError::Bound`], which names it.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Units of work: about one per node evaluated, container visited or 64 bytes copied. Decides before `time` does, so that
-    /// a slow machine gives the same answer as a fast one.
+    /// Units of work: about one per node evaluated, container visited or 64 bytes copied. Decides before `time` does,
+    /// so that a slow machine gives the same answer as a fast one.
     pub steps: u64,
     /// The backstop, for work that is not counted well.
     pub time: Duration,
@@ -150,8 +150,8 @@ impl Expression {
     /// Compiles the text between `{%` and `%}`, as Step Functions does when a machine is created.
     ///
     /// # Errors
-    /// What stands where it may not: a syntax error with JSONata's code, or something that Step Functions does not offer
-    /// (`$eval`; `$`, `$$` or a bare field name at the top level).
+    /// What stands where it may not: a syntax error with JSONata's code, or something that Step Functions does not
+    /// offer (`$eval`; `$`, `$$` or a bare field name at the top level).
     pub fn compile(text: &str) -> Result<Self, SyntaxError> {
         let text = text.trim();
         let ast = check::parse(text)?;
@@ -182,9 +182,14 @@ impl Expression {
     /// Evaluates. Equal bindings, `entropy` and `limits` give equal results.
     ///
     /// # Errors
-    /// [`QueryError::Undefined`] where the expression gives nothing, [`QueryError::Evaluation`] with JSONata's code and text
-    /// where it fails, [`QueryError::Bound`] where it goes over a limit.
-    pub fn evaluate(&self, bindings: &Bindings<'_>, entropy: &mut Entropy, limits: &Limits) -> Result<Value, QueryError> {
+    /// [`QueryError::Undefined`] where the expression gives nothing, [`QueryError::Evaluation`] with JSONata's code and
+    /// text where it fails, [`QueryError::Bound`] where it goes over a limit.
+    pub fn evaluate(
+        &self,
+        bindings: &Bindings<'_>,
+        entropy: &mut Entropy,
+        limits: &Limits,
+    ) -> Result<Value, QueryError> {
         if let Some(path) = &self.plain_path
             && let Some(outcome) = path.follow(bindings)
         {

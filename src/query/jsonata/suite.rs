@@ -1,5 +1,6 @@
-//! The official suite of JSONata (jsonata-js, MIT) through the engine as production uses it: same guard, same functions, same
-//! converters; only the top-level rules of Step Functions are lifted, since the suite's expressions read an input document.
+//! The official suite of JSONata (jsonata-js, MIT) through the engine as production uses it: same guard, same
+//! functions, same converters; only the top-level rules of Step Functions are lifted, since the suite's expressions
+//! read an input document.
 //!
 //! The suite lies beside the checkout: in the folder named by `REVEILLE_SHARED`, or in `../shared`.
 
@@ -53,10 +54,16 @@ fn excluded(text: &str, case: &Value) -> Option<&'static str> {
     }
 }
 
-fn run(text: &str, input: Option<&Value>, bindings: &Map<String, Value>, depth: Option<usize>) -> Result<Value, QueryError> {
+fn run(
+    text: &str,
+    input: Option<&Value>,
+    bindings: &Map<String, Value>,
+    depth: Option<usize>,
+) -> Result<Value, QueryError> {
     let ast = parser::parse(text).map_err(|e| QueryError::Evaluation { message: e.to_string() })?;
     let defaults = Limits::default();
-    let limits = Limits { call_depth: depth.map_or(defaults.call_depth, |depth| depth.max(defaults.call_depth)), ..defaults };
+    let limits =
+        Limits { call_depth: depth.map_or(defaults.call_depth, |depth| depth.max(defaults.call_depth)), ..defaults };
     engine::run(&ast, 1, 1_704_067_200_000, &limits, |context| {
         for (name, value) in bindings {
             context.bind(name.clone(), convert::into_engine(value));
@@ -72,7 +79,9 @@ fn alike(a: &Value, b: &Value, unordered: bool) -> bool {
             let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
             (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
         }
-        (Value::Array(a), Value::Array(b)) if unordered => a.len() == b.len() && a.iter().all(|x| b.iter().any(|y| alike(x, y, false))),
+        (Value::Array(a), Value::Array(b)) if unordered => {
+            a.len() == b.len() && a.iter().all(|x| b.iter().any(|y| alike(x, y, false)))
+        }
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(x, y)| alike(x, y, false)),
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(name, x)| b.get(name).is_some_and(|y| alike(x, y, false)))
@@ -152,7 +161,13 @@ fn the_official_suite_passes_through_the_wrapper() {
     for (name, tally) in table.iter().filter(|(_, tally)| tally.failed + tally.excluded > 0) {
         println!("{name:<36}{:>8}{:>8}{:>10}", tally.passed, tally.failed, tally.excluded);
     }
-    println!("{:<36}{:>8}{:>8}{:>10}", format!("all {} groups", table.len()), total.passed, total.failed, total.excluded);
+    println!(
+        "{:<36}{:>8}{:>8}{:>10}",
+        format!("all {} groups", table.len()),
+        total.passed,
+        total.failed,
+        total.excluded
+    );
     println!("{}", failures.join("\n"));
     #[expect(clippy::cast_precision_loss, reason = "thousands")]
     let percent = 100.0 * total.passed as f64 / (total.passed + total.failed) as f64;

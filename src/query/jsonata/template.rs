@@ -1,8 +1,9 @@
 //! The fields of a JSONata state: any JSON value in which strings of the form `{% ... %}` are expressions.
 //!
-//! Two forms: [`JsonataTemplate`] for whole values (`Arguments`, `Output`, `Assign`, `Items`, `ItemSelector`, ...), [`Field`] for
-//! one value of a known type (`TimeoutSeconds`, `Seconds`, `Condition`, `Error`, ...). Parts without expressions are kept as they
-//! are. A failure says where it happened as AWS does in `EvaluationFailed`: `Output/result`, `Arguments/Items/0`.
+//! Two forms: [`JsonataTemplate`] for whole values (`Arguments`, `Output`, `Assign`, `Items`, `ItemSelector`, ...),
+//! [`Field`] for one value of a known type (`TimeoutSeconds`, `Seconds`, `Condition`, `Error`, ...). Parts without
+//! expressions are kept as they are. A failure says where it happened as AWS does in `EvaluationFailed`:
+//! `Output/result`, `Arguments/Items/0`.
 
 use serde_json::{Map, Value};
 
@@ -57,7 +58,8 @@ impl Failure {
 /// The text between `{%` and `%}`, or `None` where the string is a constant.
 ///
 /// # Errors
-/// Where only one of the two delimiters stands at its end of the string: AWS does not take such a string for a constant.
+/// Where only one of the two delimiters stands at its end of the string: AWS does not take such a string for a
+/// constant.
 pub fn expression_text(text: &str) -> Result<Option<&str>, SyntaxError> {
     match (text.strip_prefix(OPEN), text.strip_suffix(CLOSE)) {
         (None, None) => Ok(None),
@@ -109,11 +111,18 @@ impl JsonataTemplate {
     ///
     /// # Errors
     /// The first expression, in document order, that gives no value.
-    pub fn evaluate(&self, field: &str, bindings: &Bindings<'_>, entropy: &mut Entropy, limits: &Limits) -> Result<Value, Box<Failure>> {
+    pub fn evaluate(
+        &self,
+        field: &str,
+        bindings: &Bindings<'_>,
+        entropy: &mut Entropy,
+        limits: &Limits,
+    ) -> Result<Value, Box<Failure>> {
         Evaluation { bindings, entropy, limits, location: field.to_owned() }.node(&self.root)
     }
 
-    /// As [`Self::evaluate`], for a field that takes one type only: `Items` an array, `ItemBatcher/BatchInput` an object, ...
+    /// As [`Self::evaluate`], for a field that takes one type only: `Items` an array, `ItemBatcher/BatchInput` an
+    /// object, ...
     ///
     /// # Errors
     /// Also [`QueryError::UnexpectedType`] where a top-level expression gives another type.
@@ -181,9 +190,9 @@ impl Evaluation<'_> {
     fn node(&mut self, node: &Node) -> Result<Value, Box<Failure>> {
         match node {
             Node::Constant(value) => Ok(value.clone()),
-            Node::Expression(expression) => {
-                expression.evaluate(self.bindings, self.entropy, self.limits).map_err(|error| failure(expression, &self.location, error))
-            }
+            Node::Expression(expression) => expression
+                .evaluate(self.bindings, self.entropy, self.limits)
+                .map_err(|error| failure(expression, &self.location, error)),
             Node::Array(items) => {
                 let items = items.iter().enumerate().map(|(index, item)| self.below(&index.to_string(), item));
                 Ok(Value::Array(items.collect::<Result<_, _>>()?))
@@ -262,8 +271,8 @@ pub enum Field {
 }
 
 impl Field {
-    /// Compiles a field's value. A string that is no expression is a literal; whether the field takes one is the validator's
-    /// business.
+    /// Compiles a field's value. A string that is no expression is a literal; whether the field takes one is the
+    /// validator's business.
     ///
     /// # Errors
     /// Where the value is an expression that does not compile.

@@ -53,7 +53,8 @@ fn refusal(text: &str) -> String {
 fn expressions_are_shared_between_threads() {
     let expression = Arc::new(Expression::compile("$states.input.title & '!'").unwrap());
     let there = Arc::clone(&expression);
-    let elsewhere = std::thread::spawn(move || there.evaluate(&Bindings::new(&world()), &mut entropy(1), &Limits::default()));
+    let elsewhere =
+        std::thread::spawn(move || there.evaluate(&Bindings::new(&world()), &mut entropy(1), &Limits::default()));
     let here = expression.evaluate(&Bindings::new(&world()), &mut entropy(1), &Limits::default());
     assert_eq!(here, Ok(json!("Doctor!")));
     assert_eq!(elsewhere.join().unwrap(), here);
@@ -98,7 +99,9 @@ fn a_plain_path_and_the_engine_agree() {
         "$states.result",
         "$states.other",
     ] {
-        let read = |text: &str| Expression::compile(text).unwrap().evaluate(&Bindings::new(&world), &mut entropy(1), &Limits::default());
+        let read = |text: &str| {
+            Expression::compile(text).unwrap().evaluate(&Bindings::new(&world), &mut entropy(1), &Limits::default())
+        };
         let through_engine = read(&format!("({path})"));
         if path == "$states" {
             assert_eq!(through_engine.as_ref().map(|v| &v["context"]), Ok(&world.context));
@@ -113,7 +116,14 @@ fn a_plain_path_and_the_engine_agree() {
 
 #[test]
 fn nothing_is_a_failure_of_its_own() {
-    for text in ["$doesNotExist", "$states.input.missing", "$states.result", "$states.input.items[n > 99]", "function($x){$x}", "$sum"] {
+    for text in [
+        "$doesNotExist",
+        "$states.input.missing",
+        "$states.result",
+        "$states.input.items[n > 99]",
+        "function($x){$x}",
+        "$sum",
+    ] {
         assert_eq!(evaluate(text), Err(QueryError::Undefined), "{text}");
     }
 }
@@ -138,7 +148,9 @@ fn causes_are_those_recorded_on_aws() {
 fn a_field_of_one_type_refuses_others_in_the_words_of_aws() {
     let items = JsonataTemplate::compile(&json!("{% $ItemsVar %}")).unwrap();
     let world = world();
-    let failure = items.evaluate_as(ValueType::Array, "Items", &Bindings::new(&world), &mut entropy(1), &Limits::default()).unwrap_err();
+    let failure = items
+        .evaluate_as(ValueType::Array, "Items", &Bindings::new(&world), &mut entropy(1), &Limits::default())
+        .unwrap_err();
     assert_eq!(failure.location, "Items");
     assert_eq!(
         failure.cause(),
@@ -146,7 +158,8 @@ fn a_field_of_one_type_refuses_others_in_the_words_of_aws() {
          but was 'string' for value: \"string\""
     );
     let seconds = Field::compile(&json!("{% 1+2 %}")).unwrap();
-    let three = seconds.evaluate(ValueType::Number, "Seconds", &Bindings::new(&world), &mut entropy(1), &Limits::default());
+    let three =
+        seconds.evaluate(ValueType::Number, "Seconds", &Bindings::new(&world), &mut entropy(1), &Limits::default());
     assert_eq!(three, Ok(json!(3)));
 }
 
@@ -188,11 +201,13 @@ fn references_say_what_is_read() {
     let of = |text: &str| {
         let expression = Expression::compile(text).unwrap();
         let references = expression.references().clone();
-        let members = StatesMember::ALL.into_iter().filter(|member| references.reads(*member)).map(StatesMember::name).collect();
+        let members =
+            StatesMember::ALL.into_iter().filter(|member| references.reads(*member)).map(StatesMember::name).collect();
         (references.variables().map(str::to_owned).collect::<Vec<_>>(), members)
     };
-    let known =
-        |variables: &[&str], members: &[&'static str]| (variables.iter().map(ToString::to_string).collect::<Vec<_>>(), members.to_vec());
+    let known = |variables: &[&str], members: &[&'static str]| {
+        (variables.iter().map(ToString::to_string).collect::<Vec<_>>(), members.to_vec())
+    };
     assert_eq!(of("1"), known(&[], &[]));
     assert_eq!(of("$states.input.a + $x.b + $sum($y)"), known(&["x", "y"], &["input"]));
     assert_eq!(of("$states.context.Task.Token"), known(&[], &["context"]));
@@ -224,7 +239,14 @@ fn functions_of_aws() {
     assert_eq!(evaluate("$uuid()").unwrap().as_str().unwrap().len(), 36);
     assert_eq!(evaluate("$random(7) = $random(7)"), Ok(json!(true)));
     assert_eq!(evaluate("$random() = $random()"), Ok(json!(false)));
-    for wrong in ["$partition([1], 0)", "$range(1, 2, 0)", "$hash('a', 'CRC')", "$parse('{')", "$partition([1], 'x')", "$random('x')"] {
+    for wrong in [
+        "$partition([1], 0)",
+        "$range(1, 2, 0)",
+        "$hash('a', 'CRC')",
+        "$parse('{')",
+        "$partition([1], 'x')",
+        "$random('x')",
+    ] {
         assert!(matches!(evaluate(wrong), Err(QueryError::Evaluation { .. })), "{wrong}");
     }
 }
@@ -255,11 +277,13 @@ fn equal_seeds_give_equal_results() {
 #[test]
 fn a_template_keeps_constants_and_says_where_it_failed() {
     let world = world();
-    let template =
-        json!({"static": "Hello", "not": "$customer", "title": "{% $states.input.title %}", "deep": [1, {"name": "{%$customer.name%}"}]});
+    let template = json!({"static": "Hello", "not": "$customer", "title": "{% $states.input.title %}", "deep": [1, {"name": "{%$customer.name%}"}]});
     let compiled = JsonataTemplate::compile(&template).unwrap();
     let value = compiled.evaluate("Arguments", &Bindings::new(&world), &mut entropy(1), &Limits::default());
-    assert_eq!(value, Ok(json!({"static": "Hello", "not": "$customer", "title": "Doctor", "deep": [1, {"name": "María"}]})));
+    assert_eq!(
+        value,
+        Ok(json!({"static": "Hello", "not": "$customer", "title": "Doctor", "deep": [1, {"name": "María"}]}))
+    );
     assert_eq!(compiled.expressions().len(), 2);
     assert!(JsonataTemplate::compile(&json!({"a": [1, "x"]})).unwrap().constant().is_some());
 

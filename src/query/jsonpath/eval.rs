@@ -1,4 +1,5 @@
-//! The walk over a value. Order of results, silent misses and error texts are Jayway's (`PathToken` and its subclasses).
+//! The walk over a value. Order of results, silent misses and error texts are Jayway's (`PathToken` and its
+//! subclasses).
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -113,7 +114,9 @@ impl Query {
             Segment::Index(_) => true,
             _ => false,
         });
-        let single = |s: &Segment| matches!(s, Segment::Index(_)) || matches!(s, Segment::Properties { names, .. } if names.len() == 1);
+        let single = |s: &Segment| {
+            matches!(s, Segment::Index(_)) || matches!(s, Segment::Properties { names, .. } if names.len() == 1)
+        };
         let plain = function.is_none() && segments.iter().all(single);
         let gathers = scans && function.is_some();
         Self { segments, function, definite: definite || gathers, plain, gathers }
@@ -141,7 +144,12 @@ impl Query {
     }
 
     /// Evaluates from `value`; `$` inside filters means `document`.
-    pub(super) fn evaluate_at<'v>(&self, value: &'v Value, document: &'v Value, budget: &Budget) -> Result<Cow<'v, Value>, Fault> {
+    pub(super) fn evaluate_at<'v>(
+        &self,
+        value: &'v Value,
+        document: &'v Value,
+        budget: &Budget,
+    ) -> Result<Cow<'v, Value>, Fault> {
         if self.plain {
             return self.follow(value).map(Cow::Borrowed);
         }
@@ -219,7 +227,11 @@ impl Query {
     }
 
     fn no_property(&self, at: usize) -> Fault {
-        if self.is_leaf(at) { self.no_results(false) } else { Fault::missing(format!("Missing property in path {}", self.prefix(at + 1))) }
+        if self.is_leaf(at) {
+            self.no_results(false)
+        } else {
+            Fault::missing(format!("Missing property in path {}", self.prefix(at + 1)))
+        }
     }
 
     fn not_an_object(&self, at: usize, found: &Value) -> Fault {
@@ -237,11 +249,19 @@ impl Query {
         if found.is_null() {
             return Fault::missing(format!("The path {} is null", self.prefix(at)));
         }
-        Fault::unfit(format!("Filter: {} can only be applied to arrays. Current context is: {}", self.rest(at), node_text(found)))
+        Fault::unfit(format!(
+            "Filter: {} can only be applied to arrays. Current context is: {}",
+            self.rest(at),
+            node_text(found)
+        ))
     }
 
     fn not_filterable(&self, at: usize, found: &Value) -> Fault {
-        Fault::unfit(format!("Filter: {} can not be applied to primitives. Current context is: {}", self.rest(at), node_text(found)))
+        Fault::unfit(format!(
+            "Filter: {} can not be applied to primitives. Current context is: {}",
+            self.rest(at),
+            node_text(found)
+        ))
     }
 }
 
@@ -295,8 +315,8 @@ fn resolve(index: i64, length: usize) -> Option<usize> {
 impl Slice {
     /// The positions of the slice in an array of `length`, which may lie outside of it.
     ///
-    /// Without a step exactly as Jayway: `[1:-1]` is empty and `[-2:2]` starts at the end and goes on at the front, because a
-    /// two-sided slice does not count from the end. With a step, which Jayway has not, as RFC 9535.
+    /// Without a step exactly as Jayway: `[1:-1]` is empty and `[-2:2]` starts at the end and goes on at the front,
+    /// because a two-sided slice does not count from the end. With a step, which Jayway has not, as RFC 9535.
     fn positions(self, length: usize) -> Vec<i64> {
         let length = i64::try_from(length).unwrap_or(i64::MAX);
         match (self.from, self.to, self.step) {
@@ -351,7 +371,8 @@ struct Walk<'q, 'v, 'b> {
 }
 
 impl<'v> Walk<'_, 'v, '_> {
-    /// Applies segment `at` to `value`. `definite`: all segments before are definite, so a miss is an error, not silence.
+    /// Applies segment `at` to `value`. `definite`: all segments before are definite, so a miss is an error, not
+    /// silence.
     fn step(&mut self, at: usize, value: &'v Value, definite: bool) -> Result<(), Fault> {
         let budget = self.budget;
         budget.visit()?;
@@ -374,7 +395,9 @@ impl<'v> Walk<'_, 'v, '_> {
                 _ => Ok(()),
             },
             Segment::Slice(slice) => match value {
-                Value::Array(items) => slice.positions(items.len()).into_iter().try_for_each(|i| self.element(at, i, items, false)),
+                Value::Array(items) => {
+                    slice.positions(items.len()).into_iter().try_for_each(|i| self.element(at, i, items, false))
+                }
                 other if definite => Err(query.not_an_array(at, other)),
                 _ => Ok(()),
             },
@@ -396,7 +419,9 @@ impl<'v> Walk<'_, 'v, '_> {
     /// All segments are applied.
     fn arrive(&mut self, value: &'v Value) -> Result<(), Fault> {
         match self.query.function {
-            Some(function) if !self.query.gathers => self.results.push(Cow::Owned(function.apply(value).map_err(Fault::missing)?)),
+            Some(function) if !self.query.gathers => {
+                self.results.push(Cow::Owned(function.apply(value).map_err(Fault::missing)?))
+            }
             _ => self.results.push(Cow::Borrowed(value)),
         }
         Ok(())
@@ -452,8 +477,9 @@ impl<'v> Walk<'_, 'v, '_> {
             _ => self.step(at, value, false)?,
         }
         let budget = self.budget;
-        let mut deeper =
-            |child: &'v Value| if child.is_object() || child.is_array() { budget.nested(|| self.descend(at, child)) } else { Ok(()) };
+        let mut deeper = |child: &'v Value| {
+            if child.is_object() || child.is_array() { budget.nested(|| self.descend(at, child)) } else { Ok(()) }
+        };
         match value {
             Value::Object(fields) => fields.values().try_for_each(&mut deeper),
             Value::Array(items) => items.iter().try_for_each(&mut deeper),

@@ -1,8 +1,8 @@
 //! Filters: `[?(@.price < 10 && @.category in ['fiction'])]`.
 //!
-//! Comparison follows Jayway's `ValueNodes`: `==` sees the number in a string and the string in a number (`1 == '1'`), `===`
-//! does not; a missing value equals nothing, so `!=` holds for it; `<` and its kin compare numbers with numbers and
-//! strings with strings, and a number beside a string as text.
+//! Comparison follows Jayway's `ValueNodes`: `==` sees the number in a string and the string in a number (`1 == '1'`),
+//! `===` does not; a missing value equals nothing, so `!=` holds for it; `<` and its kin compare numbers with numbers
+//! and strings with strings, and a number beside a string as text.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -216,7 +216,9 @@ fn pattern(cursor: &mut Cursor<'_>) -> Result<Operand, PathSyntaxError> {
         };
         cursor.bump();
     }
-    let regex = builder.build().map_err(|e| PathSyntaxError::new(format!("The pattern is no regular expression: {e}"), start))?;
+    let regex = builder
+        .build()
+        .map_err(|e| PathSyntaxError::new(format!("The pattern is no regular expression: {e}"), start))?;
     Ok(Operand::Pattern(Box::new(regex)))
 }
 
@@ -255,10 +257,13 @@ fn literal(cursor: &mut Cursor<'_>, depth: usize) -> Result<Value, PathSyntaxErr
         Some('0'..='9' | '-' | '+' | '.') => {
             cursor.skip_while(|c| matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E'));
             let digits = &cursor.text[start..cursor.at];
-            digits.parse::<Number>().map(Value::Number).map_err(|_| PathSyntaxError::new(format!("'{digits}' is no number"), start))
+            digits
+                .parse::<Number>()
+                .map(Value::Number)
+                .map_err(|_| PathSyntaxError::new(format!("'{digits}' is no number"), start))
         }
-        // The service takes a word without quotes as a text: inside an intrinsic function, where quotes would have to be escaped, that
-        // is how a filter is written (`$.Tags[?(@.Key == Name)]`).
+        // The service takes a word without quotes as a text: inside an intrinsic function, where quotes would have to
+        // be escaped, that is how a filter is written (`$.Tags[?(@.Key == Name)]`).
         Some(c) if c.is_alphabetic() || c == '_' => {
             cursor.skip_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
             Ok(match &cursor.text[start..cursor.at] {
@@ -268,7 +273,10 @@ fn literal(cursor: &mut Cursor<'_>, depth: usize) -> Result<Value, PathSyntaxErr
                 word => Value::String(word.to_owned()),
             })
         }
-        _ => Err(PathSyntaxError::new("Expected @, $, a string, a number, true, false, null, a list or a pattern", start)),
+        _ => Err(PathSyntaxError::new(
+            "Expected @, $, a string, a number, true, false, null, a list or a pattern",
+            start,
+        )),
     }
 }
 
@@ -330,7 +338,12 @@ pub(super) fn test(expr: &Expr, current: &Value, document: &Value, budget: &Budg
 }
 
 /// `None`: there is no such value. A pattern is a value for `=~` only.
-fn value_of<'v>(operand: &'v Operand, current: &'v Value, document: &'v Value, budget: &Budget) -> Result<Option<Cow<'v, Value>>, Fault> {
+fn value_of<'v>(
+    operand: &'v Operand,
+    current: &'v Value,
+    document: &'v Value,
+    budget: &Budget,
+) -> Result<Option<Cow<'v, Value>>, Fault> {
     let found = match operand {
         Operand::Current(query) => query.evaluate_at(current, document, budget),
         Operand::Document(query) => query.evaluate_at(document, document, budget),
@@ -412,7 +425,9 @@ fn same_type(left: &Value, right: &Value) -> bool {
 fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Number(l), Value::Number(r)) => order_numbers(l, r) == Some(Ordering::Equal),
-        (Value::Number(n), Value::String(s)) => s.parse::<Number>().is_ok_and(|parsed| order_numbers(n, &parsed) == Some(Ordering::Equal)),
+        (Value::Number(n), Value::String(s)) => {
+            s.parse::<Number>().is_ok_and(|parsed| order_numbers(n, &parsed) == Some(Ordering::Equal))
+        }
         (Value::String(s), Value::Number(n)) => *s == n.to_string(),
         _ => left == right,
     }

@@ -59,7 +59,8 @@ impl Function {
             Self::First | Self::Last => {
                 let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
                 let item = if self == Self::First { items.first() } else { items.last() };
-                item.cloned().ok_or_else(|| "Aggregation function attempted to calculate value using empty array".to_owned())
+                item.cloned()
+                    .ok_or_else(|| "Aggregation function attempted to calculate value using empty array".to_owned())
             }
             _ => self.aggregate(value.as_array().into_iter().flatten().filter_map(Value::as_f64)),
         }
@@ -70,7 +71,9 @@ impl Function {
         match self {
             // Jayway appends a wildcard to the scan and counts: the children of all results.
             Self::Length => Ok(Value::from(results.iter().filter_map(|r| child_count(r)).sum::<usize>())),
-            Self::Keys | Self::First | Self::Last => self.apply(&Value::Array(results.iter().map(|r| r.as_ref().clone()).collect())),
+            Self::Keys | Self::First | Self::Last => {
+                self.apply(&Value::Array(results.iter().map(|r| r.as_ref().clone()).collect()))
+            }
             _ => self.aggregate(results.iter().flat_map(|r| numbers(r))),
         }
     }

@@ -1,10 +1,10 @@
 //! JSONPath as AWS runs it: Jayway's dialect (`com.jayway.jsonpath`), which no RFC 9535 library speaks.
 //!
-//! Text → [`Path`] (once, when a machine is compiled) → [`Path::find`] over [`Roots`].
-//! `parse.rs` reads the text, `filter.rs` the `[?(…)]` expressions, `eval.rs` walks, `functions.rs` has the tail functions.
+//! Text → [`Path`] (once, when a machine is compiled) → [`Path::find`] over [`Roots`]. `parse.rs` reads the text,
+//! `filter.rs` the `[?(…)]` expressions, `eval.rs` walks, `functions.rs` has the tail functions.
 //!
-//! What differs from other dialects: a *definite* path (it can name one value only) gives that value or an error; any other
-//! gives an array, empty when nothing matches. `['x','y']` at the end is definite and merges into one object.
+//! What differs from other dialects: a *definite* path (it can name one value only) gives that value or an error; any
+//! other gives an array, empty when nothing matches. `['x','y']` at the end is definite and merges into one object.
 
 mod eval;
 mod filter;
@@ -27,11 +27,11 @@ mod limits {
     pub const SEGMENTS_MAX: usize = 256;
     /// Nesting of parentheses, literals and filters inside a filter: the parser and the evaluator recurse on it.
     pub const FILTER_DEPTH_MAX: usize = 32;
-    /// Nested calls while walking a value: a descent through the deepest JSON (128 levels), and one more in a filter inside it.
-    /// A level costs below 2 KB of stack in a debug build, a thread has 2 MB.
+    /// Nested calls while walking a value: a descent through the deepest JSON (128 levels), and one more in a filter
+    /// inside it. A level costs below 2 KB of stack in a debug build, a thread has 2 MB.
     pub const WALK_DEPTH_MAX: u32 = 300;
-    /// Values visited by one evaluation. A payload of 256 KiB holds at most 131,072 values, so every path that looks at each
-    /// value a few times stays below; `$..*..*` over a large payload and `[0,0][0,0]…` do not. About 20 ms.
+    /// Values visited by one evaluation. A payload of 256 KiB holds at most 131,072 values, so every path that looks at
+    /// each value a few times stays below; `$..*..*` over a large payload and `[0,0][0,0]…` do not. About 20 ms.
     pub const VISITS_MAX: u32 = 1_000_000;
     /// A compiled regular expression in a filter, bytes. The crate's own default is ten times this.
     pub const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -70,8 +70,8 @@ pub struct Path {
     query: Query,
 }
 
-/// Why a path gave no value. `past_end`: the last step indexes an array that is too short; AWS reads that as `null` in a
-/// payload template and as missing elsewhere.
+/// Why a path gave no value. `past_end`: the last step indexes an array that is too short; AWS reads that as `null` in
+/// a payload template and as missing elsewhere.
 pub(super) enum Lookup<'a> {
     Found(Cow<'a, Value>),
     Missing { detail: String, past_end: bool },
@@ -173,8 +173,11 @@ impl Path {
     fn lookup_in<'a>(&self, value: &'a Value) -> Result<Lookup<'a>, QueryError> {
         match self.query.evaluate(value) {
             Ok(found) => Ok(Lookup::Found(found)),
-            // Recorded on AWS: a wildcard, slice or filter over something that is not there finds nothing, and that is no error.
-            Err(Fault::Missing { .. }) if !self.is_definite() => Ok(Lookup::Found(Cow::Owned(Value::Array(Vec::new())))),
+            // Recorded on AWS: a wildcard, slice or filter over something that is not there finds nothing, and that is
+            // no error.
+            Err(Fault::Missing { .. }) if !self.is_definite() => {
+                Ok(Lookup::Found(Cow::Owned(Value::Array(Vec::new()))))
+            }
             Err(Fault::Missing { detail, past_end }) => Ok(Lookup::Missing { detail, past_end }),
             Err(Fault::Unfit { detail }) => Ok(Lookup::Missing { detail, past_end: false }),
             Err(Fault::Bound(what)) => Err(QueryError::Bound { message: format!("Path '{}': {what}", self.text) }),

@@ -129,8 +129,8 @@ fn named(cursor: &mut Cursor<'_>, names: Names) -> Result<Named, PathSyntaxError
             if !cursor.eat(')') {
                 return Err(cursor.error(format!("The function '{name}' takes no arguments")));
             }
-            let function =
-                Function::named(name).ok_or_else(|| PathSyntaxError::new(format!("Function with name: {name} does not exist."), start))?;
+            let function = Function::named(name)
+                .ok_or_else(|| PathSyntaxError::new(format!("Function with name: {name} does not exist."), start))?;
             Ok(Named::Function(function))
         }
         Some(c) if c.is_whitespace() && names == Names::Greedy => {
@@ -234,7 +234,10 @@ fn integer(cursor: &mut Cursor<'_>) -> Result<Option<i64>, PathSyntaxError> {
     if digits.is_empty() {
         return Ok(None);
     }
-    digits.parse::<i32>().map(|i| Some(i64::from(i))).map_err(|_| PathSyntaxError::new(format!("'{digits}' is no array index"), start))
+    digits
+        .parse::<i32>()
+        .map(|i| Some(i64::from(i)))
+        .map_err(|_| PathSyntaxError::new(format!("'{digits}' is no array index"), start))
 }
 
 /// A place in a text. All steps are by whole characters.
@@ -290,7 +293,11 @@ impl<'t> Cursor<'t> {
         if self.eat(']') {
             return Ok(());
         }
-        let message = if self.at_end() { "The bracket is not closed: missing ']'" } else { "Could not parse token. Expected ']'" };
+        let message = if self.at_end() {
+            "The bracket is not closed: missing ']'"
+        } else {
+            "Could not parse token. Expected ']'"
+        };
         Err(PathSyntaxError::new(message, if self.at_end() { opened_at } else { self.at }))
     }
 
@@ -337,7 +344,8 @@ impl<'t> Cursor<'t> {
             Some('b') => Ok('\u{8}'),
             Some('f') => Ok('\u{c}'),
             Some('u') => {
-                let code = self.rest().get(..4).and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32);
+                let code =
+                    self.rest().get(..4).and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32);
                 self.at += if code.is_some() { 4 } else { 0 };
                 code.ok_or_else(|| PathSyntaxError::new("\\u needs four hexadecimal digits", start))
             }

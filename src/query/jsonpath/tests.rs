@@ -54,7 +54,10 @@ fn paths_give_what_jayway_gives() {
         ("$.o['x','y']", json!({"x": 1, "y": [2]})),
         ("$.o['x', 'missing']", json!({"x": 1})),
         ("$['a','o'].x", json!([1])),
-        ("$.items[*]['name','price']", json!([{"name": "pen", "price": 2}, {"name": "ink", "price": 8.5}, {"name": "desk", "price": 120}])),
+        (
+            "$.items[*]['name','price']",
+            json!([{"name": "pen", "price": 2}, {"name": "ink", "price": 8.5}, {"name": "desk", "price": 120}]),
+        ),
         // indefinite: always an array
         ("$.arr[0,2]", json!([10, 30])),
         ("$.arr[0,9]", json!([10])),
@@ -81,7 +84,10 @@ fn paths_give_what_jayway_gives() {
         ("$..name", names(&["pen", "ink", "desk"])),
         ("$..tags[0]", names(&["x", "y"])),
         ("$.o..x", json!([1])),
-        ("$..['name','price']", json!([{"name": "pen", "price": 2}, {"name": "ink", "price": 8.5}, {"name": "desk", "price": 120}])),
+        (
+            "$..['name','price']",
+            json!([{"name": "pen", "price": 2}, {"name": "ink", "price": 8.5}, {"name": "desk", "price": 120}]),
+        ),
         ("$.a..*", json!([1, null, "text"])),
         ("$..nowhere", json!([])),
         // filters

@@ -5,7 +5,8 @@ use crate::store::{AliasRow, ExecutionHeader, MapRunRow, StoreError, VersionRow}
 
 use super::Store;
 use super::given::{
-    activity, alias, append, at, create, header, id, machine, machine_arn, never, revision, revision_id, running, succeeded,
+    activity, alias, append, at, create, header, id, machine, machine_arn, never, revision, revision_id, running,
+    succeeded,
 };
 
 fn names<T>(rows: &[T], name: impl Fn(&T) -> &str) -> Vec<String> {
@@ -153,7 +154,11 @@ pub async fn aliases_are_made_changed_listed_and_deleted(store: &dyn Store) {
     };
     store.put_alias(changed.clone(), true).await.unwrap();
     assert_eq!(store.alias(&live.arn).await.unwrap(), Some(changed.clone()));
-    assert_eq!(store.aliases(&arn, None, 9).await.unwrap(), [changed, alias("m", "beta", &version)], "a change keeps the place");
+    assert_eq!(
+        store.aliases(&arn, None, 9).await.unwrap(),
+        [changed, alias("m", "beta", &version)],
+        "a change keeps the place"
+    );
     assert_eq!(names(&store.aliases(&arn, Some(live.arn.clone()), 9).await.unwrap(), |a| &a.name), ["beta"]);
     assert_eq!(store.aliases(&arn, None, 1).await.unwrap().len(), 1);
     store.delete_alias(&live.arn).await.unwrap();

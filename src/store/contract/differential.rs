@@ -1,4 +1,5 @@
-//! The same random requests to two stores: the answers must be equal, errors included. A failing sequence is shrunk by proptest.
+//! The same random requests to two stores: the answers must be equal, errors included. A failing sequence is shrunk by
+//! proptest.
 
 use proptest::prelude::*;
 
@@ -170,9 +171,15 @@ async fn ask(store: &dyn Store, request: Request) -> String {
         Request::Delete(m) => shown(store.delete_machine(&machine_arn(name(m))).await),
         Request::Reap => shown(store.reap_machines().await),
         Request::Publish(m, r) => shown(store.put_version(&machine_arn(name(m)), revision_id(r), None, at(4)).await),
-        Request::DeleteVersion(m, v) => shown(store.delete_version(&Arn::new(format!("{}:{v}", machine_arn(name(m))))).await),
-        Request::PutAlias(m, a, replace) => shown(store.put_alias(alias(name(m), ["x", "y"][a as usize], &qualifier(0)), replace).await),
-        Request::DeleteAlias(m, a) => shown(store.delete_alias(&alias(name(m), ["x", "y"][a as usize], &qualifier(0)).arn).await),
+        Request::DeleteVersion(m, v) => {
+            shown(store.delete_version(&Arn::new(format!("{}:{v}", machine_arn(name(m))))).await)
+        }
+        Request::PutAlias(m, a, replace) => {
+            shown(store.put_alias(alias(name(m), ["x", "y"][a as usize], &qualifier(0)), replace).await)
+        }
+        Request::DeleteAlias(m, a) => {
+            shown(store.delete_alias(&alias(name(m), ["x", "y"][a as usize], &qualifier(0)).arn).await)
+        }
         Request::PutActivity(n) => shown(store.put_activity(activity(&n.to_string())).await),
         Request::DeleteActivity(n) => shown(store.delete_activity(&activity(&n.to_string()).arn).await),
         Request::Tag(r, k, set) => {

@@ -5,7 +5,8 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, Version};
 use crate::store::{
-    ActivityRow, AliasRow, Append, Batch, Closing, ExecutionHeader, ExecutionStatus, MachineRow, MachineType, Revision, RevisionId, Summary,
+    ActivityRow, AliasRow, Append, Batch, Closing, ExecutionHeader, ExecutionStatus, MachineRow, MachineType, Revision,
+    RevisionId, Summary,
 };
 
 use super::Store;
@@ -114,7 +115,8 @@ pub fn succeeded(ms: i64) -> Summary {
 }
 
 pub fn failed(ms: i64) -> Summary {
-    let closing = Closing { at: at(ms), output: None, error: Some("States.Timeout".into()), cause: Some("late".into()) };
+    let closing =
+        Closing { at: at(ms), output: None, error: Some("States.Timeout".into()), cause: Some("late".into()) };
     Summary { status: ExecutionStatus::Failed, closed: Some(closing), ..Summary::default() }
 }
 

@@ -1,10 +1,15 @@
 //! The journal's promises.
 
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey, Version};
-use crate::store::{Append, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, MapRunRow, StoreError, Summary};
+use crate::store::{
+    Append, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, MapRunRow, StoreError, Summary,
+};
 
 use super::Store;
-use super::given::{append, at, batch, create, due, failed, header, id, machine_arn, never, revision_id, running, succeeded, with_machine};
+use super::given::{
+    append, at, batch, create, due, failed, header, id, machine_arn, never, revision_id, running, succeeded,
+    with_machine,
+};
 
 fn page(limit: u32) -> ExecutionFilter {
     ExecutionFilter { limit, ..ExecutionFilter::default() }
@@ -80,7 +85,11 @@ pub async fn a_name_is_held_until_its_execution_closed_long_ago(store: &dyn Stor
     assert_eq!((old.header.arn, old.version), (header(1).arn, Version(3)), "the old one is there, by its id");
     assert_eq!(ids(&store.list(page(9)).await.unwrap()), [id(2), id(1)]);
     store.purge(at(1_000), 9).await.unwrap();
-    assert_eq!(store.execution_by_arn(&header(1).arn).await.unwrap().unwrap().header.id, id(2), "the purged one takes no name along");
+    assert_eq!(
+        store.execution_by_arn(&header(1).arn).await.unwrap().unwrap().header.id,
+        id(2),
+        "the purged one takes no name along"
+    );
 }
 
 /// As executions without a name of their own are named; two at one moment too.
@@ -91,7 +100,8 @@ pub async fn names_that_begin_with_the_same_time_are_told_apart(store: &dyn Stor
         name: name.to_owned(),
         ..header(n)
     };
-    let same_time = |n: u32| uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0abc | (u128::from(n) << 16)).to_string();
+    let same_time =
+        |n: u32| uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0abc | (u128::from(n) << 16)).to_string();
     for n in 1..=40 {
         create(store, named(n, &same_time(n)), running()).await;
     }
@@ -100,7 +110,10 @@ pub async fn names_that_begin_with_the_same_time_are_told_apart(store: &dyn Stor
         let found = store.execution_by_arn(&named(n, &same_time(n)).arn).await.unwrap().unwrap();
         assert_eq!((found.header.id, found.header.name), (id(n), same_time(n)));
     }
-    assert_eq!(store.execution_by_arn(&named(0, &same_time(3).to_uppercase()).arn).await.unwrap().unwrap().header.id, id(41));
+    assert_eq!(
+        store.execution_by_arn(&named(0, &same_time(3).to_uppercase()).arn).await.unwrap().unwrap().header.id,
+        id(41)
+    );
     assert_eq!(store.execution_by_arn(&named(0, &same_time(99)).arn).await.unwrap(), None);
     let error = store.create(named(42, &same_time(7)), append(42, 0, 1, running()), never()).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyExists { .. }), "{error}");
@@ -171,7 +184,10 @@ pub async fn a_batch_takes_the_place_of_the_newest_one(store: &dyn Store) {
             ..append(1, 2, 0, due(i64::from(events)))
         };
         store.append(next).await.unwrap();
-        assert_eq!(store.load(id(1)).await.unwrap(), [batch(0, 2, "first"), batch(2, events, &format!("{events} together"))]);
+        assert_eq!(
+            store.load(id(1)).await.unwrap(),
+            [batch(0, 2, "first"), batch(2, events, &format!("{events} together"))]
+        );
     }
     let row = store.execution(id(1)).await.unwrap().unwrap();
     assert_eq!((row.version, row.summary), (Version(21), due(19)));
@@ -196,8 +212,10 @@ pub async fn the_summary_shows_what_the_last_append_said(store: &dyn Store) {
     with_machine(store).await;
     create(store, header(1), running()).await;
     let aborted = Summary { status: ExecutionStatus::Aborted, ..failed(8) };
-    let pending = Summary { status: ExecutionStatus::PendingRedrive, redrive_count: 3, redriven_at: Some(at(7)), ..running() };
-    let all = [due(5), due(6), running(), succeeded(7), failed(7), Summary { owes_parent: true, ..aborted }, pending, due(9)];
+    let pending =
+        Summary { status: ExecutionStatus::PendingRedrive, redrive_count: 3, redriven_at: Some(at(7)), ..running() };
+    let all =
+        [due(5), due(6), running(), succeeded(7), failed(7), Summary { owes_parent: true, ..aborted }, pending, due(9)];
     for (n, summary) in all.into_iter().enumerate() {
         store.append(append(1, 2 + n as u64, 1, summary.clone())).await.unwrap();
         assert_eq!(store.execution(id(1)).await.unwrap().unwrap().summary, summary);
@@ -292,7 +310,8 @@ pub async fn a_listing_pages_newest_first_without_loss_or_doubles(store: &dyn St
     // Starts that meet, ids that do not follow them.
     for n in 1..=30_u32 {
         let started = at(i64::from(n * 7 % 10));
-        create(store, ExecutionHeader { started, ..header(n) }, if n % 3 == 0 { succeeded(50) } else { running() }).await;
+        create(store, ExecutionHeader { started, ..header(n) }, if n % 3 == 0 { succeeded(50) } else { running() })
+            .await;
     }
     let all = store.list(page(100)).await.unwrap();
     assert_eq!(all.len(), 30);
@@ -324,10 +343,15 @@ pub async fn a_listing_takes_every_filter(store: &dyn Store) {
     let redriven = Summary { redrive_count: 1, redriven_at: Some(at(3)), ..running() };
     create(store, ExecutionHeader { map_run: Some(run.clone()), ..header(5) }, redriven).await;
 
-    let of = |filter: ExecutionFilter| async move { ids(&store.list(ExecutionFilter { limit: 9, ..filter }).await.unwrap()) };
+    let of = |filter: ExecutionFilter| async move {
+        ids(&store.list(ExecutionFilter { limit: 9, ..filter }).await.unwrap())
+    };
     let none = ExecutionFilter::default;
     assert_eq!(of(none()).await, [id(5), id(4), id(3), id(2), id(1)]);
-    assert_eq!(of(ExecutionFilter { state_machine: Some(machine_arn("m")), ..none() }).await, [id(5), id(3), id(2), id(1)]);
+    assert_eq!(
+        of(ExecutionFilter { state_machine: Some(machine_arn("m")), ..none() }).await,
+        [id(5), id(3), id(2), id(1)]
+    );
     assert_eq!(of(ExecutionFilter { state_machine: Some(machine_arn("nobody")), ..none() }).await, []);
     assert_eq!(of(ExecutionFilter { status: Some(ExecutionStatus::Running), ..none() }).await, [id(5), id(4), id(1)]);
     assert_eq!(of(ExecutionFilter { qualified: Some(version.clone()), ..none() }).await, [id(3), id(2)]);
@@ -375,7 +399,8 @@ pub async fn children_without_success_wait_for_their_runs_redrive(store: &dyn St
     let counts = store.count(redriven.clone()).await.unwrap();
     let (running, done, failed) = (ExecutionStatus::Running, ExecutionStatus::Succeeded, ExecutionStatus::Failed);
     assert_eq!(counts, [(running, 1), (done, 1), (failed, 1), (ExecutionStatus::PendingRedrive, 3)]);
-    let not_redriven = ExecutionFilter { run_redriven: None, status: Some(ExecutionStatus::PendingRedrive), ..redriven };
+    let not_redriven =
+        ExecutionFilter { run_redriven: None, status: Some(ExecutionStatus::PendingRedrive), ..redriven };
     assert_eq!(store.list(not_redriven).await.unwrap(), []);
 }
 

@@ -1,4 +1,5 @@
-//! What every store promises, as tests: one suite over all adapters. An adapter joins with one line, `suite!(name, factory)`.
+//! What every store promises, as tests: one suite over all adapters. An adapter joins with one line, `suite!(name,
+//! factory)`.
 
 mod catalog;
 mod differential;
@@ -91,7 +92,10 @@ fn sqlite_file() -> Fixture {
 }
 
 fn sqlite_memory() -> Fixture {
-    Fixture { store: Box::new(super::sqlite::Sqlite::open(":memory:", super::sqlite::Options::default()).unwrap()), folder: None }
+    Fixture {
+        store: Box::new(super::sqlite::Sqlite::open(":memory:", super::sqlite::Options::default()).unwrap()),
+        folder: None,
+    }
 }
 
 suite!(in_memory, super::super::memory);

@@ -7,7 +7,8 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
 use crate::limits;
 use crate::store::{
-    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreError, StoreFuture, StoreResult, VersionRow,
+    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreError, StoreFuture, StoreResult,
+    VersionRow,
 };
 
 use super::Memory;
@@ -107,7 +108,8 @@ impl State {
         if let Some(kept) = self.revisions.get_mut(&revision) {
             kept.uses = kept.uses.saturating_sub(1);
         }
-        let runs: Vec<Arn> = self.map_runs.rows.values().filter(|(_, run)| run.execution == id).map(|(arn, _)| arn.clone()).collect();
+        let runs: Vec<Arn> =
+            self.map_runs.rows.values().filter(|(_, run)| run.execution == id).map(|(arn, _)| arn.clone()).collect();
         for run in runs {
             self.map_runs.remove(&run);
         }
@@ -158,18 +160,27 @@ impl State {
 
     fn drop_versions_and_aliases(&mut self, arn: &Arn) {
         self.versions.retain(|_, version| version.machine != *arn);
-        let aliases: Vec<Arn> = self.aliases.rows.values().filter(|(_, row)| row.machine == *arn).map(|(arn, _)| arn.clone()).collect();
+        let aliases: Vec<Arn> =
+            self.aliases.rows.values().filter(|(_, row)| row.machine == *arn).map(|(arn, _)| arn.clone()).collect();
         for alias in aliases {
             self.aliases.remove(&alias);
         }
     }
 
-    fn put_version(&mut self, arn: &Arn, revision: RevisionId, description: Option<String>, at: Timestamp) -> StoreResult<VersionRow> {
+    fn put_version(
+        &mut self,
+        arn: &Arn,
+        revision: RevisionId,
+        description: Option<String>,
+        at: Timestamp,
+    ) -> StoreResult<VersionRow> {
         let machine = self.machines.get_mut(arn).ok_or_else(|| not_found("state machine", arn))?;
         if !self.revisions.contains_key(&revision) {
             return Err(not_found("revision", &revision));
         }
-        if let Some(there) = self.versions.values().find(|version| version.machine == *arn && version.revision == revision) {
+        if let Some(there) =
+            self.versions.values().find(|version| version.machine == *arn && version.revision == revision)
+        {
             return Ok(there.clone());
         }
         let number = machine.next_version;
@@ -211,7 +222,8 @@ impl Catalog for Memory {
     fn machines(&self, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MachineRow>> {
         self.with(|state| {
             let all = state.catalog.machines.rows.values().map(|(_, machine)| &machine.row);
-            let mut page: Vec<&MachineRow> = all.filter(|row| after.as_ref().is_none_or(|after| row.arn > *after)).collect();
+            let mut page: Vec<&MachineRow> =
+                all.filter(|row| after.as_ref().is_none_or(|after| row.arn > *after)).collect();
             page.sort_by(|a, b| a.arn.cmp(&b.arn));
             Ok(page.into_iter().take(limit as usize).cloned().collect())
         })
@@ -227,9 +239,14 @@ impl Catalog for Memory {
 
     fn reap_machines(&self) -> StoreFuture<'_, u64> {
         self.with(|state| {
-            let busy = |arn: &Arn| state.executions.values().any(|e| e.row.summary.status.is_open() && e.row.header.state_machine == *arn);
+            let busy = |arn: &Arn| {
+                state.executions.values().any(|e| e.row.summary.status.is_open() && e.row.header.state_machine == *arn)
+            };
             let machines = state.catalog.machines.rows.values();
-            let done: Vec<Arn> = machines.filter(|(arn, machine)| machine.row.deleting && !busy(arn)).map(|(arn, _)| arn.clone()).collect();
+            let done: Vec<Arn> = machines
+                .filter(|(arn, machine)| machine.row.deleting && !busy(arn))
+                .map(|(arn, _)| arn.clone())
+                .collect();
             for arn in &done {
                 // Some may have been made after the machine was marked.
                 state.catalog.drop_versions_and_aliases(arn);
@@ -247,7 +264,13 @@ impl Catalog for Memory {
         self.with(|state| Ok(state.catalog.revisions.get(&id).map(|kept| kept.revision.clone())))
     }
 
-    fn put_version(&self, machine: &Arn, revision: RevisionId, description: Option<String>, at: Timestamp) -> StoreFuture<'_, VersionRow> {
+    fn put_version(
+        &self,
+        machine: &Arn,
+        revision: RevisionId,
+        description: Option<String>,
+        at: Timestamp,
+    ) -> StoreFuture<'_, VersionRow> {
         self.with(|state| state.catalog.put_version(machine, revision, description, at))
     }
 
@@ -258,7 +281,8 @@ impl Catalog for Memory {
     fn versions(&self, machine: &Arn, after: Option<u64>, limit: u32) -> StoreFuture<'_, Vec<VersionRow>> {
         self.with(|state| {
             let of_machine = state.catalog.versions.values().filter(|version| version.machine == *machine);
-            let mut page: Vec<_> = of_machine.filter(|version| after.is_none_or(|after| version.number < after)).cloned().collect();
+            let mut page: Vec<_> =
+                of_machine.filter(|version| after.is_none_or(|after| version.number < after)).cloned().collect();
             page.sort_by_key(|version| std::cmp::Reverse(version.number));
             page.truncate(limit as usize);
             Ok(page)

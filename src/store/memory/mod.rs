@@ -1,4 +1,5 @@
-//! The store in memory: for tests and for runs that need no disk. The same answers as the others, gone with its last handle.
+//! The store in memory: for tests and for runs that need no disk. The same answers as the others, gone with its last
+//! handle.
 
 mod catalog;
 
@@ -8,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, Version};
 use crate::store::{
-    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreError, StoreFuture, StoreResult, Summary,
+    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreError, StoreFuture,
+    StoreResult, Summary,
 };
 
 /// A handle, cheap to clone; all clones are one store.
@@ -88,7 +90,11 @@ impl State {
     fn create(&mut self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreResult<()> {
         let Append { batch, summary, .. } = first;
         if batch.after != Version(0) {
-            return Err(StoreError::VersionConflict { execution: header.id, expected: batch.after, actual: Version(0) });
+            return Err(StoreError::VersionConflict {
+                execution: header.id,
+                expected: batch.after,
+                actual: Version(0),
+            });
         }
         if self.executions.contains_key(&header.id) {
             return Err(StoreError::AlreadyExists { what: "execution id", key: header.id.to_string() });
@@ -172,7 +178,10 @@ fn status(row: &ExecutionRow, filter: &ExecutionFilter) -> ExecutionStatus {
 fn matches(row: &ExecutionRow, filter: &ExecutionFilter) -> bool {
     let header = &row.header;
     filter.state_machine.as_ref().is_none_or(|machine| header.state_machine == *machine)
-        && filter.qualified.as_ref().is_none_or(|arn| header.version_arn.as_ref() == Some(arn) || header.alias_arn.as_ref() == Some(arn))
+        && filter
+            .qualified
+            .as_ref()
+            .is_none_or(|arn| header.version_arn.as_ref() == Some(arn) || header.alias_arn.as_ref() == Some(arn))
         && filter.map_run.as_ref().is_none_or(|run| header.map_run.as_ref() == Some(run))
         && filter.status.is_none_or(|wanted| status(row, filter) == wanted)
         && filter.redriven.is_none_or(|redriven| (row.summary.redrive_count > 0) == redriven)
@@ -201,10 +210,17 @@ impl Journal for Memory {
     }
 
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
-        self.with(|state| state.executions.get(&execution).map(|entry| entry.batches.clone()).ok_or_else(|| no_execution(execution)))
+        self.with(|state| {
+            state.executions.get(&execution).map(|entry| entry.batches.clone()).ok_or_else(|| no_execution(execution))
+        })
     }
 
-    fn owing(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+    fn owing(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
         self.with(|state| {
             let first = ExecutionId(uuid::Uuid::nil());
             let from = (partition, after.unwrap_or(first));
@@ -213,7 +229,12 @@ impl Journal for Memory {
         })
     }
 
-    fn due(&self, partition: PartitionId, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
+    fn due(
+        &self,
+        partition: PartitionId,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
         self.with(|state| {
             let first = (partition, Timestamp::from_millis(i64::MIN), ExecutionId(uuid::Uuid::nil()));
             let soon = state.due.range(first..).take_while(|(of, at, _)| *of == partition && *at < before);
@@ -226,7 +247,9 @@ impl Journal for Memory {
     }
 
     fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
-        self.with(|state| Ok(state.names.get(arn).and_then(|id| state.executions.get(id)).map(|entry| entry.row.clone())))
+        self.with(|state| {
+            Ok(state.names.get(arn).and_then(|id| state.executions.get(id)).map(|entry| entry.row.clone()))
+        })
     }
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
@@ -234,7 +257,11 @@ impl Journal for Memory {
             let newest_first = state.by_start.iter().rev();
             let page = newest_first.filter(|place| filter.after.is_none_or(|after| **place < after));
             let rows = page.filter_map(|(_, id)| state.executions.get(id)).map(|entry| &entry.row);
-            Ok(rows.filter(|row| matches(row, &filter)).take(filter.limit as usize).map(|row| shown(row, &filter)).collect())
+            Ok(rows
+                .filter(|row| matches(row, &filter))
+                .take(filter.limit as usize)
+                .map(|row| shown(row, &filter))
+                .collect())
         })
     }
 

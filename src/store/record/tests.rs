@@ -1,7 +1,7 @@
 //! The persisted form, pinned: `form1.jsonl` holds one batch a line, one for every event and for every optional field.
 //!
-//! A line is never changed, because journals in that form exist; a new event or field adds lines. A new event that is missing here
-//! does not compile; one without a line fails [`every_event_has_its_line`].
+//! A line is never changed, because journals in that form exist; a new event or field adds lines. A new event that is
+//! missing here does not compile; one without a line fails [`every_event_has_its_line`].
 
 use serde_json::{Value, json};
 
@@ -9,8 +9,8 @@ use super::{RecordError, decode, encode};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, BlockId, EventId, ExecutionId, TaskKey};
 use crate::interpreter::event::{
-    Batching, Entry, Event, Failure, FrameId, ItemSource, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType, TaskFamily,
-    TaskScheduled, Tolerance,
+    Batching, Entry, Event, Failure, FrameId, ItemSource, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType,
+    TaskFamily, TaskScheduled, Tolerance,
 };
 use crate::limits::JSON_DEPTH_MAX;
 
@@ -152,8 +152,18 @@ fn samples() -> Vec<Event> {
         },
         Event::StateAborted { kind: StateType::Wait },
         Event::StateFailed(failure()),
-        Event::EvaluationFailed { error: "States.QueryEvaluationError".into(), cause: "c".into(), location: None, state: "A".into() },
-        Event::EvaluationFailed { error: "E".into(), cause: "c".into(), location: Some("Output/x".into()), state: "A".into() },
+        Event::EvaluationFailed {
+            error: "States.QueryEvaluationError".into(),
+            cause: "c".into(),
+            location: None,
+            state: "A".into(),
+        },
+        Event::EvaluationFailed {
+            error: "E".into(),
+            cause: "c".into(),
+            location: Some("Output/x".into()),
+            state: "A".into(),
+        },
         Event::RetryScheduled { retrier: 1, due: Timestamp::from_millis(1_700_000_000_500) },
         Event::WaitEnded,
         Event::WaitScheduled { due: Timestamp::from_millis(1_700_000_000_500) },
@@ -175,7 +185,11 @@ fn samples() -> Vec<Event> {
         Event::TaskHeartbeat { scheduled: scheduled_by, count: 3 },
         Event::TaskSucceeded { family: family.clone(), scheduled: scheduled_by, output: output() },
         Event::TaskFailed { family: family.clone(), scheduled: scheduled_by, failure: failure() },
-        Event::TaskTimedOut { family, scheduled: scheduled_by, failure: Failure { heartbeat: true, ..Failure::named("States.Timeout") } },
+        Event::TaskTimedOut {
+            family,
+            scheduled: scheduled_by,
+            failure: Failure { heartbeat: true, ..Failure::named("States.Timeout") },
+        },
         Event::ParallelStarted { branches: vec![BlockId(1), BlockId(2)], input: output() },
         Event::ParallelSucceeded,
         Event::ParallelFailed,
@@ -198,7 +212,9 @@ fn samples() -> Vec<Event> {
         Event::MapRunStarted { arn: Arn::new("run"), plan: Some(Box::new(plan())) },
         Event::MapRunStopped { started: EventId(5) },
         Event::ChildStopped { scheduled: EventId(5) },
-        Event::ExecutionFollowed { task: TaskKey { execution: ExecutionId(uuid::Uuid::from_u128(7)), scheduled: EventId(9) } },
+        Event::ExecutionFollowed {
+            task: TaskKey { execution: ExecutionId(uuid::Uuid::from_u128(7)), scheduled: EventId(9) },
+        },
         Event::MapRunSucceeded { output: output() },
         Event::MapRunFailed(failure()),
         Event::MapRunRedriven { arn: Arn::new("run"), redrive_count: 1 },
@@ -216,7 +232,8 @@ fn entry(event: Event) -> Entry {
 
 #[test]
 fn every_event_is_written_as_it_always_was() {
-    let written: Vec<String> = samples().into_iter().map(|e| String::from_utf8(encode(&[entry(e)]).unwrap()).unwrap()).collect();
+    let written: Vec<String> =
+        samples().into_iter().map(|e| String::from_utf8(encode(&[entry(e)]).unwrap()).unwrap()).collect();
     let pinned: Vec<&str> = PINNED.lines().collect();
     for (i, line) in written.iter().enumerate() {
         assert_eq!(pinned.get(i), Some(&line.as_str()), "line {} of form1.jsonl; is:\n{line}\n", i + 1);
@@ -276,14 +293,16 @@ fn broken_bytes_are_an_error_and_no_panic() {
     for cut in (0..whole.len()).step_by(7) {
         assert!(matches!(decode(&whole[..cut]), Err(RecordError::Broken(_))), "cut at {cut}");
     }
-    for bytes in [&b"\xff\xfe"[..], b"null", b"[]", b"{}", br#"{"v":1}"#, br#"{"v":"1","e":[]}"#, br#"{"v":1,"e":[7]}"#] {
+    for bytes in [&b"\xff\xfe"[..], b"null", b"[]", b"{}", br#"{"v":1}"#, br#"{"v":"1","e":[]}"#, br#"{"v":1,"e":[7]}"#]
+    {
         assert!(matches!(decode(bytes), Err(RecordError::Broken(_))), "{}", String::from_utf8_lossy(bytes));
     }
 }
 
 #[test]
 fn a_payload_of_the_deepest_nesting_survives() {
-    let deep = (0..JSON_DEPTH_MAX).fold(json!(1), |inner, i| if i % 2 == 0 { json!([inner]) } else { json!({ "a": inner }) });
+    let deep =
+        (0..JSON_DEPTH_MAX).fold(json!(1), |inner, i| if i % 2 == 0 { json!([inner]) } else { json!({ "a": inner }) });
     let entries = [
         entry(Event::TaskSucceeded { family: service(), scheduled: EventId(3), output: payload(deep.clone()) }),
         entry(Event::ExecutionStarted(Box::new(Started { input: payload(deep), ..started() }))),
@@ -295,6 +314,7 @@ fn a_payload_of_the_deepest_nesting_survives() {
 fn bytes_that_nest_without_end_are_an_error_and_no_overflow() {
     let bytes = [br#"{"v":1,"e":"#.to_vec(), b"[".repeat(1_000_000)].concat();
     assert!(matches!(decode(&bytes), Err(RecordError::Broken(_))));
-    let inside = [br#"{"v":1,"e":[{"t":1,"e":{"ExecutionSucceeded":{"output":"#.to_vec(), b"[".repeat(1_000_000)].concat();
+    let inside =
+        [br#"{"v":1,"e":[{"t":1,"e":{"ExecutionSucceeded":{"output":"#.to_vec(), b"[".repeat(1_000_000)].concat();
     assert!(matches!(decode(&inside), Err(RecordError::Broken(_))));
 }

@@ -18,26 +18,31 @@ pub struct Copied {
     pub open: u64,
 }
 
-/// Copies the store at `path` to a new file and looks through the copy for damage. A server may have the store open: the copy holds one moment.
+/// Copies the store at `path` to a new file and looks through the copy for damage. A server may have the store open:
+/// the copy holds one moment.
 ///
 /// # Errors
-/// `Unusable`: there is no store of ours. `AlreadyExists`: there is a file at `to`. `Corrupt`: what was read is damaged.
+/// `Unusable`: there is no store of ours. `AlreadyExists`: there is a file at `to`. `Corrupt`: what was read is
+/// damaged.
 pub fn copy_store(path: &Path, to: &Path) -> StoreResult<Copied> {
     if !path.is_file() {
         return Err(StoreError::Unusable(format!("there is no store at {}: check `store.url`", path.display())));
     }
     let connection = super::open::reader(path, &super::Options::default())?;
-    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(|error| classify(&error))?;
+    let application: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(|error| classify(&error))?;
     if application != super::migrate::APPLICATION_ID {
         return Err(StoreError::Unusable(format!("{} is no store of Reveille's: check `store.url`", path.display())));
     }
     copy(&connection, to)
 }
 
-/// Copies all pages in one step. In steps, each commit in between would start the copy anew, and under load it would never end; in one, it
-/// reads one moment from the log while the writer goes on. The log grows meanwhile.
+/// Copies all pages in one step. In steps, each commit in between would start the copy anew, and under load it would
+/// never end; in one, it reads one moment from the log while the writer goes on. The log grows meanwhile.
 pub(super) fn copy(from: &Connection, to: &Path) -> StoreResult<Copied> {
-    let unwritten = |why: &dyn std::fmt::Display| StoreError::Unavailable(format!("the backup {} was not made: {why}", to.display()));
+    let unwritten = |why: &dyn std::fmt::Display| {
+        StoreError::Unavailable(format!("the backup {} was not made: {why}", to.display()))
+    };
     if to.exists() {
         return Err(StoreError::AlreadyExists { what: "file", key: to.display().to_string() });
     }
@@ -80,7 +85,8 @@ fn into_file(from: &Connection, part: &Path) -> StoreResult<Copied> {
         let (what, key) = ("the copy", part.display().to_string());
         return Err(StoreError::Corrupt { what, key, why: format!("{verdict}; the store itself is damaged") });
     }
-    let count = |sql: &str| target.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned).map_err(failed);
+    let count =
+        |sql: &str| target.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned).map_err(failed);
     let open = super::values::status_code(crate::store::ExecutionStatus::Running);
     let copied = Copied {
         bytes: count("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?,

@@ -2,7 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
-use crate::store::{ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreFuture, VersionRow};
+use crate::store::{
+    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreFuture, VersionRow,
+};
 
 use super::{Sqlite, activities, machines, map_runs, tags, versions};
 
@@ -42,9 +44,19 @@ impl Catalog for Sqlite {
         Box::pin(self.read(move |connection| machines::revision(connection, id)))
     }
 
-    fn put_version(&self, machine: &Arn, revision: RevisionId, description: Option<String>, at: Timestamp) -> StoreFuture<'_, VersionRow> {
+    fn put_version(
+        &self,
+        machine: &Arn,
+        revision: RevisionId,
+        description: Option<String>,
+        at: Timestamp,
+    ) -> StoreFuture<'_, VersionRow> {
         let machine = machine.clone();
-        Box::pin(self.write(move |connection| versions::put_version(connection, &machine, revision, description.as_deref(), at)))
+        Box::pin(
+            self.write(move |connection| {
+                versions::put_version(connection, &machine, revision, description.as_deref(), at)
+            }),
+        )
     }
 
     fn version(&self, arn: &Arn) -> StoreFuture<'_, Option<VersionRow>> {

@@ -1,8 +1,8 @@
 //! The log's way into the file.
 //!
-//! A commit is safe in the log; from time to time the log's pages go into the file, and the log begins anew. Most of that a thread with a connection
-//! of its own does while the writer goes on. Only the rest, what came in meanwhile, the writer does itself, after its answers: a log that is
-//! always written to would never be all in the file.
+//! A commit is safe in the log; from time to time the log's pages go into the file, and the log begins anew. Most of
+//! that a thread with a connection of its own does while the writer goes on. Only the rest, what came in meanwhile, the
+//! writer does itself, after its answers: a log that is always written to would never be all in the file.
 //!
 //! ```text
 //! the log has grown ─▶ copier ─▶ again, while much has come in ─▶ writer: the rest ─▶ the log begins anew
@@ -68,7 +68,9 @@ impl Checkpoints {
         match self.phase {
             Phase::Growing { until } if pages < until => {}
             _ if copier.is_busy() => {}
-            Phase::Copying { .. } if pages - copier.copied() <= rest || pages / LOGS_MAX >= self.every => self.finish(connection, counters),
+            Phase::Copying { .. } if pages - copier.copied() <= rest || pages / LOGS_MAX >= self.every => {
+                self.finish(connection, counters)
+            }
             Phase::Copying { asked_at } if pages < asked_at.saturating_add(rest) => {}
             Phase::Growing { .. } | Phase::Copying { .. } => {
                 copier.ask();

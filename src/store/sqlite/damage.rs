@@ -1,4 +1,5 @@
-//! Rows of the index that do not decode: each is left out and named in the log once, so that one of them does not hide all others.
+//! Rows of the index that do not decode: each is left out and named in the log once, so that one of them does not hide
+//! all others.
 //!
 //! What decodes nothing at all (a damaged file) is an error as before.
 

@@ -47,10 +47,12 @@ pub(super) fn classify(error: &rusqlite::Error) -> StoreError {
         | rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::Utf8Error(..) => StoreError::Corrupt { what: "row", key: "of the store".into(), why },
         _ => match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt { what: "store", key: "file".into(), why },
-            Some(ErrorCode::DiskFull) => {
-                StoreError::Unavailable("the disk is full, or the store is at its size limit (`store.size_bytes_max`)".into())
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                StoreError::Corrupt { what: "store", key: "file".into(), why }
             }
+            Some(ErrorCode::DiskFull) => StoreError::Unavailable(
+                "the disk is full, or the store is at its size limit (`store.size_bytes_max`)".into(),
+            ),
             _ => StoreError::Unavailable(why),
         },
     }

@@ -1,7 +1,8 @@
 //! The writer's hand on `executions`, `headers`, `closings`, `journal`, `resources` and `revision_uses`.
 //!
-//! This is the hot path: two appends per callback. Statements stay prepared, numbers are counted here (there is one writer), and an
-//! append updates only the columns that changed, because an index is rewritten whenever one of its columns is named in an UPDATE.
+//! This is the hot path: two appends per callback. Statements stay prepared, numbers are counted here (there is one
+//! writer), and an append updates only the columns that changed, because an index is rewritten whenever one of its
+//! columns is named in an UPDATE.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,8 @@ use crate::store::{Append, Batch, Closing, ExecutionHeader, RevisionId, StoreErr
 use super::error::{Fault, Outcome, already_exists, not_found};
 use super::values::{blob, int, revision_blob, status_code};
 
-/// Names and revisions kept in memory; beyond it they are read again. Machines and map runs that are busy at one time fit.
+/// Names and revisions kept in memory; beyond it they are read again. Machines and map runs that are busy at one time
+/// fit.
 const CACHED_MAX: usize = 8_192;
 
 const FIND: &str = "SELECT n, version, tail, status, due, closed, owes_parent, redrive_count, redriven, owes FROM executions WHERE id = ?1";
@@ -27,7 +29,8 @@ const ADVANCE: &str = "UPDATE executions SET version = ?2, tail = ?3 WHERE id = 
 const ADVANCE_DUE: &str = "UPDATE executions SET version = ?2, tail = ?3, due = ?4 WHERE id = ?1";
 const ADVANCE_ALL: &str = "UPDATE executions SET version = ?2, tail = ?3, due = ?4, status = ?5, closed = ?6, owes_parent = ?7, \
      redrive_count = ?8, redriven = ?9, owes = ?10 WHERE id = ?1";
-const INSERT_BATCH: &str = "INSERT INTO journal (n, execution, previous, after, events, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const INSERT_BATCH: &str =
+    "INSERT INTO journal (n, execution, previous, after, events, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 /// A heartbeat's, mostly: rare beside appends.
 const TAKE_TAIL: &str = "DELETE FROM journal WHERE n = ?1 AND execution = ?2 AND after = ?3 AND events = ?4 AND previous IS NOT NULL \
      RETURNING previous";
@@ -46,13 +49,19 @@ const ADD_USES: &str = "UPDATE revision_uses SET uses = uses + ?2 WHERE revision
 /// A UUID with its hyphens: other forms of one are names like any other.
 const UUID_CHARS: usize = 36;
 
-/// The first 8 bytes of the ARN's SHA-256: nobody can choose names that meet. The text decides where two do. Of a name that is a UUID of
-/// version 7, as executions without a name of their own get, the time stands before two bytes of the digest: those that start together lie
-/// together in the index, and a commit writes its right edge, not a page for each.
+/// The first 8 bytes of the ARN's SHA-256: nobody can choose names that meet. The text decides where two do. Of a name
+/// that is a UUID of version 7, as executions without a name of their own get, the time stands before two bytes of the
+/// digest: those that start together lie together in the index, and a commit writes its right edge, not a page for
+/// each.
 pub(super) fn arn_key(arn: &Arn) -> i64 {
     let digest = Sha256::digest(arn.as_str().as_bytes());
     let key = digest.iter().take(8).fold(0_i64, |key, byte| (key << 8) | i64::from(*byte));
-    let name = arn.as_str().rsplit(':').next().filter(|name| name.len() == UUID_CHARS).and_then(|name| Uuid::try_parse(name).ok());
+    let name = arn
+        .as_str()
+        .rsplit(':')
+        .next()
+        .filter(|name| name.len() == UUID_CHARS)
+        .and_then(|name| Uuid::try_parse(name).ok());
     match name.filter(|name| name.get_version_num() == 7) {
         Some(name) => {
             let mut time = [0; 8];
@@ -190,9 +199,14 @@ impl<'c> Executions<'c> {
         Ok(())
     }
 
-    pub(super) fn create(&mut self, header: &ExecutionHeader, first: &Append, reusable_before: Timestamp) -> Outcome<()> {
-        // All refusals stand before the first write, so that a refused one leaves nothing to undo in the common transaction. The last of
-        // them is that write: SQLite itself sees that an id is taken.
+    pub(super) fn create(
+        &mut self,
+        header: &ExecutionHeader,
+        first: &Append,
+        reusable_before: Timestamp,
+    ) -> Outcome<()> {
+        // All refusals stand before the first write, so that a refused one leaves nothing to undo in the common
+        // transaction. The last of them is that write: SQLite itself sees that an id is taken.
         if first.batch.after != Version(0) {
             return Err(conflict(header.id, first.batch.after, 0));
         }
@@ -233,7 +247,8 @@ impl<'c> Executions<'c> {
             summary.owes,
         ]);
         if let Err(error) = inserted {
-            let taken = error.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
+            let taken =
+                error.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
             return Err(if taken { already_exists("execution id", &header.id) } else { error.into() });
         }
         self.next.execution += 1;
@@ -270,7 +285,9 @@ impl<'c> Executions<'c> {
     pub(super) fn append(&mut self, append: &Append) -> Outcome<()> {
         let Append { execution: id, batch, summary, replaces } = append;
         let known = self.standing.get(id).copied();
-        let standing = known.map_or_else(|| self.find(*id), |standing| Ok(Some(standing)))?.ok_or_else(|| not_found("execution", id))?;
+        let standing = known
+            .map_or_else(|| self.find(*id), |standing| Ok(Some(standing)))?
+            .ok_or_else(|| not_found("execution", id))?;
         if int(append.expects().0) != standing.version {
             return Err(conflict(*id, append.expects(), standing.version));
         }
@@ -279,7 +296,8 @@ impl<'c> Executions<'c> {
         let tail = self.insert_batch(standing.n, previous, batch)?;
         let version = int(batch.after.0) + i64::from(batch.events);
         let next = Standing::of(standing.n, version, tail, summary);
-        let only_due = Standing { version: standing.version, tail: standing.tail, due: standing.due, ..next } == standing;
+        let only_due =
+            Standing { version: standing.version, tail: standing.tail, due: standing.due, ..next } == standing;
         let statements = &mut self.statements;
         if !only_due {
             let Standing { status, due, closed, owes_parent, redrive_count, redriven, owes, .. } = next;
@@ -351,7 +369,14 @@ impl<'c> Executions<'c> {
 
     fn insert_batch(&mut self, execution: i64, previous: Option<i64>, batch: &Batch) -> Outcome<i64> {
         let n = self.next.batch;
-        self.statements.insert_batch.execute(params![n, execution, previous, int(batch.after.0), batch.events, batch.bytes])?;
+        self.statements.insert_batch.execute(params![
+            n,
+            execution,
+            previous,
+            int(batch.after.0),
+            batch.events,
+            batch.bytes
+        ])?;
         self.next.batch += 1;
         Ok(n)
     }
@@ -360,7 +385,9 @@ impl<'c> Executions<'c> {
     fn take_tail(&self, append: &Append, standing: &Standing) -> Outcome<Option<i64>> {
         let Append { execution, batch, replaces, .. } = append;
         let mut statement = self.connection.prepare_cached(TAKE_TAIL)?;
-        let taken = statement.query_row(params![standing.tail, standing.n, int(batch.after.0), replaces], |row| row.get(0)).optional()?;
+        let taken = statement
+            .query_row(params![standing.tail, standing.n, int(batch.after.0), replaces], |row| row.get(0))
+            .optional()?;
         Ok(taken.ok_or_else(|| not_the_newest(*execution))?)
     }
 
@@ -421,7 +448,8 @@ mod tests {
 
     #[test]
     fn names_with_a_time_have_keys_in_its_order_and_others_a_digest() {
-        let at = |millis: u128, rest: u128| Uuid::from_u128((millis << 80) | 0x7000_8000_0000_0000_0000 | rest).to_string();
+        let at =
+            |millis: u128, rest: u128| Uuid::from_u128((millis << 80) | 0x7000_8000_0000_0000_0000 | rest).to_string();
         let keys: Vec<i64> = (0..200).map(|n| key(&at(1_700_000_000_000 + n, n.wrapping_mul(0x9E37_79B9)))).collect();
         assert!(keys.is_sorted_by(|a, b| a < b), "{keys:?}");
         assert!(keys.iter().all(|key| key >> 16 >= 1_700_000_000_000));

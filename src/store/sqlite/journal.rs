@@ -2,7 +2,9 @@
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
-use crate::store::{Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreFuture};
+use crate::store::{
+    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreFuture,
+};
 
 use super::writer::Create;
 use super::{Sqlite, listing, purge, rows};
@@ -21,11 +23,21 @@ impl Journal for Sqlite {
         Box::pin(self.read(move |connection| rows::load(connection, execution)))
     }
 
-    fn owing(&self, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+    fn owing(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
         Box::pin(self.read(move |connection| rows::owing(connection, partition, after, limit)))
     }
 
-    fn due(&self, partition: PartitionId, before: Timestamp, limit: u32) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
+    fn due(
+        &self,
+        partition: PartitionId,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
         Box::pin(self.read(move |connection| rows::due(connection, partition, before, limit)))
     }
 

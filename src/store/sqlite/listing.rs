@@ -1,7 +1,7 @@
 //! Listings and counts of executions: each is a merge of ranges of one index, never a scan.
 //!
-//! A range is one (key, status) of an index that goes on with (started, id). A listing takes from each of its ranges at most a page,
-//! keeps the newest page of all, and lets each range end where it cannot add to that page any more.
+//! A range is one (key, status) of an index that goes on with (started, id). A listing takes from each of its ranges at
+//! most a page, keeps the newest page of all, and lets each range end where it cannot add to that page any more.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,8 @@ use super::executions::find_resource;
 use super::rows::{fetch, readable};
 use super::values::{blob, execution_id, status_code, time};
 
-/// Rows of one range between two places, newest first. `?6..?9` and `?11` are the filters that the index does not hold, `?12` says which
-/// side of `?11` a child that was closed then is on.
+/// Rows of one range between two places, newest first. `?6..?9` and `?11` are the filters that the index does not hold,
+/// `?12` says which side of `?11` a child that was closed then is on.
 macro_rules! range {
     ($index:literal, $key:literal) => {
         Index {
@@ -140,7 +140,8 @@ pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome
         // In the place of rows that do not decode come those behind them.
     }
     for ExecutionRow { summary, .. } in &mut rows {
-        summary.status = summary.status.of_child(summary.closed.as_ref().map(|closing| closing.at), filter.run_redriven);
+        summary.status =
+            summary.status.of_child(summary.closed.as_ref().map(|closing| closing.at), filter.run_redriven);
     }
     Ok(rows)
 }

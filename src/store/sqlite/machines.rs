@@ -31,7 +31,8 @@ const DELETE: &str = "DELETE FROM machines WHERE arn = ?1";
 const DONE: &str = "SELECT m.arn FROM machines m WHERE m.deleting = 1 AND NOT EXISTS (SELECT 1 FROM executions e \
      WHERE e.machine = (SELECT n FROM resources WHERE arn = m.arn) AND e.status = 0)";
 
-const REVISION: &str = "SELECT id, machine, initial, made, role_arn, configuration, definition FROM revisions WHERE id = ?1";
+const REVISION: &str =
+    "SELECT id, machine, initial, made, role_arn, configuration, definition FROM revisions WHERE id = ?1";
 const REVISION_EXISTS: &str = "SELECT 1 FROM revisions WHERE id = ?1";
 const INSERT_REVISION: &str = "INSERT INTO revisions (id, machine, initial, made, role_arn, configuration, definition) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -128,7 +129,8 @@ pub(super) fn revision_exists(connection: &Connection, id: RevisionId) -> Outcom
     Ok(connection.prepare_cached(REVISION_EXISTS)?.exists([revision_blob(id)])?)
 }
 
-/// Those that no machine, version or execution points at. Creating an execution checks its revision, so none can be left without.
+/// Those that no machine, version or execution points at. Creating an execution checks its revision, so none can be
+/// left without.
 pub(super) fn drop_unused_revisions(connection: &Connection) -> Outcome<()> {
     let unused: Vec<[u8; 16]> = {
         let mut statement = connection.prepare_cached(UNUSED_REVISIONS)?;

@@ -12,8 +12,7 @@ use super::values::{blob, execution_id, json, optional_time, time};
 use super::versions::{all, find};
 
 const ONE: &str = "SELECT arn, execution, started, stopped, body FROM map_runs WHERE arn = ?1";
-const PAGE: &str =
-    "SELECT arn, execution, started, stopped, body FROM map_runs WHERE execution = ?1 AND place > ?2 ORDER BY place LIMIT ?3";
+const PAGE: &str = "SELECT arn, execution, started, stopped, body FROM map_runs WHERE execution = ?1 AND place > ?2 ORDER BY place LIMIT ?3";
 const PUT: &str = "INSERT INTO map_runs (arn, execution, started, stopped, body) VALUES (?1, ?2, ?3, ?4, ?5) \
      ON CONFLICT (arn) DO UPDATE SET execution = excluded.execution, started = excluded.started, stopped = excluded.stopped, \
      body = excluded.body";
@@ -34,7 +33,12 @@ pub(super) fn one(connection: &Connection, arn: &Arn) -> Outcome<Option<MapRunRo
     find(connection, ONE, [arn.as_str()], decode)
 }
 
-pub(super) fn page(connection: &Connection, execution: ExecutionId, after: Option<&Arn>, limit: u32) -> Outcome<Vec<MapRunRow>> {
+pub(super) fn page(
+    connection: &Connection,
+    execution: ExecutionId,
+    after: Option<&Arn>,
+    limit: u32,
+) -> Outcome<Vec<MapRunRow>> {
     let from = after.map_or(Ok(0), |arn| places::place(connection, Listing::MapRuns, arn))?;
     all(connection, PAGE, params![blob(execution), from, limit], decode)
 }
@@ -47,5 +51,11 @@ pub(super) fn drop_of(connection: &Connection, execution: [u8; 16]) -> Outcome<(
 fn decode(row: &Row<'_>) -> Outcome<MapRunRow> {
     let arn = Arn::new(row.get::<_, String>(0)?);
     let body = json(&row.get::<_, String>(4)?, "map run", &arn)?;
-    Ok(MapRunRow { execution: execution_id(row.get(1)?), started: time(row, 2)?, stopped: optional_time(row, 3)?, body, arn })
+    Ok(MapRunRow {
+        execution: execution_id(row.get(1)?),
+        started: time(row, 2)?,
+        stopped: optional_time(row, 3)?,
+        body,
+        arn,
+    })
 }

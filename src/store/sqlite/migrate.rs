@@ -10,8 +10,10 @@ use super::error::classify;
 pub(super) const APPLICATION_ID: i32 = 0x5245_5645;
 
 /// In order; `user_version` is how many have been applied. Released files never change.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../../migrations/0001_store.sql"), include_str!("../../../migrations/0002_names_in_order_of_time.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/0001_store.sql"),
+    include_str!("../../../migrations/0002_names_in_order_of_time.sql"),
+];
 
 /// Applies what is missing, all in one transaction: a crash in between leaves the old form.
 pub(super) fn migrate(connection: &mut Connection, shown: &str) -> StoreResult<()> {
@@ -22,7 +24,8 @@ fn apply(connection: &mut Connection, shown: &str, migrations: &[&str]) -> Store
     let failed = |error: rusqlite::Error| classify(&error);
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
 
     let fresh = application == 0 && version == 0 && objects == 0;
@@ -78,13 +81,13 @@ mod tests {
         ];
         let arns = names.map(|name| format!("arn:aws:states:us-east-1:000000000000:execution:m:{name}"));
         for (n, (name, arn)) in (0_i64..).zip(names.iter().zip(&arns)) {
-            let sql =
-                "INSERT INTO headers (n, id, arn_key, named, arn, name, revision, input) VALUES (?1, x'00', ?2, 1, ?3, ?4, x'00', '')";
+            let sql = "INSERT INTO headers (n, id, arn_key, named, arn, name, revision, input) VALUES (?1, x'00', ?2, 1, ?3, ?4, x'00', '')";
             connection.execute(sql, rusqlite::params![n, digest(arn), arn, name]).unwrap();
         }
         migrate(&mut connection, "x").unwrap();
         for (n, arn) in (0_i64..).zip(&arns) {
-            let key: i64 = connection.query_row("SELECT arn_key FROM headers WHERE n = ?1", [n], |row| row.get(0)).unwrap();
+            let key: i64 =
+                connection.query_row("SELECT arn_key FROM headers WHERE n = ?1", [n], |row| row.get(0)).unwrap();
             assert_eq!(key, arn_key(&Arn::new(arn.clone())), "{arn}");
             assert_eq!(key == digest(arn), n >= 3, "{arn}");
         }
@@ -111,6 +114,8 @@ mod tests {
         apply(&mut connection, "x", &["CREATE TABLE a (x);"]).unwrap();
         assert!(apply(&mut connection, "x", &["CREATE TABLE a (x);", "CREATE TABLE b (x); NONSENSE;"]).is_err());
         assert_eq!(version(&connection), 1);
-        assert!(connection.query_row("SELECT * FROM b", [], |_| Ok(())).unwrap_err().to_string().contains("no such table"));
+        assert!(
+            connection.query_row("SELECT * FROM b", [], |_| Ok(())).unwrap_err().to_string().contains("no such table")
+        );
     }
 }

@@ -91,7 +91,8 @@ impl Default for Options {
             synchronous: Synchronous::Full,
             readers: 2,
             cache_kib: 64 * 1024,
-            // 4 MiB: with 32 each copy kept the disk from the commits, and from the broker's, for a quarter of a second.
+            // 4 MiB: with 32 each copy kept the disk from the commits, and from the broker's, for a quarter of a
+            // second.
             checkpoint_pages: 1_024,
             check: false,
             size_bytes_max: None,
@@ -109,7 +110,8 @@ pub struct Figures {
     pub checkpoints: u64,
 }
 
-/// A handle, cheap to clone. When the last one is dropped, what is queued is written and the threads have ended; that may take a moment.
+/// A handle, cheap to clone. When the last one is dropped, what is queued is written and the threads have ended; that
+/// may take a moment.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     inner: Arc<Inner>,
@@ -126,14 +128,18 @@ struct Inner {
 }
 
 impl Sqlite {
-    /// Opens the store at `path`, makes it where there is none, brings an older one forward. `:memory:` is gone with the handle.
+    /// Opens the store at `path`, makes it where there is none, brings an older one forward. `:memory:` is gone with
+    /// the handle.
     ///
     /// # Errors
-    /// `Unusable`, with a text for operators: open in another process, made by a newer version, no store of ours, damaged, not writable.
+    /// `Unusable`, with a text for operators: open in another process, made by a newer version, no store of ours,
+    /// damaged, not writable.
     pub fn open(path: impl AsRef<Path>, options: Options) -> StoreResult<Self> {
         Self::open_file(path.as_ref(), options).map_err(|error| match error {
             // Damage that shows while opening concerns the whole store.
-            StoreError::Corrupt { .. } => StoreError::Unusable(format!("the store is damaged: {error}; restore it from a backup")),
+            StoreError::Corrupt { .. } => {
+                StoreError::Unusable(format!("the store is damaged: {error}; restore it from a backup"))
+            }
             other => other,
         })
     }
@@ -144,7 +150,8 @@ impl Sqlite {
         let readers = match &place {
             Some(place) => {
                 let count = options.readers.clamp(1, 8);
-                let connections = (0..count).map(|_| open::reader(&place.path, &options)).collect::<StoreResult<_>>()?;
+                let connections =
+                    (0..count).map(|_| open::reader(&place.path, &options)).collect::<StoreResult<_>>()?;
                 Some(Readers::start(connections)?)
             }
             None => None,
@@ -157,7 +164,8 @@ impl Sqlite {
         Ok(Self { inner: Arc::new(Inner { readers, writer, place, options }) })
     }
 
-    /// Copies the store to a new file while it works; the copy is a store of its own. Fails with `AlreadyExists` where there is a file.
+    /// Copies the store to a new file while it works; the copy is a store of its own. Fails with `AlreadyExists` where
+    /// there is a file.
     pub fn backup(&self, to: impl Into<PathBuf>) -> StoreFuture<'_, Copied> {
         let to = to.into();
         Box::pin(async move {

@@ -17,8 +17,9 @@ use super::migrate::migrate;
 const STATEMENTS_CACHED: usize = 128;
 /// Only a checkpoint or a backup can hold a lock that we wait for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pages of the writing connection, in KiB, at most: after a commit that split a page SQLite looks at each page that it has in memory
-/// (`pcache1TruncateUnsafe`). With 64 MiB that was a tenth of the writer's time; what is not here the operating system has.
+/// Pages of the writing connection, in KiB, at most: after a commit that split a page SQLite looks at each page that it
+/// has in memory (`pcache1TruncateUnsafe`). With 64 MiB that was a tenth of the writer's time; what is not here the
+/// operating system has.
 const WRITER_CACHE_KIB_MAX: u32 = 8 * 1_024;
 /// Each reader has this part of `store.cache_kib`.
 const READER_SHARE: u32 = 4;
@@ -41,7 +42,8 @@ pub(super) fn claim(path: &Path) -> StoreResult<Place> {
             "{shown} is a directory: `store.url` names the file of the store, like {shown}/reveille.db"
         )));
     }
-    let name = path.file_name().ok_or_else(|| StoreError::Unusable(format!("{shown} names no file: check `store.url`")))?;
+    let name =
+        path.file_name().ok_or_else(|| StoreError::Unusable(format!("{shown} names no file: check `store.url`")))?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -59,9 +61,13 @@ pub(super) fn claim(path: &Path) -> StoreResult<Place> {
     let mut lock_name = path.clone().into_os_string();
     lock_name.push(".lock");
     let lock_path = PathBuf::from(lock_name);
-    let mut lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&lock_path).map_err(|error| {
-        StoreError::Unusable(format!("{} cannot be written ({error}): the store needs a folder that it may write to", lock_path.display()))
-    })?;
+    let mut lock =
+        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&lock_path).map_err(|error| {
+            StoreError::Unusable(format!(
+                "{} cannot be written ({error}): the store needs a folder that it may write to",
+                lock_path.display()
+            ))
+        })?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -120,7 +126,8 @@ fn prepare_writer(connection: &mut Connection, shown: &str, on_disk: bool, optio
     migrate(connection, shown)?;
 
     if on_disk {
-        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
+        let mode: String =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(failed)?;
         if mode != "wal" {
             return Err(StoreError::Unusable(format!(
                 "{shown} cannot use a write-ahead log (mode {mode}): the store must lie on a local file system"
@@ -130,10 +137,15 @@ fn prepare_writer(connection: &mut Connection, shown: &str, on_disk: bool, optio
     connection.pragma_update(None, "synchronous", options.synchronous.as_str()).map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     connection.pragma_update(None, "temp_store", "memory").map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -i64::from(options.cache_kib.min(WRITER_CACHE_KIB_MAX))).map_err(failed)?;
+    connection
+        .pragma_update(None, "cache_size", -i64::from(options.cache_kib.min(WRITER_CACHE_KIB_MAX)))
+        .map_err(failed)?;
     connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT).map_err(failed)?;
     if let Some(bytes) = options.size_bytes_max {
-        let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0)).map_err(failed)?.cast_unsigned();
+        let page: u64 = connection
+            .pragma_query_value(None, "page_size", |row| row.get::<_, i64>(0))
+            .map_err(failed)?
+            .cast_unsigned();
         let pages = (bytes / page.max(1)).clamp(1, u64::from(u32::MAX - 1));
         connection.pragma_update_and_check(None, "max_page_count", pages.cast_signed(), |_| Ok(())).map_err(failed)?;
     }
@@ -151,7 +163,8 @@ fn prepare_writer(connection: &mut Connection, shown: &str, on_disk: bool, optio
 /// The connection that moves the log into the file. It writes as safely as the writer does, and keeps no pages.
 pub(super) fn copier(path: &Path, options: &Options) -> StoreResult<Connection> {
     let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let connection =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "synchronous", options.synchronous.as_str())?;
         Ok(connection)
@@ -162,8 +175,10 @@ pub(super) fn copier(path: &Path, options: &Options) -> StoreResult<Connection> 
 /// A connection that reads beside the writer.
 pub(super) fn reader(path: &Path, options: &Options) -> StoreResult<Connection> {
     let open = || -> rusqlite::Result<Connection> {
-        // Not READ_ONLY: a reader must be able to make the shared memory of the log anew. `query_only` keeps it from writing.
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        // Not READ_ONLY: a reader must be able to make the shared memory of the log anew. `query_only` keeps it from
+        // writing.
+        let connection =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
         connection.pragma_update(None, "query_only", true)?;

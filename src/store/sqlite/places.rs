@@ -27,7 +27,8 @@ impl Listing {
 }
 
 const FIND_DEPARTED: &str = "SELECT place FROM departed WHERE arn = ?1";
-const REMEMBER: &str = "INSERT OR REPLACE INTO departed (arn, place, n) VALUES (?1, ?2, (SELECT coalesce(max(n), 0) + 1 FROM departed))";
+const REMEMBER: &str =
+    "INSERT OR REPLACE INTO departed (arn, place, n) VALUES (?1, ?2, (SELECT coalesce(max(n), 0) + 1 FROM departed))";
 const FORGET: &str = "DELETE FROM departed WHERE arn = ?1";
 const FORGET_OLDEST: &str = "DELETE FROM departed WHERE n <= (SELECT max(n) FROM departed) - ?1";
 
@@ -43,7 +44,8 @@ pub(super) fn place(connection: &Connection, listing: Listing, arn: &Arn) -> Out
 
 /// To be called before the row is deleted; nothing where there is none.
 pub(super) fn departed(connection: &Connection, listing: Listing, arn: &Arn) -> Outcome<()> {
-    let place: Option<i64> = connection.prepare_cached(listing.find())?.query_row([arn.as_str()], |row| row.get(0)).optional()?;
+    let place: Option<i64> =
+        connection.prepare_cached(listing.find())?.query_row([arn.as_str()], |row| row.get(0)).optional()?;
     if let Some(place) = place {
         connection.prepare_cached(REMEMBER)?.execute(params![arn.as_str(), place])?;
         connection.prepare_cached(FORGET_OLDEST)?.execute([limits::DEPARTED_MAX])?;

@@ -46,7 +46,8 @@ pub(super) fn purge(connection: &Connection, before: Timestamp, limit: u32) -> O
         }
         connection.prepare_cached(DELETE_EXECUTION)?.execute([victim.id])?;
         connection.prepare_cached(DELETE_CLOSING)?.execute([victim.n])?;
-        let revision: Option<[u8; 16]> = connection.prepare_cached(DELETE_HEADER)?.query_row([victim.n], |row| row.get(0)).optional()?;
+        let revision: Option<[u8; 16]> =
+            connection.prepare_cached(DELETE_HEADER)?.query_row([victim.n], |row| row.get(0)).optional()?;
         if let Some(revision) = revision {
             connection.prepare_cached(DROP_USE)?.execute([revision])?;
         }

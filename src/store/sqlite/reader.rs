@@ -1,4 +1,5 @@
-//! The threads that read. SQLite blocks, so reads have threads of their own; each sees every append that has been answered.
+//! The threads that read. SQLite blocks, so reads have threads of their own; each sees every append that has been
+//! answered.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -26,8 +27,12 @@ impl Readers {
         let mut threads = Vec::with_capacity(connections.len());
         for (number, connection) in connections.into_iter().enumerate() {
             let incoming = Arc::clone(&incoming);
-            let thread = std::thread::Builder::new().name(format!("store-read-{number}")).spawn(move || serve(&connection, &incoming));
-            threads.push(thread.map_err(|error| StoreError::Unusable(format!("no thread for the store's reads ({error})")))?);
+            let thread = std::thread::Builder::new()
+                .name(format!("store-read-{number}"))
+                .spawn(move || serve(&connection, &incoming));
+            threads.push(
+                thread.map_err(|error| StoreError::Unusable(format!("no thread for the store's reads ({error})")))?,
+            );
         }
         Ok(Self { queue: Some(queue), threads })
     }
@@ -63,7 +68,8 @@ fn serve(connection: &Connection, incoming: &Mutex<mpsc::Receiver<Read>>) {
         // One thread waits for work while it holds the queue, the others wait for the queue.
         let next = incoming.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         let Some(read) = next else { return };
-        // A broken rule of ours in one read must not take the thread from all others; that read's caller sees its answer dropped.
+        // A broken rule of ours in one read must not take the thread from all others; that read's caller sees its
+        // answer dropped.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(connection)));
     }
 }
@@ -73,7 +79,8 @@ fn in_transaction<T>(connection: &Connection, work: impl FnOnce(&Connection) -> 
     Ok(work(connection)?)
 }
 
-/// A read transaction, ended however its read ends. Its two statements stay prepared: rusqlite's own would be parsed anew for every read.
+/// A read transaction, ended however its read ends. Its two statements stay prepared: rusqlite's own would be parsed
+/// anew for every read.
 struct Open<'c>(&'c Connection);
 
 impl<'c> Open<'c> {

@@ -53,7 +53,9 @@ fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
     let arn = |column: usize| -> Outcome<Option<Arn>> { Ok(row.get::<_, Option<String>>(column)?.map(Arn::new)) };
     let missing = |what: &str| corrupt("execution", &id, &format!("it has no {what}"));
     let parent = match (row.get::<_, Option<[u8; 16]>>(10)?, row.get::<_, Option<i64>>(11)?) {
-        (Some(parent), Some(event)) => Some(TaskKey { execution: execution_id(parent), scheduled: EventId(event.cast_unsigned()) }),
+        (Some(parent), Some(event)) => {
+            Some(TaskKey { execution: execution_id(parent), scheduled: EventId(event.cast_unsigned()) })
+        }
         _ => None,
     };
     let header = ExecutionHeader {
@@ -89,7 +91,11 @@ fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
 }
 
 /// The rows of ids that were found in an index, in the same order; without those that do not decode.
-pub(super) fn fetch(connection: &Connection, ids: impl IntoIterator<Item = ExecutionId>, brief: bool) -> Outcome<Vec<ExecutionRow>> {
+pub(super) fn fetch(
+    connection: &Connection,
+    ids: impl IntoIterator<Item = ExecutionId>,
+    brief: bool,
+) -> Outcome<Vec<ExecutionRow>> {
     let mut rows = Vec::new();
     for id in ids {
         rows.extend(left_out(execution(connection, id, brief), || id.to_string())?.flatten());
@@ -144,7 +150,12 @@ pub(super) fn load(connection: &Connection, id: ExecutionId) -> Outcome<Vec<Batc
     Ok(batches)
 }
 
-pub(super) fn owing(connection: &Connection, partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> Outcome<Vec<ExecutionRow>> {
+pub(super) fn owing(
+    connection: &Connection,
+    partition: PartitionId,
+    after: Option<ExecutionId>,
+    limit: u32,
+) -> Outcome<Vec<ExecutionRow>> {
     let mut after = after;
     loop {
         let ids = match after {
@@ -168,7 +179,9 @@ pub(super) fn due(
     limit: u32,
 ) -> Outcome<Vec<(ExecutionId, Timestamp)>> {
     let mut statement = connection.prepare_cached(DUE)?;
-    let found = statement.query_map(params![partition.0, before.millis(), limit], |row| Ok((execution_id(row.get(0)?), time(row, 1)?)))?;
+    let found = statement.query_map(params![partition.0, before.millis(), limit], |row| {
+        Ok((execution_id(row.get(0)?), time(row, 1)?))
+    })?;
     readable(found)
 }
 

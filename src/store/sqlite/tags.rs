@@ -6,8 +6,7 @@ use crate::ids::Arn;
 
 use super::error::Outcome;
 
-const SET: &str =
-    "INSERT INTO tags (resource, key, value) VALUES (?1, ?2, ?3) ON CONFLICT (resource, key) DO UPDATE SET value = excluded.value";
+const SET: &str = "INSERT INTO tags (resource, key, value) VALUES (?1, ?2, ?3) ON CONFLICT (resource, key) DO UPDATE SET value = excluded.value";
 const REMOVE: &str = "DELETE FROM tags WHERE resource = ?1 AND key = ?2";
 const ALL: &str = "SELECT key, value FROM tags WHERE resource = ?1 ORDER BY key";
 const DROP_ALL: &str = "DELETE FROM tags WHERE resource = ?1";
@@ -15,7 +14,12 @@ const DROP_ALL: &str = "DELETE FROM tags WHERE resource = ?1";
 const FIX: &str = "INSERT OR IGNORE INTO settings (key, value) VALUES (?1, ?2)";
 const FIXED: &str = "SELECT value FROM settings WHERE key = ?1";
 
-pub(super) fn change(connection: &Connection, resource: &Arn, set: &[(String, String)], remove: &[String]) -> Outcome<()> {
+pub(super) fn change(
+    connection: &Connection,
+    resource: &Arn,
+    set: &[(String, String)],
+    remove: &[String],
+) -> Outcome<()> {
     for key in remove {
         connection.prepare_cached(REMOVE)?.execute([resource.as_str(), key])?;
     }

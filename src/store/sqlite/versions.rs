@@ -26,7 +26,8 @@ macro_rules! select_alias {
 const VERSION: &str = select_version!("WHERE arn = ?1");
 const VERSION_OF_REVISION: &str = select_version!("WHERE machine = ?1 AND revision = ?2");
 const VERSIONS: &str = select_version!("WHERE machine = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3");
-const INSERT_VERSION: &str = "INSERT INTO versions (arn, machine, number, revision, description, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const INSERT_VERSION: &str =
+    "INSERT INTO versions (arn, machine, number, revision, description, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const DELETE_VERSION: &str = "DELETE FROM versions WHERE arn = ?1";
 
 const ALIAS: &str = select_alias!("WHERE arn = ?1");
@@ -48,10 +49,13 @@ pub(super) fn put_version(
     if !machines::revision_exists(connection, revision)? {
         return Err(not_found("revision", &revision));
     }
-    if let Some(there) = find(connection, VERSION_OF_REVISION, params![machine.as_str(), revision_blob(revision)], decode_version)? {
+    if let Some(there) =
+        find(connection, VERSION_OF_REVISION, params![machine.as_str(), revision_blob(revision)], decode_version)?
+    {
         return Ok(there);
     }
-    let number = machines::take_version_number(connection, machine)?.ok_or_else(|| not_found("state machine", machine))?;
+    let number =
+        machines::take_version_number(connection, machine)?.ok_or_else(|| not_found("state machine", machine))?;
     let row = VersionRow {
         arn: Arn::new(format!("{machine}:{number}")),
         machine: machine.clone(),
@@ -75,7 +79,12 @@ pub(super) fn version(connection: &Connection, arn: &Arn) -> Outcome<Option<Vers
     find(connection, VERSION, [arn.as_str()], decode_version)
 }
 
-pub(super) fn versions(connection: &Connection, machine: &Arn, after: Option<u64>, limit: u32) -> Outcome<Vec<VersionRow>> {
+pub(super) fn versions(
+    connection: &Connection,
+    machine: &Arn,
+    after: Option<u64>,
+    limit: u32,
+) -> Outcome<Vec<VersionRow>> {
     let below = after.map_or(i64::MAX, int);
     all(connection, VERSIONS, params![machine.as_str(), below, limit], decode_version)
 }
@@ -113,7 +122,12 @@ pub(super) fn alias(connection: &Connection, arn: &Arn) -> Outcome<Option<AliasR
     find(connection, ALIAS, [arn.as_str()], decode_alias)
 }
 
-pub(super) fn aliases(connection: &Connection, machine: &Arn, after: Option<&Arn>, limit: u32) -> Outcome<Vec<AliasRow>> {
+pub(super) fn aliases(
+    connection: &Connection,
+    machine: &Arn,
+    after: Option<&Arn>,
+    limit: u32,
+) -> Outcome<Vec<AliasRow>> {
     let from = after.map_or(Ok(0), |arn| places::place(connection, Listing::Aliases, arn))?;
     all(connection, ALIASES, params![machine.as_str(), from, limit], decode_alias)
 }

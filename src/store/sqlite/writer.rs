@@ -4,10 +4,11 @@
 //! append → bounded queue → gather what waits → BEGIN · each request · COMMIT (one fsync) → answer every request
 //! ```
 //!
-//! While one commit waits for the disk the next group gathers, so the groups grow with the load. Where a hundred gather while
-//! one commit is under way, the writer waits some milliseconds for more (`gather`); else nobody waits for a timer. A refused request (version
-//! conflict, name taken) wrote nothing and disturbs nobody. Where SQLite itself fails in the middle, the whole group is
-//! rolled back and tried again one by one: those that can succeed do, and only the one at fault hears of it.
+//! While one commit waits for the disk the next group gathers, so the groups grow with the load. Where a hundred gather
+//! while one commit is under way, the writer waits some milliseconds for more (`gather`); else nobody waits for a
+//! timer. A refused request (version conflict, name taken) wrote nothing and disturbs nobody. Where SQLite itself fails
+//! in the middle, the whole group is rolled back and tried again one by one: those that can succeed do, and only the
+//! one at fault hears of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -174,11 +175,11 @@ fn serve(
     }
 }
 
-/// A group of so many is under load: what a commit costs whoever it is for (the disk's answer, each page that it touched written to the log)
-/// is worth to be shared among more.
+/// A group of so many is under load: what a commit costs whoever it is for (the disk's answer, each page that it
+/// touched written to the log) is worth to be shared among more.
 const CROWD: usize = 100;
-/// So long at once is waited for more, so often at most: as long as so many come meanwhile that waiting pays. With 2,000
-/// callbacks under way a commit had 117 writes at 4 ms, and 227 at 12 ms.
+/// So long at once is waited for more, so often at most: as long as so many come meanwhile that waiting pays. With
+/// 2,000 callbacks under way a commit had 117 writes at 4 ms, and 227 at 12 ms.
 const PAUSE: Duration = Duration::from_millis(12);
 const PAUSES_MAX: usize = 3;
 const WORTH_A_PAUSE: usize = 24;
@@ -263,7 +264,8 @@ impl<'c> Session<'c> {
         }
     }
 
-    /// One transaction. On `Err` nothing of it is there. `refused` holds the places in the group that were refused, in order.
+    /// One transaction. On `Err` nothing of it is there. `refused` holds the places in the group that were refused, in
+    /// order.
     fn attempt(&mut self, group: &mut [Write], refused: &mut Vec<(usize, StoreError)>) -> Result<(), StoreError> {
         let done = self.transact(group, refused);
         if let Err(error) = &done {
@@ -298,7 +300,9 @@ impl<'c> Session<'c> {
     fn apply(&mut self, write: &mut Write) -> Outcome<()> {
         match write {
             Write::Append { append, .. } => self.executions.append(append),
-            Write::Create { create, .. } => self.executions.create(&create.header, &create.first, create.reusable_before),
+            Write::Create { create, .. } => {
+                self.executions.create(&create.header, &create.first, create.reusable_before)
+            }
             Write::Job(job) => {
                 self.flush()?;
                 // What it may remove must not be remembered; it is rare.

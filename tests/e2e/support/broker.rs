@@ -11,7 +11,8 @@ static VHOSTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// The URL of a virtual host that nobody else uses; `None`, and a word about it, where the run has no broker.
 pub fn vhost() -> Option<String> {
-    let (Ok(url), Some(dir)) = (std::env::var("REVEILLE_TEST_AMQP_URL"), std::env::var_os("REVEILLE_TEST_BROKER_DIR")) else {
+    let (Ok(url), Some(dir)) = (std::env::var("REVEILLE_TEST_AMQP_URL"), std::env::var_os("REVEILLE_TEST_BROKER_DIR"))
+    else {
         eprintln!("skipped: REVEILLE_TEST_AMQP_URL and REVEILLE_TEST_BROKER_DIR name no broker (make test has one)");
         return None;
     };

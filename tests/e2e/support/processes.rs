@@ -11,7 +11,11 @@ use super::{SOON, Server, until};
 /// The command line against a server: exit code, standard output, standard error.
 pub fn cli(server: &Server, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reveille"));
-    command.args(arguments).env("REVEILLE_ENDPOINT", &server.endpoint).env_remove("AWS_ACCESS_KEY_ID").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env("REVEILLE_ENDPOINT", &server.endpoint)
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .stdin(Stdio::null());
     let Output { status, stdout, stderr } = command.output().expect("the command runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
     (status.code().unwrap_or(-1), text(stdout), text(stderr))

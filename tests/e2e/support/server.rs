@@ -48,7 +48,8 @@ pub struct Server {
 impl Server {
     pub fn start(launch: Launch) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(SOON)).build().new_agent();
+        let agent =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(SOON)).build().new_agent();
         let mut server = Self { launch, dir, child: None, starts: 0, endpoint: String::new(), agent };
         server.start_again();
         server
@@ -70,7 +71,10 @@ impl Server {
             if let Ok(Some(status)) = child.try_wait() {
                 panic!("the server ended ({status}):\n{}", fs::read_to_string(&log).unwrap_or_default());
             }
-            lines(&log).into_iter().find(|line| line["event"] == "ready").map(|line| line["api.address"].as_str().unwrap().to_owned())
+            lines(&log)
+                .into_iter()
+                .find(|line| line["event"] == "ready")
+                .map(|line| line["api.address"].as_str().unwrap().to_owned())
         });
         self.endpoint = format!("http://{address}");
         self.child = Some(child);
@@ -153,7 +157,8 @@ impl Server {
 
     /// One operation of the API. What it refuses is AWS's error: status and body.
     pub fn try_call(&self, operation: &str, request: &Value) -> Result<Value, (u16, Value)> {
-        let target = if operation.contains('.') { operation.to_owned() } else { format!("AWSStepFunctions.{operation}") };
+        let target =
+            if operation.contains('.') { operation.to_owned() } else { format!("AWSStepFunctions.{operation}") };
         let call = self.agent.post(format!("{}/", self.endpoint));
         let call = call.header("Content-Type", "application/x-amz-json-1.0").header("X-Amz-Target", target);
         let mut answer = call.send(request.to_string()).expect("the server answers");
@@ -255,7 +260,10 @@ impl Server {
     /// One value of `/metrics`: the sum of the lines that begin so.
     pub fn metric(&self, begins: &str) -> f64 {
         let (_, text) = self.get("/metrics");
-        text.lines().filter(|line| line.starts_with(begins)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        text.lines()
+            .filter(|line| line.starts_with(begins))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     pub fn wait_for(&self, what: &str, within: Duration, mut look: impl FnMut(&Self) -> bool) {
@@ -270,7 +278,9 @@ impl Drop for Server {
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            for line in self.log().iter().filter(|line| ["WARN", "ERROR"].contains(&line["level"].as_str().unwrap_or_default())) {
+            for line in
+                self.log().iter().filter(|line| ["WARN", "ERROR"].contains(&line["level"].as_str().unwrap_or_default()))
+            {
                 eprintln!("server: {line}");
             }
             return;

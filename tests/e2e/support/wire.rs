@@ -8,7 +8,10 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use reveille::bus::amqp::{AmqpBus, Options};
-use reveille::bus::{Address, Delivery, HeaderValue, Headers, Message, Properties, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
+use reveille::bus::{
+    Address, Delivery, HeaderValue, Headers, Message, Properties, Publication, QueueKind, QueueSpec, Settlement,
+    TaskBus,
+};
 
 use super::SOON;
 
@@ -44,7 +47,8 @@ impl Answer {
 
 impl Wire {
     pub fn to(url: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let bus = runtime.block_on(async { AmqpBus::connect(url, Options::default()).expect("a URL") });
         runtime.block_on(bus.wait_ready(SOON)).expect("the broker is there");
         Self { runtime, bus }

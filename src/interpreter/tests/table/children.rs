@@ -99,12 +99,16 @@ fn a_redrive_orders_again_what_the_end_left_behind() {
     assert_eq!(left(&given), [0; 0]);
 }
 
-/// The others have no child of their own: a plain start is done when the child is there, a callback's child answers by its token.
+/// The others have no child of their own: a plain start is done when the child is there, a callback's child answers by
+/// its token.
 #[test]
 fn only_tasks_that_wait_for_a_child_leave_one() {
-    for resource in [CALLBACK, "arn:aws:states:::states:startExecution.waitForTaskToken", "arn:aws:states:::glue:startJobRun.sync"] {
+    for resource in
+        [CALLBACK, "arn:aws:states:::states:startExecution.waitForTaskToken", "arn:aws:states:::glue:startJobRun.sync"]
+    {
         let mut state = task(resource, json!({}));
-        state["Parameters"] = json!({ "StateMachineArn": "m", "QueueUrl": "q", "MessageBody": {}, "Input": { "t.$": "$$.Task.Token" } });
+        state["Parameters"] =
+            json!({ "StateMachineArn": "m", "QueueUrl": "q", "MessageBody": {}, "Input": { "t.$": "$$.Task.Token" } });
         let given = Given::states("T", json!({ "T": state })).after(dispatched(3)).after(stop());
         assert_eq!(left(&given), [0; 0], "{resource}");
     }

@@ -44,16 +44,21 @@ fn the_last_event_of_a_full_history_is_the_failure() {
     assert_eq!(error, "States.Runtime");
     assert_eq!(cause, "The execution reached the maximum number of history events (25000).");
     let mut world = world;
-    assert_eq!(world.feed(StimulusKind::Redrive { token: None }), Err(Rejection::NotApplicable("at the limit of its history")));
+    assert_eq!(
+        world.feed(StimulusKind::Redrive { token: None }),
+        Err(Rejection::NotApplicable("at the limit of its history"))
+    );
 }
 
 /// A Parallel of many callbacks whose events end close under the limit: what one decision writes must not go over it.
 #[test]
 fn neither_replies_nor_aborts_go_over_the_history() {
     for spare in 1..90u64 {
-        let branches: Vec<Value> =
-            (0..40).map(|i| json!({ "StartAt": format!("T{i}"), "States": { format!("T{i}"): task(CALLBACK, json!({})) } })).collect();
-        let definition = json!({ "StartAt": "P", "States": { "P": { "Type": "Parallel", "Branches": branches, "End": true } } });
+        let branches: Vec<Value> = (0..40)
+            .map(|i| json!({ "StartAt": format!("T{i}"), "States": { format!("T{i}"): task(CALLBACK, json!({})) } }))
+            .collect();
+        let definition =
+            json!({ "StartAt": "P", "States": { "P": { "Type": "Parallel", "Branches": branches, "End": true } } });
         let mut world = World::new(&definition);
         world.start(json!({}));
         // As if what came before had been longer: ids move up, nothing else does.
@@ -84,7 +89,9 @@ fn a_payload_over_the_limit_fails_the_state_that_makes_it() {
     let (error, cause) = failed_with(&world);
     assert_eq!(error, "States.DataLimitExceeded");
     assert!(
-        cause.ends_with("The state/task 'A' returned a result with a size exceeding the maximum number of bytes service limit."),
+        cause.ends_with(
+            "The state/task 'A' returned a result with a size exceeding the maximum number of bytes service limit."
+        ),
         "{cause}"
     );
 }
@@ -93,12 +100,14 @@ fn nested(levels: usize) -> Value {
     (0..levels).fold(json!(1), |inner, _| json!([inner]))
 }
 
-/// Every way in which a definition wraps what it was given: each ends in an error that names the limit, and the journal decodes.
+/// Every way in which a definition wraps what it was given: each ends in an error that names the limit, and the journal
+/// decodes.
 #[test]
 fn values_that_nest_ever_deeper_end_in_an_error_that_names_the_limit() {
     let deep = nested(JSON_DEPTH_MAX);
     let inner = json!({ "StartAt": "I", "States": { "I": { "Type": "Pass", "End": true } } });
-    let callback = |parameters: Value| json!({ "Type": "Task", "Resource": CALLBACK, "Parameters": parameters, "End": true });
+    let callback =
+        |parameters: Value| json!({ "Type": "Task", "Resource": CALLBACK, "Parameters": parameters, "End": true });
     let ways = [
         json!({ "Type": "Pass", "Parameters": { "a.$": "$" }, "End": true }),
         json!({ "Type": "Pass", "Assign": { "v": { "a.$": "$" } }, "End": true }),
@@ -116,7 +125,10 @@ fn values_that_nest_ever_deeper_end_in_an_error_that_names_the_limit() {
     for state in ways {
         let world = run(&json!({ "StartAt": "S", "States": { "S": state } }), deep.clone());
         let (error, cause) = failed_with(&world);
-        assert!(["States.DataLimitExceeded", "States.QueryEvaluationError"].contains(&error.as_str()), "{state}: {error} {cause}");
+        assert!(
+            ["States.DataLimitExceeded", "States.QueryEvaluationError"].contains(&error.as_str()),
+            "{state}: {error} {cause}"
+        );
         assert!(cause.contains(" levels"), "{state}: {cause}");
         let bytes = crate::store::record::encode(&world.journal).unwrap();
         assert_eq!(crate::store::record::decode(&bytes).unwrap(), world.journal, "{state}");
@@ -158,8 +170,10 @@ fn a_cause_that_quotes_the_input_is_cut() {
 fn assigns(names: usize, loops: bool) -> Value {
     let mut states = json!({});
     for i in 0..names {
-        let next = if i + 1 == names { if loops { "A0".to_owned() } else { "End".to_owned() } } else { format!("A{}", i + 1) };
-        states[format!("A{i}")] = json!({ "Type": "Pass", "Assign": { format!("v{i}"): { "x.$": "$.x" } }, "Next": next });
+        let next =
+            if i + 1 == names { if loops { "A0".to_owned() } else { "End".to_owned() } } else { format!("A{}", i + 1) };
+        states[format!("A{i}")] =
+            json!({ "Type": "Pass", "Assign": { format!("v{i}"): { "x.$": "$.x" } }, "Next": next });
     }
     states["End"] = json!({ "Type": "Succeed" });
     json!({ "StartAt": "A0", "States": states })
@@ -184,7 +198,8 @@ fn what_is_assigned_anew_counts_once() {
     assert!(matches!(world.conclusion(), Conclusion::Succeeded(_)), "{:?}", world.conclusion());
 }
 
-/// Counted, not timed: the execution's input is copied once for a decision, however many items look at the context object.
+/// Counted, not timed: the execution's input is copied once for a decision, however many items look at the context
+/// object.
 #[test]
 fn the_context_object_copies_the_input_once_a_decision() {
     let selector = json!({ "i.$": "$$.Map.Item.Index", "v.$": "$$.Map.Item.Value", "s.$": "$$.State.Name" });
@@ -203,16 +218,19 @@ fn the_context_object_copies_the_input_once_a_decision() {
 #[test]
 fn a_request_answered_with_too_much_fails_and_a_callback_stays_open() {
     let overflow = || StimulusKind::TaskOverflowed { scheduled: EventId(3) };
-    let given = Given::states("T", json!({ "T": task("arn:aws:states:::amqp:call", json!({})) })).when(overflow()).then(
-        "5<-4 TaskFailed
+    let given =
+        Given::states("T", json!({ "T": task("arn:aws:states:::amqp:call", json!({})) })).when(overflow()).then(
+            "5<-4 TaskFailed
          6<-5 ExecutionFailed
          ! Finish",
-    );
+        );
     let Event::TaskFailed { failure, .. } = &given.0.journal[4].event else { panic!() };
     assert_eq!(failure.error.as_deref(), Some("States.DataLimitExceeded"));
     given.when(overflow()).rejected(Rejection::Duplicate);
     for resource in [CALLBACK, ACTIVITY] {
-        let given = Given::states("T", json!({ "T": task(resource, json!({})) })).when(overflow()).rejected(Rejection::TooLarge);
+        let given = Given::states("T", json!({ "T": task(resource, json!({})) }))
+            .when(overflow())
+            .rejected(Rejection::TooLarge);
         given.after(success(3));
     }
 }

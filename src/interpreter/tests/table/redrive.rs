@@ -9,7 +9,9 @@ fn after_failure() -> Given {
 
 #[test]
 fn what_runs_or_has_succeeded_is_not_redriven() {
-    let given = Given::callback(json!({})).when(StimulusKind::Redrive { token: None }).rejected(Rejection::NotApplicable("still running"));
+    let given = Given::callback(json!({}))
+        .when(StimulusKind::Redrive { token: None })
+        .rejected(Rejection::NotApplicable("still running"));
     given.after(success(3)).when(StimulusKind::Redrive { token: None }).rejected(Rejection::NotApplicable("succeeded"));
 }
 
@@ -42,7 +44,8 @@ fn a_client_token_redrives_once_in_15_minutes_while_it_is_among_the_last_10() {
     // Its time is over: the same text is another request.
     let given = given.seconds_later(1).after(with("a"));
     assert_eq!((given.0.state.redriven_with("a", given.0.now), given.0.state.redrive_count()), (Some(given.0.now), 2));
-    let given = ["b", "c", "d", "e", "f", "g", "h", "i", "j"].iter().fold(given, |given, token| given.after(with(token)));
+    let given =
+        ["b", "c", "d", "e", "f", "g", "h", "i", "j"].iter().fold(given, |given, token| given.after(with(token)));
     let given = given.when(with("a")).rejected(Rejection::Duplicate);
     let given = given.after(with("k"));
     assert_eq!(given.0.state.redriven_with("a", given.0.now), None, "ten later ones have come");
@@ -68,16 +71,25 @@ fn a_stopped_execution_goes_on_in_every_branch_that_was_open() {
     let given = Given::states("P", states).after(success(6)).after(stop());
     let then = given.when(StimulusKind::Redrive { token: None });
     let scheduled = then.entries.iter().filter(|e| matches!(e.event, Event::TaskScheduled(_))).count();
-    assert_eq!(scheduled, 1, "the branch that had ended is not done again: {:?}", then.entries.iter().map(line).collect::<Vec<_>>());
+    assert_eq!(
+        scheduled,
+        1,
+        "the branch that had ended is not done again: {:?}",
+        then.entries.iter().map(line).collect::<Vec<_>>()
+    );
     let id = then.entries.iter().find(|e| matches!(e.event, Event::TaskScheduled(_))).unwrap().id.0;
     let given = Given(then.world).after(success(id));
     assert!(!given.0.state.is_running());
-    assert_eq!(given.0.conclusion(), &crate::interpreter::state::Conclusion::Succeeded(Payload::new(json!(["done", "done"]))));
+    assert_eq!(
+        given.0.conclusion(),
+        &crate::interpreter::state::Conclusion::Succeeded(Payload::new(json!(["done", "done"])))
+    );
 }
 
 #[test]
 fn a_timed_out_execution_gets_its_whole_time_again() {
-    let given = Given::machine(json!({ "TimeoutSeconds": 10, "StartAt": "T", "States": { "T": task(CALLBACK, json!({})) } }));
+    let given =
+        Given::machine(json!({ "TimeoutSeconds": 10, "StartAt": "T", "States": { "T": task(CALLBACK, json!({})) } }));
     let given = given
         .after(dispatched(3))
         .seconds_later(10)
@@ -105,7 +117,12 @@ fn retriers_count_anew_after_a_redrive() {
 #[test]
 fn a_wait_that_was_stopped_waits_anew() {
     let given = Given::states("W", json!({ "W": { "Type": "Wait", "Seconds": 10, "End": true } })).after(stop());
-    let given = given.seconds_later(5).after(StimulusKind::Redrive { token: None }).seconds_later(9).when(StimulusKind::Clock).then("");
+    let given = given
+        .seconds_later(5)
+        .after(StimulusKind::Redrive { token: None })
+        .seconds_later(9)
+        .when(StimulusKind::Clock)
+        .then("");
     let then = given.seconds_later(1).when(StimulusKind::Clock);
     assert!(matches!(then.entries.last().map(|e| &e.event), Some(Event::ExecutionSucceeded { .. })));
 }

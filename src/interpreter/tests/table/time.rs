@@ -13,12 +13,13 @@ fn a_clock_that_finds_nothing_due_writes_nothing() {
 
 #[test]
 fn a_timeout_ends_the_task_and_tells_whoever_works_on_it() {
-    let given = Given::callback(json!({ "TimeoutSeconds": 10 })).after(dispatched(3)).seconds_later(10).when(clock()).then(
-        "6<-5 TaskTimedOut
+    let given =
+        Given::callback(json!({ "TimeoutSeconds": 10 })).after(dispatched(3)).seconds_later(10).when(clock()).then(
+            "6<-5 TaskTimedOut
          7<-6 ExecutionFailed
          ! Cancel 3 timeout
          ! Finish",
-    );
+        );
     given.when(success(3)).rejected(Rejection::Late);
 }
 
@@ -70,11 +71,11 @@ fn a_worker_that_takes_an_activity_shows_that_it_lives() {
 
 #[test]
 fn one_clock_brings_everything_that_is_due_the_soonest_first() {
-    let wait =
-        |name: &str, seconds: u32| json!({ "StartAt": name, "States": { name: { "Type": "Wait", "Seconds": seconds, "End": true } } });
+    let wait = |name: &str, seconds: u32| json!({ "StartAt": name, "States": { name: { "Type": "Wait", "Seconds": seconds, "End": true } } });
     let states = json!({ "P": { "Type": "Parallel", "End": true, "Branches": [wait("C", 3), wait("A", 1), wait("B", 2), wait("D", 9)] } });
     let given = Given::states("P", states).seconds_later(4).when(clock());
-    let order: Vec<u32> = given.entries.iter().filter(|e| matches!(e.event, Event::WaitEnded)).map(|e| e.frame.0).collect();
+    let order: Vec<u32> =
+        given.entries.iter().filter(|e| matches!(e.event, Event::WaitEnded)).map(|e| e.frame.0).collect();
     assert_eq!(order, [2, 3, 1]);
     assert_eq!(given.entries.iter().filter(|e| matches!(e.event, Event::StateExited { .. })).count(), 3);
     assert!(given.world.state.is_running());
@@ -86,37 +87,49 @@ fn machine_of_ten_seconds(state: Value) -> Given {
 
 #[test]
 fn the_machine_times_out_and_cancels_its_tasks() {
-    let given = machine_of_ten_seconds(task(CALLBACK, json!({}))).after(dispatched(3)).seconds_later(10).when(clock()).then(
-        "6<-0 ExecutionTimedOut
+    let given =
+        machine_of_ten_seconds(task(CALLBACK, json!({}))).after(dispatched(3)).seconds_later(10).when(clock()).then(
+            "6<-0 ExecutionTimedOut
          ! Cancel 3 execution-timed-out
          ! Finish",
-    );
+        );
     given.when(success(3)).rejected(Rejection::Late);
 }
 
 #[test]
 fn a_task_that_was_due_before_the_machine_fails_first() {
-    machine_of_ten_seconds(task(CALLBACK, json!({ "TimeoutSeconds": 5 }))).after(dispatched(3)).seconds_later(60).when(clock()).then(
-        "6<-5 TaskTimedOut
+    machine_of_ten_seconds(task(CALLBACK, json!({ "TimeoutSeconds": 5 })))
+        .after(dispatched(3))
+        .seconds_later(60)
+        .when(clock())
+        .then(
+            "6<-5 TaskTimedOut
          7<-6 ExecutionFailed
          ! Cancel 3 timeout
          ! Finish",
-    );
+        );
 }
 
 #[test]
 fn a_machine_that_was_due_before_its_task_times_out_first() {
-    machine_of_ten_seconds(task(CALLBACK, json!({ "TimeoutSeconds": 11 }))).after(dispatched(3)).seconds_later(60).when(clock()).then(
-        "6<-0 ExecutionTimedOut
+    machine_of_ten_seconds(task(CALLBACK, json!({ "TimeoutSeconds": 11 })))
+        .after(dispatched(3))
+        .seconds_later(60)
+        .when(clock())
+        .then(
+            "6<-0 ExecutionTimedOut
          ! Cancel 3 execution-timed-out
          ! Finish",
-    );
+        );
 }
 
 #[test]
 fn an_execution_is_open_for_a_year_at_most() {
     let given = Given::callback(json!({})).after(dispatched(3));
-    assert_eq!(crate::interpreter::due(&given.0.machine, &given.0.state), Some(given.0.now.plus_seconds(365.0 * 86_400.0)));
+    assert_eq!(
+        crate::interpreter::due(&given.0.machine, &given.0.state),
+        Some(given.0.now.plus_seconds(365.0 * 86_400.0))
+    );
     given.seconds_later(365 * 86_400).when(clock()).then(
         "6<-0 ExecutionTimedOut
          ! Cancel 3 execution-timed-out

@@ -1,7 +1,7 @@
 //! A killed process loses nothing that it was told is durable.
 //!
-//! The test runs its own binary again: that child appends in a loop and says each acknowledged version on its standard output, until it
-//! is killed at some moment.
+//! The test runs its own binary again: that child appends in a loop and says each acknowledged version on its standard
+//! output, until it is killed at some moment.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -75,14 +75,19 @@ fn a_second_process_is_refused_and_a_dead_one_leaves_no_lock() {
 fn what_is_no_store_of_ours_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let text_file = folder.path().join("notes.txt");
-    std::fs::write(&text_file, "these are my notes, they are longer than the header of a database would have to be. ".repeat(20)).unwrap();
+    std::fs::write(
+        &text_file,
+        "these are my notes, they are longer than the header of a database would have to be. ".repeat(20),
+    )
+    .unwrap();
     assert!(refused(&text_file).contains("no store of Reveille's"));
     assert!(std::fs::read_to_string(&text_file).unwrap().starts_with("these are my notes"));
 
     let foreign = folder.path().join("foreign.db");
     Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE users (name)").unwrap();
     assert!(refused(&foreign).contains("no store of Reveille's"));
-    let tables: i64 = Connection::open(&foreign).unwrap().query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
+    let tables: i64 =
+        Connection::open(&foreign).unwrap().query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
     assert_eq!(tables, 1);
 
     assert!(refused(folder.path()).contains("is a directory"));
@@ -165,8 +170,15 @@ async fn sixty_four_writers_share_commits_and_none_loses_an_append() {
                 for round in 0..ROUNDS {
                     store.append(append(n, 2 + round, 1, running())).await.unwrap();
                     // A neighbour's conflict in the same commit disturbs nobody.
-                    assert!(matches!(store.append(append(n, 1, 1, running())).await, Err(StoreError::VersionConflict { .. })));
-                    assert_eq!(store.execution(id(n)).await.unwrap().unwrap().version.0, 3 + round, "a reader sees what was answered");
+                    assert!(matches!(
+                        store.append(append(n, 1, 1, running())).await,
+                        Err(StoreError::VersionConflict { .. })
+                    ));
+                    assert_eq!(
+                        store.execution(id(n)).await.unwrap().unwrap().version.0,
+                        3 + round,
+                        "a reader sees what was answered"
+                    );
                 }
             })
         })
