@@ -74,7 +74,7 @@ async fn drive(name: &str, bus: Arc<dyn TaskBus>, queue: &str, partition: Partit
                 message.properties.correlation_id = Some(format!("{n:064}"));
                 let (bus, to) = (bus.clone(), to(&queue));
                 tokio::spawn(async move {
-                    assert_eq!(bus.publish(to, message).await.expect("open"), Publication::Confirmed)
+                    assert_eq!(bus.publish(to, message).await.expect("open"), Publication::Confirmed);
                 });
             }
         })

@@ -30,4 +30,4 @@ if [ -z "$url" ]; then url=$(BROKER_SCHEDULERS=${BROKER_SCHEDULERS:-2} scripts/b
 echo "machine: $(nproc) cores, $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), $(rustc --version)"
 "${CARGO_TARGET_DIR:-target}/release/reveille" bench --amqp "$url" "$@"
 
-if [ $# -eq 0 ] && compgen -G 'benches/*.rs' >/dev/null; then REVEILLE_BENCH_AMQP_URL=$url cargo bench --benches; fi
+if [ $# -eq 0 ] && compgen -G 'benches/*.rs' >/dev/null; then REVEILLE_BENCH_AMQP_URL=$url cargo bench --workspace --benches; fi

@@ -53,16 +53,16 @@ locked=()
 if [ -n "${CI:-}" ]; then locked=(--locked); fi
 
 if command -v cargo-nextest >/dev/null 2>&1; then
-  runner=(cargo nextest run --no-fail-fast "${locked[@]}")
+  runner=(cargo nextest run --workspace --no-fail-fast "${locked[@]}")
 else
-  runner=(cargo test --lib --bins --tests --no-fail-fast "${locked[@]}")
+  runner=(cargo test --workspace --lib --bins --tests --no-fail-fast "${locked[@]}")
 fi
 
 if [ $# -gt 0 ]; then
   step "tests matching $*" "${runner[@]}" "$@"
 else
   step "tests" "${runner[@]}"
-  step "doctests" cargo test --doc "${locked[@]}"
+  step "doctests" cargo test --workspace --doc "${locked[@]}"
   step "the broker's word, cancellation" "$PYTHON" tests/soak/fates.py
   step "crash campaign, short" "$PYTHON" tests/soak/crash.py --engine-kills 12 --broker-kills 1 --seconds 75 --rate 1
   if [ -z "${REVEILLE_SKIP_CONFORMANCE:-}" ]; then

@@ -38,22 +38,17 @@
 //! `interpreter/decide.rs` (what an execution does), `interpreter/state/mod.rs` (what it is), `engine/execution.rs`
 //! (how that becomes durable), `engine/router.rs` (how a reply finds it), then `docs/ARCHITECTURE.md`.
 
+pub use reveille_core::{asl, clock, ids, interpreter, limits, payload, query, record};
+
 pub mod api;
 pub mod app;
-pub mod asl;
 pub mod bus;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod engine;
-pub mod ids;
 pub mod integrations;
-pub mod interpreter;
-pub mod limits;
 pub mod memory;
 pub mod objects;
-pub mod payload;
-pub mod query;
 pub mod store;
 pub mod telemetry;
 pub mod token;

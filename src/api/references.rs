@@ -29,7 +29,7 @@ fn walk(workflow: &Value, jsonata: bool, references: &mut References) {
         for (field, value) in state.as_object().into_iter().flatten() {
             match field.as_str() {
                 "Branches" => {
-                    value.as_array().into_iter().flatten().for_each(|branch| walk(branch, jsonata, references))
+                    value.as_array().into_iter().flatten().for_each(|branch| walk(branch, jsonata, references));
                 }
                 "ItemProcessor" | "Iterator" => walk(value, jsonata, references),
                 // Plain data and words.

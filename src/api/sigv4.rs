@@ -236,7 +236,7 @@ mod tests {
                 v.headers
                     .iter_mut()
                     .filter(|(n, _)| n == "authorization")
-                    .for_each(|(_, v)| *v = v.replace("us-east-1", "eu-west-1"))
+                    .for_each(|(_, v)| *v = v.replace("us-east-1", "eu-west-1"));
             },
         ];
         for change in change {

@@ -26,7 +26,7 @@ fn server(answers: Vec<(u16, Value)>) -> (ServerArgs, mpsc::Receiver<(String, Va
                 match line.split_once(": ") {
                     Some((name, value)) if name.eq_ignore_ascii_case("x-amz-target") => value.clone_into(&mut target),
                     Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                        length = value.parse().unwrap()
+                        length = value.parse().unwrap();
                     }
                     _ if line.is_empty() => break,
                     _ => {}

@@ -8,7 +8,8 @@ use super::screen::Screen;
 use crate::engine::{EngineError, EngineHandle, WaitingTask};
 use crate::ids::Arn;
 use crate::interpreter::event::Entry;
-use crate::store::{ExecutionRow, record};
+use crate::record;
+use crate::store::ExecutionRow;
 
 /// A terminal that is drawn ten times a second looks alive, and costs nothing.
 const TICK: Duration = Duration::from_millis(100);

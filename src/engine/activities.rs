@@ -69,7 +69,7 @@ impl Activities {
             // A broker that is away declares it when it is back, before anything is published.
             Ok(()) | Err(BusError::Unavailable(_) | BusError::Closed) => {}
             Err(e) => {
-                tracing::warn!(event = "broker.refused", queue, reason = %e, "the queue of an activity is used as it is")
+                tracing::warn!(event = "broker.refused", queue, reason = %e, "the queue of an activity is used as it is");
             }
         }
         self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());

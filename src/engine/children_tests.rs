@@ -13,8 +13,9 @@ use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::interpreter::stimulus::{Stimulus, StimulusKind};
 use crate::interpreter::{Env, TokenMint};
+use crate::record;
 use crate::store::memory::Memory;
-use crate::store::{Append, Batch, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, record};
+use crate::store::{Append, Batch, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal};
 
 const LONG: Duration = Duration::from_mins(1);
 

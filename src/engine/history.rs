@@ -3,7 +3,7 @@
 
 use crate::ids::{Arn, EventId};
 use crate::interpreter::event::Entry;
-use crate::store::record::{self, RecordError};
+use crate::record::{self, RecordError};
 use crate::store::{Batch, StoreError};
 
 use super::handle::{EngineError, EngineHandle, HistoryPage, HistoryQuery};

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use crate::clock::Timestamp;
 use crate::ids::{ExecutionId, PartitionId};
 use crate::interpreter::state::{Outcome, Phase, State};
-use crate::store::{Journal, record};
+use crate::record;
+use crate::store::Journal;
 
 use super::Shared;
 use super::ear::{Ear, Hear};

@@ -73,7 +73,7 @@ impl Story<'_> {
             Event::ExecutionAborted(_) => self.closed("ABORTED"),
             Event::TaskScheduled(_) => metrics.task_scheduled(),
             Event::TaskSucceeded { scheduled, .. } | Event::TaskFailed { scheduled, .. } => {
-                metrics.task_completed(waited(scheduled))
+                metrics.task_completed(waited(scheduled));
             }
             Event::TaskTimedOut { failure, .. } => metrics.task_timed_out(which(failure)),
             Event::TaskHeartbeat { .. } => metrics.heartbeat(),
@@ -94,7 +94,7 @@ impl Story<'_> {
         match &entry.event {
             Event::ExecutionStarted(s) => task_log::execution_started(self.arn, &s.machine),
             Event::ExecutionRedriven { redrive_count, .. } => {
-                task_log::execution_redriven(self.arn, &self.machine(), *redrive_count)
+                task_log::execution_redriven(self.arn, &self.machine(), *redrive_count);
             }
             Event::ExecutionSucceeded { .. } => closed("SUCCEEDED", None),
             Event::ExecutionFailed(f) => closed("FAILED", f.error.as_deref()),
@@ -102,16 +102,16 @@ impl Story<'_> {
             Event::ExecutionAborted(f) => closed("ABORTED", f.error.as_deref()),
             Event::TaskScheduled(details) => {
                 self.task(entry.id, |log, _| {
-                    log.scheduled(&details.resource, details.timeout_seconds.map(std::time::Duration::from_secs))
+                    log.scheduled(&details.resource, details.timeout_seconds.map(std::time::Duration::from_secs));
                 });
             }
             Event::TaskStarted { scheduled, worker_name: Some(worker), .. } => {
-                self.task(*scheduled, |log, _| log.started(Some(worker)))
+                self.task(*scheduled, |log, _| log.started(Some(worker)));
             }
             Event::TaskHeartbeat { scheduled, .. } => self.task(*scheduled, |log, _| log.heartbeat(self.face)),
             Event::TaskSucceeded { scheduled, .. } => {
                 self.task(*scheduled, |log, note| {
-                    log.reply_accepted(self.face, "success", None, entry.at.since(note.since))
+                    log.reply_accepted(self.face, "success", None, entry.at.since(note.since));
                 });
             }
             Event::TaskFailed { scheduled, failure, .. } => self.task(*scheduled, |log, note| {

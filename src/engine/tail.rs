@@ -4,7 +4,8 @@
 use crate::ids::Version;
 use crate::interpreter::event::Entry;
 use crate::interpreter::heartbeats;
-use crate::store::{Batch, record};
+use crate::record;
+use crate::store::Batch;
 
 use super::messages::TellError;
 

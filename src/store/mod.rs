@@ -1,12 +1,11 @@
 //! PORT: where truth is kept. [`Journal`] holds the events of executions, [`Catalog`] everything that has a name.
 //!
 //! A store moves bytes and rows; it holds no rule of the language. Every adapter passes `contract.rs`.
-//! May enter: `ids`, `clock`, `limits`, and the encoding of events (`record`). Nothing else of ours.
+//! May enter: `ids`, `clock`, `limits`. Nothing else of ours: a batch is bytes here.
 
 #[cfg(test)]
 pub mod contract;
 pub mod memory;
-pub mod record;
 pub mod sqlite;
 
 use std::fmt;
@@ -43,7 +42,7 @@ pub enum StoreError {
 pub type StoreResult<T> = Result<T, StoreError>;
 pub type StoreFuture<'a, T> = BoxFuture<'a, StoreResult<T>>;
 
-/// Some events of one execution, encoded by [`crate::store::record`], in order.
+/// Some events of one execution, encoded by [`crate::record`], in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// The version that the journal had before this batch.

@@ -107,7 +107,7 @@ fn each_once(store: &Path, count: usize) {
     let mut journals: BTreeMap<i64, Vec<Value>> = BTreeMap::new();
     for row in rows {
         let (execution, bytes) = row.expect("a row");
-        for entry in reveille::store::record::decode(&bytes).expect("a batch") {
+        for entry in reveille::record::decode(&bytes).expect("a batch") {
             let shown = reveille::api::history::render(
                 &entry,
                 reveille::api::history::View { data: true, region: "us-east-1" },

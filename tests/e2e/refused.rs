@@ -223,7 +223,7 @@ fn the_search_for_tokens_finds_one() {
     let task = server.call("GetActivityTask", &json!({"activityArn": activity}));
     let token = task["taskToken"].as_str().unwrap();
     let searched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        server.holds_no_token("a text", &format!("\"{token}\","))
+        server.holds_no_token("a text", &format!("\"{token}\","));
     }));
     assert!(searched.is_err(), "it was not found");
     server.holds_no_token("a text", &"0".repeat(64));

@@ -23,7 +23,7 @@ use reveille::query::jsonpath::Path;
 use reveille::query::reference_path::ReferencePath;
 use reveille::query::template::Template;
 use reveille::query::{Entropy, QueryError, Roots};
-use reveille::store::record;
+use reveille::record;
 use reveille::token::TokenKeys;
 use serde_json::{Value, json};
 

@@ -140,7 +140,7 @@ fn strange_envelope(rng: &mut StdRng, request: &mut Request) {
             request.path = any(
                 rng,
                 &["", "//", "/x", "/%2e%2e/", "/?", "/\u{e9}", "/service/AWSStepFunctions/operation/ListActivities"],
-            )
+            );
         }
         2 => request.headers.truncate(rng.random_range(0..2)),
         3 => request.headers[0].1 = bytes(rng),

@@ -234,7 +234,7 @@ impl AmqpBus {
                 if getting.as_ref().is_none_or(|s| !Arc::ptr_eq(&s.live, &live) || !s.channel.status().connected()) {
                     match live.channel().await {
                         Ok(channel) => {
-                            *getting = Some(consumer::Session::new(&self.shared(), live.clone(), channel, None))
+                            *getting = Some(consumer::Session::new(&self.shared(), live.clone(), channel, None));
                         }
                         Err(Trouble::Refused(_, why)) => return Err(refused(why)),
                         Err(Trouble::Lost(_)) => {

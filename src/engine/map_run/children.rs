@@ -222,7 +222,7 @@ pub(super) async fn stop_all(shared: &Shared, run: &Arn) {
                 }
             }
             Err(e) => {
-                tracing::warn!(map_run.arn = %run, error = %e, "a map run's children could not be listed; trying again")
+                tracing::warn!(map_run.arn = %run, error = %e, "a map run's children could not be listed; trying again");
             }
         }
         tokio::time::sleep(RETRY_AFTER).await;

@@ -275,7 +275,7 @@ impl Shared {
                 match result {
                     Ok(()) => return,
                     Err(e) => {
-                        tracing::warn!(map_run.arn = %run, error = %e, "a map run could not be stopped; trying again")
+                        tracing::warn!(map_run.arn = %run, error = %e, "a map run could not be stopped; trying again");
                     }
                 }
             }

@@ -20,7 +20,8 @@ use crate::ids::{EventId, ExecutionId, TaskKey};
 use crate::interpreter::event::Event;
 use crate::interpreter::state::State;
 use crate::interpreter::stimulus::Rejection;
-use crate::store::{Append, ExecutionHeader, ExecutionStatus, RevisionId, Summary, record};
+use crate::record;
+use crate::store::{Append, ExecutionHeader, ExecutionStatus, RevisionId, Summary};
 use crate::token::TokenKeys;
 
 use super::machines;
@@ -374,7 +375,7 @@ impl Inner {
                 ));
             }
             Err(Rejection::Unknown) => {
-                self.violate(format!("the task of event {} went out before it was written", key.scheduled))
+                self.violate(format!("the task of event {} went out before it was written", key.scheduled));
             }
             Ok(_) | Err(_) => {}
         }

@@ -69,7 +69,7 @@ impl Checkpoints {
             Phase::Growing { until } if pages < until => {}
             _ if copier.is_busy() => {}
             Phase::Copying { .. } if pages - copier.copied() <= rest || pages / LOGS_MAX >= self.every => {
-                self.finish(connection, counters)
+                self.finish(connection, counters);
             }
             Phase::Copying { asked_at } if pages < asked_at.saturating_add(rest) => {}
             Phase::Growing { .. } | Phase::Copying { .. } => {

@@ -1,0 +1,20 @@
+//! The pure core of Reveille: the language, and what an execution does next. Plain values in, plain values out: no runtime,
+//! no network, no files; time and chance come with the stimulus. `Cargo.toml` of this crate holds that.
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`interpreter`] | `decide(machine, state, stimulus) → events + commands`, `evolve`, `owed` |
+//! | [`record`] | how the entries of a journal are written and read |
+//! | [`asl`] | the language: text → model, diagnostics with line, column and JSON pointer |
+//! | [`query`] | JSONPath, intrinsic functions, payload templates, JSONata |
+//! | [`payload`] | JSON values with their text |
+//! | [`ids`], [`limits`], [`clock`] | newtypes, every bound with its reason, time |
+
+pub mod asl;
+pub mod clock;
+pub mod ids;
+pub mod interpreter;
+pub mod limits;
+pub mod payload;
+pub mod query;
+pub mod record;

@@ -1,0 +1,493 @@
+//! Payload templates: `Parameters`, `ItemSelector`, `ResultSelector` and JSONPath's `Assign`.
+//!
+//! JSON → [`Template`] (once) → [`Template::evaluate`]. A field whose name ends in `.$` holds a path or a call of an
+//! intrinsic function; its value takes the field's place and the name loses the `.$`. All else stands for itself, so a
+//! part without such a field is one constant that is copied and never walked. Where the input passes whole and its text
+//! is known, the text of the result is made of texts ([`Template::splice`]): nobody need read what is only passed on.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::intrinsics::Intrinsic;
+use super::jsonpath::{Lookup, Path};
+use super::{Entropy, QueryError, Roots};
+use crate::limits::JSON_DEPTH_MAX;
+
+/// A compiled payload template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    node: Node,
+    /// The input stands in it whole.
+    passes_input: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Node {
+    Constant(Value),
+    Object(Vec<Field>),
+    Array(Vec<Node>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Field {
+    /// Without `.$`.
+    name: String,
+    value: FieldValue,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum FieldValue {
+    Node(Node),
+    Path(Box<Path>),
+    Intrinsic(Box<Intrinsic>),
+}
+
+/// A JSON that is no payload template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at {pointer}: {detail}")]
+pub struct TemplateError {
+    /// JSON pointer of the field, from the template's own root. AWS's text names the object that holds it.
+    pub pointer: String,
+    /// AWS's text, without its "at /States/…".
+    pub message: String,
+    /// What is wrong in the expression, and where.
+    pub detail: String,
+}
+
+/// A field that gave no value.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("The field '{field}' ({path_text}): {source}")]
+pub struct TemplateFailure {
+    /// The field's name as written: `value.$`.
+    pub field: String,
+    /// The expression as written.
+    pub path_text: String,
+    /// Boxed: it holds a value, and every template returns it or a value.
+    pub source: Box<QueryError>,
+}
+
+impl TemplateFailure {
+    /// AWS's cause, recorded for payload templates, `ErrorPath` and `CausePath`; an intrinsic function brings its own.
+    pub fn cause(&self, input: &Value) -> String {
+        match &*self.source {
+            QueryError::PathNotFound { .. } => not_found_cause(&self.path_text, &self.field, input),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// `The JSONPath '$.x' specified for the field 'CausePath' could not be found in the input '{…}'`
+pub fn not_found_cause(path_text: &str, field: &str, input: &Value) -> String {
+    format!("The JSONPath '{path_text}' specified for the field '{field}' could not be found in the input '{input}'")
+}
+
+impl Template {
+    /// Compiles `json`: objects and arrays are walked, every `.$` field is compiled.
+    ///
+    /// # Errors
+    /// The first field that is wrong, in document order, or a template that nests too deep.
+    pub fn compile(json: &Value) -> Result<Self, TemplateError> {
+        let node = compile(json, &mut String::new(), 0)?;
+        let passes_input = node.passes_input();
+        Ok(Self { node, passes_input })
+    }
+
+    /// The value of the template over `roots`. A path that ends past the end of an array gives null (observed on AWS).
+    ///
+    /// # Errors
+    /// The first field without a value, in document order.
+    pub fn evaluate(&self, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Value, TemplateFailure> {
+        self.node.evaluate(roots, entropy)
+    }
+
+    /// A text of what [`Self::evaluate`] gives, put together of the input's text and those of the other fields; `None`
+    /// where the input does not pass whole or its text is not known. As in a template, a name that is given twice has
+    /// its last value.
+    ///
+    /// # Errors
+    /// The first field without a value, in document order.
+    pub fn splice(&self, roots: &dyn Roots, entropy: &mut Entropy) -> Option<Result<String, TemplateFailure>> {
+        let input = roots.text_of_input().filter(|_| self.passes_input)?;
+        let mut out = Vec::with_capacity(input.len() + 256);
+        let written = self.node.write(&mut out, input, roots, entropy);
+        // Whatever serde_json writes is UTF-8.
+        Some(written.map(|()| String::from_utf8(out).unwrap_or_default()))
+    }
+
+    /// Whether the template is the same for all inputs.
+    pub fn is_constant(&self) -> bool {
+        matches!(self.node, Node::Constant(_))
+    }
+
+    /// Every path in the template, those in intrinsic functions included.
+    pub fn paths(&self) -> Vec<&Path> {
+        let mut out = Vec::new();
+        self.node.fields(&mut |value| match value {
+            FieldValue::Path(path) => out.push(path.as_ref()),
+            FieldValue::Intrinsic(call) => out.extend(call.paths()),
+            FieldValue::Node(_) => {}
+        });
+        out
+    }
+
+    /// Every call of an intrinsic function in the template.
+    pub fn intrinsics(&self) -> Vec<&Intrinsic> {
+        let mut out = Vec::new();
+        self.node.fields(&mut |value| {
+            if let FieldValue::Intrinsic(call) = value {
+                out.push(call.as_ref());
+            }
+        });
+        out
+    }
+}
+
+/// `pointer` grows and shrinks on the way. Evaluation recurses as deep as the template, so the depth is bounded here.
+fn compile(json: &Value, pointer: &mut String, depth: usize) -> Result<Node, TemplateError> {
+    if depth > JSON_DEPTH_MAX {
+        let detail = format!("more than {JSON_DEPTH_MAX} levels");
+        return Err(TemplateError {
+            pointer: pointer.clone(),
+            message: "The payload template nests too deep".to_owned(),
+            detail,
+        });
+    }
+    let here = pointer.len();
+    let node = match json {
+        Value::Object(fields) => {
+            let mut compiled = Vec::with_capacity(fields.len());
+            for (name, value) in fields {
+                pointer.push('/');
+                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                compiled.push(match name.strip_suffix(".$") {
+                    Some(bare) => Field { name: bare.to_owned(), value: expression(name, value, pointer)? },
+                    None => Field { name: name.clone(), value: FieldValue::Node(compile(value, pointer, depth + 1)?) },
+                });
+                pointer.truncate(here);
+            }
+            if compiled.iter().all(|field| matches!(field.value, FieldValue::Node(Node::Constant(_)))) {
+                Node::Constant(json.clone())
+            } else {
+                Node::Object(compiled)
+            }
+        }
+        Value::Array(items) => {
+            let mut compiled = Vec::with_capacity(items.len());
+            for (at, item) in items.iter().enumerate() {
+                pointer.push('/');
+                pointer.push_str(&at.to_string());
+                compiled.push(compile(item, pointer, depth + 1)?);
+                pointer.truncate(here);
+            }
+            if compiled.iter().all(|node| matches!(node, Node::Constant(_))) {
+                Node::Constant(json.clone())
+            } else {
+                Node::Array(compiled)
+            }
+        }
+        scalar => Node::Constant(scalar.clone()),
+    };
+    Ok(node)
+}
+
+/// What a `.$` field holds.
+fn expression(name: &str, value: &Value, pointer: &str) -> Result<FieldValue, TemplateError> {
+    let wrong = |detail: String| TemplateError {
+        pointer: pointer.to_owned(),
+        message: format!(
+            "The value for the field '{name}' must be a valid JSONPath or a valid intrinsic function call"
+        ),
+        detail,
+    };
+    let Value::String(text) = value else { return Err(wrong("it is no string".to_owned())) };
+    if Intrinsic::looks_like(text) {
+        return Intrinsic::parse(text)
+            .map(|call| FieldValue::Intrinsic(Box::new(call)))
+            .map_err(|e| wrong(e.to_string()));
+    }
+    Path::parse(text).map(|path| FieldValue::Path(Box::new(path))).map_err(|e| wrong(e.to_string()))
+}
+
+impl Node {
+    fn evaluate(&self, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Value, TemplateFailure> {
+        match self {
+            Self::Constant(value) => Ok(value.clone()),
+            Self::Array(items) => {
+                items.iter().map(|item| item.evaluate(roots, entropy)).collect::<Result<_, _>>().map(Value::Array)
+            }
+            Self::Object(fields) => {
+                let mut out = Map::with_capacity(fields.len());
+                for field in fields {
+                    out.insert(field.name.clone(), field.evaluate(roots, entropy)?);
+                }
+                Ok(Value::Object(out))
+            }
+        }
+    }
+
+    /// As text, where `input` is the text of the input.
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        input: &str,
+        roots: &dyn Roots,
+        entropy: &mut Entropy,
+    ) -> Result<(), TemplateFailure> {
+        match self {
+            Self::Constant(value) => write_json(out, value),
+            Self::Array(items) => {
+                out.push(b'[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    item.write(out, input, roots, entropy)?;
+                }
+                out.push(b']');
+            }
+            Self::Object(fields) => {
+                out.push(b'{');
+                for (at, field) in fields.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    write_json(out, &field.name);
+                    out.push(b':');
+                    match &field.value {
+                        FieldValue::Node(node) => node.write(out, input, roots, entropy)?,
+                        FieldValue::Path(path) if path.is_whole_input() => out.extend_from_slice(input.as_bytes()),
+                        FieldValue::Path(_) | FieldValue::Intrinsic(_) => {
+                            write_json(out, &field.evaluate(roots, entropy)?);
+                        }
+                    }
+                }
+                out.push(b'}');
+            }
+        }
+        Ok(())
+    }
+
+    fn passes_input(&self) -> bool {
+        match self {
+            Self::Constant(_) => false,
+            Self::Array(items) => items.iter().any(Self::passes_input),
+            Self::Object(fields) => fields.iter().any(|field| match &field.value {
+                FieldValue::Node(node) => node.passes_input(),
+                FieldValue::Path(path) => path.is_whole_input(),
+                FieldValue::Intrinsic(_) => false,
+            }),
+        }
+    }
+
+    fn fields<'t>(&'t self, visit: &mut impl FnMut(&'t FieldValue)) {
+        match self {
+            Self::Constant(_) => {}
+            Self::Array(items) => items.iter().for_each(|item| item.fields(visit)),
+            Self::Object(fields) => {
+                for field in fields {
+                    match &field.value {
+                        FieldValue::Node(node) => node.fields(visit),
+                        expression => visit(expression),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Field {
+    fn evaluate(&self, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Value, TemplateFailure> {
+        let (text, result) = match &self.value {
+            FieldValue::Node(node) => return node.evaluate(roots, entropy),
+            FieldValue::Path(path) => (path.text(), read(path, roots)),
+            FieldValue::Intrinsic(call) => (call.text(), call.evaluate(roots, entropy)),
+        };
+        result.map_err(|source| TemplateFailure {
+            field: format!("{}.$", self.name),
+            path_text: text.to_owned(),
+            source: Box::new(source),
+        })
+    }
+}
+
+/// What we write always has a JSON text, and a vector takes all of it.
+fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let _ = serde_json::to_writer(out, value);
+}
+
+fn read(path: &Path, roots: &dyn Roots) -> Result<Value, QueryError> {
+    match path.lookup(roots)? {
+        Lookup::Found(value) => Ok(Cow::into_owned(value)),
+        Lookup::Missing { past_end: true, .. } => Ok(Value::Null),
+        Lookup::Missing { detail, .. } => Err(QueryError::PathNotFound { path: path.text().to_owned(), detail }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::query::test_roots::TestRoots;
+
+    fn entropy() -> Entropy {
+        Entropy::new(Timestamp::from_millis(0), 7)
+    }
+
+    fn evaluated(template: &Value, input: Value) -> Result<Value, TemplateFailure> {
+        Template::compile(template).unwrap().evaluate(&TestRoots::of(input), &mut entropy())
+    }
+
+    #[test]
+    fn fields_with_a_dollar_are_replaced_and_others_stand() {
+        for (template, expected) in [
+            (json!({"a.$": "$.n"}), json!({"a": 5})),
+            (json!({"a.$": "$"}), json!({"a": {"n": 5, "list": [1, 2]}})),
+            (
+                json!({"a.$": "$$.Execution.Name", "b.$": "$answer", "c": "$.n"}),
+                json!({"a": "run", "b": 42, "c": "$.n"}),
+            ),
+            (json!({"deep": {"er": [{"x.$": "$.n"}, "$.n", 1]}}), json!({"deep": {"er": [{"x": 5}, "$.n", 1]}})),
+            (json!({"a.$": "$.list[*]", "b.$": "$.list[?(@ > 9)]"}), json!({"a": [1, 2], "b": []})),
+            (json!({"a.$": "States.Format('{}!', $.n)"}), json!({"a": "5!"})),
+            (json!({"a.$": " States.Array()"}), json!({"a": []})),
+            // observed on AWS
+            (json!({"a.$": "$.list[5]"}), json!({"a": null})),
+            (json!({}), json!({})),
+            (json!([1, {"a.$": "$.n"}]), json!([1, {"a": 5}])),
+            (json!("$.n"), json!("$.n")),
+            (json!({".$": "$.n"}), json!({"": 5})),
+        ] {
+            assert_eq!(evaluated(&template, json!({"n": 5, "list": [1, 2]})), Ok(expected), "{template}");
+        }
+    }
+
+    /// Roots whose input's text is known.
+    struct Texts(TestRoots, String);
+
+    impl Roots for Texts {
+        fn input(&self) -> &Value {
+            self.0.input()
+        }
+
+        fn text_of_input(&self) -> Option<&str> {
+            Some(&self.1)
+        }
+
+        fn context(&self) -> &Value {
+            self.0.context()
+        }
+
+        fn variable(&self, name: &str) -> Option<&Value> {
+            self.0.variable(name)
+        }
+    }
+
+    #[test]
+    fn spliced_texts_are_the_texts_of_what_is_evaluated() {
+        let input = json!({"n": 5, "list": [1, "\"é"]});
+        let roots = Texts(TestRoots::of(input.clone()), input.to_string());
+        for (template, splices) in [
+            (json!({"Queue": "q", "Body.$": "$"}), true),
+            (
+                json!({"a\"b.$": "$", "deep": {"er": [[{"x.$": "$", "y.$": "$.n"}], "$.n", null]}, "s.$": "States.Format('{}!', $.n)"}),
+                true,
+            ),
+            (json!([1, {"a.$": "$"}]), true),
+            (json!({"a.$": "$", "b.$": "$.list[7]", "c.$": "$answer"}), true),
+            (json!({"a.$": "$", "gone.$": "$.nope"}), true),
+            (json!({"a.$": "$.n", "b.$": "$$"}), false),
+            (json!({"a": "$"}), false),
+        ] {
+            let compiled = Template::compile(&template).unwrap();
+            let spliced = compiled.splice(&roots, &mut entropy());
+            assert_eq!(spliced.is_some(), splices, "{template}");
+            let evaluated = compiled.evaluate(&roots, &mut entropy()).map(|value| value.to_string());
+            assert!(spliced.is_none_or(|spliced| spliced == evaluated), "{template}");
+            assert_eq!(compiled.splice(&roots.0, &mut entropy()), None, "its text is not known");
+        }
+    }
+
+    #[test]
+    fn of_a_name_that_is_given_twice_the_last_value_counts() {
+        let roots = Texts(TestRoots::of(json!(5)), "5".to_owned());
+        let compiled = Template::compile(&json!({"a": 1, "b": 2, "a.$": "$"})).unwrap();
+        let spliced = compiled.splice(&roots, &mut entropy()).unwrap().unwrap();
+        assert_eq!(
+            serde_json::from_str::<Value>(&spliced).unwrap(),
+            compiled.evaluate(&roots, &mut entropy()).unwrap()
+        );
+    }
+
+    #[test]
+    fn the_order_of_fields_is_kept() {
+        let value = evaluated(&json!({"z.$": "$.n", "a": 1, "m.$": "$.n"}), json!({"n": 5})).unwrap();
+        assert_eq!(value.to_string(), r#"{"z":5,"a":1,"m":5}"#);
+    }
+
+    #[test]
+    fn parts_without_expressions_are_constants() {
+        let template = Template::compile(&json!({"fixed": {"deep": [{"er": 1}]}, "x.$": "$"})).unwrap();
+        let Node::Object(fields) = &template.node else { panic!("{template:?}") };
+        assert!(matches!(fields[0].value, FieldValue::Node(Node::Constant(_))));
+        assert!(Template::compile(&json!({"a": [1, {"b": 2}]})).unwrap().is_constant());
+    }
+
+    #[test]
+    fn a_missing_value_names_field_and_path() {
+        let input = json!({"n": 5});
+        for (template, cause) in [
+            // recorded on AWS
+            (
+                json!({"value.$": "$.no_such_jsonpath"}),
+                "The JSONPath '$.no_such_jsonpath' specified for the field 'value.$' could not be found in the input '{\"n\":5}'",
+            ),
+            (
+                json!({"deep": [{"value.$": "$$.Execution.Input.no_such_jsonpath"}]}),
+                "The JSONPath '$$.Execution.Input.no_such_jsonpath' specified for the field 'value.$' could not be found in the input '{\"n\":5}'",
+            ),
+            (
+                json!({"v.$": "States.Format('{}', $.nope)"}),
+                "The function 'States.Format('{}', $.nope)' had the following error: The JsonPath argument for the field '$.nope' could not \
+                 be found in the input '{\"n\":5}'",
+            ),
+        ] {
+            assert_eq!(evaluated(&template, input.clone()).unwrap_err().cause(&input), cause);
+        }
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused_with_its_place() {
+        for (template, pointer) in [
+            (json!({"a.$": 1}), "/a.$"),
+            (json!({"a.$": {"b": 1}}), "/a.$"),
+            (json!({"a.$": "text"}), "/a.$"),
+            (json!({"a": [0, {"b/c.$": "$.x["}]}), "/a/1/b~1c.$"),
+            (json!({"a.$": "States.Nope()"}), "/a.$"),
+            (json!({"a.$": "states.Array()"}), "/a.$"),
+        ] {
+            let error = Template::compile(&template).unwrap_err();
+            assert_eq!(error.pointer, pointer, "{template}");
+            assert!(error.message.starts_with("The value for the field '"), "{error}");
+            assert!(
+                error.message.ends_with(".$' must be a valid JSONPath or a valid intrinsic function call"),
+                "{error}"
+            );
+        }
+        let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+        assert!(Template::compile(&deep).unwrap_err().message.contains("nests too deep"));
+    }
+
+    #[test]
+    fn paths_and_calls_are_listed() {
+        let template = Template::compile(&json!({
+            "a.$": "$.x", "b": {"c": [{"d.$": "States.Format('{}{}', $foo.y, States.ArrayLength($$.z))"}]}
+        }))
+        .unwrap();
+        let paths: Vec<&str> = template.paths().into_iter().map(Path::text).collect();
+        assert_eq!(paths, ["$.x", "$foo.y", "$$.z"]);
+        assert_eq!(template.intrinsics().len(), 1);
+    }
+}
