@@ -91,7 +91,7 @@ fn checked(flat: Flat, origin: &str) -> Result<Flat, SettingsError> {
             let Some(key) = KEYS.iter().find(|key| key.name == name) else {
                 let hint = match meant(&name) {
                     Some(meant) => format!("did you mean {meant}?"),
-                    None => format!("there are: {}", KEYS.map(|key| key.name).join(", ")),
+                    None => format!("there are: {}", KEYS.iter().map(|key| key.name).collect::<Vec<_>>().join(", ")),
                 };
                 return Err(SettingsError::UnknownKey { name, origin: origin.to_owned(), hint });
             };
