@@ -6,7 +6,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin reveille && cp target/release/reveille /usr/local/bin/reveille
+    cargo build --profile dist --locked --bin reveille && cp target/dist/reveille /usr/local/bin/reveille
 
 FROM debian:bookworm-slim
 RUN apt-get update \

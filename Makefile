@@ -16,7 +16,7 @@ build: ## the release binary, target/release/reveille
 	cargo build --release
 
 demo: ## the art event, live on the terminal; needs no server
-	cargo run --release -- demo
+	cargo demo
 
 test: ## all tests on a private broker; T=name runs those whose name contains it
 	@scripts/test.sh $(T)
