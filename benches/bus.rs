@@ -43,7 +43,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn spec(name: String, kind: QueueKind) -> QueueSpec {
-    QueueSpec { name, kind, dead_letter: None, max_length: None, message_ttl: None, delivery_limit: None }
+    QueueSpec::plain(name, kind)
 }
 
 fn to(queue: &str) -> Address {

@@ -329,12 +329,10 @@ fn own(settings: &Settings, bus: Arc<dyn TaskBus>) -> Result<(), SettingsError> 
     let queues: Vec<QueueSpec> = owned
         .into_iter()
         .map(|queue| QueueSpec {
-            name: queue.name,
-            kind,
             dead_letter: Some(dead_letters.clone()),
             max_length: queue.max_length,
-            message_ttl: None,
             delivery_limit: queue.delivery_limit,
+            ..QueueSpec::plain(queue.name, kind)
         })
         .collect();
     let of_kind =

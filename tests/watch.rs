@@ -46,14 +46,7 @@ async fn a_callback_is_seen_waiting_then_answered() {
         revision,
     };
     store.put_machine(machine).await.unwrap();
-    let friend = reveille::bus::QueueSpec {
-        name: "friend".to_owned(),
-        kind: reveille::bus::QueueKind::Classic,
-        dead_letter: None,
-        max_length: None,
-        message_ttl: None,
-        delivery_limit: None,
-    };
+    let friend = reveille::bus::QueueSpec::plain("friend".to_owned(), reveille::bus::QueueKind::Classic);
     reveille::bus::TaskBus::declare(&*bus, Vec::new(), vec![friend], Vec::new()).await.unwrap();
     let engine = engine::start(Parts {
         realm,

@@ -43,14 +43,7 @@ impl Given {
 
     async fn take(&self, queue: &str) -> Delivery {
         let kind = QueueKind::Quorum;
-        let queue = QueueSpec {
-            name: queue.into(),
-            kind,
-            dead_letter: None,
-            max_length: None,
-            message_ttl: None,
-            delivery_limit: None,
-        };
+        let queue = QueueSpec::plain(queue.into(), kind);
         let mut deliveries = self.bus.consume(queue, 1);
         tokio::time::timeout(Duration::from_secs(10), deliveries.next()).await.expect("a message comes").unwrap()
     }

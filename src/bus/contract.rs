@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::amqp::{AmqpBus, Options};
 use super::embedded::EmbeddedBus;
 use super::{
-    Address, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Properties, Publication, QueueKind,
-    QueueSpec, Settlement, TaskBus,
+    Address, Bounds, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Properties, Publication,
+    QueueKind, QueueSpec, Settlement, TaskBus,
 };
 use crate::ids::PartitionId;
 
@@ -48,6 +48,8 @@ contracts!(
     each_of_many_concurrent_publishes_gets_its_own_answer,
     a_missing_exchange_disturbs_no_other_publish,
     a_full_queue_nacks,
+    a_bounded_queue_drops_its_oldest,
+    what_waits_in_a_queue_is_counted,
     what_is_given_back_or_dropped_comes_again,
     no_more_is_out_than_the_prefetch,
     what_was_settled_in_any_order_never_comes_again,
@@ -76,14 +78,7 @@ fn unique(name: &str) -> String {
 }
 
 fn queue(name: &str) -> QueueSpec {
-    QueueSpec {
-        name: unique(name),
-        kind: QueueKind::Quorum,
-        dead_letter: None,
-        max_length: None,
-        message_ttl: None,
-        delivery_limit: None,
-    }
+    QueueSpec::plain(unique(name), QueueKind::Quorum)
 }
 
 fn to_queue(spec: &QueueSpec) -> Address {
@@ -216,6 +211,41 @@ async fn a_full_queue_nacks(bus: Bus) {
         }
     }
     panic!("20 messages in a queue of 2");
+}
+
+async fn a_bounded_queue_drops_its_oldest(bus: Bus) {
+    for (name, most) in
+        [("few", Bounds { messages: Some(2), bytes: None }), ("short", Bounds { messages: Some(100), bytes: Some(7) })]
+    {
+        let spec = declared(&bus, QueueSpec { drop_oldest: Some(most), ..queue(name) }).await;
+        for n in 1..=4 {
+            confirmed(&bus, to_queue(&spec), message(format!("{n}{n}{n}"))).await;
+        }
+        for expected in ["333", "444"] {
+            let taken = bus.get(&spec.name).await.expect("get").expect("a message");
+            assert_eq!(text(&taken), expected, "{name}");
+            taken.settle(Settlement::Ack);
+        }
+        assert!(bus.get(&spec.name).await.expect("get").is_none(), "{name}");
+    }
+}
+
+async fn what_waits_in_a_queue_is_counted(bus: Bus) {
+    assert_eq!(bus.waiting(&unique("nowhere")).await.expect("an answer"), None);
+    let spec = declared(&bus, queue("counted")).await;
+    assert_eq!(bus.waiting(&spec.name).await.expect("an answer"), Some(0));
+    for n in 0..3 {
+        confirmed(&bus, to_queue(&spec), message(n)).await;
+    }
+    let taken = bus.get(&spec.name).await.expect("get").expect("a message");
+    // A quorum queue counts a moment later.
+    let counted = async {
+        while bus.waiting(&spec.name).await.expect("an answer") != Some(2) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, counted).await.expect("what is out is not counted");
+    taken.settle(Settlement::Ack);
 }
 
 async fn what_is_given_back_or_dropped_comes_again(bus: Bus) {

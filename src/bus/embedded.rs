@@ -414,14 +414,7 @@ impl TaskBus for EmbeddedBus {
     }
 
     fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
-        let spec = QueueSpec {
-            name: envelope::reply_queue(partition),
-            kind: QueueKind::Classic,
-            dead_letter: None,
-            max_length: None,
-            message_ttl: None,
-            delivery_limit: None,
-        };
+        let spec = QueueSpec::plain(envelope::reply_queue(partition), QueueKind::Classic);
         self.consume(spec, limits::REPLY_PREFETCH)
     }
 
@@ -452,6 +445,11 @@ impl TaskBus for EmbeddedBus {
             return ready(Err(BusError::Refused { what: format!("basic.get from queue {queue}"), why })).boxed();
         }
         ready(Ok(self.take(queue, None).ok())).boxed()
+    }
+
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+        let count = self.lock().queues.get(queue).map(|q| q.ready() as u64);
+        ready(Ok(count)).boxed()
     }
 
     fn health(&self) -> BusHealth {

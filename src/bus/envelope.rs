@@ -103,6 +103,7 @@ impl TaskMessage {
             body: self.body,
             properties: Properties {
                 content_type: Some(self.content_type.unwrap_or("application/json".into())),
+                content_encoding: None,
                 reply_to: self.reply_to,
                 correlation_id: self.token,
                 message_id: Some(self.message_id),

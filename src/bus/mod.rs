@@ -42,6 +42,8 @@ pub type Headers = BTreeMap<Text, HeaderValue>;
 #[derive(Clone, Default, PartialEq)]
 pub struct Properties {
     pub content_type: Option<Text>,
+    /// Mostly absent; `gzip` and such where a client compresses.
+    pub content_encoding: Option<Text>,
     pub reply_to: Option<String>,
     pub correlation_id: Option<String>,
     pub message_id: Option<String>,
@@ -180,8 +182,35 @@ pub struct QueueSpec {
     /// Exchange and routing key for dead letters.
     pub dead_letter: Option<Address>,
     pub max_length: Option<u32>,
+    /// Beyond these the oldest messages are dropped. Not together with `max_length` or `dead_letter`, under which what is
+    /// too much is refused.
+    pub drop_oldest: Option<Bounds>,
     pub message_ttl: Option<Duration>,
     pub delivery_limit: Option<u32>,
+}
+
+impl QueueSpec {
+    /// A queue without bounds.
+    #[must_use]
+    pub const fn plain(name: String, kind: QueueKind) -> Self {
+        Self {
+            name,
+            kind,
+            dead_letter: None,
+            max_length: None,
+            drop_oldest: None,
+            message_ttl: None,
+            delivery_limit: None,
+        }
+    }
+}
+
+/// How much a queue holds; what is `None` has no bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bounds {
+    pub messages: Option<u32>,
+    /// Of bodies.
+    pub bytes: Option<u64>,
 }
 
 /// An exchange that the engine declares, durable.
@@ -228,6 +257,12 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
 
     /// Takes one message from a queue, if there is one (`basic.get`).
     fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>>;
+
+    /// Messages that wait in a queue, those out to consumers not counted; `None`: there is no such queue.
+    ///
+    /// Asked where deliveries come in: what was on the way to this process before the answer has come in when the answer
+    /// has.
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>>;
 
     /// Waits until all that was asked for until now is declared: true; or until the broker could not be reached: false
     /// (all of it is declared once it can be).

@@ -50,14 +50,7 @@ impl Activities {
 
     fn spec(&self, queue: &str) -> QueueSpec {
         let delivery_limit = (self.kind == QueueKind::Quorum).then_some(DELIVERY_LIMIT);
-        QueueSpec {
-            name: queue.to_owned(),
-            kind: self.kind,
-            dead_letter: None,
-            max_length: None,
-            message_ttl: None,
-            delivery_limit,
-        }
+        QueueSpec { delivery_limit, ..QueueSpec::plain(queue.to_owned(), self.kind) }
     }
 
     /// Declares the queue of an activity, once. One that its owner has declared otherwise is used as it is.

@@ -30,12 +30,8 @@ const NEAR_THE_DEADLINE_SECONDS: f64 = 2.0;
 pub(super) async fn run(shared: Arc<Shared>) {
     let kind = shared.options.queue_kind;
     let queue = QueueSpec {
-        name: DEAD_LETTERS_QUEUE.to_owned(),
-        kind,
-        dead_letter: None,
-        max_length: None,
-        message_ttl: None,
         delivery_limit: (kind == QueueKind::Quorum).then_some(DELIVERY_LIMIT),
+        ..QueueSpec::plain(DEAD_LETTERS_QUEUE.to_owned(), kind)
     };
     let mut letters = shared.bus.consume(queue, PREFETCH);
     while let Some(letter) = letters.next().await {

@@ -43,7 +43,7 @@ impl EngineHandle {
         let Some(name) = shared.options.start_queue.clone() else { return empty().boxed() };
         let kind = shared.options.queue_kind;
         let delivery_limit = (kind == QueueKind::Quorum).then_some(START_DELIVERY_LIMIT);
-        let queue = QueueSpec { name, kind, dead_letter: None, max_length: None, message_ttl: None, delivery_limit };
+        let queue = QueueSpec { delivery_limit, ..QueueSpec::plain(name, kind) };
         let deliveries = shared.bus.consume(queue, START_PREFETCH);
         deliveries.map(move |delivery| Letter { shared: Arc::clone(&shared), delivery }).boxed()
     }

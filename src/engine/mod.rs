@@ -254,12 +254,8 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
 /// The queues and exchanges that the engine owns. In the background: a broker that is away must not hold up the start.
 fn declare(shared: &Arc<Shared>) {
     let queue = QueueSpec {
-        name: parked::PARKING_QUEUE.to_owned(),
-        kind: shared.options.queue_kind,
-        dead_letter: None,
-        max_length: None,
-        message_ttl: None,
         delivery_limit: (shared.options.queue_kind == QueueKind::Quorum).then_some(parked::PARKING_DELIVERY_LIMIT),
+        ..QueueSpec::plain(parked::PARKING_QUEUE.to_owned(), shared.options.queue_kind)
     };
     let mut exchanges = crate::integrations::exchanges();
     exchanges.push(ExchangeSpec { name: perform::EVENTS_EXCHANGE.to_owned(), kind: "topic" });

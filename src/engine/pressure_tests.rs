@@ -210,6 +210,10 @@ impl TaskBus for Deaf {
         self.0.get(queue)
     }
 
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+        self.0.waiting(queue)
+    }
+
     fn health(&self) -> BusHealth {
         BusHealth::Blocked("low on memory".to_owned())
     }

@@ -57,6 +57,10 @@ impl TaskBus for Watched {
         self.bus.get(queue)
     }
 
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+        self.bus.waiting(queue)
+    }
+
     fn health(&self) -> BusHealth {
         self.bus.health()
     }

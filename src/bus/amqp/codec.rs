@@ -44,6 +44,7 @@ fn check(to: &Address, message: &Message, user: &str) -> Result<(), String> {
     fits("the exchange name", Some(&to.exchange))?;
     fits("the routing key", Some(&to.routing_key))?;
     fits("content_type", p.content_type.as_deref())?;
+    fits("content_encoding", p.content_encoding.as_deref())?;
     fits("reply_to", p.reply_to.as_deref())?;
     fits("correlation_id", p.correlation_id.as_deref())?;
     fits("message_id", p.message_id.as_deref())?;
@@ -116,6 +117,9 @@ pub(super) fn properties(p: &Properties) -> BasicProperties {
     let mut out = BasicProperties::default().with_delivery_mode(if p.persistent { 2 } else { 1 });
     if let Some(v) = fit(p.content_type.as_deref()) {
         out = out.with_content_type(v);
+    }
+    if let Some(v) = fit(p.content_encoding.as_deref()) {
+        out = out.with_content_encoding(v);
     }
     if let Some(v) = fit(p.reply_to.as_deref()) {
         out = out.with_reply_to(v);
@@ -202,6 +206,7 @@ pub(super) fn message(body: Vec<u8>, p: &BasicProperties) -> Message {
         body,
         properties: Properties {
             content_type: text(p.content_type()).map(Into::into),
+            content_encoding: text(p.content_encoding()).map(Into::into),
             reply_to: text(p.reply_to()),
             correlation_id: text(p.correlation_id()),
             message_id: text(p.message_id()),
@@ -279,6 +284,7 @@ mod tests {
     fn properties_and_headers_come_back_as_they_went() {
         let mut p = Properties {
             content_type: Some("application/json".into()),
+            content_encoding: Some("gzip".into()),
             reply_to: Some("r".into()),
             correlation_id: Some("c".into()),
             message_id: Some("m".into()),

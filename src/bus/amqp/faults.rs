@@ -67,14 +67,7 @@ fn script() -> PathBuf {
 }
 
 fn quorum(name: &str) -> QueueSpec {
-    QueueSpec {
-        name: name.into(),
-        kind: QueueKind::Quorum,
-        dead_letter: None,
-        max_length: None,
-        message_ttl: None,
-        delivery_limit: None,
-    }
+    QueueSpec::plain(name.into(), QueueKind::Quorum)
 }
 
 fn to(exchange: &str, key: &str) -> Address {

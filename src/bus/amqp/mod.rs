@@ -31,7 +31,8 @@ use futures_util::FutureExt;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use lapin::options::BasicGetOptions;
+use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 
@@ -52,6 +53,8 @@ const UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
 /// Deliveries of a reply before RabbitMQ drops it (4.x: after 20 unless told otherwise). A reply is given back whenever
 /// the store cannot take it; dropping it would lose an answer that its worker believes to have given.
 const REPLY_DELIVERY_LIMIT: u32 = 1_000_000;
+/// What the broker says of a queue that is not there.
+const NOT_FOUND: u16 = 404;
 /// Errands that wait for their lane beyond its window; their senders wait beyond it.
 const LANE_INBOX: usize = 256;
 
@@ -145,13 +148,10 @@ impl AmqpBus {
     }
 
     fn reply_queue_spec(&self, partition: PartitionId) -> QueueSpec {
+        let kind = self.options.reply_queue_kind;
         QueueSpec {
-            name: self.reply_queue(partition),
-            kind: self.options.reply_queue_kind,
-            dead_letter: None,
-            max_length: None,
-            message_ttl: None,
-            delivery_limit: (self.options.reply_queue_kind == QueueKind::Quorum).then_some(REPLY_DELIVERY_LIMIT),
+            delivery_limit: (kind == QueueKind::Quorum).then_some(REPLY_DELIVERY_LIMIT),
+            ..QueueSpec::plain(self.reply_queue(partition), kind)
         }
     }
 
@@ -259,6 +259,32 @@ impl AmqpBus {
         tokio::time::timeout(UNAVAILABLE_AFTER, attempt).await.unwrap_or_else(|_| Err(self.unavailable()))
     }
 
+    /// On a channel of its own: a queue that is not there closes it.
+    async fn count_waiting(&self, queue: &str) -> Result<Option<u64>, BusError> {
+        let refused = |why: String| BusError::Refused { what: format!("a look at queue {queue}"), why };
+        let name = codec::short("the queue name", queue).map_err(refused)?;
+        let attempt = async {
+            loop {
+                let Some(live) = self.consuming.live().await else { return Err(BusError::Closed) };
+                let counted = async {
+                    let channel = live.channel().await?;
+                    let options = QueueDeclareOptions::default().passive();
+                    let answer =
+                        live.answer(channel.queue_declare(name.clone(), options, FieldTable::default())).await?;
+                    let _ = live.answer(channel.close(200, "OK".into())).await;
+                    Ok(u64::from(answer.message_count()))
+                };
+                match counted.await {
+                    Ok(count) => return Ok(Some(count)),
+                    Err(Trouble::Refused(NOT_FOUND, _)) => return Ok(None),
+                    Err(Trouble::Refused(_, why)) => return Err(refused(why)),
+                    Err(Trouble::Lost(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+            }
+        };
+        tokio::time::timeout(UNAVAILABLE_AFTER, attempt).await.unwrap_or_else(|_| Err(self.unavailable()))
+    }
+
     async fn close_within(&self, within: Duration) {
         let until = tokio::time::Instant::now() + within;
         self.closing.store(true, Ordering::Release);
@@ -356,6 +382,11 @@ impl TaskBus for AmqpBus {
     fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>> {
         let queue = queue.to_owned();
         async move { self.get_one(&queue).await }.boxed()
+    }
+
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+        let queue = queue.to_owned();
+        async move { self.count_waiting(&queue).await }.boxed()
     }
 
     fn declared(&self) -> BoxFuture<'_, bool> {

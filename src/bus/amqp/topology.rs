@@ -228,7 +228,15 @@ fn arguments(q: &QueueSpec) -> FieldTable {
     if let Some(max) = q.max_length {
         put("x-max-length", AMQPValue::LongLongInt(i64::from(max)));
     }
-    if q.max_length.is_some() || (q.dead_letter.is_some() && q.kind == QueueKind::Quorum) {
+    if let Some(most) = &q.drop_oldest {
+        if let Some(messages) = most.messages {
+            put("x-max-length", AMQPValue::LongLongInt(i64::from(messages)));
+        }
+        if let Some(bytes) = most.bytes {
+            put("x-max-length-bytes", AMQPValue::LongLongInt(i64::try_from(bytes).unwrap_or(i64::MAX)));
+        }
+        put("x-overflow", text("drop-head"));
+    } else if q.max_length.is_some() || (q.dead_letter.is_some() && q.kind == QueueKind::Quorum) {
         put("x-overflow", text("reject-publish"));
     }
     if let Some(ttl) = q.message_ttl {
@@ -247,6 +255,7 @@ fn arguments(q: &QueueSpec) -> FieldTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::Bounds;
 
     #[test]
     fn arguments_say_what_the_spec_says() {
@@ -255,6 +264,7 @@ mod tests {
             kind: QueueKind::Quorum,
             dead_letter: Some(Address { exchange: "dlx".into(), routing_key: "dead".into() }),
             max_length: Some(10),
+            drop_oldest: None,
             message_ttl: Some(std::time::Duration::from_secs(2)),
             delivery_limit: Some(5),
         };
@@ -271,6 +281,15 @@ mod tests {
                 "x-overflow",
                 "x-queue-type"
             ]
+        );
+        let parking = QueueSpec {
+            drop_oldest: Some(Bounds { messages: Some(5), bytes: Some(6) }),
+            ..QueueSpec::plain("p".into(), QueueKind::Classic)
+        };
+        assert_eq!(keys(&parking), ["x-max-length", "x-max-length-bytes", "x-overflow"]);
+        assert_eq!(
+            arguments(&parking).inner().get("x-overflow"),
+            Some(&AMQPValue::LongString(LongString::from("drop-head")))
         );
         let classic = QueueSpec { kind: QueueKind::Classic, max_length: None, ..spec };
         assert_eq!(keys(&classic), ["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-message-ttl"]);

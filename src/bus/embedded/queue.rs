@@ -37,6 +37,8 @@ pub(super) struct Queue {
     /// How many messages in `ready` expire, and when; so that a consumer wakes for the first.
     expiries: BTreeMap<Instant, usize>,
     next_place: u64,
+    /// Bytes of the bodies in `ready`.
+    bytes: u64,
     pub(super) news: Arc<Notify>,
 }
 
@@ -48,6 +50,7 @@ impl Queue {
             resting: VecDeque::new(),
             expiries: BTreeMap::new(),
             next_place: 0,
+            bytes: 0,
             news: Arc::default(),
         }
     }
@@ -68,7 +71,24 @@ impl Queue {
         let place = self.next_place;
         self.next_place += 1;
         self.put(Stored { message, expires, deliveries: 0, place });
+        self.drop_oldest();
         true
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(most) = self.spec.as_ref().and_then(|s| s.drop_oldest) else { return };
+        while most.messages.is_some_and(|n| self.ready.len() > n as usize) || most.bytes.is_some_and(|n| self.bytes > n)
+        {
+            let Some(oldest) = self.take_first() else { return };
+            drop(oldest);
+        }
+    }
+
+    fn take_first(&mut self) -> Option<Stored> {
+        let stored = self.ready.pop_front()?;
+        self.bytes -= stored.message.body.len() as u64;
+        self.forget_expiry(&stored);
+        Some(stored)
     }
 
     /// The next message; what has expired before it goes to `dead`.
@@ -79,8 +99,7 @@ impl Queue {
             }
         }
         self.expire(now, dead);
-        let mut stored = self.ready.pop_front()?;
-        self.forget_expiry(&stored);
+        let mut stored = self.take_first()?;
         stored.deliveries += 1;
         if !self.ready.is_empty() {
             // a wake-up that met several messages passes on to the next consumer
@@ -102,6 +121,7 @@ impl Queue {
             let (expired, ready): (VecDeque<_>, _) =
                 std::mem::take(&mut self.ready).into_iter().partition(|s| s.expires.is_some_and(|e| e <= now));
             self.ready = ready;
+            self.bytes -= expired.iter().map(|s| s.message.body.len() as u64).sum::<u64>();
             dead.extend(expired.into_iter().map(|s| self.dead(s.message, "expired")));
         }
     }
@@ -128,6 +148,7 @@ impl Queue {
         if let Some(expires) = stored.expires {
             *self.expiries.entry(expires).or_default() += 1;
         }
+        self.bytes += stored.message.body.len() as u64;
         // what came back goes to its old place, so it comes before what was published after it
         let index = self.ready.partition_point(|s| s.place < stored.place);
         self.ready.insert(index, stored);

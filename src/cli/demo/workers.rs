@@ -123,12 +123,5 @@ fn body(task: &Delivery) -> Value {
 
 /// As workers of other languages declare it: durable, and nothing else.
 fn queue(name: &str) -> QueueSpec {
-    QueueSpec {
-        name: name.to_owned(),
-        kind: QueueKind::Classic,
-        dead_letter: None,
-        max_length: None,
-        message_ttl: None,
-        delivery_limit: None,
-    }
+    QueueSpec::plain(name.to_owned(), QueueKind::Classic)
 }

@@ -338,6 +338,10 @@ impl TaskBus for SimBus {
         Box::pin(async { Ok(None) })
     }
 
+    fn waiting(&self, _: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+        Box::pin(async { Ok(Some(0)) })
+    }
+
     fn health(&self) -> BusHealth {
         BusHealth::Up
     }

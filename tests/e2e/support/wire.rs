@@ -181,12 +181,5 @@ fn message(token: Option<&str>, answer: &Answer) -> Message {
 }
 
 fn plain(name: &str) -> QueueSpec {
-    QueueSpec {
-        name: name.to_owned(),
-        kind: QueueKind::Classic,
-        dead_letter: None,
-        max_length: None,
-        message_ttl: None,
-        delivery_limit: None,
-    }
+    QueueSpec::plain(name.to_owned(), QueueKind::Classic)
 }
