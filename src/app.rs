@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::api;
 use crate::bus::amqp::{self, AmqpBus};
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{Address, BusError, ExchangeSpec, QueueKind, QueueSpec, TaskBus};
+use crate::bus::{Address, BusError, ExchangeSpec, Names, QueueKind, QueueSpec, TaskBus};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings, SettingsError};
 use crate::engine::{self, EngineError, EngineHandle, Parts};
@@ -71,7 +71,7 @@ impl Application {
     pub async fn build(settings: &Settings) -> Result<Self, AppError> {
         let store = open_store(settings)?;
         let truth = Truth { journal: Arc::new(store.clone()), catalog: Arc::new(store.clone()), store: Some(store) };
-        Self::assemble(settings, truth, String::new(), settings.bus.queue_kind).await
+        Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind).await
     }
 
     /// The same, for one run: its truth is in memory and goes with the process, and on a broker it is a guest, with
@@ -80,10 +80,11 @@ impl Application {
         let memory = Arc::new(Memory::new());
         let truth = Truth { journal: memory.clone(), catalog: memory, store: None };
         let guest = format!("guest-{}.", uuid::Uuid::new_v4().simple());
-        Self::assemble(settings, truth, guest, QueueKind::Temporary).await
+        let names = Names::for_guest(&settings.bus.prefix, &guest);
+        Self::assemble(settings, truth, names, QueueKind::Temporary).await
     }
 
-    async fn assemble(settings: &Settings, truth: Truth, infix: String, replies: QueueKind) -> Result<Self, AppError> {
+    async fn assemble(settings: &Settings, truth: Truth, names: Names, replies: QueueKind) -> Result<Self, AppError> {
         let metrics = Metrics::new();
         let clock = SystemClock;
         metrics.process_started(clock.now());
@@ -92,10 +93,10 @@ impl Application {
         let inside = runtime.handle().clone();
         let io = Io(Some(runtime));
         let bus: Arc<dyn TaskBus> = if settings.bus.is_embedded() {
-            Arc::new(EmbeddedBus::new())
+            Arc::new(EmbeddedBus::with_names(names))
         } else {
             let _inside = inside.enter();
-            connect(settings, infix, replies)?
+            connect(settings, names, replies)?
         };
         own(settings, Arc::clone(&bus))?;
         let defaults = engine::Options::default();
@@ -258,7 +259,7 @@ pub fn broker(settings: &Settings) -> Result<Arc<dyn TaskBus>, AppError> {
         let why = "bus.url is embedded:, whose queues only the server itself sees; give the URL of a broker (--bus, or bus.url)";
         return Err(AppError::Unsupported(why.to_owned()));
     }
-    connect(settings, String::new(), settings.bus.queue_kind)
+    connect(settings, settings.bus.names(), settings.bus.queue_kind)
 }
 
 /// A backup that was made.
@@ -293,15 +294,11 @@ pub fn backup(settings: &Settings, to: &Path, with_keys: bool) -> Result<Backup,
     Ok(Backup { copy, token_keys })
 }
 
-fn connect(
-    settings: &Settings,
-    reply_queue_infix: String,
-    reply_queue_kind: QueueKind,
-) -> Result<Arc<dyn TaskBus>, AppError> {
+fn connect(settings: &Settings, names: Names, reply_queue_kind: QueueKind) -> Result<Arc<dyn TaskBus>, AppError> {
     let bus = &settings.bus;
     let options = amqp::Options {
         reply_queue_kind,
-        reply_queue_infix,
+        names,
         reply_prefetch: bus.prefetch,
         publish_channels: bus.publish_channels,
         heartbeat: bus.heartbeat(),
@@ -319,8 +316,7 @@ fn connect(
 fn own(settings: &Settings, bus: Arc<dyn TaskBus>) -> Result<(), SettingsError> {
     let kind = settings.bus.queue_kind;
     // To the queue itself, through the default exchange.
-    let dead_letters =
-        Address { exchange: String::new(), routing_key: engine::dead_letters::DEAD_LETTERS_QUEUE.to_owned() };
+    let dead_letters = Address { exchange: String::new(), routing_key: settings.bus.names().dead_letters() };
     let owned = settings.bus.queues().map_err(|why| SettingsError::BadValue {
         name: "bus.queues".to_owned(),
         origin: "the settings".to_owned(),

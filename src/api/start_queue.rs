@@ -28,6 +28,11 @@ pub async fn run(engine: EngineHandle, mut letters: BoxStream<'static, Letter>) 
 }
 
 async fn receive(engine: &EngineHandle, letter: Letter) {
+    if let Some(why) = letter.unreadable() {
+        let error = ApiError::serialization(why);
+        letter.refuse(error.kind, &error.message, error.body()).await;
+        return;
+    }
     let started = match read(letter.body(), engine.realm()) {
         Ok(input) => match input.into_request() {
             Ok(request) => engine.start_by_message(request, letter.message_id()).await.map_err(ApiError::from),

@@ -6,8 +6,7 @@ use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{Address, Delivery, Message, Properties, QueueKind, QueueSpec, Settlement, TaskBus};
-use crate::engine::inbox::START_QUEUE;
+use crate::bus::{Address, Delivery, Message, Names, Properties, QueueKind, QueueSpec, Settlement, TaskBus};
 use crate::engine::{EngineHandle, support};
 use crate::ids::Arn;
 use crate::store::ExecutionFilter;
@@ -37,7 +36,7 @@ impl Given {
             correlation_id: Some("c-1".to_owned()),
             ..Properties::default()
         };
-        let to = Address { exchange: String::new(), routing_key: START_QUEUE.to_owned() };
+        let to = Address { exchange: String::new(), routing_key: Names::shipped().start() };
         self.bus.publish(to, Message { body: body.as_bytes().to_vec(), properties }).await.unwrap();
     }
 
@@ -120,10 +119,13 @@ async fn what_can_be_no_start_is_answered_in_the_words_of_the_api_and_parked_wit
         let parked = given.take("reveille.parked").await;
         assert_eq!(parked.message.body, body.as_bytes());
         let header = |name: &str| parked.message.properties.headers[name].as_text().unwrap().to_owned();
-        assert_eq!((header("x-verdict").as_str(), header("x-parked-from").as_str()), (error, START_QUEUE));
+        assert_eq!(
+            (header("x-verdict").as_str(), header("x-parked-from").as_str()),
+            (error, Names::shipped().start().as_str())
+        );
         assert_eq!(header("x-reason"), answer["message"].as_str().unwrap());
         parked.settle(Settlement::Ack);
     }
-    assert!(given.bus.get(START_QUEUE).now_or_never().unwrap().unwrap().is_none(), "nothing comes again");
+    assert!(given.bus.get(&Names::shipped().start()).now_or_never().unwrap().unwrap().is_none(), "nothing comes again");
     assert_eq!(given.executions().await, 0);
 }

@@ -30,8 +30,8 @@ use tokio::time::Instant;
 
 use self::queue::{Dead, Queue, Stored};
 use super::{
-    Address, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Publication, QueueKind, QueueSpec,
-    Receipt, Settlement, TaskBus, envelope,
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Names, Publication, QueueKind,
+    QueueSpec, Receipt, Settlement, TaskBus,
 };
 use crate::ids::PartitionId;
 use crate::limits;
@@ -61,6 +61,7 @@ impl fmt::Debug for EmbeddedBus {
 
 #[derive(Default)]
 struct Shared {
+    names: Names,
     world: Mutex<World>,
     closing: AtomicBool,
     closed: watch::Sender<bool>,
@@ -206,6 +207,12 @@ impl EmbeddedBus {
         Self::default()
     }
 
+    /// A bus whose engine has names of its own.
+    #[must_use]
+    pub fn with_names(names: Names) -> Self {
+        Self { shared: Arc::new(Shared { names, ..Shared::default() }) }
+    }
+
     /// Tasks of `queue` for a worker in this process; several share the queue's messages. At most `prefetch` are out
     /// unsettled.
     pub fn worker(&self, queue: &str, prefetch: u16) -> BoxStream<'static, Delivery> {
@@ -251,6 +258,7 @@ impl EmbeddedBus {
         Ok(Delivery {
             message: stored.message.clone(),
             redelivered: stored.deliveries > 1,
+            mended: None,
             receipt: Box::new(EmbeddedReceipt {
                 bus: self.clone(),
                 queue: queue.to_owned(),
@@ -409,12 +417,12 @@ impl TaskBus for EmbeddedBus {
         ready(Ok(publication)).boxed()
     }
 
-    fn reply_queue(&self, partition: PartitionId) -> String {
-        envelope::reply_queue(partition)
+    fn names(&self) -> &Names {
+        &self.shared.names
     }
 
     fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
-        let spec = QueueSpec::plain(envelope::reply_queue(partition), QueueKind::Classic);
+        let spec = QueueSpec::plain(self.reply_queue(partition), QueueKind::Classic);
         self.consume(spec, limits::REPLY_PREFETCH)
     }
 

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Address, HeaderValue, Headers, Message, Properties, Text};
+use super::{Address, HeaderValue, Headers, Message, Names, Properties, Text};
 use crate::clock::Timestamp;
-use crate::ids::{Arn, PartitionId};
+use crate::ids::Arn;
 
 pub use reply::{DefectKind, Reply, ReplyDefect, ReplyOutcome, token};
 
@@ -24,16 +24,8 @@ pub use reply::{DefectKind, Reply, ReplyDefect, ReplyOutcome, token};
 pub const TASK_TOKEN: &str = "task-token";
 /// Header of a reply: `success` (default), `failure`, `heartbeat`.
 pub const TASK_STATUS: &str = "task-status";
-/// Every reply queue's name begins so.
-pub const REPLY_QUEUE_PREFIX: &str = "reveille.replies.";
 /// A verdict is news for a worker that waits for it now; it must not pile up in a queue that nobody reads.
 const VERDICT_EXPIRATION: Duration = Duration::from_mins(10);
-
-/// Name of the queue in which a partition's replies arrive.
-#[must_use]
-pub fn reply_queue(partition: PartitionId) -> String {
-    format!("{REPLY_QUEUE_PREFIX}{partition}")
-}
 
 /// What goes out for one task.
 #[derive(Clone, PartialEq)]
@@ -162,12 +154,13 @@ impl From<DefectKind> for Verdict {
 /// ever.
 #[must_use]
 pub fn verdict(
+    names: &Names,
     reply_to: Option<&str>,
     correlation_id: Option<&str>,
     verdict: Verdict,
     detail: &str,
 ) -> Option<(Address, Message)> {
-    let to = reply_to.filter(|to| !to.is_empty() && !to.starts_with(REPLY_QUEUE_PREFIX))?;
+    let to = reply_to.filter(|to| !to.is_empty() && !names.is_reply_queue(to))?;
     let body = json!({"verdict": verdict.as_str(), "detail": detail}).to_string().into_bytes();
     let properties = Properties {
         content_type: Some("application/json".into()),
@@ -206,7 +199,7 @@ mod tests {
             body: b"{}".to_vec(),
             content_type: None,
             token: Some("secret-token".to_owned()),
-            reply_to: Some(reply_queue(PartitionId(3))),
+            reply_to: Some(Names::shipped().replies(crate::ids::PartitionId(3))),
             message_id: "m-1".to_owned(),
             at: Timestamp::from_millis(1_700_000_000_000),
             execution: Arn::new("arn:e"),
@@ -353,8 +346,10 @@ mod tests {
 
     #[test]
     fn a_verdict_goes_to_the_workers_queue_and_never_into_ours() {
+        let names = Names::shipped();
         let (to, message) =
-            verdict(Some("worker.inbox"), Some("secret-token"), Verdict::Late, "the task has ended").expect("verdict");
+            verdict(names, Some("worker.inbox"), Some("secret-token"), Verdict::Late, "the task has ended")
+                .expect("verdict");
         assert_eq!((to.exchange.as_str(), to.routing_key.as_str()), ("", "worker.inbox"));
         assert_eq!(message.properties.kind.as_deref(), Some("task.verdict"));
         assert_eq!(message.properties.correlation_id.as_deref(), Some("secret-token"));
@@ -362,8 +357,8 @@ mod tests {
             serde_json::from_slice::<Value>(&message.body).expect("JSON"),
             json!({"verdict": "late", "detail": "the task has ended"})
         );
-        assert_eq!(verdict(Some("reveille.replies.0"), None, Verdict::Late, ""), None);
-        assert_eq!(verdict(None, None, Verdict::Late, ""), None);
+        assert_eq!(verdict(names, Some("reveille.replies.0"), None, Verdict::Late, ""), None);
+        assert_eq!(verdict(names, None, None, Verdict::Late, ""), None);
     }
 
     #[test]

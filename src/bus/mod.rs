@@ -8,6 +8,9 @@ pub mod amqp;
 mod contract;
 pub mod embedded;
 pub mod envelope;
+mod facts;
+mod mended;
+mod names;
 pub mod parked;
 
 use std::borrow::Cow;
@@ -20,6 +23,10 @@ use futures_util::stream::BoxStream;
 
 use crate::clock::Timestamp;
 use crate::ids::PartitionId;
+
+pub use facts::{BusFacts, ConsumerFact, RefusedFact};
+pub use mended::Mended;
+pub use names::{DEFAULT_PREFIX, Names};
 
 /// A message as AMQP 0-9-1 has it; names are those of the protocol.
 #[derive(Clone, Default, PartialEq)]
@@ -124,6 +131,9 @@ pub enum Publication {
 pub struct Delivery {
     pub message: Message,
     pub redelivered: bool,
+    /// Set where the message could not be read as it came. Where it [`Mended::spoils`] the message, its taker refuses
+    /// it: [`Delivery::unreadable`].
+    pub mended: Option<Mended>,
     pub receipt: Box<dyn Receipt>,
 }
 
@@ -143,6 +153,12 @@ pub trait Receipt: Send + fmt::Debug {
 }
 
 impl Delivery {
+    /// Why this message must be refused whatever it says: it could not be read as it came.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<String> {
+        self.mended.filter(|mended| mended.spoils()).map(|mended| mended.to_string())
+    }
+
     pub fn settle(self, settlement: Settlement) {
         self.receipt.settle(settlement);
     }
@@ -237,8 +253,15 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
     /// twice).
     fn publish(&self, to: Address, message: Message) -> BoxFuture<'_, Result<Publication, BusError>>;
 
+    /// Names of the queues and exchanges that the engine owns here.
+    fn names(&self) -> &Names {
+        Names::shipped()
+    }
+
     /// The queue in which replies for this partition arrive: what goes into `reply_to`.
-    fn reply_queue(&self, partition: PartitionId) -> String;
+    fn reply_queue(&self, partition: PartitionId) -> String {
+        self.names().replies(partition)
+    }
 
     /// Replies of a partition. Goes on over reconnects (unsettled deliveries come again, `redelivered`); ends only when
     /// the bus closes. One caller per partition.
@@ -271,6 +294,12 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
     }
 
     fn health(&self) -> BusHealth;
+
+    /// What else the bus knows of itself, now: which queues have a consumer, what the broker refuses, what was counted.
+    /// [`BusFacts`] says how readiness and metrics read it.
+    fn facts(&self) -> BusFacts {
+        BusFacts::default()
+    }
 
     /// True where queues outlive this process. Where they do not, recovery publishes every open task again.
     fn is_durable(&self) -> bool;

@@ -8,8 +8,6 @@ use super::envelope::TASK_TOKEN;
 use super::{Address, HeaderValue, Message};
 use crate::clock::Timestamp;
 
-/// Where messages go that nobody can use.
-pub const PARKING_QUEUE: &str = "reveille.parked";
 /// Deliveries before RabbitMQ drops a message of a quorum queue (4.x: after 20 unless told otherwise). Each look at the
 /// parking queue is one.
 pub const PARKING_DELIVERY_LIMIT: u32 = 1_000_000;

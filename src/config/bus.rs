@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{SecretUrl, names, path};
-use crate::bus::QueueKind;
+use crate::bus::{Names, QueueKind};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct BusOptions {
     pub url: SecretUrl,
+    pub prefix: String,
     pub queue_kind: QueueKind,
     pub prefetch: u16,
     pub publish_channels: usize,
@@ -57,6 +58,12 @@ impl BusOptions {
         path(&self.certificate_key_file)
     }
 
+    /// Names of what the engine owns.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        Names::new(&self.prefix)
+    }
+
     /// Task queues that the engine declares. [`super::Settings::load`] has read them once: it does not fail after that.
     pub fn queues(&self) -> Result<Vec<OwnedQueue>, String> {
         let queues = names(&self.queues).iter().map(|entry| OwnedQueue::parse(entry)).collect::<Result<Vec<_>, _>>()?;
@@ -77,7 +84,7 @@ impl BusOptions {
     /// Queue in which a message starts an execution, if there is one.
     #[must_use]
     pub fn start_queue(&self) -> Option<String> {
-        Some(self.start_queue.clone()).filter(|name| !name.is_empty())
+        Some(self.start_queue.replace("{prefix}", &self.prefix)).filter(|name| !name.is_empty())
     }
 
     /// Topic exchanges that the engine declares.

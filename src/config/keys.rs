@@ -47,6 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     key("store.size_bytes_max", Kind::Integer(0, 1 << 50)),
     key("bus.url", Kind::SecretUrl(&["embedded:", "amqp://", "amqps://"])),
     key("bus.url_file", Kind::Text),
+    key("bus.prefix", Kind::Text),
     key("bus.queue_kind", Kind::OneOf(&["quorum", "classic"])),
     key("bus.prefetch", Kind::Integer(1, 65_535)),
     key("bus.publish_channels", Kind::Integer(1, 64)),

@@ -180,6 +180,7 @@ impl Settings {
                 "and bus.certificate_file go together: give both or none".to_owned(),
             ));
         }
+        crate::bus::Names::check(&self.bus.prefix).map_err(|why| unfit("bus.prefix", why))?;
         self.bus.queues().map_err(|why| unfit("bus.queues", why))?;
         self.objects.read(&self.engine.region).map_err(|(name, why)| unfit(name, why))?;
         if self.store.sqlite_path().is_some_and(|path| path.as_os_str().is_empty()) {

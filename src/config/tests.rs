@@ -248,6 +248,7 @@ fn a_queue_may_have_bounds_and_what_is_none_is_refused_with_its_place() {
         let said = refused(None, &[("REVEILLE__BUS__QUEUES", text)]);
         assert!(said.starts_with(expected), "{said}");
     }
+    assert!(refused(None, &[("REVEILLE__BUS__PREFIX", "a b")]).starts_with("bus.prefix is 'a b'"));
     let said =
         refused(None, &[("REVEILLE__BUS__QUEUES", "work;delivery_limit=5"), ("REVEILLE__BUS__QUEUE_KIND", "classic")]);
     assert!(said.contains("only quorum queues have"), "{said}");

@@ -22,7 +22,6 @@ use crate::bus::{
     Address, BusError, Delivery, HeaderValue, Message, Publication, QueueKind, QueueSpec, Settlement, TaskBus,
 };
 use crate::ids::{Arn, TaskKey};
-use crate::integrations::activity_queue;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::store::StoreError;
 
@@ -108,7 +107,7 @@ impl EngineHandle {
         let Ok(_place) = activities.pollers.try_acquire() else {
             return Err(EngineError::TooManyPollers);
         };
-        let queue = activity_queue(&name);
+        let queue = shared.bus.names().activity(&name);
         activities.declare(&*shared.bus, &queue).await;
         // What waits already is taken by one request to the broker; only a poller that must wait becomes a consumer.
         loop {
@@ -142,12 +141,16 @@ impl EngineHandle {
         delivery: Delivery,
         worker_name: Option<&String>,
     ) -> Result<Option<ActivityTask>, EngineError> {
+        if let Some(why) = delivery.unreadable() {
+            park(&self.inner, queue, delivery, &why).await;
+            return Ok(None);
+        }
         let properties = &delivery.message.properties;
         let token =
             properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
         let key = token.and_then(|token| self.inner.tokens.verify(token).ok()).map(|(key, _)| key);
         let (Some(key), Ok(input)) = (key, std::str::from_utf8(&delivery.message.body)) else {
-            park(&self.inner, queue, delivery).await;
+            park(&self.inner, queue, delivery, "it holds no task token of this engine").await;
             return Ok(None);
         };
         let task = ActivityTask { token: self.inner.token(&key), input: input.to_owned() };
@@ -177,8 +180,7 @@ impl EngineHandle {
 }
 
 /// A message that is no task of ours, in a queue of ours.
-async fn park(shared: &Arc<Shared>, queue: &str, delivery: Delivery) {
-    let reason = "it holds no task token of this engine";
+async fn park(shared: &Arc<Shared>, queue: &str, delivery: Delivery, reason: &str) {
     tracing::warn!(event = "activity.refused", queue, reason, "a message in an activity's queue is no task: {reason}");
     super::router::park_and_settle(shared, delivery, "unknown", reason, queue).await;
 }

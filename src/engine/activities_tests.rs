@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use super::messages::What;
 use super::{Completion, EngineHandle, HistoryQuery, StartRequest, support};
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{Address, Delivery, Message, Settlement, TaskBus};
+use crate::bus::{Address, Delivery, Message, Names, Settlement, TaskBus};
 use crate::ids::Arn;
-use crate::integrations::activity_queue;
 use crate::interpreter::event::Event;
 use crate::interpreter::state::Conclusion;
 use crate::interpreter::stimulus::StimulusKind;
@@ -46,7 +45,7 @@ impl Given {
     /// As an AMQP consumer takes it.
     async fn consume(&self) -> Delivery {
         loop {
-            if let Ok(Some(delivery)) = self.bus.get(&activity_queue("paint")).await {
+            if let Ok(Some(delivery)) = self.bus.get(&Names::shipped().activity("paint")).await {
                 return delivery;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -138,7 +137,7 @@ async fn a_poller_that_stops_waiting_takes_nothing_with_it() {
 async fn second_copies_are_dropped_and_what_is_no_task_is_parked() {
     let given = given().await;
     let delivery = given.consume().await;
-    let to = || Address { exchange: String::new(), routing_key: activity_queue("paint") };
+    let to = || Address { exchange: String::new(), routing_key: Names::shipped().activity("paint") };
     for copy in
         [Message { body: b"junk".to_vec(), ..Message::default() }, delivery.message.clone(), delivery.message.clone()]
     {

@@ -157,6 +157,7 @@ impl Shared {
         let context = PlanContext {
             realm: &self.realm,
             table: &self.table,
+            names: self.bus.names(),
             message_id: super::perform::message_id(&key),
             at: Timestamp::default(),
             execution: &parent.arn,

@@ -16,8 +16,6 @@ use crate::interpreter::stimulus::StimulusKind;
 use super::Shared;
 use super::messages::{Tell, TellError, What};
 
-/// Where the broker puts them.
-pub const DEAD_LETTERS_QUEUE: &str = "reveille.dead-letters";
 const PREFETCH: u16 = 100;
 /// Deliveries before RabbitMQ drops a letter (4.x: after 20 unless told otherwise). One is given back only while the
 /// store cannot take it; dropping it would leave its task waiting for nobody.
@@ -31,7 +29,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let kind = shared.options.queue_kind;
     let queue = QueueSpec {
         delivery_limit: (kind == QueueKind::Quorum).then_some(DELIVERY_LIMIT),
-        ..QueueSpec::plain(DEAD_LETTERS_QUEUE.to_owned(), kind)
+        ..QueueSpec::plain(shared.bus.names().dead_letters(), kind)
     };
     let mut letters = shared.bus.consume(queue, PREFETCH);
     while let Some(letter) = letters.next().await {
@@ -40,6 +38,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 async fn take(shared: &Arc<Shared>, letter: Delivery) {
+    if let Some(why) = letter.unreadable() {
+        tracing::warn!(event = "task.unreadable", reason = why, "a dead letter is parked: {why}");
+        park(shared, letter, &why).await;
+        return;
+    }
     let text = |name: &str| letter.message.properties.headers.get(name).and_then(HeaderValue::as_text);
     let (reason, queue) = death(&letter.message);
     let Some(token) = text(TASK_TOKEN) else {
@@ -88,7 +91,7 @@ async fn take(shared: &Arc<Shared>, letter: Delivery) {
 
 async fn park(shared: &Shared, letter: Delivery, reason: &str) {
     let why = format!("the broker gave it up: {reason}");
-    super::router::park_and_settle(shared, letter, "dead-letter", &why, DEAD_LETTERS_QUEUE).await;
+    super::router::park_and_settle(shared, letter, "dead-letter", &why, &shared.bus.names().dead_letters()).await;
 }
 
 /// Why and where it died first, as RabbitMQ says: `x-first-death-*`, else the newest entry of `x-death`.

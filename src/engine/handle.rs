@@ -396,6 +396,7 @@ impl EngineHandle {
                 let context = PlanContext {
                     realm: &self.inner.realm,
                     table: &self.inner.table,
+                    names: self.inner.bus.names(),
                     message_id: super::perform::message_id(&key),
                     at: view.task.scheduled_at,
                     execution: &row.header.arn,

@@ -13,7 +13,6 @@ use futures_util::stream::{BoxStream, empty};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::bus::envelope::REPLY_QUEUE_PREFIX;
 use crate::bus::{Address, Delivery, Message, Properties, QueueKind, QueueSpec, Settlement};
 
 use super::Shared;
@@ -21,8 +20,6 @@ use super::handle::{EngineError, EngineHandle, StartRequest, StartedExecution};
 use super::router::park_and_settle;
 use super::start::Origin;
 
-/// The queue, unless the settings name another.
-pub const START_QUEUE: &str = "reveille.start";
 /// Starts under way at once: as many as one commit of the store gathers without waiting for more.
 const START_PREFETCH: u16 = 200;
 /// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A start is given back only while
@@ -75,6 +72,11 @@ impl Letter {
         &self.delivery.message.body
     }
 
+    /// Why it must be refused whatever it says.
+    pub fn unreadable(&self) -> Option<String> {
+        self.delivery.unreadable()
+    }
+
     /// It was given out before: whoever had it gave it back or is gone.
     pub fn is_redelivered(&self) -> bool {
         self.delivery.redelivered
@@ -103,7 +105,7 @@ impl Letter {
             "a start by message was refused: {reason}"
         );
         self.answer("start.refused", answer).await;
-        let queue = self.shared.options.start_queue.as_deref().unwrap_or(START_QUEUE);
+        let queue = self.shared.options.start_queue.as_deref().unwrap_or_default();
         park_and_settle(&self.shared, self.delivery, error, reason, queue).await;
     }
 
@@ -126,7 +128,7 @@ impl Letter {
         let to = asked
             .reply_to
             .as_deref()
-            .filter(|to| !to.is_empty() && !to.starts_with(REPLY_QUEUE_PREFIX) && Some(*to) != own);
+            .filter(|to| !to.is_empty() && !self.shared.bus.names().is_reply_queue(to) && Some(*to) != own);
         let Some(to) = to else { return };
         let properties = Properties {
             content_type: Some("application/json".into()),

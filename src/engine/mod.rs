@@ -58,7 +58,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter};
 
-use crate::bus::{ExchangeSpec, QueueKind, QueueSpec, TaskBus, parked};
+use crate::bus::{ExchangeSpec, Names, QueueKind, QueueSpec, TaskBus, parked};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{PartitionId, Realm, TaskKey};
 use crate::integrations::Table;
@@ -131,7 +131,7 @@ impl Default for Options {
             retention: Duration::from_hours(90 * 24),
             announce_cancellations: true,
             history_view: None,
-            start_queue: Some(inbox::START_QUEUE.to_owned()),
+            start_queue: Some(Names::shipped().start()),
             activity_pollers: crate::limits::ACTIVITY_POLLERS_MAX,
             queue_kind: QueueKind::Quorum,
             starts_max: 2_000,
@@ -255,10 +255,9 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
 fn declare(shared: &Arc<Shared>) {
     let queue = QueueSpec {
         delivery_limit: (shared.options.queue_kind == QueueKind::Quorum).then_some(parked::PARKING_DELIVERY_LIMIT),
-        ..QueueSpec::plain(parked::PARKING_QUEUE.to_owned(), shared.options.queue_kind)
+        ..QueueSpec::plain(shared.bus.names().parked(), shared.options.queue_kind)
     };
-    let mut exchanges = crate::integrations::exchanges();
-    exchanges.push(ExchangeSpec { name: perform::EVENTS_EXCHANGE.to_owned(), kind: "topic" });
+    let exchanges = vec![ExchangeSpec { name: shared.bus.names().events(), kind: "topic" }];
     let shared = Arc::clone(shared);
     actix_rt::spawn(async move {
         if let Err(e) = shared.bus.declare(exchanges, vec![queue], Vec::new()).await {

@@ -21,9 +21,6 @@ use crate::interpreter::stimulus::StimulusKind;
 use super::Shared;
 use super::execution::{ExecutionActor, InFlight};
 
-/// Topic exchange of what happens to tasks and executions.
-pub(super) const EVENTS_EXCHANGE: &str = "reveille.events";
-
 impl ExecutionActor {
     /// Sends a task out. Doing it again sends the same messages with the same token.
     pub(super) fn dispatch(&mut self, scheduled: EventId, ctx: &mut Context<Self>) {
@@ -40,6 +37,7 @@ impl ExecutionActor {
         let context = PlanContext {
             realm: &self.shared.realm,
             table: &self.shared.table,
+            names: self.shared.bus.names(),
             message_id: message_id(&key),
             at: view.task.scheduled_at,
             execution: &started.arn,
@@ -306,6 +304,6 @@ pub(super) fn cancelled(shared: &Arc<Shared>, execution: &Arn, key: TaskKey, rea
     };
     let message = Message { body: body.to_string().into_bytes(), properties };
     let to =
-        Address { exchange: EVENTS_EXCHANGE.to_owned(), routing_key: format!("task.cancelled.{}", reason.as_str()) };
+        Address { exchange: shared.bus.names().events(), routing_key: format!("task.cancelled.{}", reason.as_str()) };
     shared.publish_aside(to, message);
 }

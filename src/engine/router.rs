@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
 use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Verdict};
-use crate::bus::parked::{self, PARKING_QUEUE, Refusal};
+use crate::bus::parked::{self, Refusal};
 use crate::bus::{Address, Delivery, Publication, Settlement};
 use crate::ids::{PartitionId, TaskKey};
 use crate::interpreter::event::Failure;
@@ -74,6 +74,9 @@ fn spawn_receive(local: &Rc<Local>, delivery: Delivery) {
 /// Hands a reply to its execution where that is in memory here and takes messages; gives back what needs more than
 /// that.
 fn pass_on(local: &Local, delivery: Delivery, unheard: &mpsc::Sender<Delivery>) -> Option<Delivery> {
+    if delivery.unreadable().is_some() {
+        return Some(delivery);
+    }
     let verified = envelope::token(&delivery.message).and_then(|token| local.shared.tokens.verify(token).ok());
     let here = verified.filter(|(key, partition)| *partition == local.id && local.is_awake(key.execution));
     let Some((key, reply)) = here.and_then(|(key, _)| Some((key, Reply::decode(&delivery.message).ok()?))) else {
@@ -121,6 +124,12 @@ impl Local {
 }
 
 async fn receive(local: &Rc<Local>, delivery: Delivery) {
+    if let Some(why) = delivery.unreadable() {
+        let token = envelope::token(&delivery.message).map(str::to_owned);
+        let key = token.as_deref().and_then(|token| local.shared.tokens.verify(token).ok()).map(|(key, _)| key);
+        refuse(local, delivery, token.as_deref(), key, Verdict::InvalidOutput, &why).await;
+        return;
+    }
     let reply = match Reply::decode(&delivery.message) {
         Ok(reply) => reply,
         Err(defect) => {
@@ -158,8 +167,8 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
 fn accepted(local: &Local, delivery: Delivery) {
     local.shared.metrics.reply(Verdict::Accepted.as_str());
     let properties = &delivery.message.properties;
-    let verdict =
-        envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), Verdict::Accepted, "");
+    let (to, about) = (properties.reply_to.as_deref(), properties.correlation_id.as_deref());
+    let verdict = envelope::verdict(local.shared.bus.names(), to, about, Verdict::Accepted, "");
     if let Some((to, message)) = verdict {
         local.shared.publish_aside(to, message);
     }
@@ -200,7 +209,8 @@ async fn overflowed(local: &Rc<Local>, delivery: Delivery, key: TaskKey, partiti
             let verdict = Verdict::TooLarge;
             local.shared.metrics.reply(verdict.as_str());
             let (to, about) = (defect.reply_to.as_deref(), defect.correlation_id.as_deref());
-            if let Some((to, message)) = envelope::verdict(to, about, verdict, &defect.detail) {
+            if let Some((to, message)) = envelope::verdict(local.shared.bus.names(), to, about, verdict, &defect.detail)
+            {
                 local.shared.publish_aside(to, message);
             }
             delivery.settle(Settlement::Ack);
@@ -265,9 +275,8 @@ async fn refuse(
     };
     task_log::reply_refused(arn.as_ref().map(|(arn, id)| (arn, *id)), token, "amqp", verdict.as_str(), reason);
     let properties = &delivery.message.properties;
-    if let Some((to, message)) =
-        envelope::verdict(properties.reply_to.as_deref(), properties.correlation_id.as_deref(), verdict, reason)
-    {
+    let (to, about) = (properties.reply_to.as_deref(), properties.correlation_id.as_deref());
+    if let Some((to, message)) = envelope::verdict(shared.bus.names(), to, about, verdict, reason) {
         shared.publish_aside(to, message);
     }
     park_and_settle(shared, delivery, verdict.as_str(), reason, &local.reply_queue).await;
@@ -275,7 +284,7 @@ async fn refuse(
 
 /// Parked before it is acknowledged: what was refused is never lost.
 pub(super) async fn park_and_settle(shared: &Shared, delivery: Delivery, verdict: &str, reason: &str, from: &str) {
-    let to = Address { exchange: String::new(), routing_key: PARKING_QUEUE.to_owned() };
+    let to = Address { exchange: String::new(), routing_key: shared.bus.names().parked() };
     let id = uuid::Uuid::new_v4().simple().to_string();
     let refusal = Refusal { id: &id[..12], verdict, reason, at: shared.clock.now(), from };
     let parked = shared.bus.publish(to, parked::park(&delivery.message, &refusal)).await;

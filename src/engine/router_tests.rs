@@ -6,8 +6,7 @@ use serde_json::json;
 
 use super::support::{self, request};
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::parked::PARKING_QUEUE;
-use crate::bus::{Address, Delivery, Message, Properties, Settlement, TaskBus};
+use crate::bus::{Address, Delivery, Message, Names, Properties, Settlement, TaskBus};
 use crate::store::memory::Memory;
 use crate::store::{ExecutionFilter, ExecutionStatus, Journal};
 
@@ -49,7 +48,7 @@ async fn of_many_replies_at_once_the_first_counts_and_each_other_is_parked() {
         }
         let mut bodies = Vec::new();
         for _ in 1..REPLIES {
-            let parked = next(&bus, PARKING_QUEUE).await;
+            let parked = next(&bus, &Names::shipped().parked()).await;
             let verdict = parked.message.properties.headers["x-verdict"].as_text().unwrap();
             assert!(["duplicate", "late"].contains(&verdict), "{verdict}");
             bodies.push(String::from_utf8(parked.message.body.clone()).unwrap().parse::<usize>().unwrap());
@@ -62,5 +61,5 @@ async fn of_many_replies_at_once_the_first_counts_and_each_other_is_parked() {
     assert!(rows.len() == 10 && rows.iter().all(|row| row.summary.status == ExecutionStatus::Succeeded));
     assert!(rows.iter().all(|row| row.summary.closed.as_ref().unwrap().output.as_deref() == Some("0")));
     engine.stop(LONG).await;
-    assert_eq!(bus.get(PARKING_QUEUE).await.ok().flatten().map(|d| d.message.body), None);
+    assert_eq!(bus.get(&Names::shipped().parked()).await.ok().flatten().map(|d| d.message.body), None);
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::events::DEFAULT_BUS;
 use super::parameters::Service;
 use super::{Outgoing, Unheard};
 use crate::asl::resource::{Pattern, Resource, ResourceKind};
@@ -21,6 +22,15 @@ pub fn refusal(
 ) -> Option<Failure> {
     match publication {
         Publication::Confirmed => None,
+        // AWS's default event bus is there without anybody having made it. The engine makes no exchange for it: without
+        // one there is nobody who listens.
+        Publication::Unroutable { code: 404, .. }
+            if message.unheard == Unheard::Accepted
+                && message.address.exchange == DEFAULT_BUS
+                && is_events(resource) =>
+        {
+            None
+        }
         // 312 NO_ROUTE: the exchange is there, no queue is bound. 404: there is no such exchange.
         Publication::Unroutable { code, .. } if *code != 404 && message.unheard == Unheard::Accepted => None,
         Publication::Unroutable { code, text } => Some(
@@ -32,6 +42,10 @@ pub fn refusal(
         }
         Publication::Refused { text } => Some(Failure::new("Amqp.Refused", text.clone())),
     }
+}
+
+fn is_events(resource: &Resource) -> bool {
+    matches!(&resource.kind, ResourceKind::Service { service, .. } if service == "events")
 }
 
 fn unroutable(message: &Outgoing, code: u16, text: &str) -> Failure {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::asl::resource::{Pattern, Resource, ResourceKind};
-use crate::bus::{Address, ExchangeSpec, Headers, Text};
+use crate::bus::{Address, Headers, Names, Text};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, Realm};
 use crate::interpreter::event::{Failure, Payload};
@@ -46,6 +46,8 @@ pub use table::{Table, TableEntry, TableError};
 pub struct PlanContext<'a> {
     pub realm: &'a Realm,
     pub table: &'a Table,
+    /// Names of what the engine owns on the bus.
+    pub names: &'a Names,
     /// The task's message id: made once per task, the same at every dispatch of it.
     pub message_id: Uuid,
     /// When the task was scheduled (not: when this dispatch happens).
@@ -150,7 +152,7 @@ pub fn plan(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>
         ResourceKind::LambdaFunction { name } => Ok(lambda::call_function(name, parameters, context)),
         ResourceKind::Activity { name } => Ok(Plan::Activity {
             activity: Arn::new(resource.arn.clone()),
-            queue: activity_queue(name),
+            queue: context.names.activity(name),
             body: parameters.text().as_bytes().to_vec(),
         }),
         ResourceKind::Service { service, action, pattern } => {
@@ -186,18 +188,6 @@ pub fn result(resource: &Resource, answer: Payload, now: Timestamp, request_id: 
         }
         _ => answer,
     }
-}
-
-/// The queue of an activity.
-#[must_use]
-pub fn activity_queue(name: &str) -> String {
-    format!("reveille.activity.{name}")
-}
-
-/// Exchanges that exist without anybody having made them: AWS's default event bus.
-#[must_use]
-pub fn exchanges() -> Vec<ExchangeSpec> {
-    vec![ExchangeSpec { name: events::DEFAULT_BUS.to_owned(), kind: "topic" }]
 }
 
 #[cfg(test)]

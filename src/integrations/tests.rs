@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::bus::{HeaderValue, Publication};
+use crate::bus::{HeaderValue, Names, Publication};
 
 const ID: Uuid = Uuid::from_u128(0x0189_0000_0000_7000_8000_0000_0000_0001);
 const REQUEST: Uuid = Uuid::from_u128(7);
@@ -20,8 +20,15 @@ fn service(name: &str) -> Resource {
 fn plan_with(table: &Table, resource: &Resource, parameters: &Value) -> Result<Plan, Failure> {
     let realm = Realm::new("us-east-1", "123456789012");
     let (execution, machine) = (Arn::new("arn:execution"), Arn::new("arn:machine"));
-    let context =
-        PlanContext { realm: &realm, table, message_id: ID, at: AT, execution: &execution, machine: &machine };
+    let context = PlanContext {
+        realm: &realm,
+        table,
+        names: Names::shipped(),
+        message_id: ID,
+        at: AT,
+        execution: &execution,
+        machine: &machine,
+    };
     let read = plan(resource, &Payload::new(parameters.clone()), &context);
     // The same of parameters that nobody has read yet.
     let unread = Payload::parse(parameters.to_string()).unwrap();
@@ -401,8 +408,12 @@ fn the_brokers_refusal_becomes_a_failure_that_retry_and_catch_can_name() {
     assert_eq!(error("sns:publish", topic.clone(), &no_exchange).as_deref(), Some("SNS.NotFoundException"));
     assert_eq!(error("sns:publish.waitForTaskToken", topic, &no_route).as_deref(), Some("Amqp.Unroutable"));
     assert_eq!(error("events:putEvents", entries.clone(), &no_route), None);
+    // AWS's default bus is always there.
+    assert_eq!(error("events:putEvents", entries.clone(), &no_exchange), None);
+    assert_eq!(error("events:putEvents.waitForTaskToken", entries, &no_exchange).as_deref(), Some("Amqp.Unroutable"));
+    let named = json!({"Entries": [{"Source": "s", "DetailType": "t", "Detail": {}, "EventBusName": "orders"}]});
     assert_eq!(
-        error("events:putEvents", entries, &no_exchange).as_deref(),
+        error("events:putEvents", named, &no_exchange).as_deref(),
         Some("EventBridge.ResourceNotFoundException")
     );
     assert_eq!(

@@ -240,6 +240,7 @@ impl<'a> Run<'a> {
             let context = PlanContext {
                 realm: &self.realm,
                 table: &table,
+                names: reveille::bus::Names::shipped(),
                 message_id: uuid::Uuid::nil(),
                 at: self.now,
                 execution: &arn,
@@ -355,6 +356,7 @@ pub fn reply(data: &[u8]) {
         Err(defect) => {
             let _ = format!("{defect:?}");
             let _ = verdict(
+                reveille::bus::Names::shipped(),
                 defect.reply_to.as_deref(),
                 defect.correlation_id.as_deref(),
                 defect.kind.into(),

@@ -181,6 +181,7 @@ impl Session {
         Delivery {
             message: codec::message(delivery.data, &delivery.properties),
             redelivered: delivery.redelivered,
+            mended: None,
             receipt: Box::new(AmqpReceipt { settlements: self.settlements.clone(), tag, settled: false }),
         }
     }

@@ -9,7 +9,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
 use rand::RngExt;
 
-use crate::bus::{BusError, QueueKind};
+use crate::bus::{BusError, Names, QueueKind};
 use crate::limits;
 
 /// A connection attempt that takes longer has met a host that drops packets.
@@ -22,9 +22,8 @@ pub struct Options {
     pub connection_name: String,
     /// Kind of the reply queues.
     pub reply_queue_kind: QueueKind,
-    /// Stands between `reveille.replies.` and the partition. A guest on somebody's broker has one of its own: it must
-    /// not take the replies of the engine that lives there.
-    pub reply_queue_infix: String,
+    /// Names of what the engine owns.
+    pub names: Names,
     /// Replies that one partition takes before it has acknowledged them.
     pub reply_prefetch: u16,
     /// Publish channels; each has one task and one window of unconfirmed publishes.
@@ -49,7 +48,7 @@ impl Default for Options {
         Self {
             connection_name: "reveille".to_owned(),
             reply_queue_kind: QueueKind::Quorum,
-            reply_queue_infix: String::new(),
+            names: Names::default(),
             reply_prefetch: limits::REPLY_PREFETCH,
             publish_channels: 2,
             heartbeat: Duration::from_secs(15),

@@ -44,7 +44,7 @@ use self::publisher::{Errand, Job, Lane};
 use self::reconnect::{Link, State, Trouble};
 use self::topology::{Item, Topology};
 use super::{
-    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueKind, QueueSpec, TaskBus, envelope,
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueKind, QueueSpec, TaskBus,
 };
 use crate::ids::PartitionId;
 
@@ -347,8 +347,8 @@ impl TaskBus for AmqpBus {
         self.publish_one(to, message).boxed()
     }
 
-    fn reply_queue(&self, partition: PartitionId) -> String {
-        format!("{}{}{partition}", envelope::REPLY_QUEUE_PREFIX, self.options.reply_queue_infix)
+    fn names(&self) -> &Names {
+        &self.options.names
     }
 
     fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {

@@ -17,8 +17,8 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Stopwatch};
-use crate::bus::envelope::{self, TaskMessage};
-use crate::bus::{HeaderValue, Message};
+use crate::bus::envelope::TaskMessage;
+use crate::bus::{HeaderValue, Message, Names};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, PartitionId};
 
@@ -71,7 +71,7 @@ impl Place {
             let connection = connect(url).await?;
             let channel = connection.create_channel().await.map_err(|why| failed(&why))?;
             let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            let reply_queue = envelope::reply_queue(PartitionId(0));
+            let reply_queue = Names::shipped().replies(PartitionId(0));
             if channel.queue_declare(name(&reply_queue), passive, FieldTable::default()).await.is_ok() {
                 return Err(CliError::failed(format!(
                     "an engine has lived in this virtual host: there is a queue {reply_queue}"
@@ -97,8 +97,8 @@ pub(super) fn clear(url: &str, queues: &[&str]) -> Result<(), CliError> {
     runtime()?.block_on(async {
         let connection = connect(url).await?;
         let channel = connection.create_channel().await.map_err(|why| failed(&why))?;
-        let replies = (0..PARTITIONS).map(|n| envelope::reply_queue(PartitionId(n)));
-        for queue in queues.iter().map(|q| (*q).to_owned()).chain(replies).chain(["reveille.parked".to_owned()]) {
+        let replies = (0..PARTITIONS).map(|n| Names::shipped().replies(PartitionId(n)));
+        for queue in queues.iter().map(|q| (*q).to_owned()).chain(replies).chain([Names::shipped().parked()]) {
             let _ = channel.queue_delete(name(&queue), QueueDeleteOptions::default()).await;
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::bus::parked::{Filter, PARKING_QUEUE, Parked};
+use crate::bus::parked::{Filter, Parked};
 use crate::bus::{BusError, Delivery, TaskBus};
 use crate::cli::CliError;
 use crate::clock::Timestamp;
@@ -43,24 +43,25 @@ impl Desk {
             let parked = Parked::of(&delivery.message);
             Held { chosen: within && filter.takes(&parked), parked, delivery }
         };
-        let taken = |taken: Result<Option<Delivery>, BusError>| taken.map_err(|error| bus_error(&error));
+        let queue = self.bus.names().parked();
+        let taken = |taken: Result<Option<Delivery>, BusError>| taken.map_err(|error| bus_error(&error, &queue));
         for _ in 0..limit {
-            match taken(self.bus.get(PARKING_QUEUE).await)? {
+            match taken(self.bus.get(&queue).await)? {
                 Some(delivery) => held.push(hold(delivery, true)),
                 None => return Ok(Look { held, more: false }),
             }
         }
-        let next = taken(self.bus.get(PARKING_QUEUE).await)?;
+        let next = taken(self.bus.get(&queue).await)?;
         let more = next.is_some();
         held.extend(next.map(|delivery| hold(delivery, false)));
         Ok(Look { held, more })
     }
 }
 
-fn bus_error(error: &BusError) -> CliError {
+fn bus_error(error: &BusError, queue: &str) -> CliError {
     match error {
         BusError::Refused { why, .. } if why.contains("NOT_FOUND") => {
-            CliError::failed(format!("there is no queue {PARKING_QUEUE} on this broker"))
+            CliError::failed(format!("there is no queue {queue} on this broker"))
                 .hint("a server makes it when it starts; is the URL's virtual host right?")
         }
         _ => CliError::failed(error.to_string()),

@@ -39,6 +39,11 @@ pub(super) async fn replay(desk: &Desk, args: &ReplayArgs) -> Result<(), CliErro
             continue;
         }
         let id = held.parked.id;
+        if let Some(why) = held.delivery.unreadable() {
+            stay.push(held.delivery);
+            kept.push(json!({"id": id, "why": why}));
+            continue;
+        }
         match desk.send_again(&held.delivery.message, args.to.as_deref()).await {
             Ok(queue) => {
                 held.delivery.settle(Settlement::Ack);

@@ -7,9 +7,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use crate::bus::envelope;
 use crate::bus::{
-    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, Receipt, Settlement, TaskBus,
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueSpec, Receipt, Settlement,
+    TaskBus,
 };
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
@@ -220,7 +220,7 @@ impl SimBus {
         for _ in 0..copies {
             match to.routing_key.as_str() {
                 "work" => inner.worked(message, &self.world.tokens),
-                crate::bus::parked::PARKING_QUEUE => inner.parked(message, &self.world.tokens),
+                parked if *parked == *Names::shipped().parked() => inner.parked(message, &self.world.tokens),
                 _ => {}
             }
         }
@@ -287,10 +287,6 @@ impl TaskBus for SimBus {
         Box::pin(async move { Ok(self.send(to, message).await) })
     }
 
-    fn reply_queue(&self, partition: PartitionId) -> String {
-        envelope::reply_queue(partition)
-    }
-
     fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
         let (world, queue) = (Arc::clone(&self.world), self.reply_queue(partition));
         stream::unfold((world, queue), |(world, queue)| async move {
@@ -316,7 +312,7 @@ impl TaskBus for SimBus {
             };
             let (redelivered, message, number) = found;
             let receipt = Box::new(SimReceipt { world: Arc::clone(&world), number, settled: false });
-            Some((Delivery { message, redelivered, receipt }, (world, queue)))
+            Some((Delivery { message, redelivered, mended: None, receipt }, (world, queue)))
         })
         .boxed()
     }

@@ -1,0 +1,53 @@
+//! What a bus knows of itself beside up and down: for readiness and metrics, which ask at the moment that they need it.
+//!
+//! How to read it: an engine is *deaf* where [`BusFacts::deaf`] gives something: a queue that it lives by has no
+//! consumer, so what arrives there is heard by nobody. A refused declaration ([`BusFacts::refused`]) is worth a metric
+//! and a person's look, but stops nothing by itself: a queue that is there is consumed all the same. Counts only grow.
+
+use std::collections::BTreeMap;
+
+/// A snapshot. A bus that knows nothing of the kind (in this process) gives an empty one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BusFacts {
+    /// Every queue that is being consumed or should be.
+    pub consumers: Vec<ConsumerFact>,
+    /// What the broker refuses to declare, now.
+    pub refused: Vec<RefusedFact>,
+    /// Connections that were lost since the start, each of which was made again or is being made.
+    pub connections_lost: u64,
+    /// Messages that could not be read as they came, by reason (`crate::bus::Mended`); one message may have several.
+    pub mended: BTreeMap<&'static str, u64>,
+    /// Messages that were put aside because a connection died of them twice.
+    pub set_aside: u64,
+    /// Another engine that uses the same names on this virtual host: who it says that it is.
+    pub shared_with: Option<String>,
+}
+
+/// One consumed queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerFact {
+    pub queue: String,
+    /// The broker has confirmed a consumer, on a connection that is up.
+    pub active: bool,
+    /// The engine lives by it: replies, starts, dead letters. False for pollers of an activity, which come and go.
+    pub standing: bool,
+    /// Why there is none, in the broker's words.
+    pub trouble: Option<String>,
+}
+
+/// One thing that the broker refuses to declare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedFact {
+    /// `queue reveille.parked`, `exchange news`.
+    pub what: String,
+    /// AMQP's reply code: 403 no right, 405 somebody else's, 406 other arguments.
+    pub code: u16,
+    pub why: String,
+}
+
+impl BusFacts {
+    /// Queues that the engine lives by and that nobody consumes now: while there is one, the engine is not ready.
+    pub fn deaf(&self) -> impl Iterator<Item = &ConsumerFact> {
+        self.consumers.iter().filter(|consumer| consumer.standing && !consumer.active)
+    }
+}
