@@ -136,6 +136,10 @@ impl Application {
             listen: settings.api.listen.to_string(),
             access_keys: settings.access_keys()?.into_iter().map(access_key).collect(),
             allow_unsigned: settings.api.allow_unsigned,
+            hosts: settings.api.hosts(),
+            connections_max: settings.api.connections_max,
+            bodies_bytes_max: settings.api.bodies_bytes_max,
+            body_seconds: settings.api.body_seconds,
             // Open requests (pollers may wait for a minute) have half of the time; the rest is for what they have
             // begun.
             shutdown_seconds: settings.engine.shutdown().as_secs().div_ceil(2),

@@ -6,9 +6,9 @@ use crate::clock::Timestamp;
 use crate::ids::Realm;
 
 use super::error::ApiError;
-use super::operations::Operation;
+use super::operations::{Class, DEMANDED, Operation};
 use super::options::AccessKey;
-use super::sigv4::Signed;
+use super::sigv4::{Authorization, Signed};
 
 /// The access keys of this server.
 #[derive(Debug, Default)]
@@ -23,14 +23,14 @@ impl Keys {
         self.0.is_empty()
     }
 
-    /// Lets the request through, or says why not. Call only where there are keys.
-    pub fn authorize(
-        &self,
-        request: &Signed<'_>,
-        operation: &Operation,
-        realm: &Realm,
+    /// Who sent a request with this head, as far as the head tells: the key is one of ours, the signature is of now and
+    /// for this server. Nothing is proved before [`Claim::prove`]. Call only where there are keys.
+    pub fn claim<'k, 'r>(
+        &'k self,
+        request: &Signed<'r>,
+        region: &str,
         now: Timestamp,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Claim<'k, 'r>, ApiError> {
         let authorization = request.authorization()?;
         let Some(key) = self.0.iter().find(|key| key.id == authorization.access_key) else {
             return Err(ApiError::new(
@@ -38,16 +38,43 @@ impl Keys {
                 "The security token included in the request is invalid.",
             ));
         };
-        request.verify(&authorization, key.secret.expose_secret(), now)?;
-        if key.allow.contains(&operation.class) {
+        request.check(&authorization, region, now)?;
+        Ok(Claim { authorization, key })
+    }
+}
+
+/// Whose a request says that it is.
+#[derive(Debug)]
+pub struct Claim<'k, 'r> {
+    authorization: Authorization<'r>,
+    key: &'k AccessKey,
+}
+
+impl<'k> Claim<'k, '_> {
+    /// The key, where the signature over head and body is its own.
+    pub fn prove(&self, request: &Signed<'_>, body: &[u8]) -> Result<Caller<'k>, ApiError> {
+        request.verify(&self.authorization, self.key.secret.expose_secret(), body)?;
+        Ok(Caller(self.key))
+    }
+}
+
+/// Who asks, proved.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a>(&'a AccessKey);
+
+impl Caller<'_> {
+    /// May this key call this operation as one of this class?
+    pub fn may(self, operation: &Operation, class: Class, realm: &Realm) -> Result<(), ApiError> {
+        if self.0.allow.contains(&class) {
             return Ok(());
         }
+        let why = if class == operation.class { "" } else { DEMANDED };
         let message = format!(
-            "User: arn:aws:iam::{}:user/{} is not authorized to perform: states:{} because its access key does not allow '{}' operations",
+            "User: arn:aws:iam::{}:user/{} is not authorized to perform: states:{} because its access key does not allow '{}' operations{why}",
             realm.account,
-            key.id,
+            self.0.id,
             operation.name,
-            operation.class.as_str()
+            class.as_str()
         );
         Err(ApiError::new("AccessDeniedException", message))
     }

@@ -1,6 +1,7 @@
 //! Operations that need no engine, through the protocol, over the store in memory: what was recorded on AWS, told in
 //! our own cases.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,8 +41,9 @@ impl Given {
         let target = HeaderValue::from_str(&format!("AWSStepFunctions.{operation}")).unwrap();
         headers.insert(HeaderName::from_static("x-amz-target"), target);
         let body = input.to_string();
-        let incoming = Incoming { method: "POST", path: "/", query: "", headers: &headers, body: Ok(body.as_bytes()) };
-        let answer = self.api.answer(incoming).now_or_never().expect("the store in memory does not wait");
+        let incoming = Incoming { method: "POST", path: "/", query: "", headers: &headers };
+        let answer =
+            self.api.answer(incoming, ready(Ok(&body))).now_or_never().expect("the store in memory does not wait");
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         if answer.status == 200 {
             return Ok(body);

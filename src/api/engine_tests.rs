@@ -1,5 +1,6 @@
 //! Operations over a running engine (store in memory, embedded bus), through the protocol.
 
+use std::future::ready;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -39,7 +40,7 @@ impl Given {
         let body = input.to_string();
         let answer = self
             .api
-            .answer(Incoming { method: "POST", path: "/", query: "", headers: &headers, body: Ok(body.as_bytes()) })
+            .answer(Incoming { method: "POST", path: "/", query: "", headers: &headers }, ready(Ok(&body)))
             .await;
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         if answer.status == 200 { Ok(body) } else { Err(format!("{}: {}", body["__type"], body["message"])) }

@@ -133,6 +133,11 @@ impl ApiError {
         Self { status: 503, ..Self::new("ServiceUnavailable", message) }
     }
 
+    /// Is it that something is not there?
+    pub fn is_missing(&self) -> bool {
+        self.kind.ends_with("DoesNotExist") || matches!(self.kind, "ResourceNotFound")
+    }
+
     pub fn body(&self) -> Vec<u8> {
         let body = Body {
             kind: self.kind,

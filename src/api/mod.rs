@@ -2,7 +2,8 @@
 //! changing their endpoint.
 //!
 //! ```text
-//! HTTP ─ server.rs ─▶ protocol.rs: which operation, who asks (auth.rs, sigv4.rs), is the body JSON
+//! HTTP ─ server.rs ─▶ hosts.rs: is it for us, and no page of another site's
+//!                     protocol.rs: which operation, who asks (auth.rs, sigv4.rs); the body (bodies.rs), is it JSON
 //!                     validate.rs: is the input what AWS's model lets in (model.rs, model.json)
 //!                     operations/<one file per operation>.rs ─▶ EngineHandle, Catalog, Journal (reads)
 //! reveille.start ─ start_queue.rs ─▶ the same as StartExecution
@@ -15,9 +16,11 @@
 
 mod arn;
 mod auth;
+mod bodies;
 #[cfg(test)]
 mod catalog_tests;
 mod configuration;
+mod connections;
 mod context;
 mod definition;
 #[cfg(test)]
@@ -26,6 +29,7 @@ pub mod error;
 #[cfg(test)]
 mod fuzz;
 pub mod history;
+mod hosts;
 mod machines;
 mod map_runs;
 pub mod model;

@@ -3,8 +3,9 @@
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::limits::REQUEST_BYTES_MAX;
+use crate::limits::{BODIES_BYTES_MAX, CONNECTIONS_MAX, REQUEST_BYTES_MAX};
 
+use super::hosts;
 use super::operations::Class;
 
 /// `[api]`. Every member has a default; since 0.1.0.
@@ -17,6 +18,14 @@ pub struct Options {
     pub workers: usize,
     /// Longest body of a request, in bytes. Default 2 MiB: a definition of 1 MiB, quoted in JSON.
     pub body_bytes_max: usize,
+    /// Bytes of the bodies of all requests under way. Default 128 MiB.
+    pub bodies_bytes_max: usize,
+    /// Within how many seconds a body must be there. Default 30.
+    pub body_seconds: u64,
+    /// Connections of clients at once; fewer where the operating system's limit of open files is low. Default 2,048.
+    pub connections_max: usize,
+    /// Names that the server answers to, beside loopback names and its address. Default none.
+    pub hosts: Vec<String>,
     /// How long `GetActivityTask` waits for a task. Default 60, as AWS.
     pub activity_poll_seconds: u64,
     /// How long open requests may finish when the server stops. Default 10.
@@ -58,6 +67,10 @@ impl Default for Options {
             listen: "127.0.0.1:8083".into(),
             workers: 2,
             body_bytes_max: REQUEST_BYTES_MAX,
+            bodies_bytes_max: BODIES_BYTES_MAX,
+            body_seconds: 30,
+            connections_max: CONNECTIONS_MAX,
+            hosts: Vec::new(),
             activity_poll_seconds: 60,
             shutdown_seconds: 10,
             access_keys: Vec::new(),
@@ -71,6 +84,11 @@ impl Options {
     pub fn check(&self) -> Result<(), String> {
         if self.workers == 0 {
             return Err("api.workers must be at least 1".into());
+        }
+        if let Some(wrong) = self.hosts.iter().find(|name| !hosts::is_name(name)) {
+            return Err(format!(
+                "api.hosts has '{wrong}'; allowed: names or addresses, without scheme, port and wildcards"
+            ));
         }
         for (at, key) in self.access_keys.iter().enumerate() {
             let wrong = if key.id.is_empty() || key.id.contains(['/', ',', ' ']) {

@@ -9,13 +9,14 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::auth::Keys;
+use super::auth::{Caller, Keys};
 use super::context::Context;
 use super::error::ApiError;
 use super::model::Model;
 use super::operations::{self, Operation};
 use super::sigv4::Signed;
 use super::validate;
+use crate::ids::Realm;
 use crate::telemetry::{Metrics, fields};
 
 /// The content type of requests and answers.
@@ -25,14 +26,12 @@ const REQUEST: &str = "api.request";
 /// What stands before our own operations in `X-Amz-Target`.
 const OWN_PREFIX: &str = "Reveille.";
 
-/// A request, as HTTP brings it.
+/// The head of a request, as HTTP brings it.
 pub struct Incoming<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub query: &'a str,
     pub headers: &'a HeaderMap,
-    /// What went wrong where the body did not arrive whole.
-    pub body: Result<&'a [u8], ApiError>,
 }
 
 /// An answer, for HTTP to bring back.
@@ -41,6 +40,8 @@ pub struct Answer {
     pub status: u16,
     pub request_id: Uuid,
     pub body: Vec<u8>,
+    /// Was the request let in? One that was not keeps no connection.
+    pub is_let_in: bool,
 }
 
 /// The API without its HTTP server.
@@ -59,15 +60,34 @@ impl Api {
         &self.ctx
     }
 
-    /// Answers one request; never fails, never panics.
-    pub async fn answer(&self, request: Incoming<'_>) -> Answer {
+    /// Answers one request; never fails, never panics. `body` is not asked for before the head allows it: it may be
+    /// long, slow, and anybody's.
+    pub async fn answer<B: AsRef<[u8]>>(
+        &self,
+        request: Incoming<'_>,
+        body: impl Future<Output = Result<B, ApiError>>,
+    ) -> Answer {
         let (request_id, began) = (Uuid::new_v4(), Instant::now());
         let operation = operation(&request);
         let name = operation.as_ref().map_or("(none)", |operation| operation.name);
-        let result = match operation {
-            Ok(operation) => self.perform(operation, request, request_id).await,
+        let let_in = match operation {
+            Ok(operation) => self.let_in(&request, body).await.map(|(body, caller)| (operation, body, caller)),
             Err(error) => Err(error),
         };
+        let is_let_in = let_in.is_ok();
+        let result = match let_in {
+            Ok((operation, body, caller)) => self.perform(operation, body.as_ref(), caller, request_id).await,
+            Err(error) => Err(error),
+        };
+        Answer { is_let_in, ..self.told(name, result, request_id, began) }
+    }
+
+    /// Answers a request that is refused before it is looked at.
+    pub fn refuse(&self, error: ApiError) -> Answer {
+        self.told("(none)", Err(error), Uuid::new_v4(), Instant::now())
+    }
+
+    fn told(&self, name: &'static str, result: Result<Vec<u8>, ApiError>, request_id: Uuid, began: Instant) -> Answer {
         let (status, body, outcome) = match result {
             Ok(body) => (200, body, "ok"),
             Err(error) => (error.status, error.body(), error.kind),
@@ -75,39 +95,90 @@ impl Api {
         let took = began.elapsed();
         self.metrics.api_request(name, outcome, took);
         log(name, request_id, status, outcome, took);
-        Answer { status, request_id, body }
+        Answer { status, request_id, body, is_let_in: false }
+    }
+
+    /// The body, and who sent it, where there are keys.
+    async fn let_in<B: AsRef<[u8]>>(
+        &self,
+        request: &Incoming<'_>,
+        body: impl Future<Output = Result<B, ApiError>>,
+    ) -> Result<(B, Option<Caller<'_>>), ApiError> {
+        if self.keys.is_empty() {
+            return Ok((body.await?, None));
+        }
+        let headers = texts(request)?;
+        let signed = Signed { method: request.method, path: request.path, query: request.query, headers: &headers };
+        let claim = self.keys.claim(&signed, &self.ctx.realm.region, self.ctx.now())?;
+        let body = body.await?;
+        let caller = claim.prove(&signed, body.as_ref())?;
+        Ok((body, Some(caller)))
     }
 
     async fn perform(
         &self,
         operation: &'static Operation,
-        request: Incoming<'_>,
+        body: &[u8],
+        caller: Option<Caller<'_>>,
         id: Uuid,
     ) -> Result<Vec<u8>, ApiError> {
-        let body = request.body.clone()?;
-        if !self.keys.is_empty() {
-            self.authorize(operation, &request, body)?;
+        let realm = &self.ctx.realm;
+        if let Some(caller) = caller {
+            caller.may(operation, operation.class, realm)?;
         }
         let mut input = parse(body)?;
         let model = Model::get();
         if let Some(shapes) = model.operations.get(operation.name) {
             validate::check(model, &shapes.input, &mut input)?;
         }
+        if let (Some(caller), Some(class)) = (caller, operation.demands(&input)) {
+            caller.may(operation, class, realm)?;
+        }
+        let elsewhere = elsewhere(&input, realm);
         // A fault of ours in one handler is the end of its request, not of the server.
         let caught = AssertUnwindSafe((operation.run)(&self.ctx, input)).catch_unwind().await;
-        caught.unwrap_or_else(|_| {
+        let result = caught.unwrap_or_else(|_| {
             tracing::error!({ fields::REQUEST_ID } = %id, { fields::API_OPERATION } = operation.name, "the handler of an operation panicked");
             Err(ApiError::internal())
+        });
+        result.map_err(|error| match elsewhere {
+            Some(hint) if error.is_missing() => ApiError { message: error.message + &hint, ..error },
+            _ => error,
         })
     }
+}
 
-    fn authorize(&self, operation: &Operation, request: &Incoming<'_>, body: &[u8]) -> Result<(), ApiError> {
-        let headers: Vec<(&str, &str)> =
-            request.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
-        let signed =
-            Signed { method: request.method, path: request.path, query: request.query, headers: &headers, body };
-        self.keys.authorize(&signed, operation, &self.ctx.realm, self.ctx.now())
+/// Headers that are text, for the signature. One of AWS's own that is none cannot have been signed.
+fn texts<'a>(request: &Incoming<'a>) -> Result<Vec<(&'a str, &'a str)>, ApiError> {
+    let mut texts = Vec::with_capacity(16);
+    for (name, value) in request.headers {
+        match value.to_str() {
+            Ok(value) => texts.push((name.as_str(), value)),
+            Err(_) if name.as_str().starts_with("x-amz-") => {
+                let message =
+                    format!("The value of the header '{name}' has characters that a signature does not cover.");
+                return Err(ApiError::new("InvalidSignatureException", message));
+            }
+            Err(_) => {}
+        }
     }
+    Ok(texts)
+}
+
+/// What to say of an ARN of another region or account, where what it names is not found.
+fn elsewhere(input: &Map<String, Value>, realm: &Realm) -> Option<String> {
+    let is_foreign = |arn: &&str| {
+        let mut parts = arn.split(':').skip(2);
+        parts.next() == Some("states")
+            && (parts.next(), parts.next()) != (Some(realm.region.as_ref()), Some(realm.account.as_ref()))
+    };
+    input.values().filter_map(Value::as_str).filter(|text| text.starts_with("arn:")).find(is_foreign).map(|_| {
+        format!(
+            " (the ARN names another region or account: this server's are '{}' and '{}', its settings engine.region and \
+             engine.account)",
+            realm.region, realm.account
+        )
+    })
 }
 
 /// One line a request: at `debug`, or at `warn` where it was our fault.

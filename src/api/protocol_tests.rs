@@ -1,5 +1,6 @@
 //! The protocol over a context without an engine: what never reaches an operation, and operations of the catalog.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -32,8 +33,9 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 
 fn ask(api: &Api, method: &str, pairs: &[(&str, &str)], body: &[u8]) -> (u16, Value) {
     let headers = headers(pairs);
-    let incoming = Incoming { method, path: "/", query: "", headers: &headers, body: Ok(body) };
-    let answer = futures_util::FutureExt::now_or_never(api.answer(incoming)).expect("nothing here waits");
+    let incoming = Incoming { method, path: "/", query: "", headers: &headers };
+    let answer =
+        futures_util::FutureExt::now_or_never(api.answer(incoming, ready(Ok(body)))).expect("nothing here waits");
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
 }
 
@@ -131,6 +133,50 @@ fn with_keys_only_signed_requests_of_allowed_operations_pass() {
     let pairs = [("content-type", CONTENT_TYPE), ("x-amz-target", "AWSStepFunctions.ListStateMachines")];
     let key = AccessKey { id: "a".into(), secret: "s".into(), allow: vec![Class::Read] };
     assert_eq!(ask(&api(vec![key]), "POST", &pairs, b"{}").1["__type"], "MissingAuthenticationTokenException");
+}
+
+#[test]
+fn a_header_of_awss_own_that_no_signature_covers_is_refused() {
+    let mut owned = signed_headers();
+    owned.push(("x-amz-extra".into(), "\u{e9}".into()));
+    let secret: SecretString = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into();
+    let api = api(vec![AccessKey::all("AKIDEXAMPLE".into(), secret)]);
+    let pairs: Vec<(&str, &str)> = owned.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let (status, answer) = ask(&api, "POST", &pairs, b"{}");
+    assert_eq!((status, &answer["__type"]), (400, &json!("InvalidSignatureException")));
+    assert!(answer["message"].as_str().unwrap().contains("'x-amz-extra'"), "{answer}");
+}
+
+#[test]
+fn a_body_is_not_asked_for_before_the_head_allows_it() {
+    let api = api(vec![AccessKey::all("a".into(), "s".into())]);
+    let headers = headers(&[("content-type", CONTENT_TYPE), ("x-amz-target", "AWSStepFunctions.ListActivities")]);
+    let incoming = || Incoming { method: "POST", path: "/", query: "", headers: &headers };
+    let answer = api.answer(incoming(), std::future::pending::<Result<&[u8], _>>()).now_or_never();
+    assert!(!answer.expect("nothing is waited for").is_let_in);
+}
+
+#[test]
+fn what_is_elsewhere_is_told_so() {
+    for (arn, hinted) in [
+        ("arn:aws:states:eu-west-1:000000000000:activity:a", true),
+        ("arn:aws:states:us-east-1:123456789012:activity:a", true),
+        ("arn:aws:states:us-east-1:000000000000:activity:a", false),
+    ] {
+        let (_, answer) = call("DescribeActivity", &json!({"activityArn": arn}).to_string());
+        assert_eq!(answer["__type"], "ActivityDoesNotExist");
+        let message = answer["message"].as_str().unwrap();
+        assert_eq!(message.contains("this server's are 'us-east-1' and '000000000000'"), hinted, "{message}");
+    }
+}
+
+#[test]
+fn a_state_that_is_done_for_real_demands_more() {
+    let operation = operations::find("TestState").unwrap();
+    let input = |text| serde_json::from_str(text).unwrap();
+    assert_eq!(operation.demands(&input("{}")), Some(Class::Admin));
+    assert_eq!(operation.demands(&input(r#"{"mock": {}}"#)), None);
+    assert_eq!(operations::find("StartExecution").unwrap().demands(&input("{}")), None);
 }
 
 proptest! {

@@ -1,20 +1,26 @@
 //! The HTTP server: the API on `POST /`, and beside it `/healthz` (alive), `/readyz` (can work), `/metrics`
 //! (Prometheus).
 
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::pin::Pin;
+use std::task::{self, Poll};
 use std::time::Duration;
 
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::ServerHandle as Inner;
 use actix_web::http::StatusCode;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer, web};
 use serde_json::json;
 
 use crate::engine::EngineHandle;
 use crate::telemetry::{Metrics, fields};
 
 use super::auth::Keys;
+use super::bodies::Bodies;
+use super::connections;
 use super::context::Context;
 use super::error::ApiError;
+use super::hosts::{Hosts, Visitor};
 use super::options::Options;
 use super::page::Pages;
 use super::protocol::{Answer, Api, CONTENT_TYPE, Incoming};
@@ -83,12 +89,15 @@ impl Server {
         }
 
         let api = web::Data::new(api);
-        let body_bytes_max = options.body_bytes_max;
+        let within = Duration::from_secs(options.body_seconds);
+        let bodies = web::Data::new(Bodies::new(options.body_bytes_max, options.bodies_bytes_max, within));
+        let hosts = web::Data::new(Hosts::new(&options.hosts, addr.ip()));
+        let connections = connections::bound(options.connections_max);
         let inner = HttpServer::new(move || {
             App::new()
                 .app_data(api.clone())
-                .app_data(web::PayloadConfig::new(body_bytes_max))
-                .app_data(BodyLimit(body_bytes_max))
+                .app_data(bodies.clone())
+                .app_data(hosts.clone())
                 .route("/healthz", web::get().to(healthz))
                 .route("/readyz", web::get().to(readyz))
                 .route("/metrics", web::get().to(metrics_text))
@@ -97,6 +106,14 @@ impl Server {
         })
         .workers(options.workers)
         .backlog(BACKLOG)
+        .max_connections((connections / options.workers).max(1))
+        .on_connect(|stream, data| {
+            if let Some(stream) = stream.downcast_ref::<actix_web::rt::net::TcpStream>()
+                && let Ok(local) = stream.local_addr()
+            {
+                data.insert(Local(local.ip()));
+            }
+        })
         // A poller that goes away is noticed at once, and what it was about to get is offered to the next. No client of
         // AWS's half-closes.
         .h1_allow_half_closed(false)
@@ -120,9 +137,9 @@ impl Server {
     }
 }
 
-/// The bound of request bodies, for the error that names it.
+/// The address of this machine that a connection came in at.
 #[derive(Clone, Copy)]
-struct BodyLimit(usize);
+struct Local(IpAddr);
 
 /// Without keys only loopback addresses, unless the settings say otherwise.
 fn listen(options: &Options) -> Result<TcpListener, BindError> {
@@ -141,162 +158,93 @@ fn listen(options: &Options) -> Result<TcpListener, BindError> {
 /// Everything that is no other route: the API itself.
 async fn aws_json(
     request: HttpRequest,
-    body: Result<web::Bytes, actix_web::Error>,
+    mut payload: web::Payload,
     api: web::Data<Api>,
+    bodies: web::Data<Bodies>,
+    hosts: web::Data<Hosts>,
 ) -> HttpResponse {
-    let limit = request.app_data::<BodyLimit>().map_or(usize::MAX, |limit| limit.0);
-    let body = match &body {
-        Ok(bytes) => Ok(bytes.as_ref()),
-        Err(error) if error.as_response_error().status_code() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(ApiError::body_too_large(limit))
+    let answer = match is_for_us(&request, &hosts) {
+        Ok(()) => {
+            let incoming = Incoming {
+                method: request.method().as_str(),
+                path: request.path(),
+                query: request.query_string(),
+                headers: request.headers(),
+            };
+            let length = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
+            api.answer(incoming, bodies.take(&mut payload, length)).await
         }
-        Err(error) => Err(ApiError::serialization(format!("The body of the request did not arrive whole: {error}"))),
+        Err(error) => api.refuse(error),
     };
-    let incoming = Incoming {
-        method: request.method().as_str(),
-        path: request.path(),
-        query: request.query_string(),
-        headers: request.headers(),
-        body,
-    };
-    respond(api.answer(incoming).await)
+    respond(answer, payload)
 }
 
-fn respond(answer: Answer) -> HttpResponse {
-    HttpResponse::build(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+fn is_for_us(request: &HttpRequest, hosts: &Hosts) -> Result<(), ApiError> {
+    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let local = request.conn_data::<Local>().map(|local| local.0);
+    hosts.check(&Visitor { headers: request.headers(), authority, local })
+}
+
+fn respond(answer: Answer, payload: web::Payload) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let begun = HttpResponse::build(status);
+    let mut response = if answer.is_let_in { begun } else { closing(begun) };
+    response
         .insert_header(("x-amzn-RequestId", answer.request_id.to_string()))
         .content_type(CONTENT_TYPE)
-        .body(answer.body)
+        .body(BoxBody::new(Whole { answer: answer.body.into(), _payload: payload }))
 }
 
+/// An answer that keeps the request's body until it is sent. Without it the server library would read what is left of
+/// a chunked body, however long it goes on; so it closes the connection where the body did not come to its end.
+struct Whole {
+    answer: web::Bytes,
+    _payload: web::Payload,
+}
+
+impl MessageBody for Whole {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.answer.len() as u64)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Option<Result<web::Bytes, Self::Error>>> {
+        let answer = std::mem::take(&mut self.get_mut().answer);
+        Poll::Ready(Some(answer).filter(|answer| !answer.is_empty()).map(Ok))
+    }
+}
+
+/// Probes of load balancers come by any name and without one; what they are told is of no use to a page.
 async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "alive"}))
+    closing(HttpResponse::Ok()).json(json!({"status": "alive"}))
 }
 
 async fn readyz(api: web::Data<Api>) -> HttpResponse {
     match api.context().engine().ready().await {
-        Ok(()) => HttpResponse::Ok().json(json!({"status": "ready"})),
-        Err(missing) => HttpResponse::ServiceUnavailable().json(json!({"status": "not ready", "missing": missing})),
+        Ok(()) => closing(HttpResponse::Ok()).json(json!({"status": "ready"})),
+        Err(missing) => {
+            closing(HttpResponse::ServiceUnavailable()).json(json!({"status": "not ready", "missing": missing}))
+        }
     }
 }
 
-async fn metrics_text(api: web::Data<Api>) -> HttpResponse {
-    HttpResponse::Ok()
+async fn metrics_text(request: HttpRequest, api: web::Data<Api>, hosts: web::Data<Hosts>) -> HttpResponse {
+    if let Err(error) = is_for_us(&request, &hosts) {
+        return closing(HttpResponse::Forbidden()).content_type(CONTENT_TYPE).body(api.refuse(error).body);
+    }
+    closing(HttpResponse::Ok())
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
         .body(api.context().engine().metrics())
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use actix_web::web::ServiceConfig;
-
-    use crate::clock::SystemClock;
-    use crate::store::memory::Memory;
-
-    use super::*;
-
-    fn api() -> Api {
-        let store = Memory::new();
-        let context = Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(SystemClock));
-        Api::new(context, Keys::default(), Metrics::new())
-    }
-
-    fn nothing(_: &mut ServiceConfig) {}
-
-    fn options(listen: &str) -> Options {
-        Options { listen: listen.into(), workers: 1, body_bytes_max: 1_000, ..Options::default() }
-    }
-
-    #[test]
-    fn without_keys_only_loopback_is_served_unless_told() {
-        let refused = Server::serve(&options("0.0.0.0:0"), api(), nothing).err().unwrap().to_string();
-        assert!(refused.starts_with("api.listen is 0.0.0.0:0, which other machines can reach"), "{refused}");
-        let refused = Server::serve(&options("nonsense"), api(), nothing).err().unwrap().to_string();
-        assert!(refused.starts_with("api.listen: cannot listen on nonsense"), "{refused}");
-        assert!(listen(&Options { allow_unsigned: true, ..options("0.0.0.0:0") }).is_ok());
-    }
-
-    /// Status, content type, request id and body of an answer.
-    fn post(url: &str, target: &str, body: &str) -> (u16, String, String, String) {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let request = agent.post(url).header("content-type", CONTENT_TYPE).header("x-amz-target", target);
-        let mut answer = request.send(body).unwrap();
-        let header = |name: &str| answer.headers().get(name).unwrap().to_str().unwrap().to_owned();
-        let (kind, id) = (header("content-type"), header("x-amzn-requestid"));
-        (answer.status().as_u16(), kind, id, answer.body_mut().read_to_string().unwrap())
-    }
-
-    #[actix_web::test]
-    async fn it_answers_over_http_and_stops() {
-        let server = Server::serve(&options("127.0.0.1:0"), api(), nothing).unwrap();
-        let (url, handle) = (format!("http://{}", server.addr), server.handle());
-        let running = actix_web::rt::spawn(server.run());
-        let asked = actix_web::rt::task::spawn_blocking(move || {
-            let target = "AWSStepFunctions.ListActivities";
-            let (status, kind, id, body) = post(&url, target, "{}");
-            assert_eq!((status, kind.as_str(), body.as_str()), (200, CONTENT_TYPE, r#"{"activities":[]}"#));
-            assert_eq!(id.len(), 36);
-            let (status, _, _, body) = post(&url, target, &" ".repeat(1_001));
-            assert_eq!(status, 413);
-            assert!(body.contains("RequestEntityTooLargeException") && body.contains("1000 bytes"), "{body}");
-            assert_eq!(post(&format!("{url}/elsewhere"), target, "{}").0, 404);
-            assert_eq!(ureq::get(format!("{url}/healthz")).call().unwrap().status(), 200);
-        });
-        asked.await.unwrap();
-        handle.stop().await;
-        running.await.unwrap().unwrap();
-    }
-
-    /// What a connection is told that sends these bytes and then no more; the first line, empty where it is just
-    /// closed.
-    fn told(addr: SocketAddr, bytes: &[u8]) -> String {
-        use std::io::{Read as _, Write as _};
-        let mut stream = std::net::TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        // It may close before it has read everything.
-        let _ = stream.write_all(bytes).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
-    }
-
-    #[actix_web::test]
-    async fn bytes_that_are_no_request_end_their_connection_and_nothing_else() {
-        let server = Server::serve(&options("127.0.0.1:0"), api(), nothing).unwrap();
-        let (addr, handle) = (server.addr, server.handle());
-        let running = actix_web::rt::spawn(server.run());
-        let asked = actix_web::rt::task::spawn_blocking(move || {
-            let head = format!(
-                "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {CONTENT_TYPE}\r\nX-Amz-Target: AWSStepFunctions.ListActivities\r\n"
-            );
-            let long = format!("{head}X: {}\r\n\r\n", "x".repeat(1_000_000)).into_bytes();
-            let many = format!("{head}{}\r\n", "X: y\r\n".repeat(10_000)).into_bytes();
-            let garbage: Vec<u8> =
-                (0..100_000_u32).map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap()).collect();
-            let table: [(&str, Vec<u8>); 11] = [
-                ("nothing", Vec::new()),
-                ("no HTTP", b"\x16\x03\x01\x02\x00\x01\x00".to_vec()),
-                ("garbage", garbage),
-                ("half a line", b"POST / HT".to_vec()),
-                ("a version that is none", b"POST / HTTP/9.9\r\n\r\n".to_vec()),
-                ("a length that is none", format!("{head}Content-Length: many\r\n\r\n").into_bytes()),
-                ("two lengths", format!("{head}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{{}}").into_bytes()),
-                ("a body that stops", format!("{head}Content-Length: 100\r\n\r\n{{}}").into_bytes()),
-                ("chunks that are none", format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n").into_bytes()),
-                ("a header without end", long),
-                ("headers without end", many),
-            ];
-            for (what, bytes) in table {
-                let told = told(addr, &bytes);
-                assert!(told.is_empty() || told.starts_with("HTTP/1.1 4"), "{what}: {told}");
-            }
-            let whole = format!("{head}Connection: close\r\nContent-Length: 2\r\n\r\n{{}}");
-            assert_eq!(told(addr, whole.as_bytes()), "HTTP/1.1 200 OK");
-        });
-        asked.await.unwrap();
-        handle.stop().await;
-        running.await.unwrap().unwrap();
-    }
+/// For requests that nothing is known of their sender: the next one on the same connection would have no time limit
+/// for its head.
+fn closing(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
+    response.force_close();
+    response
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

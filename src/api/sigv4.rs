@@ -15,16 +15,17 @@ use super::error::ApiError;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "states";
+/// What a client says of its body.
+const CONTENT_SHA256: &str = "x-amz-content-sha256";
 /// AWS: how far the clocks may differ.
 const SKEW_SECONDS: f64 = 300.0;
 
-/// A request as it was signed. Header names in lower case, in the order of arrival.
+/// The head of a request as it was signed. Header names in lower case, in the order of arrival.
 pub struct Signed<'a> {
     pub method: &'a str,
     pub path: &'a str,
     pub query: &'a str,
     pub headers: &'a [(&'a str, &'a str)],
-    pub body: &'a [u8],
 }
 
 /// The `Authorization` header, taken apart.
@@ -87,24 +88,43 @@ impl<'a> Signed<'a> {
         })
     }
 
-    /// Was this request signed with this secret, lately, and whole?
-    pub fn verify(&self, authorization: &Authorization<'_>, secret: &str, now: Timestamp) -> Result<(), ApiError> {
-        let Some(time) = self.header("x-amz-date") else {
-            return Err(incomplete("Authorization header requires existence of an 'X-Amz-Date' header."));
-        };
+    fn time(&self) -> Result<&'a str, ApiError> {
+        self.header("x-amz-date")
+            .ok_or_else(|| incomplete("Authorization header requires existence of an 'X-Amz-Date' header."))
+    }
+
+    /// Everything that can be known of a signature before the body is there: is it of now, for this service and this
+    /// region, over every header that matters?
+    pub fn check(&self, authorization: &Authorization<'_>, region: &str, now: Timestamp) -> Result<(), ApiError> {
+        let time = self.time()?;
         check_time(time, now)?;
-        if !time.starts_with(authorization.date) {
+        if !time.split_once('T').is_some_and(|(day, _)| day == authorization.date) {
             return Err(invalid(
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP",
             ));
         }
+        if authorization.region != region {
+            return Err(invalid(format!(
+                "Credential should be scoped to a valid region: this server's is '{region}' (its setting engine.region), \
+                 the request was signed for '{}'.",
+                authorization.region.escape_debug()
+            )));
+        }
         if authorization.service != SERVICE {
             return Err(invalid(format!("Credential should be scoped to correct service: '{SERVICE}'.")));
         }
-        self.check_signed_headers(authorization)?;
+        self.check_signed_headers(authorization)
+    }
 
+    /// Was this request signed with this secret, over this body?
+    pub fn verify(&self, authorization: &Authorization<'_>, secret: &str, body: &[u8]) -> Result<(), ApiError> {
+        let time = self.time()?;
+        let digest = hex::encode(Sha256::digest(body));
+        if self.header(CONTENT_SHA256).is_some_and(|said| said != digest) {
+            return Err(invalid(format!("The value of '{CONTENT_SHA256}' is not the SHA-256 of the body that came.")));
+        }
         let scope = format!("{}/{}/{}/aws4_request", authorization.date, authorization.region, authorization.service);
-        let hashed = hex::encode(Sha256::digest(self.canonical(authorization.signed_headers)));
+        let hashed = hex::encode(Sha256::digest(self.canonical(authorization.signed_headers, &digest)));
         let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{hashed}");
         let mut key = format!("AWS4{secret}").into_bytes();
         for part in [authorization.date, authorization.region, authorization.service, "aws4_request"] {
@@ -130,7 +150,7 @@ impl<'a> Signed<'a> {
         }
     }
 
-    fn canonical(&self, signed_headers: &str) -> String {
+    fn canonical(&self, signed_headers: &str, digest: &str) -> String {
         let mut text = String::with_capacity(512);
         let mut query: Vec<&str> = self.query.split('&').filter(|pair| !pair.is_empty()).collect();
         query.sort_unstable();
@@ -141,7 +161,7 @@ impl<'a> Signed<'a> {
                 self.headers.iter().filter(|(n, _)| *n == name).map(|(_, value)| squeezed(value)).collect();
             let _ = writeln!(text, "{name}:{}", values.join(","));
         }
-        let _ = write!(text, "\n{signed_headers}\n{}", hex::encode(Sha256::digest(self.body)));
+        let _ = write!(text, "\n{signed_headers}\n{digest}");
         text
     }
 }
@@ -159,6 +179,9 @@ fn hmac(key: &[u8], data: &str) -> Vec<u8> {
 
 /// `20231114T221320Z`.
 fn parse_time(text: &str) -> Option<Timestamp> {
+    if text.len() != "20231114T221320Z".len() {
+        return None;
+    }
     let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
     let zoned = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
     Some(Timestamp::from_millis(zoned.timestamp().as_millisecond()))
@@ -208,10 +231,59 @@ mod tests {
 
     fn verdict(vector: &Vector, seconds_later: f64) -> Result<(), ApiError> {
         let headers: Vec<(&str, &str)> = vector.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        let signed = Signed { method: "POST", path: "/", query: "", headers: &headers, body: vector.body.as_bytes() };
+        let signed = Signed { method: "POST", path: "/", query: "", headers: &headers };
         let authorization = signed.authorization()?;
         assert_eq!(authorization.access_key, vector.access_key);
-        signed.verify(&authorization, &vector.secret, parse_time(&vector.time).unwrap().plus_seconds(seconds_later))
+        let now = parse_time(&vector.time).unwrap().plus_seconds(seconds_later);
+        signed.check(&authorization, "us-east-1", now)?;
+        signed.verify(&authorization, &vector.secret, vector.body.as_bytes())
+    }
+
+    /// A request signed by ourselves, with whatever scope and headers.
+    fn made(scope: &str, time: &str, more: &[(&str, &str)], body: &[u8]) -> Result<(), ApiError> {
+        let names: Vec<&str> = ["host", "x-amz-date"].into_iter().chain(more.iter().map(|(n, _)| *n)).collect();
+        let head = format!("{ALGORITHM} Credential=AK/{scope}/states/aws4_request, SignedHeaders={}", names.join(";"));
+        let mut headers = vec![("host", "h"), ("x-amz-date", time)];
+        headers.extend_from_slice(more);
+        let unsigned = Signed { method: "POST", path: "/", query: "", headers: &headers };
+        let digest = hex::encode(Sha256::digest(body));
+        let hashed = hex::encode(Sha256::digest(unsigned.canonical(&names.join(";"), &digest)));
+        let to_sign = format!("{ALGORITHM}\n{time}\n{scope}/states/aws4_request\n{hashed}");
+        let parts = scope.split('/').chain(["states", "aws4_request"]);
+        let key = parts.fold(b"AWS4secret".to_vec(), |key, part| hmac(&key, part));
+        let whole = format!("{head}, Signature={}", hex::encode(hmac(&key, &to_sign)));
+        headers.push(("authorization", &whole));
+        let signed = Signed { method: "POST", path: "/", query: "", headers: &headers };
+        let authorization = signed.authorization()?;
+        signed.check(&authorization, "us-east-1", parse_time("20231114T221320Z").unwrap())?;
+        signed.verify(&authorization, "secret", body)
+    }
+
+    #[test]
+    fn a_scope_is_the_day_of_the_date_and_the_region_of_the_server() {
+        let time = "20231114T221320Z";
+        assert_eq!(made("20231114/us-east-1", time, &[], b"{}"), Ok(()));
+        for day in ["", "2", "2023", "20231113", "20231114T", "20231114T221320Z", "202311140"] {
+            let refused = made(&format!("{day}/us-east-1"), time, &[], b"{}").unwrap_err().to_string();
+            assert!(refused.contains("Date in Credential scope does not match"), "{day}: {refused}");
+        }
+        for region in ["", "us-east-2", "us-east", "us-east-1 ", "US-EAST-1"] {
+            let refused = made(&format!("20231114/{region}"), time, &[], b"{}").unwrap_err().to_string();
+            assert!(refused.contains("this server's is 'us-east-1'") && refused.contains(&format!("for '{region}'")));
+        }
+        for time in ["2023114T221320Z", "20231114T22132Z", "20231114T221320", " 20231114T221320Z", "20231114t221320Z"] {
+            assert_eq!(made("20231114/us-east-1", time, &[], b"{}").unwrap_err().kind, "IncompleteSignatureException");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_the_body_is_held_against_it() {
+        let made = |said: &str| made("20231114/us-east-1", "20231114T221320Z", &[(CONTENT_SHA256, said)], b"{}");
+        assert_eq!(made(&hex::encode(Sha256::digest(b"{}"))), Ok(()));
+        let other = hex::encode(Sha256::digest(b"{ }"));
+        for said in [other.as_str(), "UNSIGNED-PAYLOAD", "", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"] {
+            assert!(made(said).unwrap_err().message.contains(CONTENT_SHA256), "{said}");
+        }
     }
 
     #[test]
@@ -248,7 +320,8 @@ mod tests {
                 }
                 let refused = verdict(&vector, 0.0).unwrap_err();
                 assert_eq!(refused.kind, "InvalidSignatureException");
-                assert!(refused.message.starts_with("The request signature we calculated does not match"));
+                let expected = ["The request signature we calculated does not match", "Credential should be scoped"];
+                assert!(expected.iter().any(|begin| refused.message.starts_with(begin)), "{refused}");
             }
         }
     }
@@ -272,7 +345,7 @@ mod tests {
     fn a_header_that_is_not_a_signature_says_what_it_lacks() {
         let verdict = |authorization: Option<&str>| {
             let headers: Vec<(&str, &str)> = authorization.iter().map(|a| ("authorization", *a)).collect();
-            let signed = Signed { method: "POST", path: "/", query: "", headers: &headers, body: b"" };
+            let signed = Signed { method: "POST", path: "/", query: "", headers: &headers };
             signed.authorization().map(|_| ()).unwrap_err().to_string()
         };
         let scope = "Credential=a/20230101/r/states/aws4_request";

@@ -9,7 +9,19 @@ use serde::Deserialize;
 pub struct ApiOptions {
     pub listen: SocketAddr,
     pub allow_unsigned: bool,
+    pub connections_max: usize,
+    pub bodies_bytes_max: usize,
+    pub body_seconds: u64,
+    pub(super) hosts: String,
     pub(super) keys: SecretString,
+}
+
+impl ApiOptions {
+    /// Names that the server answers to.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        super::names(&self.hosts)
+    }
 }
 
 /// An access key that may call the API.

@@ -8,6 +8,12 @@ pub const PAYLOAD_BYTES_MAX: usize = 262_144;
 pub const DEFINITION_BYTES_MAX: usize = 1_048_576;
 /// Body of an API request, in bytes (AWS: 1 MiB); a definition inside JSON quoting may be a little longer than itself.
 pub const REQUEST_BYTES_MAX: usize = 2 * 1_048_576;
+/// Bodies of all API requests under way, in bytes: 64 of the longest.
+pub const BODIES_BYTES_MAX: usize = 128 * 1_048_576;
+/// The first bytes of a body, which do not count into that bound: most answers of workers are shorter.
+pub const BODY_BYTES_FREE: usize = 16 * 1_024;
+/// Connections of API clients at once. More than pollers of activities (1,000), each of which has one.
+pub const CONNECTIONS_MAX: usize = 2_048;
 /// Events in a history (AWS: 25,000; the execution fails).
 pub const HISTORY_EVENTS_MAX: u64 = 25_000;
 /// Client tokens of redrives that an execution remembers, and for how many seconds (AWS: the last 10, for 15 minutes).

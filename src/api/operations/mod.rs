@@ -56,11 +56,25 @@ pub struct Operation {
     pub run: Run,
 }
 
+impl Operation {
+    /// What a key must be allowed beside `class`, by the input.
+    pub fn demands(&self, input: &Map<String, Value>) -> Option<Class> {
+        (self.name == "TestState" && !input.contains_key("mock")).then_some(Class::Admin)
+    }
+}
+
+/// Why an input demands more: with a definition of its own a caller can send any message to any queue.
+pub const DEMANDED: &str =
+    " (TestState without a mock does what the state does, as a state machine of the caller's own would)";
+
 macro_rules! operations {
     ($($name:literal $class:ident $module:ident;)*) => {
         $(pub mod $module;)*
-        static OPERATIONS: &[Operation] =
-            &[$(Operation { name: $name, class: Class::$class, run: |ctx, input| Box::pin(run(ctx, input, $module::handle)) }),*];
+        static OPERATIONS: &[Operation] = &[$(Operation {
+            name: $name,
+            class: Class::$class,
+            run: |ctx, input| Box::pin(run(ctx, input, $module::handle)),
+        }),*];
     };
 }
 

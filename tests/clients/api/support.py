@@ -54,14 +54,14 @@ class Record:
             self.continued[model.name] += 1
 
 
-def client(access_key=ACCESS_KEY, secret_key=SECRET_KEY, **more):
+def client(access_key=ACCESS_KEY, secret_key=SECRET_KEY, region=REGION, **more):
     """StartSyncExecution and TestState have a host prefix (`sync-`), which clients must not put before an address."""
     config = {"inject_host_prefix": False, "retries": {"max_attempts": 0}, "read_timeout": 70, "max_pool_connections": 32}
     config = Config(**{**config, "parameter_validation": False, **more})
     return boto3.client(
         "stepfunctions",
         endpoint_url=ENDPOINT,
-        region_name=REGION,
+        region_name=region,
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
         config=config,

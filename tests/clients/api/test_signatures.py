@@ -96,6 +96,21 @@ def test_a_key_may_do_what_its_classes_allow_and_nothing_else(sfn):
                 assert f"is not authorized to perform: states:{operation}" in message
 
 
+def test_a_task_is_tested_for_real_only_by_who_may_make_machines(sfn):
+    """Without a mock TestState does what its state does, as a machine of one's own would."""
+    task = {"Type": "Task", "Resource": "arn:aws:states:::amqp:publish", "Parameters": {"RoutingKey": name(), "Body": 1}, "End": True}
+    real = {"definition": json.dumps(task), "roleArn": ROLE, "input": "{}"}
+    mocked = {**real, "mock": {"result": "{}"}}
+    start = client("start", "start")
+    refused(start.test_state, "AccessDeniedException", "without a mock", **real)
+    assert start.test_state(**mocked)["status"] == "SUCCEEDED"
+    assert sfn.test_state(**real)["status"] == "SUCCEEDED"
+
+
+def test_another_region_is_told_which_one_is_right():
+    refused(client(region="eu-west-1").list_state_machines, "InvalidSignatureException", "this server's is 'us-east-1'")
+
+
 def test_classes_work_together():
     """One makes a machine, another starts it, a third looks."""
     made = client("admin", "admin").create_state_machine(name=name(), definition=json.dumps(PASS), roleArn=ROLE)
