@@ -16,6 +16,8 @@ mod chance;
 mod children;
 #[cfg(test)]
 mod children_tests;
+#[cfg(test)]
+mod clock_tests;
 pub mod dead_letters;
 mod definitions;
 mod ear;
@@ -93,6 +95,8 @@ pub struct Options {
     pub sweep: Duration,
     /// What is due within this time is kept in memory; the rest waits in the store's index.
     pub horizon: Duration,
+    /// The wall clock may be put forward or back at any time: who waits for a moment of it looks at it again so often.
+    pub clock_check: Duration,
     /// A broker's confirm waits so long for the reply, to share its append.
     pub confirm_linger: Duration,
     /// How long after its end a standard execution holds its name (AWS: 90 days).
@@ -126,6 +130,7 @@ impl Default for Options {
             passivate_after: Duration::from_mins(1),
             sweep: Duration::from_secs(10),
             horizon: Duration::from_mins(5),
+            clock_check: Duration::from_secs(1),
             confirm_linger: Duration::from_secs(1),
             name_held: Duration::from_hours(90 * 24),
             retention: Duration::from_hours(90 * 24),

@@ -64,6 +64,9 @@ pub(super) struct Local {
     /// Timers that are being handled, and word of each that has been.
     firing: Cell<usize>,
     fired: Notify,
+    /// The store is being asked for what is due soon; it did not answer the last time.
+    fetching: Cell<bool>,
+    fetch_failing: Cell<bool>,
 }
 
 impl Local {
@@ -172,14 +175,14 @@ impl Local {
     }
 
     fn insert(&self, execution: ExecutionId, resident: Resident) {
-        if self.residents.insert(execution, resident, self.shared.clock.now()) {
+        if self.residents.insert(execution, resident) {
             self.shared.metrics.execution_woke();
         }
     }
 
     /// The actor of an execution, from memory or from its journal.
     async fn resident(self: &Rc<Self>, execution: ExecutionId) -> Result<Resident, TellError> {
-        if let Some(resident) = self.residents.find(execution, self.shared.clock.now()) {
+        if let Some(resident) = self.residents.find(execution) {
             return Ok(resident);
         }
         let revival = {
@@ -251,7 +254,7 @@ impl Local {
 
     /// Hands a reply to an execution that is in memory and takes messages; gives it back where there is none.
     pub fn try_tell(&self, execution: ExecutionId, message: Hear) -> Option<Hear> {
-        self.residents.hand(execution, message, self.shared.clock.now())
+        self.residents.hand(execution, message)
     }
 
     /// An actor has answered what [`Self::try_tell`] handed to it.
@@ -267,11 +270,11 @@ impl Local {
         }
     }
 
-    /// Executions that nothing happened to since `before` leave memory. Returns how many.
-    pub async fn passivate(self: &Rc<Self>, before: Timestamp) -> usize {
+    /// Executions that nothing happened to for `age` leave memory. Returns how many.
+    pub async fn passivate(self: &Rc<Self>, age: std::time::Duration) -> usize {
         let mut left = 0;
-        for (id, Resident { incarnation, addr }) in self.residents.idle_since(before) {
-            if matches!(addr.send(MayLeave).await, Ok(true)) && self.residents.is_idle_since(id, before) {
+        for (id, Resident { incarnation, addr }) in self.residents.idle_for(age) {
+            if matches!(addr.send(MayLeave).await, Ok(true)) && self.residents.is_idle_for(id, age) {
                 // Its last address: the actor ends by itself.
                 self.forget(id, incarnation);
                 left += 1;
@@ -359,6 +362,8 @@ impl Partition {
                 draining: Cell::new(false),
                 firing: Cell::new(0),
                 fired: Notify::new(),
+                fetching: Cell::new(false),
+                fetch_failing: Cell::new(false),
             }),
         }
     }

@@ -3,11 +3,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::time::Duration;
 
 use actix::Addr;
 use actix::prelude::SendError;
+use tokio::time::Instant;
 
-use crate::clock::Timestamp;
 use crate::ids::ExecutionId;
 
 use super::ear::Hear;
@@ -28,25 +29,39 @@ pub(super) struct Resident {
 /// One of a hundred thousand: every byte here is paid for each sleeper.
 struct Entry {
     resident: Resident,
-    used: Timestamp,
+    used: Age,
     /// Messages that are under way to it.
     under_way: u32,
 }
 
+/// Milliseconds since the partition began: not of the wall clock, which is put forward and back, and half as long as an
+/// `Instant`.
+type Age = u64;
+
 impl Entry {
-    fn is_idle_since(&self, before: Timestamp) -> bool {
-        self.used < before && self.under_way == 0
+    fn is_idle_for(&self, age: Duration, now: Age) -> bool {
+        self.under_way == 0 && u128::from(now.saturating_sub(self.used)) > age.as_millis()
     }
 }
 
 /// An address is copied only where it must outlive a look: each copy makes two small allocations.
-#[derive(Default)]
 pub(super) struct Residents {
     entries: RefCell<HashMap<ExecutionId, Entry>>,
     incarnations: Cell<u64>,
+    began: Instant,
+}
+
+impl Default for Residents {
+    fn default() -> Self {
+        Self { entries: RefCell::default(), incarnations: Cell::default(), began: Instant::now() }
+    }
 }
 
 impl Residents {
+    fn now(&self) -> Age {
+        Age::try_from(self.began.elapsed().as_millis()).unwrap_or(Age::MAX)
+    }
+
     /// For an actor that is being made.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnations.set(self.incarnations.get() + 1);
@@ -54,15 +69,16 @@ impl Residents {
     }
 
     /// True where none of this execution was here.
-    pub fn insert(&self, execution: ExecutionId, resident: Resident, now: Timestamp) -> bool {
+    pub fn insert(&self, execution: ExecutionId, resident: Resident) -> bool {
+        let now = self.now();
         self.entries.borrow_mut().insert(execution, Entry { resident, used: now, under_way: 0 }).is_none()
     }
 
     /// Its actor, which is going to be told something.
-    pub fn find(&self, execution: ExecutionId, now: Timestamp) -> Option<Resident> {
+    pub fn find(&self, execution: ExecutionId) -> Option<Resident> {
         let mut entries = self.entries.borrow_mut();
         let entry = entries.get_mut(&execution)?;
-        entry.used = now;
+        entry.used = self.now();
         Some(entry.resident.clone())
     }
 
@@ -78,10 +94,10 @@ impl Residents {
 
     /// Hands a message to its actor, and counts it as under way; gives it back where there is no actor, or one that
     /// takes none now.
-    pub fn hand(&self, execution: ExecutionId, message: Hear, now: Timestamp) -> Option<Hear> {
+    pub fn hand(&self, execution: ExecutionId, message: Hear) -> Option<Hear> {
         let mut entries = self.entries.borrow_mut();
         let Some(entry) = entries.get_mut(&execution) else { return Some(message) };
-        entry.used = now;
+        entry.used = self.now();
         match entry.resident.addr.try_send(message) {
             Ok(()) => {
                 entry.under_way += 1;
@@ -126,17 +142,18 @@ impl Residents {
         is_here
     }
 
-    pub fn idle_since(&self, before: Timestamp) -> Vec<(ExecutionId, Resident)> {
+    pub fn idle_for(&self, age: Duration) -> Vec<(ExecutionId, Resident)> {
+        let now = self.now();
         self.entries
             .borrow()
             .iter()
-            .filter(|(_, e)| e.is_idle_since(before))
+            .filter(|(_, e)| e.is_idle_for(age, now))
             .map(|(id, e)| (*id, e.resident.clone()))
             .collect()
     }
 
-    pub fn is_idle_since(&self, execution: ExecutionId, before: Timestamp) -> bool {
-        self.entries.borrow().get(&execution).is_some_and(|e| e.is_idle_since(before))
+    pub fn is_idle_for(&self, execution: ExecutionId, age: Duration) -> bool {
+        self.entries.borrow().get(&execution).is_some_and(|e| e.is_idle_for(age, self.now()))
     }
 
     pub fn is_any_told(&self) -> bool {

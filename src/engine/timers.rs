@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::ids::ExecutionId;
@@ -19,12 +20,26 @@ pub(super) struct Timers {
     armed: HashMap<ExecutionId, Timestamp>,
     /// What is due at or after this moment is left to the store.
     horizon: Timestamp,
+    /// What has come below the horizon is fetched from here on.
+    fetch_at: Timestamp,
 }
 
 impl Timers {
-    /// From now on what is due before `horizon` is kept here.
-    pub fn set_horizon(&mut self, horizon: Timestamp) {
-        self.horizon = horizon;
+    /// The store is asked for what is due within `length`; what is armed from now on is kept here up to there.
+    pub fn begin_fetch(&mut self, now: Timestamp, length: Duration) {
+        self.horizon = now.plus(length);
+        self.fetch_at = Timestamp::default();
+    }
+
+    /// It has answered: it must be asked again when half of `length` is behind us.
+    pub fn fetched(&mut self, now: Timestamp, length: Duration) {
+        self.fetch_at = now.plus(length / 2);
+    }
+
+    /// The store must be asked, be it because time passed, because the clock was put forward, or because it could not
+    /// answer. After a step back there is no hurry: what is due sooner is here.
+    pub fn fetch_is_due(&self, now: Timestamp) -> bool {
+        now >= self.fetch_at
     }
 
     /// Sets when an execution is due next. Returns true where it is now the soonest of all.
@@ -42,6 +57,13 @@ impl Timers {
                 self.armed.remove(&execution);
                 false
             }
+        }
+    }
+
+    /// Sets when an execution is due, where nothing is known of it.
+    pub fn arm_unless_armed(&mut self, execution: ExecutionId, due: Timestamp) {
+        if !self.armed.contains_key(&execution) {
+            self.arm(execution, Some(due));
         }
     }
 
@@ -65,14 +87,14 @@ impl Timers {
         None
     }
 
-    /// Takes one execution that is due.
-    pub fn pop(&mut self, now: Timestamp) -> Option<ExecutionId> {
+    /// Takes one execution that is due, and since when it is.
+    pub fn pop(&mut self, now: Timestamp) -> Option<(ExecutionId, Timestamp)> {
         if self.next()? > now {
             return None;
         }
-        let Reverse((_, execution)) = self.heap.pop()?;
+        let Reverse((due, execution)) = self.heap.pop()?;
         self.armed.remove(&execution);
-        Some(execution)
+        Some((execution, due))
     }
 }
 
@@ -88,7 +110,7 @@ mod tests {
     fn only_the_newest_moment_counts_and_the_far_future_is_left_to_the_store() {
         let t = Timestamp::from_millis;
         let mut timers = Timers::default();
-        timers.set_horizon(t(1_000));
+        timers.begin_fetch(t(0), Duration::from_secs(1));
         assert!(timers.arm(id(1), Some(t(500))));
         assert!(!timers.arm(id(2), Some(t(600))));
         assert!(timers.arm(id(1), Some(t(300))));
@@ -96,17 +118,50 @@ mod tests {
         assert!(!timers.arm(id(3), Some(t(1_000))), "beyond the horizon");
         assert_eq!(timers.next(), Some(t(600)));
         assert_eq!(timers.pop(t(599)), None);
-        assert_eq!(timers.pop(t(600)), Some(id(2)));
-        assert_eq!(timers.pop(t(10_000)), Some(id(1)));
+        assert_eq!(timers.pop(t(600)), Some((id(2), t(600))));
+        assert_eq!(timers.pop(t(10_000)), Some((id(1), t(700))));
         timers.arm(id(4), Some(t(800)));
         timers.arm(id(4), None);
         assert_eq!(timers.next(), None);
     }
 
     #[test]
+    fn a_clock_that_is_put_forward_has_the_store_asked_and_one_that_is_put_back_loses_nothing() {
+        let t = Timestamp::from_millis;
+        let length = Duration::from_secs(4);
+        let mut timers = Timers::default();
+        assert!(timers.fetch_is_due(t(0)), "nothing was fetched yet");
+        timers.begin_fetch(t(10_000), length);
+        assert!(timers.fetch_is_due(t(10_000)), "the store has not answered");
+        timers.fetched(t(10_000), length);
+        assert!(timers.arm(id(1), Some(t(13_000))));
+        assert!(!timers.fetch_is_due(t(11_999)) && !timers.fetch_is_due(t(-1_000_000)));
+        assert!(timers.fetch_is_due(t(12_000)) && timers.fetch_is_due(t(1_000_000)));
+        timers.begin_fetch(t(1_000), length);
+        timers.fetched(t(1_000), length);
+        assert!(timers.arm(id(2), Some(t(4_000))));
+        assert!(!timers.arm(id(3), Some(t(14_000))));
+        assert!(timers.fetch_is_due(t(13_000)));
+        assert_eq!(timers.pop(t(13_000)), Some((id(2), t(4_000))));
+        assert_eq!(timers.pop(t(13_000)), Some((id(1), t(13_000))));
+    }
+
+    #[test]
+    fn a_second_try_does_not_take_the_place_of_newer_knowledge() {
+        let t = Timestamp::from_millis;
+        let mut timers = Timers::default();
+        timers.begin_fetch(t(0), Duration::from_secs(10));
+        timers.arm(id(1), Some(t(2_000)));
+        timers.arm_unless_armed(id(1), t(500));
+        timers.arm_unless_armed(id(2), t(1_000));
+        assert_eq!(timers.pop(t(5_000)), Some((id(2), t(1_000))));
+        assert_eq!(timers.pop(t(5_000)), Some((id(1), t(2_000))));
+    }
+
+    #[test]
     fn executions_that_end_before_their_timeout_leave_nothing_behind() {
         let mut timers = Timers::default();
-        timers.set_horizon(Timestamp::from_millis(i64::MAX));
+        timers.begin_fetch(Timestamp::from_millis(0), Duration::MAX);
         for n in 0..100_000 {
             timers.arm(id(n), Some(Timestamp::from_millis(1_000_000 + i64::try_from(n).unwrap())));
             timers.arm(id(n), None);

@@ -17,26 +17,20 @@ const CROWD: usize = 1_000;
 
 impl Local {
     /// Fires everything that is due, and waits for what is due next. Runs as long as the partition.
+    ///
+    /// Due times are moments of the wall clock, and a sleep is measured by another one: the wall clock is put forward
+    /// and back, and a machine that sleeps stops the other one. So no sleep is longer than `clock_check`, and each
+    /// round asks the clock anew. This is the only place that sleeps until a moment of the wall clock.
     pub(super) async fn keep_time(self: Rc<Self>) {
         loop {
             let now = self.shared.clock.now();
-            loop {
-                // After a long sleep very many may be due at once.
-                if self.firing.get() >= crate::limits::FIRING_MAX {
-                    self.fired.notified().await;
-                    continue;
-                }
-                let Some(execution) = self.timers.borrow_mut().pop(now) else { break };
-                self.firing.set(self.firing.get() + 1);
-                let local = Rc::clone(&self);
-                actix_rt::spawn(async move {
-                    local.fire(execution).await;
-                    local.firing.set(local.firing.get() - 1);
-                    local.fired.notify_one();
-                });
+            if self.timers.borrow().fetch_is_due(now) && !self.fetching.replace(true) {
+                actix_rt::spawn(Rc::clone(&self).fetch_soon());
             }
+            self.fire_due(now).await;
             let next = self.timers.borrow_mut().next();
-            let wait = next.map_or(self.shared.options.horizon, |at| at.since(self.shared.clock.now()));
+            let check = self.shared.options.clock_check;
+            let wait = next.map_or(check, |at| at.since(self.shared.clock.now()).min(check));
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.sooner.notified() => {}
@@ -44,42 +38,67 @@ impl Local {
         }
     }
 
-    async fn fire(self: &Rc<Self>, execution: ExecutionId) {
+    /// Fires what is due at `now`.
+    async fn fire_due(self: &Rc<Self>, now: Timestamp) {
+        loop {
+            // After a long sleep very many may be due at once.
+            if self.firing.get() >= crate::limits::FIRING_MAX {
+                self.fired.notified().await;
+                continue;
+            }
+            let Some((execution, due)) = self.timers.borrow_mut().pop(now) else { break };
+            self.firing.set(self.firing.get() + 1);
+            let local = Rc::clone(self);
+            actix_rt::spawn(async move {
+                local.fire(execution, due).await;
+                local.firing.set(local.firing.get() - 1);
+                local.fired.notify_one();
+            });
+        }
+    }
+
+    async fn fire(self: &Rc<Self>, execution: ExecutionId, due: Timestamp) {
         match self.tell(Tell { execution, what: What::Stimulus(StimulusKind::Clock) }).await {
             Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_)) => {}
             // It stands still until somebody has mended it; the log has said so.
             Err(e) if e.is_corrupt() => {}
             Err(e) => {
                 tracing::warn!(execution.id = %execution, error = %e, "a timer could not be handled; it comes again");
-                self.arm(execution, Some(self.shared.clock.now().plus(RETRY_AFTER)));
+                tokio::time::sleep(RETRY_AFTER).await;
+                // At its own moment: `now` may be a clock that is put right meanwhile.
+                self.timers.borrow_mut().arm_unless_armed(execution, due);
+                self.sooner.notify_one();
             }
         }
     }
 
-    /// Fetches from the store what becomes due before the next sweep, and lets idle executions leave memory.
+    /// Fetches what becomes due soon, beside the timers. Where the store does not answer, again after a while.
+    async fn fetch_soon(self: Rc<Self>) {
+        match self.fetch_due().await {
+            Ok(()) => self.fetch_failing.set(false),
+            Err(e) => {
+                if !self.fetch_failing.replace(true) {
+                    tracing::warn!(partition = %self.id, error = %e, "what is due soon could not be read; trying again");
+                }
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+        self.fetching.set(false);
+        self.sooner.notify_one();
+    }
+
+    /// Lets idle executions leave memory, and looks after what belongs to no execution.
     pub(super) async fn sweep(self: Rc<Self>) {
         let options = &self.shared.options;
         let mut asleep = Duration::ZERO;
         loop {
-            // Rooms are swept often; the store's index is asked when half of the horizon has gone.
-            let pause = options.sweep;
-            tokio::time::sleep(pause).await;
-            asleep += pause;
-            if asleep >= options.horizon / 2 {
+            tokio::time::sleep(options.sweep).await;
+            asleep += options.sweep;
+            if self.id == HOUSEKEEPER && asleep >= options.horizon / 2 {
                 asleep = Duration::ZERO;
-                if self.id == HOUSEKEEPER {
-                    housekeeping::run(&self.shared).await;
-                }
-                if let Err(e) = self.fetch_due().await {
-                    tracing::warn!(partition = %self.id, error = %e, "what is due soon could not be read; trying again");
-                    asleep = options.horizon;
-                }
+                housekeeping::run(&self.shared).await;
             }
-            let age = options.passivate_after;
-            let now = self.shared.clock.now();
-            let left = self
-                .passivate(Timestamp::from_millis(now.millis() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
-                .await;
+            let left = self.passivate(options.passivate_after).await;
             if left + self.rested.take() >= CROWD {
                 // Until then the actors that left have ended.
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -90,9 +109,10 @@ impl Local {
 
     /// Arms everything in the store that is due within the horizon.
     pub async fn fetch_due(&self) -> Result<(), crate::store::StoreError> {
-        let horizon = self.shared.clock.now().plus(self.shared.options.horizon);
-        self.timers.borrow_mut().set_horizon(horizon);
-        let due = self.shared.journal.due(self.id, horizon, u32::MAX).await?;
+        let (now, length) = (self.shared.clock.now(), self.shared.options.horizon);
+        self.timers.borrow_mut().begin_fetch(now, length);
+        let due = self.shared.journal.due(self.id, now.plus(length), u32::MAX).await?;
+        self.timers.borrow_mut().fetched(now, length);
         for (execution, at) in due {
             self.arm(execution, Some(at));
         }

@@ -43,6 +43,9 @@ use crate::token::TokenKeys;
 /// Longer than any execution may live.
 const TOO_LONG: Duration = Duration::from_hours(700 * 24);
 
+/// What is due may wait so long for a store that fails again and again.
+const LATE_MAX: Duration = Duration::from_mins(1);
+
 /// Who started an execution and looks after it.
 #[derive(Debug)]
 struct Client {
@@ -145,6 +148,8 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
             passivate_after,
             sweep: horizon / 3,
             horizon,
+            // Time that passes costs nothing here, a look at the clock does: fewer where there is much time.
+            clock_check: (horizon / 60).min(Duration::from_mins(10)),
             retention: Duration::from_hours(24 * 365 * 100),
             ..Options::default()
         };
@@ -190,7 +195,7 @@ async fn live(
             }
         }
     };
-    let partitions = parts.options.partitions;
+    let (partitions, clock_check) = (parts.options.partitions, parts.options.clock_check);
     let story = async {
         let Ok(engine) = super::start(parts).await else {
             // Its keeper starts it again.
@@ -203,6 +208,7 @@ async fn live(
             client.accepted = true;
         }
         disturb(&world, &engine, clients, realm);
+        actix_rt::spawn(watch(Arc::clone(&world), clock_check));
         // Looked at often while much happens, seldom in a year's wait.
         let (mut pause, mut seen) = (1_000, 0);
         loop {
@@ -363,22 +369,37 @@ fn completion(message: &crate::bus::Message) -> Option<(String, Completion)> {
     Some((token.to_owned(), completion))
 }
 
+/// No timer is late: by more than what a store that fails, and is asked again, may cost.
+async fn watch(world: Arc<World>, clock_check: Duration) {
+    loop {
+        world.pass(u64::try_from(clock_check.as_millis()).unwrap() * 5).await;
+        world.lock().look_for_overdue(LATE_MAX + 5 * clock_check);
+    }
+}
+
+/// By how much the clock jumps.
+fn jump(dice: &mut Dice) -> i64 {
+    let most = [10_000, 600_000, 3_600_000, 2 * 86_400_000][usize::try_from(dice.below(4)).unwrap()];
+    i64::try_from(dice.below(2 * most)).unwrap() - i64::try_from(most).unwrap()
+}
+
 /// Clock jumps, stops, redrives at any moment.
 fn disturb(world: &Arc<World>, engine: &EngineHandle, clients: &[Client], realm: &Realm) {
     let mut inner = world.lock();
     let (rough, jumps) = (inner.faults.rough, inner.faults.jumps);
     for _ in 0..inner.dice.below(jumps + 1) {
-        let most = if inner.dice.chance(20) { 2 * 86_400_000 } else { 3_600_000 };
-        let (after, by) = (
-            inner.dice.below(400_000),
-            i64::try_from(inner.dice.below(2 * most)).unwrap() - i64::try_from(most).unwrap(),
-        );
+        // Mostly while much happens; now and then in a long rest.
+        let within = [10_000, 60_000, 400_000, 40 * 86_400_000][usize::try_from(inner.dice.below(4)).unwrap()];
+        let (after, taken_back) = (inner.dice.below(within), inner.dice.chance(50));
+        let (by, lasts) = (jump(&mut inner.dice), 1 + inner.dice.below(60_000));
         let world = Arc::clone(world);
         actix_rt::spawn(async move {
             world.pass(after).await;
-            let mut inner = world.lock();
-            inner.skew += by;
-            inner.jumped += 1;
+            world.lock().step_clock(by);
+            if taken_back {
+                world.pass(lasts).await;
+                world.lock().step_clock(-by);
+            }
         });
     }
     for client in clients {
@@ -449,7 +470,7 @@ fn judge(seed: u64) -> (Vec<String>, Report) {
         store: if dice.chance(70) { 1 + dice.below(10) } else { 0 },
         bus: if dice.chance(70) { 1 + dice.below(25) } else { 0 },
         rough: if calm { 0 } else { 1 + dice.below(20) },
-        jumps: if dice.chance(50) { 1 + dice.below(3) } else { 0 },
+        jumps: if dice.chance(50) { 1 + dice.below(6) } else { 0 },
         crashes: u64::from(dice.chance(70)),
     };
     let mut disturbed = run(seed, calm, faults);

@@ -17,6 +17,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::engine::chance::seeded::mix;
 use crate::engine::execution::summary;
 use crate::ids::{EventId, ExecutionId, TaskKey};
+use crate::interpreter::due;
 use crate::interpreter::event::Event;
 use crate::interpreter::state::State;
 use crate::interpreter::stimulus::Rejection;
@@ -65,7 +66,7 @@ pub struct Faults {
     pub bus: u64,
     /// Publishes returned or nacked; silent workers; garbage; executions are stopped, and redriven at any moment.
     pub rough: u64,
-    /// The clock jumps: so often in a life, by up to an hour (seldom: by up to two days) in both directions.
+    /// The clock jumps: so often in a life, by seconds to days, in both directions; every other jump is taken back soon.
     pub jumps: u64,
     /// How often the process dies.
     pub crashes: u64,
@@ -105,6 +106,8 @@ pub struct Inner {
     base: i64,
     begun: Option<Instant>,
     pub skew: i64,
+    /// Executions that have been due for a while: which moment, and since when in true time.
+    overdue: HashMap<ExecutionId, (Timestamp, i64)>,
     /// Calls of ports until the process dies.
     until_crash: Option<u64>,
     pub dead: bool,
@@ -150,6 +153,7 @@ impl World {
             base: 1_700_000_000_000,
             begun: None,
             skew: 0,
+            overdue: HashMap::new(),
             until_crash: None,
             dead: false,
             machines: HashMap::new(),
@@ -180,6 +184,7 @@ impl World {
         let mut inner = self.lock();
         inner.begun = Some(Instant::now());
         inner.dead = false;
+        inner.overdue.clear();
         inner.until_crash = until_crash;
         for (queue, message) in std::mem::take(&mut inner.unsettled).into_values() {
             inner.queues.entry(queue).or_default().push_front((true, message));
@@ -253,6 +258,38 @@ impl Inner {
     pub fn true_time(&self) -> i64 {
         let passed = self.begun.map_or(0, |begun| i64::try_from(begun.elapsed().as_millis()).unwrap());
         self.base + passed
+    }
+
+    /// The engine's clock is put forward or back.
+    pub fn step_clock(&mut self, by: i64) {
+        self.skew += by;
+        self.jumped += 1;
+        // What is not due any more has not waited for too long.
+        let now = Timestamp::from_millis(self.true_time() + self.skew);
+        self.overdue.retain(|_, (due, _)| *due <= now);
+    }
+
+    /// Nothing may wait for a moment that passed longer than `grace` ago, whatever the clock did meanwhile.
+    pub fn look_for_overdue(&mut self, grace: Duration) {
+        let true_now = self.true_time();
+        let now = Timestamp::from_millis(true_now + self.skew);
+        let grace = i64::try_from(grace.as_millis()).unwrap();
+        let mut wrong = Vec::new();
+        for (id, fold) in &self.executions {
+            match due(&fold.machine, &fold.state) {
+                Some(at) if at <= now => {
+                    let since = self.overdue.entry(*id).or_insert((at, true_now));
+                    if since.0 != at {
+                        *since = (at, true_now);
+                    } else if true_now - since.1 > grace {
+                        wrong.push(format!("{}: nothing happens, though it is due since {at}", fold.header.name));
+                        since.1 = i64::MAX; // said once
+                    }
+                }
+                _ => _ = self.overdue.remove(id),
+            }
+        }
+        self.violations.append(&mut wrong);
     }
 
     fn delay(&mut self) -> u64 {
