@@ -118,6 +118,8 @@ impl Application {
                 retention: settings.engine.retention(),
                 starts_max: settings.engine.starts_max,
                 unpublished_max: settings.engine.unpublished_max,
+                execution_bytes_max: settings.engine.execution_bytes_max,
+                journal_bytes_max: settings.engine.journal_bytes_max,
                 start_queue: settings.bus.start_queue(),
                 objects: settings.objects()?,
                 history_view: Some(|entry, data, region| {

@@ -21,6 +21,8 @@ pub struct EngineOptions {
     pub(super) shutdown_seconds: u64,
     pub starts_max: usize,
     pub unpublished_max: usize,
+    pub execution_bytes_max: u64,
+    pub journal_bytes_max: u64,
 }
 
 impl EngineOptions {

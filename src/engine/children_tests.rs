@@ -12,7 +12,7 @@ use crate::ids::{Arn, ExecutionId, TaskKey};
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::interpreter::stimulus::{Stimulus, StimulusKind};
-use crate::interpreter::{Env, TokenMint};
+use crate::interpreter::{Bounds, Env, TokenMint};
 use crate::record;
 use crate::store::memory::Memory;
 use crate::store::{Append, Batch, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal};
@@ -245,7 +245,7 @@ async fn written_and_not_done(
     let mut state = partition::load(store, execution).await.unwrap();
     let after = state.version();
     let realm = realm();
-    let env = Env { execution, realm: &realm, tokens: &NoTokens };
+    let env = Env { execution, realm: &realm, tokens: &NoTokens, bounds: Bounds::default() };
     let decision = crate::interpreter::decide(env, &machine, &mut state, Stimulus { at, entropy: 1, kind }).unwrap();
     let events = u32::try_from(decision.entries.len()).unwrap();
     let batch = Batch { after, events, bytes: record::encode(&decision.entries).unwrap() };

@@ -19,7 +19,7 @@ use crate::interpreter::command::Command;
 use crate::interpreter::event::{Entry, Payload};
 use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
-use crate::interpreter::{self, Env, TokenMint};
+use crate::interpreter::{self, Bounds, Env, TokenMint};
 use crate::store::{Append, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, Summary};
 
 use super::Shared;
@@ -29,7 +29,7 @@ use super::express::{self, Stay};
 use super::handle::Completion;
 use super::held::Held;
 use super::messages::{MayLeave, TellError, Told, What};
-use super::partition::Local;
+use super::partition::{Loaded, Local};
 use super::residents::Incarnation;
 use super::story::{Note, Story};
 use super::tail::{self, Tail};
@@ -70,6 +70,10 @@ pub(super) struct ExecutionActor {
     lingering: Option<Version>,
     /// The newest batch of its journal, where heartbeats may take its place.
     tail: Option<Tail>,
+    /// Bytes of its journal.
+    written: u64,
+    /// It has more to do, and waits for its turn.
+    waits_for_turn: bool,
 }
 
 impl ExecutionActor {
@@ -109,13 +113,13 @@ impl ExecutionActor {
         incarnation: Incarnation,
         row: &ExecutionRow,
         machine: Arc<Machine>,
-        (state, tail): (State, Option<Tail>),
+        Loaded { state, tail, written }: Loaded,
         bus_kept: bool,
     ) -> Self {
         let (shared, id) = (Arc::clone(&local.shared), row.header.id);
         let logging = shared.definitions.logging(row.header.revision);
         let mut actor = Self::with(shared, local, (id, incarnation), machine, logging, state);
-        (actor.owed, actor.tail) = (Some(bus_kept), tail);
+        (actor.owed, actor.tail, actor.written) = (Some(bus_kept), tail, written);
         actor
     }
 
@@ -143,6 +147,8 @@ impl ExecutionActor {
             owed: None,
             lingering: None,
             tail: None,
+            written: 0,
+            waits_for_turn: false,
         }
     }
 
@@ -193,7 +199,13 @@ impl ExecutionActor {
 
     fn feed(&mut self, prepared: &mut Prepared, kind: StimulusKind) -> Result<(), Rejection> {
         let tokens = Mint { shared: &self.shared };
-        let env = Env { execution: self.id, realm: &self.shared.realm, tokens: &tokens };
+        let options = &self.shared.options;
+        let bounds = Bounds {
+            held: options.execution_bytes_max,
+            journal: options.journal_bytes_max,
+            journal_left: options.journal_bytes_max.saturating_sub(self.written),
+        };
+        let env = Env { execution: self.id, realm: &self.shared.realm, tokens: &tokens, bounds };
         let stimulus = Stimulus { at: prepared.at, entropy: super::chance::entropy(), kind };
         let decision = interpreter::decide(env, &self.machine, self.state.get_mut(), stimulus)?;
         prepared.entries.extend(decision.entries);
@@ -246,6 +258,8 @@ impl ExecutionActor {
 
     fn append(&mut self, prepared: &Prepared) -> Result<Append, TellError> {
         let (batch, replaces) = tail::batch(&mut self.tail, prepared.after, &prepared.entries)?;
+        // What takes the place of heartbeats is heartbeats: no more than was there.
+        self.written += if replaces == 0 { batch.bytes.len() as u64 } else { 0 };
         let summary = summary(&self.machine, &self.state, self.shared.bus.is_durable());
         Ok(Append { execution: self.id, batch, replaces, summary })
     }
@@ -265,9 +279,7 @@ impl ExecutionActor {
                     );
                     self.shared.metrics.task_cancelled(reason.as_str());
                 }
-                Command::Continue => {
-                    self.say(ctx, StimulusKind::Continue);
-                }
+                Command::Continue => self.go_on_in_turn(ctx),
                 Command::StartMapRun { started } => {
                     if let Some(view) = self.state.map_run(started) {
                         self.local.start_map_run(self.id, started, view.run.arn.clone());
@@ -304,6 +316,21 @@ impl ExecutionActor {
             self.local.arm(self.id, interpreter::due(&self.machine, &self.state));
             self.linger();
         }
+    }
+
+    /// The rest of a long decision follows when it is its turn.
+    fn go_on_in_turn(&mut self, ctx: &mut Context<Self>) {
+        if self.waits_for_turn {
+            return;
+        }
+        self.waits_for_turn = true;
+        self.unheard += 1;
+        ctx.spawn(self.local.turns().next().into_actor(self).map(|turn, actor, ctx| {
+            actor.waits_for_turn = false;
+            actor.unheard -= 1;
+            actor.say(ctx, StimulusKind::Continue);
+            turn.ends();
+        }));
     }
 
     /// Has the partition look at it again in a while: then what the broker confirmed is written, or, where nothing
@@ -449,7 +476,11 @@ impl ExecutionActor {
         let born = birth.is_some();
         let durable = async move {
             match (append, birth) {
-                (None, _) => Ok(()),
+                // Nothing is waited for: the thread is given to others now and then.
+                (None, _) => {
+                    tokio::task::consume_budget().await;
+                    Ok(())
+                }
                 (Some(append), Some(header)) => {
                     let reusable_before = shared.name_reusable_before(&header);
                     shared.journal.create(*header, append, reusable_before).await

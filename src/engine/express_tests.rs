@@ -108,3 +108,35 @@ async fn a_task_under_test_is_called_for_real() {
     assert_eq!(result["FailedEntryCount"], 0, "{result}");
     given.engine.stop(Duration::from_secs(1)).await;
 }
+
+/// Two states that follow each other for ever.
+fn endless() -> Value {
+    let rule = json!({ "Variable": "$$.State.Name", "StringEquals": "no", "Next": "Z" });
+    json!({ "StartAt": "A", "States": { "A": { "Type": "Pass", "Next": "B" },
+        "B": { "Type": "Choice", "Choices": [rule], "Default": "A" }, "Z": { "Type": "Succeed" } } })
+}
+
+/// Counted in turns, not in time: the others are answered while the loops run on.
+#[actix_rt::test]
+async fn loops_that_wait_for_nothing_leave_the_thread_to_others() {
+    let given = engine().await;
+    let pass = json!({ "StartAt": "A", "States": { "A": { "Type": "Pass", "End": true } } });
+    let machine = given.machine("m", &pass).await;
+    let endless = given.machine("loop", &endless()).await;
+    let mut loops = Vec::new();
+    for _ in 0..6 {
+        loops.push(given.engine.start_execution(request(&endless, &json!({}))).await.unwrap().arn);
+    }
+    for n in 0..8 {
+        let row = given.engine.start_sync_execution(request(&machine, &json!({ "n": n }))).await.unwrap().row;
+        assert_eq!(row.summary.status, ExecutionStatus::Succeeded);
+    }
+    for arn in &loops {
+        assert_eq!(given.engine.execution(arn).await.unwrap().summary.status, ExecutionStatus::Running);
+    }
+    for arn in &loops {
+        given.engine.stop_execution(arn, Failure::new("E", "c")).await.unwrap();
+        assert_eq!(given.engine.execution(arn).await.unwrap().summary.status, ExecutionStatus::Aborted);
+    }
+    given.engine.stop(Duration::from_secs(1)).await;
+}

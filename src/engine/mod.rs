@@ -54,6 +54,7 @@ mod story;
 pub(crate) mod support;
 mod tail;
 mod timers;
+mod turns;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -118,6 +119,9 @@ pub struct Options {
     pub starts_max: usize,
     /// Task messages that the broker has not confirmed, beyond which new starts are refused.
     pub unpublished_max: usize,
+    /// Bytes that one execution may hold in memory, and in its journal; it ends where it goes over one.
+    pub execution_bytes_max: u64,
+    pub journal_bytes_max: u64,
     /// Where Distributed Maps read and write.
     pub objects: objects::Options,
 }
@@ -141,6 +145,8 @@ impl Default for Options {
             queue_kind: QueueKind::Quorum,
             starts_max: 2_000,
             unpublished_max: 10_000,
+            execution_bytes_max: crate::limits::EXECUTION_BYTES_MAX,
+            journal_bytes_max: crate::limits::JOURNAL_BYTES_MAX,
             objects: objects::Options::default(),
         }
     }

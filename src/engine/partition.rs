@@ -31,6 +31,7 @@ use super::residents::{Incarnation, Resident, Residents};
 use super::resources::Resources;
 use super::tail::Tail;
 use super::timers::Timers;
+use super::turns::Turns;
 use starting::Starting;
 
 type Revival = SharedFuture<LocalBoxFuture<'static, Result<Resident, TellError>>>;
@@ -61,6 +62,8 @@ pub(super) struct Local {
     /// owed again.
     bereft: RefCell<HashSet<ExecutionId>>,
     draining: Cell<bool>,
+    /// Executions that have more to do than one decision may.
+    turns: Turns,
     /// Timers that are being handled, and word of each that has been.
     firing: Cell<usize>,
     fired: Notify,
@@ -316,14 +319,24 @@ impl Local {
     }
 }
 
-/// Folds a journal.
-pub(super) async fn load(journal: &dyn Journal, execution: ExecutionId) -> Result<State, TellError> {
-    Ok(load_with_tail(journal, execution).await?.0)
+/// A journal that was folded.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub state: State,
+    pub tail: Option<Tail>,
+    /// Bytes of the journal.
+    pub written: u64,
 }
 
-async fn load_with_tail(journal: &dyn Journal, execution: ExecutionId) -> Result<(State, Option<Tail>), TellError> {
-    let (mut state, mut tail) = (State::default(), None);
+/// Folds a journal.
+pub(super) async fn load(journal: &dyn Journal, execution: ExecutionId) -> Result<State, TellError> {
+    Ok(load_with_tail(journal, execution).await?.state)
+}
+
+async fn load_with_tail(journal: &dyn Journal, execution: ExecutionId) -> Result<Loaded, TellError> {
+    let Loaded { mut state, mut tail, mut written } = Loaded::default();
     for batch in journal.load(execution).await? {
+        written += batch.bytes.len() as u64;
         let entries = record::decode(&batch.bytes).map_err(|e| crate::store::StoreError::Corrupt {
             what: "journal of execution",
             key: execution.to_string(),
@@ -334,7 +347,7 @@ async fn load_with_tail(journal: &dyn Journal, execution: ExecutionId) -> Result
         }
         tail = Tail::of(batch.after, entries);
     }
-    Ok((state, tail))
+    Ok(Loaded { state, tail, written })
 }
 
 pub(super) struct Partition {
@@ -360,6 +373,7 @@ impl Partition {
                 waiters: RefCell::default(),
                 bereft: RefCell::default(),
                 draining: Cell::new(false),
+                turns: Turns::default(),
                 firing: Cell::new(0),
                 fired: Notify::new(),
                 fetching: Cell::new(false),
@@ -472,6 +486,10 @@ impl Local {
                 waiters.remove(&execution);
             }
         }
+    }
+
+    pub fn turns(&self) -> Turns {
+        self.turns.clone()
     }
 
     pub fn is_draining(&self) -> bool {

@@ -16,7 +16,7 @@ use reveille_core::interpreter::command::Command;
 use reveille_core::interpreter::event::{Entry, Event, Started};
 use reveille_core::interpreter::state::State;
 use reveille_core::interpreter::stimulus::{Stimulus, StimulusKind};
-use reveille_core::interpreter::{Env, TokenMint, decide};
+use reveille_core::interpreter::{Bounds, Env, TokenMint, decide};
 use reveille_core::payload::Payload;
 use serde_json::{Value, json};
 
@@ -62,7 +62,12 @@ impl Execution {
             map_run: None,
             attempt: 0,
         };
-        let env = Env { execution: ExecutionId(uuid::Uuid::nil()), realm: &self.realm, tokens: &Tokens };
+        let env = Env {
+            execution: ExecutionId(uuid::Uuid::nil()),
+            realm: &self.realm,
+            tokens: &Tokens,
+            bounds: Bounds::default(),
+        };
         let (mut state, mut journal) = (State::default(), Vec::new());
         let mut next = vec![StimulusKind::Start(Box::new(started))];
         while let Some(kind) = next.pop() {

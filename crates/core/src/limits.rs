@@ -26,6 +26,24 @@ pub const FOLLOWERS_MAX: usize = 1_000;
 pub const HEARTBEATS_TOGETHER: usize = 64;
 /// Events that one decision may make before it yields to the others of its partition; the rest follows in the next.
 pub const DECISION_EVENTS_MAX: usize = 1_000;
+/// Work of one decision before it yields, in units of about 20 ns on a machine of 2026: about 5 ms on its partition's
+/// thread. A unit is a value that is visited, copied or computed with; expressions count them (`query::Roots::spend`).
+pub const DECISION_WORK_MAX: u64 = 250_000;
+/// An event is decided, folded, encoded and told: about 2 µs.
+pub const EVENT_WORK: u64 = 100;
+/// Bytes of a payload that are made, measured and written for a unit of work: one decision makes about 1 MiB of new
+/// payloads, and a batch of a journal stays as small (Temporal: 4 MB a transaction).
+pub const BYTES_PER_WORK: u64 = 4;
+/// What an event takes in a journal beside its payloads.
+pub const EVENT_BYTES: u64 = 200;
+/// Events of one execution that is express: it has no journal, and on AWS no documented bound but its five minutes. A
+/// loop of two states makes so many in some seconds; what works on tasks never does.
+pub const EXPRESS_EVENTS_MAX: u64 = 1_000_000;
+/// The default bound of what one execution holds in memory: all of its variables (10 MiB), and 40 iterations of a Map
+/// with an input, an item, a result and the parameters of a task of 256 KiB each.
+pub const EXECUTION_BYTES_MAX: u64 = 64 * 1_048_576;
+/// The default bound of one execution's journal: 25,000 events of 10 KiB (Temporal: 50 MB).
+pub const JOURNAL_BYTES_MAX: u64 = 256 * 1_048_576;
 /// All workflow variables of an execution together (AWS: 10 MiB).
 pub const VARIABLES_BYTES_MAX: usize = 10 * 1_048_576;
 /// One variable, and one `Assign` (AWS: 256 KiB).

@@ -7,10 +7,14 @@
 //! A text is kept only where it is to the letter what serde_json would write of its value (`is_canonical`): with or
 //! without the text, what is journaled, shown and sent is the same.
 
+pub(crate) mod length;
+
 use std::fmt;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -21,6 +25,11 @@ const KEPT_LEVELS_MAX: usize = 64;
 /// Names of all objects that are open at one place of a text that is kept unparsed: each is compared with those beside
 /// it.
 const KEPT_NAMES_MAX: usize = 64;
+/// From this length on a tree is worth avoiding, and a payload that stands at two places worth finding.
+pub const LARGE: usize = 4_096;
+
+/// Nesting of what is read back: twice of what the core lets in.
+const LEVELS_READ_MAX: usize = 256;
 
 /// A JSON value with its text. Cheap to clone; reads as a [`Value`].
 #[derive(Clone)]
@@ -34,6 +43,10 @@ struct Shared {
     text: OnceLock<Box<RawValue>>,
     /// It came as a text that was kept: its nesting is within [`KEPT_LEVELS_MAX`].
     is_shallow: bool,
+    /// It was measured, and is within the bounds of a payload.
+    fits: AtomicBool,
+    /// Bytes of the text and one more, where they were counted; else 0.
+    counted: AtomicU32,
 }
 
 impl Payload {
@@ -79,13 +92,81 @@ impl Payload {
     /// Bytes of the text, where they are known and the nesting is known to be harmless.
     #[must_use]
     pub fn measured(&self) -> Option<usize> {
-        if self.0.is_shallow { self.0.text.get().map(|text| text.get().len()) } else { None }
+        if self.0.is_shallow {
+            self.0.text.get().map(|text| text.get().len())
+        } else if self.0.fits.load(Ordering::Relaxed) {
+            self.counted()
+        } else {
+            None
+        }
+    }
+
+    /// It was measured: so many bytes, and its nesting is harmless. It need not be measured again.
+    pub fn fits(&self, bytes: usize) {
+        self.count(bytes);
+        self.0.fits.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes of the text. They are counted once.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        if let Some(text) = self.0.text.get() {
+            return text.get().len();
+        }
+        self.counted().unwrap_or_else(|| {
+            let bytes = length::json_bytes(self);
+            self.count(bytes);
+            bytes
+        })
+    }
+
+    fn counted(&self) -> Option<usize> {
+        self.0.counted.load(Ordering::Relaxed).checked_sub(1).map(|bytes| bytes as usize)
+    }
+
+    fn count(&self, bytes: usize) {
+        if let Ok(bytes) = u32::try_from(bytes + 1) {
+            self.0.counted.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Where it lies: equal for those that share it.
+    #[must_use]
+    pub fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// True where it is large and both texts are known and equal.
+    #[must_use]
+    pub fn repeats(&self, other: &Self) -> bool {
+        match (self.0.text.get(), other.0.text.get()) {
+            (Some(one), Some(two)) => one.get().len() >= LARGE && one.get() == two.get(),
+            _ => false,
+        }
+    }
+
+    /// The same without its tree, where that is large and a text can stand for it: a tree takes ten times the room.
+    #[must_use]
+    pub fn compact(self) -> Self {
+        if self.0.value.get().is_none() || self.bytes() < LARGE || !is_canonical(self.text()) {
+            return self;
+        }
+        let text = OnceLock::from(self.raw().to_owned());
+        Self(Arc::new(Shared { text, is_shallow: true, ..Shared::default() }))
     }
 
     /// The text that it came with, where it was kept and nobody has looked into it yet.
     #[must_use]
     pub fn unread(&self) -> Option<&str> {
         if self.0.is_shallow && self.0.value.get().is_none() { self.0.text.get().map(|text| text.get()) } else { None }
+    }
+
+    /// The text that it came with, where putting it into another text is cheaper than a copy of its tree: nobody has
+    /// looked into it yet, or it is large.
+    #[must_use]
+    pub fn to_pass_on(&self) -> Option<&str> {
+        let large = || self.0.text.get().map(|text| text.get()).filter(|text| self.0.is_shallow && text.len() >= LARGE);
+        self.unread().or_else(large)
     }
 
     /// The value on its own, copied where others share it.
@@ -164,8 +245,19 @@ impl Serialize for Payload {
 }
 
 impl<'de> Deserialize<'de> for Payload {
+    /// Keeps the text: what a journal holds is read when somebody looks.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Value::deserialize(from).map(Self::new)
+        let text = Box::<RawValue>::deserialize(from)?;
+        if is_canonical(text.get()) {
+            return Ok(Self(Arc::new(Shared { text: OnceLock::from(text), is_shallow: true, ..Shared::default() })));
+        }
+        let mut reader = serde_json::Deserializer::from_str(text.get());
+        // serde_json's own bound is just below ours.
+        reader.disable_recursion_limit();
+        if length::nests_deeper_than(text.get().as_bytes(), LEVELS_READ_MAX) {
+            return Err(D::Error::custom("nested too deep"));
+        }
+        Value::deserialize(&mut reader).map(Self::new).map_err(D::Error::custom)
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::interpreter::event::Entry;
 use crate::limits::JSON_DEPTH_MAX;
+use crate::payload::length::nests_deeper_than;
 
 /// The form that is written.
 const FORM: u32 = 1;
@@ -68,27 +69,6 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Entry>, RecordError> {
             _ => Err(RecordError::Broken(e.to_string())),
         },
     }
-}
-
-fn nests_deeper_than(bytes: &[u8], levels: usize) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
-    for byte in bytes {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            _ if in_text => {}
-            b'[' | b'{' => {
-                depth += 1;
-                if depth > levels {
-                    return true;
-                }
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
 }
 
 #[derive(Deserialize)]

@@ -129,6 +129,11 @@ fn stop(exceeded: Exceeded) -> ! {
     resume_unwind(Box::new(exceeded))
 }
 
+/// Steps that the evaluation under way has left.
+pub fn left() -> u64 {
+    STATE.with(|s| s.steps.get().saturating_add(s.slice.get()))
+}
+
 /// Draws `steps` units of work.
 #[inline]
 pub fn charge(steps: usize) {

@@ -33,6 +33,7 @@ pub enum CancelReason {
     SiblingFailed,
     ExecutionTimedOut,
     HistoryLimit,
+    DataLimit,
 }
 
 impl CancelReason {
@@ -45,6 +46,7 @@ impl CancelReason {
             Self::SiblingFailed => "sibling-failed",
             Self::ExecutionTimedOut => "execution-timed-out",
             Self::HistoryLimit => "history-limit",
+            Self::DataLimit => "data-limit",
         }
     }
 }

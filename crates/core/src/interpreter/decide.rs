@@ -12,8 +12,10 @@ use crate::ids::{EventId, ExecutionId, Realm, TaskKey};
 use crate::limits;
 use crate::query::Entropy;
 
+use super::bounds::Bounds;
 use super::command::{CancelReason, Command};
 use super::event::{Entry, Event, Failure, FrameId, Payload, StateType};
+use super::ledger::Ledger;
 use super::scope::{Context, Scope};
 use super::state::{OpenTask, Phase, Position, State, Step, TaskView, Visit};
 use super::stimulus::{Rejection, Stimulus, StimulusKind};
@@ -32,6 +34,7 @@ pub struct Env<'a> {
     pub execution: ExecutionId,
     pub realm: &'a Realm,
     pub tokens: &'a dyn TokenMint,
+    pub bounds: Bounds,
 }
 
 /// What a stimulus led to. The shell appends `entries`, and only then performs `commands`.
@@ -58,6 +61,7 @@ pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stim
         entries: Vec::new(),
         commands: Vec::new(),
         context: Context::default(),
+        ledger: Ledger::default(),
         probe: None,
     };
     let left = decider.left_children();
@@ -113,6 +117,7 @@ pub(super) struct Decider<'a> {
     entries: Vec<Entry>,
     commands: Vec<Command>,
     context: Context,
+    pub ledger: Ledger,
     /// `TestState` looks on.
     pub probe: Option<Box<Probe>>,
 }
@@ -136,6 +141,7 @@ impl<'a> Decider<'a> {
             entries: Vec::new(),
             commands: Vec::new(),
             context: Context::default(),
+            ledger: Ledger::default(),
             probe: Some(Box::new(probe)),
         }
     }
@@ -277,6 +283,9 @@ impl<'a> Decider<'a> {
         if self.state.history_is_full() {
             return Err(Rejection::NotApplicable("at the limit of its history"));
         }
+        if self.env.bounds.journal_left == 0 {
+            return Err(Rejection::NotApplicable("at the limit of its journal"));
+        }
         let redrive_count = self.state.redrive_count() + 1;
         let last = self.state.last_id();
         self.emit_after(FrameId::TOP, last, Event::ExecutionRedriven { redrive_count, attempt, token });
@@ -361,12 +370,19 @@ impl<'a> Decider<'a> {
     /// Lets every frame go on until all of them wait, or the bounds are met.
     fn go_on(&mut self) {
         while let Some(frame) = self.state.next_ready(self.state.turn()) {
-            if self.entries.len() >= limits::DECISION_EVENTS_MAX {
+            if self.is_long_enough() {
                 self.commands.push(Command::Continue);
-                return;
+                break;
             }
             self.advance(frame);
         }
+        self.hold_within_bounds();
+    }
+
+    /// The others of the partition have their turn now. Where a decision is cut changes nothing of what is decided.
+    fn is_long_enough(&self) -> bool {
+        let work = self.ledger.work() + self.context.spent();
+        self.entries.len() >= limits::DECISION_EVENTS_MAX || work >= limits::DECISION_WORK_MAX
     }
 
     /// One step of one frame.
@@ -440,23 +456,18 @@ impl<'a> Decider<'a> {
 
     /// Writes an event that follows `previous`. Returns its id; that of a hidden one is 0.
     ///
-    /// The last event that the history has room for is the one that closes the execution: an event that would take its
-    /// place is not written, the execution fails instead, and what the decision would still write is not written
-    /// either.
+    /// The last event that the history and the journal have room for is the one that closes the execution: an event that
+    /// would take its place is not written, the execution fails instead, and what the decision would still write is not
+    /// written either.
     pub fn emit_after(&mut self, frame: FrameId, previous: EventId, event: Event) -> EventId {
         let reopens = matches!(event, Event::ExecutionRedriven { .. });
         if matches!(self.state.phase(), Phase::Closed(_)) && !reopens {
             return EventId(0);
         }
-        if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX
-            && !self.is_express()
-            && !event.is_hidden()
-            && !event.closes()
-        {
-            self.cancel_all(CancelReason::HistoryLimit);
-            let cause =
-                format!("The execution reached the maximum number of history events ({}).", limits::HISTORY_EVENTS_MAX);
-            self.emit(FrameId::TOP, Event::ExecutionFailed(Failure::new("States.Runtime", cause)));
+        self.ledger.enter(&event);
+        if let Some((reason, failure)) = self.no_room_for(&event) {
+            self.cancel_all(reason);
+            self.emit(FrameId::TOP, Event::ExecutionFailed(failure));
             return EventId(0);
         }
         let id = if event.is_hidden() { EventId(0) } else { EventId(self.state.last_id().0 + 1) };
@@ -467,7 +478,7 @@ impl<'a> Decider<'a> {
     }
 
     /// AWS bounds the history of standard executions only; express ones end by their age.
-    fn is_express(&self) -> bool {
+    pub fn is_express(&self) -> bool {
         self.state.started().is_some_and(|s| s.is_express())
     }
 
@@ -490,7 +501,7 @@ impl<'a> Decider<'a> {
     }
 
     /// Every open task is cancelled, every map run stopped: the execution closes.
-    fn cancel_all(&mut self, reason: CancelReason) {
+    pub fn cancel_all(&mut self, reason: CancelReason) {
         let open: Vec<EventId> = self.state.tasks().map(|t| t.task.scheduled).collect();
         self.commands.extend(open.into_iter().map(|scheduled| Command::Cancel { scheduled, reason }));
         let runs: Vec<EventId> = self.state.map_runs().map(|view| view.run.started).collect();

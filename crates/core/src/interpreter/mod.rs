@@ -4,15 +4,18 @@
 //! May enter: `asl`, `query`, `ids`, `limits`, `clock::Timestamp`. Never: a clock, chance, tokio, actix, lapin,
 //! tracing, a store.
 
+mod bounds;
 pub mod command;
 mod dataflow;
 mod decide;
 pub mod event;
 mod failure;
 pub mod heartbeats;
+mod ledger;
 pub mod map_items;
 pub mod map_run;
 mod owed;
+pub mod payloads;
 mod scope;
 pub mod size;
 pub mod state;
@@ -20,6 +23,7 @@ mod steps;
 pub mod stimulus;
 pub mod test_state;
 
+pub use bounds::Bounds;
 pub use decide::{Decision, Env, TokenMint, decide, due, execution_deadline};
 pub use owed::owed;
 

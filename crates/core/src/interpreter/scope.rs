@@ -20,12 +20,18 @@ use super::state::State;
 pub(super) struct Context {
     whole: OnceCell<Value>,
     execution: Cell<Option<Map<String, Value>>>,
+    /// Work of the decision's expressions.
+    spent: Cell<u64>,
 }
 
 /// What differs from scope to scope; the rest is the execution's.
 const OF_SCOPE: [&str; 3] = ["State", "Task", "Map"];
 
 impl Context {
+    pub fn spent(&self) -> u64 {
+        self.spent.get()
+    }
+
     /// Makes ready for another scope of the same decision.
     pub fn renew(&mut self) {
         if let Some(Value::Object(mut fields)) = self.whole.take() {
@@ -144,7 +150,7 @@ impl Roots for Scope<'_> {
     }
 
     fn text_of_input(&self) -> Option<&str> {
-        self.input.unread()
+        self.input.to_pass_on()
     }
 
     fn context(&self) -> &Value {
@@ -153,5 +159,9 @@ impl Roots for Scope<'_> {
 
     fn variable(&self, name: &str) -> Option<&Value> {
         self.state.variable(self.frame, name).map(|v| &**v)
+    }
+
+    fn spend(&self, work: u64) {
+        self.context.spent.set(self.context.spent.get().saturating_add(work));
     }
 }

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::limits::{JSON_DEPTH_MAX, PAYLOAD_BYTES_MAX};
 use crate::payload::Payload;
+pub use crate::payload::length::json_bytes;
+use crate::payload::length::string_bytes;
 
 /// Which bound a payload goes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub fn of(whole: &Payload) -> Result<usize, Excess> {
     match whole.measured() {
         Some(bytes) if bytes > PAYLOAD_BYTES_MAX => Err(Excess::Bytes),
         Some(bytes) => Ok(bytes),
-        None => payload(whole),
+        None => payload(whole).inspect(|bytes| whole.fits(*bytes)),
     }
 }
 
@@ -56,42 +58,6 @@ fn walk(value: &Value, levels: usize, bytes: &mut usize) -> Result<(), Excess> {
         scalar => json_bytes(scalar),
     };
     if *bytes > PAYLOAD_BYTES_MAX { Err(Excess::Bytes) } else { Ok(()) }
-}
-
-/// Bytes of the compact JSON text of `value` (UTF-8), counted without allocating.
-#[must_use]
-pub fn json_bytes(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(true) => 4,
-        Value::Bool(false) => 5,
-        Value::Number(n) => number_bytes(n),
-        Value::String(s) => string_bytes(s),
-        Value::Array(items) => 1 + items.len().max(1) + items.iter().map(json_bytes).sum::<usize>(),
-        Value::Object(fields) => {
-            1 + fields.len().max(1) + fields.iter().map(|(k, v)| string_bytes(k) + 1 + json_bytes(v)).sum::<usize>()
-        }
-    }
-}
-
-fn number_bytes(n: &serde_json::Number) -> usize {
-    if let Some(u) = n.as_u64() {
-        return u.checked_ilog10().map_or(1, |d| d as usize + 1);
-    }
-    if let Some(i) = n.as_i64() {
-        return 1 + i.unsigned_abs().checked_ilog10().map_or(1, |d| d as usize + 1);
-    }
-    n.to_string().len()
-}
-
-fn string_bytes(s: &str) -> usize {
-    2 + s
-        .bytes()
-        .map(|b| match b {
-            b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
-            0..=0x1f => 6,
-            _ => 1,
-        })
-        .sum::<usize>()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::clock::Timestamp;
 pub trait Roots {
     /// `$` (JSONPath): the state's effective input, or the value that the field works on.
     fn input(&self) -> &Value;
-    /// The compact text of `$`, where it is known and nobody has read its value yet.
+    /// The compact text of `$`, where it is known and a copy of it is cheaper than one of the value.
     fn text_of_input(&self) -> Option<&str> {
         None
     }
@@ -34,6 +34,19 @@ pub trait Roots {
     fn context(&self) -> &Value;
     /// `$name`: a workflow variable.
     fn variable(&self, name: &str) -> Option<&Value>;
+    /// Work that was done, in units of [`crate::limits::DECISION_WORK_MAX`]: the same for the same expression and
+    /// values on every machine.
+    fn spend(&self, _work: u64) {}
+}
+
+/// Work that a copy of the value costs: one for each value in it, and one for every 64 bytes of a text.
+pub(crate) fn work_of(value: &Value) -> u64 {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(work_of).sum::<u64>(),
+        Value::Object(fields) => 1 + fields.values().map(|v| 1 + work_of(v)).sum::<u64>(),
+        Value::String(text) => 1 + text.len() as u64 / 64,
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    }
 }
 
 /// Time and chance as data: made by the shell from the stimulus, consumed by expressions. Equal seeds give equal

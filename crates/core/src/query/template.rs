@@ -318,7 +318,10 @@ fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
 
 fn read(path: &Path, roots: &dyn Roots) -> Result<Value, QueryError> {
     match path.lookup(roots)? {
-        Lookup::Found(value) => Ok(Cow::into_owned(value)),
+        Lookup::Found(value) => {
+            roots.spend(super::work_of(&value));
+            Ok(Cow::into_owned(value))
+        }
         Lookup::Missing { past_end: true, .. } => Ok(Value::Null),
         Lookup::Missing { detail, .. } => Err(QueryError::PathNotFound { path: path.text().to_owned(), detail }),
     }

@@ -14,6 +14,9 @@ use super::{
     Conclusion, Ended, Fork, ForkKind, Frame, OpenMapRun, OpenTask, Outcome, Phase, Position, State, Step, Visit,
 };
 
+/// What an item of a Map takes in memory beside its text: its place, and the value that is shared.
+const ITEM_BYTES: usize = 160;
+
 impl State {
     /// Folds one entry in.
     pub fn evolve(&mut self, entry: &Entry) {
@@ -36,6 +39,13 @@ impl State {
             }
 
             Event::StateEntered { kind, name, input } => {
+                // What the state before left is what this one is given: one value in memory, also when it comes from a
+                // journal.
+                let left = match self.frames.get(&frame).map(|f| &f.position) {
+                    Some(Position::At { input, .. }) => Some(input),
+                    _ => None,
+                };
+                let input = left.filter(|left| left.ptr_eq(input) || left.repeats(input)).unwrap_or(input);
                 let visit = Visit {
                     kind: *kind,
                     name: Arc::clone(name),
@@ -57,7 +67,8 @@ impl State {
                 if let Some(assigned) = assigned {
                     self.assign(frame, assigned);
                 }
-                self.leave(frame, next.as_ref(), output);
+                let passed_on = self.visit(frame).map(|v| &v.input).filter(|input| input.repeats(output)).cloned();
+                self.leave(frame, next.as_ref(), passed_on.as_ref().unwrap_or(output));
             }
             Event::StateFailed(f) | Event::ForkFailed(f) => {
                 if matches!(entry.event, Event::ForkFailed(_)) {
@@ -140,7 +151,7 @@ impl State {
             Event::ParallelStarted { branches, input } => {
                 self.chain(frame, entry.id);
                 let kind = ForkKind::Parallel { branches: branches.clone(), input: Payload::clone(input) };
-                self.fork(frame, kind, branches.len(), entry.id);
+                self.fork(frame, kind, branches.len(), 0, entry.id);
                 for (i, block) in branches.iter().enumerate() {
                     self.start_child(frame, *block, i, Payload::clone(input), None, entry.id);
                 }
@@ -153,7 +164,8 @@ impl State {
                     return;
                 }
                 let n = map.items.len();
-                self.fork(frame, ForkKind::Map(Arc::new((**map).clone())), n, entry.id);
+                let items_bytes = map.items.iter().map(|item| ITEM_BYTES + item.value.bytes()).sum();
+                self.fork(frame, ForkKind::Map(Arc::new((**map).clone())), n, items_bytes, entry.id);
             }
             Event::MapIterationStarted { index, input, .. } => {
                 if let Some((block, item)) = self.iteration(frame, *index) {
@@ -347,7 +359,7 @@ impl State {
             Some(Position::At { .. } | Position::Finished { .. }) => true,
             Some(Position::In(visit)) => match &visit.step {
                 Step::Entered | Step::Succeeded(_) | Step::WaitOver | Step::Failed(_) => true,
-                Step::Fork(fork) => fork.may_start() || fork.is_complete(),
+                Step::Fork(fork) => fork.may_start() || fork.is_complete() || fork.is_over(),
                 Step::Task(task) => needs_started(task),
                 Step::MapRun(run) => run.output.is_some(),
                 Step::Waiting { .. } | Step::Backoff { .. } => false,
@@ -379,11 +391,10 @@ impl State {
         matches!(self.visit(frame).map(|v| &v.step), Some(Step::Fork(f)) if matches!(f.kind, ForkKind::Parallel { .. }))
     }
 
-    fn fork(&mut self, frame: FrameId, kind: ForkKind, n: usize, tail: EventId) {
-        self.step(
-            frame,
-            Step::Fork(Box::new(Fork { kind, results: vec![None; n], running: 0, done: 0, next: 0, tail })),
-        );
+    fn fork(&mut self, frame: FrameId, kind: ForkKind, n: usize, items_bytes: usize, tail: EventId) {
+        let results = vec![None; n];
+        let fork = Fork { kind, results, results_bytes: 0, items_bytes, running: 0, done: 0, next: 0, tail };
+        self.step(frame, Step::Fork(Box::new(fork)));
     }
 
     fn iteration(&self, frame: FrameId, index: u64) -> Option<(BlockId, Arc<MapItem>)> {
@@ -437,7 +448,9 @@ impl State {
         let (Some(parent), Position::Finished { output }) = (frame.parent, frame.position) else { return };
         if let Some(Visit { step: Step::Fork(fork), .. }) = self.visit_mut(parent) {
             if let Some(slot) = fork.results.get_mut(frame.index as usize) {
-                *slot = Some(output);
+                fork.results_bytes += output.bytes();
+                // Nobody looks into it before all have ended.
+                *slot = Some(output.compact());
             }
             fork.running = fork.running.saturating_sub(1);
             fork.done += 1;

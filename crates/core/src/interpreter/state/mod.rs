@@ -14,6 +14,7 @@
 mod evolve;
 mod pack;
 mod redrive;
+mod room;
 mod sorted;
 
 use std::collections::BTreeMap;
@@ -252,6 +253,10 @@ pub struct Fork {
     pub kind: ForkKind,
     /// In branch or item order; `None` until that one has ended.
     pub results: Vec<Option<Payload>>,
+    /// Bytes of the results that are there.
+    pub results_bytes: usize,
+    /// What the items of a Map take while it runs.
+    pub items_bytes: usize,
     /// Frames that run.
     pub running: usize,
     /// How many have ended well.
@@ -266,6 +271,14 @@ impl Fork {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.done == self.results.len()
+    }
+
+    /// The joined result is too large already, whatever the others give: its brackets and commas, what is there, and a
+    /// byte at least of each that is missing.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let n = self.results.len();
+        self.results_bytes + (n - self.done.min(n)) + n.max(1) + 1 > crate::limits::PAYLOAD_BYTES_MAX
     }
 
     /// True where another branch or iteration may start now.

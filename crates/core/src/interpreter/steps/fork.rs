@@ -9,12 +9,13 @@ use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, FrameId, MapItem, MapStarted, Payload, Tolerance};
 use crate::interpreter::failure::fork_trouble;
+use crate::interpreter::size::Excess;
 use crate::interpreter::state::{Fork, ForkKind, Step};
 use crate::interpreter::test_state::Stage;
 use crate::query::reference_path::ReferencePath;
 use crate::query::{Entropy, Roots};
 
-use super::{check_size, effective_input};
+use super::{check_size, data_limit, effective_input};
 
 pub(in crate::interpreter) fn enter_parallel(
     d: &mut Decider<'_>,
@@ -172,7 +173,11 @@ fn number(q: &Quantity, name: &str, kind: &str, roots: &dyn Roots, entropy: &mut
 /// Starts what may start; joins when all have ended.
 pub(in crate::interpreter) fn go_on(d: &mut Decider<'_>, frame: FrameId, state: &State) {
     let Some(Step::Fork(fork)) = d.visit(frame).map(|v| &v.step) else { return };
-    if fork.may_start() {
+    if fork.is_over() {
+        // What comes of the others cannot make it smaller.
+        let excess = data_limit(&state.name, Excess::Bytes);
+        fork_trouble(d, frame, Trouble::named("States.DataLimitExceeded", excess));
+    } else if fork.may_start() {
         let index = fork.next;
         if let Err(t) = start_iteration(d, frame, state, index) {
             // The iterations that run already end with their Map.
@@ -203,7 +208,8 @@ fn start_iteration(d: &mut Decider<'_>, frame: FrameId, state: &State, index: us
         Some(t) => {
             let (scope, entropy) = d.scope(frame, &map.input, None);
             let scope = scope.with_item(item);
-            dataflow::payload(t, "ItemSelector", &scope, Extra::default(), entropy)?
+            // Many of them are there at once, and their text is written anyway.
+            dataflow::payload(t, "ItemSelector", &scope, Extra::default(), entropy)?.compact()
         }
     };
     check_size(&state.name, &input)?;

@@ -27,6 +27,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, Realm, TaskKey};
 use crate::query::Entropy;
 
+use super::bounds::Bounds;
 use super::decide::{Decider, Env, TokenMint};
 use super::event::{Assigned, Entry, Event, Failure, FrameId, Payload, Started, StateType};
 use super::state::{Position, State, Step};
@@ -149,7 +150,7 @@ pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Res
         map_run: None,
         attempt: 0,
     };
-    let env = Env { execution, realm, tokens: &Mint };
+    let env = Env { execution, realm, tokens: &Mint, bounds: Bounds::default() };
     let mut state = State::default();
     let probe = Probe::new(request.context.clone());
     let mut d = Decider::probing(env, subject.machine(), &mut state, request.at, entropy, probe);

@@ -21,7 +21,7 @@ use super::command::Command;
 use super::event::{Entry, Event, Started};
 use super::state::{Conclusion, Phase, State};
 use super::stimulus::{Rejection, Stimulus, StimulusKind};
-use super::{Decision, Env, TokenMint, decide, owed};
+use super::{Bounds, Decision, Env, TokenMint, decide, owed};
 use crate::asl::model::Machine;
 use crate::asl::{MachineKind, parse};
 use crate::clock::Timestamp;
@@ -46,6 +46,7 @@ pub(super) struct World {
     /// Where the entries of the newest decision begin.
     pub decided: usize,
     pub seed: u64,
+    pub bounds: Bounds,
 }
 
 impl World {
@@ -64,6 +65,7 @@ impl World {
             commands: Vec::new(),
             decided: 0,
             seed: 7,
+            bounds: Bounds::default(),
         }
     }
 
@@ -71,7 +73,8 @@ impl World {
     pub fn feed(&mut self, kind: StimulusKind) -> Result<(), Rejection> {
         let before = self.journal.len();
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let env = Env { execution: ExecutionId(uuid::Uuid::from_u128(1)), realm: &self.realm, tokens: &Tokens };
+        let execution = ExecutionId(uuid::Uuid::from_u128(1));
+        let env = Env { execution, realm: &self.realm, tokens: &Tokens, bounds: self.bounds };
         let untouched = cfg!(debug_assertions).then(|| self.state.version());
         let stimulus = Stimulus { at: self.now, entropy: self.seed, kind };
         let open: Vec<EventId> = self.state.tasks().map(|t| t.task.scheduled).collect();
@@ -112,9 +115,13 @@ impl World {
     }
 
     pub fn start(&mut self, input: Value) {
+        self.start_with(Payload::new(input));
+    }
+
+    pub fn start_with(&mut self, input: Payload) {
         let machine = self.realm.state_machine("machine");
         let started = Started {
-            input: Payload::new(input),
+            input,
             role_arn: "arn:aws:iam::123456789012:role/role".into(),
             arn: Arn::new("arn:aws:states:us-east-1:123456789012:execution:machine:name"),
             name: "name".into(),

@@ -16,6 +16,7 @@ use crate::interpreter::event::{Entry, Event, Failure};
 use crate::interpreter::state::Conclusion;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 
+mod bounds;
 mod children;
 mod limits;
 mod redrive;

@@ -35,6 +35,9 @@ mod limits {
     pub const TEXT_CHARS_MAX: usize = 10_000;
 }
 
+/// A call with small arguments, in units of work.
+const FUNCTION_WORK: u64 = 10;
+
 /// A text that is no call of an intrinsic function: what is wrong and at which byte.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at position {offset}")]
@@ -201,6 +204,7 @@ impl Call {
                 ArgumentValue::Call(call) => Cow::Owned(call.evaluate(whole, roots, entropy)?),
             });
         }
+        roots.spend(FUNCTION_WORK + values.iter().map(|value| super::work_of(value)).sum::<u64>());
         self.apply(values, entropy).map_err(|reason| QueryError::Intrinsic {
             message: format!(
                 "There was an error while evaluating the intrinsic function: {}. {reason}",

@@ -15,6 +15,9 @@ use super::super::{Entropy, QueryError};
 use super::check::{References, STATES, StatesMember};
 use super::{Bindings, Limits, cause, convert, functions};
 
+/// A step of the library, in units of work (`limits::DECISION_WORK_MAX`).
+const STEP_WORK: u64 = 5;
+
 /// Evaluates for a state: no input document, only what the expression refers to is bound.
 pub(super) fn evaluate(
     ast: &AstNode,
@@ -25,7 +28,7 @@ pub(super) fn evaluate(
 ) -> Result<Value, QueryError> {
     // Drawn only where it is used, so that an unrelated change of an expression does not move the others' chance.
     let seed = if references.draws_chance() { entropy.next_u64() } else { 0 };
-    run(ast, seed, entropy.now.millis(), limits, |context| {
+    let (outcome, steps) = counted(ast, seed, entropy.now.millis(), limits, |context| {
         if references.reads_states() {
             context.bind(STATES.to_owned(), states(references, bindings));
         }
@@ -35,7 +38,9 @@ pub(super) fn evaluate(
             }
         }
         JValue::Undefined
-    })
+    });
+    bindings.roots.spend(steps * STEP_WORK);
+    outcome
 }
 
 fn states(references: &References, bindings: &Bindings<'_>) -> JValue {
@@ -45,8 +50,8 @@ fn states(references: &References, bindings: &Bindings<'_>) -> JValue {
     JValue::object(members.collect::<IndexMap<_, _>>())
 }
 
-/// `prepare` binds what the expression may read and gives its input document. It runs under the guard like the
-/// expression.
+/// Without its steps.
+#[cfg(test)]
 pub(super) fn run(
     ast: &AstNode,
     seed: u64,
@@ -54,6 +59,20 @@ pub(super) fn run(
     limits: &Limits,
     prepare: impl FnOnce(&mut Context) -> JValue,
 ) -> Result<Value, QueryError> {
+    counted(ast, seed, now_millis, limits, prepare).0
+}
+
+/// The value, and the steps that it took. `prepare` binds what the expression may read and gives its input document. It
+/// runs under the guard like the expression.
+fn counted(
+    ast: &AstNode,
+    seed: u64,
+    now_millis: i64,
+    limits: &Limits,
+    prepare: impl FnOnce(&mut Context) -> JValue,
+) -> (Result<Value, QueryError>, u64) {
+    // One that is stopped has taken all of them.
+    let mut left = 0;
     let bounds = Bounds {
         steps: limits.steps,
         bytes: limits.built_bytes,
@@ -71,16 +90,20 @@ pub(super) fn run(
         };
         let mut evaluator = Evaluator::with_options(context, options);
         functions::register(&mut evaluator, limits).map_err(|e| failure(&e, limits))?;
-        let value = evaluator.evaluate(ast, &input).map_err(|e| failure(&e, limits))?;
-        convert::out_of_engine(&value, limits)
+        let value = evaluator.evaluate(ast, &input).map_err(|e| failure(&e, limits));
+        let value = value.and_then(|value| convert::out_of_engine(&value, limits));
+        left = guard::left().min(limits.steps);
+        value
     });
-    match outcome {
+    let steps = limits.steps - left;
+    let outcome = match outcome {
         Ok(result) => result,
         Err(Stopped::Bound(exceeded)) => Err(QueryError::Bound { message: bound_message(exceeded, limits) }),
         Err(Stopped::Panic(message)) => {
             Err(QueryError::Evaluation { message: format!("The expression could not be evaluated: {message}") })
         }
-    }
+    };
+    (outcome, steps)
 }
 
 /// The library's own two bounds become ours, with their figures.

@@ -83,6 +83,10 @@ pub(super) struct Budget {
 }
 
 impl Budget {
+    pub(super) fn visits(&self) -> u32 {
+        self.visits.get()
+    }
+
     fn visit(&self) -> Result<(), Fault> {
         let visits = self.visits.get() + 1;
         self.visits.set(visits);
@@ -137,10 +141,6 @@ impl Query {
             _ => None,
         };
         if self.plain { self.segments.iter().map(step).collect() } else { None }
-    }
-
-    pub(super) fn evaluate<'v>(&self, document: &'v Value) -> Result<Cow<'v, Value>, Fault> {
-        self.evaluate_at(document, document, &Budget::default())
     }
 
     /// Evaluates from `value`; `$` inside filters means `document`.

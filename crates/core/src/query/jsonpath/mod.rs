@@ -18,7 +18,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use self::eval::{Fault, Query};
+use self::eval::{Budget, Fault, Query};
 use super::{QueryError, Roots};
 
 /// Bounds of this room; going over one is an error that names it.
@@ -36,6 +36,9 @@ mod limits {
     /// A compiled regular expression in a filter, bytes. The crate's own default is ten times this.
     pub const REGEX_BYTES_MAX: usize = 1 << 20;
 }
+
+/// A walk along a few names, in units of work.
+const LOOKUP_WORK: u64 = 5;
 
 /// A text that is no JSONPath: what is wrong and at which byte.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -161,17 +164,28 @@ impl Path {
 
     pub(super) fn lookup<'a>(&self, roots: &'a dyn Roots) -> Result<Lookup<'a>, QueryError> {
         match &self.root {
-            Root::Input => self.lookup_in(roots.input()),
-            Root::Context => self.lookup_in(roots.context()),
+            Root::Input => self.lookup_spending(roots.input(), roots),
+            Root::Context => self.lookup_spending(roots.context(), roots),
             Root::Variable(name) => match roots.variable(name) {
-                Some(value) => self.lookup_in(value),
+                Some(value) => self.lookup_spending(value, roots),
                 None => Ok(Lookup::Missing { detail: format!("Variable '{name}' has no value"), past_end: false }),
             },
         }
     }
 
+    fn lookup_spending<'a>(&self, value: &'a Value, roots: &dyn Roots) -> Result<Lookup<'a>, QueryError> {
+        let budget = Budget::default();
+        let found = self.lookup_within(value, &budget);
+        roots.spend(LOOKUP_WORK + u64::from(budget.visits()));
+        found
+    }
+
     fn lookup_in<'a>(&self, value: &'a Value) -> Result<Lookup<'a>, QueryError> {
-        match self.query.evaluate(value) {
+        self.lookup_within(value, &Budget::default())
+    }
+
+    fn lookup_within<'a>(&self, value: &'a Value, budget: &Budget) -> Result<Lookup<'a>, QueryError> {
+        match self.query.evaluate_at(value, value, budget) {
             Ok(found) => Ok(Lookup::Found(found)),
             // Recorded on AWS: a wildcard, slice or filter over something that is not there finds nothing, and that is
             // no error.

@@ -1,0 +1,65 @@
+//! What one execution may take, and how it ends where it takes more: with an event that always fits.
+
+use super::command::CancelReason;
+use super::decide::Decider;
+use super::event::{Event, Failure, FrameId};
+use crate::limits;
+
+/// What is left to one execution, as the settings say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// What it may hold in memory (`engine.execution_bytes_max`), in bytes of JSON text.
+    pub held: u64,
+    /// What its journal may hold (`engine.journal_bytes_max`), and what of it is left.
+    pub journal: u64,
+    pub journal_left: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            held: limits::EXECUTION_BYTES_MAX,
+            journal: limits::JOURNAL_BYTES_MAX,
+            journal_left: limits::JOURNAL_BYTES_MAX,
+        }
+    }
+}
+
+impl Decider<'_> {
+    /// Why there is no room for this event; `None` where there is. An event that closes the execution always has room:
+    /// its payload is bounded, and nothing follows it.
+    pub fn no_room_for(&self, event: &Event) -> Option<(CancelReason, Failure)> {
+        if event.closes() {
+            return None;
+        }
+        let events_max = if self.is_express() { limits::EXPRESS_EVENTS_MAX } else { limits::HISTORY_EVENTS_MAX };
+        if self.state.last_id().0 + 1 >= events_max && !event.is_hidden() {
+            let cause = format!("The execution reached the maximum number of history events ({events_max}).");
+            return Some((CancelReason::HistoryLimit, Failure::new("States.Runtime", cause)));
+        }
+        let Bounds { journal, journal_left, .. } = self.env.bounds;
+        if self.ledger.bytes() > journal_left && self.is_journaled() {
+            let cause =
+                format!("The execution's journal reached its bound of {journal} bytes (engine.journal_bytes_max).");
+            return Some((CancelReason::DataLimit, Failure::new("States.DataLimitExceeded", cause)));
+        }
+        None
+    }
+
+    /// Ends an execution that holds more than one may.
+    pub fn hold_within_bounds(&mut self) {
+        let (held, most) = (self.state.bytes(), self.env.bounds.held);
+        if held <= most || !self.state.is_running() {
+            return;
+        }
+        self.cancel_all(CancelReason::DataLimit);
+        let cause =
+            format!("The execution holds {held} bytes of data, more than the {most} of engine.execution_bytes_max.");
+        self.emit(FrameId::TOP, Event::ExecutionFailed(Failure::new("States.DataLimitExceeded", cause)));
+    }
+
+    /// Express executions have no journal, but the children of map runs.
+    fn is_journaled(&self) -> bool {
+        !self.is_express() || self.state.started().is_some_and(|s| s.map_run.is_some())
+    }
+}
