@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("query", &["clock", "limits"]),
     ("asl", &["query", "clock", "ids", "limits", "payload"]),
     ("interpreter", &["asl", "query", "clock", "ids", "limits", "payload"]),
-    ("record", &["interpreter", "limits"]),
+    ("record", &["interpreter", "limits", "payload"]),
     // Ports. They never import each other.
     ("store", &["clock", "ids", "limits"]),
     ("bus", &["clock", "ids", "limits", "payload"]),

@@ -16,7 +16,7 @@ use reveille::integrations::{self, PlanContext, Table};
 use reveille::interpreter::event::{Entry, Failure, Started};
 use reveille::interpreter::state::{Phase, State};
 use reveille::interpreter::stimulus::{Stimulus, StimulusKind};
-use reveille::interpreter::{Env, TokenMint, decide, due, owed};
+use reveille::interpreter::{Bounds, Env, TokenMint, decide, due, owed};
 use reveille::query::intrinsics::Intrinsic;
 use reveille::query::jsonata::{Bindings, Expression, JsonataTemplate, Limits};
 use reveille::query::jsonpath::Path;
@@ -213,7 +213,8 @@ impl<'a> Run<'a> {
 
     /// The law: state and journal say the same, also through the persisted form, whatever comes in.
     fn tell(&mut self, kind: StimulusKind, entropy: u64) {
-        let env = Env { execution: ExecutionId(uuid::Uuid::from_u128(1)), realm: &self.realm, tokens: &Tokens };
+        let execution = ExecutionId(uuid::Uuid::from_u128(1));
+        let env = Env { execution, realm: &self.realm, tokens: &Tokens, bounds: Bounds::default() };
         let before = self.state.version();
         let stimulus = Stimulus { at: self.now, entropy, kind };
         let Ok(decision) = decide(env, self.machine, &mut self.state, stimulus) else {
