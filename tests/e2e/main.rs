@@ -20,3 +20,4 @@ mod quarantine;
 mod refused;
 mod starting;
 mod support;
+mod unreadable;

@@ -17,7 +17,7 @@ fn replies(url: &str, arguments: &[&str]) -> (i32, Value, String) {
 }
 
 #[track_caller]
-fn done(url: &str, arguments: &[&str]) -> Value {
+pub fn done(url: &str, arguments: &[&str]) -> Value {
     let (code, shown, said) = replies(url, arguments);
     assert_eq!(code, 0, "{arguments:?}: {said}");
     shown

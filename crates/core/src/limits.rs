@@ -96,6 +96,15 @@ pub const MESSAGE_BYTES_MAX: usize = 4 * 1_048_576;
 pub const MESSAGE_HEADERS_BYTES_MAX: usize = 65_536;
 /// Short strings of AMQP 0-9-1 (names of queues and exchanges, routing keys, header names, `correlation_id`), in bytes.
 pub const AMQP_SHORT_STRING_MAX: usize = 255;
+/// Tables and arrays inside of each other in an incoming message's headers; what lies deeper is refused. The client
+/// library's parser, copies and drops recurse: with a debug build 64 levels need up to 1 MiB of a thread's 2 MiB.
+/// RabbitMQ's own `x-death` is three deep.
+pub const AMQP_DEPTH_MAX: usize = 64;
+/// Values in one table of an incoming message; one with more is refused. One byte of a void becomes 32 bytes in memory.
+pub const AMQP_VALUES_MAX: usize = 8_192;
+/// A method or content header of the broker. Frames are 128 KiB unless the broker was told otherwise; beyond this the
+/// connection ends.
+pub const AMQP_FRAME_BYTES_MAX: usize = 4 * 1_048_576;
 /// Messages that a queue of the embedded bus holds when its spec names no length of its own; a publish beyond it is
 /// `Nacked`.
 pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;

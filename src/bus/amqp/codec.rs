@@ -58,6 +58,8 @@ fn check(to: &Address, message: &Message, user: &str) -> Result<(), String> {
     for name in p.headers.keys() {
         fits("a header name", Some(name))?;
     }
+    // before anything that recurses
+    p.headers.values().try_for_each(|v| if let HeaderValue::Json(j) = v { keys_fit(j, 0) } else { Ok(()) })?;
     let headers: usize = p.headers.iter().map(|(k, v)| k.len() + 2 + header_bytes(v)).sum();
     if headers > limits::MESSAGE_HEADERS_BYTES_MAX {
         return Err(format!(
@@ -65,7 +67,6 @@ fn check(to: &Address, message: &Message, user: &str) -> Result<(), String> {
             limits::MESSAGE_HEADERS_BYTES_MAX
         ));
     }
-    p.headers.values().try_for_each(|v| if let HeaderValue::Json(j) = v { keys_fit(j) } else { Ok(()) })?;
     if message.body.len() > limits::MESSAGE_BYTES_MAX {
         return Err(format!(
             "the body has {} bytes, more than {} (MESSAGE_BYTES_MAX)",
@@ -76,15 +77,19 @@ fn check(to: &Address, message: &Message, user: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn keys_fit(value: &Value) -> Result<(), String> {
+/// Names that fit, and no more levels than we take in ourselves.
+fn keys_fit(value: &Value, depth: usize) -> Result<(), String> {
+    if depth > limits::AMQP_DEPTH_MAX {
+        return Err(format!("a header is nested deeper than {} (AMQP_DEPTH_MAX)", limits::AMQP_DEPTH_MAX));
+    }
     match value {
         Value::Object(fields) => fields.iter().try_for_each(|(k, v)| {
             if k.len() > limits::AMQP_SHORT_STRING_MAX {
                 return short("a field name in a header", k).map(|_| ());
             }
-            keys_fit(v)
+            keys_fit(v, depth + 1)
         }),
-        Value::Array(items) => items.iter().try_for_each(keys_fit),
+        Value::Array(items) => items.iter().try_for_each(|item| keys_fit(item, depth + 1)),
         _ => Ok(()),
     }
 }
@@ -224,12 +229,14 @@ pub(super) fn message(body: Vec<u8>, p: &BasicProperties) -> Message {
     }
 }
 
+/// Headers of an incoming message are bounded in depth before they are parsed (`mend`); this bound is the same, for
+/// whatever comes another way.
 fn decode(value: &AMQPValue) -> HeaderValue {
     match value {
         AMQPValue::LongString(s) => HeaderValue::Text(String::from_utf8_lossy(s.as_bytes()).into_owned()),
         AMQPValue::ShortString(s) => HeaderValue::Text(s.as_str().to_owned()),
         AMQPValue::ByteArray(b) => HeaderValue::Text(String::from_utf8_lossy(b.as_slice()).into_owned()),
-        other => match decode_json(other) {
+        other => match decode_json(other, 0) {
             Value::Bool(b) => HeaderValue::Boolean(b),
             Value::Number(n) => match n.as_i64() {
                 Some(i) => HeaderValue::Integer(i),
@@ -240,7 +247,7 @@ fn decode(value: &AMQPValue) -> HeaderValue {
     }
 }
 
-fn decode_json(value: &AMQPValue) -> Value {
+fn decode_json(value: &AMQPValue, depth: usize) -> Value {
     match value {
         AMQPValue::Boolean(b) => Value::Bool(*b),
         AMQPValue::ShortShortInt(i) => Value::from(*i),
@@ -257,9 +264,12 @@ fn decode_json(value: &AMQPValue) -> Value {
         AMQPValue::ShortString(s) => Value::from(s.as_str()),
         AMQPValue::LongString(s) => Value::from(String::from_utf8_lossy(s.as_bytes())),
         AMQPValue::ByteArray(b) => Value::from(String::from_utf8_lossy(b.as_slice())),
-        AMQPValue::FieldArray(items) => Value::Array(items.as_slice().iter().map(decode_json).collect()),
+        AMQPValue::FieldArray(_) | AMQPValue::FieldTable(_) if depth > limits::AMQP_DEPTH_MAX => Value::Null,
+        AMQPValue::FieldArray(items) => {
+            Value::Array(items.as_slice().iter().map(|item| decode_json(item, depth + 1)).collect())
+        }
         AMQPValue::FieldTable(t) => {
-            Value::Object(t.inner().iter().map(|(k, v)| (k.as_str().to_owned(), decode_json(v))).collect())
+            Value::Object(t.inner().iter().map(|(k, v)| (k.as_str().to_owned(), decode_json(v, depth + 1))).collect())
         }
         AMQPValue::Void => Value::Null,
     }

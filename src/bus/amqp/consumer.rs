@@ -181,7 +181,7 @@ impl Session {
         Delivery {
             message: codec::message(delivery.data, &delivery.properties),
             redelivered: delivery.redelivered,
-            mended: None,
+            mended: self.live.marks.take(self.channel.id(), tag),
             receipt: Box::new(AmqpReceipt { settlements: self.settlements.clone(), tag, settled: false }),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
@@ -9,6 +10,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
 use rand::RngExt;
 
+use super::mend::{self, Marks, Tally};
 use crate::bus::{BusError, Names, QueueKind};
 use crate::limits;
 
@@ -69,6 +71,7 @@ pub(super) struct Endpoint {
     uri: AMQPUri,
     tls: OwnedTLSConfig,
     connection_name: String,
+    mended: Arc<Tally>,
 }
 
 impl fmt::Display for Endpoint {
@@ -121,21 +124,31 @@ impl Endpoint {
                 "certificates are set, but bus.url is amqp://, which is not encrypted; use amqps://".to_owned(),
             ));
         }
-        Ok(Self { uri, tls: OwnedTLSConfig { identity, cert_chain }, connection_name: options.connection_name.clone() })
+        Ok(Self {
+            uri,
+            tls: OwnedTLSConfig { identity, cert_chain },
+            connection_name: options.connection_name.clone(),
+            mended: Arc::default(),
+        })
+    }
+
+    /// Messages that could not be read as they came.
+    pub(super) fn mended(&self) -> &Tally {
+        &self.mended
     }
 
     pub(super) fn user(&self) -> &str {
         &self.uri.authority.userinfo.username
     }
 
-    /// One attempt. The error's text names the endpoint's trouble, never its password.
-    pub(super) async fn connect(&self, purpose: &str) -> Result<Connection, String> {
+    /// One attempt, with the marks of its deliveries. The error's text names the endpoint's trouble, never its password.
+    pub(super) async fn connect(&self, purpose: &str) -> Result<(Connection, Arc<Marks>), String> {
         let properties = ConnectionProperties::default()
             .with_connection_name(format!("{} ({purpose})", self.connection_name).into());
-        let runtime = lapin::runtime::default_runtime().map_err(|e| e.to_string())?;
-        let attempt = Connection::connect_uri_with_config(self.uri.clone(), properties, self.tls.clone(), runtime);
+        let marks = Arc::new(Marks::new(self.mended.clone()));
+        let attempt = mend::connect(self.uri.clone(), self.tls.clone(), properties, marks.clone());
         match tokio::time::timeout(CONNECT_TIMEOUT, Box::pin(attempt)).await {
-            Ok(result) => result.map_err(|e| self.redact(&e.to_string())),
+            Ok(result) => result.map(|connection| (connection, marks)).map_err(|e| self.redact(&e.to_string())),
             Err(_) => Err(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
         }
     }

@@ -5,6 +5,7 @@
 //! topology   what we own, declared again        publisher  lanes: publish, confirm, send again
 //! exchanges  which exchanges are there          consumer   streams of deliveries, settlements
 //! codec      Message ↔ properties, refusals     acks       which deliveries can be acked together
+//! mend       what lapin could not read, mended before it sees it
 //! ```
 //!
 //! Two links: one publishes, one consumes and declares (`reconnect` says why). Logs: connected, lost, blocked,
@@ -19,6 +20,7 @@ mod endpoint;
 mod exchanges;
 #[cfg(test)]
 mod faults;
+pub mod mend;
 mod publisher;
 mod reconnect;
 mod topology;
@@ -44,7 +46,8 @@ use self::publisher::{Errand, Job, Lane};
 use self::reconnect::{Link, State, Trouble};
 use self::topology::{Item, Topology};
 use super::{
-    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueKind, QueueSpec, TaskBus,
+    Address, BusError, BusFacts, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueKind, QueueSpec,
+    TaskBus,
 };
 use crate::ids::PartitionId;
 
@@ -408,6 +411,10 @@ impl TaskBus for AmqpBus {
             }
         }
         self.publishing.blocked().map_or(BusHealth::Up, BusHealth::Blocked)
+    }
+
+    fn facts(&self) -> BusFacts {
+        BusFacts { mended: self.endpoint.mended().figures(), ..BusFacts::default() }
     }
 
     fn is_durable(&self) -> bool {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::endpoint::{Backoff, Endpoint, Options};
+use super::mend::Marks;
 
 /// An answer of the broker (open a channel, declare, consume) that takes longer means that the connection is of no use.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +31,7 @@ const STATUS_CHECK: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) connection: Connection,
+    pub(super) marks: Arc<Marks>,
     condemned: Notify,
 }
 
@@ -181,10 +183,10 @@ impl Supervisor {
                 }
             };
             match attempt {
-                Ok(connection) => {
+                Ok((connection, marks)) => {
                     let since = Instant::now();
                     info!(event = "broker.connected", bus.url = %self.endpoint, link = self.purpose, "broker connected");
-                    let live = Arc::new(Live { connection, condemned: Notify::new() });
+                    let live = Arc::new(Live { connection, marks, condemned: Notify::new() });
                     self.state.send_replace(State::Up(live.clone()));
                     let Some(reason) = self.hold(&live).await else { return };
                     self.blocked.send_replace(None);

@@ -2,6 +2,7 @@
 
 mod broker;
 mod processes;
+mod raw;
 mod server;
 mod wire;
 
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 pub use broker::{Broker, vhost};
 pub use processes::{Program, cli, cli_json, python, workers_of_node};
+pub use raw::Raw;
 pub use server::{Launch, Server};
 pub use wire::{Answer, Wire};
 

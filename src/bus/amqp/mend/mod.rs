@@ -1,0 +1,24 @@
+//! Between the (decrypted) bytes of the broker and lapin: content that lapin's parser cannot take is mended in place,
+//! so that it ends neither the process nor the connection (decision 20).
+//!
+//! ```text
+//! socket ─▶ TLS ─▶ Stream ─▶ lapin
+//!                    │ Frames   holds back method and header frames until they are whole, counts bodies through
+//!                    │ Walker   walks their texts and tables, changes what cannot be read, keeps lengths
+//!                    ▼
+//!                  Marks        (channel, delivery tag) → what was changed ─▶ `Delivery::mended`
+//! ```
+//!
+//! [`Frames`] and the walk are pure: tests and a fuzz target run them by pieces of any size ([`Frames::run`]), with the
+//! library's own parser as the judge.
+
+mod frames;
+mod marks;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use frames::Frames;
+pub use marks::{Marks, Tally};
+pub(super) use stream::connect;

@@ -1,0 +1,135 @@
+//! lapin on a stream of ours. `Connection::connector` takes any stream: it gets its own, plain or TLS, with [`Frames`]
+//! over the decrypted bytes. All else (tokio, TLS, certificates, EXTERNAL) is lapin's own way.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use async_rs::traits::Reactor;
+use async_rs::util::RuntimeParts;
+use async_rs::{Runtime, Tokio};
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_util::stream::Stream as Items;
+use lapin::tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig};
+use lapin::uri::AMQPUri;
+use lapin::{Connection, ConnectionProperties};
+
+use super::frames::Frames;
+use super::marks::Marks;
+
+/// Opens a connection as lapin does, with the filter between; the marks are those of its deliveries.
+pub(in crate::bus::amqp) async fn connect(
+    uri: AMQPUri,
+    tls: OwnedTLSConfig,
+    options: ConnectionProperties,
+    marks: Arc<Marks>,
+) -> lapin::Result<Connection> {
+    let tokio = Tokio::current();
+    let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), Sockets(tokio.clone())));
+    let sockets = Runtime::new(tokio);
+    let open = async move |uri: AMQPUri, _: Runtime<RuntimeParts<Tokio, Sockets>>| {
+        let inner = uri.connect_with_config_async(tls.as_ref(), &sockets).await?;
+        Ok(AsyncTcpStream::Plain(Stream::new(inner, marks.clone())))
+    };
+    Connection::connector(uri, runtime, open, options).await
+}
+
+/// A stream whose incoming frames are mended.
+#[derive(Debug)]
+struct Stream<S> {
+    inner: S,
+    frames: Frames,
+}
+
+impl<S> Stream<S> {
+    fn new(inner: S, marks: Arc<Marks>) -> Self {
+        Self { inner, frames: Frames::new(marks) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Self { inner, frames } = &mut *self;
+        if out.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        // lapin takes a 0 for the end: a header that waits for its rest must not look like one, so this reads on until
+        // something can go out or the socket has nothing
+        loop {
+            if frames.is_ready() {
+                return Poll::Ready(Ok(frames.hand_out(out)));
+            }
+            let around = frames.passing().min(out.len());
+            if around >= out.len() {
+                // a large body goes straight into lapin's buffer
+                let n = ready!(Pin::new(&mut *inner).poll_read(cx, &mut out[..around]))?;
+                frames.passed(n);
+                return Poll::Ready(Ok(n));
+            }
+            let n = ready!(Pin::new(&mut *inner).poll_read(cx, frames.room()))?;
+            if n == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            frames.scan(n)?;
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_close(cx)
+    }
+}
+
+/// tokio's reactor, whose streams have another type.
+#[derive(Debug, Clone)]
+struct Sockets(Tokio);
+
+impl Reactor for Sockets {
+    type TcpStream = Stream<AsyncTcpStream<<Tokio as Reactor>::TcpStream>>;
+    type Sleep = <Tokio as Reactor>::Sleep;
+
+    fn register<H: Read + Write + AsFd + AsRawFd + Send + 'static>(
+        &self,
+        socket: H,
+    ) -> io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static> {
+        self.0.register(socket)
+    }
+
+    fn sleep(&self, within: Duration) -> Self::Sleep {
+        self.0.sleep(within)
+    }
+
+    fn interval(&self, every: Duration) -> impl Items<Item = Instant> + Send + 'static {
+        self.0.interval(every)
+    }
+
+    /// Not called: `connect` opens the sockets. Under TLS a filter here would see cipher text.
+    fn tcp_connect_addr(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
+        let opened = self.0.tcp_connect_addr(address);
+        async move { Ok(Stream::new(AsyncTcpStream::Plain(opened.await?), Arc::default())) }
+    }
+}
