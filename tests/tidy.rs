@@ -21,6 +21,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("asl", &["query", "clock", "ids", "limits", "payload"]),
     ("interpreter", &["asl", "query", "clock", "ids", "limits", "payload"]),
     ("record", &["interpreter", "limits", "payload"]),
+    // Pictures of definitions.
+    ("graph", &[]),
     // Ports. They never import each other.
     ("store", &["clock", "ids", "limits"]),
     ("bus", &["clock", "ids", "limits", "payload"]),
@@ -95,6 +97,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "interpreter",
             "record",
             "asl",
+            "graph",
             "telemetry",
             "clock",
             "ids",

@@ -18,6 +18,7 @@ mod describe;
 mod error;
 mod executions;
 mod finish;
+mod graph;
 mod health;
 mod history;
 mod input;
@@ -65,6 +66,9 @@ enum Command {
     /// Check a definition: what is wrong, where, and what to do about it.
     #[command(visible_aliases = ["check", "lint"])]
     Validate(validate::Args),
+    /// Draw a definition as an SVG picture.
+    #[command(visible_aliases = ["draw"])]
+    Graph(graph::Args),
     /// Run one execution of a definition file here, with its progress; needs no server.
     Run(run::Args),
 
@@ -126,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::execute(args),
         Command::Demo(args) => demo::execute(&args),
         Command::Validate(args) => validate::execute(&args),
+        Command::Graph(args) => graph::execute(&args),
         Command::Run(args) => run::execute(&args),
         Command::Start(args) => start::execute(&args),
         Command::Describe(args) => describe::execute(&args),

@@ -84,6 +84,7 @@ fn exit_codes_tell_refused_from_misspelt_from_unreachable() {
         ("a token of nobody's", &["succeed", "AAAA"], 1, "InvalidToken"),
         ("input that is not JSON", &["start", "fails", "--input", "{"], 2, "the input is not JSON"),
         ("no such file", &["validate", "nothing.json"], 2, "cannot read nothing.json"),
+        ("nothing to draw", &["graph", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], 2, "cannot be drawn: "),
         ("no such option", &["list", "--colour"], 2, "--colour"),
     ] {
         let (found, _, err) = cli(&server, arguments);
@@ -100,6 +101,8 @@ fn a_good_definition_is_valid_and_a_bad_one_is_told_with_its_place() {
     let server = Server::start(Launch::embedded());
     let good = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/art-event/art-event.asl.json");
     assert_eq!(cli_json(&server, &["validate", good])["result"], "OK");
+    let (code, picture, _) = cli(&server, &["graph", good]);
+    assert!(code == 0 && picture.starts_with("<svg") && picture.contains("Hire a photographer"), "{picture}");
     let bad = write(
         &server,
         "bad.json",

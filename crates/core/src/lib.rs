@@ -7,11 +7,13 @@
 //! | [`record`] | how the entries of a journal are written and read |
 //! | [`asl`] | the language: text → model, diagnostics with line, column and JSON pointer |
 //! | [`query`] | JSONPath, intrinsic functions, payload templates, JSONata |
+//! | [`graph`] | pictures of definitions: layout and SVG |
 //! | [`payload`] | JSON values with their text |
 //! | [`ids`], [`limits`], [`clock`] | newtypes, every bound with its reason, time |
 
 pub mod asl;
 pub mod clock;
+pub mod graph;
 pub mod ids;
 pub mod interpreter;
 pub mod limits;

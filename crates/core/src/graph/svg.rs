@@ -1,0 +1,270 @@
+//! The drawing of a layout as SVG text.
+//!
+//! Each state is a group with the class of its kind and `data-state`, its JSON pointer; each edge has `data-from` and
+//! `data-to`. A page marks them by adding one of the classes `done`, `running`, `waiting`, `retrying`, `failed` to a
+//! state and `taken` to an edge; the picture itself stays as it is while an execution runs.
+
+use std::fmt::Write;
+
+use super::diagram::{EdgeKind, NodeKind};
+use super::layout::{Laid, LaidBlock, LaidLine, LaidNode, PADDING, Shape, TITLE_HEIGHT};
+use super::routes::Point;
+
+/// The style of a picture, light and dark; a page includes it in its own style sheet.
+pub const STYLE: &str = include_str!("graph.css");
+
+const MARGIN: f64 = 16.0;
+/// Most that a curve bends before it turns to the other side.
+const CURVE_MAX: f64 = 40.0;
+
+/// What a drawing contains beside the states.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// The style inside, so that the picture stands alone as a file.
+    pub style: bool,
+    /// Each state is a link to this text followed by its pointer.
+    pub link: Option<String>,
+}
+
+/// The whole picture as one `<svg>` element.
+pub fn draw(laid: &Laid<'_>, look: &Look) -> String {
+    let mut pen = Pen { out: String::with_capacity(1024 + 700 * laid.states), look };
+    let (width, height) = laid.size();
+    let (width, height) = (width + 2.0 * MARGIN, height + 2.0 * MARGIN);
+    let states = format!("State machine with {} {}", laid.states, if laid.states == 1 { "state" } else { "states" });
+    pen.put(format_args!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" class="graph" viewBox="0 0 {width:.0} {height:.0}" "#
+    ));
+    pen.put(format_args!(r#"width="{width:.0}" height="{height:.0}" role="group" aria-label="{states}">"#));
+    if look.style {
+        pen.put(format_args!("<style>{STYLE}</style>"));
+    }
+    pen.put(format_args!("{DEFINITIONS}"));
+    if look.style {
+        pen.put(format_args!(r#"<rect width="100%" height="100%" fill="var(--bg)"/>"#));
+    }
+    pen.block(&laid.top, MARGIN, MARGIN);
+    pen.put(format_args!("</svg>\n"));
+    pen.out
+}
+
+/// An arrow head of one colour. (The colour of the line itself, `context-stroke`, is not known to every browser.)
+macro_rules! arrow {
+    ($id:literal) => {
+        concat!(
+            r#"<marker id="graph-"#,
+            $id,
+            r#"" viewBox="0 0 8 8" refX="7" refY="4" markerUnits="userSpaceOnUse" markerWidth="9" markerHeight="9" "#,
+            r#"orient="auto-start-reverse"><path d="M0 0L8 4L0 8z"/></marker>"#
+        )
+    };
+}
+
+/// The arrow heads, and one icon of 16 by 16 for each kind of state.
+const DEFINITIONS: &str = concat!(
+    "<defs>",
+    arrow!("arrow"),
+    arrow!("arrow-catch"),
+    arrow!("arrow-taken"),
+    r#"<symbol id="graph-pass" viewBox="0 0 16 16"><path d="M2 8h11M9 4l4 4-4 4"/></symbol>"#,
+    r#"<symbol id="graph-task" viewBox="0 0 16 16"><path d="M2 3h12v10H2zM5 8l2 2 4-4"/></symbol>"#,
+    r#"<symbol id="graph-callback" viewBox="0 0 16 16"><path d="M4 2h8M4 14h8M5 2c0 4 6 4 6 6s-6 2-6 6M11 2c0 4-6 4-6 6s6 2 6 6"/></symbol>"#,
+    r#"<symbol id="graph-choice" viewBox="0 0 16 16"><path d="M8 2l6 6-6 6-6-6z"/></symbol>"#,
+    r#"<symbol id="graph-wait" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M8 4.5V8l2.5 2"/></symbol>"#,
+    r#"<symbol id="graph-succeed" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M5 8l2 2.5L11 6"/></symbol>"#,
+    r#"<symbol id="graph-fail" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M5.5 5.5l5 5M10.5 5.5l-5 5"/></symbol>"#,
+    r#"<symbol id="graph-parallel" viewBox="0 0 16 16"><path d="M8 1v3M3 15V7h10v8M3 4h10v3M8 7v8"/></symbol>"#,
+    r#"<symbol id="graph-map" viewBox="0 0 16 16"><path d="M2 2h9v9H2zM5 14h9V5"/></symbol>"#,
+    r#"<symbol id="graph-unknown" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/></symbol></defs>"#,
+);
+
+struct Pen<'l> {
+    out: String,
+    look: &'l Look,
+}
+
+impl Pen<'_> {
+    fn put(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to a String does not fail.
+        let _ = self.out.write_fmt(text);
+    }
+
+    fn block(&mut self, block: &LaidBlock<'_>, x: f64, y: f64) {
+        for line in &block.lines {
+            self.edge(line, x, y);
+        }
+        for node in &block.nodes {
+            self.node(node, x, y);
+        }
+        // Labels last: a line never runs over a text.
+        for line in &block.lines {
+            self.label(line, x, y);
+        }
+    }
+
+    fn edge(&mut self, line: &LaidLine<'_>, x: f64, y: f64) {
+        let class = class_of(line.kind);
+        self.put(format_args!(r#"<path class="edge {class}""#));
+        for (name, pointer) in [("from", line.from), ("to", line.to)] {
+            if let Some(pointer) = pointer {
+                self.put(format_args!(r#" data-{name}="{}""#, Escaped(pointer)));
+            }
+        }
+        let points: Vec<Point> = line.points.iter().map(|point| (point.0 + x, point.1 + y)).collect();
+        self.put(format_args!(r#" d=""#));
+        self.path(&points);
+        self.put(format_args!(r#""/>"#));
+    }
+
+    /// Straight where a line runs straight down or across, else a curve that leaves and arrives vertically.
+    fn path(&mut self, points: &[Point]) {
+        let Some(first) = points.first() else { return };
+        self.put(format_args!("M{:.1} {:.1}", first.0, first.1));
+        for pair in points.windows(2) {
+            let (a, b) = (pair[0], pair[1]);
+            if (a.0 - b.0).abs() < 0.6 || (a.1 - b.1).abs() < 0.6 {
+                self.put(format_args!("L{:.1} {:.1}", b.0, b.1));
+            } else {
+                let bend = ((b.1 - a.1).abs() / 2.0).min(CURVE_MAX).copysign(b.1 - a.1);
+                let (c1, c2) = (a.1 + bend, b.1 - bend);
+                self.put(format_args!("C{:.1} {c1:.1} {:.1} {c2:.1} {:.1} {:.1}", a.0, b.0, b.0, b.1));
+            }
+        }
+    }
+
+    fn node(&mut self, node: &LaidNode<'_>, x: f64, y: f64) {
+        let (left, top) = (node.x + x - node.width / 2.0, node.y + y - node.height / 2.0);
+        match &node.shape {
+            Shape::Start { small: false } => self.pill("Start", node, left, top),
+            Shape::End { small: false } => self.pill("End", node, left, top),
+            Shape::Start { small: true } => self.dot(node, x, y, 4.5, false),
+            Shape::End { small: true } => self.dot(node, x, y, 3.0, true),
+            Shape::State { node: state, name, detail, lanes } => {
+                let kind = icon(state.kind);
+                let class = if lanes.is_empty() { "" } else { " box" };
+                let pointer = Escaped(&state.pointer);
+                self.put(format_args!(r#"<g class="state {kind}{class}" data-state="{pointer}">"#));
+                if let Some(link) = &self.look.link {
+                    let says = format!("{}, {}", state.name, state.kind.name());
+                    let (link, says) = (Escaped(link), Escaped(&says));
+                    self.put(format_args!(r#"<a href="{link}{pointer}" aria-label="{says}">"#));
+                }
+                self.put(format_args!("<title>{}</title>", Escaped(&title(&state.name, &state.detail))));
+                self.rect("card", (left, top), (node.width, node.height), 7.0);
+                // A state in two lines has its icon between them.
+                let middle = if lanes.is_empty() { node.height / 2.0 } else { TITLE_HEIGHT / 2.0 };
+                let icon_top = top + middle - 8.0;
+                self.put(format_args!(
+                    r##"<use class="icon" href="#graph-{kind}" x="{:.1}" y="{icon_top:.1}" width="16" height="16"/>"##,
+                    left + 8.0
+                ));
+                let two = !detail.is_empty() && lanes.is_empty();
+                let base = top + middle + if two { -2.0 } else { 4.5 };
+                self.put(format_args!(r#"<text x="{:.1}" y="{base:.1}">{}</text>"#, left + 30.0, Escaped(name)));
+                if two {
+                    let (at, base) = (left + 30.0, base + 14.0);
+                    let detail = Escaped(detail);
+                    self.put(format_args!(r#"<text class="detail" x="{at:.1}" y="{base:.1}">{detail}</text>"#));
+                }
+                if self.look.link.is_some() {
+                    self.put(format_args!("</a>"));
+                }
+                for lane in lanes {
+                    let (x, y) = (left + lane.x, top + lane.y);
+                    if lanes.len() > 1 {
+                        let size = (lane.block.width + PADDING, lane.height + PADDING);
+                        self.rect("lane", (x - PADDING / 2.0, y - PADDING / 2.0), size, 5.0);
+                    }
+                    self.block(&lane.block, x, y);
+                }
+                self.put(format_args!("</g>"));
+            }
+        }
+    }
+
+    fn pill(&mut self, text: &str, node: &LaidNode<'_>, left: f64, top: f64) {
+        self.put(format_args!(r#"<g class="pill">"#));
+        self.rect("", (left, top), (node.width, node.height), node.height / 2.0);
+        let (x, y) = (left + node.width / 2.0, top + node.height / 2.0 + 4.0);
+        self.put(format_args!(r#"<text x="{x:.1}" y="{y:.1}" text-anchor="middle">{text}</text></g>"#));
+    }
+
+    fn dot(&mut self, node: &LaidNode<'_>, x: f64, y: f64, radius: f64, ring: bool) {
+        let (x, y) = (node.x + x, node.y + y);
+        self.put(format_args!(r#"<g class="pill"><circle cx="{x:.1}" cy="{y:.1}" r="{radius}"/>"#));
+        if ring {
+            self.put(format_args!(r#"<circle class="ring" cx="{x:.1}" cy="{y:.1}" r="5"/>"#));
+        }
+        self.put(format_args!("</g>"));
+    }
+
+    fn rect(&mut self, class: &str, (x, y): Point, (width, height): (f64, f64), radius: f64) {
+        if class.is_empty() {
+            self.put(format_args!("<rect "));
+        } else {
+            self.put(format_args!(r#"<rect class="{class}" "#));
+        }
+        self.put(format_args!(r#"x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" rx="{radius:.0}"/>"#));
+    }
+
+    fn label(&mut self, line: &LaidLine<'_>, x: f64, y: f64) {
+        let Some(label) = &line.label else { return };
+        let (x, y) = (label.x + x, label.y + y);
+        self.put(format_args!(r#"<g class="label {}">"#, class_of(line.kind)));
+        if let Some(whole) = &label.whole {
+            self.put(format_args!("<title>{}</title>", Escaped(whole)));
+        }
+        self.rect("", (x - label.width / 2.0, y - label.height / 2.0), (label.width, label.height), 3.0);
+        let base = y + 3.5;
+        let text = Escaped(&label.text);
+        self.put(format_args!(r#"<text x="{x:.1}" y="{base:.1}" text-anchor="middle">{text}</text></g>"#));
+    }
+}
+
+fn class_of(kind: EdgeKind) -> &'static str {
+    match kind {
+        EdgeKind::Next => "next",
+        EdgeKind::Rule => "rule",
+        EdgeKind::Default => "default",
+        EdgeKind::Catch => "catch",
+    }
+}
+
+fn icon(kind: NodeKind) -> &'static str {
+    match kind {
+        NodeKind::Pass => "pass",
+        NodeKind::Task => "task",
+        NodeKind::Callback => "callback",
+        NodeKind::Choice => "choice",
+        NodeKind::Wait => "wait",
+        NodeKind::Succeed => "succeed",
+        NodeKind::Fail => "fail",
+        NodeKind::Parallel => "parallel",
+        NodeKind::Map => "map",
+        NodeKind::Unknown => "unknown",
+    }
+}
+
+fn title(name: &str, detail: &str) -> String {
+    if detail.is_empty() { name.to_owned() } else { format!("{name} ({detail})") }
+}
+
+/// A text as XML holds it. Control characters that XML does not have become spaces.
+struct Escaped<'t>(&'t str);
+
+impl std::fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                '\0'..='\u{1f}' | '\u{7f}' | '\u{fffe}' | '\u{ffff}' => f.write_char(' ')?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
