@@ -72,10 +72,10 @@ fn alone(task: &Value) -> Value {
     json!({ "StartAt": "T", "States": { "T": task } })
 }
 
-/// After a timeout the parent goes on for long.
+/// After a timeout the parent goes on for long. Its child must have begun before: a busy machine has ten seconds for that.
 fn caught() -> Value {
     json!({ "StartAt": "T", "States": {
-        "T": child_task(json!({ "TimeoutSeconds": 1, "Catch": [{ "ErrorEquals": ["States.Timeout"], "Next": "W" }], "End": true })),
+        "T": child_task(json!({ "TimeoutSeconds": 10, "Catch": [{ "ErrorEquals": ["States.Timeout"], "Next": "W" }], "End": true })),
         "W": { "Type": "Wait", "Seconds": 10_000, "End": true },
     }})
 }
@@ -94,7 +94,7 @@ async fn a_timeout_stops_the_child_and_the_parent_goes_on() {
 #[actix_rt::test]
 async fn a_failing_branch_stops_the_child_of_another() {
     let fails = json!({ "StartAt": "S", "States": {
-        "S": { "Type": "Wait", "Seconds": 1, "Next": "F" }, "F": { "Type": "Fail", "Error": "E" },
+        "S": { "Type": "Wait", "Seconds": 10, "Next": "F" }, "F": { "Type": "Fail", "Error": "E" },
     }});
     let parallel =
         json!({ "Type": "Parallel", "Branches": [alone(&child_task(json!({ "End": true }))), fails], "End": true });

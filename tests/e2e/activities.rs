@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::support::{Answer, Launch, Server, Wire, vhost};
+use super::support::{Answer, Launch, SOON, Server, Wire, until, vhost};
 
 const QUEUE: &str = "reveille.activity.a";
 
@@ -46,13 +46,16 @@ impl Shop {
         self.server.call("SendTaskSuccess", &json!({"taskToken": token, "output": output.to_string()}));
     }
 
-    /// A poll whose caller does not stay for its answer: it goes away after this time.
-    fn poll_and_leave(&self, after: Duration) {
+    /// A poll whose caller does not stay for its answer: it goes away once it is a consumer of the queue, and the server
+    /// notices.
+    fn poll_and_leave(&self, wire: &Wire) {
         let mut stream = TcpStream::connect(self.server.endpoint.trim_start_matches("http://")).unwrap();
         let body = json!({"activityArn": self.activity}).to_string();
         let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AWSStepFunctions.GetActivityTask";
         write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-        std::thread::sleep(after);
+        until("it waits", SOON, || (wire.consumers(QUEUE) == 1).then_some(()));
+        drop(stream);
+        until("the server notices that it has gone", SOON, || (wire.consumers(QUEUE) == 0).then_some(()));
     }
 
     fn event(&self, execution: &str, kind: &str) -> Option<Value> {
@@ -128,11 +131,10 @@ fn a_long_poll_ends_with_the_task_that_comes() {
 #[test]
 fn pollers_that_go_away_and_an_engine_that_dies_lose_nothing() {
     let Some(mut shop) = Shop::open() else { return };
-    for millis in [0, 50, 300, 700] {
-        shop.poll_and_leave(Duration::from_millis(millis));
+    let wire = Wire::to(&shop.url);
+    for _ in 0..4 {
+        shop.poll_and_leave(&wire);
     }
-    // The server notices that they have gone by their connections; then nobody waits.
-    std::thread::sleep(Duration::from_millis(500));
     let executions = shop.start(0..20);
     for _ in 0..5 {
         let (input, token) = shop.poll("one");

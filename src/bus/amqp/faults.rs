@@ -83,9 +83,13 @@ fn message(body: impl std::fmt::Display) -> Message {
 
 /// Publishes `count` numbered messages at once; the answers in their order.
 fn load(bus: &Arc<AmqpBus>, address: &Address, count: u32) -> JoinHandle<Vec<Publication>> {
+    load_from(bus, address, 0, count)
+}
+
+fn load_from(bus: &Arc<AmqpBus>, address: &Address, from: u32, count: u32) -> JoinHandle<Vec<Publication>> {
     let (bus, address) = (bus.clone(), address.clone());
     tokio::spawn(async move {
-        let publishes: FuturesUnordered<_> = (0..count)
+        let publishes: FuturesUnordered<_> = (from..from + count)
             .map(|n| {
                 let publish = bus.publish(address.clone(), message(n));
                 async move { (n, publish.await.expect("the bus is open")) }
@@ -256,19 +260,31 @@ async fn suspended(bus: &Arc<AmqpBus>, broker: &Broker) {
     all_of(bus, &queue, 1_000).await;
 }
 
-/// kill -9 in the middle of 5,000 publishes, started again a while later: all confirmed, all there.
+/// Stopped, and killed by -9, in the middle of 5,000 publishes, started again a while later: all confirmed, all there.
 async fn killed(bus: &Arc<AmqpBus>, broker: &Broker) {
     let queue = quorum("faults.killed");
     bus.declare(vec![], vec![queue.clone()], vec![]).await.expect("declared");
     // RabbitMQ 3.10 saves a quorum queue's name a moment later than it answers
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let publishing = load(bus, &to("", &queue.name), 5_000);
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    // Stopped while some are confirmed and others are not, however fast it is: more are sent until it stands still.
+    let (mut sent, mut publishing) = (0, Vec::new());
+    let first = in_time("the first", load(bus, &to("", &queue.name), 1)).await.expect("load");
+    assert_eq!(first, [Publication::Confirmed]);
+    while sent < 5_000 {
+        publishing.push(load_from(bus, &to("", &queue.name), sent, 500));
+        sent += 500;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        if sent == 2_500 {
+            broker.signal("-STOP");
+        }
+    }
     broker.signal("-KILL");
     until(bus, "down", |h| matches!(h, BusHealth::Down(_))).await;
-    assert!(!publishing.is_finished(), "killed in the middle");
+    assert!(publishing.iter().any(|load| !load.is_finished()), "killed in the middle");
     broker.run(&["start"], None);
-    assert!(in_time("after the kill", publishing).await.expect("load").iter().all(|p| *p == Publication::Confirmed));
+    for load in publishing {
+        assert!(in_time("after the kill", load).await.expect("load").iter().all(|p| *p == Publication::Confirmed));
+    }
     let again = all_of(bus, &queue, 5_000).await;
     eprintln!("killed in the middle of 5,000: all confirmed and there, {again} twice");
 }

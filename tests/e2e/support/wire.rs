@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -18,6 +21,7 @@ use super::SOON;
 /// A connection to a broker.
 pub struct Wire {
     runtime: Runtime,
+    url: String,
     bus: Arc<AmqpBus>,
 }
 
@@ -51,7 +55,7 @@ impl Wire {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let bus = runtime.block_on(async { AmqpBus::connect(url, Options::default()).expect("a URL") });
         runtime.block_on(bus.wait_ready(SOON)).expect("the broker is there");
-        Self { runtime, bus }
+        Self { runtime, url: url.to_owned(), bus }
     }
 
     /// Declares queues as most workers do: durable, and nothing else.
@@ -72,6 +76,21 @@ impl Wire {
             }
             Err(_) => None,
         });
+    }
+
+    /// How many consumers the broker says that a queue has.
+    pub fn consumers(&self, queue: &str) -> u32 {
+        self.runtime.block_on(async {
+            let connection = Connection::connect(&self.url, ConnectionProperties::default()).await.expect("the broker");
+            let channel = connection.create_channel().await.expect("a channel");
+            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let count = match channel.queue_declare(queue.into(), passive, FieldTable::default()).await {
+                Ok(queue) => queue.consumer_count(),
+                Err(_) => 0,
+            };
+            let _ = connection.close(200, "done".into()).await;
+            count
+        })
     }
 
     /// The next message of a queue, acknowledged.

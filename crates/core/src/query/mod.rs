@@ -15,6 +15,8 @@ pub mod reference_path;
 pub mod template;
 #[cfg(test)]
 mod test_roots;
+#[cfg(test)]
+pub(crate) mod worked;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
