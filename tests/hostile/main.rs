@@ -8,6 +8,7 @@
 //! ```
 //! An input fails by a panic, by standing still for two minutes, or by holding more than [`MEMORY_MAX`] bytes.
 
+mod core;
 mod mutate;
 mod targets;
 

@@ -27,7 +27,8 @@ impl Dice {
 
 /// What a target's inputs are made from.
 pub struct Seeds {
-    good: Vec<Vec<u8>>,
+    /// Those inputs as they are.
+    pub good: Vec<Vec<u8>>,
     words: Vec<String>,
 }
 
@@ -60,7 +61,7 @@ impl Seeds {
         input
     }
 
-    fn change(&self, input: &mut Vec<u8>, dice: &mut Dice) {
+    pub fn change(&self, input: &mut Vec<u8>, dice: &mut Dice) {
         let at = dice.below(input.len() + 1);
         let to = (at + dice.below(40)).min(input.len());
         match dice.below(10) {
@@ -145,7 +146,9 @@ fn words() -> Vec<String> {
 }
 
 fn cases() -> Vec<Value> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // The crate of the fuzzers lies one folder further down.
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = if here.ends_with("fuzz") { &here.join("..") } else { here };
     let shared = std::env::var_os("REVEILLE_SHARED").map_or_else(|| root.join("../shared"), PathBuf::from);
     let mut files = Vec::new();
     for folder in [root.join("tests/cases"), shared.join("conformance/cases")] {
