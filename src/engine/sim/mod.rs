@@ -13,6 +13,7 @@
 //! `TEST_SEED=n cargo test --lib sim` replays one seed; `SIM_SEEDS=100000` runs so many.
 
 mod catalog;
+mod hostile;
 mod machines;
 mod ports;
 mod world;
@@ -68,6 +69,7 @@ struct Report {
     map_runs: u64,
     jumps: u64,
     outlived: u64,
+    strange: u64,
 }
 
 impl Report {
@@ -79,6 +81,7 @@ impl Report {
         self.map_runs += other.map_runs;
         self.jumps += other.jumps;
         self.outlived += other.outlived;
+        self.strange += other.strange;
     }
 }
 
@@ -449,6 +452,10 @@ fn report(world: &World, clients: &[Client]) -> Report {
         }
     }
     inner.violations.append(&mut missing);
+    if !inner.strangers.is_empty() {
+        let left = inner.strangers.len();
+        inner.violate(format!("{left} messages of strangers were neither parked nor do they wait"));
+    }
     Report {
         outcomes,
         violations: std::mem::take(&mut inner.violations),
@@ -459,6 +466,7 @@ fn report(world: &World, clients: &[Client]) -> Report {
         map_runs: inner.map_runs,
         jumps: inner.jumped,
         outlived: inner.outlived,
+        strange: inner.strange,
     }
 }
 
@@ -472,6 +480,7 @@ fn judge(seed: u64) -> (Vec<String>, Report) {
         rough: if calm { 0 } else { 1 + dice.below(20) },
         jumps: if dice.chance(50) { 1 + dice.below(6) } else { 0 },
         crashes: u64::from(dice.chance(70)),
+        hostile: if dice.chance(50) { 1 + dice.below(30) } else { 0 },
     };
     let mut disturbed = run(seed, calm, faults);
     let mut wrong = std::mem::take(&mut disturbed.violations);
@@ -524,7 +533,7 @@ fn whatever_fails_every_accepted_execution_ends_once_and_as_undisturbed() {
         }
     }
     println!(
-        "{} seeds: {} executions ({} of them outlived their year), {} map runs, {} redrives, {} deaths, {} jumps of the clock, {} calls of ports",
+        "{} seeds: {} executions ({} of them outlived their year), {} map runs, {} redrives, {} deaths, {} jumps of the clock, {} messages of strangers, {} calls of ports",
         seeds.len(),
         sum.executions,
         sum.outlived,
@@ -532,6 +541,7 @@ fn whatever_fails_every_accepted_execution_ends_once_and_as_undisturbed() {
         sum.redrives,
         sum.crashes,
         sum.jumps,
+        sum.strange,
         sum.steps
     );
     assert!(failed.is_empty(), "failing seeds: {failed:?}; TEST_SEED={} cargo test --lib sim replays it", failed[0]);

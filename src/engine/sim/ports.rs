@@ -215,6 +215,36 @@ impl SimBus {
         }
     }
 
+    fn deliveries(&self, queue: String) -> BoxStream<'static, Delivery> {
+        let world = Arc::clone(&self.world);
+        stream::unfold((world, queue), |(world, queue)| async move {
+            let found = loop {
+                let changed = world.changed.notified();
+                let taken = {
+                    let mut inner = world.lock();
+                    let taken = if inner.dead {
+                        None
+                    } else {
+                        inner.queues.get_mut(&queue).and_then(std::collections::VecDeque::pop_front)
+                    };
+                    taken.map(|(redelivered, message)| {
+                        let number = inner.next_number();
+                        inner.unsettled.insert(number, (queue.clone(), message.clone()));
+                        (redelivered, message, number)
+                    })
+                };
+                if let Some(found) = taken {
+                    break found;
+                }
+                changed.await;
+            };
+            let (redelivered, message, number) = found;
+            let receipt = Box::new(SimReceipt { world: Arc::clone(&world), number, settled: false });
+            Some((Delivery { message, redelivered, mended: None, receipt }, (world, queue)))
+        })
+        .boxed()
+    }
+
     fn arrived(&self, to: &Address, message: &Message, copies: u32) {
         let mut inner = self.world.lock();
         for _ in 0..copies {
@@ -288,37 +318,11 @@ impl TaskBus for SimBus {
     }
 
     fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
-        let (world, queue) = (Arc::clone(&self.world), self.reply_queue(partition));
-        stream::unfold((world, queue), |(world, queue)| async move {
-            let found = loop {
-                let changed = world.changed.notified();
-                let taken = {
-                    let mut inner = world.lock();
-                    let taken = if inner.dead {
-                        None
-                    } else {
-                        inner.queues.get_mut(&queue).and_then(std::collections::VecDeque::pop_front)
-                    };
-                    taken.map(|(redelivered, message)| {
-                        let number = inner.next_number();
-                        inner.unsettled.insert(number, (queue.clone(), message.clone()));
-                        (redelivered, message, number)
-                    })
-                };
-                if let Some(found) = taken {
-                    break found;
-                }
-                changed.await;
-            };
-            let (redelivered, message, number) = found;
-            let receipt = Box::new(SimReceipt { world: Arc::clone(&world), number, settled: false });
-            Some((Delivery { message, redelivered, mended: None, receipt }, (world, queue)))
-        })
-        .boxed()
+        self.deliveries(self.reply_queue(partition))
     }
 
-    fn consume(&self, _: QueueSpec, _: u16) -> BoxStream<'static, Delivery> {
-        stream::pending().boxed()
+    fn consume(&self, queue: QueueSpec, _: u16) -> BoxStream<'static, Delivery> {
+        self.deliveries(queue.name)
     }
 
     fn declare(

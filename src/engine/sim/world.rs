@@ -70,11 +70,13 @@ pub struct Faults {
     pub jumps: u64,
     /// How often the process dies.
     pub crashes: u64,
+    /// Strangers write beside a worker; a broken one answers before it.
+    pub hostile: u64,
 }
 
 impl Faults {
     fn is_none(self) -> bool {
-        self.store + self.bus + self.rough + self.jumps + self.crashes == 0
+        self.store + self.bus + self.rough + self.jumps + self.crashes + self.hostile == 0
     }
 }
 
@@ -125,6 +127,9 @@ pub struct Inner {
     pub crashes: u64,
     pub jumped: u64,
     pub map_runs: u64,
+    /// Messages of strangers that have not been parked.
+    pub strangers: BTreeSet<u64>,
+    pub strange: u64,
     /// Executions whose machine's waits, one after the other, took longer than the year that an execution may have.
     pub outlived: u64,
     /// `SIM_TRACE=1`, for a person who replays a seed.
@@ -169,6 +174,8 @@ impl World {
             crashes: 0,
             jumped: 0,
             map_runs: 0,
+            strangers: BTreeSet::new(),
+            strange: 0,
             outlived: 0,
             trace: std::env::var_os("SIM_TRACE").is_some(),
         };
@@ -439,6 +446,7 @@ impl Inner {
 
     /// A reply is parked: only for a reason.
     pub fn parked(&mut self, message: &Message, tokens: &TokenKeys) {
+        self.stranger_parked(message);
         let verdict =
             message.properties.headers.get("x-verdict").and_then(HeaderValue::as_text).unwrap_or_default().to_owned();
         let genuine = Reply::decode(message).is_ok_and(|reply| tokens.verify(&reply.token).is_ok());
@@ -475,6 +483,12 @@ impl Inner {
             let at = self.dice.below(after.max(1));
             self.plan(at, &queue, reply("heartbeat", Vec::new()));
         }
+        if self.dice.chance(self.faults.hostile) {
+            self.strangers_write(&queue, &token, after);
+            if rough > 0 {
+                self.a_broken_worker_answers(&queue, &reply, after);
+            }
+        }
         if self.dice.chance(rough) {
             self.plan(after, &queue, reply("success", b"{no json".to_vec()));
             let mut forged = reply("success", b"1".to_vec());
@@ -493,11 +507,13 @@ impl Inner {
         }
     }
 
-    fn plan(&mut self, after: u64, queue: &str, message: Message) {
+    /// True where it is for the API rather than for the bus.
+    pub fn plan(&mut self, after: u64, queue: &str, message: Message) -> bool {
         self.last += 1;
         let by_api = self.dice.chance(15);
         let at = self.true_time() + i64::try_from(after).unwrap();
         self.schedule.insert((at, self.last), Planned { queue: queue.to_owned(), message, by_api });
+        by_api
     }
 
     pub fn next_number(&mut self) -> u64 {
