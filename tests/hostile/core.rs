@@ -26,6 +26,8 @@ pub type Also = fn(&State, Timestamp);
 
 /// Stimuli that one machine gets.
 const STIMULI: u32 = 60;
+/// Events after which it has none any more: a loop goes through the same states again.
+const EVENTS: u64 = 3_000;
 
 /// Chance that follows from the input, so that a failing input fails again.
 pub struct Dice(u64);
@@ -151,7 +153,7 @@ impl<'a> Run<'a> {
         };
         self.tell(StimulusKind::Start(Box::new(started)), dice.below(u64::MAX));
         for _ in 0..STIMULI {
-            if matches!(self.state.phase(), Phase::Closed(_)) && dice.below(8) > 0 {
+            if matches!(self.state.phase(), Phase::Closed(_)) && dice.below(8) > 0 || self.state.last_id().0 > EVENTS {
                 break;
             }
             let kind = self.stimulus(dice);
