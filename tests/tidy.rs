@@ -154,8 +154,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What git tracks or would track; without git (a source archive), what lies in the folders of the project. `vendor/`
-/// is others' code.
+/// What git tracks or would track; without git (a source archive), what lies in the folders of the project.
 fn tracked() -> Vec<String> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -171,7 +170,7 @@ fn tracked() -> Vec<String> {
             found
         }
     };
-    files.retain(|f| !f.starts_with("vendor/") && root().join(f).is_file());
+    files.retain(|f| root().join(f).is_file());
     files.sort();
     files
 }

@@ -60,3 +60,32 @@ pub(super) fn class(value: &Value) -> &'static str {
         Value::Object(_) => "com.fasterxml.jackson.databind.node.ObjectNode",
     }
 }
+
+/// The linear congruential generator of `java.util.Random`, which its specification fixes for ever.
+pub(super) struct JavaRandom(u64);
+
+impl JavaRandom {
+    const MULTIPLIER: u64 = 0x5_DEEC_E66D;
+    const MASK: u64 = (1 << 48) - 1;
+
+    pub(super) fn new(seed: i64) -> Self {
+        Self((seed.cast_unsigned() ^ Self::MULTIPLIER) & Self::MASK)
+    }
+
+    /// The next `bits` bits, 32 at most.
+    fn next(&mut self, bits: u32) -> u32 {
+        self.0 = (self.0.wrapping_mul(Self::MULTIPLIER).wrapping_add(0xB)) & Self::MASK;
+        u32::try_from(self.0 >> (48 - bits)).unwrap_or_else(|_| unreachable!("32 bits at most"))
+    }
+
+    pub(super) fn next_u64(&mut self) -> u64 {
+        (u64::from(self.next(32)) << 32) | u64::from(self.next(32))
+    }
+
+    /// Uniform in `[0, 1)`.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
+    pub(super) fn next_double(&mut self) -> f64 {
+        let bits = (u64::from(self.next(26)) << 27) | u64::from(self.next(27));
+        bits as f64 / (1_u64 << 53) as f64
+    }
+}

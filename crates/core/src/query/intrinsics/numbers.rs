@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::query::Entropy;
+use crate::query::java::JavaRandom;
 
 /// The integer part. AWS documents rounding to the nearest integer and was seen to cut the fraction, in all functions
 /// but MathAdd. `None`: beyond the integers that a double holds exactly.
@@ -40,25 +41,4 @@ pub(super) fn random(start: &Value, end: &Value, seed: Option<&Value>, entropy: 
     let picked =
         i64::try_from(offset).ok().and_then(|offset| start.checked_add(offset)).ok_or("an argument is out of range")?;
     Ok(Value::from(picked))
-}
-
-/// The linear congruential generator of `java.util.Random`, which its specification fixes for ever.
-struct JavaRandom(u64);
-
-impl JavaRandom {
-    const MULTIPLIER: u64 = 0x5_DEEC_E66D;
-    const MASK: u64 = (1 << 48) - 1;
-
-    fn new(seed: i64) -> Self {
-        Self((seed.cast_unsigned() ^ Self::MULTIPLIER) & Self::MASK)
-    }
-
-    fn next_u32(&mut self) -> u32 {
-        self.0 = (self.0.wrapping_mul(Self::MULTIPLIER).wrapping_add(0xB)) & Self::MASK;
-        u32::try_from(self.0 >> 16).unwrap_or_else(|_| unreachable!("48 bits less 16 are 32"))
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        (u64::from(self.next_u32()) << 32) | u64::from(self.next_u32())
-    }
 }

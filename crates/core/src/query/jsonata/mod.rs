@@ -3,43 +3,63 @@
 //!
 //! ```text
 //! text ──compile──▶ Expression (Send + Sync, shared in an Arc) ──evaluate(Bindings, Entropy, Limits)──▶ serde_json::Value
-//!        check.rs: what may not stand there,      convert.rs: only what the expression names goes in; out under a budget
-//!                  what the expression reads      engine.rs:  jsonata-core under its guard; functions.rs: AWS's functions
+//!   syntax/: tokens, grammar, tree              heap.rs, value.rs: values that borrow the payload, one bounded arena
+//!   rules.rs: what may not stand there,         eval/, builtins/: the evaluator and the functions; budget.rs: its work
+//!             what the expression reads         out.rs: the result, within its bounds
 //! ```
 //!
 //! `template.rs` holds the fields of a state (`Arguments`, `Output`, ...) in which such expressions stand, `cause.rs`
 //! AWS's sentences for what went wrong. Evaluation is synchronous, runs on the caller's thread and ends within its
-//! [`Limits`], whatever the expression does: see `docs/decisions/0003-jsonata.md`.
+//! [`Limits`], whatever the expression does: see `docs/decisions/0025-jsonata.md`.
 
+mod budget;
+mod builtins;
 mod cause;
-mod check;
-mod convert;
-mod engine;
-mod functions;
+#[cfg(test)]
+mod differential;
+mod error;
+mod eval;
+mod heap;
 #[cfg(test)]
 mod hostile;
+mod number;
+mod out;
+mod rules;
+#[cfg(test)]
+mod starvation;
 #[cfg(test)]
 mod suite;
+mod syntax;
 pub mod template;
+#[cfg(test)]
+mod traps;
+mod value;
 
-use std::time::Duration;
-
-use jsonata_core::ast::AstNode;
+use bumpalo::Bump;
 use serde_json::Value;
 
 pub use cause::cause;
-pub use check::{References, StatesMember};
+pub use rules::{References, StatesMember};
 pub use template::{Failure, Field, JsonataTemplate, TemplateError, ValueType, expression_text};
 
 use super::{Entropy, QueryError, Roots};
+use budget::Budget;
+use error::{Bound, Stop};
+use eval::Machine;
+use heap::Heap;
+use syntax::tree::Program;
+use value::{Frame, Val};
+
+/// A step of an evaluation and an evaluation by itself, in units of work (`limits::DECISION_WORK_MAX`).
+const STEP_WORK: u64 = 2;
+const EVALUATION_WORK: u64 = 20;
 
 /// A compiled expression. Made once when the machine is loaded, then shared.
 #[derive(Debug)]
 pub struct Expression {
     text: String,
-    ast: AstNode,
+    program: Program,
     references: References,
-    extensions: Vec<&'static str>,
     /// Where the expression is no more than `$states.input.a.b` or `$x.a.b`: the names to follow, without an engine.
     plain_path: Option<PlainPath>,
 }
@@ -112,19 +132,15 @@ impl std::fmt::Debug for Bindings<'_> {
 /// What one evaluation may use. Going over a bound is [`QueryError::Bound`], which names it.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Units of work: about one per node evaluated, container visited or 64 bytes copied. Decides before `time` does,
-    /// so that a slow machine gives the same answer as a fast one.
+    /// Units of work: about one for each node evaluated, item looked at, and 64 bytes of text. They alone end an
+    /// evaluation that goes on and on, so that a slow machine gives the same answer as a fast one.
     pub steps: u64,
-    /// The backstop, for work that is not counted well.
-    pub time: Duration,
-    /// Bytes of all strings and containers that an evaluation builds, freed or not.
-    pub built_bytes: u64,
+    /// Bytes of all that an evaluation makes and holds.
+    pub heap_bytes: usize,
     /// Bytes of any one string.
     pub string_bytes: usize,
-    /// Items of any one sequence.
-    pub sequence_items: usize,
-    /// Nesting of calls; about a third of it is left to a recursive function.
-    pub call_depth: usize,
+    /// Nesting of evaluation; about a third of it is left to a recursive function.
+    pub depth: usize,
     /// Bytes of the result as JSON text. Above AWS's payload limit, so that the interpreter can say that one was met.
     pub result_bytes: usize,
     /// Nesting of the result. A journal read by serde_json holds 128 levels, and a result stands inside of an event.
@@ -135,11 +151,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             steps: 10_000_000,
-            time: Duration::from_secs(1),
-            built_bytes: 256 << 20,
+            heap_bytes: 64 << 20,
             string_bytes: 8 << 20,
-            sequence_items: 500_000,
-            call_depth: 3_000,
+            depth: 320,
             result_bytes: 1 << 20,
             result_depth: 100,
         }
@@ -151,14 +165,17 @@ impl Expression {
     ///
     /// # Errors
     /// What stands where it may not: a syntax error with JSONata's code, or something that Step Functions does not
-    /// offer (`$eval`; `$`, `$$` or a bare field name at the top level).
+    /// offer (`$eval`; `$`, `$$` or a bare field name at the top level; operators newer than 2.0.6).
     pub fn compile(text: &str) -> Result<Self, SyntaxError> {
         let text = text.trim();
-        let ast = check::parse(text)?;
-        check::reject_what_step_functions_lacks(&ast)?;
-        let references = check::references(&ast);
-        let plain_path = check::plain_path(&ast).map(|(root, names)| PlainPath { root, names });
-        Ok(Self { text: text.to_owned(), extensions: check::extensions(&ast), ast, references, plain_path })
+        let refused = |(message, offset)| SyntaxError { message, offset: Some(offset) };
+        let program = syntax::parse(text).map_err(|refusal| refused((refusal.message, refusal.at)))?;
+        let references = rules::apply(&program).map_err(refused)?;
+        let plain_path = rules::plain_path(&program).map(|(root, names)| PlainPath {
+            root: root.to_owned(),
+            names: names.into_iter().map(str::to_owned).collect(),
+        });
+        Ok(Self { text: text.to_owned(), program, references, plain_path })
     }
 
     /// The text as written, trimmed: AWS quotes it in causes.
@@ -171,12 +188,6 @@ impl Expression {
     #[must_use]
     pub fn references(&self) -> &References {
         &self.references
-    }
-
-    /// Operators that JSONata has since 2.1 and Step Functions (2.0.6) has not: such a machine does not run on AWS.
-    #[must_use]
-    pub fn extensions(&self) -> &[&'static str] {
-        &self.extensions
     }
 
     /// Evaluates. Equal bindings, `entropy` and `limits` give equal results.
@@ -193,16 +204,94 @@ impl Expression {
         if let Some(path) = &self.plain_path
             && let Some(outcome) = path.follow(bindings)
         {
+            bindings.roots.spend(outcome.as_ref().map_or(1, super::work_of));
             return outcome;
         }
-        engine::evaluate(&self.ast, &self.references, bindings, entropy, limits)
+        let bump = Bump::new();
+        let (outcome, steps) = evaluate(&bump, &self.program, entropy, limits, |heap, globals| {
+            if self.references.reads_states() {
+                let states = self.states(bindings, heap)?;
+                self.bind(heap, globals, rules::STATES, states)?;
+            }
+            for name in self.references.variables() {
+                if let Some(value) = bindings.roots.variable(name) {
+                    self.bind(heap, globals, name, Val::of(value))?;
+                }
+            }
+            Ok(Val::Undefined)
+        });
+        bindings.roots.spend(EVALUATION_WORK + steps * STEP_WORK + outcome.as_ref().map_or(0, super::work_of));
+        outcome
+    }
+
+    /// `$states`, with the members that the expression reads.
+    fn states<'e>(&self, bindings: &Bindings<'e>, heap: &mut Heap<'e>) -> Result<Val<'e>, Stop> {
+        let mark = heap.field_mark();
+        for member in StatesMember::ALL.into_iter().filter(|member| self.references.reads(*member)) {
+            if let Some(value) = bindings.member(member) {
+                heap.push_field(member.name(), Val::of(value))?;
+            }
+        }
+        heap.take_object(mark)
+    }
+
+    fn bind<'e>(&self, heap: &Heap<'e>, globals: &'e Frame<'e>, name: &str, value: Val<'e>) -> Result<(), Stop> {
+        match self.program.symbols.find(name) {
+            Some(sym) => heap.bind(globals, sym, value),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One evaluation, and the steps that it took. `prepare` binds what the expression may read and gives its input document.
+fn evaluate<'e>(
+    bump: &'e Bump,
+    program: &'e Program,
+    entropy: &'e mut Entropy,
+    limits: &Limits,
+    prepare: impl FnOnce(&mut Heap<'e>, &'e Frame<'e>) -> Result<Val<'e>, Stop>,
+) -> (Result<Value, QueryError>, u64) {
+    let heap = Heap::new(bump, limits.heap_bytes, limits.string_bytes);
+    let budget = Budget::new(limits.steps, limits.depth);
+    let mut machine = Machine::new(heap, budget, entropy, program);
+    let run = |machine: &mut Machine<'e>| -> Result<Option<Value>, Stop> {
+        let globals = machine.heap.alloc(Frame { parent: None, vars: None.into(), tuple: None })?;
+        let input = prepare(&mut machine.heap, globals)?;
+        let value = machine.run(input, globals)?;
+        out::json(value, limits)
+    };
+    let result = run(&mut machine);
+    let outcome = match result {
+        Ok(Some(value)) => Ok(value),
+        Ok(None) => Err(QueryError::Undefined),
+        Err(Stop::Fault(fault)) => Err(QueryError::Evaluation { message: fault.sentence() }),
+        Err(Stop::Bound(bound)) => Err(QueryError::Bound { message: bound_message(bound, limits) }),
+    };
+    (outcome, limits.steps - machine.budget.left().min(limits.steps))
+}
+
+/// AWS's sentences for memory and stack, and our own for what AWS does not bound.
+fn bound_message(bound: Bound, limits: &Limits) -> String {
+    match bound {
+        Bound::Steps => format!("The expression takes more than {} steps of work", limits.steps),
+        Bound::Memory => "Expression evaluation memory limit exceeded: Check for excessive memory usage".to_owned(),
+        Bound::Depth => "Stack overflow error: Check for non-terminating recursive function. Consider rewriting as \
+             tail-recursive"
+            .to_owned(),
+        Bound::Text => format!("The expression builds a string of more than {} bytes", limits.string_bytes),
+        Bound::Nesting => format!("The expression nests values deeper than {} levels", value::LEVELS_MAX),
+        Bound::ResultBytes => format!("The result of the expression is larger than {} bytes", limits.result_bytes),
+        Bound::ResultDepth => {
+            format!("The result of the expression is nested deeper than {} levels", limits.result_depth)
+        }
+        Bound::Picture => "A picture string of the expression is longer or wider than 1024 characters".to_owned(),
     }
 }
 
 impl PlainPath {
     /// `None` where the engine has to decide: a step over an array maps, flattens and unwraps.
     fn follow(&self, bindings: &Bindings<'_>) -> Option<Result<Value, QueryError>> {
-        let (first, names) = if self.root == check::STATES {
+        let (first, names) = if self.root == rules::STATES {
             let (member, names) = self.names.split_first()?;
             (StatesMember::named(member).and_then(|member| bindings.member(member)), names)
         } else {
@@ -215,7 +304,7 @@ impl PlainPath {
                 _ => return None,
             };
         }
-        value.map(|value| Ok(convert::normalized(value)))
+        value.map(|value| Ok(out::normalized(value)))
     }
 }
 

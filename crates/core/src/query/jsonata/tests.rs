@@ -221,10 +221,13 @@ fn references_say_what_is_read() {
 }
 
 #[test]
-fn operators_that_aws_lacks_are_named() {
-    assert_eq!(Expression::compile("$a ?? 1").unwrap().extensions(), ["??"]);
-    assert_eq!(Expression::compile("$a ?: 1").unwrap().extensions(), ["?:"]);
-    assert!(Expression::compile("$a ? 1 : 2").unwrap().extensions().is_empty());
+fn operators_that_aws_lacks_are_refused_by_name() {
+    for (text, operator) in [("$a ?? 1", "??"), ("$a ?: 1", "?:"), ("$a = 1 ? $b ?? 2 : 3", "??")] {
+        let refused = Expression::compile(text).unwrap_err();
+        assert!(refused.message.contains(operator) && refused.message.contains("2.0.6"), "{refused}");
+        assert_eq!(refused.offset, text.find(operator));
+    }
+    assert!(Expression::compile("$a ? 1 : 2").is_ok());
 }
 
 #[test]

@@ -1,0 +1,489 @@
+//! Paths: each step over the items of the one before it.
+
+use super::super::error::Stop;
+use super::super::number;
+use super::super::syntax::tree::{Kind, Node, Stage, Sym};
+use super::super::value::{Bind, CONS, Frame, Items, KEEP, SEQUENCE, Tuple, Val};
+use super::{Machine, Outcome, finite};
+
+/// What a step gave.
+#[derive(Clone, Copy)]
+enum Stream<'e> {
+    /// Items on the heap's stack, from the path's mark on.
+    Pushed,
+    /// An array that is the whole result as it is.
+    Whole(Val<'e>),
+    Tuples(&'e [Tuple<'e>]),
+}
+
+impl<'e> Machine<'e> {
+    #[inline(never)]
+    pub(super) fn path(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
+        let Kind::Path { steps, keep_singleton } = &node.kind else { return Ok(Val::Undefined) };
+        let mark = self.heap.mark();
+        let mut stream = Stream::Pushed;
+        let absolute = matches!(steps.first().map(|step| &step.kind), Some(Kind::Variable(_)));
+        let mut first = Some(match input.array() {
+            Some(items) if !absolute => items,
+            _ => Items::One(input),
+        });
+        for (at, step) in steps.iter().enumerate() {
+            let last = at + 1 == steps.len();
+            let bound = matches!(stream, Stream::Tuples(_));
+            if at == 0 && step.cons {
+                // An array constructor at the start is made once, from the whole input.
+                let whole = if input.array().is_some() { input } else { self.single(input)? };
+                stream = Stream::Whole(self.eval(step, whole, frame)?);
+            } else if step.tuple || bound {
+                let before = std::mem::replace(&mut stream, Stream::Pushed);
+                stream = self.tuple_step(step, before, first.take(), mark, frame)?;
+            } else {
+                let before = std::mem::replace(&mut stream, Stream::Pushed);
+                stream = self.plain_step(step, before, first.take(), mark, last, frame)?;
+            }
+            first = None;
+            let nothing = match &stream {
+                Stream::Pushed => self.heap.pushed(mark).is_empty(),
+                Stream::Whole(value) => value.is_undefined() || value.array().is_some_and(|items| items.len() == 0),
+                Stream::Tuples(_) => false,
+            };
+            if nothing {
+                break;
+            }
+        }
+        self.path_result(node, stream, *keep_singleton, mark, frame)
+    }
+
+    /// What a step goes over after a first step that is no sequence: of a text its characters, of a scalar nothing.
+    fn iterated(&mut self, value: Val<'e>) -> Result<Items<'e>, Stop> {
+        let Val::Str(text) = value else { return Ok(value.array().unwrap_or(Items::Vals(&[]))) };
+        let mark = self.heap.mark();
+        for (at, c) in text.char_indices() {
+            self.budget.step(1)?;
+            self.heap.push(Val::Str(&text[at..at + c.len_utf8()]))?;
+        }
+        self.heap.take(mark).map(Items::Vals)
+    }
+
+    fn single(&mut self, value: Val<'e>) -> Outcome<'e> {
+        let items = self.heap.slice(&[value])?;
+        self.heap.array(items, SEQUENCE)
+    }
+
+    #[inline(never)]
+    fn path_result(
+        &mut self,
+        node: &'e Node,
+        stream: Stream<'e>,
+        keep_singleton: bool,
+        mark: usize,
+        frame: &'e Frame<'e>,
+    ) -> Outcome<'e> {
+        let group = node.group();
+        let value = match stream {
+            Stream::Tuples(tuples) => {
+                if let Some(pairs) = group {
+                    return self.group(pairs, Val::Tuples(tuples), frame);
+                }
+                if node.tuple {
+                    return Ok(Val::Tuples(tuples));
+                }
+                for tuple in tuples {
+                    self.heap.push(tuple.at)?;
+                }
+                self.heap.take_array(mark, SEQUENCE)?
+            }
+            Stream::Pushed => match self.heap.pushed(mark) {
+                // The common cases need no array.
+                [] => Val::Undefined,
+                [one] if !keep_singleton && !node.keep && group.is_none() && one.flags() & SEQUENCE == 0 => {
+                    let one = *one;
+                    self.heap.forget(mark);
+                    return Ok(one);
+                }
+                _ => self.heap.take_array(mark, SEQUENCE)?,
+            },
+            Stream::Whole(value) => value,
+        };
+        let value = if keep_singleton && value.array().is_some() {
+            // An array that was constructed is the single item of the sequence.
+            let bare = value.flags() & (CONS | SEQUENCE) == CONS;
+            let sequence = if bare { self.single(value)? } else { value };
+            self.heap.flagged(sequence, sequence.flags() | KEEP)?
+        } else {
+            value
+        };
+        match group {
+            Some(pairs) => self.group(pairs, value, frame),
+            None => Ok(value),
+        }
+    }
+
+    /// The items that the stream holds, pushed to the heap's stack from `mark` on.
+    fn pour(&mut self, stream: Stream<'e>, first: Option<Items<'e>>) -> Result<(), Stop> {
+        let items = match (stream, first) {
+            (_, Some(items)) => items,
+            (Stream::Whole(value), _) => self.iterated(value)?,
+            _ => return Ok(()),
+        };
+        for item in items.iter() {
+            self.heap.push(item)?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn plain_step(
+        &mut self,
+        step: &'e Node,
+        before: Stream<'e>,
+        first: Option<Items<'e>>,
+        mark: usize,
+        last: bool,
+        frame: &'e Frame<'e>,
+    ) -> Result<Stream<'e>, Stop> {
+        if let Kind::Sort(terms) = &step.kind {
+            self.pour(before, first)?;
+            let mut value = match self.heap.pushed(mark).len() {
+                0 | 1 => self.heap.take_array(mark, SEQUENCE)?,
+                _ => {
+                    self.sort_items(terms, mark, frame)?;
+                    self.heap.take_array(mark, 0)?
+                }
+            };
+            for stage in step.stages() {
+                if let Stage::Filter(predicate) = stage {
+                    value = self.filter(predicate, value, frame)?;
+                }
+            }
+            return Ok(Stream::Whole(value));
+        }
+        // Items come from where they lie: the input, an array, or the stack below the results.
+        let source = match (before, first) {
+            (_, Some(items)) => Some(items),
+            (Stream::Whole(value), _) => Some(self.iterated(value)?),
+            _ => None,
+        };
+        let begin = self.heap.mark();
+        let count = source.map_or(begin - mark, Items::len);
+        let mut results = 0_usize;
+        let mut only = Val::Undefined;
+        self.budget.step(count)?;
+        for at in 0..count {
+            let item = match source {
+                Some(items) => items.get(at),
+                None => self.heap.pushed(mark)[at],
+            };
+            let mut value = match &step.kind {
+                Kind::Name(name) if item.is_object() && !step.keep => self.settled(item.field(name), false)?,
+                _ => self.eval(step, item, frame)?,
+            };
+            for stage in step.stages() {
+                if let Stage::Filter(predicate) = stage {
+                    value = self.filter(predicate, value, frame)?;
+                }
+            }
+            if value.is_undefined() {
+                continue;
+            }
+            results += 1;
+            only = value;
+            match value.array() {
+                Some(items) if value.flags() & CONS == 0 => {
+                    self.budget.step(items.len())?;
+                    for inner in items.iter() {
+                        self.heap.push(inner)?;
+                    }
+                }
+                _ => self.heap.push(value)?,
+            }
+        }
+        self.heap.drop_between(mark, begin);
+        if last && results == 1 && only.array().is_some() && only.flags() & SEQUENCE == 0 {
+            self.heap.forget(mark);
+            return Ok(Stream::Whole(only));
+        }
+        Ok(Stream::Pushed)
+    }
+
+    /// `input[predicate]`.
+    #[inline(never)]
+    pub(super) fn filter(&mut self, predicate: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
+        if let Val::Tuples(tuples) = input {
+            return self.filter_tuples(predicate, tuples, frame);
+        }
+        let items = input.items();
+        if let Kind::Number(n) = predicate.kind
+            && predicate.more.is_none()
+        {
+            self.budget.step(1)?;
+            return match place(n, items.len()).map_or(Val::Undefined, |at| items.get(at)) {
+                Val::Undefined => {
+                    let none = self.heap.mark();
+                    self.heap.take_array(none, SEQUENCE)
+                }
+                item if item.array().is_some() => Ok(item),
+                item => self.single(item),
+            };
+        }
+        let mark = self.heap.mark();
+        self.budget.step(items.len())?;
+        self.budget.enter()?;
+        for (at, item) in items.iter().enumerate() {
+            let chosen = self.eval(predicate, item, frame)?;
+            for _ in 0..self.chosen(chosen, at, items.len())? {
+                self.heap.push(item)?;
+            }
+        }
+        self.budget.leave();
+        self.heap.take_array(mark, SEQUENCE)
+    }
+
+    /// How often a predicate's value takes the item at this place: positions may name it more than once.
+    fn chosen(&mut self, value: Val<'e>, at: usize, len: usize) -> Result<usize, Stop> {
+        if let Val::Bool(b) = value {
+            return Ok(usize::from(b));
+        }
+        if let Some(n) = finite(value)? {
+            return Ok(usize::from(place(n, len) == Some(at)));
+        }
+        if let Some(items) = value.array() {
+            self.budget.step(items.len())?;
+            let mut times = 0;
+            let mut numbers = true;
+            for item in items.iter() {
+                match finite(item)? {
+                    Some(n) => times += usize::from(place(n, len) == Some(at)),
+                    None => numbers = false,
+                }
+            }
+            if numbers {
+                return Ok(times);
+            }
+        }
+        Ok(usize::from(self.truth(value)?.unwrap_or(false)))
+    }
+
+    // Paths that bind.
+
+    #[inline(never)]
+    fn tuple_step(
+        &mut self,
+        step: &'e Node,
+        before: Stream<'e>,
+        first: Option<Items<'e>>,
+        mark: usize,
+        frame: &'e Frame<'e>,
+    ) -> Result<Stream<'e>, Stop> {
+        if let Kind::Sort(terms) = &step.kind {
+            return self.tuple_sort(step, terms, before, first, mark, frame);
+        }
+        let tuples = match before {
+            Stream::Tuples(tuples) => tuples,
+            other => self.as_tuples(other, first, mark)?,
+        };
+        let mut out = Tuples::default();
+        self.budget.step(tuples.len())?;
+        self.budget.enter()?;
+        for tuple in tuples {
+            let inner = self.heap.tuple_frame(frame, tuple.binds)?;
+            let value = self.eval_tuples(step, tuple.at, inner)?;
+            match value {
+                Val::Undefined => {}
+                Val::Tuples(more) => {
+                    for own in more {
+                        let binds = self.joined(tuple.binds, own.binds)?;
+                        out.push(self, Tuple { at: own.at, binds })?;
+                    }
+                }
+                value => {
+                    let items = value.items();
+                    self.budget.step(items.len())?;
+                    for (at, item) in items.iter().enumerate() {
+                        let made = self.tuple(step, *tuple, at, item)?;
+                        out.push(self, made)?;
+                    }
+                }
+            }
+        }
+        let tuples = out.take(self)?;
+        let staged = self.staged(step, tuples, frame)?;
+        self.budget.leave();
+        Ok(Stream::Tuples(staged))
+    }
+
+    fn tuple(&mut self, step: &'e Node, from: Tuple<'e>, at: usize, item: Val<'e>) -> Result<Tuple<'e>, Stop> {
+        let mut binds = from.binds;
+        let place = match step.focus() {
+            Some(name) => {
+                binds = self.with(binds, name, item)?;
+                from.at
+            }
+            None => item,
+        };
+        if let Some(name) = step.index() {
+            binds = self.with(binds, name, Val::Num(number::double(at)))?;
+        }
+        if let Some(slot) = step.ancestor() {
+            let label = self.program.labels.get(slot as usize).copied().unwrap_or(Sym::MAX);
+            binds = self.with(binds, label, from.at)?;
+        }
+        Ok(Tuple { at: place, binds })
+    }
+
+    /// The bindings with one more; a binding of the same name is replaced.
+    fn with(&mut self, binds: Option<&'e Bind<'e>>, name: Sym, value: Val<'e>) -> Result<Option<&'e Bind<'e>>, Stop> {
+        let mut at = binds;
+        let mut known = false;
+        while let Some(bind) = at {
+            known |= bind.name == name;
+            at = bind.next;
+        }
+        let next = if known { self.without(binds, name)? } else { binds };
+        Ok(Some(self.heap.alloc(Bind { name, value, next })?))
+    }
+
+    fn without(&mut self, binds: Option<&'e Bind<'e>>, name: Sym) -> Result<Option<&'e Bind<'e>>, Stop> {
+        let mut kept = None;
+        let mut at = binds;
+        while let Some(bind) = at {
+            if bind.name != name {
+                kept = Some(self.heap.alloc(Bind { name: bind.name, value: bind.value, next: kept })?);
+            }
+            at = bind.next;
+        }
+        Ok(kept)
+    }
+
+    fn joined(
+        &mut self,
+        outer: Option<&'e Bind<'e>>,
+        inner: Option<&'e Bind<'e>>,
+    ) -> Result<Option<&'e Bind<'e>>, Stop> {
+        let mut binds = outer;
+        let mut at = inner;
+        while let Some(bind) = at {
+            binds = self.with(binds, bind.name, bind.value)?;
+            at = bind.next;
+        }
+        Ok(binds)
+    }
+
+    fn as_tuples(
+        &mut self,
+        stream: Stream<'e>,
+        first: Option<Items<'e>>,
+        mark: usize,
+    ) -> Result<&'e [Tuple<'e>], Stop> {
+        self.pour(stream, first)?;
+        let items = self.heap.take(mark)?;
+        let mut out = Tuples::default();
+        for at in items {
+            out.push(self, Tuple { at: *at, binds: None })?;
+        }
+        out.take(self)
+    }
+
+    fn tuple_sort(
+        &mut self,
+        step: &'e Node,
+        terms: &'e [super::super::syntax::tree::Term],
+        before: Stream<'e>,
+        first: Option<Items<'e>>,
+        mark: usize,
+        frame: &'e Frame<'e>,
+    ) -> Result<Stream<'e>, Stop> {
+        let tuples = match before {
+            Stream::Tuples(tuples) => self.sort_tuples(terms, tuples, frame)?,
+            other => {
+                self.pour(other, first)?;
+                if self.heap.pushed(mark).len() > 1 {
+                    self.sort_items(terms, mark, frame)?;
+                }
+                let items = self.heap.take(mark)?;
+                let mut out = Tuples::default();
+                for (at, item) in items.iter().enumerate() {
+                    let binds = match step.index() {
+                        Some(name) => self.with(None, name, Val::Num(number::double(at)))?,
+                        None => None,
+                    };
+                    out.push(self, Tuple { at: *item, binds })?;
+                }
+                out.take(self)?
+            }
+        };
+        self.staged(step, tuples, frame).map(Stream::Tuples)
+    }
+
+    /// Predicates and index bindings behind a step that binds.
+    fn staged(
+        &mut self,
+        step: &'e Node,
+        mut tuples: &'e [Tuple<'e>],
+        frame: &'e Frame<'e>,
+    ) -> Result<&'e [Tuple<'e>], Stop> {
+        for stage in step.stages() {
+            match stage {
+                Stage::Filter(predicate) => {
+                    tuples = match self.filter_tuples(predicate, tuples, frame)? {
+                        Val::Tuples(tuples) => tuples,
+                        _ => &[],
+                    };
+                }
+                Stage::Index(name) => {
+                    let mut out = Tuples::default();
+                    for (at, tuple) in tuples.iter().enumerate() {
+                        let binds = self.with(tuple.binds, *name, Val::Num(number::double(at)))?;
+                        out.push(self, Tuple { at: tuple.at, binds })?;
+                    }
+                    tuples = out.take(self)?;
+                }
+            }
+        }
+        Ok(tuples)
+    }
+
+    fn filter_tuples(&mut self, predicate: &'e Node, tuples: &'e [Tuple<'e>], frame: &'e Frame<'e>) -> Outcome<'e> {
+        let mut out = Tuples::default();
+        if let Kind::Number(n) = predicate.kind {
+            if let Some(at) = place(n, tuples.len()) {
+                out.push(self, tuples[at])?;
+            }
+            return out.take(self).map(Val::Tuples);
+        }
+        self.budget.step(tuples.len())?;
+        for (at, tuple) in tuples.iter().enumerate() {
+            let inner = self.heap.tuple_frame(frame, tuple.binds)?;
+            let value = self.eval(predicate, tuple.at, inner)?;
+            for _ in 0..self.chosen(value, at, tuples.len())? {
+                out.push(self, *tuple)?;
+            }
+        }
+        out.take(self).map(Val::Tuples)
+    }
+}
+
+/// The position that a number names: rounded down, negative ones from the end.
+fn place(n: f64, len: usize) -> Option<usize> {
+    let n = n.floor();
+    let n = if n < 0.0 { n + number::double(len) } else { n };
+    (n >= 0.0 && n < number::double(len)).then(|| number::count(n))
+}
+
+/// A growing list of tuples on the heap's stack of them.
+#[derive(Default)]
+pub(super) struct Tuples {
+    len: usize,
+}
+
+impl Tuples {
+    pub(super) fn push<'e>(&mut self, machine: &mut Machine<'e>, tuple: Tuple<'e>) -> Result<(), Stop> {
+        machine.heap.push_tuple(tuple)?;
+        self.len += 1;
+        Ok(())
+    }
+
+    pub(super) fn take<'e>(self, machine: &mut Machine<'e>) -> Result<&'e [Tuple<'e>], Stop> {
+        machine.heap.take_tuples(self.len)
+    }
+}

@@ -1,0 +1,171 @@
+//! Values on their way out: to `serde_json` within the bounds of a result, and to short texts in errors.
+
+use serde_json::{Map, Value};
+
+use super::Limits;
+use super::error::{Bound, Stop};
+use super::number;
+use super::value::Val;
+
+/// Bytes of a value in an error's text.
+const BRIEF_BYTES: usize = 1024;
+
+/// The result of an evaluation. A function is no JSON: as a whole it is nothing, inside of a value an empty text.
+pub(super) fn json(value: Val<'_>, limits: &Limits) -> Result<Option<Value>, Stop> {
+    match value {
+        Val::Undefined | Val::Native(_) | Val::Fun(_) | Val::Tuples(_) | Val::Tail => Ok(None),
+        // AWS: a number that is not finite passes as a whole result, but JSON has none.
+        Val::Num(n) => Ok(Some(number::json(n).unwrap_or(Value::Null))),
+        other => Outward { bytes_left: limits.result_bytes, depth_max: limits.result_depth }.value(other, 0).map(Some),
+    }
+}
+
+struct Outward {
+    bytes_left: usize,
+    depth_max: usize,
+}
+
+impl Outward {
+    fn draw(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or(Stop::Bound(Bound::ResultBytes))?;
+        Ok(())
+    }
+
+    fn deeper(&self, depth: usize) -> Result<usize, Stop> {
+        if depth >= self.depth_max { Err(Bound::ResultDepth.into()) } else { Ok(depth + 1) }
+    }
+
+    fn value(&mut self, value: Val<'_>, depth: usize) -> Result<Value, Stop> {
+        self.draw(1)?;
+        Ok(match value {
+            Val::Undefined | Val::Null | Val::Tail => Value::Null,
+            Val::Bool(b) => Value::Bool(b),
+            Val::Num(n) => number::json(n).unwrap_or_else(|| Value::String(number::text(n))),
+            Val::Str(s) => {
+                self.draw(s.len() + 1)?;
+                Value::String(s.to_owned())
+            }
+            Val::Json(json) => self.borrowed(json, depth)?,
+            Val::Array(array) => {
+                let depth = self.deeper(depth)?;
+                self.draw(array.items.len() + 1)?;
+                let mut items = Vec::with_capacity(array.items.len());
+                for item in array.items.iter() {
+                    items.push(self.value(item, depth)?);
+                }
+                Value::Array(items)
+            }
+            Val::Object(object) => {
+                let depth = self.deeper(depth)?;
+                let fields = object.fields.get();
+                let mut out = Map::with_capacity(fields.len().min(1024));
+                for (name, value) in fields.iter().filter(|(_, value)| !value.is_undefined()) {
+                    self.draw(name.len() + 3)?;
+                    out.insert((*name).to_owned(), self.value(*value, depth)?);
+                }
+                Value::Object(out)
+            }
+            // As `$string` writes a function.
+            Val::Native(_) | Val::Fun(_) | Val::Tuples(_) => Value::String(String::new()),
+        })
+    }
+
+    /// A part of the payload: a copy with numbers written as computed ones are, save that a long integer keeps its
+    /// digits.
+    fn borrowed(&mut self, json: &Value, depth: usize) -> Result<Value, Stop> {
+        self.draw(1)?;
+        Ok(match json {
+            Value::String(s) => {
+                self.draw(s.len() + 1)?;
+                json.clone()
+            }
+            Value::Array(items) => {
+                let depth = self.deeper(depth)?;
+                let mut out = Vec::with_capacity(items.len().min(self.bytes_left));
+                for item in items {
+                    out.push(self.borrowed(item, depth)?);
+                }
+                Value::Array(out)
+            }
+            Value::Object(fields) => {
+                let depth = self.deeper(depth)?;
+                let mut out = Map::with_capacity(fields.len().min(1024));
+                for (name, value) in fields {
+                    self.draw(name.len() + 3)?;
+                    out.insert(name.clone(), self.borrowed(value, depth)?);
+                }
+                Value::Object(out)
+            }
+            scalar => normalized(scalar),
+        })
+    }
+}
+
+/// A copy with whole numbers written without a fraction.
+pub(super) fn normalized(value: &Value) -> Value {
+    match value {
+        Value::Number(n) if n.is_f64() => number::json(n.as_f64().unwrap_or(f64::NAN)).unwrap_or(Value::Null),
+        Value::Array(items) => Value::Array(items.iter().map(normalized).collect()),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (name.clone(), normalized(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// At most so many bytes of a text as an error may carry.
+pub(super) fn cut(text: &str) -> &str {
+    let mut end = text.len().min(BRIEF_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// A value as JSON, cut short.
+pub(super) fn brief(value: Val<'_>) -> String {
+    let mut out = String::new();
+    if matches!(value, Val::Undefined | Val::Native(_) | Val::Fun(_)) {
+        return "undefined".to_owned();
+    }
+    write_brief(&mut out, value);
+    let end = cut(&out).len();
+    out.truncate(end);
+    out
+}
+
+fn write_brief(out: &mut String, value: Val<'_>) {
+    if out.len() > BRIEF_BYTES {
+        return;
+    }
+    match value {
+        Val::Undefined | Val::Null | Val::Native(_) | Val::Fun(_) | Val::Tuples(_) | Val::Tail => out.push_str("null"),
+        Val::Bool(b) => out.push_str(if b { "true" } else { "false" }),
+        Val::Str(s) => out.push_str(&Value::from(cut(s)).to_string()),
+        _ => {
+            if let Some(n) = value.num() {
+                out.push_str(&if n.is_finite() { number::text(n) } else { "null".to_owned() });
+            } else if let Some(items) = value.array() {
+                out.push('[');
+                for (at, item) in items.iter().take(BRIEF_BYTES).enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    write_brief(out, item);
+                }
+                out.push(']');
+            } else {
+                out.push('{');
+                for (at, (name, value)) in value.fields().take(BRIEF_BYTES).enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    out.push_str(&Value::from(cut(name)).to_string());
+                    out.push(':');
+                    write_brief(out, value);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
