@@ -64,6 +64,7 @@ fn started() -> Event {
         item: None,
         map_run: None,
         attempt: 0,
+        depth: 0,
     }))
 }
 

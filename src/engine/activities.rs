@@ -25,9 +25,9 @@ use crate::ids::{Arn, TaskKey};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::store::StoreError;
 
+use super::Shared;
 use super::handle::{ActivityTask, EngineError, EngineHandle, engine_error};
 use super::messages::{TellError, What};
-use super::{Shared, partition};
 
 /// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A poller that went away is no
 /// fault of the task's.
@@ -170,7 +170,7 @@ impl EngineHandle {
     }
 
     async fn is_open(&self, key: TaskKey) -> Result<bool, EngineError> {
-        match partition::load(&*self.inner.journal, key.execution).await {
+        match self.inner.load(key.execution).await {
             Ok(state) => Ok(state.task(key.scheduled).is_ok()),
             // An express execution has no journal, and no promise either.
             Err(TellError::Store(StoreError::NotFound { .. })) => Ok(false),

@@ -64,11 +64,12 @@ impl Shared {
         key: TaskKey,
         request: StartRequest,
         parent: Option<TaskKey>,
+        depth: u32,
     ) -> impl Future<Output = Result<StartedExecution, EngineError>> + use<> {
         let engine = EngineHandle { inner: Arc::clone(self) };
         self.births.begins(key);
         let starting = actix_rt::spawn(async move {
-            let started = engine.start(request, parent).await;
+            let started = engine.start_below(request, parent, depth).await;
             engine.inner.births.ends(key);
             started
         });
@@ -106,7 +107,7 @@ impl Shared {
             }
         }
         // It may have followed before a crash, and the other has ended since.
-        let state = super::partition::load(&*self.journal, followed.header.id).await?;
+        let state = self.load(followed.header.id).await?;
         Ok(state.followers().contains(&task))
     }
 
@@ -200,7 +201,7 @@ impl Shared {
             return Ok(());
         }
         self.end_map_runs(child).await?;
-        let state = super::partition::load(&*self.journal, child).await?;
+        let state = self.load(child).await?;
         self.stop_children(child, &state).await;
         for key in row.header.parent.iter().chain(state.followers()) {
             self.tell_task(&row, *key).await?;
@@ -226,7 +227,7 @@ impl Shared {
 
     /// The child's end as the parent's task takes it.
     async fn news(&self, row: &crate::store::ExecutionRow, key: TaskKey) -> Result<Option<StimulusKind>, TellError> {
-        let state = super::partition::load(&*self.journal, key.execution).await?;
+        let state = self.load(key.execution).await?;
         let Ok(view) = state.task(key.scheduled) else { return Ok(None) };
         let json = Resource::parse(&view.task.details.resource).is_some_and(|r| r.resource_name().ends_with(".sync:2"));
         let closing = row.summary.closed.as_ref();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::support::{self, realm, request};
-use super::{EngineHandle, execution, partition};
+use super::{EngineHandle, execution, loading};
 use crate::asl::{MachineKind, parse};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ids::{Arn, ExecutionId, TaskKey};
@@ -154,7 +154,7 @@ async fn followed(store: &Memory, engine: &EngineHandle, parents: usize) -> (Exe
     }
     let other = store.execution_by_arn(&other).await.unwrap().unwrap();
     let follows = async {
-        while partition::load(store, other.header.id).await.unwrap().followers().len() < parents {
+        while loading::load(store, u64::MAX, other.header.id).await.unwrap().state.followers().len() < parents {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -242,7 +242,7 @@ async fn written_and_not_done(
     definition: &Value,
 ) {
     let machine = parse(&definition.to_string(), MachineKind::Standard).unwrap().machine;
-    let mut state = partition::load(store, execution).await.unwrap();
+    let mut state = loading::load(store, u64::MAX, execution).await.unwrap().state;
     let after = state.version();
     let realm = realm();
     let env = Env { execution, realm: &realm, tokens: &NoTokens, bounds: Bounds::default() };

@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, TaskKey, Version};
 use crate::integrations;
 use crate::interpreter::command::Command;
-use crate::interpreter::event::{Entry, Payload};
+use crate::interpreter::event::{Entry, Event, Payload};
 use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Bounds, Env, TokenMint};
@@ -28,8 +28,9 @@ use super::event_log::Logging;
 use super::express::{self, Stay};
 use super::handle::Completion;
 use super::held::Held;
+use super::loading::Loaded;
 use super::messages::{MayLeave, TellError, Told, What};
-use super::partition::{Loaded, Local};
+use super::partition::Local;
 use super::residents::Incarnation;
 use super::story::{Note, Story};
 use super::tail::{self, Tail};
@@ -303,8 +304,9 @@ impl ExecutionActor {
                 Command::Finish => {
                     self.local.forget(self.id, self.incarnation);
                     if let Phase::Closed(outcome) = self.state.phase() {
-                        if let Some(stay) = self.express.take() {
-                            stay.close(self.state.version(), outcome);
+                        match self.express.take() {
+                            Some(stay) => stay.close(self.state.version(), outcome),
+                            None => self.shared.open.ended(),
                         }
                         self.local.finished(self.id, &self.state, outcome);
                     }
@@ -492,6 +494,9 @@ impl ExecutionActor {
             let result = match result {
                 Ok(()) => {
                     actor.appending = false;
+                    if born || prepared.entries.iter().any(|e| matches!(e.event, Event::ExecutionRedriven { .. })) {
+                        actor.shared.open.began();
+                    }
                     actor.story(&prepared.notes, face).tell(&prepared.entries);
                     actor.perform(prepared.commands, ctx);
                     told(prepared.at, prepared.rejection)

@@ -165,12 +165,14 @@ impl EngineHandle {
         request: &StartRequest,
         resolved: Arc<Resolved>,
         parent: Option<TaskKey>,
+        depth: u32,
     ) -> Result<StartedExecution, EngineError> {
         // AWS: a task waits for the end of standard executions only (`startExecution.sync`).
         if parent.is_some() {
             return Err(EngineError::TypeNotSupported { machine: resolved.machine.clone(), kind: resolved.kind });
         }
-        let (header, started) = self.birth(request, &resolved, None, self.inner.clock.now())?;
+        let (header, mut started) = self.birth(request, &resolved, None, self.inner.clock.now())?;
+        started.depth = depth;
         let (arn, partition) = (header.arn.clone(), self.partition(header.partition)?);
         let start = Start { header, started: Box::new(started), machine: Arc::clone(&resolved.compiled) };
         let told = partition

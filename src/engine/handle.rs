@@ -44,6 +44,9 @@ pub enum EngineError {
     /// As many pollers wait for activity tasks as may (`ActivityWorkerLimitExceeded`).
     #[error("The maximum number of workers concurrently polling for activity tasks has been reached.")]
     TooManyPollers,
+    /// As many executions as may be are open, or have started each other (`ExecutionLimitExceeded`).
+    #[error("{0}")]
+    LimitReached(String),
     /// Too much at once: come back later (`ThrottlingException`).
     #[error("{0}")]
     Busy(String),
@@ -255,7 +258,7 @@ impl EngineHandle {
         if row.summary.redrive_count == 0 {
             return Ok(None);
         }
-        let state = partition::load(&*self.inner.journal, row.header.id).await.map_err(engine_error)?;
+        let state = self.inner.load(row.header.id).await.map_err(engine_error)?;
         Ok(state.redriven_with(token, self.inner.clock.now()))
     }
 
@@ -265,7 +268,7 @@ impl EngineHandle {
         if row.version.0 + 1 < HISTORY_EVENTS_MAX {
             return Ok(false);
         }
-        let state = partition::load(&*self.inner.journal, row.header.id).await.map_err(engine_error)?;
+        let state = self.inner.load(row.header.id).await.map_err(engine_error)?;
         Ok(state.history_is_full())
     }
 
@@ -371,7 +374,7 @@ impl EngineHandle {
         };
         let mut tasks = Vec::new();
         for row in rows {
-            let loaded = partition::load(&*self.inner.journal, row.header.id).await;
+            let loaded = self.inner.load(row.header.id).await;
             self.inner.judge(row.header.id, &loaded).await;
             let state = match loaded {
                 Ok(state) => state,
@@ -488,6 +491,7 @@ pub(super) fn aws_error(e: &EngineError) -> (&'static str, String) {
         EngineError::MachineDeleting(_) => "StateMachineDeleting",
         EngineError::ExecutionAlreadyExists(_) => "ExecutionAlreadyExists",
         EngineError::TypeNotSupported { .. } => "StateMachineTypeNotSupported",
+        EngineError::LimitReached(_) => "ExecutionLimitExceeded",
         EngineError::Busy(_) => "ThrottlingException",
         _ => "InternalServerError",
     };

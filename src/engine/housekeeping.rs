@@ -23,6 +23,9 @@ pub(super) async fn run(shared: &Arc<Shared>) {
             }
         }
     }
+    if let Err(e) = shared.count_open().await {
+        tracing::warn!(error = %e, "open executions could not be counted; trying again later");
+    }
     if let Err(e) = shared.catalog.reap_machines().await {
         tracing::warn!(error = %e, "deleted state machines could not be removed; trying again later");
     }

@@ -12,6 +12,8 @@
 mod activities;
 #[cfg(test)]
 mod activities_tests;
+#[cfg(test)]
+mod bounds_tests;
 mod chance;
 mod children;
 #[cfg(test)]
@@ -31,8 +33,10 @@ mod held;
 mod history;
 mod housekeeping;
 pub mod inbox;
+mod loading;
 pub mod map_run;
 mod messages;
+mod open;
 mod partition;
 mod perform;
 mod pressure;
@@ -122,6 +126,10 @@ pub struct Options {
     /// Bytes that one execution may hold in memory, and in its journal; it ends where it goes over one.
     pub execution_bytes_max: u64,
     pub journal_bytes_max: u64,
+    /// Executions that may have started each other, one below the other.
+    pub nesting_max: u32,
+    /// Standard executions that may be open.
+    pub executions_open_max: u64,
     /// Where Distributed Maps read and write.
     pub objects: objects::Options,
 }
@@ -147,6 +155,8 @@ impl Default for Options {
             unpublished_max: 10_000,
             execution_bytes_max: crate::limits::EXECUTION_BYTES_MAX,
             journal_bytes_max: crate::limits::JOURNAL_BYTES_MAX,
+            nesting_max: crate::limits::NESTING_MAX,
+            executions_open_max: crate::limits::EXECUTIONS_OPEN_MAX,
             objects: objects::Options::default(),
         }
     }
@@ -182,6 +192,7 @@ pub(crate) struct Shared {
     express: express::Express,
     map_runs: map_run::Runs,
     pressure: pressure::Pressure,
+    open: open::Open,
     quarantine: quarantine::Quarantine,
     /// Children that are being started now.
     births: children::Births,
@@ -238,6 +249,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         express: express::Express::default(),
         map_runs: map_run::Runs::default(),
         pressure: pressure::Pressure::default(),
+        open: open::Open::default(),
         quarantine: quarantine::Quarantine::default(),
         births: children::Births::default(),
         objects: Objects::new(&options.objects),
@@ -245,6 +257,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         arbiters,
         options,
     });
+    shared.count_open().await?;
     declare(&shared);
     let partitions: Vec<Addr<partition::Partition>> = (0..shared.options.partitions)
         .map(|n| {

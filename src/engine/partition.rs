@@ -18,8 +18,6 @@ use tokio::time::Instant;
 use crate::clock::Timestamp;
 use crate::ids::{ExecutionId, PartitionId};
 use crate::interpreter::state::{Outcome, Phase, State};
-use crate::record;
-use crate::store::Journal;
 
 use super::Shared;
 use super::ear::{Ear, Hear};
@@ -29,7 +27,6 @@ use super::held::{Held, Patterns};
 use super::messages::{AwaitEnd, Begin, Drain, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
 use super::residents::{Incarnation, Resident, Residents};
 use super::resources::Resources;
-use super::tail::Tail;
 use super::timers::Timers;
 use super::turns::Turns;
 use starting::Starting;
@@ -209,7 +206,7 @@ impl Local {
     }
 
     async fn revive(self: &Rc<Self>, execution: ExecutionId) -> Result<Resident, TellError> {
-        let loaded = load_with_tail(&*self.shared.journal, execution).await?;
+        let loaded = self.shared.load_with_tail(execution).await?;
         let row = self.shared.journal.execution(execution).await?.ok_or(TellError::NoExecution(execution))?;
         let machine = self.shared.definitions.revision(row.header.revision).await.map_err(|e| match e {
             super::EngineError::Store(e) => TellError::Store(e),
@@ -319,37 +316,6 @@ impl Local {
     }
 }
 
-/// A journal that was folded.
-#[derive(Default)]
-pub(super) struct Loaded {
-    pub state: State,
-    pub tail: Option<Tail>,
-    /// Bytes of the journal.
-    pub written: u64,
-}
-
-/// Folds a journal.
-pub(super) async fn load(journal: &dyn Journal, execution: ExecutionId) -> Result<State, TellError> {
-    Ok(load_with_tail(journal, execution).await?.state)
-}
-
-async fn load_with_tail(journal: &dyn Journal, execution: ExecutionId) -> Result<Loaded, TellError> {
-    let Loaded { mut state, mut tail, mut written } = Loaded::default();
-    for batch in journal.load(execution).await? {
-        written += batch.bytes.len() as u64;
-        let entries = record::decode(&batch.bytes).map_err(|e| crate::store::StoreError::Corrupt {
-            what: "journal of execution",
-            key: execution.to_string(),
-            why: e.to_string(),
-        })?;
-        for entry in &entries {
-            state.evolve(entry);
-        }
-        tail = Tail::of(batch.after, entries);
-    }
-    Ok(Loaded { state, tail, written })
-}
-
 pub(super) struct Partition {
     local: Rc<Local>,
 }
@@ -450,7 +416,7 @@ impl Handler<AwaitEnd> for Partition {
                     None => end.await.ok().and_then(Result::ok).ok_or(TellError::NoExecution(message.execution)),
                 };
             }
-            let state = load(&*local.shared.journal, message.execution).await?;
+            let state = local.shared.load(message.execution).await?;
             if let Phase::Closed(outcome) = state.phase() {
                 drop(end);
                 local.forget_waiters(message.execution);

@@ -1,7 +1,7 @@
 //! How much is under way, and when new work is refused: what is accepted must never pile up in memory without end. A
 //! flood of starts, a store that is slow and a broker that takes nothing all end here; the answer is
-//! `ThrottlingException`. Work that runs is not asked: its replies, timers and children go on, bounded by the
-//! executions that were let in.
+//! `ThrottlingException`. Work that runs is not asked: its replies and timers go on, bounded by the executions that
+//! were let in. Its children are counted as starts and wait where half of the room is taken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -136,6 +136,17 @@ impl Shared {
                 Err(EngineError::Busy(format!("Rate exceeded: {why}; try again later")))
             }
         }
+    }
+
+    /// The same for the start of a task. Children leave half of the room to callers, and are tried again by themselves.
+    pub(super) fn admit_child(self: &Arc<Self>) -> Result<UnderWay, EngineError> {
+        let starts = self.pressure.load().starts;
+        if starts >= self.options.starts_max.div_ceil(2) {
+            return Err(EngineError::Busy(format!(
+                "{starts} starts wait for the store, half of what engine.starts_max lets in: a child waits"
+            )));
+        }
+        Ok(UnderWay::begin(self, Kind::Start))
     }
 
     /// Task messages of so many bytes that are on the way to the broker.

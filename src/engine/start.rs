@@ -38,7 +38,24 @@ impl EngineHandle {
         request: StartRequest,
         parent: Option<TaskKey>,
     ) -> Result<StartedExecution, EngineError> {
-        self.start_from(request, parent.map_or(Origin::Caller, Origin::Parent)).await
+        self.start_at(request, parent.map_or(Origin::Caller, Origin::Parent), 0).await
+    }
+
+    /// A task's start: so many executions started each other before the new one.
+    pub(super) async fn start_below(
+        &self,
+        request: StartRequest,
+        parent: Option<TaskKey>,
+        depth: u32,
+    ) -> Result<StartedExecution, EngineError> {
+        let most = self.inner.options.nesting_max;
+        if depth > most {
+            self.inner.metrics.start_refused("nesting");
+            return Err(EngineError::LimitReached(format!(
+                "{most} executions have started each other, as many as engine.nesting_max lets"
+            )));
+        }
+        self.start_at(request, parent.map_or(Origin::Caller, Origin::Parent), depth).await
     }
 
     pub(super) async fn start_from(
@@ -46,12 +63,23 @@ impl EngineHandle {
         request: StartRequest,
         origin: Origin,
     ) -> Result<StartedExecution, EngineError> {
+        self.start_at(request, origin, 0).await
+    }
+
+    async fn start_at(
+        &self,
+        request: StartRequest,
+        origin: Origin,
+        depth: u32,
+    ) -> Result<StartedExecution, EngineError> {
         let resolved = self.resolve(&request).await?;
-        // A child belongs to an execution that was let in.
-        let _admitted = origin.parent().is_none().then(|| self.inner.admit()).transpose()?;
+        let _admitted = if depth > 0 { self.inner.admit_child()? } else { self.inner.admit()? };
         match resolved.kind {
-            MachineType::Standard => self.start_standard(request, resolved, origin).await,
-            MachineType::Express => self.start_express(&request, resolved, origin.parent()).await,
+            MachineType::Standard => {
+                self.inner.has_room_for_one_more(origin)?;
+                self.start_standard(request, resolved, origin, depth).await
+            }
+            MachineType::Express => self.start_express(&request, resolved, origin.parent(), depth).await,
         }
     }
 
@@ -80,10 +108,12 @@ impl EngineHandle {
         request: StartRequest,
         resolved: Arc<Resolved>,
         origin: Origin,
+        depth: u32,
     ) -> Result<StartedExecution, EngineError> {
         let shared = &self.inner;
         let now = shared.clock.now();
-        let (header, started) = self.birth(&request, &resolved, origin.parent(), now)?;
+        let (header, mut started) = self.birth(&request, &resolved, origin.parent(), now)?;
+        started.depth = depth;
         let arn = header.arn.clone();
         let Some(partition) = shared.partition(header.partition) else {
             return Err(EngineError::Internal("the engine is starting".to_owned()));
@@ -154,6 +184,7 @@ impl EngineHandle {
             item: None,
             map_run: None,
             attempt: 0,
+            depth: 0,
         };
         let header = ExecutionHeader {
             id,

@@ -53,6 +53,39 @@ pub struct Batch {
     pub bytes: Vec<u8>,
 }
 
+/// Where a batch lies and how large it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The store's own number of it.
+    pub at: i64,
+    pub after: Version,
+    pub events: u32,
+    pub bytes: u64,
+}
+
+impl Place {
+    /// Whether this batch is the one that lay there.
+    fn is_of(&self, batch: &Batch) -> bool {
+        (self.after, self.events) == (batch.after, batch.events)
+    }
+}
+
+/// A journal as far as it is worth reading at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// All of it, oldest first.
+    Whole(Vec<Batch>),
+    /// It is larger: where its batches lie, oldest first.
+    Large(Vec<Place>),
+}
+
+/// What `NotFound` names where heartbeats took the place of a batch since it was looked for.
+pub const GONE: &str = "batch of a journal";
+
+fn gone(execution: ExecutionId) -> StoreError {
+    StoreError::NotFound { what: GONE, key: execution.to_string() }
+}
+
 /// One append: it lands whole or not at all.
 #[derive(Debug, Clone)]
 pub struct Append {
@@ -234,6 +267,35 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     /// All batches, oldest first. `NotFound` where there is no such execution.
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>>;
+
+    /// All batches where they are `whole` bytes together at most, else where they lie: a large journal is read piece by
+    /// piece. `NotFound` where there is no such execution.
+    fn open(&self, execution: ExecutionId, whole: u64) -> StoreFuture<'_, Opened> {
+        Box::pin(async move {
+            let batches = self.load(execution).await?;
+            let sizes = batches.iter().map(|batch| batch.bytes.len() as u64);
+            if sizes.sum::<u64>() <= whole {
+                return Ok(Opened::Whole(batches));
+            }
+            let place = |batch: &Batch| Place {
+                at: 0,
+                after: batch.after,
+                events: batch.events,
+                bytes: batch.bytes.len() as u64,
+            };
+            Ok(Opened::Large(batches.iter().map(place).collect()))
+        })
+    }
+
+    /// The batches at these places of an execution's journal, in their order. `NotFound` of [`GONE`] where one is not
+    /// there any more: whoever reads looks anew.
+    fn read(&self, execution: ExecutionId, places: Vec<Place>) -> StoreFuture<'_, Vec<Batch>> {
+        Box::pin(async move {
+            let batches = self.load(execution).await?;
+            let find = |place: &Place| batches.iter().find(|batch| place.is_of(batch)).cloned();
+            places.iter().map(|place| find(place).ok_or_else(|| gone(execution))).collect()
+        })
+    }
 
     /// Open executions of a partition whose summary says `owes`, in id order, from after `after`: what a start must
     /// look at. Sleepers that owe nothing are not read.

@@ -90,6 +90,7 @@ struct Inner {
     executions_awake: Gauge,
     executions_quarantined: Gauge,
     starts_throttled: Counter,
+    starts_refused: Family<Reason, Counter>,
     starts_under_way: Gauge,
     tasks_unpublished: Gauge,
     asides_dropped: Counter,
@@ -175,6 +176,12 @@ impl Metrics {
                 "executions_quarantined",
                 "Executions whose journals cannot be read",
                 Gauge::default(),
+            ),
+            starts_refused: register(
+                r,
+                "starts_refused",
+                "Starts refused because as many executions are open, or have started each other, as may",
+                Family::default(),
             ),
             starts_throttled: register(
                 r,
@@ -342,6 +349,11 @@ impl Metrics {
     /// One more whose journal cannot be read, or one less.
     pub fn execution_quarantined(&self, change: i64) {
         self.inner.executions_quarantined.inc_by(change);
+    }
+
+    /// `open` or `nesting`: which bound refused it.
+    pub fn start_refused(&self, reason: &'static str) {
+        self.inner.starts_refused.get_or_create(&Reason { reason }).inc();
     }
 
     pub fn start_throttled(&self) {

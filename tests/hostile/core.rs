@@ -150,6 +150,7 @@ impl<'a> Run<'a> {
             item: None,
             map_run: None,
             attempt: 0,
+            depth: 0,
         };
         self.tell(StimulusKind::Start(Box::new(started)), dice.below(u64::MAX));
         for _ in 0..STIMULI {

@@ -61,6 +61,7 @@ impl Execution {
             item: None,
             map_run: None,
             attempt: 0,
+            depth: 0,
         };
         let env = Env {
             execution: ExecutionId(uuid::Uuid::nil()),

@@ -39,6 +39,14 @@ pub const EVENT_BYTES: u64 = 200;
 /// Events of one execution that is express: it has no journal, and on AWS no documented bound but its five minutes. A
 /// loop of two states makes so many in some seconds; what works on tasks never does.
 pub const EXPRESS_EVENTS_MAX: u64 = 1_000_000;
+/// The default bound of executions that start each other, one below the other, in quick succession; machines call each
+/// other some levels deep.
+pub const NESTING_MAX: u32 = 100;
+/// A start that nobody waits for is no deeper than its parent where that one ran for so long: an execution that begins
+/// its successor before its history is full (AWS's advice for work without an end) may do so for ever.
+pub const SUCCESSOR_SECONDS: f64 = 60.0;
+/// The default bound of open standard executions (AWS: 1,000,000 for an account and region).
+pub const EXECUTIONS_OPEN_MAX: u64 = 1_000_000;
 /// The default bound of what one execution holds in memory: all of its variables (10 MiB), and 40 iterations of a Map
 /// with an input, an item, a result and the parameters of a task of 256 KiB each.
 pub const EXECUTION_BYTES_MAX: u64 = 64 * 1_048_576;

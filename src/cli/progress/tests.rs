@@ -66,6 +66,7 @@ impl Story {
                 item: None,
                 map_run: None,
                 attempt: 0,
+                depth: 0,
             })),
         );
     }

@@ -78,6 +78,7 @@ impl Birth {
             item: child.item.clone(),
             map_run: Some(self.run.clone()),
             attempt: self.attempt,
+            depth: self.parent.depth,
         };
         let header = ExecutionHeader {
             id,

@@ -38,7 +38,7 @@ use crate::store::{ExecutionStatus, StoreError};
 
 use super::handle::{EngineError, EngineHandle};
 use super::messages::{Tell, TellError, What};
-use super::partition::{self, Local};
+use super::partition::Local;
 use super::{RETRY_AFTER, Shared};
 
 pub use row::redriven;
@@ -295,7 +295,7 @@ impl Shared {
             let Some(last) = runs.last().map(|r| r.arn.clone()) else { return Ok(()) };
             if runs.iter().any(|r| r.stopped.is_none()) {
                 // Read after the rows: what is in both is not left.
-                let state = partition::load(&*self.journal, execution).await?;
+                let state = self.load(execution).await?;
                 let awaited = |run: &Arn| state.map_runs().any(|view| view.run.arn == *run);
                 for run in runs.iter().filter(|r| r.stopped.is_none() && !awaited(&r.arn)) {
                     self.ended(&run.arn, state.last_id()).await;

@@ -20,7 +20,7 @@ use super::source::Source;
 use super::{Word, results, row};
 use crate::engine::RETRY_AFTER;
 use crate::engine::messages::TellError;
-use crate::engine::partition::{self, Local};
+use crate::engine::partition::Local;
 
 /// How often a run that moves writes its counts.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -82,7 +82,7 @@ impl Runner {
         sender: mpsc::Sender<Word>,
     ) -> Result<Option<Self>, TellError> {
         let shared = &local.shared;
-        let state = partition::load(&*shared.journal, parent).await?;
+        let state = shared.load(parent).await?;
         let Some(view) = state.map_run(started) else { return Ok(None) };
         let (Some(plan), Some(origin)) = (view.run.plan.clone(), state.started().map(Arc::clone)) else {
             return Ok(None);

@@ -2,7 +2,8 @@
 
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey, Version};
 use crate::store::{
-    Append, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, MapRunRow, StoreError, Summary,
+    Append, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, GONE, MapRunRow, Opened, Place,
+    StoreError, Summary,
 };
 
 use super::Store;
@@ -168,6 +169,38 @@ pub async fn batches_come_back_in_order_and_whole(store: &dyn Store) {
     assert_eq!(store.load(id(1)).await.unwrap(), expected);
     assert_eq!(store.execution(id(1)).await.unwrap().unwrap().version, Version(after));
     assert_eq!(store.load(id(2)).await.unwrap().len(), 41);
+}
+
+pub async fn a_large_journal_is_read_piece_by_piece(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), running()).await;
+    create(store, header(2), running()).await;
+    for round in 0..30_u32 {
+        let bytes = vec![round as u8; 1_000 * round as usize];
+        let next = crate::store::Batch { after: Version(2 + u64::from(round)), events: 1, bytes };
+        store.append(Append { execution: id(1), batch: next, replaces: 0, summary: running() }).await.unwrap();
+        store.append(append(2, 2 + u64::from(round), 1, running())).await.unwrap();
+    }
+    let all = store.load(id(1)).await.unwrap();
+    let bytes: u64 = all.iter().map(|batch| batch.bytes.len() as u64).sum();
+    assert_eq!(store.open(id(1), bytes).await.unwrap(), Opened::Whole(all.clone()));
+    let Opened::Large(places) = store.open(id(1), bytes - 1).await.unwrap() else { panic!("it is larger") };
+    let seen: Vec<_> = places.iter().map(|place| (place.after, place.events, place.bytes as usize)).collect();
+    assert_eq!(seen, all.iter().map(|batch| (batch.after, batch.events, batch.bytes.len())).collect::<Vec<_>>());
+    assert_eq!(store.read(id(1), places[7..9].to_vec()).await.unwrap(), all[7..9]);
+    let mixed = vec![places[20], places[0], places[20]];
+    assert_eq!(store.read(id(1), mixed).await.unwrap(), [all[20].clone(), all[0].clone(), all[20].clone()]);
+    assert!(store.read(id(1), Vec::new()).await.unwrap().is_empty());
+
+    // Of another execution, or replaced since: it is not there.
+    let error = store.read(id(2), vec![places[5], Place { after: Version(99), ..places[6] }]).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { what: GONE, .. }), "{error}");
+    let newest = *places.last().unwrap();
+    let beats = Append { batch: batch(newest.after.0, 3, "beats"), replaces: 1, ..append(1, 0, 0, running()) };
+    store.append(beats).await.unwrap();
+    let error = store.read(id(1), vec![newest]).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { what: GONE, .. }), "{error}");
+    assert!(matches!(store.open(id(9), 0).await.unwrap_err(), StoreError::NotFound { what: "execution", .. }));
 }
 
 pub async fn a_batch_takes_the_place_of_the_newest_one(store: &dyn Store) {

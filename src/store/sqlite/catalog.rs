@@ -19,11 +19,11 @@ impl Catalog for Sqlite {
 
     fn machine(&self, arn: &Arn) -> StoreFuture<'_, Option<MachineRow>> {
         let arn = arn.clone();
-        Box::pin(self.read(move |connection| machines::one(connection, &arn)))
+        Box::pin(self.reading(move |connection| machines::one(connection, &arn)))
     }
 
     fn machines(&self, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MachineRow>> {
-        Box::pin(self.read(move |connection| machines::page(connection, after.as_ref(), limit)))
+        Box::pin(self.reading(move |connection| machines::page(connection, after.as_ref(), limit)))
     }
 
     fn update_machine(&self, arn: &Arn, revision: Revision) -> StoreFuture<'_, ()> {
@@ -41,7 +41,7 @@ impl Catalog for Sqlite {
     }
 
     fn revision(&self, id: RevisionId) -> StoreFuture<'_, Option<Revision>> {
-        Box::pin(self.read(move |connection| machines::revision(connection, id)))
+        Box::pin(self.reading(move |connection| machines::revision(connection, id)))
     }
 
     fn put_version(
@@ -61,12 +61,12 @@ impl Catalog for Sqlite {
 
     fn version(&self, arn: &Arn) -> StoreFuture<'_, Option<VersionRow>> {
         let arn = arn.clone();
-        Box::pin(self.read(move |connection| versions::version(connection, &arn)))
+        Box::pin(self.reading(move |connection| versions::version(connection, &arn)))
     }
 
     fn versions(&self, machine: &Arn, after: Option<u64>, limit: u32) -> StoreFuture<'_, Vec<VersionRow>> {
         let machine = machine.clone();
-        Box::pin(self.read(move |connection| versions::versions(connection, &machine, after, limit)))
+        Box::pin(self.reading(move |connection| versions::versions(connection, &machine, after, limit)))
     }
 
     fn delete_version(&self, arn: &Arn) -> StoreFuture<'_, ()> {
@@ -80,12 +80,12 @@ impl Catalog for Sqlite {
 
     fn alias(&self, arn: &Arn) -> StoreFuture<'_, Option<AliasRow>> {
         let arn = arn.clone();
-        Box::pin(self.read(move |connection| versions::alias(connection, &arn)))
+        Box::pin(self.reading(move |connection| versions::alias(connection, &arn)))
     }
 
     fn aliases(&self, machine: &Arn, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<AliasRow>> {
         let machine = machine.clone();
-        Box::pin(self.read(move |connection| versions::aliases(connection, &machine, after.as_ref(), limit)))
+        Box::pin(self.reading(move |connection| versions::aliases(connection, &machine, after.as_ref(), limit)))
     }
 
     fn delete_alias(&self, arn: &Arn) -> StoreFuture<'_, ()> {
@@ -99,11 +99,11 @@ impl Catalog for Sqlite {
 
     fn activity(&self, arn: &Arn) -> StoreFuture<'_, Option<ActivityRow>> {
         let arn = arn.clone();
-        Box::pin(self.read(move |connection| activities::one(connection, &arn)))
+        Box::pin(self.reading(move |connection| activities::one(connection, &arn)))
     }
 
     fn activities(&self, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<ActivityRow>> {
-        Box::pin(self.read(move |connection| activities::page(connection, after.as_ref(), limit)))
+        Box::pin(self.reading(move |connection| activities::page(connection, after.as_ref(), limit)))
     }
 
     fn delete_activity(&self, arn: &Arn) -> StoreFuture<'_, ()> {
@@ -118,7 +118,7 @@ impl Catalog for Sqlite {
 
     fn tags(&self, resource: &Arn) -> StoreFuture<'_, Vec<(String, String)>> {
         let resource = resource.clone();
-        Box::pin(self.read(move |connection| tags::all(connection, &resource)))
+        Box::pin(self.reading(move |connection| tags::all(connection, &resource)))
     }
 
     fn put_map_run(&self, run: MapRunRow) -> StoreFuture<'_, ()> {
@@ -127,11 +127,11 @@ impl Catalog for Sqlite {
 
     fn map_run(&self, arn: &Arn) -> StoreFuture<'_, Option<MapRunRow>> {
         let arn = arn.clone();
-        Box::pin(self.read(move |connection| map_runs::one(connection, &arn)))
+        Box::pin(self.reading(move |connection| map_runs::one(connection, &arn)))
     }
 
     fn map_runs(&self, execution: ExecutionId, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MapRunRow>> {
-        Box::pin(self.read(move |connection| map_runs::page(connection, execution, after.as_ref(), limit)))
+        Box::pin(self.reading(move |connection| map_runs::page(connection, execution, after.as_ref(), limit)))
     }
 
     fn fix_setting(&self, key: &str, value: &str) -> StoreFuture<'_, String> {
@@ -140,6 +140,6 @@ impl Catalog for Sqlite {
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {
-        Box::pin(self.read(|connection| Ok(connection.query_row("SELECT count(*) FROM settings", [], |_| Ok(()))?)))
+        Box::pin(self.reading(|connection| Ok(connection.query_row("SELECT count(*) FROM settings", [], |_| Ok(()))?)))
     }
 }

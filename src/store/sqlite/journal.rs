@@ -3,11 +3,11 @@
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::{
-    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreFuture,
+    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, Opened, Place, StoreFuture,
 };
 
 use super::writer::Create;
-use super::{Sqlite, listing, purge, rows};
+use super::{Sqlite, listing, pieces, purge, rows};
 
 impl Journal for Sqlite {
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
@@ -20,7 +20,15 @@ impl Journal for Sqlite {
     }
 
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
-        Box::pin(self.read(move |connection| rows::load(connection, execution)))
+        Box::pin(self.reading(move |connection| rows::load(connection, execution)))
+    }
+
+    fn open(&self, execution: ExecutionId, whole: u64) -> StoreFuture<'_, Opened> {
+        Box::pin(self.reading(move |connection| pieces::open(connection, execution, whole)))
+    }
+
+    fn read(&self, execution: ExecutionId, places: Vec<Place>) -> StoreFuture<'_, Vec<Batch>> {
+        Box::pin(self.reading(move |connection| pieces::read(connection, execution, &places)))
     }
 
     fn owing(
@@ -29,7 +37,7 @@ impl Journal for Sqlite {
         after: Option<ExecutionId>,
         limit: u32,
     ) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        Box::pin(self.read(move |connection| rows::owing(connection, partition, after, limit)))
+        Box::pin(self.reading(move |connection| rows::owing(connection, partition, after, limit)))
     }
 
     fn due(
@@ -38,28 +46,28 @@ impl Journal for Sqlite {
         before: Timestamp,
         limit: u32,
     ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
-        Box::pin(self.read(move |connection| rows::due(connection, partition, before, limit)))
+        Box::pin(self.reading(move |connection| rows::due(connection, partition, before, limit)))
     }
 
     fn execution(&self, id: ExecutionId) -> StoreFuture<'_, Option<ExecutionRow>> {
-        Box::pin(self.read(move |connection| rows::execution(connection, id, false)))
+        Box::pin(self.reading(move |connection| rows::execution(connection, id, false)))
     }
 
     fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
         let arn = arn.clone();
-        Box::pin(self.read(move |connection| rows::execution_by_arn(connection, &arn)))
+        Box::pin(self.reading(move |connection| rows::execution_by_arn(connection, &arn)))
     }
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        Box::pin(self.read(move |connection| listing::list(connection, &filter)))
+        Box::pin(self.reading(move |connection| listing::list(connection, &filter)))
     }
 
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
-        Box::pin(self.read(move |connection| listing::count(connection, &filter)))
+        Box::pin(self.reading(move |connection| listing::count(connection, &filter)))
     }
 
     fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        Box::pin(self.read(move |connection| rows::owing_parents(connection, partition, limit)))
+        Box::pin(self.reading(move |connection| rows::owing_parents(connection, partition, limit)))
     }
 
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {

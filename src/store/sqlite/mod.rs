@@ -20,6 +20,7 @@ mod machines;
 mod map_runs;
 mod migrate;
 mod open;
+mod pieces;
 mod places;
 mod purge;
 mod reader;
@@ -194,7 +195,7 @@ impl Sqlite {
         }
     }
 
-    async fn read<T, F>(&self, work: F) -> StoreResult<T>
+    async fn reading<T, F>(&self, work: F) -> StoreResult<T>
     where
         T: Send + 'static,
         F: FnMut(&Connection) -> Outcome<T> + Send + 'static,

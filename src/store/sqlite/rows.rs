@@ -1,13 +1,13 @@
 //! Reading executions: single rows, the journal, listings.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey, Version};
-use crate::store::{Batch, Closing, ExecutionHeader, ExecutionRow, Summary};
+use crate::store::{Batch, Closing, ExecutionHeader, ExecutionRow, Opened, Summary};
 
 use super::damage::left_out;
-use super::error::{Outcome, corrupt, not_found};
+use super::error::{Outcome, corrupt};
 use super::executions::arn_key;
 use super::values::{blob, execution_id, optional_time, revision_id, status, time, uint};
 
@@ -30,8 +30,6 @@ macro_rules! select_row {
 const ROW: &str = select_row!("h.input, c.output, c.error, c.cause", "LEFT JOIN closings c ON c.n = e.n");
 const ROW_BRIEF: &str = select_row!("'', NULL, NULL, NULL", "");
 const ID_BY_ARN: &str = "SELECT id, arn FROM headers WHERE arn_key = ?1 AND named = 1";
-const TAIL: &str = "SELECT n, tail, version FROM executions WHERE id = ?1";
-const BATCH: &str = "SELECT execution, previous, after, events, bytes FROM journal WHERE n = ?1";
 const OWES: &str = "SELECT id FROM executions INDEXED BY executions_owes WHERE partition = ?1 AND status = 0 AND owes = 1 AND id > ?2 \
      ORDER BY id LIMIT ?3";
 const OWES_FIRST: &str = "SELECT id FROM executions INDEXED BY executions_owes WHERE partition = ?1 AND status = 0 AND owes = 1 \
@@ -114,40 +112,12 @@ pub(super) fn execution_by_arn(connection: &Connection, arn: &Arn) -> Outcome<Op
     Ok(None)
 }
 
-/// Follows the chain from the newest batch to the first, and checks each link: a gap must never be folded over.
+/// All batches, oldest first.
 pub(super) fn load(connection: &Connection, id: ExecutionId) -> Outcome<Vec<Batch>> {
-    let standing = connection
-        .prepare_cached(TAIL)?
-        .query_row([blob(id)], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, uint(row, 2)?)))
-        .optional()?;
-    let (n, tail, version) = standing.ok_or_else(|| not_found("execution", &id))?;
-
-    let broken = |why: String| corrupt("journal of execution", &id, &why);
-    let mut batches = Vec::new();
-    let mut statement = connection.prepare_cached(BATCH)?;
-    let mut at = Some(tail);
-    let mut end = version;
-    while let Some(place) = at {
-        let row = statement.query_row([place], |row| {
-            let batch = Batch { after: Version(uint(row, 2)?), events: row.get(3)?, bytes: row.get(4)? };
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, batch))
-        });
-        let (owner, previous, batch) = row.optional()?.ok_or_else(|| broken(format!("batch {place} is missing")))?;
-        if owner != n || batch.after.0.checked_add(u64::from(batch.events)) != Some(end) {
-            return Err(broken(format!("batch {place} does not end at version {end}")));
-        }
-        if previous.is_some_and(|previous| previous >= place) {
-            return Err(broken(format!("batch {place} follows a later one")));
-        }
-        end = batch.after.0;
-        batches.push(batch);
-        at = previous;
+    match super::pieces::open(connection, id, u64::MAX)? {
+        Opened::Whole(batches) => Ok(batches),
+        Opened::Large(places) => super::pieces::read(connection, id, &places),
     }
-    if end != 0 {
-        return Err(broken(format!("it begins at version {end}")));
-    }
-    batches.reverse();
-    Ok(batches)
 }
 
 pub(super) fn owing(

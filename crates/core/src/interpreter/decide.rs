@@ -283,7 +283,7 @@ impl<'a> Decider<'a> {
         if self.state.history_is_full() {
             return Err(Rejection::NotApplicable("at the limit of its history"));
         }
-        if self.env.bounds.journal_left == 0 {
+        if self.env.bounds.journal_left < limits::PAYLOAD_BYTES_MAX as u64 {
             return Err(Rejection::NotApplicable("at the limit of its journal"));
         }
         let redrive_count = self.state.redrive_count() + 1;

@@ -142,6 +142,9 @@ pub struct Started {
     /// Which attempt of its map run started it: 0, or the number of the run's redrive.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
+    /// How many executions started each other before it: 0 where a caller or a message did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub depth: u32,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

@@ -71,6 +71,7 @@ fn started() -> Started {
         item: None,
         map_run: None,
         attempt: 0,
+        depth: 0,
     }
 }
 
@@ -277,8 +278,8 @@ fn what_is_null_is_still_there_when_it_is_read() {
 
 #[test]
 fn a_newer_form_is_refused_by_its_number() {
-    let newer = PINNED.lines().next().unwrap().replacen(r#""v":1"#, r#""v":2"#, 1);
-    assert_eq!(decode(newer.as_bytes()), Err(RecordError::Newer(2)));
+    let newer = PINNED.lines().next().unwrap().replacen(r#""v":1"#, r#""v":3"#, 1);
+    assert_eq!(decode(newer.as_bytes()), Err(RecordError::Newer(3)));
     assert_eq!(decode(br#"{"v":7,"entries":"of another shape"}"#), Err(RecordError::Newer(7)));
 }
 
@@ -317,4 +318,60 @@ fn bytes_that_nest_without_end_are_an_error_and_no_overflow() {
     let inside =
         [br#"{"v":1,"e":[{"t":1,"e":{"ExecutionSucceeded":{"output":"#.to_vec(), b"[".repeat(1_000_000)].concat();
     assert!(matches!(decode(&inside), Err(RecordError::Broken(_))));
+}
+
+/// A loop that hands on what it was given, as its decision writes it.
+fn handed_on(payload: &Payload) -> Vec<Entry> {
+    let entered = |name: &str| Event::StateEntered { kind: StateType::Pass, name: name.into(), input: payload.clone() };
+    let exited = |name: &str, next: Option<&str>| Event::StateExited {
+        kind: StateType::Pass,
+        name: name.into(),
+        output: payload.clone(),
+        assigned: None,
+        next: next.map(Into::into),
+    };
+    let events = [
+        entered("A"),
+        exited("A", Some("B")),
+        entered("B"),
+        exited("B", None),
+        Event::ExecutionSucceeded { output: payload.clone() },
+    ];
+    let entry = |(id, event)| Entry {
+        at: Timestamp::from_millis(7),
+        id: EventId(id),
+        previous: EventId(id - 1),
+        frame: FrameId::TOP,
+        event,
+    };
+    (1..).zip(events).map(entry).collect()
+}
+
+#[test]
+fn a_large_payload_that_is_handed_on_is_written_once_in_a_form_of_its_own() {
+    let large = Payload::new(json!("x".repeat(4_100)));
+    let entries = handed_on(&large);
+    let bytes = encode(&entries).unwrap();
+    // Pinned: journals in this form exist.
+    let pinned = include_str!("form2.json").trim_end().replace("<x>", &"x".repeat(4_100));
+    assert_eq!(String::from_utf8(bytes.clone()).unwrap(), pinned);
+    let read = decode(&bytes).unwrap();
+    assert_eq!(read, entries);
+    let mut all = Vec::new();
+    read.iter().for_each(|entry| crate::interpreter::payloads::each(&entry.event, &mut |p| all.push(p.clone())));
+    assert!(all.iter().all(|payload| payload.ptr_eq(&all[0])), "one value in memory");
+    // What is small, or there once, is written as before.
+    assert!(encode(&handed_on(&payload(json!({ "a": 1 })))).unwrap().starts_with(b"{\"v\":1,"));
+    assert!(encode(&entries[..1]).unwrap().starts_with(b"{\"v\":1,"));
+}
+
+#[test]
+fn a_payload_that_is_the_same_as_none_is_an_error() {
+    let good = String::from_utf8(encode(&handed_on(&payload(json!("x".repeat(4_100))))).unwrap()).unwrap();
+    let same = "\"s\":[[1,0],[2,0],[3,0],[4,0]]";
+    assert!(good.contains(same), "{}", &good[..60]);
+    for wrong in ["[[0,0]]", "[[1,2]]", "[[9,0]]", "[[1,1]]", "[[4294967295,0]]", "[[1]]", "7"] {
+        let bad = good.replace(same, &format!("\"s\":{wrong}"));
+        assert!(matches!(decode(bad.as_bytes()), Err(RecordError::Broken(_))), "{wrong}");
+    }
 }

@@ -91,6 +91,7 @@ mod tests {
             alias_arn: None,
             parent: None,
             attempt: 0,
+            depth: 0,
             block: None,
             item: None,
             map_run: None,

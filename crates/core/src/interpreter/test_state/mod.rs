@@ -149,6 +149,7 @@ pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Res
         item: None,
         map_run: None,
         attempt: 0,
+        depth: 0,
     };
     let env = Env { execution, realm, tokens: &Mint, bounds: Bounds::default() };
     let mut state = State::default();

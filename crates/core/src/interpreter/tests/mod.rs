@@ -134,6 +134,7 @@ impl World {
             item: None,
             map_run: None,
             attempt: 0,
+            depth: 0,
         };
         self.feed(StimulusKind::Start(Box::new(started))).unwrap();
     }
