@@ -17,16 +17,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("memory", &[]),
     ("clock", &[]),
     ("token", &["ids"]),
+    // AWS's dialect of CSV.
+    ("csv", &["limits"]),
     ("query", &["clock", "limits"]),
     ("asl", &["query", "clock", "ids", "limits", "payload"]),
-    ("interpreter", &["asl", "query", "clock", "ids", "limits", "payload"]),
+    ("interpreter", &["asl", "query", "csv", "clock", "ids", "limits", "payload"]),
     ("record", &["interpreter", "limits", "payload"]),
     // Pictures of definitions.
     ("graph", &[]),
     // Ports. They never import each other.
     ("store", &["clock", "ids", "limits"]),
     ("bus", &["clock", "ids", "limits", "payload"]),
-    ("objects", &["clock", "ids", "limits"]),
+    ("objects", &["csv", "clock", "ids", "limits"]),
     // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
     ("integrations", &["bus", "interpreter", "asl", "query", "clock", "ids", "limits"]),
     ("telemetry", &["clock", "ids", "token"]),

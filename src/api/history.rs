@@ -102,7 +102,11 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
         ),
         Event::ExecutionSucceeded { output } => own("ExecutionSucceeded", details().data("output", output, view)),
         Event::ExecutionFailed(failure) => own("ExecutionFailed", details().failure(failure)),
-        Event::ExecutionTimedOut(failure) => own("ExecutionTimedOut", details().failure(failure)),
+        // Recorded: the event names the error, the execution's description does not.
+        Event::ExecutionTimedOut(failure) => {
+            let error = failure.error.as_deref().unwrap_or("States.Timeout");
+            own("ExecutionTimedOut", details().with("error", error).maybe("cause", failure.cause.as_deref()))
+        }
         Event::ExecutionAborted(failure) => own("ExecutionAborted", details().failure(failure)),
         Event::ExecutionRedriven { redrive_count, .. } => {
             own("ExecutionRedriven", details().with("redriveCount", *redrive_count))

@@ -141,6 +141,19 @@ fn variables_come_in_and_go_out() {
     assert_eq!(seen["inspectionData"]["variables"], json!({ "a": 1, "b": 2 }));
     let failed = ok(&json!({ "definition": json!({ "Type": "Pass", "End": true, "InputPath": "$.no" }).to_string() }));
     assert_eq!((&failed["status"], &failed["error"]), (&json!("FAILED"), &json!("States.Runtime")));
+    // Recorded: the cause is the sentence alone.
+    assert_eq!(failed["cause"], "Invalid path '$.no' : No results for path: $['no']");
+}
+
+#[test]
+fn a_mocked_parallel_shows_what_aws_shows() {
+    let branch = json!({ "StartAt": "P", "States": { "P": { "Type": "Pass", "End": true } } });
+    let parallel = json!({ "Type": "Parallel", "Branches": [branch], "End": true }).to_string();
+    for level in ["DEBUG", "TRACE"] {
+        let seen = ok(&json!({ "definition": parallel, "mock": { "result": "[1]" }, "inspectionLevel": level }));
+        let shown: Vec<&String> = seen["inspectionData"].as_object().unwrap().keys().collect();
+        assert_eq!(shown, ["input", "afterResultSelector", "afterResultPath"], "{level}");
+    }
 }
 
 #[test]
@@ -148,14 +161,19 @@ fn requests_that_cannot_be_run_are_told_why() {
     let pass = json!({ "Type": "Pass", "End": true }).to_string();
     let wait = json!({ "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "End": true })
         .to_string();
+    let lambda = json!({ "Type": "Task", "Resource": "arn:aws:states:::amqp:call", "End": true }).to_string();
     for (input, wrong) in [
         (
             json!({ "definition": pass, "mock": { "result": "1" } }),
-            "ValidationException: A test mock can only be specified for",
+            "ValidationException: State type 'Pass' is not supported when a mock is specified",
         ),
         (
             json!({ "definition": pass, "context": "{}" }),
             "ValidationException: A context can only be specified together",
+        ),
+        (
+            json!({ "definition": lambda, "mock": { "result": "1" }, "context": r#"{"Task":{"Token":"t"}}"# }),
+            "ValidationException: Invalid Context object provided: Context object contains 'Task' when state is not a Task",
         ),
         (json!({ "definition": pass, "variables": "[]" }), "ValidationException: The variables must be a JSON object"),
         (json!({ "definition": pass, "input": "{" }), "InvalidExecutionInput: Invalid State Machine Execution Input: "),

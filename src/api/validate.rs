@@ -89,7 +89,8 @@ impl Check<'_> {
     /// AWS says it.
     fn list(&mut self, shape: &Shape, items: &mut [Value], path: &str) -> Result<(), ApiError> {
         if let Some(constraint) = length(shape, items.len()) {
-            let shown: Vec<String> = items.iter().map(show).collect();
+            let name = shape.member.as_deref().unwrap_or_default();
+            let shown: Vec<String> = items.iter().map(|item| self.show_member(name, item)).collect();
             self.errors
                 .push(format!("Value '[{}]' at '{path}' failed to satisfy constraint: {constraint}", shown.join(", ")));
         }
@@ -117,6 +118,27 @@ impl Check<'_> {
             self.errors.push(text);
         }
         Ok(())
+    }
+}
+
+impl Check<'_> {
+    /// An element of a list: a structure as the class of that name shows itself in Java, its members in the order of
+    /// the model. Recorded: `RoutingConfigurationListItem(stateMachineVersionArn=…, weight=50)`.
+    fn show_member(&self, name: &str, value: &Value) -> String {
+        match (self.model.shape(name), value) {
+            (Some(shape), Value::Object(given)) if shape.kind == Kind::Structure => {
+                let member = |(member, inner): (&str, &str)| {
+                    let shown = match (self.model.shape(inner), given.get(member)) {
+                        (Some(shape), Some(_)) if shape.sensitive => "***".to_owned(),
+                        (_, Some(value)) => self.show_member(inner, value),
+                        (_, None) => "null".to_owned(),
+                    };
+                    format!("{member}={shown}")
+                };
+                format!("{name}({})", shape.members().map(member).collect::<Vec<_>>().join(", "))
+            }
+            (_, value) => show(value),
+        }
     }
 }
 
@@ -329,6 +351,17 @@ mod tests {
         assert_eq!(
             verdict("CreateStateMachineAliasInput", json!({"name": "a", "routingConfiguration": []})),
             "1 validation error detected: Value '[]' at 'routingConfiguration' failed to satisfy constraint: Member must have length greater than or equal to 1"
+        );
+        let route = |arn: &str, weight: u8| json!({ "stateMachineVersionArn": arn, "weight": weight });
+        assert_eq!(
+            verdict(
+                "CreateStateMachineAliasInput",
+                json!({"name": "a", "routingConfiguration": [route("v1", 50), route("v2", 30), route("v3", 20)]})
+            ),
+            "1 validation error detected: Value '[RoutingConfigurationListItem(stateMachineVersionArn=v1, weight=50), \
+             RoutingConfigurationListItem(stateMachineVersionArn=v2, weight=30), \
+             RoutingConfigurationListItem(stateMachineVersionArn=v3, weight=20)]' at 'routingConfiguration' failed to satisfy \
+             constraint: Member must have length less than or equal to 2"
         );
     }
 

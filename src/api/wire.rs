@@ -6,6 +6,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::Timestamp;
+use crate::payload::refusal;
 
 use super::error::ApiError;
 
@@ -59,7 +60,7 @@ pub struct Tag {
 }
 
 /// Is this text JSON, at most so many bytes? Reads it as it will be read for good, and builds nothing. `Err` says what
-/// is wrong, without quoting the text.
+/// is wrong; of the text it quotes a word at most.
 pub fn json_text(what: &str, text: &str) -> Result<(), String> {
     let max = crate::limits::PAYLOAD_BYTES_MAX;
     if text.len() > max {
@@ -69,7 +70,8 @@ pub fn json_text(what: &str, text: &str) -> Result<(), String> {
     match serde_json::from_str::<Readable>(text) {
         Ok(Readable) => Ok(()),
         Err(_) if nesting(text) > nested_max => Err(format!("{what} nests deeper than {nested_max} levels")),
-        Err(why) => Err(format!("{what} is not valid JSON: {why}")),
+        // As AWS: its reader's words, and nothing before them.
+        Err(why) => Err(refusal(text, &why)),
     }
 }
 
@@ -173,11 +175,19 @@ mod tests {
         assert_eq!(execution_input(None).unwrap(), "{}");
         assert_eq!(execution_input(Some("\"x\"".into())).unwrap(), "\"x\"");
         let refused = |text: &str| execution_input(Some(text.into())).unwrap_err().to_string();
-        assert!(
-            refused("{secret").starts_with(
-                "InvalidExecutionInput: Invalid State Machine Execution Input: 'Input is not valid JSON: "
+        let invalid = "InvalidExecutionInput: Invalid State Machine Execution Input: ";
+        assert_eq!(
+            refused("not json"),
+            format!(
+                "{invalid}'Unrecognized token 'not': was expecting (JSON String, Number, Array, Object or token 'null', \
+                 'true' or 'false')'"
             )
         );
+        assert_eq!(
+            refused("{'a':1}"),
+            format!("{invalid}'Unexpected character (''' (code 39)): was expecting double-quote to start field name'")
+        );
+        assert!(refused(r#"{"a":"\ud83d"}"#).contains("Half of a surrogate pair: \\ud83d at character 7 "));
         assert!(!refused("{secret").contains("secret"), "inputs are not repeated");
         assert!(refused(&format!("\"{}\"", "é".repeat(131_072))).contains("262144 bytes"));
         for text in [

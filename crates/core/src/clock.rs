@@ -64,13 +64,46 @@ impl Timestamp {
         format!("{:.3}", self.to_jiff())
     }
 
-    /// Parses an RFC 3339 time; an offset or `Z` is required.
+    /// Parses an RFC 3339 time, see [`parse_rfc3339`].
     ///
     /// # Errors
     /// The text of what is wrong, where `text` is no such time.
     pub fn parse_iso(text: &str) -> Result<Self, String> {
-        text.parse::<jiff::Timestamp>().map(|t| Self(t.as_millisecond())).map_err(|e| e.to_string())
+        parse_rfc3339(text).map(|t| Self(t.as_millisecond()))
     }
+}
+
+/// The one check of timestamps: RFC 3339 as the States Language narrows it, with a capital `T`, and a capital `Z` or an
+/// offset of `±hh:mm`. The calendar library takes more (a blank for the `T`, `[UTC]` at the end, `+01`), so the shape is
+/// looked at first.
+///
+/// # Errors
+/// The text of what is wrong, where `text` is no such time.
+pub fn parse_rfc3339(text: &str) -> Result<jiff::Timestamp, String> {
+    if !is_rfc3339_shaped(text.as_bytes()) {
+        return Err(format!("'{text}' is no RFC 3339 timestamp such as 2026-01-31T08:00:00Z"));
+    }
+    text.parse::<jiff::Timestamp>().map_err(|e| e.to_string())
+}
+
+/// `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)`, digits not judged by the calendar.
+fn is_rfc3339_shaped(text: &[u8]) -> bool {
+    let fits = |text: &[u8], shape: &[u8]| {
+        text.len() == shape.len()
+            && text.iter().zip(shape).all(|(c, wanted)| if *wanted == b'0' { c.is_ascii_digit() } else { c == wanted })
+    };
+    let Some((head, mut tail)) = text.split_at_checked(19) else { return false };
+    if !fits(head, b"0000-00-00T00:00:00") {
+        return false;
+    }
+    if let Some(fraction) = tail.strip_prefix(b".") {
+        let digits = fraction.iter().take_while(|c| c.is_ascii_digit()).count();
+        if digits == 0 {
+            return false;
+        }
+        tail = &fraction[digits..];
+    }
+    fits(tail, b"Z") || fits(tail, b"+00:00") || fits(tail, b"-00:00")
 }
 
 impl fmt::Display for Timestamp {
@@ -131,5 +164,45 @@ mod tests {
         assert_eq!(t.iso(), "2024-01-01T00:00:00.120Z");
         assert_eq!(Timestamp::parse_iso(&t.iso()), Ok(t));
         assert!(Timestamp::parse_iso("tomorrow").is_err());
+    }
+
+    #[test]
+    fn a_timestamp_is_rfc_3339_and_nothing_else() {
+        for good in [
+            "2016-03-14T01:59:00Z",
+            "2016-03-14T01:59:00.5Z",
+            "2016-03-14T01:59:00.123456789Z",
+            "2016-03-14T01:59:00+01:00",
+            "2016-03-14T01:59:00.25-11:30",
+            "2024-02-29T23:59:59Z",
+        ] {
+            assert!(parse_rfc3339(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "2016-03-14T01:59:00Z[UTC]",
+            "2016-03-14T01:59:00+01:00[Europe/Paris]",
+            "2016-03-14t01:59:00Z",
+            "2016-03-14T01:59:00z",
+            "2016-03-14 01:59:00Z",
+            "2016-03-14T01:59Z",
+            "2016-03-14T01:59:00",
+            "2016-03-14T01:59:00+01",
+            "2016-03-14T01:59:00+0100",
+            "2016-03-14T01:59:00.Z",
+            "2016-03-14T01:59:00,5Z",
+            "2016-03-14T015900Z",
+            "20160314T01:59:00Z",
+            "+002016-03-14T01:59:00Z",
+            "2016-13-14T01:59:00Z",
+            "2023-02-29T00:00:00Z",
+            "2016-03-14T25:59:00Z",
+            "2016-03-14T01:59:00+25:99",
+            " 2016-03-14T01:59:00Z",
+            "2016-03-14T01:59:00Z ",
+            "2016-03-14",
+            "",
+        ] {
+            assert!(parse_rfc3339(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -9,10 +9,12 @@
 //! | [`query`] | JSONPath, intrinsic functions, payload templates, JSONata |
 //! | [`graph`] | pictures of definitions: layout and SVG |
 //! | [`payload`] | JSON values with their text |
+//! | [`csv`] | AWS's dialect of CSV |
 //! | [`ids`], [`limits`], [`clock`] | newtypes, every bound with its reason, time |
 
 pub mod asl;
 pub mod clock;
+pub mod csv;
 pub mod graph;
 pub mod ids;
 pub mod interpreter;

@@ -7,6 +7,7 @@
 //! A text is kept only where it is to the letter what serde_json would write of its value (`is_canonical`): with or
 //! without the text, what is journaled, shown and sent is the same.
 
+pub mod jackson;
 pub(crate) mod length;
 
 use std::fmt;
@@ -193,6 +194,12 @@ impl Payload {
             Value::deserialize(&mut reader).unwrap_or_default()
         })
     }
+}
+
+/// Why a text is none that [`Payload::parse`] takes: what AWS's reader says of it, else what ours said.
+#[must_use]
+pub fn refusal(text: &str, ours: &serde_json::Error) -> String {
+    jackson::complaint(text).map_or_else(|| ours.to_string(), |complaint| complaint.message)
 }
 
 impl Deref for Payload {

@@ -59,7 +59,11 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let mut filter = match (&input.state_machine_arn, &input.map_run_arn) {
         (Some(machine), None) => of_machine(ctx, machine).await?,
         (None, Some(run)) => of_map_run(ctx, run).await?,
-        _ => return Err(ApiError::validation("Must specify exactly one of stateMachineArn and mapRunArn")),
+        // Recorded.
+        (None, None) => return Err(ApiError::validation("Must provide a StateMachine ARN or MapRun ARN")),
+        (Some(_), Some(_)) => {
+            return Err(ApiError::validation("Must specify exactly one of stateMachineArn and mapRunArn"));
+        }
     };
     let status = input.status_filter.as_deref().and_then(ExecutionStatus::parse);
     if status == Some(ExecutionStatus::PendingRedrive) && filter.map_run.is_none() {

@@ -7,7 +7,7 @@ use crate::api::error::ApiError;
 use crate::api::wire::Empty;
 use crate::engine::Completion;
 use crate::limits::PAYLOAD_BYTES_MAX;
-use crate::payload::Payload;
+use crate::payload::{Payload, refusal};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,7 +21,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
     if input.output.len() > PAYLOAD_BYTES_MAX {
         return Err(invalid(format!("Output exceeds the maximum of {PAYLOAD_BYTES_MAX} bytes")));
     }
-    let output = Payload::parse(&input.output).map_err(|e| invalid(format!("Output is not valid JSON: {e}")))?;
+    let output = Payload::parse(&input.output).map_err(|e| invalid(refusal(&input.output, &e)))?;
     ctx.engine().complete_task(&input.task_token, Completion::Success(output)).await?;
     Ok(Empty {})
 }

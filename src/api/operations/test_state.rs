@@ -12,6 +12,7 @@ use crate::api::wire::execution_input;
 use crate::integrations::shapes::{self, Validation};
 use crate::interpreter::event::Payload;
 use crate::interpreter::test_state::{self, Answer, Configuration, Refusal, Report, Request, Stage, Subject, Verdict};
+use crate::payload::refusal;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -154,9 +155,13 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     if input.context.is_some() && input.mock.is_none() {
         return Err(Refusal::ContextWithoutMock.into());
     }
+    let context = input.context.as_deref().map(|text| object("context", text).map(Value::Object)).transpose()?;
+    if let Some(context) = &context {
+        subject.check_context(context)?;
+    }
     let request = Request {
         input: Payload::new(json(&execution_input(input.input)?)?),
-        context: input.context.as_deref().map(|text| object("context", text).map(Value::Object)).transpose()?,
+        context,
         variables: input.variables.as_deref().map(|text| object("variables", text)).transpose()?.unwrap_or_default(),
         configuration,
         role_arn: input.role_arn,
@@ -198,7 +203,8 @@ fn answer(subject: &Subject, mock: Mock) -> Result<Answer, ApiError> {
 }
 
 fn json(text: &str) -> Result<Value, ApiError> {
-    serde_json::from_str(text).map_err(|e| ApiError::new("InvalidExecutionInput", format!("Invalid State Machine Execution Input: '{e}'")))
+    let invalid = |e| format!("Invalid State Machine Execution Input: '{}'", refusal(text, &e));
+    serde_json::from_str(text).map_err(|e| ApiError::new("InvalidExecutionInput", invalid(e)))
 }
 
 fn object(what: &'static str, text: &str) -> Result<serde_json::Map<String, Value>, ApiError> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::asl::model::Machine;
+use crate::clock::Timestamp;
 use crate::ids::EventId;
 use crate::interpreter::event::{Failure, ItemSource, MapRunPlan, Payload};
 use crate::interpreter::map_items::{self, Item, Shaper};
@@ -124,13 +125,16 @@ impl Source {
                     Some(keys) => keys.get(i).map(|key| Item { value: items[key].clone(), key: Some(key.clone()) }),
                 });
             }
-            Feed::Object(items) => items.next().await?,
+            Feed::Object(items) => {
+                let value = items.next().await?;
+                return Ok(value.map(|value| item(value, items.gives_pairs())));
+            }
             Feed::Listing(listing) => listing.next().await?.map(|object| shown(&object)),
             Feed::Many { reader, files, current } => loop {
                 if let Some(items) = current
                     && let Some(value) = items.next().await?
                 {
-                    break Some(value);
+                    return Ok(Some(item(value, items.gives_pairs())));
                 }
                 let Some((bucket, key)) = files.next().await? else { break None };
                 *current = Some(Box::new(reader.file(&self.objects, &bucket, &key).await?));
@@ -140,12 +144,21 @@ impl Source {
     }
 }
 
-/// An object as an item, in the members of `ListObjectsV2`.
+/// What a file gives: a value, or a pair `{"Key", "Value"}` that is taken apart.
+fn item(mut value: Value, is_pair: bool) -> Item {
+    if !is_pair {
+        return Item { value, key: None };
+    }
+    let key = value["Key"].as_str().map(str::to_owned);
+    Item { value: value["Value"].take(), key }
+}
+
+/// An object as an item, in the members of `ListObjectsV2`. `LastModified` is a double, as measured on AWS.
 fn shown(object: &Listed) -> Value {
     json!({
         "Etag": object.e_tag.as_ref().map(|tag| format!("\"{}\"", tag.trim_matches('"'))),
         "Key": object.key,
-        "LastModified": object.modified.millis() / 1_000,
+        "LastModified": Timestamp::from_millis(object.modified.millis() / 1_000 * 1_000).epoch_seconds(),
         "Size": object.size,
         "StorageClass": "STANDARD",
     })

@@ -363,18 +363,34 @@ async fn items_come_from_files_of_every_kind() {
 }
 
 #[actix_rt::test]
+async fn the_pairs_of_a_json_object_are_items() {
+    let read = reader("getObject", json!({ "Bucket": BUCKET, "Key": "o.json" }), json!({ "InputType": "JSON" }));
+    let given = Given::new(&map(json!({ "ItemReader": read }), echo())).await;
+    given.put("o.json", r#"{"a": {"x": 1}, "b": 2}"#);
+    let wanted = json!([{ "Key": "a", "Value": { "x": 1 } }, { "Key": "b", "Value": 2 }]);
+    assert_eq!(given.run(&json!({})).await, succeeded(wanted));
+
+    let selector = json!({ "k.$": "$$.Map.Item.Key", "v.$": "$$.Map.Item.Value" });
+    let given = Given::new(&map(json!({ "ItemReader": read, "ItemSelector": selector }), echo())).await;
+    given.put("o.json", r#"{"a": {"x": 1}, "b": 2}"#);
+    let wanted = json!([{ "k": "a", "v": { "x": 1 } }, { "k": "b", "v": 2 }]);
+    assert_eq!(given.run(&json!({})).await, succeeded(wanted));
+}
+
+#[actix_rt::test]
 async fn items_that_cannot_be_read_fail_the_run() {
     let given = |config| {
         map(json!({ "ItemReader": reader("getObject", json!({ "Bucket": BUCKET, "Key.$": "$" }), config) }), echo())
     };
     let headers = json!({ "InputType": "CSV", "CSVHeaderLocation": "GIVEN", "CSVHeaders": ["H1", "H1"] });
     for (config, key, cause) in [
-        (json!({ "InputType": "JSON" }), "object.json", "Attempting to map over non-iterable node.".to_owned()),
+        (json!({ "InputType": "JSON" }), "text.json", "Attempting to map over non-iterable node.".to_owned()),
         (headers, "object.json", "CSV headers cannot contain duplicates.".to_owned()),
         (json!({ "InputType": "JSON" }), "none", format!("The specified key does not exist: 's3://{BUCKET}/none'")),
     ] {
         let given = Given::new(&given(config)).await;
         given.put("object.json", r#"{"Hello": "world"}"#);
+        given.put("text.json", r#""Hello""#);
         let arn = given.begin(&json!(key)).await;
         assert_eq!(given.end(&arn).await, Conclusion::Failed(Failure::new("States.ItemReaderFailed", cause)));
         let history = given.engine.history(&arn, HistoryQuery::default()).await.unwrap();

@@ -1,13 +1,14 @@
 //! CSV: each row an object, its fields named by the headers. A row that is too short gives empty texts, one that is too
-//! long loses the rest.
+//! long loses the rest. How rows are read stands in `crate::csv`.
 
 use std::collections::VecDeque;
 
-use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 use serde_json::{Map, Value};
 
 use super::{Format, ItemError, without_mark};
-use crate::limits::ITEM_BYTES_MAX;
+use crate::csv::{RowError, Rows};
+
+pub use crate::csv::Delimiter;
 
 /// `CSVHeaderLocation`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,50 +17,10 @@ pub enum Headers {
     Given(Vec<String>),
 }
 
-/// `CSVDelimiter`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Delimiter {
-    #[default]
-    Comma,
-    Pipe,
-    Semicolon,
-    Space,
-    Tab,
-}
-
-impl Delimiter {
-    /// AWS's word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "COMMA" => Self::Comma,
-            "PIPE" => Self::Pipe,
-            "SEMICOLON" => Self::Semicolon,
-            "SPACE" => Self::Space,
-            "TAB" => Self::Tab,
-            _ => return None,
-        })
-    }
-
-    const fn byte(self) -> u8 {
-        match self {
-            Self::Comma => b',',
-            Self::Pipe => b'|',
-            Self::Semicolon => b';',
-            Self::Space => b' ',
-            Self::Tab => b'\t',
-        }
-    }
-}
-
 /// `InputType: CSV`.
 pub struct Csv {
-    reader: Reader,
+    reader: Rows,
     headers: Option<Vec<String>>,
-    row: Vec<String>,
-    field: Vec<u8>,
-    buffer: Vec<u8>,
-    row_bytes: usize,
     /// The first bytes, until there are enough to see a byte order mark.
     head: Option<Vec<u8>>,
     rows: u64,
@@ -77,53 +38,26 @@ impl Csv {
             Headers::FirstRow => None,
             Headers::Given(names) => Some(distinct(names)?),
         };
-        Ok(Self {
-            reader: ReaderBuilder::new().delimiter(delimiter.byte()).build(),
-            headers,
-            row: Vec::new(),
-            field: Vec::new(),
-            buffer: vec![0; 8_192],
-            row_bytes: 0,
-            head: Some(Vec::new()),
-            rows: 0,
-        })
+        Ok(Self { reader: Rows::new(delimiter), headers, head: Some(Vec::new()), rows: 0 })
     }
 
-    fn scan(&mut self, mut piece: &[u8], items: &mut VecDeque<Value>) -> Result<(), ItemError> {
-        // An empty piece tells csv_core that the text ends.
-        let ending = piece.is_empty();
-        while ending || !piece.is_empty() {
-            let (result, taken, given) = self.reader.read_field(piece, &mut self.buffer);
-            piece = &piece[taken..];
-            self.field.extend_from_slice(&self.buffer[..given]);
-            self.row_bytes += given;
-            if self.row_bytes > ITEM_BYTES_MAX {
-                return Err(ItemError::TooLarge { item: self.rows });
-            }
-            match result {
-                ReadFieldResult::InputEmpty if ending => {}
-                ReadFieldResult::InputEmpty | ReadFieldResult::End => return Ok(()),
-                ReadFieldResult::OutputFull => {}
-                ReadFieldResult::Field { record_end } => {
-                    let bytes = std::mem::take(&mut self.field);
-                    let text = String::from_utf8(bytes).map_err(|e| ItemError::Malformed {
-                        format: "CSV",
-                        why: e.utf8_error().to_string(),
-                        item: self.rows,
-                    })?;
-                    self.row.push(text);
-                    if record_end {
-                        self.end_row(items)?;
-                    }
-                }
+    fn scan(&mut self, piece: &[u8], items: &mut VecDeque<Value>) -> Result<(), ItemError> {
+        for byte in piece {
+            if let Some(row) = self.reader.byte(*byte).map_err(|e| self.unread(&e))? {
+                self.take(row, items)?;
             }
         }
         Ok(())
     }
 
-    fn end_row(&mut self, items: &mut VecDeque<Value>) -> Result<(), ItemError> {
-        self.row_bytes = 0;
-        let row = std::mem::take(&mut self.row);
+    fn unread(&self, error: &RowError) -> ItemError {
+        match error {
+            RowError::TooLarge => ItemError::TooLarge { item: self.rows },
+            RowError::NotUtf8(_) => ItemError::Malformed { format: "CSV", why: error.to_string(), item: self.rows },
+        }
+    }
+
+    fn take(&mut self, row: Vec<String>, items: &mut VecDeque<Value>) -> Result<(), ItemError> {
         let Some(headers) = &self.headers else {
             self.headers = Some(distinct(row)?);
             return Ok(());
@@ -146,9 +80,7 @@ fn distinct(names: Vec<String>) -> Result<Vec<String>, ItemError> {
 
 impl Format for Csv {
     fn feed(&mut self, piece: &[u8], items: &mut VecDeque<Value>) -> Result<(), ItemError> {
-        let Some(mut head) = self.head.take() else {
-            return if piece.is_empty() { Ok(()) } else { self.scan(piece, items) };
-        };
+        let Some(mut head) = self.head.take() else { return self.scan(piece, items) };
         head.extend_from_slice(piece);
         if head.len() < 3 {
             self.head = Some(head);
@@ -158,10 +90,13 @@ impl Format for Csv {
     }
 
     fn end(&mut self, items: &mut VecDeque<Value>) -> Result<(), ItemError> {
-        if let Some(head) = self.head.take().filter(|h| !h.is_empty()) {
+        if let Some(head) = self.head.take() {
             self.scan(&head, items)?;
         }
-        self.scan(&[], items)
+        match self.reader.end().map_err(|e| self.unread(&e))? {
+            Some(row) => self.take(row, items),
+            None => Ok(()),
+        }
     }
 }
 
@@ -213,5 +148,13 @@ mod tests {
             assert_eq!(csv(&Headers::FirstRow, delimiter, text).map(Value::from), Ok(wanted), "{text:?}");
         }
         assert_eq!(csv(&Headers::FirstRow, comma, "a,a\n1,2\n").unwrap_err(), "CSV headers cannot contain duplicates.");
+    }
+
+    /// The guide's own example.
+    #[test]
+    fn a_field_without_quotes_keeps_its_quotes_when_they_are_repeated() {
+        let text = "id,doc\n1,{\"\"k\"\":\"\"v\"\"}\n2,left\\,right\n";
+        let wanted = json!([{"id": "1", "doc": "{\"k\":\"v\"}"}, {"id": "2", "doc": "left,right"}]);
+        assert_eq!(csv(&Headers::FirstRow, Delimiter::Comma, text).map(Value::from), Ok(wanted));
     }
 }

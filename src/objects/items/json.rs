@@ -1,5 +1,5 @@
-//! A JSON file whose items are the elements of an array: at its top, or where `ItemsPointer` points. Only the element
-//! that is being read is held; what stands around the array is skipped without a look at its values.
+//! A JSON file whose items are the elements of an array, or the pairs of an object: at its top, or where `ItemsPointer`
+//! points. Only the item that is being read is held; what stands around is skipped without a look at its values.
 
 use std::collections::VecDeque;
 
@@ -24,13 +24,19 @@ pub struct JsonArray {
     depth: usize,
     items: u64,
     head: Option<Vec<u8>>,
+    /// It is an object whose pairs are the items.
+    is_object: bool,
+    /// The key of the pair that is being read.
+    key: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Seek,
-    /// Between elements.
+    /// Between elements, or between pairs.
     Between,
+    /// Between a key and its value.
+    Colon,
     /// In an element that is an array, an object or a string.
     Element,
     /// In a number or a word.
@@ -68,6 +74,8 @@ impl JsonArray {
             depth: 0,
             items: 0,
             head: Some(Vec::new()),
+            is_object: false,
+            key: None,
         }
     }
 
@@ -93,7 +101,10 @@ impl JsonArray {
                 self.text.clear();
                 self.string = Some(InString { escaped: false, key: true });
             }
-            b'[' if self.is_there() => self.phase = Phase::Between,
+            b'[' | b'{' if self.is_there() => {
+                self.phase = Phase::Between;
+                self.is_object = byte == b'{';
+            }
             // Where the pointer points stands something else.
             _ if self.is_there() => return Err(ItemError::NotIterable),
             b'"' => self.string = Some(InString { escaped: false, key: false }),
@@ -110,7 +121,10 @@ impl JsonArray {
         quoted.append(&mut self.text);
         quoted.push(b'"');
         let key: String = serde_json::from_slice(&quoted).map_err(|e| self.malformed(&e.to_string()))?;
-        if let Some(object) = self.open.last_mut() {
+        if self.phase == Phase::Between {
+            self.key = Some(key);
+            self.phase = Phase::Colon;
+        } else if let Some(object) = self.open.last_mut() {
             object.at = key;
             object.wants_key = false;
         }
@@ -125,7 +139,19 @@ impl JsonArray {
             Phase::Seek => self.seek(byte)?,
             Phase::Between => match byte {
                 b' ' | b'\t' | b'\r' | b'\n' | b',' => {}
-                b']' => self.phase = Phase::Done,
+                b']' | b'}' if (byte == b'}') == self.is_object => self.phase = Phase::Done,
+                b'"' if self.is_object => {
+                    self.text.clear();
+                    self.string = Some(InString { escaped: false, key: true });
+                }
+                _ if self.is_object => return Err(self.malformed("a key is missing")),
+                _ => {
+                    self.phase = Phase::Element;
+                    self.element(byte, items)?;
+                }
+            },
+            Phase::Colon => match byte {
+                b' ' | b'\t' | b'\r' | b'\n' | b':' => {}
                 _ => {
                     self.phase = Phase::Element;
                     self.element(byte, items)?;
@@ -134,7 +160,7 @@ impl JsonArray {
             Phase::Element => self.element(byte, items)?,
             Phase::Scalar => match byte {
                 b',' | b' ' | b'\t' | b'\r' | b'\n' => self.end_element(items)?,
-                b']' => {
+                b']' | b'}' => {
                     self.end_element(items)?;
                     self.phase = Phase::Done;
                 }
@@ -178,8 +204,11 @@ impl JsonArray {
     }
 
     fn end_element(&mut self, items: &mut VecDeque<Value>) -> Result<(), ItemError> {
-        let value = serde_json::from_slice(&self.text).map_err(|e| self.malformed(&e.to_string()))?;
-        items.push_back(value);
+        let value: Value = serde_json::from_slice(&self.text).map_err(|e| self.malformed(&e.to_string()))?;
+        items.push_back(match self.key.take() {
+            Some(key) => serde_json::json!({ "Key": key, "Value": value }),
+            None => value,
+        });
         self.text.clear();
         self.items += 1;
         self.phase = Phase::Between;
@@ -219,8 +248,15 @@ impl Format for JsonArray {
             Phase::Done => Ok(()),
             Phase::Seek if self.pointer.is_empty() => Err(self.malformed("it ends before it begins")),
             Phase::Seek => Err(ItemError::NothingAtPointer(self.pointer.clone())),
-            Phase::Between | Phase::Element | Phase::Scalar => Err(self.malformed("it ends within the array of items")),
+            Phase::Between | Phase::Colon | Phase::Element | Phase::Scalar => {
+                let what = if self.is_object { "object" } else { "array" };
+                Err(self.malformed(&format!("it ends within the {what} of items")))
+            }
         }
+    }
+
+    fn gives_pairs(&self) -> bool {
+        self.is_object
     }
 
     fn is_done(&self) -> bool {
@@ -258,10 +294,33 @@ mod tests {
         }
     }
 
+    /// Seen on AWS in 2026; a recording of 2023 refuses such a file.
+    #[test]
+    fn the_pairs_of_an_object_are_items_too() {
+        let pair = |key: &str, value: Value| json!({"Key": key, "Value": value});
+        for (pointer, text, wanted) in [
+            ("", "{}", vec![]),
+            (
+                "",
+                r#" {"a": {"x": [1]}, "b,\"}": 2 ,"c":"}"} "#,
+                vec![pair("a", json!({"x": [1]})), pair("b,\"}", json!(2)), pair("c", json!("}"))],
+            ),
+            ("", r#"{"a":1,"b":[],"c":null}"#, vec![pair("a", json!(1)), pair("b", json!([])), pair("c", json!(null))]),
+            ("/o", r#"{"n": [1], "o": {"k": true}, "p": 1}"#, vec![pair("k", json!(true))]),
+        ] {
+            assert_eq!(items(pointer, text), Ok(wanted), "{pointer} {text}");
+            let mut format = JsonArray::new(pointer);
+            format.feed(text.as_bytes(), &mut VecDeque::new()).unwrap();
+            format.end(&mut VecDeque::new()).unwrap();
+            assert!(format.gives_pairs());
+        }
+    }
+
     #[test]
     fn what_is_no_array_is_told() {
         for (pointer, text, wanted) in [
-            ("", r#"{"Hello": "world"}"#, "Attempting to map over non-iterable node."),
+            ("", "{\"a\": 1", "The file is not valid JSON: it ends within the object of items (item 0)"),
+            ("", "{1: 2}", "The file is not valid JSON: a key is missing (item 0)"),
             ("", "12", "Attempting to map over non-iterable node."),
             ("/a", r#"{"a": "b"}"#, "Attempting to map over non-iterable node."),
             ("/a/b", r#"{"a": {"c": []}}"#, "ItemsPointer '/a/b' names nothing in the file."),

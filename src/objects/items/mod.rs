@@ -24,7 +24,7 @@ pub use lines::{Lines, Uris};
 pub enum ItemError {
     #[error(transparent)]
     Object(#[from] ObjectError),
-    /// Recorded on AWS for a JSON file that holds no array where items are looked for.
+    /// Recorded on AWS for a JSON file that holds neither array nor object where items are looked for.
     #[error("Attempting to map over non-iterable node.")]
     NotIterable,
     /// Recorded on AWS.
@@ -45,6 +45,11 @@ pub trait Format: Send + std::fmt::Debug {
     fn feed(&mut self, piece: &[u8], items: &mut VecDeque<Value>) -> Result<(), ItemError>;
     /// There are no more pieces.
     fn end(&mut self, items: &mut VecDeque<Value>) -> Result<(), ItemError>;
+    /// The items are the pairs of an object, as `{"Key", "Value"}`.
+    fn gives_pairs(&self) -> bool {
+        false
+    }
+
     /// What follows is of no interest.
     fn is_done(&self) -> bool {
         false
@@ -77,6 +82,12 @@ impl Items {
     #[must_use]
     pub fn ready(&self) -> usize {
         self.ready.len()
+    }
+
+    /// The items are the pairs of an object, as `{"Key", "Value"}`.
+    #[must_use]
+    pub fn gives_pairs(&self) -> bool {
+        self.format.gives_pairs()
     }
 
     pub async fn next(&mut self) -> Result<Option<Value>, ItemError> {

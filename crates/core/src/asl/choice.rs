@@ -10,7 +10,7 @@ use super::fields::{self, Field, Scope};
 use super::location::Location;
 use super::model::{Choice, Condition, Operand, Operator, QueryLanguage, Rule};
 use super::reader::Object;
-use super::simple::is_timestamp;
+use super::simple::{NOT_A_TIMESTAMP, is_timestamp};
 use super::spans::{Json, Node};
 use crate::query::jsonata::Expression;
 
@@ -201,7 +201,7 @@ impl<'n> Checker<'n> {
             (Literal::Timestamp, Json::String(_)) => {
                 let hint =
                     format!("for example 2026-01-31T08:00:00Z; to compare with a field of the input, use '{name}Path'");
-                self.read.schema_hint("Value must be a valid ISO 8601 timestamp", at, node.offset, hint);
+                self.read.schema_hint(NOT_A_TIMESTAMP, at, node.offset, hint);
                 return None;
             }
             (Literal::String | Literal::Timestamp, _) => "STRING",

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::spans::Lines;
+use crate::payload::jackson;
 
 /// Diagnostics of one severity that are kept. AWS shows at most 100 (`maxResults`); each one costs a look through its
 /// line.
@@ -133,8 +134,15 @@ impl Diagnostics {
             .0
             .iter()
             .filter(|d| d.severity == Severity::Error)
-            // AWS writes Java's `null` where there is no location.
-            .map(|d| format!("{}: {} at {}", d.code, d.message, d.location.as_deref().unwrap_or("null")))
+            .map(|d| match &d.location {
+                Some(location) => format!("{}: {} at {location}", d.code, d.message),
+                // The place as AWS's reader writes it, which does not repeat the text.
+                None if d.code == code::INVALID_JSON_DESCRIPTION => {
+                    format!("{}: {} at {}", d.code, d.message, jackson::place_at(d.line, d.column))
+                }
+                // AWS writes Java's `null` where there is no location.
+                None => format!("{}: {} at null", d.code, d.message),
+            })
             .collect();
         format!("Invalid State Machine Definition: '{}'", parts.join(", "))
     }

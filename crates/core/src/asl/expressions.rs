@@ -14,7 +14,7 @@ use super::reader::Object;
 use super::spans::{Json, Node};
 use crate::query::intrinsics::Intrinsic;
 use crate::query::jsonata::{Expression, JsonataTemplate, StatesMember, expression_text};
-use crate::query::jsonpath::Path;
+use crate::query::jsonpath::{Path, Root};
 use crate::query::reference_path::ReferencePath;
 use crate::query::template::Template as PathTemplate;
 
@@ -70,7 +70,15 @@ impl<'n> Checker<'n> {
             );
             return None;
         }
-        self.reference(node, &at).map(ResultPath::Into)
+        let reference = self.reference(node, &at)?;
+        if let Root::Variable(name) = reference.root() {
+            let hint =
+                format!("ResultPath puts the result into the state's input: '$.{name}'; a variable is set by Assign");
+            let message = "Value is not a Reference Path: a variable cannot be written";
+            self.read.schema_hint(message, &at, node.offset, hint);
+            return None;
+        }
+        Some(ResultPath::Into(reference))
     }
 
     /// Any JSONPath.

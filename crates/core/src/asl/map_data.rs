@@ -127,8 +127,12 @@ impl<'n> Checker<'n> {
         let writer = self.read.object(object, "ResultWriter", at)?;
         let at = at.name("ResultWriter");
         self.read.known_fields(&writer, fields::RESULT_WRITER, Some(language), &at);
-        if !writer.has("WriterConfig") {
-            self.read.required(&writer, &["Resource"], &at);
+        // An export needs its bucket. Measured on AWS: `These fields are required: [Arguments]`.
+        let payload = parameters_field(language);
+        match (writer.has("WriterConfig"), writer.has("Resource")) {
+            (true, false) => {}
+            (_, true) => drop(self.read.required(&writer, &[payload], &at)),
+            (false, false) => drop(self.read.required(&writer, &["Resource", payload], &at)),
         }
         let resource = self.data_resource(&writer, &at);
         let parameters = self.data_parameters(&writer, &at, language);
@@ -162,8 +166,7 @@ impl<'n> Checker<'n> {
         at: &Location<'_>,
         language: QueryLanguage,
     ) -> Option<Option<Template>> {
-        let name = if language == QueryLanguage::Jsonata { "Arguments" } else { "Parameters" };
-        self.template(object, name, at, language)
+        self.template(object, parameters_field(language), at, language)
     }
 
     /// At most 40 characters, none of which would confuse an ARN or a log group; unique over the machine.
@@ -206,6 +209,13 @@ impl<'n> Checker<'n> {
             return None;
         }
         Some(Some(text.to_owned()))
+    }
+}
+
+const fn parameters_field(language: QueryLanguage) -> &'static str {
+    match language {
+        QueryLanguage::JsonPath => "Parameters",
+        QueryLanguage::Jsonata => "Arguments",
     }
 }
 

@@ -40,6 +40,7 @@ use std::sync::Arc;
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 use self::diagnostics::{Findings, code};
 use self::model::Machine;
+use crate::payload::jackson;
 
 /// How a machine runs: an Express machine refuses what waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -120,8 +121,13 @@ fn examine(text: &str, kind: MachineKind, whole: Whole) -> (Option<Machine>, Fin
         Err(e) => {
             let code = if e.too_deep { code::TOO_DEEPLY_NESTED } else { code::INVALID_JSON_DESCRIPTION };
             let (line, column) = spans::Lines::new(text).position(e.offset);
-            let message = format!("{} at line {line}, column {column}", e.message);
-            findings.error(code, message, None, e.offset, None);
+            let ours = format!("{} at line {line}, column {column}", e.message);
+            // AWS's words for its users, and ours, which say the place, beside them.
+            let (message, hint) = match jackson::complaint(text) {
+                Some(complaint) if !e.too_deep => (complaint.message, Some(ours)),
+                _ => (ours, None),
+            };
+            findings.error(code, message, None, e.offset, hint);
             return (None, findings);
         }
     };

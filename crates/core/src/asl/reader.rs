@@ -229,7 +229,7 @@ impl Reader {
     pub fn at_most_one(&mut self, object: &Object<'_>, names: &[&str], at: &Location<'_>) -> bool {
         let mut present = names.iter().filter_map(|name| object.get(name));
         if let (Some(_), Some(second)) = (present.next(), present.next()) {
-            let message = format!("At most one of these fields is allowed: [{}]", names.join(", "));
+            let message = format!("There should only be one of the following fields: [{}]", names.join(", "));
             self.schema_hint(message, at, second.offset, format!("remove all but one of {}", names.join(" and ")));
             return false;
         }

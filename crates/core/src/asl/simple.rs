@@ -34,7 +34,7 @@ impl<'n> Checker<'n> {
                 }
                 QueryLanguage::Jsonata => "for example 2026-01-31T08:00:00Z or {% $states.input.at %}",
             };
-            self.read.schema_hint("Value must be a valid ISO 8601 timestamp", &at.name("Timestamp"), node.offset, hint);
+            self.read.schema_hint(NOT_A_TIMESTAMP, &at.name("Timestamp"), node.offset, hint);
             return None;
         }
         Some(Wait::Timestamp(timestamp))
@@ -48,7 +48,10 @@ impl<'n> Checker<'n> {
     }
 }
 
+/// Recorded on AWS.
+pub(super) const NOT_A_TIMESTAMP: &str = "String does not match RFC3339 timestamp";
+
 /// RFC 3339 with an upper-case `T` and a zone (specification, "Timestamps").
 pub(super) fn is_timestamp(text: &str) -> bool {
-    text.as_bytes().get(10) == Some(&b'T') && crate::clock::Timestamp::parse_iso(text).is_ok()
+    crate::clock::parse_rfc3339(text).is_ok()
 }

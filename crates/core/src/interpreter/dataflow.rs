@@ -26,6 +26,8 @@ pub(super) struct Trouble {
     /// JSONata: the failure came after the evaluation itself (a timestamp that does not parse), and is chained to the
     /// state's entry.
     pub after_evaluation: bool,
+    /// The cause is the sentence alone, without the state around it.
+    pub bare: bool,
 }
 
 pub(super) const QUERY_EVALUATION: &str = "States.QueryEvaluationError";
@@ -36,7 +38,7 @@ impl Trouble {
     }
 
     pub fn named(error: &'static str, detail: impl Into<String>) -> Self {
-        Self { error, detail: detail.into(), evaluation: false, location: None, after_evaluation: false }
+        Self { error, detail: detail.into(), evaluation: false, location: None, after_evaluation: false, bare: false }
     }
 
     /// A value of the wrong kind: `States.Runtime` in JSONPath, `States.QueryEvaluationError` with its event in
@@ -50,8 +52,14 @@ impl Trouble {
                 evaluation: true,
                 location: location.map(str::to_owned),
                 after_evaluation: false,
+                bare: false,
             },
         }
+    }
+
+    pub fn bare(mut self) -> Self {
+        self.bare = true;
+        self
     }
 
     pub fn after_evaluation(mut self) -> Self {
@@ -68,6 +76,7 @@ impl From<&crate::query::jsonata::Failure> for Trouble {
             evaluation: true,
             location: Some(failure.location.clone()),
             after_evaluation: false,
+            bare: false,
         }
     }
 }
@@ -160,15 +169,17 @@ fn unanswered(f: &TemplateFailure, roots: &dyn Roots) -> Trouble {
     }
 }
 
-/// `Assign`: a template that gives an object; the sum of its values is bounded.
+/// `Assign`: a template that gives an object; the sum of its values is bounded. `field` as AWS locates it: `Assign`,
+/// `Choices[0]/Assign`.
 pub(super) fn assign(
     assign: Option<&Template>,
+    field: &str,
     roots: &dyn Roots,
     extra: Extra<'_>,
     entropy: &mut Entropy,
 ) -> Result<Option<Box<Assigned>>, Trouble> {
     let Some(assign) = assign else { return Ok(None) };
-    match template(assign, "Assign", roots, extra, entropy)? {
+    match template(assign, field, roots, extra, entropy)? {
         Value::Object(fields) => {
             let mut total = 0;
             for (name, value) in &fields {
@@ -197,6 +208,49 @@ pub(super) fn assign(
         }
         other => Err(Trouble::runtime(format!("Assign must give an object but gave: {other}"))),
     }
+}
+
+/// What a path of a Map's number must lead to: AWS has one sentence for all of these. Recorded: a text that is a number
+/// is one.
+pub(super) fn map_quantity(
+    quantity: &Quantity,
+    name: &str,
+    kind: &str,
+    roots: &dyn Roots,
+    entropy: &mut Entropy,
+) -> Result<f64, Trouble> {
+    if let Quantity::Path(path) = quantity {
+        let value = path.find(roots).map_err(|e| path_trouble(&e))?;
+        if number(&value).is_none_or(|n| kind == "integer" && n.fract() != 0.0) {
+            return Err(Trouble::runtime(format!(
+                "The {name}Path field refers to value \"{}\" which is not a valid {kind}: {}",
+                plain(&value),
+                path.text()
+            )));
+        }
+    }
+    self::quantity(quantity, name, roots, Extra::default(), entropy).map(|(n, _)| n)
+}
+
+/// A number of items, bytes or iterations of a Map. `None` for an absent field.
+pub(super) fn map_count(
+    field: Option<&Quantity>,
+    name: &str,
+    roots: &dyn Roots,
+    entropy: &mut Entropy,
+) -> Result<Option<u64>, Trouble> {
+    let Some(q) = field else { return Ok(None) };
+    let n = map_quantity(q, name, "integer", roots, entropy)?;
+    let language = if matches!(q, Quantity::Jsonata(_)) { QueryLanguage::Jsonata } else { QueryLanguage::JsonPath };
+    if n < 0.0 {
+        return Err(Trouble::value(language, format!("{name} cannot be negative."), Some(name)));
+    }
+    if n.fract() != 0.0 {
+        let detail = format!("The {name} field must be a positive integer but was: {n}");
+        return Err(Trouble::value(language, detail, Some(name)));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, whole; `as` saturates")]
+    Ok(Some(n as u64))
 }
 
 /// A number field: its name in messages is `name` (`TimeoutSeconds`), with `Path` added where it is one.

@@ -37,10 +37,15 @@ pub(super) fn fork_trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble
 /// The trouble as a failure, after the event that shows it, if there is one.
 fn shown(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) -> Option<Failure> {
     let visit = d.visit(frame)?;
-    let cause = format!(
-        "An error occurred while executing the state '{}' (entered at the event id #{}). {}",
-        visit.name, visit.entered, trouble.detail
-    );
+    // Recorded: TestState shows the sentence alone.
+    let cause = if trouble.bare || d.probe.is_some() {
+        trouble.detail
+    } else {
+        format!(
+            "An error occurred while executing the state '{}' (entered at the event id #{}). {}",
+            visit.name, visit.entered, trouble.detail
+        )
+    };
     let cause = clipped(cause, CAUSE_CHARS_MAX);
     if trouble.evaluation {
         let location = trouble.location;
@@ -89,8 +94,8 @@ pub(super) fn handle(d: &mut Decider<'_>, frame: FrameId, state: &model::State, 
         Kind::Map(_) => drop(d.emit(frame, Event::MapFailed)),
         _ => {}
     }
-    if let Some(catcher) = catch.iter().find(|c| matches(&c.error_equals, &failure)) {
-        match caught(d, frame, state, catcher, &failure) {
+    if let Some((i, catcher)) = catch.iter().enumerate().find(|(_, c)| matches(&c.error_equals, &failure)) {
+        match caught(d, frame, state, (i, catcher), &failure) {
             Ok(event) => drop(d.emit(frame, event)),
             // The catcher itself failed; nothing catches that.
             Err(t) => {
@@ -134,12 +139,12 @@ pub(super) fn delay_seconds(retrier: &Retrier, done: u32) -> f64 {
     delay.min(retrier.max_delay_seconds.unwrap_or(crate::limits::TASK_TIMEOUT_SECONDS_MAX) as f64)
 }
 
-/// The event with which a state leaves by a catcher.
+/// The event with which a state leaves by a catcher, the i-th of its list.
 pub(super) fn caught(
     d: &mut Decider<'_>,
     frame: FrameId,
     state: &model::State,
-    catcher: &Catcher,
+    (i, catcher): (usize, &Catcher),
     failure: &Failure,
 ) -> Result<Event, Trouble> {
     let input = d.visit(frame).map(|v| Payload::clone(&v.input)).unwrap_or_default();
@@ -151,18 +156,20 @@ pub(super) fn caught(
     };
     let error = Payload::new(json!({ "Error": failure.error, "Cause": cause }));
     let kind = super::decide::state_type(&state.kind);
+    let field = |name: &str| format!("Catch[{i}]/{name}");
     let (output, assigned) = match state.language {
         QueryLanguage::JsonPath => {
             let (scope, entropy) = d.scope(frame, &error, None);
-            let assigned = dataflow::assign(catcher.assign.as_ref(), &scope, Extra::default(), entropy)?;
+            let assigned =
+                dataflow::assign(catcher.assign.as_ref(), &field("Assign"), &scope, Extra::default(), entropy)?;
             (dataflow::apply_result_path(&catcher.result_path, &input, error)?, assigned)
         }
         QueryLanguage::Jsonata => {
             let (scope, entropy) = d.scope(frame, &input, None);
             let extra = Extra { result: None, error_output: Some(&error) };
-            let assigned = dataflow::assign(catcher.assign.as_ref(), &scope, extra, entropy)?;
+            let assigned = dataflow::assign(catcher.assign.as_ref(), &field("Assign"), &scope, extra, entropy)?;
             let output = match &catcher.output {
-                Some(t) => dataflow::payload(t, "Output", &scope, extra, entropy)?,
+                Some(t) => dataflow::payload(t, &field("Output"), &scope, extra, entropy)?,
                 None => match &catcher.result_path {
                     ResultPath::Replace => error,
                     path => dataflow::apply_result_path(path, &input, error)?,

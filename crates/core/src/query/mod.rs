@@ -90,6 +90,9 @@ pub enum QueryError {
     /// own message (`No results for path: $['a']`, `Missing property in path $['a']`), which AWS quotes in some fields.
     #[error("Invalid path '{path}' : {detail}")]
     PathNotFound { path: String, detail: String },
+    /// A JSONPath over an input that is null. AWS's text; its support calls it intended.
+    #[error("Unable to apply Path transformation to null or empty input.")]
+    NullInput,
     /// An intrinsic function that could not be computed. The text is AWS's cause where one is recorded.
     #[error("{message}")]
     Intrinsic { message: String },

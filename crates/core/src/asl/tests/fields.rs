@@ -9,7 +9,7 @@ fn a_missing_or_broken_text_says_where_reading_stopped() {
         (" null ".into(), "MISSING_DESCRIPTION -: The definition is null"),
         (
             "{\n \"StartAt\": }".into(),
-            "INVALID_JSON_DESCRIPTION -: expected a JSON value, found '}' at line 2, column 13",
+            "INVALID_JSON_DESCRIPTION -: Unexpected character ('}' (code 125)): expected a value",
         ),
         ("[]".into(), "SCHEMA_VALIDATION_FAILED /: Expected value of type [OBJECT]"),
         ("{}".into(), "SCHEMA_VALIDATION_FAILED /: These fields are required: [StartAt, States]"),
@@ -224,7 +224,7 @@ fn a_wait_says_in_one_way_how_long() {
         (wait("\"Comment\": \"\""), &format!("SCHEMA_VALIDATION_FAILED /States/A: {one}")),
         (
             wait("\"Seconds\": 1, \"Timestamp\": \"2016-03-05T21:29:29Z\""),
-            "SCHEMA_VALIDATION_FAILED /States/A: At most one of these fields is allowed: [Seconds, SecondsPath, Timestamp, TimestampPath]",
+            "SCHEMA_VALIDATION_FAILED /States/A: There should only be one of the following fields: [Seconds, SecondsPath, Timestamp, TimestampPath]",
         ),
         (
             wait("\"Seconds\": 10000000000000000"),
@@ -234,11 +234,11 @@ fn a_wait_says_in_one_way_how_long() {
         (wait("\"Seconds\": \"$.s\""), "SCHEMA_VALIDATION_FAILED /States/A/Seconds: Expected value of type [INTEGER]"),
         (
             wait("\"Timestamp\": \"2016-03-05 21:29:29Z\""),
-            "SCHEMA_VALIDATION_FAILED /States/A/Timestamp: Value must be a valid ISO 8601 timestamp",
+            "SCHEMA_VALIDATION_FAILED /States/A/Timestamp: String does not match RFC3339 timestamp",
         ),
         (
             wait("\"Timestamp\": \"2016-03-05T21:29:29\""),
-            "SCHEMA_VALIDATION_FAILED /States/A/Timestamp: Value must be a valid ISO 8601 timestamp",
+            "SCHEMA_VALIDATION_FAILED /States/A/Timestamp: String does not match RFC3339 timestamp",
         ),
     ]);
 }
@@ -266,7 +266,7 @@ fn a_task_names_a_resource_and_its_timeouts() {
         ),
         (
             task("\"TimeoutSeconds\": 5, \"TimeoutSecondsPath\": \"$.t\""),
-            "SCHEMA_VALIDATION_FAILED /States/A: At most one of these fields is allowed: [TimeoutSeconds, TimeoutSecondsPath]",
+            "SCHEMA_VALIDATION_FAILED /States/A: There should only be one of the following fields: [TimeoutSeconds, TimeoutSecondsPath]",
         ),
         (task("\"Credentials\": 5"), "SCHEMA_VALIDATION_FAILED /States/A/Credentials: Expected value of type [OBJECT]"),
     ]);
@@ -281,7 +281,7 @@ fn a_fail_state_has_constants_or_paths() {
     refuses(&[
         (
             state("{\"Type\": \"Fail\", \"Error\": \"e\", \"ErrorPath\": \"$.e\"}"),
-            "SCHEMA_VALIDATION_FAILED /States/A: At most one of these fields is allowed: [Error, ErrorPath]",
+            "SCHEMA_VALIDATION_FAILED /States/A: There should only be one of the following fields: [Error, ErrorPath]",
         ),
         (
             state("{\"Type\": \"Fail\", \"Cause\": 5}"),

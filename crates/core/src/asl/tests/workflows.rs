@@ -108,7 +108,7 @@ fn rules_of_a_choice() {
             (test("\"StringEquals\": 1"), &format!("{at}/StringEquals: Expected value of type [STRING]")),
             (test("\"NumericEquals\": \"1\""), &format!("{at}/NumericEquals: Expected value of type [NUMBER]")),
             (test("\"IsNull\": \"true\""), &format!("{at}/IsNull: Expected value of type [BOOLEAN]")),
-            (test("\"TimestampEquals\": \"today\""), &format!("{at}/TimestampEquals: Value must be a valid ISO 8601 timestamp")),
+            (test("\"TimestampEquals\": \"today\""), &format!("{at}/TimestampEquals: String does not match RFC3339 timestamp")),
             (
                 test("\"StringEqualsPath\": \"y\""),
                 &format!("{at}/StringEqualsPath: Value is not a Reference Path: Reference path didn't start with '$'"),
@@ -118,7 +118,7 @@ fn rules_of_a_choice() {
                 &format!("{at}: Field 'IsNullPath' is not supported\n{at}: A comparison operator is required beside 'Variable'"),
             ),
             (test("\"IsNull\": true, \"IsPresent\": true"), &format!("{at}: Only one comparison operator is allowed in a rule")),
-            (test("\"And\": []"), &format!("{at}: At most one of these fields is allowed: [Variable, And, Or, Not]")),
+            (test("\"And\": []"), &format!("{at}: There should only be one of the following fields: [Variable, And, Or, Not]")),
             (
                 test("\"Condition\": \"{% true %}\", \"IsNull\": true"),
                 &format!(
@@ -238,10 +238,13 @@ fn fields_of_a_map() {
     let at = "SCHEMA_VALIDATION_FAILED /States/A";
     refuses(&[
         (state("{\"Type\": \"Map\", \"End\": true}"), &format!("{at}: These fields are required: [ItemProcessor]")),
-        (map("\"Iterator\": {}"), &format!("{at}: At most one of these fields is allowed: [ItemProcessor, Iterator]")),
+        (
+            map("\"Iterator\": {}"),
+            &format!("{at}: There should only be one of the following fields: [ItemProcessor, Iterator]"),
+        ),
         (
             map("\"ItemSelector\": {}, \"Parameters\": {}"),
-            &format!("{at}: At most one of these fields is allowed: [ItemSelector, Parameters]"),
+            &format!("{at}: There should only be one of the following fields: [ItemSelector, Parameters]"),
         ),
         (map("\"MaxConcurrency\": -1"), &format!("{at}/MaxConcurrency: Minimum value is 0")),
         (
@@ -251,7 +254,7 @@ fn fields_of_a_map() {
         (
             map("\"ToleratedFailureCount\": 1, \"ToleratedFailureCountPath\": \"$.n\""),
             &format!(
-                "{at}: At most one of these fields is allowed: [ToleratedFailureCount, ToleratedFailureCountPath]"
+                "{at}: There should only be one of the following fields: [ToleratedFailureCount, ToleratedFailureCountPath]"
             ),
         ),
         (map("\"ItemsPath\": null"), &format!("{at}/ItemsPath: Expected value of type [STRING]")),
@@ -275,7 +278,7 @@ fn fields_of_a_map() {
                 "{at}/ItemReader/ReaderConfig/InputType: Value should be one of the following: [CSV, JSON, JSONL, PARQUET, MANIFEST]\n{at}/ItemReader/ReaderConfig/MaxItems: Maximum value is 100000000"
             ),
         ),
-        (map("\"ResultWriter\": {}"), &format!("{at}/ResultWriter: These fields are required: [Resource]")),
+        (map("\"ResultWriter\": {}"), &format!("{at}/ResultWriter: These fields are required: [Resource, Parameters]")),
     ]);
 }
 

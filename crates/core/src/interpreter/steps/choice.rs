@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::asl::model::{Choice, Condition, Operand, Operator, QueryLanguage, Rule, State};
-use crate::clock::Timestamp;
+use crate::clock::parse_rfc3339;
 use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{FrameId, Payload};
-use crate::query::{Entropy, Roots};
+use crate::query::{Entropy, QueryError, Roots};
 
 use super::{effective_input, exit};
 
@@ -22,27 +22,31 @@ pub(in crate::interpreter) fn enter(
 ) -> Result<(), Trouble> {
     let input = effective_input(d, frame, state)?;
     let (scope, entropy) = d.scope(frame, &input, None);
-    let mut taken: Option<&Rule> = None;
+    let mut taken: Option<(usize, &Rule)> = None;
     for (i, rule) in choice.rules.iter().enumerate() {
         if holds(&rule.condition, i, &scope, entropy)? {
-            taken = Some(rule);
+            taken = Some((i, rule));
             break;
         }
     }
-    let Some(next) = taken.map(|r| &r.next).or(choice.default.as_ref()) else {
+    let Some(next) = taken.map(|(_, r)| &r.next).or(choice.default.as_ref()) else {
         return Err(Trouble::named(
             "States.NoChoiceMatched",
             "Failed to transition out of the state. No choice rule matched and there is no Default.",
         ));
     };
     // A rule that fires runs its own Assign and Output; the default those of the state.
-    let (assign, output) = match taken {
-        Some(rule) => (rule.assign.as_ref(), rule.output.as_ref()),
-        None => (state.assign.as_ref(), state.output.as_ref()),
+    let (assign, output, at) = match taken {
+        Some((i, rule)) => (rule.assign.as_ref(), rule.output.as_ref(), format!("Choices[{i}]/")),
+        None => (state.assign.as_ref(), None, String::new()),
     };
-    let assigned = dataflow::assign(assign, &scope, Extra::default(), entropy)?;
-    let output = match (state.language, output.or(state.output.as_ref())) {
-        (QueryLanguage::Jsonata, Some(t)) => dataflow::payload(t, "Output", &scope, Extra::default(), entropy)?,
+    let assigned = dataflow::assign(assign, &format!("{at}Assign"), &scope, Extra::default(), entropy)?;
+    let output = match output {
+        Some(t) => Some((t, format!("{at}Output"))),
+        None => state.output.as_ref().map(|t| (t, "Output".to_owned())),
+    };
+    let output = match (state.language, output) {
+        (QueryLanguage::Jsonata, Some((t, field))) => dataflow::payload(t, &field, &scope, Extra::default(), entropy)?,
         (QueryLanguage::Jsonata, None) => Payload::clone(&input),
         (QueryLanguage::JsonPath, _) => dataflow::output_path(state, &input, &scope)?,
     };
@@ -69,13 +73,13 @@ fn holds(condition: &Condition, rule: usize, roots: &dyn Roots, entropy: &mut En
             Ok(false)
         }
         Condition::Not(c) => Ok(!holds(c, rule, roots, entropy)?),
-        Condition::Jsonata(e) => dataflow::condition(e, &format!("Choices/{rule}/Condition"), roots, entropy),
+        Condition::Jsonata(e) => dataflow::condition(e, &format!("Choices[{rule}]/Condition"), roots, entropy),
         Condition::Test { variable, operator, operand } => {
             let found = variable.find(roots);
-            if *operator == Operator::IsPresent {
+            if *operator == Operator::IsPresent && found != Err(QueryError::NullInput) {
                 return Ok(found.is_ok() == (*operand_value(operand, roots)? == Value::Bool(true)));
             }
-            let value = found.map_err(|_| invalid(variable.text()))?;
+            let value = found.map_err(|e| unread(&e, variable.text()))?;
             let operand = operand_value(operand, roots)?;
             Ok(test(*operator, &value, &operand))
         }
@@ -85,11 +89,14 @@ fn holds(condition: &Condition, rule: usize, roots: &dyn Roots, entropy: &mut En
 fn operand_value<'a>(operand: &'a Operand, roots: &'a dyn Roots) -> Result<std::borrow::Cow<'a, Value>, Trouble> {
     match operand {
         Operand::Literal(v) => Ok(std::borrow::Cow::Borrowed(v)),
-        Operand::Path(p) => p.find(roots).map_err(|_| invalid(p.text())),
+        Operand::Path(p) => p.find(roots).map_err(|e| unread(&e, p.text())),
     }
 }
 
-fn invalid(path: &str) -> Trouble {
+fn unread(error: &QueryError, path: &str) -> Trouble {
+    if *error == QueryError::NullInput {
+        return Trouble::runtime(error.to_string());
+    }
     Trouble::runtime(format!("Invalid path '{path}': The choice state's condition path references an invalid value."))
 }
 
@@ -140,9 +147,7 @@ fn numbers(a: &Value, b: &Value) -> Option<Ordering> {
 }
 
 fn moment(value: &Value) -> Option<jiff::Timestamp> {
-    let text = value.as_str()?;
-    // RFC 3339 with an uppercase T, and Z or an offset.
-    (text.as_bytes().get(10) == Some(&b'T') && Timestamp::parse_iso(text).is_ok()).then(|| text.parse().ok()).flatten()
+    parse_rfc3339(value.as_str()?).ok()
 }
 
 fn moments(a: &Value, b: &Value) -> Option<Ordering> {

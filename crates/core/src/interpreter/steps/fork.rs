@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::asl::model::{Map, MapMode, Parallel, Quantity, QueryLanguage, Selection, State, Template};
+use crate::asl::model::{Map, MapMode, Parallel, QueryLanguage, Selection, State, Template};
 use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, FrameId, MapItem, MapStarted, Payload, Tolerance};
@@ -12,6 +12,7 @@ use crate::interpreter::failure::fork_trouble;
 use crate::interpreter::size::Excess;
 use crate::interpreter::state::{Fork, ForkKind, Step};
 use crate::interpreter::test_state::Stage;
+use crate::query::jsonpath::Root;
 use crate::query::reference_path::ReferencePath;
 use crate::query::{Entropy, Roots};
 
@@ -55,11 +56,17 @@ pub(in crate::interpreter) fn enter_map(
     if let MapMode::Distributed { express } = map.mode {
         return super::map_run::enter(d, frame, state, map, express);
     }
+    // Such a definition is accepted; measured on AWS.
+    if map.item_reader.is_some() || map.item_batcher.is_some() || map.result_writer.is_some() {
+        return Err(Trouble::runtime(
+            "The ItemReader, ItemBatcher and ResultWriter fields are not supported for INLINE maps",
+        ));
+    }
     let input = effective_input(d, frame, state)?;
     let (scope, entropy) = d.scope(frame, &input, None);
     let tolerance = tolerance(map, state.language, &scope, entropy)?;
     let max_concurrency =
-        dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
+        dataflow::map_count(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
     let items = items(map, state, &input, &scope, entropy)?;
     check_size(&state.name, &input)?;
     let length = items.len() as u64;
@@ -116,7 +123,9 @@ pub(super) fn select_items(map: &Map, input: &Payload, roots: &dyn Roots) -> Res
 pub(super) fn not_an_array(map: &Map, language: QueryLanguage, value: &Value) -> Trouble {
     match (language, &map.items_path) {
         (QueryLanguage::JsonPath, Selection::Path(p)) => {
-            Trouble::runtime(format!("Reference path \"{}\" must point to array.", p.text()))
+            // Recorded: of `$$.Execution.Input` AWS names the path inside the context object.
+            let path = if *p.root() == Root::Context { &p.text()[1..] } else { p.text() };
+            Trouble::runtime(format!("Reference path \"{path}\" must point to array."))
         }
         (QueryLanguage::JsonPath, _) => Trouble::runtime("Reference path \"$\" must point to array."),
         (QueryLanguage::Jsonata, _) => {
@@ -134,7 +143,7 @@ pub(in crate::interpreter) fn tolerance(
 ) -> Result<Tolerance, Trouble> {
     let mut tolerance = Tolerance::default();
     if let Some(q) = &map.tolerated_failure_count {
-        let n = number(q, "ToleratedFailureCount", "integer", roots, entropy)?;
+        let n = dataflow::map_quantity(q, "ToleratedFailureCount", "integer", roots, entropy)?;
         if n < 0.0 {
             return Err(Trouble::value(language, "ToleratedFailureCount cannot be negative.", None));
         }
@@ -143,31 +152,13 @@ pub(in crate::interpreter) fn tolerance(
         tolerance.count = Some(count);
     }
     if let Some(q) = &map.tolerated_failure_percentage {
-        let n = number(q, "ToleratedFailurePercentage", "float", roots, entropy)?;
+        let n = dataflow::map_quantity(q, "ToleratedFailurePercentage", "float", roots, entropy)?;
         if !(0.0..=100.0).contains(&n) {
             return Err(Trouble::value(language, "ToleratedFailurePercentage must be between 0 and 100.", None));
         }
         tolerance.percentage = Some(n);
     }
     Ok(tolerance)
-}
-
-fn number(q: &Quantity, name: &str, kind: &str, roots: &dyn Roots, entropy: &mut Entropy) -> Result<f64, Trouble> {
-    if let Quantity::Path(path) = q {
-        let value = path.find(roots).map_err(|e| Trouble::runtime(e.to_string()))?;
-        let fits = dataflow::number(&value).is_some_and(|n| kind != "integer" || n.fract() == 0.0);
-        if !fits {
-            let shown = match &*value {
-                Value::String(s) => s.clone(),
-                other => other.to_string(),
-            };
-            return Err(Trouble::runtime(format!(
-                "The {name}Path field refers to value \"{shown}\" which is not a valid {kind}: {}",
-                path.text()
-            )));
-        }
-    }
-    dataflow::quantity(q, name, roots, Extra::default(), entropy).map(|(n, _)| n)
 }
 
 /// Starts what may start; joins when all have ended.

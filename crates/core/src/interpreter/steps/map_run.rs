@@ -30,7 +30,7 @@ pub(super) fn enter(
     let language = state.language;
     let (scope, entropy) = d.scope(frame, &input, None);
     let max_concurrency =
-        dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
+        dataflow::map_count(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
     let (source, length) = source(map, language, &input, &scope, entropy)?;
     let batching = batching(map, &scope, entropy)?;
     let writer = writer(map, language, &scope, entropy)?;
@@ -116,7 +116,7 @@ fn source(
             Some(t) => dataflow::payload(t, parameters_field(language), roots, Extra::default(), entropy)?,
             None => Payload::new(json!({})),
         };
-        let max_items = dataflow::whole(reader.max_items.as_ref(), "MaxItems", roots, entropy)?;
+        let max_items = dataflow::map_count(reader.max_items.as_ref(), "MaxItems", roots, entropy)?;
         return Ok((ItemSource::Reader { parameters, max_items }, 0));
     }
     let items = match &map.items {
@@ -150,9 +150,9 @@ const fn parameters_field(language: QueryLanguage) -> &'static str {
 
 fn batching(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<Batching>, Trouble> {
     let Some(batcher) = &map.item_batcher else { return Ok(None) };
-    let max_items = dataflow::whole(batcher.max_items_per_batch.as_ref(), "MaxItemsPerBatch", roots, entropy)?;
+    let max_items = dataflow::map_count(batcher.max_items_per_batch.as_ref(), "MaxItemsPerBatch", roots, entropy)?;
     let max_bytes =
-        dataflow::whole(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", roots, entropy)?;
+        dataflow::map_count(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", roots, entropy)?;
     for (name, bound) in [("MaxItemsPerBatch", max_items), ("MaxInputBytesPerBatch", max_bytes)] {
         if bound == Some(0) {
             return Err(Trouble::runtime(format!("The {name} field must be a positive integer but was: 0")));

@@ -78,7 +78,7 @@ fn leave_json_path(
 ) -> Result<(), Trouble> {
     let assigned = {
         let (scope, entropy) = d.scope(frame, &result, None);
-        dataflow::assign(state.assign.as_ref(), &scope, Extra::default(), entropy)?
+        dataflow::assign(state.assign.as_ref(), "Assign", &scope, Extra::default(), entropy)?
     };
     d.observe(Stage::ResultSelector, &result);
     let merged = dataflow::apply_result_path(path, input, result)?;
@@ -101,7 +101,7 @@ pub(super) fn leave_jsonata(
 ) -> Result<(), Trouble> {
     let extra = Extra { result: result.map(|r| &**r), error_output: None };
     let (scope, entropy) = d.scope(frame, input, None);
-    let assigned = dataflow::assign(state.assign.as_ref(), &scope, extra, entropy)?;
+    let assigned = dataflow::assign(state.assign.as_ref(), "Assign", &scope, extra, entropy)?;
     let output = match &state.output {
         Some(t) => dataflow::payload(t, "Output", &scope, extra, entropy)?,
         None => Payload::clone(default),
@@ -149,12 +149,15 @@ pub(super) fn exit(
     Ok(())
 }
 
-/// Whatever an event will hold is a payload: over its limits (AWS: 256 KiB; ours: 128 levels) is an error.
+/// Whatever an event will hold is a payload: over its limits (AWS: 256 KiB; ours: 128 levels) is an error. Its cause is
+/// AWS's sentence alone (recorded).
 pub(super) fn check_size(what: &str, payload: &Payload) -> Result<(), Trouble> {
-    size::of(payload).map(drop).map_err(|excess| Trouble::named("States.DataLimitExceeded", data_limit(what, excess)))
+    size::of(payload)
+        .map(drop)
+        .map_err(|excess| Trouble::named("States.DataLimitExceeded", data_limit(what, excess)).bare())
 }
 
-/// AWS's sentence for a result over the limit, and ours for one too deep; `what` is a state's name or a resource.
+/// AWS's sentence for a result over the limit, and ours for one too deep; `what` is a state's name, a service or the ARN of a function.
 pub(super) fn data_limit(what: &str, excess: Excess) -> String {
     match excess {
         Excess::Bytes => {

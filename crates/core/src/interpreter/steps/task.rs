@@ -42,15 +42,17 @@ pub(in crate::interpreter) fn enter(
         Some(t) => Some(dataflow::payload(t, "Credentials", &scope, Extra::default(), entropy)?),
         None => None,
     };
-    check_size(&task.resource.arn, &parameters)?;
+    let family = family(task);
+    let what = limited(&family, &task.resource.arn);
+    check_size(what, &parameters)?;
     if let Some(credentials) = &credentials {
-        check_size(&task.resource.arn, credentials)?;
+        check_size(what, credentials)?;
     }
     d.observe(Stage::Parameters, &parameters);
     let scheduled = d.emit(
         frame,
         Event::TaskScheduled(Box::new(TaskScheduled {
-            family: family(task),
+            family: family.clone(),
             resource: Arc::clone(&task.resource.arn),
             parameters,
             timeout_seconds,
@@ -98,6 +100,15 @@ fn family(task: &Task) -> TaskFamily {
     }
 }
 
+/// What AWS names where a task is over a limit: the service of an integration, else the ARN (recorded: `lambda`, and a
+/// function's ARN).
+fn limited<'a>(family: &'a TaskFamily, arn: &'a str) -> &'a str {
+    match family {
+        TaskFamily::Service { resource_type, .. } => resource_type,
+        TaskFamily::Lambda | TaskFamily::Activity => arn,
+    }
+}
+
 /// Callbacks and jobs show `TaskSubmitted`; for the others being published is a hidden fact.
 pub(in crate::interpreter) fn shows_submission(task: &TaskScheduled) -> bool {
     match &task.family {
@@ -121,7 +132,12 @@ pub(in crate::interpreter) fn overflow(task: &OpenTask) -> Option<Failure> {
         TaskFamily::Lambda => false,
         TaskFamily::Service { resource, .. } => resource.ends_with(Pattern::WaitForTaskToken.suffix()),
     };
-    (!by_token).then(|| Failure::new("States.DataLimitExceeded", data_limit(&details.resource, size::Excess::Bytes)))
+    (!by_token).then(|| {
+        Failure::new(
+            "States.DataLimitExceeded",
+            data_limit(limited(&details.family, &details.resource), size::Excess::Bytes),
+        )
+    })
 }
 
 /// A worker's result: too large is a failure (AWS: `States.DataLimitExceeded`), else the task has succeeded.
@@ -130,7 +146,10 @@ pub(in crate::interpreter) fn take_result(d: &mut Decider<'_>, frame: FrameId, t
     let event = match size::of(&output) {
         Ok(_) => Event::TaskSucceeded { family, scheduled, output },
         Err(excess) => {
-            let failure = Failure::new("States.DataLimitExceeded", data_limit(&task.details.resource, excess));
+            let failure = Failure::new(
+                "States.DataLimitExceeded",
+                data_limit(limited(&task.details.family, &task.details.resource), excess),
+            );
             Event::TaskFailed { family, scheduled, failure }
         }
     };

@@ -62,8 +62,7 @@ fn seconds(q: &Quantity, roots: &dyn crate::query::Roots, entropy: &mut crate::q
 
 /// RFC 3339 with an uppercase `T` and an offset or `Z`, as the language wants it.
 fn parse(text: &str, field: &Text) -> Result<Timestamp, Trouble> {
-    let shaped = text.len() >= 20 && text.as_bytes().get(10) == Some(&b'T');
-    if let (true, Ok(at)) = (shaped, Timestamp::parse_iso(text)) {
+    if let Ok(at) = Timestamp::parse_iso(text) {
         return Ok(at);
     }
     let sentence =
@@ -96,7 +95,7 @@ fn over_json_path(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<
     let input = effective_input(d, frame, state)?;
     let (output, assigned) = {
         let (scope, entropy) = d.scope(frame, &input, None);
-        let assigned = dataflow::assign(state.assign.as_ref(), &scope, Extra::default(), entropy)?;
+        let assigned = dataflow::assign(state.assign.as_ref(), "Assign", &scope, Extra::default(), entropy)?;
         (dataflow::output_path(state, &input, &scope)?, assigned)
     };
     exit(d, frame, state, Payload::clone(&output), assigned, transition(state))

@@ -3,6 +3,7 @@
 use serde_json::{Map as Fields, Value, json};
 
 use crate::asl::model::{self, ItemBatcher, Map, QueryLanguage};
+use crate::csv::{Delimiter, RowError, Rows};
 use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, Failure, FrameId, MapItem, Payload, Tolerance};
@@ -63,7 +64,7 @@ fn iterations(
     let (scope, entropy) = d.scope(TOP, &input, None);
     let Tolerance { count, percentage } = fork::tolerance(map, state.language, &scope, entropy)?;
     let max_concurrency =
-        dataflow::whole(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
+        dataflow::map_count(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
     let from_reader = read.is_some();
     let items = match read {
         Some(values) => values
@@ -133,8 +134,9 @@ fn batch(
     items: &[Payload],
 ) -> Result<Vec<Value>, Trouble> {
     let (scope, entropy) = d.scope(TOP, input, None);
-    let most = dataflow::whole(batcher.max_items_per_batch.as_ref(), "MaxItemsPerBatch", &scope, entropy)?;
-    let bytes = dataflow::whole(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", &scope, entropy)?;
+    let most = dataflow::map_count(batcher.max_items_per_batch.as_ref(), "MaxItemsPerBatch", &scope, entropy)?;
+    let bytes =
+        dataflow::map_count(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", &scope, entropy)?;
     let common = match &batcher.batch_input {
         Some(t) => Some(dataflow::template(t, "BatchInput", &scope, Extra::default(), entropy)?),
         None => None,
@@ -176,7 +178,7 @@ fn read(config: &Value, data: &str) -> Result<Vec<Value>, Refusal> {
             .filter(|l| !l.trim().is_empty())
             .map(|l| serde_json::from_str(l).map_err(|e| refuse(&e)))
             .collect(),
-        "CSV" => Ok(rows(config, data)),
+        "CSV" => rows(config, data).map_err(|e| refuse(&e)),
         _ => {
             let whole: Value = serde_json::from_str(data).map_err(|e| refuse(&e))?;
             let items = match config.get("ItemsPointer").and_then(Value::as_str) {
@@ -192,42 +194,24 @@ fn read(config: &Value, data: &str) -> Result<Vec<Value>, Refusal> {
     }
 }
 
-/// Rows of CSV as objects; no quoting beyond double quotes around a field.
-fn rows(config: &Value, data: &str) -> Vec<Value> {
-    let delimiter = match config.get("CSVDelimiter").and_then(Value::as_str) {
-        Some("PIPE") => '|',
-        Some("SEMICOLON") => ';',
-        Some("SPACE") => ' ',
-        Some("TAB") => '\t',
-        _ => ',',
-    };
-    let mut lines = data.lines().filter(|line| !line.is_empty()).map(|line| fields(line, delimiter));
-    let given = config.get("CSVHeaders").and_then(Value::as_array);
-    let headers: Vec<String> = match given {
-        Some(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        None => lines.next().unwrap_or_default(),
-    };
-    lines
-        .map(|row| {
-            headers.iter().cloned().zip(row.into_iter().map(Value::String)).collect::<Fields<String, Value>>().into()
-        })
-        .collect()
-}
-
-fn fields(line: &str, delimiter: char) -> Vec<String> {
-    let (mut all, mut field, mut quoted) = (Vec::new(), String::new(), false);
-    let mut chars = line.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                field.push('"');
-                chars.next();
-            }
-            '"' => quoted = !quoted,
-            c if c == delimiter && !quoted => all.push(std::mem::take(&mut field)),
-            c => field.push(c),
-        }
+/// Rows of CSV as objects, read as an `ItemReader` reads them.
+fn rows(config: &Value, data: &str) -> Result<Vec<Value>, RowError> {
+    let text = |name| config.get(name).and_then(Value::as_str);
+    let mut reader = Rows::new(text("CSVDelimiter").and_then(Delimiter::parse).unwrap_or_default());
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for byte in data.bytes() {
+        rows.extend(reader.byte(byte)?);
     }
-    all.push(field);
-    all
+    rows.extend(reader.end()?);
+    let mut rows = rows.into_iter();
+    let headers: Vec<String> = match config.get("CSVHeaders").and_then(Value::as_array) {
+        Some(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        None => rows.next().unwrap_or_default(),
+    };
+    let item = |row: Vec<String>| {
+        let mut row = row.into_iter();
+        let named = headers.iter().map(|name| (name.clone(), row.next().unwrap_or_default().into()));
+        Value::Object(named.collect::<Fields<String, Value>>())
+    };
+    Ok(rows.map(item).collect())
 }

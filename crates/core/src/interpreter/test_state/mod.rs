@@ -281,7 +281,7 @@ impl Test<'_> {
         }
         if let Some((i, catcher)) = catch.iter().enumerate().find(|(_, c)| failure::matches(&c.error_equals, &failed)) {
             details.catch_index = Some(i);
-            match failure::caught(&mut self.d, TOP, state, catcher, &failed) {
+            match failure::caught(&mut self.d, TOP, state, (i, catcher), &failed) {
                 Ok(event) => {
                     let output = match &event {
                         Event::StateExited { output, .. } => Some(Payload::clone(output)),
@@ -342,6 +342,15 @@ fn shown(state: &model::State, seen: &mut Inspection) {
         // A constant result: what comes in is not looked at.
         (QueryLanguage::JsonPath, Kind::Pass(pass)) if pass.result.is_some() => {
             seen.values.remove(&Stage::InputPath);
+        }
+        // Recorded: a mock stands for what branches and iterations do, and what goes into them is not shown.
+        (QueryLanguage::JsonPath, Kind::Parallel(_)) => {
+            for stage in [Stage::InputPath, Stage::Parameters, Stage::Result] {
+                seen.values.remove(&stage);
+            }
+        }
+        (QueryLanguage::JsonPath, Kind::Map(_)) => {
+            seen.values.remove(&Stage::Result);
         }
         (QueryLanguage::JsonPath, Kind::Fail(_)) => {
             seen.values.extend(seen.input.clone().map(|v| (Stage::InputPath, v)));

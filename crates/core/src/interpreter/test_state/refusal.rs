@@ -34,7 +34,8 @@ pub enum Refusal {
     MockOfNothing,
     #[error("A test mock's errorOutput must have an error")]
     MockWithoutError,
-    #[error("A test mock can only be specified for a Task, Map or Parallel state, not for a {0} state")]
+    /// Recorded.
+    #[error("State type '{0}' is not supported when a mock is specified")]
     MockNotTaken(&'static str),
     #[error("A test mock must be specified when testing a {0} state")]
     MockNeeded(&'static str),
@@ -42,6 +43,12 @@ pub enum Refusal {
     MockNeededToWait(String),
     #[error("A context can only be specified together with a test mock")]
     ContextWithoutMock,
+    /// Recorded.
+    #[error(
+        "Invalid Context object provided: Context object contains 'Task' when state is not a Task state with a '.sync' or \
+         '.waitForTaskToken' service integration pattern"
+    )]
+    ContextWithTask,
     #[error("The {0} must be a JSON object")]
     NotAnObject(&'static str),
     #[error("The state configuration '{field}' can only be specified when testing a {kinds} state")]

@@ -111,6 +111,17 @@ impl Subject {
         Ok(())
     }
 
+    /// Whether the state may be tested over this context object.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_context(&self, context: &Value) -> Result<(), Refusal> {
+        let offers_token = self.resource().is_some_and(|resource| {
+            matches!(&resource.kind, ResourceKind::Service { pattern, .. } if *pattern != Pattern::RequestResponse)
+        });
+        if context.get("Task").is_some() && !offers_token { Err(Refusal::ContextWithTask) } else { Ok(()) }
+    }
+
     /// A mocked result, if it has the form that the state's own result would have.
     ///
     /// # Errors

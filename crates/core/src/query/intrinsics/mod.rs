@@ -88,7 +88,7 @@ enum ArgumentValue {
 impl Intrinsic {
     /// Whether `text` is meant as a call: it starts with `States.`.
     pub fn looks_like(text: &str) -> bool {
-        text.trim_start().starts_with("States.")
+        text.starts_with("States.")
     }
 
     /// Compiles `text`.

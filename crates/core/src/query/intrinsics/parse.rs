@@ -17,7 +17,6 @@ impl IntrinsicSyntaxError {
 
 pub(super) fn whole(text: &str) -> Result<Call, IntrinsicSyntaxError> {
     let mut cursor = Cursor::new(text);
-    cursor.skip_blanks();
     let call = call(&mut cursor, 1)?;
     cursor.skip_blanks();
     if cursor.at_end() { Ok(call) } else { Err(IntrinsicSyntaxError::new("Nothing can follow the call", cursor.at)) }

@@ -113,7 +113,7 @@ fn functions_give_what_aws_gives() {
         ("States.StringSplit('Hello\nWorld', '\n')", json!(["Hello", "World"])), // recorded
         // nesting and white space
         ("States.ArrayGetItem(States.StringSplit($$.StateMachine.Name, 'h'), 0)", json!("mac")),
-        ("  States.MathAdd( States.MathAdd( $.n ,1 ) , $list[0] )  ", json!(7)),
+        ("States.MathAdd( States.MathAdd( $.n ,1 ) , $list[0] )  ", json!(7)),
         ("States.ArrayLength($.arr[?(@ > 15 && @ != 99)])", json!(2)),
         ("States.Array($['n'], $.arr.length(), $.arr[0,1])", json!([5, 3, [10, 20]])),
     ] {

@@ -139,7 +139,8 @@ impl Path {
     /// function; an indefinite one gives a new array.
     ///
     /// # Errors
-    /// [`QueryError::PathNotFound`] with Jayway's detail, [`QueryError::Bound`] when a bound is met.
+    /// [`QueryError::PathNotFound`] with Jayway's detail, [`QueryError::NullInput`] for a path over an input that is
+    /// null, [`QueryError::Bound`] when a bound is met.
     pub fn find<'a>(&self, roots: &'a dyn Roots) -> Result<Cow<'a, Value>, QueryError> {
         self.settle(self.lookup(roots)?)
     }
@@ -164,7 +165,10 @@ impl Path {
 
     pub(super) fn lookup<'a>(&self, roots: &'a dyn Roots) -> Result<Lookup<'a>, QueryError> {
         match &self.root {
-            Root::Input => self.lookup_spending(roots.input(), roots),
+            Root::Input => match roots.input() {
+                Value::Null => Err(QueryError::NullInput),
+                input => self.lookup_spending(input, roots),
+            },
             Root::Context => self.lookup_spending(roots.context(), roots),
             Root::Variable(name) => match roots.variable(name) {
                 Some(value) => self.lookup_spending(value, roots),

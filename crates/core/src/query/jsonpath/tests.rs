@@ -9,6 +9,7 @@ fn document() -> Value {
         "a": {"b": 1, "c": null, "s": "text"},
         "o": {"x": 1, "y": [2], "z": 3},
         "arr": [10, 20, 30, 40, 50],
+        "nested": [[1], [], [2]],
         "items": [
             {"name": "pen", "price": 2, "tags": ["x", "y"], "on": true},
             {"name": "ink", "price": 8.5, "tags": [], "stock": 0},
@@ -60,13 +61,19 @@ fn paths_give_what_jayway_gives() {
         ),
         // indefinite: always an array
         ("$.arr[0,2]", json!([10, 30])),
-        ("$.arr[0,9]", json!([10])),
+        // past the end: null, as Jackson gives it
+        ("$.arr[0,9]", json!([10, null])),
+        ("$.nested[*][0]", json!([1, null, 2])),
+        ("$.nested[*][-1]", json!([1, null, 2])),
+        ("$.nested[1:][0]", json!([null, 2])),
+        ("$.nested[*][1].x", json!([])),
+        ("$.nested[*][0:1]", json!([1, 2])),
         ("$.arr[*]", json!([10, 20, 30, 40, 50])),
         ("$.o.*", json!([1, [2], 3])),
         ("$.items[*].missing", json!([])),
         ("$.text[*]", json!([])),
         ("$.items[*].name", names(&["pen", "ink", "desk"])),
-        ("$.items[*].tags[0]", names(&["x", "y"])),
+        ("$.items[*].tags[0]", json!(["x", null, "y"])),
         // slices
         ("$.arr[1:3]", json!([20, 30])),
         ("$.arr[:2]", json!([10, 20])),
@@ -82,7 +89,7 @@ fn paths_give_what_jayway_gives() {
         ("$.arr[0:2:0]", json!([])),
         // descent
         ("$..name", names(&["pen", "ink", "desk"])),
-        ("$..tags[0]", names(&["x", "y"])),
+        ("$..tags[0]", json!(["x", null, "y"])),
         ("$.o..x", json!([1])),
         (
             "$..['name','price']",

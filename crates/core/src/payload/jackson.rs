@@ -1,0 +1,535 @@
+//! Why a text is no JSON, in the words of Jackson, the JSON reader of AWS: its answers quote them (recorded:
+//! `Unrecognized token 'not': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')`).
+//!
+//! One walk over a text that was refused already, in the order in which Jackson's reader looks at it. Texts of Jackson
+//! are written from its public documentation and its messages; what only we refuse (half a surrogate pair) has words of
+//! ours.
+
+use std::fmt::Write as _;
+
+/// What is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    pub message: String,
+    /// The byte at which reading stopped.
+    pub offset: usize,
+}
+
+const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
+/// Jackson cuts a token that it quotes.
+const TOKEN_CHARS_MAX: usize = 256;
+
+/// The complaint about `text`; `None` where it is JSON to Jackson, too.
+#[must_use]
+pub fn complaint(text: &str) -> Option<Complaint> {
+    let mut reader = Reader { text, at: 0, open: Vec::new() };
+    reader.document().err()
+}
+
+/// Jackson's name of a place in a text that must not be shown.
+#[must_use]
+pub fn place(text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().encode_utf16().count() + 1;
+    place_at(line, column)
+}
+
+/// The same of a line and a column, both from 1.
+#[must_use]
+pub fn place_at(line: usize, column: usize) -> String {
+    format!(
+        "[Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {line}, column: {column}]"
+    )
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+    /// What is open: whether it is an object, and where it begins.
+    open: Vec<(bool, usize)>,
+}
+
+type Read<T = ()> = Result<T, Complaint>;
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<char> {
+        self.text.get(self.at..)?.chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at += c.len_utf8();
+        Some(c)
+    }
+
+    fn fail<T>(&self, message: impl Into<String>) -> Read<T> {
+        Err(Complaint { message: message.into(), offset: self.at })
+    }
+
+    fn unexpected<T>(&self, c: char, what: &str) -> Read<T> {
+        self.fail(format!("Unexpected character ({}): {what}", described(c)))
+    }
+
+    fn at_end<T>(&self, what: &str) -> Read<T> {
+        self.fail(format!("Unexpected end-of-input{what}"))
+    }
+
+    /// `Array`, `Object`: what is innermost.
+    fn innermost(&self) -> &'static str {
+        match self.open.last() {
+            Some((true, _)) => "Object",
+            Some((false, _)) => "Array",
+            None => "root",
+        }
+    }
+
+    fn document(&mut self) -> Read {
+        self.skip_blanks()?;
+        if self.peek().is_none() {
+            return self.fail("No content to map due to end-of-input");
+        }
+        self.token()?;
+        let mut fresh = !self.open.is_empty();
+        while !self.open.is_empty() {
+            self.entry(&mut fresh)?;
+        }
+        self.skip_blanks()?;
+        if self.peek().is_none() {
+            return Ok(());
+        }
+        let start = self.at;
+        self.token()?;
+        let kind = match self.text.as_bytes().get(start) {
+            Some(b'{') => "START_OBJECT",
+            Some(b'[') => "START_ARRAY",
+            Some(b'"') => "VALUE_STRING",
+            Some(b't') => "VALUE_TRUE",
+            Some(b'f') => "VALUE_FALSE",
+            Some(b'n') => "VALUE_NULL",
+            _ if self.text[start..self.at].contains(['.', 'e', 'E']) => "VALUE_NUMBER_FLOAT",
+            _ => "VALUE_NUMBER_INT",
+        };
+        self.fail(format!(
+            "Trailing token (of type {kind}) found after value (bound as `com.fasterxml.jackson.databind.JsonNode`): \
+             not allowed as per `DeserializationFeature.FAIL_ON_TRAILING_TOKENS`"
+        ))
+    }
+
+    /// One entry of what is innermost, or its end. `fresh`: it has no entry yet.
+    fn entry(&mut self, fresh: &mut bool) -> Read {
+        self.skip_blanks()?;
+        let Some((is_object, started)) = self.open.last().copied() else { return Ok(()) };
+        let kind = self.innermost();
+        let Some(c) = self.next() else {
+            let place = place(self.text, started);
+            return self.at_end(&format!(": expected close marker for {kind} (start marker at {place})"));
+        };
+        if matches!(c, ']' | '}') {
+            let wanted = if is_object { '}' } else { ']' };
+            if c != wanted {
+                let place = place(self.text, started);
+                return self.fail(format!(
+                    "Unexpected close marker '{c}': expected '{wanted}' (for {kind} starting at {place})"
+                ));
+            }
+            self.open.pop();
+            *fresh = false;
+            return Ok(());
+        }
+        let mut first = c;
+        if !*fresh {
+            if c != ',' {
+                return self.unexpected(c, &format!("was expecting comma to separate {kind} entries"));
+            }
+            self.skip_blanks()?;
+            match self.next() {
+                Some(c) => first = c,
+                None => return self.at_end(&format!(" within/between {kind} entries")),
+            }
+        }
+        if is_object {
+            if first != '"' {
+                return self.unexpected(first, "was expecting double-quote to start field name");
+            }
+            self.string("name")?;
+            self.skip_blanks()?;
+            match self.next() {
+                Some(':') => self.skip_blanks()?,
+                Some(c) => return self.unexpected(c, "was expecting a colon to separate field name and value"),
+                None => return self.at_end(" within/between Object entries"),
+            }
+            if self.peek().is_none() {
+                return self.at_end(" within/between Object entries");
+            }
+        } else {
+            self.at -= first.len_utf8();
+        }
+        let depth = self.open.len();
+        self.token()?;
+        *fresh = self.open.len() > depth;
+        Ok(())
+    }
+
+    /// A value, or the beginning of an object or array.
+    fn token(&mut self) -> Read {
+        let start = self.at;
+        let Some(c) = self.next() else { return self.at_end(" in a value") };
+        match c {
+            '"' => self.string("string value"),
+            '{' | '[' => {
+                self.open.push((c == '{', start));
+                Ok(())
+            }
+            't' => self.word(start, "true"),
+            'f' => self.word(start, "false"),
+            'n' => self.word(start, "null"),
+            '-' | '0'..='9' => self.number(c),
+            '}' if self.open.is_empty() => self.no_such_close(c, ']'),
+            ']' if self.open.is_empty() => self.no_such_close(c, '}'),
+            '}' => self.unexpected(c, "expected a value"),
+            'N' | 'I' => {
+                let wanted = if c == 'N' { "NaN" } else { "Infinity" };
+                self.word(start, wanted)?;
+                self.non_standard(wanted)
+            }
+            '+' => self.fail(format!(
+                "Unexpected character ({}) in numeric value: JSON spec does not allow numbers to have plus signs: enable \
+                 `JsonReadFeature.ALLOW_LEADING_PLUS_SIGN_FOR_NUMBERS` to allow",
+                described(c)
+            )),
+            c if is_identifier_start(c) => self.unrecognized(start),
+            c => self.unexpected(c, &format!("expected a valid value {VALUES}")),
+        }
+    }
+
+    fn no_such_close<T>(&self, c: char, wanted: char) -> Read<T> {
+        let place = place(self.text, 0);
+        self.fail(format!("Unexpected close marker '{c}': expected '{wanted}' (for root starting at {place})"))
+    }
+
+    fn non_standard<T>(&self, word: &str) -> Read<T> {
+        self.fail(format!("Non-standard token '{word}': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow"))
+    }
+
+    fn word(&mut self, start: usize, word: &str) -> Read {
+        let end = start + word.len();
+        let stands = self.text.get(start..end) == Some(word);
+        if !stands || self.text[end..].chars().next().is_some_and(is_identifier_part) {
+            return self.unrecognized(start);
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    fn unrecognized<T>(&mut self, start: usize) -> Read<T> {
+        let mut token: String =
+            self.text[start..].chars().take_while(|c| is_identifier_part(*c)).take(TOKEN_CHARS_MAX).collect();
+        self.at = start + token.len();
+        if token.chars().count() == TOKEN_CHARS_MAX {
+            token.push_str("...");
+        }
+        self.fail(format!("Unrecognized token '{token}': was expecting {VALUES}"))
+    }
+
+    fn number(&mut self, first: char) -> Read {
+        let numeric = |this: &Self, c: char, what: &str| {
+            this.fail(format!("Unexpected character ({}) in numeric value: {what}", described(c)))
+        };
+        let mut digit = first;
+        if first == '-' {
+            digit = match self.next() {
+                Some(c @ '0'..='9') => c,
+                Some('I') => return self.non_standard("-Infinity"),
+                Some(c) => {
+                    let what = "expected digit (0-9) to follow minus sign, for valid numeric value";
+                    return numeric(self, c, what);
+                }
+                None => return self.at_end(" in a Number value"),
+            };
+        }
+        if digit == '0' && self.peek().is_some_and(|c| c.is_ascii_digit()) {
+            return self.fail("Invalid numeric value: Leading zeroes not allowed");
+        }
+        self.digits();
+        if self.peek() == Some('.') {
+            self.next();
+            if self.digits() == 0 {
+                let c = self.peek().unwrap_or('.');
+                return numeric(self, c, "Decimal point not followed by a digit");
+            }
+        }
+        if let Some(mark @ ('e' | 'E')) = self.peek() {
+            self.next();
+            if matches!(self.peek(), Some('+' | '-')) {
+                self.next();
+            }
+            if self.digits() == 0 {
+                let c = self.peek().unwrap_or(mark);
+                return numeric(self, c, "Exponent indicator not followed by a digit");
+            }
+        }
+        match self.peek() {
+            Some(c) if self.open.is_empty() && !matches!(c, ' ' | '\t' | '\n' | '\r') => {
+                self.next();
+                self.unexpected(c, "Expected space separating root-level values")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn digits(&mut self) -> usize {
+        let count = self.text[self.at..].bytes().take_while(u8::is_ascii_digit).count();
+        self.at += count;
+        count
+    }
+
+    /// What follows an opening quote. `what` as Jackson calls it.
+    fn string(&mut self, what: &str) -> Read {
+        loop {
+            match self.next() {
+                Some('"') => return Ok(()),
+                Some('\\') => self.escape()?,
+                Some(c) if c < ' ' => {
+                    return self.fail(format!(
+                        "Illegal unquoted character ({}): has to be escaped using backslash to be included in {what}",
+                        described(c)
+                    ));
+                }
+                Some(_) => {}
+                None if what == "name" => return self.at_end(" in field name"),
+                None => return self.at_end(": was expecting closing quote for a string value"),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Read {
+        match self.next() {
+            Some('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't') => Ok(()),
+            Some('u') => self.surrogates(),
+            Some(c) => self.fail(format!("Unrecognized character escape {}", described(c))),
+            None => self.at_end(" in character escape sequence"),
+        }
+    }
+
+    /// Behind `\u`. Java's texts may hold half a character, those of JSON readers elsewhere may not.
+    fn surrogates(&mut self) -> Read {
+        let start = self.at - 2;
+        let unit = self.hex()?;
+        if !(0xd800..0xe000).contains(&unit) {
+            return Ok(());
+        }
+        if unit < 0xdc00 && self.text[self.at..].starts_with("\\u") {
+            self.at += 2;
+            if (0xdc00..0xe000).contains(&self.hex()?) {
+                return Ok(());
+            }
+        }
+        self.at = start;
+        self.fail(format!(
+            "Half of a surrogate pair: \\u{unit:04x} at character {} stands for no character without its other half",
+            self.text[..start].chars().count() + 1
+        ))
+    }
+
+    fn hex(&mut self) -> Read<u32> {
+        let mut unit = 0;
+        for _ in 0..4 {
+            match self.next() {
+                Some(c) if c.is_ascii_hexdigit() => unit = unit * 16 + c.to_digit(16).unwrap_or_default(),
+                Some(c) => return self.unexpected(c, "expected a hex-digit for character escape sequence"),
+                None => return self.at_end(" in character escape sequence"),
+            }
+        }
+        Ok(unit)
+    }
+
+    fn skip_blanks(&mut self) -> Read {
+        while let Some(c) = self.peek() {
+            match c {
+                ' ' | '\t' | '\n' | '\r' => self.at += 1,
+                '/' => {
+                    self.at += 1;
+                    let what = "maybe a (non-standard) comment? (not recognized as one since Feature 'ALLOW_COMMENTS' \
+                                not enabled for parser)";
+                    return self.unexpected(c, what);
+                }
+                c if c < ' ' => {
+                    self.at += 1;
+                    return self.fail(format!(
+                        "Illegal character ({}): only regular white space (\\r, \\n, \\t) is allowed between tokens",
+                        described(c)
+                    ));
+                }
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `'x' (code 120)`, by UTF-16 unit.
+fn described(c: char) -> String {
+    if c.is_control() {
+        return format!("(CTRL-CHAR, code {})", u32::from(c));
+    }
+    let unit = c.encode_utf16(&mut [0; 2])[0];
+    let mut out = format!("'{c}' (code {unit}");
+    if unit > 255 {
+        // Writing to a String cannot fail.
+        _ = write!(out, " / 0x{unit:x}");
+    }
+    out.push(')');
+    out
+}
+
+fn is_identifier_start(c: char) -> bool {
+    c.is_alphabetic() || matches!(c, '_' | '$')
+}
+
+fn is_identifier_part(c: char) -> bool {
+    is_identifier_start(c) || c.is_numeric()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_jacksons() {
+        for (text, wanted) in [
+            ("not json", format!("Unrecognized token 'not': was expecting {VALUES}")),
+            ("nul", format!("Unrecognized token 'nul': was expecting {VALUES}")),
+            ("truex", format!("Unrecognized token 'truex': was expecting {VALUES}")),
+            ("[False]", format!("Unrecognized token 'False': was expecting {VALUES}")),
+            (r#"{"a": undefined}"#, format!("Unrecognized token 'undefined': was expecting {VALUES}")),
+            ("{} x", format!("Unrecognized token 'x': was expecting {VALUES}")),
+            ("<a/>", format!("Unexpected character ('<' (code 60)): expected a valid value {VALUES}")),
+            ("'a'", format!("Unexpected character (''' (code 39)): expected a valid value {VALUES}")),
+            ("[1,]", format!("Unexpected character (']' (code 93)): expected a valid value {VALUES}")),
+            (
+                "\u{feff}{}",
+                format!("Unexpected character ('\u{feff}' (code 65279 / 0xfeff)): expected a valid value {VALUES}"),
+            ),
+        ] {
+            assert_eq!(complaint(text).map(|c| c.message), Some(wanted), "{text}");
+        }
+        for (text, wanted) in [
+            ("{'a': 1}", "Unexpected character (''' (code 39)): was expecting double-quote to start field name"),
+            ("{a: 1}", "Unexpected character ('a' (code 97)): was expecting double-quote to start field name"),
+            ("{\"a\":1,}", "Unexpected character ('}' (code 125)): was expecting double-quote to start field name"),
+            (
+                "{\"a\" 1}",
+                "Unexpected character ('1' (code 49)): was expecting a colon to separate field name and value",
+            ),
+            (
+                "{\"a\":1 \"b\":2}",
+                "Unexpected character ('\"' (code 34)): was expecting comma to separate Object entries",
+            ),
+            ("[1 2]", "Unexpected character ('2' (code 50)): was expecting comma to separate Array entries"),
+            ("{\"a\":}", "Unexpected character ('}' (code 125)): expected a value"),
+            ("", "No content to map due to end-of-input"),
+            (" \n", "No content to map due to end-of-input"),
+            ("\"abc", "Unexpected end-of-input: was expecting closing quote for a string value"),
+            ("{\"abc", "Unexpected end-of-input in field name"),
+            ("{\"a\"", "Unexpected end-of-input within/between Object entries"),
+            ("{\"a\":", "Unexpected end-of-input within/between Object entries"),
+            ("{\"a\":1,", "Unexpected end-of-input within/between Object entries"),
+            ("[1,", "Unexpected end-of-input within/between Array entries"),
+            ("-", "Unexpected end-of-input in a Number value"),
+            (
+                "-a",
+                "Unexpected character ('a' (code 97)) in numeric value: expected digit (0-9) to follow minus sign, for valid numeric value",
+            ),
+            ("01", "Invalid numeric value: Leading zeroes not allowed"),
+            ("[1.]", "Unexpected character (']' (code 93)) in numeric value: Decimal point not followed by a digit"),
+            (
+                "1e",
+                "Unexpected character ('e' (code 101)) in numeric value: Exponent indicator not followed by a digit",
+            ),
+            ("1a", "Unexpected character ('a' (code 97)): Expected space separating root-level values"),
+            ("NaN", "Non-standard token 'NaN': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow"),
+            (
+                "[-Infinity]",
+                "Non-standard token '-Infinity': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow",
+            ),
+            (
+                "\"\n\"",
+                "Illegal unquoted character ((CTRL-CHAR, code 10)): has to be escaped using backslash to be included in string value",
+            ),
+            (
+                "{\"\t\":1}",
+                "Illegal unquoted character ((CTRL-CHAR, code 9)): has to be escaped using backslash to be included in name",
+            ),
+            (
+                "\u{1}{}",
+                "Illegal character ((CTRL-CHAR, code 1)): only regular white space (\\r, \\n, \\t) is allowed between tokens",
+            ),
+            ("\"\\x\"", "Unrecognized character escape 'x' (code 120)"),
+            (
+                "\"\\u00zz\"",
+                "Unexpected character ('z' (code 122)): expected a hex-digit for character escape sequence",
+            ),
+            (
+                "// a\n{}",
+                "Unexpected character ('/' (code 47)): maybe a (non-standard) comment? (not recognized as one since Feature 'ALLOW_COMMENTS' not enabled for parser)",
+            ),
+            (
+                "{} {}",
+                "Trailing token (of type START_OBJECT) found after value (bound as `com.fasterxml.jackson.databind.JsonNode`): not allowed as per `DeserializationFeature.FAIL_ON_TRAILING_TOKENS`",
+            ),
+        ] {
+            assert_eq!(complaint(text).map(|c| c.message).as_deref(), Some(wanted), "{text}");
+        }
+        let open = complaint("{\n \"a\": [1").unwrap();
+        assert_eq!(
+            (open.message.as_str(), open.offset),
+            (
+                "Unexpected end-of-input: expected close marker for Array (start marker at [Source: REDACTED \
+                 (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 2, column: 7])",
+                10
+            )
+        );
+        assert!(
+            complaint("[1}")
+                .unwrap()
+                .message
+                .starts_with("Unexpected close marker '}': expected ']' (for Array starting at ")
+        );
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_named_with_its_place() {
+        for (text, unit, character) in [
+            (r#""\ud83d""#, "\\ud83d", 2),
+            (r#"{"é":"ab\uDE00"}"#, "\\ude00", 9),
+            (r#"["\ud83d\ud83d\ude00"]"#, "\\ud83d", 3),
+        ] {
+            let wanted = format!(
+                "Half of a surrogate pair: {unit} at character {character} stands for no character without its other half"
+            );
+            assert_eq!(complaint(text).map(|c| c.message), Some(wanted), "{text}");
+        }
+        assert_eq!(complaint(r#""\ud83d\ude00""#), None);
+    }
+
+    #[test]
+    fn what_is_json_has_no_complaint_and_what_is_none_has_one() {
+        for text in ["null", " [1, -2.5e+3, {\"a\": {}, \"b\": []}, \"\\u00e9\\n\", true, false]\n", "0", "-0.0", "{}"]
+        {
+            assert_eq!(complaint(text), None, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        /// What serde_json refuses, Jackson's reader refuses, but for numbers that are too large.
+        #[test]
+        fn both_readers_agree(text in "[\\[\\]{}:,\"a\\\\nu0 1.eE+\\-tr]{0,14}") {
+            let refused = match serde_json::from_str::<serde_json::Value>(&text) {
+                Ok(_) => false,
+                Err(e) => !e.to_string().contains("number out of range"),
+            };
+            proptest::prop_assert_eq!(complaint(&text).is_some(), refused, "{}", text);
+        }
+    }
+}
