@@ -410,6 +410,7 @@ impl EngineHandle {
             .map(|plan| match plan {
                 Plan::Publish(p) => p.messages.first().map(|m| super::perform::place(&m.address)).unwrap_or_default(),
                 Plan::StartExecution(child) => child.machine.to_string(),
+                Plan::Call(_) => "this service".to_owned(),
                 Plan::Activity { queue, .. } => queue,
             })
             .unwrap_or_default();

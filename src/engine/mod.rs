@@ -14,6 +14,7 @@ mod activities;
 mod activities_tests;
 #[cfg(test)]
 mod bounds_tests;
+mod calls;
 mod chance;
 mod children;
 #[cfg(test)]

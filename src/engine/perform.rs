@@ -53,6 +53,7 @@ impl ExecutionActor {
                 self.publish(key, resource, publishing, ctx);
             }
             Ok(plan @ Plan::StartExecution(_)) => self.start_child(key, resource, plan, ctx),
+            Ok(Plan::Call(call)) => self.call(key, call, ctx),
         }
     }
 
@@ -260,6 +261,7 @@ fn to_queue(queue: String, body: Vec<u8>, message_id: Uuid) -> Outgoing {
         correlation_id: None,
         reply_to: None,
         unheard: integrations::Unheard::Fails,
+        answer: serde_json::Map::new(),
     }
 }
 

@@ -30,6 +30,7 @@ mod failure;
 mod lambda;
 mod parameters;
 mod receipt;
+pub mod sfn;
 pub mod shapes;
 mod sns;
 mod sqs;
@@ -62,6 +63,8 @@ pub enum Plan {
     Publish(Publishing),
     /// A child execution.
     StartExecution(ChildStart),
+    /// An operation of this service itself.
+    Call(sfn::Call),
     /// The activity's queue: `GetActivityTask` and AMQP consumers share it.
     Activity {
         activity: Arn,
@@ -116,6 +119,8 @@ pub struct Outgoing {
     pub correlation_id: Option<String>,
     pub reply_to: Option<String>,
     pub unheard: Unheard,
+    /// What the service's answer says beside what it says of every message.
+    pub answer: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Outgoing {
@@ -133,6 +138,7 @@ impl Outgoing {
             correlation_id: None,
             reply_to: None,
             unheard: Unheard::Fails,
+            answer: serde_json::Map::new(),
         }
     }
 
@@ -170,6 +176,10 @@ pub fn plan(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>
                 ("events", "putEvents") => events::put_events(&fields()?, ends, context),
                 ("lambda", "invoke") => lambda::invoke(&fields()?, *pattern, context),
                 ("states", "startExecution") => states::start_execution(&fields()?, *pattern, context),
+                ("aws-sdk:sfn", action) => match sfn::call(action, &fields()?, *pattern, context) {
+                    Some(plan) => plan,
+                    None => TableEntry::default().plan(service, action, *pattern, parameters, context),
+                },
                 _ => TableEntry::default().plan(service, action, *pattern, parameters, context),
             }
         }

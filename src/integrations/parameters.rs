@@ -84,6 +84,7 @@ impl Service {
     pub(super) const LAMBDA: Self = Self { prefix: "Lambda", client: "AWSLambda", exception: "AWSLambdaException" };
     pub(super) const STATES: Self =
         Self { prefix: "StepFunctions", client: "AWSStepFunctions", exception: "AWSStepFunctionsException" };
+    pub(super) const SFN: Self = Self { prefix: "Sfn", client: "Sfn", exception: "SfnException" };
     /// Ours: no AWS client stands behind it.
     pub(super) const AMQP: Self = Self { prefix: "Amqp", client: "", exception: "InvalidParameter" };
 
@@ -94,6 +95,7 @@ impl Service {
             "events" => Self::EVENTS,
             "lambda" => Self::LAMBDA,
             "states" => Self::STATES,
+            "aws-sdk:sfn" => Self::SFN,
             _ => Self::AMQP,
         }
     }

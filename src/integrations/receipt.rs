@@ -27,8 +27,8 @@ pub fn receipt(
         Plan::StartExecution(_) => {
             child.map(|(arn, at)| states::started(arn, at, now, request_id)).unwrap_or_default().into()
         }
-        // AWS shows no receipt for an activity or a function ARN.
-        Plan::Activity { .. } => Payload::default(),
+        // AWS shows no receipt for an activity or a function ARN; a call has an answer instead.
+        Plan::Activity { .. } | Plan::Call(_) => Payload::default(),
         Plan::Publish(publishing) => of_messages(resource, publishing, now, request_id),
     }
 }
@@ -39,7 +39,13 @@ fn of_messages(resource: &Resource, publishing: &Publishing, now: Timestamp, req
     let of_service = match (service.as_str(), action.as_str()) {
         ("sqs", "sendMessage") => {
             let md5 = hex::encode(Md5::digest(&message.body));
-            let body = json!({"MD5OfMessageBody": md5, "MessageId": message.message_id});
+            let mut body = json!({"MD5OfMessageBody": md5, "MessageId": message.message_id});
+            for (name, value) in &message.answer {
+                body[name.as_str()] = value.clone();
+            }
+            if is_fifo(&message.address.routing_key) {
+                body["SequenceNumber"] = json!(sequence_number(now, message.message_id));
+            }
             let bytes = body.to_string().len();
             let headers = [("connection", "keep-alive"), ("Content-Type", "application/x-amz-json-1.0")];
             with_metadata(body, &headers, bytes, now, request_id)

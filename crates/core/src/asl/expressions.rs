@@ -107,7 +107,12 @@ impl<'n> Checker<'n> {
                 path_hint(text, reason),
             );
         };
-        ReferencePath::parse(text).map_err(|e| refuse(self, &e.to_string())).ok()
+        // AWS's reader of reference paths wants the '$' first; that of JSONPaths lets blanks stand before it.
+        let parsed = ReferencePath::parse(text).map_err(|e| e.to_string());
+        parsed
+            .and_then(|path| if text.starts_with('$') { Ok(path) } else { Err(String::new()) })
+            .map_err(|e| refuse(self, &e))
+            .ok()
     }
 
     /// A path that names one place: `Variable`, `SecondsPath`, `TimeoutSecondsPath`, operands `...Path`.
@@ -313,16 +318,25 @@ impl<'n> Checker<'n> {
         }
         let Some(node) = object.node(name) else { return Some(None) };
         let at = at.name(name);
-        if language == QueryLanguage::Jsonata
+        // A text that is no expression at all is named by what may stand here, as AWS does for `Items`.
+        let computed = language == QueryLanguage::Jsonata;
+        if computed
+            && node.as_str().is_some_and(|text| text.starts_with("{%") || text.ends_with("%}"))
             && let Some(expression) = self.expression(node, &at, false).ok()?
         {
             return Some(Some(Quantity::Jsonata(expression)));
         }
+        let kind = match (fraction, computed) {
+            (true, true) => "NUMBER, JSONATA",
+            (true, false) => "NUMBER",
+            (false, true) => "INTEGER, JSONATA",
+            (false, false) => "INTEGER",
+        };
         #[expect(clippy::cast_precision_loss, reason = "bounds are below 2^53")]
         let value = if fraction {
-            self.read.as_number(node, &at, min as f64, max as f64)?
+            self.read.as_number_of(kind, node, &at, min as f64, max as f64)?
         } else {
-            self.read.as_integer(node, &at, min, max)? as f64
+            self.read.as_integer_of(kind, node, &at, min, max)? as f64
         };
         Some(Some(Quantity::Literal(value)))
     }

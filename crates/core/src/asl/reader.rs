@@ -162,8 +162,13 @@ impl Reader {
     }
 
     pub fn as_integer(&mut self, node: &Node, at: &Location<'_>, min: u64, max: u64) -> Option<u64> {
+        self.as_integer_of("INTEGER", node, at, min, max)
+    }
+
+    /// The same where something else may stand too: `kind` as AWS lists what may.
+    pub fn as_integer_of(&mut self, kind: &str, node: &Node, at: &Location<'_>, min: u64, max: u64) -> Option<u64> {
         let Json::Number(number) = &node.json else {
-            self.expected("INTEGER", at, node);
+            self.expected(kind, at, node);
             return None;
         };
         if let Some(value) = number.as_u64() {
@@ -178,7 +183,7 @@ impl Reader {
             return Some(value);
         }
         match number.as_f64() {
-            Some(value) if value.fract() != 0.0 => self.expected("INTEGER", at, node),
+            Some(value) if value.fract() != 0.0 => self.expected(kind, at, node),
             Some(value) if value < 0.0 => self.schema(format!("Minimum value is {min}"), at, node.offset),
             Some(value) if value <= 9_007_199_254_740_992.0 => {
                 // 5.0 is an integer to JSON.
@@ -188,7 +193,7 @@ impl Reader {
                     reason = "checked: whole, positive, below 2^53"
                 )]
                 let whole = Node { offset: node.offset, json: Json::Number((value as u64).into()) };
-                return self.as_integer(&whole, at, min, max);
+                return self.as_integer_of(kind, &whole, at, min, max);
             }
             _ => self.schema(format!("Maximum value is {max}"), at, node.offset),
         }
@@ -201,8 +206,13 @@ impl Reader {
     }
 
     pub fn as_number(&mut self, node: &Node, at: &Location<'_>, min: f64, max: f64) -> Option<f64> {
+        self.as_number_of("NUMBER", node, at, min, max)
+    }
+
+    /// The same where something else may stand too: `kind` as AWS lists what may.
+    pub fn as_number_of(&mut self, kind: &str, node: &Node, at: &Location<'_>, min: f64, max: f64) -> Option<f64> {
         let Json::Number(number) = &node.json else {
-            self.expected("NUMBER", at, node);
+            self.expected(kind, at, node);
             return None;
         };
         let value = number.as_f64()?;
@@ -322,6 +332,8 @@ fn article(kind: &str) -> &'static str {
         "BOOLEAN" => "true or false",
         "INTEGER" => "a whole number",
         "NUMBER" => "a number",
+        "INTEGER, JSONATA" => "a whole number or an expression {% .. %}",
+        "NUMBER, JSONATA" => "a number or an expression {% .. %}",
         _ => "a string",
     }
 }

@@ -1,5 +1,6 @@
 //! The language against tables of its rules, against definitions recorded on AWS, and against what nobody would write.
 
+mod breadth;
 mod conformance;
 mod fields;
 mod hostile;
