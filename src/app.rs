@@ -141,6 +141,7 @@ impl Application {
             access_keys: settings.access_keys()?.into_iter().map(access_key).collect(),
             allow_unsigned: settings.api.allow_unsigned,
             hosts: settings.api.hosts(),
+            tls: settings.api.tls().map(|(certificate, key)| api::TlsFiles { certificate, key }),
             connections_max: settings.api.connections_max,
             bodies_bytes_max: settings.api.bodies_bytes_max,
             body_seconds: settings.api.body_seconds,
@@ -247,6 +248,7 @@ fn open_store(settings: &Settings) -> Result<Sqlite, AppError> {
             settings.store.url
         )));
     };
+    guard_files(settings, path)?;
     let options = sqlite::Options {
         synchronous: match settings.store.synchronous {
             config::Synchronous::Full => sqlite::Synchronous::Full,
@@ -259,6 +261,29 @@ fn open_store(settings: &Settings) -> Result<Sqlite, AppError> {
         ..sqlite::Options::default()
     };
     Ok(Sqlite::open(path, options)?)
+}
+
+/// What others may read of the store and the objects, which hold payloads and live task tokens: told, or the end of the
+/// start.
+fn guard_files(settings: &Settings, store: &Path) -> Result<(), AppError> {
+    let mut exposed = sqlite::exposed(store);
+    if settings.objects.endpoint.is_empty() {
+        exposed.extend(crate::objects::exposed(&settings.objects.folder));
+    }
+    for (path, mode) in exposed {
+        let why = format!(
+            "{path} may be read or changed by others than its owner (mode {mode:04o}); it holds payloads and task tokens. \
+             Run: chmod go-rwx {path}",
+            path = path.display()
+        );
+        match settings.store.exposed_files {
+            config::ExposedFiles::Refuse => {
+                return Err(AppError::Unsupported(format!("store.exposed_files is refuse: {why}")));
+            }
+            config::ExposedFiles::Warn => tracing::warn!(event = "files.exposed", "{why}"),
+        }
+    }
+    Ok(())
 }
 
 /// A connection to the broker of the settings, for a command that needs nothing else. Call it inside a runtime.

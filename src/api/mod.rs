@@ -48,9 +48,11 @@ mod start_queue_tests;
 mod tags;
 #[cfg(test)]
 mod test_state_tests;
+mod tls;
 mod validate;
 mod wire;
 
 pub use self::operations::Class;
 pub use self::options::{AccessKey, Options};
 pub use self::server::{BindError, Server, ServerHandle};
+pub use self::tls::Files as TlsFiles;

@@ -7,6 +7,7 @@ use crate::limits::{BODIES_BYTES_MAX, CONNECTIONS_MAX, REQUEST_BYTES_MAX};
 
 use super::hosts;
 use super::operations::Class;
+use super::tls::Files;
 
 /// `[api]`. Every member has a default; since 0.1.0.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,6 +27,8 @@ pub struct Options {
     pub connections_max: usize,
     /// Names that the server answers to, beside loopback names and its address. Default none.
     pub hosts: Vec<String>,
+    /// Certificate and key: then only TLS is spoken. Default none.
+    pub tls: Option<Files>,
     /// How long `GetActivityTask` waits for a task. Default 60, as AWS.
     pub activity_poll_seconds: u64,
     /// How long open requests may finish when the server stops. Default 10.
@@ -71,6 +74,7 @@ impl Default for Options {
             body_seconds: 30,
             connections_max: CONNECTIONS_MAX,
             hosts: Vec::new(),
+            tls: None,
             activity_poll_seconds: 60,
             shutdown_seconds: 10,
             access_keys: Vec::new(),

@@ -3,14 +3,17 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::ServerHandle as Inner;
 use actix_web::http::StatusCode;
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer, web};
 use serde_json::json;
+use tokio_rustls::server::TlsStream;
 
 use crate::engine::EngineHandle;
 use crate::telemetry::{Metrics, fields};
@@ -24,9 +27,12 @@ use super::hosts::{Hosts, Visitor};
 use super::options::Options;
 use super::page::Pages;
 use super::protocol::{Answer, Api, CONTENT_TYPE, Incoming};
+use super::tls::Current;
 
 /// A request's head must be there within this time: the client's machine may be busy too.
 const SLOW_REQUEST: Duration = Duration::from_secs(30);
+/// A handshake of TLS likewise.
+const SLOW_HANDSHAKE: Duration = Duration::from_secs(10);
 /// Longer than clients keep a connection that they do not use: who sends on one that the server closes just then gets
 /// no answer.
 const IDLE_CONNECTION: Duration = Duration::from_secs(75);
@@ -47,6 +53,7 @@ pub struct Server {
     /// Where it listens; tells the port that was taken for port 0.
     pub addr: SocketAddr,
     inner: actix_web::dev::Server,
+    certificate: Option<Arc<Current>>,
 }
 
 /// Stops a running server. Cheap to clone.
@@ -81,6 +88,7 @@ impl Server {
         also: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     ) -> Result<Self, BindError> {
         options.check().map_err(BindError::Settings)?;
+        let certificate = options.tls.as_ref().map(Current::load).transpose().map_err(BindError::Settings)?;
         let listener = listen(options)?;
         let failed = |source| BindError::Listen { listen: options.listen.clone(), source };
         let addr = listener.local_addr().map_err(failed)?;
@@ -93,7 +101,7 @@ impl Server {
         let bodies = web::Data::new(Bodies::new(options.body_bytes_max, options.bodies_bytes_max, within));
         let hosts = web::Data::new(Hosts::new(&options.hosts, addr.ip()));
         let connections = connections::bound(options.connections_max);
-        let inner = HttpServer::new(move || {
+        let builder = HttpServer::new(move || {
             App::new()
                 .app_data(api.clone())
                 .app_data(bodies.clone())
@@ -108,9 +116,9 @@ impl Server {
         .backlog(BACKLOG)
         .max_connections((connections / options.workers).max(1))
         .on_connect(|stream, data| {
-            if let Some(stream) = stream.downcast_ref::<actix_web::rt::net::TcpStream>()
-                && let Ok(local) = stream.local_addr()
-            {
+            let plain = stream.downcast_ref::<TcpStream>();
+            let secured = || stream.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
+            if let Some(Ok(local)) = plain.or_else(secured).map(TcpStream::local_addr) {
                 data.insert(Local(local.ip()));
             }
         })
@@ -118,13 +126,15 @@ impl Server {
         // AWS's half-closes.
         .h1_allow_half_closed(false)
         .client_request_timeout(SLOW_REQUEST)
+        .tls_handshake_timeout(SLOW_HANDSHAKE)
         .keep_alive(IDLE_CONNECTION)
         .shutdown_timeout(options.shutdown_seconds)
-        .disable_signals()
-        .listen(listener)
-        .map_err(failed)?
-        .run();
-        Ok(Self { addr, inner })
+        .disable_signals();
+        let listening = match &certificate {
+            Some(current) => builder.listen_rustls_0_23(listener, current.config().map_err(BindError::Settings)?),
+            None => builder.listen(listener),
+        };
+        Ok(Self { addr, inner: listening.map_err(failed)?.run(), certificate })
     }
 
     pub fn handle(&self) -> ServerHandle {
@@ -133,7 +143,11 @@ impl Server {
 
     /// Answers requests until [`ServerHandle::stop`].
     pub async fn run(self) -> std::io::Result<()> {
-        self.inner.await
+        let Some(certificate) = self.certificate else { return self.inner.await };
+        tokio::select! {
+            done = self.inner => done,
+            () = certificate.follow() => Ok(()),
+        }
     }
 }
 
@@ -180,7 +194,7 @@ async fn aws_json(
 }
 
 fn is_for_us(request: &HttpRequest, hosts: &Hosts) -> Result<(), ApiError> {
-    let authority = request.uri().authority().map(|authority| authority.as_str());
+    let authority = request.uri().authority().map(actix_web::http::uri::Authority::as_str);
     let local = request.conn_data::<Local>().map(|local| local.0);
     hosts.check(&Visitor { headers: request.headers(), authority, local })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::web::ServiceConfig;
 
 use crate::api::options::AccessKey;
+use crate::api::tls::Files;
 use crate::clock::SystemClock;
 use crate::store::memory::Memory;
 
@@ -256,4 +257,38 @@ async fn bytes_that_are_no_request_end_their_connection_and_nothing_else() {
     asked.await.unwrap();
     handle.stop().await;
     running.await.unwrap().unwrap();
+}
+
+/// The chain of a server's certificate is the client's business alone; the rest is as without TLS.
+#[actix_web::test]
+async fn with_a_certificate_only_tls_is_spoken() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let files = Files { certificate: folder.path().join("c.pem"), key: folder.path().join("k.pem") };
+    std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    let secured = Options { tls: Some(files.clone()), ..options("127.0.0.1:0") };
+    let root = ureq::tls::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    served(secured, api(), move |addr| {
+        let tls = ureq::tls::TlsConfig::builder();
+        let tls = tls.root_certs(ureq::tls::RootCerts::new_with_certs(&[root])).build();
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().tls_config(tls).http_status_as_error(false).build().into();
+        let ask = |host: &str| {
+            let request =
+                agent.post(format!("https://localhost:{}/", addr.port())).header("content-type", CONTENT_TYPE);
+            let request = request.header("x-amz-target", "AWSStepFunctions.ListActivities").header("host", host);
+            request.send("{}").unwrap().status().as_u16()
+        };
+        assert_eq!(ask("localhost"), 200);
+        assert_eq!(ask("evil.example"), 403);
+        let trusts_others: ureq::Agent = ureq::Agent::config_builder().build().into();
+        assert!(trusts_others.get(format!("https://localhost:{}/healthz", addr.port())).call().is_err());
+        let plain = told(addr, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert!(!plain.starts_with("HTTP/1.1 200"), "{plain}");
+    })
+    .await;
+    std::fs::write(&files.key, "no key").unwrap();
+    let refused = Server::serve(&Options { tls: Some(files), ..options("127.0.0.1:0") }, api(), nothing);
+    assert!(refused.err().unwrap().to_string().starts_with("api.tls.key names"));
 }

@@ -98,7 +98,7 @@ impl<'a> Signed<'a> {
     pub fn check(&self, authorization: &Authorization<'_>, region: &str, now: Timestamp) -> Result<(), ApiError> {
         let time = self.time()?;
         check_time(time, now)?;
-        if !time.split_once('T').is_some_and(|(day, _)| day == authorization.date) {
+        if time.split_once('T').is_none_or(|(day, _)| day != authorization.date) {
             return Err(invalid(
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP",
             ));

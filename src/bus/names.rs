@@ -52,8 +52,10 @@ impl Names {
         if fits && begins && !prefix.ends_with('.') && prefix.len() <= PREFIX_BYTES_MAX && !prefix.starts_with("amq.") {
             return Ok(());
         }
+        // A URL that came to the wrong key may hold a password.
+        let shown = if prefix.contains('@') { "a text with an @" } else { prefix };
         Err(format!(
-            "is '{prefix}'; allowed: up to {PREFIX_BYTES_MAX} letters, digits, '-', '_' and '.', which begin with a letter or a digit and do not end with '.'; 'amq.' is the broker's"
+            "is '{shown}'; allowed: up to {PREFIX_BYTES_MAX} letters, digits, '-', '_' and '.', which begin with a letter or a digit and do not end with '.'; 'amq.' is the broker's"
         ))
     }
 

@@ -1,5 +1,6 @@
 //! The API over HTTP: AWS JSON 1.0, as every AWS SDK speaks it.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -29,6 +30,30 @@ pub(super) struct ServerArgs {
         help_heading = "Server"
     )]
     pub endpoint: String,
+    /// Certificate authority of the server, PEM, in the place of the public ones
+    #[arg(long, env = "REVEILLE_CA_FILE", value_name = "FILE", help_heading = "Server")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The certificates of a file.
+fn authorities(file: &Path) -> Result<ureq::tls::RootCerts, CliError> {
+    let failed = |why: &dyn std::fmt::Display| {
+        CliError::usage(format!("the certificate authority {} cannot be used: {why}", file.display()))
+            .hint("a file with certificates in PEM form (--ca-file, REVEILLE_CA_FILE)")
+    };
+    let text = std::fs::read(file).map_err(|why| failed(&why))?;
+    let mut found = Vec::new();
+    for item in ureq::tls::parse_pem(&text) {
+        match item {
+            Ok(ureq::tls::PemItem::Certificate(certificate)) => found.push(certificate),
+            Ok(_) => {}
+            Err(why) => return Err(failed(&why)),
+        }
+    }
+    if found.is_empty() {
+        return Err(failed(&"it holds none"));
+    }
+    Ok(ureq::tls::RootCerts::new_with_certs(&found))
 }
 
 #[derive(Debug)]
@@ -49,7 +74,11 @@ impl ServerArgs {
         let host = rest.split('/').next().unwrap_or(rest);
         // As HTTP writes the header: without the scheme's own port.
         let host = host.strip_suffix(if scheme == "http" { ":80" } else { ":443" }).unwrap_or(host).to_owned();
-        let agent = ureq::Agent::config_builder()
+        let mut config = ureq::Agent::config_builder();
+        if let Some(file) = &self.ca_file {
+            config = config.tls_config(ureq::tls::TlsConfig::builder().root_certs(authorities(file)?).build());
+        }
+        let agent = config
             .http_status_as_error(false)
             .timeout_global(Some(TIMEOUT))
             .timeout_connect(Some(Duration::from_secs(5)))

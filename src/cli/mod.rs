@@ -31,6 +31,7 @@ pub mod progress;
 mod replies;
 mod run;
 pub mod screen;
+mod secrecy;
 mod serve;
 mod sigv4;
 mod start;
@@ -125,7 +126,9 @@ enum Command {
 /// Runs the command of this process's command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    secrecy::keep_files_private();
     let cli = Cli::parse();
+    secrecy::hide_arguments();
     let done = match cli.command {
         Command::Serve(args) => serve::execute(args),
         Command::Demo(args) => demo::execute(&args),

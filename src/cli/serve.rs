@@ -15,7 +15,8 @@ pub(super) struct Args {
     /// Where truth is kept: sqlite:PATH, or postgres://… [default: sqlite:reveille.db]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
-    /// Where tasks go: embedded:, amqp://… or amqps://… [default: embedded:]
+    /// Where tasks go: embedded:, amqp://… or amqps://… [default: embedded:]. A password is better kept out of the command
+    /// line: REVEILLE__BUS__URL, or REVEILLE__BUS__URL_FILE
     #[arg(long, value_name = "URL")]
     bus: Option<String>,
     /// Settings file (config/default.toml shows every key)

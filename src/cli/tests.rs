@@ -40,7 +40,7 @@ fn server(answers: Vec<(u16, Value)>) -> (ServerArgs, mpsc::Receiver<(String, Va
             reader.get_mut().write_all(format!("{head}{answer}").as_bytes()).unwrap();
         }
     });
-    (ServerArgs { endpoint }, told)
+    (ServerArgs { endpoint, ca_file: None }, told)
 }
 
 fn machines(names: &[&str]) -> Value {
@@ -136,13 +136,16 @@ fn a_refusal_has_awss_words_and_a_hint() {
 #[test]
 fn a_server_that_is_not_there_is_told_with_its_address() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let args = ServerArgs { endpoint: format!("http://{port}") };
+    let args = ServerArgs { endpoint: format!("http://{port}"), ca_file: None };
     let error = args.client().unwrap().call("ListStateMachines", &json!({})).unwrap_err();
     assert!(
         matches!(&error, CliError::Unreachable { what, .. } if what.ends_with(&port.port().to_string())),
         "{error:?}"
     );
-    assert!(matches!(ServerArgs { endpoint: "localhost".to_owned() }.client(), Err(CliError::Usage { .. })));
+    assert!(matches!(
+        ServerArgs { endpoint: "localhost".to_owned(), ca_file: None }.client(),
+        Err(CliError::Usage { .. })
+    ));
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub(super) const KEYS: &[Key] = &[
     key("api.keys_file", Kind::Text),
     key("api.allow_unsigned", Kind::Flag),
     key("api.hosts", Kind::Text),
+    key("api.tls.certificate", Kind::Text),
+    key("api.tls.key", Kind::Text),
     key("api.connections_max", Kind::Integer(1, 1_000_000)),
     key("api.bodies_bytes_max", Kind::Integer(4_194_304, 1 << 40)),
     key("api.body_seconds", Kind::Integer(1, 3_600)),
@@ -48,6 +50,7 @@ pub(super) const KEYS: &[Key] = &[
     key("store.readers", Kind::Integer(1, 8)),
     key("store.cache_kib", Kind::Integer(1_024, 16_777_216)),
     key("store.check", Kind::Flag),
+    key("store.exposed_files", Kind::OneOf(&["warn", "refuse"])),
     key("store.size_bytes_max", Kind::Integer(0, 1 << 50)),
     key("bus.url", Kind::SecretUrl(&["embedded:", "amqp://", "amqps://"])),
     key("bus.url_file", Kind::Text),
@@ -97,13 +100,13 @@ impl Kind {
             Value::String(text) => Some(text.trim()),
             _ => None,
         };
-        let shown = || match value {
-            Value::String(text) => format!("'{text}'"),
+        let told = || match value {
+            Value::String(text) => shown(text),
             Value::Array(_) => "a list".to_owned(),
             Value::Object(_) => "a table".to_owned(),
             other => other.to_string(),
         };
-        let refuse = |allowed: &str| Err(format!("is {}; allowed: {allowed}", shown()));
+        let refuse = |allowed: &str| Err(format!("is {}; allowed: {allowed}", told()));
         match self {
             Self::Text => match value {
                 Value::String(_) => Ok(value.clone()),
@@ -153,6 +156,11 @@ impl Kind {
             }
         }
     }
+}
+
+/// A value that is no secret's, for an error: a URL that came to the wrong key may hold a password.
+pub(super) fn shown(text: &str) -> String {
+    if text.contains("://") || text.contains('@') { "a URL".to_owned() } else { format!("'{text}'") }
 }
 
 /// The key that a misspelt one may have meant: the nearest of the same section, or the same word in another section.

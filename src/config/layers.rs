@@ -29,7 +29,9 @@ pub(super) fn file(path: &Path) -> Result<Flat, SettingsError> {
     if !path.is_file() {
         return Err(SettingsError::NoFile { path: origin });
     }
-    read(File::from(path).required(true), &origin)
+    let text = std::fs::read_to_string(path)
+        .map_err(|why| SettingsError::Unreadable { origin: origin.clone(), why: why.to_string() })?;
+    read(File::from_str(&text, FileFormat::Toml), &origin)
 }
 
 /// `REVEILLE__API__LISTEN` → `api.listen`.
@@ -56,12 +58,28 @@ pub(super) fn lay_over(weaker: &mut Flat, stronger: Flat) {
 }
 
 fn read(source: impl config::Source + Send + Sync + 'static, origin: &str) -> Result<Flat, SettingsError> {
-    let unreadable = |why: ConfigError| SettingsError::Unreadable { origin: origin.to_owned(), why: why.to_string() };
+    let unreadable = |why: ConfigError| SettingsError::Unreadable { origin: origin.to_owned(), why: place(&why) };
     let layer: Value =
         Config::builder().add_source(source).build().and_then(Config::try_deserialize).map_err(unreadable)?;
     let mut flat = Flat::new();
     flatten("", layer, &mut flat);
     checked(flat, origin)
+}
+
+/// Where the text stops to be TOML. Nothing else of the parser's words: it shows the line, which may hold a password.
+fn place(why: &ConfigError) -> String {
+    let said = why.to_string();
+    let number = |word: &str| {
+        let rest = said.split_once(word)?.1.trim_start();
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
+        (!digits.is_empty()).then(|| digits.to_owned())
+    };
+    match (number("line "), number("column ")) {
+        (Some(line), Some(column)) => format!(
+            "no TOML at line {line}, column {column} (a missing quote or bracket, a value without quotes, a key twice?)"
+        ),
+        _ => "it is no TOML".to_owned(),
+    }
 }
 
 fn flatten(name: &str, value: Value, flat: &mut Flat) {

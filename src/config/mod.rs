@@ -31,7 +31,7 @@ pub use engine::EngineOptions;
 pub use layers::DEFAULT_FILE;
 use layers::Flat;
 pub use objects::ObjectOptions;
-pub use store::{StoreOptions, Synchronous};
+pub use store::{ExposedFiles, StoreOptions, Synchronous};
 
 /// Why the settings cannot be used. Each text names the key and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -171,7 +171,7 @@ impl Settings {
         if region.is_empty() || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             return Err(unfit(
                 "engine.region",
-                format!("is '{region}'; allowed: lower-case letters, digits and -, such as us-east-1"),
+                format!("is {}; allowed: lower-case letters, digits and -, such as us-east-1", keys::shown(region)),
             ));
         }
         if self.bus.certificate_file.is_empty() != self.bus.certificate_key_file.is_empty() {
@@ -181,6 +181,9 @@ impl Settings {
             ));
         }
         crate::bus::Names::check(&self.bus.prefix).map_err(|why| unfit("bus.prefix", why))?;
+        if self.api.tls_certificate.is_empty() != self.api.tls_key.is_empty() {
+            return Err(unfit("api.tls.key", "and api.tls.certificate go together: give both or none".to_owned()));
+        }
         self.bus.queues().map_err(|why| unfit("bus.queues", why))?;
         self.objects.read(&self.engine.region).map_err(|(name, why)| unfit(name, why))?;
         if self.store.sqlite_path().is_some_and(|path| path.as_os_str().is_empty()) {
@@ -239,11 +242,20 @@ impl Settings {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !self.api.listen.ip().is_loopback() && self.api.keys.expose_secret().is_empty() {
-            warnings.push(format!(
-                "api.listen is {}, and api.keys is empty: whoever reaches it may do everything",
-                self.api.listen
-            ));
+        if !self.api.listen.ip().is_loopback() {
+            let listen = self.api.listen;
+            if self.api.keys.expose_secret().is_empty() {
+                warnings.push(format!(
+                    "api.listen is {listen}, and api.keys is empty: whoever reaches it may do everything, and read and end \
+                     every task (set api.keys, and api.tls.certificate and api.tls.key)"
+                ));
+            } else if self.api.tls().is_none() {
+                warnings.push(format!(
+                    "api.listen is {listen}, without TLS: payloads and task tokens can be read on the way, and a signed \
+                     request can be sent again for five minutes (set api.tls.certificate and api.tls.key, or let a proxy \
+                     speak TLS)"
+                ));
+            }
         }
         if self.store.synchronous == Synchronous::Normal {
             warnings.push("store.synchronous is normal: a power cut may take the last moments".to_owned());
@@ -268,7 +280,8 @@ fn read_secret_files(flat: &mut Flat) -> Result<(), SettingsError> {
         let Some(file) = flat.get(&by_file).and_then(Value::as_str).filter(|file| !file.is_empty()) else { continue };
         let text = std::fs::read_to_string(file).map_err(|why| SettingsError::NoSecretFile {
             name: by_file.clone(),
-            path: file.to_owned(),
+            // The secret itself, where somebody took the key for the other.
+            path: if file.contains(':') { "no path, but a text with a ':'" } else { file }.to_owned(),
             why,
         })?;
         let kind = keys::KEYS.iter().find(|key| key.name == name).map_or(keys::Kind::Secret, |key| key.kind);

@@ -13,6 +13,14 @@ pub enum Synchronous {
     Normal,
 }
 
+/// What to do about files that others than their owner may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExposedFiles {
+    Warn,
+    Refuse,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub struct StoreOptions {
     pub url: SecretUrl,
@@ -20,6 +28,7 @@ pub struct StoreOptions {
     pub readers: u8,
     pub cache_kib: u32,
     pub check: bool,
+    pub exposed_files: ExposedFiles,
     pub(super) size_bytes_max: u64,
 }
 

@@ -172,6 +172,65 @@ fn secrets_come_from_files_and_are_never_shown() {
     assert!(text.starts_with("bus.url_file names no/such/file, which cannot be read"), "{text}");
 }
 
+/// Files, variables and flags that are wrong in many ways, each with a secret in it.
+#[test]
+fn no_error_repeats_a_secret() {
+    const URL: &str = "amqp://u:TOPSECRET@h/";
+    for file in [
+        format!("[bus]\nurl = \"{URL}\n"),
+        format!("[bus]\nurl = '{URL}\"\n"),
+        format!("[bus]\nurl = {URL}\n"),
+        format!("[bus]\nurl = \"{URL}\"\nurl = \"{URL}\"\n"),
+        format!("[bus\nurl = \"{URL}\"\n"),
+        format!("[bus]\nurl = [\"{URL}\"\n"),
+        "[bus]\nurl = 5\nTOPSECRET\n".to_owned(),
+        "[engine]\ntoken_key = TOPSECRET\n".to_owned(),
+        "[engine]\ntoken_key = \"TOPSECRET\\q\"\n".to_owned(),
+        "[api]\nkeys = [\"ID:TOPSECRET\"]\n".to_owned(),
+        "[objects]\nendpoint = \"http://u:TOPSECRET@h\"\n".to_owned(),
+    ] {
+        let said = refused(Some(&file), &[]);
+        assert!(!said.contains("TOPSECRET"), "{said}");
+        assert!(said.contains("line ") || said.contains("allowed:"), "{said}");
+    }
+    let said = refused(Some("[api]\nlisten = \"127.0.0.1:1\"\n\n[bus]\n  url = \"embedded:\n"), &[]);
+    assert!(said.contains("no TOML at line 5, column "), "{said}");
+    for (name, value) in [
+        ("REVEILLE__BUS__QUEUE_KIND", URL),
+        ("REVEILLE__BUS__PREFETCH", URL),
+        ("REVEILLE__BUS__PREFIX", URL),
+        ("REVEILLE__API__LISTEN", URL),
+        ("REVEILLE__API__ALLOW_UNSIGNED", URL),
+        ("REVEILLE__ENGINE__REGION", URL),
+        ("REVEILLE__ENGINE__ACCOUNT", URL),
+        ("REVEILLE__STORE__SYNCHRONOUS", URL),
+        ("REVEILLE__STORE__URL", URL),
+        ("REVEILLE__BUS__URL_FILE", URL),
+        ("REVEILLE__API__KEYS_FILE", "ID:TOPSECRET"),
+        ("REVEILLE__OBJECTS__KEY_FILE", "ID:TOPSECRET"),
+        ("REVEILLE__API__KEYS", "ID:sec:TOPSECRET"),
+        ("REVEILLE__API__KEYS", "TOPSECRET"),
+        ("REVEILLE__ENGINE__TOKEN_KEY", "TOPSECRET!"),
+    ] {
+        let said =
+            load(None, &[(name, value)], &[]).and_then(|settings| settings.token_keys()).unwrap_err().to_string();
+        assert!(!said.contains("TOPSECRET"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn what_an_operator_should_know_is_told() {
+    let warned = |environment: &[(&str, &str)]| load(None, environment, &[]).unwrap().warnings().join("; ");
+    assert_eq!(warned(&[]), "");
+    let open = ("REVEILLE__API__LISTEN", "0.0.0.0:8083");
+    let keys = ("REVEILLE__API__KEYS", "id:secret");
+    let tls = [("REVEILLE__API__TLS__CERTIFICATE", "c.pem"), ("REVEILLE__API__TLS__KEY", "k.pem")];
+    assert!(warned(&[open]).contains("api.keys is empty"));
+    assert!(warned(&[open, keys]).starts_with("api.listen is 0.0.0.0:8083, without TLS"));
+    assert_eq!(warned(&[open, keys, tls[0], tls[1]]), "");
+    assert!(refused(None, &[tls[0]]).starts_with("api.tls.key and api.tls.certificate go together"));
+}
+
 #[test]
 fn no_password_of_any_form_is_shown_in_a_url() {
     for (url, shown) in [

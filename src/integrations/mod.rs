@@ -25,6 +25,7 @@ use crate::ids::{Arn, Realm};
 use crate::interpreter::event::{Failure, Payload};
 
 mod amqp;
+mod boundary;
 mod events;
 mod failure;
 mod lambda;
@@ -154,6 +155,14 @@ const TEXT: &str = "text/plain";
 /// What has to be done for a task, or why its parameters make no sense to its service: then the task fails, and Retry
 /// and Catch see it.
 pub fn plan(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>) -> Result<Plan, Failure> {
+    let plan = meant(resource, parameters, context)?;
+    if let Plan::Publish(publishing) = &plan {
+        publishing.messages.iter().try_for_each(|message| boundary::check(message, context.names))?;
+    }
+    Ok(plan)
+}
+
+fn meant(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>) -> Result<Plan, Failure> {
     match &resource.kind {
         ResourceKind::LambdaFunction { name } => Ok(lambda::call_function(name, parameters, context)),
         ResourceKind::Activity { name } => Ok(Plan::Activity {

@@ -13,6 +13,7 @@ use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
+use super::fence::Fence;
 use super::s3::is_no_bucket;
 use super::{ObjectError, unavailable};
 use crate::clock::Timestamp;
@@ -47,9 +48,9 @@ impl fmt::Debug for Listing {
 }
 
 impl Listing {
-    pub(super) fn of_folder(store: Arc<dyn ObjectStore>, bucket: &str, prefix: &str) -> Self {
-        let walk =
-            Walk { store, bucket: bucket.to_owned(), prefix: prefix.to_owned(), ahead: Vec::new(), begun: false };
+    pub(super) fn of_folder(store: Arc<dyn ObjectStore>, fence: Fence, bucket: &str, prefix: &str) -> Self {
+        let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+        let walk = Walk { store, fence, bucket, prefix, ahead: Vec::new(), begun: false };
         Self { way: Way::Folder(walk) }
     }
 
@@ -83,6 +84,7 @@ impl Listing {
 #[derive(Debug)]
 struct Walk {
     store: Arc<dyn ObjectStore>,
+    fence: Fence,
     bucket: String,
     prefix: String,
     /// The next entry last.
@@ -126,11 +128,21 @@ impl Walk {
         let failed = |e: &object_store::Error| unavailable(&self.bucket, folder, e);
         let path = Path::parse(format!("{}/{}", self.bucket, folder.trim_end_matches('/')).trim_end_matches('/'))
             .map_err(|_| ObjectError::BadName(folder.to_owned()))?;
+        self.fence.check(&path).await?;
         let found = self.store.list_with_delimiter(Some(&path)).await.map_err(|e| failed(&e))?;
         let skip = self.bucket.len() + 1;
-        let folders = found.common_prefixes.iter().map(|p| Entry::Folder(format!("{}/", &p.as_ref()[skip..])));
-        let objects = found.objects.into_iter().map(|meta| Entry::Object(listed(meta, skip)));
-        let mut entries: Vec<Entry> = objects.chain(folders).filter(|e| self.wants(e.key())).collect();
+        let mut entries = Vec::new();
+        for folder in found.common_prefixes {
+            let key = format!("{}/", &folder.as_ref()[skip..]);
+            if self.wants(&key) && !self.fence.is_outside(&folder).await {
+                entries.push(Entry::Folder(key));
+            }
+        }
+        for meta in found.objects {
+            if self.wants(&meta.location.as_ref()[skip..]) && !self.fence.is_outside(&meta.location).await {
+                entries.push(Entry::Object(listed(meta, skip)));
+            }
+        }
         entries.sort_unstable_by(|a, b| b.key().cmp(a.key()));
         self.ahead.extend(entries);
         Ok(())

@@ -4,6 +4,7 @@
 //! the `object_store` crate. Nothing here holds a whole file: what is read comes in pieces, [`items`] cuts it into
 //! items. May enter: `ids`, `limits`, `clock`.
 
+mod fence;
 pub mod items;
 mod listing;
 mod s3;
@@ -18,8 +19,10 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::sync::OnceCell;
 
+use fence::Fence;
 use s3::Buckets;
 
+pub use fence::exposed;
 pub use listing::{Listed, Listing};
 pub use s3::Service;
 
@@ -53,6 +56,8 @@ pub enum ObjectError {
     /// `..`, an empty part, a name that is no bucket's.
     #[error("'{0}' is no name of a bucket or object")]
     BadName(String),
+    #[error("'{0}' lies behind a symbolic link that leads out of the folder of objects")]
+    Outside(String),
     #[error("'{what}' is larger than {limit} bytes, the limit for a file that is read whole")]
     TooLarge { what: String, limit: usize },
     #[error("'{what}' cannot be used: {why}")]
@@ -67,8 +72,14 @@ pub struct Objects {
 
 #[derive(Debug)]
 enum Place {
-    Folder { folder: PathBuf, store: OnceCell<Arc<dyn ObjectStore>> },
+    Folder { folder: PathBuf, opened: OnceCell<Opened> },
     Service(Buckets),
+}
+
+#[derive(Debug)]
+struct Opened {
+    store: Arc<dyn ObjectStore>,
+    fence: Fence,
 }
 
 /// Bytes of an object, piece by piece.
@@ -79,7 +90,7 @@ impl Objects {
     pub fn new(options: &Options) -> Self {
         let place = match &options.service {
             Some(service) => Place::Service(Buckets::new(service.clone())),
-            None => Place::Folder { folder: options.folder.clone(), store: OnceCell::new() },
+            None => Place::Folder { folder: options.folder.clone(), opened: OnceCell::new() },
         };
         Self { place: Arc::new(place) }
     }
@@ -87,11 +98,13 @@ impl Objects {
     /// The bytes of an object.
     pub async fn read(&self, bucket: &str, key: &str) -> Result<Pieces, ObjectError> {
         let path = path(bucket, key)?;
-        let (folder, store) = match &*self.place {
+        let (folder, place) = match &*self.place {
             Place::Service(buckets) => return s3::read(buckets.client(bucket)?, bucket, key, path).await,
-            Place::Folder { folder, store } => (folder, opened(folder, store).await?),
+            Place::Folder { folder, opened: place } => (folder, opened(folder, place).await?),
         };
-        let object = match store.get(&in_folder(bucket, &path)).await {
+        let path = in_folder(bucket, &path);
+        place.fence.check(&path).await?;
+        let object = match place.store.get(&path).await {
             Ok(object) => object,
             Err(object_store::Error::NotFound { .. }) => {
                 is_bucket(folder, bucket).await?;
@@ -127,9 +140,10 @@ impl Objects {
                 let client = buckets.client(bucket)?;
                 Listing::of_service(&client, bucket, prefix)
             }
-            Place::Folder { folder, store } => {
+            Place::Folder { folder, opened: place } => {
                 is_bucket(folder, bucket).await?;
-                Ok(Listing::of_folder(Arc::clone(opened(folder, store).await?), bucket, prefix))
+                let Opened { store, fence } = opened(folder, place).await?;
+                Ok(Listing::of_folder(Arc::clone(store), fence.clone(), bucket, prefix))
             }
         }
     }
@@ -138,8 +152,10 @@ impl Objects {
     pub async fn write(&self, bucket: &str, key: &str) -> Result<Upload, ObjectError> {
         let path = path(bucket, key)?;
         let begun = match &*self.place {
-            Place::Folder { folder, store } => {
-                opened(folder, store).await?.put_multipart(&in_folder(bucket, &path)).await
+            Place::Folder { folder, opened: place } => {
+                let (place, path) = (opened(folder, place).await?, in_folder(bucket, &path));
+                place.fence.check(&path).await?;
+                place.store.put_multipart(&path).await
             }
             Place::Service(buckets) => {
                 let client = buckets.client(bucket)?;
@@ -155,14 +171,12 @@ impl Objects {
 }
 
 /// The folder is made when something is asked of it for the first time.
-async fn opened<'s>(
-    folder: &PathBuf,
-    store: &'s OnceCell<Arc<dyn ObjectStore>>,
-) -> Result<&'s Arc<dyn ObjectStore>, ObjectError> {
-    let made = store.get_or_try_init(|| async {
-        tokio::fs::create_dir_all(folder).await.map_err(|e| e.to_string())?;
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| e.to_string())?;
-        Ok::<Arc<dyn ObjectStore>, String>(Arc::new(store))
+async fn opened<'s>(folder: &PathBuf, place: &'s OnceCell<Opened>) -> Result<&'s Opened, ObjectError> {
+    let made = place.get_or_try_init(|| async {
+        fence::make(folder).await.map_err(|e| e.to_string())?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| plain(&e))?;
+        let fence = Fence::around(folder).await.map_err(|e| e.to_string())?;
+        Ok::<_, String>(Opened { store: Arc::new(store), fence })
     });
     made.await.map_err(|why| ObjectError::Unavailable { what: "the folder of objects".to_owned(), why })
 }
@@ -217,7 +231,26 @@ fn path(bucket: &str, key: &str) -> Result<Path, ObjectError> {
 }
 
 fn unavailable(bucket: &str, key: &str, e: &object_store::Error) -> ObjectError {
-    ObjectError::Unavailable { what: format!("s3://{bucket}/{key}"), why: e.to_string() }
+    ObjectError::Unavailable { what: format!("s3://{bucket}/{key}"), why: plain(e) }
+}
+
+/// The error without the server's own paths: a cause is read by whoever may read the execution.
+fn plain(e: &object_store::Error) -> String {
+    match e {
+        object_store::Error::Generic { store: "LocalFileSystem", source } => {
+            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());
+            while let Some(error) = cause {
+                if let Some(io) = error.downcast_ref::<std::io::Error>() {
+                    return io.to_string();
+                }
+                cause = error.source();
+            }
+            "the file cannot be used".to_owned()
+        }
+        object_store::Error::NotFound { .. } => "it is not there".to_owned(),
+        object_store::Error::AlreadyExists { .. } => "it is there already".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -265,6 +298,10 @@ mod tests {
             refused(objects.read_whole("bucket", "k").await),
             "The specified key does not exist: 's3://bucket/k'"
         );
+        // A folder in the place of a file: what the operating system says, without the path on this machine.
+        std::fs::create_dir_all(folder.path().join("bucket/folder/inner")).unwrap();
+        let said = refused(objects.read_whole("bucket", "folder").await);
+        assert!(!said.contains(&*folder.path().to_string_lossy()), "{said}");
         for (bucket, key) in [("..", "k"), ("bucket", "../../secret"), ("a/b", "k"), ("", "k")] {
             assert!(matches!(objects.read_whole(bucket, key).await, Err(ObjectError::BadName(_))), "{bucket} {key}");
         }

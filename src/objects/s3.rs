@@ -60,6 +60,9 @@ impl Buckets {
     }
 
     pub fn client(&self, bucket: &str) -> Result<Arc<AmazonS3>, ObjectError> {
+        if !is_bucket_name(bucket) {
+            return Err(ObjectError::BadName(bucket.to_owned()));
+        }
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(bucket) {
             return Ok(Arc::clone(client));
@@ -91,6 +94,18 @@ impl Buckets {
         clients.insert(bucket.to_owned(), Arc::clone(&client));
         Ok(client)
     }
+}
+
+/// S3's own rules: 3 to 63 of `a-z0-9.-` in labels that begin and end with a letter or a digit, and no IP address. The
+/// name comes into the URL, and with `objects.path_style` = false into its host: any other could name another server.
+fn is_bucket_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    (3..=63).contains(&name.len()) && name.split('.').all(is_label) && name.parse::<std::net::Ipv4Addr>().is_err()
 }
 
 /// An error that says that something is missing: the key, or its whole bucket.
@@ -159,4 +174,87 @@ async fn part(client: &AmazonS3, path: &Path, range: Range<u64>, e_tag: Option<S
     let found = client.get_opts(path, options).await?;
     let (size, e_tag) = (found.meta.size, found.meta.e_tag.clone());
     Ok(Part { bytes: found.bytes().await?.to_vec(), size, e_tag })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_has_the_name_of_a_bucket() {
+        for good in ["bucket", "a-b", "abc", "my.bucket.2", "123", &"x".repeat(63)] {
+            assert!(is_bucket_name(good), "{good}");
+        }
+        for bad in [
+            "",
+            "ab",
+            &"x".repeat(64),
+            "Bucket",
+            "127.0.0.1",
+            "127.0.0.1:8083?",
+            "user@127.0.0.1:1?",
+            "a?b",
+            "a#b",
+            "a/b",
+            "..",
+            "a..b",
+            "%2e%2e",
+            "..%2f..",
+            ".ab",
+            "ab.",
+            "-ab",
+            "ab-",
+            "a.-b",
+            "a_b",
+            "a b",
+            "b\u{fc}cket",
+            "a\u{0}b",
+            "abc\n",
+        ] {
+            assert!(!is_bucket_name(bad), "{bad:?}");
+        }
+    }
+
+    /// What the service is asked for, to the byte: a key never becomes another path, a query or a fragment.
+    #[tokio::test]
+    async fn a_key_stays_one_path() {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (told, asked) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, mut head) = (stream.unwrap(), Vec::new());
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    if stream.read(&mut byte).unwrap() == 0 {
+                        break;
+                    }
+                    head.push(byte[0]);
+                }
+                let line = String::from_utf8(head).unwrap().lines().next().unwrap_or_default().to_owned();
+                let _ = told.send(line);
+                let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        let service = Service { endpoint, region: "us-east-1".into(), key: None, path_style: true };
+        let objects =
+            super::super::Objects::new(&super::super::Options { service: Some(service), ..Default::default() });
+        for (key, expected) in [
+            ("a/b.txt", "GET /bucket/a/b.txt HTTP/1.1"),
+            ("k?versionId=1", "GET /bucket/k%3FversionId%3D1 HTTP/1.1"),
+            ("a#b", "GET /bucket/a%23b HTTP/1.1"),
+            ("a/%2e%2e/b", "GET /bucket/a/%252e%252e/b HTTP/1.1"),
+            ("a b HTTP", "GET /bucket/a%20b%20HTTP HTTP/1.1"),
+            ("a\\..\\b", "GET /bucket/a%5C..%5Cb HTTP/1.1"),
+        ] {
+            let refused = objects.read_whole("bucket", key).await.unwrap_err();
+            assert!(!matches!(refused, ObjectError::BadName(_)), "{key}: {refused}");
+            assert_eq!(asked.try_recv().unwrap(), expected);
+            while asked.try_recv().is_ok() {}
+        }
+        for key in ["../x", "a/../b", "./a", "a//b", "..", "a\u{0}b", "a\r\nX: y"] {
+            assert!(matches!(objects.read_whole("bucket", key).await, Err(ObjectError::BadName(_))), "{key}");
+        }
+    }
 }

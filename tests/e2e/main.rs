@@ -18,6 +18,7 @@ mod parked;
 mod pressure;
 mod quarantine;
 mod refused;
+mod secrets;
 mod starting;
 mod support;
 mod unreadable;

@@ -54,6 +54,7 @@ pub(super) fn copy(from: &Connection, to: &Path) -> StoreResult<Copied> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unwritten(&error)),
         _ => {}
     }
+    super::private::options().create_new(true).open(&part).map_err(|error| unwritten(&error))?;
     let copied = into_file(from, &part).and_then(|copied| {
         let file = std::fs::File::open(&part).and_then(|file| file.sync_all());
         // A link, not a rename: a file that has come there meanwhile is not replaced.

@@ -22,6 +22,7 @@ mod migrate;
 mod open;
 mod pieces;
 mod places;
+mod private;
 mod purge;
 mod reader;
 mod rows;
@@ -45,6 +46,7 @@ pub use backup::{Copied, copy_store as copy};
 use checkpoint::Copier;
 use error::Outcome;
 use open::Place;
+pub use private::exposed;
 use reader::Readers;
 use writer::Writer;
 

@@ -1,7 +1,7 @@
 //! Opening a store: the lock, the checks, the settings of each connection.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::store::{StoreError, StoreResult};
 use super::Options;
 use super::error::classify;
 use super::migrate::migrate;
+use super::private;
 
 /// Statements that a connection keeps prepared: more than all we have.
 const STATEMENTS_CACHED: usize = 128;
@@ -30,13 +31,14 @@ const WAL_BYTES_KEPT: i64 = 64 * 1_048_576;
 #[derive(Debug)]
 pub(super) struct Place {
     pub path: PathBuf,
-    /// Held, not read: the operating system frees the lock when the process ends, however it ends.
-    _lock: File,
+    /// Held, not read: the operating system frees the locks when the process ends, however it ends. The database comes
+    /// after its connections: to close any descriptor of it takes SQLite's own locks (POSIX) from this process.
+    _locks: [File; 2],
 }
 
 /// Finds the file and takes its lock: only one process may write a store at once.
 pub(super) fn claim(path: &Path) -> StoreResult<Place> {
-    let shown = path.display();
+    let (path_shown, shown) = (path, path.display());
     if path.is_dir() {
         return Err(StoreError::Unusable(format!(
             "{shown} is a directory: `store.url` names the file of the store, like {shown}/reveille.db"
@@ -58,37 +60,61 @@ pub(super) fn claim(path: &Path) -> StoreResult<Place> {
     let path = folder.join(name);
     let path = path.canonicalize().unwrap_or(path);
 
-    let mut lock_name = path.clone().into_os_string();
-    lock_name.push(".lock");
-    let lock_path = PathBuf::from(lock_name);
-    let mut lock =
-        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&lock_path).map_err(|error| {
-            StoreError::Unusable(format!(
-                "{} cannot be written ({error}): the store needs a folder that it may write to",
-                lock_path.display()
-            ))
-        })?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // The number is a help for people; an unreadable one changes nothing.
-            let _ = lock.read_to_string(&mut holder);
-            return Err(StoreError::Unusable(format!(
-                "the store {shown} is open in another process ({}): stop that one, or give this one another `store.url`",
-                if holder.trim().is_empty() { "unknown" } else { holder.trim() }
-            )));
-        }
-        Err(TryLockError::Error(error)) => {
-            return Err(StoreError::Unusable(format!(
-                "{} cannot be locked ({error}): the file system must support locks",
-                lock_path.display()
-            )));
-        }
+    // The file beside the store tells people who has it. It comes first: then a store that is open is not touched.
+    let lock_path = beside(&path, ".lock");
+    let mut lock = private::options().create(true).truncate(false).read(true).open(&lock_path).map_err(|error| {
+        StoreError::Unusable(format!(
+            "{} cannot be written ({error}): the store needs a folder that it may write to",
+            lock_path.display()
+        ))
+    })?;
+    if !is_free(&lock, &lock_path)? {
+        let mut holder = String::new();
+        // The number is a help for people; an unreadable one changes nothing.
+        let _ = lock.read_to_string(&mut holder);
+        return Err(taken(path_shown, holder.trim()));
+    }
+    // The lock that counts is on the database: the file beside it can be deleted. It is another kind of lock than
+    // SQLite's own (flock), the two do not meet.
+    let database = match private::options().create_new(true).read(true).open(&path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => File::open(&path),
+        made => made,
+    };
+    let database =
+        database.map_err(|error| StoreError::Unusable(format!("{} cannot be opened ({error})", path.display())))?;
+    if !is_free(&database, &path)? {
+        return Err(taken(path_shown, ""));
     }
     // Likewise only for people: a full disk must not keep the store from opening.
     let _ = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| write!(lock, "process {}", std::process::id()));
-    Ok(Place { path, _lock: lock })
+    Ok(Place { path, _locks: [database, lock] })
+}
+
+/// Takes the lock of a file, unless another process has it.
+fn is_free(file: &File, path: &Path) -> StoreResult<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(StoreError::Unusable(format!(
+            "{} cannot be locked ({error}): the file system must support locks",
+            path.display()
+        ))),
+    }
+}
+
+fn taken(store: &Path, holder: &str) -> StoreError {
+    StoreError::Unusable(format!(
+        "the store {} is open in another process ({}): stop that one, or give this one another `store.url`",
+        store.display(),
+        if holder.is_empty() { "unknown" } else { holder }
+    ))
+}
+
+/// A file beside the store.
+pub(super) fn beside(store: &Path, ending: &str) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// The one connection that writes.

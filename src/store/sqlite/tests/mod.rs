@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::store::contract::given::{self, append, at, batch, create, header, id, machine, running};
 use crate::store::{Append, Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, StoreError, Summary};
 
-use super::{Options, Sqlite, Synchronous};
+use super::{Options, Sqlite, Synchronous, exposed};
 
 fn options() -> Options {
     Options { synchronous: Synchronous::Normal, check: true, ..Options::default() }
@@ -69,6 +69,28 @@ fn a_second_process_is_refused_and_a_dead_one_leaves_no_lock() {
     drop(first);
     assert!(folder.path().join("store.db.lock").exists());
     Sqlite::open(&path, options()).unwrap();
+}
+
+#[test]
+#[cfg(unix)]
+fn files_of_a_store_are_its_owners_alone_and_wider_ones_are_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = Sqlite::open(&path, options()).unwrap();
+    super::copy(&path, &folder.path().join("copy.db")).unwrap();
+    let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o7777;
+    for name in ["store.db", "store.db-wal", "store.db-shm", "store.db.lock", "copy.db"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    assert!(exposed(&path).is_empty());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(exposed(&path), [(path.clone(), 0o640)]);
+    drop(store);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let again = Sqlite::open(&path, options()).unwrap();
+    assert!(exposed(&path).is_empty());
+    drop(again);
 }
 
 #[test]
