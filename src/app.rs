@@ -115,6 +115,7 @@ impl Application {
                 passivate_after: settings.engine.passivate_after(),
                 activity_pollers: settings.engine.activity_pollers_max,
                 queue_kind: settings.bus.queue_kind,
+                parking: settings.bus.parking(),
                 retention: settings.engine.retention(),
                 starts_max: settings.engine.starts_max,
                 unpublished_max: settings.engine.unpublished_max,

@@ -456,6 +456,9 @@ impl TaskBus for EmbeddedBus {
     }
 
     fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+        if self.shared.closing.load(Ordering::Acquire) {
+            return ready(Err(BusError::Closed)).boxed();
+        }
         let count = self.lock().queues.get(queue).map(|q| q.ready() as u64);
         ready(Ok(count)).boxed()
     }

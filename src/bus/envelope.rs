@@ -7,6 +7,7 @@
 //!
 //! A token is a secret: [`Reply`], [`ReplyDefect`] and [`TaskMessage`] show that there is one, never which.
 
+pub mod form;
 mod reply;
 
 use std::fmt;
@@ -288,6 +289,13 @@ mod tests {
                 failure_of("E", r#"{"x":1}"#),
             ),
             ("nothing at all", reply("", &[(TASK_STATUS, "failure")]), failure_of("", "")),
+            ("an empty status is none", reply("1", &[(TASK_STATUS, "")]), success_of(json!(1))),
+            ("a byte order mark", reply("\u{feff}[1]", &[]), success_of(json!([1]))),
+            (
+                "a failure with a byte order mark",
+                reply("\u{feff}{\"error\":\"E\"}", &[(TASK_STATUS, "failure")]),
+                failure_of("E", ""),
+            ),
         ];
         for (what, message, expected) in cases {
             assert_eq!(Reply::decode(&message).expect(what).outcome, expected, "{what}");
@@ -323,6 +331,27 @@ mod tests {
         none.properties.correlation_id = None;
         let defect = Reply::decode(&none).expect_err("no token");
         assert_eq!((defect.kind, defect.token), (DefectKind::MissingToken, None));
+    }
+
+    #[test]
+    fn headers_of_other_types_say_what_they_say() {
+        let mut message = reply("1", &[]);
+        let mut with = |name: &'static str, value: HeaderValue| {
+            message.properties.headers.insert(name.into(), value);
+            message.clone()
+        };
+        let void = HeaderValue::Json(Value::Null);
+        let outcome = |message: Message| Reply::decode(&message).expect("a reply").outcome;
+        assert_eq!(outcome(with(TASK_STATUS, void.clone())), success_of(json!(1)));
+        with(TASK_STATUS, HeaderValue::Text("failure".to_owned()));
+        with("error", HeaderValue::Integer(503));
+        assert_eq!(outcome(with("cause", HeaderValue::Json(json!({"a": 1})))), failure_of("503", r#"{"a":1}"#));
+        with("cause", void.clone());
+        assert_eq!(outcome(with("error", HeaderValue::Boolean(false))), failure_of("false", "1"));
+        for empty in [HeaderValue::Text(String::new()), HeaderValue::Text(" ".to_owned()), void] {
+            let message = with(TASK_TOKEN, empty);
+            assert_eq!(Reply::decode(&message).expect("a reply").token, "secret-token", "it hides none");
+        }
     }
 
     #[test]

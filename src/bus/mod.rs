@@ -267,6 +267,11 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
     /// the bus closes. One caller per partition.
     fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery>;
 
+    /// Deliveries that one stream of replies has out unsettled at most.
+    fn reply_prefetch(&self) -> u16 {
+        crate::limits::REPLY_PREFETCH
+    }
+
     /// Declares and consumes any queue (activities, `reveille.start`, dead letters), with a prefetch.
     fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery>;
 

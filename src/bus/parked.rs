@@ -2,11 +2,15 @@
 //!
 //! The token is left in it, so that a reply can be replayed; whoever may read the parking queue may end those tasks.
 
+mod stub;
+
 use sha2::{Digest, Sha256};
 
 use super::envelope::TASK_TOKEN;
-use super::{Address, HeaderValue, Message};
+use super::{Address, HeaderValue, Headers, Message};
 use crate::clock::Timestamp;
+
+pub use stub::{Cut, stub};
 
 /// Deliveries before RabbitMQ drops a message of a quorum queue (4.x: after 20 unless told otherwise). Each look at the
 /// parking queue is one.
@@ -19,6 +23,9 @@ const AT: &str = "x-parked-at";
 const FROM: &str = "x-parked-from";
 /// Headers that say how a message came here; a replay goes without them.
 const OURS: [&str; 5] = [ID, VERDICT, REASON, AT, FROM];
+/// Sender-selected distribution: RabbitMQ sends a copy to each queue that `CC` and `BCC` name, so a parked message that
+/// kept them would come in again where it was refused. The names that they are kept under mean nothing to it.
+const ROUTES: [(&str, &str); 2] = [("CC", "x-parked-cc"), ("BCC", "x-parked-bcc")];
 /// What the broker adds on the way.
 const BROKERS: [&str; 8] = [
     "x-death",
@@ -50,6 +57,20 @@ pub fn park(refused: &Message, refusal: &Refusal<'_>) -> Message {
     message.properties.expiration = None;
     // The broker would refuse a user id that is not ours.
     message.properties.user_id = None;
+    part_with_routes(&mut message.properties.headers);
+    mark(&mut message.properties.headers, refusal);
+    message
+}
+
+fn part_with_routes(headers: &mut Headers) {
+    for (name, kept) in ROUTES {
+        if let Some(routes) = headers.remove(name) {
+            headers.insert(kept.into(), routes);
+        }
+    }
+}
+
+fn mark(headers: &mut Headers, refusal: &Refusal<'_>) {
     let at = refusal.at.iso();
     let said = [
         (ID, refusal.id),
@@ -59,9 +80,8 @@ pub fn park(refused: &Message, refusal: &Refusal<'_>) -> Message {
         (FROM, refusal.from),
     ];
     for (name, text) in said {
-        message.properties.headers.insert(name.into(), HeaderValue::Text(text.to_owned()));
+        headers.insert(name.into(), HeaderValue::Text(text.to_owned()));
     }
-    message
 }
 
 /// What a parked message says of itself.
@@ -73,18 +93,25 @@ pub struct Parked {
     pub at: Option<Timestamp>,
     /// The queue that it was refused in.
     pub from: String,
+    /// Only a part of it is parked: why, and how many bytes its body had.
+    pub cut: Option<(String, i64)>,
 }
 
 impl Parked {
     #[must_use]
     pub fn of(message: &Message) -> Self {
         let text = |name: &str| header(message, name).unwrap_or_default().to_owned();
+        let bytes = message.properties.headers.get(stub::BYTES).and_then(|bytes| match bytes {
+            HeaderValue::Integer(bytes) => Some(*bytes),
+            _ => None,
+        });
         Self {
             id: header(message, ID).map_or_else(|| digest(message), str::to_owned),
             verdict: text(VERDICT),
             reason: text(REASON),
             at: header(message, AT).and_then(|at| Timestamp::parse_iso(at).ok()),
             from: text(FROM),
+            cut: header(message, stub::CUT).map(|why| (why.to_owned(), bytes.unwrap_or_default())),
         }
     }
 }
@@ -133,6 +160,8 @@ pub fn replay(message: &Message) -> (Option<Address>, Message) {
     let queue = dead_in.or_else(|| header(message, FROM)).filter(|queue| !queue.is_empty()).map(str::to_owned);
     let mut again = message.clone();
     again.properties.headers.retain(|name, _| !OURS.contains(&&**name) && !BROKERS.contains(&&**name));
+    // Of a message that an older version parked.
+    part_with_routes(&mut again.properties.headers);
     (queue.map(|routing_key| Address { exchange: String::new(), routing_key }), again)
 }
 
@@ -170,6 +199,59 @@ mod tests {
         let (to, again) = replay(&parked);
         assert_eq!(to.expect("an address").routing_key, "reveille.replies.3");
         assert_eq!((again.body, again.properties.headers), (refused().body, refused().properties.headers));
+    }
+
+    #[test]
+    fn no_copy_is_routed_on() {
+        for name in ["CC", "BCC"] {
+            let mut message = refused();
+            let routes = HeaderValue::Json(serde_json::json!(["reveille.replies.3"]));
+            message.properties.headers.insert(name.into(), routes.clone());
+            let of_old = message.clone();
+            let whole = park(&message, &refusal());
+            let cut = stub(&message, &refusal(), Cut::Stub, "too large");
+            for copy in [&whole, &cut, &replay(&whole).1, &replay(&of_old).1] {
+                assert!(!copy.properties.headers.contains_key(name), "{copy:?}");
+            }
+            let kept = format!("x-parked-{}", name.to_lowercase());
+            assert_eq!(whole.properties.headers.get(kept.as_str()), Some(&routes));
+        }
+    }
+
+    #[test]
+    fn a_stub_fits_and_says_what_was_there() {
+        let mut message = refused();
+        message.body = vec![b'x'; 5 << 20];
+        let long = "h".repeat(300);
+        for n in 0..2_000 {
+            message.properties.headers.insert(format!("h{n}").into(), HeaderValue::Text("v".repeat(40)));
+        }
+        message.properties.headers.insert(long.clone().into(), HeaderValue::Boolean(true));
+        message.properties.headers.insert("large".into(), HeaderValue::Text("v".repeat(70_000)));
+        message.properties.headers.insert(TASK_TOKEN.into(), HeaderValue::Text("a token".to_owned()));
+        message.properties.message_id = Some(long.clone());
+        let reason = "é".repeat(5_000);
+        let refusal = Refusal { reason: &reason, ..refusal() };
+        for (cut, body) in [(Cut::Stub, 65_536), (Cut::Bare, 0)] {
+            let stub = stub(&message, &refusal, cut, "the body has 5242880 bytes");
+            assert_eq!((stub.body.len(), stub.properties.persistent), (body, true), "{cut:?}");
+            let headers = &stub.properties.headers;
+            let bytes: usize = headers.iter().map(|(name, v)| name.len() + v.as_text().map_or(8, str::len) + 6).sum();
+            assert!(bytes <= 6_000, "{cut:?}: {bytes}");
+            assert_eq!(headers[TASK_TOKEN].as_text(), Some("a token"));
+            assert_eq!(headers["x-parked-sha256"].as_text().map(str::len), Some(64));
+            assert!(headers.contains_key("h0") == (cut == Cut::Stub) && !headers.contains_key(long.as_str()));
+            assert!(headers.contains_key("x-parked-headers-left-out"));
+            assert_eq!(
+                (&stub.properties.correlation_id, &stub.properties.message_id),
+                (&Some("token".to_owned()), &None)
+            );
+            let said = Parked::of(&stub);
+            assert_eq!(said.cut, Some(("the body has 5242880 bytes".to_owned(), 5 << 20)));
+            assert!(said.reason.starts_with("éé") && reason.starts_with(&said.reason), "whole characters");
+            assert_eq!(Parked::of(&park(&message, &refusal)).cut, None);
+        }
+        assert_eq!(Cut::after(None).and_then(|cut| Cut::after(Some(cut))).and_then(|cut| Cut::after(Some(cut))), None);
     }
 
     #[test]

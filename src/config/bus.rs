@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{SecretUrl, names, path};
-use crate::bus::{Names, QueueKind};
+use crate::bus::{Bounds, Names, QueueKind};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct BusOptions {
@@ -24,6 +24,8 @@ pub struct BusOptions {
     pub(super) topics: String,
     pub(super) event_buses: String,
     pub(super) start_queue: String,
+    pub(super) parked_messages_max: u32,
+    pub(super) parked_mib_max: u64,
 }
 
 impl BusOptions {
@@ -85,6 +87,15 @@ impl BusOptions {
     #[must_use]
     pub fn start_queue(&self) -> Option<String> {
         Some(self.start_queue.replace("{prefix}", &self.prefix)).filter(|name| !name.is_empty())
+    }
+
+    /// What the parking queue holds; 0 is no bound.
+    #[must_use]
+    pub fn parking(&self) -> Bounds {
+        Bounds {
+            messages: Some(self.parked_messages_max).filter(|n| *n > 0),
+            bytes: Some(self.parked_mib_max).filter(|n| *n > 0).map(|mib| mib << 20),
+        }
     }
 
     /// Topic exchanges that the engine declares.

@@ -17,17 +17,17 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::asl::resource::{Resource, ResourceKind};
-use crate::bus::envelope::TASK_TOKEN;
-use crate::bus::{
-    Address, BusError, Delivery, HeaderValue, Message, Publication, QueueKind, QueueSpec, Settlement, TaskBus,
-};
+use crate::bus::envelope;
+use crate::bus::{Address, BusError, Delivery, Message, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
 use crate::ids::{Arn, TaskKey};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::store::StoreError;
 
 use super::Shared;
 use super::handle::{ActivityTask, EngineError, EngineHandle, engine_error};
+use super::intake::Intake;
 use super::messages::{TellError, What};
+use super::parking::Why;
 
 /// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A poller that went away is no
 /// fault of the task's.
@@ -142,15 +142,13 @@ impl EngineHandle {
         worker_name: Option<&String>,
     ) -> Result<Option<ActivityTask>, EngineError> {
         if let Some(why) = delivery.unreadable() {
-            park(&self.inner, queue, delivery, &why).await;
+            park(&self.inner, queue, delivery, &why);
             return Ok(None);
         }
-        let properties = &delivery.message.properties;
-        let token =
-            properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
+        let token = envelope::token(&delivery.message);
         let key = token.and_then(|token| self.inner.tokens.verify(token).ok()).map(|(key, _)| key);
         let (Some(key), Ok(input)) = (key, std::str::from_utf8(&delivery.message.body)) else {
-            park(&self.inner, queue, delivery, "it holds no task token of this engine").await;
+            park(&self.inner, queue, delivery, "it holds no task token of this engine");
             return Ok(None);
         };
         let task = ActivityTask { token: self.inner.token(&key), input: input.to_owned() };
@@ -180,7 +178,11 @@ impl EngineHandle {
 }
 
 /// A message that is no task of ours, in a queue of ours.
-async fn park(shared: &Arc<Shared>, queue: &str, delivery: Delivery, reason: &str) {
+fn park(shared: &Arc<Shared>, queue: &str, delivery: Delivery, reason: &str) {
+    // A further copy of a message that waits for the parking queue.
+    let Some(delivery) = shared.parking.join(delivery) else { return };
     tracing::warn!(event = "activity.refused", queue, reason, "a message in an activity's queue is no task: {reason}");
-    super::router::park_and_settle(shared, delivery, "unknown", reason, queue).await;
+    // Pollers take one message each: none stands behind it.
+    let why = Why { verdict: "unknown".to_owned(), reason: reason.to_owned() };
+    shared.park(delivery, why, &Intake::of(queue.to_owned()));
 }

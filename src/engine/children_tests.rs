@@ -245,7 +245,7 @@ async fn written_and_not_done(
     let mut state = loading::load(store, u64::MAX, execution).await.unwrap().state;
     let after = state.version();
     let realm = realm();
-    let env = Env { execution, realm: &realm, tokens: &NoTokens, bounds: Bounds::default() };
+    let env = Env { execution, realm: &realm, tokens: &NoTokens, bounds: Bounds::default(), holds_timeouts: false };
     let decision = crate::interpreter::decide(env, &machine, &mut state, Stimulus { at, entropy: 1, kind }).unwrap();
     let events = u32::try_from(decision.entries.len()).unwrap();
     let batch = Batch { after, events, bytes: record::encode(&decision.entries).unwrap() };

@@ -10,11 +10,14 @@ use futures_util::StreamExt;
 use crate::bus::envelope::TASK_TOKEN;
 use crate::bus::{Delivery, HeaderValue, Message, QueueKind, QueueSpec, Settlement};
 use crate::clock::Timestamp;
+use crate::ids::Arn;
 use crate::integrations;
 use crate::interpreter::stimulus::StimulusKind;
 
 use super::Shared;
+use super::intake::Intake;
 use super::messages::{Tell, TellError, What};
+use super::parking::Why;
 
 const PREFETCH: u16 = 100;
 /// Deliveries before RabbitMQ drops a letter (4.x: after 20 unless told otherwise). One is given back only while the
@@ -26,31 +29,33 @@ const NEAR_THE_DEADLINE_SECONDS: f64 = 2.0;
 
 /// Takes dead letters until the bus closes.
 pub(super) async fn run(shared: Arc<Shared>) {
+    let intake = Intake::of(shared.bus.names().dead_letters());
     let kind = shared.options.queue_kind;
     let queue = QueueSpec {
         delivery_limit: (kind == QueueKind::Quorum).then_some(DELIVERY_LIMIT),
         ..QueueSpec::plain(shared.bus.names().dead_letters(), kind)
     };
-    let mut letters = shared.bus.consume(queue, PREFETCH);
+    let bus = Arc::clone(&shared.bus);
+    let mut letters = intake.deliveries(PREFETCH, move || bus.consume(queue.clone(), PREFETCH));
     while let Some(letter) = letters.next().await {
-        take(&shared, letter).await;
+        take(&shared, &intake, letter).await;
     }
 }
 
-async fn take(shared: &Arc<Shared>, letter: Delivery) {
+async fn take(shared: &Arc<Shared>, intake: &Arc<Intake>, letter: Delivery) {
     if let Some(why) = letter.unreadable() {
         tracing::warn!(event = "task.unreadable", reason = why, "a dead letter is parked: {why}");
-        park(shared, letter, &why).await;
+        park(shared, intake, letter, &why);
         return;
     }
     let text = |name: &str| letter.message.properties.headers.get(name).and_then(HeaderValue::as_text);
     let (reason, queue) = death(&letter.message);
     let Some(token) = text(TASK_TOKEN) else {
-        park(shared, letter, &reason).await;
+        park(shared, intake, letter, &reason);
         return;
     };
     let Ok((key, partition)) = shared.tokens.verify(token) else {
-        park(shared, letter, &reason).await;
+        park(shared, intake, letter, &reason);
         return;
     };
     let deadline = text("deadline").and_then(|t| Timestamp::parse_iso(t).ok());
@@ -60,9 +65,12 @@ async fn take(shared: &Arc<Shared>, letter: Delivery) {
         return;
     }
     let failure = integrations::dead_lettered(&reason, &queue);
+    // By the token: the headers are whatever their sender likes.
+    let arn = shared.arn_of(key.execution).await;
     tracing::warn!(
         event = "task.returned",
-        execution.arn = text("execution-arn").unwrap_or_default(),
+        execution.arn = arn.as_ref().map(Arn::as_str),
+        task.scheduled_id = key.scheduled.0,
         task.token_id = crate::token::fingerprint(token),
         task.destination = queue,
         error.name = failure.error.as_deref().unwrap_or_default(),
@@ -89,9 +97,11 @@ async fn take(shared: &Arc<Shared>, letter: Delivery) {
     letter.settle(if again { Settlement::Requeue } else { Settlement::Ack });
 }
 
-async fn park(shared: &Shared, letter: Delivery, reason: &str) {
-    let why = format!("the broker gave it up: {reason}");
-    super::router::park_and_settle(shared, letter, "dead-letter", &why, &shared.bus.names().dead_letters()).await;
+fn park(shared: &Arc<Shared>, intake: &Arc<Intake>, letter: Delivery, reason: &str) {
+    // A further copy of a letter that waits for the parking queue.
+    let Some(letter) = shared.parking.join(letter) else { return };
+    let reason = format!("the broker gave it up: {reason}");
+    shared.park(letter, Why { verdict: "dead-letter".to_owned(), reason }, intake);
 }
 
 /// Why and where it died first, as RabbitMQ says: `x-first-death-*`, else the newest entry of `x-death`.

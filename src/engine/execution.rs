@@ -206,7 +206,8 @@ impl ExecutionActor {
             journal: options.journal_bytes_max,
             journal_left: options.journal_bytes_max.saturating_sub(self.written),
         };
-        let env = Env { execution: self.id, realm: &self.shared.realm, tokens: &tokens, bounds };
+        let holds_timeouts = self.local.backlog.is_held();
+        let env = Env { execution: self.id, realm: &self.shared.realm, tokens: &tokens, bounds, holds_timeouts };
         let stimulus = Stimulus { at: prepared.at, entropy: super::chance::entropy(), kind };
         let decision = interpreter::decide(env, &self.machine, self.state.get_mut(), stimulus)?;
         prepared.entries.extend(decision.entries);
@@ -226,6 +227,10 @@ impl ExecutionActor {
                     None => output,
                 };
                 StimulusKind::TaskSucceeded { scheduled, output }
+            }
+            Completion::Unreadable { why } => {
+                let failure = integrations::unreadable(resource.as_deref(), why);
+                StimulusKind::TaskUnreadable { scheduled, failure }
             }
             Completion::Failure(failure) => {
                 let failure = match resource {

@@ -90,6 +90,10 @@ pub enum Completion {
     Success(Payload),
     Failure(Failure),
     Heartbeat,
+    /// An answer that is no JSON: it ends a request, a callback waits for a better one.
+    Unreadable {
+        why: String,
+    },
 }
 
 /// `StartExecution`, checked by the face: name and input are well-formed.
@@ -453,6 +457,7 @@ impl EngineHandle {
         let health = self.inner.bus.health();
         let (starts, unpublished) = self.inner.pressure.figures();
         self.inner.metrics.under_way(starts, unpublished);
+        self.inner.metrics.parking_waiting(self.inner.parking.waiting());
         self.inner.metrics.bus(!matches!(health, BusHealth::Down(_)), matches!(health, BusHealth::Blocked(_)));
         self.inner.metrics.render()
     }

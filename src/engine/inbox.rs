@@ -13,11 +13,13 @@ use futures_util::stream::{BoxStream, empty};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::bus::envelope::form;
 use crate::bus::{Address, Delivery, Message, Properties, QueueKind, QueueSpec, Settlement};
 
 use super::Shared;
 use super::handle::{EngineError, EngineHandle, StartRequest, StartedExecution};
-use super::router::park_and_settle;
+use super::intake::Intake;
+use super::parking::Why;
 use super::start::Origin;
 
 /// Starts under way at once: as many as one commit of the store gathers without waiting for more.
@@ -31,6 +33,7 @@ const START_DELIVERY_LIMIT: u32 = 1_000_000;
 pub struct Letter {
     shared: Arc<Shared>,
     delivery: Delivery,
+    intake: Arc<Intake>,
 }
 
 impl EngineHandle {
@@ -41,8 +44,10 @@ impl EngineHandle {
         let kind = shared.options.queue_kind;
         let delivery_limit = (kind == QueueKind::Quorum).then_some(START_DELIVERY_LIMIT);
         let queue = QueueSpec { delivery_limit, ..QueueSpec::plain(name, kind) };
-        let deliveries = shared.bus.consume(queue, START_PREFETCH);
-        deliveries.map(move |delivery| Letter { shared: Arc::clone(&shared), delivery }).boxed()
+        let (bus, intake) = (Arc::clone(&shared.bus), Intake::of(queue.name.clone()));
+        let deliveries = intake.deliveries(START_PREFETCH, move || bus.consume(queue.clone(), START_PREFETCH));
+        let letter = move |delivery| Letter { shared: Arc::clone(&shared), delivery, intake: Arc::clone(&intake) };
+        deliveries.map(letter).boxed()
     }
 
     /// Starts an execution that a message asks for: the same message again gives the same execution and the same
@@ -68,8 +73,9 @@ fn name_of(message_id: &str) -> String {
 }
 
 impl Letter {
+    /// Without a byte order mark.
     pub fn body(&self) -> &[u8] {
-        &self.delivery.message.body
+        form::without_mark(&self.delivery.message.body)
     }
 
     /// Why it must be refused whatever it says.
@@ -94,7 +100,10 @@ impl Letter {
     }
 
     /// It can never be a start: `error` and `reason` go with it to the parking queue, the answer to its sender.
-    pub async fn refuse(self, error: &str, reason: &str, answer: Vec<u8>) {
+    pub async fn refuse(mut self, error: &str, reason: &str, answer: Vec<u8>) {
+        // A further copy of a message that waits for the parking queue: it was answered and logged with the first.
+        let Some(delivery) = self.shared.parking.join(self.delivery) else { return };
+        self.delivery = delivery;
         self.shared.metrics.start_message("refused");
         let message_id = self.message_id();
         tracing::warn!(
@@ -105,8 +114,8 @@ impl Letter {
             "a start by message was refused: {reason}"
         );
         self.answer("start.refused", answer).await;
-        let queue = self.shared.options.start_queue.as_deref().unwrap_or_default();
-        park_and_settle(&self.shared, self.delivery, error, reason, queue).await;
+        let why = Why { verdict: error.to_owned(), reason: reason.to_owned() };
+        self.shared.park(self.delivery, why, &self.intake);
     }
 
     /// It cannot be taken in now (the store is away): it comes again.

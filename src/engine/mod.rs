@@ -34,10 +34,13 @@ mod held;
 mod history;
 mod housekeeping;
 pub mod inbox;
+mod intake;
+mod lines;
 mod loading;
 pub mod map_run;
 mod messages;
 mod open;
+mod parking;
 mod partition;
 mod perform;
 mod pressure;
@@ -66,7 +69,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter};
 
-use crate::bus::{ExchangeSpec, Names, QueueKind, QueueSpec, TaskBus, parked};
+use crate::bus::{Bounds, ExchangeSpec, Names, QueueKind, TaskBus};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{PartitionId, Realm, TaskKey};
 use crate::integrations::Table;
@@ -120,6 +123,8 @@ pub struct Options {
     pub activity_pollers: usize,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
+    /// What the parking queue holds; beyond it the oldest messages are dropped.
+    pub parking: Bounds,
     /// Starts under way at once; more are refused (`ThrottlingException`).
     pub starts_max: usize,
     /// Task messages that the broker has not confirmed, beyond which new starts are refused.
@@ -152,6 +157,7 @@ impl Default for Options {
             start_queue: Some(Names::shipped().start()),
             activity_pollers: crate::limits::ACTIVITY_POLLERS_MAX,
             queue_kind: QueueKind::Quorum,
+            parking: Bounds { messages: Some(100_000), bytes: Some(1 << 30) },
             starts_max: 2_000,
             unpublished_max: 10_000,
             execution_bytes_max: crate::limits::EXECUTION_BYTES_MAX,
@@ -195,6 +201,7 @@ pub(crate) struct Shared {
     pressure: pressure::Pressure,
     open: open::Open,
     quarantine: quarantine::Quarantine,
+    parking: parking::Parking,
     /// Children that are being started now.
     births: children::Births,
     objects: Objects,
@@ -252,6 +259,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         pressure: pressure::Pressure::default(),
         open: open::Open::default(),
         quarantine: quarantine::Quarantine::default(),
+        parking: parking::Parking::default(),
         births: children::Births::default(),
         objects: Objects::new(&options.objects),
         partitions: OnceLock::new(),
@@ -278,16 +286,17 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
 
 /// The queues and exchanges that the engine owns. In the background: a broker that is away must not hold up the start.
 fn declare(shared: &Arc<Shared>) {
-    let queue = QueueSpec {
-        delivery_limit: (shared.options.queue_kind == QueueKind::Quorum).then_some(parked::PARKING_DELIVERY_LIMIT),
-        ..QueueSpec::plain(shared.bus.names().parked(), shared.options.queue_kind)
-    };
     let exchanges = vec![ExchangeSpec { name: shared.bus.names().events(), kind: "topic" }];
     let shared = Arc::clone(shared);
     actix_rt::spawn(async move {
-        if let Err(e) = shared.bus.declare(exchanges, vec![queue], Vec::new()).await {
-            tracing::error!(error = %e, "the engine's queues could not be declared");
+        // First, and by itself: another's refusal must not leave it out.
+        shared.declare_parking().await;
+        if let Err(e) = shared.bus.declare(exchanges, Vec::new(), Vec::new()).await {
+            tracing::error!(error = %e, "the engine's exchanges could not be declared");
         }
+        let (engine, pause) = (Arc::downgrade(&shared), shared.options.sweep);
+        drop(shared);
+        parking::watch(engine, pause).await;
     });
 }
 

@@ -1,6 +1,7 @@
 //! A partition: owns its executions (their addresses), one timer queue, one reply queue. Pinned to an arbiter;
 //! everything here runs on that one thread.
 
+mod backlog;
 mod starting;
 mod timekeeping;
 
@@ -24,11 +25,14 @@ use super::ear::{Ear, Hear};
 use super::execution::ExecutionActor;
 use super::express;
 use super::held::{Held, Patterns};
+use super::intake::Intake;
+use super::lines::Lines;
 use super::messages::{AwaitEnd, Begin, Drain, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
 use super::residents::{Incarnation, Resident, Residents};
 use super::resources::Resources;
 use super::timers::Timers;
 use super::turns::Turns;
+use backlog::Backlog;
 use starting::Starting;
 
 type Revival = SharedFuture<LocalBoxFuture<'static, Result<Resident, TellError>>>;
@@ -40,6 +44,10 @@ pub(super) struct Local {
     pub shared: Arc<Shared>,
     /// Where its replies arrive.
     pub reply_queue: String,
+    pub intake: Arc<Intake>,
+    pub lines: Lines,
+    /// May tasks time out now?
+    pub backlog: Backlog,
     pub resources: Resources,
     residents: Residents,
     reviving: RefCell<HashMap<ExecutionId, Revival>>,
@@ -72,6 +80,8 @@ pub(super) struct Local {
 impl Local {
     /// When the execution is due next.
     pub fn arm(&self, execution: ExecutionId, due: Option<Timestamp>) {
+        let is_due = due.is_some_and(|at| self.backlog.is_held() && at <= self.shared.clock.now());
+        let due = due.filter(|_| !(is_due && self.backlog.keeps(execution)));
         if self.timers.borrow_mut().arm(execution, due) {
             self.sooner.notify_one();
         }
@@ -326,6 +336,9 @@ impl Partition {
             local: Rc::new(Local {
                 id,
                 reply_queue: shared.bus.reply_queue(id),
+                intake: Intake::of(shared.bus.reply_queue(id)),
+                lines: Lines::default(),
+                backlog: Backlog::new(),
                 shared,
                 resources: Resources::default(),
                 residents: Residents::default(),
@@ -365,12 +378,18 @@ impl Handler<Begin> for Partition {
         Box::pin(async move {
             // Before anything is published: on a broker that lost its queues, a reply to a queue that is not wanted yet
             // would be lost.
-            let replies = local.shared.bus.replies(local.id);
+            let (bus, id) = (Arc::clone(&local.shared.bus), local.id);
+            let replies = local.intake.deliveries(bus.reply_prefetch(), move || bus.replies(id));
             local.recover().await?;
+            let counted = Rc::new(Notify::new());
+            actix_rt::spawn(Rc::clone(&local).watch_backlog(Rc::clone(&counted)));
             actix_rt::spawn(Rc::clone(&local).keep_time());
             actix_rt::spawn(Rc::clone(&local).sweep());
             actix_rt::spawn(Rc::clone(&local).write_confirms());
-            actix_rt::spawn(super::router::run(local, replies));
+            actix_rt::spawn(async move {
+                counted.notified().await;
+                super::router::run(local, replies).await;
+            });
             Ok(())
         })
     }

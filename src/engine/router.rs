@@ -10,18 +10,19 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
 use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Verdict};
-use crate::bus::parked::{self, Refusal};
-use crate::bus::{Address, Delivery, Publication, Settlement};
-use crate::ids::{PartitionId, TaskKey};
+use crate::bus::{Delivery, Settlement};
+use crate::ids::{Arn, ExecutionId, PartitionId, TaskKey};
 use crate::interpreter::event::Failure;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::store::StoreError;
 use crate::telemetry::task_log;
+use crate::token::TokenDefect;
 
 use super::Shared;
 use super::ear::{Ear, Hear};
 use super::handle::Completion;
 use super::messages::{Tell, TellError, Told, What};
+use super::parking::Why;
 use super::partition::Local;
 use super::residents::Incarnation;
 
@@ -48,43 +49,73 @@ impl Drop for ReplyEar {
 /// Most are for executions in memory and are handed to their actors; a task of its own is made for what takes longer.
 pub(super) async fn run(local: Rc<Local>, mut replies: BoxStream<'static, Delivery>) {
     let (unheard, mut again) = mpsc::channel(crate::limits::UNHEARD_REPLIES);
-    let listener = Rc::clone(&local);
-    actix_rt::spawn(async move {
-        while let Some(delivery) = again.recv().await {
-            spawn_receive(&listener, delivery);
-        }
-    });
-    while let Some(delivery) = replies.next().await {
-        if local.is_draining() {
-            // Unsettled: it comes again after the next start.
-            delivery.settle(Settlement::Requeue);
-            break;
-        }
-        if let Some(delivery) = pass_on(&local, delivery, &unheard) {
-            spawn_receive(&local, delivery);
+    loop {
+        tokio::select! {
+            biased;
+            // Before any reply that came in later.
+            Some(delivery) = again.recv() => {
+                let execution = execution_of(&local, &delivery);
+                spawn_receive(&local, execution, delivery);
+            }
+            delivery = replies.next() => {
+                let Some(delivery) = delivery else { return };
+                local.backlog.received();
+                if local.is_draining() {
+                    // Unsettled: it comes again after the next start.
+                    delivery.settle(Settlement::Requeue);
+                    return;
+                }
+                if let Some((execution, delivery)) = pass_on(&local, delivery, &unheard) {
+                    spawn_receive(&local, execution, delivery);
+                }
+            }
+            () = local.backlog.asked() => local.backlog.is_dry(),
         }
     }
 }
 
-fn spawn_receive(local: &Rc<Local>, delivery: Delivery) {
-    let local = Rc::clone(local);
-    actix_rt::spawn(async move { receive(&local, delivery).await });
+/// Whose reply it is, by its token.
+fn execution_of(local: &Local, delivery: &Delivery) -> Option<ExecutionId> {
+    let token = envelope::token(&delivery.message)?;
+    local.shared.tokens.verify(token).ok().map(|(key, _)| key.execution)
+}
+
+/// By a task of its own, behind those of the same execution that are under way so.
+fn spawn_receive(local: &Rc<Local>, execution: Option<ExecutionId>, delivery: Delivery) {
+    let first = match execution {
+        Some(execution) => local.lines.stand(execution, delivery),
+        None => Some(delivery),
+    };
+    let Some(first) = first else { return };
+    let (local, under_way) = (Rc::clone(local), local.backlog.begin());
+    actix_rt::spawn(async move {
+        let mut next = Some(first);
+        while let Some(delivery) = next {
+            receive(&local, delivery).await;
+            next = execution.and_then(|execution| local.lines.next(execution));
+        }
+        drop(under_way);
+    });
 }
 
 /// Hands a reply to its execution where that is in memory here and takes messages; gives back what needs more than
-/// that.
-fn pass_on(local: &Local, delivery: Delivery, unheard: &mpsc::Sender<Delivery>) -> Option<Delivery> {
-    if delivery.unreadable().is_some() {
-        return Some(delivery);
-    }
+/// that, and whose it is.
+fn pass_on(
+    local: &Local,
+    delivery: Delivery,
+    unheard: &mpsc::Sender<Delivery>,
+) -> Option<(Option<ExecutionId>, Delivery)> {
     let verified = envelope::token(&delivery.message).and_then(|token| local.shared.tokens.verify(token).ok());
-    let here = verified.filter(|(key, partition)| *partition == local.id && local.is_awake(key.execution));
-    let Some((key, reply)) = here.and_then(|(key, _)| Some((key, Reply::decode(&delivery.message).ok()?))) else {
-        return Some(delivery);
-    };
+    let Some((key, partition)) = verified else { return Some((None, delivery)) };
+    let readable = delivery.unreadable().is_none();
+    let here = readable && partition == local.id && local.is_awake(key.execution) && !local.lines.has(key.execution);
+    let reply = if here { Reply::decode(&delivery.message).ok() } else { None };
+    let Some(reply) = reply else { return Some((Some(key.execution), delivery)) };
     let ear = Ear::Reply(ReplyEar { key, delivery: Some(delivery), unheard: unheard.clone() });
     match local.try_tell(key.execution, Hear { what: told_by_reply(key, reply.outcome), ear }) {
-        Some(Hear { ear: Ear::Reply(mut ear), .. }) => ear.delivery.take(),
+        Some(Hear { ear: Ear::Reply(mut ear), .. }) => {
+            ear.delivery.take().map(|delivery| (Some(key.execution), delivery))
+        }
         Some(_) | None => None,
     }
 }
@@ -124,54 +155,51 @@ impl Local {
 }
 
 async fn receive(local: &Rc<Local>, delivery: Delivery) {
-    if let Some(why) = delivery.unreadable() {
-        let token = envelope::token(&delivery.message).map(str::to_owned);
-        let key = token.as_deref().and_then(|token| local.shared.tokens.verify(token).ok()).map(|(key, _)| key);
-        refuse(local, delivery, token.as_deref(), key, Verdict::InvalidOutput, &why).await;
-        return;
+    let decoded = match delivery.unreadable() {
+        // Nothing but its token can be trusted.
+        Some(why) => Err(ReplyDefect::unreadable(&delivery.message, why)),
+        None => Reply::decode(&delivery.message),
+    };
+    let token = match &decoded {
+        Ok(reply) => Some(reply.token.as_str()),
+        Err(defect) => defect.token.as_deref(),
+    };
+    let verified = token.map(|token| local.shared.tokens.verify(token));
+    match (decoded, verified) {
+        (Ok(reply), Some(Ok((key, partition)))) => {
+            let what = told_by_reply(key, reply.outcome);
+            match tell(local, partition, Tell { execution: key.execution, what }).await {
+                Ok(()) => accepted(local, delivery),
+                Err(error) => turned_down(local, delivery, key, error).await,
+            }
+        }
+        (Err(defect), Some(Ok((key, partition)))) => unusable(local, delivery, key, partition, &defect).await,
+        (_, Some(Err(wrong))) => {
+            let Some(delivery) = local.shared.parking.join(delivery) else { return };
+            local.shared.metrics.reply_refused(wrong.as_str());
+            let reason = forged(wrong);
+            refuse(local, delivery, None, Verdict::Forged, &reason).await;
+        }
+        (Err(defect), None) => refuse(local, delivery, None, Verdict::from(defect.kind), &defect.detail).await,
+        // A reply has a token.
+        (Ok(_), None) => refuse(local, delivery, None, Verdict::Unknown, "it holds no token").await,
     }
-    let reply = match Reply::decode(&delivery.message) {
-        Ok(reply) => reply,
-        Err(defect) => {
-            // What is wrong is told to the sender; the task itself stays open for a better reply.
-            let verified = defect.token.as_deref().and_then(|t| local.shared.tokens.verify(t).ok());
-            if let Some((key, partition)) = verified.filter(|_| defect.kind == DefectKind::TooLarge) {
-                overflowed(local, delivery, key, partition, &defect).await;
-                return;
-            }
-            let wrong = defect.token.as_deref().and_then(|t| local.shared.tokens.verify(t).err());
-            if let Some(wrong) = wrong {
-                local.shared.metrics.reply_refused(wrong.as_str());
-            }
-            let verdict = if wrong.is_some() { Verdict::Forged } else { Verdict::from(defect.kind) };
-            let token = defect.token.clone();
-            refuse(local, delivery, token.as_deref(), None, verdict, &defect.detail).await;
-            return;
-        }
-    };
-    let (key, partition) = match local.shared.tokens.verify(&reply.token) {
-        Ok(found) => found,
-        Err(defect) => {
-            local.shared.metrics.reply_refused(defect.as_str());
-            refuse(local, delivery, Some(&reply.token), None, Verdict::Forged, &defect.to_string()).await;
-            return;
-        }
-    };
-    match tell(local, partition, Tell { execution: key.execution, what: told_by_reply(key, reply.outcome) }).await {
-        Ok(()) => accepted(local, delivery),
-        Err(error) => turned_down(local, delivery, key, error).await,
+}
+
+/// What is wrong with a token, and where tokens of this kind come from.
+fn forged(wrong: TokenDefect) -> String {
+    match wrong {
+        TokenDefect::UnknownKey => format!(
+            "{wrong}; or another engine sent the task: two on one virtual host take each other's replies (docs/RELIABILITY.md)"
+        ),
+        TokenDefect::Malformed | TokenDefect::Forged => wrong.to_string(),
     }
 }
 
 /// The effect of the reply is durable.
 fn accepted(local: &Local, delivery: Delivery) {
     local.shared.metrics.reply(Verdict::Accepted.as_str());
-    let properties = &delivery.message.properties;
-    let (to, about) = (properties.reply_to.as_deref(), properties.correlation_id.as_deref());
-    let verdict = envelope::verdict(local.shared.bus.names(), to, about, Verdict::Accepted, "");
-    if let Some((to, message)) = verdict {
-        local.shared.publish_aside(to, message);
-    }
+    tell_verdict(local, &delivery, Verdict::Accepted, "");
     delivery.settle(Settlement::Ack);
 }
 
@@ -196,38 +224,41 @@ async fn turned_down(local: &Rc<Local>, delivery: Delivery, key: TaskKey, error:
             return;
         }
     };
-    let token = envelope::token(&delivery.message).map(str::to_owned);
-    refuse(local, delivery, token.as_deref(), Some(key), verdict, &reason).await;
+    refuse(local, delivery, Some(key), verdict, &reason).await;
 }
 
-/// More than a payload may hold. A request fails with it; a callback's reply is refused, as the API refuses it, and its
-/// task stays open.
-async fn overflowed(local: &Rc<Local>, delivery: Delivery, key: TaskKey, partition: PartitionId, defect: &ReplyDefect) {
-    let what = What::Stimulus(StimulusKind::TaskOverflowed { scheduled: key.scheduled });
-    let verdict = match tell(local, partition, Tell { execution: key.execution, what }).await {
-        Ok(()) => {
-            let verdict = Verdict::TooLarge;
-            local.shared.metrics.reply(verdict.as_str());
-            let (to, about) = (defect.reply_to.as_deref(), defect.correlation_id.as_deref());
-            if let Some((to, message)) = envelope::verdict(local.shared.bus.names(), to, about, verdict, &defect.detail)
-            {
-                local.shared.publish_aside(to, message);
-            }
-            delivery.settle(Settlement::Ack);
-            return;
-        }
-        Err(TellError::Rejected(Rejection::TooLarge)) => Verdict::TooLarge,
-        Err(TellError::Rejected(rejection)) => verdict_of(rejection),
-        Err(TellError::NoExecution(_) | TellError::Store(StoreError::NotFound { .. } | StoreError::Corrupt { .. })) => {
-            Verdict::Unknown
-        }
-        Err(e) => {
-            tracing::warn!(partition = %local.id, error = %e, "a reply could not be taken in now; it comes again");
-            delivery.settle(Settlement::Requeue);
-            return;
-        }
+/// A genuine token, and an answer that cannot be used: more than a payload may hold, or no JSON. A request fails with it,
+/// since it has one answer; a callback's reply is refused, as the API refuses it, and its task stays open.
+async fn unusable(local: &Rc<Local>, delivery: Delivery, key: TaskKey, partition: PartitionId, defect: &ReplyDefect) {
+    let verdict = Verdict::from(defect.kind);
+    let what = match defect.kind {
+        DefectKind::TooLarge => What::Stimulus(StimulusKind::TaskOverflowed { scheduled: key.scheduled }),
+        DefectKind::InvalidOutput | DefectKind::MissingToken => What::Reply {
+            scheduled: key.scheduled,
+            completion: Completion::Unreadable { why: defect.detail.clone() },
+            face: "amqp",
+        },
     };
-    refuse(local, delivery, defect.token.as_deref(), Some(key), verdict, &defect.detail).await;
+    match tell(local, partition, Tell { execution: key.execution, what }).await {
+        Ok(()) => {
+            local.shared.metrics.reply(verdict.as_str());
+            tell_verdict(local, &delivery, verdict, &defect.detail);
+            delivery.settle(Settlement::Ack);
+        }
+        Err(TellError::Rejected(Rejection::TooLarge | Rejection::Unreadable)) => {
+            refuse(local, delivery, Some(key), verdict, &defect.detail).await;
+        }
+        Err(error) => turned_down(local, delivery, key, error).await,
+    }
+}
+
+fn tell_verdict(local: &Local, delivery: &Delivery, verdict: Verdict, detail: &str) {
+    let properties = &delivery.message.properties;
+    let (to, about) = (properties.reply_to.as_deref(), properties.correlation_id.as_deref());
+    let news = envelope::verdict(local.shared.bus.names(), to, about, verdict, detail);
+    if let Some((to, message)) = news {
+        local.shared.publish_aside(to, message);
+    }
 }
 
 /// To the execution, here or in the partition that the token names.
@@ -250,44 +281,37 @@ fn verdict_of(rejection: Rejection) -> Verdict {
         Rejection::Late | Rejection::NotApplicable(_) => Verdict::Late,
         Rejection::Unknown => Verdict::Unknown,
         Rejection::TooLarge => Verdict::TooLarge,
+        Rejection::Unreadable => Verdict::InvalidOutput,
     }
 }
 
-async fn refuse(
-    local: &Rc<Local>,
-    delivery: Delivery,
-    token: Option<&str>,
-    key: Option<TaskKey>,
-    verdict: Verdict,
-    reason: &str,
-) {
+/// Told and logged once, then parked, however long that takes. `key`: where its token is genuine.
+async fn refuse(local: &Rc<Local>, delivery: Delivery, key: Option<TaskKey>, verdict: Verdict, reason: &str) {
     let shared = &local.shared;
+    // A further copy of a reply that waits for the parking queue: it was told and logged with the first.
+    let Some(delivery) = shared.parking.join(delivery) else { return };
     shared.metrics.reply(verdict.as_str());
     // A forged one has been counted by what is wrong with it.
     if verdict != Verdict::Forged {
         shared.metrics.reply_refused(verdict.as_str());
     }
-    let arn = match key {
-        Some(key) => {
-            shared.journal.execution(key.execution).await.ok().flatten().map(|row| (row.header.arn, key.scheduled))
-        }
+    let task = match key {
+        Some(key) => shared.arn_of(key.execution).await.map(|arn| (arn, key.scheduled)),
         None => None,
     };
-    task_log::reply_refused(arn.as_ref().map(|(arn, id)| (arn, *id)), token, "amqp", verdict.as_str(), reason);
-    let properties = &delivery.message.properties;
-    let (to, about) = (properties.reply_to.as_deref(), properties.correlation_id.as_deref());
-    if let Some((to, message)) = envelope::verdict(shared.bus.names(), to, about, verdict, reason) {
-        shared.publish_aside(to, message);
-    }
-    park_and_settle(shared, delivery, verdict.as_str(), reason, &local.reply_queue).await;
+    let token = envelope::token(&delivery.message);
+    task_log::reply_refused(task.as_ref().map(|(arn, id)| (arn, *id)), token, "amqp", verdict.as_str(), reason);
+    tell_verdict(local, &delivery, verdict, reason);
+    let why = Why { verdict: verdict.as_str().to_owned(), reason: reason.to_owned() };
+    shared.park(delivery, why, &local.intake);
 }
 
-/// Parked before it is acknowledged: what was refused is never lost.
-pub(super) async fn park_and_settle(shared: &Shared, delivery: Delivery, verdict: &str, reason: &str, from: &str) {
-    let to = Address { exchange: String::new(), routing_key: shared.bus.names().parked() };
-    let id = uuid::Uuid::new_v4().simple().to_string();
-    let refusal = Refusal { id: &id[..12], verdict, reason, at: shared.clock.now(), from };
-    let parked = shared.bus.publish(to, parked::park(&delivery.message, &refusal)).await;
-    let is_there = matches!(parked, Ok(Publication::Confirmed));
-    delivery.settle(if is_there { Settlement::Ack } else { Settlement::Requeue });
+impl Shared {
+    /// Of an execution that there is.
+    pub(super) async fn arn_of(&self, execution: ExecutionId) -> Option<Arn> {
+        if let Some(row) = self.express.row(execution) {
+            return Some(row.header.arn);
+        }
+        self.journal.execution(execution).await.ok().flatten().map(|row| row.header.arn)
+    }
 }

@@ -130,6 +130,18 @@ pub fn failure(resource: &Resource, said: Failure) -> Failure {
     Failure::new(error, cause)
 }
 
+/// A request's answer that cannot be read: the service's own error where a function was called.
+#[must_use]
+pub fn unreadable(resource: Option<&Resource>, why: String) -> Failure {
+    let said = Failure { error: None, cause: Some(why), heartbeat: false };
+    let of_service = resource.map_or_else(|| said.clone(), |resource| failure(resource, said.clone()));
+    if of_service.error.is_some() {
+        of_service
+    } else {
+        Failure { error: Some("Amqp.InvalidReply".to_owned()), ..said }
+    }
+}
+
 /// A task message that the broker gave up: `reason` is the first of `x-death`.
 #[must_use]
 pub fn dead_lettered(reason: &str, queue: &str) -> Failure {

@@ -38,7 +38,7 @@ mod sqs;
 mod states;
 mod table;
 
-pub use failure::{dead_lettered, failure, refusal};
+pub use failure::{dead_lettered, failure, refusal, unreadable};
 pub use receipt::receipt;
 pub use states::{Child, ChildStart, ChildWait, child_result, start_failure};
 pub use table::{Table, TableEntry, TableError};

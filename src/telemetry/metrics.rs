@@ -69,6 +69,11 @@ struct Verdict {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Form {
+    form: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Operation {
     operation: &'static str,
     /// `ok`, or the error's name.
@@ -94,6 +99,9 @@ struct Inner {
     starts_under_way: Gauge,
     tasks_unpublished: Gauge,
     asides_dropped: Counter,
+    parked: Family<Form, Counter>,
+    parked_messages: Gauge,
+    parking_waiting: Gauge,
     tasks_scheduled: Counter,
     tasks_published: Counter,
     tasks_confirmed: Counter,
@@ -206,6 +214,24 @@ impl Metrics {
                 "asides_dropped",
                 "Verdicts and cancellations dropped because the broker took none",
                 Counter::default(),
+            ),
+            parked: register(
+                r,
+                "parked",
+                "Refused messages put into the parking queue, whole or as what is left of them",
+                Family::default(),
+            ),
+            parked_messages: register(
+                r,
+                "parked_messages",
+                "Messages in the parking queue; at its bound the broker drops the oldest, uncounted",
+                Gauge::default(),
+            ),
+            parking_waiting: register(
+                r,
+                "parking_waiting",
+                "Refused messages that wait for the parking queue",
+                Gauge::default(),
             ),
             executions_awake: register(
                 r,
@@ -368,6 +394,21 @@ impl Metrics {
 
     pub fn aside_dropped(&self) {
         self.inner.asides_dropped.inc();
+    }
+
+    /// A refused message is in the parking queue: `whole`, `stub`, `bare`.
+    pub fn parked(&self, form: &'static str) {
+        self.inner.parked.get_or_create(&Form { form }).inc();
+    }
+
+    /// Messages in the parking queue now.
+    pub fn parked_now(&self, messages: u64) {
+        self.inner.parked_messages.set(i64::try_from(messages).unwrap_or(i64::MAX));
+    }
+
+    /// Refused messages that cannot be parked now.
+    pub fn parking_waiting(&self, messages: usize) {
+        self.inner.parking_waiting.set(i64::try_from(messages).unwrap_or(i64::MAX));
     }
 
     pub fn task_scheduled(&self) {

@@ -9,12 +9,14 @@
 mod activities;
 mod api;
 mod art_event;
+mod backlog;
 mod backup;
 mod broken;
 mod command_line;
 mod load;
 mod objects;
 mod parked;
+mod parking;
 mod pressure;
 mod quarantine;
 mod refused;

@@ -124,6 +124,81 @@ fn a_request_that_is_answered_with_too_much_fails() {
     assert_eq!((&shown["status"], &shown["error"]), (&json!("FAILED"), &json!("States.DataLimitExceeded")), "{shown}");
 }
 
+/// Nothing would ever come in the place of an answer that cannot be read: Retry and Catch see it, and what was wrong.
+#[test]
+fn a_request_that_is_answered_with_no_json_fails() {
+    let Some(desk) = Desk::open() else { return };
+    let ask = |resource: &str, parameters: Value| {
+        json!({"StartAt": "Ask", "States": {
+            "Ask": {
+                "Type": "Task", "Resource": resource, "Parameters": parameters, "End": true,
+                "Retry": [{"ErrorEquals": ["Amqp.InvalidReply"], "IntervalSeconds": 1, "MaxAttempts": 1}],
+                "Catch": [{"ErrorEquals": ["States.TaskFailed"], "Next": "Tell"}],
+            },
+            "Tell": {"Type": "Pass", "End": true},
+        }})
+        .to_string()
+    };
+    let body = json!({"Queue": "questions", "Body": {}});
+    let call = desk.server.machine("call", &ask("arn:aws:states:::amqp:call", body));
+    let utf16: Vec<u8> = "[1]".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (name, body, expected) in [
+        ("text", &b"sent to ann"[..], "expected value at line 1 column 1"),
+        ("gzip", &[0x1f, 0x8b, 8, 0], "compressed with gzip"),
+        ("mark", "\u{feff}".as_bytes(), "a byte order mark and nothing else"),
+        ("nan", b"{\"a\":NaN}", "line 1 column 6"),
+        ("utf16", &utf16, "UTF-16"),
+        ("latin1", b"\"caf\xe9\"", "not UTF-8 from byte 4 on"),
+        ("blank", b" ", "it is blank"),
+    ] {
+        let execution = desk.server.execution(&call, name, &json!({}));
+        for _ in 0..2 {
+            let task = desk.wire.task("questions");
+            desk.wire.reply(
+                &task.reply_to,
+                Some(&task.token),
+                &Answer { reply_to: Some(INBOX.to_owned()), ..raw(body) },
+            );
+            let told: Value = serde_json::from_slice(&desk.wire.take(INBOX).body).unwrap();
+            assert_eq!(told["verdict"], "invalid-output", "{name}: {told}");
+        }
+        let output: Value =
+            serde_json::from_str(desk.server.ended(&execution)["output"].as_str().expect("caught")).unwrap();
+        assert_eq!(output["Error"], "Amqp.InvalidReply", "{name}: {output}");
+        assert!(output["Cause"].as_str().unwrap().contains(expected), "{name}: {output}");
+    }
+    // A function's failure has Lambda's shape.
+    desk.wire.declare(&["f"]);
+    let function =
+        desk.server.machine("function", &ask("arn:aws:states:::lambda:invoke", json!({"FunctionName": "f"})));
+    let execution = desk.server.execution(&function, "one", &json!({}));
+    let task = desk.wire.task("f");
+    desk.wire.reply(&task.reply_to, Some(&task.token), &raw(b"<html>"));
+    let output: Value = serde_json::from_str(desk.server.ended(&execution)["output"].as_str().unwrap()).unwrap();
+    assert_eq!(output["Error"], "Lambda.Unknown");
+    let cause: Value = serde_json::from_str(output["Cause"].as_str().unwrap()).unwrap();
+    assert!(cause["errorMessage"].as_str().unwrap().contains("the output is not JSON"), "{cause}");
+    assert_eq!(desk.wire.try_take("reveille.parked"), None, "each was its task's answer");
+}
+
+/// A worker may write what it likes into headers.
+#[test]
+fn a_dead_letter_is_told_of_the_execution_that_its_token_names() {
+    let Some(desk) = Desk::open() else { return };
+    let execution = desk.server.execution(&desk.machine, "one", &json!({"number": 1}));
+    let task = desk.wire.task("questions");
+    let mut letter = Message::default();
+    for (name, text) in
+        [("task-token", task.token.as_str()), ("execution-arn", "arn:of:another"), ("x-first-death-reason", "rejected")]
+    {
+        letter.properties.headers.insert(name.into(), HeaderValue::Text(text.to_owned()));
+    }
+    desk.wire.publish("reveille.dead-letters", letter);
+    assert_eq!(desk.server.ended(&execution)["error"], "Amqp.Rejected");
+    let returned: Vec<Value> = desk.server.log().into_iter().filter(|line| line["event"] == "task.returned").collect();
+    assert!(!returned.is_empty() && returned.iter().all(|line| line["execution.arn"] == execution), "{returned:?}");
+}
+
 #[test]
 fn a_second_reply_and_one_for_what_has_ended_change_nothing() {
     let Some(desk) = Desk::open() else { return };

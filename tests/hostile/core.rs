@@ -201,7 +201,8 @@ impl<'a> Run<'a> {
     /// The law: state and journal say the same, also through the persisted form, whatever comes in.
     fn tell(&mut self, kind: StimulusKind, entropy: u64) {
         let execution = ExecutionId(uuid::Uuid::from_u128(1));
-        let env = Env { execution, realm: &self.realm, tokens: &Tokens, bounds: Bounds::default() };
+        let env =
+            Env { execution, realm: &self.realm, tokens: &Tokens, bounds: Bounds::default(), holds_timeouts: false };
         let before = self.state.version();
         let stimulus = Stimulus { at: self.now, entropy, kind };
         let Ok(decision) = decide(env, self.machine, &mut self.state, stimulus) else {

@@ -68,6 +68,7 @@ impl Execution {
             realm: &self.realm,
             tokens: &Tokens,
             bounds: Bounds::default(),
+            holds_timeouts: false,
         };
         let (mut state, mut journal) = (State::default(), Vec::new());
         let mut next = vec![StimulusKind::Start(Box::new(started))];

@@ -113,6 +113,19 @@ pub const AMQP_VALUES_MAX: usize = 8_192;
 /// A method or content header of the broker. Frames are 128 KiB unless the broker was told otherwise; beyond this the
 /// connection ends.
 pub const AMQP_FRAME_BYTES_MAX: usize = 4 * 1_048_576;
+/// Of a refused message that is too much for the parking queue: the part of its body that is parked, and its headers, which
+/// with our own fit the smallest frames in use (8 KiB).
+pub const PARKED_BODY_BYTES_MAX: usize = 65_536;
+pub const PARKED_HEADERS_BYTES_MAX: usize = 3_072;
+/// Consumers of one queue that are open while refused messages wait for the parking queue: each has a prefetch, so good
+/// ones come in behind so many times that number; and bytes of refused messages that are in memory, beyond which no further
+/// one is opened.
+pub const INTAKE_WINDOWS_MAX: usize = 9;
+pub const INTAKE_WAITING_BYTES_MAX: usize = 64 * 1_048_576;
+/// Timeouts of tasks wait for the backlog of their reply queue no longer than this without an answer that came in (a
+/// restarting broker is back sooner), and no longer than that in all (some 500,000 answers).
+pub const BACKLOG_STILL_MAX: Duration = Duration::from_secs(30);
+pub const BACKLOG_TAKEN_WITHIN: Duration = Duration::from_mins(10);
 /// Messages that a queue of the embedded bus holds when its spec names no length of its own; a publish beyond it is
 /// `Nacked`.
 pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;

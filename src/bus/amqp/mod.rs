@@ -358,6 +358,10 @@ impl TaskBus for AmqpBus {
         self.consume(self.reply_queue_spec(partition), self.options.reply_prefetch)
     }
 
+    fn reply_prefetch(&self) -> u16 {
+        self.options.reply_prefetch
+    }
+
     fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
         // at once, not at the first poll: a task published after this call may be answered before that
         self.topology.want([Item::Queue(queue.clone())]);

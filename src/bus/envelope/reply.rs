@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{TASK_STATUS, TASK_TOKEN};
+use super::{TASK_STATUS, TASK_TOKEN, form};
 use crate::bus::{HeaderValue, Message};
 use crate::limits;
 use crate::payload::Payload;
@@ -74,6 +74,20 @@ impl fmt::Debug for ReplyDefect {
     }
 }
 
+impl ReplyDefect {
+    /// Of a message that could not be read as it came.
+    #[must_use]
+    pub fn unreadable(message: &Message, why: String) -> Self {
+        Self {
+            kind: DefectKind::InvalidOutput,
+            token: token(message).filter(|t| t.len() <= limits::TOKEN_CHARS_MAX).map(str::to_owned),
+            detail: why,
+            reply_to: message.properties.reply_to.clone(),
+            correlation_id: message.properties.correlation_id.clone(),
+        }
+    }
+}
+
 impl Reply {
     /// Reads a message from a reply queue. An empty body of a success is `null`: a worker that has nothing to say need
     /// not say it.
@@ -110,37 +124,40 @@ impl Reply {
     }
 }
 
-/// The token that a message carries, in its header or in `correlation_id`; not verified.
+/// The token that a message carries, in its header or in `correlation_id`; not verified. An empty header hides no good
+/// `correlation_id`.
 #[must_use]
 pub fn token(message: &Message) -> Option<&str> {
     let properties = &message.properties;
-    let token =
-        properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text).or(properties.correlation_id.as_deref());
-    token.filter(|t| !t.is_empty())
+    let header = properties.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text);
+    let is_there = |text: &&str| !text.trim().is_empty();
+    header.filter(is_there).or(properties.correlation_id.as_deref().filter(is_there))
 }
 
 fn outcome_of(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
     let status = match message.properties.headers.get(TASK_STATUS) {
-        None => "success",
+        // Some clients send void or an empty text for "none".
+        None | Some(HeaderValue::Json(Value::Null)) => "",
         Some(HeaderValue::Text(status)) => status.as_str(),
         Some(_) => return Err((DefectKind::InvalidOutput, "task-status is not a text".to_owned())),
     };
     match status {
         "heartbeat" => Ok(ReplyOutcome::Heartbeat),
-        "success" => success(&message.body),
+        "success" | "" => success(message),
         "failure" => failure(message),
         _ => Err((DefectKind::InvalidOutput, "task-status is none of success, failure, heartbeat".to_owned())),
     }
 }
 
-fn success(body: &[u8]) -> Result<ReplyOutcome, (DefectKind, String)> {
+fn success(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
+    if message.body.is_empty() {
+        return Ok(ReplyOutcome::Success { output: Payload::default() });
+    }
+    let body = form::without_mark(&message.body);
     if body.len() > limits::PAYLOAD_BYTES_MAX {
         let detail =
             format!("the output has {} bytes, more than {} (PAYLOAD_BYTES_MAX)", body.len(), limits::PAYLOAD_BYTES_MAX);
         return Err((DefectKind::TooLarge, detail));
-    }
-    if body.is_empty() {
-        return Ok(ReplyOutcome::Success { output: Payload::default() });
     }
     // What is not UTF-8 is not JSON: serde_json says where.
     let output = match std::str::from_utf8(body) {
@@ -149,8 +166,7 @@ fn success(body: &[u8]) -> Result<ReplyOutcome, (DefectKind, String)> {
     };
     match output {
         Ok(output) => Ok(ReplyOutcome::Success { output }),
-        // serde_json names a position, never the text that stands there
-        Err(e) => Err((DefectKind::InvalidOutput, format!("the output is not JSON: {e}"))),
+        Err(e) => Err((DefectKind::InvalidOutput, form::why_no_json("the output", message, &e))),
     }
 }
 
@@ -164,14 +180,15 @@ fn failure(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
             format!("the cause has more than {} characters (CAUSE_CHARS_MAX)", limits::CAUSE_CHARS_MAX),
         ));
     }
-    let body: Option<Value> = serde_json::from_slice(&message.body).ok();
+    let bytes = form::without_mark(&message.body);
+    let body: Option<Value> = serde_json::from_slice(bytes).ok();
     let field = |names: [&str; 2]| match &body {
         Some(Value::Object(fields)) => names.iter().find_map(|n| fields.get(*n)).map(text_of),
         _ => None,
     };
-    let header = |name: &str| message.properties.headers.get(name).and_then(HeaderValue::as_text).map(str::to_owned);
+    let header = |name: &str| message.properties.headers.get(name).and_then(words);
     let whole = || match &body {
-        None => String::from_utf8_lossy(&message.body).into_owned(),
+        None => String::from_utf8_lossy(bytes).into_owned(),
         // an object of another shape is kept whole: it is all that the worker said
         Some(Value::Object(fields))
             if ["error", "cause", "errorType", "errorMessage"].iter().any(|n| fields.contains_key(*n)) =>
@@ -199,6 +216,18 @@ fn failure(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
         }
     }
     Ok(ReplyOutcome::Failure { error, cause })
+}
+
+/// A header's value as text, whatever its type; void says nothing.
+fn words(value: &HeaderValue) -> Option<String> {
+    match value {
+        HeaderValue::Text(text) => Some(text.clone()),
+        HeaderValue::Integer(n) => Some(n.to_string()),
+        HeaderValue::Double(n) => Some(n.to_string()),
+        HeaderValue::Boolean(b) => Some(b.to_string()),
+        HeaderValue::Json(Value::Null) => None,
+        HeaderValue::Json(json) => Some(text_of(json)),
+    }
 }
 
 /// A text as it is, anything else as its JSON.

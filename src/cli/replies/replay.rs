@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::desk::Desk;
 use super::{BrokerArgs, ChosenArgs, LOOK_MAX, finish, missing};
-use crate::bus::parked;
+use crate::bus::parked::{self, Parked};
 use crate::bus::{Address, BusHealth, Message, Publication, Settlement};
 use crate::cli::CliError;
 use crate::cli::output::OutputArgs;
@@ -62,6 +62,9 @@ pub(super) async fn replay(desk: &Desk, args: &ReplayArgs) -> Result<(), CliErro
 impl Desk {
     /// The queue that it went to, or why it stays.
     async fn send_again(&self, parked: &Message, to: Option<&str>) -> Result<String, String> {
+        if let Some((why, bytes)) = Parked::of(parked).cut {
+            return Err(format!("only a part of its {bytes} bytes was parked: {why}"));
+        }
         let (home, message) = parked::replay(parked);
         let queue = to.map(str::to_owned).or(home.map(|to| to.routing_key));
         let queue = queue.ok_or("it does not say which queue it was refused in; give one with --to")?;

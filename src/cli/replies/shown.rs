@@ -21,7 +21,8 @@ pub(super) fn line_of(parked: &Parked, message: &Message) -> Value {
         "from": parked.from,
         "messageId": p.message_id,
         "tokenId": token(message).map(fingerprint),
-        "bytes": message.body.len(),
+        "bytes": parked.cut.as_ref().map_or(json!(message.body.len()), |(_, bytes)| json!(bytes)),
+        "cut": parked.cut.as_ref().map(|(why, _)| why),
     })
 }
 
@@ -114,6 +115,7 @@ pub(super) fn shown(answer: &Value) -> String {
         ("verdict", maybe(answer, "verdict")),
         ("reason", maybe(answer, "reason")),
         ("from", maybe(answer, "from")),
+        ("cut", maybe(answer, "cut")),
     ]);
     for part in ["properties", "headers"] {
         for (name, value) in answer[part].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {

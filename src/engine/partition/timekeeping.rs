@@ -11,6 +11,7 @@ use crate::ids::ExecutionId;
 use crate::interpreter::stimulus::StimulusKind;
 
 use super::Local;
+use super::backlog::Planned;
 
 /// So many executions that left memory, or were packed, are worth the allocator's trouble of giving pages back.
 const CROWD: usize = 1_000;
@@ -23,6 +24,7 @@ impl Local {
     /// round asks the clock anew. This is the only place that sleeps until a moment of the wall clock.
     pub(super) async fn keep_time(self: Rc<Self>) {
         loop {
+            self.backlog.released_soon().await;
             let now = self.shared.clock.now();
             if self.timers.borrow().fetch_is_due(now) && !self.fetching.replace(true) {
                 actix_rt::spawn(Rc::clone(&self).fetch_soon());
@@ -30,11 +32,14 @@ impl Local {
             self.fire_due(now).await;
             let next = self.timers.borrow_mut().next();
             let check = self.shared.options.clock_check;
-            let wait = next.map_or(check, |at| at.since(self.shared.clock.now()).min(check));
+            let now = self.shared.clock.now();
+            let wait = next.map_or(check, |at| at.since(now).min(check));
+            let planned = Planned::after(wait, now);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.sooner.notified() => {}
             }
+            self.backlog.woke(planned, self.shared.clock.now());
         }
     }
 
@@ -47,6 +52,7 @@ impl Local {
                 continue;
             }
             let Some((execution, due)) = self.timers.borrow_mut().pop(now) else { break };
+            self.backlog.looks_at(execution);
             self.firing.set(self.firing.get() + 1);
             let local = Rc::clone(self);
             actix_rt::spawn(async move {

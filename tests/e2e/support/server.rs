@@ -132,6 +132,11 @@ impl Server {
         child.wait().expect("it has ended");
     }
 
+    /// Of its process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// SIGTERM: how it ended.
     pub fn stop(&mut self) -> ExitStatus {
         self.term();

@@ -64,6 +64,27 @@ impl Wire {
         self.runtime.block_on(self.bus.declare(Vec::new(), queues, Vec::new())).expect("declared");
     }
 
+    pub fn declare_as(&self, queue: QueueSpec) {
+        self.runtime.block_on(self.bus.declare(Vec::new(), vec![queue], Vec::new())).expect("declared");
+    }
+
+    /// How many messages wait in a queue, where it is there.
+    pub fn peek(&self, queue: &str) -> Option<u64> {
+        self.runtime.block_on(self.bus.waiting(queue)).expect("an answer")
+    }
+
+    /// Deletes a queue with all that is in it.
+    pub fn delete(&self, queue: &str) {
+        self.runtime.block_on(async {
+            let connection = lapin::Connection::connect(&self.url, lapin::ConnectionProperties::default())
+                .await
+                .expect("the broker is there");
+            let channel = connection.create_channel().await.expect("a channel");
+            channel.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await.expect("deleted");
+            connection.close(200, "OK".into()).await.expect("closed");
+        });
+    }
+
     /// Waits for a queue that somebody else declares.
     #[track_caller]
     pub fn wait_for_queue(&self, queue: &str) {

@@ -35,6 +35,9 @@ pub struct Env<'a> {
     pub realm: &'a Realm,
     pub tokens: &'a dyn TokenMint,
     pub bounds: Bounds,
+    /// Answers may wait that came in time: nothing that is due ends a task now (its timeout, its heartbeats, its
+    /// execution's timeout). Wait states and retries go on.
+    pub holds_timeouts: bool,
 }
 
 /// What a stimulus led to. The shell appends `entries`, and only then performs `commands`.
@@ -213,6 +216,14 @@ impl<'a> Decider<'a> {
                 self.before_outcome(frame, &task, true);
                 self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
             }
+            StimulusKind::TaskUnreadable { scheduled, failure } => {
+                let (frame, task) = self.open(scheduled)?;
+                if steps::task::answers_by_token(&task) {
+                    return Err(Rejection::Unreadable);
+                }
+                self.before_outcome(frame, &task, true);
+                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
+            }
             StimulusKind::TaskHeartbeat { scheduled } => {
                 let (frame, task) = self.open(scheduled)?;
                 if !task.started {
@@ -333,8 +344,9 @@ impl<'a> Decider<'a> {
 
     /// Time: everything due happens, the soonest first; the execution's own timeout in its turn.
     fn clock(&mut self) {
-        let deadline = execution_deadline(self.machine, self.state);
-        while let Some((due, frame)) = self.state.first_due() {
+        let holds = self.env.holds_timeouts;
+        let deadline = execution_deadline(self.machine, self.state).filter(|_| !holds);
+        while let Some((due, frame)) = if holds { self.state.first_due_of_no_task() } else { self.state.first_due() } {
             if due > self.at || deadline.is_some_and(|d| d < due) {
                 break;
             }

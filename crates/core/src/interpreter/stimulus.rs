@@ -53,6 +53,12 @@ pub enum StimulusKind {
     TaskOverflowed {
         scheduled: EventId,
     },
+    /// A worker answered with something that is no JSON. That ends a request with `failure`; a callback stays open, and
+    /// whoever holds its token hears of the refusal.
+    TaskUnreadable {
+        scheduled: EventId,
+        failure: Failure,
+    },
     TaskHeartbeat {
         scheduled: EventId,
     },
@@ -98,6 +104,9 @@ pub enum Rejection {
     /// The reply is too large, and its task stays open for a better one.
     #[error("the output is larger than a payload may be")]
     TooLarge,
+    /// The reply is no JSON, and its task stays open for a better one.
+    #[error("the output cannot be read")]
+    Unreadable,
     /// There never was such a task.
     #[error("there is no such task")]
     Unknown,

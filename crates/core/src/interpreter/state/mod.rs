@@ -409,6 +409,19 @@ impl State {
         if self.is_running() { self.due.first().map(|(due, ())| *due) } else { None }
     }
 
+    /// The same, tasks passed over.
+    #[must_use]
+    pub fn first_due_of_no_task(&self) -> Option<(Timestamp, FrameId)> {
+        let mut next = self.first_due();
+        while let Some((at, frame)) = next {
+            if !matches!(self.visit(frame).map(|visit| &visit.step), Some(Step::Task(_))) {
+                break;
+            }
+            next = self.due.after(&(at, frame)).copied();
+        }
+        next
+    }
+
     /// Open tasks in the order of their scheduling.
     pub fn tasks(&self) -> impl Iterator<Item = TaskView<'_>> {
         self.tasks.keys().filter_map(|id| self.task(*id).ok())

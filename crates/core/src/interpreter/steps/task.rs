@@ -127,17 +127,17 @@ pub(in crate::interpreter) fn shows_submission(task: &TaskScheduled) -> bool {
 /// executions recorded on AWS.
 pub(in crate::interpreter) fn overflow(task: &OpenTask) -> Option<Failure> {
     let details = &task.details;
-    let by_token = match &details.family {
+    let said = || data_limit(limited(&details.family, &details.resource), size::Excess::Bytes);
+    (!answers_by_token(task)).then(|| Failure::new("States.DataLimitExceeded", said()))
+}
+
+/// Its worker may answer again where an answer was refused; a request has one answer.
+pub(in crate::interpreter) fn answers_by_token(task: &OpenTask) -> bool {
+    match &task.details.family {
         TaskFamily::Activity => true,
         TaskFamily::Lambda => false,
         TaskFamily::Service { resource, .. } => resource.ends_with(Pattern::WaitForTaskToken.suffix()),
-    };
-    (!by_token).then(|| {
-        Failure::new(
-            "States.DataLimitExceeded",
-            data_limit(limited(&details.family, &details.resource), size::Excess::Bytes),
-        )
-    })
+    }
 }
 
 /// A worker's result: too large is a failure (AWS: `States.DataLimitExceeded`), else the task has succeeded.

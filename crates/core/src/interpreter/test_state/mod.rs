@@ -151,7 +151,7 @@ pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Res
         attempt: 0,
         depth: 0,
     };
-    let env = Env { execution, realm, tokens: &Mint, bounds: Bounds::default() };
+    let env = Env { execution, realm, tokens: &Mint, bounds: Bounds::default(), holds_timeouts: false };
     let mut state = State::default();
     let probe = Probe::new(request.context.clone());
     let mut d = Decider::probing(env, subject.machine(), &mut state, request.at, entropy, probe);

@@ -47,6 +47,7 @@ pub(super) struct World {
     pub decided: usize,
     pub seed: u64,
     pub bounds: Bounds,
+    pub holds_timeouts: bool,
 }
 
 impl World {
@@ -66,6 +67,7 @@ impl World {
             decided: 0,
             seed: 7,
             bounds: Bounds::default(),
+            holds_timeouts: false,
         }
     }
 
@@ -74,7 +76,13 @@ impl World {
         let before = self.journal.len();
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let execution = ExecutionId(uuid::Uuid::from_u128(1));
-        let env = Env { execution, realm: &self.realm, tokens: &Tokens, bounds: self.bounds };
+        let env = Env {
+            execution,
+            realm: &self.realm,
+            tokens: &Tokens,
+            bounds: self.bounds,
+            holds_timeouts: self.holds_timeouts,
+        };
         let untouched = cfg!(debug_assertions).then(|| self.state.version());
         let stimulus = Stimulus { at: self.now, entropy: self.seed, kind };
         let open: Vec<EventId> = self.state.tasks().map(|t| t.task.scheduled).collect();

@@ -234,3 +234,24 @@ fn a_request_answered_with_too_much_fails_and_a_callback_stays_open() {
         given.after(success(3));
     }
 }
+
+#[test]
+fn a_request_answered_with_no_json_fails_and_a_callback_stays_open() {
+    let failure = Failure::new("Amqp.InvalidReply", "the output is not JSON");
+    let unreadable = || StimulusKind::TaskUnreadable { scheduled: EventId(3), failure: failure.clone() };
+    let given =
+        Given::states("T", json!({ "T": task("arn:aws:states:::amqp:call", json!({})) })).when(unreadable()).then(
+            "5<-4 TaskFailed
+         6<-5 ExecutionFailed
+         ! Finish",
+        );
+    let Event::TaskFailed { failure: said, .. } = &given.0.journal[4].event else { panic!() };
+    assert_eq!(*said, failure);
+    given.when(unreadable()).rejected(Rejection::Duplicate);
+    for resource in [CALLBACK, ACTIVITY] {
+        let given = Given::states("T", json!({ "T": task(resource, json!({})) }))
+            .when(unreadable())
+            .rejected(Rejection::Unreadable);
+        given.after(success(3));
+    }
+}

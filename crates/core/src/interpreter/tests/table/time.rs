@@ -151,3 +151,27 @@ fn a_machine_that_times_out_in_the_middle_of_much_work_stays_closed() {
     assert_eq!(then.commands.last(), Some(&Command::Finish));
     assert!(!then.commands.contains(&Command::Continue), "there is nothing to continue: {:?}", then.commands);
 }
+
+#[test]
+fn timeouts_that_are_held_back_end_no_task_and_everything_else_goes_on() {
+    let wait = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "Seconds": 10, "End": true } } });
+    let ask = json!({ "StartAt": "T", "States": { "T": task(CALLBACK, json!({ "TimeoutSeconds": 5, "HeartbeatSeconds": 3 })) } });
+    let both = json!({ "Type": "Parallel", "Branches": [ask, wait], "End": true });
+    let mut given =
+        Given::machine(json!({ "StartAt": "P", "TimeoutSeconds": 15, "States": { "P": both } })).seconds_later(20);
+    given.0.holds_timeouts = true;
+    let scheduled = given.0.state.tasks().next().expect("a task").task.scheduled;
+    let mut given = given.after(StimulusKind::Clock);
+    assert_eq!(given.0.state.open_tasks(), 1, "it is open");
+    assert!(given.0.journal.iter().any(|entry| matches!(entry.event, Event::WaitEnded)), "the Wait is over");
+    let before = given.0.journal.len();
+    given = given.after(StimulusKind::Clock);
+    assert_eq!(given.0.journal.len(), before, "nothing more is due");
+    let answered = given.0.state.clone();
+    given.0.feed(success(scheduled.0)).unwrap();
+    assert!(matches!(given.0.conclusion(), Conclusion::Succeeded(_)), "the answer counts");
+    // Without one its time is over as soon as timeouts go on.
+    (given.0.state, given.0.holds_timeouts) = (answered, false);
+    given.0.feed(StimulusKind::Clock).unwrap();
+    assert!(!matches!(given.0.conclusion(), Conclusion::Succeeded(_)));
+}

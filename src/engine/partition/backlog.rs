@@ -1,0 +1,300 @@
+//! What was answered in time counts, also where the answer waited in the queue: while nobody ran, or while this process
+//! stood still. So timeouts of tasks are held back until the backlog of the partition's reply queue has been taken in.
+//!
+//! ```text
+//! start, or a pause noticed ─► held ─► how much waits in the queue? ─► so much has come in, and nothing more is there
+//!                                         ─► what was under way is settled ─► released: what came due meanwhile is due
+//!                 BACKLOG_STILL_MAX without any: a task must not wait for ever for a broker that is away
+//! ```
+//! Only what ends a task waits (its timeout, its heartbeats, its execution's timeout); Wait states and retries do not.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Local;
+use crate::bus::BusError;
+use crate::clock::Timestamp;
+use crate::ids::ExecutionId;
+use crate::limits;
+
+/// So much later than it was to wake, and the process stood still (or was short of time): a stop, a machine that slept,
+/// a clock that was set. It is never to wake later than after `clock_check`.
+const LATE: Duration = Duration::from_millis(500);
+/// What is due waits so long for the backlog before it is looked at.
+const SOON: Duration = Duration::from_secs(1);
+/// Between two looks at a broker that does not answer.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// May tasks time out?
+#[derive(Debug)]
+pub(in crate::engine) struct Backlog {
+    held: Cell<bool>,
+    /// Holding has begun again.
+    again: Notify,
+    /// It has ended.
+    released: Notify,
+    /// Executions whose timers were looked at while timeouts were held back.
+    seen: RefCell<HashSet<ExecutionId>>,
+    /// Those of them that are to be looked at again at the end of it.
+    late: RefCell<HashSet<ExecutionId>>,
+    /// Deliveries that came in, since the start.
+    received: Cell<u64>,
+    /// Questions to the router, and its answers.
+    ask: Notify,
+    asked: Cell<u64>,
+    answer: Notify,
+    answered: Cell<u64>,
+    /// Replies under way by a task of their own, which began since the last turn.
+    under_way: RefCell<Rc<Turn>>,
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    open: Cell<usize>,
+    none_is: Notify,
+}
+
+/// A reply that a task of its own brings to its execution.
+#[derive(Debug)]
+pub(in crate::engine) struct UnderWay(Rc<Turn>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+        if self.0.open.get() == 0 {
+            self.0.none_is.notify_one();
+        }
+    }
+}
+
+/// When the clock's keeper wants to wake, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Planned {
+    steady: Instant,
+    wall: Timestamp,
+}
+
+impl Planned {
+    pub fn after(wait: Duration, now: Timestamp) -> Self {
+        Self { steady: Instant::now() + wait, wall: now.plus(wait) }
+    }
+
+    fn is_missed(self, now: Timestamp) -> bool {
+        self.steady + LATE < Instant::now() || self.wall.plus(LATE) < now
+    }
+}
+
+impl Backlog {
+    /// At a start: held.
+    pub fn new() -> Self {
+        Self {
+            held: Cell::new(true),
+            again: Notify::new(),
+            released: Notify::new(),
+            seen: RefCell::default(),
+            late: RefCell::default(),
+            received: Cell::new(0),
+            ask: Notify::new(),
+            asked: Cell::new(0),
+            answer: Notify::new(),
+            answered: Cell::new(0),
+            under_way: RefCell::default(),
+        }
+    }
+
+    /// Timeouts of tasks wait.
+    pub fn is_held(&self) -> bool {
+        self.held.get()
+    }
+
+    /// Mostly the backlog is taken in at once: what is due waits a moment for it, so that it is not looked at twice.
+    pub async fn released_soon(&self) {
+        let released = self.released.notified();
+        if self.is_held() {
+            let _ = tokio::time::timeout(SOON, released).await;
+        }
+    }
+
+    /// The keeper of the clock woke. Where it is late, answers may wait that came in time.
+    pub fn woke(&self, planned: Planned, now: Timestamp) {
+        if planned.is_missed(now) && !self.held.replace(true) {
+            self.again.notify_one();
+        }
+    }
+
+    /// The timers of this execution are looked at now.
+    pub fn looks_at(&self, execution: ExecutionId) {
+        if self.is_held() {
+            self.seen.borrow_mut().insert(execution);
+        }
+    }
+
+    /// It has been looked at, and what is due still is what is held back: true, and it comes again at the end.
+    pub fn keeps(&self, execution: ExecutionId) -> bool {
+        let keeps = self.is_held() && self.seen.borrow().contains(&execution);
+        if keeps {
+            self.late.borrow_mut().insert(execution);
+        }
+        keeps
+    }
+
+    /// The router has a delivery.
+    pub fn received(&self) {
+        self.received.set(self.received.get() + 1);
+    }
+
+    /// The router is asked whether there is a further delivery now. It answers with [`Self::is_dry`] where there is
+    /// none.
+    pub async fn asked(&self) {
+        self.ask.notified().await;
+    }
+
+    pub fn is_dry(&self) {
+        self.answered.set(self.asked.get());
+        self.answer.notify_one();
+    }
+
+    /// A reply goes its way by a task of its own.
+    pub fn begin(&self) -> UnderWay {
+        let turn = self.under_way.borrow().clone();
+        turn.open.set(turn.open.get() + 1);
+        UnderWay(turn)
+    }
+
+    async fn dry(&self) {
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
+        self.ask.notify_one();
+        while self.answered.get() < number {
+            self.answer.notified().await;
+        }
+    }
+
+    /// All that was under way is settled. What begins meanwhile is not waited for.
+    async fn settled(&self) {
+        let turn = self.under_way.replace(Rc::default());
+        while turn.open.get() > 0 {
+            turn.none_is.notified().await;
+        }
+    }
+}
+
+impl Local {
+    /// Releases the timeouts of tasks when the backlog is taken in; again after each pause. Runs as long as the
+    /// partition. `counted` is told when the queue may be consumed: what comes in before that would not be counted.
+    pub(super) async fn watch_backlog(self: Rc<Self>, counted: Rc<Notify>) {
+        loop {
+            let why = tokio::select! {
+                () = self.take_backlog(&counted) => None,
+                why = self.stands_still() => Some(why),
+            };
+            counted.notify_one();
+            if let Some(reason) = why {
+                tracing::warn!(
+                    event = "backlog.left",
+                    partition = %self.id,
+                    queue = self.reply_queue,
+                    reason,
+                    "timeouts of tasks go on although answers may wait in the queue: {reason}"
+                );
+            }
+            let backlog = &self.backlog;
+            backlog.held.set(false);
+            backlog.released.notify_waiters();
+            backlog.seen.take();
+            let now = self.shared.clock.now();
+            for execution in backlog.late.take() {
+                self.arm(execution, Some(now));
+            }
+            backlog.again.notified().await;
+        }
+    }
+
+    /// Ends when it is no use to wait longer.
+    async fn stands_still(&self) -> &'static str {
+        let began = Instant::now();
+        let mut last = (self.backlog.received.get(), began);
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = self.backlog.received.get();
+            if now != last.0 {
+                last = (now, Instant::now());
+            }
+            if last.1.elapsed() >= limits::BACKLOG_STILL_MAX {
+                return "none came in for half a minute (BACKLOG_STILL_MAX)";
+            }
+            if began.elapsed() >= limits::BACKLOG_TAKEN_WITHIN {
+                return "there are too many (BACKLOG_TAKEN_WITHIN)";
+            }
+        }
+    }
+
+    async fn take_backlog(&self, counted: &Notify) {
+        let backlog = &self.backlog;
+        let before = backlog.received.get();
+        let waiting = self.waiting().await;
+        counted.notify_one();
+        let all = before + waiting;
+        loop {
+            backlog.dry().await;
+            if backlog.received.get() >= all {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // What was on the way while the queue was counted: it has come in when a second answer has.
+        self.waiting().await;
+        backlog.dry().await;
+        backlog.settled().await;
+    }
+
+    /// Replies that wait in the queue.
+    async fn waiting(&self) -> u64 {
+        loop {
+            match self.shared.bus.waiting(&self.reply_queue).await {
+                Ok(count) => return count.unwrap_or(0),
+                Err(BusError::Closed) => return 0,
+                // It may not be looked at; what comes in within a moment is all that can be known.
+                Err(BusError::Refused { .. } | BusError::BadUrl(_)) => {
+                    tokio::time::sleep(LATE).await;
+                    return 0;
+                }
+                Err(BusError::Unavailable(_)) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wake_is_late_by_either_clock() {
+        let wall = Timestamp::from_millis(1_000_000);
+        let planned = Planned::after(Duration::from_secs(5), wall);
+        assert!(!planned.is_missed(wall.plus(Duration::from_secs(5))));
+        assert!(planned.is_missed(wall.plus(Duration::from_secs(6))));
+        // A clock that was set back says nothing of a pause.
+        assert!(!planned.is_missed(Timestamp::from_millis(0)));
+        let earlier = Planned { steady: Instant::now() - LATE - Duration::from_millis(1), wall: wall.plus(LATE) };
+        assert!(earlier.is_missed(wall));
+    }
+
+    #[test]
+    fn an_execution_is_kept_once_it_has_been_looked_at() {
+        let (backlog, id) = (Backlog::new(), ExecutionId(uuid::Uuid::from_u128(1)));
+        assert!(!backlog.keeps(id), "its Wait states may be due");
+        backlog.looks_at(id);
+        assert!(backlog.keeps(id) && backlog.late.borrow().contains(&id));
+        backlog.held.set(false);
+        assert!(!backlog.keeps(id));
+        backlog.woke(Planned::after(Duration::ZERO, Timestamp::from_millis(0)), Timestamp::from_millis(10_000));
+        assert!(backlog.is_held());
+    }
+}
