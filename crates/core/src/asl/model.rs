@@ -72,7 +72,6 @@ pub enum Transition {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "each state stands in an Arc of its own; machines are few")]
 pub enum Kind {
     Pass(Pass),
     Task(Box<Task>),

@@ -106,6 +106,9 @@ pub enum QueryError {
     /// A JSONata expression that gave a value of another type than its field takes. `expected` in AWS's word.
     #[error("returned an unexpected result type. Expected '{expected}', but was '{actual}' for value: {value}")]
     UnexpectedType { expected: &'static str, actual: &'static str, value: Value },
+    /// A JSONata expression that gave a function. Observed on AWS.
+    #[error("returned an unsupported result type.")]
+    UnsupportedType,
     /// A JSONata expression that failed; the text is AWS's cause where one is recorded.
     #[error("{message}")]
     Evaluation { message: String },

@@ -10,7 +10,7 @@ use super::super::QueryError;
 pub fn cause(expression: &str, field: &str, error: &QueryError) -> String {
     let what = match error {
         QueryError::Undefined => "returned nothing (undefined).".to_owned(),
-        QueryError::UnexpectedType { .. } => error.to_string(),
+        QueryError::UnexpectedType { .. } | QueryError::UnsupportedType => error.to_string(),
         // Measured on AWS: a colon before what has no code.
         QueryError::Bound { .. } => format!("threw an error during evaluation: {error}"),
         other => format!("threw an error during evaluation. {other}"),

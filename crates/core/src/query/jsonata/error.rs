@@ -8,6 +8,8 @@ use super::value::Val;
 pub(super) enum Stop {
     Fault(Box<Fault>),
     Bound(Bound),
+    /// The result is a function.
+    Function,
 }
 
 /// Which bound was met.

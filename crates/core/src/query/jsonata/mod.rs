@@ -58,7 +58,7 @@ const EVALUATION_WORK: u64 = 20;
 #[derive(Debug)]
 pub struct Expression {
     text: String,
-    program: Program,
+    program: Box<Program>,
     references: References,
     /// Where the expression is no more than `$states.input.a.b` or `$x.a.b`: the names to follow, without an engine.
     plain_path: Option<PlainPath>,
@@ -169,7 +169,7 @@ impl Expression {
     pub fn compile(text: &str) -> Result<Self, SyntaxError> {
         let text = text.trim();
         let refused = |(message, offset)| SyntaxError { message, offset: Some(offset) };
-        let program = syntax::parse(text).map_err(|refusal| refused((refusal.message, refusal.at)))?;
+        let program = Box::new(syntax::parse(text).map_err(|refusal| refused((refusal.message, refusal.at)))?);
         let references = rules::apply(&program).map_err(refused)?;
         let plain_path = rules::plain_path(&program).map(|(root, names)| PlainPath {
             root: root.to_owned(),
@@ -266,6 +266,7 @@ fn evaluate<'e>(
         Ok(None) => Err(QueryError::Undefined),
         Err(Stop::Fault(fault)) => Err(QueryError::Evaluation { message: fault.sentence() }),
         Err(Stop::Bound(bound)) => Err(QueryError::Bound { message: bound_message(bound, limits) }),
+        Err(Stop::Function) => Err(QueryError::UnsupportedType),
     };
     (outcome, limits.steps - machine.budget.left().min(limits.steps))
 }

@@ -10,10 +10,11 @@ use super::value::Val;
 /// Bytes of a value in an error's text.
 const BRIEF_BYTES: usize = 1024;
 
-/// The result of an evaluation. A function is no JSON: as a whole it is nothing, inside of a value an empty text.
+/// The result of an evaluation. A function is no JSON: as a whole it is refused, inside of a value an empty text.
 pub(super) fn json(value: Val<'_>, limits: &Limits) -> Result<Option<Value>, Stop> {
     match value {
-        Val::Undefined | Val::Native(_) | Val::Fun(_) | Val::Tuples(_) | Val::Tail => Ok(None),
+        Val::Undefined | Val::Tuples(_) | Val::Tail => Ok(None),
+        Val::Native(_) | Val::Fun(_) => Err(Stop::Function),
         // AWS: a number that is not finite passes as a whole result, but JSON has none.
         Val::Num(n) => Ok(Some(number::json(n).unwrap_or(Value::Null))),
         other => Outward { bytes_left: limits.result_bytes, depth_max: limits.result_depth }.value(other, 0).map(Some),

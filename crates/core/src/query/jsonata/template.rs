@@ -3,7 +3,7 @@
 //! Two forms: [`JsonataTemplate`] for whole values (`Arguments`, `Output`, `Assign`, `Items`, `ItemSelector`, ...),
 //! [`Field`] for one value of a known type (`TimeoutSeconds`, `Seconds`, `Condition`, `Error`, ...). Parts without
 //! expressions are kept as they are. A failure says where it happened as AWS does in `EvaluationFailed`:
-//! `Output/result`, `Arguments/Items/0`.
+//! `Output/result`, `Arguments/Items[0]`.
 
 use serde_json::{Map, Value};
 
@@ -194,20 +194,20 @@ impl Evaluation<'_> {
                 .evaluate(self.bindings, self.entropy, self.limits)
                 .map_err(|error| failure(expression, &self.location, error)),
             Node::Array(items) => {
-                let items = items.iter().enumerate().map(|(index, item)| self.below(&index.to_string(), item));
+                let items = items.iter().enumerate().map(|(index, item)| self.below(&format!("[{index}]"), item));
                 Ok(Value::Array(items.collect::<Result<_, _>>()?))
             }
             Node::Object(fields) => {
-                let fields = fields.iter().map(|(name, node)| Ok((name.clone(), self.below(name, node)?)));
+                let fields =
+                    fields.iter().map(|(name, node)| Ok((name.clone(), self.below(&format!("/{name}"), node)?)));
                 Ok(Value::Object(fields.collect::<Result<Map<_, _>, Box<Failure>>>()?))
             }
         }
     }
 
-    fn below(&mut self, name: &str, node: &Node) -> Result<Value, Box<Failure>> {
+    fn below(&mut self, step: &str, node: &Node) -> Result<Value, Box<Failure>> {
         let here = self.location.len();
-        self.location.push('/');
-        self.location.push_str(name);
+        self.location.push_str(step);
         let value = self.node(node);
         self.location.truncate(here);
         value

@@ -116,16 +116,16 @@ fn a_plain_path_and_the_engine_agree() {
 
 #[test]
 fn nothing_is_a_failure_of_its_own() {
-    for text in [
-        "$doesNotExist",
-        "$states.input.missing",
-        "$states.result",
-        "$states.input.items[n > 99]",
-        "function($x){$x}",
-        "$sum",
-    ] {
+    for text in ["$doesNotExist", "$states.input.missing", "$states.result", "$states.input.items[n > 99]"] {
         assert_eq!(evaluate(text), Err(QueryError::Undefined), "{text}");
     }
+    for text in ["function($x){$x}", "$sum", "/a/", "$substring(?, 1)"] {
+        assert_eq!(evaluate(text), Err(QueryError::UnsupportedType), "{text}");
+    }
+    assert_eq!(
+        cause("$sum", "Items", &evaluate("$sum").unwrap_err()),
+        "The JSONata expression '$sum' specified for the field 'Items' returned an unsupported result type."
+    );
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn a_template_keeps_constants_and_says_where_it_failed() {
 
     let failing = JsonataTemplate::compile(&json!({"a": ["{% 1 %}", {"b": "{% $doesNotExist %}"}]})).unwrap();
     let failure = failing.evaluate("Output", &Bindings::new(&world), &mut entropy(1), &Limits::default()).unwrap_err();
-    assert_eq!((failure.location.as_str(), failure.expression.as_str()), ("Output/a/1/b", "$doesNotExist"));
+    assert_eq!((failure.location.as_str(), failure.expression.as_str()), ("Output/a[1]/b", "$doesNotExist"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ const TABLE: &str = include_str!("../../../tests/jsonata/traps.tsv");
 pub(super) fn shown(outcome: &Result<Value, QueryError>) -> String {
     match outcome {
         Ok(value) => value.to_string(),
-        Err(QueryError::Undefined) => "undefined".to_owned(),
+        Err(QueryError::Undefined | QueryError::UnsupportedType) => "undefined".to_owned(),
         Err(QueryError::Bound { message }) => format!("! bound: {message}"),
         Err(error) => format!("! {}", error.to_string().split(':').next().unwrap_or_default()),
     }

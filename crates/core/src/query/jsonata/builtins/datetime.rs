@@ -189,7 +189,7 @@ impl Marker {
                         return Err(Fault::new("D3133").text(component.encode_utf8(&mut [0; 4])).into());
                     }
                 };
-                let name = name.copied().unwrap_or_default();
+                let name = name.copied().unwrap_or("undefined");
                 let name = match case {
                     Case::Upper => name.to_uppercase(),
                     Case::Lower => name.to_lowercase(),
@@ -366,7 +366,7 @@ fn formatted<'e>(machine: &mut Machine<'e>, millis: f64, picture: Option<&str>, 
     let (hours, minutes) = ((offset / 100.0).floor(), offset % 100.0);
     let picture = picture.unwrap_or("[Y0001]-[M01]-[D01]T[H01]:[m01]:[s01].[f001][Z01:01t]");
     machine.step(1 + picture.len())?;
-    let moment = Moment::at(millis.trunc() + (60.0 * hours + minutes) * 60_000.0);
+    let moment = Moment::at(millis + (60.0 * hours + minutes) * 60_000.0);
     let mark = machine.heap.text_mark();
     for part in parts(picture)? {
         match part {

@@ -83,7 +83,8 @@ fn decoded<'e>(machine: &mut Machine<'e>, args: &[Val<'e>], keep: &[u8], name: &
         machine.heap.write(mark, &rest[..at])?;
         rest = &rest[at..];
         let byte = |at: usize| rest.get(at + 1..at + 3).filter(|_| rest.as_bytes()[at] == b'%');
-        let byte = |at: usize| byte(at).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let digits = |hex: &&str| hex.bytes().all(|b| b.is_ascii_hexdigit());
+        let byte = |at: usize| byte(at).filter(digits).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         let first = byte(0).ok_or_else(malformed)?;
         let length = match first {
             0..0x80 => 1,

@@ -218,7 +218,7 @@ impl Symbols {
         }
         let left = format.integer_min.saturating_sub(point(&digits));
         digits.splice(0..0, std::iter::repeat_n(self.zero, left));
-        let behind = digits.len() - point(&digits).min(digits.len()) - 1;
+        let behind = digits.len().saturating_sub(point(&digits) + 1);
         digits.extend(std::iter::repeat_n(self.zero, format.fraction_min.saturating_sub(behind)));
         let mut at = point(&digits);
         if format.regular > 0 {
@@ -239,7 +239,7 @@ impl Symbols {
             let place = position + at + 1;
             digits.insert(place.min(digits.len()), self.grouping);
         }
-        if !part.whole.contains(&self.decimal) || point(&digits) == digits.len() - 1 {
+        if !part.whole.contains(&self.decimal) || point(&digits) + 1 == digits.len() {
             digits.pop();
         }
         if format.exponent_min > 0 {

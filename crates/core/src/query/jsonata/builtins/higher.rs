@@ -46,7 +46,7 @@ pub(super) fn filter<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome
     machine.heap.take_array(mark, SEQUENCE)
 }
 
-/// JavaScript's own truth, which `$single` and `$sort` go by.
+/// JavaScript's own truth, which `$sort` goes by.
 pub(super) fn truthy(value: Val<'_>) -> bool {
     match value {
         Val::Undefined | Val::Null => false,
@@ -66,7 +66,7 @@ pub(super) fn single<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome
     for (at, item) in list.items().iter().enumerate() {
         let chosen = function.is_undefined() || {
             let value = call(machine, function, [item, Val::Num(number::double(at)), list], arity)?;
-            truthy(value)
+            machine.truth(value)?.unwrap_or(false)
         };
         if chosen && found.replace(item).is_some() {
             return Err(Fault::new("D3138").index(at).into());

@@ -137,8 +137,8 @@ impl Picture {
         Ok(match &self.primary {
             Primary::Letters => {
                 let zero = if self.case == Case::Upper { 'A' } else { 'a' };
-                text.chars()
-                    .fold(0.0, |sum, c| sum * 26.0 + (f64::from(u32::from(c)) - f64::from(u32::from(zero)) + 1.0))
+                text.encode_utf16()
+                    .fold(0.0, |sum, unit| sum * 26.0 + f64::from(unit) - f64::from(u32::from(zero)) + 1.0)
             }
             Primary::Roman => {
                 let upper;
@@ -362,6 +362,9 @@ const THOUSANDS: [&str; 4] = ["Thousand", "Million", "Billion", "Trillion"];
 
 /// `follows`: other words stand before these.
 fn words(n: f64, follows: bool, ordinal: bool) -> String {
+    if !n.is_finite() {
+        return number::text(n);
+    }
     let at = number::count(n);
     if n < 20.0 {
         let word = if ordinal { ORDINALS[at] } else { FEW[at] };

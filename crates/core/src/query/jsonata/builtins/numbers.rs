@@ -116,7 +116,8 @@ pub(super) fn power<'e>(_: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
     let Some(base) = numeric(args, 0)? else { return Ok(Val::Undefined) };
     let exponent = numeric(args, 1)?.unwrap_or(f64::NAN);
     let result = base.powf(exponent);
-    if result.is_finite() {
+    // A power of 1 is 1 here, whatever the exponent.
+    if result.is_finite() && exponent.is_finite() {
         return Ok(Val::Num(result));
     }
     Err(Fault::new("D3061").index(1).value(Val::Num(base)).value2(arg(args, 1)).into())

@@ -20,8 +20,12 @@ pub(super) fn exists<'e>(_: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
 
 pub(super) fn kind<'e>(_: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
     let value = arg(args, 0);
-    finite(value)?;
-    Ok(if value.is_undefined() { value } else { Val::Str(kind_name(value)) })
+    // What is no number at all is an object to the reference.
+    let kind = match value.num() {
+        Some(_) if finite(value)?.is_none() => "object",
+        _ => kind_name(value),
+    };
+    Ok(if value.is_undefined() { value } else { Val::Str(kind) })
 }
 
 pub(super) fn lookup<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {

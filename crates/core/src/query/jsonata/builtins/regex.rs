@@ -251,6 +251,7 @@ pub(super) fn split<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<
     };
     let mark = machine.heap.mark();
     match separator {
+        Val::Undefined if limit == 0 => {}
         Val::Undefined => machine.heap.push(Val::Str(whole))?,
         Val::Str("") => {
             for (at, c) in whole.char_indices().take(limit) {
@@ -294,10 +295,10 @@ pub(super) fn replace<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcom
     let mark = machine.heap.text_mark();
     let mut position = 0;
     if let Val::Str(part) = pattern {
-        let Val::Str(replacement) = replacement else {
-            return Err(Fault::new("D3012").value(replacement).into());
-        };
         for (at, _) in whole.match_indices(part).take(limit) {
+            let Val::Str(replacement) = replacement else {
+                return Err(Fault::new("D3012").value(replacement).into());
+            };
             machine.step(1 + replacement.len() / 64)?;
             machine.heap.write(mark, &whole[position..at])?;
             machine.heap.write(mark, replacement)?;

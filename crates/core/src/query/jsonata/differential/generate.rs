@@ -21,7 +21,7 @@ pub(super) fn inputs() -> Vec<Value> {
             "n": 42, "s": "Hello World", "t": "12.5", "f": false, "z": null
         }),
         json!({
-            "a": [1, [2, [3, 4]], []],
+            "a": [1, [2, [3, 4]], [5]],
             "b": [[{"c": 1}], [{"c": 2}, {"c": [3, 4]}]],
             "items": {"name": "only", "price": 7, "qty": 3, "tags": "t"},
             "n": -3.75, "s": "a😀b", "t": "x,y,,z", "f": true, "z": null
@@ -32,7 +32,7 @@ pub(super) fn inputs() -> Vec<Value> {
                 {"id": "o1", "items": [{"name": "n1", "qty": 2, "price": 1.1}, {"name": "n2", "qty": 1, "price": 2.2}]},
                 {"id": "o2", "items": [{"name": "n1", "qty": 4, "price": 3.3}]}
             ],
-            "items": [[1, 2], [3], []], "a": "", "b": {}, "n": 1e21, "s": "  two \t words ", "t": "0x1F"
+            "items": [[1, 2], [3], [4]], "a": "", "b": {}, "n": 1e21, "s": "  two \t words ", "t": "0x1F"
         }),
         json!("text"),
         json!(5),
@@ -118,12 +118,12 @@ const PATTERNS: [&str; 12] = [
     "/(\\w)(\\w*)/",
     "/,/",
     "/o/",
-    "/^.|x$/",
+    "/^a|x$/",
     "/\\s+/",
     "/b|é/",
     "/[0-9.]+/",
     "/(x)?b/",
-    "/./",
+    "/k/",
 ];
 const NUMBER_PICTURES: [&str; 16] = [
     "0",

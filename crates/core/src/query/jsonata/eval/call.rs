@@ -253,19 +253,15 @@ impl<'e> Machine<'e> {
             }
         };
         let inner = self.heap.frame(outer)?;
-        let mut open = [0; 16];
-        let mut count = 0;
+        let mut open = Vec::new();
         for (at, param) in params.iter().enumerate() {
             match given.get(at) {
-                Some(Val::Tail) if count < open.len() => {
-                    open[count] = *param;
-                    count += 1;
-                }
+                Some(Val::Tail) => open.push(*param),
                 Some(value) => self.heap.bind(inner, *param, *value)?,
                 None => self.heap.bind(inner, *param, Val::Undefined)?,
             }
         }
-        let open = self.heap.slice(&open[..count])?;
+        let open = self.heap.slice(&open)?;
         Ok(Val::Fun(self.heap.alloc(Fun::Partial { lambda, input: own, frame: inner, open })?))
     }
 

@@ -12,24 +12,20 @@ impl<'e> Machine<'e> {
     pub(super) fn group(&mut self, pairs: &'e [(Node, Node)], input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
         let mark = self.heap.group_mark();
         let mut names = Names::default();
-        match input {
-            Val::Tuples([]) => self.keys(pairs, Tuple { at: Val::Undefined, binds: None }, frame, mark, &mut names)?,
-            Val::Tuples(tuples) => {
-                for tuple in tuples {
-                    let inner = self.heap.tuple_frame(frame, tuple.binds)?;
-                    self.keys(pairs, *tuple, inner, mark, &mut names)?;
-                }
+        if let Val::Tuples(tuples) = input {
+            for tuple in tuples {
+                let inner = self.heap.tuple_frame(frame, tuple.binds)?;
+                self.keys(pairs, *tuple, inner, mark, &mut names)?;
             }
-            _ => {
-                let items = match input.items() {
-                    // Grouping nothing still makes the object once.
-                    items if items.len() == 0 => Items::One(Val::Undefined),
-                    items => items,
-                };
-                self.budget.step(items.len())?;
-                for item in items.iter() {
-                    self.keys(pairs, Tuple { at: item, binds: None }, frame, mark, &mut names)?;
-                }
+        } else {
+            let items = match input.items() {
+                // Grouping nothing still makes the object once.
+                items if items.len() == 0 => Items::One(Val::Undefined),
+                items => items,
+            };
+            self.budget.step(items.len())?;
+            for item in items.iter() {
+                self.keys(pairs, Tuple { at: item, binds: None }, frame, mark, &mut names)?;
             }
         }
         names.done(&mut self.heap);

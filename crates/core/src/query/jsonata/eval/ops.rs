@@ -16,14 +16,15 @@ impl<'e> Machine<'e> {
         frame: &'e Frame<'e>,
     ) -> Outcome<'e> {
         let mut left = self.eval(first, input, frame)?;
-        let mut keep = None;
+        let (mut keep, mut pending) = (first.keep, false);
         for (op, right) in links {
             self.budget.step(1)?;
             // What a function gave is settled before it goes on; the last one when the chain is left.
-            if let Some(keep) = keep.take() {
+            if pending {
                 left = self.settled(left, keep)?;
             }
-            keep = (*op == Op::Apply).then_some(right.keep);
+            pending = *op == Op::Apply;
+            keep = pending && (keep || right.keep);
             left = match op {
                 Op::And | Op::Or => self.logical(*op, left, right, input, frame)?,
                 Op::Apply => self.pipe(left, right, input, frame)?,

@@ -44,7 +44,8 @@ impl<'e> Machine<'e> {
             first = None;
             let nothing = match &stream {
                 Stream::Pushed => self.heap.pushed(mark).is_empty(),
-                Stream::Whole(value) => value.is_undefined() || value.array().is_some_and(|items| items.len() == 0),
+                Stream::Whole(Val::Undefined | Val::Str("")) => true,
+                Stream::Whole(value) => value.array().is_some_and(|items| items.len() == 0),
                 Stream::Tuples(_) => false,
             };
             if nothing {

@@ -36,6 +36,7 @@ impl Parser<'_> {
         let power = self.power();
         self.advance(true)?;
         let mut right = self.expression(power)?;
+        let keep = left.keep;
         let mut chain = if let Kind::Chain(..) = left.kind {
             left
         } else {
@@ -45,7 +46,7 @@ impl Parser<'_> {
             made
         };
         Slots::pass_on(&mut right, &mut chain);
-        chain.keep = op == Op::Apply && right.keep;
+        chain.keep = op == Op::Apply && (keep || right.keep);
         if let (Op::Apply, Some(more)) = (op, chain.more.as_mut()) {
             // The reference does not look for parents across this operator.
             more.seeking.clear();
@@ -70,6 +71,8 @@ impl Parser<'_> {
         };
         let mut rest = self.expression(75)?;
         let Kind::Path { steps, keep_singleton } = &mut path.kind else { return Err(self.unexpected("S0201")) };
+        // What came before was looked at when it came.
+        let seen = if steps.len() == 1 { 0 } else { steps.len() };
         if let Kind::Path { steps: more, .. } = &mut rest.kind {
             let seeking = rest.more.take().map(|more| more.seeking).unwrap_or_default();
             steps.append(more);
@@ -83,7 +86,7 @@ impl Parser<'_> {
             steps.push(*rest);
         }
         let mut wrong = None;
-        for step in steps.iter_mut() {
+        for step in &mut steps[seen..] {
             let shown = match &step.kind {
                 Kind::Number(n) => Fault::new("S0213").value(Val::Num(*n)),
                 Kind::Bool(b) => Fault::new("S0213").value(Val::Bool(*b)),
@@ -96,7 +99,7 @@ impl Parser<'_> {
             };
             wrong.get_or_insert_with(|| Refusal::new(&shown, at));
         }
-        *keep_singleton |= steps.iter().any(|step| step.keep);
+        *keep_singleton |= steps[seen..].iter().any(|step| step.keep);
         if let Some(first) = steps.first_mut().filter(|step| matches!(step.kind, Kind::Array(_))) {
             first.cons = true;
         }

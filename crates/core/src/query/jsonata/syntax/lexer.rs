@@ -206,10 +206,10 @@ impl<'t> Lexer<'t> {
         let bytes = self.text.as_bytes();
         let mut depth = 0_i64;
         let mut at = start;
+        let escaped = |at: usize| bytes[start..at].iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1;
         while let Some(byte) = bytes.get(at) {
-            let escaped = bytes[start..at].iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1;
             match byte {
-                b'/' if depth == 0 && !escaped => break,
+                b'/' if depth == 0 && !escaped(at) => break,
                 b'(' | b'[' | b'{' if bytes[at - 1] != b'\\' => depth += 1,
                 b')' | b']' | b'}' if bytes[at - 1] != b'\\' => depth -= 1,
                 _ => {}

@@ -200,7 +200,8 @@ impl Translation<'_> {
             }
             'x' | 'u' => {
                 let digits = if c == 'x' { 2 } else { 4 };
-                let unit = |text: &str| u16::from_str_radix(text.get(..digits)?, 16).ok();
+                let hex = |text: &&str| text.bytes().all(|b| b.is_ascii_hexdigit());
+                let unit = |text: &str| u16::from_str_radix(text.get(..digits).filter(hex)?, 16).ok();
                 match unit(self.rest) {
                     Some(high) if (0xd800..0xdc00).contains(&high) => {
                         let low = self.rest[digits..].strip_prefix("\\u").and_then(unit);

@@ -1,6 +1,8 @@
 //! The tree of an expression, as it is evaluated: paths are lists of steps, chains of operators are lists of links, so
 //! that neither costs depth.
 
+use std::collections::HashMap;
+
 use super::regex::Pattern;
 use super::signature::Signature;
 use crate::query::jsonata::builtins::{self, Native};
@@ -23,20 +25,22 @@ pub(crate) struct Program {
 #[derive(Debug, Default)]
 pub(crate) struct Symbols {
     names: Vec<(String, Option<&'static Native>)>,
+    places: HashMap<String, Sym>,
 }
 
 impl Symbols {
     pub(crate) fn intern(&mut self, name: &str) -> Sym {
-        let known = self.names.iter().position(|(own, _)| own == name);
-        let at = known.unwrap_or_else(|| {
-            self.names.push((name.to_owned(), builtins::named(name)));
-            self.names.len() - 1
-        });
-        Sym::try_from(at).unwrap_or(Sym::MAX)
+        if let Some(known) = self.places.get(name) {
+            return *known;
+        }
+        let sym = Sym::try_from(self.names.len()).unwrap_or(Sym::MAX);
+        self.names.push((name.to_owned(), builtins::named(name)));
+        self.places.insert(name.to_owned(), sym);
+        sym
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<Sym> {
-        self.names.iter().position(|(own, _)| own == name).and_then(|at| Sym::try_from(at).ok())
+        self.places.get(name).copied()
     }
 
     pub(crate) fn name(&self, sym: Sym) -> &str {
