@@ -3,10 +3,10 @@
 #
 #   fuzz.sh TARGET SECONDS [ARG…]   runs one target so long (one process); further arguments go to libFuzzer
 #   fuzz.sh TARGET FILE             plays one input again
-#   fuzz.sh all SECONDS             each target of the core so long, one after the other
+#   fuzz.sh all SECONDS             each target so long, one after the other
 #   fuzz.sh list                    the targets
 #
-# Targets of the core are built in a minute, those of the server (all other names) with the whole server.
+# Targets are built in a few minutes: the core, or the files of the server that read frames and heads of requests.
 # Seeds are the project's own cases and fuzz/seeds/TARGET; what is found along the way is kept outside of the repository,
 # in FUZZ_DIR (default .cache/fuzz): corpus/TARGET, found/TARGET (inputs that failed), log/TARGET, cpu.
 # FUZZ_BINARY: one that was built before; nothing is built.
@@ -14,17 +14,17 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 core=(definition jsonpath intrinsic jsonata journal)
-server=(reply token frame sigv4 s3)
+wire=(frame sigv4)
 dir=${FUZZ_DIR:-$PWD/.cache/fuzz}
 target=${1:-} what=${2:-60}
 [ $# -lt 2 ] || shift 2
 
 case $target in
-  list) printf '%s\n' "${core[@]}" "${server[@]}"; exit ;;
-  all) for one in "${core[@]}"; do "$0" "$one" "$what" "$@"; done; exit ;;
+  list) printf '%s\n' "${core[@]}" "${wire[@]}"; exit ;;
+  all) for one in "${core[@]}" "${wire[@]}"; do "$0" "$one" "$what" "$@"; done; exit ;;
   "" | -*) sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 esac
-binary=server
+binary=wire
 case " ${core[*]} " in *" $target "*) binary=core ;; esac
 
 if [ -n "${FUZZ_BINARY:-}" ]; then program=$FUZZ_BINARY; else
@@ -36,7 +36,7 @@ if [ -n "${FUZZ_BINARY:-}" ]; then program=$FUZZ_BINARY; else
     flags+=("-Cllvm-args=$arg")
   done
   features=()
-  if [ $binary = server ]; then features=(--features server); fi
+  if [ $binary = wire ]; then features=(--features wire); fi
   # With --target build scripts and macros are built without these flags.
   RUSTFLAGS="${flags[*]}" CARGO_TARGET_DIR=${FUZZ_TARGET_DIR:-$PWD/fuzz/target} \
     cargo build --release --manifest-path fuzz/Cargo.toml --target "$triple" --bin $binary "${features[@]}"

@@ -175,14 +175,14 @@ class Attack(threading.Thread):
         self.world, self.port, self.url, self.count, self.kinds = world, port, url, count, kinds
         self.sent, self.refused = {}, collections.Counter()
         self.texts = {}
-        self.error = None
+        self.error, self.stopping = None, False
 
     def plan(self):
         weights = [1 / kind.rare for kind in self.kinds]
         drawn = self.world.dice.choices(self.kinds, weights, k=max(0, self.count - len(self.kinds)))
-        plan = self.kinds + drawn
-        self.world.dice.shuffle(plan)
-        return plan
+        first = list(self.kinds)
+        self.world.dice.shuffle(first)
+        return first + drawn
 
     def run(self):
         try:
@@ -193,6 +193,8 @@ class Attack(threading.Thread):
     def send_all(self):
         raw, connection, channel = None, None, None
         for number, kind in enumerate(self.plan(), 1):
+            if self.stopping and number > len(self.kinds):
+                break
             self.world.partition = self.world.dice.randrange(PARTITIONS)
             marker = b"~%08x~" % number
             to = kind.queue + str(self.world.partition) if kind.queue == REPLIES else kind.queue
@@ -497,6 +499,8 @@ def campaign(args, work_dir, server, url, port):
     until = began + args.seconds
     while server.process.poll() is None and (attack.is_alive() or time.monotonic() < began + args.at_least) and time.monotonic() < until:
         time.sleep(0.5)
+    attack.stopping = True
+    attack.join(120)
     sent_in = time.monotonic() - began
     # All that was sent is found, or nothing more comes.
     wanted = {n: kind for n, kind in attack.sent.items()}
@@ -508,7 +512,7 @@ def campaign(args, work_dir, server, url, port):
     time.sleep(2)  # what comes twice comes soon
     wrong = [f"{attack.error!r} while sending"] if attack.error else []
     if attack.is_alive():
-        wrong.append(f"the time was over after {len(attack.sent)} messages")
+        wrong.append(f"the time was over after {len(attack.sent)} messages, before each kind was sent")
     machines.stopping = crowd.stopping = True
     alive = server.process.poll() is None
     hostile_for = time.monotonic() - began
@@ -573,7 +577,7 @@ def main():
     options.add_argument("--rate", type=float, default=5, help="honest executions started per second")
     options.add_argument("--quiet", type=float, default=10, help="seconds of the quiet phase")
     options.add_argument("--at-least", type=float, default=20, help="seconds that the hostile phase takes, also where the messages are sent before")
-    options.add_argument("--seconds", type=float, default=3 * 3600, help="the hostile phase is over after this time")
+    options.add_argument("--seconds", type=float, default=3 * 3600, help="no more is sent after this time; each kind is sent once all the same")
     options.add_argument("--seed", type=int, default=int(os.environ.get("TEST_SEED", time.time_ns() % 1_000_000)))
     options.add_argument("--assert-latency", action="store_true", help="also fail where p99 is over 250 ms more than in the quiet phase, or /readyz once not ready")
     options.add_argument("--keep", action="store_true", help="leave the work folder")

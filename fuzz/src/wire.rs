@@ -1,0 +1,87 @@
+//! Fuzzer of what reads a stranger's bytes before anything is known of him: the broker's frames, the head of a signed
+//! request. The files are the server's own, compiled here without the rest of it: that takes a minute.
+#![no_main]
+#![allow(dead_code, reason = "the rest of those files is for the server")]
+
+mod drive;
+#[path = "../../src/bus/amqp/mend/frames.rs"]
+mod frames;
+#[path = "../../src/bus/amqp/mend/marks.rs"]
+mod marks;
+#[path = "../../src/bus/mended.rs"]
+mod mended;
+#[path = "../../src/api/sigv4.rs"]
+mod sigv4;
+#[path = "../../src/bus/amqp/mend/walk.rs"]
+mod walk;
+
+use std::sync::Arc;
+
+use drive::{Drive, Target};
+use reveille_core::clock::Timestamp;
+use reveille_core::{clock, limits};
+
+mod bus {
+    pub use crate::mended::Mended;
+}
+
+/// What a refused signature is told.
+mod error {
+    #[derive(Debug)]
+    pub struct ApiError(pub String);
+
+    impl ApiError {
+        pub fn new(name: &str, message: impl Into<String>) -> Self {
+            Self(format!("{name}: {}", message.into()))
+        }
+    }
+}
+
+const TARGETS: &[Target] = &[("frame", frame), ("sigv4", signed)];
+
+/// Bytes of the broker, the first of which says by how many at once they come: what is let through is read by the
+/// library's parser, is as long as what came, and is the same however it came.
+fn frame(data: &[u8]) {
+    let Some((piece, data)) = data.split_first() else { return };
+    let filter = |piece: usize| frames::Frames::new(Arc::new(marks::Marks::new(Arc::default()))).run(data, piece);
+    let (some, whole) = (filter(usize::from(*piece)), filter(data.len()));
+    let Ok(whole) = whole else {
+        assert!(some.is_err(), "taken by pieces of {piece}, refused as a whole");
+        return;
+    };
+    assert_eq!(some.ok().as_ref(), Some(&whole), "by pieces of {piece} it comes out otherwise");
+    assert!(data.len() >= whole.len(), "something was added");
+    let mut rest = &whole[..];
+    while rest.len() >= 8 && rest[0] != b'A' {
+        let size = u32::from_be_bytes([rest[3], rest[4], rest[5], rest[6]]) as usize;
+        if rest.len() < size + 8 {
+            break;
+        }
+        match amq_protocol::frame::parse_frame(rest) {
+            Ok((after, frame)) => {
+                let _ = format!("{:?}", frame.clone());
+                rest = after;
+            }
+            Err(e) => panic!("the library cannot read what was let through: {e:?}"),
+        }
+    }
+}
+
+/// Lines `name: value` of a head; a signature of nobody's is not taken.
+fn signed(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.lines();
+    let mut first = lines.next().unwrap_or_default().split(' ');
+    let (method, target) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let headers: Vec<(String, &str)> =
+        lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value)).collect();
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let request = sigv4::Signed { method, path, query, headers: &headers };
+    let Ok(authorization) = request.authorization() else { return };
+    let now = Timestamp::parse_iso("2026-11-29T12:00:00Z").expect("a time");
+    let _ = request.check(&authorization, "us-east-1", now);
+    assert!(request.verify(&authorization, "a secret that signed nothing", b"{}").is_err(), "a forged signature is taken");
+}
+
+drive!(TARGETS);
