@@ -64,7 +64,6 @@ else
   step "tests" "${runner[@]}"
   step "doctests" cargo test --workspace --doc "${locked[@]}"
   step "the broker's word, cancellation" "$PYTHON" tests/soak/fates.py
-  step "hostile campaign, short" "$PYTHON" tests/soak/hostile.py --messages 3000 --quiet 8 --seconds 45
   step "crash campaign, short" "$PYTHON" tests/soak/crash.py --engine-kills 12 --broker-kills 1 --seconds 75 --rate 1
   if [ -z "${REVEILLE_SKIP_CONFORMANCE:-}" ]; then
     step "conformance with AWS" scripts/conformance.sh

@@ -229,7 +229,12 @@ impl ExecutionActor {
                 }
                 // Nothing is wrong with the child: the start is tried again as long as the task is open.
                 Err(e) if e.is_passing() => {
-                    tracing::warn!(execution.arn = %actor.arn(), error = %e, "a child execution could not be started; trying again");
+                    // Thousands may wait for their turn, and ask again each second: that is no news of each.
+                    if matches!(e, super::EngineError::Busy(_)) {
+                        tracing::debug!(execution.arn = %actor.arn(), reason = %e, "a child execution waits for its turn");
+                    } else {
+                        tracing::warn!(execution.arn = %actor.arn(), error = %e, "a child execution could not be started; trying again");
+                    }
                     actor.unheard += 1;
                     ctx.run_later(super::RETRY_AFTER, move |actor, ctx| {
                         actor.unheard -= 1;
