@@ -1,6 +1,8 @@
 //! Reading journals: folded piece by piece, so that what is in memory is a state and one piece, not a journal; and not
 //! folded at all where the state has no room.
 
+use tokio::sync::Semaphore;
+
 use crate::ids::ExecutionId;
 use crate::interpreter::state::State;
 use crate::record;
@@ -19,6 +21,9 @@ const LOOKS: usize = 8;
 /// An execution that holds more than this many times of what it may does not come from this version: its journal was
 /// written when nothing bounded it.
 const BEYOND: u64 = 2;
+
+/// Large journals that are read at once: a start asks for hundreds.
+static LARGE: Semaphore = Semaphore::const_new(4);
 
 /// A journal that was folded.
 #[derive(Default)]
@@ -66,6 +71,8 @@ impl Fold {
         match journal.open(self.execution, PIECE_BYTES).await? {
             Opened::Whole(batches) => self.fold(batches)?,
             Opened::Large(places) => {
+                // It is never closed.
+                let _one_of_few = LARGE.acquire().await;
                 let mut rest = &places[..];
                 while !rest.is_empty() {
                     let (piece, others) = rest.split_at(piece(rest));

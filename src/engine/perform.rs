@@ -195,7 +195,7 @@ impl ExecutionActor {
     }
 
     /// How deep what this task starts is. Told by the journal alone: the same whenever it is asked.
-    fn depth_below(&self, scheduled: EventId, wait: &ChildWait) -> u32 {
+    fn depth_below(&self, scheduled: EventId, wait: ChildWait) -> u32 {
         let Some(depth) = self.state.started().map(|s| s.depth) else { return 1 };
         let begun = self.state.redriven_at().unwrap_or(self.state.started_at());
         let ran_long = self
@@ -203,7 +203,7 @@ impl ExecutionActor {
             .task(scheduled)
             .is_ok_and(|view| view.task.scheduled_at >= begun.plus_seconds(crate::limits::SUCCESSOR_SECONDS));
         // A depth of 0 is a caller's.
-        if *wait == ChildWait::Started && ran_long { depth.max(1) } else { depth.saturating_add(1) }
+        if wait == ChildWait::Started && ran_long { depth.max(1) } else { depth.saturating_add(1) }
     }
 
     fn start_child(&mut self, key: TaskKey, resource: Rc<Resource>, plan: Plan, ctx: &mut Context<Self>) {
@@ -212,7 +212,7 @@ impl ExecutionActor {
         let ChildStart { machine, name, input, wait, trace_header } = child.clone();
         let request = super::StartRequest { machine, name: Some(name), input, trace_header };
         let parent = matches!(wait, ChildWait::Ended { .. }).then_some(key);
-        let starting = self.shared.start_child(key, request, parent, self.depth_below(scheduled, &wait));
+        let starting = self.shared.start_child(key, request, parent, self.depth_below(scheduled, wait));
         let request_id = Uuid::new_v4();
         self.unheard += 1;
         ctx.spawn(starting.into_actor(self).map(move |result, actor, ctx| {

@@ -31,9 +31,9 @@ pub const DECISION_EVENTS_MAX: usize = 1_000;
 pub const DECISION_WORK_MAX: u64 = 250_000;
 /// An event is decided, folded, encoded and told: about 2 µs.
 pub const EVENT_WORK: u64 = 100;
-/// Bytes of a payload that are made, measured and written for a unit of work: one decision makes about 1 MiB of new
-/// payloads, and a batch of a journal stays as small (Temporal: 4 MB a transaction).
-pub const BYTES_PER_WORK: u64 = 4;
+/// Bytes of a payload that are made, measured and written for a unit of work; a tree of small values takes as much. So a
+/// decision makes about 256 KiB of new payloads, and a batch of a journal stays as small (Temporal: 4 MB a transaction).
+pub const BYTES_PER_WORK: u64 = 1;
 /// What an event takes in a journal beside its payloads.
 pub const EVENT_BYTES: u64 = 200;
 /// Events of one execution that is express: it has no journal, and on AWS no documented bound but its five minutes. A

@@ -48,8 +48,11 @@ impl Decider<'_> {
 
     /// Ends an execution that holds more than one may.
     pub fn hold_within_bounds(&mut self) {
+        if !self.state.is_running() {
+            return;
+        }
         let (held, most) = (self.state.bytes(), self.env.bounds.held);
-        if held <= most || !self.state.is_running() {
+        if held <= most {
             return;
         }
         self.cancel_all(CancelReason::DataLimit);

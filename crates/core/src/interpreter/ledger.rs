@@ -26,7 +26,7 @@ impl Ledger {
     pub fn enter(&mut self, event: &Event) {
         let bytes = self.bytes_of(event);
         self.bytes += bytes;
-        self.work += EVENT_WORK + bytes / BYTES_PER_WORK;
+        self.work += EVENT_WORK + (bytes - EVENT_BYTES) / BYTES_PER_WORK;
     }
 
     pub fn bytes(&self) -> u64 {

@@ -39,6 +39,8 @@ mod limits {
 
 /// A walk along a few names, in units of work.
 const LOOKUP_WORK: u64 = 5;
+/// A value that a scan or a filter looks at, tests and perhaps copies.
+const VISIT_WORK: u64 = 10;
 
 /// A text that is no JSONPath: what is wrong and at which byte.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -180,7 +182,7 @@ impl Path {
     fn lookup_spending<'a>(&self, value: &'a Value, roots: &dyn Roots) -> Result<Lookup<'a>, QueryError> {
         let budget = Budget::default();
         let found = self.lookup_within(value, &budget);
-        roots.spend(LOOKUP_WORK + u64::from(budget.visits()));
+        roots.spend(LOOKUP_WORK + VISIT_WORK * u64::from(budget.visits()));
         found
     }
 

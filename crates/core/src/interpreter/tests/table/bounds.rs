@@ -67,10 +67,10 @@ fn a_decision_yields_where_its_expressions_have_worked_enough() {
 fn a_decision_yields_where_it_has_written_enough_and_what_is_passed_on_is_written_once() {
     let large = json!({ "x": "y".repeat(200_000), "n": [1, 2] }).to_string();
     let passed_on = first_decision(&endless(json!({ "Type": "Pass" })), &large);
-    assert_eq!(passed_on, DECISION_EVENTS_MAX);
+    assert!(passed_on > 300, "{passed_on} events");
     let made = endless(json!({ "Type": "Pass", "Parameters": { "n.$": "$.n", "x.$": "$.x" } }));
     let made = first_decision(&made, &large);
-    assert!((4..60).contains(&made), "{made} events");
+    assert!((2..30).contains(&made), "{made} events");
 }
 
 #[test]
