@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-rabbitmq4 conformance soak lint listings verify bench broker broker-stop clean-broker clean
+.PHONY: help setup build deny demo test test-rabbitmq4 conformance soak lint listings verify bench broker broker-stop clean-broker clean
 
 BROKER := .cache/broker
 
@@ -42,7 +42,10 @@ lint: ## formatting, clippy, documentation and shell scripts; any warning fails
 listings: ## renew the listings in the documents from the files that they show
 	@python3 scripts/listings.py
 
-verify: lint test ## what must pass before a change goes in: lint, then test
+deny: ## licences, sources and doubles of all crates against deny.toml, where cargo-deny is installed (scripts/setup.sh deny)
+	@scripts/deny.sh
+
+verify: lint deny test ## what must pass before a change goes in: lint, deny, then test
 
 bench: ## rates and memory, beside the bare broker's, in release mode; ARGS=… goes to `reveille bench`
 	@scripts/bench.sh $(ARGS)

