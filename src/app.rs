@@ -373,7 +373,9 @@ fn own(settings: &Settings, bus: Arc<dyn TaskBus>) -> Result<(), SettingsError> 
         return Ok(());
     }
     actix_rt::spawn(async move {
-        if let Err(e) = bus.declare(exchanges, queues, Vec::new()).await {
+        let said = bus.declare(exchanges, queues, Vec::new()).await;
+        // What the broker refuses the bus tells.
+        if let Err(e @ (BusError::BadUrl(_) | BusError::Closed | BusError::Unavailable(_))) = said {
             tracing::error!(error = %e, "the queues and exchanges of the settings could not be declared");
         }
     });

@@ -217,7 +217,7 @@ impl EmbeddedBus {
     /// unsettled.
     pub fn worker(&self, queue: &str, prefetch: u16) -> BoxStream<'static, Delivery> {
         self.lock().queues.entry(queue.to_owned()).or_insert_with(|| Queue::new(None));
-        self.deliveries(queue, prefetch)
+        self.deliveries(queue, prefetch, true)
     }
 
     /// How many messages wait in a queue, those not yet settled not counted.
@@ -230,19 +230,25 @@ impl EmbeddedBus {
         self.shared.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn deliveries(&self, queue: &str, prefetch: u16) -> BoxStream<'static, Delivery> {
+    fn deliveries(&self, queue: &str, prefetch: u16, counts: bool) -> BoxStream<'static, Delivery> {
         let consumer = Consumer {
             bus: self.clone(),
             queue: queue.to_owned(),
             window: Arc::new(Window { unsettled: Mutex::new(0), room: Notify::new() }),
             prefetch: usize::from(prefetch.max(1)),
+            counts,
             closed: self.shared.closed.subscribe(),
         };
         unfold(consumer, |mut c| async move { c.next().await.map(|d| (d, c)) }).boxed()
     }
 
     /// Takes one message, or tells when it is worth to look again.
-    fn take(&self, queue: &str, window: Option<&Arc<Window>>) -> Result<Delivery, (Arc<Notify>, Option<Instant>)> {
+    fn take(
+        &self,
+        queue: &str,
+        window: Option<&Arc<Window>>,
+        counts: bool,
+    ) -> Result<Delivery, (Arc<Notify>, Option<Instant>)> {
         let now = Instant::now();
         let mut world = self.lock();
         let q = world.queues.entry(queue.to_owned()).or_insert_with(|| Queue::new(None));
@@ -264,6 +270,7 @@ impl EmbeddedBus {
                 queue: queue.to_owned(),
                 stored: Some(stored),
                 window: window.cloned(),
+                counts,
             }),
         })
     }
@@ -294,12 +301,12 @@ impl EmbeddedBus {
         });
     }
 
-    fn give_back(&self, queue: &str, stored: Stored) {
+    fn give_back(&self, queue: &str, stored: Stored, counts: bool) {
         let now = Instant::now();
         let mut world = self.lock();
         let mut dead = Vec::new();
         if let Some(q) = world.queues.get_mut(queue) {
-            q.give_back(stored, now + REQUEUE_DELAY, &mut dead);
+            q.give_back(stored, counts, now + REQUEUE_DELAY, &mut dead);
         }
         world.bury(dead, now);
     }
@@ -320,6 +327,7 @@ impl Window {
 struct Consumer {
     bus: EmbeddedBus,
     queue: String,
+    counts: bool,
     window: Arc<Window>,
     prefetch: usize,
     closed: watch::Receiver<bool>,
@@ -338,7 +346,7 @@ impl Consumer {
                 }
                 continue;
             }
-            match self.bus.take(&self.queue, Some(&self.window)) {
+            match self.bus.take(&self.queue, Some(&self.window), self.counts) {
                 Ok(delivery) => return Some(delivery),
                 Err((news, due)) => {
                     let due_at = due.unwrap_or_else(Instant::now);
@@ -359,6 +367,9 @@ struct EmbeddedReceipt {
     /// `None` once settled.
     stored: Option<Stored>,
     window: Option<Arc<Window>>,
+    /// What is given back counts towards the queue's delivery limit: a worker's. What the engine cannot handle now is no
+    /// fault of the message.
+    counts: bool,
 }
 
 impl fmt::Debug for EmbeddedReceipt {
@@ -371,7 +382,7 @@ impl EmbeddedReceipt {
     fn end(&mut self, settlement: Settlement) {
         let Some(stored) = self.stored.take() else { return };
         if settlement == Settlement::Requeue {
-            self.bus.give_back(&self.queue, stored);
+            self.bus.give_back(&self.queue, stored, self.counts);
         }
         if let Some(window) = &self.window {
             *window.lock() -= 1;
@@ -429,7 +440,7 @@ impl TaskBus for EmbeddedBus {
     fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
         // a queue with other arguments stays as it is: it is consumed all the same, as there is nobody to look
         let _ = self.lock().declare(&queue);
-        self.deliveries(&queue.name, prefetch)
+        self.deliveries(&queue.name, prefetch, false)
     }
 
     fn declare(
@@ -452,7 +463,7 @@ impl TaskBus for EmbeddedBus {
             let why = format!("NOT_FOUND - no queue '{queue}'");
             return ready(Err(BusError::Refused { what: format!("basic.get from queue {queue}"), why })).boxed();
         }
-        ready(Ok(self.take(queue, None).ok())).boxed()
+        ready(Ok(self.take(queue, None, false).ok())).boxed()
     }
 
     fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {

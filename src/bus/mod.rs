@@ -23,6 +23,7 @@ use futures_util::stream::BoxStream;
 
 use crate::clock::Timestamp;
 use crate::ids::PartitionId;
+use crate::limits;
 
 pub use facts::{BusFacts, ConsumerFact, RefusedFact};
 pub use mended::Mended;
@@ -142,7 +143,8 @@ pub struct Delivery {
 pub enum Settlement {
     /// Its effect is durable, or it was refused for good.
     Ack,
-    /// It could not be handled now: it comes again.
+    /// It could not be handled now: it comes again after a while. A stream hands it out again by itself; the broker
+    /// does not count that.
     Requeue,
 }
 
@@ -150,6 +152,12 @@ pub enum Settlement {
 /// again.
 pub trait Receipt: Send + fmt::Debug {
     fn settle(self: Box<Self>, settlement: Settlement);
+
+    /// Gives it back with its message: a stream hands it out again by itself.
+    fn give_back(self: Box<Self>, message: Message) {
+        drop(message);
+        self.settle(Settlement::Requeue);
+    }
 }
 
 impl Delivery {
@@ -160,7 +168,10 @@ impl Delivery {
     }
 
     pub fn settle(self, settlement: Settlement) {
-        self.receipt.settle(settlement);
+        match settlement {
+            Settlement::Ack => self.receipt.settle(Settlement::Ack),
+            Settlement::Requeue => self.receipt.give_back(self.message),
+        }
     }
 }
 
@@ -217,6 +228,19 @@ impl QueueSpec {
             drop_oldest: None,
             message_ttl: None,
             delivery_limit: None,
+        }
+    }
+
+    /// A queue that the engine consumes. What takes connections or processes with it, again and again, ends in the
+    /// parking queue; only quorum queues count deliveries.
+    #[must_use]
+    pub fn owned(name: String, kind: QueueKind, names: &Names) -> Self {
+        let counts = kind == QueueKind::Quorum;
+        let parked = || Address { exchange: String::new(), routing_key: names.parked() };
+        Self {
+            dead_letter: counts.then(parked),
+            delivery_limit: counts.then_some(limits::OWN_DELIVERY_LIMIT),
+            ..Self::plain(name, kind)
         }
     }
 }

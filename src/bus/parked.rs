@@ -100,17 +100,21 @@ pub struct Parked {
 impl Parked {
     #[must_use]
     pub fn of(message: &Message) -> Self {
-        let text = |name: &str| header(message, name).unwrap_or_default().to_owned();
+        // over its delivery limit a message comes here from a queue of ours without our words
+        let given_up = header(message, "x-first-death-reason");
         let bytes = message.properties.headers.get(stub::BYTES).and_then(|bytes| match bytes {
             HeaderValue::Integer(bytes) => Some(*bytes),
             _ => None,
         });
         Self {
             id: header(message, ID).map_or_else(|| digest(message), str::to_owned),
-            verdict: text(VERDICT),
-            reason: text(REASON),
+            verdict: header(message, VERDICT).or(given_up.map(|_| "dead-letter")).unwrap_or_default().to_owned(),
+            reason: header(message, REASON).map_or_else(
+                || given_up.map(|why| format!("the broker gave it up: {why}")).unwrap_or_default(),
+                str::to_owned,
+            ),
             at: header(message, AT).and_then(|at| Timestamp::parse_iso(at).ok()),
-            from: text(FROM),
+            from: header(message, FROM).or(header(message, "x-first-death-queue")).unwrap_or_default().to_owned(),
             cut: header(message, stub::CUT).map(|why| (why.to_owned(), bytes.unwrap_or_default())),
         }
     }
@@ -157,7 +161,8 @@ pub fn replay(message: &Message) -> (Option<Address>, Message) {
     let dead_in = header(message, VERDICT)
         .filter(|verdict| *verdict == "dead-letter")
         .and_then(|_| header(message, "x-first-death-queue"));
-    let queue = dead_in.or_else(|| header(message, FROM)).filter(|queue| !queue.is_empty()).map(str::to_owned);
+    let home = dead_in.or_else(|| header(message, FROM)).or_else(|| header(message, "x-first-death-queue"));
+    let queue = home.filter(|queue| !queue.is_empty()).map(str::to_owned);
     let mut again = message.clone();
     again.properties.headers.retain(|name, _| !OURS.contains(&&**name) && !BROKERS.contains(&&**name));
     // Of a message that an older version parked.
@@ -263,6 +268,21 @@ mod tests {
         assert_eq!(to.expect("an address").routing_key, "work");
         assert_eq!(again.properties.headers.len(), 1, "only the sender's own: {again:?}");
         assert_eq!(replay(&refused()).0, None, "a message that says nothing goes nowhere");
+    }
+
+    #[test]
+    fn what_the_broker_put_here_over_its_delivery_limit_says_why_and_goes_home() {
+        let mut letter = refused();
+        for (name, text) in [("x-first-death-reason", "delivery_limit"), ("x-first-death-queue", "reveille.replies.3")]
+        {
+            letter.properties.headers.insert(name.into(), HeaderValue::Text(text.to_owned()));
+        }
+        let said = Parked::of(&letter);
+        assert_eq!((said.verdict.as_str(), said.from.as_str()), ("dead-letter", "reveille.replies.3"));
+        assert_eq!(said.reason, "the broker gave it up: delivery_limit");
+        let (to, again) = replay(&letter);
+        assert_eq!(to.expect("an address").routing_key, "reveille.replies.3");
+        assert_eq!(again.properties.headers.len(), 1, "only the sender's own: {again:?}");
     }
 
     #[test]

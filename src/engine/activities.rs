@@ -29,10 +29,6 @@ use super::intake::Intake;
 use super::messages::{TellError, What};
 use super::parking::Why;
 
-/// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A poller that went away is no
-/// fault of the task's.
-const DELIVERY_LIMIT: u32 = 1_000_000;
-
 #[derive(Debug)]
 pub(super) struct Activities {
     kind: QueueKind,
@@ -47,9 +43,8 @@ impl Activities {
         Self { kind, declared: Mutex::default(), pollers: Semaphore::new(pollers) }
     }
 
-    fn spec(&self, queue: &str) -> QueueSpec {
-        let delivery_limit = (self.kind == QueueKind::Quorum).then_some(DELIVERY_LIMIT);
-        QueueSpec { delivery_limit, ..QueueSpec::plain(queue.to_owned(), self.kind) }
+    fn spec(&self, bus: &dyn TaskBus, queue: &str) -> QueueSpec {
+        QueueSpec::owned(queue.to_owned(), self.kind, bus.names())
     }
 
     /// Declares the queue of an activity, once. One that its owner has declared otherwise is used as it is.
@@ -57,13 +52,9 @@ impl Activities {
         if self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue) {
             return;
         }
-        match bus.declare(Vec::new(), vec![self.spec(queue)], Vec::new()).await {
-            // A broker that is away declares it when it is back, before anything is published.
-            Ok(()) | Err(BusError::Unavailable(_) | BusError::Closed) => {}
-            Err(e) => {
-                tracing::warn!(event = "broker.refused", queue, reason = %e, "the queue of an activity is used as it is");
-            }
-        }
+        // A broker that is away declares it when it is back, before anything is published; what it refuses the bus tells,
+        // and the queue is used as it is.
+        let _ = bus.declare(Vec::new(), vec![self.spec(bus, queue)], Vec::new()).await;
         self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
     }
 
@@ -125,7 +116,7 @@ impl EngineHandle {
             }
         }
         // One message at a time: what this poller does not take is everybody's again when the stream ends.
-        let mut deliveries = shared.bus.consume(activities.spec(&queue), 1);
+        let mut deliveries = shared.bus.consume(activities.spec(&*shared.bus, &queue), 1);
         while let Ok(Some(delivery)) = timeout_at(until, deliveries.next()).await {
             if let Some(task) = self.hand_out(&queue, delivery, worker_name.as_ref()).await? {
                 return Ok(Some(task));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 
 use crate::bus::envelope::TASK_TOKEN;
-use crate::bus::{Delivery, HeaderValue, Message, QueueKind, QueueSpec, Settlement};
+use crate::bus::{Delivery, HeaderValue, Message, QueueSpec, Settlement};
 use crate::clock::Timestamp;
 use crate::ids::Arn;
 use crate::integrations;
@@ -20,9 +20,6 @@ use super::messages::{Tell, TellError, What};
 use super::parking::Why;
 
 const PREFETCH: u16 = 100;
-/// Deliveries before RabbitMQ drops a letter (4.x: after 20 unless told otherwise). One is given back only while the
-/// store cannot take it; dropping it would leave its task waiting for nobody.
-const DELIVERY_LIMIT: u32 = 1_000_000;
 /// A message expires when its task does: what comes so close to the deadline is left to the timeout, whose name the
 /// definition knows.
 const NEAR_THE_DEADLINE_SECONDS: f64 = 2.0;
@@ -31,10 +28,7 @@ const NEAR_THE_DEADLINE_SECONDS: f64 = 2.0;
 pub(super) async fn run(shared: Arc<Shared>) {
     let intake = Intake::of(shared.bus.names().dead_letters());
     let kind = shared.options.queue_kind;
-    let queue = QueueSpec {
-        delivery_limit: (kind == QueueKind::Quorum).then_some(DELIVERY_LIMIT),
-        ..QueueSpec::plain(shared.bus.names().dead_letters(), kind)
-    };
+    let queue = QueueSpec::owned(shared.bus.names().dead_letters(), kind, shared.bus.names());
     let bus = Arc::clone(&shared.bus);
     let mut letters = intake.deliveries(PREFETCH, move || bus.consume(queue.clone(), PREFETCH));
     while let Some(letter) = letters.next().await {

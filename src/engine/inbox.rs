@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::bus::envelope::form;
-use crate::bus::{Address, Delivery, Message, Properties, QueueKind, QueueSpec, Settlement};
+use crate::bus::{Address, Delivery, Message, Properties, QueueSpec, Settlement};
 
 use super::Shared;
 use super::handle::{EngineError, EngineHandle, StartRequest, StartedExecution};
@@ -24,10 +24,6 @@ use super::start::Origin;
 
 /// Starts under way at once: as many as one commit of the store gathers without waiting for more.
 const START_PREFETCH: u16 = 200;
-/// Deliveries before RabbitMQ drops a message (4.x: after 20 unless told otherwise). A start is given back only while
-/// the store or the broker cannot take it; dropping it would lose an execution that its publisher believes to be
-/// ordered.
-const START_DELIVERY_LIMIT: u32 = 1_000_000;
 
 /// A message that asks for an execution.
 pub struct Letter {
@@ -42,8 +38,7 @@ impl EngineHandle {
         let shared = Arc::clone(&self.inner);
         let Some(name) = shared.options.start_queue.clone() else { return empty().boxed() };
         let kind = shared.options.queue_kind;
-        let delivery_limit = (kind == QueueKind::Quorum).then_some(START_DELIVERY_LIMIT);
-        let queue = QueueSpec { delivery_limit, ..QueueSpec::plain(name, kind) };
+        let queue = QueueSpec::owned(name, kind, shared.bus.names());
         let (bus, intake) = (Arc::clone(&shared.bus), Intake::of(queue.name.clone()));
         let deliveries = intake.deliveries(START_PREFETCH, move || bus.consume(queue.clone(), START_PREFETCH));
         let letter = move |delivery| Letter { shared: Arc::clone(&shared), delivery, intake: Arc::clone(&intake) };

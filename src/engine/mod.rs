@@ -69,7 +69,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter};
 
-use crate::bus::{Bounds, ExchangeSpec, Names, QueueKind, TaskBus};
+use crate::bus::{Bounds, BusError, ExchangeSpec, Names, QueueKind, TaskBus};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{PartitionId, Realm, TaskKey};
 use crate::integrations::Table;
@@ -291,7 +291,9 @@ fn declare(shared: &Arc<Shared>) {
     actix_rt::spawn(async move {
         // First, and by itself: another's refusal must not leave it out.
         shared.declare_parking().await;
-        if let Err(e) = shared.bus.declare(exchanges, Vec::new(), Vec::new()).await {
+        let said = shared.bus.declare(exchanges, Vec::new(), Vec::new()).await;
+        // What the broker refuses the bus tells.
+        if let Err(e @ (BusError::BadUrl(_) | BusError::Closed | BusError::Unavailable(_))) = said {
             tracing::error!(error = %e, "the engine's exchanges could not be declared");
         }
         let (engine, pause) = (Arc::downgrade(&shared), shared.options.sweep);

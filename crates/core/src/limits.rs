@@ -126,6 +126,10 @@ pub const INTAKE_WAITING_BYTES_MAX: usize = 64 * 1_048_576;
 /// restarting broker is back sooner), and no longer than that in all (some 500,000 answers).
 pub const BACKLOG_STILL_MAX: Duration = Duration::from_secs(30);
 pub const BACKLOG_TAKEN_WITHIN: Duration = Duration::from_mins(10);
+/// Deliveries of a message from a quorum queue of the engine's before the broker puts it into the parking queue: so
+/// often it has taken its connection or the process with it. What the engine cannot handle now it holds and tries
+/// again by itself, which the broker does not count.
+pub const OWN_DELIVERY_LIMIT: u32 = 100;
 /// Messages that a queue of the embedded bus holds when its spec names no length of its own; a publish beyond it is
 /// `Nacked`.
 pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;

@@ -1,6 +1,10 @@
 //! Deliveries in, settlements out. A stream goes on over reconnects: each connection has its own [`Session`] (channel,
 //! consumer, tracker), and a receipt settles in the session it came from, so one of an old connection touches nothing.
 //!
+//! A delivery that could not be handled now is held here and handed out again after a while: the broker hears nothing of
+//! it, so it counts no delivery for what is no fault of the message, and a delivery limit ends only what takes
+//! connections or processes with it.
+//!
 //! The stream itself drives the consumer (no task between the socket and its reader); a task per session tells the
 //! broker what was settled.
 
@@ -14,15 +18,17 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, B
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::acks::Tracker;
 use super::codec::{self, short};
+use super::consumers::{Consumers, Entry};
+use super::publisher::{Errand, Job};
 use super::reconnect::{Link, Live, State, Trouble};
 use super::topology::{Item, declare};
-use crate::bus::{Delivery, QueueSpec, Receipt, Settlement};
+use crate::bus::{Address, Delivery, Mended, Message, Publication, QueueSpec, Receipt, Settlement};
 
 /// Acks gather for so long. Each `basic.ack` on a quorum queue is a command in its Raft log, so few that speak for many
 /// spare the broker more than they delay: with eight reply queues and 6,000 replies a second one speaks for some
@@ -35,6 +41,9 @@ const ACK_COUNT: usize = 128;
 const STRAY_AGE: Duration = Duration::from_millis(100);
 /// Between attempts to consume from a queue that the broker does not let us have.
 const RETRY: Duration = Duration::from_secs(2);
+/// A delivery that was held for so long goes to the end of its queue as a new message: RabbitMQ closes a channel over
+/// one that is unacknowledged for 30 minutes, and counts that.
+const HELD_MAX: Duration = Duration::from_mins(10);
 /// A stream was dropped: its deliveries that are still being handled may be settled for so long before its channel
 /// closes.
 const LINGER: Duration = Duration::from_secs(30);
@@ -47,6 +56,19 @@ pub(super) struct Shared {
     pub(super) requeue_delay: Duration,
     /// Sessions that have settlements to tell; `close` waits for none.
     pub(super) sessions: Arc<watch::Sender<usize>>,
+    pub(super) consumers: Arc<Consumers>,
+    /// Publishes what was held too long.
+    pub(super) lane: mpsc::Sender<Errand>,
+}
+
+/// A delivery that is handed out again at its time.
+#[derive(Debug)]
+struct Held {
+    due: Instant,
+    tag: u64,
+    since: Instant,
+    message: Message,
+    mended: Option<Mended>,
 }
 
 /// The settlements of one channel.
@@ -60,6 +82,10 @@ pub(super) struct Settlements {
     /// So many are enough.
     ack_count: usize,
     requeue_delay: Duration,
+    /// A stream hands out again what is held; without one (`basic.get`) it goes back to the broker.
+    streams: bool,
+    /// Something is held.
+    held: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +93,8 @@ struct Settling {
     tracker: Tracker,
     /// Deliveries to give back, and when; in order.
     giving_back: VecDeque<(Instant, u64)>,
+    /// Deliveries to hand out again, and when; in order.
+    held: VecDeque<Held>,
     /// The stream is gone: settle what is out, then end.
     closed: bool,
 }
@@ -74,6 +102,30 @@ struct Settling {
 impl Settlements {
     fn lock(&self) -> MutexGuard<'_, Settling> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Handed out again after a while, or given back where nobody would hand it out.
+    fn hold(&self, tag: u64, since: Instant, message: Message, mended: Option<Mended>) {
+        let mut state = self.lock();
+        if state.closed || !self.streams {
+            drop(state);
+            self.settle(tag, Settlement::Requeue);
+            return;
+        }
+        // at once it would come at once: a hot loop while whatever is wrong stays wrong
+        state.held.push_back(Held { due: Instant::now() + self.requeue_delay, tag, since, message, mended });
+        drop(state);
+        self.held.notify_one();
+    }
+
+    /// When the first of the held is due.
+    fn due(&self) -> Option<Instant> {
+        self.lock().held.front().map(|held| held.due)
+    }
+
+    fn take_held(&self, now: Instant) -> Option<Held> {
+        let mut state = self.lock();
+        if state.held.front().is_some_and(|held| held.due <= now) { state.held.pop_front() } else { None }
     }
 
     fn settle(&self, tag: u64, settlement: Settlement) {
@@ -103,7 +155,15 @@ impl Settlements {
     }
 
     fn close(&self) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        state.closed = true;
+        let now = Instant::now();
+        for held in std::mem::take(&mut state.held) {
+            if state.tracker.give_back(held.tag) {
+                state.giving_back.push_back((now, held.tag));
+            }
+        }
+        drop(state);
         self.some.notify_one();
         self.enough.notify_one();
     }
@@ -113,6 +173,9 @@ impl Settlements {
 struct AmqpReceipt {
     settlements: Arc<Settlements>,
     tag: u64,
+    /// When the broker delivered it.
+    since: Instant,
+    mended: Option<Mended>,
     settled: bool,
 }
 
@@ -126,6 +189,11 @@ impl Receipt for AmqpReceipt {
     fn settle(mut self: Box<Self>, settlement: Settlement) {
         self.settled = true;
         self.settlements.settle(self.tag, settlement);
+    }
+
+    fn give_back(mut self: Box<Self>, message: Message) {
+        self.settled = true;
+        self.settlements.hold(self.tag, self.since, message, self.mended);
     }
 }
 
@@ -155,12 +223,15 @@ impl Session {
         consumer: Option<(lapin::types::ShortString, u16)>,
     ) -> Self {
         let (consumer_tag, prefetch) = consumer.unzip();
+        let streams = consumer_tag.is_some();
         let settlements = Arc::new(Settlements {
             state: Mutex::default(),
             some: Notify::new(),
             enough: Notify::new(),
             ack_count: prefetch.map_or(ACK_COUNT, |prefetch| ACK_COUNT.min(usize::from(prefetch).div_ceil(2))),
             requeue_delay: shared.requeue_delay,
+            streams,
+            held: Notify::new(),
         });
         let teller = Teller {
             channel: channel.clone(),
@@ -178,12 +249,49 @@ impl Session {
     pub(super) fn delivery(&self, delivery: lapin::message::Delivery) -> Delivery {
         let tag = delivery.delivery_tag;
         self.settlements.lock().tracker.delivered(tag);
-        Delivery {
-            message: codec::message(delivery.data, &delivery.properties),
-            redelivered: delivery.redelivered,
-            mended: self.live.marks.take(self.channel.id(), tag),
-            receipt: Box::new(AmqpReceipt { settlements: self.settlements.clone(), tag, settled: false }),
+        let mended = self.live.marks.take(self.channel.id(), tag);
+        let message = codec::message(delivery.data, &delivery.properties);
+        self.hand_out(tag, Instant::now(), message, mended, delivery.redelivered)
+    }
+
+    fn hand_out(
+        &self,
+        tag: u64,
+        since: Instant,
+        message: Message,
+        mended: Option<Mended>,
+        redelivered: bool,
+    ) -> Delivery {
+        let receipt = AmqpReceipt { settlements: self.settlements.clone(), tag, since, mended, settled: false };
+        Delivery { message, redelivered, mended, receipt: Box::new(receipt) }
+    }
+
+    /// The next of the held whose time has come; one that was held too long goes to the end of its queue.
+    fn again(&self, shared: &Shared, queue: &str) -> Option<Delivery> {
+        let now = Instant::now();
+        while let Some(held) = self.settlements.take_held(now) {
+            let Held { tag, since, mut message, mended, .. } = held;
+            if since + HELD_MAX > now || mended.is_some() {
+                return Some(self.hand_out(tag, since, message, mended, true));
+            }
+            let to = Address { exchange: String::new(), routing_key: queue.to_owned() };
+            // the broker would refuse a user id that is not ours
+            message.properties.user_id = None;
+            if codec::refusal(&to, &message, "").is_some() {
+                return Some(self.hand_out(tag, since, message, mended, true));
+            }
+            let (settlements, lane) = (self.settlements.clone(), shared.lane.clone());
+            shared.runtime.spawn(async move {
+                let (answer, answered) = oneshot::channel();
+                let job = Arc::new(Job { to, message });
+                let sent = lane.send(Errand { job: job.clone(), answer }).await.is_ok();
+                match answered.await {
+                    Ok(Publication::Confirmed) if sent => settlements.settle(tag, Settlement::Ack),
+                    _ => settlements.hold(tag, since, job.message.clone(), None),
+                }
+            });
         }
+        None
     }
 }
 
@@ -233,7 +341,7 @@ impl Teller {
                         return Ok(());
                     }
                     if matches!(*self.states.borrow(), State::Closing(_)) {
-                        self.settlements.lock().closed = true;
+                        self.settlements.close();
                     }
                 }
             }
@@ -285,9 +393,15 @@ impl Teller {
 }
 
 /// The deliveries of `queue`, until the bus closes.
-pub(super) fn deliveries(shared: Shared, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
+pub(super) fn deliveries(
+    shared: Shared,
+    queue: QueueSpec,
+    prefetch: u16,
+    standing: bool,
+) -> BoxStream<'static, Delivery> {
     let states = shared.link.states();
-    let consuming = Consuming { shared, states, queue, prefetch, current: None };
+    let entry = shared.consumers.enter(&queue.name, standing);
+    let consuming = Consuming { shared, states, queue, prefetch, entry, current: None };
     unfold(consuming, |mut c| async move { c.next().await.map(|delivery| (delivery, c)) }).boxed()
 }
 
@@ -296,6 +410,7 @@ struct Consuming {
     states: watch::Receiver<State>,
     queue: QueueSpec,
     prefetch: u16,
+    entry: Entry,
     current: Option<(Session, Consumer)>,
 }
 
@@ -306,6 +421,10 @@ impl Consuming {
                 self.current = Some(self.open().await?);
             }
             let (session, consumer) = self.current.as_mut()?;
+            if let Some(delivery) = session.again(&self.shared, &self.queue.name) {
+                return Some(delivery);
+            }
+            let due = session.settlements.due();
             let why = tokio::select! {
                 biased;
                 delivery = consumer.next() => match delivery {
@@ -314,6 +433,8 @@ impl Consuming {
                     // the queue was deleted, its leader moved, or an unsettled delivery grew too old
                     None => "cancelled by the broker".to_owned(),
                 },
+                () = session.settlements.held.notified() => continue,
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => continue,
                 changed = self.states.changed() => match &*self.states.borrow() {
                     _ if changed.is_err() => return None,
                     State::Closing(_) => {
@@ -324,6 +445,7 @@ impl Consuming {
                     _ => "connection lost".to_owned(),
                 },
             };
+            self.entry.trouble(&why);
             warn!(event = "consumer.lost", queue = self.queue.name, reason = why, "consumer ended, consuming again");
             self.current = None;
         }
@@ -335,8 +457,12 @@ impl Consuming {
         loop {
             let live = self.shared.link.live().await?;
             match self.attempt(live).await {
-                Ok(opened) => return Some(opened),
+                Ok(opened) => {
+                    self.entry.active();
+                    return Some(opened);
+                }
                 Err(trouble) => {
+                    self.entry.trouble(trouble.text());
                     if said.as_ref() != Some(&trouble) {
                         warn!(
                             event = "consumer.refused",
@@ -361,17 +487,8 @@ impl Consuming {
         let queue = short("a queue name", &self.queue.name).map_err(|why| Trouble::Refused(0, why))?;
         match declare(&live, &channel, &Item::Queue(self.queue.clone())).await {
             Ok(()) => {}
-            Err(Trouble::Refused(code @ 406, why)) => {
-                // declared by an older version, or by its owner with arguments of his own: what waits in it counts for
-                // more
-                warn!(
-                    event = "broker.refused",
-                    queue = self.queue.name,
-                    reason = why,
-                    "queue has other arguments, consumed as it is ({code})"
-                );
-                channel = live.channel().await?;
-            }
+            // Other arguments, or no right to declare: one that is there is consumed as it is. `topology` tells.
+            Err(Trouble::Refused(403 | 405 | 406, _)) => channel = live.channel().await?,
             Err(trouble) => return Err(trouble),
         }
         live.answer(channel.basic_qos(self.prefetch, BasicQosOptions::default())).await?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
@@ -66,12 +67,12 @@ impl Default for Options {
 }
 
 /// A parsed URL with its TLS material. `Display` and `Debug` show no password.
-#[derive(Clone)]
 pub(super) struct Endpoint {
     uri: AMQPUri,
     tls: OwnedTLSConfig,
     connection_name: String,
     mended: Arc<Tally>,
+    lost: AtomicU64,
 }
 
 impl fmt::Display for Endpoint {
@@ -129,12 +130,22 @@ impl Endpoint {
             tls: OwnedTLSConfig { identity, cert_chain },
             connection_name: options.connection_name.clone(),
             mended: Arc::default(),
+            lost: AtomicU64::new(0),
         })
     }
 
     /// Messages that could not be read as they came.
     pub(super) fn mended(&self) -> &Tally {
         &self.mended
+    }
+
+    /// A connection was lost.
+    pub(super) fn count_lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     pub(super) fn user(&self) -> &str {

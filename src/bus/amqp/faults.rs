@@ -178,12 +178,30 @@ async fn too_large_for_the_broker(bus: &Arc<AmqpBus>) {
 async fn exchange_deleted(bus: &Arc<AmqpBus>) {
     let exchange = ExchangeSpec { name: "faults.exchange".into(), kind: "fanout" };
     let queue = quorum("faults.neighbour");
-    bus.declare(vec![exchange.clone()], vec![queue.clone()], vec![(queue.clone(), to(&exchange.name, ""))])
+    bus.declare(vec![], vec![queue.clone()], vec![]).await.expect("declared");
+    // somebody else's: the engine's own would be declared again
+    let channel = bus.publishing.live().await.expect("open").channel().await.expect("a channel");
+    channel
+        .exchange_declare(
+            exchange.name.as_str().into(),
+            lapin::ExchangeKind::Fanout,
+            lapin::options::ExchangeDeclareOptions::default(),
+            lapin::types::FieldTable::default(),
+        )
         .await
         .expect("declared");
+    channel
+        .queue_bind(
+            queue.name.as_str().into(),
+            exchange.name.as_str().into(),
+            "".into(),
+            lapin::options::QueueBindOptions::default(),
+            lapin::types::FieldTable::default(),
+        )
+        .await
+        .expect("bound");
     let first = bus.publish(to(&exchange.name, ""), message(0)).await.expect("publish");
     assert_eq!(first, Publication::Confirmed);
-    let channel = bus.publishing.live().await.expect("open").channel().await.expect("a channel");
     channel.exchange_delete(exchange.name.as_str().into(), ExchangeDeleteOptions::default()).await.expect("deleted");
     let others = load(bus, &to("", &queue.name), 500);
     let answers = in_time("404", load(bus, &to(&exchange.name, ""), 10)).await.expect("load");

@@ -16,11 +16,14 @@
 mod acks;
 mod codec;
 mod consumer;
+mod consumers;
 mod endpoint;
 mod exchanges;
 #[cfg(test)]
 mod faults;
 pub mod mend;
+#[cfg(test)]
+mod owning;
 mod publisher;
 mod reconnect;
 mod topology;
@@ -37,25 +40,23 @@ use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
+use tracing::warn;
 
 pub use endpoint::Options;
 
+use self::consumers::Consumers;
 use self::endpoint::Endpoint;
 use self::exchanges::Exchanges;
 use self::publisher::{Errand, Job, Lane};
 use self::reconnect::{Link, State, Trouble};
 use self::topology::{Item, Topology};
 use super::{
-    Address, BusError, BusFacts, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueKind, QueueSpec,
-    TaskBus,
+    Address, BusError, BusFacts, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueSpec, TaskBus,
 };
 use crate::ids::PartitionId;
 
 /// `declare` and `get` wait so long for a broker that is away before they say so.
 const UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
-/// Deliveries of a reply before RabbitMQ drops it (4.x: after 20 unless told otherwise). A reply is given back whenever
-/// the store cannot take it; dropping it would lose an answer that its worker believes to have given.
-const REPLY_DELIVERY_LIMIT: u32 = 1_000_000;
 /// What the broker says of a queue that is not there.
 const NOT_FOUND: u16 = 404;
 /// Errands that wait for their lane beyond its window; their senders wait beyond it.
@@ -80,6 +81,7 @@ pub struct AmqpBus {
     /// Streams and settlements that are not done.
     sessions: Arc<watch::Sender<usize>>,
     getting: Mutex<Option<consumer::Session>>,
+    consumers: Arc<Consumers>,
 }
 
 impl AmqpBus {
@@ -120,6 +122,7 @@ impl AmqpBus {
             closing: AtomicBool::new(false),
             sessions: Arc::new(watch::Sender::new(0)),
             getting: Mutex::new(None),
+            consumers: Arc::default(),
         }))
     }
 
@@ -151,11 +154,7 @@ impl AmqpBus {
     }
 
     fn reply_queue_spec(&self, partition: PartitionId) -> QueueSpec {
-        let kind = self.options.reply_queue_kind;
-        QueueSpec {
-            delivery_limit: (kind == QueueKind::Quorum).then_some(REPLY_DELIVERY_LIMIT),
-            ..QueueSpec::plain(self.reply_queue(partition), kind)
-        }
+        QueueSpec::owned(self.reply_queue(partition), self.options.reply_queue_kind, &self.options.names)
     }
 
     fn shared(&self) -> consumer::Shared {
@@ -164,6 +163,8 @@ impl AmqpBus {
             link: self.consuming.clone(),
             requeue_delay: self.options.requeue_delay,
             sessions: self.sessions.clone(),
+            consumers: self.consumers.clone(),
+            lane: self.lanes[0].clone(),
         }
     }
 
@@ -181,15 +182,47 @@ impl AmqpBus {
         if !self.exchanges.is_known(&to.exchange) {
             match self.exchanges.ask(&self.publishing, &to.exchange).await {
                 Some(Ok(())) => {}
-                Some(Err(fate)) => return Ok(fate),
+                Some(Err(fate)) => {
+                    if !self.declare_missing(&to).await {
+                        return Ok(fate);
+                    }
+                    self.exchanges.know(&to.exchange);
+                }
                 None => return Err(BusError::Closed),
             }
         }
+        let job = Arc::new(Job { to, message });
+        let said = self.send(job.clone()).await?;
+        // 312 and 404: what is wanted was deleted meanwhile
+        if matches!(said, Publication::Unroutable { .. }) && self.declare_missing(&job.to).await {
+            return self.send(job).await;
+        }
+        Ok(said)
+    }
+
+    async fn send(&self, job: Arc<Job>) -> Result<Publication, BusError> {
         let (answer, answered) = oneshot::channel();
-        let errand = Errand { job: Arc::new(Job { to, message }), answer };
         let lane = self.next_lane.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
-        self.lanes[lane].send(errand).await.map_err(|_| BusError::Closed)?;
+        self.lanes[lane].send(Errand { job, answer }).await.map_err(|_| BusError::Closed)?;
         answered.await.map_err(|_| BusError::Closed)
+    }
+
+    /// Declares again what is wanted at this address; false where nothing is. A queue that we consume is left to its
+    /// stream: RabbitMQ moves a consumer of a deleted queue to one that is made at once under its name without a word,
+    /// and some were seen to hear nothing there.
+    async fn declare_missing(&self, to: &Address) -> bool {
+        let missing = self.topology.missing(to);
+        if missing.is_empty() || (to.exchange.is_empty() && self.consumers.has(&to.routing_key)) {
+            return false;
+        }
+        warn!(
+            event = "broker.missing",
+            exchange = to.exchange,
+            queue = to.routing_key,
+            "what the engine owns was deleted, declared again"
+        );
+        let Some(live) = self.consuming.live().await else { return false };
+        matches!(self.topology.declare_all(&live, &missing).await, Ok(None))
     }
 
     /// Declares now; what cannot be reached within a moment is declared after the reconnect.
@@ -197,10 +230,10 @@ impl AmqpBus {
         let attempt = async {
             loop {
                 let Some(live) = self.consuming.live().await else { return Err(BusError::Closed) };
-                match topology::declare_now(&live, &items).await {
-                    Ok(()) => return Ok(()),
-                    Err((Trouble::Lost(_), _)) => tokio::time::sleep(Duration::from_millis(100)).await,
-                    Err((_, refused)) => return Err(refused),
+                match self.topology.declare_all(&live, &items).await {
+                    Ok(None) => return Ok(()),
+                    Ok(Some(refused)) => return Err(refused),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
             }
         };
@@ -208,15 +241,15 @@ impl AmqpBus {
             Ok(result) => result,
             Err(_) => Err(self.unavailable()),
         };
-        // refused ones are remembered neither: each reconnect would be refused again
+        // also what was refused: after a reconnect, or with rights that were given meanwhile, it is tried again
         if matches!(result, Ok(()) | Err(BusError::Unavailable(_))) {
             for item in &items {
                 if let Item::Exchange(e) = item {
                     self.exchanges.know(&e.name);
                 }
             }
-            self.topology.want(items);
         }
+        self.topology.want(items);
         result
     }
 
@@ -365,7 +398,8 @@ impl TaskBus for AmqpBus {
     fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
         // at once, not at the first poll: a task published after this call may be answered before that
         self.topology.want([Item::Queue(queue.clone())]);
-        consumer::deliveries(self.shared(), queue, prefetch.max(1)).boxed()
+        let standing = !self.options.names.is_activity(&queue.name);
+        consumer::deliveries(self.shared(), queue, prefetch.max(1), standing).boxed()
     }
 
     fn declare(
@@ -418,7 +452,13 @@ impl TaskBus for AmqpBus {
     }
 
     fn facts(&self) -> BusFacts {
-        BusFacts { mended: self.endpoint.mended().figures(), ..BusFacts::default() }
+        BusFacts {
+            consumers: self.consumers.facts(),
+            refused: self.topology.refused(),
+            connections_lost: self.endpoint.lost(),
+            mended: self.endpoint.mended().figures(),
+            ..BusFacts::default()
+        }
     }
 
     fn is_durable(&self) -> bool {

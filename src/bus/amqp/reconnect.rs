@@ -190,6 +190,7 @@ impl Supervisor {
                     self.state.send_replace(State::Up(live.clone()));
                     let Some(reason) = self.hold(&live).await else { return };
                     self.blocked.send_replace(None);
+                    self.endpoint.count_lost();
                     warn!(event = "broker.lost", bus.url = %self.endpoint, link = self.purpose, reason, "broker lost");
                     self.state.send_replace(State::Down(reason));
                     if since.elapsed() > GOOD_CONNECTION {

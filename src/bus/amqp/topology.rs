@@ -1,18 +1,18 @@
 //! What the engine owns on the broker: exchanges, queues, bindings. Remembered, and declared again on each new
 //! connection before anything is published on it: a reply to a queue that is not there is lost without a word.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{Channel, ExchangeKind};
 use tokio::sync::{Notify, watch};
-use tracing::{error, info};
+use tracing::{debug, error, info, warn};
 
 use super::codec::short;
 use super::reconnect::{Link, Live, State, Trouble};
-use crate::bus::{Address, BusError, ExchangeSpec, QueueKind, QueueSpec};
+use crate::bus::{Address, BusError, ExchangeSpec, QueueKind, QueueSpec, RefusedFact};
 
 /// A temporary queue goes after this: longer than a broker takes to restart and a consumer to come back.
 const TEMPORARY_UNUSED_MS: i64 = 120_000;
@@ -48,6 +48,8 @@ pub(super) struct Topology {
 struct Wanted {
     items: Vec<Item>,
     known: HashSet<String>,
+    /// What the broker refuses now, by what it is.
+    refused: BTreeMap<String, RefusedFact>,
 }
 
 impl Topology {
@@ -55,9 +57,13 @@ impl Topology {
         Arc::new(Self { wanted: Mutex::default(), news: Notify::new(), declared: watch::Sender::new(false) })
     }
 
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Remembers. Publishes wait until what is new has been declared.
     pub(super) fn want(&self, items: impl IntoIterator<Item = Item>) {
-        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wanted = self.lock();
         let before = wanted.items.len();
         for item in items {
             if wanted.known.insert(format!("{item:?}")) {
@@ -68,6 +74,22 @@ impl Topology {
             self.declared.send_replace(false);
             self.news.notify_one();
         }
+    }
+
+    /// What is wanted of this name and could be declared: a publish has found it missing. Nothing where the broker has
+    /// refused it.
+    pub(super) fn missing(&self, to: &Address) -> Vec<Item> {
+        let wanted = self.lock();
+        let is_it = |item: &&Item| match item {
+            Item::Queue(queue) => to.exchange.is_empty() && queue.name == to.routing_key,
+            Item::Exchange(exchange) => exchange.name == to.exchange,
+            Item::Binding(_, from) => !to.exchange.is_empty() && from.exchange == to.exchange,
+        };
+        wanted.items.iter().filter(is_it).filter(|item| !wanted.refused.contains_key(&item.what())).cloned().collect()
+    }
+
+    pub(super) fn refused(&self) -> Vec<RefusedFact> {
+        self.lock().refused.values().cloned().collect()
     }
 
     pub(super) fn is_declared(&self) -> bool {
@@ -85,14 +107,13 @@ impl Topology {
             let mut states = link.states();
             let mut done = 0;
             loop {
-                let pending: Vec<Item> =
-                    self.wanted.lock().unwrap_or_else(PoisonError::into_inner).items[done..].to_vec();
+                let pending: Vec<Item> = self.lock().items[done..].to_vec();
                 done += pending.len();
                 if self.declare_all(&live, &pending).await.is_err() {
                     break;
                 }
                 {
-                    let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+                    let wanted = self.lock();
                     if wanted.items.len() > done {
                         continue;
                     }
@@ -116,54 +137,82 @@ impl Topology {
         self.declared.send_replace(true);
     }
 
-    /// Declares one after the other; what the broker refuses is logged and passed over (a person must look), so that it
-    /// holds up nothing else.
-    async fn declare_all(&self, live: &Live, items: &[Item]) -> Result<(), Trouble> {
+    /// Declares one after the other. Each stands alone: what the broker refuses is told and passed over, so that it
+    /// holds up nothing else. The first refusal of something that is not there.
+    pub(super) async fn declare_all(&self, live: &Live, items: &[Item]) -> Result<Option<BusError>, Trouble> {
         if items.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let mut channel = live.channel().await?;
-        let mut refused = 0;
+        let (mut first, mut there) = (None, 0);
         for item in items {
             match declare(live, &channel, item).await {
-                Ok(()) => {}
-                Err(Trouble::Refused(code, text)) => {
-                    refused += 1;
-                    error!(
-                        event = "broker.refused",
-                        what = item.what(),
-                        reason = text,
-                        "broker refuses a declaration ({code})"
-                    );
+                Ok(()) => {
+                    there += 1;
+                    self.lock().refused.remove(&item.what());
+                }
+                Err(Trouble::Refused(code, why)) => {
+                    let exists = exists(live, item).await?;
+                    // without the right to make it, one that its owner has made is as good
+                    let is_fine = exists && matches!(code, 403 | 405);
+                    if is_fine {
+                        there += 1;
+                        self.lock().refused.remove(&item.what());
+                        debug!(event = "broker.kept", what = item.what(), reason = why, "used as it is ({code})");
+                    } else {
+                        self.tell(item, code, &why, exists);
+                        first.get_or_insert(BusError::Refused { what: item.what(), why });
+                    }
                     channel = live.channel().await?;
                 }
                 Err(lost) => return Err(lost),
             }
         }
         let _ = live.answer(channel.close(200, "OK".into())).await;
-        info!(event = "broker.declared", count = items.len() - refused, "exchanges, queues and bindings declared");
-        Ok(())
+        info!(event = "broker.declared", count = there, "exchanges, queues and bindings declared");
+        Ok(first)
+    }
+
+    /// Once for each reason, not once for each connection.
+    fn tell(&self, item: &Item, code: u16, why: &str, exists: bool) {
+        let fact = RefusedFact { what: item.what(), code, why: why.to_owned() };
+        if self.lock().refused.insert(item.what(), fact.clone()).as_ref() == Some(&fact) {
+            return;
+        }
+        let (what, reason) = (fact.what, why);
+        if exists {
+            // declared by an older version, or by its owner with arguments of his own: what waits in it counts for more
+            warn!(event = "broker.refused", what, reason, "it has other arguments, used as it is ({code})");
+        } else {
+            error!(event = "broker.refused", what, reason, "broker refuses a declaration ({code})");
+        }
     }
 }
 
-/// Declares `items` now, on a channel of its own.
-pub(super) async fn declare_now(live: &Live, items: &[Item]) -> Result<(), (Trouble, BusError)> {
-    let unavailable = |t: Trouble| {
-        let text = t.text().to_owned();
-        (t, BusError::Unavailable(text))
-    };
-    let channel = live.channel().await.map_err(unavailable)?;
-    for item in items {
-        match declare(live, &channel, item).await {
-            Ok(()) => {}
-            Err(Trouble::Refused(code, why)) => {
-                return Err((Trouble::Refused(code, why.clone()), BusError::Refused { what: item.what(), why }));
-            }
-            Err(lost) => return Err(unavailable(lost)),
+/// Whether it is there, where the broker lets us look. A channel to throw away: a refusal ends it.
+async fn exists(live: &Live, item: &Item) -> Result<bool, Trouble> {
+    let channel = live.channel().await?;
+    let asked = match item {
+        Item::Exchange(e) => {
+            let Ok(name) = short("an exchange name", &e.name) else { return Ok(false) };
+            let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+            live.answer(channel.exchange_declare(name, ExchangeKind::Direct, options, FieldTable::default())).await
         }
+        Item::Queue(q) => {
+            let Ok(name) = short("a queue name", &q.name) else { return Ok(false) };
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            live.answer(channel.queue_declare(name, options, FieldTable::default())).await.map(|_| ())
+        }
+        Item::Binding(..) => return Ok(false),
+    };
+    match asked {
+        Ok(()) => {
+            let _ = live.answer(channel.close(200, "OK".into())).await;
+            Ok(true)
+        }
+        Err(Trouble::Refused(..)) => Ok(false),
+        Err(lost) => Err(lost),
     }
-    let _ = live.answer(channel.close(200, "OK".into())).await;
-    Ok(())
 }
 
 pub(super) async fn declare(live: &Live, channel: &Channel, item: &Item) -> Result<(), Trouble> {

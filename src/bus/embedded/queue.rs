@@ -16,6 +16,8 @@ pub(super) struct Stored {
     expires: Option<Instant>,
     /// How often it was handed out.
     pub(super) deliveries: u32,
+    /// How often a worker gave it back.
+    returned: u32,
     /// Its place in the order of arrival.
     place: u64,
 }
@@ -70,7 +72,7 @@ impl Queue {
         let expires = ttl.and_then(|ttl| now.checked_add(ttl));
         let place = self.next_place;
         self.next_place += 1;
-        self.put(Stored { message, expires, deliveries: 0, place });
+        self.put(Stored { message, expires, deliveries: 0, returned: 0, place });
         self.drop_oldest();
         true
     }
@@ -127,9 +129,10 @@ impl Queue {
     }
 
     /// A delivery comes back. Over the delivery limit it is dead.
-    pub(super) fn give_back(&mut self, stored: Stored, at: Instant, dead: &mut Vec<Dead>) {
+    pub(super) fn give_back(&mut self, mut stored: Stored, counts: bool, at: Instant, dead: &mut Vec<Dead>) {
+        stored.returned += u32::from(counts);
         let limit = self.spec.as_ref().and_then(|s| s.delivery_limit);
-        if limit.is_some_and(|limit| stored.deliveries > limit) {
+        if limit.is_some_and(|limit| stored.returned > limit) {
             let letter = self.dead(stored.message, "delivery_limit");
             dead.push(letter);
             return;

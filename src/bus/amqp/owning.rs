@@ -1,0 +1,187 @@
+//! Owning queues on a broker that others use as well: refused declarations, missing rights, what was deleted, and how
+//! often a message may come again. On the broker of the run; without one these are skipped.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+
+use super::{AmqpBus, Options};
+use crate::bus::{Address, BusError, ExchangeSpec, Message, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
+
+const SOON: Duration = Duration::from_mins(1);
+
+fn unique(name: &str) -> String {
+    format!("owning.{name}.{}", uuid::Uuid::new_v4().simple())
+}
+
+fn url() -> Option<String> {
+    let url = std::env::var("REVEILLE_TEST_AMQP_URL").ok();
+    if url.is_none() {
+        eprintln!("skipped: REVEILLE_TEST_AMQP_URL is not set");
+    }
+    url
+}
+
+async fn connected(url: &str) -> Arc<AmqpBus> {
+    let options = Options { requeue_delay: Duration::from_millis(10), ..Options::default() };
+    let bus = AmqpBus::connect(url, options).expect("a usable URL");
+    bus.wait_ready(SOON).await.expect("the broker");
+    bus
+}
+
+fn to(exchange: &str, key: &str) -> Address {
+    Address { exchange: exchange.to_owned(), routing_key: key.to_owned() }
+}
+
+async fn publish(bus: &AmqpBus, to: Address) -> Publication {
+    let message = Message { body: b"1".to_vec(), ..Message::default() };
+    tokio::time::timeout(SOON, bus.publish(to, message)).await.expect("in time").expect("the bus is open")
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, is: impl Fn() -> F) {
+    let waited = async {
+        while !is().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(SOON, waited).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_declaration_holds_up_no_other_and_is_named() {
+    let Some(url) = url() else { return };
+    let bus = connected(&url).await;
+    let exchange = |name: &str, kind| ExchangeSpec { name: name.to_owned(), kind };
+    let (taken, free) = (unique("taken"), unique("free"));
+    let queue = QueueSpec::plain(unique("queue"), QueueKind::Classic);
+    bus.declare(vec![exchange(&taken, "direct")], vec![], vec![]).await.expect("declared");
+    let other = connected(&url).await;
+    let said = other
+        .declare(vec![exchange(&taken, "topic"), exchange(&free, "topic")], vec![queue.clone()], vec![])
+        .await
+        .expect_err("another type");
+    assert!(matches!(&said, BusError::Refused { what, .. } if what.contains(&taken)), "{said}");
+    assert_eq!(publish(&other, to("", &queue.name)).await, Publication::Confirmed);
+    assert!(matches!(publish(&other, to(&free, "k")).await, Publication::Unroutable { code: 312, .. }));
+    let facts = other.facts();
+    let refused: Vec<_> = facts.refused.iter().map(|r| (r.what.clone(), r.code)).collect();
+    assert_eq!(refused, [(format!("exchange {taken}"), 406)]);
+    for bus in [bus, other] {
+        bus.close(SOON).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_deleted_is_declared_again_by_the_publish_that_misses_it() {
+    let Some(url) = url() else { return };
+    let bus = connected(&url).await;
+    let queue = QueueSpec::plain(unique("queue"), QueueKind::Classic);
+    let bound = QueueSpec::plain(unique("bound"), QueueKind::Classic);
+    let exchange = ExchangeSpec { name: unique("exchange"), kind: "fanout" };
+    bus.declare(vec![exchange.clone()], vec![queue.clone()], vec![(bound.clone(), to(&exchange.name, ""))])
+        .await
+        .expect("declared");
+    assert_eq!(publish(&bus, to(&exchange.name, "")).await, Publication::Confirmed);
+    let channel = bus.consuming.live().await.expect("open").channel().await.expect("a channel");
+    let no_options = QueueDeleteOptions::default();
+    channel.queue_delete(queue.name.as_str().into(), no_options).await.expect("deleted");
+    channel.exchange_delete(exchange.name.as_str().into(), ExchangeDeleteOptions::default()).await.expect("deleted");
+    assert_eq!(publish(&bus, to("", &queue.name)).await, Publication::Confirmed);
+    assert_eq!(publish(&bus, to(&exchange.name, "")).await, Publication::Confirmed, "with its binding");
+    assert!(
+        matches!(publish(&bus, to("", &unique("nobody"))).await, Publication::Unroutable { .. }),
+        "others' stay theirs"
+    );
+    bus.close(SOON).await;
+}
+
+/// A user of the run's broker with no right to declare anything.
+fn guest_without_rights(url: &str) -> Option<String> {
+    let dir = std::env::var_os("REVEILLE_TEST_BROKER_DIR")?;
+    let ctl = |arguments: &[&str]| {
+        let done = Command::new("scripts/broker.sh").arg("ctl").arg(&dir).args(arguments).output().expect("it runs");
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    let user = format!("u{}", uuid::Uuid::new_v4().simple());
+    ctl(&["add_user", &user, "word"]);
+    ctl(&["set_permissions", "-p", "/", &user, "^$", ".*", ".*"]);
+    let (_, host) = url.split_once('@').expect("a URL with a user");
+    Some(format!("amqp://{user}:word@{host}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_right_to_declare_what_is_there_is_consumed_and_what_is_missing_is_told() {
+    let Some(url) = url() else { return };
+    let Some(poor) = guest_without_rights(&url) else { return };
+    let owner = connected(&url).await;
+    let queue = QueueSpec::plain(unique("there"), QueueKind::Classic);
+    owner.declare(vec![], vec![queue.clone()], vec![]).await.expect("declared");
+    assert_eq!(publish(&owner, to("", &queue.name)).await, Publication::Confirmed);
+    let bus = connected(&poor).await;
+    // quorum, where its owner made it classic: used as it is
+    let as_quorum = QueueSpec::owned(queue.name.clone(), QueueKind::Quorum, bus.names());
+    let mut stream = bus.consume(as_quorum, 10);
+    let delivery = tokio::time::timeout(SOON, stream.next()).await.expect("in time").expect("goes on");
+    delivery.settle(Settlement::Ack);
+    assert_eq!((bus.facts().deaf().count(), bus.facts().refused), (0, vec![]));
+    let missing = QueueSpec::plain(unique("missing"), QueueKind::Classic);
+    let mut deaf = bus.consume(missing.clone(), 10);
+    let polled = tokio::spawn(async move { deaf.next().await.is_some() });
+    until("it is told", || async {
+        let facts = bus.facts();
+        let told = facts.deaf().any(|c| c.queue == missing.name && c.trouble.is_some());
+        told && facts.refused.iter().any(|r| r.what.contains(&missing.name) && r.code == 403)
+    })
+    .await;
+    // somebody makes it: it is heard without a restart
+    owner.declare(vec![], vec![missing.clone()], vec![]).await.expect("declared");
+    assert_eq!(publish(&owner, to("", &missing.name)).await, Publication::Confirmed);
+    assert!(tokio::time::timeout(SOON, polled).await.expect("in time").expect("no panic"));
+    for bus in [bus, owner] {
+        bus.close(SOON).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_engine_gives_back_is_not_counted_and_what_takes_connections_is_parked() {
+    let Some(url) = url() else { return };
+    let bus = connected(&url).await;
+    let parked = QueueSpec::plain(unique("parked"), QueueKind::Classic);
+    let queue = QueueSpec {
+        dead_letter: Some(to("", &parked.name)),
+        delivery_limit: Some(3),
+        ..QueueSpec::plain(unique("limited"), QueueKind::Quorum)
+    };
+    bus.declare(vec![], vec![parked.clone(), queue.clone()], vec![]).await.expect("declared");
+    assert_eq!(publish(&bus, to("", &queue.name)).await, Publication::Confirmed);
+    let mut stream = bus.consume(queue.clone(), 10);
+    for round in 0..12 {
+        let delivery = tokio::time::timeout(SOON, stream.next()).await.expect("in time").expect("goes on");
+        assert_eq!((delivery.redelivered, delivery.message.body.as_slice()), (round > 0, &b"1"[..]));
+        delivery.settle(Settlement::Requeue);
+    }
+    let delivery = tokio::time::timeout(SOON, stream.next()).await.expect("in time").expect("goes on");
+    assert!(bus.get(&parked.name).await.expect("get").is_none(), "nothing was counted");
+    drop((stream, delivery));
+    bus.close(SOON).await;
+    // Connections that end with it in their hands do count.
+    for _ in 0..8 {
+        let doomed = connected(&url).await;
+        let mut stream = doomed.consume(queue.clone(), 10);
+        let delivery = tokio::time::timeout(Duration::from_secs(3), stream.next()).await;
+        let over = delivery.is_err();
+        doomed.close(Duration::ZERO).await;
+        if over {
+            break;
+        }
+    }
+    let bus = connected(&url).await;
+    until("it is in the parking queue", || async {
+        bus.get(&parked.name).await.expect("get").map(|d| d.settle(Settlement::Ack)).is_some()
+    })
+    .await;
+    bus.close(SOON).await;
+}
