@@ -92,11 +92,17 @@ impl Application {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("bus").enable_all().build()?;
         let inside = runtime.handle().clone();
         let io = Io(Some(runtime));
+        // A guest leaves the names of its host alone. An engine is told from another by its store.
+        let identity = if replies == QueueKind::Temporary {
+            None
+        } else {
+            Some(truth.catalog.fix_setting("store.id", &uuid::Uuid::new_v4().to_string()).await?)
+        };
         let bus: Arc<dyn TaskBus> = if settings.bus.is_embedded() {
             Arc::new(EmbeddedBus::with_names(names))
         } else {
             let _inside = inside.enter();
-            connect(settings, names, replies)?
+            connect(settings, names, replies, identity)?
         };
         own(settings, Arc::clone(&bus))?;
         let defaults = engine::Options::default();
@@ -293,7 +299,7 @@ pub fn broker(settings: &Settings) -> Result<Arc<dyn TaskBus>, AppError> {
         let why = "bus.url is embedded:, whose queues only the server itself sees; give the URL of a broker (--bus, or bus.url)";
         return Err(AppError::Unsupported(why.to_owned()));
     }
-    connect(settings, settings.bus.names(), settings.bus.queue_kind)
+    connect(settings, settings.bus.names(), settings.bus.queue_kind, None)
 }
 
 /// A backup that was made.
@@ -328,7 +334,12 @@ pub fn backup(settings: &Settings, to: &Path, with_keys: bool) -> Result<Backup,
     Ok(Backup { copy, token_keys })
 }
 
-fn connect(settings: &Settings, names: Names, reply_queue_kind: QueueKind) -> Result<Arc<dyn TaskBus>, AppError> {
+fn connect(
+    settings: &Settings,
+    names: Names,
+    reply_queue_kind: QueueKind,
+    identity: Option<String>,
+) -> Result<Arc<dyn TaskBus>, AppError> {
     let bus = &settings.bus;
     let options = amqp::Options {
         reply_queue_kind,
@@ -340,6 +351,9 @@ fn connect(settings: &Settings, names: Names, reply_queue_kind: QueueKind) -> Re
         ca_file: bus.ca_file(),
         certificate_file: bus.certificate_file(),
         key_file: bus.certificate_key_file(),
+        url_file: bus.url_file(),
+        connection_name: bus.connection_name().unwrap_or_else(|| amqp::connection_name(&bus.prefix)),
+        identity,
         ..amqp::Options::default()
     };
     Ok(AmqpBus::connect(bus.url.expose(), options)?)

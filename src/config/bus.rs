@@ -12,6 +12,8 @@ use crate::bus::{Bounds, Names, QueueKind};
 pub struct BusOptions {
     pub url: SecretUrl,
     pub prefix: String,
+    pub(super) connection_name: String,
+    pub(super) url_file: String,
     pub queue_kind: QueueKind,
     pub prefetch: u16,
     pub publish_channels: usize,
@@ -58,6 +60,18 @@ impl BusOptions {
     #[must_use]
     pub fn certificate_key_file(&self) -> Option<PathBuf> {
         path(&self.certificate_key_file)
+    }
+
+    /// What the broker shows beside each connection; `None`: the prefix and this host's name.
+    #[must_use]
+    pub fn connection_name(&self) -> Option<String> {
+        Some(self.connection_name.clone()).filter(|name| !name.is_empty())
+    }
+
+    /// The file that holds the URL.
+    #[must_use]
+    pub fn url_file(&self) -> Option<PathBuf> {
+        path(&self.url_file)
     }
 
     /// Names of what the engine owns.

@@ -55,6 +55,7 @@ pub(super) const KEYS: &[Key] = &[
     key("bus.url", Kind::SecretUrl(&["embedded:", "amqp://", "amqps://"])),
     key("bus.url_file", Kind::Text),
     key("bus.prefix", Kind::Text),
+    key("bus.connection_name", Kind::Text),
     key("bus.queue_kind", Kind::OneOf(&["quorum", "classic"])),
     key("bus.prefetch", Kind::Integer(1, 65_535)),
     key("bus.publish_channels", Kind::Integer(1, 64)),
@@ -121,6 +122,12 @@ impl Kind {
             },
             Self::Secret => {
                 text.map(|text| Value::String(text.to_owned())).ok_or_else(|| "is no text; allowed: a text".to_owned())
+            }
+            Self::SecretUrl(begins) if value.is_array() => {
+                // Several addresses may be written as a list.
+                let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
+                let list = items.iter().map(|item| item.as_str()).collect::<Option<Vec<_>>>().unwrap_or_default();
+                Self::SecretUrl(begins).read(&Value::String(list.join(",")))
             }
             Self::SecretUrl(begins) => match text {
                 Some(text) if begins.iter().any(|begin| text.starts_with(begin)) => Ok(Value::String(text.to_owned())),

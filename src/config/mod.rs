@@ -71,6 +71,18 @@ impl SecretUrl {
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.expose();
+        // A list of addresses: each without its password.
+        let next = ["amqp://", "amqps://"]
+            .iter()
+            .flat_map(|begin| url.match_indices(begin))
+            .map(|(at, _)| at)
+            .filter(|at| *at > 0 && url[..*at].ends_with([',', ' ', '\n', '\t', '\r']))
+            .min();
+        if let Some(at) = next {
+            let (first, rest) = url.split_at(at);
+            let first = first.trim_end_matches([',', ' ', '\n', '\t', '\r']);
+            return write!(f, "{}, {}", Self::new(first), Self::new(rest));
+        }
         // A password may hold an @: what stands before the last one of the authority is left out.
         let Some((scheme, rest)) = url.split_once("://") else { return f.write_str(url) };
         let end =
@@ -299,7 +311,7 @@ fn section<T: for<'de> Deserialize<'de>>(flat: &Flat, name: &str) -> Result<T, S
     let begin = format!("{name}.");
     let is_typed = |key: &str| {
         !key.ends_with("_file")
-            || matches!(key, "ca_file" | "certificate_file" | "certificate_key_file" | "token_key_file")
+            || matches!(key, "url_file" | "ca_file" | "certificate_file" | "certificate_key_file" | "token_key_file")
     };
     let members: Map<String, Value> = flat
         .iter()

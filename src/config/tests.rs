@@ -237,6 +237,7 @@ fn no_password_of_any_form_is_shown_in_a_url() {
         ("embedded:", "embedded:"),
         ("sqlite:/var/lib/r.db", "sqlite:/var/lib/r.db"),
         ("amqp://broker", "amqp://broker"),
+        ("amqp://u:p,w@a:1/v?x=1,amqps://u:p@b/v, amqp://c", "amqp://a:1/v, amqps://b/v, amqp://c"),
         ("amqps://u:p@h/v", "amqps://h/v"),
         ("amqps://u:p@ss@h/v", "amqps://h/v"),
         ("amqp://u:p/w@h/v", "amqp://h/v"),

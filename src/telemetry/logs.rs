@@ -113,7 +113,14 @@ where
             .with_writer(writer)
             .boxed(),
     };
-    Ok(Box::new(Registry::default().with(filter).with(filter_fn(|line| !shows_messages(line))).with(layer)))
+    let asked = options.filter.contains("lapin");
+    let shown = filter_fn(move |line: &Metadata<'_>| !shows_messages(line) && (asked || !is_told_by_us(line)));
+    Ok(Box::new(Registry::default().with(filter).with(shown).with(layer)))
+}
+
+/// lapin's own lines of what the bus reports itself, with its event. A filter that names lapin shows them.
+fn is_told_by_us(line: &Metadata<'_>) -> bool {
+    line.target().starts_with("lapin")
 }
 
 /// lapin logs a message that the broker returned whole, at `warn`, and every frame at `trace`: tokens and payloads. No
@@ -161,6 +168,19 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn what_the_bus_tells_itself_is_not_told_by_lapin_again() {
+        let page = Page::default();
+        let writer = page.clone();
+        let options = LogOptions { format: LogFormat::Json, filter: "info".to_owned() };
+        tracing::subscriber::with_default(subscriber(&options, move || writer.clone()).expect("a log"), || {
+            tracing::error!(target: "lapin::channel", "channel closed");
+            tracing::warn!("told by us");
+        });
+        let text = String::from_utf8(page.0.lock().expect("page").clone()).expect("text");
+        assert!(!text.contains("channel closed") && text.contains("told by us"), "{text}");
     }
 
     #[test]

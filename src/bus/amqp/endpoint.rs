@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use rand::RngExt;
+use secrecy::{ExposeSecret, SecretString};
 
+use super::material::Material;
 use super::mend::{self, Marks, Tally};
 use crate::bus::{BusError, Names, QueueKind};
 use crate::limits;
@@ -25,6 +26,10 @@ pub struct Options {
     pub connection_name: String,
     /// Kind of the reply queues.
     pub reply_queue_kind: QueueKind,
+    /// A file that holds the URL, read again at each connect; else the URL that was given.
+    pub url_file: Option<PathBuf>,
+    /// Who this engine is (its store), for another one that uses the same names; `None`: it does not look for others.
+    pub identity: Option<String>,
     /// Names of what the engine owns.
     pub names: Names,
     /// Replies that one partition takes before it has acknowledged them.
@@ -51,6 +56,8 @@ impl Default for Options {
         Self {
             connection_name: "reveille".to_owned(),
             reply_queue_kind: QueueKind::Quorum,
+            url_file: None,
+            identity: None,
             names: Names::default(),
             reply_prefetch: limits::REPLY_PREFETCH,
             publish_channels: 2,
@@ -66,19 +73,24 @@ impl Default for Options {
     }
 }
 
-/// A parsed URL with its TLS material. `Display` and `Debug` show no password.
+/// Where the broker is. `Display` and `Debug` show no password.
 pub(super) struct Endpoint {
-    uri: AMQPUri,
-    tls: OwnedTLSConfig,
-    connection_name: String,
+    url: SecretString,
+    options: Options,
+    /// Address and user of the last connection, at first of the first one in the list.
+    current: Mutex<(String, Arc<str>)>,
     mended: Arc<Tally>,
     lost: AtomicU64,
 }
 
+fn shown(uri: &AMQPUri) -> (String, Arc<str>) {
+    let a = &uri.authority;
+    (format!("{}://{}:{}/{}", uri.scheme, a.host, a.port, uri.vhost), a.userinfo.username.as_str().into())
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let a = &self.uri.authority;
-        write!(f, "{}://{}:{}/{}", self.uri.scheme, a.host, a.port, self.uri.vhost)
+        f.write_str(&self.current().0)
     }
 }
 
@@ -89,49 +101,20 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Reads URL and certificate files. An empty virtual host (`amqp://host/`) means `/`, as most clients have it.
+    /// Reads URL and certificate files once, to tell at the start what cannot be used.
     pub(super) fn new(url: &str, options: &Options) -> Result<Self, BusError> {
-        // the parser's own message may quote the URL, password and all: only its kind is told
-        let mut uri: AMQPUri = url.parse().map_err(|_| {
-            BusError::BadUrl(
-                "bus.url is not an AMQP URL (amqp://user:password@host:5672/vhost or amqps://…, special characters %-encoded)".to_owned(),
-            )
-        })?;
-        if uri.vhost.is_empty() {
-            "/".clone_into(&mut uri.vhost);
-        }
-        if uri.query.heartbeat.is_none() {
-            uri.query.heartbeat = Some(u16::try_from(options.heartbeat.as_secs()).unwrap_or(u16::MAX));
-        }
-        let read = |what: &str, path: &PathBuf| {
-            std::fs::read_to_string(path)
-                .map_err(|e| BusError::BadUrl(format!("{what} {} cannot be read: {e}", path.display())))
-        };
-        let identity = match (&options.certificate_file, &options.key_file) {
-            (Some(certificate), Some(key)) => Some(OwnedIdentity::PKCS8 {
-                pem: read("the client certificate", certificate)?.into_bytes(),
-                key: read("the client key", key)?.into_bytes(),
-            }),
-            (None, None) => None,
-            _ => {
-                return Err(BusError::BadUrl(
-                    "a client certificate needs its key, and a key its certificate".to_owned(),
-                ));
-            }
-        };
-        let cert_chain = options.ca_file.as_ref().map(|path| read("the CA file", path)).transpose()?;
-        if uri.scheme == AMQPScheme::AMQP && (identity.is_some() || cert_chain.is_some()) {
-            return Err(BusError::BadUrl(
-                "certificates are set, but bus.url is amqp://, which is not encrypted; use amqps://".to_owned(),
-            ));
-        }
+        let material = Material::read(url, options)?;
         Ok(Self {
-            uri,
-            tls: OwnedTLSConfig { identity, cert_chain },
-            connection_name: options.connection_name.clone(),
+            url: SecretString::from(url),
+            options: options.clone(),
+            current: Mutex::new(shown(&material.uris[0])),
             mended: Arc::default(),
             lost: AtomicU64::new(0),
         })
+    }
+
+    fn current(&self) -> MutexGuard<'_, (String, Arc<str>)> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Messages that could not be read as they came.
@@ -148,26 +131,50 @@ impl Endpoint {
         self.lost.load(Ordering::Relaxed)
     }
 
-    pub(super) fn user(&self) -> &str {
-        &self.uri.authority.userinfo.username
+    pub(super) fn user(&self) -> Arc<str> {
+        self.current().1.clone()
     }
 
-    /// One attempt, with the marks of its deliveries. The error's text names the endpoint's trouble, never its password.
+    /// One attempt at each address in turn, with what the files hold now. The error's text names the endpoint's trouble,
+    /// never its password.
     pub(super) async fn connect(&self, purpose: &str) -> Result<(Connection, Arc<Marks>), String> {
-        let properties = ConnectionProperties::default()
-            .with_connection_name(format!("{} ({purpose})", self.connection_name).into());
-        let marks = Arc::new(Marks::new(self.mended.clone()));
-        let attempt = mend::connect(self.uri.clone(), self.tls.clone(), properties, marks.clone());
-        match tokio::time::timeout(CONNECT_TIMEOUT, Box::pin(attempt)).await {
-            Ok(result) => result.map(|connection| (connection, marks)).map_err(|e| self.redact(&e.to_string())),
-            Err(_) => Err(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
+        let Material { uris, tls } =
+            Material::read(self.url.expose_secret(), &self.options).map_err(|e| e.to_string())?;
+        let several = uris.len() > 1;
+        let mut troubles = Vec::new();
+        for uri in uris {
+            let name = format!("{} ({purpose})", self.options.connection_name);
+            let properties = ConnectionProperties::default().with_connection_name(name.into());
+            let marks = Arc::new(Marks::new(self.mended.clone()));
+            let (address, user) = shown(&uri);
+            let password = uri.authority.userinfo.password.clone();
+            let attempt = mend::connect(uri, tls.clone(), properties, marks.clone());
+            let why = match tokio::time::timeout(CONNECT_TIMEOUT, Box::pin(attempt)).await {
+                Ok(Ok(connection)) => {
+                    *self.current() = (address, user);
+                    return Ok((connection, marks));
+                }
+                Ok(Err(e)) => redact(&e.to_string(), &password),
+                Err(_) => format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
+            };
+            troubles.push(if several { format!("{address}: {why}") } else { why });
         }
+        Err(troubles.join("; "))
     }
+}
 
-    fn redact(&self, text: &str) -> String {
-        let password = &self.uri.authority.userinfo.password;
-        // the broker's texts hold no password; a proxy between might
-        if password.len() > 3 && password != "guest" { text.replace(password.as_str(), "***") } else { text.to_owned() }
+/// The broker's texts hold no password; a proxy between might.
+fn redact(text: &str, password: &str) -> String {
+    if password.len() > 3 && password != "guest" { text.replace(password, "***") } else { text.to_owned() }
+}
+
+/// `reveille@host`: what the broker shows beside a connection unless the settings name it.
+#[must_use]
+pub fn connection_name(prefix: &str) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
+    match host.as_deref().map(str::trim).filter(|host| !host.is_empty()) {
+        Some(host) => format!("{prefix}@{host}"),
+        None => prefix.to_owned(),
     }
 }
 
@@ -205,7 +212,7 @@ mod tests {
         let endpoint = Endpoint::new("amqp://ann:s3cret-word@broker:5673/prod", &Options::default()).expect("endpoint");
         assert_eq!(endpoint.to_string(), "amqp://broker:5673/prod");
         assert!(!format!("{endpoint:?}").contains("s3cret"));
-        assert_eq!(endpoint.redact("cannot log in with s3cret-word"), "cannot log in with ***");
+        assert_eq!(redact("cannot log in with s3cret-word", "s3cret-word"), "cannot log in with ***");
         for bad in
             ["http://ann:s3cret@broker", "amqp:s3cret", "amqp://ann:s3cret@broker:99999", "amqp://ann:s3cret%ff@broker"]
         {
@@ -217,18 +224,8 @@ mod tests {
     #[test]
     fn an_empty_virtual_host_is_the_default_one() {
         for url in ["amqp://broker", "amqp://broker/", "amqp://broker/%2f"] {
-            assert_eq!(Endpoint::new(url, &Options::default()).expect(url).uri.vhost, "/");
+            assert_eq!(Endpoint::new(url, &Options::default()).expect(url).to_string(), "amqp://broker:5672//");
         }
-    }
-
-    #[test]
-    fn certificates_without_encryption_are_refused() {
-        let file = tempfile::NamedTempFile::new().expect("file");
-        let options = Options { ca_file: Some(file.path().to_owned()), ..Options::default() };
-        assert!(Endpoint::new("amqp://broker", &options).is_err());
-        assert!(Endpoint::new("amqps://broker", &options).is_ok());
-        let half = Options { key_file: Some(file.path().to_owned()), ..Options::default() };
-        assert!(Endpoint::new("amqps://broker", &half).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! topology   what we own, declared again        publisher  lanes: publish, confirm, send again
 //! exchanges  which exchanges are there          consumer   streams of deliveries, settlements
 //! codec      Message ↔ properties, refusals     acks       which deliveries can be acked together
+//! material   addresses and certificates, read    lock       another engine with the same names is noticed
 //! mend       what lapin could not read, mended before it sees it
 //! ```
 //!
@@ -21,6 +22,8 @@ mod endpoint;
 mod exchanges;
 #[cfg(test)]
 mod faults;
+mod lock;
+mod material;
 pub mod mend;
 #[cfg(test)]
 mod owning;
@@ -28,8 +31,8 @@ mod publisher;
 mod reconnect;
 mod topology;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -42,11 +45,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tracing::warn;
 
-pub use endpoint::Options;
+pub use endpoint::{Options, connection_name};
 
 use self::consumers::Consumers;
 use self::endpoint::Endpoint;
 use self::exchanges::Exchanges;
+use self::lock::Lock;
 use self::publisher::{Errand, Job, Lane};
 use self::reconnect::{Link, State, Trouble};
 use self::topology::{Item, Topology};
@@ -82,6 +86,8 @@ pub struct AmqpBus {
     sessions: Arc<watch::Sender<usize>>,
     getting: Mutex<Option<consumer::Session>>,
     consumers: Arc<Consumers>,
+    /// Another engine with the same names.
+    other: Arc<std::sync::Mutex<Option<String>>>,
 }
 
 impl AmqpBus {
@@ -98,6 +104,17 @@ impl AmqpBus {
         let topology = Topology::new();
         let exchanges = Arc::new(Exchanges::new());
         runtime.spawn(topology.clone().keep(consuming.clone()));
+        let other = Arc::<std::sync::Mutex<Option<String>>>::default();
+        if let Some(identity) = options.identity.clone() {
+            let lock = Lock {
+                link: consuming.clone(),
+                names: options.names.clone(),
+                identity,
+                called: options.connection_name.clone(),
+                other: other.clone(),
+            };
+            runtime.spawn(lock.keep());
+        }
         let lanes = (0..options.publish_channels.max(1))
             .map(|_| {
                 let (errands, inbox) = mpsc::channel(LANE_INBOX);
@@ -123,6 +140,7 @@ impl AmqpBus {
             sessions: Arc::new(watch::Sender::new(0)),
             getting: Mutex::new(None),
             consumers: Arc::default(),
+            other,
         }))
     }
 
@@ -172,7 +190,7 @@ impl AmqpBus {
         if self.closing.load(Ordering::Acquire) {
             return Err(BusError::Closed);
         }
-        if let Some(text) = codec::refusal(&to, &message, self.endpoint.user()) {
+        if let Some(text) = codec::refusal(&to, &message, &self.endpoint.user()) {
             return Ok(Publication::Refused { text });
         }
         let _open = Open::count(self);
@@ -456,6 +474,7 @@ impl TaskBus for AmqpBus {
             consumers: self.consumers.facts(),
             refused: self.topology.refused(),
             connections_lost: self.endpoint.lost(),
+            shared_with: self.other.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             mended: self.endpoint.mended().figures(),
             ..BusFacts::default()
         }

@@ -106,8 +106,14 @@ fn guest_without_rights(url: &str) -> Option<String> {
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     };
     let user = format!("u{}", uuid::Uuid::new_v4().simple());
-    ctl(&["add_user", &user, "word"]);
-    ctl(&["set_permissions", "-p", "/", &user, "^$", ".*", ".*"]);
+    // in one call: each takes seconds
+    ctl(&[
+        "eval",
+        &format!(
+            "rabbit_auth_backend_internal:add_user(<<\"{user}\">>, <<\"word\">>, <<\"t\">>), \
+             rabbit_auth_backend_internal:set_permissions(<<\"{user}\">>, <<\"/\">>, <<\"^$\">>, <<\".*\">>, <<\".*\">>, <<\"t\">>)."
+        ),
+    ]);
     let (_, host) = url.split_once('@').expect("a URL with a user");
     Some(format!("amqp://{user}:word@{host}"))
 }
@@ -140,6 +146,7 @@ async fn without_the_right_to_declare_what_is_there_is_consumed_and_what_is_miss
     owner.declare(vec![], vec![missing.clone()], vec![]).await.expect("declared");
     assert_eq!(publish(&owner, to("", &missing.name)).await, Publication::Confirmed);
     assert!(tokio::time::timeout(SOON, polled).await.expect("in time").expect("no panic"));
+    drop(stream);
     for bus in [bus, owner] {
         bus.close(SOON).await;
     }
@@ -183,5 +190,59 @@ async fn what_the_engine_gives_back_is_not_counted_and_what_takes_connections_is
         bus.get(&parked.name).await.expect("get").map(|d| d.settle(Settlement::Ack)).is_some()
     })
     .await;
+    bus.close(SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_engines_with_the_same_names_notice_each_other_and_a_prefix_keeps_them_apart() {
+    let Some(url) = url() else { return };
+    let engine = |prefix: &str, identity: &str| {
+        let options = Options {
+            names: crate::bus::Names::new(prefix),
+            identity: Some(identity.to_owned()),
+            connection_name: format!("engine {identity}"),
+            ..Options::default()
+        };
+        AmqpBus::connect(&url, options).expect("a usable URL")
+    };
+    let prefix = unique("prefix");
+    let first = engine(&prefix, "one");
+    let channel = first.consuming.live().await.expect("open").channel().await.expect("a channel");
+    until("the first has the lock", || async {
+        let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
+        let name = format!("{prefix}.engine");
+        let queue = first.consuming.live().await.expect("open").channel().await.expect("a channel");
+        let seen = queue.queue_declare(name.as_str().into(), options, lapin::types::FieldTable::default()).await;
+        seen.is_ok_and(|queue| queue.consumer_count() == 1)
+    })
+    .await;
+    drop(channel);
+    let second = engine(&prefix, "two");
+    until("the second notices", || async { second.facts().shared_with.as_deref() == Some("engine one") }).await;
+    let apart = engine(&unique("other"), "three");
+    apart.wait_ready(SOON).await.expect("the broker");
+    assert_eq!((first.facts().shared_with, apart.facts().shared_with), (None, None));
+    first.close(SOON).await;
+    until("the second is alone", || async { second.facts().shared_with.is_none() }).await;
+    for bus in [second, apart] {
+        bus.close(SOON).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_address_is_taken_where_one_does_not_answer_and_a_new_password_is_read() {
+    let Some(url) = url() else { return };
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let wrong = url.replacen("guest:guest@", "guest:wrong@", 1);
+    std::fs::write(file.path(), format!("amqp://guest:guest@127.0.0.1:1/x,{wrong}")).expect("written");
+    let options = Options { url_file: Some(file.path().to_owned()), ..Options::default() };
+    let bus = AmqpBus::connect("amqp://ignored", options).expect("usable URLs");
+    until("both are refused", || async {
+        matches!(bus.health(), crate::bus::BusHealth::Down(why) if why.contains("127.0.0.1:1/x") && why.contains("; "))
+    })
+    .await;
+    std::fs::write(file.path(), format!("amqp://guest:guest@127.0.0.1:1/x,{url}")).expect("written");
+    bus.wait_ready(SOON).await.expect("the second address, with the new password");
+    assert!(url.contains(bus.endpoint().split("://").nth(1).expect("an address").split('/').next().expect("a host")));
     bus.close(SOON).await;
 }
