@@ -358,7 +358,9 @@ fn a_large_payload_that_is_handed_on_is_written_once_in_a_form_of_its_own() {
     let read = decode(&bytes).unwrap();
     assert_eq!(read, entries);
     let mut all = Vec::new();
-    read.iter().for_each(|entry| crate::interpreter::payloads::each(&entry.event, &mut |p| all.push(p.clone())));
+    for entry in &read {
+        crate::interpreter::payloads::each(&entry.event, &mut |payload| all.push(payload.clone()));
+    }
     assert!(all.iter().all(|payload| payload.ptr_eq(&all[0])), "one value in memory");
     // What is small, or there once, is written as before.
     assert!(encode(&handed_on(&payload(json!({ "a": 1 })))).unwrap().starts_with(b"{\"v\":1,"));
