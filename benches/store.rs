@@ -84,7 +84,7 @@ fn report(what: &str, in_flight: usize, done: u64, took: Duration, store: &Sqlit
     let figures = store.figures();
     println!(
         "{what}: {rate:.0}/s at {in_flight} in flight ({:.0} writes a commit, {} checkpoints), {:.1} us of processor each",
-        figures.writes as f64 / figures.commits.max(1) as f64,
+        figures.writes as f64 / figures.commits.count().max(1) as f64,
         figures.checkpoints,
         processor_seconds() * 1e6 / done as f64,
     );

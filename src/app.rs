@@ -19,6 +19,8 @@ use crate::telemetry::Metrics;
 /// A start waits so long for a broker that is there to have what the engine owns; one that is away it does not wait
 /// for.
 const DECLARED_WITHIN: Duration = Duration::from_secs(30);
+/// A stop waits so long for the store to close. Its log is short.
+const STORE_CLOSES: Duration = Duration::from_secs(20);
 
 /// Why the application cannot start. Each text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -174,6 +176,12 @@ impl Application {
     /// The same, where so much of `engine.shutdown_seconds` has gone already.
     async fn stop_after(self, spent: Duration) {
         self.engine.stop(self.shutdown.saturating_sub(spent)).await;
+        // Actors on other threads may still hold the store when the process ends.
+        if let Some(store) = &self.store
+            && tokio::time::timeout(STORE_CLOSES, store.close()).await.is_err()
+        {
+            tracing::warn!("the store's log could not be moved into its file in time; the next start does it");
+        }
     }
 }
 

@@ -236,7 +236,8 @@ async fn healthz() -> HttpResponse {
 
 async fn readyz(api: web::Data<Api>) -> HttpResponse {
     match api.context().engine().ready().await {
-        Ok(()) => closing(HttpResponse::Ok()).json(json!({"status": "ready"})),
+        Ok(doubts) if doubts.is_empty() => closing(HttpResponse::Ok()).json(json!({"status": "ready"})),
+        Ok(doubts) => closing(HttpResponse::Ok()).json(json!({"status": "ready", "doubts": doubts})),
         Err(missing) => {
             closing(HttpResponse::ServiceUnavailable()).json(json!({"status": "not ready", "missing": missing}))
         }

@@ -394,6 +394,7 @@ pub(super) fn summary(machine: &Machine, state: &State, bus_is_durable: bool) ->
         status,
         due: interpreter::due(machine, state),
         owes_parent: closed.is_some() && owes_news(state),
+        tasks: u32::try_from(state.tasks().count()).unwrap_or(u32::MAX),
         owes: !interpreter::owed(state, bus_is_durable).is_empty() && state.is_running(),
         closed,
         redrive_count: state.redrive_count(),
@@ -488,11 +489,7 @@ impl ExecutionActor {
                     tokio::task::consume_budget().await;
                     Ok(())
                 }
-                (Some(append), Some(header)) => {
-                    let reusable_before = shared.name_reusable_before(&header);
-                    shared.journal.create(*header, append, reusable_before).await
-                }
-                (Some(append), None) => shared.journal.append(append).await,
+                (Some(append), birth) => shared.write(birth, append).await,
             }
         };
         ctx.wait(durable.into_actor(self).map(move |result, actor, ctx| {

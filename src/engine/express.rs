@@ -39,6 +39,17 @@ struct Rows {
     closed: VecDeque<ExecutionId>,
     /// Input and output of the closed ones.
     closed_bytes: usize,
+    /// Tasks of the open ones.
+    tasks: u64,
+}
+
+impl Rows {
+    /// So many tasks of this execution are open.
+    fn set_tasks(&mut self, id: ExecutionId, tasks: u32) {
+        let Some(row) = self.all.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut row.summary.tasks, tasks);
+        self.tasks = self.tasks.saturating_sub(u64::from(before)) + u64::from(tasks);
+    }
 }
 
 impl Express {
@@ -61,6 +72,7 @@ impl Express {
 
     fn close(&self, id: ExecutionId, version: Version, outcome: &Outcome) {
         let mut rows = self.lock();
+        rows.set_tasks(id, 0);
         let Some(row) = rows.all.get_mut(&id) else { return };
         (row.version, row.summary) = (version, summary(outcome));
         let bytes = weight(row);
@@ -74,7 +86,20 @@ impl Express {
     }
 
     fn lose(&self, id: ExecutionId) -> Option<Arn> {
-        self.lock().all.remove(&id).map(|row| row.header.arn)
+        let mut rows = self.lock();
+        rows.set_tasks(id, 0);
+        rows.all.remove(&id).map(|row| row.header.arn)
+    }
+
+    /// So many tasks of this execution are open.
+    pub fn set_tasks(&self, id: ExecutionId, tasks: usize) {
+        self.lock().set_tasks(id, u32::try_from(tasks).unwrap_or(u32::MAX));
+    }
+
+    /// Open executions and their open tasks.
+    pub fn open(&self) -> (u64, u64) {
+        let rows = self.lock();
+        ((rows.all.len() - rows.closed.len()) as u64, rows.tasks)
     }
 
     pub fn row(&self, id: ExecutionId) -> Option<ExecutionRow> {

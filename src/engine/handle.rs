@@ -12,7 +12,10 @@ use crate::interpreter::event::{Entry, Failure, Payload};
 use crate::interpreter::state::{Outcome, TaskView};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::limits::HISTORY_EVENTS_MAX;
-use crate::store::{Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MachineType, StoreError};
+use crate::store::{
+    Catalog, CommitSizes, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, MachineType, StoreError,
+};
+use crate::telemetry::metrics::Now;
 
 use super::map_run;
 use super::messages::{AwaitEnd, Tell, TellError, Told, What};
@@ -439,27 +442,40 @@ impl EngineHandle {
         self.inner.quarantine.why(execution)
     }
 
-    /// Is everything that the engine needs reachable? Names what is not.
-    pub async fn ready(&self) -> Result<(), Vec<String>> {
-        let mut missing = Vec::new();
-        if let Err(e) = self.inner.catalog.ping().await {
-            missing.push(format!("store: {e}"));
+    /// Can the engine do its work now? What is worth a look all the same; or what is missing, in words.
+    pub async fn ready(&self) -> Result<Vec<String>, Vec<String>> {
+        let missing = self.inner.missing().await;
+        if missing.is_empty() {
+            Ok(self.inner.doubts())
+        } else {
+            Err(missing.iter().map(ToString::to_string).collect())
         }
-        match self.inner.bus.health() {
-            BusHealth::Up | BusHealth::Blocked(_) => {}
-            BusHealth::Down(why) => missing.push(format!("bus: {why}")),
-        }
-        if missing.is_empty() { Ok(()) } else { Err(missing) }
     }
 
-    /// Metrics in Prometheus' text form.
+    /// Metrics in Prometheus' text form. Costs the same however much the store holds.
     pub fn metrics(&self) -> String {
-        let health = self.inner.bus.health();
-        let (starts, unpublished) = self.inner.pressure.figures();
-        self.inner.metrics.under_way(starts, unpublished);
-        self.inner.metrics.parking_waiting(self.inner.parking.waiting());
-        self.inner.metrics.bus(!matches!(health, BusHealth::Down(_)), matches!(health, BusHealth::Blocked(_)));
-        self.inner.metrics.render()
+        let shared = &self.inner;
+        let (health, facts) = (shared.bus.health(), shared.bus.facts());
+        let (starts, unpublished) = shared.pressure.figures();
+        let (store, (express, express_tasks)) = (shared.journal.figures(), shared.express.open());
+        let bounds = CommitSizes::BOUNDS.iter().map(|bound| f64::from(*bound)).chain([f64::INFINITY]);
+        shared.metrics.parking_waiting(shared.parking.waiting());
+        shared.metrics.render(&Now {
+            executions_open: store.open_executions + express,
+            tasks_waiting: store.open_tasks + express_tasks,
+            starts_under_way: starts as u64,
+            tasks_unpublished: unpublished as u64,
+            bus_up: !matches!(health, BusHealth::Down(_)),
+            bus_blocked: matches!(health, BusHealth::Blocked(_)),
+            bus_reconnects: facts.connections_lost,
+            bus_deaf_queues: facts.deaf().count() as u64,
+            bus_refused: facts.refused.len() as u64,
+            unreadable_messages: facts.mended.clone(),
+            set_aside: facts.set_aside,
+            not_ready: shared.health.reasons(),
+            commits: bounds.zip(store.commits.counts).collect(),
+            commit_events: store.commits.events,
+        })
     }
 
     pub(super) async fn tell(&self, execution: ExecutionId, what: What) -> Result<Told, TellError> {

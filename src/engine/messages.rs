@@ -109,6 +109,11 @@ pub(super) struct MayLeave;
 #[rtype(result = "Result<(), TellError>")]
 pub(super) struct Begin;
 
+/// To a partition: are you there? Answered when its mailbox comes to it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Beat;
+
 /// To a partition: take nothing new, let what is under way end.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

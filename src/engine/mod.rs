@@ -30,6 +30,9 @@ mod express;
 #[cfg(test)]
 mod express_tests;
 pub mod handle;
+mod health;
+#[cfg(test)]
+mod health_tests;
 mod held;
 mod history;
 mod housekeeping;
@@ -74,7 +77,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::ids::{PartitionId, Realm, TaskKey};
 use crate::integrations::Table;
 use crate::objects::{self, Objects};
-use crate::store::{Catalog, ExecutionHeader, Journal};
+use crate::store::{Append, Catalog, ExecutionHeader, Journal, StoreError, StoreResult};
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
 
@@ -106,6 +109,8 @@ pub struct Options {
     pub horizon: Duration,
     /// The wall clock may be put forward or back at any time: who waits for a moment of it looks at it again so often.
     pub clock_check: Duration,
+    /// How often it is looked whether all that the engine needs is there; `None`: never, but when it is asked.
+    pub health_check: Option<Duration>,
     /// A broker's confirm waits so long for the reply, to share its append.
     pub confirm_linger: Duration,
     /// How long after its end a standard execution holds its name (AWS: 90 days).
@@ -149,6 +154,7 @@ impl Default for Options {
             sweep: Duration::from_secs(10),
             horizon: Duration::from_mins(5),
             clock_check: Duration::from_secs(1),
+            health_check: Some(Duration::from_secs(1)),
             confirm_linger: Duration::from_secs(1),
             name_held: Duration::from_hours(90 * 24),
             retention: Duration::from_hours(90 * 24),
@@ -202,6 +208,7 @@ pub(crate) struct Shared {
     open: open::Open,
     quarantine: quarantine::Quarantine,
     parking: parking::Parking,
+    health: health::Health,
     /// Children that are being started now.
     births: children::Births,
     objects: Objects,
@@ -220,6 +227,24 @@ impl Shared {
 
     fn token(&self, key: &TaskKey) -> String {
         self.tokens.mint(key, self.partition_of(key.execution))
+    }
+
+    /// Makes an execution, or appends to its journal; durable when it returns `Ok`.
+    async fn write(&self, birth: Option<Box<ExecutionHeader>>, append: Append) -> StoreResult<()> {
+        let began = tokio::time::Instant::now();
+        let written = match birth {
+            Some(header) => {
+                let reusable_before = self.name_reusable_before(&header);
+                self.journal.create(*header, append, reusable_before).await
+            }
+            None => self.journal.append(append).await,
+        };
+        match &written {
+            Ok(()) => self.metrics.append(began.elapsed()),
+            Err(StoreError::VersionConflict { .. }) => self.metrics.append_conflict(),
+            Err(_) => {}
+        }
+        written
     }
 
     /// The name of this execution is free where the one that has it closed before this moment.
@@ -260,6 +285,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         open: open::Open::default(),
         quarantine: quarantine::Quarantine::default(),
         parking: parking::Parking::default(),
+        health: health::Health::default(),
         births: children::Births::default(),
         objects: Objects::new(&options.objects),
         partitions: OnceLock::new(),
@@ -281,6 +307,9 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         result.map_err(|e| EngineError::Internal(e.to_string()))?.map_err(handle::engine_error)?;
     }
     actix_rt::spawn(dead_letters::run(Arc::clone(&shared)));
+    if let Some(pause) = shared.options.health_check {
+        actix_rt::spawn(health::watch(Arc::clone(&shared), pause));
+    }
     Ok(EngineHandle { inner: shared })
 }
 
@@ -306,6 +335,7 @@ impl EngineHandle {
     /// Lets what is under way end, then the bus tell what it has (both together at most `within`); what waits goes on
     /// after the next start.
     pub async fn stop(&self, within: Duration) {
+        self.inner.health.stop();
         let until = tokio::time::Instant::now() + within;
         let drains = self.inner.partitions.get().into_iter().flatten().map(|p| p.send(messages::Drain));
         let _ = tokio::time::timeout_at(until, futures_util::future::join_all(drains)).await;

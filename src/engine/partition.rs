@@ -27,7 +27,7 @@ use super::express;
 use super::held::{Held, Patterns};
 use super::intake::Intake;
 use super::lines::Lines;
-use super::messages::{AwaitEnd, Begin, Drain, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
+use super::messages::{AwaitEnd, Beat, Begin, Drain, MayLeave, RunToEnd, Start, Tell, TellError, Told, What};
 use super::residents::{Incarnation, Resident, Residents};
 use super::resources::Resources;
 use super::timers::Timers;
@@ -444,6 +444,12 @@ impl Handler<AwaitEnd> for Partition {
             end.await.map_err(|e| TellError::Internal(e.to_string()))?
         })
     }
+}
+
+impl Handler<Beat> for Partition {
+    type Result = ();
+
+    fn handle(&mut self, _: Beat, _: &mut Self::Context) {}
 }
 
 impl Handler<Drain> for Partition {

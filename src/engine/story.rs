@@ -54,6 +54,10 @@ impl Story<'_> {
                 self.log(entry);
             }
         }
+        if self.arn.is_express() && self.state.tasks().count() != self.notes.len() {
+            // Those of standard executions the store counts.
+            self.shared.express.set_tasks(self.id, self.state.tasks().count());
+        }
         self.logging.tell(self.shared, self.id, self.arn, &self.machine(), entries);
     }
 
@@ -66,7 +70,6 @@ impl Story<'_> {
         let waited = |scheduled: &EventId| self.note(*scheduled).map(|n| entry.at.since(n.since)).unwrap_or_default();
         match &entry.event {
             Event::ExecutionStarted(s) => metrics.execution_started(&s.machine_name),
-            Event::ExecutionRedriven { .. } => metrics.execution_reopened(),
             Event::ExecutionSucceeded { .. } => self.closed("SUCCEEDED"),
             Event::ExecutionFailed(_) => self.closed("FAILED"),
             Event::ExecutionTimedOut(_) => self.closed("TIMED_OUT"),

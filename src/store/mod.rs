@@ -124,6 +124,8 @@ pub struct Summary {
     /// Where the execution is a child whose parent must hear of its end: set with `closed`, cleared by
     /// [`Journal::parent_told`].
     pub owes_parent: bool,
+    /// Tasks that are open: what the outside works on. Counted, not shown.
+    pub tasks: u32,
     /// Something that was ordered may not have been done (a task that the broker has not confirmed): a start must look
     /// at it.
     pub owes: bool,
@@ -334,6 +336,51 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// revisions that nothing points at any more; returns how many executions (at most `limit`). Those that owe their
     /// parent stay.
     fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64>;
+
+    /// What it holds and has done, for metrics. Kept by the store as it writes: asking costs nothing, however much it
+    /// holds.
+    fn figures(&self) -> Figures {
+        Figures::default()
+    }
+}
+
+/// What a store holds and has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Executions that have not closed.
+    pub open_executions: u64,
+    /// The sum of [`Summary::tasks`] of these.
+    pub open_tasks: u64,
+    /// Commits since it was opened, by their size.
+    pub commits: CommitSizes,
+    /// Appends, creations and changes of the catalog in them.
+    pub writes: u64,
+    /// How often its log was moved into its file.
+    pub checkpoints: u64,
+}
+
+/// How many events commits gathered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommitSizes {
+    /// Commits with at most [`CommitSizes::BOUNDS`] events each, and last those with more.
+    pub counts: [u64; CommitSizes::BOUNDS.len() + 1],
+    /// Events of all of them.
+    pub events: u64,
+}
+
+impl CommitSizes {
+    pub const BOUNDS: [u32; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024];
+
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Where a commit of so many events is counted.
+    #[must_use]
+    pub fn place(events: usize) -> usize {
+        Self::BOUNDS.partition_point(|bound| (*bound as usize) < events)
+    }
 }
 
 /// One definition of a state machine: the text and what runs with it. Kept as long as an execution or version points at
@@ -492,6 +539,6 @@ pub trait Catalog: Send + Sync + fmt::Debug {
 
     /// A fixed setting of this store (number of partitions): kept at the first call, returned ever after.
     fn fix_setting(&self, key: &str, value: &str) -> StoreFuture<'_, String>;
-    /// Reads one row: is the store reachable?
+    /// Is the store reachable, and does it take writes? Reads one row; where the last write failed, it writes.
     fn ping(&self) -> StoreFuture<'_, ()>;
 }

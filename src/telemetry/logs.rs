@@ -10,6 +10,10 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
 
 use super::fields;
 
+/// The library of HTTP says at `error` what anybody can cause: each malformed request. A directive of the settings that
+/// names it lets it speak; so it is with lapin (`is_told_by_us`).
+const LIBRARIES: &str = "actix_http=off";
+
 /// The server accepts requests.
 pub const READY: &str = "ready";
 /// The server was told to stop, and finishes what it does.
@@ -99,7 +103,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::builder()
-        .parse(&options.filter)
+        .parse(format!("{LIBRARIES},{}", options.filter))
         .map_err(|why| LogsError::Filter { filter: options.filter.clone(), why: why.to_string() })?;
     let layer = match options.format {
         LogFormat::Pretty => {
@@ -184,10 +188,32 @@ mod tests {
     }
 
     #[test]
+    fn libraries_speak_only_where_they_are_asked() {
+        let said = |filter: &str| {
+            let page = Page::default();
+            let writer = page.clone();
+            let options = LogOptions { format: LogFormat::Json, filter: filter.to_owned() };
+            tracing::subscriber::with_default(subscriber(&options, move || writer.clone()).expect("a log"), || {
+                tracing::error!(target: "actix_http::h1::dispatcher", "stream error: request parse error");
+                tracing::error!("ours");
+            });
+            let text = String::from_utf8(page.0.lock().expect("page").clone()).expect("text");
+            ["parse error", "ours"].map(|word| text.contains(word))
+        };
+        assert_eq!(said("info"), [false, true]);
+        assert_eq!(said("debug"), [false, true]);
+        assert_eq!(said("warn,actix_http=warn"), [true, true]);
+        assert_eq!(said("off"), [false, false]);
+    }
+
+    #[test]
     fn no_filter_lets_a_message_of_the_broker_through() {
         let page = Page::default();
         let writer = page.clone();
-        let options = LogOptions { format: LogFormat::Json, filter: "trace,lapin::returned_messages=trace".to_owned() };
+        let options = LogOptions {
+            format: LogFormat::Json,
+            filter: "trace,lapin=trace,lapin::returned_messages=trace".to_owned(),
+        };
         tracing::subscriber::with_default(subscriber(&options, move || writer.clone()).expect("a log"), || {
             tracing::warn!(target: "lapin::returned_messages", "secret");
             tracing::trace!(target: "lapin::channels", "secret");

@@ -3,19 +3,22 @@
 //! Labels come from small sets (statuses, verdicts, reasons) or from names that an operator gives (machines, held to
 //! [`MACHINES_MAX`]); never from a payload, an execution or a token.
 
-use std::collections::HashSet;
+mod book;
+
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+
+pub use book::Described;
+use book::{Book, Sizes};
 
 /// Machines that have a label of their own; those beyond share one more, so that a tenant who makes machines in a loop
 /// fills no memory.
@@ -80,6 +83,28 @@ struct Operation {
     outcome: &'static str,
 }
 
+/// What is true at the moment of a scrape: asked of those who know it, not counted here, where a restart would forget it.
+#[derive(Debug, Clone, Default)]
+pub struct Now {
+    pub executions_open: u64,
+    pub tasks_waiting: u64,
+    pub starts_under_way: u64,
+    pub tasks_unpublished: u64,
+    pub bus_up: bool,
+    pub bus_blocked: bool,
+    pub bus_reconnects: u64,
+    pub bus_deaf_queues: u64,
+    pub bus_refused: u64,
+    /// Messages that could not be read as they came, by reason.
+    pub unreadable_messages: BTreeMap<&'static str, u64>,
+    pub set_aside: u64,
+    /// Every reason why an engine may not be ready, and whether it is one now.
+    pub not_ready: Vec<(&'static str, bool)>,
+    /// Commits of the store: those of at most so many events each (`f64::INFINITY` last), and the events of all.
+    pub commits: Vec<(f64, u64)>,
+    pub commit_events: u64,
+}
+
 /// The counters of one engine. Cheap to clone; all clones count together.
 #[derive(Clone)]
 pub struct Metrics {
@@ -87,7 +112,7 @@ pub struct Metrics {
 }
 
 struct Inner {
-    registry: Registry,
+    book: Book,
     machines: RwLock<HashSet<String>>,
     executions_started: Family<Machine, Counter>,
     executions_closed: Family<Closed, Counter>,
@@ -115,12 +140,17 @@ struct Inner {
     start_messages: Family<Verdict, Counter>,
     callback_latency: Histogram,
     store_appends: Counter,
-    store_append_latency: Histogram,
-    store_commit_events: Histogram,
+    store_append: Histogram,
+    store_commit_events: Sizes,
     store_conflicts: Counter,
     bus_up: Gauge,
     bus_blocked: Gauge,
     bus_reconnects: Counter,
+    bus_deaf_queues: Gauge,
+    bus_refused: Gauge,
+    messages_unreadable: Family<Reason, Counter>,
+    messages_set_aside: Counter,
+    not_ready: Family<Reason, Gauge>,
     api_requests: Family<Operation, Counter>,
     api_latency: Histogram,
     uptime_start: Gauge<f64, AtomicU64>,
@@ -138,197 +168,134 @@ impl Default for Metrics {
     }
 }
 
-/// Registers a metric and hands it back.
-fn register<M: prometheus_client::registry::Metric + Clone>(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    metric: M,
-) -> M {
-    registry.register(name, help, metric.clone());
-    metric
-}
-
-fn register_seconds(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    buckets: impl IntoIterator<Item = f64>,
-) -> Histogram {
-    let histogram = Histogram::new(buckets);
-    registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
-    histogram
-}
-
 impl Metrics {
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("reveille");
-        let r = &mut registry;
+        let mut book = Book::new("reveille");
+        let b = &mut book;
         let inner = Inner {
-            executions_started: register(
-                r,
-                "executions_started",
-                "Executions started, by state machine",
-                Family::default(),
-            ),
-            executions_closed: register(
-                r,
+            executions_started: b.counters("executions_started", &["machine"], "Executions started, by state machine"),
+            executions_closed: b.counters(
                 "executions_closed",
+                &["machine", "status"],
                 "Executions closed, by state machine and status",
-                Family::default(),
             ),
-            executions_open: register(r, "executions_open", "Executions that are open now", Gauge::default()),
-            executions_quarantined: register(
-                r,
-                "executions_quarantined",
-                "Executions whose journals cannot be read",
-                Gauge::default(),
-            ),
-            starts_refused: register(
-                r,
+            executions_open: b.gauge("executions_open", "Executions that are open now"),
+            executions_awake: b.gauge("executions_awake", "Open executions that are in memory now"),
+            executions_quarantined: b.gauge("executions_quarantined", "Executions whose journals cannot be read"),
+            starts_refused: b.counters(
                 "starts_refused",
+                &["reason"],
                 "Starts refused because as many executions are open, or have started each other, as may",
-                Family::default(),
             ),
-            starts_throttled: register(
-                r,
-                "starts_throttled",
-                "Starts refused because too much was under way",
-                Counter::default(),
-            ),
-            starts_under_way: register(
-                r,
-                "starts_under_way",
-                "Starts that the store has not taken yet",
-                Gauge::default(),
-            ),
-            tasks_unpublished: register(
-                r,
-                "tasks_unpublished",
-                "Task messages that the broker has not confirmed",
-                Gauge::default(),
-            ),
-            asides_dropped: register(
-                r,
-                "asides_dropped",
-                "Verdicts and cancellations dropped because the broker took none",
-                Counter::default(),
-            ),
-            parked: register(
-                r,
+            starts_throttled: b.counter("starts_throttled", "Starts refused because too much was under way"),
+            starts_under_way: b.gauge("starts_under_way", "Starts that the store has not taken yet"),
+            tasks_unpublished: b.gauge("tasks_unpublished", "Task messages that the broker has not confirmed"),
+            asides_dropped: b
+                .counter("asides_dropped", "Verdicts and cancellations dropped because the broker took none"),
+            parked: b.counters(
                 "parked",
+                &["form"],
                 "Refused messages put into the parking queue, whole or as what is left of them",
-                Family::default(),
             ),
-            parked_messages: register(
-                r,
+            parked_messages: b.gauge(
                 "parked_messages",
                 "Messages in the parking queue; at its bound the broker drops the oldest, uncounted",
-                Gauge::default(),
             ),
-            parking_waiting: register(
-                r,
-                "parking_waiting",
-                "Refused messages that wait for the parking queue",
-                Gauge::default(),
-            ),
-            executions_awake: register(
-                r,
-                "executions_awake",
-                "Open executions that are in memory now",
-                Gauge::default(),
-            ),
-            tasks_scheduled: register(r, "tasks_scheduled", "Tasks scheduled", Counter::default()),
-            tasks_published: register(r, "tasks_published", "Task messages handed to the bus", Counter::default()),
-            tasks_confirmed: register(
-                r,
-                "tasks_confirmed",
-                "Task messages confirmed by the broker",
-                Counter::default(),
-            ),
-            tasks_returned: register(
-                r,
+            parking_waiting: b.gauge("parking_waiting", "Refused messages that wait for the parking queue"),
+            tasks_scheduled: b.counter("tasks_scheduled", "Tasks scheduled"),
+            tasks_published: b.counter("tasks_published", "Task messages handed to the bus"),
+            tasks_confirmed: b.counter("tasks_confirmed", "Task messages confirmed by the broker"),
+            tasks_returned: b.counters(
                 "tasks_returned",
+                &["reason"],
                 "Task messages that the broker did not take or gave up, by reason",
-                Family::default(),
             ),
-            tasks_timed_out: register(r, "tasks_timed_out", "Tasks timed out, by which clock", Family::default()),
-            tasks_cancelled: register(
-                r,
-                "tasks_cancelled",
-                "Tasks ended without their worker, by reason",
-                Family::default(),
-            ),
-            tasks_waiting: register(r, "tasks_waiting", "Tasks that wait for a reply now", Gauge::default()),
-            heartbeats: register(r, "heartbeats", "Heartbeats accepted", Counter::default()),
-            replies: register(r, "replies", "Replies of workers, by verdict", Family::default()),
-            replies_refused: register(
-                r,
-                "replies_refused",
-                "Replies that changed nothing, by reason",
-                Family::default(),
-            ),
-            start_messages: register(
-                r,
+            tasks_timed_out: b.counters("tasks_timed_out", &["reason"], "Tasks timed out, by which clock"),
+            tasks_cancelled: b.counters("tasks_cancelled", &["reason"], "Tasks ended without their worker, by reason"),
+            tasks_waiting: b.gauge("tasks_waiting", "Tasks that wait for a reply now"),
+            heartbeats: b.counter("heartbeats", "Heartbeats accepted"),
+            replies: b.counters("replies", &["verdict"], "Replies of workers, by verdict"),
+            replies_refused: b.counters("replies_refused", &["reason"], "Replies that changed nothing, by reason"),
+            start_messages: b.counters(
                 "start_messages",
+                &["verdict"],
                 "Messages that asked for an execution, by verdict",
-                Family::default(),
             ),
-            callback_latency: register_seconds(
-                r,
+            callback_latency: b.seconds(
                 "callback_latency",
-                "From the scheduling of a task to the reply that ended it",
                 LATENCY_BUCKETS,
+                "From the scheduling of a task to the reply that ended it",
             ),
-            store_appends: register(r, "store_appends", "Appends to journals", Counter::default()),
-            store_append_latency: register_seconds(
-                r,
+            store_appends: b.counter("store_appends", "Appends to journals"),
+            store_append: b.seconds(
                 "store_append",
-                "From handing an append to the store to its being durable",
                 exponential_buckets(0.000_25, 2.0, 16),
+                "From handing an append to the store to its being durable",
             ),
-            store_commit_events: register(
-                r,
-                "store_commit_events",
-                "Events that one commit of the store gathered",
-                Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            store_commit_events: b.sizes("store_commit_events", "Events that one commit of the store gathered"),
+            store_conflicts: b.counter("store_conflicts", "Appends refused because something else was appended first"),
+            bus_up: b.gauge("bus_up", "1 while the broker is connected"),
+            bus_blocked: b.gauge("bus_blocked", "1 while the broker blocks publishers"),
+            bus_reconnects: b.counter("bus_reconnects", "Connections to the broker that were lost and made again"),
+            bus_deaf_queues: b
+                .gauge("bus_deaf_queues", "Queues that the engine lives by and that it does not consume now"),
+            bus_refused: b.gauge("bus_refused", "Queues and exchanges that the broker refuses to declare now"),
+            messages_unreadable: b.counters(
+                "messages_unreadable",
+                &["reason"],
+                "Messages that could not be read as they came, by reason",
             ),
-            store_conflicts: register(
-                r,
-                "store_conflicts",
-                "Appends refused because somebody else appended first",
-                Counter::default(),
+            messages_set_aside: b
+                .counter("messages_set_aside", "Messages put aside because a connection died of them twice"),
+            not_ready: b.gauges("not_ready", &["reason"], "1 while the engine is not ready for this reason"),
+            api_requests: b.counters(
+                "api_requests",
+                &["operation", "outcome"],
+                "API requests, by operation and outcome (`ok` or the error's name)",
             ),
-            bus_up: register(r, "bus_up", "1 while the broker is connected", Gauge::default()),
-            bus_blocked: register(r, "bus_blocked", "1 while the broker blocks publishers", Gauge::default()),
-            bus_reconnects: register(r, "bus_reconnects", "Connections to the broker made again", Counter::default()),
-            api_requests: register(r, "api_requests", "API requests, by operation and outcome", Family::default()),
-            api_latency: register_seconds(
-                r,
+            api_latency: b.seconds(
                 "api_latency",
-                "From an API request to its answer",
                 exponential_buckets(0.000_5, 2.0, 16),
+                "From an API request to its answer",
             ),
-            uptime_start: register(
-                r,
-                "start_time_seconds",
-                "When this process started, in seconds since 1970",
-                Gauge::default(),
-            ),
+            uptime_start: b.moment("start_time_seconds", "When this process started, in seconds since 1970"),
             machines: RwLock::default(),
-            registry,
+            book,
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Prometheus' text form (OpenMetrics).
+    /// Prometheus' text form (OpenMetrics), with what is true now.
     #[must_use]
-    pub fn render(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String does not fail.
-        let _ = encode(&mut text, &self.inner.registry);
-        text
+    pub fn render(&self, now: &Now) -> String {
+        let gauge = |gauge: &Gauge, value: u64| _ = gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        let inner = &self.inner;
+        gauge(&inner.executions_open, now.executions_open);
+        gauge(&inner.tasks_waiting, now.tasks_waiting);
+        gauge(&inner.starts_under_way, now.starts_under_way);
+        gauge(&inner.tasks_unpublished, now.tasks_unpublished);
+        gauge(&inner.bus_up, u64::from(now.bus_up));
+        gauge(&inner.bus_blocked, u64::from(now.bus_blocked));
+        inner.bus_reconnects.inner().store(now.bus_reconnects, Ordering::Relaxed);
+        gauge(&inner.bus_deaf_queues, now.bus_deaf_queues);
+        gauge(&inner.bus_refused, now.bus_refused);
+        for (reason, count) in &now.unreadable_messages {
+            let counter = inner.messages_unreadable.get_or_create(&Reason { reason });
+            counter.inner().store(*count, Ordering::Relaxed);
+        }
+        inner.messages_set_aside.inner().store(now.set_aside, Ordering::Relaxed);
+        for (reason, so) in &now.not_ready {
+            inner.not_ready.get_or_create(&Reason { reason }).set(i64::from(*so));
+        }
+        inner.store_commit_events.set(now.commit_events, now.commits.clone());
+        self.inner.book.render()
+    }
+
+    /// Every metric there is, in the order of `docs/METRICS.md`.
+    #[must_use]
+    pub fn described(&self) -> &[Described] {
+        self.inner.book.described()
     }
 
     pub fn process_started(&self, at: crate::clock::Timestamp) {
@@ -337,23 +304,11 @@ impl Metrics {
 
     pub fn execution_started(&self, machine: &str) {
         self.inner.executions_started.get_or_create(&Machine { machine: self.label(machine) }).inc();
-        self.inner.executions_open.inc();
-    }
-
-    /// A closed one was redriven: it is open again.
-    pub fn execution_reopened(&self) {
-        self.inner.executions_open.inc();
     }
 
     /// `status`: AWS's word.
     pub fn execution_closed(&self, machine: &str, status: &'static str) {
         self.inner.executions_closed.get_or_create(&Closed { machine: self.label(machine), status }).inc();
-        self.inner.executions_open.dec();
-    }
-
-    /// Executions found open at start, or taken over from another node; negative when they are given away.
-    pub fn executions_recovered(&self, count: i64) {
-        self.inner.executions_open.inc_by(count);
     }
 
     /// An execution came into memory.
@@ -386,12 +341,6 @@ impl Metrics {
         self.inner.starts_throttled.inc();
     }
 
-    /// Starts that wait for the store, task messages that wait for the broker.
-    pub fn under_way(&self, starts: usize, unpublished: usize) {
-        self.inner.starts_under_way.set(i64::try_from(starts).unwrap_or(i64::MAX));
-        self.inner.tasks_unpublished.set(i64::try_from(unpublished).unwrap_or(i64::MAX));
-    }
-
     pub fn aside_dropped(&self) {
         self.inner.asides_dropped.inc();
     }
@@ -413,12 +362,6 @@ impl Metrics {
 
     pub fn task_scheduled(&self) {
         self.inner.tasks_scheduled.inc();
-        self.inner.tasks_waiting.inc();
-    }
-
-    /// Tasks found open at start, or taken over.
-    pub fn tasks_recovered(&self, count: i64) {
-        self.inner.tasks_waiting.inc_by(count);
     }
 
     pub fn task_published(&self) {
@@ -436,23 +379,15 @@ impl Metrics {
 
     /// A task ended by a reply, `waited` after it was scheduled.
     pub fn task_completed(&self, waited: Duration) {
-        self.inner.tasks_waiting.dec();
         self.inner.callback_latency.observe(waited.as_secs_f64());
-    }
-
-    /// A task ended because it could not be dispatched.
-    pub fn task_undispatched(&self) {
-        self.inner.tasks_waiting.dec();
     }
 
     /// `timeout` or `heartbeat`.
     pub fn task_timed_out(&self, reason: &'static str) {
-        self.inner.tasks_waiting.dec();
         self.inner.tasks_timed_out.get_or_create(&Reason { reason }).inc();
     }
 
     pub fn task_cancelled(&self, reason: &'static str) {
-        self.inner.tasks_waiting.dec();
         self.inner.tasks_cancelled.get_or_create(&Reason { reason }).inc();
     }
 
@@ -476,28 +411,15 @@ impl Metrics {
         self.inner.replies_refused.get_or_create(&Reason { reason }).inc();
     }
 
+    /// An append that is durable, `took` after the store had it.
     pub fn append(&self, took: Duration) {
         self.inner.store_appends.inc();
-        self.inner.store_append_latency.observe(took.as_secs_f64());
+        self.inner.store_append.observe(took.as_secs_f64());
     }
 
-    /// One commit of the store's writer.
-    #[expect(clippy::cast_precision_loss, reason = "a commit has at most COMMIT_EVENTS_MAX events")]
-    pub fn commit(&self, events: usize) {
-        self.inner.store_commit_events.observe(events as f64);
-    }
-
+    /// An append that something else came before.
     pub fn append_conflict(&self) {
         self.inner.store_conflicts.inc();
-    }
-
-    pub fn bus(&self, up: bool, blocked: bool) {
-        self.inner.bus_up.set(i64::from(up));
-        self.inner.bus_blocked.set(i64::from(blocked));
-    }
-
-    pub fn bus_reconnected(&self) {
-        self.inner.bus_reconnects.inc();
     }
 
     /// `outcome`: `ok`, or the error's name.
@@ -540,17 +462,35 @@ mod tests {
         metrics.reply("late");
         metrics.reply_refused("unknown-key");
         metrics.append(Duration::from_millis(2));
-        metrics.commit(100);
-        metrics.bus(true, false);
+        metrics.append_conflict();
         metrics.api_request("StartExecution", "ok", Duration::from_millis(1));
-        let text = metrics.render();
+        let now = Now {
+            executions_open: 1,
+            tasks_waiting: 4,
+            bus_up: true,
+            bus_reconnects: 3,
+            unreadable_messages: [("deep", 2)].into(),
+            not_ready: vec![("store", true), ("bus", false)],
+            commits: vec![(64.0, 0), (128.0, 1), (f64::INFINITY, 0)],
+            commit_events: 100,
+            ..Now::default()
+        };
+        let text = metrics.render(&now);
         for line in [
             r#"reveille_executions_started_total{machine="art-event"} 2"#,
             r#"reveille_executions_closed_total{machine="art-event",status="SUCCEEDED"} 1"#,
             "reveille_executions_open 1",
             "reveille_executions_awake 1",
             "reveille_tasks_scheduled_total 2",
-            "reveille_tasks_waiting 1",
+            "reveille_tasks_waiting 4",
+            "reveille_store_conflicts_total 1",
+            r#"reveille_messages_unreadable_total{reason="deep"} 2"#,
+            r#"reveille_not_ready{reason="store"} 1"#,
+            r#"reveille_not_ready{reason="bus"} 0"#,
+            "reveille_bus_reconnects_total 3",
+            "reveille_store_commit_events_sum 100.0",
+            "reveille_store_commit_events_count 1",
+            r#"reveille_store_commit_events_bucket{le="+Inf"} 1"#,
             r#"reveille_tasks_returned_total{reason="unroutable"} 1"#,
             r#"reveille_replies_total{verdict="late"} 1"#,
             r#"reveille_replies_refused_total{reason="unknown-key"} 1"#,
@@ -572,11 +512,29 @@ mod tests {
         for n in 0..MACHINES_MAX + 100 {
             metrics.execution_started(&format!("m{n}"));
         }
-        let text = metrics.render();
+        let text = metrics.render(&Now::default());
         assert_eq!(
             text.lines().filter(|l| l.starts_with("reveille_executions_started_total{")).count(),
             MACHINES_MAX + 1
         );
         assert!(text.contains(r#"reveille_executions_started_total{machine="(other)"} 100"#));
+    }
+
+    /// Who looks for a metric finds all of them, and none that is not there.
+    #[test]
+    fn the_document_lists_every_metric_as_it_is() {
+        let document = include_str!("../../docs/METRICS.md");
+        let metrics = Metrics::new();
+        let rows: Vec<String> = metrics.described().iter().map(Described::row).collect();
+        let listed: Vec<&str> = document.lines().filter(|line| line.starts_with("| `reveille_")).collect();
+        assert_eq!(listed, rows, "the table of docs/METRICS.md must be:\n{}", rows.join("\n"));
+        // And they are those that a scrape shows; one with labels from its first sample on.
+        let text = metrics.render(&Now::default());
+        let shown = metrics.described().iter().filter(|metric| metric.labels.is_empty());
+        assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE ")).count(), shown.clone().count());
+        for metric in shown {
+            let name = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
+            assert!(text.contains(&format!("# TYPE {name} {}\n", metric.kind)), "{metric:?} is not in:\n{text}");
+        }
     }
 }

@@ -22,5 +22,6 @@ mod quarantine;
 mod refused;
 mod secrets;
 mod starting;
+mod stopping;
 mod support;
 mod unreadable;

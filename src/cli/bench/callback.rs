@@ -66,7 +66,10 @@ pub(super) async fn drive(app: &Application, machine: &Arn, plan: &Plan) -> Resu
     let laps = Laps::of(plan);
     let left = Rc::new(Cell::new(laps.total));
     let watch = Rc::new(RefCell::new(Stopwatch::new(laps)));
-    let written = || app.store().map_or((0, 0), |s| (s.figures().writes, s.figures().commits));
+    let written = || {
+        let figures = app.engine.journal().figures();
+        (figures.writes, figures.commits.count())
+    };
     let before = written();
     let clients: Vec<_> = (0..plan.in_flight)
         .map(|_| {

@@ -23,7 +23,8 @@ impl Local {
     /// and back, and a machine that sleeps stops the other one. So no sleep is longer than `clock_check`, and each
     /// round asks the clock anew. This is the only place that sleeps until a moment of the wall clock.
     pub(super) async fn keep_time(self: Rc<Self>) {
-        loop {
+        // A partition that stops begins nothing new: its timers are in the store.
+        while !self.is_draining() {
             self.backlog.released_soon().await;
             let now = self.shared.clock.now();
             if self.timers.borrow().fetch_is_due(now) && !self.fetching.replace(true) {

@@ -153,6 +153,7 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
             horizon,
             // Time that passes costs nothing here, a look at the clock does: fewer where there is much time.
             clock_check: (horizon / 60).min(Duration::from_mins(10)),
+            health_check: None,
             retention: Duration::from_hours(24 * 365 * 100),
             ..Options::default()
         };

@@ -78,6 +78,7 @@ fn summary() -> impl Strategy<Value = Summary> {
                 owes: due.is_some_and(|d| d % 2 == 0),
                 redrive_count: redrives,
                 redriven_at,
+                tasks: due.map_or(0, |d| u32::try_from(d).unwrap_or_default()),
             }
         },
     )
@@ -214,6 +215,8 @@ async fn everything(store: &dyn Store) -> Vec<String> {
         seen.push(shown(store.revision(revision_id(r)).await));
     }
     seen.push(shown(store.activities(None, 9).await));
+    let figures = store.figures();
+    seen.push(format!("{} open executions, {} tasks", figures.open_executions, figures.open_tasks));
     seen
 }
 

@@ -465,6 +465,38 @@ pub async fn counts_go_by_status(store: &dyn Store) {
     assert_eq!(store.count(nothing).await.unwrap(), []);
 }
 
+pub async fn figures_tell_what_is_open(store: &dyn Store) {
+    with_machine(store).await;
+    let with = |tasks| Summary { tasks, ..running() };
+    let open = || {
+        let figures = store.figures();
+        (figures.open_executions, figures.open_tasks)
+    };
+    assert_eq!(open(), (0, 0));
+    create(store, header(1), with(2)).await;
+    create(store, header(2), with(0)).await;
+    // One that ends where it begins.
+    create(store, header(3), Summary { tasks: 7, ..succeeded(1) }).await;
+    assert_eq!(open(), (2, 2));
+    // Alone, with the moment that is due, and with everything.
+    store.append(append(2, 2, 1, with(5))).await.unwrap();
+    assert_eq!(open(), (2, 7));
+    store.append(append(2, 3, 1, Summary { due: Some(at(9)), ..with(4) })).await.unwrap();
+    assert_eq!(open(), (2, 6));
+    store.append(append(1, 2, 1, failed(5))).await.unwrap();
+    assert_eq!(open(), (1, 4));
+    // What is refused changes nothing.
+    assert!(store.append(append(2, 2, 1, with(9))).await.is_err());
+    assert!(store.create(header(2), append(2, 0, 1, with(9)), never()).await.is_err());
+    assert_eq!(open(), (1, 4));
+    // Redriven.
+    store.append(append(1, 3, 1, Summary { redrive_count: 1, ..with(3) })).await.unwrap();
+    assert_eq!(open(), (2, 7));
+    store.append(append(2, 4, 1, succeeded(6))).await.unwrap();
+    store.purge(at(50), 10).await.unwrap();
+    assert_eq!(open(), (1, 3));
+}
+
 pub async fn purge_takes_the_longest_closed_and_keeps_who_owes(store: &dyn Store) {
     with_machine(store).await;
     create(store, header(1), succeeded(300)).await;

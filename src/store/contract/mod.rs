@@ -59,6 +59,7 @@ macro_rules! suite {
                     children_without_success_wait_for_their_runs_redrive
                     a_brief_listing_leaves_out_what_is_large
                     counts_go_by_status
+                    figures_tell_what_is_open
                     purge_takes_the_longest_closed_and_keeps_who_owes
                     purge_takes_what_belonged_to_the_execution;
                 catalog:

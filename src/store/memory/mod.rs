@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, Version};
 use crate::store::{
-    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreError, StoreFuture,
-    StoreResult, Summary,
+    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Figures, Journal, StoreError,
+    StoreFuture, StoreResult, Summary,
 };
 
 /// A handle, cheap to clone; all clones are one store.
@@ -295,5 +295,15 @@ impl Journal for Memory {
 
     fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
         self.with(|state| Ok(state.purge(before, limit)))
+    }
+
+    fn figures(&self) -> Figures {
+        let state = self.lock();
+        let open = || state.executions.values().map(|entry| &entry.row.summary).filter(|s| s.closed.is_none());
+        Figures {
+            open_executions: open().count() as u64,
+            open_tasks: open().map(|s| u64::from(s.tasks)).sum(),
+            ..Figures::default()
+        }
     }
 }

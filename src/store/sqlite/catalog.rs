@@ -140,6 +140,6 @@ impl Catalog for Sqlite {
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {
-        Box::pin(self.reading(|connection| Ok(connection.query_row("SELECT count(*) FROM settings", [], |_| Ok(()))?)))
+        Box::pin(self.probe())
     }
 }

@@ -7,10 +7,13 @@
 //! ```text
 //! the log has grown ─▶ copier ─▶ again, while much has come in ─▶ writer: the rest ─▶ the log begins anew
 //! ```
+//!
+//! A log that grows faster than it is copied has a bound: at [`LOGS_MAX`] times its length the writer waits for the
+//! copier, and does the rest. Only a reader that goes on for long lets it grow further: it needs what was.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -21,7 +24,7 @@ use super::writer::Counters;
 
 /// The writer does the rest where it is no more than this part of what a log grows to: some ten milliseconds.
 const REST: i32 = 4;
-/// A log that grows faster than it is copied: the writer waits for it at this multiple.
+/// A log that grows faster than it is copied: the writer waits for the copier at this multiple.
 const LOGS_MAX: i32 = 4;
 
 /// When what is copied, decided after each commit.
@@ -37,8 +40,8 @@ pub(super) struct Checkpoints {
 enum Phase {
     /// Until the log has so many pages.
     Growing { until: i32 },
-    /// The copier was asked last when it had so many.
-    Copying { asked_at: i32 },
+    /// The copier was asked first when it had `from` pages, and last when it had `asked_at`.
+    Copying { from: i32, asked_at: i32 },
 }
 
 impl Checkpoints {
@@ -54,7 +57,7 @@ impl Checkpoints {
             // The log began anew.
             self.phase = Phase::Growing { until: self.every };
             if let Some(copier) = &self.copier {
-                copier.state.copied.store(0, Ordering::Relaxed);
+                copier.copied.set(0);
             }
         }
         self.seen = pages;
@@ -67,14 +70,23 @@ impl Checkpoints {
         let rest = (self.every / REST).max(1);
         match self.phase {
             Phase::Growing { until } if pages < until => {}
-            _ if copier.is_busy() => {}
-            Phase::Copying { .. } if pages - copier.copied() <= rest || pages / LOGS_MAX >= self.every => {
+            Phase::Growing { .. } => {
+                // One that still copies the log before this one need not be asked.
+                if !copier.is_busy() {
+                    copier.ask();
+                }
+                self.phase = Phase::Copying { from: pages, asked_at: pages };
+            }
+            Phase::Copying { from, .. } if pages - from >= self.every.saturating_mul(LOGS_MAX - 1) => {
+                copier.wait();
                 self.finish(connection, counters);
             }
-            Phase::Copying { asked_at } if pages < asked_at.saturating_add(rest) => {}
-            Phase::Growing { .. } | Phase::Copying { .. } => {
+            Phase::Copying { .. } if copier.is_busy() => {}
+            Phase::Copying { .. } if pages - copier.copied.get() <= rest => self.finish(connection, counters),
+            Phase::Copying { asked_at, .. } if pages < asked_at.saturating_add(rest) => {}
+            Phase::Copying { from, .. } => {
                 copier.ask();
-                self.phase = Phase::Copying { asked_at: pages };
+                self.phase = Phase::Copying { from, asked_at: pages };
             }
         }
     }
@@ -111,59 +123,66 @@ impl Warner {
     }
 }
 
-/// The thread that copies beside the writer.
+/// The thread that copies beside the writer. Only the writer's thread holds it.
 pub(super) struct Copier {
-    ask: Option<SyncSender<()>>,
-    state: Arc<State>,
+    ask: Option<Sender<()>>,
+    /// Pages that are in the file, after each time.
+    done: Receiver<i32>,
+    busy: Cell<bool>,
+    copied: Cell<i32>,
     thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Default)]
-struct State {
-    busy: AtomicBool,
-    copied: AtomicI32,
 }
 
 impl Copier {
     /// `connection`: its own.
     pub fn start(connection: Connection) -> StoreResult<Self> {
-        let (ask, asked) = sync_channel(1);
-        let state = Arc::<State>::default();
-        let shared = Arc::clone(&state);
+        Self::start_with(move |warner: &mut Warner| {
+            let copied = copy(&connection);
+            warner.heed(&copied);
+            copied.unwrap_or(0)
+        })
+    }
+
+    fn start_with(mut work: impl FnMut(&mut Warner) -> i32 + Send + 'static) -> StoreResult<Self> {
+        let ((ask, asked), (tell, done)) = (channel(), channel());
+        let serve = move || {
+            let mut warner = Warner::default();
+            while asked.recv().is_ok() {
+                if tell.send(work(&mut warner)).is_err() {
+                    return;
+                }
+            }
+        };
         let thread = std::thread::Builder::new()
             .name("store-copy".into())
-            .spawn(move || serve(&connection, &asked, &shared))
+            .spawn(serve)
             .map_err(|error| StoreError::Unusable(format!("no thread for the store's log ({error})")))?;
-        Ok(Self { ask: Some(ask), state, thread: Some(thread) })
+        let (busy, copied) = (Cell::new(false), Cell::new(0));
+        Ok(Self { ask: Some(ask), done, busy, copied, thread: Some(thread) })
     }
 
     fn is_busy(&self) -> bool {
-        self.state.busy.load(Ordering::Acquire)
+        if self.busy.get()
+            && let Ok(copied) = self.done.try_recv()
+        {
+            self.busy.set(false);
+            self.copied.set(copied);
+        }
+        self.busy.get()
     }
 
-    fn copied(&self) -> i32 {
-        self.state.copied.load(Ordering::Relaxed)
+    /// Until it has done what it was asked for.
+    fn wait(&self) {
+        if self.busy.replace(false)
+            && let Ok(copied) = self.done.recv()
+        {
+            self.copied.set(copied);
+        }
     }
 
     /// Of one that is not busy.
     fn ask(&self) {
-        self.state.busy.store(true, Ordering::Relaxed);
-        let taken = self.ask.as_ref().is_some_and(|ask| ask.try_send(()).is_ok());
-        if !taken {
-            self.state.busy.store(false, Ordering::Relaxed);
-        }
-    }
-}
-
-fn serve(connection: &Connection, asked: &Receiver<()>, state: &State) {
-    let mut warner = Warner::default();
-    while asked.recv().is_ok() {
-        let copied = copy(connection);
-        warner.heed(&copied);
-        if let Ok(pages) = copied {
-            state.copied.store(pages, Ordering::Relaxed);
-        }
-        state.busy.store(false, Ordering::Release);
+        self.busy.set(self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok()));
     }
 }
 
@@ -173,5 +192,44 @@ impl Drop for Copier {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// A disk so slow that the copier never comes to an end by itself: the writer waits for it where the log has its
+    /// bound, not before.
+    #[test]
+    fn a_copier_that_lags_is_waited_for_where_the_log_has_its_bound() {
+        const EVERY: i32 = 100;
+        let (connection, counters) = (Connection::open_in_memory().unwrap(), Counters::default());
+        let (go, may_go) = channel::<()>();
+        let asked = Arc::new(Mutex::new(0));
+        let seen = Arc::clone(&asked);
+        let copier = Copier::start_with(move |_| {
+            *seen.lock().unwrap() += 1;
+            _ = may_go.recv();
+            0
+        });
+        let mut checkpoints = Checkpoints::every(EVERY.cast_unsigned(), Some(copier.unwrap()));
+        for pages in 1..LOGS_MAX * EVERY {
+            // It would never return where it waited here.
+            checkpoints.after_commit(&connection, pages, &counters);
+            assert_eq!(counters.checkpoints.load(Ordering::Relaxed), 0, "{pages}");
+        }
+        go.send(()).unwrap();
+        checkpoints.after_commit(&connection, LOGS_MAX * EVERY, &counters);
+        assert_eq!((counters.checkpoints.load(Ordering::Relaxed), *asked.lock().unwrap()), (1, 1));
+        // A reader keeps the log from beginning anew: it is copied once in so many pages, not after each commit.
+        (0..100).for_each(|_| go.send(()).unwrap());
+        for pages in LOGS_MAX * EVERY + 1..=2 * LOGS_MAX * EVERY + EVERY / 2 {
+            checkpoints.after_commit(&connection, pages, &counters);
+        }
+        assert_eq!(counters.checkpoints.load(Ordering::Relaxed), 2);
+        drop(go);
     }
 }

@@ -21,14 +21,15 @@ use super::values::{blob, int, revision_blob, status_code};
 /// fit.
 const CACHED_MAX: usize = 8_192;
 
-const FIND: &str = "SELECT n, version, tail, status, due, closed, owes_parent, redrive_count, redriven, owes FROM executions WHERE id = ?1";
+const FIND: &str = "SELECT n, version, tail, status, due, closed, owes_parent, redrive_count, redriven, owes, tasks FROM executions WHERE id = ?1";
 const INSERT_EXECUTION: &str = "INSERT INTO executions (id, n, partition, version, tail, status, due, closed, owes_parent, redrive_count, \
-     redriven, started, machine, machine_version, machine_alias, map_run, owes) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+     redriven, started, machine, machine_version, machine_alias, map_run, owes, tasks) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 const ADVANCE: &str = "UPDATE executions SET version = ?2, tail = ?3 WHERE id = ?1";
-const ADVANCE_DUE: &str = "UPDATE executions SET version = ?2, tail = ?3, due = ?4 WHERE id = ?1";
+const ADVANCE_TASKS: &str = "UPDATE executions SET version = ?2, tail = ?3, tasks = ?4 WHERE id = ?1";
+const ADVANCE_DUE: &str = "UPDATE executions SET version = ?2, tail = ?3, tasks = ?4, due = ?5 WHERE id = ?1";
 const ADVANCE_ALL: &str = "UPDATE executions SET version = ?2, tail = ?3, due = ?4, status = ?5, closed = ?6, owes_parent = ?7, \
-     redrive_count = ?8, redriven = ?9, owes = ?10 WHERE id = ?1";
+     redrive_count = ?8, redriven = ?9, owes = ?10, tasks = ?11 WHERE id = ?1";
 const INSERT_BATCH: &str =
     "INSERT INTO journal (n, execution, previous, after, events, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 /// A heartbeat's, mostly: rare beside appends.
@@ -44,6 +45,8 @@ const DELETE_CLOSING: &str = "DELETE FROM closings WHERE n = ?1";
 const FIND_RESOURCE: &str = "SELECT n FROM resources WHERE arn = ?1";
 const INSERT_RESOURCE: &str = "INSERT INTO resources (arn) VALUES (?1)";
 const REVISION_KNOWN: &str = "SELECT 1 FROM revision_uses WHERE revision = ?1";
+const TOTALS: &str = "SELECT executions, tasks FROM totals";
+const ADD_TOTALS: &str = "UPDATE totals SET executions = executions + ?1, tasks = tasks + ?2";
 const ADD_USES: &str = "UPDATE revision_uses SET uses = uses + ?2 WHERE revision = ?1";
 
 /// A UUID with its hyphens: other forms of one are names like any other.
@@ -85,9 +88,16 @@ struct Standing {
     redrive_count: i64,
     redriven: Option<i64>,
     owes: bool,
+    tasks: i64,
 }
 
 impl Standing {
+    /// What it adds to the sums over all open executions.
+    fn share(&self) -> Totals {
+        let open = self.closed.is_none();
+        Totals { executions: i64::from(open), tasks: if open { self.tasks } else { 0 } }
+    }
+
     fn of(n: i64, version: i64, tail: i64, summary: &Summary) -> Self {
         Self {
             n,
@@ -100,7 +110,22 @@ impl Standing {
             redrive_count: i64::from(summary.redrive_count),
             redriven: summary.redriven_at.map(Timestamp::millis),
             owes: summary.owes,
+            tasks: i64::from(summary.tasks),
         }
+    }
+}
+
+/// Sums over all open executions, or a change of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Totals {
+    pub executions: i64,
+    pub tasks: i64,
+}
+
+impl Totals {
+    fn change(&mut self, from: Totals, to: Totals) {
+        self.executions += to.executions - from.executions;
+        self.tasks += to.tasks - from.tasks;
     }
 }
 
@@ -108,6 +133,7 @@ struct Statements<'c> {
     find: Statement<'c>,
     insert_execution: Statement<'c>,
     advance: Statement<'c>,
+    advance_tasks: Statement<'c>,
     advance_due: Statement<'c>,
     advance_all: Statement<'c>,
     insert_batch: Statement<'c>,
@@ -133,6 +159,10 @@ pub(super) struct Executions<'c> {
     standing: HashMap<ExecutionId, Standing>,
     /// Revisions known to exist, with the executions that this transaction added.
     revisions: HashMap<RevisionId, i64>,
+    /// As they were committed last.
+    totals: Totals,
+    /// By how much this transaction changes them.
+    changed: Totals,
 }
 
 impl<'c> Executions<'c> {
@@ -141,6 +171,7 @@ impl<'c> Executions<'c> {
             find: connection.prepare(FIND)?,
             insert_execution: connection.prepare(INSERT_EXECUTION)?,
             advance: connection.prepare(ADVANCE)?,
+            advance_tasks: connection.prepare(ADVANCE_TASKS)?,
             advance_due: connection.prepare(ADVANCE_DUE)?,
             advance_all: connection.prepare(ADVANCE_ALL)?,
             insert_batch: connection.prepare(INSERT_BATCH)?,
@@ -161,7 +192,19 @@ impl<'c> Executions<'c> {
             resources: HashMap::new(),
             standing: HashMap::new(),
             revisions: HashMap::new(),
+            totals: connection
+                .query_row(TOTALS, [], |row| Ok(Totals { executions: row.get(0)?, tasks: row.get(1)? }))?,
+            changed: Totals::default(),
         })
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    pub(super) fn committed(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        self.totals.change(Totals::default(), changed);
     }
 
     pub(super) fn begin(&mut self) {
@@ -180,6 +223,7 @@ impl<'c> Executions<'c> {
     /// Forgets what the transaction counted and learned.
     pub(super) fn rolled_back(&mut self) {
         self.next = self.next_before;
+        self.changed = Totals::default();
         self.forget();
     }
 
@@ -188,6 +232,16 @@ impl<'c> Executions<'c> {
         self.resources.clear();
         self.standing.clear();
         self.revisions.clear();
+    }
+
+    /// Before the commit.
+    pub(super) fn finish(&mut self) -> Outcome<()> {
+        self.flush()?;
+        let Totals { executions, tasks } = self.changed;
+        if self.changed != Totals::default() {
+            self.connection.prepare_cached(ADD_TOTALS)?.execute([executions, tasks])?;
+        }
+        Ok(())
     }
 
     /// Writes the uses of revisions that were counted: one update per revision and commit, not per execution.
@@ -245,6 +299,7 @@ impl<'c> Executions<'c> {
             machine_alias,
             map_run,
             summary.owes,
+            summary.tasks,
         ]);
         if let Err(error) = inserted {
             let taken =
@@ -272,7 +327,9 @@ impl<'c> Executions<'c> {
         if let Some(closing) = &summary.closed {
             self.put_closing(n, closing)?;
         }
-        self.remember(header.id, Standing::of(n, i64::from(first.batch.events), tail, summary));
+        let standing = Standing::of(n, i64::from(first.batch.events), tail, summary);
+        self.changed.change(Totals::default(), standing.share());
+        self.remember(header.id, standing);
         *self.revisions.entry(header.revision).or_default() += 1;
         Ok(())
     }
@@ -296,11 +353,11 @@ impl<'c> Executions<'c> {
         let tail = self.insert_batch(standing.n, previous, batch)?;
         let version = int(batch.after.0) + i64::from(batch.events);
         let next = Standing::of(standing.n, version, tail, summary);
-        let only_due =
-            Standing { version: standing.version, tail: standing.tail, due: standing.due, ..next } == standing;
+        let Standing { due, tasks, .. } = standing;
+        let only_due = Standing { version: standing.version, tail: standing.tail, due, tasks, ..next } == standing;
         let statements = &mut self.statements;
         if !only_due {
-            let Standing { status, due, closed, owes_parent, redrive_count, redriven, owes, .. } = next;
+            let Standing { status, due, closed, owes_parent, redrive_count, redriven, owes, tasks, .. } = next;
             statements.advance_all.execute(params![
                 blob(*id),
                 version,
@@ -311,13 +368,17 @@ impl<'c> Executions<'c> {
                 owes_parent,
                 redrive_count,
                 redriven,
-                owes
+                owes,
+                tasks
             ])?;
-        } else if next.due != standing.due {
-            statements.advance_due.execute(params![blob(*id), version, tail, next.due])?;
+        } else if next.due != due {
+            statements.advance_due.execute(params![blob(*id), version, tail, next.tasks, next.due])?;
+        } else if next.tasks != tasks {
+            statements.advance_tasks.execute(params![blob(*id), version, tail, next.tasks])?;
         } else {
             statements.advance.execute(params![blob(*id), version, tail])?;
         }
+        self.changed.change(standing.share(), next.share());
         self.remember(*id, next);
         match &summary.closed {
             Some(closing) => self.put_closing(standing.n, closing)?,
@@ -351,6 +412,7 @@ impl<'c> Executions<'c> {
                 redrive_count: row.get(7)?,
                 redriven: row.get(8)?,
                 owes: row.get(9)?,
+                tasks: row.get(10)?,
             })
         });
         Ok(found.optional()?)

@@ -1,9 +1,12 @@
 //! The port's journal, handed to the writer and the readers.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::{
-    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, Opened, Place, StoreFuture,
+    Append, Batch, CommitSizes, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Figures, Journal,
+    Opened, Place, StoreFuture,
 };
 
 use super::writer::Create;
@@ -76,5 +79,20 @@ impl Journal for Sqlite {
 
     fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
         Box::pin(self.write(move |connection| purge::purge(connection, before, limit)))
+    }
+
+    fn figures(&self) -> Figures {
+        let counters = &self.inner.writer.counters;
+        let open = |counter: &AtomicI64| u64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(0);
+        Figures {
+            open_executions: open(&counters.open_executions),
+            open_tasks: open(&counters.open_tasks),
+            commits: CommitSizes {
+                counts: std::array::from_fn(|place| counters.commit_sizes[place].load(Ordering::Relaxed)),
+                events: counters.commit_events.load(Ordering::Relaxed),
+            },
+            writes: counters.appends.load(Ordering::Relaxed),
+            checkpoints: counters.checkpoints.load(Ordering::Relaxed),
+        }
     }
 }

@@ -13,6 +13,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5245_5645;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_store.sql"),
     include_str!("../../../migrations/0002_names_in_order_of_time.sql"),
+    include_str!("../../../migrations/0003_open_tasks.sql"),
 ];
 
 /// Applies what is missing, all in one transaction: a crash in between leaves the old form.
@@ -91,6 +92,23 @@ mod tests {
             assert_eq!(key, arn_key(&Arn::new(arn.clone())), "{arn}");
             assert_eq!(key == digest(arn), n >= 3, "{arn}");
         }
+    }
+
+    #[test]
+    fn what_was_open_in_an_earlier_store_is_counted_once() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        apply(&mut connection, "x", &MIGRATIONS[..2]).unwrap();
+        connection.execute_batch("INSERT INTO resources (n, arn) VALUES (1, 'm')").unwrap();
+        for (n, status) in [(1_u8, 0), (2, 1), (3, 0), (4, 4)] {
+            let sql = "INSERT INTO executions (id, n, partition, version, tail, status, owes_parent, owes, redrive_count, \
+                       started, machine) VALUES (?1, ?2, 0, 1, 1, ?3, 0, 0, 0, 0, 1)";
+            connection.execute(sql, rusqlite::params![[n; 16], n, status]).unwrap();
+        }
+        migrate(&mut connection, "x").unwrap();
+        let totals = connection.query_row("SELECT executions, tasks FROM totals", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        });
+        assert_eq!(totals, Ok((2, 0)));
     }
 
     fn version(connection: &Connection) -> i64 {

@@ -14,6 +14,7 @@ mod checkpoint;
 mod damage;
 mod error;
 mod executions;
+mod identity;
 mod journal;
 mod listing;
 mod machines;
@@ -35,7 +36,6 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,7 @@ use crate::store::{StoreError, StoreFuture, StoreResult};
 pub use backup::{Copied, copy_store as copy};
 use checkpoint::Copier;
 use error::Outcome;
+use identity::Identity;
 use open::Place;
 pub use private::exposed;
 use reader::Readers;
@@ -70,6 +71,9 @@ impl Synchronous {
         }
     }
 }
+
+/// A write that leaves nothing behind, and needs 64 KiB.
+const PROBE: &str = "INSERT INTO settings (key, value) VALUES ('probe', hex(zeroblob(32768))); DELETE FROM settings WHERE key = 'probe'";
 
 /// The settings of the embedded store (`store.*`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,16 +107,6 @@ impl Default for Options {
     }
 }
 
-/// What the store has done since it was opened, for metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figures {
-    /// Transactions; under load each holds many requests.
-    pub commits: u64,
-    /// Appends, creations and changes of the catalog that were committed.
-    pub writes: u64,
-    pub checkpoints: u64,
-}
-
 /// A handle, cheap to clone. When the last one is dropped, what is queued is written and the threads have ended; that
 /// may take a moment.
 #[derive(Debug, Clone)]
@@ -127,6 +121,7 @@ struct Inner {
     readers: Option<Readers>,
     writer: Writer,
     place: Option<Place>,
+    identity: Option<Identity>,
     options: Options,
 }
 
@@ -164,7 +159,8 @@ impl Sqlite {
             None => None,
         };
         let writer = Writer::start(connection, options.checkpoint_pages, copier)?;
-        Ok(Self { inner: Arc::new(Inner { readers, writer, place, options }) })
+        let identity = place.as_ref().map(|place| Identity::of(&place.path));
+        Ok(Self { inner: Arc::new(Inner { readers, writer, place, identity, options }) })
     }
 
     /// Copies the store to a new file while it works; the copy is a store of its own. Fails with `AlreadyExists` where
@@ -186,15 +182,27 @@ impl Sqlite {
         })
     }
 
-    /// What it has done so far.
-    #[must_use]
-    pub fn figures(&self) -> Figures {
-        let counters = &self.inner.writer.counters;
-        Figures {
-            commits: counters.commits.load(Ordering::Relaxed),
-            writes: counters.appends.load(Ordering::Relaxed),
-            checkpoints: counters.checkpoints.load(Ordering::Relaxed),
+    /// Writes what was asked, moves the log into the file and closes all connections, whoever still has a handle; those
+    /// hear of a store that has stopped. Without it that comes with the last handle, which a process that ends may
+    /// never drop.
+    pub async fn close(&self) {
+        if let Some(readers) = &self.inner.readers {
+            readers.close().await;
         }
+        self.inner.writer.close().await;
+    }
+
+    /// Does the store do what it is there for? Asked of a store whose last write failed: by another write.
+    async fn probe(&self) -> StoreResult<()> {
+        if let Some(identity) = &self.inner.identity {
+            identity.check()?;
+        }
+        self.reading(|connection| Ok(connection.query_row("SELECT count(*) FROM settings", [], |_| Ok(()))?)).await?;
+        if self.inner.writer.counters.refuses() {
+            // Needs room as a payload does.
+            self.write(|connection| Ok(connection.execute_batch(PROBE)?)).await?;
+        }
+        Ok(())
     }
 
     async fn reading<T, F>(&self, work: F) -> StoreResult<T>

@@ -12,7 +12,11 @@ use crate::store::{StoreError, StoreResult};
 
 use super::error::{Outcome, classify};
 
-type Read = Box<dyn FnOnce(&Connection) + Send>;
+enum Read {
+    Work(Box<dyn FnOnce(&Connection) + Send>),
+    /// To one thread: it ends, and says so when its connection is closed.
+    Stop(oneshot::Sender<()>),
+}
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -27,9 +31,11 @@ impl Readers {
         let mut threads = Vec::with_capacity(connections.len());
         for (number, connection) in connections.into_iter().enumerate() {
             let incoming = Arc::clone(&incoming);
-            let thread = std::thread::Builder::new()
-                .name(format!("store-read-{number}"))
-                .spawn(move || serve(&connection, &incoming));
+            let thread = std::thread::Builder::new().name(format!("store-read-{number}")).spawn(move || {
+                let told = serve(&connection, &incoming);
+                drop(connection);
+                _ = told.map(|told| told.send(()));
+            });
             threads.push(
                 thread.map_err(|error| StoreError::Unusable(format!("no thread for the store's reads ({error})")))?,
             );
@@ -44,13 +50,24 @@ impl Readers {
         F: FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     {
         let (answer, outcome) = oneshot::channel();
-        let read: Read = Box::new(move |connection| {
+        let read = Read::Work(Box::new(move |connection| {
             // The caller may have gone away meanwhile; then nobody misses the answer.
             let _ = answer.send(in_transaction(connection, work));
-        });
+        }));
         let stopped = || StoreError::Unavailable("the store's readers have stopped".into());
         self.queue.as_ref().ok_or_else(stopped)?.send(read).await.map_err(|_| stopped())?;
         outcome.await.map_err(|_| stopped())?
+    }
+
+    /// What was asked before is answered; then all connections are closed. What is asked later fails.
+    pub(super) async fn close(&self) {
+        let Some(queue) = &self.queue else { return };
+        for _ in &self.threads {
+            let (told, ended) = oneshot::channel();
+            if queue.send(Read::Stop(told)).await.is_ok() {
+                let _ = ended.await;
+            }
+        }
     }
 }
 
@@ -63,11 +80,14 @@ impl Drop for Readers {
     }
 }
 
-fn serve(connection: &Connection, incoming: &Mutex<mpsc::Receiver<Read>>) {
+fn serve(connection: &Connection, incoming: &Mutex<mpsc::Receiver<Read>>) -> Option<oneshot::Sender<()>> {
     loop {
         // One thread waits for work while it holds the queue, the others wait for the queue.
         let next = incoming.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        let Some(read) = next else { return };
+        let read = match next? {
+            Read::Work(read) => read,
+            Read::Stop(told) => return Some(told),
+        };
         // A broken rule of ours in one read must not take the thread from all others; that read's caller sees its
         // answer dropped.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(connection)));

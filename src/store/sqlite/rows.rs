@@ -16,7 +16,7 @@ macro_rules! select_row {
     ($wide:literal, $joins:literal) => {
         concat!(
             "SELECT e.id, e.partition, h.arn, h.name, m.arn, h.revision, v.arn, a.arn, h.trace_header, e.started, h.parent, \
-             h.parent_event, r.arn, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, e.redrive_count, e.redriven, e.owes, ",
+             h.parent_event, r.arn, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, e.redrive_count, e.redriven, e.owes, e.tasks, ",
             $wide,
             " FROM executions e JOIN headers h ON h.n = e.n JOIN resources m ON m.n = e.machine \
              LEFT JOIN resources v ON v.n = e.machine_version LEFT JOIN resources a ON a.n = e.machine_alias \
@@ -65,7 +65,7 @@ fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
         revision: revision_id(row.get(5)?),
         version_arn: arn(6)?,
         alias_arn: arn(7)?,
-        input: row.get(22)?,
+        input: row.get(23)?,
         trace_header: row.get(8)?,
         started: time(row, 9)?,
         parent,
@@ -73,7 +73,7 @@ fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
         item_index: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
     };
     let closed = match optional_time(row, 17)? {
-        Some(at) => Some(Closing { at, output: row.get(23)?, error: row.get(24)?, cause: row.get(25)? }),
+        Some(at) => Some(Closing { at, output: row.get(24)?, error: row.get(25)?, cause: row.get(26)? }),
         None => None,
     };
     let summary = Summary {
@@ -84,6 +84,7 @@ fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
         redrive_count: row.get(19)?,
         redriven_at: optional_time(row, 20)?,
         owes: row.get(21)?,
+        tasks: row.get(22)?,
     };
     Ok(ExecutionRow { header, version: Version(uint(row, 14)?), summary })
 }

@@ -11,7 +11,7 @@
 //! one at fault hears of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,17 +20,27 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
 use crate::limits;
-use crate::store::{Append, ExecutionHeader, StoreError, StoreResult};
+use crate::store::{Append, CommitSizes, ExecutionHeader, StoreError, StoreResult};
 
 use super::checkpoint::{Checkpoints, Copier};
 use super::error::{Fault, Outcome, classify};
-use super::executions::Executions;
+use super::executions::{Executions, Totals};
 
 /// A request to the writer.
 pub(super) enum Write {
-    Append { append: Append, answer: oneshot::Sender<StoreResult<()>> },
-    Create { create: Box<Create>, answer: oneshot::Sender<StoreResult<()>> },
+    Append {
+        append: Append,
+        answer: oneshot::Sender<StoreResult<()>>,
+    },
+    Create {
+        create: Box<Create>,
+        answer: oneshot::Sender<StoreResult<()>>,
+    },
     Job(Box<dyn Job>),
+    /// The writer ends, and says so when its connections are closed.
+    Close {
+        closed: oneshot::Sender<()>,
+    },
 }
 
 pub(super) struct Create {
@@ -72,11 +82,37 @@ impl<T: Send, F: FnMut(&Connection) -> Outcome<T> + Send> Job for Work<T, F> {
 /// What the writer has done since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub commits: AtomicU64,
     pub appends: AtomicU64,
     /// Commits that held a job: everything but an append.
     pub jobs: AtomicU64,
     pub checkpoints: AtomicU64,
+    /// What is open, as it was committed last.
+    pub open_executions: AtomicI64,
+    pub open_tasks: AtomicI64,
+    /// Commits by their size, and their events.
+    pub commit_sizes: [AtomicU64; CommitSizes::BOUNDS.len() + 1],
+    pub commit_events: AtomicU64,
+    /// The last write was not taken.
+    refuses: AtomicBool,
+}
+
+impl Counters {
+    /// The store did not take the last write that came to it.
+    pub fn refuses(&self) -> bool {
+        self.refuses.load(Ordering::Relaxed)
+    }
+
+    fn open(&self, totals: Totals) {
+        self.open_executions.store(totals.executions, Ordering::Relaxed);
+        self.open_tasks.store(totals.tasks, Ordering::Relaxed);
+    }
+
+    fn committed(&self, writes: usize, events: usize) {
+        self.appends.fetch_add(writes as u64, Ordering::Relaxed);
+        self.commit_events.fetch_add(events as u64, Ordering::Relaxed);
+        self.commit_sizes[CommitSizes::place(events)].fetch_add(1, Ordering::Relaxed);
+        self.refuses.store(false, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -95,7 +131,11 @@ impl Writer {
         let counted = Arc::clone(&counters);
         let thread = std::thread::Builder::new()
             .name("store-write".into())
-            .spawn(move || serve(connection, incoming, &counted, Checkpoints::every(checkpoint_pages, copier), &ready))
+            .spawn(move || {
+                let checkpoints = Checkpoints::every(checkpoint_pages, copier);
+                let told = serve(connection, incoming, &counted, checkpoints, &ready);
+                _ = told.map(|told| told.send(()));
+            })
             .map_err(|error| StoreError::Unusable(format!("no thread for the store's writes ({error})")))?;
         started.recv().map_err(|_| stopped())??;
         Ok(Self { queue: Some(queue), thread: Some(thread), counters })
@@ -123,6 +163,15 @@ impl Writer {
         outcome.await.map_err(|_| stopped())?
     }
 
+    /// What was asked before is written, the log goes into the file, and the connections are closed. What is asked later
+    /// fails.
+    pub(super) async fn close(&self) {
+        let (closed, ended) = oneshot::channel();
+        if self.send(Write::Close { closed }).await.is_ok() {
+            let _ = ended.await;
+        }
+    }
+
     async fn send(&self, write: Write) -> StoreResult<()> {
         self.queue.as_ref().ok_or_else(stopped)?.send(write).await.map_err(|_| stopped())
     }
@@ -148,7 +197,7 @@ fn serve(
     counters: &Counters,
     mut checkpoints: Checkpoints,
     ready: &std::sync::mpsc::SyncSender<StoreResult<()>>,
-) {
+) -> Option<oneshot::Sender<()>> {
     let log = Arc::new(AtomicI32::new(0));
     let seen = Arc::clone(&log);
     // Instead of SQLite's own checkpoint, which runs inside COMMIT and would keep the group waiting for its answers.
@@ -156,23 +205,49 @@ fn serve(
         seen.store(pages, Ordering::Relaxed);
         Ok(())
     }));
-    let started = hooked.and_then(|()| Session::prepare(&connection));
-    let mut session = match started {
+    let incoming = (&mut incoming, &*log);
+    let closed = work(hooked, &connection, incoming, counters, &mut checkpoints, ready);
+    // The copier's connection first: the last one to be closed moves the log into the file.
+    drop(checkpoints);
+    drop(connection);
+    closed
+}
+
+/// Until it is told to close, or nobody is left to ask for anything.
+fn work(
+    hooked: rusqlite::Result<()>,
+    connection: &Connection,
+    (incoming, log): (&mut mpsc::Receiver<Write>, &AtomicI32),
+    counters: &Counters,
+    checkpoints: &mut Checkpoints,
+    ready: &std::sync::mpsc::SyncSender<StoreResult<()>>,
+) -> Option<oneshot::Sender<()>> {
+    let mut session = match hooked.and_then(|()| Session::prepare(connection)) {
         Ok(session) => {
+            counters.open(session.executions.totals());
             let _ = ready.send(Ok(()));
             session
         }
         Err(error) => {
             let _ = ready.send(Err(classify(&error)));
-            return;
+            return None;
         }
     };
     let mut group = Vec::new();
     while let Some(first) = incoming.blocking_recv() {
-        gather(first, &mut incoming, &mut group);
-        session.commit(&mut group, counters);
-        checkpoints.after_commit(&connection, log.load(Ordering::Relaxed), counters);
+        gather(first, incoming, &mut group);
+        let closing = group.iter().position(|write| matches!(write, Write::Close { .. }));
+        // What came behind it hears that the writer has stopped.
+        let closing = closing.and_then(|at| group.drain(at..).next());
+        if !group.is_empty() {
+            session.commit(&mut group, counters);
+            checkpoints.after_commit(connection, log.load(Ordering::Relaxed), counters);
+        }
+        if let Some(Write::Close { closed }) = closing {
+            return Some(closed);
+        }
     }
+    None
 }
 
 /// A group of so many is under load: what a commit costs whoever it is for (the disk's answer, each page that it
@@ -216,7 +291,7 @@ fn weight(write: &Write) -> usize {
     let events = match write {
         Write::Append { append, .. } => append.batch.events.saturating_sub(append.replaces) as usize,
         Write::Create { create, .. } => create.first.batch.events as usize,
-        Write::Job(_) => 1,
+        Write::Job(_) | Write::Close { .. } => 1,
     };
     events.max(1)
 }
@@ -243,7 +318,9 @@ impl<'c> Session<'c> {
         let failed = self.attempt(group, &mut refused).err();
         match failed {
             None => {
-                count(group.len() - refused.len(), counters);
+                self.executions.committed();
+                counters.open(self.executions.totals());
+                counters.committed(group.len() - refused.len(), group.iter().map(weight).sum());
                 if group.iter().any(|write| matches!(write, Write::Job(_))) {
                     // Before its caller hears of it: nobody may hold what was read before for current after that.
                     counters.jobs.fetch_add(1, Ordering::Release);
@@ -254,7 +331,11 @@ impl<'c> Session<'c> {
                     answer(write, error);
                 }
             }
-            Some(error) if group.len() == 1 => group.drain(..).for_each(|write| answer(write, Some(error.clone()))),
+            Some(error) if group.len() == 1 => {
+                // Damage concerns its row alone.
+                counters.refuses.fetch_or(matches!(error, StoreError::Unavailable(_)), Ordering::Relaxed);
+                group.drain(..).for_each(|write| answer(write, Some(error.clone())));
+            }
             Some(_) => {
                 for write in group.drain(..) {
                     let mut alone = vec![write];
@@ -292,7 +373,7 @@ impl<'c> Session<'c> {
                 Err(Fault::Sqlite(error)) => return Err(error),
             }
         }
-        self.flush()?;
+        of_sqlite(self.executions.finish())?;
         self.commit.execute([])?;
         Ok(())
     }
@@ -304,7 +385,7 @@ impl<'c> Session<'c> {
                 self.executions.create(&create.header, &create.first, create.reusable_before)
             }
             Write::Job(job) => {
-                self.flush()?;
+                of_sqlite(self.executions.flush())?;
                 // What it may remove must not be remembered; it is rare.
                 self.executions.forget();
                 self.connection.execute_batch("SAVEPOINT job")?;
@@ -315,17 +396,18 @@ impl<'c> Session<'c> {
                 self.connection.execute_batch("RELEASE job")?;
                 done
             }
+            // It is taken out before.
+            Write::Close { .. } => Ok(()),
         }
     }
+}
 
-    fn flush(&mut self) -> rusqlite::Result<()> {
-        match self.executions.flush() {
-            Ok(()) => Ok(()),
-            Err(Fault::Sqlite(error)) => Err(error),
-            // It refuses nothing.
-            Err(Fault::Refused(_)) => Err(rusqlite::Error::InvalidQuery),
-        }
-    }
+/// Of what refuses nothing.
+fn of_sqlite(done: Outcome<()>) -> rusqlite::Result<()> {
+    done.map_err(|fault| match fault {
+        Fault::Sqlite(error) => error,
+        Fault::Refused(_) => rusqlite::Error::InvalidQuery,
+    })
 }
 
 fn answer(write: Write, failed: Option<StoreError>) {
@@ -335,10 +417,6 @@ fn answer(write: Write, failed: Option<StoreError>) {
             let _ = answer.send(failed.map_or(Ok(()), Err));
         }
         Write::Job(job) => job.answer(failed),
+        Write::Close { .. } => {}
     }
-}
-
-fn count(done: usize, counters: &Counters) {
-    counters.commits.fetch_add(1, Ordering::Relaxed);
-    counters.appends.fetch_add(done as u64, Ordering::Relaxed);
 }

@@ -48,7 +48,7 @@ async fn a_log_that_is_written_to_without_a_pause_stays_short() {
     let store = opened(&path).await;
     let longest = written(&store, &path, 2, 400).await;
     assert!(longest >= u64::from(PAGES), "it was never long enough to be copied: {longest} pages");
-    // Four times as long at most, and a commit.
+    // Four times as long at most, and a commit: the writer waits for the copier there.
     assert!(longest < 5 * u64::from(PAGES), "{longest} pages");
     assert!(store.figures().checkpoints >= 3, "{:?}", store.figures());
     for n in 1..=WRITERS {

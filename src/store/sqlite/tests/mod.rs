@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::store::contract::given::{self, append, at, batch, create, header, id, machine, running};
+use crate::store::contract::given::{self, append, at, batch, create, header, id, machine, running, succeeded};
 use crate::store::{Append, Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, StoreError, Summary};
 
 use super::{Options, Sqlite, Synchronous, exposed};
@@ -174,6 +174,26 @@ async fn a_backup_made_under_load_is_a_whole_store() {
     assert!(!folder.path().join("copy.db.part").exists());
 }
 
+/// The sums are in the file: a store that is opened again counts no rows.
+#[tokio::test]
+async fn what_is_open_is_known_when_a_store_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = Sqlite::open(&path, Options::default()).unwrap();
+    given::with_machine(&store).await;
+    let waits = |tasks| Summary { tasks, ..running() };
+    for n in 1..=3 {
+        create(&store, header(n), waits(n)).await;
+    }
+    store.append(append(1, 2, 1, succeeded(5))).await.unwrap();
+    drop(store);
+    let store = Sqlite::open(&path, Options::default()).unwrap();
+    let open = || (store.figures().open_executions, store.figures().open_tasks);
+    assert_eq!(open(), (2, 5));
+    store.append(append(2, 2, 1, waits(0))).await.unwrap();
+    assert_eq!(open(), (2, 3));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sixty_four_writers_share_commits_and_none_loses_an_append() {
     const WRITERS: u32 = 64;
@@ -209,8 +229,9 @@ async fn sixty_four_writers_share_commits_and_none_loses_an_append() {
         writer.await.unwrap();
     }
     let after = store.figures();
-    let (writes, commits) = (after.writes - before.writes, after.commits - before.commits);
+    let (writes, commits) = (after.writes - before.writes, after.commits.count() - before.commits.count());
     assert_eq!(writes, u64::from(WRITERS) * ROUNDS);
+    assert!(after.commits.events - before.commits.events >= writes, "{after:?}");
     assert!(commits * 4 < writes, "{writes} appends in {commits} commits");
     for n in 1..=WRITERS {
         let batches = store.load(id(n)).await.unwrap();
