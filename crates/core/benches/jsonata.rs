@@ -31,7 +31,7 @@ impl Roots for Order {
 /// 8 items are 1 KB of JSON, 1,750 are 200 KB.
 fn order(items: usize) -> Order {
     let item = |n: usize| {
-        json!({"id": format!("item-{n}"), "name": format!("thing {}", n % 97), "price": n * 7 % 400, "quantity": n % 5 + 1,
+        json!({"id": format!("item-{n}"), "name": format!("thing {}", n % 97), "price": n * 37 % 400, "quantity": n % 5 + 1,
             "kind": (["book", "food", "tool"][n % 3]), "weight": 0.25})
     };
     let items: Vec<_> = (0..items).map(item).collect();

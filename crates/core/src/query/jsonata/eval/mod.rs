@@ -87,6 +87,15 @@ impl<'e> Machine<'e> {
             Kind::Bool(b) => Val::Bool(*b),
             Kind::Name(name) => self.lookup(input, name)?,
             Kind::Variable(name) => self.variable(*name, input, frame),
+            // A bare name over an object: most of what predicates and maps look at.
+            Kind::Path { steps, keep_singleton: false }
+                if input.is_object() && matches!(&steps[..], [step] if step.more.is_none()) && node.more.is_none() =>
+            {
+                match &steps[0].kind {
+                    Kind::Name(name) => input.field(name),
+                    _ => self.path(node, input, frame)?,
+                }
+            }
             Kind::Path { .. } => self.path(node, input, frame)?,
             _ => self.compound(node, input, frame)?,
         };
