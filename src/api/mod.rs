@@ -30,6 +30,8 @@ pub mod error;
 mod fuzz;
 pub mod history;
 mod hosts;
+#[cfg(test)]
+mod kinds_tests;
 mod machines;
 mod map_runs;
 pub mod model;

@@ -71,6 +71,10 @@ pub mod code {
     pub const TOKEN_NOT_PASSED: &str = "TOKEN_NOT_PASSED";
     /// Warning, ours: transitions lead to the state, but none that starts at `StartAt`.
     pub const UNREACHABLE_STATE: &str = "UNREACHABLE_STATE";
+    /// Warning, ours: an inline Map has a field that only a Distributed Map may have; it fails when it is entered.
+    pub const DISTRIBUTED_ONLY: &str = "DISTRIBUTED_ONLY";
+    /// Warning, ours: a reader or writer names no bucket, or a reader of an object no key.
+    pub const NO_OBJECT: &str = "NO_OBJECT";
     /// Warning, ours: an inner block assigns a name that an outer one assigns too.
     pub const VARIABLE_IN_OUTER_SCOPE: &str = "VARIABLE_IN_OUTER_SCOPE";
     /// Warning, ours: no error can reach this catcher.

@@ -13,6 +13,7 @@ use super::location::Location;
 use super::model::{ItemBatcher, ItemReader, QueryLanguage, ResultWriter, Template};
 use super::reader::Object;
 use super::resource::Resource;
+use super::spans::{Json, Node};
 use crate::limits::PAYLOAD_BYTES_MAX;
 
 /// Developer guide, "ItemReader (Map)": at most this many items.
@@ -54,13 +55,15 @@ impl<'n> Checker<'n> {
         self.read.required(&reader, &["Resource"], &at);
         let resource = self.data_resource(&reader, &at);
         let parameters = self.data_parameters(&reader, &at, language);
+        let lists = reader.node("Resource").and_then(Node::as_str).is_some_and(|arn| arn.contains(":listObjects"));
+        self.warn_of_no_object(&reader, if lists { &["Bucket"] } else { &["Bucket", "Key"] }, &at, language);
         let mut max_items = Some(None);
         let mut config = Value::Null;
         if reader.has("ReaderConfig") {
             let fields = self.read.object(&reader, "ReaderConfig", &at)?;
             let at = at.name("ReaderConfig");
             max_items = self.reader_config(&fields, &at, language);
-            config = reader.node("ReaderConfig").map(super::spans::Node::to_value).unwrap_or_default();
+            config = reader.node("ReaderConfig").map(Node::to_value).unwrap_or_default();
         }
         Some(Some(ItemReader { resource: resource??, parameters: parameters?, config, max_items: max_items? }))
     }
@@ -84,7 +87,7 @@ impl<'n> Checker<'n> {
                 self.read.as_string(header, &at.index(i));
             }
         }
-        if config.node("CSVHeaderLocation").and_then(super::spans::Node::as_str) == Some("GIVEN") {
+        if config.node("CSVHeaderLocation").and_then(Node::as_str) == Some("GIVEN") {
             self.read.required(config, &["CSVHeaders"], at);
         }
         self.quantity(config, MAX_ITEMS, at, language)
@@ -136,6 +139,9 @@ impl<'n> Checker<'n> {
         }
         let resource = self.data_resource(&writer, &at);
         let parameters = self.data_parameters(&writer, &at, language);
+        if writer.has("Resource") {
+            self.warn_of_no_object(&writer, &["Bucket"], &at, language);
+        }
         let mut config = Value::Null;
         if writer.has("WriterConfig") {
             let fields = self.read.object(&writer, "WriterConfig", &at)?;
@@ -143,9 +149,27 @@ impl<'n> Checker<'n> {
             self.read.known_fields(&fields, fields::WRITER_CONFIG, None, &at);
             self.read.word(&fields, "Transformation", &at, &["NONE", "COMPACT", "FLATTEN"]);
             self.read.word(&fields, "OutputType", &at, &["JSON", "JSONL"]);
-            config = writer.node("WriterConfig").map(super::spans::Node::to_value).unwrap_or_default();
+            config = writer.node("WriterConfig").map(Node::to_value).unwrap_or_default();
         }
         Some(Some(ResultWriter { resource: resource?, parameters: parameters?, config }))
+    }
+
+    /// What is read or written must have a place; which, may be computed.
+    fn warn_of_no_object(&mut self, object: &Object<'n>, names: &[&str], at: &Location<'_>, language: QueryLanguage) {
+        let field = parameters_field(language);
+        let members = match object.node(field).map(|node| &node.json) {
+            Some(Json::Object(members)) => members.as_slice(),
+            None => &[],
+            Some(_) => return,
+        };
+        let stands = |name: &str| members.iter().any(|m| m.name == name || m.name.strip_suffix(".$") == Some(name));
+        let missing: Vec<&str> = names.iter().copied().filter(|name| !stands(name)).collect();
+        if !missing.is_empty() {
+            let message = format!("{field} has no {}", missing.join(" and no "));
+            let offset = object.get(field).map_or(object.offset, |member| member.offset);
+            let hint = "for example \"Bucket\": \"orders\", \"Key\": \"2026/items.json\"";
+            self.read.warning(code::NO_OBJECT, message, at, offset, hint);
+        }
     }
 
     fn data_resource(&mut self, object: &Object<'n>, at: &Location<'_>) -> Option<Option<Resource>> {

@@ -5,6 +5,7 @@
 
 use super::MachineKind;
 use super::check::{Checker, Site};
+use super::diagnostics::code;
 use super::expressions::QuantityField;
 use super::fields;
 use super::location::Location;
@@ -90,6 +91,9 @@ impl<'n> Checker<'n> {
         let catch = self.catch(site);
         let processor = self.processor(site);
         let (mode, processor) = processor?;
+        if mode == MapMode::Inline {
+            self.warn_of_distributed(&object, at);
+        }
         Some(Map {
             processor,
             mode,
@@ -108,6 +112,17 @@ impl<'n> Checker<'n> {
             retry: retry?,
             catch: catch?,
         })
+    }
+
+    /// The service accepts these fields in an inline Map and fails it when it is entered.
+    fn warn_of_distributed(&mut self, object: &Object<'n>, at: &Location<'_>) {
+        for name in ["ItemReader", "ItemBatcher", "ResultWriter"] {
+            if let Some(member) = object.get(name) {
+                let message = format!("An inline Map with '{name}' fails when it is entered");
+                let hint = "set \"ProcessorConfig\": {\"Mode\": \"DISTRIBUTED\", \"ExecutionType\": \"STANDARD\"}, or remove the field";
+                self.read.warning(code::DISTRIBUTED_ONLY, message, &at.name(name), member.offset, hint);
+            }
+        }
     }
 
     /// `Items`: an array, an object, or a JSONata expression that gives one.

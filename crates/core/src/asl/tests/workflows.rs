@@ -358,6 +358,13 @@ fn what_runs_but_not_as_meant_is_a_warning() {
             "{{\"Type\": \"Task\", \"End\": true, \"Resource\": \"arn:aws:states:::{resource}.waitForTaskToken\"{fields}}}"
         ))
     };
+    let distributed = "\"ProcessorConfig\": {\"Mode\": \"DISTRIBUTED\", \"ExecutionType\": \"STANDARD\"}, ";
+    let reader = |config: &str, fields: &str| {
+        state(&format!(
+            "{{\"Type\": \"Map\", \"End\": true, \"ItemProcessor\": {{{config}\"StartAt\": \"B\", \"States\": {{\"B\": {{\"Type\": \"Pass\", \"End\": true}}}}}}, \
+             \"ItemReader\": {{\"Resource\": \"arn:aws:states:::s3:getObject\", {fields}}}}}"
+        ))
+    };
     let token = ", \"Parameters\": {\"t.$\": \"$$.Task.Token\"}";
     let timeout = ", \"TimeoutSeconds\": 60";
     warns(&[
@@ -370,6 +377,10 @@ fn what_runs_but_not_as_meant_is_a_warning() {
         (task("\"Parameters\": {\"a\": \"$.b\", \"c\": \"costs $5\"}"), "WARNING NO_DOLLAR /States/A/Parameters/a"),
         (state("{\"Type\": \"Pass\", \"Result\": {\"a.$\": \"$.b\"}, \"End\": true}"), "WARNING PASS_RESULT_IS_STATIC /States/A/Result"),
         (state("{\"Type\": \"Fail\", \"Error\": \"$.e\"}"), "WARNING NO_PATH /States/A/Error"),
+        (reader("", "\"Parameters\": {\"Bucket\": \"b\", \"Key.$\": \"$.k\"}"), "WARNING DISTRIBUTED_ONLY /States/A/ItemReader"),
+        (reader(distributed, "\"Parameters\": {\"Bucket\": \"b\", \"Key.$\": \"$.k\"}"), ""),
+        (reader(distributed, "\"Parameters\": {\"Bucket\": \"b\"}"), "WARNING NO_OBJECT /States/A/ItemReader"),
+        (reader(distributed, "\"ReaderConfig\": {\"InputType\": \"JSON\"}"), "WARNING NO_OBJECT /States/A/ItemReader"),
         (
             "{\"StartAt\": \"A\", \"States\": {\"A\": {\"Type\": \"Succeed\"}, \"B\": {\"Type\": \"Pass\", \"Next\": \"C\"}, \"C\": {\"Type\": \"Pass\", \"Next\": \"B\"}}}".into(),
             "WARNING UNREACHABLE_STATE /States/B\nWARNING UNREACHABLE_STATE /States/C",
