@@ -71,15 +71,12 @@ fn digest(attributes: &serde_json::Map<String, Value>) -> String {
         part(&mut md5, name.as_bytes());
         part(&mut md5, text("DataType").unwrap_or("String").as_bytes());
         // 1: a text, 2: bytes.
-        match text("StringValue") {
-            Some(text) => {
-                md5.update([1]);
-                part(&mut md5, text.as_bytes());
-            }
-            None => {
-                md5.update([2]);
-                part(&mut md5, &BASE64.decode(text("BinaryValue").unwrap_or_default()).unwrap_or_default());
-            }
+        if let Some(text) = text("StringValue") {
+            md5.update([1]);
+            part(&mut md5, text.as_bytes());
+        } else {
+            md5.update([2]);
+            part(&mut md5, &BASE64.decode(text("BinaryValue").unwrap_or_default()).unwrap_or_default());
         }
     }
     hex::encode(md5.finalize())

@@ -44,7 +44,7 @@ impl Material {
                 ));
             }
         };
-        let cert_chain = options.ca_file.as_ref().map(|path| authorities(path)).transpose()?;
+        let cert_chain = options.ca_file.as_ref().map(authorities).transpose()?;
         if uris.iter().any(|uri| uri.scheme == AMQPScheme::AMQP) && (identity.is_some() || cert_chain.is_some()) {
             return Err(BusError::BadUrl(
                 "certificates are set, but bus.url is amqp://, which is not encrypted; use amqps://".to_owned(),
@@ -164,7 +164,7 @@ mod tests {
     fn every_address_of_a_list_is_checked() {
         let read = |url: &str| Material::read(url, &Options::default());
         let hosts = |m: Material| m.uris.into_iter().map(|u| u.authority.host).collect::<Vec<_>>();
-        assert_eq!(hosts(read("amqp://a,amqp://b").ok().expect("two")), ["a", "b"]);
+        assert_eq!(hosts(read("amqp://a,amqp://b").expect("two")), ["a", "b"]);
         assert!(read("amqp://a,amqp://b:99999").is_err() && read("").is_err());
     }
 
@@ -174,7 +174,7 @@ mod tests {
         let options = Options { url_file: Some(file.path().to_owned()), ..Options::default() };
         for password in ["old", "new"] {
             std::fs::write(file.path(), format!("amqp://u:{password}@broker\n")).expect("written");
-            let material = Material::read("amqp://ignored", &options).ok().expect("read");
+            let material = Material::read("amqp://ignored", &options).expect("read");
             assert_eq!(material.uris[0].authority.userinfo.password, password);
         }
     }

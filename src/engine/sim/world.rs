@@ -486,7 +486,7 @@ impl Inner {
         if self.dice.chance(self.faults.hostile) {
             self.strangers_write(&queue, &token, after);
             if rough > 0 {
-                self.a_broken_worker_answers(&queue, &reply, after);
+                self.a_broken_worker_answers(&queue, reply, after);
             }
         }
         if self.dice.chance(rough) {

@@ -112,7 +112,10 @@ impl Book {
 
 /// A histogram that is counted elsewhere and handed over whole.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sizes(Arc<Mutex<(u64, Vec<(f64, u64)>)>>);
+pub(super) struct Sizes(Arc<Mutex<Counted>>);
+
+/// The sum of all, and the upper bound and the count of each bucket.
+type Counted = (u64, Vec<(f64, u64)>);
 
 impl Sizes {
     /// `sum` of what was counted, and how much of it fell into each bucket.

@@ -152,9 +152,9 @@ fn what_comes_out_can_be_read_and_what_was_good_is_as_it_was() {
             assert!(parsed(&input).is_none() || mark.has(Mended::DEEP), "changed without need: {mark:?}");
             assert_eq!(mark.has(Mended::KEY), key != b"key", "{mark:?}");
             if mark.has(Mended::BLANK) {
-                blank += 1
+                blank += 1;
             } else {
-                in_place += 1
+                in_place += 1;
             }
             assert_eq!(mark.has(Mended::BLANK), out.len() != input.len() || sent.is_empty(), "{mark:?}");
         }
