@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -171,20 +171,21 @@ fn ask_partitions(shared: &Arc<Shared>) {
         if !shared.health.ask(n) {
             continue;
         }
-        let (shared, answer) = (Arc::clone(shared), partition.send(Beat));
+        let (engine, answer) = (Arc::downgrade(shared), partition.send(Beat));
         actix_rt::spawn(async move {
-            // One that is gone owes its answer for ever.
-            if answer.await.is_ok() {
+            // A partition that is gone owes its answer for ever.
+            if let (Ok(()), Some(shared)) = (answer.await, engine.upgrade()) {
                 shared.health.answered(n);
             }
         });
     }
 }
 
-/// Looks again and again. Runs until the engine stops.
-pub(super) async fn watch(shared: Arc<Shared>, pause: Duration) {
+/// Looks again and again. Runs until the engine stops or is dropped: this look keeps nothing of it alive.
+pub(super) async fn watch(engine: Weak<Shared>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
+        let Some(shared) = engine.upgrade() else { return };
         ask_partitions(&shared);
         let now = shared.missing().await;
         if shared.health.stopping.load(Ordering::Relaxed) {

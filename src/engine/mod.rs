@@ -308,7 +308,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     }
     actix_rt::spawn(dead_letters::run(Arc::clone(&shared)));
     if let Some(pause) = shared.options.health_check {
-        actix_rt::spawn(health::watch(Arc::clone(&shared), pause));
+        actix_rt::spawn(health::watch(Arc::downgrade(&shared), pause));
     }
     Ok(EngineHandle { inner: shared })
 }
