@@ -170,6 +170,11 @@ pub fn replay(message: &Message) -> (Option<Address>, Message) {
     (queue.map(|routing_key| Address { exchange: String::new(), routing_key }), again)
 }
 
+/// True of a header that the broker adds on the way: it differs between copies of one message.
+pub fn is_the_brokers(name: &str) -> bool {
+    BROKERS.contains(&name)
+}
+
 fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
     message.properties.headers.get(name).and_then(HeaderValue::as_text)
 }

@@ -12,11 +12,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
-use crate::bus::envelope::TASK_TOKEN;
 use crate::bus::parked::{self, Cut, PARKING_DELIVERY_LIMIT, Refusal};
-use crate::bus::{
-    Address, BusError, Delivery, HeaderValue, Message, Publication, QueueKind, QueueSpec, Receipt, Settlement,
-};
+use crate::bus::{Address, BusError, Delivery, Message, Publication, QueueKind, QueueSpec, Receipt, Settlement};
 
 use super::Shared;
 use super::intake::{Intake, Waits};
@@ -28,6 +25,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// All that wait ask for the same queue: it is declared so often at most.
 const DECLARED_FOR: Duration = Duration::from_millis(100);
+
+/// Copies of one message that share its place in the queue to the parking queue; further ones are parked by themselves.
+const COPIES_MAX: usize = 100;
 
 type Fingerprint = [u8; 32];
 
@@ -68,11 +68,11 @@ impl Parking {
         }
         let print = fingerprint(&delivery.message);
         let mut waiting = self.lock();
-        let Some(first) = waiting.get_mut(&print) else { return Some(delivery) };
-        first.receipts.push(delivery.receipt);
-        if first.receipts.len() > first.alike {
-            // Its connection is gone.
-            drop(first.receipts.remove(0));
+        // Each receipt is kept: whether its connection is gone cannot be known here, and a delivery whose receipt is
+        // dropped comes again at once, which would join again and drop the next.
+        match waiting.get_mut(&print) {
+            Some(first) if first.receipts.len() < first.alike + COPIES_MAX => first.receipts.push(delivery.receipt),
+            _ => return Some(delivery),
         }
         None
     }
@@ -85,10 +85,12 @@ impl Parking {
 
 fn fingerprint(message: &Message) -> Fingerprint {
     let p = &message.properties;
-    let token = p.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text);
     let mut hash = Sha256::new().chain_update(&message.body);
-    for text in [token, p.correlation_id.as_deref(), p.message_id.as_deref()] {
+    for text in [p.correlation_id.as_deref(), p.message_id.as_deref(), p.reply_to.as_deref()] {
         hash = hash.chain_update([0]).chain_update(text.unwrap_or_default());
+    }
+    for (name, value) in p.headers.iter().filter(|(name, _)| !parked::is_the_brokers(name)) {
+        hash = hash.chain_update([0]).chain_update(&**name).chain_update(format!("{value:?}"));
     }
     hash.finalize().into()
 }
