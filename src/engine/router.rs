@@ -174,10 +174,14 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
             }
         }
         (Err(defect), Some(Ok((key, partition)))) => unusable(local, delivery, key, partition, &defect).await,
-        (_, Some(Err(wrong))) => {
+        (decoded, Some(Err(wrong))) => {
             let Some(delivery) = local.shared.parking.join(delivery) else { return };
             local.shared.metrics.reply_refused(wrong.as_str());
-            let reason = forged(wrong);
+            // A message that could not be read has no token for that reason.
+            let reason = match decoded {
+                Err(defect) if delivery.unreadable().is_some() => format!("{}; {}", defect.detail, forged(wrong)),
+                _ => forged(wrong),
+            };
             refuse(local, delivery, None, Verdict::Forged, &reason).await;
         }
         (Err(defect), None) => refuse(local, delivery, None, Verdict::from(defect.kind), &defect.detail).await,

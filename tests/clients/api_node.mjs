@@ -201,7 +201,7 @@ test('errors of each kind', async () => {
   await refused('StateMachineDoesNotExist', nothing, 'DescribeStateMachine', { stateMachineArn: nothing });
   await refused('ExecutionDoesNotExist', execution, 'DescribeExecution', { executionArn: execution });
   await refused('InvalidArn', 'Invalid ARN prefix', 'DescribeExecution', { executionArn: 'x' });
-  await refused('InvalidExecutionInput', 'not valid JSON', 'StartExecution', { stateMachineArn: arn, input: '{' });
+  await refused('InvalidExecutionInput', 'Unexpected end-of-input', 'StartExecution', { stateMachineArn: arn, input: '{' });
   await refused('InvalidName', 'a b', 'CreateActivity', { name: 'a b' });
   const definition = '{"StartAt": "A"}';
   await refused('InvalidDefinition', 'SCHEMA_VALIDATION_FAILED', 'CreateStateMachine', { name: name(), definition, roleArn: ROLE });

@@ -209,7 +209,7 @@ def test_errors_of_each_kind(machine):
     refused("StateMachineDoesNotExist", nothing, "describe-state-machine", state_machine_arn=nothing)
     refused("ExecutionDoesNotExist", execution, "describe-execution", execution_arn=execution)
     refused("InvalidArn", "Invalid ARN prefix", "describe-execution", execution_arn="x")
-    refused("InvalidExecutionInput", "not valid JSON", "start-execution", state_machine_arn=arn, input="{")
+    refused("InvalidExecutionInput", "Unexpected end-of-input", "start-execution", state_machine_arn=arn, input="{")
     refused("InvalidName", "a b", "create-activity", name="a b")
     refused("InvalidDefinition", "SCHEMA_VALIDATION_FAILED", "create-state-machine", name=name(), definition='{"StartAt": "A"}', role_arn=ROLE)
     refused("InvalidToken", "Invalid token", "send-task-heartbeat", task_token="nonsense")

@@ -51,7 +51,7 @@ impl Shop {
     fn poll_and_leave(&self, wire: &Wire) {
         let mut stream = TcpStream::connect(self.server.endpoint.trim_start_matches("http://")).unwrap();
         let body = json!({"activityArn": self.activity}).to_string();
-        let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AWSStepFunctions.GetActivityTask";
+        let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AWSStepFunctions.GetActivityTask";
         write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
         until("it waits", SOON, || (wire.consumers(QUEUE) == 1).then_some(()));
         drop(stream);

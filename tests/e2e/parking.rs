@@ -98,8 +98,11 @@ fn a_parking_queue_that_was_deleted_is_declared_again() {
         wire.reply("reveille.replies.0", Some(&format!("no token {n}")), &Answer::success(&json!(n)));
     }
     until("all are parked", SOON, || wire.peek(PARKED).filter(|count| *count == 20));
-    assert_eq!((lines(&server, "reply.refused"), lines(&server, "parking.delayed")), (20, 1));
-    assert_eq!(lines(&server, "parking.resumed"), 1);
+    assert_eq!(lines(&server, "reply.refused"), 20);
+    // The bus declares it as it misses it. A reply that comes before that waits, and that is told once.
+    let delayed = lines(&server, "parking.delayed");
+    assert!(delayed <= 1, "{delayed} lines");
+    assert_eq!(lines(&server, "parking.resumed"), delayed);
 }
 
 /// A queue of the operator's own, which refuses what is over its length.

@@ -106,7 +106,12 @@ fn what_can_never_be_a_start_is_answered_and_parked() {
         ("no machine", json!({"stateMachineArn": "nothing"}), "StateMachineDoesNotExist", "nothing"),
         ("no ARN at all", json!({}), "ValidationException", "stateMachineArn"),
         ("a bad name", json!({"stateMachineArn": "m", "name": "a b"}), "InvalidName", "a b"),
-        ("bad input", json!({"stateMachineArn": "m", "input": "{"}), "InvalidExecutionInput", "not valid JSON"),
+        (
+            "bad input",
+            json!({"stateMachineArn": "m", "input": "{"}),
+            "InvalidExecutionInput",
+            "Unexpected end-of-input",
+        ),
     ] {
         let (kind, correlation, answer) = office.ask(&body, Some("id"));
         assert_eq!(
