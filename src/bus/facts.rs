@@ -17,8 +17,6 @@ pub struct BusFacts {
     pub connections_lost: u64,
     /// Messages that could not be read as they came, by reason (`crate::bus::Mended`); one message may have several.
     pub mended: BTreeMap<&'static str, u64>,
-    /// Messages that were put aside because a connection died of them twice.
-    pub set_aside: u64,
     /// Another engine that uses the same names on this virtual host: who it says that it is.
     pub shared_with: Option<String>,
 }

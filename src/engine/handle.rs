@@ -471,7 +471,6 @@ impl EngineHandle {
             bus_deaf_queues: facts.deaf().count() as u64,
             bus_refused: facts.refused.len() as u64,
             unreadable_messages: facts.mended.clone(),
-            set_aside: facts.set_aside,
             not_ready: shared.health.reasons(),
             commits: bounds.zip(store.commits.counts).collect(),
             commit_events: store.commits.events,

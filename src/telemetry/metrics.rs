@@ -97,7 +97,6 @@ pub struct Now {
     pub bus_refused: u64,
     /// Messages that could not be read as they came, by reason.
     pub unreadable_messages: BTreeMap<&'static str, u64>,
-    pub set_aside: u64,
     /// Every reason why an engine may not be ready, and whether it is one now.
     pub not_ready: Vec<(&'static str, bool)>,
     /// Commits of the store: those of at most so many events each (`f64::INFINITY` last), and the events of all.
@@ -149,7 +148,6 @@ struct Inner {
     bus_deaf_queues: Gauge,
     bus_refused: Gauge,
     messages_unreadable: Family<Reason, Counter>,
-    messages_set_aside: Counter,
     not_ready: Family<Reason, Gauge>,
     api_requests: Family<Operation, Counter>,
     api_latency: Histogram,
@@ -246,8 +244,6 @@ impl Metrics {
                 &["reason"],
                 "Messages that could not be read as they came, by reason",
             ),
-            messages_set_aside: b
-                .counter("messages_set_aside", "Messages put aside because a connection died of them twice"),
             not_ready: b.gauges("not_ready", &["reason"], "1 while the engine is not ready for this reason"),
             api_requests: b.counters(
                 "api_requests",
@@ -284,7 +280,6 @@ impl Metrics {
             let counter = inner.messages_unreadable.get_or_create(&Reason { reason });
             counter.inner().store(*count, Ordering::Relaxed);
         }
-        inner.messages_set_aside.inner().store(now.set_aside, Ordering::Relaxed);
         for (reason, so) in &now.not_ready {
             inner.not_ready.get_or_create(&Reason { reason }).set(i64::from(*so));
         }

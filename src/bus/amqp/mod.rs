@@ -476,7 +476,6 @@ impl TaskBus for AmqpBus {
             connections_lost: self.endpoint.lost(),
             shared_with: self.other.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             mended: self.endpoint.mended().figures(),
-            ..BusFacts::default()
         }
     }
 
