@@ -129,6 +129,7 @@ impl Application {
                 unpublished_max: settings.engine.unpublished_max,
                 execution_bytes_max: settings.engine.execution_bytes_max,
                 journal_bytes_max: settings.engine.journal_bytes_max,
+                memory_bytes_max: settings.engine.memory_bytes_max,
                 nesting_max: settings.engine.nesting_max,
                 executions_open_max: settings.engine.executions_open_max,
                 start_queue: settings.bus.start_queue(),

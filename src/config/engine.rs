@@ -23,6 +23,7 @@ pub struct EngineOptions {
     pub unpublished_max: usize,
     pub execution_bytes_max: u64,
     pub journal_bytes_max: u64,
+    pub memory_bytes_max: u64,
     pub nesting_max: u32,
     pub executions_open_max: u64,
 }

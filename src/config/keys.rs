@@ -84,6 +84,7 @@ pub(super) const KEYS: &[Key] = &[
     key("engine.unpublished_max", Kind::Integer(1, 10_000_000)),
     key("engine.execution_bytes_max", Kind::Integer(1_048_576, 1_099_511_627_776)),
     key("engine.journal_bytes_max", Kind::Integer(1_048_576, 1_099_511_627_776)),
+    key("engine.memory_bytes_max", Kind::Integer(1_048_576, 1_099_511_627_776)),
     key("engine.nesting_max", Kind::Integer(1, 1_000_000)),
     key("engine.executions_open_max", Kind::Integer(1, 1_000_000_000)),
     key("objects.folder", Kind::Text),

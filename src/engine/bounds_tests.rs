@@ -172,3 +172,53 @@ async fn open_executions_are_bounded_also_after_a_restart() {
     assert!(second.start_execution(request(&machine, "e", "{}")).await.is_err());
     second.stop(Duration::from_secs(1)).await;
 }
+
+/// Text of so many bytes that does not pack well.
+fn noise(bytes: usize) -> String {
+    (0..bytes.div_ceil(32)).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect()
+}
+
+#[actix_rt::test]
+async fn executions_in_memory_hold_no_more_than_they_may_together() {
+    let store = Memory::new();
+    let linger = Duration::from_millis(20);
+    let options = || Options { memory_bytes_max: 2_000_000, confirm_linger: linger, ..small() };
+    let first = engine(&store, options()).await;
+    let wait = json!({ "Type": "Wait", "Seconds": 3_000, "End": true });
+    let machine = machine(&store, "w", &json!({ "StartAt": "W", "States": { "W": wait } })).await;
+    // Ten times of what there is room for: a start that finds none is let in when idle ones have left.
+    let (mut started, mut refused) = (Vec::new(), 0);
+    let starts = async {
+        while started.len() < 100 {
+            let input = json!({ "x": noise(200_000) }).to_string();
+            match first.start_execution(request(&machine, &format!("e{}", started.len()), &input)).await {
+                Ok(execution) => started.push(execution.arn),
+                Err(EngineError::Busy(why)) if why.contains("engine.memory_bytes_max") => {
+                    refused += 1;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Err(other) => panic!("{other}"),
+            }
+            assert!(first.inner.footprint.bytes() < 3_000_000, "{} bytes", first.inner.footprint.bytes());
+        }
+    };
+    tokio::time::timeout(LONG, starts).await.expect("all start");
+    assert!(refused > 0, "a hundred times 200 KB found room at once");
+    first.stop(Duration::from_secs(5)).await;
+
+    let second = engine(&store, options()).await;
+    let stops = async {
+        for arn in &started {
+            second.stop_execution(arn, Failure::new("E", "c")).await.unwrap();
+            assert!(second.inner.footprint.bytes() < 10_000_000, "{} bytes", second.inner.footprint.bytes());
+        }
+    };
+    tokio::time::timeout(LONG, stops).await.expect("all stop");
+    let empty = async {
+        while second.inner.footprint.bytes() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LONG, empty).await.expect("what has ended holds nothing");
+    second.stop(Duration::from_secs(5)).await;
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::support::{self, realm, request};
-use super::{EngineHandle, execution, loading};
+use super::{EngineHandle, loading, summary};
 use crate::asl::{MachineKind, parse};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::ids::{Arn, ExecutionId, TaskKey};
@@ -249,7 +249,7 @@ async fn written_and_not_done(
     let decision = crate::interpreter::decide(env, &machine, &mut state, Stimulus { at, entropy: 1, kind }).unwrap();
     let events = u32::try_from(decision.entries.len()).unwrap();
     let batch = Batch { after, events, bytes: record::encode(&decision.entries).unwrap() };
-    let summary = execution::summary(&machine, &state, false);
+    let summary = summary::summary(&machine, &state, false);
     store.append(Append { execution, batch, replaces: 0, summary }).await.unwrap();
 }
 

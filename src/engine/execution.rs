@@ -20,12 +20,13 @@ use crate::interpreter::event::{Entry, Event, Payload};
 use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Bounds, Env, TokenMint};
-use crate::store::{Append, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, Summary};
+use crate::store::{Append, ExecutionHeader, ExecutionRow, StoreError};
 
 use super::Shared;
 use super::ear::{Ear, Hear};
 use super::event_log::Logging;
-use super::express::{self, Stay};
+use super::express::Stay;
+use super::footprint::Part;
 use super::handle::Completion;
 use super::held::Held;
 use super::loading::Loaded;
@@ -33,6 +34,7 @@ use super::messages::{MayLeave, TellError, Told, What};
 use super::partition::Local;
 use super::residents::Incarnation;
 use super::story::{Note, Story};
+use super::summary::summary;
 use super::tail::{self, Tail};
 
 /// A task message whose fate is not in the journal yet.
@@ -73,6 +75,8 @@ pub(super) struct ExecutionActor {
     tail: Option<Tail>,
     /// Bytes of its journal.
     written: u64,
+    /// What it holds.
+    part: Part,
     /// It has more to do, and waits for its turn.
     waits_for_turn: bool,
 }
@@ -114,13 +118,14 @@ impl ExecutionActor {
         incarnation: Incarnation,
         row: &ExecutionRow,
         machine: Arc<Machine>,
-        Loaded { state, tail, written }: Loaded,
+        Loaded { state, tail, written, held }: Loaded,
         bus_kept: bool,
     ) -> Self {
         let (shared, id) = (Arc::clone(&local.shared), row.header.id);
         let logging = shared.definitions.logging(row.header.revision);
         let mut actor = Self::with(shared, local, (id, incarnation), machine, logging, state);
         (actor.owed, actor.tail, actor.written) = (Some(bus_kept), tail, written);
+        actor.shared.footprint.count(&mut actor.part, held);
         actor
     }
 
@@ -149,6 +154,7 @@ impl ExecutionActor {
             lingering: None,
             tail: None,
             written: 0,
+            part: Part::default(),
             waits_for_turn: false,
         }
     }
@@ -203,6 +209,7 @@ impl ExecutionActor {
         let options = &self.shared.options;
         let bounds = Bounds {
             held: options.execution_bytes_max,
+            share: self.shared.footprint.share(),
             journal: options.journal_bytes_max,
             journal_left: options.journal_bytes_max.saturating_sub(self.written),
         };
@@ -212,6 +219,7 @@ impl ExecutionActor {
         let decision = interpreter::decide(env, &self.machine, self.state.get_mut(), stimulus)?;
         prepared.entries.extend(decision.entries);
         prepared.commands.extend(decision.commands);
+        self.shared.footprint.count(&mut self.part, decision.held);
         Ok(())
     }
 
@@ -359,7 +367,9 @@ impl ExecutionActor {
             self.linger();
         } else if self.is_idle() {
             self.in_flight = Vec::new();
-            self.local.rest(&mut self.state);
+            if let Some(packed) = self.local.rest(&mut self.state) {
+                self.shared.footprint.count(&mut self.part, packed);
+            }
         }
         // Else it hears of something soon, and lingers then.
     }
@@ -371,34 +381,6 @@ impl ExecutionActor {
             && !self.appending
             && self.birth.is_none()
             && self.express.is_none()
-    }
-}
-
-pub(super) fn owes_news(state: &State) -> bool {
-    state.started().is_some_and(|s| s.parent.is_some())
-        || !state.followers().is_empty()
-        || state.stopping().next().is_some()
-        || state.left_children().next().is_some()
-}
-
-/// What the store's index shows of an execution: a function of its state and nothing else.
-pub(super) fn summary(machine: &Machine, state: &State, bus_is_durable: bool) -> Summary {
-    let (status, closed) = match state.phase() {
-        Phase::New | Phase::Running => (ExecutionStatus::Running, None),
-        Phase::Closed(outcome) => {
-            let (status, closed) = express::closing(outcome);
-            (status, Some(closed))
-        }
-    };
-    Summary {
-        status,
-        due: interpreter::due(machine, state),
-        owes_parent: closed.is_some() && owes_news(state),
-        tasks: u32::try_from(state.tasks().count()).unwrap_or(u32::MAX),
-        owes: !interpreter::owed(state, bus_is_durable).is_empty() && state.is_running(),
-        closed,
-        redrive_count: state.redrive_count(),
-        redriven_at: state.redriven_at(),
     }
 }
 
@@ -569,8 +551,14 @@ impl Handler<Own> for ExecutionActor {
 impl Handler<MayLeave> for ExecutionActor {
     type Result = bool;
 
-    fn handle(&mut self, _: MayLeave, _: &mut Self::Context) -> bool {
-        self.is_idle()
+    fn handle(&mut self, MayLeave { heavy_only }: MayLeave, _: &mut Self::Context) -> bool {
+        self.is_idle() && (!heavy_only || self.part.is_heavy())
+    }
+}
+
+impl Drop for ExecutionActor {
+    fn drop(&mut self) {
+        self.shared.footprint.count(&mut self.part, 0);
     }
 }
 

@@ -462,6 +462,7 @@ impl EngineHandle {
         shared.metrics.parking_waiting(shared.parking.waiting());
         shared.metrics.render(&Now {
             executions_open: store.open_executions + express,
+            executions_bytes: shared.footprint.bytes(),
             tasks_waiting: store.open_tasks + express_tasks,
             starts_under_way: starts as u64,
             tasks_unpublished: unpublished as u64,

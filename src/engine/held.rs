@@ -51,15 +51,16 @@ impl Held {
         matches!(self, Self::Asleep(..))
     }
 
-    /// Packs it, where that is worth it.
-    pub fn rest(&mut self, patterns: &mut Patterns) {
-        let Self::Awake(state) = self else { return };
+    /// Packs it, where that is worth it; then it holds so many bytes.
+    pub fn rest(&mut self, patterns: &mut Patterns) -> Option<u64> {
+        let Self::Awake(state) = self else { return None };
         if state.frames().nth(FRAMES_MAX).is_some() {
-            return;
+            return None;
         }
-        if let Some((packed, pattern)) = patterns.pack(state) {
-            *self = Self::Asleep(packed, pattern);
-        }
+        let (packed, pattern) = patterns.pack(state)?;
+        let bytes = packed.bytes();
+        *self = Self::Asleep(packed, pattern);
+        Some(bytes)
     }
 
     /// # Errors

@@ -32,6 +32,8 @@ pub(super) struct Loaded {
     pub tail: Option<Tail>,
     /// Bytes of the journal.
     pub written: u64,
+    /// Bytes that the state holds.
+    pub held: u64,
 }
 
 impl Shared {
@@ -89,7 +91,7 @@ impl Fold {
     }
 
     fn fold(&mut self, batches: Vec<Batch>) -> Result<(), TellError> {
-        let Loaded { state, tail, written } = &mut self.loaded;
+        let Loaded { state, tail, written, held } = &mut self.loaded;
         for batch in batches {
             *written += batch.bytes.len() as u64;
             let entries = record::decode(&batch.bytes).map_err(|e| corrupt(self.execution, e.to_string()))?;
@@ -98,7 +100,8 @@ impl Fold {
             }
             *tail = Tail::of(batch.after, entries);
         }
-        let held = state.bytes();
+        *held = state.bytes();
+        let held = *held;
         if held > self.most { Err(self.no_room(held, "what it holds")) } else { Ok(()) }
     }
 

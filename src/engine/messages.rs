@@ -102,7 +102,10 @@ pub(super) struct AwaitEnd {
 /// To an execution that nothing has happened to for a while: may it leave memory?
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
-pub(super) struct MayLeave;
+pub(super) struct MayLeave {
+    /// Only where it holds much.
+    pub heavy_only: bool,
+}
 
 /// To a partition: begin (recover, consume replies, keep time). Sent once.
 #[derive(Debug, Message)]

@@ -29,7 +29,8 @@ mod execution;
 mod express;
 #[cfg(test)]
 mod express_tests;
-pub mod handle;
+pub mod footprint;
+mod handle;
 mod health;
 #[cfg(test)]
 mod health_tests;
@@ -61,6 +62,7 @@ mod router_tests;
 mod sim;
 mod start;
 mod story;
+mod summary;
 #[cfg(test)]
 pub(crate) mod support;
 mod tail;
@@ -137,6 +139,8 @@ pub struct Options {
     /// Bytes that one execution may hold in memory, and in its journal; it ends where it goes over one.
     pub execution_bytes_max: u64,
     pub journal_bytes_max: u64,
+    /// Bytes that all executions in memory may hold together.
+    pub memory_bytes_max: u64,
     /// Executions that may have started each other, one below the other.
     pub nesting_max: u32,
     /// Standard executions that may be open.
@@ -167,6 +171,7 @@ impl Default for Options {
             starts_max: 2_000,
             unpublished_max: 10_000,
             execution_bytes_max: crate::limits::EXECUTION_BYTES_MAX,
+            memory_bytes_max: crate::limits::MEMORY_BYTES_MAX,
             journal_bytes_max: crate::limits::JOURNAL_BYTES_MAX,
             nesting_max: crate::limits::NESTING_MAX,
             executions_open_max: crate::limits::EXECUTIONS_OPEN_MAX,
@@ -205,6 +210,7 @@ pub(crate) struct Shared {
     express: express::Express,
     map_runs: map_run::Runs,
     pressure: pressure::Pressure,
+    footprint: footprint::Footprint,
     open: open::Open,
     quarantine: quarantine::Quarantine,
     parking: parking::Parking,
@@ -282,6 +288,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         express: express::Express::default(),
         map_runs: map_run::Runs::default(),
         pressure: pressure::Pressure::default(),
+        footprint: footprint::Footprint::new(options.memory_bytes_max),
         open: open::Open::default(),
         quarantine: quarantine::Quarantine::default(),
         parking: parking::Parking::default(),

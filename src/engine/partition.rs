@@ -117,7 +117,7 @@ impl Local {
     /// The execution has closed: those who wait for it are told.
     pub fn finished(&self, execution: ExecutionId, state: &State, outcome: &Outcome) {
         self.arm(execution, None);
-        self.tell_end(execution, state, super::execution::owes_news(state), outcome);
+        self.tell_end(execution, state, super::summary::owes_news(state), outcome);
     }
 
     /// `owes_news`: a parent or map runs have not heard of it yet.
@@ -148,10 +148,11 @@ impl Local {
         }
     }
 
-    /// Packs what an actor holds.
-    pub fn rest(&self, state: &mut Held) {
-        state.rest(&mut self.patterns.borrow_mut());
-        self.rested.set(self.rested.get() + usize::from(state.is_asleep()));
+    /// Packs what an actor holds; the bytes that are left of it.
+    pub fn rest(&self, state: &mut Held) -> Option<u64> {
+        let packed = state.rest(&mut self.patterns.borrow_mut());
+        self.rested.set(self.rested.get() + usize::from(packed.is_some()));
+        packed
     }
 
     /// This execution is looked at again in a while. A confirmed task is written with its reply if that comes sooner,
@@ -216,6 +217,7 @@ impl Local {
     }
 
     async fn revive(self: &Rc<Self>, execution: ExecutionId) -> Result<Resident, TellError> {
+        let room = self.shared.footprint.room().await;
         let loaded = self.shared.load_with_tail(execution).await?;
         let row = self.shared.journal.execution(execution).await?.ok_or(TellError::NoExecution(execution))?;
         let machine = self.shared.definitions.revision(row.header.revision).await.map_err(|e| match e {
@@ -229,6 +231,7 @@ impl Local {
             // Its end landed, and whoever wrote it did not learn that: those who wait are told now.
             self.tell_end(execution, &actor.state, row.summary.owes_parent, outcome);
         }
+        drop(room);
         let resident = Resident { incarnation, addr: actor.start() };
         self.insert(execution, resident.clone());
         Ok(resident)
@@ -280,11 +283,11 @@ impl Local {
         }
     }
 
-    /// Executions that nothing happened to for `age` leave memory. Returns how many.
-    pub async fn passivate(self: &Rc<Self>, age: std::time::Duration) -> usize {
+    /// Executions that nothing happened to for `age` leave memory, or only those that hold much. Returns how many.
+    pub async fn passivate(self: &Rc<Self>, age: std::time::Duration, heavy_only: bool) -> usize {
         let mut left = 0;
         for (id, Resident { incarnation, addr }) in self.residents.idle_for(age) {
-            if matches!(addr.send(MayLeave).await, Ok(true)) && self.residents.is_idle_for(id, age) {
+            if matches!(addr.send(MayLeave { heavy_only }).await, Ok(true)) && self.residents.is_idle_for(id, age) {
                 // Its last address: the actor ends by itself.
                 self.forget(id, incarnation);
                 left += 1;
@@ -380,6 +383,7 @@ impl Handler<Begin> for Partition {
             // would be lost.
             let (bus, id) = (Arc::clone(&local.shared.bus), local.id);
             let replies = local.intake.deliveries(bus.reply_prefetch(), move || bus.replies(id));
+            actix_rt::spawn(Rc::clone(&local).make_room());
             local.recover().await?;
             let counted = Rc::new(Notify::new());
             actix_rt::spawn(Rc::clone(&local).watch_backlog(Rc::clone(&counted)));

@@ -116,7 +116,8 @@ impl Shared {
     /// Lets one more start in, or refuses it because too much is under way. Held until the start is durable.
     pub(super) fn admit(self: &Arc<Self>) -> Result<UnderWay, EngineError> {
         let Options { starts_max, unpublished_max, .. } = self.options;
-        match admits(self.pressure.load(), starts_max, unpublished_max) {
+        let admitted = admits(self.pressure.load(), starts_max, unpublished_max);
+        match admitted.and_then(|()| self.footprint.refusal().map_or(Ok(()), Err)) {
             Ok(()) => {
                 if self.pressure.throttling.swap(false, Ordering::AcqRel) {
                     tracing::info!(event = "start.unthrottled", "new starts are let in again");
@@ -145,6 +146,9 @@ impl Shared {
             return Err(EngineError::Busy(format!(
                 "{starts} starts wait for the store, half of what engine.starts_max lets in: a child waits"
             )));
+        }
+        if let Some(why) = self.footprint.refusal() {
+            return Err(EngineError::Busy(format!("{why}: a child waits")));
         }
         Ok(UnderWay::begin(self, Kind::Start))
     }

@@ -87,6 +87,7 @@ struct Operation {
 #[derive(Debug, Clone, Default)]
 pub struct Now {
     pub executions_open: u64,
+    pub executions_bytes: u64,
     pub tasks_waiting: u64,
     pub starts_under_way: u64,
     pub tasks_unpublished: u64,
@@ -117,6 +118,7 @@ struct Inner {
     executions_closed: Family<Closed, Counter>,
     executions_open: Gauge,
     executions_awake: Gauge,
+    executions_bytes: Gauge,
     executions_quarantined: Gauge,
     starts_throttled: Counter,
     starts_refused: Family<Reason, Counter>,
@@ -180,6 +182,7 @@ impl Metrics {
             ),
             executions_open: b.gauge("executions_open", "Executions that are open now"),
             executions_awake: b.gauge("executions_awake", "Open executions that are in memory now"),
+            executions_bytes: b.gauge("executions_bytes", "Bytes of data that the executions in memory hold"),
             executions_quarantined: b.gauge("executions_quarantined", "Executions whose journals cannot be read"),
             starts_refused: b.counters(
                 "starts_refused",
@@ -268,6 +271,7 @@ impl Metrics {
         let gauge = |gauge: &Gauge, value: u64| _ = gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         let inner = &self.inner;
         gauge(&inner.executions_open, now.executions_open);
+        gauge(&inner.executions_bytes, now.executions_bytes);
         gauge(&inner.tasks_waiting, now.tasks_waiting);
         gauge(&inner.starts_under_way, now.starts_under_way);
         gauge(&inner.tasks_unpublished, now.tasks_unpublished);
@@ -461,6 +465,7 @@ mod tests {
         metrics.api_request("StartExecution", "ok", Duration::from_millis(1));
         let now = Now {
             executions_open: 1,
+            executions_bytes: 5,
             tasks_waiting: 4,
             bus_up: true,
             bus_reconnects: 3,
@@ -475,6 +480,7 @@ mod tests {
             r#"reveille_executions_started_total{machine="art-event"} 2"#,
             r#"reveille_executions_closed_total{machine="art-event",status="SUCCEEDED"} 1"#,
             "reveille_executions_open 1",
+            "reveille_executions_bytes 5",
             "reveille_executions_awake 1",
             "reveille_tasks_scheduled_total 2",
             "reveille_tasks_waiting 4",

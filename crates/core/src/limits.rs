@@ -50,6 +50,12 @@ pub const EXECUTIONS_OPEN_MAX: u64 = 1_000_000;
 /// The default bound of what one execution holds in memory: all of its variables (10 MiB), and 40 iterations of a Map
 /// with an input, an item, a result and the parameters of a task of 256 KiB each.
 pub const EXECUTION_BYTES_MAX: u64 = 64 * 1_048_576;
+/// Bytes that all executions in memory may hold together (JSON text; in memory it is up to three times of that).
+pub const MEMORY_BYTES_MAX: u64 = 512 * 1_048_576;
+/// What an execution may hold in any case where all of them together are over their bound: four payloads.
+pub const EXECUTION_SHARE_MIN: u64 = 1_048_576;
+/// An execution that holds so much is worth a look where memory is short: a quarter of a payload.
+pub const HEAVY_EXECUTION_BYTES: u64 = 65_536;
 /// The default bound of one execution's journal: 25,000 events of 10 KiB (Temporal: 50 MB).
 pub const JOURNAL_BYTES_MAX: u64 = 256 * 1_048_576;
 /// All workflow variables of an execution together (AWS: 10 MiB).

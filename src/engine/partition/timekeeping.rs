@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::engine::messages::{Tell, TellError, What};
-use crate::engine::{HOUSEKEEPER, RETRY_AFTER, housekeeping};
+use crate::engine::{HOUSEKEEPER, RETRY_AFTER, footprint, housekeeping};
 use crate::ids::ExecutionId;
 use crate::interpreter::stimulus::StimulusKind;
 
@@ -105,12 +105,23 @@ impl Local {
                 asleep = Duration::ZERO;
                 housekeeping::run(&self.shared).await;
             }
-            let left = self.passivate(options.passivate_after).await;
+            let left = self.passivate(options.passivate_after, false).await;
             if left + self.rested.take() >= CROWD {
                 // Until then the actors that left have ended.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 crate::memory::give_back();
             }
+        }
+    }
+
+    /// While memory is short idle executions that hold much leave it. Runs as long as the partition.
+    pub(super) async fn make_room(self: Rc<Self>) {
+        let mut pause = footprint::LOOK;
+        loop {
+            tokio::time::sleep(pause).await;
+            let left = if self.shared.footprint.is_tight() { self.passivate(Duration::ZERO, true).await } else { 1 };
+            // Where the many hold little each look finds none, and takes a message to each.
+            pause = if left > 0 { footprint::LOOK } else { (2 * pause).min(self.shared.options.sweep) };
         }
     }
 

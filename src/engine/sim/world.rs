@@ -15,7 +15,7 @@ use crate::bus::envelope::{self, Reply, ReplyOutcome};
 use crate::bus::{HeaderValue, Message, Properties};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::chance::seeded::mix;
-use crate::engine::execution::summary;
+use crate::engine::summary::summary;
 use crate::ids::{EventId, ExecutionId, TaskKey};
 use crate::interpreter::due;
 use crate::interpreter::event::Event;

@@ -10,15 +10,27 @@ use crate::limits;
 pub struct Bounds {
     /// What it may hold in memory (`engine.execution_bytes_max`), in bytes of JSON text.
     pub held: u64,
+    /// Where all executions in memory hold too much together.
+    pub share: Option<Share>,
     /// What its journal may hold (`engine.journal_bytes_max`), and what of it is left.
     pub journal: u64,
     pub journal_left: u64,
+}
+
+/// What one execution may hold while all together hold more than they may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    pub bytes: u64,
+    /// What all hold, and what they may (`engine.memory_bytes_max`).
+    pub together: u64,
+    pub most: u64,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Self {
             held: limits::EXECUTION_BYTES_MAX,
+            share: None,
             journal: limits::JOURNAL_BYTES_MAX,
             journal_left: limits::JOURNAL_BYTES_MAX,
         }
@@ -48,16 +60,26 @@ impl Decider<'_> {
 
     /// Ends an execution that holds more than one may.
     pub fn hold_within_bounds(&mut self) {
+        self.held = 0;
         if !self.state.is_running() {
             return;
         }
-        let (held, most) = (self.state.bytes(), self.env.bounds.held);
-        if held <= most {
-            return;
-        }
+        let held = self.state.bytes();
+        let Bounds { held: most, share, .. } = self.env.bounds;
+        let cause = match share {
+            _ if held > most => {
+                format!("The execution holds {held} bytes of data, more than the {most} of engine.execution_bytes_max.")
+            }
+            Some(Share { bytes, together, most }) if held > bytes => format!(
+                "The execution holds {held} bytes of data, more than its share of {bytes}: all executions in memory \
+                 hold {together} bytes, and engine.memory_bytes_max is {most}."
+            ),
+            _ => {
+                self.held = held;
+                return;
+            }
+        };
         self.cancel_all(CancelReason::DataLimit);
-        let cause =
-            format!("The execution holds {held} bytes of data, more than the {most} of engine.execution_bytes_max.");
         self.emit(FrameId::TOP, Event::ExecutionFailed(Failure::new("States.DataLimitExceeded", cause)));
     }
 

@@ -45,6 +45,8 @@ pub struct Env<'a> {
 pub struct Decision {
     pub entries: Vec<Entry>,
     pub commands: Vec<Command>,
+    /// Bytes that the execution holds after it ([`Bounds::held`]).
+    pub held: u64,
 }
 
 /// Decides what a stimulus leads to, and folds it into `state`.
@@ -66,6 +68,7 @@ pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stim
         context: Context::default(),
         ledger: Ledger::default(),
         probe: None,
+        held: 0,
     };
     let left = decider.left_children();
     decider.take(stimulus.kind)?;
@@ -83,7 +86,7 @@ pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stim
     if !decider.entries.is_empty() && matches!(decider.state.phase(), Phase::Closed(_)) {
         decider.commands.push(Command::Finish);
     }
-    Ok(Decision { entries: decider.entries, commands: decider.commands })
+    Ok(Decision { entries: decider.entries, commands: decider.commands, held: decider.held })
 }
 
 /// When the shell must come back with [`StimulusKind::Clock`], if nothing else happens before.
@@ -123,6 +126,8 @@ pub(super) struct Decider<'a> {
     pub ledger: Ledger,
     /// `TestState` looks on.
     pub probe: Option<Box<Probe>>,
+    /// What the execution holds, when it is known.
+    pub held: u64,
 }
 
 impl<'a> Decider<'a> {
@@ -146,6 +151,7 @@ impl<'a> Decider<'a> {
             context: Context::default(),
             ledger: Ledger::default(),
             probe: Some(Box::new(probe)),
+            held: 0,
         }
     }
 

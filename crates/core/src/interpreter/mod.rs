@@ -23,7 +23,7 @@ mod steps;
 pub mod stimulus;
 pub mod test_state;
 
-pub use bounds::Bounds;
+pub use bounds::{Bounds, Share};
 pub use decide::{Decision, Env, TokenMint, decide, due, execution_deadline};
 pub use owed::owed;
 

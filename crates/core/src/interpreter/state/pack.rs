@@ -26,6 +26,12 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// Bytes that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     /// True where the pattern does not fit: the states have little in common.
     #[must_use]
     pub fn wants_other_pattern(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Bounds of bytes and work: of a decision, of what an execution holds, of its journal, of a joined result.
 
 use super::*;
+use crate::interpreter::Share;
 use crate::interpreter::state::State;
 use crate::limits::{DECISION_EVENTS_MAX, PAYLOAD_BYTES_MAX};
 
@@ -183,6 +184,24 @@ fn an_execution_that_holds_too_much_ends_and_says_which_setting() {
     assert_eq!(error, "States.DataLimitExceeded");
     assert!(cause.contains("engine.execution_bytes_max"), "{cause}");
     assert_eq!(world.folded(), world.state);
+}
+
+#[test]
+fn an_execution_beyond_its_share_ends_where_all_hold_too_much_together() {
+    let definition = json!({ "StartAt": "W", "States": { "W": { "Type": "Wait", "Seconds": 60, "Next": "Z" }, "Z": { "Type": "Succeed" } } });
+    let share = |bytes| Some(Share { bytes, together: 20_000_000, most: 10_000_000 });
+    for (bytes, ends) in [(100_000, true), (1_000_000, false)] {
+        let mut world = World::new(&definition);
+        world.bounds.share = share(bytes);
+        world.start(json!("y".repeat(200_000)));
+        assert_eq!(!world.state.is_running(), ends, "a share of {bytes}");
+        if ends {
+            let (error, cause) = failed_with(&world);
+            assert_eq!(error, "States.DataLimitExceeded");
+            assert!(cause.contains("engine.memory_bytes_max is 10000000"), "{cause}");
+            assert_eq!(world.folded(), world.state);
+        }
+    }
 }
 
 #[test]
