@@ -14,6 +14,7 @@ mod backup;
 mod broken;
 mod command_line;
 mod load;
+mod metrics;
 mod objects;
 mod parked;
 mod parking;
