@@ -56,6 +56,7 @@ contracts!(
     a_slow_delivery_does_not_stop_those_behind_it,
     an_expired_task_is_dead_lettered_with_its_reason,
     get_takes_one_message,
+    a_get_from_a_missing_queue_disturbs_no_ack,
     other_arguments_on_a_queue_are_refused_and_disturb_nothing,
     exchanges_route_as_their_types_say,
     what_cannot_be_carried_is_refused_and_disturbs_nothing,
@@ -367,6 +368,26 @@ async fn get_takes_one_message(bus: Bus) {
     };
     let again = tokio::time::timeout(SOON, back).await.expect("it comes again");
     assert_eq!((text(&again).as_str(), again.redelivered), ("two", true));
+}
+
+/// Acks that are on their way when the broker refuses a get are heard all the same, however often that happens.
+async fn a_get_from_a_missing_queue_disturbs_no_ack(bus: Bus) {
+    let spec = declared(&bus, queue("get")).await;
+    for n in 0..12 {
+        confirmed(&bus, to_queue(&spec), message(n)).await;
+    }
+    for n in 0..12 {
+        let one = bus.get(&spec.name).await.expect("get").expect("a message");
+        assert_eq!((text(&one), one.redelivered), (n.to_string(), false));
+        one.settle(Settlement::Ack);
+        // at times more queues than keep a channel
+        for _ in 0..=n {
+            let missing = bus.get(&unique("missing")).await;
+            assert!(matches!(missing, Err(BusError::Refused { .. })), "{missing:?}");
+        }
+    }
+    assert!(bus.get(&spec.name).await.expect("get").is_none(), "what was acked came again");
+    nothing_more(&mut bus.consume(spec, 100)).await;
 }
 
 async fn other_arguments_on_a_queue_are_refused_and_disturb_nothing(bus: Bus) {

@@ -6,6 +6,7 @@
 //! exchanges  which exchanges are there          consumer   streams of deliveries, settlements
 //! codec      Message ↔ properties, refusals     acks       which deliveries can be acked together
 //! material   addresses and certificates, read    lock       another engine with the same names is noticed
+//! getting    single messages, a channel for each queue
 //! mend       what lapin could not read, mended before it sees it
 //! ```
 //!
@@ -22,6 +23,7 @@ mod endpoint;
 mod exchanges;
 #[cfg(test)]
 mod faults;
+mod getting;
 mod lock;
 mod material;
 pub mod mend;
@@ -39,10 +41,10 @@ use futures_util::FutureExt;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tracing::warn;
 
 pub use endpoint::{Options, connection_name};
@@ -50,6 +52,7 @@ pub use endpoint::{Options, connection_name};
 use self::consumers::Consumers;
 use self::endpoint::Endpoint;
 use self::exchanges::Exchanges;
+use self::getting::Getting;
 use self::lock::Lock;
 use self::publisher::{Errand, Job, Lane};
 use self::reconnect::{Link, State, Trouble};
@@ -84,7 +87,7 @@ pub struct AmqpBus {
     closing: AtomicBool,
     /// Streams and settlements that are not done.
     sessions: Arc<watch::Sender<usize>>,
-    getting: Mutex<Option<consumer::Session>>,
+    getting: Getting,
     consumers: Arc<Consumers>,
     /// Another engine with the same names.
     other: Arc<std::sync::Mutex<Option<String>>>,
@@ -138,7 +141,7 @@ impl AmqpBus {
             answered: Notify::new(),
             closing: AtomicBool::new(false),
             sessions: Arc::new(watch::Sender::new(0)),
-            getting: Mutex::new(None),
+            getting: Getting::default(),
             consumers: Arc::default(),
             other,
         }))
@@ -279,38 +282,9 @@ impl AmqpBus {
     }
 
     async fn get_one(&self, queue: &str) -> Result<Option<Delivery>, BusError> {
-        let refused = |why: String| BusError::Refused { what: format!("basic.get from queue {queue}"), why };
-        let name = codec::short("the queue name", queue).map_err(refused)?;
-        let mut getting = self.getting.lock().await;
-        let attempt = async {
-            loop {
-                let Some(live) = self.consuming.live().await else { return Err(BusError::Closed) };
-                if getting.as_ref().is_none_or(|s| !Arc::ptr_eq(&s.live, &live) || !s.channel.status().connected()) {
-                    match live.channel().await {
-                        Ok(channel) => {
-                            *getting = Some(consumer::Session::new(&self.shared(), live.clone(), channel, None));
-                        }
-                        Err(Trouble::Refused(_, why)) => return Err(refused(why)),
-                        Err(Trouble::Lost(_)) => {
-                            tokio::time::sleep(Duration::from_millis(100)).await;
-                            continue;
-                        }
-                    }
-                }
-                let Some(session) = getting.as_ref() else { continue };
-                match live.answer(session.channel.basic_get(name.clone(), BasicGetOptions { no_ack: false })).await {
-                    Ok(got) => return Ok(got.map(|got| session.delivery(got.delivery))),
-                    Err(trouble) => {
-                        *getting = None;
-                        match trouble {
-                            Trouble::Refused(_, why) => return Err(refused(why)),
-                            Trouble::Lost(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-                        }
-                    }
-                }
-            }
-        };
-        tokio::time::timeout(UNAVAILABLE_AFTER, attempt).await.unwrap_or_else(|_| Err(self.unavailable()))
+        let shared = self.shared();
+        let one = self.getting.one(&shared, queue);
+        tokio::time::timeout(UNAVAILABLE_AFTER, one).await.unwrap_or_else(|_| Err(self.unavailable()))
     }
 
     /// On a channel of its own: a queue that is not there closes it.
@@ -344,7 +318,7 @@ impl AmqpBus {
         self.closing.store(true, Ordering::Release);
         // streams end, no new deliveries; settlements and confirms still travel
         self.consuming.close();
-        self.getting.lock().await.take();
+        self.getting.end();
         let mut sessions = self.sessions.subscribe();
         let quiet = async {
             let _ = sessions.wait_for(|n| *n == 0).await;
