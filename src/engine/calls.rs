@@ -67,11 +67,7 @@ impl ExecutionActor {
                 Err(Refused::Failed(failure)) => actor.say(ctx, StimulusKind::DispatchFailed { scheduled, failure }),
                 Err(Refused::Passing(error)) => {
                     tracing::warn!(execution.arn = %actor.arn(), %error, "a task's call of the API could not be made; trying again");
-                    actor.unheard += 1;
-                    ctx.run_later(super::RETRY_AFTER, move |actor, ctx| {
-                        actor.unheard -= 1;
-                        actor.dispatch(scheduled, ctx);
-                    });
+                    actor.dispatch_again(scheduled, ctx);
                 }
             }
         }));

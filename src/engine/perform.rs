@@ -194,6 +194,17 @@ impl ExecutionActor {
         out
     }
 
+    /// Dispatches a task once more, after a pause that grows with the time that it has waited.
+    pub(super) fn dispatch_again(&mut self, scheduled: EventId, ctx: &mut Context<Self>) {
+        let Ok(view) = self.state.task(scheduled) else { return };
+        let waited = self.shared.clock.now().since(view.task.scheduled_at);
+        self.unheard += 1;
+        ctx.run_later(super::pressure::pause_after(waited, super::chance::unit()), move |actor, ctx| {
+            actor.unheard -= 1;
+            actor.dispatch(scheduled, ctx);
+        });
+    }
+
     /// How deep what this task starts is. Told by the journal alone: the same whenever it is asked.
     fn depth_below(&self, scheduled: EventId, wait: ChildWait) -> u32 {
         let Some(depth) = self.state.started().map(|s| s.depth) else { return 1 };
@@ -219,8 +230,10 @@ impl ExecutionActor {
             actor.unheard -= 1;
             match result {
                 Ok(child) => {
+                    actor.shared.child_starts();
                     let now = actor.shared.clock.now();
-                    let receipt = integrations::receipt(&resource, &plan, Some((&child.arn, child.started)), now, request_id);
+                    let receipt =
+                        integrations::receipt(&resource, &plan, Some((&child.arn, child.started)), now, request_id);
                     let completes = wait == ChildWait::Started;
                     actor.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
                     if parent.is_some() {
@@ -229,17 +242,8 @@ impl ExecutionActor {
                 }
                 // Nothing is wrong with the child: the start is tried again as long as the task is open.
                 Err(e) if e.is_passing() => {
-                    // Thousands may wait for their turn, and ask again each second: that is no news of each.
-                    if matches!(e, super::EngineError::Busy(_)) {
-                        tracing::debug!(execution.arn = %actor.arn(), reason = %e, "a child execution waits for its turn");
-                    } else {
-                        tracing::warn!(execution.arn = %actor.arn(), error = %e, "a child execution could not be started; trying again");
-                    }
-                    actor.unheard += 1;
-                    ctx.run_later(super::RETRY_AFTER, move |actor, ctx| {
-                        actor.unheard -= 1;
-                        actor.dispatch(scheduled, ctx);
-                    });
+                    actor.shared.child_waits(actor.arn(), &e.to_string());
+                    actor.dispatch_again(scheduled, ctx);
                 }
                 Err(e) => {
                     let (code, message) = super::handle::aws_error(&e);

@@ -3,14 +3,22 @@
 //! `ThrottlingException`. Work that runs is not asked: its replies and timers go on, bounded by the executions that
 //! were let in. Its children are counted as starts and wait where half of the room is taken.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::bus::{Address, BusHealth, Message};
+use crate::clock::Timestamp;
+use crate::ids::Arn;
 use crate::limits;
 
 use super::handle::EngineError;
-use super::{Options, Shared};
+use super::{Options, RETRY_AFTER, Shared};
+
+/// The longest pause between tries of a child's start.
+const CHILD_PAUSE_MAX: Duration = Duration::from_secs(10);
+/// No child has waited for so long: the next that waits is news again. Longer than the longest pause.
+const CHILDREN_CALM: Duration = Duration::from_secs(30);
 
 /// What is under way now.
 #[derive(Debug, Default)]
@@ -25,6 +33,38 @@ pub(super) struct Pressure {
     /// Refusing now: said once, when it begins.
     throttling: AtomicBool,
     dropping: AtomicBool,
+    children: ChildrenWait,
+}
+
+/// Children whose start waits: told with the first of them, and again when none has waited for a while.
+#[derive(Debug, Default)]
+struct ChildrenWait(Mutex<Option<Timestamp>>);
+
+impl ChildrenWait {
+    fn last(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more waits; true where that is news.
+    fn waits(&self, now: Timestamp) -> bool {
+        self.last().replace(now).is_none()
+    }
+
+    /// One was started; true where those that waited are over.
+    fn starts(&self, now: Timestamp) -> bool {
+        let mut last = self.last();
+        let over = last.is_some_and(|last| now.since(last) >= CHILDREN_CALM);
+        if over {
+            *last = None;
+        }
+        over
+    }
+}
+
+/// How long a task that has waited for so long waits until it is tried again: longer each time, and spread (`unit` in
+/// [0, 1)), since thousands may wait together.
+pub(super) fn pause_after(waited: Duration, unit: f64) -> Duration {
+    (waited / 2).clamp(RETRY_AFTER, CHILD_PAUSE_MAX).mul_f64(1.0 - unit / 4.0)
 }
 
 /// One look at it.
@@ -153,6 +193,27 @@ impl Shared {
         Ok(UnderWay::begin(self, Kind::Start))
     }
 
+    /// The start of a child must wait. Nothing is wrong with the child, and thousands may wait together: told once.
+    pub(super) fn child_waits(&self, execution: &Arn, reason: &str) {
+        if self.pressure.children.waits(self.clock.now()) {
+            tracing::warn!(
+                event = "child.delayed",
+                execution.arn = %execution,
+                reason,
+                "starts of children wait, and are tried again until they go through: {reason}"
+            );
+        } else {
+            tracing::debug!(execution.arn = %execution, reason, "a child's start waits");
+        }
+    }
+
+    /// A child was started.
+    pub(super) fn child_starts(&self) {
+        if self.pressure.children.starts(self.clock.now()) {
+            tracing::info!(event = "child.resumed", "no start of a child waits any more");
+        }
+    }
+
     /// Task messages of so many bytes that are on the way to the broker.
     pub(super) fn publishing(self: &Arc<Self>, bytes: usize) -> UnderWay {
         UnderWay::begin(self, Kind::Publish { bytes })
@@ -206,5 +267,24 @@ mod tests {
                 (said, _) => panic!("{load:?}: {said:?}"),
             }
         }
+    }
+    #[test]
+    fn children_that_wait_are_told_once_and_ask_less_and_less_often() {
+        let children = ChildrenWait::default();
+        let at = |s: i64| Timestamp::from_millis(s * 1_000);
+        assert!(!children.starts(at(0)), "none has waited");
+        let told: Vec<i64> = (0..100).filter(|s| children.waits(at(*s))).collect();
+        assert_eq!(told, [0]);
+        assert_eq!((children.starts(at(110)), children.waits(at(110))), (false, false), "others wait still");
+        assert_eq!((children.starts(at(140)), children.starts(at(141)), children.waits(at(142))), (true, false, true));
+        let (mut waited, mut tries) = (Duration::ZERO, 0);
+        while waited < Duration::from_mins(1) {
+            let pause = pause_after(waited, 0.0);
+            assert!(pause >= RETRY_AFTER && pause <= CHILD_PAUSE_MAX, "{pause:?}");
+            assert!(pause_after(waited, 0.99) >= pause.mul_f64(0.75) && pause_after(waited, 0.99) < pause);
+            waited += pause;
+            tries += 1;
+        }
+        assert!(tries < 15, "{tries} tries in a minute");
     }
 }

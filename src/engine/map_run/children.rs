@@ -1,6 +1,7 @@
 //! The children of a map run: started under names of their own, found again, stopped.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -14,6 +15,7 @@ use crate::store::{ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStat
 
 use super::{PAGE, child_status, row};
 use crate::engine::messages::{Start, Tell, TellError, What};
+use crate::engine::pressure::pause_after;
 use crate::engine::{RETRY_AFTER, Shared, chance};
 
 /// What all children of a run share.
@@ -114,13 +116,17 @@ pub(super) struct There {
 /// # Errors
 /// It can never be started.
 pub(super) async fn start(shared: &Shared, birth: &Birth, child: &Child) -> Result<There, Failure> {
+    let mut waited = Duration::ZERO;
     loop {
         let (header, started) = birth.of(shared, child);
         let (id, arn) = (header.id, header.arn.clone());
         let start = Start { header, started: Box::new(started), machine: Arc::clone(&birth.machine) };
         let Some(partition) = shared.partition(shared.partition_of(id)) else { return Err(stopping()) };
         let problem = match partition.send(start).await {
-            Ok(Ok(_)) => return Ok(There { id, closed: None }),
+            Ok(Ok(_)) => {
+                shared.child_starts();
+                return Ok(There { id, closed: None });
+            }
             Ok(Err(TellError::Store(StoreError::AlreadyExists { .. }))) => {
                 match shared.journal.execution_by_arn(&arn).await {
                     Ok(Some(row)) => match there(shared, birth, row).await {
@@ -137,8 +143,10 @@ pub(super) async fn start(shared: &Shared, birth: &Birth, child: &Child) -> Resu
             Ok(Err(e)) => e.to_string(),
             Err(e) => e.to_string(),
         };
-        tracing::warn!(map_run.arn = %birth.run, child.index = child.index, error = problem, "a child could not be started; trying again");
-        tokio::time::sleep(RETRY_AFTER).await;
+        shared.child_waits(&birth.parent.arn, &problem);
+        let pause = pause_after(waited, chance::unit());
+        tokio::time::sleep(pause).await;
+        waited += pause;
     }
 }
 
