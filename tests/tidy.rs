@@ -455,7 +455,7 @@ fn lock_files_name_public_registries_only() {
     none(&broken);
 }
 
-/// Paths and `file.rs:function` that the documents name, such as `src/engine/router.rs:receive`.
+/// Paths and `file.rs:function` that the documents name, such as `src/engine/delivery/replies.rs:receive`.
 #[test]
 fn the_documents_name_only_what_is_there() {
     let mut broken = Vec::new();

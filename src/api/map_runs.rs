@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::map_run;
+use crate::engine;
 use crate::ids::Arn;
 use crate::store::{ExecutionFilter, ExecutionStatus, MapRunRow};
 
@@ -48,7 +48,7 @@ pub async fn execution_arn(ctx: &Context, row: &MapRunRow) -> Result<Arn, ApiErr
 async fn counted(ctx: &Context, run: &MapRunRow) -> Result<Value, ApiError> {
     let filter = ExecutionFilter {
         map_run: Some(run.arn.clone()),
-        run_redriven: map_run::redriven(run),
+        run_redriven: engine::redriven(run),
         ..ExecutionFilter::default()
     };
     let counts = ctx.journal.count(filter).await?;

@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use serde_json::{Map, Value, json};
 
 use crate::engine::EngineHandle;
-use crate::engine::inbox::Letter;
+use crate::engine::Letter;
 use crate::ids::Realm;
 
 use super::error::ApiError;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{EngineHandle, Options, Parts, StartRequest};
 use crate::bus::TaskBus;
 use crate::bus::embedded::EmbeddedBus;
 use crate::clock::{Clock, SystemClock};
+use crate::engine::api::EngineHandle;
+use crate::engine::types::{Options, Parts, StartRequest};
 use crate::ids::{Arn, Realm};
 use crate::integrations::Table;
 use crate::store::memory::Memory;
@@ -48,7 +49,7 @@ pub async fn engine(store: &Memory) -> EngineHandle {
 
 pub async fn engine_on(store: &Memory, bus: &EmbeddedBus) -> EngineHandle {
     let parts = parts(Arc::new(store.clone()), Arc::new(store.clone()), Arc::new(bus.clone()), small());
-    super::start(parts).await.unwrap()
+    crate::engine::lifecycle::start(parts).await.unwrap()
 }
 
 /// A standard machine of this definition.

@@ -6,7 +6,7 @@ use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::wire::{EpochSeconds, Included, IncludedData};
 use crate::api::{arn, redrivable};
-use crate::engine::quarantine::QUARANTINED;
+use crate::engine::QUARANTINED;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -10,7 +10,7 @@ use crate::api::machines;
 use crate::api::page::{self, Listing};
 use crate::api::wire::EpochSeconds;
 use crate::clock::Timestamp;
-use crate::engine::map_run;
+use crate::engine;
 use crate::ids::ExecutionId;
 use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus, MachineType};
 
@@ -110,7 +110,7 @@ async fn of_machine(ctx: &Context, text: &str) -> Result<ExecutionFilter, ApiErr
 async fn of_map_run(ctx: &Context, text: &str) -> Result<ExecutionFilter, ApiError> {
     let run = arn::map_run(text)?;
     let row = ctx.catalog.map_run(&run).await?.ok_or_else(|| ApiError::resource_not_found(text))?;
-    Ok(ExecutionFilter { map_run: Some(run), run_redriven: map_run::redriven(&row), ..ExecutionFilter::default() })
+    Ok(ExecutionFilter { map_run: Some(run), run_redriven: engine::redriven(&row), ..ExecutionFilter::default() })
 }
 
 fn cursor(row: &ExecutionRow) -> String {

@@ -7,10 +7,10 @@ use actix::Actor;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::SendError;
 
-use crate::engine::ear::{Answer, Ear, Hear};
-use crate::engine::execution::ExecutionActor;
-use crate::engine::messages::{RunToEnd, Start, TellError, Told, What};
-use crate::engine::residents::{Incarnation, Resident};
+use crate::engine::execution::actor::ExecutionActor;
+use crate::engine::execution::message::{Answer, Ear, Hear};
+use crate::engine::partition::registry::{Incarnation, Resident};
+use crate::engine::types::{RunToEnd, Start, TellError, Told, What};
 use crate::ids::ExecutionId;
 use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::StimulusKind;
@@ -75,8 +75,8 @@ mod tests {
 
     use serde_json::json;
 
-    use crate::engine::EngineError;
     use crate::engine::support::{engine, machine, request};
+    use crate::engine::types::EngineError;
     use crate::interpreter::state::Conclusion;
     use crate::store::memory::Memory;
 

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::engine::messages::{Tell, TellError, What};
-use crate::engine::{HOUSEKEEPER, RETRY_AFTER, footprint, housekeeping};
+use crate::engine::partition::{HOUSEKEEPER, housekeeping};
+use crate::engine::services::{RETRY_AFTER, footprint};
+use crate::engine::types::{Tell, TellError, What};
 use crate::ids::ExecutionId;
 use crate::interpreter::stimulus::StimulusKind;
 

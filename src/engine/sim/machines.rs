@@ -191,7 +191,7 @@ pub fn work(state: &str, attempt: i64, body: &[u8]) -> Result<Value, Value> {
     for byte in state.bytes().chain(attempt.to_be_bytes()).chain(body.iter().copied()) {
         sum = (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
-    let sum = super::super::chance::seeded::mix(sum);
+    let sum = crate::engine::services::entropy::seeded::mix(sum);
     let good = || serde_json::from_slice::<Value>(body).is_ok_and(|body| body["good"] == true);
     if !state.starts_with('K') && sum.is_multiple_of(5) && !good() {
         return Err(json!({"error": ERROR, "cause": "by plan"}));

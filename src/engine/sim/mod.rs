@@ -27,12 +27,13 @@ use serde_json::Value;
 
 use self::ports::{SimBus, SimStore};
 use self::world::{Dice, Faults, World};
-use super::chance::seeded;
-use super::{Completion, CompletionError, EngineHandle, Options, Parts, StartRequest};
 use crate::asl::{MachineKind, parse};
 use crate::bus::HeaderValue;
 use crate::bus::envelope::{Reply, ReplyOutcome};
 use crate::clock::{Clock, Timestamp};
+use crate::engine::api::EngineHandle;
+use crate::engine::services::entropy::seeded;
+use crate::engine::types::{Completion, CompletionError, Options, Parts, StartRequest};
 use crate::ids::Realm;
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::{Conclusion, Phase};
@@ -201,7 +202,7 @@ async fn live(
     };
     let (partitions, clock_check) = (parts.options.partitions, parts.options.clock_check);
     let story = async {
-        let Ok(engine) = super::start(parts).await else {
+        let Ok(engine) = crate::engine::lifecycle::start(parts).await else {
             // Its keeper starts it again.
             world.pass(1_000).await;
             return false;
@@ -269,7 +270,7 @@ async fn start(world: &World, engine: &EngineHandle, name: &str, realm: &Realm) 
         };
         match engine.start_execution(request).await {
             // It was made by an earlier attempt, and has ended since.
-            Ok(_) | Err(super::EngineError::ExecutionAlreadyExists(_)) => return,
+            Ok(_) | Err(crate::engine::types::EngineError::ExecutionAlreadyExists(_)) => return,
             Err(_) => world.pass(500).await,
         }
     }
@@ -290,7 +291,7 @@ async fn redrive(world: &World, engine: &EngineHandle, name: &str, realm: &Realm
     while redrivable() {
         did = true;
         match engine.redrive_execution(&arn, None).await {
-            Err(super::EngineError::NotRedrivable { why, .. }) if redrivable() => {
+            Err(crate::engine::types::EngineError::NotRedrivable { why, .. }) if redrivable() => {
                 world.lock().violate(format!("{name} failed and is not redriven: {why}"));
                 return false;
             }

@@ -1,0 +1,152 @@
+//! Tasks that call this service itself (`aws-sdk:sfn:*`): the engine does what the API would do.
+//!
+//! A call that was made just before a crash is made again. A start has a name of its own, so it gives the same execution;
+//! a token that was used is told as `Sfn.TaskTimedOutException`.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::ids::{Arn, TaskKey};
+use crate::integrations::ChildStart;
+use crate::integrations::sfn::{self, Call, Seen};
+use crate::interpreter::event::{Failure, Payload};
+use crate::interpreter::stimulus::StimulusKind;
+use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus};
+
+use crate::engine::api::EngineHandle;
+use crate::engine::execution::actor::ExecutionActor;
+use crate::engine::types::{Completion, CompletionError, EngineError, StartRequest, aws_error};
+
+/// Why a call has no answer.
+enum Refused {
+    /// Nothing is wrong with it: it is made again as long as the task is open.
+    Passing(String),
+    Failed(Failure),
+}
+
+impl From<EngineError> for Refused {
+    fn from(e: EngineError) -> Self {
+        if e.is_passing() {
+            return Self::Passing(e.to_string());
+        }
+        let (code, message) = match &e {
+            EngineError::ExecutionDoesNotExist(_) => ("ExecutionDoesNotExist", e.to_string()),
+            e => aws_error(e),
+        };
+        Self::Failed(sfn::refused(code, &message, Uuid::new_v4()))
+    }
+}
+
+impl From<CompletionError> for Refused {
+    fn from(e: CompletionError) -> Self {
+        let code = match e {
+            CompletionError::Engine(e) => return e.into(),
+            CompletionError::InvalidToken => "InvalidToken",
+            CompletionError::Closed => "TaskTimedOut",
+            CompletionError::Unknown => "TaskDoesNotExist",
+        };
+        Self::Failed(sfn::refused(code, &e.to_string(), Uuid::new_v4()))
+    }
+}
+
+impl ExecutionActor {
+    /// Makes a task's call; its answer is the result.
+    pub(in crate::engine) fn call(&mut self, key: TaskKey, call: Call, ctx: &mut Context<Self>) {
+        let scheduled = key.scheduled;
+        let engine = EngineHandle { inner: Arc::clone(&self.shared) };
+        self.unheard += 1;
+        ctx.spawn(answer(engine, call).into_actor(self).map(move |answer, actor, ctx| {
+            actor.unheard -= 1;
+            match answer {
+                Ok(result) => {
+                    let receipt = Payload::new(result);
+                    actor.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes: true });
+                }
+                Err(Refused::Failed(failure)) => actor.say(ctx, StimulusKind::DispatchFailed { scheduled, failure }),
+                Err(Refused::Passing(error)) => {
+                    tracing::warn!(execution.arn = %actor.arn(), %error, "a task's call of the API could not be made; trying again");
+                    actor.dispatch_again(scheduled, ctx);
+                }
+            }
+        }));
+    }
+}
+
+async fn answer(engine: EngineHandle, call: Call) -> Result<Value, Refused> {
+    match call {
+        Call::SendTaskSuccess { token, output } => {
+            engine.complete_task(&token, Completion::Success(output)).await?;
+            Ok(sfn::nothing())
+        }
+        Call::SendTaskFailure { token, failure } => {
+            engine.complete_task(&token, Completion::Failure(failure)).await?;
+            Ok(sfn::nothing())
+        }
+        Call::SendTaskHeartbeat { token } => {
+            engine.complete_task(&token, Completion::Heartbeat).await?;
+            Ok(sfn::nothing())
+        }
+        Call::StartExecution(ChildStart { machine, name, input, trace_header, .. }) => {
+            let request = StartRequest { machine, name: Some(name), input, trace_header };
+            let started = engine.start_execution(request).await?;
+            Ok(sfn::started(&started.arn, started.started))
+        }
+        Call::DescribeExecution { execution } => {
+            let row = engine.journaled(&execution).await?;
+            Ok(sfn::described(&seen(&row)))
+        }
+        Call::StopExecution { execution, failure } => {
+            let at = engine.stop_execution(&execution, failure).await?;
+            Ok(sfn::stopped(at))
+        }
+        Call::ListExecutions { machine, map_run, status, most } => list(&engine, machine, map_run, status, most).await,
+    }
+}
+
+async fn list(
+    engine: &EngineHandle,
+    machine: Option<Arn>,
+    map_run: Option<Arn>,
+    status: Option<String>,
+    most: u32,
+) -> Result<Value, Refused> {
+    if let Some(arn) = &machine {
+        let found = engine.catalog().machine(arn).await.map_err(EngineError::from)?;
+        found.ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?;
+    }
+    let filter = ExecutionFilter {
+        state_machine: machine,
+        map_run,
+        status: status.as_deref().and_then(ExecutionStatus::parse),
+        limit: most,
+        brief: true,
+        ..ExecutionFilter::default()
+    };
+    let rows = engine.journal().list(filter).await.map_err(EngineError::from)?;
+    Ok(sfn::listed(&rows.iter().map(seen).collect::<Vec<_>>()))
+}
+
+fn seen(row: &ExecutionRow) -> Seen<'_> {
+    let (header, summary) = (&row.header, &row.summary);
+    let closed = summary.closed.as_ref();
+    Seen {
+        arn: &header.arn,
+        machine: &header.state_machine,
+        name: &header.name,
+        status: summary.status.as_str(),
+        input: &header.input,
+        output: closed.and_then(|c| c.output.as_deref()),
+        error: closed.and_then(|c| c.error.as_deref()),
+        cause: closed.and_then(|c| c.cause.as_deref()),
+        started: header.started,
+        stopped: closed.map(|c| c.at),
+        redrive_count: summary.redrive_count,
+    }
+}
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

@@ -1,0 +1,235 @@
+//! Can the engine do its work? Asked by `/readyz`, watched once a second: a change is logged once, and metrics show it.
+//!
+//! A partition is asked through its mailbox, like everything that is asked of it; one that does not answer for
+//! [`SILENT`] is starved or stuck, and what belongs to it stands still.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::bus::BusHealth;
+use crate::engine::partition::messages::Beat;
+use crate::engine::services::Shared;
+use crate::ids::PartitionId;
+
+/// A partition that has not answered for so long is not well. One decision takes milliseconds.
+const SILENT: Duration = Duration::from_secs(2);
+/// A store that does not answer a read for so long.
+const STORE_ANSWERS: Duration = Duration::from_secs(5);
+
+/// A reason why the engine is not ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) enum Missing {
+    Store(String),
+    Bus(String),
+    /// A queue that the engine lives by has no consumer.
+    Deaf {
+        queue: String,
+        why: String,
+    },
+    Partition(PartitionId),
+}
+
+impl Missing {
+    const REASONS: [&'static str; 4] = ["store", "bus", "deaf", "partition"];
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "store",
+            Self::Bus(_) => "bus",
+            Self::Deaf { .. } => "deaf",
+            Self::Partition(_) => "partition",
+        }
+    }
+
+    /// Of the same thing, whatever the words are now.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Deaf { queue: a, .. }, Self::Deaf { queue: b, .. }) => a == b,
+            (Self::Partition(a), Self::Partition(b)) => a == b,
+            _ => self.reason() == other.reason(),
+        }
+    }
+
+    /// The bus logs its own losses where they happen.
+    fn is_logged_elsewhere(&self) -> bool {
+        matches!(self, Self::Bus(_) | Self::Deaf { .. })
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(why) => write!(f, "store: {why}"),
+            Self::Bus(why) => write!(f, "bus: {why}"),
+            Self::Deaf { queue, why } => write!(f, "bus: the queue {queue} has no consumer: {why}"),
+            Self::Partition(id) => {
+                write!(f, "engine: partition {id} has not answered for {} s: its thread is held", SILENT.as_secs())
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Health {
+    /// Since when each partition owes an answer.
+    asked: Mutex<Vec<Option<Instant>>>,
+    /// As it was looked at last.
+    missing: Mutex<Vec<Missing>>,
+    stopping: AtomicBool,
+}
+
+impl Health {
+    /// The engine stops: what goes away now is no news.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Every reason, and whether it was one at the last look.
+    pub fn reasons(&self) -> Vec<(&'static str, bool)> {
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        Missing::REASONS.map(|reason| (reason, missing.iter().any(|m| m.reason() == reason))).into()
+    }
+
+    /// Marks that this partition is asked; false where it still owes an answer.
+    fn ask(&self, partition: usize) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() <= partition {
+            asked.resize(partition + 1, None);
+        }
+        let free = asked[partition].is_none();
+        if free {
+            asked[partition] = Some(Instant::now());
+        }
+        free
+    }
+
+    fn answered(&self, partition: usize) {
+        if let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get_mut(partition) {
+            *asked = None;
+        }
+    }
+
+    fn silent(&self) -> Vec<PartitionId> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = |since: &Option<Instant>| since.is_some_and(|since| since.elapsed() >= SILENT);
+        (0..).map(PartitionId).zip(asked.iter()).filter(|(_, since)| silent(since)).map(|(id, _)| id).collect()
+    }
+
+    /// What is missing now; what is new in it, and what is there again.
+    fn change(&self, now: Vec<Missing>) -> (Vec<Missing>, Vec<Missing>) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let not_in = |of: &[Missing], others: &[Missing]| -> Vec<Missing> {
+            of.iter().filter(|m| !others.iter().any(|other| m.is_same(other))).cloned().collect()
+        };
+        let change = (not_in(&now, &missing), not_in(&missing, &now));
+        *missing = now;
+        change
+    }
+}
+
+impl Shared {
+    /// What the engine needs and does not have.
+    pub(in crate::engine) async fn missing(&self) -> Vec<Missing> {
+        let mut missing = Vec::new();
+        match tokio::time::timeout(STORE_ANSWERS, self.catalog.ping()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => missing.push(Missing::Store(e.to_string())),
+            Err(_) => {
+                let seconds = STORE_ANSWERS.as_secs();
+                missing.push(Missing::Store(format!("it has not answered a read for {seconds} s")));
+            }
+        }
+        match self.bus.health() {
+            BusHealth::Up | BusHealth::Blocked(_) => {
+                missing.extend(self.bus.facts().deaf().map(|consumer| Missing::Deaf {
+                    queue: consumer.queue.clone(),
+                    why: consumer.trouble.clone().unwrap_or_else(|| "the broker has not confirmed one yet".to_owned()),
+                }));
+            }
+            BusHealth::Down(why) => missing.push(Missing::Bus(why)),
+        }
+        missing.extend(self.health.silent().into_iter().map(Missing::Partition));
+        missing
+    }
+
+    /// What keeps nobody from working, and is worth a look.
+    pub(in crate::engine) fn doubts(&self) -> Vec<String> {
+        let facts = self.bus.facts();
+        let refused = facts.refused.iter().map(|r| format!("the broker refuses {}: {} {}", r.what, r.code, r.why));
+        let shared = facts.shared_with.iter().map(|who| format!("another engine uses the same queues: {who}"));
+        refused.chain(shared).collect()
+    }
+}
+
+/// Asks every partition that owes no answer.
+fn ask_partitions(shared: &Arc<Shared>) {
+    for (n, partition) in shared.partitions.get().into_iter().flatten().enumerate() {
+        if !shared.health.ask(n) {
+            continue;
+        }
+        let (engine, answer) = (Arc::downgrade(shared), partition.send(Beat));
+        actix_rt::spawn(async move {
+            // A partition that is gone owes its answer for ever.
+            if let (Ok(()), Some(shared)) = (answer.await, engine.upgrade()) {
+                shared.health.answered(n);
+            }
+        });
+    }
+}
+
+/// Looks again and again. Runs until the engine stops or is dropped: this look keeps nothing of it alive.
+pub(in crate::engine) async fn watch(engine: Weak<Shared>, pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(shared) = engine.upgrade() else { return };
+        ask_partitions(&shared);
+        let now = shared.missing().await;
+        if shared.health.stopping.load(Ordering::Relaxed) {
+            return;
+        }
+        let (lost, regained) = shared.health.change(now);
+        for missing in lost.iter().filter(|m| !m.is_logged_elsewhere()) {
+            tracing::error!(event = "readiness.lost", what = missing.reason(), reason = %missing, "not ready: {missing}");
+        }
+        for missing in regained.iter().filter(|m| !m.is_logged_elsewhere()) {
+            tracing::info!(event = "readiness.regained", what = missing.reason(), "it is over: {missing}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_that_owes_its_answer_for_two_seconds_is_named_until_it_answers() {
+        let health = Health::default();
+        assert!(health.ask(0) && health.ask(1));
+        health.answered(0);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(health.ask(0) && !health.ask(1));
+        assert_eq!(health.silent(), []);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(health.silent(), [PartitionId(1)]);
+        health.answered(1);
+        assert_eq!(health.silent(), []);
+        assert!(health.ask(1));
+    }
+
+    #[test]
+    fn a_change_is_told_once_and_other_words_are_no_change() {
+        let health = Health::default();
+        let store = |why: &str| Missing::Store(why.to_owned());
+        let deaf = |queue: &str| Missing::Deaf { queue: queue.to_owned(), why: "403".to_owned() };
+        assert_eq!(health.change(vec![store("a"), deaf("q")]), (vec![store("a"), deaf("q")], vec![]));
+        assert_eq!(health.change(vec![store("b"), deaf("r")]), (vec![deaf("r")], vec![deaf("q")]));
+        let now = health.reasons();
+        assert_eq!(now, [("store", true), ("bus", false), ("deaf", true), ("partition", false)]);
+        assert_eq!(health.change(vec![]), (vec![], vec![store("b"), deaf("r")]));
+        assert!(health.reasons().iter().all(|(_, so)| !so));
+    }
+}

@@ -1,0 +1,303 @@
+//! The children of a map run: started under names of their own, found again, stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::asl::model::Machine;
+use crate::ids::{Arn, ExecutionId, derived_uuid};
+use crate::interpreter::event::{Failure, Payload, Started};
+use crate::interpreter::map_items::Child;
+use crate::interpreter::map_run::ChildStatus;
+use crate::interpreter::stimulus::StimulusKind;
+use crate::store::{ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, StoreResult};
+
+use crate::engine::coordination::map_run::{PAGE, child_status, row};
+use crate::engine::services::admission::pause_after;
+use crate::engine::services::{RETRY_AFTER, Shared, entropy};
+use crate::engine::types::{Start, Tell, TellError, What};
+
+/// What all children of a run share.
+#[derive(Debug)]
+pub(super) struct Birth {
+    pub run: Arn,
+    pub machine: Arc<Machine>,
+    pub block: crate::ids::BlockId,
+    pub express: bool,
+    /// The parent, as it was started.
+    pub parent: Arc<Started>,
+    pub parent_row: ExecutionHeader,
+    /// The Map state's name.
+    pub state_name: crate::ids::StateName,
+    /// 0, or the number of the run's redrive.
+    pub attempt: u32,
+    /// Where results are exported to.
+    pub writer: Option<Payload>,
+    /// `WriterConfig`.
+    pub writer_config: serde_json::Value,
+}
+
+impl Birth {
+    /// `MACHINE/LABEL`, as the run's ARN has it.
+    fn place(&self) -> &str {
+        let text = self.run.as_str();
+        let (head, _) = text.rsplit_once(':').unwrap_or((text, ""));
+        head.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// The same for the same child, whenever it is asked: a UUID, as AWS's children are named.
+    fn name(&self, index: u64) -> Uuid {
+        derived_uuid(&[self.run.as_str().as_bytes(), &index.to_be_bytes()])
+    }
+
+    /// The child's ARN.
+    pub fn arn(&self, shared: &Shared, index: u64) -> Arn {
+        let name = self.name(index);
+        if self.express {
+            shared.realm.express_execution(self.place(), &name.to_string(), ExecutionId(name))
+        } else {
+            shared.realm.execution(self.place(), &name.to_string())
+        }
+    }
+
+    fn of(&self, shared: &Shared, child: &Child) -> (ExecutionHeader, Started) {
+        let id = entropy::execution_id();
+        let text = self.name(child.index).to_string();
+        let arn = self.arn(shared, child.index);
+        let machine = shared.realm.state_machine(self.place());
+        let started = Started {
+            input: Payload::clone(&child.input),
+            role_arn: Arc::clone(&self.parent.role_arn),
+            arn: arn.clone(),
+            name: text.as_str().into(),
+            machine: machine.clone(),
+            machine_name: Arc::clone(&self.parent.machine_name),
+            version_arn: self.parent.version_arn.clone(),
+            alias_arn: self.parent.alias_arn.clone(),
+            parent: None,
+            block: Some(self.block),
+            item: child.item.clone(),
+            map_run: Some(self.run.clone()),
+            attempt: self.attempt,
+            depth: self.parent.depth,
+        };
+        let header = ExecutionHeader {
+            id,
+            partition: shared.partition_of(id),
+            arn,
+            name: text,
+            state_machine: machine,
+            revision: self.parent_row.revision,
+            version_arn: self.parent_row.version_arn.clone(),
+            alias_arn: self.parent_row.alias_arn.clone(),
+            input: child.input.to_string(),
+            trace_header: self.parent_row.trace_header.clone(),
+            started: shared.clock.now(),
+            parent: None,
+            map_run: Some(self.run.clone()),
+            item_index: Some(child.index),
+        };
+        (header, started)
+    }
+}
+
+/// A child that is there now.
+#[derive(Debug)]
+pub(super) struct There {
+    pub id: ExecutionId,
+    /// It is from before a restart, and over.
+    pub closed: Option<ChildStatus>,
+}
+
+/// Starts a child; durable when it returns. One that exists is not started again; one without success is redriven where
+/// its run is, once in each attempt.
+///
+/// # Errors
+/// It can never be started.
+pub(super) async fn start(shared: &Shared, birth: &Birth, child: &Child) -> Result<There, Failure> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let (header, started) = birth.of(shared, child);
+        let (id, arn) = (header.id, header.arn.clone());
+        let start = Start { header, started: Box::new(started), machine: Arc::clone(&birth.machine) };
+        let Some(partition) = shared.partition(shared.partition_of(id)) else { return Err(stopping()) };
+        let problem = match partition.send(start).await {
+            Ok(Ok(_)) => {
+                shared.child_starts();
+                return Ok(There { id, closed: None });
+            }
+            Ok(Err(TellError::Store(StoreError::AlreadyExists { .. }))) => {
+                match shared.journal.execution_by_arn(&arn).await {
+                    Ok(Some(row)) => match there(shared, birth, row).await {
+                        Ok(there) => return Ok(there),
+                        Err(why) => why,
+                    },
+                    Ok(None) => "its name is changing hands".to_owned(),
+                    Err(e) => e.to_string(),
+                }
+            }
+            Ok(Err(TellError::Store(e @ (StoreError::NotFound { .. } | StoreError::Corrupt { .. })))) => {
+                return Err(Failure::new("States.Runtime", format!("A child of the map run cannot be started: {e}")));
+            }
+            Ok(Err(e)) => e.to_string(),
+            Err(e) => e.to_string(),
+        };
+        shared.child_waits(&birth.parent.arn, &problem);
+        let pause = pause_after(waited, entropy::unit());
+        tokio::time::sleep(pause).await;
+        waited += pause;
+    }
+}
+
+/// A child that exists: open, over, or redriven now.
+async fn there(shared: &Shared, birth: &Birth, row: ExecutionRow) -> Result<There, String> {
+    let (id, status) = (row.header.id, child_status(row.summary.status));
+    let over = matches!(status, ChildStatus::Failed | ChildStatus::TimedOut | ChildStatus::Aborted);
+    if birth.attempt == 0 || !over {
+        return Ok(There { id, closed: (status != ChildStatus::Running).then_some(status) });
+    }
+    let Some(partition) = shared.partition(row.header.partition) else {
+        return Err("the engine is stopping".to_owned());
+    };
+    let kind = StimulusKind::RedriveByRun { attempt: birth.attempt };
+    match partition.send(Tell { execution: id, what: What::Stimulus(kind) }).await {
+        Ok(Ok(_)) => Ok(There { id, closed: None }),
+        // It was redriven before a restart and failed again, or can never be (its history is full).
+        Ok(Err(TellError::Rejected(_))) => {
+            let row = shared.journal.execution(id).await.map_err(|e| e.to_string())?;
+            let status = row.map_or(status, |row| child_status(row.summary.status));
+            Ok(There { id, closed: (status != ChildStatus::Running).then_some(status) })
+        }
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn stopping() -> Failure {
+    Failure::new("States.Runtime", "The engine is stopping.")
+}
+
+/// The children that exist: their statuses by index, and the open ones.
+pub(super) async fn known(shared: &Shared, run: &Arn) -> StoreResult<(Vec<ChildStatus>, Vec<(ExecutionId, u64)>)> {
+    let mut statuses = Vec::new();
+    let mut open = Vec::new();
+    let mut after = None;
+    loop {
+        let filter = ExecutionFilter {
+            map_run: Some(run.clone()),
+            after,
+            limit: PAGE,
+            brief: true,
+            ..ExecutionFilter::default()
+        };
+        let rows = shared.journal.list(filter).await?;
+        let Some(last) = rows.last() else { return Ok((statuses, open)) };
+        after = Some((last.header.started, last.header.id));
+        for row in &rows {
+            let Some(index) = row.header.item_index else { continue };
+            let at = usize::try_from(index).unwrap_or(usize::MAX);
+            if at >= statuses.len() {
+                statuses.resize(at + 1, ChildStatus::None);
+            }
+            statuses[at] = child_status(row.summary.status);
+            if row.summary.status.is_open() {
+                open.push((row.header.id, index));
+            }
+        }
+    }
+}
+
+async fn open(shared: &Shared, run: &Arn) -> StoreResult<Vec<ExecutionRow>> {
+    let filter = ExecutionFilter {
+        map_run: Some(run.clone()),
+        status: Some(ExecutionStatus::Running),
+        limit: PAGE,
+        brief: true,
+        ..ExecutionFilter::default()
+    };
+    shared.journal.list(filter).await
+}
+
+/// Stops every open child, until none is left.
+pub(super) async fn stop_all(shared: &Shared, run: &Arn) {
+    loop {
+        match open(shared, run).await {
+            Ok(rows) if rows.is_empty() => return,
+            Ok(rows) => {
+                let stops = rows.iter().map(|row| stop(shared, row));
+                if futures_util::future::join_all(stops).await.into_iter().all(|stopped| stopped) {
+                    continue;
+                }
+            }
+            Err(e) => {
+                tracing::warn!(map_run.arn = %run, error = %e, "a map run's children could not be listed; trying again");
+            }
+        }
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+/// True where the child is over now.
+async fn stop(shared: &Shared, row: &ExecutionRow) -> bool {
+    let Some(partition) = shared.partition(row.header.partition) else { return false };
+    let kind = StimulusKind::Stop(Failure::default());
+    let told = partition.send(Tell { execution: row.header.id, what: What::Stimulus(kind) }).await;
+    match told {
+        Ok(Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_))) => true,
+        Ok(Err(e)) => {
+            tracing::warn!(execution.arn = %row.header.arn, error = %e, "a child could not be stopped; trying again");
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+/// Which of these open children are over, by the index.
+pub(super) async fn over(
+    shared: &Shared,
+    run: &Arn,
+    ids: Vec<ExecutionId>,
+) -> StoreResult<Vec<(ExecutionId, ChildStatus)>> {
+    let mut running = std::collections::HashSet::new();
+    let mut after = None;
+    loop {
+        let filter = ExecutionFilter {
+            map_run: Some(run.clone()),
+            status: Some(ExecutionStatus::Running),
+            after,
+            limit: PAGE,
+            brief: true,
+            ..ExecutionFilter::default()
+        };
+        let rows = shared.journal.list(filter).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some((last.header.started, last.header.id));
+        running.extend(rows.iter().map(|r| r.header.id));
+    }
+    let mut over = Vec::new();
+    for id in ids.into_iter().filter(|id| !running.contains(id)) {
+        if let Some(row) = shared.journal.execution(id).await? {
+            let status = child_status(row.summary.status);
+            if status != ChildStatus::Running {
+                over.push((id, status));
+            }
+        }
+    }
+    Ok(over)
+}
+
+/// Ends a run that has no runner: its children are stopped, its row says that it was aborted.
+pub(super) async fn abandon(shared: &Shared, run: &Arn) -> StoreResult<()> {
+    stop_all(shared, run).await;
+    let Some(mut row) = shared.catalog.map_run(run).await? else { return Ok(()) };
+    if row.stopped.is_some() {
+        return Ok(());
+    }
+    let counts =
+        shared.journal.count(ExecutionFilter { map_run: Some(run.clone()), ..ExecutionFilter::default() }).await?;
+    row::set_counts_by_status(&mut row.body, &counts);
+    row.body["status"] = "ABORTED".into();
+    row.stopped = Some(shared.clock.now());
+    shared.catalog.put_map_run(row).await
+}

@@ -1,0 +1,284 @@
+//! Map runs: the shell around [`crate::interpreter::map_run`]. A run is a task on the thread of its parent's partition.
+//!
+//! ```text
+//! parent's StartMapRun ─► Runner ◄─ words: read, started, closed, changed, stop
+//!                           │  pure MapRun decides
+//!                           ├─ source.rs    items → inputs of children, page by page
+//!                           ├─ children.rs  starts them (named by run and index: twice is once), stops them
+//!                           ├─ results.rs   gathers or writes what they gave
+//!                           └─ row.rs       what DescribeMapRun shows
+//! ```
+//! Nothing of a run is lost with the process: the parent's journal says that it is open (`owed`), its children's rows
+//! say how far it is. The items are read again from their beginning, and children that exist are not started again.
+
+mod children;
+mod results;
+mod row;
+mod runner;
+mod source;
+
+#[cfg(test)]
+mod redrive_tests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::api::EngineHandle;
+use crate::engine::partition::Local;
+use crate::engine::services::{RETRY_AFTER, Shared};
+use crate::engine::types::{MapRunChange, MapRunError, Tell, TellError, What};
+use crate::ids::{Arn, EventId, ExecutionId};
+use crate::interpreter::map_run::{ChildStatus, Happened};
+use crate::interpreter::state::{Conclusion, Outcome};
+use crate::interpreter::stimulus::StimulusKind;
+use crate::store::{ExecutionStatus, StoreError};
+
+pub use row::redriven;
+
+/// Words that wait for one runner; senders wait beyond it. Children closing are most of them, and no more than its
+/// concurrency.
+const WORDS: usize = 256;
+/// Rows read at once of a run's children, or of an execution's runs.
+const PAGE: u32 = 500;
+
+/// What a runner is told.
+#[derive(Debug)]
+enum Word {
+    Happened(Happened),
+    /// The source comes back with what was read from it.
+    Read {
+        source: Box<source::Source>,
+        happened: Happened,
+    },
+    /// The child is there; `closed` where it is from before a restart, and over.
+    Started {
+        index: u64,
+        id: ExecutionId,
+        closed: Option<ChildStatus>,
+    },
+    /// `attempt`: which of the run's attempts it worked for. One that is revived to be redriven tells its former end
+    /// once more.
+    Closed {
+        child: ExecutionId,
+        status: ChildStatus,
+        attempt: u32,
+    },
+    Changed {
+        change: MapRunChange,
+        done: oneshot::Sender<Result<(), StoreError>>,
+    },
+}
+
+/// The runs of this process, by ARN.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Runs {
+    open: Mutex<HashMap<Arn, Open>>,
+    /// Most inputs of children that one run held at once since the start: what bounds memory, for tests to look at.
+    most_held: AtomicUsize,
+}
+
+/// A run that somebody holds.
+#[derive(Debug)]
+struct Open {
+    attempt: EventId,
+    words: mpsc::Sender<Word>,
+}
+
+/// May this attempt of a run begin?
+enum Claim {
+    Given(mpsc::Sender<Word>, mpsc::Receiver<Word>),
+    /// It has begun already.
+    Runs,
+    /// Another attempt has not quite ended: what it does last is under way.
+    After(mpsc::Sender<Word>),
+}
+
+/// In the place of an attempt: who ends a run that nobody holds.
+const ENDING: EventId = EventId(0);
+
+impl Runs {
+    /// `attempt`: the event that began it.
+    fn claim(&self, run: &Arn, attempt: EventId) -> Claim {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = open.get(run) {
+            return if there.attempt == attempt { Claim::Runs } else { Claim::After(there.words.clone()) };
+        }
+        let (sender, receiver) = mpsc::channel(WORDS);
+        open.insert(run.clone(), Open { attempt, words: sender.clone() });
+        Claim::Given(sender, receiver)
+    }
+
+    fn release(&self, run: &Arn) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
+    }
+
+    fn find(&self, run: &Arn) -> Option<mpsc::Sender<Word>> {
+        self.holder(run).map(|(_, words)| words)
+    }
+
+    /// Which attempt it is that runs.
+    fn holder(&self, run: &Arn) -> Option<(EventId, mpsc::Sender<Word>)> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(run).map(|open| (open.attempt, open.words.clone()))
+    }
+
+    fn holds(&self, inputs: usize) {
+        self.most_held.fetch_max(inputs, Ordering::Relaxed);
+    }
+
+    /// A child has closed. Where its run is not here (it begins anew, or ended), the rows say it.
+    pub(in crate::engine) fn child_closed(&self, run: &Arn, child: ExecutionId, attempt: u32, outcome: &Outcome) {
+        let Some(sender) = self.find(run) else { return };
+        let status = match &outcome.result {
+            Conclusion::Succeeded(_) => ChildStatus::Succeeded,
+            Conclusion::Failed(_) => ChildStatus::Failed,
+            Conclusion::TimedOut(_) => ChildStatus::TimedOut,
+            Conclusion::Aborted(_) => ChildStatus::Aborted,
+        };
+        actix_rt::spawn(async move { sender.send(Word::Closed { child, status, attempt }).await });
+    }
+}
+
+/// A row's status as a run takes it.
+const fn child_status(status: ExecutionStatus) -> ChildStatus {
+    match status {
+        ExecutionStatus::Running | ExecutionStatus::PendingRedrive => ChildStatus::Running,
+        ExecutionStatus::Succeeded => ChildStatus::Succeeded,
+        ExecutionStatus::Failed => ChildStatus::Failed,
+        ExecutionStatus::TimedOut => ChildStatus::TimedOut,
+        ExecutionStatus::Aborted => ChildStatus::Aborted,
+    }
+}
+
+impl EngineHandle {
+    /// Changes concurrency and tolerance of a run that goes on; in force and durable when it returns.
+    ///
+    /// # Errors
+    /// There is no such run, or it has ended.
+    pub async fn update_map_run(&self, run: &Arn, change: MapRunChange) -> Result<(), MapRunError> {
+        let shared = &self.inner;
+        let row = shared.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
+        if row.stopped.is_some() {
+            return Err(MapRunError::Ended(run.clone()));
+        }
+        if let Some(runner) = shared.map_runs.find(run) {
+            let (done, changed) = oneshot::channel();
+            if runner.send(Word::Changed { change, done }).await.is_ok()
+                && let Ok(result) = changed.await
+            {
+                return Ok(result?);
+            }
+        }
+        // It is about to begin anew: it will read its limits from the row. Or it has just ended.
+        let mut row = shared.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
+        if row.stopped.is_some() {
+            return Err(MapRunError::Ended(run.clone()));
+        }
+        let limits = change.apply(row::limits(&row.body));
+        row::set_limits(&mut row.body, &limits);
+        Ok(shared.catalog.put_map_run(row).await?)
+    }
+}
+
+impl Local {
+    /// Runs a map run of an execution here, unless it does already. A redrive may come while the attempt before it
+    /// writes its end.
+    pub(in crate::engine) fn start_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
+        let local = Rc::clone(self);
+        match self.shared.map_runs.claim(&run, started) {
+            Claim::Runs => {}
+            Claim::Given(sender, receiver) => {
+                actix_rt::spawn(async move {
+                    runner::run(&local, parent, started, &run, sender, receiver).await;
+                    local.shared.map_runs.release(&run);
+                });
+            }
+            Claim::After(former) => {
+                actix_rt::spawn(async move {
+                    former.closed().await;
+                    local.start_map_run(parent, started, run);
+                });
+            }
+        }
+    }
+
+    /// Ends a map run that its execution left behind; the execution hears of it when no child is open any more.
+    pub(in crate::engine) fn stop_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
+        let local = Rc::clone(self);
+        actix_rt::spawn(async move {
+            local.shared.ended(&run, started).await;
+            local.shared.tell_until_taken(parent, StimulusKind::MapRunStopped { started }).await;
+        });
+    }
+}
+
+impl Shared {
+    /// Stops a run and waits until it has ended: by its runner, or (after a restart) without one. `last`: attempts that
+    /// an event behind this one began are not meant.
+    async fn ended(&self, run: &Arn, last: EventId) {
+        loop {
+            if let Some((attempt, runner)) = self.map_runs.holder(run) {
+                if attempt > last {
+                    // Redriven since: so what was to be stopped has ended.
+                    return;
+                }
+                if runner.send(Word::Happened(Happened::Stop)).await.is_ok() {
+                    runner.closed().await;
+                }
+            } else if let Claim::Given(_sender, _receiver) = self.map_runs.claim(run, ENDING) {
+                let result = children::abandon(self, run).await;
+                self.map_runs.release(run);
+                match result {
+                    Ok(()) => return,
+                    Err(e) => {
+                        tracing::warn!(map_run.arn = %run, error = %e, "a map run could not be stopped; trying again");
+                    }
+                }
+            }
+            if matches!(self.catalog.map_run(run).await, Ok(Some(row)) if row.stopped.is_some()) {
+                return;
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// Stops every run that a closed execution left open. Not those of a redrive that came in between: their execution
+    /// waits for them.
+    pub(in crate::engine) async fn end_map_runs(&self, execution: ExecutionId) -> Result<(), TellError> {
+        let mut after = None;
+        loop {
+            let runs = self.catalog.map_runs(execution, after, PAGE).await?;
+            let Some(last) = runs.last().map(|r| r.arn.clone()) else { return Ok(()) };
+            if runs.iter().any(|r| r.stopped.is_none()) {
+                // Read after the rows: what is in both is not left.
+                let state = self.load(execution).await?;
+                let awaited = |run: &Arn| state.map_runs().any(|view| view.run.arn == *run);
+                for run in runs.iter().filter(|r| r.stopped.is_none() && !awaited(&r.arn)) {
+                    self.ended(&run.arn, state.last_id()).await;
+                }
+            }
+            after = Some(last);
+        }
+    }
+
+    /// Tells an execution something until it has taken or refused it.
+    pub(in crate::engine) async fn tell_until_taken(&self, execution: ExecutionId, kind: StimulusKind) {
+        loop {
+            let Some(partition) = self.partition(self.partition_of(execution)) else { return };
+            let message = Tell { execution, what: What::Stimulus(kind.clone()) };
+            match partition.send(message).await {
+                // Taken, or refused; or the engine is stopping, and the next start tells it.
+                Ok(Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_))) | Err(_) => return,
+                Ok(Err(e)) => {
+                    tracing::warn!(execution.id = %execution, error = %e, "an execution could not be told of its children's end; trying again");
+                }
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! One map run at work: words come in, the pure machine orders, the orders are done beside it.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::ids::{Arn, EventId, ExecutionId};
+use crate::interpreter::event::Failure;
+use crate::interpreter::map_items;
+use crate::interpreter::map_run::{ChildStatus, Happened, MapRun, Order, RunLimits, Verdict};
+use crate::interpreter::stimulus::StimulusKind;
+use crate::store::{MapRunRow, StoreError};
+
+use crate::engine::coordination::map_run::children::{self, Birth};
+use crate::engine::coordination::map_run::source::Source;
+use crate::engine::coordination::map_run::{Word, results, row};
+use crate::engine::partition::Local;
+use crate::engine::services::RETRY_AFTER;
+use crate::engine::types::TellError;
+
+/// How often a run that moves writes its counts.
+const PROGRESS: Duration = Duration::from_secs(1);
+/// After so long without a word, the index is asked whether children have closed unheard (on another node, in a crash);
+/// then after twice as long, and so on, up to an hour: a run that waits for months costs nothing.
+const QUIET: Duration = Duration::from_secs(10);
+const QUIET_MAX: Duration = Duration::from_hours(1);
+
+/// Runs a map run to its end, from its beginning or from where its children are.
+pub(super) async fn run(
+    local: &Rc<Local>,
+    parent: ExecutionId,
+    started: EventId,
+    arn: &Arn,
+    sender: mpsc::Sender<Word>,
+    mut words: mpsc::Receiver<Word>,
+) {
+    let mut runner = loop {
+        match Runner::open(local, parent, started, arn, sender.clone()).await {
+            Ok(Some(runner)) => break runner,
+            // The parent went on without it.
+            Ok(None) => return,
+            Err(e) => {
+                tracing::warn!(map_run.arn = %arn, error = %e, "a map run could not begin; trying again");
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    };
+    drop(sender);
+    tracing::info!(map_run.arn = %arn, execution.id = %parent, event = "map_run.started", "a map run has begun");
+    let verdict = runner.work(&mut words).await;
+    runner.finish(verdict).await;
+}
+
+struct Runner {
+    local: Rc<Local>,
+    parent: ExecutionId,
+    started: EventId,
+    arn: Arn,
+    run: MapRun,
+    birth: Arc<Birth>,
+    /// Away while it is read from.
+    source: Option<Box<Source>>,
+    /// Open children whose ids are known.
+    ids: HashMap<ExecutionId, u64>,
+    /// Children that closed before it was known that they had started.
+    early: HashMap<ExecutionId, ChildStatus>,
+    sender: mpsc::Sender<Word>,
+    row: MapRunRow,
+    moved: bool,
+}
+
+impl Runner {
+    async fn open(
+        local: &Rc<Local>,
+        parent: ExecutionId,
+        started: EventId,
+        arn: &Arn,
+        sender: mpsc::Sender<Word>,
+    ) -> Result<Option<Self>, TellError> {
+        let shared = &local.shared;
+        let state = shared.load(parent).await?;
+        let Some(view) = state.map_run(started) else { return Ok(None) };
+        let (Some(plan), Some(origin)) = (view.run.plan.clone(), state.started().map(Arc::clone)) else {
+            return Ok(None);
+        };
+        let started_at = view.run.started_at;
+        let header = shared.journal.execution(parent).await?.ok_or(TellError::NoExecution(parent))?.header;
+        let machine =
+            shared.definitions.revision(header.revision).await.map_err(|e| TellError::Internal(e.to_string()))?;
+        let redrives = view.run.redrives;
+        let row = if let Some(mut row) = shared.catalog.map_run(arn).await? {
+            if row::redrives(&row.body) < u64::from(redrives) {
+                row::set_redriven(&mut row.body, redrives, started_at);
+                row.stopped = None;
+                shared.catalog.put_map_run(row.clone()).await?;
+            }
+            row
+        } else {
+            let limits = RunLimits { max_concurrency: plan.max_concurrency, tolerance: plan.tolerance };
+            let row = MapRunRow {
+                arn: arn.clone(),
+                execution: parent,
+                started: started_at,
+                stopped: None,
+                body: row::new(&limits),
+            };
+            shared.catalog.put_map_run(row.clone()).await?;
+            row
+        };
+        let state_name = Arc::clone(&view.visit.name);
+        let writer_config = map_items::definition(&machine, &state, started)
+            .and_then(|m| m.result_writer.as_ref())
+            .map(|w| w.config.clone());
+        let (known, open) = children::known(shared, arn).await?;
+        let source = Source::new(&machine, state, started, &plan, shared.objects.clone());
+        let birth = Birth {
+            run: arn.clone(),
+            machine,
+            block: plan.block,
+            express: plan.express,
+            parent: origin,
+            parent_row: header,
+            state_name,
+            attempt: redrives,
+            writer: plan.writer.clone(),
+            writer_config: writer_config.unwrap_or_default(),
+        };
+        Ok(Some(Self {
+            local: Rc::clone(local),
+            parent,
+            started,
+            arn: arn.clone(),
+            run: MapRun::new(row::limits(&row.body), known, redrives > 0),
+            birth: Arc::new(birth),
+            source: source.map(Box::new),
+            ids: open.into_iter().collect(),
+            early: HashMap::new(),
+            sender,
+            row,
+            moved: true,
+        }))
+    }
+
+    /// Until the run knows how it ends.
+    async fn work(&mut self, words: &mut mpsc::Receiver<Word>) -> Verdict {
+        let mut quiet = QUIET;
+        let mut listens = Instant::now() + quiet;
+        let mut shows = Instant::now();
+        // What came while it was opened is heard before it begins: it may have been stopped. Begin it must all the
+        // same: what came may have been about a child that is known to be over, and then nothing else would set the run
+        // going.
+        if let Ok(word) = words.try_recv()
+            && let Some(verdict) = self.take(word).await
+        {
+            return verdict;
+        }
+        let mut next = Word::Happened(Happened::Begin);
+        loop {
+            if let Some(verdict) = self.take(next).await {
+                return verdict;
+            }
+            self.local.shared.map_runs.holds(self.run.held());
+            next = loop {
+                tokio::select! {
+                    word = words.recv() => {
+                        quiet = QUIET;
+                        listens = Instant::now() + quiet;
+                        // The runner holds a sender of its own: there is always a next word.
+                        if let Some(word) = word { break word; }
+                    }
+                    () = tokio::time::sleep_until(shows), if self.moved => {
+                        self.show_progress().await;
+                        shows = Instant::now() + PROGRESS;
+                    }
+                    () = tokio::time::sleep_until(listens), if !self.ids.is_empty() => {
+                        quiet = (quiet * 2).min(QUIET_MAX);
+                        listens = Instant::now() + quiet;
+                        self.listen();
+                    }
+                }
+            };
+        }
+    }
+
+    async fn take(&mut self, word: Word) -> Option<Verdict> {
+        self.moved = true;
+        let happened = match word {
+            Word::Happened(happened) => happened,
+            Word::Read { source, happened } => {
+                self.source = Some(source);
+                happened
+            }
+            Word::Started { index, id, closed } => {
+                let verdict = self.order(Happened::Started { index });
+                let closed = closed.or_else(|| self.early.remove(&id));
+                if self.run.starting() == 0 {
+                    self.early.clear();
+                }
+                if let Some(status) = closed {
+                    return verdict.or(self.order(Happened::Closed { index, status }));
+                }
+                self.ids.insert(id, index);
+                return verdict;
+            }
+            Word::Closed { attempt, .. } if attempt != self.birth.attempt => return None,
+            Word::Closed { child, status, .. } => {
+                let Some(index) = self.ids.remove(&child) else {
+                    if self.run.starting() > 0 {
+                        self.early.insert(child, status);
+                    }
+                    return None;
+                };
+                Happened::Closed { index, status }
+            }
+            Word::Changed { change, done } => {
+                let limits = change.apply(*self.run.limits());
+                row::set_limits(&mut self.row.body, &limits);
+                let kept = self.local.shared.catalog.put_map_run(self.row.clone()).await;
+                let changed = kept.is_ok();
+                let _ = done.send(kept);
+                if !changed {
+                    return None;
+                }
+                Happened::Changed(limits)
+            }
+        };
+        self.order(happened)
+    }
+
+    fn order(&mut self, happened: Happened) -> Option<Verdict> {
+        let mut verdict = None;
+        for order in self.run.take(happened) {
+            match order {
+                Order::Read { children } => self.read(children),
+                Order::Start(child) => {
+                    let (shared, birth, sender) =
+                        (Arc::clone(&self.local.shared), Arc::clone(&self.birth), self.sender.clone());
+                    actix_rt::spawn(async move {
+                        let index = child.index;
+                        let word = match children::start(&shared, &birth, &child).await {
+                            Ok(there) => Word::Started { index, id: there.id, closed: there.closed },
+                            Err(failure) => Word::Happened(Happened::StartFailed { index, failure }),
+                        };
+                        let _ = sender.send(word).await;
+                    });
+                }
+                Order::Abort => {
+                    let (shared, run, sender) = (Arc::clone(&self.local.shared), self.arn.clone(), self.sender.clone());
+                    actix_rt::spawn(async move {
+                        children::stop_all(&shared, &run).await;
+                        let _ = sender.send(Word::Happened(Happened::Aborted)).await;
+                    });
+                }
+                Order::Finish(how) => verdict = Some(how),
+            }
+        }
+        verdict
+    }
+
+    fn read(&mut self, children: usize) {
+        let sender = self.sender.clone();
+        let source = self.source.take();
+        actix_rt::spawn(async move {
+            let word = match source {
+                Some(mut source) => {
+                    let happened = source.read(children).await;
+                    Word::Read { source, happened }
+                }
+                None => Word::Happened(Happened::ReadFailed(Failure::new(
+                    "States.Runtime",
+                    "The map run's state is not there.",
+                ))),
+            };
+            let _ = sender.send(word).await;
+        });
+    }
+
+    /// Asks the index about children that are silent.
+    fn listen(&self) {
+        let (shared, run, sender) = (Arc::clone(&self.local.shared), self.arn.clone(), self.sender.clone());
+        let (attempt, ids) = (self.birth.attempt, self.ids.keys().copied().collect());
+        actix_rt::spawn(async move {
+            for (child, status) in children::over(&shared, &run, ids).await.unwrap_or_default() {
+                let _ = sender.send(Word::Closed { child, status, attempt }).await;
+            }
+        });
+    }
+
+    async fn show_progress(&mut self) {
+        if self.moved {
+            self.moved = false;
+            row::set_counts(&mut self.row.body, &self.run, 0);
+            if let Err(e) = self.local.shared.catalog.put_map_run(self.row.clone()).await {
+                tracing::debug!(map_run.arn = %self.arn, error = %e, "a map run's counts could not be written");
+                self.moved = true;
+            }
+        }
+    }
+
+    /// Results, row, parent: in this order, each again until it is done.
+    async fn finish(mut self, verdict: Verdict) {
+        let shared = Arc::clone(&self.local.shared);
+        let mut written = 0;
+        let result = match verdict {
+            Verdict::Aborted => None,
+            verdict => {
+                let ended = results::collect(&shared, &self.birth, &self.run, verdict).await;
+                written = ended.written;
+                Some(ended.result)
+            }
+        };
+        row::set_counts(&mut self.row.body, &self.run, written);
+        let status = match &result {
+            None => "ABORTED",
+            Some(Ok(_)) => "SUCCEEDED",
+            Some(Err(_)) => "FAILED",
+        };
+        self.row.body["status"] = status.into();
+        self.row.stopped = Some(shared.clock.now());
+        while let Err(e) = shared.catalog.put_map_run(self.row.clone()).await {
+            if matches!(e, StoreError::Unusable(_)) {
+                return;
+            }
+            tracing::warn!(map_run.arn = %self.arn, error = %e, "the end of a map run could not be written; trying again");
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+        tracing::info!(map_run.arn = %self.arn, execution.id = %self.parent, status, event = "map_run.ended", "a map run has ended: {status}");
+        if let Some(result) = result {
+            shared.tell_until_taken(self.parent, StimulusKind::MapRunEnded { started: self.started, result }).await;
+        }
+    }
+}

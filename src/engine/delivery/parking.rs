@@ -1,0 +1,265 @@
+//! What was refused is put aside: into the parking queue, with its reason, and acknowledged after that. It always ends:
+//! what is too much for the queue is cut to a stub, a queue that is gone is declared again, and what passes (a broker that
+//! is away, an alarm, a full queue) is waited for, longer each time.
+//!
+//! The same for replies, starts, dead letters and messages in an activity's queue.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout};
+
+use crate::bus::parked::{self, Cut, PARKING_DELIVERY_LIMIT, Refusal};
+use crate::bus::{Address, BusError, Delivery, Message, Publication, QueueKind, QueueSpec, Receipt, Settlement};
+
+use crate::engine::services::Shared;
+use crate::engine::services::intake::{Intake, Waits};
+
+/// A message that is not parked within this time counts as waiting.
+const SOON: Duration = Duration::from_secs(1);
+/// Between tries: at first, and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// All that wait ask for the same queue: it is declared so often at most.
+const DECLARED_FOR: Duration = Duration::from_millis(100);
+
+/// Copies of one message that share its place in the queue to the parking queue; further ones are parked by themselves.
+const COPIES_MAX: usize = 100;
+
+type Fingerprint = [u8; 32];
+
+/// What waits for the parking queue.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Parking {
+    waiting: Mutex<HashMap<Fingerprint, Waiting>>,
+    /// Told that messages wait: once, until none waits.
+    said: AtomicBool,
+    declared: tokio::sync::Mutex<Declared>,
+}
+
+#[derive(Debug, Default)]
+struct Declared {
+    at: Option<Instant>,
+    /// Told that the queue has other arguments than ours.
+    said: bool,
+}
+
+/// One message that waits, or several that are alike.
+#[derive(Debug, Default)]
+struct Waiting {
+    alike: usize,
+    /// Of the delivery, and of its later copies: a connection that is lost gives out again what was not acknowledged.
+    receipts: Vec<Box<dyn Receipt>>,
+}
+
+impl Parking {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a further copy of a message that waits already: it was refused, told and logged with the first. Any other
+    /// delivery is given back.
+    pub fn join(&self, delivery: Delivery) -> Option<Delivery> {
+        if !delivery.redelivered || self.lock().is_empty() {
+            return Some(delivery);
+        }
+        let print = fingerprint(&delivery.message);
+        let mut waiting = self.lock();
+        // Each receipt is kept: whether its connection is gone cannot be known here, and a delivery whose receipt is
+        // dropped comes again at once, which would join again and drop the next.
+        match waiting.get_mut(&print) {
+            Some(first) if first.receipts.len() < first.alike + COPIES_MAX => first.receipts.push(delivery.receipt),
+            _ => return Some(delivery),
+        }
+        None
+    }
+
+    /// For metrics: messages that wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().values().map(|waiting| waiting.alike).sum()
+    }
+}
+
+fn fingerprint(message: &Message) -> Fingerprint {
+    let p = &message.properties;
+    let mut hash = Sha256::new().chain_update(&message.body);
+    for text in [p.correlation_id.as_deref(), p.message_id.as_deref(), p.reply_to.as_deref()] {
+        hash = hash.chain_update([0]).chain_update(text.unwrap_or_default());
+    }
+    for (name, value) in p.headers.iter().filter(|(name, _)| !parked::is_the_brokers(name)) {
+        hash = hash.chain_update([0]).chain_update(&**name).chain_update(format!("{value:?}"));
+    }
+    hash.finalize().into()
+}
+
+/// A message that waits is settled and counted no more when this is dropped.
+struct Place<'a> {
+    parking: &'a Parking,
+    print: Fingerprint,
+    _waits: Waits,
+    parked: bool,
+}
+
+impl<'a> Place<'a> {
+    fn take(parking: &'a Parking, message: &Message, receipt: Box<dyn Receipt>, intake: &Arc<Intake>) -> Self {
+        let print = fingerprint(message);
+        let mut waiting = parking.lock();
+        let entry = waiting.entry(print).or_default();
+        entry.alike += 1;
+        entry.receipts.push(receipt);
+        Self { parking, print, _waits: intake.wait(message.body.len()), parked: false }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.parking.lock();
+        let Some(entry) = waiting.get_mut(&self.print) else { return };
+        entry.alike -= 1;
+        let receipts = if entry.alike == 0 {
+            waiting.remove(&self.print).map(|entry| entry.receipts).unwrap_or_default()
+        } else {
+            entry.receipts.drain(..1.min(entry.receipts.len())).collect()
+        };
+        let none_waits = waiting.is_empty();
+        drop(waiting);
+        // What is dropped unsettled comes again.
+        receipts.into_iter().filter(|_| self.parked).for_each(|receipt| receipt.settle(Settlement::Ack));
+        if none_waits && self.parking.said.swap(false, Ordering::AcqRel) {
+            tracing::info!(event = "parking.resumed", "all that waited for the parking queue is in it");
+        }
+    }
+}
+
+/// Why a message is put aside.
+#[derive(Debug)]
+pub(in crate::engine) struct Why {
+    /// A reply's verdict; the error's name for a start; `dead-letter`.
+    pub verdict: String,
+    pub reason: String,
+}
+
+impl Shared {
+    /// Parks a message that was refused, in the background; it is acknowledged once the broker has its copy.
+    pub(in crate::engine) fn park(self: &Arc<Self>, delivery: Delivery, why: Why, intake: &Arc<Intake>) {
+        let (shared, intake) = (Arc::clone(self), Arc::clone(intake));
+        actix_rt::spawn(async move { shared.put_aside(delivery, why, intake).await });
+    }
+
+    async fn put_aside(&self, delivery: Delivery, why: Why, intake: Arc<Intake>) {
+        let Delivery { message, receipt, .. } = delivery;
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let refusal = Refusal {
+            id: &id[..12],
+            verdict: &why.verdict,
+            reason: &why.reason,
+            at: self.clock.now(),
+            from: &intake.queue,
+        };
+        let mut cut: Option<(Cut, String)> = None;
+        let (mut receipt, mut place) = (Some(receipt), None);
+        let mut pause = PAUSE_MIN;
+        loop {
+            let copy = match &cut {
+                None => parked::park(&message, &refusal),
+                Some((cut, refused)) => parked::stub(&message, &refusal, *cut, refused),
+            };
+            let to = Address { exchange: String::new(), routing_key: self.bus.names().parked() };
+            let mut publish = self.bus.publish(to, copy);
+            let said = if let Ok(said) = timeout(SOON, &mut publish).await {
+                said
+            } else {
+                if let Some(receipt) = receipt.take() {
+                    place = Some(Place::take(&self.parking, &message, receipt, &intake));
+                }
+                publish.await
+            };
+            let delay = match said {
+                Ok(Publication::Confirmed) => break,
+                Ok(Publication::Refused { text }) => match Cut::after(cut.as_ref().map(|(cut, _)| *cut)) {
+                    Some(next) => {
+                        cut = Some((next, text));
+                        continue;
+                    }
+                    None => text,
+                },
+                Ok(Publication::Unroutable { text, .. }) => {
+                    self.declare_parking().await;
+                    text
+                }
+                Ok(Publication::Nacked) => {
+                    "the broker refused it: the queue is full, or the broker is short".to_owned()
+                }
+                // Unsettled: it comes again after the next start.
+                Err(BusError::Closed) => return,
+                Err(error) => error.to_string(),
+            };
+            if let Some(receipt) = receipt.take() {
+                place = Some(Place::take(&self.parking, &message, receipt, &intake));
+            }
+            if !self.parking.said.swap(true, Ordering::AcqRel) {
+                tracing::warn!(
+                    event = "parking.delayed",
+                    queue = self.bus.names().parked(),
+                    reason = delay,
+                    "refused messages cannot be parked now; tried again until they are: {delay}"
+                );
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        self.metrics.parked(cut.map_or("whole", |(cut, _)| cut.as_str()));
+        match (receipt, place.as_mut()) {
+            (Some(receipt), _) => receipt.settle(Settlement::Ack),
+            (None, Some(place)) => place.parked = true,
+            (None, None) => {}
+        }
+    }
+
+    /// Declares the parking queue. One that its owner has declared otherwise is used as it is.
+    pub(in crate::engine) async fn declare_parking(&self) {
+        let mut declared = self.parking.declared.lock().await;
+        if declared.at.is_some_and(|at| at.elapsed() < DECLARED_FOR) {
+            return;
+        }
+        let kind = self.options.queue_kind;
+        let queue = QueueSpec {
+            drop_oldest: Some(self.options.parking),
+            delivery_limit: (kind == QueueKind::Quorum).then_some(PARKING_DELIVERY_LIMIT),
+            ..QueueSpec::plain(self.bus.names().parked(), kind)
+        };
+        match self.bus.declare(Vec::new(), vec![queue], Vec::new()).await {
+            Ok(()) => declared.said = false,
+            Err(BusError::Refused { why, .. }) => {
+                if !std::mem::replace(&mut declared.said, true) {
+                    tracing::warn!(
+                        event = "broker.refused",
+                        queue = self.bus.names().parked(),
+                        reason = why,
+                        "the parking queue has other arguments than ours, it is used as it is"
+                    );
+                }
+            }
+            // A broker that is away declares it when it is back, before anything is published.
+            Err(_) => {}
+        }
+        declared.at = Some(Instant::now());
+    }
+}
+
+/// Keeps the parking queue there, and its size known, as long as the engine lives.
+pub(in crate::engine) async fn watch(engine: Weak<Shared>, pause: Duration) {
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(shared) = engine.upgrade() else { return };
+        match shared.bus.waiting(&shared.bus.names().parked()).await {
+            Ok(Some(messages)) => shared.metrics.parked_now(messages),
+            Ok(None) => shared.declare_parking().await,
+            Err(BusError::Closed) => return,
+            Err(_) => {}
+        }
+    }
+}

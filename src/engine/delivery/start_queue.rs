@@ -1,0 +1,168 @@
+//! Executions that are started by a message: the queue `reveille.start`.
+//!
+//! ```text
+//! publisher ─► reveille.start ─► Letter ─► the face that reads it (`api::start_queue`): starts, answers, acknowledges
+//!                                     └─► what can never be a start: answered, parked with its reason, acknowledged
+//! ```
+//! The engine owns queue and settlement; what a body means and the words of an answer belong to the face.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, empty};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::bus::envelope::form;
+use crate::bus::{Address, Delivery, Message, Properties, QueueSpec, Settlement};
+
+use crate::engine::api::EngineHandle;
+use crate::engine::delivery::parking::Why;
+use crate::engine::services::Shared;
+use crate::engine::services::intake::Intake;
+use crate::engine::starting::Origin;
+use crate::engine::types::{EngineError, StartRequest, StartedExecution};
+
+/// Starts under way at once: as many as one commit of the store gathers without waiting for more.
+const START_PREFETCH: u16 = 200;
+
+/// A message that asks for an execution.
+pub struct Letter {
+    shared: Arc<Shared>,
+    delivery: Delivery,
+    intake: Arc<Intake>,
+}
+
+impl EngineHandle {
+    /// Messages that ask for executions, until the engine stops; none where the queue is turned off. One caller.
+    pub fn start_letters(&self) -> BoxStream<'static, Letter> {
+        let shared = Arc::clone(&self.inner);
+        let Some(name) = shared.options.start_queue.clone() else { return empty().boxed() };
+        let kind = shared.options.queue_kind;
+        let queue = QueueSpec::owned(name, kind, shared.bus.names());
+        let (bus, intake) = (Arc::clone(&shared.bus), Intake::of(queue.name.clone()));
+        let deliveries = intake.deliveries(START_PREFETCH, move || bus.consume(queue.clone(), START_PREFETCH));
+        let letter = move |delivery| Letter { shared: Arc::clone(&shared), delivery, intake: Arc::clone(&intake) };
+        deliveries.map(letter).boxed()
+    }
+
+    /// Starts an execution that a message asks for: the same message again gives the same execution and the same
+    /// answer, also when that execution has closed since. Without a name the message's id is the name. (Express
+    /// executions are not idempotent, as AWS's.)
+    pub async fn start_by_message(
+        &self,
+        mut request: StartRequest,
+        message_id: Option<&str>,
+    ) -> Result<StartedExecution, EngineError> {
+        let Some(message_id) = message_id else { return self.start_execution(request).await };
+        request.name.get_or_insert_with(|| name_of(message_id));
+        self.start_from(request, Origin::Message).await
+    }
+}
+
+/// The message's id where it can be a name of an execution; else a digest of it.
+fn name_of(message_id: &str) -> String {
+    let fits = !message_id.is_empty()
+        && message_id.len() <= crate::limits::NAME_CHARS_MAX
+        && message_id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if fits { message_id.to_owned() } else { format!("message-{}", hex::encode(&Sha256::digest(message_id)[..16])) }
+}
+
+impl Letter {
+    /// Without a byte order mark.
+    pub fn body(&self) -> &[u8] {
+        form::without_mark(&self.delivery.message.body)
+    }
+
+    /// Why it must be refused whatever it says.
+    pub fn unreadable(&self) -> Option<String> {
+        self.delivery.unreadable()
+    }
+
+    /// It was given out before: whoever had it gave it back or is gone.
+    pub fn is_redelivered(&self) -> bool {
+        self.delivery.redelivered
+    }
+
+    pub fn message_id(&self) -> Option<&str> {
+        self.delivery.message.properties.message_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// The execution is durable: the answer goes out, then the message is acknowledged.
+    pub async fn accept(self, answer: Vec<u8>) {
+        self.shared.metrics.start_message("accepted");
+        self.answer("start.accepted", answer).await;
+        self.delivery.settle(Settlement::Ack);
+    }
+
+    /// It can never be a start: `error` and `reason` go with it to the parking queue, the answer to its sender.
+    pub async fn refuse(mut self, error: &str, reason: &str, answer: Vec<u8>) {
+        // A further copy of a message that waits for the parking queue: it was answered and logged with the first.
+        let Some(delivery) = self.shared.parking.join(self.delivery) else { return };
+        self.delivery = delivery;
+        self.shared.metrics.start_message("refused");
+        let message_id = self.message_id();
+        tracing::warn!(
+            event = "start.refused",
+            message.id = message_id,
+            error.name = error,
+            reason,
+            "a start by message was refused: {reason}"
+        );
+        self.answer("start.refused", answer).await;
+        let why = Why { verdict: error.to_owned(), reason: reason.to_owned() };
+        self.shared.park(self.delivery, why, &self.intake);
+    }
+
+    /// It cannot be taken in now (the store is away): it comes again.
+    pub fn postpone(self, reason: &str) {
+        self.shared.metrics.start_message("postponed");
+        tracing::warn!(
+            event = "start.postponed",
+            message.id = self.message_id(),
+            reason,
+            "a start by message comes again later: {reason}"
+        );
+        self.delivery.settle(Settlement::Requeue);
+    }
+
+    async fn answer(&self, kind: &'static str, body: Vec<u8>) {
+        let asked = &self.delivery.message.properties;
+        let own = self.shared.options.start_queue.as_deref();
+        // An answer in one of our own queues would be read as a message of its kind, and refused.
+        let to = asked
+            .reply_to
+            .as_deref()
+            .filter(|to| !to.is_empty() && !self.shared.bus.names().is_reply_queue(to) && Some(*to) != own);
+        let Some(to) = to else { return };
+        let properties = Properties {
+            content_type: Some("application/json".into()),
+            correlation_id: asked.correlation_id.clone().or_else(|| asked.message_id.clone()),
+            message_id: Some(Uuid::new_v4().to_string()),
+            app_id: Some("reveille".into()),
+            kind: Some(kind.into()),
+            timestamp: Some(self.shared.clock.now()),
+            persistent: true,
+            ..Properties::default()
+        };
+        // A sender that is gone needs no answer.
+        let _ = self.shared.bus.publish(at(to), Message { body, properties }).await;
+    }
+}
+
+fn at(queue: &str) -> Address {
+    Address { exchange: String::new(), routing_key: queue.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_is_the_name_where_it_can_be_one() {
+        assert_eq!(name_of("order-17_a.b"), "order-17_a.b");
+        assert!(name_of("urn:order:17").starts_with("message-"));
+        assert_eq!(name_of(&"x".repeat(200)).len(), "message-".len() + 32);
+        assert_ne!(name_of("a/b"), name_of("a:b"));
+    }
+}

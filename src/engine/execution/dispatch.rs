@@ -1,0 +1,315 @@
+//! Effects: tasks go out, and what the bus says of them comes back as stimuli.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use futures_util::future::join_all;
+use uuid::Uuid;
+
+use crate::asl::resource::{Resource, ResourceKind};
+use crate::bus::envelope::TaskMessage;
+use crate::bus::{Address, BusError, HeaderValue, Message, Properties, Publication};
+use crate::clock::Timestamp;
+use crate::engine::execution::actor::{ExecutionActor, InFlight};
+use crate::engine::services::Shared;
+use crate::engine::services::task_identity::{message_id, place, traceparent};
+use crate::ids::{Arn, EventId, TaskKey};
+use crate::integrations::{self, ChildStart, ChildWait, CompletesOn, Outgoing, Plan, PlanContext, Publishing};
+use crate::interpreter::command::CancelReason;
+use crate::interpreter::event::{Failure, Payload};
+use crate::interpreter::stimulus::StimulusKind;
+
+impl ExecutionActor {
+    /// Sends a task out. Doing it again sends the same messages with the same token.
+    pub(in crate::engine) fn dispatch(&mut self, scheduled: EventId, ctx: &mut Context<Self>) {
+        let Ok(view) = self.state.task(scheduled) else { return };
+        let details = Arc::clone(&view.task.details);
+        let Some(started) = self.state.started().map(Arc::clone) else { return };
+        let key = TaskKey { execution: self.id, scheduled };
+        let Some(resource) = self.local.resources.parse(&details.resource) else {
+            let failure =
+                Failure::new("States.Runtime", format!("The resource '{}' cannot be called", details.resource));
+            self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
+            return;
+        };
+        let context = PlanContext {
+            realm: &self.shared.realm,
+            table: &self.shared.table,
+            names: self.shared.bus.names(),
+            message_id: message_id(&key),
+            at: view.task.scheduled_at,
+            execution: &started.arn,
+            machine: &started.machine,
+        };
+        match integrations::plan(&resource, &details.parameters, &context) {
+            Err(failure) => self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure }),
+            Ok(Plan::Publish(publishing)) => self.publish(key, resource, publishing, ctx),
+            Ok(Plan::Activity { queue, body, .. }) => {
+                let message = to_queue(queue, body, message_id(&key));
+                let publishing =
+                    Publishing { messages: vec![message], completes_on: CompletesOn::Reply, failure: None };
+                self.publish(key, resource, publishing, ctx);
+            }
+            Ok(plan @ Plan::StartExecution(_)) => self.start_child(key, resource, plan, ctx),
+            Ok(Plan::Call(call)) => self.call(key, call, ctx),
+        }
+    }
+
+    fn publish(&mut self, key: TaskKey, resource: Rc<Resource>, publishing: Publishing, ctx: &mut Context<Self>) {
+        let scheduled = key.scheduled;
+        let now = self.shared.clock.now();
+        let request_id = Uuid::new_v4();
+        let completes = publishing.completes_on == CompletesOn::Confirm && !resource.waits_for_token();
+        let plan = Plan::Publish(publishing);
+        let receipt = integrations::receipt(&resource, &plan, None, now, request_id);
+        let Plan::Publish(mut publishing) = plan else { return };
+        // What stays of them names where they went.
+        let messages: Vec<(Address, Message)> =
+            publishing.messages.iter_mut().map(|m| (m.address.clone(), self.envelope(&key, m, !completes))).collect();
+        if !completes {
+            self.in_flight.push(InFlight { scheduled, receipt: Payload::clone(&receipt), confirmed: false });
+        }
+        self.shared.metrics.task_published();
+        if tracing::enabled!(tracing::Level::INFO) {
+            let place = publishing.messages.first().map(|m| place(&m.address)).unwrap_or_default();
+            self.story(&[], "engine").task(scheduled, |log, _| log.published(&place));
+        }
+        let shared = Arc::clone(&self.shared);
+        let is_activity = matches!(resource.kind, ResourceKind::Activity { .. });
+        let under_way = shared.publishing(messages.iter().map(|(_, message)| message.body.len()).sum());
+        let published = async move {
+            let _under_way = under_way;
+            let publish = async |(to, message)| {
+                if is_activity {
+                    shared.activities.offer(&*shared.bus, to, message).await
+                } else {
+                    shared.bus.publish(to, message).await
+                }
+            };
+            let mut messages = messages;
+            // Nearly always there is one.
+            match messages.pop() {
+                Some(only) if messages.is_empty() => vec![publish(only).await],
+                last => join_all(messages.into_iter().chain(last).map(publish)).await,
+            }
+        };
+        self.unheard += 1;
+        ctx.spawn(published.into_actor(self).map(move |words, actor, ctx| {
+            actor.unheard -= 1;
+            actor.published(scheduled, &resource, &publishing, words, receipt, completes, request_id, now, ctx);
+        }));
+    }
+
+    /// The broker's word on a task's messages.
+    #[expect(clippy::too_many_arguments, reason = "what one publish knows of itself, handed over once")]
+    fn published(
+        &mut self,
+        scheduled: EventId,
+        resource: &Resource,
+        publishing: &Publishing,
+        words: Vec<Result<Publication, BusError>>,
+        receipt: Payload,
+        completes: bool,
+        request_id: Uuid,
+        now: Timestamp,
+        ctx: &mut Context<Self>,
+    ) {
+        let mut failure = publishing.failure.clone();
+        for (message, word) in publishing.messages.iter().zip(words) {
+            match word {
+                Ok(publication) => {
+                    let place = place(&message.address);
+                    if let Some(f) =
+                        integrations::refusal(resource, message, &publication, &self.shared.realm, request_id)
+                    {
+                        self.shared.metrics.task_returned(returned(&publication));
+                        let (error, reason) =
+                            (f.error.clone().unwrap_or_default(), f.cause.clone().unwrap_or_default());
+                        self.story(&[], "engine").task(scheduled, |log, _| log.returned(&place, &error, &reason));
+                        failure = Some(f);
+                    } else {
+                        self.shared.metrics.task_confirmed();
+                        if tracing::enabled!(tracing::Level::INFO) {
+                            let took = self.shared.clock.now().since(now);
+                            self.story(&[], "engine").task(scheduled, |log, _| log.confirmed(&place, took));
+                        }
+                    }
+                }
+                // The bus is closing: the task stays owed, the next start sends it.
+                Err(_) => return,
+            }
+        }
+        if let Some(failure) = failure {
+            self.in_flight.retain(|f| f.scheduled != scheduled);
+            self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
+        } else if completes {
+            self.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
+        } else if let Some(sent) = self.in_flight.iter_mut().find(|f| f.scheduled == scheduled) {
+            // Written with the reply if that comes soon: one append less. A crash until then publishes once more, with
+            // the same token.
+            sent.confirmed = true;
+            self.linger();
+        }
+    }
+
+    /// The message as it goes out: what is large is taken from `message`.
+    fn envelope(&self, key: &TaskKey, message: &mut Outgoing, expects_reply: bool) -> Message {
+        let Ok(view) = self.state.task(key.scheduled) else { return Message::default() };
+        let started = self.state.started();
+        let deadline = view.task.deadline();
+        let now = self.shared.clock.now();
+        let left = deadline.map(|d| d.since(now));
+        let expiration = match (left, message.expiration) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let mut task = TaskMessage {
+            body: std::mem::take(&mut message.body),
+            content_type: Some(std::mem::take(&mut message.content_type)),
+            token: expects_reply.then(|| self.shared.token(key)),
+            reply_to: expects_reply.then(|| self.local.reply_queue.clone()),
+            message_id: message.message_id.to_string(),
+            at: now,
+            execution: self.arn().clone(),
+            state_machine: started.map_or_else(|| Arn::new(""), |s| s.machine.clone()),
+            state_name: view.visit.name.to_string(),
+            attempt: view.visit.retry_count() + 1,
+            deadline,
+            expiration,
+            traceparent: Some(traceparent(key)),
+            priority: message.priority,
+            user_id: message.user_id.clone(),
+            kind: message.kind.clone(),
+            headers: std::mem::take(&mut message.headers),
+        };
+        if !expects_reply {
+            task.reply_to.clone_from(&message.reply_to);
+        }
+        let mut out = task.into_message();
+        if !expects_reply {
+            out.properties.correlation_id.clone_from(&message.correlation_id);
+        }
+        out
+    }
+
+    /// Dispatches a task once more, after a pause that grows with the time that it has waited.
+    pub(in crate::engine) fn dispatch_again(&mut self, scheduled: EventId, ctx: &mut Context<Self>) {
+        let Ok(view) = self.state.task(scheduled) else { return };
+        let waited = self.shared.clock.now().since(view.task.scheduled_at);
+        self.unheard += 1;
+        ctx.run_later(
+            crate::engine::services::admission::pause_after(waited, crate::engine::services::entropy::unit()),
+            move |actor, ctx| {
+                actor.unheard -= 1;
+                actor.dispatch(scheduled, ctx);
+            },
+        );
+    }
+
+    /// How deep what this task starts is. Told by the journal alone: the same whenever it is asked.
+    fn depth_below(&self, scheduled: EventId, wait: ChildWait) -> u32 {
+        let Some(depth) = self.state.started().map(|s| s.depth) else { return 1 };
+        let begun = self.state.redriven_at().unwrap_or(self.state.started_at());
+        let ran_long = self
+            .state
+            .task(scheduled)
+            .is_ok_and(|view| view.task.scheduled_at >= begun.plus_seconds(crate::limits::SUCCESSOR_SECONDS));
+        // A depth of 0 is a caller's.
+        if wait == ChildWait::Started && ran_long { depth.max(1) } else { depth.saturating_add(1) }
+    }
+
+    fn start_child(&mut self, key: TaskKey, resource: Rc<Resource>, plan: Plan, ctx: &mut Context<Self>) {
+        let scheduled = key.scheduled;
+        let Plan::StartExecution(child) = &plan else { return };
+        let ChildStart { machine, name, input, wait, trace_header } = child.clone();
+        let request = crate::engine::types::StartRequest { machine, name: Some(name), input, trace_header };
+        let parent = matches!(wait, ChildWait::Ended { .. }).then_some(key);
+        let starting = self.shared.start_child(key, request, parent, self.depth_below(scheduled, wait));
+        let request_id = Uuid::new_v4();
+        self.unheard += 1;
+        ctx.spawn(starting.into_actor(self).map(move |result, actor, ctx| {
+            actor.unheard -= 1;
+            match result {
+                Ok(child) => {
+                    actor.shared.child_starts();
+                    let now = actor.shared.clock.now();
+                    let receipt =
+                        integrations::receipt(&resource, &plan, Some((&child.arn, child.started)), now, request_id);
+                    let completes = wait == ChildWait::Started;
+                    actor.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
+                    if parent.is_some() {
+                        actor.shared.watch_child(key, child.arn, wait);
+                    }
+                }
+                // Nothing is wrong with the child: the start is tried again as long as the task is open.
+                Err(e) if e.is_passing() => {
+                    actor.shared.child_waits(actor.arn(), &e.to_string());
+                    actor.dispatch_again(scheduled, ctx);
+                }
+                Err(e) => {
+                    let (code, message) = crate::engine::types::aws_error(&e);
+                    let failure = integrations::start_failure(code, &message, request_id);
+                    actor.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
+                }
+            }
+        }));
+    }
+}
+
+/// A message to a queue, as it is.
+fn to_queue(queue: String, body: Vec<u8>, message_id: Uuid) -> Outgoing {
+    Outgoing {
+        address: Address { exchange: String::new(), routing_key: queue },
+        body,
+        content_type: "application/json".into(),
+        headers: std::collections::BTreeMap::new(),
+        message_id,
+        priority: None,
+        expiration: None,
+        kind: None,
+        user_id: None,
+        correlation_id: None,
+        reply_to: None,
+        unheard: integrations::Unheard::Fails,
+        answer: serde_json::Map::new(),
+    }
+}
+
+fn returned(publication: &Publication) -> &'static str {
+    match publication {
+        Publication::Unroutable { .. } => "unroutable",
+        Publication::Nacked => "nacked",
+        Publication::Refused { .. } | Publication::Confirmed => "refused",
+    }
+}
+
+/// Tells whoever works on a task that it has ended without him.
+pub(in crate::engine) fn cancelled(shared: &Arc<Shared>, execution: &Arn, key: TaskKey, reason: CancelReason) {
+    let token = shared.token(&key);
+    let fingerprint = crate::token::fingerprint(&token);
+    tracing::info!(execution.arn = %execution, task.token_id = %fingerprint, reason = reason.as_str(), event = "task.cancelled", "a task was cancelled: {}", reason.as_str());
+    if !shared.options.announce_cancellations {
+        return;
+    }
+    let body = serde_json::json!({
+        "reason": reason.as_str(),
+        "executionArn": execution,
+        "taskTokenFingerprint": fingerprint,
+        "messageId": message_id(&key),
+    });
+    let properties = Properties {
+        content_type: Some("application/json".into()),
+        message_id: Some(Uuid::new_v4().to_string()),
+        app_id: Some("reveille".into()),
+        kind: Some("task.cancelled".into()),
+        timestamp: Some(shared.clock.now()),
+        persistent: true,
+        headers: [("execution-arn".into(), HeaderValue::Text(execution.to_string()))].into(),
+        ..Properties::default()
+    };
+    let message = Message { body: body.to_string().into_bytes(), properties };
+    let to =
+        Address { exchange: shared.bus.names().events(), routing_key: format!("task.cancelled.{}", reason.as_str()) };
+    shared.publish_aside(to, message);
+}

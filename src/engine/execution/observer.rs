@@ -1,0 +1,149 @@
+//! What is logged and counted of an execution, from the entries that its journal now holds.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::ids::{Arn, EventId, ExecutionId, StateName, TaskKey};
+use crate::interpreter::event::{Entry, Event, Failure};
+use crate::interpreter::state::{State, TaskView};
+use crate::telemetry::task_log::{self, TaskLog};
+
+use crate::engine::services::Shared;
+use crate::engine::services::logging::Logging;
+
+/// What must be known of a task after it has left the state.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct Note {
+    pub scheduled: EventId,
+    state: StateName,
+    attempt: u32,
+    since: Timestamp,
+}
+
+impl Note {
+    pub fn of(view: TaskView<'_>) -> Self {
+        Self {
+            scheduled: view.task.scheduled,
+            state: Arc::clone(&view.visit.name),
+            attempt: view.visit.retry_count() + 1,
+            since: view.task.scheduled_at,
+        }
+    }
+}
+
+/// An execution, as its log lines name it.
+pub(in crate::engine) struct Story<'a> {
+    pub shared: &'a Shared,
+    pub arn: &'a Arn,
+    pub id: ExecutionId,
+    /// After the entries.
+    pub state: &'a State,
+    /// Tasks that were open before them.
+    pub notes: &'a [Note],
+    /// `amqp` or `api`: where a reply came in.
+    pub face: &'static str,
+    pub logging: Logging,
+}
+
+impl Story<'_> {
+    /// Tells everything that these entries mean.
+    pub fn tell(&self, entries: &[Entry]) {
+        for entry in entries {
+            self.count(entry);
+            if tracing::enabled!(tracing::Level::INFO) {
+                self.log(entry);
+            }
+        }
+        if self.arn.is_express() && self.state.tasks().count() != self.notes.len() {
+            // Those of standard executions the store counts.
+            self.shared.express.set_tasks(self.id, self.state.tasks().count());
+        }
+        self.logging.tell(self.shared, self.id, self.arn, &self.machine(), entries);
+    }
+
+    fn machine(&self) -> Arn {
+        self.state.started().map_or_else(|| Arn::new(""), |s| s.machine.clone())
+    }
+
+    fn count(&self, entry: &Entry) {
+        let metrics = &self.shared.metrics;
+        let waited = |scheduled: &EventId| self.note(*scheduled).map(|n| entry.at.since(n.since)).unwrap_or_default();
+        match &entry.event {
+            Event::ExecutionStarted(s) => metrics.execution_started(&s.machine_name),
+            Event::ExecutionSucceeded { .. } => self.closed("SUCCEEDED"),
+            Event::ExecutionFailed(_) => self.closed("FAILED"),
+            Event::ExecutionTimedOut(_) => self.closed("TIMED_OUT"),
+            Event::ExecutionAborted(_) => self.closed("ABORTED"),
+            Event::TaskScheduled(_) => metrics.task_scheduled(),
+            Event::TaskSucceeded { scheduled, .. } | Event::TaskFailed { scheduled, .. } => {
+                metrics.task_completed(waited(scheduled));
+            }
+            Event::TaskTimedOut { failure, .. } => metrics.task_timed_out(which(failure)),
+            Event::TaskHeartbeat { .. } => metrics.heartbeat(),
+            _ => {}
+        }
+    }
+
+    fn closed(&self, status: &'static str) {
+        let name = self.state.started().map(|s| Arc::clone(&s.machine_name)).unwrap_or_default();
+        self.shared.metrics.execution_closed(&name, status);
+    }
+
+    fn log(&self, entry: &Entry) {
+        let closed = |status: &str, error: Option<&str>| {
+            let took = entry.at.since(self.state.started_at());
+            task_log::execution_closed(self.arn, &self.machine(), status, error, took);
+        };
+        match &entry.event {
+            Event::ExecutionStarted(s) => task_log::execution_started(self.arn, &s.machine),
+            Event::ExecutionRedriven { redrive_count, .. } => {
+                task_log::execution_redriven(self.arn, &self.machine(), *redrive_count);
+            }
+            Event::ExecutionSucceeded { .. } => closed("SUCCEEDED", None),
+            Event::ExecutionFailed(f) => closed("FAILED", f.error.as_deref()),
+            Event::ExecutionTimedOut(f) => closed("TIMED_OUT", f.error.as_deref()),
+            Event::ExecutionAborted(f) => closed("ABORTED", f.error.as_deref()),
+            Event::TaskScheduled(details) => {
+                self.task(entry.id, |log, _| {
+                    log.scheduled(&details.resource, details.timeout_seconds.map(std::time::Duration::from_secs));
+                });
+            }
+            Event::TaskStarted { scheduled, worker_name: Some(worker), .. } => {
+                self.task(*scheduled, |log, _| log.started(Some(worker)));
+            }
+            Event::TaskHeartbeat { scheduled, .. } => self.task(*scheduled, |log, _| log.heartbeat(self.face)),
+            Event::TaskSucceeded { scheduled, .. } => {
+                self.task(*scheduled, |log, note| {
+                    log.reply_accepted(self.face, "success", None, entry.at.since(note.since));
+                });
+            }
+            Event::TaskFailed { scheduled, failure, .. } => self.task(*scheduled, |log, note| {
+                log.reply_accepted(self.face, "failure", failure.error.as_deref(), entry.at.since(note.since));
+            }),
+            Event::TaskTimedOut { scheduled, failure, .. } => {
+                self.task(*scheduled, |log, note| log.timed_out(which(failure), entry.at.since(note.since)));
+            }
+            _ => {}
+        }
+    }
+
+    fn note(&self, scheduled: EventId) -> Option<Note> {
+        self.notes
+            .iter()
+            .find(|n| n.scheduled == scheduled)
+            .cloned()
+            .or_else(|| self.state.task(scheduled).ok().map(Note::of))
+    }
+
+    /// One line about a task. A task that began and ended within one decision has no line: nobody outside ever saw it.
+    pub fn task(&self, scheduled: EventId, line: impl FnOnce(&TaskLog<'_>, &Note)) {
+        let Some(note) = self.note(scheduled) else { return };
+        let token = self.shared.token(&TaskKey { execution: self.id, scheduled });
+        line(&TaskLog::new(self.arn, scheduled, &note.state, note.attempt, &token), &note);
+    }
+}
+
+/// Which of a task's two clocks ran out.
+fn which(failure: &Failure) -> &'static str {
+    if failure.heartbeat { "heartbeat" } else { "timeout" }
+}

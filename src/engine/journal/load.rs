@@ -1,0 +1,131 @@
+//! Reading journals: folded piece by piece, so that what is in memory is a state and one piece, not a journal; and not
+//! folded at all where the state has no room.
+
+use tokio::sync::Semaphore;
+
+use crate::ids::ExecutionId;
+use crate::interpreter::state::State;
+use crate::record;
+use crate::store::{Batch, GONE, Journal, Opened, Place, StoreError};
+
+use crate::engine::journal::heartbeat_batch::Tail;
+use crate::engine::services::Shared;
+use crate::engine::types::TellError;
+
+/// Bytes of a journal that are read and decoded at once: a few milliseconds of the partition's thread.
+pub(in crate::engine) const PIECE_BYTES: u64 = 1_048_576;
+/// Batches of one piece.
+const PIECE_BATCHES: usize = 1_000;
+/// How often a journal is looked at anew whose newest batch was replaced meanwhile.
+const LOOKS: usize = 8;
+/// An execution that holds more than this many times of what it may does not come from this version: its journal was
+/// written when nothing bounded it.
+const BEYOND: u64 = 2;
+
+/// Large journals that are read at once: a start asks for hundreds.
+static LARGE: Semaphore = Semaphore::const_new(4);
+
+/// A journal that was folded.
+#[derive(Default)]
+pub(in crate::engine) struct Loaded {
+    pub state: State,
+    pub tail: Option<Tail>,
+    /// Bytes of the journal.
+    pub written: u64,
+    /// Bytes that the state holds.
+    pub held: u64,
+}
+
+impl Shared {
+    /// Folds a journal.
+    pub(in crate::engine) async fn load(&self, execution: ExecutionId) -> Result<State, TellError> {
+        Ok(self.load_with_tail(execution).await?.state)
+    }
+
+    pub(in crate::engine) async fn load_with_tail(&self, execution: ExecutionId) -> Result<Loaded, TellError> {
+        load(&*self.journal, BEYOND * self.options.execution_bytes_max, execution).await
+    }
+}
+
+/// Folds a journal whose state, and each batch of it, takes no more than `most` bytes.
+pub(in crate::engine) async fn load(
+    journal: &dyn Journal,
+    most: u64,
+    execution: ExecutionId,
+) -> Result<Loaded, TellError> {
+    let mut looks = LOOKS;
+    loop {
+        match Fold::new(execution, most).all(journal).await {
+            Err(TellError::Store(StoreError::NotFound { what: GONE, .. })) if looks > 0 => looks -= 1,
+            other => return other,
+        }
+    }
+}
+
+struct Fold {
+    execution: ExecutionId,
+    most: u64,
+    loaded: Loaded,
+}
+
+impl Fold {
+    fn new(execution: ExecutionId, most: u64) -> Self {
+        Self { execution, most, loaded: Loaded::default() }
+    }
+
+    async fn all(mut self, journal: &dyn Journal) -> Result<Loaded, TellError> {
+        match journal.open(self.execution, PIECE_BYTES).await? {
+            Opened::Whole(batches) => self.fold(batches)?,
+            Opened::Large(places) => {
+                // It is never closed.
+                let _one_of_few = LARGE.acquire().await;
+                let mut rest = &places[..];
+                while !rest.is_empty() {
+                    let (piece, others) = rest.split_at(piece(rest));
+                    if let Some(place) = piece.iter().find(|place| place.bytes > self.most) {
+                        return Err(self.no_room(place.bytes, "a batch of its journal"));
+                    }
+                    let batches = journal.read(self.execution, piece.to_vec()).await?;
+                    self.fold(batches)?;
+                    rest = others;
+                }
+            }
+        }
+        Ok(self.loaded)
+    }
+
+    fn fold(&mut self, batches: Vec<Batch>) -> Result<(), TellError> {
+        let Loaded { state, tail, written, held } = &mut self.loaded;
+        for batch in batches {
+            *written += batch.bytes.len() as u64;
+            let entries = record::decode(&batch.bytes).map_err(|e| corrupt(self.execution, e.to_string()))?;
+            for entry in &entries {
+                state.evolve(entry);
+            }
+            *tail = Tail::of(batch.after, entries);
+        }
+        *held = state.bytes();
+        let held = *held;
+        if held > self.most { Err(self.no_room(held, "what it holds")) } else { Ok(()) }
+    }
+
+    /// It stands still, as one whose journal is damaged: reading it would take the memory of all others.
+    fn no_room(&self, bytes: u64, what: &str) -> TellError {
+        let why = format!("{what} takes {bytes} bytes, more than there is room for; raise engine.execution_bytes_max");
+        corrupt(self.execution, why).into()
+    }
+}
+
+/// How many of these places make a piece: one at least.
+pub(in crate::engine) fn piece(places: &[Place]) -> usize {
+    let mut bytes = 0;
+    let more = places.iter().skip(1).take(PIECE_BATCHES - 1).take_while(|place| {
+        bytes += place.bytes;
+        bytes + places.first().map_or(0, |first| first.bytes) <= PIECE_BYTES
+    });
+    1 + more.count()
+}
+
+fn corrupt(execution: ExecutionId, why: String) -> StoreError {
+    StoreError::Corrupt { what: "journal of execution", key: execution.to_string(), why }
+}

@@ -1,0 +1,6 @@
+//! Reading and writing journals, and what the index shows of them.
+
+pub(in crate::engine) mod heartbeat_batch;
+pub(in crate::engine) mod history_page;
+pub(in crate::engine) mod load;
+pub(in crate::engine) mod summary;

@@ -1,0 +1,32 @@
+//! What belongs to no execution: closed ones leave the store after the retention time, deleted machines when nothing
+//! runs them.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+
+use crate::engine::services::Shared;
+
+/// Removed at once: a large purge would hold the store's writer.
+const PURGE_AT_ONCE: u32 = 200;
+
+pub(in crate::engine) async fn run(shared: &Arc<Shared>) {
+    let retention = i64::try_from(shared.options.retention.as_millis()).unwrap_or(i64::MAX);
+    let before = Timestamp::from_millis(shared.clock.now().millis().saturating_sub(retention));
+    loop {
+        match shared.journal.purge(before, PURGE_AT_ONCE).await {
+            Ok(n) if n >= u64::from(PURGE_AT_ONCE) => {}
+            Ok(_) => break,
+            Err(e) => {
+                tracing::warn!(error = %e, "closed executions could not be purged; trying again later");
+                break;
+            }
+        }
+    }
+    if let Err(e) = shared.count_open().await {
+        tracing::warn!(error = %e, "open executions could not be counted; trying again later");
+    }
+    if let Err(e) = shared.catalog.reap_machines().await {
+        tracing::warn!(error = %e, "deleted state machines could not be removed; trying again later");
+    }
+}

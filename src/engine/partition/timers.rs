@@ -1,0 +1,175 @@
+//! One timer queue per partition. It holds only what is due soon; what is due later waits in the store's index and is
+//! fetched in time.
+//!
+//! An execution has at most one entry that counts: the one in `armed`. Entries that were armed anew stay in the heap
+//! and are passed over.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::ids::ExecutionId;
+
+/// So many entries that count no more are not worth a look.
+const PASSED_OVER_MAX: usize = 1_024;
+
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Timers {
+    heap: BinaryHeap<Reverse<(Timestamp, ExecutionId)>>,
+    armed: HashMap<ExecutionId, Timestamp>,
+    /// What is due at or after this moment is left to the store.
+    horizon: Timestamp,
+    /// What has come below the horizon is fetched from here on.
+    fetch_at: Timestamp,
+}
+
+impl Timers {
+    /// The store is asked for what is due within `length`; what is armed from now on is kept here up to there.
+    pub fn begin_fetch(&mut self, now: Timestamp, length: Duration) {
+        self.horizon = now.plus(length);
+        self.fetch_at = Timestamp::default();
+    }
+
+    /// It has answered: it must be asked again when half of `length` is behind us.
+    pub fn fetched(&mut self, now: Timestamp, length: Duration) {
+        self.fetch_at = now.plus(length / 2);
+    }
+
+    /// The store must be asked, be it because time passed, because the clock was put forward, or because it could not
+    /// answer. After a step back there is no hurry: what is due sooner is here.
+    pub fn fetch_is_due(&self, now: Timestamp) -> bool {
+        now >= self.fetch_at
+    }
+
+    /// Sets when an execution is due next. Returns true where it is now the soonest of all.
+    pub fn arm(&mut self, execution: ExecutionId, due: Option<Timestamp>) -> bool {
+        match due {
+            Some(at) if at < self.horizon => {
+                if self.armed.insert(execution, at) == Some(at) {
+                    return false;
+                }
+                self.heap.push(Reverse((at, execution)));
+                self.tidy();
+                self.next() == Some(at)
+            }
+            _ => {
+                self.armed.remove(&execution);
+                false
+            }
+        }
+    }
+
+    /// Sets when an execution is due, where nothing is known of it.
+    pub fn arm_unless_armed(&mut self, execution: ExecutionId, due: Timestamp) {
+        if !self.armed.contains_key(&execution) {
+            self.arm(execution, Some(due));
+        }
+    }
+
+    /// Passed-over entries are thrown out when they are the most: an execution that ends soon would else leave its
+    /// timeout here for as long as it might have lasted. Costs, spread over the entries, a constant.
+    fn tidy(&mut self) {
+        if self.heap.len() > 2 * self.armed.len() + PASSED_OVER_MAX {
+            self.heap = self.armed.iter().map(|(execution, at)| Reverse((*at, *execution))).collect();
+            self.armed.shrink_to(2 * self.armed.len());
+        }
+    }
+
+    /// The soonest moment at which something is due.
+    pub fn next(&mut self) -> Option<Timestamp> {
+        while let Some(Reverse((at, execution))) = self.heap.peek() {
+            if self.armed.get(execution) == Some(at) {
+                return Some(*at);
+            }
+            self.heap.pop();
+        }
+        None
+    }
+
+    /// Takes one execution that is due, and since when it is.
+    pub fn pop(&mut self, now: Timestamp) -> Option<(ExecutionId, Timestamp)> {
+        if self.next()? > now {
+            return None;
+        }
+        let Reverse((due, execution)) = self.heap.pop()?;
+        self.armed.remove(&execution);
+        Some((execution, due))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u128) -> ExecutionId {
+        ExecutionId(uuid::Uuid::from_u128(n))
+    }
+
+    #[test]
+    fn only_the_newest_moment_counts_and_the_far_future_is_left_to_the_store() {
+        let t = Timestamp::from_millis;
+        let mut timers = Timers::default();
+        timers.begin_fetch(t(0), Duration::from_secs(1));
+        assert!(timers.arm(id(1), Some(t(500))));
+        assert!(!timers.arm(id(2), Some(t(600))));
+        assert!(timers.arm(id(1), Some(t(300))));
+        assert!(!timers.arm(id(1), Some(t(700))));
+        assert!(!timers.arm(id(3), Some(t(1_000))), "beyond the horizon");
+        assert_eq!(timers.next(), Some(t(600)));
+        assert_eq!(timers.pop(t(599)), None);
+        assert_eq!(timers.pop(t(600)), Some((id(2), t(600))));
+        assert_eq!(timers.pop(t(10_000)), Some((id(1), t(700))));
+        timers.arm(id(4), Some(t(800)));
+        timers.arm(id(4), None);
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_put_forward_has_the_store_asked_and_one_that_is_put_back_loses_nothing() {
+        let t = Timestamp::from_millis;
+        let length = Duration::from_secs(4);
+        let mut timers = Timers::default();
+        assert!(timers.fetch_is_due(t(0)), "nothing was fetched yet");
+        timers.begin_fetch(t(10_000), length);
+        assert!(timers.fetch_is_due(t(10_000)), "the store has not answered");
+        timers.fetched(t(10_000), length);
+        assert!(timers.arm(id(1), Some(t(13_000))));
+        assert!(!timers.fetch_is_due(t(11_999)) && !timers.fetch_is_due(t(-1_000_000)));
+        assert!(timers.fetch_is_due(t(12_000)) && timers.fetch_is_due(t(1_000_000)));
+        timers.begin_fetch(t(1_000), length);
+        timers.fetched(t(1_000), length);
+        assert!(timers.arm(id(2), Some(t(4_000))));
+        assert!(!timers.arm(id(3), Some(t(14_000))));
+        assert!(timers.fetch_is_due(t(13_000)));
+        assert_eq!(timers.pop(t(13_000)), Some((id(2), t(4_000))));
+        assert_eq!(timers.pop(t(13_000)), Some((id(1), t(13_000))));
+    }
+
+    #[test]
+    fn a_second_try_does_not_take_the_place_of_newer_knowledge() {
+        let t = Timestamp::from_millis;
+        let mut timers = Timers::default();
+        timers.begin_fetch(t(0), Duration::from_secs(10));
+        timers.arm(id(1), Some(t(2_000)));
+        timers.arm_unless_armed(id(1), t(500));
+        timers.arm_unless_armed(id(2), t(1_000));
+        assert_eq!(timers.pop(t(5_000)), Some((id(2), t(1_000))));
+        assert_eq!(timers.pop(t(5_000)), Some((id(1), t(2_000))));
+    }
+
+    #[test]
+    fn executions_that_end_before_their_timeout_leave_nothing_behind() {
+        let mut timers = Timers::default();
+        timers.begin_fetch(Timestamp::from_millis(0), Duration::MAX);
+        for n in 0..100_000 {
+            timers.arm(id(n), Some(Timestamp::from_millis(1_000_000 + i64::try_from(n).unwrap())));
+            timers.arm(id(n), None);
+        }
+        assert!(
+            timers.heap.len() <= PASSED_OVER_MAX + 1 && timers.armed.capacity() < PASSED_OVER_MAX,
+            "{}",
+            timers.heap.len()
+        );
+    }
+}

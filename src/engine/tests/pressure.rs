@@ -1,0 +1,343 @@
+//! A store that does not answer: new starts are refused at the bound, what runs goes on, and all that was let in ends.
+//! A broker that takes nothing: news for nobody is dropped. Very many timers at one moment: all are handled. Closed
+//! executions leave after their time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all, pending};
+use futures_util::stream::BoxStream;
+use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::bus::embedded::EmbeddedBus;
+use crate::bus::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, TaskBus};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::engine::api::EngineHandle;
+use crate::engine::support;
+use crate::engine::types::{Completion, EngineError, Options, StartRequest};
+use crate::ids::{Arn, ExecutionId, PartitionId};
+use crate::interpreter::event::Failure;
+use crate::interpreter::state::Conclusion;
+use crate::store::memory::Memory;
+use crate::store::{
+    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreFuture,
+};
+
+const STARTS_MAX: usize = 5;
+const LONG: Duration = Duration::from_secs(30);
+
+/// A store whose creations wait at a gate, and whose appends may stand still. Everything else goes through at once.
+#[derive(Debug)]
+struct Gated {
+    memory: Memory,
+    gate: Arc<Semaphore>,
+    /// Word of an append that stands still.
+    stands: Option<Arc<Notify>>,
+}
+
+impl Journal for Gated {
+    fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.gate.acquire().await.expect("the gate is never closed for good").forget();
+            self.memory.create(header, first, reusable_before).await
+        })
+    }
+
+    fn append(&self, append: Append) -> StoreFuture<'_, ()> {
+        match &self.stands {
+            None => self.memory.append(append),
+            Some(word) => {
+                word.notify_one();
+                pending().boxed()
+            }
+        }
+    }
+
+    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
+        self.memory.load(execution)
+    }
+
+    fn owing(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.owing(partition, after, limit)
+    }
+
+    fn due(
+        &self,
+        partition: PartitionId,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
+        self.memory.due(partition, before, limit)
+    }
+
+    fn execution(&self, id: ExecutionId) -> StoreFuture<'_, Option<ExecutionRow>> {
+        self.memory.execution(id)
+    }
+
+    fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
+        self.memory.execution_by_arn(arn)
+    }
+
+    fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.list(filter)
+    }
+
+    fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
+        self.memory.count(filter)
+    }
+
+    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.owing_parents(partition, limit)
+    }
+
+    fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {
+        self.memory.parent_told(execution)
+    }
+
+    fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
+        self.memory.purge(before, limit)
+    }
+}
+
+/// An engine on these ports, with one machine.
+async fn engine(
+    memory: &Memory,
+    journal: Arc<dyn Journal>,
+    bus: Arc<dyn TaskBus>,
+    options: Options,
+    definition: &Value,
+) -> (EngineHandle, Arn) {
+    let engine =
+        crate::engine::lifecycle::start(support::parts(journal, Arc::new(memory.clone()), bus, options)).await.unwrap();
+    let machine = support::machine(memory, "m", definition).await;
+    (engine, machine)
+}
+
+/// A machine whose executions wait for a poller, on a store with a gate.
+async fn given(gate: Arc<Semaphore>) -> (EngineHandle, Arn) {
+    let memory = Memory::new();
+    let activity = "arn:aws:states:us-east-1:000000000000:activity:paint";
+    let definition = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": activity, "End": true}}});
+    let journal = Arc::new(Gated { memory: memory.clone(), gate, stands: None });
+    let options = Options { partitions: 2, threads: 1, starts_max: STARTS_MAX, ..Options::default() };
+    engine(&memory, journal, Arc::new(EmbeddedBus::new()), options, &definition).await
+}
+
+fn request(machine: &Arn, name: &str) -> StartRequest {
+    support::request(machine, name, "{}")
+}
+
+#[actix_rt::test]
+async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end() {
+    // Room for one: the execution that runs while the store stands still.
+    let gate = Arc::new(Semaphore::new(1));
+    let (engine, machine) = given(Arc::clone(&gate)).await;
+    let running = engine.start_execution(request(&machine, "running")).await.unwrap().arn;
+    let token = loop {
+        if let Some(task) = engine.waiting_tasks(Some(&running), 1).await.unwrap().pop() {
+            break task.token;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let waiting: Vec<_> = (0..STARTS_MAX)
+        .map(|n| {
+            let (engine, request) = (engine.clone(), request(&machine, &format!("waits-{n}")));
+            actix_rt::spawn(async move { engine.start_execution(request).await })
+        })
+        .collect();
+    while engine.inner.pressure.figures().0 < STARTS_MAX {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Over the bound: refused at once, and told which.
+    for n in 0..20 {
+        let refused = engine.start_execution(request(&machine, &format!("too-many-{n}"))).await.unwrap_err();
+        let EngineError::Busy(why) = refused else { panic!("{refused:?}") };
+        assert!(
+            why.starts_with("Rate exceeded: 5 starts wait for the store") && why.contains("engine.starts_max"),
+            "{why}"
+        );
+    }
+    assert!(engine.metrics().lines().any(|line| line == "reveille_starts_throttled_total 20"));
+    assert_eq!(engine.inner.pressure.figures().0, STARTS_MAX, "a refused start leaves nothing behind");
+    // The reply of what runs is taken in meanwhile, and its execution ends.
+    engine.complete_task(&token, Completion::Success(json!("done").into())).await.unwrap();
+    let outcome = tokio::time::timeout(LONG, engine.await_end(&running)).await.unwrap().unwrap();
+    assert!(matches!(outcome.result, Conclusion::Succeeded(_)), "{outcome:?}");
+    // The store is quick again: all that was let in is there, and there is room.
+    gate.add_permits(STARTS_MAX + 1);
+    for started in tokio::time::timeout(LONG, join_all(waiting)).await.unwrap() {
+        started.unwrap().unwrap();
+    }
+    engine.start_execution(request(&machine, "after")).await.unwrap();
+    assert_eq!(engine.inner.pressure.figures().0, 0);
+}
+
+/// A broker that takes no message, as one with an alarm. How long it was given to close.
+#[derive(Debug, Clone, Default)]
+struct Deaf(EmbeddedBus, Arc<std::sync::OnceLock<Duration>>);
+
+impl TaskBus for Deaf {
+    fn publish(&self, _: Address, _: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
+        pending().boxed()
+    }
+
+    fn reply_queue(&self, partition: PartitionId) -> String {
+        self.0.reply_queue(partition)
+    }
+
+    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
+        self.0.replies(partition)
+    }
+
+    fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
+        self.0.consume(queue, prefetch)
+    }
+
+    fn declare(
+        &self,
+        exchanges: Vec<ExchangeSpec>,
+        queues: Vec<QueueSpec>,
+        bindings: Vec<(QueueSpec, Address)>,
+    ) -> BoxFuture<'_, Result<(), BusError>> {
+        self.0.declare(exchanges, queues, bindings)
+    }
+
+    fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>> {
+        self.0.get(queue)
+    }
+
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+        self.0.waiting(queue)
+    }
+
+    fn health(&self) -> BusHealth {
+        BusHealth::Blocked("low on memory".to_owned())
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        self.1.set(within).expect("closed once");
+        self.0.close(within)
+    }
+}
+
+#[actix_rt::test]
+async fn a_stop_has_one_time_for_all_that_it_waits_for() {
+    let wait = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 900, "End": true}}});
+    let options = || Options { partitions: 1, threads: 1, ..Options::default() };
+    // Nothing is under way: all of it is left for the bus.
+    let (memory, bus) = (Memory::new(), Deaf::default());
+    let (idle, _) = engine(&memory, Arc::new(memory.clone()), Arc::new(bus.clone()), options(), &wait).await;
+    idle.stop(LONG).await;
+    assert!(*bus.1.get().unwrap() > Duration::ZERO);
+    // An append that stands still takes all of it: nothing is left.
+    let (memory, bus) = (Memory::new(), Deaf::default());
+    let stands = Arc::new(Notify::new());
+    let journal = Arc::new(Gated {
+        memory: memory.clone(),
+        gate: Arc::new(Semaphore::new(1)),
+        stands: Some(Arc::clone(&stands)),
+    });
+    let (engine, machine) = engine(&memory, journal, Arc::new(bus.clone()), options(), &wait).await;
+    let arn = engine.start_execution(request(&machine, "e")).await.unwrap().arn;
+    let stopping = engine.clone();
+    actix_rt::spawn(async move { stopping.stop_execution(&arn, Failure::default()).await });
+    stands.notified().await;
+    engine.stop(Duration::from_secs(1)).await;
+    assert_eq!(bus.1.get(), Some(&Duration::ZERO));
+}
+
+#[actix_rt::test]
+async fn news_that_a_blocked_broker_does_not_take_is_dropped_beyond_the_bound() {
+    let memory = Memory::new();
+    let options = Options { partitions: 1, threads: 1, ..Options::default() };
+    let (engine, _) = engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf::default()), options, &json!({})).await;
+    let to = Address { exchange: String::new(), routing_key: "worker.inbox".to_owned() };
+    for _ in 0..crate::limits::ASIDES_MAX + 7 {
+        engine.inner.publish_aside(to.clone(), Message::default());
+    }
+    assert!(engine.metrics().lines().any(|line| line == "reveille_asides_dropped_total 7"), "{}", engine.metrics());
+}
+
+#[actix_rt::test]
+async fn tasks_that_a_blocked_broker_does_not_take_bound_the_starts_and_the_refusal_says_why() {
+    let memory = Memory::new();
+    let task = json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": {"RoutingKey": "q", "Body": {}}, "End": true});
+    let definition = json!({"StartAt": "T", "States": {"T": task}});
+    let options = Options { partitions: 2, threads: 1, unpublished_max: 4, ..Options::default() };
+    let (engine, machine) =
+        engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf::default()), options, &definition).await;
+    for n in 0..4_usize {
+        engine.start_execution(request(&machine, &format!("n-{n}"))).await.unwrap();
+        while engine.inner.pressure.figures().1 <= n {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let refused = engine.start_execution(request(&machine, "one-more")).await.unwrap_err();
+    let EngineError::Busy(why) = refused else { panic!("{refused:?}") };
+    assert!(why.contains("4 task messages wait for the broker") && why.contains("low on memory"), "{why}");
+    // An execution that is stopped takes its message with it, and there is room again.
+    engine.stop_execution(&engine.realm().execution("m", "n-0"), Failure::default()).await.unwrap();
+    while engine.inner.pressure.figures().1 >= 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    engine.start_execution(request(&machine, "one-more")).await.unwrap();
+}
+
+#[actix_rt::test]
+async fn more_timers_at_one_moment_than_are_handled_at_once_all_fire() {
+    let memory = Memory::new();
+    let at = SystemClock.now().plus_seconds(4.0).iso();
+    let definition = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Timestamp": at, "End": true}}});
+    let options = Options { partitions: 1, threads: 1, ..Options::default() };
+    let (engine, machine) =
+        engine(&memory, Arc::new(memory.clone()), Arc::new(EmbeddedBus::new()), options, &definition).await;
+    let count = 2 * crate::limits::FIRING_MAX + 100;
+    let mut started = Vec::new();
+    for n in 0..count {
+        started.push(engine.start_execution(request(&machine, &format!("n-{n}"))).await.unwrap().arn);
+    }
+    for arn in &started {
+        let outcome = tokio::time::timeout(2 * LONG, engine.await_end(arn)).await.unwrap().unwrap();
+        assert!(matches!(outcome.result, Conclusion::Succeeded(_)), "{outcome:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_closed_execution_leaves_the_store_after_its_time_and_an_open_one_stays() {
+    let memory = Memory::new();
+    let wait = json!({"Type": "Wait", "SecondsPath": "$.seconds", "End": true});
+    let definition = json!({"StartAt": "W", "States": {"W": wait}});
+    let tick = Duration::from_millis(10);
+    let options =
+        Options { partitions: 1, threads: 1, retention: tick, sweep: tick, horizon: 2 * tick, ..Options::default() };
+    let (engine, machine) =
+        engine(&memory, Arc::new(memory.clone()), Arc::new(EmbeddedBus::new()), options, &definition).await;
+    let open = engine
+        .start_execution(StartRequest { input: r#"{"seconds":900}"#.into(), ..request(&machine, "open") })
+        .await
+        .unwrap()
+        .arn;
+    let brief = engine
+        .start_execution(StartRequest { input: r#"{"seconds":0}"#.into(), ..request(&machine, "brief") })
+        .await
+        .unwrap()
+        .arn;
+    let gone = async {
+        while engine.execution(&brief).await.is_ok() {
+            tokio::time::sleep(tick).await;
+        }
+    };
+    tokio::time::timeout(LONG, gone).await.expect("it leaves");
+    assert_eq!(engine.execution(&open).await.unwrap().summary.status, ExecutionStatus::Running);
+}

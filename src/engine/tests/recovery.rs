@@ -1,0 +1,106 @@
+//! What a start does on the bus, and in which order.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use serde_json::json;
+
+use crate::bus::embedded::EmbeddedBus;
+use crate::bus::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, TaskBus};
+use crate::engine::support::{self, request, small};
+use crate::ids::PartitionId;
+use crate::store::Journal;
+use crate::store::memory::Memory;
+
+const LONG: Duration = Duration::from_mins(1);
+
+/// The embedded bus, and what was asked of it: reply queues wanted, and `reply_to` of tasks.
+#[derive(Debug, Default)]
+struct Watched {
+    bus: EmbeddedBus,
+    asked: Mutex<Vec<(&'static str, String)>>,
+}
+
+impl TaskBus for Watched {
+    fn publish(&self, to: Address, message: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
+        if let Some(reply_to) = &message.properties.reply_to {
+            self.asked.lock().unwrap().push(("published", reply_to.clone()));
+        }
+        self.bus.publish(to, message)
+    }
+
+    fn reply_queue(&self, partition: PartitionId) -> String {
+        self.bus.reply_queue(partition)
+    }
+
+    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
+        self.asked.lock().unwrap().push(("wanted", self.reply_queue(partition)));
+        self.bus.replies(partition)
+    }
+
+    fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
+        self.bus.consume(queue, prefetch)
+    }
+
+    fn declare(
+        &self,
+        exchanges: Vec<ExchangeSpec>,
+        queues: Vec<QueueSpec>,
+        bindings: Vec<(QueueSpec, Address)>,
+    ) -> BoxFuture<'_, Result<(), BusError>> {
+        self.bus.declare(exchanges, queues, bindings)
+    }
+
+    fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>> {
+        self.bus.get(queue)
+    }
+
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+        self.bus.waiting(queue)
+    }
+
+    fn health(&self) -> BusHealth {
+        self.bus.health()
+    }
+
+    fn is_durable(&self) -> bool {
+        self.bus.is_durable()
+    }
+
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        self.bus.close(within)
+    }
+}
+
+/// A broker may have lost its queues with everything in them. A worker that answers at once must find the reply queue.
+#[actix_rt::test]
+async fn a_partition_wants_its_reply_queue_before_it_publishes_what_is_owed() {
+    let store = Memory::new();
+    let engine = support::engine(&store).await;
+    let queue = json!({ "QueueUrl": "https://sqs.us-east-1.amazonaws.com/000000000000/q", "MessageBody": { "t.$": "$$.Task.Token" } });
+    let task = json!({ "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "Parameters": queue, "End": true });
+    let machine = support::machine(&store, "m", &json!({ "StartAt": "T", "States": { "T": task } })).await;
+    for n in 0..8 {
+        engine.start_execution(request(&machine, &format!("e{n}"), "{}")).await.unwrap();
+    }
+    engine.stop(LONG).await;
+
+    let bus = Arc::new(Watched::default());
+    let parts = support::parts(Arc::new(store.clone()), Arc::new(store.clone()), Arc::<Watched>::clone(&bus), small());
+    let engine = crate::engine::lifecycle::start(parts).await.unwrap();
+    let published = |asked: &[(&str, String)]| asked.iter().filter(|(what, _)| *what == "published").count();
+    let all = async {
+        while published(&bus.asked.lock().unwrap()) < 8 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, all).await.expect("what is owed is published again");
+    let asked = bus.asked.lock().unwrap().clone();
+    for (at, (_, queue)) in asked.iter().enumerate().filter(|(_, (what, _))| *what == "published") {
+        assert!(asked[..at].contains(&("wanted", queue.clone())), "{queue} is wanted too late: {asked:?}");
+    }
+    assert_eq!(store.list(crate::store::ExecutionFilter { limit: 9, ..Default::default() }).await.unwrap().len(), 8);
+    engine.stop(LONG).await;
+}

@@ -1,0 +1,130 @@
+//! Why something was not done.
+
+use crate::ids::{Arn, ExecutionId};
+use crate::interpreter::stimulus::Rejection;
+use crate::store::{MachineType, StoreError};
+
+/// Why the engine did not do what was asked. Faces turn each into their own words (the API: AWS's error types).
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    #[error("State Machine Does Not Exist: '{0}'")]
+    MachineDoesNotExist(Arn),
+    /// `DELETING`.
+    #[error("State machine is being deleted: '{0}'")]
+    MachineDeleting(Arn),
+    #[error("Execution Does Not Exist: '{0}'")]
+    ExecutionDoesNotExist(Arn),
+    #[error("Execution Already Exists: '{0}'")]
+    ExecutionAlreadyExists(Arn),
+    #[error("Execution is not redrivable: '{arn}' {why}")]
+    NotRedrivable { arn: Arn, why: String },
+    #[error("Activity Does Not Exist: '{0}'")]
+    ActivityDoesNotExist(Arn),
+    /// The operation does not go with the machine's type (`StartSyncExecution` of a standard one).
+    #[error("This operation is not supported by this type of state machine")]
+    TypeNotSupported { machine: Arn, kind: MachineType },
+    /// As many pollers wait for activity tasks as may (`ActivityWorkerLimitExceeded`).
+    #[error("The maximum number of workers concurrently polling for activity tasks has been reached.")]
+    TooManyPollers,
+    /// As many executions as may be are open, or have started each other (`ExecutionLimitExceeded`).
+    #[error("{0}")]
+    LimitReached(String),
+    /// Too much at once: come back later (`ThrottlingException`).
+    #[error("{0}")]
+    Busy(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Ours, not the caller's.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl EngineError {
+    /// It may go well when tried again: the store or the engine cannot now.
+    pub(in crate::engine) fn is_passing(&self) -> bool {
+        match self {
+            Self::Busy(_) | Self::Internal(_) => true,
+            Self::Store(e) => matches!(e, StoreError::Unavailable(_) | StoreError::VersionConflict { .. }),
+            _ => false,
+        }
+    }
+}
+
+/// Why a completion by token was refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CompletionError {
+    /// Not one of our tokens, or its signature is wrong: `InvalidToken`.
+    #[error("Invalid Token: 'Invalid token'")]
+    InvalidToken,
+    /// Timed out, cancelled, already completed, or its execution has ended: `TaskTimedOut`.
+    #[error("Task Timed Out: 'Provided task does not exist anymore'")]
+    Closed,
+    /// A good token for a task that is not there: `TaskDoesNotExist`.
+    #[error("Task does not exist")]
+    Unknown,
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Why a stimulus had no effect.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(in crate::engine) enum TellError {
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error("execution {0} does not exist")]
+    NoExecution(ExecutionId),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Too much at once.
+    #[error("{0}")]
+    Busy(String),
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl TellError {
+    /// The execution cannot be read: it is in quarantine, which has been logged.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Corrupt { .. }))
+    }
+}
+
+/// What an execution could not be told, as faces take it.
+pub(in crate::engine) fn engine_error(e: TellError) -> EngineError {
+    match e {
+        TellError::Store(e) => EngineError::Store(e),
+        TellError::Busy(why) => EngineError::Busy(why),
+        other => EngineError::Internal(other.to_string()),
+    }
+}
+
+/// AWS's error code and message of a failed start, as `states:startExecution` shows them.
+pub(in crate::engine) fn aws_error(e: &EngineError) -> (&'static str, String) {
+    let code = match e {
+        EngineError::MachineDoesNotExist(_) => "StateMachineDoesNotExist",
+        EngineError::MachineDeleting(_) => "StateMachineDeleting",
+        EngineError::ExecutionAlreadyExists(_) => "ExecutionAlreadyExists",
+        EngineError::TypeNotSupported { .. } => "StateMachineTypeNotSupported",
+        EngineError::LimitReached(_) => "ExecutionLimitExceeded",
+        EngineError::Busy(_) => "ThrottlingException",
+        _ => "InternalServerError",
+    };
+    (code, e.to_string())
+}
+
+/// Why a map run was not changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MapRunError {
+    #[error("Map Run Does Not Exist: '{0}'")]
+    DoesNotExist(Arn),
+    #[error("A Map Run that has ended cannot be updated")]
+    Ended(Arn),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl From<StoreError> for MapRunError {
+    fn from(e: StoreError) -> Self {
+        Self::Engine(EngineError::Store(e))
+    }
+}

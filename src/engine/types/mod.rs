@@ -1,0 +1,15 @@
+//! Words that the rooms of the engine and its callers speak; no behaviour.
+
+mod delivery;
+mod error;
+mod options;
+mod request;
+
+pub(in crate::engine) use delivery::{AwaitEnd, RunToEnd, Start, Tell, Told, What};
+pub use error::{CompletionError, EngineError, MapRunError};
+pub(in crate::engine) use error::{TellError, aws_error, engine_error};
+pub use options::{Options, Parts};
+pub use request::{
+    ActivityTask, Completion, HistoryPage, HistoryQuery, MapRunChange, StartRequest, StartedExecution, SyncOutcome,
+    WaitingTask,
+};

@@ -1,0 +1,112 @@
+//! Settings of an engine, and its parts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bus::{Bounds, Names, QueueKind, TaskBus};
+use crate::clock::Clock;
+use crate::engine::services::logging::HistoryView;
+use crate::ids::Realm;
+use crate::integrations::Table;
+use crate::objects;
+use crate::store::{Catalog, Journal};
+use crate::telemetry::metrics::Metrics;
+use crate::token::TokenKeys;
+
+/// Settings of the engine.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Fixed when a store is made; what the store has wins.
+    pub partitions: u16,
+    /// Threads that partitions are spread over; 0: all on the caller's own.
+    pub threads: usize,
+    /// An execution that nothing happens to for so long leaves memory.
+    pub passivate_after: Duration,
+    /// How often idle executions are looked for.
+    pub sweep: Duration,
+    /// What is due within this time is kept in memory; the rest waits in the store's index.
+    pub horizon: Duration,
+    /// The wall clock may be put forward or back at any time: who waits for a moment of it looks at it again so often.
+    pub clock_check: Duration,
+    /// How often it is looked whether all that the engine needs is there; `None`: never, but when it is asked.
+    pub health_check: Option<Duration>,
+    /// A broker's confirm waits so long for the reply, to share its append.
+    pub confirm_linger: Duration,
+    /// How long after its end a standard execution holds its name (AWS: 90 days).
+    pub name_held: Duration,
+    /// Closed executions are removed after this time (AWS: 90 days).
+    pub retention: Duration,
+    /// Cancellations are published to the exchange `reveille.events`.
+    pub announce_cancellations: bool,
+    /// Queue in which a message starts an execution; `None`: there is none.
+    pub start_queue: Option<String>,
+    /// How history events are shown in the log, for machines whose `loggingConfiguration` asks for them; `None`: they
+    /// are not.
+    pub history_view: Option<HistoryView>,
+    /// Pollers that may wait for activity tasks at once.
+    pub activity_pollers: usize,
+    /// Kind of the queues that the engine declares for itself.
+    pub queue_kind: QueueKind,
+    /// What the parking queue holds; beyond it the oldest messages are dropped.
+    pub parking: Bounds,
+    /// Starts under way at once; more are refused (`ThrottlingException`).
+    pub starts_max: usize,
+    /// Task messages that the broker has not confirmed, beyond which new starts are refused.
+    pub unpublished_max: usize,
+    /// Bytes that one execution may hold in memory, and in its journal; it ends where it goes over one.
+    pub execution_bytes_max: u64,
+    pub journal_bytes_max: u64,
+    /// Bytes that all executions in memory may hold together.
+    pub memory_bytes_max: u64,
+    /// Executions that may have started each other, one below the other.
+    pub nesting_max: u32,
+    /// Standard executions that may be open.
+    pub executions_open_max: u64,
+    /// Where Distributed Maps read and write.
+    pub objects: objects::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            partitions: 8,
+            threads: 2,
+            passivate_after: Duration::from_mins(1),
+            sweep: Duration::from_secs(10),
+            horizon: Duration::from_mins(5),
+            clock_check: Duration::from_secs(1),
+            health_check: Some(Duration::from_secs(1)),
+            confirm_linger: Duration::from_secs(1),
+            name_held: Duration::from_hours(90 * 24),
+            retention: Duration::from_hours(90 * 24),
+            announce_cancellations: true,
+            history_view: None,
+            start_queue: Some(Names::shipped().start()),
+            activity_pollers: crate::limits::ACTIVITY_POLLERS_MAX,
+            queue_kind: QueueKind::Quorum,
+            parking: Bounds { messages: Some(100_000), bytes: Some(1 << 30) },
+            starts_max: 2_000,
+            unpublished_max: 10_000,
+            execution_bytes_max: crate::limits::EXECUTION_BYTES_MAX,
+            memory_bytes_max: crate::limits::MEMORY_BYTES_MAX,
+            journal_bytes_max: crate::limits::JOURNAL_BYTES_MAX,
+            nesting_max: crate::limits::NESTING_MAX,
+            executions_open_max: crate::limits::EXECUTIONS_OPEN_MAX,
+            objects: objects::Options::default(),
+        }
+    }
+}
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct Parts {
+    pub realm: Realm,
+    pub clock: Arc<dyn Clock>,
+    pub journal: Arc<dyn Journal>,
+    pub catalog: Arc<dyn Catalog>,
+    pub bus: Arc<dyn TaskBus>,
+    pub tokens: TokenKeys,
+    pub table: Table,
+    pub metrics: Metrics,
+    pub options: Options,
+}

@@ -1,0 +1,106 @@
+//! What faces ask for, and what they are answered.
+
+use crate::clock::Timestamp;
+use crate::ids::{Arn, EventId};
+use crate::interpreter::event::{Entry, Failure, Payload, Tolerance};
+use crate::interpreter::map_run::RunLimits;
+use crate::store::ExecutionRow;
+
+/// What a worker says about its task. Sizes and JSON have been checked by the face.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Completion {
+    Success(Payload),
+    Failure(Failure),
+    Heartbeat,
+    /// An answer that is no JSON: it ends a request, a callback waits for a better one.
+    Unreadable {
+        why: String,
+    },
+}
+
+/// `StartExecution`, checked by the face: name and input are well-formed.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// State machine ARN, or that of a version or an alias.
+    pub machine: Arn,
+    /// Absent: a UUID.
+    pub name: Option<String>,
+    /// JSON text.
+    pub input: String,
+    pub trace_header: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartedExecution {
+    pub arn: Arn,
+    pub started: Timestamp,
+}
+
+/// The end of an express execution that was started synchronously.
+#[derive(Debug, Clone)]
+pub struct SyncOutcome {
+    pub row: ExecutionRow,
+}
+
+/// A page of a history: visible events only.
+#[derive(Debug, Clone, Default)]
+pub struct HistoryQuery {
+    pub reverse: bool,
+    /// Begin after this event (before it, in reverse).
+    pub after: Option<EventId>,
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct HistoryPage {
+    pub entries: Vec<Entry>,
+    /// There are more after the last of `entries`.
+    pub more: bool,
+}
+
+/// A task that waits for the outside.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct WaitingTask {
+    pub execution: Arn,
+    pub state: String,
+    pub resource: String,
+    /// The token itself: shown to who may complete tasks, never logged.
+    pub token: String,
+    pub scheduled: EventId,
+    pub since: Timestamp,
+    /// When the next of timeout and heartbeat is due.
+    pub due: Option<Timestamp>,
+    /// The broker has the task message.
+    pub submitted: bool,
+    /// Queue or routing key that the message went to.
+    pub destination: String,
+    pub attempt: u32,
+    pub last_heartbeat: Option<Timestamp>,
+}
+
+/// A task handed out by `GetActivityTask`.
+#[derive(Debug, Clone)]
+pub struct ActivityTask {
+    pub token: String,
+    pub input: String,
+}
+
+/// `UpdateMapRun`: what is given is changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct MapRunChange {
+    pub max_concurrency: Option<u64>,
+    pub tolerated_failure_count: Option<u64>,
+    pub tolerated_failure_percentage: Option<f64>,
+}
+
+impl MapRunChange {
+    pub(in crate::engine) fn apply(&self, limits: RunLimits) -> RunLimits {
+        RunLimits {
+            max_concurrency: self.max_concurrency.unwrap_or(limits.max_concurrency),
+            tolerance: Tolerance {
+                count: self.tolerated_failure_count.or(limits.tolerance.count),
+                percentage: self.tolerated_failure_percentage.or(limits.tolerance.percentage),
+            },
+        }
+    }
+}
