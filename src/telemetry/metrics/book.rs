@@ -25,11 +25,12 @@ pub struct Described {
 }
 
 impl Described {
-    /// Its line in `docs/METRICS.md`.
+    /// Its item in the list of `docs/METRICS.md`, on one line.
     #[must_use]
-    pub fn row(&self) -> String {
+    pub fn item(&self) -> String {
         let labels: Vec<String> = self.labels.iter().map(|label| format!("`{label}`")).collect();
-        format!("| `{}` | {} | {} | {} |", self.name, self.kind, labels.join(", "), self.help)
+        let by = if labels.is_empty() { String::new() } else { format!(", by {}", labels.join(", ")) };
+        format!("- `{}` ({}{by}): {}", self.name, self.kind, self.help)
     }
 }
 
