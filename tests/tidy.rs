@@ -7,6 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "tidy/documents.rs"]
+mod documents;
+
 /// Rooms of `crates/core/src/` and of `src/`, lowest first, each with the rooms that it may import. `docs/ARCHITECTURE.md` has the picture.
 const ROOMS: &[(&str, &[&str])] = &[
     ("ids", &[]),
@@ -449,67 +452,6 @@ fn lock_files_name_public_registries_only() {
             let names_source = line.starts_with("source = ") || line.starts_with("\"resolved\":");
             if names_source && !REGISTRIES.iter().any(|r| line.contains(r)) {
                 broken.push(format!("{file}:{}: another registry", number + 1));
-            }
-        }
-    }
-    none(&broken);
-}
-
-/// Paths and `file.rs:function` that the documents name, such as `src/engine/delivery/replies.rs:receive`.
-#[test]
-fn the_documents_name_only_what_is_there() {
-    let mut broken = Vec::new();
-    for (file, text) in texts().iter().filter(|(f, _)| is_document(f) && *f != "CHANGELOG.md") {
-        for (number, line) in text.lines().enumerate() {
-            for quoted in line.split('`').skip(1).step_by(2) {
-                let starts = [
-                    "src/",
-                    "crates/",
-                    "docs/",
-                    "tests/",
-                    "config/",
-                    "scripts/",
-                    "examples/",
-                    "migrations/",
-                    "benches/",
-                ];
-                if !starts.iter().any(|s| quoted.starts_with(s)) || quoted.contains(['<', '*', ' ', '{']) {
-                    continue;
-                }
-                let (path, function) =
-                    quoted.split_once(".rs:").map_or((quoted.to_owned(), None), |(p, f)| (format!("{p}.rs"), Some(f)));
-                let on_disk = root().join(&path);
-                if !on_disk.exists() {
-                    broken.push(format!("{file}:{}: there is no {path}", number + 1));
-                } else if let Some(name) = function {
-                    let name = name.rsplit("::").next().unwrap_or(name).trim_end_matches("()");
-                    let source = fs::read_to_string(&on_disk).unwrap_or_default();
-                    let defines = ["fn ", "struct ", "enum ", "trait ", "const ", "type "].iter().any(|kind| {
-                        source.match_indices(&format!("{kind}{name}")).any(|(at, found)| {
-                            !source[at + found.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
-                        })
-                    });
-                    if !defines {
-                        broken.push(format!("{file}:{}: {path} defines no {name}", number + 1));
-                    }
-                }
-            }
-        }
-    }
-    none(&broken);
-}
-
-#[test]
-fn links_between_documents_lead_somewhere() {
-    let mut broken = Vec::new();
-    for (file, text) in texts().iter().filter(|(f, _)| is_document(f)) {
-        let folder = root().join(file).parent().map(Path::to_path_buf).unwrap_or_default();
-        for (number, line) in text.lines().enumerate() {
-            for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-                let path = target.split('#').next().unwrap_or_default();
-                if !path.is_empty() && !target.contains("://") && !folder.join(path).exists() {
-                    broken.push(format!("{file}:{}: the link {target} leads nowhere", number + 1));
-                }
             }
         }
     }
