@@ -209,8 +209,8 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
     actix_rt::System::new().block_on(async {
         let app = Application::build(settings).await?;
         // Only a server: one run on somebody's broker takes nobody's starts.
-        let letters = app.engine.start_letters();
-        actix_rt::spawn(api::start_queue::run(app.engine.clone(), letters));
+        let messages = app.engine.start_messages();
+        actix_rt::spawn(api::start_queue::run(app.engine.clone(), messages));
         let server = app.bind(settings)?;
         let (handle, address) = (server.handle(), server.addr);
         let running = actix_rt::spawn(server.run());

@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use serde_json::{Map, Value, json};
 
 use crate::engine::EngineHandle;
-use crate::engine::Letter;
+use crate::engine::StartMessage;
 use crate::ids::Realm;
 
 use super::error::ApiError;
@@ -18,24 +18,24 @@ use super::operations::start_execution::Input;
 use super::validate;
 use super::wire::EpochSeconds;
 
-/// Takes messages ([`EngineHandle::start_letters`]) until the engine stops. What can be done at once is: the bus bounds
+/// Takes messages ([`EngineHandle::start_messages`]) until the engine stops. What can be done at once is: the bus bounds
 /// how many are under way.
-pub async fn run(engine: EngineHandle, mut letters: BoxStream<'static, Letter>) {
-    while let Some(letter) = letters.next().await {
+pub async fn run(engine: EngineHandle, mut messages: BoxStream<'static, StartMessage>) {
+    while let Some(message) = messages.next().await {
         let engine = engine.clone();
-        actix_web::rt::spawn(async move { receive(&engine, letter).await });
+        actix_web::rt::spawn(async move { receive(&engine, message).await });
     }
 }
 
-async fn receive(engine: &EngineHandle, letter: Letter) {
-    if let Some(why) = letter.unreadable() {
+async fn receive(engine: &EngineHandle, message: StartMessage) {
+    if let Some(why) = message.unreadable() {
         let error = ApiError::serialization(why);
-        letter.refuse(error.kind, &error.message, error.body()).await;
+        message.refuse(error.kind, &error.message, error.body()).await;
         return;
     }
-    let started = match read(letter.body(), engine.realm()) {
+    let started = match read(message.body(), engine.realm()) {
         Ok(input) => match input.into_request() {
-            Ok(request) => engine.start_by_message(request, letter.message_id()).await.map_err(ApiError::from),
+            Ok(request) => engine.start_by_message(request, message.message_id()).await.map_err(ApiError::from),
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
@@ -43,13 +43,13 @@ async fn receive(engine: &EngineHandle, letter: Letter) {
     match started {
         Ok(started) => {
             let answer = json!({ "executionArn": started.arn, "startDate": EpochSeconds(started.started) });
-            letter.accept(answer.to_string().into_bytes()).await;
+            message.accept(answer.to_string().into_bytes()).await;
         }
         // What is away comes back. A fault of ours may be this message's (tried once more) or a stopping server's (the
         // next one takes it).
-        Err(error) if error.status == 503 || error.kind == "ThrottlingException" => letter.postpone(&error.message),
-        Err(error) if error.status >= 500 && !letter.is_redelivered() => letter.postpone(&error.message),
-        Err(error) => letter.refuse(error.kind, &error.message, error.body()).await,
+        Err(error) if error.status == 503 || error.kind == "ThrottlingException" => message.postpone(&error.message),
+        Err(error) if error.status >= 500 && !message.is_redelivered() => message.postpone(&error.message),
+        Err(error) => message.refuse(error.kind, &error.message, error.body()).await,
     }
 }
 

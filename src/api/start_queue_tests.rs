@@ -24,7 +24,7 @@ async fn given() -> Given {
     let pass = json!({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}});
     support::machine(&store, "m", &pass).await;
     let engine = support::engine_on(&store, &bus).await;
-    actix_web::rt::spawn(super::start_queue::run(engine.clone(), engine.start_letters()));
+    actix_web::rt::spawn(super::start_queue::run(engine.clone(), engine.start_messages()));
     Given { bus, engine }
 }
 

@@ -14,7 +14,7 @@ use super::coordination::{children, map_run};
 use super::delivery::{dead_letters, parking};
 use super::execution::express;
 use super::partition::{self, messages};
-use super::services::{Shared, activity_queues, admission, definitions, footprint, open_count, quarantine};
+use super::services::{Services, activity_queues, admission, definitions, footprint, open_count, quarantine};
 use super::types::{EngineError, Parts, engine_error};
 
 /// Starts an engine: declares what it owns on the bus, recovers what is owed, then takes replies and keeps time.
@@ -27,7 +27,7 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
     options.partitions =
         fixed.parse().map_err(|_| EngineError::Internal(format!("the store fixes engine.partitions to '{fixed}'")))?;
     let arbiters: Vec<Arbiter> = (0..options.threads).map(|_| Arbiter::new()).collect();
-    let shared = Arc::new(Shared {
+    let services = Arc::new(Services {
         definitions: definitions::Definitions::new(Arc::clone(&parts.catalog)),
         realm: parts.realm,
         clock: parts.clock,
@@ -40,53 +40,53 @@ pub async fn start(parts: Parts) -> Result<EngineHandle, EngineError> {
         activities: activity_queues::Activities::new(options.queue_kind, options.activity_pollers),
         express: express::Express::default(),
         map_runs: map_run::Runs::default(),
-        pressure: admission::Pressure::default(),
+        admission: admission::Admission::default(),
         footprint: footprint::Footprint::new(options.memory_bytes_max),
         open: open_count::Open::default(),
         quarantine: quarantine::Quarantine::default(),
         parking: parking::Parking::default(),
         health: health::Health::default(),
-        births: children::Births::default(),
+        pending_starts: children::PendingStarts::default(),
         objects: Objects::new(&options.objects),
         partitions: OnceLock::new(),
         arbiters,
         options,
     });
-    shared.count_open().await?;
-    declare(&shared);
-    let partitions: Vec<Addr<partition::Partition>> = (0..shared.options.partitions)
+    services.count_open().await?;
+    declare(&services);
+    let partitions: Vec<Addr<partition::Partition>> = (0..services.options.partitions)
         .map(|n| {
-            let theirs = Arc::clone(&shared);
-            let own = usize::from(n).checked_rem(shared.arbiters.len()).and_then(|at| shared.arbiters.get(at));
+            let theirs = Arc::clone(&services);
+            let own = usize::from(n).checked_rem(services.arbiters.len()).and_then(|at| services.arbiters.get(at));
             let arbiter = own.map_or_else(Arbiter::current, Arbiter::handle);
             partition::Partition::start_in_arbiter(&arbiter, move |_| partition::Partition::new(PartitionId(n), theirs))
         })
         .collect();
-    let _ = shared.partitions.set(partitions.clone());
+    let _ = services.partitions.set(partitions.clone());
     for result in futures_util::future::join_all(partitions.iter().map(|p| p.send(messages::Begin))).await {
         result.map_err(|e| EngineError::Internal(e.to_string()))?.map_err(engine_error)?;
     }
-    actix_rt::spawn(dead_letters::run(Arc::clone(&shared)));
-    if let Some(pause) = shared.options.health_check {
-        actix_rt::spawn(health::watch(Arc::downgrade(&shared), pause));
+    actix_rt::spawn(dead_letters::run(Arc::clone(&services)));
+    if let Some(pause) = services.options.health_check {
+        actix_rt::spawn(health::watch(Arc::downgrade(&services), pause));
     }
-    Ok(EngineHandle { inner: shared })
+    Ok(EngineHandle { inner: services })
 }
 
 /// The queues and exchanges that the engine owns. In the background: a broker that is away must not hold up the start.
-fn declare(shared: &Arc<Shared>) {
-    let exchanges = vec![ExchangeSpec { name: shared.bus.names().events(), kind: "topic" }];
-    let shared = Arc::clone(shared);
+fn declare(services: &Arc<Services>) {
+    let exchanges = vec![ExchangeSpec { name: services.bus.names().events(), kind: "topic" }];
+    let services = Arc::clone(services);
     actix_rt::spawn(async move {
         // First, and by itself: another's refusal must not leave it out.
-        shared.declare_parking().await;
-        let said = shared.bus.declare(exchanges, Vec::new(), Vec::new()).await;
+        services.declare_parking().await;
+        let said = services.bus.declare(exchanges, Vec::new(), Vec::new()).await;
         // What the broker refuses the bus tells.
         if let Err(e @ (BusError::BadUrl(_) | BusError::Closed | BusError::Unavailable(_))) = said {
             tracing::error!(error = %e, "the engine's exchanges could not be declared");
         }
-        let (engine, pause) = (Arc::downgrade(&shared), shared.options.sweep);
-        drop(shared);
+        let (engine, pause) = (Arc::downgrade(&services), services.options.sweep);
+        drop(services);
         parking::watch(engine, pause).await;
     });
 }

@@ -28,7 +28,7 @@ mod types;
 
 pub use api::EngineHandle;
 pub use coordination::map_run::redriven;
-pub use delivery::start_queue::Letter;
+pub use delivery::start_queue::StartMessage;
 pub use lifecycle::start;
 pub use services::logging::HistoryView;
 pub use services::quarantine::QUARANTINED;

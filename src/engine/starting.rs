@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::engine::api::EngineHandle;
 use crate::engine::journal::summary::closed;
 use crate::engine::services::definitions::Resolved;
-use crate::engine::types::{EngineError, RunToEnd, Start, StartRequest, StartedExecution, SyncOutcome, TellError};
+use crate::engine::types::{DeliverError, EngineError, RunToEnd, Start, StartRequest, StartedExecution, SyncOutcome};
 use crate::ids::TaskKey;
 use crate::ids::Version;
 use crate::interpreter::event::{Payload, Started};
@@ -100,7 +100,7 @@ impl EngineHandle {
         let start = Start { header, started: Box::new(started), machine: Arc::clone(&resolved.compiled) };
         match partition.send(RunToEnd(start)).await.map_err(|e| EngineError::Internal(e.to_string()))? {
             Ok(outcome) => Ok(outcome),
-            Err(TellError::Store(StoreError::AlreadyExists { .. })) => Err(EngineError::ExecutionAlreadyExists(arn)),
+            Err(DeliverError::Store(StoreError::AlreadyExists { .. })) => Err(EngineError::ExecutionAlreadyExists(arn)),
             Err(e) => Err(crate::engine::types::engine_error(e)),
         }
     }
@@ -112,18 +112,18 @@ impl EngineHandle {
         origin: Origin,
         depth: u32,
     ) -> Result<StartedExecution, EngineError> {
-        let shared = &self.inner;
-        let now = shared.clock.now();
+        let services = &self.inner;
+        let now = services.clock.now();
         let (header, mut started) = self.birth(&request, &resolved, origin.parent(), now)?;
         started.depth = depth;
         let arn = header.arn.clone();
-        let Some(partition) = shared.partition(header.partition) else {
+        let Some(partition) = services.partition(header.partition) else {
             return Err(EngineError::Internal("the engine is starting".to_owned()));
         };
         let start = Start { header, started: Box::new(started), machine: Arc::clone(&resolved.compiled) };
         match partition.send(start).await.map_err(|e| EngineError::Internal(e.to_string()))? {
             Ok(told) => Ok(StartedExecution { arn, started: told.at }),
-            Err(TellError::Store(StoreError::AlreadyExists { .. })) => self.same_again(&request, arn, origin).await,
+            Err(DeliverError::Store(StoreError::AlreadyExists { .. })) => self.same_again(&request, arn, origin).await,
             Err(e) => Err(crate::engine::types::engine_error(e)),
         }
     }
@@ -164,13 +164,13 @@ impl EngineHandle {
         parent: Option<TaskKey>,
         now: Timestamp,
     ) -> Result<(ExecutionHeader, Started), EngineError> {
-        let shared = &self.inner;
+        let services = &self.inner;
         let id = crate::engine::services::entropy::execution_id();
         // A UUID, as AWS gives; its own, whose time lets the store keep names in the order of starts.
         let name = request.name.clone().unwrap_or_else(|| id.0.to_string());
         let arn = match resolved.kind {
-            MachineType::Standard => shared.realm.execution(&resolved.name, &name),
-            MachineType::Express => shared.realm.express_execution(&resolved.name, &name, id),
+            MachineType::Standard => services.realm.execution(&resolved.name, &name),
+            MachineType::Express => services.realm.express_execution(&resolved.name, &name, id),
         };
         let input =
             Payload::parse(&request.input).map_err(|e| EngineError::Internal(format!("the input is not JSON: {e}")))?;
@@ -192,7 +192,7 @@ impl EngineHandle {
         };
         let header = ExecutionHeader {
             id,
-            partition: shared.partition_of(id),
+            partition: services.partition_of(id),
             arn,
             name,
             state_machine: resolved.machine.clone(),

@@ -23,9 +23,9 @@ use crate::store::StoreError;
 
 use crate::engine::api::EngineHandle;
 use crate::engine::delivery::parking::Why;
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 use crate::engine::services::intake::Intake;
-use crate::engine::types::{ActivityTask, EngineError, TellError, What, engine_error};
+use crate::engine::types::{ActivityTask, DeliverError, EngineError, Input, engine_error};
 
 impl EngineHandle {
     /// The next task of an activity, waiting up to `wait` for one. Dropped before its end: the task is offered again.
@@ -36,19 +36,19 @@ impl EngineHandle {
         wait: std::time::Duration,
     ) -> Result<Option<ActivityTask>, EngineError> {
         let until = Instant::now() + wait;
-        let shared = &self.inner;
-        let activities = &shared.activities;
+        let services = &self.inner;
+        let activities = &services.activities;
         let Some(ResourceKind::Activity { name }) = Resource::parse(activity.as_str()).map(|r| r.kind) else {
             return Err(EngineError::ActivityDoesNotExist(activity.clone()));
         };
         let Ok(_place) = activities.pollers.try_acquire() else {
             return Err(EngineError::TooManyPollers);
         };
-        let queue = shared.bus.names().activity(&name);
-        activities.declare(&*shared.bus, &queue).await;
+        let queue = services.bus.names().activity(&name);
+        activities.declare(&*services.bus, &queue).await;
         // What waits already is taken by one request to the broker; only a poller that must wait becomes a consumer.
         loop {
-            match shared.bus.get(&queue).await {
+            match services.bus.get(&queue).await {
                 Ok(Some(delivery)) => {
                     if let Some(task) = self.hand_out(&queue, delivery, worker_name.as_ref()).await? {
                         return Ok(Some(task));
@@ -62,7 +62,7 @@ impl EngineHandle {
             }
         }
         // One message at a time: what this poller does not take is everybody's again when the stream ends.
-        let mut deliveries = shared.bus.consume(activities.spec(&*shared.bus, &queue), 1);
+        let mut deliveries = services.bus.consume(activities.spec(&*services.bus, &queue), 1);
         while let Ok(Some(delivery)) = timeout_at(until, deliveries.next()).await {
             if let Some(task) = self.hand_out(&queue, delivery, worker_name.as_ref()).await? {
                 return Ok(Some(task));
@@ -90,13 +90,13 @@ impl EngineHandle {
         };
         let task = ActivityTask { token: self.inner.token(&key), input: input.to_owned() };
         let taken = StimulusKind::TaskStarted { scheduled: key.scheduled, worker_name: worker_name.cloned() };
-        let mine = match self.tell(key.execution, What::Stimulus(taken)).await {
+        let mine = match self.deliver(key.execution, Input::Stimulus(taken)).await {
             Ok(_) => true,
             // A second copy of a task that was taken; or one whose poller was gone before it had its answer, and then
             // it is due to the next.
-            Err(TellError::Rejected(Rejection::Duplicate)) => delivery.redelivered && self.is_open(key).await?,
+            Err(DeliverError::Rejected(Rejection::Duplicate)) => delivery.redelivered && self.is_open(key).await?,
             // Timed out or stopped while it waited in the queue.
-            Err(TellError::Rejected(_) | TellError::NoExecution(_)) => false,
+            Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_)) => false,
             // Not acknowledged: it comes again.
             Err(e) => return Err(engine_error(e)),
         };
@@ -108,18 +108,18 @@ impl EngineHandle {
         match self.inner.load(key.execution).await {
             Ok(state) => Ok(state.task(key.scheduled).is_ok()),
             // An express execution has no journal, and no promise either.
-            Err(TellError::Store(StoreError::NotFound { .. })) => Ok(false),
+            Err(DeliverError::Store(StoreError::NotFound { .. })) => Ok(false),
             Err(e) => Err(engine_error(e)),
         }
     }
 }
 
 /// A message that is no task of ours, in a queue of ours.
-fn park(shared: &Arc<Shared>, queue: &str, delivery: Delivery, reason: &str) {
+fn park(services: &Arc<Services>, queue: &str, delivery: Delivery, reason: &str) {
     // A further copy of a message that waits for the parking queue.
-    let Some(delivery) = shared.parking.join(delivery) else { return };
+    let Some(delivery) = services.parking.join(delivery) else { return };
     tracing::warn!(event = "activity.refused", queue, reason, "a message in an activity's queue is no task: {reason}");
     // Pollers take one message each: none stands behind it.
     let why = Why { verdict: "unknown".to_owned(), reason: reason.to_owned() };
-    shared.park(delivery, why, &Intake::of(queue.to_owned()));
+    services.park(delivery, why, &Intake::of(queue.to_owned()));
 }

@@ -56,16 +56,16 @@ impl ExecutionActor {
     /// Makes a task's call; its answer is the result.
     pub(in crate::engine) fn call(&mut self, key: TaskKey, call: Call, ctx: &mut Context<Self>) {
         let scheduled = key.scheduled;
-        let engine = EngineHandle { inner: Arc::clone(&self.shared) };
-        self.unheard += 1;
+        let engine = EngineHandle { inner: Arc::clone(&self.services) };
+        self.operations_open += 1;
         ctx.spawn(answer(engine, call).into_actor(self).map(move |answer, actor, ctx| {
-            actor.unheard -= 1;
+            actor.operations_open -= 1;
             match answer {
                 Ok(result) => {
                     let receipt = Payload::new(result);
-                    actor.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes: true });
+                    actor.enqueue(ctx, StimulusKind::Dispatched { scheduled, receipt, completes: true });
                 }
-                Err(Refused::Failed(failure)) => actor.say(ctx, StimulusKind::DispatchFailed { scheduled, failure }),
+                Err(Refused::Failed(failure)) => actor.enqueue(ctx, StimulusKind::DispatchFailed { scheduled, failure }),
                 Err(Refused::Passing(error)) => {
                     tracing::warn!(execution.arn = %actor.arn(), %error, "a task's call of the API could not be made; trying again");
                     actor.dispatch_again(scheduled, ctx);

@@ -9,8 +9,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::engine::coordination::map_run;
 use crate::engine::partition;
 use crate::engine::types::{
-    AwaitEnd, Completion, CompletionError, EngineError, StartRequest, StartedExecution, SyncOutcome, Tell, TellError,
-    Told, WaitingTask, What, engine_error,
+    Applied, AwaitEnd, Completion, CompletionError, Deliver, DeliverError, EngineError, Input, StartRequest,
+    StartedExecution, SyncOutcome, WaitingTask, engine_error,
 };
 use crate::ids::{Arn, ExecutionId, Realm, TaskKey};
 use crate::integrations::{self, Plan, PlanContext};
@@ -30,7 +30,7 @@ const REDRIVE_LOOK: Duration = Duration::from_millis(100);
 /// The engine, as faces see it. Cheap to clone.
 #[derive(Clone)]
 pub struct EngineHandle {
-    pub(in crate::engine) inner: Arc<crate::engine::services::Shared>,
+    pub(in crate::engine) inner: Arc<crate::engine::services::Services>,
 }
 
 impl std::fmt::Debug for EngineHandle {
@@ -87,10 +87,10 @@ impl EngineHandle {
         if let Some(closed) = row.summary.closed {
             return Ok(closed.at);
         }
-        match self.tell(row.header.id, What::Stimulus(StimulusKind::Stop(failure))).await {
+        match self.deliver(row.header.id, Input::Stimulus(StimulusKind::Stop(failure))).await {
             Ok(told) => Ok(told.at),
             // It closed in the meantime.
-            Err(TellError::Rejected(_)) => {
+            Err(DeliverError::Rejected(_)) => {
                 let row = self.execution(arn).await?;
                 Ok(row.summary.closed.map_or_else(|| self.inner.clock.now(), |c| c.at))
             }
@@ -102,9 +102,10 @@ impl EngineHandle {
     /// it lately does nothing more ([`Self::redriven_with`]).
     pub async fn redrive_execution(&self, arn: &Arn, token: Option<&str>) -> Result<Timestamp, EngineError> {
         let row = self.redrivable(arn).await?;
-        match self.tell(row.header.id, What::Stimulus(StimulusKind::Redrive { token: token.map(Arc::from) })).await {
+        match self.deliver(row.header.id, Input::Stimulus(StimulusKind::Redrive { token: token.map(Arc::from) })).await
+        {
             Ok(told) => Ok(told.at),
-            Err(TellError::Rejected(why)) => {
+            Err(DeliverError::Rejected(why)) => {
                 // Two requests with one token at once: the other one was first.
                 if let Some(token) = token.filter(|_| why == Rejection::Duplicate)
                     && let Some(at) = self.redriven_with(arn, token).await?
@@ -201,21 +202,21 @@ impl EngineHandle {
             counted("forged", defect.as_str(), &defect.to_string());
             CompletionError::InvalidToken
         })?;
-        let what = What::Reply { scheduled: key.scheduled, completion, face: "api" };
-        match self.tell(key.execution, what).await {
+        let input = Input::Reply { scheduled: key.scheduled, completion, face: "api" };
+        match self.deliver(key.execution, input).await {
             Ok(_) => {
                 metrics.reply("accepted");
                 Ok(())
             }
-            Err(TellError::Rejected(Rejection::Unknown)) => {
+            Err(DeliverError::Rejected(Rejection::Unknown)) => {
                 refused("unknown", "there is no such task");
                 Err(CompletionError::Unknown)
             }
-            Err(TellError::NoExecution(_) | TellError::Store(StoreError::NotFound { .. })) => {
+            Err(DeliverError::NoExecution(_) | DeliverError::Store(StoreError::NotFound { .. })) => {
                 refused("unknown", "there is no such execution");
                 Err(CompletionError::Unknown)
             }
-            Err(TellError::Rejected(rejection)) => {
+            Err(DeliverError::Rejected(rejection)) => {
                 let verdict = if rejection == Rejection::Duplicate { "duplicate" } else { "late" };
                 refused(verdict, &rejection.to_string());
                 Err(CompletionError::Closed)
@@ -243,7 +244,7 @@ impl EngineHandle {
         let mut tasks = Vec::new();
         for row in rows {
             let loaded = self.inner.load(row.header.id).await;
-            self.inner.judge(row.header.id, &loaded).await;
+            self.inner.record_load(row.header.id, &loaded).await;
             let state = match loaded {
                 Ok(state) => state,
                 // One that cannot be read hides nothing of the others.
@@ -319,15 +320,15 @@ impl EngineHandle {
 
     /// Metrics in Prometheus' text form. Costs the same however much the store holds.
     pub fn metrics(&self) -> String {
-        let shared = &self.inner;
-        let (health, facts) = (shared.bus.health(), shared.bus.facts());
-        let (starts, unpublished) = shared.pressure.figures();
-        let (store, (express, express_tasks)) = (shared.journal.figures(), shared.express.open());
+        let services = &self.inner;
+        let (health, facts) = (services.bus.health(), services.bus.facts());
+        let (starts, unpublished) = services.admission.figures();
+        let (store, (express, express_tasks)) = (services.journal.figures(), services.express.open());
         let bounds = CommitSizes::BOUNDS.iter().map(|bound| f64::from(*bound)).chain([f64::INFINITY]);
-        shared.metrics.parking_waiting(shared.parking.waiting());
-        shared.metrics.render(&Now {
+        services.metrics.parking_waiting(services.parking.waiting());
+        services.metrics.render(&Now {
             executions_open: store.open_executions + express,
-            executions_bytes: shared.footprint.bytes(),
+            executions_bytes: services.footprint.bytes(),
             tasks_waiting: store.open_tasks + express_tasks,
             starts_under_way: starts as u64,
             tasks_unpublished: unpublished as u64,
@@ -337,18 +338,22 @@ impl EngineHandle {
             bus_deaf_queues: facts.deaf().count() as u64,
             bus_refused: facts.refused.len() as u64,
             unreadable_messages: facts.mended.clone(),
-            not_ready: shared.health.reasons(),
+            not_ready: services.health.reasons(),
             commits: bounds.zip(store.commits.counts).collect(),
             commit_events: store.commits.events,
         })
     }
 
-    pub(in crate::engine) async fn tell(&self, execution: ExecutionId, what: What) -> Result<Told, TellError> {
+    pub(in crate::engine) async fn deliver(
+        &self,
+        execution: ExecutionId,
+        input: Input,
+    ) -> Result<Applied, DeliverError> {
         let partition = self
             .inner
             .partition(self.inner.partition_of(execution))
-            .ok_or_else(|| TellError::Internal("the engine is starting".to_owned()))?;
-        partition.send(Tell { execution, what }).await.map_err(|e| TellError::Internal(e.to_string()))?
+            .ok_or_else(|| DeliverError::Internal("the engine is starting".to_owned()))?;
+        partition.send(Deliver { execution, input }).await.map_err(|e| DeliverError::Internal(e.to_string()))?
     }
 
     pub(in crate::engine) fn partition(

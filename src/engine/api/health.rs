@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::bus::BusHealth;
 use crate::engine::partition::messages::Beat;
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 use crate::ids::PartitionId;
 
 /// A partition that has not answered for so long is not well. One decision takes milliseconds.
@@ -131,7 +131,7 @@ impl Health {
     }
 }
 
-impl Shared {
+impl Services {
     /// What the engine needs and does not have.
     pub(in crate::engine) async fn missing(&self) -> Vec<Missing> {
         let mut missing = Vec::new();
@@ -160,38 +160,38 @@ impl Shared {
     pub(in crate::engine) fn doubts(&self) -> Vec<String> {
         let facts = self.bus.facts();
         let refused = facts.refused.iter().map(|r| format!("the broker refuses {}: {} {}", r.what, r.code, r.why));
-        let shared = facts.shared_with.iter().map(|who| format!("another engine uses the same queues: {who}"));
-        refused.chain(shared).collect()
+        let other = facts.shared_with.iter().map(|who| format!("another engine uses the same queues: {who}"));
+        refused.chain(other).collect()
     }
 }
 
 /// Asks every partition that owes no answer.
-fn ask_partitions(shared: &Arc<Shared>) {
-    for (n, partition) in shared.partitions.get().into_iter().flatten().enumerate() {
-        if !shared.health.ask(n) {
+fn ask_partitions(services: &Arc<Services>) {
+    for (n, partition) in services.partitions.get().into_iter().flatten().enumerate() {
+        if !services.health.ask(n) {
             continue;
         }
-        let (engine, answer) = (Arc::downgrade(shared), partition.send(Beat));
+        let (engine, answer) = (Arc::downgrade(services), partition.send(Beat));
         actix_rt::spawn(async move {
             // A partition that is gone owes its answer for ever.
-            if let (Ok(()), Some(shared)) = (answer.await, engine.upgrade()) {
-                shared.health.answered(n);
+            if let (Ok(()), Some(services)) = (answer.await, engine.upgrade()) {
+                services.health.answered(n);
             }
         });
     }
 }
 
 /// Looks again and again. Runs until the engine stops or is dropped: this look keeps nothing of it alive.
-pub(in crate::engine) async fn watch(engine: Weak<Shared>, pause: Duration) {
+pub(in crate::engine) async fn watch(engine: Weak<Services>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
-        let Some(shared) = engine.upgrade() else { return };
-        ask_partitions(&shared);
-        let now = shared.missing().await;
-        if shared.health.stopping.load(Ordering::Relaxed) {
+        let Some(services) = engine.upgrade() else { return };
+        ask_partitions(&services);
+        let now = services.missing().await;
+        if services.health.stopping.load(Ordering::Relaxed) {
             return;
         }
-        let (lost, regained) = shared.health.change(now);
+        let (lost, regained) = services.health.change(now);
         for missing in lost.iter().filter(|m| !m.is_logged_elsewhere()) {
             tracing::error!(event = "readiness.lost", what = missing.reason(), reason = %missing, "not ready: {missing}");
         }

@@ -20,8 +20,8 @@ use crate::interpreter::stimulus::StimulusKind;
 use crate::store::ExecutionRow;
 
 use crate::engine::api::EngineHandle;
-use crate::engine::services::Shared;
-use crate::engine::types::{EngineError, StartRequest, StartedExecution, Tell, TellError, What};
+use crate::engine::services::Services;
+use crate::engine::types::{Deliver, DeliverError, EngineError, Input, StartRequest, StartedExecution};
 
 /// How often the start of a child is looked at that must be stopped.
 const BIRTH_POLL: Duration = Duration::from_millis(20);
@@ -29,20 +29,20 @@ const BIRTH_POLL: Duration = Duration::from_millis(20);
 /// The tasks whose children are being started: whoever must stop a child waits until its start is decided, or it would
 /// come to be after.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Births {
+pub(in crate::engine) struct PendingStarts {
     open: Mutex<HashMap<TaskKey, usize>>,
 }
 
-impl Births {
+impl PendingStarts {
     fn open(&self) -> MutexGuard<'_, HashMap<TaskKey, usize>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begins(&self, key: TaskKey) {
+    fn begin(&self, key: TaskKey) {
         *self.open().entry(key).or_default() += 1;
     }
 
-    fn ends(&self, key: TaskKey) {
+    fn end(&self, key: TaskKey) {
         let mut open = self.open();
         if let Some(n) = open.get_mut(&key) {
             *n -= 1;
@@ -52,12 +52,12 @@ impl Births {
         }
     }
 
-    fn goes_on(&self, key: TaskKey) -> bool {
+    fn contains(&self, key: TaskKey) -> bool {
         self.open().contains_key(&key)
     }
 }
 
-impl Shared {
+impl Services {
     /// Starts a task's child. The start is decided even where its parent's actor does not live to hear of it.
     pub(in crate::engine) fn start_child(
         self: &Arc<Self>,
@@ -67,10 +67,10 @@ impl Shared {
         depth: u32,
     ) -> impl Future<Output = Result<StartedExecution, EngineError>> + use<> {
         let engine = EngineHandle { inner: Arc::clone(self) };
-        self.births.begins(key);
+        self.pending_starts.begin(key);
         let starting = actix_rt::spawn(async move {
             let started = engine.start_below(request, parent, depth).await;
-            engine.inner.births.ends(key);
+            engine.inner.pending_starts.end(key);
             started
         });
         async move { starting.await.unwrap_or_else(|e| Err(EngineError::Internal(e.to_string()))) }
@@ -83,26 +83,26 @@ impl Shared {
         parent: Arc<Started>,
         details: Arc<TaskScheduled>,
     ) {
-        let shared = Arc::clone(self);
+        let services = Arc::clone(self);
         actix_rt::spawn(async move {
-            shared.stop_child(key, &parent, &details).await;
-            shared.tell_until_taken(key.execution, StimulusKind::ChildStopped { scheduled: key.scheduled }).await;
+            services.stop_child(key, &parent, &details).await;
+            services.deliver_until_taken(key.execution, StimulusKind::ChildStopped { scheduled: key.scheduled }).await;
         });
     }
 
     /// Has a task wait for an execution that is not its own child. `false`: it does not, that one has ended.
-    pub(in crate::engine) async fn follow(&self, followed: &ExecutionRow, task: TaskKey) -> Result<bool, TellError> {
+    pub(in crate::engine) async fn follow(&self, followed: &ExecutionRow, task: TaskKey) -> Result<bool, DeliverError> {
         if followed.summary.status.is_open()
             && let Some(partition) = self.partition(followed.header.partition)
         {
-            let what = What::Stimulus(StimulusKind::Follow { task });
+            let input = Input::Stimulus(StimulusKind::Follow { task });
             match partition
-                .send(Tell { execution: followed.header.id, what })
+                .send(Deliver { execution: followed.header.id, input })
                 .await
-                .map_err(|e| TellError::Internal(e.to_string()))?
+                .map_err(|e| DeliverError::Internal(e.to_string()))?
             {
                 Ok(_) => return Ok(true),
-                Err(TellError::Rejected(_) | TellError::NoExecution(_)) => {}
+                Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_)) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -123,7 +123,7 @@ impl Shared {
     async fn stop_child(&self, key: TaskKey, parent: &Started, details: &TaskScheduled) {
         let Some(child) = self.child_of(key, parent, details) else { return };
         loop {
-            if self.births.goes_on(key) {
+            if self.pending_starts.contains(key) {
                 tokio::time::sleep(BIRTH_POLL).await;
                 continue;
             }
@@ -143,9 +143,9 @@ impl Shared {
 
     async fn stop_open_child(&self, row: &ExecutionRow) {
         let Some(partition) = self.partition(row.header.partition) else { return };
-        let what = What::Stimulus(StimulusKind::Stop(Failure::default()));
-        let problem = match partition.send(Tell { execution: row.header.id, what }).await {
-            Ok(Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_))) => return,
+        let input = Input::Stimulus(StimulusKind::Stop(Failure::default()));
+        let problem = match partition.send(Deliver { execution: row.header.id, input }).await {
+            Ok(Ok(_) | Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_))) => return,
             Ok(Err(e)) => e.to_string(),
             Err(e) => e.to_string(),
         };
@@ -172,29 +172,29 @@ impl Shared {
 
     /// The parent's task was dispatched (perhaps again): if its child has ended meanwhile, the news goes out now.
     pub(in crate::engine) fn watch_child(self: &Arc<Self>, _key: TaskKey, child: Arn, _wait: ChildWait) {
-        let shared = Arc::clone(self);
+        let services = Arc::clone(self);
         actix_rt::spawn(async move {
-            if let Ok(Some(row)) = shared.journal.execution_by_arn(&child).await
+            if let Ok(Some(row)) = services.journal.execution_by_arn(&child).await
                 && !row.summary.status.is_open()
             {
-                shared.tell_parent(row.header.id);
+                services.settle_end(row.header.id);
             }
         });
     }
 
     /// Tells of an execution's end: to its map runs, to the children it waited for, to the tasks that wait for it,
     /// until they have taken it.
-    pub(in crate::engine) fn tell_parent(self: &Arc<Self>, child: ExecutionId) {
-        let shared = Arc::clone(self);
+    pub(in crate::engine) fn settle_end(self: &Arc<Self>, child: ExecutionId) {
+        let services = Arc::clone(self);
         actix_rt::spawn(async move {
-            while let Err(e) = shared.try_tell_parent(child).await {
+            while let Err(e) = services.try_settle_end(child).await {
                 tracing::warn!(execution.id = %child, error = %e, "a parent could not be told of its child's end; trying again");
                 tokio::time::sleep(crate::engine::services::RETRY_AFTER).await;
             }
         });
     }
 
-    async fn try_tell_parent(&self, child: ExecutionId) -> Result<(), TellError> {
+    async fn try_settle_end(&self, child: ExecutionId) -> Result<(), DeliverError> {
         let Some(row) = self.journal.execution(child).await? else { return Ok(()) };
         // Redriven meanwhile: it tells when it ends again, and the runs that it left are owed by its journal.
         if row.summary.status.is_open() {
@@ -210,15 +210,15 @@ impl Shared {
     }
 
     /// Tells a task that the execution it waits for has ended.
-    async fn tell_task(&self, row: &ExecutionRow, key: TaskKey) -> Result<(), TellError> {
+    async fn tell_task(&self, row: &ExecutionRow, key: TaskKey) -> Result<(), DeliverError> {
         let parent = self.journal.execution(key.execution).await?;
         if parent.is_some_and(|p| p.summary.status.is_open())
             && let Some(kind) = self.news(row, key).await?
         {
             let Some(partition) = self.partition(self.partition_of(key.execution)) else { return Ok(()) };
-            let message = Tell { execution: key.execution, what: What::Stimulus(kind) };
-            match partition.send(message).await.map_err(|e| TellError::Internal(e.to_string()))? {
-                Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_)) => {}
+            let message = Deliver { execution: key.execution, input: Input::Stimulus(kind) };
+            match partition.send(message).await.map_err(|e| DeliverError::Internal(e.to_string()))? {
+                Ok(_) | Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_)) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -226,7 +226,7 @@ impl Shared {
     }
 
     /// The child's end as the parent's task takes it.
-    async fn news(&self, row: &crate::store::ExecutionRow, key: TaskKey) -> Result<Option<StimulusKind>, TellError> {
+    async fn news(&self, row: &crate::store::ExecutionRow, key: TaskKey) -> Result<Option<StimulusKind>, DeliverError> {
         let state = self.load(key.execution).await?;
         let Ok(view) = state.task(key.scheduled) else { return Ok(None) };
         let json = Resource::parse(&view.task.details.resource).is_some_and(|r| r.resource_name().ends_with(".sync:2"));

@@ -15,9 +15,9 @@ use crate::integrations;
 use crate::interpreter::stimulus::StimulusKind;
 
 use crate::engine::delivery::parking::Why;
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 use crate::engine::services::intake::Intake;
-use crate::engine::types::{Tell, TellError, What};
+use crate::engine::types::{Deliver, DeliverError, Input};
 
 const PREFETCH: u16 = 100;
 /// A message expires when its task does: what comes so close to the deadline is left to the timeout, whose name the
@@ -25,42 +25,43 @@ const PREFETCH: u16 = 100;
 const NEAR_THE_DEADLINE_SECONDS: f64 = 2.0;
 
 /// Takes dead letters until the bus closes.
-pub(in crate::engine) async fn run(shared: Arc<Shared>) {
-    let intake = Intake::of(shared.bus.names().dead_letters());
-    let kind = shared.options.queue_kind;
-    let queue = QueueSpec::owned(shared.bus.names().dead_letters(), kind, shared.bus.names());
-    let bus = Arc::clone(&shared.bus);
+pub(in crate::engine) async fn run(services: Arc<Services>) {
+    let intake = Intake::of(services.bus.names().dead_letters());
+    let kind = services.options.queue_kind;
+    let queue = QueueSpec::owned(services.bus.names().dead_letters(), kind, services.bus.names());
+    let bus = Arc::clone(&services.bus);
     let mut letters = intake.deliveries(PREFETCH, move || bus.consume(queue.clone(), PREFETCH));
     while let Some(letter) = letters.next().await {
-        take(&shared, &intake, letter).await;
+        take(&services, &intake, letter).await;
     }
 }
 
-async fn take(shared: &Arc<Shared>, intake: &Arc<Intake>, letter: Delivery) {
+async fn take(services: &Arc<Services>, intake: &Arc<Intake>, letter: Delivery) {
     if let Some(why) = letter.unreadable() {
         tracing::warn!(event = "task.unreadable", reason = why, "a dead letter is parked: {why}");
-        park(shared, intake, letter, &why);
+        park(services, intake, letter, &why);
         return;
     }
     let text = |name: &str| letter.message.properties.headers.get(name).and_then(HeaderValue::as_text);
     let (reason, queue) = death(&letter.message);
     let Some(token) = text(TASK_TOKEN) else {
-        park(shared, intake, letter, &reason);
+        park(services, intake, letter, &reason);
         return;
     };
-    let Ok((key, partition)) = shared.tokens.verify(token) else {
-        park(shared, intake, letter, &reason);
+    let Ok((key, partition)) = services.tokens.verify(token) else {
+        park(services, intake, letter, &reason);
         return;
     };
     let deadline = text("deadline").and_then(|t| Timestamp::parse_iso(t).ok());
-    if reason == "expired" && deadline.is_some_and(|d| shared.clock.now().plus_seconds(NEAR_THE_DEADLINE_SECONDS) >= d)
+    if reason == "expired"
+        && deadline.is_some_and(|d| services.clock.now().plus_seconds(NEAR_THE_DEADLINE_SECONDS) >= d)
     {
         letter.settle(Settlement::Ack);
         return;
     }
     let failure = integrations::dead_lettered(&reason, &queue);
     // By the token: the headers are whatever their sender likes.
-    let arn = shared.arn_of(key.execution).await;
+    let arn = services.arn_of(key.execution).await;
     tracing::warn!(
         event = "task.returned",
         execution.arn = arn.as_ref().map(Arn::as_str),
@@ -71,31 +72,31 @@ async fn take(shared: &Arc<Shared>, intake: &Arc<Intake>, letter: Delivery) {
         reason,
         "the broker gave up a task message"
     );
-    shared.metrics.task_returned(counted(&reason));
-    let what = What::Stimulus(StimulusKind::DispatchFailed { scheduled: key.scheduled, failure });
-    let told = match shared.partition(partition) {
-        Some(address) => match address.send(Tell { execution: key.execution, what }).await {
+    services.metrics.task_returned(counted(&reason));
+    let input = Input::Stimulus(StimulusKind::DispatchFailed { scheduled: key.scheduled, failure });
+    let told = match services.partition(partition) {
+        Some(address) => match address.send(Deliver { execution: key.execution, input }).await {
             Ok(told) => told.map(drop),
-            Err(e) => Err(TellError::Internal(e.to_string())),
+            Err(e) => Err(DeliverError::Internal(e.to_string())),
         },
-        None => Err(TellError::Internal("the engine is starting".to_owned())),
+        None => Err(DeliverError::Internal("the engine is starting".to_owned())),
     };
     let again = match told {
         // Another copy was answered, or its execution is over: there is nothing to fail.
-        Ok(()) | Err(TellError::Rejected(_) | TellError::NoExecution(_)) => false,
-        Err(TellError::Store(e)) => {
+        Ok(()) | Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_)) => false,
+        Err(DeliverError::Store(e)) => {
             matches!(e, crate::store::StoreError::Unavailable(_) | crate::store::StoreError::VersionConflict { .. })
         }
-        Err(TellError::Busy(_) | TellError::Internal(_)) => true,
+        Err(DeliverError::Busy(_) | DeliverError::Internal(_)) => true,
     };
     letter.settle(if again { Settlement::Requeue } else { Settlement::Ack });
 }
 
-fn park(shared: &Arc<Shared>, intake: &Arc<Intake>, letter: Delivery, reason: &str) {
+fn park(services: &Arc<Services>, intake: &Arc<Intake>, letter: Delivery, reason: &str) {
     // A further copy of a letter that waits for the parking queue.
-    let Some(letter) = shared.parking.join(letter) else { return };
+    let Some(letter) = services.parking.join(letter) else { return };
     let reason = format!("the broker gave it up: {reason}");
-    shared.park(letter, Why { verdict: "dead-letter".to_owned(), reason }, intake);
+    services.park(letter, Why { verdict: "dead-letter".to_owned(), reason }, intake);
 }
 
 /// Why and where it died first, as RabbitMQ says: `x-first-death-*`, else the newest entry of `x-death`.

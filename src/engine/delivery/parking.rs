@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use crate::bus::parked::{self, Cut, PARKING_DELIVERY_LIMIT, Refusal};
 use crate::bus::{Address, BusError, Delivery, Message, Publication, QueueKind, QueueSpec, Receipt, Settlement};
 
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 use crate::engine::services::intake::{Intake, Waits};
 
 /// A message that is not parked within this time counts as waiting.
@@ -142,11 +142,11 @@ pub(in crate::engine) struct Why {
     pub reason: String,
 }
 
-impl Shared {
+impl Services {
     /// Parks a message that was refused, in the background; it is acknowledged once the broker has its copy.
     pub(in crate::engine) fn park(self: &Arc<Self>, delivery: Delivery, why: Why, intake: &Arc<Intake>) {
-        let (shared, intake) = (Arc::clone(self), Arc::clone(intake));
-        actix_rt::spawn(async move { shared.put_aside(delivery, why, intake).await });
+        let (services, intake) = (Arc::clone(self), Arc::clone(intake));
+        actix_rt::spawn(async move { services.put_aside(delivery, why, intake).await });
     }
 
     async fn put_aside(&self, delivery: Delivery, why: Why, intake: Arc<Intake>) {
@@ -251,13 +251,13 @@ impl Shared {
 }
 
 /// Keeps the parking queue there, and its size known, as long as the engine lives.
-pub(in crate::engine) async fn watch(engine: Weak<Shared>, pause: Duration) {
+pub(in crate::engine) async fn watch(engine: Weak<Services>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
-        let Some(shared) = engine.upgrade() else { return };
-        match shared.bus.waiting(&shared.bus.names().parked()).await {
-            Ok(Some(messages)) => shared.metrics.parked_now(messages),
-            Ok(None) => shared.declare_parking().await,
+        let Some(services) = engine.upgrade() else { return };
+        match services.bus.waiting(&services.bus.names().parked()).await {
+            Ok(Some(messages)) => services.metrics.parked_now(messages),
+            Ok(None) => services.declare_parking().await,
             Err(BusError::Closed) => return,
             Err(_) => {}
         }

@@ -19,26 +19,26 @@ use crate::telemetry::task_log;
 use crate::token::TokenDefect;
 
 use crate::engine::delivery::parking::Why;
-use crate::engine::execution::message::{Ear, Hear};
-use crate::engine::partition::Local;
+use crate::engine::execution::message::{Message, Responder};
+use crate::engine::partition::PartitionState;
 use crate::engine::partition::registry::Incarnation;
-use crate::engine::services::Shared;
-use crate::engine::types::{Completion, Tell, TellError, Told, What};
+use crate::engine::services::Services;
+use crate::engine::types::{Applied, Completion, Deliver, DeliverError, Input};
 
 /// The delivery of a reply that an execution has been told of. An actor may end without having heard it: then the
 /// delivery comes back here, and the execution is told by way of its journal.
 #[derive(Debug)]
-pub(in crate::engine) struct ReplyEar {
+pub(in crate::engine) struct PendingReply {
     key: TaskKey,
     delivery: Option<Delivery>,
-    unheard: mpsc::Sender<Delivery>,
+    unsettled: mpsc::Sender<Delivery>,
 }
 
-impl Drop for ReplyEar {
+impl Drop for PendingReply {
     fn drop(&mut self) {
         if let Some(delivery) = self.delivery.take() {
             // Where there is no room, or nobody listens any more: what is dropped unsettled comes again.
-            let _ = self.unheard.try_send(delivery);
+            let _ = self.unsettled.try_send(delivery);
         }
     }
 }
@@ -46,8 +46,8 @@ impl Drop for ReplyEar {
 /// Takes replies until the bus closes. At most the prefetch of them are under way at once.
 ///
 /// Most are for executions in memory and are handed to their actors; a task of its own is made for what takes longer.
-pub(in crate::engine) async fn run(local: Rc<Local>, mut replies: BoxStream<'static, Delivery>) {
-    let (unheard, mut again) = mpsc::channel(crate::limits::UNHEARD_REPLIES);
+pub(in crate::engine) async fn run(local: Rc<PartitionState>, mut replies: BoxStream<'static, Delivery>) {
+    let (unsettled, mut again) = mpsc::channel(crate::limits::UNHEARD_REPLIES);
     loop {
         tokio::select! {
             biased;
@@ -64,7 +64,7 @@ pub(in crate::engine) async fn run(local: Rc<Local>, mut replies: BoxStream<'sta
                     delivery.settle(Settlement::Requeue);
                     return;
                 }
-                if let Some((execution, delivery)) = pass_on(&local, delivery, &unheard) {
+                if let Some((execution, delivery)) = pass_on(&local, delivery, &unsettled) {
                     spawn_receive(&local, execution, delivery);
                 }
             }
@@ -74,13 +74,13 @@ pub(in crate::engine) async fn run(local: Rc<Local>, mut replies: BoxStream<'sta
 }
 
 /// Whose reply it is, by its token.
-fn execution_of(local: &Local, delivery: &Delivery) -> Option<ExecutionId> {
+fn execution_of(local: &PartitionState, delivery: &Delivery) -> Option<ExecutionId> {
     let token = envelope::token(&delivery.message)?;
-    local.shared.tokens.verify(token).ok().map(|(key, _)| key.execution)
+    local.services.tokens.verify(token).ok().map(|(key, _)| key.execution)
 }
 
 /// By a task of its own, behind those of the same execution that are under way so.
-fn spawn_receive(local: &Rc<Local>, execution: Option<ExecutionId>, delivery: Delivery) {
+fn spawn_receive(local: &Rc<PartitionState>, execution: Option<ExecutionId>, delivery: Delivery) {
     let first = match execution {
         Some(execution) => local.lines.stand(execution, delivery),
         None => Some(delivery),
@@ -100,26 +100,26 @@ fn spawn_receive(local: &Rc<Local>, execution: Option<ExecutionId>, delivery: De
 /// Hands a reply to its execution where that is in memory here and takes messages; gives back what needs more than
 /// that, and whose it is.
 fn pass_on(
-    local: &Local,
+    local: &PartitionState,
     delivery: Delivery,
-    unheard: &mpsc::Sender<Delivery>,
+    unsettled: &mpsc::Sender<Delivery>,
 ) -> Option<(Option<ExecutionId>, Delivery)> {
-    let verified = envelope::token(&delivery.message).and_then(|token| local.shared.tokens.verify(token).ok());
+    let verified = envelope::token(&delivery.message).and_then(|token| local.services.tokens.verify(token).ok());
     let Some((key, partition)) = verified else { return Some((None, delivery)) };
     let readable = delivery.unreadable().is_none();
     let here = readable && partition == local.id && local.is_awake(key.execution) && !local.lines.has(key.execution);
     let reply = if here { Reply::decode(&delivery.message).ok() } else { None };
     let Some(reply) = reply else { return Some((Some(key.execution), delivery)) };
-    let ear = Ear::Reply(ReplyEar { key, delivery: Some(delivery), unheard: unheard.clone() });
-    match local.try_tell(key.execution, Hear { what: told_by_reply(key, reply.outcome), ear }) {
-        Some(Hear { ear: Ear::Reply(mut ear), .. }) => {
-            ear.delivery.take().map(|delivery| (Some(key.execution), delivery))
+    let responder = Responder::Reply(PendingReply { key, delivery: Some(delivery), unsettled: unsettled.clone() });
+    match local.try_deliver(key.execution, Message { input: input_of(key, reply.outcome), responder }) {
+        Some(Message { responder: Responder::Reply(mut responder), .. }) => {
+            responder.delivery.take().map(|delivery| (Some(key.execution), delivery))
         }
         Some(_) | None => None,
     }
 }
 
-fn told_by_reply(key: TaskKey, outcome: ReplyOutcome) -> What {
+fn input_of(key: TaskKey, outcome: ReplyOutcome) -> Input {
     let completion = match outcome {
         ReplyOutcome::Success { output } => Completion::Success(output),
         ReplyOutcome::Heartbeat => Completion::Heartbeat,
@@ -129,26 +129,26 @@ fn told_by_reply(key: TaskKey, outcome: ReplyOutcome) -> What {
             heartbeat: false,
         }),
     };
-    What::Reply { scheduled: key.scheduled, completion, face: "amqp" }
+    Input::Reply { scheduled: key.scheduled, completion, face: "amqp" }
 }
 
-impl Local {
+impl PartitionState {
     /// What became of a reply that was handed to an actor.
-    pub(in crate::engine) fn heard(
+    pub(in crate::engine) fn settle(
         self: &Rc<Self>,
         incarnation: Incarnation,
-        mut ear: ReplyEar,
-        result: Result<Told, TellError>,
+        mut responder: PendingReply,
+        result: Result<Applied, DeliverError>,
     ) {
-        let key = ear.key;
+        let key = responder.key;
         self.answered(key.execution, incarnation);
-        let Some(delivery) = ear.delivery.take() else { return };
+        let Some(delivery) = responder.delivery.take() else { return };
         match result {
             Ok(_) => accepted(self, delivery),
             Err(error) => {
                 let local = Rc::clone(self);
                 actix_rt::spawn(async move {
-                    if matches!(error, TellError::Rejected(_)) {
+                    if matches!(error, DeliverError::Rejected(_)) {
                         local.dismiss_closed(key.execution, incarnation).await;
                     }
                     turned_down(&local, delivery, key, error).await;
@@ -158,7 +158,7 @@ impl Local {
     }
 }
 
-async fn receive(local: &Rc<Local>, delivery: Delivery) {
+async fn receive(local: &Rc<PartitionState>, delivery: Delivery) {
     let decoded = match delivery.unreadable() {
         // Nothing but its token can be trusted.
         Some(why) => Err(ReplyDefect::unreadable(&delivery.message, why)),
@@ -168,19 +168,19 @@ async fn receive(local: &Rc<Local>, delivery: Delivery) {
         Ok(reply) => Some(reply.token.as_str()),
         Err(defect) => defect.token.as_deref(),
     };
-    let verified = token.map(|token| local.shared.tokens.verify(token));
+    let verified = token.map(|token| local.services.tokens.verify(token));
     match (decoded, verified) {
         (Ok(reply), Some(Ok((key, partition)))) => {
-            let what = told_by_reply(key, reply.outcome);
-            match tell(local, partition, Tell { execution: key.execution, what }).await {
+            let input = input_of(key, reply.outcome);
+            match deliver(local, partition, Deliver { execution: key.execution, input }).await {
                 Ok(()) => accepted(local, delivery),
                 Err(error) => turned_down(local, delivery, key, error).await,
             }
         }
         (Err(defect), Some(Ok((key, partition)))) => unusable(local, delivery, key, partition, &defect).await,
         (decoded, Some(Err(wrong))) => {
-            let Some(delivery) = local.shared.parking.join(delivery) else { return };
-            local.shared.metrics.reply_refused(wrong.as_str());
+            let Some(delivery) = local.services.parking.join(delivery) else { return };
+            local.services.metrics.reply_refused(wrong.as_str());
             // A message that could not be read has no token for that reason.
             let reason = match decoded {
                 Err(defect) if delivery.unreadable().is_some() => format!("{}; {}", defect.detail, forged(wrong)),
@@ -205,27 +205,27 @@ fn forged(wrong: TokenDefect) -> String {
 }
 
 /// The effect of the reply is durable.
-fn accepted(local: &Local, delivery: Delivery) {
-    local.shared.metrics.reply(Verdict::Accepted.as_str());
+fn accepted(local: &PartitionState, delivery: Delivery) {
+    local.services.metrics.reply(Verdict::Accepted.as_str());
     tell_verdict(local, &delivery, Verdict::Accepted, "");
     delivery.settle(Settlement::Ack);
 }
 
 /// Its execution did not take the reply in.
-async fn turned_down(local: &Rc<Local>, delivery: Delivery, key: TaskKey, error: TellError) {
+async fn turned_down(local: &Rc<PartitionState>, delivery: Delivery, key: TaskKey, error: DeliverError) {
     let (verdict, reason) = match error {
         // A redelivery whose first copy was taken in: its acknowledgement was lost with the connection or the process.
-        TellError::Rejected(Rejection::Duplicate) if delivery.redelivered => {
-            local.shared.metrics.reply(Verdict::Duplicate.as_str());
+        DeliverError::Rejected(Rejection::Duplicate) if delivery.redelivered => {
+            local.services.metrics.reply(Verdict::Duplicate.as_str());
             delivery.settle(Settlement::Ack);
             return;
         }
-        TellError::Rejected(rejection) => (verdict_of(rejection), rejection.to_string()),
+        DeliverError::Rejected(rejection) => (verdict_of(rejection), rejection.to_string()),
         // One that cannot be read: only this execution is affected, and coming again would not mend it.
-        TellError::NoExecution(_) | TellError::Store(StoreError::Corrupt { .. }) => {
+        DeliverError::NoExecution(_) | DeliverError::Store(StoreError::Corrupt { .. }) => {
             (Verdict::Unknown, error.to_string())
         }
-        TellError::Store(StoreError::NotFound { .. }) => (Verdict::Unknown, "there is no such execution".to_owned()),
+        DeliverError::Store(StoreError::NotFound { .. }) => (Verdict::Unknown, "there is no such execution".to_owned()),
         error => {
             tracing::warn!(partition = %local.id, %error, "a reply could not be taken in now; it comes again");
             delivery.settle(Settlement::Requeue);
@@ -237,49 +237,55 @@ async fn turned_down(local: &Rc<Local>, delivery: Delivery, key: TaskKey, error:
 
 /// A genuine token, and an answer that cannot be used: more than a payload may hold, or no JSON. A request fails with it,
 /// since it has one answer; a callback's reply is refused, as the API refuses it, and its task stays open.
-async fn unusable(local: &Rc<Local>, delivery: Delivery, key: TaskKey, partition: PartitionId, defect: &ReplyDefect) {
+async fn unusable(
+    local: &Rc<PartitionState>,
+    delivery: Delivery,
+    key: TaskKey,
+    partition: PartitionId,
+    defect: &ReplyDefect,
+) {
     let verdict = Verdict::from(defect.kind);
-    let what = match defect.kind {
-        DefectKind::TooLarge => What::Stimulus(StimulusKind::TaskOverflowed { scheduled: key.scheduled }),
-        DefectKind::InvalidOutput | DefectKind::MissingToken => What::Reply {
+    let input = match defect.kind {
+        DefectKind::TooLarge => Input::Stimulus(StimulusKind::TaskOverflowed { scheduled: key.scheduled }),
+        DefectKind::InvalidOutput | DefectKind::MissingToken => Input::Reply {
             scheduled: key.scheduled,
             completion: Completion::Unreadable { why: defect.detail.clone() },
             face: "amqp",
         },
     };
-    match tell(local, partition, Tell { execution: key.execution, what }).await {
+    match deliver(local, partition, Deliver { execution: key.execution, input }).await {
         Ok(()) => {
-            local.shared.metrics.reply(verdict.as_str());
+            local.services.metrics.reply(verdict.as_str());
             tell_verdict(local, &delivery, verdict, &defect.detail);
             delivery.settle(Settlement::Ack);
         }
-        Err(TellError::Rejected(Rejection::TooLarge | Rejection::Unreadable)) => {
+        Err(DeliverError::Rejected(Rejection::TooLarge | Rejection::Unreadable)) => {
             refuse(local, delivery, Some(key), verdict, &defect.detail).await;
         }
         Err(error) => turned_down(local, delivery, key, error).await,
     }
 }
 
-fn tell_verdict(local: &Local, delivery: &Delivery, verdict: Verdict, detail: &str) {
+fn tell_verdict(local: &PartitionState, delivery: &Delivery, verdict: Verdict, detail: &str) {
     let properties = &delivery.message.properties;
     let (to, about) = (properties.reply_to.as_deref(), properties.correlation_id.as_deref());
-    let news = envelope::verdict(local.shared.bus.names(), to, about, verdict, detail);
+    let news = envelope::verdict(local.services.bus.names(), to, about, verdict, detail);
     if let Some((to, message)) = news {
-        local.shared.publish_aside(to, message);
+        local.services.publish_best_effort(to, message);
     }
 }
 
 /// To the execution, here or in the partition that the token names.
-async fn tell(local: &Rc<Local>, partition: PartitionId, message: Tell) -> Result<(), TellError> {
+async fn deliver(local: &Rc<PartitionState>, partition: PartitionId, message: Deliver) -> Result<(), DeliverError> {
     if partition == local.id {
-        return local.tell(message).await.map(drop);
+        return local.deliver(message).await.map(drop);
     }
-    let Some(address) = local.shared.partition(partition) else {
-        return Err(TellError::NoExecution(message.execution));
+    let Some(address) = local.services.partition(partition) else {
+        return Err(DeliverError::NoExecution(message.execution));
     };
     match address.send(message).await {
         Ok(result) => result.map(drop),
-        Err(e) => Err(TellError::Internal(e.to_string())),
+        Err(e) => Err(DeliverError::Internal(e.to_string())),
     }
 }
 
@@ -294,27 +300,27 @@ fn verdict_of(rejection: Rejection) -> Verdict {
 }
 
 /// Told and logged once, then parked, however long that takes. `key`: where its token is genuine.
-async fn refuse(local: &Rc<Local>, delivery: Delivery, key: Option<TaskKey>, verdict: Verdict, reason: &str) {
-    let shared = &local.shared;
+async fn refuse(local: &Rc<PartitionState>, delivery: Delivery, key: Option<TaskKey>, verdict: Verdict, reason: &str) {
+    let services = &local.services;
     // A further copy of a reply that waits for the parking queue: it was told and logged with the first.
-    let Some(delivery) = shared.parking.join(delivery) else { return };
-    shared.metrics.reply(verdict.as_str());
+    let Some(delivery) = services.parking.join(delivery) else { return };
+    services.metrics.reply(verdict.as_str());
     // A forged one has been counted by what is wrong with it.
     if verdict != Verdict::Forged {
-        shared.metrics.reply_refused(verdict.as_str());
+        services.metrics.reply_refused(verdict.as_str());
     }
     let task = match key {
-        Some(key) => shared.arn_of(key.execution).await.map(|arn| (arn, key.scheduled)),
+        Some(key) => services.arn_of(key.execution).await.map(|arn| (arn, key.scheduled)),
         None => None,
     };
     let token = envelope::token(&delivery.message);
     task_log::reply_refused(task.as_ref().map(|(arn, id)| (arn, *id)), token, "amqp", verdict.as_str(), reason);
     tell_verdict(local, &delivery, verdict, reason);
     let why = Why { verdict: verdict.as_str().to_owned(), reason: reason.to_owned() };
-    shared.park(delivery, why, &local.intake);
+    services.park(delivery, why, &local.intake);
 }
 
-impl Shared {
+impl Services {
     /// Of an execution that there is.
     pub(in crate::engine) async fn arn_of(&self, execution: ExecutionId) -> Option<Arn> {
         if let Some(row) = self.express.row(execution) {

@@ -18,7 +18,7 @@ use crate::bus::{Address, Delivery, Message, Properties, QueueSpec, Settlement};
 
 use crate::engine::api::EngineHandle;
 use crate::engine::delivery::parking::Why;
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 use crate::engine::services::intake::Intake;
 use crate::engine::starting::Origin;
 use crate::engine::types::{EngineError, StartRequest, StartedExecution};
@@ -27,22 +27,23 @@ use crate::engine::types::{EngineError, StartRequest, StartedExecution};
 const START_PREFETCH: u16 = 200;
 
 /// A message that asks for an execution.
-pub struct Letter {
-    shared: Arc<Shared>,
+pub struct StartMessage {
+    services: Arc<Services>,
     delivery: Delivery,
     intake: Arc<Intake>,
 }
 
 impl EngineHandle {
     /// Messages that ask for executions, until the engine stops; none where the queue is turned off. One caller.
-    pub fn start_letters(&self) -> BoxStream<'static, Letter> {
-        let shared = Arc::clone(&self.inner);
-        let Some(name) = shared.options.start_queue.clone() else { return empty().boxed() };
-        let kind = shared.options.queue_kind;
-        let queue = QueueSpec::owned(name, kind, shared.bus.names());
-        let (bus, intake) = (Arc::clone(&shared.bus), Intake::of(queue.name.clone()));
+    pub fn start_messages(&self) -> BoxStream<'static, StartMessage> {
+        let services = Arc::clone(&self.inner);
+        let Some(name) = services.options.start_queue.clone() else { return empty().boxed() };
+        let kind = services.options.queue_kind;
+        let queue = QueueSpec::owned(name, kind, services.bus.names());
+        let (bus, intake) = (Arc::clone(&services.bus), Intake::of(queue.name.clone()));
         let deliveries = intake.deliveries(START_PREFETCH, move || bus.consume(queue.clone(), START_PREFETCH));
-        let letter = move |delivery| Letter { shared: Arc::clone(&shared), delivery, intake: Arc::clone(&intake) };
+        let letter =
+            move |delivery| StartMessage { services: Arc::clone(&services), delivery, intake: Arc::clone(&intake) };
         deliveries.map(letter).boxed()
     }
 
@@ -68,7 +69,7 @@ fn name_of(message_id: &str) -> String {
     if fits { message_id.to_owned() } else { format!("message-{}", hex::encode(&Sha256::digest(message_id)[..16])) }
 }
 
-impl Letter {
+impl StartMessage {
     /// Without a byte order mark.
     pub fn body(&self) -> &[u8] {
         form::without_mark(&self.delivery.message.body)
@@ -90,7 +91,7 @@ impl Letter {
 
     /// The execution is durable: the answer goes out, then the message is acknowledged.
     pub async fn accept(self, answer: Vec<u8>) {
-        self.shared.metrics.start_message("accepted");
+        self.services.metrics.start_message("accepted");
         self.answer("start.accepted", answer).await;
         self.delivery.settle(Settlement::Ack);
     }
@@ -98,9 +99,9 @@ impl Letter {
     /// It can never be a start: `error` and `reason` go with it to the parking queue, the answer to its sender.
     pub async fn refuse(mut self, error: &str, reason: &str, answer: Vec<u8>) {
         // A further copy of a message that waits for the parking queue: it was answered and logged with the first.
-        let Some(delivery) = self.shared.parking.join(self.delivery) else { return };
+        let Some(delivery) = self.services.parking.join(self.delivery) else { return };
         self.delivery = delivery;
-        self.shared.metrics.start_message("refused");
+        self.services.metrics.start_message("refused");
         let message_id = self.message_id();
         tracing::warn!(
             event = "start.refused",
@@ -111,12 +112,12 @@ impl Letter {
         );
         self.answer("start.refused", answer).await;
         let why = Why { verdict: error.to_owned(), reason: reason.to_owned() };
-        self.shared.park(self.delivery, why, &self.intake);
+        self.services.park(self.delivery, why, &self.intake);
     }
 
     /// It cannot be taken in now (the store is away): it comes again.
     pub fn postpone(self, reason: &str) {
-        self.shared.metrics.start_message("postponed");
+        self.services.metrics.start_message("postponed");
         tracing::warn!(
             event = "start.postponed",
             message.id = self.message_id(),
@@ -128,12 +129,12 @@ impl Letter {
 
     async fn answer(&self, kind: &'static str, body: Vec<u8>) {
         let asked = &self.delivery.message.properties;
-        let own = self.shared.options.start_queue.as_deref();
+        let own = self.services.options.start_queue.as_deref();
         // An answer in one of our own queues would be read as a message of its kind, and refused.
         let to = asked
             .reply_to
             .as_deref()
-            .filter(|to| !to.is_empty() && !self.shared.bus.names().is_reply_queue(to) && Some(*to) != own);
+            .filter(|to| !to.is_empty() && !self.services.bus.names().is_reply_queue(to) && Some(*to) != own);
         let Some(to) = to else { return };
         let properties = Properties {
             content_type: Some("application/json".into()),
@@ -141,12 +142,12 @@ impl Letter {
             message_id: Some(Uuid::new_v4().to_string()),
             app_id: Some("reveille".into()),
             kind: Some(kind.into()),
-            timestamp: Some(self.shared.clock.now()),
+            timestamp: Some(self.services.clock.now()),
             persistent: true,
             ..Properties::default()
         };
         // A sender that is gone needs no answer.
-        let _ = self.shared.bus.publish(at(to), Message { body, properties }).await;
+        let _ = self.services.bus.publish(at(to), Message { body, properties }).await;
     }
 }
 

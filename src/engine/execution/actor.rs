@@ -13,19 +13,19 @@ use actix::prelude::*;
 
 use crate::asl::model::Machine;
 use crate::clock::Timestamp;
-use crate::engine::execution::express::Stay;
-use crate::engine::execution::message::{Ear, Hear};
-use crate::engine::execution::observer::{Note, Story};
-use crate::engine::execution::state_cell::Held;
-use crate::engine::journal::heartbeat_batch::{self, Tail};
+use crate::engine::execution::express::ExpressSlot;
+use crate::engine::execution::message::{Message, Responder};
+use crate::engine::execution::observer::{Observer, TaskSnapshot};
+use crate::engine::execution::state_cell::StateCell;
+use crate::engine::journal::heartbeat_batch::{self, ReplaceableBatch};
 use crate::engine::journal::load::Loaded;
 use crate::engine::journal::summary::summary;
-use crate::engine::partition::Local;
+use crate::engine::partition::PartitionState;
 use crate::engine::partition::registry::Incarnation;
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 use crate::engine::services::footprint::Part;
 use crate::engine::services::logging::Logging;
-use crate::engine::types::{Completion, TellError, Told, What};
+use crate::engine::types::{Applied, Completion, DeliverError, Input};
 use crate::ids::{Arn, EventId, ExecutionId, TaskKey, Version};
 use crate::integrations;
 use crate::interpreter::command::Command;
@@ -46,31 +46,31 @@ pub(in crate::engine) struct InFlight {
 }
 
 pub(in crate::engine) struct ExecutionActor {
-    pub shared: Arc<Shared>,
-    pub local: Rc<Local>,
+    pub services: Arc<Services>,
+    pub local: Rc<PartitionState>,
     pub id: ExecutionId,
     incarnation: Incarnation,
     pub machine: Arc<Machine>,
     /// What its machine's `loggingConfiguration` asks for.
     pub logging: Logging,
-    pub state: Held,
+    pub state: StateCell,
     /// Until it exists in the store: what it is made of.
     birth: Option<Box<ExecutionHeader>>,
     /// An express execution: nothing is written, it lives here.
-    express: Option<Box<Stay>>,
+    express: Option<Box<ExpressSlot>>,
     pub in_flight: Vec<InFlight>,
     /// What this actor has begun and must hear the end of (dispatches, words to itself): until then it must not leave
     /// memory, or a second one would be revived beside it and do the same once more.
-    pub unheard: u32,
+    pub operations_open: u32,
     /// An append is under way: the state is ahead of the journal, and nothing else may be decided.
     appending: bool,
     /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its
     /// queues.
     owed: Option<bool>,
     /// How far it was when the partition was asked to look at it again in a while.
-    lingering: Option<Version>,
+    deferred: Option<Version>,
     /// The newest batch of its journal, where heartbeats may take its place.
-    tail: Option<Tail>,
+    tail: Option<ReplaceableBatch>,
     /// Bytes of its journal.
     written: u64,
     /// What it holds.
@@ -82,74 +82,74 @@ pub(in crate::engine) struct ExecutionActor {
 impl ExecutionActor {
     /// An execution that begins.
     pub fn new(
-        shared: Arc<Shared>,
-        local: Rc<Local>,
+        services: Arc<Services>,
+        local: Rc<PartitionState>,
         incarnation: Incarnation,
         header: ExecutionHeader,
         machine: Arc<Machine>,
     ) -> Self {
-        let logging = shared.definitions.logging(header.revision);
-        let mut actor = Self::with(shared, local, (header.id, incarnation), machine, logging, State::default());
+        let logging = services.definitions.logging(header.revision);
+        let mut actor = Self::with(services, local, (header.id, incarnation), machine, logging, State::default());
         actor.birth = Some(Box::new(header));
         actor
     }
 
     /// An express execution that begins.
     pub fn express(
-        shared: Arc<Shared>,
-        local: Rc<Local>,
+        services: Arc<Services>,
+        local: Rc<PartitionState>,
         incarnation: Incarnation,
         header: ExecutionHeader,
         machine: Arc<Machine>,
-    ) -> Result<Self, TellError> {
+    ) -> Result<Self, DeliverError> {
         let id = header.id;
-        let logging = shared.definitions.logging(header.revision);
-        let stay = Stay::new(Arc::clone(&shared), Rc::clone(&local), header)?;
-        let mut actor = Self::with(shared, local, (id, incarnation), machine, logging, State::default());
+        let logging = services.definitions.logging(header.revision);
+        let stay = ExpressSlot::new(Arc::clone(&services), Rc::clone(&local), header)?;
+        let mut actor = Self::with(services, local, (id, incarnation), machine, logging, State::default());
         actor.express = Some(Box::new(stay));
         Ok(actor)
     }
 
     /// One that comes back from its journal.
     pub fn revived(
-        local: Rc<Local>,
+        local: Rc<PartitionState>,
         incarnation: Incarnation,
         row: &ExecutionRow,
         machine: Arc<Machine>,
         Loaded { state, tail, written, held }: Loaded,
         bus_kept: bool,
     ) -> Self {
-        let (shared, id) = (Arc::clone(&local.shared), row.header.id);
-        let logging = shared.definitions.logging(row.header.revision);
-        let mut actor = Self::with(shared, local, (id, incarnation), machine, logging, state);
+        let (services, id) = (Arc::clone(&local.services), row.header.id);
+        let logging = services.definitions.logging(row.header.revision);
+        let mut actor = Self::with(services, local, (id, incarnation), machine, logging, state);
         (actor.owed, actor.tail, actor.written) = (Some(bus_kept), tail, written);
-        actor.shared.footprint.count(&mut actor.part, held);
+        actor.services.footprint.count(&mut actor.part, held);
         actor
     }
 
     fn with(
-        shared: Arc<Shared>,
-        local: Rc<Local>,
+        services: Arc<Services>,
+        local: Rc<PartitionState>,
         (id, incarnation): (ExecutionId, Incarnation),
         machine: Arc<Machine>,
         logging: Logging,
         state: State,
     ) -> Self {
         Self {
-            shared,
+            services,
             local,
             id,
             incarnation,
             machine,
             logging,
-            state: Held::new(state),
+            state: StateCell::new(state),
             birth: None,
             express: None,
             in_flight: Vec::new(),
-            unheard: 0,
+            operations_open: 0,
             appending: false,
             owed: None,
-            lingering: None,
+            deferred: None,
             tail: None,
             written: 0,
             part: Part::default(),
@@ -158,25 +158,25 @@ impl ExecutionActor {
     }
 
     /// What the stimulus means, decided and encoded. Nothing is done yet.
-    fn decide(&mut self, what: What) -> Result<Prepared, TellError> {
+    fn decide(&mut self, input: Input) -> Result<Prepared, DeliverError> {
         // The row and the first event tell one start date.
-        let at = self.birth.as_ref().map_or_else(|| self.shared.clock.now(), |header| header.started);
+        let at = self.birth.as_ref().map_or_else(|| self.services.clock.now(), |header| header.started);
         let mut prepared = Prepared {
             at,
             entries: Vec::new(),
             commands: Vec::new(),
             after: self.state.version(),
             rejection: None,
-            notes: self.state.tasks().map(Note::of).collect(),
+            before: self.state.tasks().map(TaskSnapshot::of).collect(),
         };
         // What the broker confirmed meanwhile is written first; a reply, or a worker that took the task, proves it for
         // that task.
-        let replied = match &what {
-            What::Reply { scheduled, .. }
-            | What::Stimulus(
+        let replied = match &input {
+            Input::Reply { scheduled, .. }
+            | Input::Stimulus(
                 StimulusKind::TaskStarted { scheduled, .. } | StimulusKind::TaskOverflowed { scheduled },
             ) => Some(*scheduled),
-            What::Stimulus(_) | What::Flush => None,
+            Input::Stimulus(_) | Input::Flush => None,
         };
         let settled: Vec<InFlight> =
             self.in_flight.extract_if(.., |f| f.confirmed || Some(f.scheduled) == replied).collect();
@@ -185,13 +185,13 @@ impl ExecutionActor {
             // A task that ended meanwhile needs no receipt.
             let _ = self.feed(&mut prepared, kind);
         }
-        let kind = match what {
-            What::Flush => {
-                self.lingering = None;
+        let kind = match input {
+            Input::Flush => {
+                self.deferred = None;
                 return Ok(prepared);
             }
-            What::Stimulus(kind) => kind,
-            What::Reply { scheduled, completion, .. } => self.meaning(scheduled, completion, at),
+            Input::Stimulus(kind) => kind,
+            Input::Reply { scheduled, completion, .. } => self.meaning(scheduled, completion, at),
         };
         if let Err(rejection) = self.feed(&mut prepared, kind) {
             if prepared.entries.is_empty() {
@@ -203,21 +203,21 @@ impl ExecutionActor {
     }
 
     fn feed(&mut self, prepared: &mut Prepared, kind: StimulusKind) -> Result<(), Rejection> {
-        let tokens = Mint { shared: &self.shared };
-        let options = &self.shared.options;
+        let tokens = Mint { services: &self.services };
+        let options = &self.services.options;
         let bounds = Bounds {
             held: options.execution_bytes_max,
-            share: self.shared.footprint.share(),
+            share: self.services.footprint.share(),
             journal: options.journal_bytes_max,
             journal_left: options.journal_bytes_max.saturating_sub(self.written),
         };
         let holds_timeouts = self.local.backlog.is_held();
-        let env = Env { execution: self.id, realm: &self.shared.realm, tokens: &tokens, bounds, holds_timeouts };
+        let env = Env { execution: self.id, realm: &self.services.realm, tokens: &tokens, bounds, holds_timeouts };
         let stimulus = Stimulus { at: prepared.at, entropy: crate::engine::services::entropy::entropy(), kind };
         let decision = interpreter::decide(env, &self.machine, self.state.get_mut(), stimulus)?;
         prepared.entries.extend(decision.entries);
         prepared.commands.extend(decision.commands);
-        self.shared.footprint.count(&mut self.part, decision.held);
+        self.services.footprint.count(&mut self.part, decision.held);
         Ok(())
     }
 
@@ -256,23 +256,23 @@ impl ExecutionActor {
     }
 
     /// For log lines about this execution.
-    pub(in crate::engine) fn story<'a>(&'a self, notes: &'a [Note], face: &'static str) -> Story<'a> {
-        Story {
-            shared: &self.shared,
+    pub(in crate::engine) fn observer<'a>(&'a self, before: &'a [TaskSnapshot], face: &'static str) -> Observer<'a> {
+        Observer {
+            services: &self.services,
             arn: self.arn(),
             id: self.id,
             state: &self.state,
-            notes,
+            before,
             face,
             logging: self.logging,
         }
     }
 
-    fn append(&mut self, prepared: &Prepared) -> Result<Append, TellError> {
-        let (batch, replaces) = heartbeat_batch::batch(&mut self.tail, prepared.after, &prepared.entries)?;
+    fn append(&mut self, prepared: &Prepared) -> Result<Append, DeliverError> {
+        let (batch, replaces) = heartbeat_batch::make(&mut self.tail, prepared.after, &prepared.entries)?;
         // What takes the place of heartbeats is heartbeats: no more than was there.
         self.written += if replaces == 0 { batch.bytes.len() as u64 } else { 0 };
-        let summary = summary(&self.machine, &self.state, self.shared.bus.is_durable());
+        let summary = summary(&self.machine, &self.state, self.services.bus.is_durable());
         Ok(Append { execution: self.id, batch, replaces, summary })
     }
 
@@ -284,12 +284,12 @@ impl ExecutionActor {
                 Command::Cancel { scheduled, reason } => {
                     self.in_flight.retain(|f| f.scheduled != scheduled);
                     crate::engine::execution::dispatch::cancelled(
-                        &self.shared,
+                        &self.services,
                         self.arn(),
                         TaskKey { execution: self.id, scheduled },
                         reason,
                     );
-                    self.shared.metrics.task_cancelled(reason.as_str());
+                    self.services.metrics.task_cancelled(reason.as_str());
                 }
                 Command::Continue => self.go_on_in_turn(ctx),
                 Command::StartMapRun { started } => {
@@ -309,7 +309,7 @@ impl ExecutionActor {
                         .find(|(id, _)| *id == scheduled)
                         .map(|(_, details)| Arc::clone(details));
                     if let Some((details, started)) = left.zip(self.state.started().cloned()) {
-                        self.shared.stop_child_and_tell(TaskKey { execution: self.id, scheduled }, started, details);
+                        self.services.stop_child_and_tell(TaskKey { execution: self.id, scheduled }, started, details);
                     }
                 }
                 Command::Finish => {
@@ -317,7 +317,7 @@ impl ExecutionActor {
                     if let Phase::Closed(outcome) = self.state.phase() {
                         match self.express.take() {
                             Some(stay) => stay.close(self.state.version(), outcome),
-                            None => self.shared.open.ended(),
+                            None => self.services.open.ended(),
                         }
                         self.local.finished(self.id, &self.state, outcome);
                     }
@@ -327,7 +327,7 @@ impl ExecutionActor {
         }
         if self.state.is_running() {
             self.local.arm(self.id, interpreter::due(&self.machine, &self.state));
-            self.linger();
+            self.defer();
         }
     }
 
@@ -337,36 +337,36 @@ impl ExecutionActor {
             return;
         }
         self.waits_for_turn = true;
-        self.unheard += 1;
+        self.operations_open += 1;
         ctx.spawn(self.local.turns().next().into_actor(self).map(|turn, actor, ctx| {
             actor.waits_for_turn = false;
-            actor.unheard -= 1;
-            actor.say(ctx, StimulusKind::Continue);
+            actor.operations_open -= 1;
+            actor.enqueue(ctx, StimulusKind::Continue);
             turn.ends();
         }));
     }
 
     /// Has the partition look at it again in a while: then what the broker confirmed is written, or, where nothing
     /// happened, it rests.
-    pub(in crate::engine) fn linger(&mut self) {
-        if self.lingering.is_none() && self.express.is_none() {
-            self.lingering = Some(self.state.version());
-            self.local.linger(self.id);
+    pub(in crate::engine) fn defer(&mut self) {
+        if self.deferred.is_none() && self.express.is_none() {
+            self.deferred = Some(self.state.version());
+            self.local.defer(self.id);
         }
     }
 
     /// A while has gone, and there is nothing to write.
     fn look_again(&mut self) {
-        let since = self.lingering.take();
+        let since = self.deferred.take();
         if self.state.is_asleep() {
             return;
         }
         if since != Some(self.state.version()) {
-            self.linger();
+            self.defer();
         } else if self.is_idle() {
             self.in_flight = Vec::new();
-            if let Some(packed) = self.local.rest(&mut self.state) {
-                self.shared.footprint.count(&mut self.part, packed);
+            if let Some(packed) = self.local.pack(&mut self.state) {
+                self.services.footprint.count(&mut self.part, packed);
             }
         }
         // Else it hears of something soon, and lingers then.
@@ -375,7 +375,7 @@ impl ExecutionActor {
     /// Nothing is under way that this actor must hear the end of.
     fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
-            && self.unheard == 0
+            && self.operations_open == 0
             && !self.appending
             && self.birth.is_none()
             && self.express.is_none()
@@ -389,18 +389,18 @@ struct Prepared {
     commands: Vec<Command>,
     after: Version,
     /// The tasks that were open before.
-    notes: Vec<Note>,
+    before: Vec<TaskSnapshot>,
     /// The message itself was refused, though something older is to be written.
     rejection: Option<Rejection>,
 }
 
 struct Mint<'a> {
-    shared: &'a Shared,
+    services: &'a Services,
 }
 
 impl TokenMint for Mint<'_> {
     fn token(&self, key: TaskKey) -> String {
-        self.shared.token(&key)
+        self.services.token(&key)
     }
 }
 
@@ -418,32 +418,32 @@ impl Actor for ExecutionActor {
 
 impl ExecutionActor {
     /// Takes a message in. While what it led to is not durable the mailbox stands still.
-    fn take(&mut self, what: What, ear: Ear, ctx: &mut Context<Self>) {
-        let face = what.face();
-        if matches!(what, What::Flush) && !self.in_flight.iter().any(|f| f.confirmed) {
+    fn take(&mut self, input: Input, responder: Responder, ctx: &mut Context<Self>) {
+        let face = input.face();
+        if matches!(input, Input::Flush) && !self.in_flight.iter().any(|f| f.confirmed) {
             self.look_again();
-            let at = self.shared.clock.now();
-            return self.answer(ear, Ok(Told { at }));
+            let at = self.services.clock.now();
+            return self.answer(responder, Ok(Applied { at }));
         }
         let slept = self.state.is_asleep();
-        if let Err(e) = self.state.wake() {
+        if let Err(e) = self.state.unpack() {
             tracing::error!(execution.id = %self.id, error = %e, "an execution is read from its journal again");
             self.local.forget(self.id, self.incarnation);
             self.local.revive_later(self.id);
             ctx.stop();
-            return self.answer(ear, Err(TellError::Internal(e.to_string())));
+            return self.answer(responder, Err(DeliverError::Internal(e.to_string())));
         }
         if slept {
             // It rests again also where this message is refused and nothing is written.
-            self.linger();
+            self.defer();
         }
-        let prepared = match self.decide(what) {
+        let prepared = match self.decide(input) {
             Ok(prepared) => prepared,
-            Err(e) => return self.answer(ear, Err(e)),
+            Err(e) => return self.answer(responder, Err(e)),
         };
         if prepared.entries.is_empty() {
             self.perform(prepared.commands, ctx);
-            return self.answer(ear, told(prepared.at, prepared.rejection));
+            return self.answer(responder, told(prepared.at, prepared.rejection));
         }
         // An express execution has no journal: what is decided is done at once.
         let append = if self.express.is_some() {
@@ -454,12 +454,12 @@ impl ExecutionActor {
                 Err(e) => {
                     self.local.forget(self.id, self.incarnation);
                     ctx.stop();
-                    return self.answer(ear, Err(e));
+                    return self.answer(responder, Err(e));
                 }
             }
         };
         self.appending = true;
-        let shared = Arc::clone(&self.shared);
+        let services = Arc::clone(&self.services);
         let birth = self.birth.take();
         let born = birth.is_some();
         let durable = async move {
@@ -469,7 +469,7 @@ impl ExecutionActor {
                     tokio::task::consume_budget().await;
                     Ok(())
                 }
-                (Some(append), birth) => shared.write(birth, append).await,
+                (Some(append), birth) => services.write(birth, append).await,
             }
         };
         ctx.wait(durable.into_actor(self).map(move |result, actor, ctx| {
@@ -477,9 +477,9 @@ impl ExecutionActor {
                 Ok(()) => {
                     actor.appending = false;
                     if born || prepared.entries.iter().any(|e| matches!(e.event, Event::ExecutionRedriven { .. })) {
-                        actor.shared.open.began();
+                        actor.services.open.began();
                     }
-                    actor.story(&prepared.notes, face).tell(&prepared.entries);
+                    actor.observer(&prepared.before, face).record(&prepared.entries);
                     actor.perform(prepared.commands, ctx);
                     told(prepared.at, prepared.rejection)
                 }
@@ -494,76 +494,76 @@ impl ExecutionActor {
                     Err(e.into())
                 }
             };
-            actor.answer(ear, result);
+            actor.answer(responder, result);
         }));
     }
 
-    fn answer(&self, ear: Ear, result: Result<Told, TellError>) {
-        ear.hear(&self.local, self.id, self.incarnation, result);
+    fn answer(&self, responder: Responder, result: Result<Applied, DeliverError>) {
+        responder.respond(&self.local, self.id, self.incarnation, result);
     }
 }
 
-fn told(at: Timestamp, rejection: Option<Rejection>) -> Result<Told, TellError> {
-    rejection.map_or(Ok(Told { at }), |rejection| Err(rejection.into()))
+fn told(at: Timestamp, rejection: Option<Rejection>) -> Result<Applied, DeliverError> {
+    rejection.map_or(Ok(Applied { at }), |rejection| Err(rejection.into()))
 }
 
-impl Handler<Hear> for ExecutionActor {
+impl Handler<Message> for ExecutionActor {
     type Result = ();
 
-    fn handle(&mut self, Hear { what, ear }: Hear, ctx: &mut Self::Context) {
-        self.take(what, ear, ctx);
+    fn handle(&mut self, Message { input, responder }: Message, ctx: &mut Self::Context) {
+        self.take(input, responder, ctx);
     }
 }
 
 /// A word of the actor to itself.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(in crate::engine) struct Own(What);
+pub(in crate::engine) struct Own(Input);
 
 impl ExecutionActor {
-    pub(in crate::engine) fn tell_self(&mut self, ctx: &mut Context<Self>, what: What) {
-        self.unheard += 1;
-        ctx.notify(Own(what));
+    pub(in crate::engine) fn enqueue_input(&mut self, ctx: &mut Context<Self>, input: Input) {
+        self.operations_open += 1;
+        ctx.notify(Own(input));
     }
 
-    pub(in crate::engine) fn say(&mut self, ctx: &mut Context<Self>, kind: StimulusKind) {
-        self.tell_self(ctx, What::Stimulus(kind));
+    pub(in crate::engine) fn enqueue(&mut self, ctx: &mut Context<Self>, kind: StimulusKind) {
+        self.enqueue_input(ctx, Input::Stimulus(kind));
     }
 }
 
 impl Handler<Own> for ExecutionActor {
     type Result = ();
 
-    fn handle(&mut self, Own(what): Own, ctx: &mut Self::Context) {
+    fn handle(&mut self, Own(input): Own, ctx: &mut Self::Context) {
         // actix looks at one word of the actor's own after a message of the mailbox has made it wait
         // (`ContextFut::poll` merges the wait only then): the word is said again, and heard when the append is done.
         if self.appending {
-            ctx.notify(Own(what));
+            ctx.notify(Own(input));
             return;
         }
-        self.unheard -= 1;
-        self.take(what, Ear::Nobody, ctx);
+        self.operations_open -= 1;
+        self.take(input, Responder::Nobody, ctx);
     }
 }
 
-impl Handler<MayLeave> for ExecutionActor {
+impl Handler<CanPassivate> for ExecutionActor {
     type Result = bool;
 
-    fn handle(&mut self, MayLeave { heavy_only }: MayLeave, _: &mut Self::Context) -> bool {
+    fn handle(&mut self, CanPassivate { heavy_only }: CanPassivate, _: &mut Self::Context) -> bool {
         self.is_idle() && (!heavy_only || self.part.is_heavy())
     }
 }
 
 impl Drop for ExecutionActor {
     fn drop(&mut self) {
-        self.shared.footprint.count(&mut self.part, 0);
+        self.services.footprint.count(&mut self.part, 0);
     }
 }
 
 /// To an execution that nothing has happened to for a while: may it leave memory?
 #[derive(Debug, Message)]
 #[rtype(result = "bool")]
-pub(in crate::engine) struct MayLeave {
+pub(in crate::engine) struct CanPassivate {
     /// Only where it holds much.
     pub heavy_only: bool,
 }

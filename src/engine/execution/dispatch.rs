@@ -12,7 +12,7 @@ use crate::bus::envelope::TaskMessage;
 use crate::bus::{Address, BusError, HeaderValue, Message, Properties, Publication};
 use crate::clock::Timestamp;
 use crate::engine::execution::actor::{ExecutionActor, InFlight};
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 use crate::engine::services::task_identity::{message_id, place, traceparent};
 use crate::ids::{Arn, EventId, TaskKey};
 use crate::integrations::{self, ChildStart, ChildWait, CompletesOn, Outgoing, Plan, PlanContext, Publishing};
@@ -30,20 +30,20 @@ impl ExecutionActor {
         let Some(resource) = self.local.resources.parse(&details.resource) else {
             let failure =
                 Failure::new("States.Runtime", format!("The resource '{}' cannot be called", details.resource));
-            self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
+            self.enqueue(ctx, StimulusKind::DispatchFailed { scheduled, failure });
             return;
         };
         let context = PlanContext {
-            realm: &self.shared.realm,
-            table: &self.shared.table,
-            names: self.shared.bus.names(),
+            realm: &self.services.realm,
+            table: &self.services.table,
+            names: self.services.bus.names(),
             message_id: message_id(&key),
             at: view.task.scheduled_at,
             execution: &started.arn,
             machine: &started.machine,
         };
         match integrations::plan(&resource, &details.parameters, &context) {
-            Err(failure) => self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure }),
+            Err(failure) => self.enqueue(ctx, StimulusKind::DispatchFailed { scheduled, failure }),
             Ok(Plan::Publish(publishing)) => self.publish(key, resource, publishing, ctx),
             Ok(Plan::Activity { queue, body, .. }) => {
                 let message = to_queue(queue, body, message_id(&key));
@@ -58,7 +58,7 @@ impl ExecutionActor {
 
     fn publish(&mut self, key: TaskKey, resource: Rc<Resource>, publishing: Publishing, ctx: &mut Context<Self>) {
         let scheduled = key.scheduled;
-        let now = self.shared.clock.now();
+        let now = self.services.clock.now();
         let request_id = Uuid::new_v4();
         let completes = publishing.completes_on == CompletesOn::Confirm && !resource.waits_for_token();
         let plan = Plan::Publish(publishing);
@@ -70,21 +70,21 @@ impl ExecutionActor {
         if !completes {
             self.in_flight.push(InFlight { scheduled, receipt: Payload::clone(&receipt), confirmed: false });
         }
-        self.shared.metrics.task_published();
+        self.services.metrics.task_published();
         if tracing::enabled!(tracing::Level::INFO) {
             let place = publishing.messages.first().map(|m| place(&m.address)).unwrap_or_default();
-            self.story(&[], "engine").task(scheduled, |log, _| log.published(&place));
+            self.observer(&[], "engine").task(scheduled, |log, _| log.published(&place));
         }
-        let shared = Arc::clone(&self.shared);
+        let services = Arc::clone(&self.services);
         let is_activity = matches!(resource.kind, ResourceKind::Activity { .. });
-        let under_way = shared.publishing(messages.iter().map(|(_, message)| message.body.len()).sum());
+        let under_way = services.publishing(messages.iter().map(|(_, message)| message.body.len()).sum());
         let published = async move {
             let _under_way = under_way;
             let publish = async |(to, message)| {
                 if is_activity {
-                    shared.activities.offer(&*shared.bus, to, message).await
+                    services.activities.offer(&*services.bus, to, message).await
                 } else {
-                    shared.bus.publish(to, message).await
+                    services.bus.publish(to, message).await
                 }
             };
             let mut messages = messages;
@@ -94,9 +94,9 @@ impl ExecutionActor {
                 last => join_all(messages.into_iter().chain(last).map(publish)).await,
             }
         };
-        self.unheard += 1;
+        self.operations_open += 1;
         ctx.spawn(published.into_actor(self).map(move |words, actor, ctx| {
-            actor.unheard -= 1;
+            actor.operations_open -= 1;
             actor.published(scheduled, &resource, &publishing, words, receipt, completes, request_id, now, ctx);
         }));
     }
@@ -121,18 +121,18 @@ impl ExecutionActor {
                 Ok(publication) => {
                     let place = place(&message.address);
                     if let Some(f) =
-                        integrations::refusal(resource, message, &publication, &self.shared.realm, request_id)
+                        integrations::refusal(resource, message, &publication, &self.services.realm, request_id)
                     {
-                        self.shared.metrics.task_returned(returned(&publication));
+                        self.services.metrics.task_returned(returned(&publication));
                         let (error, reason) =
                             (f.error.clone().unwrap_or_default(), f.cause.clone().unwrap_or_default());
-                        self.story(&[], "engine").task(scheduled, |log, _| log.returned(&place, &error, &reason));
+                        self.observer(&[], "engine").task(scheduled, |log, _| log.returned(&place, &error, &reason));
                         failure = Some(f);
                     } else {
-                        self.shared.metrics.task_confirmed();
+                        self.services.metrics.task_confirmed();
                         if tracing::enabled!(tracing::Level::INFO) {
-                            let took = self.shared.clock.now().since(now);
-                            self.story(&[], "engine").task(scheduled, |log, _| log.confirmed(&place, took));
+                            let took = self.services.clock.now().since(now);
+                            self.observer(&[], "engine").task(scheduled, |log, _| log.confirmed(&place, took));
                         }
                     }
                 }
@@ -142,14 +142,14 @@ impl ExecutionActor {
         }
         if let Some(failure) = failure {
             self.in_flight.retain(|f| f.scheduled != scheduled);
-            self.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
+            self.enqueue(ctx, StimulusKind::DispatchFailed { scheduled, failure });
         } else if completes {
-            self.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
+            self.enqueue(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
         } else if let Some(sent) = self.in_flight.iter_mut().find(|f| f.scheduled == scheduled) {
             // Written with the reply if that comes soon: one append less. A crash until then publishes once more, with
             // the same token.
             sent.confirmed = true;
-            self.linger();
+            self.defer();
         }
     }
 
@@ -158,7 +158,7 @@ impl ExecutionActor {
         let Ok(view) = self.state.task(key.scheduled) else { return Message::default() };
         let started = self.state.started();
         let deadline = view.task.deadline();
-        let now = self.shared.clock.now();
+        let now = self.services.clock.now();
         let left = deadline.map(|d| d.since(now));
         let expiration = match (left, message.expiration) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -167,7 +167,7 @@ impl ExecutionActor {
         let mut task = TaskMessage {
             body: std::mem::take(&mut message.body),
             content_type: Some(std::mem::take(&mut message.content_type)),
-            token: expects_reply.then(|| self.shared.token(key)),
+            token: expects_reply.then(|| self.services.token(key)),
             reply_to: expects_reply.then(|| self.local.reply_queue.clone()),
             message_id: message.message_id.to_string(),
             at: now,
@@ -196,18 +196,18 @@ impl ExecutionActor {
     /// Dispatches a task once more, after a pause that grows with the time that it has waited.
     pub(in crate::engine) fn dispatch_again(&mut self, scheduled: EventId, ctx: &mut Context<Self>) {
         let Ok(view) = self.state.task(scheduled) else { return };
-        let waited = self.shared.clock.now().since(view.task.scheduled_at);
-        self.unheard += 1;
+        let waited = self.services.clock.now().since(view.task.scheduled_at);
+        self.operations_open += 1;
         ctx.run_later(
             crate::engine::services::admission::pause_after(waited, crate::engine::services::entropy::unit()),
             move |actor, ctx| {
-                actor.unheard -= 1;
+                actor.operations_open -= 1;
                 actor.dispatch(scheduled, ctx);
             },
         );
     }
 
-    /// How deep what this task starts is. Told by the journal alone: the same whenever it is asked.
+    /// How deep what this task starts is. Applied by the journal alone: the same whenever it is asked.
     fn depth_below(&self, scheduled: EventId, wait: ChildWait) -> u32 {
         let Some(depth) = self.state.started().map(|s| s.depth) else { return 1 };
         let begun = self.state.redriven_at().unwrap_or(self.state.started_at());
@@ -225,32 +225,32 @@ impl ExecutionActor {
         let ChildStart { machine, name, input, wait, trace_header } = child.clone();
         let request = crate::engine::types::StartRequest { machine, name: Some(name), input, trace_header };
         let parent = matches!(wait, ChildWait::Ended { .. }).then_some(key);
-        let starting = self.shared.start_child(key, request, parent, self.depth_below(scheduled, wait));
+        let starting = self.services.start_child(key, request, parent, self.depth_below(scheduled, wait));
         let request_id = Uuid::new_v4();
-        self.unheard += 1;
+        self.operations_open += 1;
         ctx.spawn(starting.into_actor(self).map(move |result, actor, ctx| {
-            actor.unheard -= 1;
+            actor.operations_open -= 1;
             match result {
                 Ok(child) => {
-                    actor.shared.child_starts();
-                    let now = actor.shared.clock.now();
+                    actor.services.child_starts();
+                    let now = actor.services.clock.now();
                     let receipt =
                         integrations::receipt(&resource, &plan, Some((&child.arn, child.started)), now, request_id);
                     let completes = wait == ChildWait::Started;
-                    actor.say(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
+                    actor.enqueue(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
                     if parent.is_some() {
-                        actor.shared.watch_child(key, child.arn, wait);
+                        actor.services.watch_child(key, child.arn, wait);
                     }
                 }
                 // Nothing is wrong with the child: the start is tried again as long as the task is open.
                 Err(e) if e.is_passing() => {
-                    actor.shared.child_waits(actor.arn(), &e.to_string());
+                    actor.services.child_waits(actor.arn(), &e.to_string());
                     actor.dispatch_again(scheduled, ctx);
                 }
                 Err(e) => {
                     let (code, message) = crate::engine::types::aws_error(&e);
                     let failure = integrations::start_failure(code, &message, request_id);
-                    actor.say(ctx, StimulusKind::DispatchFailed { scheduled, failure });
+                    actor.enqueue(ctx, StimulusKind::DispatchFailed { scheduled, failure });
                 }
             }
         }));
@@ -285,11 +285,11 @@ fn returned(publication: &Publication) -> &'static str {
 }
 
 /// Tells whoever works on a task that it has ended without him.
-pub(in crate::engine) fn cancelled(shared: &Arc<Shared>, execution: &Arn, key: TaskKey, reason: CancelReason) {
-    let token = shared.token(&key);
+pub(in crate::engine) fn cancelled(services: &Arc<Services>, execution: &Arn, key: TaskKey, reason: CancelReason) {
+    let token = services.token(&key);
     let fingerprint = crate::token::fingerprint(&token);
     tracing::info!(execution.arn = %execution, task.token_id = %fingerprint, reason = reason.as_str(), event = "task.cancelled", "a task was cancelled: {}", reason.as_str());
-    if !shared.options.announce_cancellations {
+    if !services.options.announce_cancellations {
         return;
     }
     let body = serde_json::json!({
@@ -303,13 +303,13 @@ pub(in crate::engine) fn cancelled(shared: &Arc<Shared>, execution: &Arn, key: T
         message_id: Some(Uuid::new_v4().to_string()),
         app_id: Some("reveille".into()),
         kind: Some("task.cancelled".into()),
-        timestamp: Some(shared.clock.now()),
+        timestamp: Some(services.clock.now()),
         persistent: true,
         headers: [("execution-arn".into(), HeaderValue::Text(execution.to_string()))].into(),
         ..Properties::default()
     };
     let message = Message { body: body.to_string().into_bytes(), properties };
     let to =
-        Address { exchange: shared.bus.names().events(), routing_key: format!("task.cancelled.{}", reason.as_str()) };
-    shared.publish_aside(to, message);
+        Address { exchange: services.bus.names().events(), routing_key: format!("task.cancelled.{}", reason.as_str()) };
+    services.publish_best_effort(to, message);
 }

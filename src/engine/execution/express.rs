@@ -18,9 +18,9 @@ use crate::limits::{EXPRESS_EXECUTIONS_MAX, EXPRESS_REMEMBERED, EXPRESS_REMEMBER
 use crate::store::{ExecutionHeader, ExecutionRow, Summary};
 
 use crate::engine::journal::summary::closed as summary;
-use crate::engine::partition::Local;
-use crate::engine::services::Shared;
-use crate::engine::types::TellError;
+use crate::engine::partition::PartitionState;
+use crate::engine::services::Services;
+use crate::engine::types::DeliverError;
 
 /// The express executions of this process.
 #[derive(Debug, Default)]
@@ -54,10 +54,10 @@ impl Express {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self, header: ExecutionHeader) -> Result<(), TellError> {
+    fn admit(&self, header: ExecutionHeader) -> Result<(), DeliverError> {
         let mut rows = self.lock();
         if rows.all.len() - rows.closed.len() >= EXPRESS_EXECUTIONS_MAX {
-            return Err(TellError::Busy(format!(
+            return Err(DeliverError::Busy(format!(
                 "{EXPRESS_EXECUTIONS_MAX} express executions are running already; try again later"
             )));
         }
@@ -115,29 +115,33 @@ fn weight(row: &ExecutionRow) -> usize {
 
 /// An express execution's place in memory, held by its actor. An actor that goes away before its execution has closed
 /// (a panic, the end of the process) takes the execution with it: nobody waits for ever.
-pub(in crate::engine) struct Stay {
-    shared: Arc<Shared>,
-    local: Rc<Local>,
+pub(in crate::engine) struct ExpressSlot {
+    services: Arc<Services>,
+    local: Rc<PartitionState>,
     id: ExecutionId,
 }
 
-impl Stay {
-    pub fn new(shared: Arc<Shared>, local: Rc<Local>, header: ExecutionHeader) -> Result<Self, TellError> {
+impl ExpressSlot {
+    pub fn new(
+        services: Arc<Services>,
+        local: Rc<PartitionState>,
+        header: ExecutionHeader,
+    ) -> Result<Self, DeliverError> {
         let id = header.id;
-        shared.express.admit(header)?;
-        Ok(Self { shared, local, id })
+        services.express.admit(header)?;
+        Ok(Self { services, local, id })
     }
 
     pub fn close(self, version: Version, outcome: &Outcome) {
-        self.shared.express.close(self.id, version, outcome);
+        self.services.express.close(self.id, version, outcome);
     }
 }
 
-impl Drop for Stay {
+impl Drop for ExpressSlot {
     fn drop(&mut self) {
         // What has closed is remembered; only what is still open is lost.
-        if self.shared.express.row(self.id).is_some_and(|row| row.summary.status.is_open())
-            && let Some(arn) = self.shared.express.lose(self.id)
+        if self.services.express.row(self.id).is_some_and(|row| row.summary.status.is_open())
+            && let Some(arn) = self.services.express.lose(self.id)
         {
             tracing::warn!(execution.arn = %arn, event = "execution.lost", "an express execution was lost before its end; only standard ones survive");
             self.local.lost(self.id);

@@ -1,31 +1,30 @@
-//! Who hears what became of a message to an execution. The actor speaks to the ear itself, when what it decided is
+//! Who hears what became of a message to an execution. The actor speaks to the responder itself, when what it decided is
 //! durable: no task waits in between.
 
 use std::rc::Rc;
 
-use actix::Message;
 use tokio::sync::oneshot;
 
 use crate::ids::ExecutionId;
 
-use crate::engine::delivery::replies::ReplyEar;
-use crate::engine::partition::Local;
+use crate::engine::delivery::replies::PendingReply;
+use crate::engine::partition::PartitionState;
 use crate::engine::partition::registry::Incarnation;
-use crate::engine::types::{TellError, Told, What};
+use crate::engine::types::{Applied, DeliverError, Input};
 
-pub(in crate::engine) type Answer = oneshot::Sender<Result<Told, TellError>>;
+pub(in crate::engine) type Answer = oneshot::Sender<Result<Applied, DeliverError>>;
 
 /// Something for an actor.
-#[derive(Debug, Message)]
+#[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
-pub(in crate::engine) struct Hear {
-    pub what: What,
-    pub ear: Ear,
+pub(in crate::engine) struct Message {
+    pub input: Input,
+    pub responder: Responder,
 }
 
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "most are replies, and an allocation for each is what this spares")]
-pub(in crate::engine) enum Ear {
+pub(in crate::engine) enum Responder {
     Nobody,
     /// Waits for the answer. An actor that ends without one drops it.
     Asker(Answer),
@@ -33,17 +32,17 @@ pub(in crate::engine) enum Ear {
     /// hears in any case.
     Beginning(Option<Answer>),
     /// A worker's reply.
-    Reply(ReplyEar),
+    Reply(PendingReply),
 }
 
-impl Ear {
+impl Responder {
     /// `execution` and `incarnation`: who took the message.
-    pub fn hear(
+    pub fn respond(
         self,
-        local: &Rc<Local>,
+        local: &Rc<PartitionState>,
         execution: ExecutionId,
         incarnation: Incarnation,
-        result: Result<Told, TellError>,
+        result: Result<Applied, DeliverError>,
     ) {
         let answer = match self {
             Self::Nobody => None,
@@ -54,7 +53,7 @@ impl Ear {
                 }
                 answer
             }
-            Self::Reply(ear) => return local.heard(incarnation, ear, result),
+            Self::Reply(responder) => return local.settle(incarnation, responder, result),
         };
         if let Some(answer) = answer {
             // Whoever asked may have gone.

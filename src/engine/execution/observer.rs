@@ -8,19 +8,19 @@ use crate::interpreter::event::{Entry, Event, Failure};
 use crate::interpreter::state::{State, TaskView};
 use crate::telemetry::task_log::{self, TaskLog};
 
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 use crate::engine::services::logging::Logging;
 
 /// What must be known of a task after it has left the state.
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct Note {
+pub(in crate::engine) struct TaskSnapshot {
     pub scheduled: EventId,
     state: StateName,
     attempt: u32,
     since: Timestamp,
 }
 
-impl Note {
+impl TaskSnapshot {
     pub fn of(view: TaskView<'_>) -> Self {
         Self {
             scheduled: view.task.scheduled,
@@ -32,33 +32,33 @@ impl Note {
 }
 
 /// An execution, as its log lines name it.
-pub(in crate::engine) struct Story<'a> {
-    pub shared: &'a Shared,
+pub(in crate::engine) struct Observer<'a> {
+    pub services: &'a Services,
     pub arn: &'a Arn,
     pub id: ExecutionId,
     /// After the entries.
     pub state: &'a State,
     /// Tasks that were open before them.
-    pub notes: &'a [Note],
+    pub before: &'a [TaskSnapshot],
     /// `amqp` or `api`: where a reply came in.
     pub face: &'static str,
     pub logging: Logging,
 }
 
-impl Story<'_> {
+impl Observer<'_> {
     /// Tells everything that these entries mean.
-    pub fn tell(&self, entries: &[Entry]) {
+    pub fn record(&self, entries: &[Entry]) {
         for entry in entries {
             self.count(entry);
             if tracing::enabled!(tracing::Level::INFO) {
                 self.log(entry);
             }
         }
-        if self.arn.is_express() && self.state.tasks().count() != self.notes.len() {
+        if self.arn.is_express() && self.state.tasks().count() != self.before.len() {
             // Those of standard executions the store counts.
-            self.shared.express.set_tasks(self.id, self.state.tasks().count());
+            self.services.express.set_tasks(self.id, self.state.tasks().count());
         }
-        self.logging.tell(self.shared, self.id, self.arn, &self.machine(), entries);
+        self.logging.write(self.services, self.id, self.arn, &self.machine(), entries);
     }
 
     fn machine(&self) -> Arn {
@@ -66,8 +66,9 @@ impl Story<'_> {
     }
 
     fn count(&self, entry: &Entry) {
-        let metrics = &self.shared.metrics;
-        let waited = |scheduled: &EventId| self.note(*scheduled).map(|n| entry.at.since(n.since)).unwrap_or_default();
+        let metrics = &self.services.metrics;
+        let waited =
+            |scheduled: &EventId| self.snapshot(*scheduled).map(|n| entry.at.since(n.since)).unwrap_or_default();
         match &entry.event {
             Event::ExecutionStarted(s) => metrics.execution_started(&s.machine_name),
             Event::ExecutionSucceeded { .. } => self.closed("SUCCEEDED"),
@@ -86,7 +87,7 @@ impl Story<'_> {
 
     fn closed(&self, status: &'static str) {
         let name = self.state.started().map(|s| Arc::clone(&s.machine_name)).unwrap_or_default();
-        self.shared.metrics.execution_closed(&name, status);
+        self.services.metrics.execution_closed(&name, status);
     }
 
     fn log(&self, entry: &Entry) {
@@ -113,33 +114,33 @@ impl Story<'_> {
             }
             Event::TaskHeartbeat { scheduled, .. } => self.task(*scheduled, |log, _| log.heartbeat(self.face)),
             Event::TaskSucceeded { scheduled, .. } => {
-                self.task(*scheduled, |log, note| {
-                    log.reply_accepted(self.face, "success", None, entry.at.since(note.since));
+                self.task(*scheduled, |log, task| {
+                    log.reply_accepted(self.face, "success", None, entry.at.since(task.since));
                 });
             }
-            Event::TaskFailed { scheduled, failure, .. } => self.task(*scheduled, |log, note| {
-                log.reply_accepted(self.face, "failure", failure.error.as_deref(), entry.at.since(note.since));
+            Event::TaskFailed { scheduled, failure, .. } => self.task(*scheduled, |log, task| {
+                log.reply_accepted(self.face, "failure", failure.error.as_deref(), entry.at.since(task.since));
             }),
             Event::TaskTimedOut { scheduled, failure, .. } => {
-                self.task(*scheduled, |log, note| log.timed_out(which(failure), entry.at.since(note.since)));
+                self.task(*scheduled, |log, task| log.timed_out(which(failure), entry.at.since(task.since)));
             }
             _ => {}
         }
     }
 
-    fn note(&self, scheduled: EventId) -> Option<Note> {
-        self.notes
+    fn snapshot(&self, scheduled: EventId) -> Option<TaskSnapshot> {
+        self.before
             .iter()
             .find(|n| n.scheduled == scheduled)
             .cloned()
-            .or_else(|| self.state.task(scheduled).ok().map(Note::of))
+            .or_else(|| self.state.task(scheduled).ok().map(TaskSnapshot::of))
     }
 
     /// One line about a task. A task that began and ended within one decision has no line: nobody outside ever saw it.
-    pub fn task(&self, scheduled: EventId, line: impl FnOnce(&TaskLog<'_>, &Note)) {
-        let Some(note) = self.note(scheduled) else { return };
-        let token = self.shared.token(&TaskKey { execution: self.id, scheduled });
-        line(&TaskLog::new(self.arn, scheduled, &note.state, note.attempt, &token), &note);
+    pub fn task(&self, scheduled: EventId, line: impl FnOnce(&TaskLog<'_>, &TaskSnapshot)) {
+        let Some(task) = self.snapshot(scheduled) else { return };
+        let token = self.services.token(&TaskKey { execution: self.id, scheduled });
+        line(&TaskLog::new(self.arn, scheduled, &task.state, task.attempt, &token), &task);
     }
 }
 

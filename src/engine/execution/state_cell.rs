@@ -18,9 +18,9 @@ static NOTHING: LazyLock<State> = LazyLock::new(State::default);
 
 /// What a partition's sleepers are packed against, by machine.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Patterns(HashMap<Arn, Rc<[u8]>>);
+pub(in crate::engine) struct PackTemplates(HashMap<Arn, Rc<[u8]>>);
 
-impl Patterns {
+impl PackTemplates {
     fn pack(&mut self, state: &State) -> Option<(Packed, Rc<[u8]>)> {
         let machine = &state.started()?.machine;
         let pattern = self.0.get(machine).map_or_else(|| state.pattern().into(), Rc::clone);
@@ -37,12 +37,12 @@ impl Patterns {
 
 /// One of both.
 #[derive(Debug)]
-pub(in crate::engine) enum Held {
+pub(in crate::engine) enum StateCell {
     Awake(Box<State>),
     Asleep(Packed, Rc<[u8]>),
 }
 
-impl Held {
+impl StateCell {
     pub fn new(state: State) -> Self {
         Self::Awake(Box::new(state))
     }
@@ -52,12 +52,12 @@ impl Held {
     }
 
     /// Packs it, where that is worth it; then it holds so many bytes.
-    pub fn rest(&mut self, patterns: &mut Patterns) -> Option<u64> {
+    pub fn pack(&mut self, templates: &mut PackTemplates) -> Option<u64> {
         let Self::Awake(state) = self else { return None };
         if state.frames().nth(FRAMES_MAX).is_some() {
             return None;
         }
-        let (packed, pattern) = patterns.pack(state)?;
+        let (packed, pattern) = templates.pack(state)?;
         let bytes = packed.bytes();
         *self = Self::Asleep(packed, pattern);
         Some(bytes)
@@ -65,7 +65,7 @@ impl Held {
 
     /// # Errors
     /// Where it does not unpack: the journal has it.
-    pub fn wake(&mut self) -> Result<(), PackError> {
+    pub fn unpack(&mut self) -> Result<(), PackError> {
         if let Self::Asleep(packed, pattern) = self {
             *self = Self::new(State::unpack(packed, pattern)?);
         }
@@ -84,7 +84,7 @@ impl Held {
     }
 }
 
-impl Deref for Held {
+impl Deref for StateCell {
     type Target = State;
 
     fn deref(&self) -> &State {

@@ -7,16 +7,16 @@ use crate::interpreter::heartbeats;
 use crate::record;
 use crate::store::Batch;
 
-use crate::engine::types::TellError;
+use crate::engine::types::DeliverError;
 
 /// What may be replaced.
 #[derive(Debug)]
-pub(in crate::engine) struct Tail {
+pub(in crate::engine) struct ReplaceableBatch {
     after: Version,
     entries: Vec<Entry>,
 }
 
-impl Tail {
+impl ReplaceableBatch {
     /// Of the newest batch.
     pub fn of(after: Version, entries: Vec<Entry>) -> Option<Self> {
         heartbeats::are_all(&entries).then_some(Self { after, entries })
@@ -29,14 +29,14 @@ fn weight(entries: &[Entry]) -> u32 {
 
 /// The batch that these entries make behind `after`, and the events of the one whose place it takes (0: it stands
 /// behind it). `tail` becomes what may be replaced when it has landed; where it does not land its actor is thrown away.
-pub(in crate::engine) fn batch(
-    tail: &mut Option<Tail>,
+pub(in crate::engine) fn make(
+    tail: &mut Option<ReplaceableBatch>,
     after: Version,
     new: &[Entry],
-) -> Result<(Batch, u32), TellError> {
+) -> Result<(Batch, u32), DeliverError> {
     let encode = |after, entries: &[Entry]| {
-        let bytes = record::encode(entries).map_err(|e| TellError::Internal(e.to_string()))?;
-        Ok::<_, TellError>(Batch { after, events: weight(entries), bytes })
+        let bytes = record::encode(entries).map_err(|e| DeliverError::Internal(e.to_string()))?;
+        Ok::<_, DeliverError>(Batch { after, events: weight(entries), bytes })
     };
     if !heartbeats::are_all(new) {
         *tail = None;
@@ -46,10 +46,10 @@ pub(in crate::engine) fn batch(
         && let Some(merged) = heartbeats::in_place_of(&old.entries, new)
     {
         let written = encode(old.after, &merged)?;
-        *tail = Some(Tail { after: old.after, entries: merged });
+        *tail = Some(ReplaceableBatch { after: old.after, entries: merged });
         return Ok((written, weight(&old.entries)));
     }
-    *tail = Tail::of(after, new.to_vec());
+    *tail = ReplaceableBatch::of(after, new.to_vec());
     Ok((encode(after, new)?, 0))
 }
 
@@ -76,9 +76,11 @@ mod tests {
             };
             if n % 100 == 99 {
                 // Another process, which has the journal alone.
-                tail = journal.last().and_then(|last| Tail::of(last.after, record::decode(&last.bytes).unwrap()));
+                tail = journal
+                    .last()
+                    .and_then(|last| ReplaceableBatch::of(last.after, record::decode(&last.bytes).unwrap()));
             }
-            let (batch, replaces) = batch(&mut tail, state.version(), std::slice::from_ref(&new)).unwrap();
+            let (batch, replaces) = make(&mut tail, state.version(), std::slice::from_ref(&new)).unwrap();
             if replaces > 0 {
                 let old = journal.pop().unwrap();
                 assert_eq!((old.after, old.events), (batch.after, replaces));

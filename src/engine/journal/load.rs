@@ -8,9 +8,9 @@ use crate::interpreter::state::State;
 use crate::record;
 use crate::store::{Batch, GONE, Journal, Opened, Place, StoreError};
 
-use crate::engine::journal::heartbeat_batch::Tail;
-use crate::engine::services::Shared;
-use crate::engine::types::TellError;
+use crate::engine::journal::heartbeat_batch::ReplaceableBatch;
+use crate::engine::services::Services;
+use crate::engine::types::DeliverError;
 
 /// Bytes of a journal that are read and decoded at once: a few milliseconds of the partition's thread.
 pub(in crate::engine) const PIECE_BYTES: u64 = 1_048_576;
@@ -29,20 +29,20 @@ static LARGE: Semaphore = Semaphore::const_new(4);
 #[derive(Default)]
 pub(in crate::engine) struct Loaded {
     pub state: State,
-    pub tail: Option<Tail>,
+    pub tail: Option<ReplaceableBatch>,
     /// Bytes of the journal.
     pub written: u64,
     /// Bytes that the state holds.
     pub held: u64,
 }
 
-impl Shared {
+impl Services {
     /// Folds a journal.
-    pub(in crate::engine) async fn load(&self, execution: ExecutionId) -> Result<State, TellError> {
+    pub(in crate::engine) async fn load(&self, execution: ExecutionId) -> Result<State, DeliverError> {
         Ok(self.load_with_tail(execution).await?.state)
     }
 
-    pub(in crate::engine) async fn load_with_tail(&self, execution: ExecutionId) -> Result<Loaded, TellError> {
+    pub(in crate::engine) async fn load_with_tail(&self, execution: ExecutionId) -> Result<Loaded, DeliverError> {
         load(&*self.journal, BEYOND * self.options.execution_bytes_max, execution).await
     }
 }
@@ -52,11 +52,11 @@ pub(in crate::engine) async fn load(
     journal: &dyn Journal,
     most: u64,
     execution: ExecutionId,
-) -> Result<Loaded, TellError> {
+) -> Result<Loaded, DeliverError> {
     let mut looks = LOOKS;
     loop {
         match Fold::new(execution, most).all(journal).await {
-            Err(TellError::Store(StoreError::NotFound { what: GONE, .. })) if looks > 0 => looks -= 1,
+            Err(DeliverError::Store(StoreError::NotFound { what: GONE, .. })) if looks > 0 => looks -= 1,
             other => return other,
         }
     }
@@ -73,7 +73,7 @@ impl Fold {
         Self { execution, most, loaded: Loaded::default() }
     }
 
-    async fn all(mut self, journal: &dyn Journal) -> Result<Loaded, TellError> {
+    async fn all(mut self, journal: &dyn Journal) -> Result<Loaded, DeliverError> {
         match journal.open(self.execution, PIECE_BYTES).await? {
             Opened::Whole(batches) => self.fold(batches)?,
             Opened::Large(places) => {
@@ -94,7 +94,7 @@ impl Fold {
         Ok(self.loaded)
     }
 
-    fn fold(&mut self, batches: Vec<Batch>) -> Result<(), TellError> {
+    fn fold(&mut self, batches: Vec<Batch>) -> Result<(), DeliverError> {
         let Loaded { state, tail, written, held } = &mut self.loaded;
         for batch in batches {
             *written += batch.bytes.len() as u64;
@@ -102,7 +102,7 @@ impl Fold {
             for entry in &entries {
                 state.evolve(entry);
             }
-            *tail = Tail::of(batch.after, entries);
+            *tail = ReplaceableBatch::of(batch.after, entries);
         }
         *held = state.bytes();
         let held = *held;
@@ -110,7 +110,7 @@ impl Fold {
     }
 
     /// It stands still, as one whose journal is damaged: reading it would take the memory of all others.
-    fn no_room(&self, bytes: u64, what: &str) -> TellError {
+    fn no_room(&self, bytes: u64, what: &str) -> DeliverError {
         let why = format!("{what} takes {bytes} bytes, more than there is room for; raise engine.execution_bytes_max");
         corrupt(self.execution, why).into()
     }

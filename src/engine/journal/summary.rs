@@ -6,7 +6,7 @@ use crate::interpreter::event::{Failure, Payload};
 use crate::interpreter::state::{Conclusion, Outcome, Phase, State};
 use crate::store::{Closing, ExecutionRow, ExecutionStatus, Summary};
 
-pub(in crate::engine) fn owes_news(state: &State) -> bool {
+pub(in crate::engine) fn owes_end(state: &State) -> bool {
     state.started().is_some_and(|s| s.parent.is_some())
         || !state.followers().is_empty()
         || state.stopping().next().is_some()
@@ -25,7 +25,7 @@ pub(in crate::engine) fn summary(machine: &Machine, state: &State, bus_is_durabl
     Summary {
         status,
         due: interpreter::due(machine, state),
-        owes_parent: closed.is_some() && owes_news(state),
+        owes_parent: closed.is_some() && owes_end(state),
         tasks: u32::try_from(state.tasks().count()).unwrap_or(u32::MAX),
         owes: !interpreter::owed(state, bus_is_durable).is_empty() && state.is_running(),
         closed,

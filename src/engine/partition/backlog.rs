@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Local;
+use super::PartitionState;
 use crate::bus::BusError;
 use crate::clock::Timestamp;
 use crate::ids::ExecutionId;
@@ -184,7 +184,7 @@ impl Backlog {
     }
 }
 
-impl Local {
+impl PartitionState {
     /// Releases the timeouts of tasks when the backlog is taken in; again after each pause. Runs as long as the
     /// partition. `counted` is told when the queue may be consumed: what comes in before that would not be counted.
     pub(super) async fn watch_backlog(self: Rc<Self>, counted: Rc<Notify>) {
@@ -207,7 +207,7 @@ impl Local {
             backlog.held.set(false);
             backlog.released.notify_waiters();
             backlog.seen.take();
-            let now = self.shared.clock.now();
+            let now = self.services.clock.now();
             for execution in backlog.late.take() {
                 self.arm(execution, Some(now));
             }
@@ -256,7 +256,7 @@ impl Local {
     /// Replies that wait in the queue.
     async fn waiting(&self) -> u64 {
         loop {
-            match self.shared.bus.waiting(&self.reply_queue).await {
+            match self.services.bus.waiting(&self.reply_queue).await {
                 Ok(count) => return count.unwrap_or(0),
                 Err(BusError::Closed) => return 0,
                 // It may not be looked at; what comes in within a moment is all that can be known.

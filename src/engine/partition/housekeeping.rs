@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 
 /// Removed at once: a large purge would hold the store's writer.
 const PURGE_AT_ONCE: u32 = 200;
 
-pub(in crate::engine) async fn run(shared: &Arc<Shared>) {
-    let retention = i64::try_from(shared.options.retention.as_millis()).unwrap_or(i64::MAX);
-    let before = Timestamp::from_millis(shared.clock.now().millis().saturating_sub(retention));
+pub(in crate::engine) async fn run(services: &Arc<Services>) {
+    let retention = i64::try_from(services.options.retention.as_millis()).unwrap_or(i64::MAX);
+    let before = Timestamp::from_millis(services.clock.now().millis().saturating_sub(retention));
     loop {
-        match shared.journal.purge(before, PURGE_AT_ONCE).await {
+        match services.journal.purge(before, PURGE_AT_ONCE).await {
             Ok(n) if n >= u64::from(PURGE_AT_ONCE) => {}
             Ok(_) => break,
             Err(e) => {
@@ -23,10 +23,10 @@ pub(in crate::engine) async fn run(shared: &Arc<Shared>) {
             }
         }
     }
-    if let Err(e) = shared.count_open().await {
+    if let Err(e) = services.count_open().await {
         tracing::warn!(error = %e, "open executions could not be counted; trying again later");
     }
-    if let Err(e) = shared.catalog.reap_machines().await {
+    if let Err(e) = services.catalog.reap_machines().await {
         tracing::warn!(error = %e, "deleted state machines could not be removed; trying again later");
     }
 }

@@ -2,11 +2,11 @@
 
 use actix::Message;
 
-use crate::engine::types::TellError;
+use crate::engine::types::DeliverError;
 
 /// To a partition: begin (recover, consume replies, keep time). Sent once.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), TellError>")]
+#[rtype(result = "Result<(), DeliverError>")]
 pub(in crate::engine) struct Begin;
 
 /// To a partition: are you there? Answered when its mailbox comes to it.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::ids::ExecutionId;
 
 use crate::engine::execution::actor::ExecutionActor;
-use crate::engine::execution::message::Hear;
+use crate::engine::execution::message::Message;
 
 /// Which of the actors that an execution has one after the other. An actor knows its own without an address of itself,
 /// which would keep it alive.
@@ -21,14 +21,14 @@ pub(in crate::engine) struct Incarnation(u64);
 
 /// An actor in memory.
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct Resident {
+pub(in crate::engine) struct Active {
     pub incarnation: Incarnation,
     pub addr: Addr<ExecutionActor>,
 }
 
 /// One of a hundred thousand: every byte here is paid for each sleeper.
 struct Entry {
-    resident: Resident,
+    resident: Active,
     used: Age,
     /// Messages that are under way to it.
     under_way: u32,
@@ -45,19 +45,19 @@ impl Entry {
 }
 
 /// An address is copied only where it must outlive a look: each copy makes two small allocations.
-pub(in crate::engine) struct Residents {
+pub(in crate::engine) struct Registry {
     entries: RefCell<HashMap<ExecutionId, Entry>>,
     incarnations: Cell<u64>,
     began: Instant,
 }
 
-impl Default for Residents {
+impl Default for Registry {
     fn default() -> Self {
         Self { entries: RefCell::default(), incarnations: Cell::default(), began: Instant::now() }
     }
 }
 
-impl Residents {
+impl Registry {
     fn now(&self) -> Age {
         Age::try_from(self.began.elapsed().as_millis()).unwrap_or(Age::MAX)
     }
@@ -69,13 +69,13 @@ impl Residents {
     }
 
     /// True where none of this execution was here.
-    pub fn insert(&self, execution: ExecutionId, resident: Resident) -> bool {
+    pub fn insert(&self, execution: ExecutionId, resident: Active) -> bool {
         let now = self.now();
         self.entries.borrow_mut().insert(execution, Entry { resident, used: now, under_way: 0 }).is_none()
     }
 
     /// Its actor, which is going to be told something.
-    pub fn find(&self, execution: ExecutionId) -> Option<Resident> {
+    pub fn find(&self, execution: ExecutionId) -> Option<Active> {
         let mut entries = self.entries.borrow_mut();
         let entry = entries.get_mut(&execution)?;
         entry.used = self.now();
@@ -94,7 +94,7 @@ impl Residents {
 
     /// Hands a message to its actor, and counts it as under way; gives it back where there is no actor, or one that
     /// takes none now.
-    pub fn hand(&self, execution: ExecutionId, message: Hear) -> Option<Hear> {
+    pub fn hand(&self, execution: ExecutionId, message: Message) -> Option<Message> {
         let mut entries = self.entries.borrow_mut();
         let Some(entry) = entries.get_mut(&execution) else { return Some(message) };
         entry.used = self.now();
@@ -108,7 +108,7 @@ impl Residents {
     }
 
     /// Hands over a message that nobody misses where it is not taken. It does not count as use.
-    pub fn hint(&self, execution: ExecutionId, message: Hear) {
+    pub fn hint(&self, execution: ExecutionId, message: Message) {
         if let Some(entry) = self.entries.borrow().get(&execution) {
             let _ = entry.resident.addr.try_send(message);
         }
@@ -142,7 +142,7 @@ impl Residents {
         is_here
     }
 
-    pub fn idle_for(&self, age: Duration) -> Vec<(ExecutionId, Resident)> {
+    pub fn idle_for(&self, age: Duration) -> Vec<(ExecutionId, Active)> {
         let now = self.now();
         self.entries
             .borrow()

@@ -8,29 +8,29 @@ use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::SendError;
 
 use crate::engine::execution::actor::ExecutionActor;
-use crate::engine::execution::message::{Answer, Ear, Hear};
-use crate::engine::partition::registry::{Incarnation, Resident};
-use crate::engine::types::{RunToEnd, Start, TellError, Told, What};
+use crate::engine::execution::message::{Answer, Message, Responder};
+use crate::engine::partition::registry::{Active, Incarnation};
+use crate::engine::types::{Applied, DeliverError, Input, RunToEnd, Start};
 use crate::ids::ExecutionId;
 use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::StimulusKind;
 
-use super::{Local, Partition};
+use super::{Partition, PartitionState};
 
 /// The partition's response to a start: whoever asked is answered by the execution itself.
 pub(in crate::engine) struct Starting {
-    pub(super) local: Rc<Local>,
+    pub(super) local: Rc<PartitionState>,
     pub(super) start: Start,
 }
 
 impl MessageResponse<Partition, Start> for Starting {
-    fn handle(self, _: &mut actix::Context<Partition>, answer: Option<OneshotSender<Result<Told, TellError>>>) {
+    fn handle(self, _: &mut actix::Context<Partition>, answer: Option<OneshotSender<Result<Applied, DeliverError>>>) {
         self.local.begin(self.start, answer);
     }
 }
 
 impl MessageResponse<Partition, RunToEnd> for Starting {
-    fn handle(self, _: &mut actix::Context<Partition>, answer: Option<OneshotSender<Result<Outcome, TellError>>>) {
+    fn handle(self, _: &mut actix::Context<Partition>, answer: Option<OneshotSender<Result<Outcome, DeliverError>>>) {
         if let Some(answer) = answer {
             self.local.wait(self.start.header.id, answer);
         }
@@ -38,32 +38,32 @@ impl MessageResponse<Partition, RunToEnd> for Starting {
     }
 }
 
-impl Local {
+impl PartitionState {
     fn begin(self: &Rc<Self>, start: Start, answer: Option<Answer>) {
         let Start { header, started, machine } = start;
-        let (execution, incarnation) = (header.id, self.residents.incarnation());
-        let (shared, local) = (Arc::clone(&self.shared), Rc::clone(self));
-        let ear = Ear::Beginning(answer);
+        let (execution, incarnation) = (header.id, self.registry.incarnation());
+        let (services, local) = (Arc::clone(&self.services), Rc::clone(self));
+        let responder = Responder::Beginning(answer);
         // A map run's child is journaled in any case: its run counts on it.
         let actor = if header.arn.is_express() && header.map_run.is_none() {
-            match ExecutionActor::express(shared, local, incarnation, header, machine) {
+            match ExecutionActor::express(services, local, incarnation, header, machine) {
                 Ok(actor) => actor,
-                Err(error) => return ear.hear(self, execution, incarnation, Err(error)),
+                Err(error) => return responder.respond(self, execution, incarnation, Err(error)),
             }
         } else {
-            ExecutionActor::new(shared, local, incarnation, header, machine)
+            ExecutionActor::new(services, local, incarnation, header, machine)
         };
         let addr = actor.start();
-        let first = Hear { what: What::Stimulus(StimulusKind::Start(started)), ear };
+        let first = Message { input: Input::Stimulus(StimulusKind::Start(started)), responder };
         if let Err(SendError::Full(refused) | SendError::Closed(refused)) = addr.try_send(first) {
-            let error = TellError::Internal("a new execution takes no message".to_owned());
-            return refused.ear.hear(self, execution, incarnation, Err(error));
+            let error = DeliverError::Internal("a new execution takes no message".to_owned());
+            return refused.responder.respond(self, execution, incarnation, Err(error));
         }
-        self.insert(execution, Resident { incarnation, addr });
+        self.insert(execution, Active { incarnation, addr });
     }
 
     /// What the first message decided was not written, or was refused: the execution does not exist.
-    pub(in crate::engine) fn not_begun(&self, execution: ExecutionId, incarnation: Incarnation, error: &TellError) {
+    pub(in crate::engine) fn not_begun(&self, execution: ExecutionId, incarnation: Incarnation, error: &DeliverError) {
         self.forget(execution, incarnation);
         self.tell_waiters(execution, || Err(error.clone()));
     }

@@ -7,17 +7,17 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::engine::partition::{HOUSEKEEPER, housekeeping};
 use crate::engine::services::{RETRY_AFTER, footprint};
-use crate::engine::types::{Tell, TellError, What};
+use crate::engine::types::{Deliver, DeliverError, Input};
 use crate::ids::ExecutionId;
 use crate::interpreter::stimulus::StimulusKind;
 
-use super::Local;
+use super::PartitionState;
 use super::backlog::Planned;
 
 /// So many executions that left memory, or were packed, are worth the allocator's trouble of giving pages back.
 const CROWD: usize = 1_000;
 
-impl Local {
+impl PartitionState {
     /// Fires everything that is due, and waits for what is due next. Runs as long as the partition.
     ///
     /// Due times are moments of the wall clock, and a sleep is measured by another one: the wall clock is put forward
@@ -27,21 +27,21 @@ impl Local {
         // A partition that stops begins nothing new: its timers are in the store.
         while !self.is_draining() {
             self.backlog.released_soon().await;
-            let now = self.shared.clock.now();
+            let now = self.services.clock.now();
             if self.timers.borrow().fetch_is_due(now) && !self.fetching.replace(true) {
                 actix_rt::spawn(Rc::clone(&self).fetch_soon());
             }
             self.fire_due(now).await;
             let next = self.timers.borrow_mut().next();
-            let check = self.shared.options.clock_check;
-            let now = self.shared.clock.now();
+            let check = self.services.options.clock_check;
+            let now = self.services.clock.now();
             let wait = next.map_or(check, |at| at.since(now).min(check));
             let planned = Planned::after(wait, now);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.sooner.notified() => {}
             }
-            self.backlog.woke(planned, self.shared.clock.now());
+            self.backlog.woke(planned, self.services.clock.now());
         }
     }
 
@@ -66,8 +66,8 @@ impl Local {
     }
 
     async fn fire(self: &Rc<Self>, execution: ExecutionId, due: Timestamp) {
-        match self.tell(Tell { execution, what: What::Stimulus(StimulusKind::Clock) }).await {
-            Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_)) => {}
+        match self.deliver(Deliver { execution, input: Input::Stimulus(StimulusKind::Clock) }).await {
+            Ok(_) | Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_)) => {}
             // It stands still until somebody has mended it; the log has said so.
             Err(e) if e.is_corrupt() => {}
             Err(e) => {
@@ -97,17 +97,17 @@ impl Local {
 
     /// Lets idle executions leave memory, and looks after what belongs to no execution.
     pub(super) async fn sweep(self: Rc<Self>) {
-        let options = &self.shared.options;
+        let options = &self.services.options;
         let mut asleep = Duration::ZERO;
         loop {
             tokio::time::sleep(options.sweep).await;
             asleep += options.sweep;
             if self.id == HOUSEKEEPER && asleep >= options.horizon / 2 {
                 asleep = Duration::ZERO;
-                housekeeping::run(&self.shared).await;
+                housekeeping::run(&self.services).await;
             }
             let left = self.passivate(options.passivate_after, false).await;
-            if left + self.rested.take() >= CROWD {
+            if left + self.packed_lately.take() >= CROWD {
                 // Until then the actors that left have ended.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 crate::memory::give_back();
@@ -120,17 +120,17 @@ impl Local {
         let mut pause = footprint::LOOK;
         loop {
             tokio::time::sleep(pause).await;
-            let left = if self.shared.footprint.is_tight() { self.passivate(Duration::ZERO, true).await } else { 1 };
+            let left = if self.services.footprint.is_tight() { self.passivate(Duration::ZERO, true).await } else { 1 };
             // Where the many hold little each look finds none, and takes a message to each.
-            pause = if left > 0 { footprint::LOOK } else { (2 * pause).min(self.shared.options.sweep) };
+            pause = if left > 0 { footprint::LOOK } else { (2 * pause).min(self.services.options.sweep) };
         }
     }
 
     /// Arms everything in the store that is due within the horizon.
     pub async fn fetch_due(&self) -> Result<(), crate::store::StoreError> {
-        let (now, length) = (self.shared.clock.now(), self.shared.options.horizon);
+        let (now, length) = (self.services.clock.now(), self.services.options.horizon);
         self.timers.borrow_mut().begin_fetch(now, length);
-        let due = self.shared.journal.due(self.id, now.plus(length), u32::MAX).await?;
+        let due = self.services.journal.due(self.id, now.plus(length), u32::MAX).await?;
         self.timers.borrow_mut().fetched(now, length);
         for (execution, at) in due {
             self.arm(execution, Some(at));

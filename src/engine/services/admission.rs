@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::ids::Arn;
 use crate::limits;
 
-use crate::engine::services::{RETRY_AFTER, Shared};
+use crate::engine::services::{RETRY_AFTER, Services};
 use crate::engine::types::{EngineError, Options};
 /// The longest pause between tries of a child's start.
 const CHILD_PAUSE_MAX: Duration = Duration::from_secs(10);
@@ -21,14 +21,14 @@ const CHILDREN_CALM: Duration = Duration::from_secs(30);
 
 /// What is under way now.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Pressure {
+pub(in crate::engine) struct Admission {
     /// Starts that the store has not taken yet.
     starts: AtomicUsize,
     /// Task messages that the broker has not confirmed, and their bytes.
     unpublished: AtomicUsize,
     unpublished_bytes: AtomicUsize,
     /// News that nobody waits for (verdicts, cancellations) on the way to the broker.
-    asides: AtomicUsize,
+    notices: AtomicUsize,
     /// Refusing now: said once, when it begins.
     throttling: AtomicBool,
     dropping: AtomicBool,
@@ -95,7 +95,7 @@ fn admits(load: Load, starts_max: usize, unpublished_max: usize) -> Result<(), S
 
 /// Counts something for as long as it is held.
 pub(in crate::engine) struct UnderWay {
-    shared: Arc<Shared>,
+    services: Arc<Services>,
     what: Kind,
 }
 
@@ -103,39 +103,39 @@ pub(in crate::engine) struct UnderWay {
 enum Kind {
     Start,
     Publish { bytes: usize },
-    Aside,
+    Notice,
 }
 
 impl UnderWay {
-    fn begin(shared: &Arc<Shared>, what: Kind) -> Self {
-        let pressure = &shared.pressure;
+    fn begin(services: &Arc<Services>, what: Kind) -> Self {
+        let admission = &services.admission;
         match what {
-            Kind::Start => _ = pressure.starts.fetch_add(1, Ordering::AcqRel),
+            Kind::Start => _ = admission.starts.fetch_add(1, Ordering::AcqRel),
             Kind::Publish { bytes } => {
-                pressure.unpublished.fetch_add(1, Ordering::AcqRel);
-                pressure.unpublished_bytes.fetch_add(bytes, Ordering::AcqRel);
+                admission.unpublished.fetch_add(1, Ordering::AcqRel);
+                admission.unpublished_bytes.fetch_add(bytes, Ordering::AcqRel);
             }
-            Kind::Aside => _ = pressure.asides.fetch_add(1, Ordering::AcqRel),
+            Kind::Notice => _ = admission.notices.fetch_add(1, Ordering::AcqRel),
         }
-        Self { shared: Arc::clone(shared), what }
+        Self { services: Arc::clone(services), what }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let pressure = &self.shared.pressure;
+        let admission = &self.services.admission;
         match self.what {
-            Kind::Start => _ = pressure.starts.fetch_sub(1, Ordering::AcqRel),
+            Kind::Start => _ = admission.starts.fetch_sub(1, Ordering::AcqRel),
             Kind::Publish { bytes } => {
-                pressure.unpublished.fetch_sub(1, Ordering::AcqRel);
-                pressure.unpublished_bytes.fetch_sub(bytes, Ordering::AcqRel);
+                admission.unpublished.fetch_sub(1, Ordering::AcqRel);
+                admission.unpublished_bytes.fetch_sub(bytes, Ordering::AcqRel);
             }
-            Kind::Aside => _ = pressure.asides.fetch_sub(1, Ordering::AcqRel),
+            Kind::Notice => _ = admission.notices.fetch_sub(1, Ordering::AcqRel),
         }
     }
 }
 
-impl Pressure {
+impl Admission {
     fn load(&self) -> Load {
         Load {
             starts: self.starts.load(Ordering::Acquire),
@@ -151,14 +151,14 @@ impl Pressure {
     }
 }
 
-impl Shared {
+impl Services {
     /// Lets one more start in, or refuses it because too much is under way. Held until the start is durable.
     pub(in crate::engine) fn admit(self: &Arc<Self>) -> Result<UnderWay, EngineError> {
         let Options { starts_max, unpublished_max, .. } = self.options;
-        let admitted = admits(self.pressure.load(), starts_max, unpublished_max);
+        let admitted = admits(self.admission.load(), starts_max, unpublished_max);
         match admitted.and_then(|()| self.footprint.refusal().map_or(Ok(()), Err)) {
             Ok(()) => {
-                if self.pressure.throttling.swap(false, Ordering::AcqRel) {
+                if self.admission.throttling.swap(false, Ordering::AcqRel) {
                     tracing::info!(event = "start.unthrottled", "new starts are let in again");
                 }
                 Ok(UnderWay::begin(self, Kind::Start))
@@ -170,7 +170,7 @@ impl Shared {
                     BusHealth::Blocked(alarm) => format!("{full}; the broker takes none now: {alarm}"),
                     BusHealth::Down(lost) => format!("{full}; the broker cannot be reached: {lost}"),
                 };
-                if !self.pressure.throttling.swap(true, Ordering::AcqRel) {
+                if !self.admission.throttling.swap(true, Ordering::AcqRel) {
                     tracing::warn!(event = "start.throttled", reason = why, "new starts are refused: {why}");
                 }
                 Err(EngineError::Busy(format!("Rate exceeded: {why}; try again later")))
@@ -180,7 +180,7 @@ impl Shared {
 
     /// The same for the start of a task. Children leave half of the room to callers, and are tried again by themselves.
     pub(in crate::engine) fn admit_child(self: &Arc<Self>) -> Result<UnderWay, EngineError> {
-        let starts = self.pressure.load().starts;
+        let starts = self.admission.load().starts;
         if starts >= self.options.starts_max.div_ceil(2) {
             return Err(EngineError::Busy(format!(
                 "{starts} starts wait for the store, half of what engine.starts_max lets in: a child waits"
@@ -194,7 +194,7 @@ impl Shared {
 
     /// The start of a child must wait. Nothing is wrong with the child, and thousands may wait together: told once.
     pub(in crate::engine) fn child_waits(&self, execution: &Arn, reason: &str) {
-        if self.pressure.children.waits(self.clock.now()) {
+        if self.admission.children.waits(self.clock.now()) {
             tracing::warn!(
                 event = "child.delayed",
                 execution.arn = %execution,
@@ -208,7 +208,7 @@ impl Shared {
 
     /// A child was started.
     pub(in crate::engine) fn child_starts(&self) {
-        if self.pressure.children.starts(self.clock.now()) {
+        if self.admission.children.starts(self.clock.now()) {
             tracing::info!(event = "child.resumed", "no start of a child waits any more");
         }
     }
@@ -220,11 +220,11 @@ impl Shared {
 
     /// Publishes what nothing waits for. Where the broker has not taken the last ten thousand of them, more are
     /// dropped: they are news, and must not fill the memory while nobody can read them.
-    pub(in crate::engine) fn publish_aside(self: &Arc<Self>, to: Address, message: Message) {
-        let waiting = self.pressure.asides.load(Ordering::Acquire);
+    pub(in crate::engine) fn publish_best_effort(self: &Arc<Self>, to: Address, message: Message) {
+        let waiting = self.admission.notices.load(Ordering::Acquire);
         if waiting >= limits::ASIDES_MAX {
             self.metrics.aside_dropped();
-            if !self.pressure.dropping.swap(true, Ordering::AcqRel) {
+            if !self.admission.dropping.swap(true, Ordering::AcqRel) {
                 tracing::warn!(
                     event = "aside.dropped",
                     count = waiting,
@@ -234,12 +234,12 @@ impl Shared {
             return;
         }
         if waiting < limits::ASIDES_MAX / 2 {
-            self.pressure.dropping.store(false, Ordering::Release);
+            self.admission.dropping.store(false, Ordering::Release);
         }
-        let (shared, under_way) = (Arc::clone(self), UnderWay::begin(self, Kind::Aside));
+        let (services, under_way) = (Arc::clone(self), UnderWay::begin(self, Kind::Notice));
         actix_rt::spawn(async move {
             // Nobody may be listening; that is no error.
-            let _ = shared.bus.publish(to, message).await;
+            let _ = services.bus.publish(to, message).await;
             drop(under_way);
         });
     }

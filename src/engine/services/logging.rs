@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::ids::{Arn, ExecutionId, TaskKey};
 use crate::interpreter::event::{Entry, Event};
 
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 
 /// Shows an entry as AWS's history event: with data or without, in a region. What AWS does not show is `None`. Given by
 /// who knows AWS's shapes (`api::history`).
@@ -59,13 +59,13 @@ impl Logging {
     }
 
     /// One line for each of these entries that the level lets through.
-    pub fn tell(self, shared: &Shared, execution: ExecutionId, arn: &Arn, machine: &Arn, entries: &[Entry]) {
-        let Some(view) = shared.options.history_view else { return };
+    pub fn write(self, services: &Services, execution: ExecutionId, arn: &Arn, machine: &Arn, entries: &[Entry]) {
+        let Some(view) = services.options.history_view else { return };
         if self.level == Level::Off {
             return;
         }
         for entry in entries {
-            let Some(shown) = view(entry, self.data, &shared.realm.region) else { continue };
+            let Some(shown) = view(entry, self.data, &services.realm.region) else { continue };
             let kind = shown["type"].as_str().unwrap_or_default();
             if !self.wants(kind) {
                 continue;
@@ -77,8 +77,8 @@ impl Logging {
                 && let Some(text) = &mut details
             {
                 let own = matches!(entry.event, Event::TaskScheduled(_))
-                    .then(|| shared.token(&TaskKey { execution, scheduled: entry.id }));
-                *text = without_tokens(text, own.as_deref(), |run| shared.tokens.verify(run).is_ok());
+                    .then(|| services.token(&TaskKey { execution, scheduled: entry.id }));
+                *text = without_tokens(text, own.as_deref(), |run| services.tokens.verify(run).is_ok());
             }
             // Fields by their names in `telemetry::fields`: the macro takes no constants beside a target.
             tracing::info!(

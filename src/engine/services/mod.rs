@@ -36,7 +36,7 @@ use crate::token::TokenKeys;
 pub(in crate::engine) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What all actors and handles share.
-pub(in crate::engine) struct Shared {
+pub(in crate::engine) struct Services {
     pub(in crate::engine) realm: Realm,
     pub(in crate::engine) clock: Arc<dyn Clock>,
     pub(in crate::engine) journal: Arc<dyn Journal>,
@@ -50,20 +50,20 @@ pub(in crate::engine) struct Shared {
     pub(in crate::engine) activities: activity_queues::Activities,
     pub(in crate::engine) express: express::Express,
     pub(in crate::engine) map_runs: map_run::Runs,
-    pub(in crate::engine) pressure: admission::Pressure,
+    pub(in crate::engine) admission: admission::Admission,
     pub(in crate::engine) footprint: footprint::Footprint,
     pub(in crate::engine) open: open_count::Open,
     pub(in crate::engine) quarantine: quarantine::Quarantine,
     pub(in crate::engine) parking: parking::Parking,
     pub(in crate::engine) health: health::Health,
     /// Children that are being started now.
-    pub(in crate::engine) births: children::Births,
+    pub(in crate::engine) pending_starts: children::PendingStarts,
     pub(in crate::engine) objects: Objects,
     pub(in crate::engine) partitions: OnceLock<Vec<Addr<partition::Partition>>>,
     pub(in crate::engine) arbiters: Vec<Arbiter>,
 }
 
-impl Shared {
+impl Services {
     pub(in crate::engine) fn partition_of(&self, execution: crate::ids::ExecutionId) -> PartitionId {
         PartitionId::of(execution, self.options.partitions)
     }

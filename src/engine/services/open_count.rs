@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::store::{ExecutionFilter, ExecutionStatus, StoreError};
 
-use crate::engine::services::Shared;
+use crate::engine::services::Services;
 use crate::engine::starting::Origin;
 use crate::engine::types::EngineError;
 
@@ -26,7 +26,7 @@ impl Open {
     }
 }
 
-impl Shared {
+impl Services {
     pub(in crate::engine) async fn count_open(&self) -> Result<(), StoreError> {
         let filter = ExecutionFilter { status: Some(ExecutionStatus::Running), ..ExecutionFilter::default() };
         let counts = self.journal.count(filter).await?;

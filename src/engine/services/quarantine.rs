@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::ids::{Arn, ExecutionId};
 use crate::store::StoreError;
 
-use crate::engine::services::Shared;
-use crate::engine::types::TellError;
+use crate::engine::services::Services;
+use crate::engine::types::DeliverError;
 
 /// What `DescribeExecution` shows as the error of one.
 pub const QUARANTINED: &str = "Reveille.Quarantined";
@@ -33,9 +33,9 @@ impl Quarantine {
     }
 }
 
-impl Shared {
+impl Services {
     /// After a journal was read, or could not be.
-    pub(in crate::engine) async fn judge<T>(&self, execution: ExecutionId, loaded: &Result<T, TellError>) {
+    pub(in crate::engine) async fn record_load<T>(&self, execution: ExecutionId, loaded: &Result<T, DeliverError>) {
         match loaded {
             Ok(_) => {
                 if self.quarantine.take(execution) {
@@ -43,7 +43,7 @@ impl Shared {
                     tracing::info!(event = "execution.released", execution.id = %execution, "an execution can be read again and goes on");
                 }
             }
-            Err(TellError::Store(e @ StoreError::Corrupt { .. })) => {
+            Err(DeliverError::Store(e @ StoreError::Corrupt { .. })) => {
                 if !self.quarantine.put(execution, e.to_string()) {
                     return;
                 }

@@ -8,7 +8,7 @@ use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, Delivery, Message, Names, Settlement, TaskBus};
 use crate::engine::api::EngineHandle;
 use crate::engine::support;
-use crate::engine::types::{Completion, HistoryQuery, StartRequest, What};
+use crate::engine::types::{Completion, HistoryQuery, Input, StartRequest};
 use crate::ids::Arn;
 use crate::interpreter::event::Event;
 use crate::interpreter::state::Conclusion;
@@ -114,7 +114,7 @@ async fn what_a_poller_left_behind_is_offered_to_the_next() {
     let token = delivery.message.properties.correlation_id.clone().unwrap();
     let (key, _) = given.engine.inner.tokens.verify(&token).unwrap();
     let taken = StimulusKind::TaskStarted { scheduled: key.scheduled, worker_name: Some("ann".into()) };
-    given.engine.tell(key.execution, What::Stimulus(taken)).await.unwrap();
+    given.engine.deliver(key.execution, Input::Stimulus(taken)).await.unwrap();
     drop(delivery);
     let (again, _) = given.poll("bob", LONG).await.expect("it comes again");
     assert_eq!(again, token);

@@ -184,8 +184,8 @@ fn noise(bytes: usize) -> String {
 #[actix_rt::test]
 async fn executions_in_memory_hold_no_more_than_they_may_together() {
     let store = Memory::new();
-    let linger = Duration::from_millis(20);
-    let options = || Options { memory_bytes_max: 2_000_000, confirm_linger: linger, ..small() };
+    let defer = Duration::from_millis(20);
+    let options = || Options { memory_bytes_max: 2_000_000, confirm_linger: defer, ..small() };
     let first = engine(&store, options()).await;
     let wait = json!({ "Type": "Wait", "Seconds": 3_000, "End": true });
     let machine = machine(&store, "w", &json!({ "StartAt": "W", "States": { "W": wait } })).await;

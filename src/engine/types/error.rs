@@ -68,7 +68,7 @@ pub enum CompletionError {
 
 /// Why a stimulus had no effect.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(in crate::engine) enum TellError {
+pub(in crate::engine) enum DeliverError {
     #[error(transparent)]
     Rejected(#[from] Rejection),
     #[error("execution {0} does not exist")]
@@ -82,7 +82,7 @@ pub(in crate::engine) enum TellError {
     Internal(String),
 }
 
-impl TellError {
+impl DeliverError {
     /// The execution cannot be read: it is in quarantine, which has been logged.
     pub fn is_corrupt(&self) -> bool {
         matches!(self, Self::Store(StoreError::Corrupt { .. }))
@@ -90,10 +90,10 @@ impl TellError {
 }
 
 /// What an execution could not be told, as faces take it.
-pub(in crate::engine) fn engine_error(e: TellError) -> EngineError {
+pub(in crate::engine) fn engine_error(e: DeliverError) -> EngineError {
     match e {
-        TellError::Store(e) => EngineError::Store(e),
-        TellError::Busy(why) => EngineError::Busy(why),
+        DeliverError::Store(e) => EngineError::Store(e),
+        DeliverError::Busy(why) => EngineError::Busy(why),
         other => EngineError::Internal(other.to_string()),
     }
 }

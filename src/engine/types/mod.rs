@@ -5,9 +5,9 @@ mod error;
 mod options;
 mod request;
 
-pub(in crate::engine) use delivery::{AwaitEnd, RunToEnd, Start, Tell, Told, What};
+pub(in crate::engine) use delivery::{Applied, AwaitEnd, Deliver, Input, RunToEnd, Start};
 pub use error::{CompletionError, EngineError, MapRunError};
-pub(in crate::engine) use error::{TellError, aws_error, engine_error};
+pub(in crate::engine) use error::{DeliverError, aws_error, engine_error};
 pub use options::{Options, Parts};
 pub use request::{
     ActivityTask, Completion, HistoryPage, HistoryQuery, MapRunChange, StartRequest, StartedExecution, SyncOutcome,

@@ -15,8 +15,8 @@ use crate::store::{ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStat
 
 use crate::engine::coordination::map_run::{PAGE, child_status, row};
 use crate::engine::services::admission::pause_after;
-use crate::engine::services::{RETRY_AFTER, Shared, entropy};
-use crate::engine::types::{Start, Tell, TellError, What};
+use crate::engine::services::{RETRY_AFTER, Services, entropy};
+use crate::engine::types::{Deliver, DeliverError, Input, Start};
 
 /// What all children of a run share.
 #[derive(Debug)]
@@ -52,20 +52,20 @@ impl Birth {
     }
 
     /// The child's ARN.
-    pub fn arn(&self, shared: &Shared, index: u64) -> Arn {
+    pub fn arn(&self, services: &Services, index: u64) -> Arn {
         let name = self.name(index);
         if self.express {
-            shared.realm.express_execution(self.place(), &name.to_string(), ExecutionId(name))
+            services.realm.express_execution(self.place(), &name.to_string(), ExecutionId(name))
         } else {
-            shared.realm.execution(self.place(), &name.to_string())
+            services.realm.execution(self.place(), &name.to_string())
         }
     }
 
-    fn of(&self, shared: &Shared, child: &Child) -> (ExecutionHeader, Started) {
+    fn of(&self, services: &Services, child: &Child) -> (ExecutionHeader, Started) {
         let id = entropy::execution_id();
         let text = self.name(child.index).to_string();
-        let arn = self.arn(shared, child.index);
-        let machine = shared.realm.state_machine(self.place());
+        let arn = self.arn(services, child.index);
+        let machine = services.realm.state_machine(self.place());
         let started = Started {
             input: Payload::clone(&child.input),
             role_arn: Arc::clone(&self.parent.role_arn),
@@ -84,7 +84,7 @@ impl Birth {
         };
         let header = ExecutionHeader {
             id,
-            partition: shared.partition_of(id),
+            partition: services.partition_of(id),
             arn,
             name: text,
             state_machine: machine,
@@ -93,7 +93,7 @@ impl Birth {
             alias_arn: self.parent_row.alias_arn.clone(),
             input: child.input.to_string(),
             trace_header: self.parent_row.trace_header.clone(),
-            started: shared.clock.now(),
+            started: services.clock.now(),
             parent: None,
             map_run: Some(self.run.clone()),
             item_index: Some(child.index),
@@ -104,7 +104,7 @@ impl Birth {
 
 /// A child that is there now.
 #[derive(Debug)]
-pub(super) struct There {
+pub(super) struct ChildStart {
     pub id: ExecutionId,
     /// It is from before a restart, and over.
     pub closed: Option<ChildStatus>,
@@ -115,21 +115,21 @@ pub(super) struct There {
 ///
 /// # Errors
 /// It can never be started.
-pub(super) async fn start(shared: &Shared, birth: &Birth, child: &Child) -> Result<There, Failure> {
+pub(super) async fn start(services: &Services, birth: &Birth, child: &Child) -> Result<ChildStart, Failure> {
     let mut waited = Duration::ZERO;
     loop {
-        let (header, started) = birth.of(shared, child);
+        let (header, started) = birth.of(services, child);
         let (id, arn) = (header.id, header.arn.clone());
         let start = Start { header, started: Box::new(started), machine: Arc::clone(&birth.machine) };
-        let Some(partition) = shared.partition(shared.partition_of(id)) else { return Err(stopping()) };
+        let Some(partition) = services.partition(services.partition_of(id)) else { return Err(stopping()) };
         let problem = match partition.send(start).await {
             Ok(Ok(_)) => {
-                shared.child_starts();
-                return Ok(There { id, closed: None });
+                services.child_starts();
+                return Ok(ChildStart { id, closed: None });
             }
-            Ok(Err(TellError::Store(StoreError::AlreadyExists { .. }))) => {
-                match shared.journal.execution_by_arn(&arn).await {
-                    Ok(Some(row)) => match there(shared, birth, row).await {
+            Ok(Err(DeliverError::Store(StoreError::AlreadyExists { .. }))) => {
+                match services.journal.execution_by_arn(&arn).await {
+                    Ok(Some(row)) => match there(services, birth, row).await {
                         Ok(there) => return Ok(there),
                         Err(why) => why,
                     },
@@ -137,13 +137,13 @@ pub(super) async fn start(shared: &Shared, birth: &Birth, child: &Child) -> Resu
                     Err(e) => e.to_string(),
                 }
             }
-            Ok(Err(TellError::Store(e @ (StoreError::NotFound { .. } | StoreError::Corrupt { .. })))) => {
+            Ok(Err(DeliverError::Store(e @ (StoreError::NotFound { .. } | StoreError::Corrupt { .. })))) => {
                 return Err(Failure::new("States.Runtime", format!("A child of the map run cannot be started: {e}")));
             }
             Ok(Err(e)) => e.to_string(),
             Err(e) => e.to_string(),
         };
-        shared.child_waits(&birth.parent.arn, &problem);
+        services.child_waits(&birth.parent.arn, &problem);
         let pause = pause_after(waited, entropy::unit());
         tokio::time::sleep(pause).await;
         waited += pause;
@@ -151,23 +151,23 @@ pub(super) async fn start(shared: &Shared, birth: &Birth, child: &Child) -> Resu
 }
 
 /// A child that exists: open, over, or redriven now.
-async fn there(shared: &Shared, birth: &Birth, row: ExecutionRow) -> Result<There, String> {
+async fn there(services: &Services, birth: &Birth, row: ExecutionRow) -> Result<ChildStart, String> {
     let (id, status) = (row.header.id, child_status(row.summary.status));
     let over = matches!(status, ChildStatus::Failed | ChildStatus::TimedOut | ChildStatus::Aborted);
     if birth.attempt == 0 || !over {
-        return Ok(There { id, closed: (status != ChildStatus::Running).then_some(status) });
+        return Ok(ChildStart { id, closed: (status != ChildStatus::Running).then_some(status) });
     }
-    let Some(partition) = shared.partition(row.header.partition) else {
+    let Some(partition) = services.partition(row.header.partition) else {
         return Err("the engine is stopping".to_owned());
     };
     let kind = StimulusKind::RedriveByRun { attempt: birth.attempt };
-    match partition.send(Tell { execution: id, what: What::Stimulus(kind) }).await {
-        Ok(Ok(_)) => Ok(There { id, closed: None }),
+    match partition.send(Deliver { execution: id, input: Input::Stimulus(kind) }).await {
+        Ok(Ok(_)) => Ok(ChildStart { id, closed: None }),
         // It was redriven before a restart and failed again, or can never be (its history is full).
-        Ok(Err(TellError::Rejected(_))) => {
-            let row = shared.journal.execution(id).await.map_err(|e| e.to_string())?;
+        Ok(Err(DeliverError::Rejected(_))) => {
+            let row = services.journal.execution(id).await.map_err(|e| e.to_string())?;
             let status = row.map_or(status, |row| child_status(row.summary.status));
-            Ok(There { id, closed: (status != ChildStatus::Running).then_some(status) })
+            Ok(ChildStart { id, closed: (status != ChildStatus::Running).then_some(status) })
         }
         Ok(Err(e)) => Err(e.to_string()),
         Err(e) => Err(e.to_string()),
@@ -179,7 +179,7 @@ fn stopping() -> Failure {
 }
 
 /// The children that exist: their statuses by index, and the open ones.
-pub(super) async fn known(shared: &Shared, run: &Arn) -> StoreResult<(Vec<ChildStatus>, Vec<(ExecutionId, u64)>)> {
+pub(super) async fn known(services: &Services, run: &Arn) -> StoreResult<(Vec<ChildStatus>, Vec<(ExecutionId, u64)>)> {
     let mut statuses = Vec::new();
     let mut open = Vec::new();
     let mut after = None;
@@ -191,7 +191,7 @@ pub(super) async fn known(shared: &Shared, run: &Arn) -> StoreResult<(Vec<ChildS
             brief: true,
             ..ExecutionFilter::default()
         };
-        let rows = shared.journal.list(filter).await?;
+        let rows = services.journal.list(filter).await?;
         let Some(last) = rows.last() else { return Ok((statuses, open)) };
         after = Some((last.header.started, last.header.id));
         for row in &rows {
@@ -208,7 +208,7 @@ pub(super) async fn known(shared: &Shared, run: &Arn) -> StoreResult<(Vec<ChildS
     }
 }
 
-async fn open(shared: &Shared, run: &Arn) -> StoreResult<Vec<ExecutionRow>> {
+async fn open(services: &Services, run: &Arn) -> StoreResult<Vec<ExecutionRow>> {
     let filter = ExecutionFilter {
         map_run: Some(run.clone()),
         status: Some(ExecutionStatus::Running),
@@ -216,16 +216,16 @@ async fn open(shared: &Shared, run: &Arn) -> StoreResult<Vec<ExecutionRow>> {
         brief: true,
         ..ExecutionFilter::default()
     };
-    shared.journal.list(filter).await
+    services.journal.list(filter).await
 }
 
 /// Stops every open child, until none is left.
-pub(super) async fn stop_all(shared: &Shared, run: &Arn) {
+pub(super) async fn stop_all(services: &Services, run: &Arn) {
     loop {
-        match open(shared, run).await {
+        match open(services, run).await {
             Ok(rows) if rows.is_empty() => return,
             Ok(rows) => {
-                let stops = rows.iter().map(|row| stop(shared, row));
+                let stops = rows.iter().map(|row| stop(services, row));
                 if futures_util::future::join_all(stops).await.into_iter().all(|stopped| stopped) {
                     continue;
                 }
@@ -239,12 +239,12 @@ pub(super) async fn stop_all(shared: &Shared, run: &Arn) {
 }
 
 /// True where the child is over now.
-async fn stop(shared: &Shared, row: &ExecutionRow) -> bool {
-    let Some(partition) = shared.partition(row.header.partition) else { return false };
+async fn stop(services: &Services, row: &ExecutionRow) -> bool {
+    let Some(partition) = services.partition(row.header.partition) else { return false };
     let kind = StimulusKind::Stop(Failure::default());
-    let told = partition.send(Tell { execution: row.header.id, what: What::Stimulus(kind) }).await;
+    let told = partition.send(Deliver { execution: row.header.id, input: Input::Stimulus(kind) }).await;
     match told {
-        Ok(Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_))) => true,
+        Ok(Ok(_) | Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_))) => true,
         Ok(Err(e)) => {
             tracing::warn!(execution.arn = %row.header.arn, error = %e, "a child could not be stopped; trying again");
             false
@@ -255,7 +255,7 @@ async fn stop(shared: &Shared, row: &ExecutionRow) -> bool {
 
 /// Which of these open children are over, by the index.
 pub(super) async fn over(
-    shared: &Shared,
+    services: &Services,
     run: &Arn,
     ids: Vec<ExecutionId>,
 ) -> StoreResult<Vec<(ExecutionId, ChildStatus)>> {
@@ -270,14 +270,14 @@ pub(super) async fn over(
             brief: true,
             ..ExecutionFilter::default()
         };
-        let rows = shared.journal.list(filter).await?;
+        let rows = services.journal.list(filter).await?;
         let Some(last) = rows.last() else { break };
         after = Some((last.header.started, last.header.id));
         running.extend(rows.iter().map(|r| r.header.id));
     }
     let mut over = Vec::new();
     for id in ids.into_iter().filter(|id| !running.contains(id)) {
-        if let Some(row) = shared.journal.execution(id).await? {
+        if let Some(row) = services.journal.execution(id).await? {
             let status = child_status(row.summary.status);
             if status != ChildStatus::Running {
                 over.push((id, status));
@@ -288,16 +288,16 @@ pub(super) async fn over(
 }
 
 /// Ends a run that has no runner: its children are stopped, its row says that it was aborted.
-pub(super) async fn abandon(shared: &Shared, run: &Arn) -> StoreResult<()> {
-    stop_all(shared, run).await;
-    let Some(mut row) = shared.catalog.map_run(run).await? else { return Ok(()) };
+pub(super) async fn abandon(services: &Services, run: &Arn) -> StoreResult<()> {
+    stop_all(services, run).await;
+    let Some(mut row) = services.catalog.map_run(run).await? else { return Ok(()) };
     if row.stopped.is_some() {
         return Ok(());
     }
     let counts =
-        shared.journal.count(ExecutionFilter { map_run: Some(run.clone()), ..ExecutionFilter::default() }).await?;
+        services.journal.count(ExecutionFilter { map_run: Some(run.clone()), ..ExecutionFilter::default() }).await?;
     row::set_counts_by_status(&mut row.body, &counts);
     row.body["status"] = "ABORTED".into();
-    row.stopped = Some(shared.clock.now());
-    shared.catalog.put_map_run(row).await
+    row.stopped = Some(services.clock.now());
+    services.catalog.put_map_run(row).await
 }

@@ -30,9 +30,9 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::api::EngineHandle;
-use crate::engine::partition::Local;
-use crate::engine::services::{RETRY_AFTER, Shared};
-use crate::engine::types::{MapRunChange, MapRunError, Tell, TellError, What};
+use crate::engine::partition::PartitionState;
+use crate::engine::services::{RETRY_AFTER, Services};
+use crate::engine::types::{Deliver, DeliverError, Input, MapRunChange, MapRunError};
 use crate::ids::{Arn, EventId, ExecutionId};
 use crate::interpreter::map_run::{ChildStatus, Happened};
 use crate::interpreter::state::{Conclusion, Outcome};
@@ -161,12 +161,12 @@ impl EngineHandle {
     /// # Errors
     /// There is no such run, or it has ended.
     pub async fn update_map_run(&self, run: &Arn, change: MapRunChange) -> Result<(), MapRunError> {
-        let shared = &self.inner;
-        let row = shared.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
+        let services = &self.inner;
+        let row = services.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
         if row.stopped.is_some() {
             return Err(MapRunError::Ended(run.clone()));
         }
-        if let Some(runner) = shared.map_runs.find(run) {
+        if let Some(runner) = services.map_runs.find(run) {
             let (done, changed) = oneshot::channel();
             if runner.send(Word::Changed { change, done }).await.is_ok()
                 && let Ok(result) = changed.await
@@ -175,27 +175,27 @@ impl EngineHandle {
             }
         }
         // It is about to begin anew: it will read its limits from the row. Or it has just ended.
-        let mut row = shared.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
+        let mut row = services.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
         if row.stopped.is_some() {
             return Err(MapRunError::Ended(run.clone()));
         }
         let limits = change.apply(row::limits(&row.body));
         row::set_limits(&mut row.body, &limits);
-        Ok(shared.catalog.put_map_run(row).await?)
+        Ok(services.catalog.put_map_run(row).await?)
     }
 }
 
-impl Local {
+impl PartitionState {
     /// Runs a map run of an execution here, unless it does already. A redrive may come while the attempt before it
     /// writes its end.
     pub(in crate::engine) fn start_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
         let local = Rc::clone(self);
-        match self.shared.map_runs.claim(&run, started) {
+        match self.services.map_runs.claim(&run, started) {
             Claim::Runs => {}
             Claim::Given(sender, receiver) => {
                 actix_rt::spawn(async move {
                     runner::run(&local, parent, started, &run, sender, receiver).await;
-                    local.shared.map_runs.release(&run);
+                    local.services.map_runs.release(&run);
                 });
             }
             Claim::After(former) => {
@@ -211,13 +211,13 @@ impl Local {
     pub(in crate::engine) fn stop_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
         let local = Rc::clone(self);
         actix_rt::spawn(async move {
-            local.shared.ended(&run, started).await;
-            local.shared.tell_until_taken(parent, StimulusKind::MapRunStopped { started }).await;
+            local.services.ended(&run, started).await;
+            local.services.deliver_until_taken(parent, StimulusKind::MapRunStopped { started }).await;
         });
     }
 }
 
-impl Shared {
+impl Services {
     /// Stops a run and waits until it has ended: by its runner, or (after a restart) without one. `last`: attempts that
     /// an event behind this one began are not meant.
     async fn ended(&self, run: &Arn, last: EventId) {
@@ -249,7 +249,7 @@ impl Shared {
 
     /// Stops every run that a closed execution left open. Not those of a redrive that came in between: their execution
     /// waits for them.
-    pub(in crate::engine) async fn end_map_runs(&self, execution: ExecutionId) -> Result<(), TellError> {
+    pub(in crate::engine) async fn end_map_runs(&self, execution: ExecutionId) -> Result<(), DeliverError> {
         let mut after = None;
         loop {
             let runs = self.catalog.map_runs(execution, after, PAGE).await?;
@@ -267,13 +267,13 @@ impl Shared {
     }
 
     /// Tells an execution something until it has taken or refused it.
-    pub(in crate::engine) async fn tell_until_taken(&self, execution: ExecutionId, kind: StimulusKind) {
+    pub(in crate::engine) async fn deliver_until_taken(&self, execution: ExecutionId, kind: StimulusKind) {
         loop {
             let Some(partition) = self.partition(self.partition_of(execution)) else { return };
-            let message = Tell { execution, what: What::Stimulus(kind.clone()) };
+            let message = Deliver { execution, input: Input::Stimulus(kind.clone()) };
             match partition.send(message).await {
                 // Taken, or refused; or the engine is stopping, and the next start tells it.
-                Ok(Ok(_) | Err(TellError::Rejected(_) | TellError::NoExecution(_))) | Err(_) => return,
+                Ok(Ok(_) | Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_))) | Err(_) => return,
                 Ok(Err(e)) => {
                     tracing::warn!(execution.id = %execution, error = %e, "an execution could not be told of its children's end; trying again");
                 }

@@ -14,7 +14,7 @@ use crate::objects::{ObjectError, Objects, Upload};
 use crate::store::{ExecutionRow, ExecutionStatus, StoreError};
 
 use crate::engine::coordination::map_run::children::Birth;
-use crate::engine::services::{RETRY_AFTER, Shared};
+use crate::engine::services::{RETRY_AFTER, Services};
 
 /// Rows that are read at once, in the order of items.
 const ROWS: u64 = 100;
@@ -44,7 +44,7 @@ enum Problem {
     TooLarge,
 }
 
-pub(super) async fn collect(shared: &Shared, birth: &Birth, run: &MapRun, verdict: Verdict) -> Ended {
+pub(super) async fn collect(services: &Services, birth: &Birth, run: &MapRun, verdict: Verdict) -> Ended {
     let failure = match verdict {
         Verdict::Failed(failure) => Some(failure),
         Verdict::Succeeded | Verdict::Aborted => None,
@@ -53,11 +53,11 @@ pub(super) async fn collect(shared: &Shared, birth: &Birth, run: &MapRun, verdic
     loop {
         let problem = match (&birth.writer, &failure) {
             (None, Some(failure)) => return end(Err(failure.clone())),
-            (None, None) => match gather(shared, birth, run).await {
+            (None, None) => match gather(services, birth, run).await {
                 Ok(results) => return end(Ok(Payload::new(results))),
                 Err(problem) => problem,
             },
-            (Some(parameters), _) => match Writer::new(shared, birth, parameters).write(run).await {
+            (Some(parameters), _) => match Writer::new(services, birth, parameters).write(run).await {
                 Ok((details, written)) => {
                     return Ended { result: failure.map_or(Ok(Payload::new(details)), Err), written };
                 }
@@ -78,21 +78,25 @@ pub(super) async fn collect(shared: &Shared, birth: &Birth, run: &MapRun, verdic
 }
 
 /// Children of the indices in `range`, in their order; one that could not be started is missing.
-async fn rows(shared: &Shared, birth: &Birth, range: std::ops::Range<u64>) -> Result<Vec<ExecutionRow>, StoreError> {
-    let arns: Vec<crate::ids::Arn> = range.map(|index| birth.arn(shared, index)).collect();
-    let found = futures_util::future::join_all(arns.iter().map(|arn| shared.journal.execution_by_arn(arn))).await;
+async fn rows(
+    services: &Services,
+    birth: &Birth,
+    range: std::ops::Range<u64>,
+) -> Result<Vec<ExecutionRow>, StoreError> {
+    let arns: Vec<crate::ids::Arn> = range.map(|index| birth.arn(services, index)).collect();
+    let found = futures_util::future::join_all(arns.iter().map(|arn| services.journal.execution_by_arn(arn))).await;
     found.into_iter().filter_map(Result::transpose).collect()
 }
 
 /// The state's result: what each child gave, in the order of items.
-async fn gather(shared: &Shared, birth: &Birth, run: &MapRun) -> Result<Value, Problem> {
+async fn gather(services: &Services, birth: &Birth, run: &MapRun) -> Result<Value, Problem> {
     let transformation = birth.transformation().unwrap_or(Transformation::Compact);
     let mut results = Vec::new();
     let mut bytes = 2;
     let mut from = 0;
     while from < run.begun() {
         let to = (from + ROWS).min(run.begun());
-        for row in rows(shared, birth, from..to).await? {
+        for row in rows(services, birth, from..to).await? {
             let before = results.len();
             transform(&row, transformation, &mut results);
             bytes += results[before..].iter().map(|v| size::json_bytes(v) + 1).sum::<usize>();
@@ -167,7 +171,7 @@ impl Birth {
 
 /// Files of results below `PREFIX/UUID/`.
 struct Writer<'a> {
-    shared: &'a Shared,
+    services: &'a Services,
     birth: &'a Birth,
     objects: &'a Objects,
     bucket: String,
@@ -177,14 +181,14 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(shared: &'a Shared, birth: &'a Birth, parameters: &Value) -> Self {
+    fn new(services: &'a Services, birth: &'a Birth, parameters: &Value) -> Self {
         let text = |name: &str| parameters.get(name).and_then(Value::as_str).unwrap_or_default();
         let prefix = text("Prefix").trim_end_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
         Self {
-            shared,
+            services,
             birth,
-            objects: &shared.objects,
+            objects: &services.objects,
             bucket: text("Bucket").to_owned(),
             folder: format!("{prefix}{slash}{}", birth.run.last()),
             lines: birth.writer_config.get("OutputType").and_then(Value::as_str) == Some("JSONL"),
@@ -199,7 +203,7 @@ impl<'a> Writer<'a> {
         let mut from = 0;
         while from < run.begun() {
             let to = (from + ROWS).min(run.begun());
-            for row in rows(self.shared, self.birth, from..to).await? {
+            for row in rows(self.services, self.birth, from..to).await? {
                 let mut results = Vec::new();
                 transform(&row, transformation, &mut results);
                 let file = if row.summary.status == ExecutionStatus::Succeeded { &mut succeeded } else { &mut failed };
@@ -232,7 +236,7 @@ impl<'a> Writer<'a> {
     }
 
     fn never_started(&self, child: &Child) -> Value {
-        let arn = self.birth.arn(self.shared, child.index);
+        let arn = self.birth.arn(self.services, child.index);
         json!({
             "ExecutionArn": arn,
             "Input": child.input.to_string(),

@@ -18,9 +18,9 @@ use crate::store::{MapRunRow, StoreError};
 use crate::engine::coordination::map_run::children::{self, Birth};
 use crate::engine::coordination::map_run::source::Source;
 use crate::engine::coordination::map_run::{Word, results, row};
-use crate::engine::partition::Local;
+use crate::engine::partition::PartitionState;
 use crate::engine::services::RETRY_AFTER;
-use crate::engine::types::TellError;
+use crate::engine::types::DeliverError;
 
 /// How often a run that moves writes its counts.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ const QUIET_MAX: Duration = Duration::from_hours(1);
 
 /// Runs a map run to its end, from its beginning or from where its children are.
 pub(super) async fn run(
-    local: &Rc<Local>,
+    local: &Rc<PartitionState>,
     parent: ExecutionId,
     started: EventId,
     arn: &Arn,
@@ -56,7 +56,7 @@ pub(super) async fn run(
 }
 
 struct Runner {
-    local: Rc<Local>,
+    local: Rc<PartitionState>,
     parent: ExecutionId,
     started: EventId,
     arn: Arn,
@@ -75,28 +75,28 @@ struct Runner {
 
 impl Runner {
     async fn open(
-        local: &Rc<Local>,
+        local: &Rc<PartitionState>,
         parent: ExecutionId,
         started: EventId,
         arn: &Arn,
         sender: mpsc::Sender<Word>,
-    ) -> Result<Option<Self>, TellError> {
-        let shared = &local.shared;
-        let state = shared.load(parent).await?;
+    ) -> Result<Option<Self>, DeliverError> {
+        let services = &local.services;
+        let state = services.load(parent).await?;
         let Some(view) = state.map_run(started) else { return Ok(None) };
         let (Some(plan), Some(origin)) = (view.run.plan.clone(), state.started().map(Arc::clone)) else {
             return Ok(None);
         };
         let started_at = view.run.started_at;
-        let header = shared.journal.execution(parent).await?.ok_or(TellError::NoExecution(parent))?.header;
+        let header = services.journal.execution(parent).await?.ok_or(DeliverError::NoExecution(parent))?.header;
         let machine =
-            shared.definitions.revision(header.revision).await.map_err(|e| TellError::Internal(e.to_string()))?;
+            services.definitions.revision(header.revision).await.map_err(|e| DeliverError::Internal(e.to_string()))?;
         let redrives = view.run.redrives;
-        let row = if let Some(mut row) = shared.catalog.map_run(arn).await? {
+        let row = if let Some(mut row) = services.catalog.map_run(arn).await? {
             if row::redrives(&row.body) < u64::from(redrives) {
                 row::set_redriven(&mut row.body, redrives, started_at);
                 row.stopped = None;
-                shared.catalog.put_map_run(row.clone()).await?;
+                services.catalog.put_map_run(row.clone()).await?;
             }
             row
         } else {
@@ -108,15 +108,15 @@ impl Runner {
                 stopped: None,
                 body: row::new(&limits),
             };
-            shared.catalog.put_map_run(row.clone()).await?;
+            services.catalog.put_map_run(row.clone()).await?;
             row
         };
         let state_name = Arc::clone(&view.visit.name);
         let writer_config = map_items::definition(&machine, &state, started)
             .and_then(|m| m.result_writer.as_ref())
             .map(|w| w.config.clone());
-        let (known, open) = children::known(shared, arn).await?;
-        let source = Source::new(&machine, state, started, &plan, shared.objects.clone());
+        let (known, open) = children::known(services, arn).await?;
+        let source = Source::new(&machine, state, started, &plan, services.objects.clone());
         let birth = Birth {
             run: arn.clone(),
             machine,
@@ -163,7 +163,7 @@ impl Runner {
             if let Some(verdict) = self.take(next).await {
                 return verdict;
             }
-            self.local.shared.map_runs.holds(self.run.held());
+            self.local.services.map_runs.holds(self.run.held());
             next = loop {
                 tokio::select! {
                     word = words.recv() => {
@@ -219,7 +219,7 @@ impl Runner {
             Word::Changed { change, done } => {
                 let limits = change.apply(*self.run.limits());
                 row::set_limits(&mut self.row.body, &limits);
-                let kept = self.local.shared.catalog.put_map_run(self.row.clone()).await;
+                let kept = self.local.services.catalog.put_map_run(self.row.clone()).await;
                 let changed = kept.is_ok();
                 let _ = done.send(kept);
                 if !changed {
@@ -237,11 +237,11 @@ impl Runner {
             match order {
                 Order::Read { children } => self.read(children),
                 Order::Start(child) => {
-                    let (shared, birth, sender) =
-                        (Arc::clone(&self.local.shared), Arc::clone(&self.birth), self.sender.clone());
+                    let (services, birth, sender) =
+                        (Arc::clone(&self.local.services), Arc::clone(&self.birth), self.sender.clone());
                     actix_rt::spawn(async move {
                         let index = child.index;
-                        let word = match children::start(&shared, &birth, &child).await {
+                        let word = match children::start(&services, &birth, &child).await {
                             Ok(there) => Word::Started { index, id: there.id, closed: there.closed },
                             Err(failure) => Word::Happened(Happened::StartFailed { index, failure }),
                         };
@@ -249,9 +249,10 @@ impl Runner {
                     });
                 }
                 Order::Abort => {
-                    let (shared, run, sender) = (Arc::clone(&self.local.shared), self.arn.clone(), self.sender.clone());
+                    let (services, run, sender) =
+                        (Arc::clone(&self.local.services), self.arn.clone(), self.sender.clone());
                     actix_rt::spawn(async move {
-                        children::stop_all(&shared, &run).await;
+                        children::stop_all(&services, &run).await;
                         let _ = sender.send(Word::Happened(Happened::Aborted)).await;
                     });
                 }
@@ -281,10 +282,10 @@ impl Runner {
 
     /// Asks the index about children that are silent.
     fn listen(&self) {
-        let (shared, run, sender) = (Arc::clone(&self.local.shared), self.arn.clone(), self.sender.clone());
+        let (services, run, sender) = (Arc::clone(&self.local.services), self.arn.clone(), self.sender.clone());
         let (attempt, ids) = (self.birth.attempt, self.ids.keys().copied().collect());
         actix_rt::spawn(async move {
-            for (child, status) in children::over(&shared, &run, ids).await.unwrap_or_default() {
+            for (child, status) in children::over(&services, &run, ids).await.unwrap_or_default() {
                 let _ = sender.send(Word::Closed { child, status, attempt }).await;
             }
         });
@@ -294,7 +295,7 @@ impl Runner {
         if self.moved {
             self.moved = false;
             row::set_counts(&mut self.row.body, &self.run, 0);
-            if let Err(e) = self.local.shared.catalog.put_map_run(self.row.clone()).await {
+            if let Err(e) = self.local.services.catalog.put_map_run(self.row.clone()).await {
                 tracing::debug!(map_run.arn = %self.arn, error = %e, "a map run's counts could not be written");
                 self.moved = true;
             }
@@ -303,12 +304,12 @@ impl Runner {
 
     /// Results, row, parent: in this order, each again until it is done.
     async fn finish(mut self, verdict: Verdict) {
-        let shared = Arc::clone(&self.local.shared);
+        let services = Arc::clone(&self.local.services);
         let mut written = 0;
         let result = match verdict {
             Verdict::Aborted => None,
             verdict => {
-                let ended = results::collect(&shared, &self.birth, &self.run, verdict).await;
+                let ended = results::collect(&services, &self.birth, &self.run, verdict).await;
                 written = ended.written;
                 Some(ended.result)
             }
@@ -320,8 +321,8 @@ impl Runner {
             Some(Err(_)) => "FAILED",
         };
         self.row.body["status"] = status.into();
-        self.row.stopped = Some(shared.clock.now());
-        while let Err(e) = shared.catalog.put_map_run(self.row.clone()).await {
+        self.row.stopped = Some(services.clock.now());
+        while let Err(e) = services.catalog.put_map_run(self.row.clone()).await {
             if matches!(e, StoreError::Unusable(_)) {
                 return;
             }
@@ -330,7 +331,9 @@ impl Runner {
         }
         tracing::info!(map_run.arn = %self.arn, execution.id = %self.parent, status, event = "map_run.ended", "a map run has ended: {status}");
         if let Some(result) = result {
-            shared.tell_until_taken(self.parent, StimulusKind::MapRunEnded { started: self.started, result }).await;
+            services
+                .deliver_until_taken(self.parent, StimulusKind::MapRunEnded { started: self.started, result })
+                .await;
         }
     }
 }
