@@ -5,8 +5,10 @@
 //! the text that was made of it, so that it is written once. Knows nobody.
 //!
 //! A text is kept only where it is to the letter what serde_json would write of its value (`is_canonical`): with or
-//! without the text, what is journaled, shown and sent is the same.
+//! without the text, what is journaled, shown and sent is the same. The one exception are numbers with more digits than
+//! a value of ours holds: as long as a payload is passed on whole, they stay as they came.
 
+mod canonical;
 pub mod jackson;
 pub(crate) mod length;
 
@@ -20,12 +22,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Nesting of a text that is kept unparsed: well below what every reader of ours takes. What is deeper is parsed at
-/// once.
-const KEPT_LEVELS_MAX: usize = 64;
-/// Names of all objects that are open at one place of a text that is kept unparsed: each is compared with those beside
-/// it.
-const KEPT_NAMES_MAX: usize = 64;
+use canonical::{digits_kept, is_canonical};
+
 /// From this length on a tree is worth avoiding, and a payload that stands at two places worth finding.
 pub const LARGE: usize = 4_096;
 
@@ -40,9 +38,9 @@ pub struct Payload(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     value: OnceLock<Value>,
-    /// As serde_json writes the value.
+    /// As serde_json writes the value, but for the digits of long numbers.
     text: OnceLock<Box<RawValue>>,
-    /// It came as a text that was kept: its nesting is within [`KEPT_LEVELS_MAX`].
+    /// It came as a text that was kept: its nesting is within the bound of such.
     is_shallow: bool,
     /// It was measured, and is within the bounds of a payload.
     fits: AtomicBool,
@@ -62,10 +60,18 @@ impl Payload {
     /// What serde_json says of a text that is not JSON, or that it cannot hold.
     pub fn parse(text: impl AsRef<str> + Into<String>) -> serde_json::Result<Self> {
         if !is_canonical(text.as_ref()) {
-            return serde_json::from_str(text.as_ref()).map(Self::new);
+            return Self::written(text.as_ref(), serde_json::from_str(text.as_ref())?);
         }
         let text = RawValue::from_string(text.into())?;
         Ok(Self(Arc::new(Shared { text: OnceLock::from(text), is_shallow: true, ..Shared::default() })))
+    }
+
+    /// A value and the text that it was read from, which is not to the letter what we write.
+    fn written(text: &str, value: Value) -> serde_json::Result<Self> {
+        let Some(text) = digits_kept(text, &value) else { return Ok(Self::new(value)) };
+        let is_shallow = is_canonical(&text);
+        let text = OnceLock::from(RawValue::from_string(text)?);
+        Ok(Self(Arc::new(Shared { value: OnceLock::from(value), text, is_shallow, ..Shared::default() })))
     }
 
     /// What `value` serializes to, as a text that is parsed when somebody looks.
@@ -264,86 +270,9 @@ impl<'de> Deserialize<'de> for Payload {
         if length::nests_deeper_than(text.get().as_bytes(), LEVELS_READ_MAX) {
             return Err(D::Error::custom("nested too deep"));
         }
-        Value::deserialize(&mut reader).map(Self::new).map_err(D::Error::custom)
+        let value = Value::deserialize(&mut reader).map_err(D::Error::custom)?;
+        Self::written(text.get(), value).map_err(D::Error::custom)
     }
-}
-
-/// True where a text, if it is JSON at all, is what serde_json writes of the value that it reads from it: no white
-/// space, each name of an object once, escapes and numbers in its own form. May say no to one that is (many names, deep
-/// nesting, rare escapes): that one is parsed.
-fn is_canonical(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let mut names = [""; KEPT_NAMES_MAX];
-    let mut named = 0;
-    // Where the names of each open object or array begin.
-    let mut levels = [0_usize; KEPT_LEVELS_MAX];
-    let mut level = 0_usize;
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                let Some(end) = end_of_string(bytes, at + 1) else { return false };
-                if bytes.get(end) == Some(&b':') {
-                    let Some(name) = text.get(at..end) else { return false };
-                    let first = level.checked_sub(1).map_or(0, |open| levels[open]);
-                    if named == names.len() || names[first..named].contains(&name) {
-                        return false;
-                    }
-                    names[named] = name;
-                    named += 1;
-                }
-                at = end;
-                continue;
-            }
-            b'{' | b'[' => {
-                if level == levels.len() {
-                    return false;
-                }
-                levels[level] = named;
-                level += 1;
-            }
-            b'}' | b']' => {
-                let Some(open) = level.checked_sub(1) else { return false };
-                (level, named) = (open, levels[open]);
-            }
-            b'-' | b'0'..=b'9' => {
-                let length = bytes[at..]
-                    .iter()
-                    .take_while(|b| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
-                    .count();
-                if !text.get(at..at + length).is_some_and(is_canonical_number) {
-                    return false;
-                }
-                at += length;
-                continue;
-            }
-            b' ' | b'\t' | b'\n' | b'\r' => return false,
-            _ => {}
-        }
-        at += 1;
-    }
-    true
-}
-
-/// Behind the closing quote of the string that begins at `at`; `None` where serde_json would write it otherwise.
-fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' if matches!(bytes.get(at + 1), Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')) => at += 2,
-            b'\\' | 0..=0x1f => return None,
-            _ => at += 1,
-        }
-    }
-}
-
-fn is_canonical_number(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.len() <= 18 && digits.bytes().all(|b| b.is_ascii_digit()) {
-        // `-0` is a fraction to serde_json.
-        return text == "0" || (!digits.starts_with('0') && !digits.is_empty());
-    }
-    serde_json::from_str::<serde_json::Number>(text).is_ok_and(|number| number.to_string() == text)
 }
 
 #[cfg(test)]
@@ -351,6 +280,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::canonical::{KEPT_LEVELS_MAX, KEPT_NAMES_MAX};
     use super::*;
 
     fn kept(text: &str) -> bool {
