@@ -10,6 +10,7 @@ use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, BusError, ExchangeSpec, Names, QueueKind, QueueSpec, TaskBus};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings, SettingsError};
+use crate::engine::stand_in::StandIn;
 use crate::engine::{self, EngineError, EngineHandle, Parts};
 use crate::store::memory::Memory;
 use crate::store::sqlite::{self, Sqlite};
@@ -71,22 +72,36 @@ impl Application {
     /// # Errors
     /// What cannot be used, with its setting. A broker that is away is no error: tasks wait for it.
     pub async fn build(settings: &Settings) -> Result<Self, AppError> {
+        Self::build_with(settings, None).await
+    }
+
+    /// The same, with answers for tasks that do not go out.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub async fn build_with(settings: &Settings, stand_in: Option<Arc<dyn StandIn>>) -> Result<Self, AppError> {
         let store = open_store(settings)?;
         let truth = Truth { journal: Arc::new(store.clone()), catalog: Arc::new(store.clone()), store: Some(store) };
-        Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind).await
+        Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind, stand_in).await
     }
 
     /// The same, for one run: its truth is in memory and goes with the process, and on a broker it is a guest, with
     /// reply queues of its own.
-    pub async fn build_temporary(settings: &Settings) -> Result<Self, AppError> {
+    pub async fn build_temporary(settings: &Settings, stand_in: Option<Arc<dyn StandIn>>) -> Result<Self, AppError> {
         let memory = Arc::new(Memory::new());
         let truth = Truth { journal: memory.clone(), catalog: memory, store: None };
         let guest = format!("guest-{}.", uuid::Uuid::new_v4().simple());
         let names = Names::for_guest(&settings.bus.prefix, &guest);
-        Self::assemble(settings, truth, names, QueueKind::Temporary).await
+        Self::assemble(settings, truth, names, QueueKind::Temporary, stand_in).await
     }
 
-    async fn assemble(settings: &Settings, truth: Truth, names: Names, replies: QueueKind) -> Result<Self, AppError> {
+    async fn assemble(
+        settings: &Settings,
+        truth: Truth,
+        names: Names,
+        replies: QueueKind,
+        stand_in: Option<Arc<dyn StandIn>>,
+    ) -> Result<Self, AppError> {
         let metrics = Metrics::new();
         let clock = SystemClock;
         metrics.process_started(clock.now());
@@ -134,6 +149,7 @@ impl Application {
                 executions_open_max: settings.engine.executions_open_max,
                 start_queue: settings.bus.start_queue(),
                 objects: settings.objects()?,
+                stand_in,
                 history_view: Some(|entry, data, region| {
                     api::history::render(entry, api::history::View { data, region })
                 }),

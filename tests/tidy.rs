@@ -33,7 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bus", &["clock", "ids", "limits", "payload"]),
     ("objects", &["csv", "clock", "ids", "limits"]),
     // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
-    ("integrations", &["bus", "interpreter", "asl", "query", "clock", "ids", "limits"]),
+    ("integrations", &["bus", "interpreter", "asl", "query", "clock", "ids", "limits", "payload"]),
     ("telemetry", &["clock", "ids", "token"]),
     (
         "engine",

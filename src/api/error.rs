@@ -163,6 +163,7 @@ impl From<EngineError> for ApiError {
             EngineError::ActivityDoesNotExist(arn) => Self::activity_does_not_exist(arn.as_str()),
             EngineError::TypeNotSupported { .. } => Self::type_not_supported(),
             error @ EngineError::TooManyPollers => Self::new("ActivityWorkerLimitExceeded", error.to_string()),
+            error @ EngineError::Unserved { .. } => Self::validation(error.to_string()),
             EngineError::LimitReached(message) => Self::new("ExecutionLimitExceeded", message),
             EngineError::Busy(message) => Self::new("ThrottlingException", message),
             EngineError::Store(error) => error.into(),

@@ -39,7 +39,6 @@ pub mod operations;
 mod options;
 mod page;
 pub mod protocol;
-mod redrivable;
 mod references;
 mod routes;
 mod server;

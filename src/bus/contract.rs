@@ -50,6 +50,7 @@ contracts!(
     a_full_queue_nacks,
     a_bounded_queue_drops_its_oldest,
     what_waits_in_a_queue_is_counted,
+    who_consumes_a_queue_is_counted,
     what_is_given_back_or_dropped_comes_again,
     no_more_is_out_than_the_prefetch,
     what_was_settled_in_any_order_never_comes_again,
@@ -247,6 +248,23 @@ async fn what_waits_in_a_queue_is_counted(bus: Bus) {
     };
     tokio::time::timeout(SOON, counted).await.expect("what is out is not counted");
     taken.settle(Settlement::Ack);
+}
+
+async fn who_consumes_a_queue_is_counted(bus: Bus) {
+    assert_eq!(bus.consumers(&unique("nowhere")).await.expect("an answer"), None);
+    let spec = declared(&bus, queue("consumed")).await;
+    assert_eq!(bus.consumers(&spec.name).await.expect("an answer"), Some(0));
+    let mut worker = bus.consume(spec.clone(), 10);
+    confirmed(&bus, to_queue(&spec), message("one")).await;
+    next(&mut worker).await.settle(Settlement::Ack);
+    assert_eq!(bus.consumers(&spec.name).await.expect("an answer"), Some(1));
+    drop(worker);
+    let left = async {
+        while bus.consumers(&spec.name).await.expect("an answer") != Some(0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, left).await.expect("a consumer that left is not counted");
 }
 
 async fn what_is_given_back_or_dropped_comes_again(bus: Bus) {

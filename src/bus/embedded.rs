@@ -231,6 +231,9 @@ impl EmbeddedBus {
     }
 
     fn deliveries(&self, queue: &str, prefetch: u16, counts: bool) -> BoxStream<'static, Delivery> {
+        if let Some(queue) = self.lock().queues.get_mut(queue) {
+            queue.consumers += 1;
+        }
         let consumer = Consumer {
             bus: self.clone(),
             queue: queue.to_owned(),
@@ -361,6 +364,14 @@ impl Consumer {
     }
 }
 
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        if let Some(queue) = self.bus.lock().queues.get_mut(&self.queue) {
+            queue.consumers = queue.consumers.saturating_sub(1);
+        }
+    }
+}
+
 struct EmbeddedReceipt {
     bus: EmbeddedBus,
     queue: String,
@@ -472,6 +483,10 @@ impl TaskBus for EmbeddedBus {
         }
         let count = self.lock().queues.get(queue).map(|q| q.ready() as u64);
         ready(Ok(count)).boxed()
+    }
+
+    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
+        ready(Ok(self.lock().queues.get(queue).map(|q| q.consumers))).boxed()
     }
 
     fn health(&self) -> BusHealth {

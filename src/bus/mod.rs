@@ -316,6 +316,9 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
     /// has.
     fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>>;
 
+    /// How many consume a queue; `None`: there is no such queue.
+    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>>;
+
     /// Waits until all that was asked for until now is declared: true; or until the broker could not be reached: false
     /// (all of it is declared once it can be).
     fn declared(&self) -> BoxFuture<'_, bool> {

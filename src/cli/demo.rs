@@ -36,7 +36,7 @@ pub(super) struct Args {
 
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     local::block_on(async {
-        let app = local::begin(args.amqp.as_deref(), None).await?;
+        let app = local::begin(args.amqp.as_deref(), None, None).await?;
         let told = tell(args, &app).await;
         app.stop().await;
         told

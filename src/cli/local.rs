@@ -1,5 +1,6 @@
 //! The engine inside this process: what `serve`, `run` and `demo` need of the composition root.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -10,6 +11,7 @@ use super::watch::Glance;
 use crate::api::history::{self, View};
 use crate::app::{AppError, Application};
 use crate::config::{Settings, Sources};
+use crate::engine::stand_in::StandIn;
 use crate::engine::{EngineError, EngineHandle, StartRequest};
 use crate::ids::Arn;
 use crate::interpreter::state::Conclusion;
@@ -31,7 +33,11 @@ pub(super) fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) ->
 
 /// An engine for one run: everything in this process and in memory, but for what is named here. Only these two count:
 /// what the environment says to a server is not meant for this one.
-pub(super) async fn begin(amqp: Option<&str>, store: Option<&str>) -> Result<Application, CliError> {
+pub(super) async fn begin(
+    amqp: Option<&str>,
+    store: Option<&str>,
+    stand_in: Option<Arc<dyn StandIn>>,
+) -> Result<Application, CliError> {
     let mut flags = vec![("bus.url", amqp.unwrap_or("embedded:").to_owned())];
     if let Some(store) = store {
         flags.push(("store.url", store.to_owned()));
@@ -41,8 +47,8 @@ pub(super) async fn begin(amqp: Option<&str>, store: Option<&str>) -> Result<App
     }
     let settings = Settings::load(&Sources { flags, ..Sources::default() })?;
     let app = match store {
-        Some(_) => Application::build(&settings).await?,
-        None => Application::build_temporary(&settings).await?,
+        Some(_) => Application::build_with(&settings, stand_in).await?,
+        None => Application::build_temporary(&settings, stand_in).await?,
     };
     if amqp.is_some()
         && let Err(why) = reachable(&app.engine, &settings).await

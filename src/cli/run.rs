@@ -3,6 +3,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -12,7 +13,8 @@ use super::screen::Screen;
 use super::watch::{Glance, watch};
 use super::{CliError, input, local, validate};
 use crate::asl::{self, MachineKind, Severity};
-use crate::engine::{CompletionError, EngineHandle};
+use crate::engine::EngineHandle;
+use crate::engine::stand_in::StandIn;
 use crate::ids::Arn;
 use crate::interpreter::state::Conclusion;
 
@@ -28,8 +30,9 @@ pub(super) struct Args {
     /// Input: JSON, or @FILE
     #[arg(long, short, default_value = "{}", value_name = "JSON")]
     input: String,
-    /// Answers for tasks, by state: {"STATE": {"result": …}} or {"STATE": {"errorOutput": {"error": …, "cause": …}}}; a
-    /// list of them answers one attempt after the other
+    /// Answers for all tasks, by state: {"STATE": {"result": …}} or {"STATE": {"errorOutput": {"error": …, "cause": …}}};
+    /// a list of them answers one call after the other, the state "*" stands for all others. With --amqp, tasks of other
+    /// states go to the broker
     #[arg(long, short, value_name = "FILE")]
     mock: Option<String>,
     /// Send tasks to this broker instead of the one in this process
@@ -52,13 +55,14 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         return Err(CliError::Reported);
     }
     let mocks = match &args.mock {
-        Some(path) => Mocks::parse(&input::file(path)?, &definition)?,
-        None => Mocks::default(),
+        Some(path) => Some(Arc::new(Mocks::parse(&input::file(path)?, &definition, args.amqp.is_some())?)),
+        None => None,
     };
     local::block_on(async {
-        let app = local::begin(args.amqp.as_deref(), args.store.as_deref()).await?;
+        let stand_in = mocks.clone().map(|mocks| mocks as Arc<dyn StandIn>);
+        let app = local::begin(args.amqp.as_deref(), args.store.as_deref(), stand_in).await?;
         let ran = tokio::select! {
-            ran = run(args, &app.engine, &definition, &input, mocks) => ran,
+            ran = run(args, &app.engine, &definition, &input, mocks.as_deref()) => ran,
             _ = tokio::signal::ctrl_c() => Err(CliError::failed("interrupted")),
         };
         app.stop().await;
@@ -71,31 +75,18 @@ async fn run(
     engine: &EngineHandle,
     definition: &str,
     input: &str,
-    mut mocks: Mocks,
+    mocks: Option<&Mocks>,
 ) -> Result<(), CliError> {
     let machine = local::install(engine, &machine_name(&args.file), definition).await?;
     let name = format!("run-{}", engine.clock().now().millis());
     let execution = local::start(engine, machine, &name, input).await?;
     let mut screen = Screen::new(anstream::stderr(), std::io::stderr().is_terminal());
-    let glance = loop {
-        let mut due = Vec::new();
-        let glance = watch(engine, &execution, &mut screen, |glance| {
-            due = mocks.due(&glance.waiting);
-            !due.is_empty()
-        })
-        .await?;
-        if !glance.row.summary.status.is_open() {
-            break glance;
-        }
-        for (token, completion) in due {
-            match engine.complete_task(&token, completion).await {
-                // It ended in the meantime, by its timeout.
-                Ok(()) | Err(CompletionError::Closed) => {}
-                Err(why) => return Err(CliError::failed(why.to_string())),
-            }
-        }
-    };
-    print(args, engine, &execution, &glance).await
+    let missing = || mocks.and_then(Mocks::missing);
+    let glance = watch(engine, &execution, &mut screen, |_| missing().is_some()).await?;
+    match missing().filter(|_| glance.row.summary.status.is_open()) {
+        Some(missing) => Err(missing.into()),
+        None => print(args, engine, &execution, &glance).await,
+    }
 }
 
 async fn print(args: &Args, engine: &EngineHandle, execution: &Arn, glance: &Glance) -> Result<(), CliError> {

@@ -1,5 +1,7 @@
 //! `lambda:invoke` and function ARNs: a call to the queue named by the function, with Lambda's shapes around it.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -69,21 +71,70 @@ fn qualifier_of(function: &str) -> Option<&str> {
     (!qualifier.is_empty() && !before.bytes().all(|b| b.is_ascii_digit())).then_some(qualifier)
 }
 
-/// What Lambda answers to an invocation.
-pub(super) fn invoked(payload: &Value, now: Timestamp, request_id: Uuid) -> Value {
+/// What Lambda answers to an invocation with these parameters.
+pub(super) fn invoked(payload: &Value, parameters: &Payload, now: Timestamp, request_id: Uuid) -> Value {
     let bytes = payload.to_string().len();
-    let headers = [
-        ("X-Amz-Executed-Version", "$LATEST"),
+    let fields = Fields::of(parameters, "lambda", request_id).ok();
+    let asked = |name: &str| fields.as_ref().and_then(|fields| fields.text(name).ok().flatten().map(str::to_owned));
+    let function = asked("FunctionName").unwrap_or_default();
+    let version = asked("Qualifier").or_else(|| qualifier_of(&function).map(str::to_owned));
+    // An alias is not resolved: there are no versions here, but a number is one.
+    let version = version.filter(|v| v.bytes().all(|b| b.is_ascii_digit())).unwrap_or_else(|| "$LATEST".to_owned());
+    let trace = trace_id(now, request_id);
+    let mut headers = vec![
+        ("X-Amz-Executed-Version", version.as_str()),
         ("x-amzn-Remapped-Content-Length", "0"),
         ("Connection", "keep-alive"),
+        ("X-Amzn-Trace-Id", trace.as_str()),
         ("Content-Type", "application/json"),
     ];
-    let body = json!({"ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200});
+    let mut body = json!({"ExecutedVersion": version, "Payload": payload, "StatusCode": 200});
+    let log = asked("LogType").filter(|kind| kind == "Tail").map(|_| log_tail(&version, request_id));
+    if let Some(log) = &log {
+        body["LogResult"] = json!(log);
+        headers.push(("X-Amz-Log-Result", log));
+    }
     with_metadata(body, &headers, bytes, now, request_id)
+}
+
+/// `LogType: Tail`: the last lines of the function's log. What a worker wrote is not known here; Lambda's own lines are.
+fn log_tail(version: &str, request_id: Uuid) -> String {
+    BASE64.encode(format!("START RequestId: {request_id} Version: {version}\nEND RequestId: {request_id}\n"))
+}
+
+/// X-Ray's form: the root with the time in hexadecimal seconds.
+fn trace_id(now: Timestamp, request_id: Uuid) -> String {
+    let id = request_id.simple().to_string();
+    format!("root=1-{:08x}-{};sampled=0", now.millis() / 1_000, &id[..24])
 }
 
 /// What Lambda answers to an invocation that it only queues.
 pub(super) fn queued(now: Timestamp, request_id: Uuid) -> Value {
     let body = json!({"ExecutedVersion": "$LATEST", "Payload": null, "StatusCode": 202});
     with_metadata(body, &[("Connection", "keep-alive"), ("Content-Type", "application/json")], 0, now, request_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+    #[test]
+    fn an_invocation_has_what_its_parameters_ask_for() {
+        let given = |parameters: Value| invoked(&json!(1), &parameters.into(), AT, Uuid::nil());
+        let plain = given(json!({"FunctionName": "f", "LogType": "None"}));
+        assert_eq!((plain.get("LogResult"), &plain["ExecutedVersion"]), (None, &json!("$LATEST")));
+        let tail = given(json!({"FunctionName": "f:7", "LogType": "Tail"}));
+        let log = BASE64.decode(tail["LogResult"].as_str().unwrap()).unwrap();
+        let begin = format!("START RequestId: {} Version: 7\n", Uuid::nil());
+        assert!(String::from_utf8(log).unwrap().starts_with(&begin));
+        assert_eq!(tail["ExecutedVersion"], json!("7"));
+        assert_eq!(tail["SdkHttpMetadata"]["HttpHeaders"]["X-Amz-Log-Result"], tail["LogResult"]);
+        // An alias is no version.
+        assert_eq!(given(json!({"FunctionName": "f", "Qualifier": "live"}))["ExecutedVersion"], json!("$LATEST"));
+        // Its form as recorded.
+        let trace = plain["SdkHttpMetadata"]["AllHttpHeaders"]["X-Amzn-Trace-Id"][0].as_str().unwrap();
+        assert!(trace.starts_with("root=1-6553f100-"), "{trace}");
+    }
 }

@@ -195,15 +195,15 @@ fn meant(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>) -
     }
 }
 
-/// The result that a worker's answer gives: Lambda's shape around it for `lambda:invoke`, the answer itself for all
+/// The result that a worker's answer to these parameters gives: Lambda's shape around it for `lambda:invoke`, the answer itself for all
 /// others.
 #[must_use]
-pub fn result(resource: &Resource, answer: Payload, now: Timestamp, request_id: Uuid) -> Payload {
+pub fn result(resource: &Resource, parameters: &Payload, answer: Payload, now: Timestamp, request_id: Uuid) -> Payload {
     match &resource.kind {
         ResourceKind::Service { service, action, pattern: Pattern::RequestResponse }
             if service == "lambda" && action == "invoke" =>
         {
-            Payload::new(lambda::invoked(&answer, now, request_id))
+            Payload::new(lambda::invoked(&answer, parameters, now, request_id))
         }
         _ => answer,
     }

@@ -62,7 +62,7 @@ fn of_messages(resource: &Resource, publishing: &Publishing, now: Timestamp, req
         ("events", "putEvents") => events::accepted(&publishing.messages),
         ("lambda", "invoke") => match publishing.completes_on {
             CompletesOn::Confirm => lambda::queued(now, request_id),
-            CompletesOn::Reply => lambda::invoked(&Value::Null, now, request_id),
+            CompletesOn::Reply => lambda::invoked(&Value::Null, &Payload::default(), now, request_id),
         },
         _ => return confirmed(message, now),
     };

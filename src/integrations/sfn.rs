@@ -13,6 +13,7 @@ use crate::asl::resource::Pattern;
 use crate::clock::Timestamp;
 use crate::ids::Arn;
 use crate::interpreter::event::{Failure, Payload};
+use crate::payload::refusal;
 
 /// What a task asks of the engine.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +83,7 @@ fn send_success(fields: &Fields<'_>) -> Result<Call, Failure> {
     if text.len() > crate::limits::PAYLOAD_BYTES_MAX {
         return Err(invalid(format!("Output exceeds the maximum of {} bytes", crate::limits::PAYLOAD_BYTES_MAX)));
     }
-    let output = Payload::parse(&text).map_err(|e| invalid(e.to_string()))?;
+    let output = Payload::parse(&text).map_err(|e| invalid(refusal(&text, &e)))?;
     Ok(Call::SendTaskSuccess { token, output })
 }
 
@@ -126,6 +127,13 @@ pub struct Seen<'a> {
     pub started: Timestamp,
     pub stopped: Option<Timestamp>,
     pub redrive_count: u32,
+    pub redriven: Option<Timestamp>,
+    /// `REDRIVABLE` and its kin, with the reason why not; a listing has neither.
+    pub redrive_status: Option<(&'a str, Option<&'a str>)>,
+    pub version: Option<&'a Arn>,
+    pub alias: Option<&'a Arn>,
+    pub map_run: Option<&'a Arn>,
+    pub trace_header: Option<&'a str>,
 }
 
 /// The answer of `sendTask*`.
@@ -157,14 +165,21 @@ pub fn described(seen: &Seen<'_>) -> Value {
     put("ExecutionArn", Some(json!(seen.arn)));
     put("Input", Some(seen.input.into()));
     put("InputDetails", Some(json!({ "Included": true })));
+    put("MapRunArn", seen.map_run.map(|arn| json!(arn)));
     put("Name", Some(seen.name.into()));
     put("Output", seen.output.map(Value::from));
     put("OutputDetails", seen.output.map(|_| json!({ "Included": true })));
     put("RedriveCount", Some(seen.redrive_count.into()));
+    put("RedriveDate", seen.redriven.map(|at| at.iso().into()));
+    put("RedriveStatus", seen.redrive_status.map(|(status, _)| status.into()));
+    put("RedriveStatusReason", seen.redrive_status.and_then(|(_, why)| why).map(Value::from));
     put("StartDate", Some(seen.started.iso().into()));
+    put("StateMachineAliasArn", seen.alias.map(|arn| json!(arn)));
     put("StateMachineArn", Some(json!(seen.machine)));
+    put("StateMachineVersionArn", seen.version.map(|arn| json!(arn)));
     put("Status", Some(seen.status.into()));
     put("StopDate", seen.stopped.map(|at| at.iso().into()));
+    put("TraceHeader", seen.trace_header.map(Value::from));
     Value::Object(shown)
 }
 
@@ -179,8 +194,17 @@ pub fn listed(seen: &[Seen<'_>]) -> Value {
             "StateMachineArn": seen.machine,
             "Status": seen.status,
         });
-        if let Some(at) = seen.stopped {
-            item["StopDate"] = json!(at.iso());
+        let more = [
+            ("StopDate", seen.stopped.map(|at| json!(at.iso()))),
+            ("RedriveDate", seen.redriven.map(|at| json!(at.iso()))),
+            ("MapRunArn", seen.map_run.map(|arn| json!(arn))),
+            ("StateMachineVersionArn", seen.version.map(|arn| json!(arn))),
+            ("StateMachineAliasArn", seen.alias.map(|arn| json!(arn))),
+        ];
+        for (name, value) in more {
+            if let Some(value) = value {
+                item[name] = value;
+            }
         }
         item
     };

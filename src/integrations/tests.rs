@@ -334,7 +334,8 @@ fn receipts_have_awss_shapes() {
 
 #[test]
 fn a_workers_answer_becomes_the_result_of_its_resource() {
-    let invoked = (*result(&service("lambda:invoke"), json!({"foo": "foo-1"}).into(), AT, REQUEST)).clone();
+    let invoked =
+        (*result(&service("lambda:invoke"), &Payload::default(), json!({"foo": "foo-1"}).into(), AT, REQUEST)).clone();
     assert_eq!(
         (&invoked["Payload"], &invoked["ExecutedVersion"], &invoked["StatusCode"]),
         (&json!({"foo": "foo-1"}), &json!("$LATEST"), &json!(200))
@@ -349,7 +350,7 @@ fn a_workers_answer_becomes_the_result_of_its_resource() {
         service("sqs:sendMessage.waitForTaskToken"),
         resource("arn:aws:lambda:us-east-1:123456789012:function:price"),
     ] {
-        assert_eq!(*result(&same, json!([1]).into(), AT, REQUEST), json!([1]), "{}", same.arn);
+        assert_eq!(*result(&same, &Payload::default(), json!([1]).into(), AT, REQUEST), json!([1]), "{}", same.arn);
     }
 }
 

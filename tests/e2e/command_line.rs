@@ -136,6 +136,60 @@ fn a_definition_runs_here_with_mocks_and_without_a_server() {
 }
 
 #[test]
+fn mocks_answer_tasks_of_every_kind_and_a_missing_one_is_told_at_once() {
+    let server = Server::start(Launch::embedded());
+    let task = |resource: &str, next: &str| {
+        json!({ "Type": "Task", "Resource": format!("arn:aws:states:::{resource}"), "Parameters": {}, "ResultPath": "$.last",
+            "Next": next })
+    };
+    let mut mapped = task("amqp:call", "");
+    mapped.as_object_mut().expect("a state").remove("Next");
+    mapped["End"] = json!(true);
+    let map = json!({ "Type": "Map", "ItemsPath": "$.items", "MaxConcurrency": 1, "ResultPath": "$.each", "Next": "Poll",
+        "ItemProcessor": { "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" },
+            "StartAt": "Each", "States": { "Each": mapped } } });
+    let choice = json!({ "Type": "Choice", "Default": "Poll",
+        "Choices": [{ "Variable": "$.last.ready", "BooleanEquals": true, "Next": "End" }] });
+    let definition = json!({ "StartAt": "Topic", "States": {
+        "Topic": task("sns:publish", "Event"),
+        "Event": task("events:putEvents", "Queue"),
+        "Queue": task("sqs:sendMessage", "Child"),
+        "Child": task("states:startExecution.sync:2", "Token"),
+        "Token": task("sqs:sendMessage.waitForTaskToken", "Web"),
+        "Web": task("http:invoke", "Sdk"),
+        "Sdk": task("aws-sdk:sfn:describeExecution", "Map"),
+        "Map": map, "Poll": task("glue:getJobRun", "Ready"), "Ready": choice,
+        "End": { "Type": "Pass", "End": true },
+    }});
+    let file = write(&server, "all.asl.json", &definition.to_string());
+    let input = r#"{"items": [{"n": 1}, {"n": 2}]}"#;
+    let mocks = json!({
+        "*": { "result": { "of": "all" } },
+        "Each": [{ "result": "{\"of\": \"each\"}" }],
+        "Poll": [{ "result": { "ready": false } }, { "result": { "ready": false } }, { "result": { "ready": true } }],
+    });
+    let with = write(&server, "mocks.json", &mocks.to_string());
+    let (code, out, err) = cli(&server, &["run", &file, "--input", input, "--mock", &with]);
+    assert_eq!(code, 0, "{err}");
+    let out: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(out["last"], json!({ "ready": true }));
+    assert_eq!(out["each"][1], json!({ "n": 2, "last": { "of": "each" } }));
+
+    // In a child of the Map, and at the top.
+    let mut named = serde_json::Map::new();
+    for name in ["Topic", "Event", "Queue", "Child", "Token", "Web", "Sdk", "Poll"] {
+        named.insert(name.to_owned(), mocks["*"].clone());
+    }
+    let poll = json!({ "Poll": mocks["Poll"] });
+    for (fewer, state) in [(Value::Object(named), "Each"), (poll, "Topic")] {
+        let with = write(&server, "fewer.json", &fewer.to_string());
+        let (code, out, err) = cli(&server, &["run", &file, "--input", input, "--mock", &with]);
+        let told = format!("the task of state '{state}' has no mock");
+        assert!(code == 1 && out.is_empty() && err.contains(&told), "{code} {err}");
+    }
+}
+
+#[test]
 fn the_demo_needs_nothing_and_leaves_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_reveille"));

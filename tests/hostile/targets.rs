@@ -115,7 +115,13 @@ pub fn reply(data: &[u8]) {
             for resource in resources.into_iter().filter_map(Resource::parse) {
                 match outcome.clone() {
                     ReplyOutcome::Success { output } => {
-                        let _ = integrations::result(&resource, output, Timestamp::from_millis(0), uuid::Uuid::nil());
+                        let _ = integrations::result(
+                            &resource,
+                            &reveille::payload::Payload::default(),
+                            output,
+                            Timestamp::from_millis(0),
+                            uuid::Uuid::nil(),
+                        );
                     }
                     ReplyOutcome::Failure { error, cause } => {
                         let _ = integrations::failure(&resource, Failure::new(error, cause));

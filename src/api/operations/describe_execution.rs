@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::wire::{EpochSeconds, Included, IncludedData};
-use crate::api::{arn, redrivable};
+use crate::api::arn;
 use crate::engine::QUARANTINED;
 
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ pub struct Output {
 pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let execution = arn::execution(&input.execution_arn)?;
     let row = ctx.engine().execution(&execution).await?;
-    let (redrive_status, redrive_status_reason) = redrivable::status(ctx, &row).await?;
+    let (redrive_status, redrive_status_reason) = ctx.engine().redrive_status(&row).await?;
     let included = input.included_data.all();
     let (header, summary) = (row.header, row.summary);
     let (stop_date, output, error, cause) = match summary.closed {

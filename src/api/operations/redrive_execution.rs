@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::api::arn;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
-use crate::api::redrivable;
 use crate::api::wire::EpochSeconds;
 use crate::engine::EngineError;
 
@@ -30,7 +29,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         return Ok(Output { redrive_date: before.into() });
     }
     let row = ctx.engine().execution(&execution).await?;
-    if let (_, Some(why)) = redrivable::status(ctx, &row).await? {
+    if let (_, Some(why)) = ctx.engine().redrive_status(&row).await? {
         return Err(EngineError::NotRedrivable { arn: execution, why }.into());
     }
     let redriven = ctx.engine().redrive_execution(&execution, input.client_token.as_deref()).await?;

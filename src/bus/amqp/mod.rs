@@ -288,7 +288,8 @@ impl AmqpBus {
     }
 
     /// On a channel of its own: a queue that is not there closes it.
-    async fn count_waiting(&self, queue: &str) -> Result<Option<u64>, BusError> {
+    /// Messages that wait in a queue, and its consumers.
+    async fn look_at(&self, queue: &str) -> Result<Option<(u64, u32)>, BusError> {
         let refused = |why: String| BusError::Refused { what: format!("a look at queue {queue}"), why };
         let name = codec::short("the queue name", queue).map_err(refused)?;
         let attempt = async {
@@ -300,7 +301,7 @@ impl AmqpBus {
                     let answer =
                         live.answer(channel.queue_declare(name.clone(), options, FieldTable::default())).await?;
                     let _ = live.answer(channel.close(200, "OK".into())).await;
-                    Ok(u64::from(answer.message_count()))
+                    Ok((u64::from(answer.message_count()), answer.consumer_count()))
                 };
                 match counted.await {
                     Ok(count) => return Ok(Some(count)),
@@ -419,7 +420,12 @@ impl TaskBus for AmqpBus {
 
     fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
         let queue = queue.to_owned();
-        async move { self.count_waiting(&queue).await }.boxed()
+        async move { Ok(self.look_at(&queue).await?.map(|(waiting, _)| waiting)) }.boxed()
+    }
+
+    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
+        let queue = queue.to_owned();
+        async move { Ok(self.look_at(&queue).await?.map(|(_, consumers)| consumers)) }.boxed()
     }
 
     fn declared(&self) -> BoxFuture<'_, bool> {

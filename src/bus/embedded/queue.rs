@@ -42,6 +42,7 @@ pub(super) struct Queue {
     /// Bytes of the bodies in `ready`.
     bytes: u64,
     pub(super) news: Arc<Notify>,
+    pub(super) consumers: u32,
 }
 
 impl Queue {
@@ -54,6 +55,7 @@ impl Queue {
             next_place: 0,
             bytes: 0,
             news: Arc::default(),
+            consumers: 0,
         }
     }
 

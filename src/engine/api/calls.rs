@@ -96,7 +96,9 @@ async fn answer(engine: EngineHandle, call: Call) -> Result<Value, Refused> {
         }
         Call::DescribeExecution { execution } => {
             let row = engine.journaled(&execution).await?;
-            Ok(sfn::described(&seen(&row)))
+            let (status, why) = engine.redrive_status(&row).await?;
+            let seen = Seen { redrive_status: Some((status, why.as_deref())), ..seen(&row) };
+            Ok(sfn::described(&seen))
         }
         Call::StopExecution { execution, failure } => {
             let at = engine.stop_execution(&execution, failure).await?;
@@ -144,6 +146,12 @@ fn seen(row: &ExecutionRow) -> Seen<'_> {
         started: header.started,
         stopped: closed.map(|c| c.at),
         redrive_count: summary.redrive_count,
+        redriven: summary.redriven_at,
+        redrive_status: None,
+        version: header.version_arn.as_ref(),
+        alias: header.alias_arn.as_ref(),
+        map_run: header.map_run.as_ref(),
+        trace_header: header.trace_header.as_deref(),
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::asl;
+use crate::asl::resource::Resource;
 use crate::interpreter::event::{Failure, Payload};
 use crate::interpreter::state::Conclusion;
 use crate::store::{MachineType, RevisionId};
@@ -23,6 +24,9 @@ impl EngineHandle {
     /// mock.
     ///
     /// `Err` inside: the task failed.
+    ///
+    /// # Errors
+    /// [`EngineError::Unserved`] where no worker would take the task.
     pub async fn call_task(
         &self,
         resource: &str,
@@ -30,6 +34,11 @@ impl EngineHandle {
         timeout_seconds: Option<u64>,
         role_arn: &str,
     ) -> Result<Result<Payload, Failure>, EngineError> {
+        if let Some(parsed) = Resource::parse(resource)
+            && let Some(queue) = self.unserved(&parsed, &Payload::new(parameters.clone())).await
+        {
+            return Err(EngineError::Unserved { queue });
+        }
         let mut task = json!({ "Type": "Task", "Resource": resource, "End": true });
         if let Some(seconds) = timeout_seconds {
             task["TimeoutSeconds"] = json!(seconds);

@@ -6,5 +6,7 @@ mod express;
 mod handle;
 pub(in crate::engine) mod health;
 mod history;
+mod redrivable;
+mod unserved;
 
 pub use handle::EngineHandle;

@@ -222,15 +222,17 @@ impl ExecutionActor {
     }
 
     /// A worker's word, in the shape of the task's service.
-    fn meaning(&self, scheduled: EventId, completion: Completion, at: Timestamp) -> StimulusKind {
-        let resource =
-            self.state.task(scheduled).ok().and_then(|t| self.local.resources.parse(&t.task.details.resource));
+    pub(super) fn meaning(&self, scheduled: EventId, completion: Completion, at: Timestamp) -> StimulusKind {
+        let details = self.state.task(scheduled).ok().map(|t| Arc::clone(&t.task.details));
+        let resource = details.as_ref().and_then(|details| self.local.resources.parse(&details.resource));
         match completion {
             Completion::Heartbeat => StimulusKind::TaskHeartbeat { scheduled },
             Completion::Success(output) => {
-                let output = match resource {
-                    Some(resource) => integrations::result(&resource, output, at, uuid::Uuid::new_v4()),
-                    None => output,
+                let output = match (resource, details) {
+                    (Some(resource), Some(details)) => {
+                        integrations::result(&resource, &details.parameters, output, at, uuid::Uuid::new_v4())
+                    }
+                    _ => output,
                 };
                 StimulusKind::TaskSucceeded { scheduled, output }
             }

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::engine::execution::actor::{ExecutionActor, InFlight};
 use crate::engine::services::Services;
 use crate::engine::services::task_identity::{message_id, place, traceparent};
+use crate::engine::types::stand_in::{Asked, Word};
 use crate::ids::{Arn, EventId, TaskKey};
 use crate::integrations::{self, ChildStart, ChildWait, CompletesOn, Outgoing, Plan, PlanContext, Publishing};
 use crate::interpreter::command::CancelReason;
@@ -27,6 +28,17 @@ impl ExecutionActor {
         let details = Arc::clone(&view.task.details);
         let Some(started) = self.state.started().map(Arc::clone) else { return };
         let key = TaskKey { execution: self.id, scheduled };
+        if let Some(stand_in) = &self.services.options.stand_in {
+            let (frame, state) = (view.frame, &*view.visit.name);
+            match stand_in.word(Asked { execution: self.id, frame, state, resource: &details.resource }) {
+                Word::Answer(completion) => {
+                    let meaning = self.meaning(scheduled, completion, self.services.clock.now());
+                    return self.enqueue(ctx, meaning);
+                }
+                Word::Withhold => return,
+                Word::Send => {}
+            }
+        }
         let Some(resource) = self.local.resources.parse(&details.resource) else {
             let failure =
                 Failure::new("States.Runtime", format!("The resource '{}' cannot be called", details.resource));

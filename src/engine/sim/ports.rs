@@ -342,6 +342,10 @@ impl TaskBus for SimBus {
         Box::pin(async { Ok(Some(0)) })
     }
 
+    fn consumers(&self, _: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
+        Box::pin(async { Ok(Some(0)) })
+    }
+
     fn health(&self) -> BusHealth {
         BusHealth::Up
     }

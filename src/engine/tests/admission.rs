@@ -217,6 +217,10 @@ impl TaskBus for Deaf {
         self.0.waiting(queue)
     }
 
+    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
+        self.0.consumers(queue)
+    }
+
     fn health(&self) -> BusHealth {
         BusHealth::Blocked("low on memory".to_owned())
     }

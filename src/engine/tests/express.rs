@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::bus::embedded::EmbeddedBus;
 use crate::engine::api::EngineHandle;
 use crate::engine::support::{self, machine_of_kind, realm};
 use crate::engine::types::{EngineError, HistoryQuery, StartRequest};
@@ -15,11 +16,12 @@ use crate::store::{ExecutionFilter, ExecutionStatus, Journal, MachineType};
 struct Given {
     engine: EngineHandle,
     store: Memory,
+    bus: EmbeddedBus,
 }
 
 async fn engine() -> Given {
-    let store = Memory::new();
-    Given { engine: support::engine(&store).await, store }
+    let (store, bus) = (Memory::new(), EmbeddedBus::new());
+    Given { engine: support::engine_on(&store, &bus).await, store, bus }
 }
 
 impl Given {
@@ -97,12 +99,15 @@ async fn a_failure_is_told_and_a_task_that_nobody_answers_times_out() {
 async fn a_task_under_test_is_called_for_real() {
     let given = engine().await;
     let nobody = "arn:aws:lambda:us-east-1:000000000000:function:nobody";
-    let failure = given
-        .engine
-        .call_task(nobody, &json!({}), Some(1), "arn:aws:iam::000000000000:role/r")
-        .await
-        .unwrap()
-        .unwrap_err();
+    let (nothing, role) = (json!({}), "arn:aws:iam::000000000000:role/r");
+    let called = |seconds| given.engine.call_task(nobody, &nothing, Some(seconds), role);
+    match called(60).await.unwrap_err() {
+        EngineError::Unserved { queue } => assert_eq!(queue, "nobody"),
+        other => panic!("{other}"),
+    }
+    // A worker that reads the queue and says nothing.
+    let _worker = given.bus.worker("nobody", 1);
+    let failure = called(1).await.unwrap().unwrap_err();
     assert_eq!(failure.error.as_deref(), Some("States.Timeout"));
     let event = json!({ "Entries": [{ "Detail": "{}", "DetailType": "d", "Source": "s", "EventBusName": "default" }] });
     let result = given.engine.call_task("arn:aws:states:::events:putEvents", &event, None, "").await.unwrap().unwrap();

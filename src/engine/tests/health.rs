@@ -57,6 +57,10 @@ impl TaskBus for Telling {
         self.bus.waiting(queue)
     }
 
+    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
+        self.bus.consumers(queue)
+    }
+
     fn health(&self) -> BusHealth {
         self.bus.health()
     }

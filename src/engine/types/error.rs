@@ -26,6 +26,11 @@ pub enum EngineError {
     /// As many pollers wait for activity tasks as may (`ActivityWorkerLimitExceeded`).
     #[error("The maximum number of workers concurrently polling for activity tasks has been reached.")]
     TooManyPollers,
+    /// The task of a test would wait until its end.
+    #[error(
+        "No worker consumes the queue '{queue}', so nothing would answer this task; start its worker, or give the test a mock"
+    )]
+    Unserved { queue: String },
     /// As many executions as may be are open, or have started each other (`ExecutionLimitExceeded`).
     #[error("{0}")]
     LimitReached(String),

@@ -4,6 +4,7 @@ mod delivery;
 mod error;
 mod options;
 mod request;
+pub mod stand_in;
 
 pub(in crate::engine) use delivery::{Applied, AwaitEnd, Deliver, Input, RunToEnd, Start};
 pub use error::{CompletionError, EngineError, MapRunError};

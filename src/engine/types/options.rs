@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::bus::{Bounds, Names, QueueKind, TaskBus};
 use crate::clock::Clock;
 use crate::engine::services::logging::HistoryView;
+use crate::engine::types::stand_in::StandIn;
 use crate::ids::Realm;
 use crate::integrations::Table;
 use crate::objects;
@@ -64,6 +65,8 @@ pub struct Options {
     pub executions_open_max: u64,
     /// Where Distributed Maps read and write.
     pub objects: objects::Options,
+    /// Answers tasks in place of their workers; `None`: all go out.
+    pub stand_in: Option<Arc<dyn StandIn>>,
 }
 
 impl Default for Options {
@@ -93,6 +96,7 @@ impl Default for Options {
             nesting_max: crate::limits::NESTING_MAX,
             executions_open_max: crate::limits::EXECUTIONS_OPEN_MAX,
             objects: objects::Options::default(),
+            stand_in: None,
         }
     }
 }

@@ -1,0 +1,60 @@
+//! Tasks whose queue nobody reads: told at once where somebody waits for the answer at a terminal (`TestState`).
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::asl::resource::Resource;
+use crate::engine::api::EngineHandle;
+use crate::ids::Arn;
+use crate::integrations::{self, CompletesOn, Plan, PlanContext};
+use crate::interpreter::event::Payload;
+
+/// A worker that is starting, or connecting again, has so long to come.
+const WORKER_COMES: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(200);
+
+impl EngineHandle {
+    /// The queue that a task with these parameters would wait in, where no worker consumes it.
+    ///
+    /// A queue that the broker does not have is not told here: the task itself fails at once, with the broker's words.
+    pub(super) async fn unserved(&self, resource: &Resource, parameters: &Payload) -> Option<String> {
+        let queue = self.queue_of(resource, parameters)?;
+        let until = tokio::time::Instant::now() + WORKER_COMES;
+        loop {
+            match self.inner.bus.consumers(&queue).await {
+                Ok(Some(0)) => {}
+                // On the embedded bus a task makes its queue.
+                Ok(None) if !self.inner.bus.is_durable() => {}
+                // A broker that is away is told by the task's own timeout.
+                Ok(_) | Err(_) => return None,
+            }
+            if tokio::time::Instant::now() >= until {
+                return Some(queue);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Where a worker's reply ends the task: the queue that it must read.
+    fn queue_of(&self, resource: &Resource, parameters: &Payload) -> Option<String> {
+        let nobody = Arn::new("");
+        let context = PlanContext {
+            realm: &self.inner.realm,
+            table: &self.inner.table,
+            names: self.inner.bus.names(),
+            message_id: Uuid::nil(),
+            at: self.inner.clock.now(),
+            execution: &nobody,
+            machine: &nobody,
+        };
+        match integrations::plan(resource, parameters, &context).ok()? {
+            Plan::Activity { queue, .. } => Some(queue),
+            Plan::Publish(publishing) if publishing.completes_on == CompletesOn::Reply => {
+                let address = &publishing.messages.first()?.address;
+                address.exchange.is_empty().then(|| address.routing_key.clone())
+            }
+            _ => None,
+        }
+    }
+}
