@@ -54,8 +54,7 @@ pub(super) fn publish(
             message.headers.insert(name.clone().into(), value);
         }
     }
-    // Every task message is persistent; saying so is allowed, the opposite would be a promise that the engine does not
-    // keep.
+    // Every task message is persistent. The parameter may be true; the engine could not keep the promise of false.
     if fields.get("Persistent").is_some_and(|flag| *flag != Value::Bool(true)) {
         return Err(fields.invalid("The parameter Persistent can only be true: messages are always persistent"));
     }

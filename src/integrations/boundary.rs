@@ -1,4 +1,4 @@
-//! Where a task may not send: to the engine itself.
+//! Destinations that tasks must not use: the engine's own queues and exchanges.
 
 use serde_json::Value;
 
@@ -6,9 +6,9 @@ use super::Outgoing;
 use crate::bus::{Address, HeaderValue, Names};
 use crate::interpreter::event::Failure;
 
-/// Queues and exchanges of the engine's own take nothing of a machine: who may make machines could forge replies, starts
-/// and events there. For those there are callbacks, `states:startExecution` and activities. RabbitMQ also routes by the
-/// headers `CC` and `BCC`.
+/// Refuses messages to the engine's own queues and exchanges: a client that may create machines could forge replies,
+/// starts and events there. Machines have callbacks, `states:startExecution` and activities instead. RabbitMQ also
+/// routes by the headers `CC` and `BCC`.
 pub(super) fn check(message: &Outgoing, names: &Names) -> Result<(), Failure> {
     let is_own = |name: &str| name.strip_prefix(names.prefix()).is_some_and(|rest| rest.starts_with('.'));
     let Address { exchange, routing_key } = &message.address;

@@ -11,10 +11,10 @@ use crate::clock::Timestamp;
 use crate::interpreter::event::Failure;
 
 pub(super) const DEFAULT_BUS: &str = "default";
-/// EventBridge takes ten entries a call.
+/// EventBridge takes ten entries per call.
 const ENTRIES_MAX: usize = 10;
 
-/// Why one entry is refused: its error code and message.
+/// The error code and message of a refused entry.
 type EntryDefect = (&'static str, String);
 
 pub(super) fn put_events(
@@ -131,7 +131,7 @@ fn time(value: &Value) -> Option<Timestamp> {
     }
 }
 
-/// The first entry has the task's own message id, each other one an id that follows from it.
+/// The id of an entry. The first entry has the task's own message id, every other entry an id derived from it.
 fn entry_id(task: Uuid, at: usize) -> Uuid {
     if at == 0 {
         return task;

@@ -1,4 +1,4 @@
-//! Failures: what the broker or a worker says, in the words of the task's service.
+//! Failures reported by the broker or a worker, in the words of the task's service.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::bus::Publication;
 use crate::ids::Realm;
 use crate::interpreter::event::Failure;
 
-/// Why the broker's word on a message fails the task; `None` where the message has arrived (or nobody had to hear it).
+/// The failure of a task whose message the broker refused. `None` where the message arrived, or needs no receiver.
 #[must_use]
 pub fn refusal(
     resource: &Resource,
@@ -22,8 +22,8 @@ pub fn refusal(
 ) -> Option<Failure> {
     match publication {
         Publication::Confirmed => None,
-        // AWS's default event bus is there without anybody having made it. The engine makes no exchange for it: without
-        // one there is nobody who listens.
+        // AWS's default event bus always exists. The engine makes no exchange for it: a bus without an exchange has no
+        // listeners.
         Publication::Unroutable { code: 404, .. }
             if message.unheard == Unheard::Accepted
                 && message.address.exchange == DEFAULT_BUS
@@ -60,7 +60,7 @@ fn place(message: &Outgoing) -> String {
     }
 }
 
-/// What AWS says of a queue, topic or function that does not exist.
+/// AWS's error for a queue, topic or function that does not exist.
 fn no_such_destination(resource: &Resource, message: &Outgoing, realm: &Realm, request_id: Uuid) -> Option<Failure> {
     let (service, queue) = match &resource.kind {
         ResourceKind::LambdaFunction { .. } => ("lambda", &message.address.routing_key),
@@ -130,7 +130,7 @@ pub fn failure(resource: &Resource, said: Failure) -> Failure {
     Failure::new(error, cause)
 }
 
-/// A request's answer that cannot be read: the service's own error where a function was called.
+/// The failure of a task whose reply cannot be read. A function call fails with Lambda's own error.
 #[must_use]
 pub fn unreadable(resource: Option<&Resource>, why: String) -> Failure {
     let said = Failure { error: None, cause: Some(why), heartbeat: false };
@@ -142,11 +142,11 @@ pub fn unreadable(resource: Option<&Resource>, why: String) -> Failure {
     }
 }
 
-/// A task message that the broker gave up: `reason` is the first of `x-death`.
+/// The failure of a task whose message the broker gave up. `reason` is the first of `x-death`.
 #[must_use]
 pub fn dead_lettered(reason: &str, queue: &str) -> Failure {
     let (error, why) = match reason {
-        "expired" => ("Amqp.Expired", "nobody took it in time"),
+        "expired" => ("Amqp.Expired", "no consumer took it in time"),
         "maxlen" => ("Amqp.MaxLength", "the queue is full"),
         "delivery_limit" => ("Amqp.DeliveryLimit", "it was delivered too often without being acknowledged"),
         _ => ("Amqp.Rejected", "a consumer rejected it"),

@@ -28,7 +28,7 @@ pub(super) fn invoke(fields: &Fields<'_>, pattern: Pattern, context: &PlanContex
              ([a-zA-Z0-9-_\\.]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"
         )));
     }
-    // A text that is JSON already goes as it is, as on AWS; without a payload a function gets `{}`.
+    // A text that is JSON is sent as it is, as on AWS. Without a payload a function gets `{}`.
     let payload = fields.json("Payload").unwrap_or_else(|| b"{}".to_vec());
     let payload = match serde_json::from_slice::<String>(&payload) {
         Ok(text) if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() => text.into_bytes(),
@@ -71,14 +71,14 @@ fn qualifier_of(function: &str) -> Option<&str> {
     (!qualifier.is_empty() && !before.bytes().all(|b| b.is_ascii_digit())).then_some(qualifier)
 }
 
-/// What Lambda answers to an invocation with these parameters.
+/// Lambda's answer to an invocation with these parameters.
 pub(super) fn invoked(payload: &Value, parameters: &Payload, now: Timestamp, request_id: Uuid) -> Value {
     let bytes = payload.to_string().len();
     let fields = Fields::of(parameters, "lambda", request_id).ok();
     let asked = |name: &str| fields.as_ref().and_then(|fields| fields.text(name).ok().flatten().map(str::to_owned));
     let function = asked("FunctionName").unwrap_or_default();
     let version = asked("Qualifier").or_else(|| qualifier_of(&function).map(str::to_owned));
-    // An alias is not resolved: there are no versions here, but a number is one.
+    // There are no versions here, so an alias is not resolved. A number is shown as it is.
     let version = version.filter(|v| v.bytes().all(|b| b.is_ascii_digit())).unwrap_or_else(|| "$LATEST".to_owned());
     let trace = trace_id(now, request_id);
     let mut headers = vec![
@@ -97,7 +97,8 @@ pub(super) fn invoked(payload: &Value, parameters: &Payload, now: Timestamp, req
     with_metadata(body, &headers, bytes, now, request_id)
 }
 
-/// `LogType: Tail`: the last lines of the function's log. What a worker wrote is not known here; Lambda's own lines are.
+/// `LogType: Tail`: the last lines of the function's log. The worker's own lines are not known here, so it holds only
+/// Lambda's.
 fn log_tail(version: &str, request_id: Uuid) -> String {
     BASE64.encode(format!("START RequestId: {request_id} Version: {version}\nEND RequestId: {request_id}\n"))
 }
@@ -108,7 +109,7 @@ fn trace_id(now: Timestamp, request_id: Uuid) -> String {
     format!("root=1-{:08x}-{};sampled=0", now.millis() / 1_000, &id[..24])
 }
 
-/// What Lambda answers to an invocation that it only queues.
+/// Lambda's answer to an invocation that it only queues.
 pub(super) fn queued(now: Timestamp, request_id: Uuid) -> Value {
     let body = json!({"ExecutedVersion": "$LATEST", "Payload": null, "StatusCode": 202});
     with_metadata(body, &[("Connection", "keep-alive"), ("Content-Type", "application/json")], 0, now, request_id)

@@ -1,18 +1,16 @@
-//! Resources: what a Task's ARN and its evaluated parameters mean on the bus, and how the answer becomes a result.
-//! Pure.
+//! Resources: turn a Task's ARN and its evaluated parameters into messages, and the answer into a result. Pure.
 //!
 //! ```text
 //! plan ──▶ messages ──▶ broker ──▶ refusal? ── no ──▶ receipt   (TaskSubmitted, or the result where a confirm completes the task)
 //!                                                  ──▶ worker ──▶ result | failure   (TaskSucceeded, TaskFailed)
 //! ```
 //!
-//! One file per service; what none of them knows goes by the `[[integrations]]` table of the settings, and else to the
-//! queue `<service>.<action>`. AWS's services keep AWS's shapes and error names, so that definitions written for AWS
-//! run unchanged; `amqp:*` and the table have the broker's own (`Amqp.Unroutable`, ...).
+//! One file per service. Other services go by the `[[integrations]]` table of the settings, or else to the queue
+//! `<service>.<action>`. AWS's services keep AWS's shapes and error names, so that definitions written for AWS run
+//! unchanged; `amqp:*` and the table have the broker's own error names (`Amqp.Unroutable`, ...).
 //!
-//! Everything here gives the same answer for the same question: a task that is dispatched again after a crash gets the
-//! same messages. May enter: the words of `bus` (addresses, headers), `interpreter::event::Failure`, `asl::resource`,
-//! `ids`, `clock`.
+//! All functions are deterministic: a task that is dispatched again after a crash gets the same messages. May enter:
+//! the words of `bus` (addresses, headers), `interpreter::event::Failure`, `asl::resource`, `ids`, `clock`.
 
 use std::time::Duration;
 
@@ -43,16 +41,16 @@ pub use receipt::receipt;
 pub use states::{Child, ChildStart, ChildWait, child_result, start_failure};
 pub use table::{Table, TableEntry, TableError};
 
-/// What a plan is made with.
+/// The context of a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanContext<'a> {
     pub realm: &'a Realm,
     pub table: &'a Table,
-    /// Names of what the engine owns on the bus.
+    /// The names of the engine's own queues and exchanges.
     pub names: &'a Names,
-    /// The task's message id: made once per task, the same at every dispatch of it.
+    /// The task's message id: made once per task and the same at every dispatch.
     pub message_id: Uuid,
-    /// When the task was scheduled (not: when this dispatch happens).
+    /// When the task was scheduled, not when this dispatch happens.
     pub at: Timestamp,
     pub execution: &'a Arn,
     pub machine: &'a Arn,
@@ -84,7 +82,7 @@ pub struct Publishing {
     pub failure: Option<Failure>,
 }
 
-/// What ends the task.
+/// The event that ends the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CompletesOn {
@@ -94,15 +92,16 @@ pub enum CompletesOn {
     Reply,
 }
 
-/// What it means that no queue took a message.
+/// The meaning of a message that no queue took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Unheard {
     Fails,
-    /// A topic or an event bus without listeners: AWS accepts what is published there, so do we.
+    /// A topic or an event bus without listeners: the message counts as accepted, as on AWS.
     Accepted,
 }
 
-/// One message to publish, without what the engine adds to each (token, `reply_to`, execution, deadline, trace).
+/// One message to publish, without the properties that the engine adds to each (token, `reply_to`, execution, deadline,
+/// trace).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
     pub address: Address,
@@ -116,11 +115,11 @@ pub struct Outgoing {
     /// AMQP `type`; absent: `task`.
     pub kind: Option<Text>,
     pub user_id: Option<String>,
-    /// Only where the confirm completes the task; else these two belong to the engine.
+    /// Set only where the confirm completes the task. Otherwise the engine sets this and `reply_to`.
     pub correlation_id: Option<String>,
     pub reply_to: Option<String>,
     pub unheard: Unheard,
-    /// What the service's answer says beside what it says of every message.
+    /// Additional fields of the service's answer to this message.
     pub answer: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -152,8 +151,10 @@ impl Outgoing {
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 
-/// What has to be done for a task, or why its parameters make no sense to its service: then the task fails, and Retry
-/// and Catch see it.
+/// Plans a task.
+///
+/// # Errors
+/// The failure of the task, where its parameters do not fit its service. Retry and Catch see it.
 pub fn plan(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>) -> Result<Plan, Failure> {
     let plan = meant(resource, parameters, context)?;
     if let Plan::Publish(publishing) = &plan {
@@ -173,7 +174,7 @@ fn meant(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>) -
         ResourceKind::Service { service, action, pattern } => {
             let fields = || parameters::Fields::of(parameters, service, context.message_id);
             let ends = if *pattern == Pattern::RequestResponse { CompletesOn::Confirm } else { CompletesOn::Reply };
-            // A table entry wins over what is built in: the owner of an installation has the last word.
+            // A table entry comes before the built-in services, so that the owner of an installation decides.
             if let Some(entry) = context.table.find(service, action) {
                 return entry.plan(service, action, *pattern, parameters, context);
             }

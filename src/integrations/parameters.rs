@@ -1,4 +1,4 @@
-//! Reading a service's parameters, and AWS's words for what is wrong with them.
+//! Reading a service's parameters, with AWS's errors for bad ones.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -20,8 +20,8 @@ pub(super) struct Fields<'a> {
     request_id: Uuid,
 }
 
-/// Of parameters that nobody has read yet only what the service asks for is read: a message's body goes out as the text
-/// that it is.
+/// The members of the parameters. Of an unparsed text only the members that the service needs are parsed: a message's
+/// body is sent as the original text.
 #[derive(Debug)]
 enum Members<'a> {
     Read(&'a Map<String, Value>),
@@ -37,7 +37,7 @@ struct Member<'a> {
 
 impl Member<'_> {
     fn value(&self) -> &Value {
-        // A part of a text that was read is a JSON text.
+        // The text was checked with the whole parameters, so it is valid JSON.
         self.value.get_or_init(|| serde_json::from_str(self.text.get()).unwrap_or_default())
     }
 }
@@ -61,18 +61,18 @@ impl<'de> Visitor<'de> for Object {
     }
 }
 
-/// A name without escapes is a part of the text.
+/// The name of a member. Without escapes it borrows from the text.
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// How AWS names a service in errors: `SQS.AmazonSQSException`, `(Service: AmazonSQS; ...)`.
+/// AWS's names of a service in errors: `SQS.AmazonSQSException`, `(Service: AmazonSQS; ...)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Service {
     /// Before the dot of an error name.
     pub prefix: &'static str,
     /// In causes.
     pub client: &'static str,
-    /// The exception that stands for whatever has none of its own.
+    /// The exception for errors that have none of their own.
     pub exception: &'static str,
 }
 
@@ -85,7 +85,7 @@ impl Service {
     pub(super) const STATES: Self =
         Self { prefix: "StepFunctions", client: "AWSStepFunctions", exception: "AWSStepFunctionsException" };
     pub(super) const SFN: Self = Self { prefix: "Sfn", client: "Sfn", exception: "SfnException" };
-    /// Ours: no AWS client stands behind it.
+    /// Our own service, without an AWS client.
     pub(super) const AMQP: Self = Self { prefix: "Amqp", client: "", exception: "InvalidParameter" };
 
     fn named(service: &str) -> Self {
@@ -159,7 +159,7 @@ impl<'a> Fields<'a> {
             let text = members.iter().find(|m| m.name == name)?.text.get();
             return (text != "null").then(|| text.as_bytes().to_vec());
         }
-        // Not through `Display`, which writes piece by piece. What a `Value` holds always has a text.
+        // `Display` would write piece by piece. A `Value` always has a text, so this does not fail.
         self.get(name).map(|value| serde_json::to_vec(value).unwrap_or_default())
     }
 
@@ -209,7 +209,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Refuses names that the service does not know: a misspelt parameter must not go by in silence.
+    /// Refuses unknown names, so that a misspelt parameter is not ignored.
     pub(super) fn only(&self, allowed: &[&str]) -> Result<(), Failure> {
         match self.names().find(|name| !allowed.contains(name)) {
             None => Ok(()),
@@ -272,7 +272,7 @@ pub(super) fn message_text(value: &Value) -> (Vec<u8>, &'static str) {
     }
 }
 
-/// Queues and topics whose names end so keep the order of their message groups.
+/// Tells whether a queue or topic keeps the order of its message groups.
 pub(super) fn is_fifo(name: &str) -> bool {
     name.strip_suffix(".fifo").is_some()
 }
@@ -288,7 +288,7 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// A value for an error text: never more than a line of it.
+/// A value for an error text, cut to 40 characters.
 fn brief(value: &Value) -> String {
     match value {
         Value::Array(_) | Value::Object(_) => kind_of(value).to_owned(),

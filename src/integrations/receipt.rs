@@ -1,5 +1,5 @@
-//! Receipts: what AWS answers to a request, as `TaskSubmitted` shows it or as the result where nothing else is waited
-//! for.
+//! Receipts: AWS's answers to a request, shown in `TaskSubmitted` or used as the result where the task waits for
+//! nothing else.
 
 use md5::{Digest, Md5};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::ids::Arn;
 use crate::interpreter::event::Payload;
 
-/// The receipt of a plan that the broker has confirmed. `child` is what a start gave: its ARN and start date.
+/// The receipt of a plan that the broker has confirmed. `child` is the ARN and the start date of a started execution.
 #[must_use]
 pub fn receipt(
     resource: &Resource,
@@ -69,8 +69,8 @@ fn of_messages(resource: &Resource, publishing: &Publishing, now: Timestamp, req
     of_service.into()
 }
 
-/// Ours: what the broker confirmed. Nobody looks into it but who reads the history: it is made as the text that it is
-/// written as.
+/// The receipt of a message that the broker confirmed, in our own form. It is written as text at once, because only the
+/// history shows it.
 fn confirmed(message: &Outgoing, now: Timestamp) -> Payload {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
@@ -118,7 +118,7 @@ pub(super) fn with_metadata(
     Value::Object(fields)
 }
 
-/// SNS numbers the messages of a FIFO topic with 20 digits that grow.
+/// The sequence number of a message to a FIFO topic: 20 digits that grow, as SNS gives them.
 fn sequence_number(now: Timestamp, message_id: Uuid) -> String {
     format!("1{:014}{:05}", now.millis().max(0), message_id.as_u128() % 100_000)
 }

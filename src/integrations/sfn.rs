@@ -1,4 +1,4 @@
-//! `aws-sdk:sfn:*`: the API of this service as a task. Done by the engine itself; nothing goes over the bus.
+//! `aws-sdk:sfn:*`: operations of this service's own API as tasks. The engine performs them itself, without the bus.
 //!
 //! Source: API reference of Step Functions; names as the SDK integrations write them (`TaskToken`, `ExecutionArn`,
 //! errors `Sfn.TaskTimedOutException`, dates as ISO texts).
@@ -15,7 +15,7 @@ use crate::ids::Arn;
 use crate::interpreter::event::{Failure, Payload};
 use crate::payload::refusal;
 
-/// What a task asks of the engine.
+/// An operation that a task asks of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
     SendTaskSuccess { token: String, output: Payload },
@@ -27,7 +27,7 @@ pub enum Call {
     ListExecutions { machine: Option<Arn>, map_run: Option<Arn>, status: Option<String>, most: u32 },
 }
 
-/// `None`: an operation that is not done here; it goes the way of any other service.
+/// Plans an operation. `None`: the operation is not performed here and is planned like one of any other service.
 pub(super) fn call(
     action: &str,
     fields: &Fields<'_>,
@@ -46,7 +46,7 @@ pub(super) fn call(
         "sendTaskHeartbeat" => token(fields).map(|token| Call::SendTaskHeartbeat { token }),
         "startExecution" => states::start_execution(fields, pattern, context).map(|plan| match plan {
             Plan::StartExecution(start) => Call::StartExecution(ChildStart { wait: ChildWait::Started, ..start }),
-            // `start_execution` makes no other.
+            // `start_execution` makes no other plan.
             _ => unreachable!("a start is planned as a start"),
         }),
         "describeExecution" => {
@@ -63,7 +63,7 @@ fn token(fields: &Fields<'_>) -> Result<String, Failure> {
     fields.required("TaskToken").map(str::to_owned)
 }
 
-/// A member that the API takes as a JSON text: JSON itself is written as one.
+/// A member that the API takes as JSON text. A JSON value is written as text.
 fn json_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -211,7 +211,7 @@ pub fn listed(seen: &[Seen<'_>]) -> Value {
     json!({ "Executions": seen.iter().map(item).collect::<Vec<_>>() })
 }
 
-/// A call that the API refuses: `code` and `message` are the API's error.
+/// The failure of a task whose call the API refuses. `code` and `message` are the API's error.
 #[must_use]
 pub fn refused(code: &str, message: &str, request_id: Uuid) -> Failure {
     let name = code.strip_suffix("Exception").unwrap_or(code);

@@ -1,4 +1,4 @@
-//! What the answers of AWS services look like: mocks of a state under test are held against it.
+//! The shapes of the answers of AWS services, to check the mocks of a state under test.
 //!
 //! Source: `TestState` of the Step Functions API reference (`fieldValidationMode`), texts as recorded on AWS; the
 //! shapes are those of the services' own models (`shapes.json`, written by `scripts/service-shapes.py`). A service that
@@ -12,16 +12,16 @@ use serde_json::Value;
 
 use crate::asl::resource::{Pattern, Resource, ResourceKind};
 
-/// How closely a mocked result is looked at.
+/// How strictly a mocked result is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Validation {
-    /// Every field that the service always gives is there, and every field fits.
+    /// Every field that the service always gives is present, and every field fits.
     #[default]
     Strict,
-    /// The fields that are there fit.
+    /// Every present field fits.
     Present,
-    /// Anything goes.
+    /// Nothing is checked.
     None,
 }
 
@@ -66,14 +66,14 @@ enum Kind {
     Boolean,
 }
 
-/// The table is our own and is read by a test; a broken one would check nothing.
+/// The table. A test reads it, because a broken table would check nothing.
 static SERVICES: LazyLock<HashMap<String, Service>> =
     LazyLock::new(|| serde_json::from_str(include_str!("shapes.json")).unwrap_or_default());
 
-/// Does a mocked result fit what the service answers? `Err` says what does not, in AWS's words.
+/// Checks that a mocked result fits the service's answer.
 ///
 /// # Errors
-/// The first field that does not fit.
+/// The first field that does not fit, in AWS's words.
 pub fn check(resource: &Resource, result: &Value, validation: Validation) -> Result<(), String> {
     let Some((service, operation)) = operation(resource).filter(|_| validation != Validation::None) else {
         return Ok(());
@@ -84,8 +84,8 @@ pub fn check(resource: &Resource, result: &Value, validation: Validation) -> Res
     look.at(output, None, result).map_err(|why| format!("Mock result schema validation error: {why}"))
 }
 
-/// The service and operation whose answer is the task's result. A callback's result is the worker's, a job's its
-/// description: no shape.
+/// The service and operation whose answer is the task's result. A callback's result comes from the worker, and a job's
+/// result is its description: these have no shape.
 fn operation(resource: &Resource) -> Option<(&str, String)> {
     let ResourceKind::Service { service, action, pattern: Pattern::RequestResponse } = &resource.kind else {
         return None;
@@ -130,7 +130,7 @@ impl Look<'_> {
                 Some(Shape::Structure { members, required }) => {
                     let Value::Object(fields) = value else { return Err(named("must be an object")) };
                     for (name, value) in fields {
-                        // A field that the service does not know is no mistake (recorded, in all modes).
+                        // An unknown field is no mistake (recorded, in all modes).
                         if let Some(shape) = members.get(name).filter(|_| !self.free.contains(&name.as_str())) {
                             self.at(shape, Some(name), value)?;
                         }
@@ -153,7 +153,7 @@ impl Look<'_> {
 }
 
 impl Simple {
-    /// What is wrong with a value.
+    /// The fault of a value, if it has one.
     fn check(self, value: &Value) -> Option<&'static str> {
         match (self.kind, value) {
             (Kind::Text, Value::String(text)) => {

@@ -37,8 +37,8 @@ pub(super) fn publish(
             message.headers.insert(name.into(), HeaderValue::Text(text.clone()));
         }
     }
-    // A topic without subscribers accepts what is published. A token that nobody gets is another thing: nobody would
-    // ever answer.
+    // A topic without subscribers accepts every message. A message with a token fails instead, because without a
+    // subscriber no answer would ever come.
     if completes_on == CompletesOn::Confirm {
         message.unheard = Unheard::Accepted;
     }

@@ -49,15 +49,15 @@ pub(super) fn send_message(
             message.headers.insert(name.into(), HeaderValue::Text(text.to_owned()));
         }
     }
-    // RabbitMQ delays nothing by itself: the consumer, or a delaying exchange in front of it, reads this.
+    // RabbitMQ itself delays no message: the consumer, or a delaying exchange, reads this header.
     if let Some(seconds) = fields.integer("DelaySeconds", 0, 900)? {
         message.headers.insert("DelaySeconds".into(), HeaderValue::Integer(i64::try_from(seconds).unwrap_or(900)));
     }
     Ok(message.alone(completes_on))
 }
 
-/// The digest of a message's attributes, as SQS makes it (developer guide of SQS, "Calculating the MD5 message digest for
-/// message attributes"): by name, each part after its length.
+/// The digest of a message's attributes: sorted by name, each part after its length. Source: developer guide of SQS,
+/// "Calculating the MD5 message digest for message attributes".
 fn digest(attributes: &serde_json::Map<String, Value>) -> String {
     let mut sorted: Vec<(&String, &Value)> = attributes.iter().collect();
     sorted.sort_by_key(|(name, _)| name.as_str());
@@ -82,8 +82,8 @@ fn digest(attributes: &serde_json::Map<String, Value>) -> String {
     hex::encode(md5.finalize())
 }
 
-/// `https://sqs.us-east-1.amazonaws.com/123456789012/orders`, an ARN, or just `orders`. A URL with a host alone names
-/// no queue: the host comes back.
+/// `https://sqs.us-east-1.amazonaws.com/123456789012/orders`, an ARN, or just `orders`. `Err` holds the host of a URL
+/// without a queue.
 fn queue_of(url: &str) -> Result<&str, &str> {
     match url.split_once("://") {
         Some((_, place)) => place.trim_end_matches('/').rsplit_once('/').map(|(_, queue)| queue).ok_or(place),

@@ -15,7 +15,8 @@ use crate::interpreter::event::Failure;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildStart {
     pub machine: Arn,
-    /// Where the definition gives none, one that is the same at every dispatch: starting it twice gives one child.
+    /// The name of the child. Where the definition gives none, it is the same at every dispatch, so that two dispatches
+    /// start one child.
     pub name: String,
     /// JSON text.
     pub input: String,
@@ -31,14 +32,14 @@ impl ChildStart {
     }
 }
 
-/// What of the child ends the parent's task.
+/// The event of the child that ends the parent's task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildWait {
-    /// That it has started.
+    /// Its start.
     Started,
-    /// That it has ended; its output as text (`.sync`), or as JSON (`.sync:2`).
+    /// Its end. The output is text (`.sync`) or JSON (`.sync:2`).
     Ended { output_as_json: bool },
-    /// Whoever holds the token; the child gets it in its input.
+    /// A call with the task token, which the child gets in its input.
     Token,
 }
 
@@ -68,8 +69,8 @@ pub(super) fn start_execution(
     Ok(Plan::StartExecution(ChildStart { machine, name, input, wait, trace_header }))
 }
 
-/// The answer to a start: `TaskSubmitted`'s output, or the result where nothing is waited for. `execution` and
-/// `started` are the child's.
+/// The answer to a start: `TaskSubmitted`'s output, or the result where the task waits for nothing else. `execution`
+/// and `started` are the child's.
 #[must_use]
 pub fn started(execution: &Arn, started: Timestamp, now: Timestamp, request_id: Uuid) -> Value {
     let body = json!({"ExecutionArn": execution, "StartDate": started.millis()});
@@ -79,7 +80,8 @@ pub fn started(execution: &Arn, started: Timestamp, now: Timestamp, request_id: 
     with_metadata(body, &headers, bytes, now, request_id)
 }
 
-/// A child that could not be started: `code` and `message` are the API's error (`StateMachineDoesNotExist`, ...).
+/// The failure of a child that could not be started. `code` and `message` are the API's error
+/// (`StateMachineDoesNotExist`, ...).
 #[must_use]
 pub fn start_failure(code: &str, message: &str, request_id: Uuid) -> Failure {
     Service::STATES.failure(&format!("{code}Exception"), 400, code, message, request_id)
@@ -104,7 +106,7 @@ pub struct Child<'a> {
     pub redrive_count: u32,
 }
 
-/// What the end of a child makes of the task that waited for it.
+/// The result of a task that waited for the end of a child.
 pub fn child_result(child: &Child<'_>, output_as_json: bool) -> Result<Value, Failure> {
     let payload = |text: &str| match serde_json::from_str(text) {
         Ok(value) if output_as_json => value,

@@ -1,4 +1,4 @@
-//! The `[[integrations]]` table of the settings: where tasks go whose service none of our files knows.
+//! The `[[integrations]]` table of the settings: destinations of the tasks of other services.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::asl::resource::Pattern;
 use crate::bus::HeaderValue;
 use crate::interpreter::event::Failure;
 
-/// The entries in their order: the first that fits counts.
+/// The entries in their order. The first that matches is used.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Table(Vec<TableEntry>);
 
@@ -19,16 +19,16 @@ pub struct Table(Vec<TableEntry>);
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TableEntry {
-    /// Which resources: `service:action`; `*` stands for any text.
+    /// The resources of this row, as `service:action`. `*` stands for any text.
     pub resource: String,
     /// Empty: the default exchange.
     pub exchange: String,
     /// Template: `{service}`, `{action}`, and `{parameters.Field.Inner}` for a text or number among the parameters.
     pub routing_key: String,
-    /// Which of the parameters is the body, as a dotted path; empty: all of them.
+    /// The parameter that becomes the body, as a dotted path. Empty: all parameters.
     pub body: String,
-    /// What ends a request-response task: a `reply` (default), or the broker's `confirm`. A callback always ends by its
-    /// token.
+    /// The event that ends a request-response task: a `reply` (default), or the broker's `confirm`. A callback always
+    /// ends by its token.
     pub completes: CompletesOn,
     /// Headers of every message; values are templates too.
     pub headers: BTreeMap<String, String>,
@@ -47,7 +47,7 @@ impl Default for TableEntry {
     }
 }
 
-/// What is wrong with a row. Found at start, not when the first task comes by.
+/// A faulty row. It is found at start, not at the first task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("integrations[{row}].{field} {why}")]
 pub struct TableError {
@@ -125,13 +125,13 @@ impl TableEntry {
             };
             message.headers.insert(name.clone().into(), value);
         }
-        // A callback is never over with the confirm: its token is.
+        // A callback does not end with the confirm but with its token.
         let completes = if pattern == Pattern::RequestResponse { self.completes } else { CompletesOn::Reply };
         Ok(message.alone(completes))
     }
 }
 
-/// A template that is one parameter and nothing else keeps the type of its value.
+/// The value of a template that is only one parameter. It keeps its type.
 fn typed(template: &str, parameters: &Value) -> Option<HeaderValue> {
     let path = template.strip_prefix("{parameters.")?.strip_suffix('}').filter(|path| !path.contains(['{', '}']))?;
     lookup(parameters, path).and_then(header)

@@ -1,4 +1,4 @@
-//! The folder of objects as a fence: what lies in it stays in it, and is its owner's alone.
+//! A fence around the folder of objects: no symbolic link leads out of it, and only its owner may enter it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use object_store::path::Path as Key;
 
 use super::ObjectError;
 
-/// Knows where the folder really is.
+/// The real path of the folder.
 #[derive(Debug, Clone)]
 pub(super) struct Fence(PathBuf);
 
@@ -16,22 +16,22 @@ impl Fence {
         Ok(Self(tokio::fs::canonicalize(folder).await?))
     }
 
-    /// Refuses what a symbolic link leads out of the folder. Links within it are followed.
+    /// Refuses a key whose path leaves the folder through a symbolic link. Links within the folder are followed.
     pub async fn check(&self, key: &Key) -> Result<(), ObjectError> {
         let mut at = key.parts().fold(self.0.clone(), |path, part| path.join(part.as_ref()));
-        // What is not there yet has no links: the nearest that is there counts.
+        // A part that does not exist yet has no links: the nearest existing folder counts.
         loop {
             match tokio::fs::canonicalize(&at).await {
                 Ok(real) if real.starts_with(&self.0) => return Ok(()),
                 Ok(_) => return Err(ObjectError::Outside(key.to_string())),
                 Err(error) if error.kind() == io::ErrorKind::NotFound && at.pop() && at.starts_with(&self.0) => {}
-                // Let it be told by who uses it.
+                // The caller reports this error when it uses the path.
                 Err(_) => return Ok(()),
             }
         }
     }
 
-    /// Is this a link that leads out? For listings, which ask it of every entry.
+    /// Tells whether an entry is a link that leads out of the folder. Listings check every entry.
     pub async fn is_outside(&self, key: &Key) -> bool {
         let path = key.parts().fold(self.0.clone(), |path, part| path.join(part.as_ref()));
         tokio::fs::symlink_metadata(&path).await.is_ok_and(|found| found.is_symlink()) && self.check(key).await.is_err()
@@ -105,7 +105,7 @@ mod tests {
         assert!(matches!(write(&objects, "bucket", "away/new/deep").await, Err(ObjectError::Outside(_))));
         assert!(matches!(keys(&objects, "link").await, Err(ObjectError::Outside(_))));
         let _ = write(&objects, "bucket", "dangling").await;
-        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1, "nothing came there");
+        assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 1, "nothing was written outside");
         assert_eq!(std::fs::read_to_string(outside.path().join("secret")).unwrap(), "secret");
         assert_eq!(objects.read_whole("bucket", "within").await.unwrap(), b"own");
         let listed = keys(&objects, "bucket").await.unwrap();

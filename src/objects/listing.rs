@@ -1,7 +1,7 @@
-//! `ListObjectsV2`: the objects of a bucket in the order of their keys; of folders one at a time, of a service page by
-//! page.
+//! `ListObjectsV2`: the objects of a bucket in the order of their keys. Folders are read one at a time, a service page
+//! by page.
 //!
-//! The order matters: a map run that begins anew must find the same items at the same places. S3 orders by the bytes of
+//! The order matters: a map run that restarts must find the same items at the same places. S3 orders by the bytes of
 //! the whole key, so a folder stands where `name/` stands among its neighbours.
 
 use std::fmt;
@@ -54,7 +54,8 @@ impl Listing {
         Self { way: Way::Folder(walk) }
     }
 
-    /// The service lists in the order of keys; it is asked for the folder that the prefix ends in.
+    /// Lists a bucket of a service, which lists in the order of keys. The request names the folder in which the prefix
+    /// ends.
     pub(super) fn of_service(client: &AmazonS3, bucket: &str, prefix: &str) -> Result<Self, ObjectError> {
         let folder = prefix.rfind('/').map_or("", |end| &prefix[..end]);
         let path = Path::parse(folder).map_err(|_| ObjectError::BadName(format!("s3://{bucket}/{prefix}")))?;
@@ -80,7 +81,7 @@ impl Listing {
     }
 }
 
-/// A walk through folders. Holds the entries of those that it is in.
+/// A walk through folders. It holds the entries of the folders that it is in.
 #[derive(Debug)]
 struct Walk {
     store: Arc<dyn ObjectStore>,
@@ -148,7 +149,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Keys below the prefix, and folders on the way to it.
+    /// Tells whether a key is below the prefix, or a folder on the way to it.
     fn wants(&self, key: &str) -> bool {
         key.starts_with(&self.prefix) || (key.ends_with('/') && self.prefix.starts_with(key))
     }

@@ -1,8 +1,8 @@
 //! Files that Distributed Maps read their items from and write their results to: buckets, keys, streams of bytes.
 //!
 //! A bucket is a folder below `objects.folder`, or one of an S3-compatible service (`objects.endpoint`), both through
-//! the `object_store` crate. Nothing here holds a whole file: what is read comes in pieces, [`items`] cuts it into
-//! items. May enter: `ids`, `limits`, `clock`.
+//! the `object_store` crate. No file is held whole: it is read in pieces, and [`items`] cuts them into items. May
+//! enter: `ids`, `limits`, `clock`.
 
 mod fence;
 pub mod items;
@@ -26,9 +26,9 @@ pub use fence::exposed;
 pub use listing::{Listed, Listing};
 pub use s3::Service;
 
-/// Parts of an upload that are under way at once.
-const PARTS_UNDER_WAY: usize = 2;
-/// A manifest or another file that must be read whole, in bytes.
+/// Parts of an upload that are sent at the same time.
+const PARTS_AT_ONCE_MAX: usize = 2;
+/// The size of a manifest or another file that must be read whole, in bytes.
 const WHOLE_BYTES_MAX: usize = 64 * 1_048_576;
 
 /// Settings of the object store.
@@ -46,15 +46,15 @@ impl Default for Options {
     }
 }
 
-/// Why an object cannot be read or written.
+/// Reasons why an object cannot be read or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ObjectError {
     #[error("The specified bucket does not exist: '{0}'")]
     NoBucket(String),
     #[error("The specified key does not exist: 's3://{bucket}/{key}'")]
     NoKey { bucket: String, key: String },
-    /// `..`, an empty part, a name that is no bucket's.
-    #[error("'{0}' is no name of a bucket or object")]
+    /// The name has a part `..` or an empty part, or is not allowed for a bucket.
+    #[error("'{0}' is not a valid name of a bucket or object")]
     BadName(String),
     #[error("'{0}' lies behind a symbolic link that leads out of the folder of objects")]
     Outside(String),
@@ -148,7 +148,7 @@ impl Objects {
         }
     }
 
-    /// Begins an object; it is there when [`Upload::finish`] returns, and not before.
+    /// Begins to write an object. It exists when [`Upload::finish`] has returned, not before.
     pub async fn write(&self, bucket: &str, key: &str) -> Result<Upload, ObjectError> {
         let path = path(bucket, key)?;
         let begun = match &*self.place {
@@ -170,7 +170,7 @@ impl Objects {
     }
 }
 
-/// The folder is made when something is asked of it for the first time.
+/// The opened folder. It is made at its first use.
 async fn opened<'s>(folder: &PathBuf, place: &'s OnceCell<Opened>) -> Result<&'s Opened, ObjectError> {
     let made = place.get_or_try_init(|| async {
         fence::make(folder).await.map_err(|e| e.to_string())?;
@@ -198,7 +198,10 @@ pub struct Upload {
 
 impl Upload {
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ObjectError> {
-        self.parts.wait_for_capacity(PARTS_UNDER_WAY).await.map_err(|e| unavailable(&self.name.0, &self.name.1, &e))?;
+        self.parts
+            .wait_for_capacity(PARTS_AT_ONCE_MAX)
+            .await
+            .map_err(|e| unavailable(&self.name.0, &self.name.1, &e))?;
         self.parts.write(bytes);
         self.bytes += bytes.len() as u64;
         Ok(())
@@ -217,12 +220,12 @@ impl Upload {
     }
 }
 
-/// Where an object of a bucket lies below the folder of all buckets.
+/// The path of an object below the folder of all buckets.
 fn in_folder(bucket: &str, key: &Path) -> Path {
     std::iter::once(bucket.into()).chain(key.parts()).collect()
 }
 
-/// Names that would leave the folder are none.
+/// The path of an object in its bucket. Names that would leave the folder are refused.
 fn path(bucket: &str, key: &str) -> Result<Path, ObjectError> {
     if bucket.is_empty() || bucket.contains(['/', '\\']) || bucket.bytes().all(|b| b == b'.') {
         return Err(ObjectError::BadName(bucket.to_owned()));
@@ -234,7 +237,7 @@ fn unavailable(bucket: &str, key: &str, e: &object_store::Error) -> ObjectError 
     ObjectError::Unavailable { what: format!("s3://{bucket}/{key}"), why: plain(e) }
 }
 
-/// The error without the server's own paths: a cause is read by whoever may read the execution.
+/// The text of an error without the server's own paths, because clients read it as the cause of a failure.
 fn plain(e: &object_store::Error) -> String {
     match e {
         object_store::Error::Generic { store: "LocalFileSystem", source } => {
@@ -247,8 +250,8 @@ fn plain(e: &object_store::Error) -> String {
             }
             "the file cannot be used".to_owned()
         }
-        object_store::Error::NotFound { .. } => "it is not there".to_owned(),
-        object_store::Error::AlreadyExists { .. } => "it is there already".to_owned(),
+        object_store::Error::NotFound { .. } => "it does not exist".to_owned(),
+        object_store::Error::AlreadyExists { .. } => "it already exists".to_owned(),
         other => other.to_string(),
     }
 }
@@ -298,7 +301,7 @@ mod tests {
             refused(objects.read_whole("bucket", "k").await),
             "The specified key does not exist: 's3://bucket/k'"
         );
-        // A folder in the place of a file: what the operating system says, without the path on this machine.
+        // A folder in the place of a file: the operating system's message comes without the path on this machine.
         std::fs::create_dir_all(folder.path().join("bucket/folder/inner")).unwrap();
         let said = refused(objects.read_whole("bucket", "folder").await);
         assert!(!said.contains(&*folder.path().to_string_lossy()), "{said}");

@@ -1,7 +1,7 @@
 //! Buckets of an S3-compatible service: AWS S3, MinIO, Ceph and the like.
 //!
-//! An object is read by ranges, each a request of its own: a map run may read slowly, for hours, and no connection is
-//! held meanwhile. A range that belongs to another version of the object than the first one is refused (`If-Match`).
+//! An object is read by ranges, each a request of its own: a map run may read slowly, for hours, and holds no
+//! connection meanwhile. A range of another version of the object than the first range is refused (`If-Match`).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,12 +19,12 @@ use super::{ObjectError, Pieces, unavailable};
 
 /// Bytes of one request for a part of an object.
 const RANGE_BYTES: u64 = 4 * 1_048_576;
-/// How often, and for how long, a request is tried again that the service did not answer.
+/// How often, and for how long, an unanswered request is repeated.
 const RETRIES: usize = 5;
 const RETRY_FOR: Duration = Duration::from_mins(1);
-/// One request, with its answer.
+/// The time for one request with its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
-/// To connect.
+/// The time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Settings of the service.
@@ -32,15 +32,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Service {
     /// `https://s3.eu-central-1.amazonaws.com`, `http://minio:9000` (`objects.endpoint`).
     pub endpoint: String,
-    /// What signatures name (`objects.region`).
+    /// The region in signatures (`objects.region`).
     pub region: String,
-    /// Id and secret (`objects.key`); none: requests are not signed.
+    /// Id and secret (`objects.key`). `None`: requests are not signed.
     pub key: Option<(String, SecretString)>,
     /// `endpoint/bucket/key` instead of `bucket.endpoint/key` (`objects.path_style`).
     pub path_style: bool,
 }
 
-/// A client for each bucket that was asked for.
+/// The clients of the service, one for each bucket in use.
 pub(super) struct Buckets {
     service: Service,
     clients: Mutex<HashMap<String, Arc<AmazonS3>>>,
@@ -54,7 +54,7 @@ impl fmt::Debug for Buckets {
 
 impl Buckets {
     pub fn new(service: Service) -> Self {
-        // The process has one TLS library, for AMQP too; where it was chosen before, that is well.
+        // The process has one TLS library, also for AMQP. It may have been installed before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self { service, clients: Mutex::default() }
     }
@@ -69,7 +69,7 @@ impl Buckets {
         }
         let Service { endpoint, region, key, path_style } = &self.service;
         let http = endpoint.starts_with("http://");
-        // With the bucket in the host's name, `object_store` wants it there already.
+        // With the bucket in the host name, `object_store` expects it in the endpoint.
         let endpoint = match endpoint.split_once("://") {
             Some((scheme, host)) if !path_style => format!("{scheme}://{bucket}.{host}"),
             _ => endpoint.clone(),
@@ -97,7 +97,8 @@ impl Buckets {
 }
 
 /// S3's own rules: 3 to 63 of `a-z0-9.-` in labels that begin and end with a letter or a digit, and no IP address. The
-/// name comes into the URL, and with `objects.path_style` = false into its host: any other could name another server.
+/// name becomes part of the URL, and with `objects.path_style` = false of its host: any other name could lead to
+/// another server.
 fn is_bucket_name(name: &str) -> bool {
     let is_label = |label: &str| {
         label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -108,7 +109,7 @@ fn is_bucket_name(name: &str) -> bool {
     (3..=63).contains(&name.len()) && name.split('.').all(is_label) && name.parse::<std::net::Ipv4Addr>().is_err()
 }
 
-/// An error that says that something is missing: the key, or its whole bucket.
+/// The error of a missing key, or of its missing bucket.
 pub(super) async fn missing(client: &AmazonS3, bucket: &str, key: &str) -> ObjectError {
     match client.list(None).next().await {
         Some(Err(e)) if is_no_bucket(&e) => ObjectError::NoBucket(bucket.to_owned()),
@@ -116,12 +117,13 @@ pub(super) async fn missing(client: &AmazonS3, bucket: &str, key: &str) -> Objec
     }
 }
 
-/// The service's own code for it stands in the error's text; `object_store` has no word for a bucket that is missing.
+/// Tells whether the bucket is missing. `object_store` has no error of its own for it, but its text holds the service's
+/// code.
 pub(super) fn is_no_bucket(e: &object_store::Error) -> bool {
     e.to_string().contains("NoSuchBucket")
 }
 
-/// The object, range by range. The first is asked for at once, so that what is not there is known.
+/// Reads an object range by range. The first range is read at once, so that a missing object is found.
 pub(super) async fn read(client: Arc<AmazonS3>, bucket: &str, key: &str, path: Path) -> Result<Pieces, ObjectError> {
     let name = (bucket.to_owned(), key.to_owned());
     let first = match part(&client, &path, 0..RANGE_BYTES, None).await {
@@ -164,7 +166,7 @@ pub(super) async fn read(client: Arc<AmazonS3>, bucket: &str, key: &str, path: P
 
 struct Part {
     bytes: Vec<u8>,
-    /// Of the whole object.
+    /// The size of the whole object, in bytes.
     size: u64,
     e_tag: Option<String>,
 }
@@ -215,7 +217,7 @@ mod tests {
         }
     }
 
-    /// What the service is asked for, to the byte: a key never becomes another path, a query or a fragment.
+    /// The exact requests to the service: a key never becomes another path, a query or a fragment.
     #[tokio::test]
     async fn a_key_stays_one_path() {
         use std::io::{Read as _, Write as _};

@@ -38,7 +38,7 @@ pub fn load_or_create(path: &Path) -> Result<TokenKeys, KeyFileError> {
 /// Copies a key file; the copy is a new file that only its owner can read.
 ///
 /// # Errors
-/// Where one cannot be read or the other cannot be made, or is there already.
+/// `Io` where `from` cannot be read, or where `to` exists or cannot be made.
 pub fn copy_file(from: &Path, to: &Path) -> Result<(), KeyFileError> {
     let text = SecretString::from(std::fs::read_to_string(from).map_err(|why| KeyFileError::Io {
         path: from.to_owned(),

@@ -1,5 +1,5 @@
-//! CSV: each row an object, its fields named by the headers. A row that is too short gives empty texts, one that is too
-//! long loses the rest. How rows are read stands in `crate::csv`.
+//! CSV: each row becomes an object whose fields are named by the headers. A short row is filled with empty texts, a
+//! long row is cut. `crate::csv` reads the rows.
 
 use std::collections::VecDeque;
 

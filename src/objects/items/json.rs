@@ -1,5 +1,6 @@
-//! A JSON file whose items are the elements of an array, or the pairs of an object: at its top, or where `ItemsPointer`
-//! points. Only the item that is being read is held; what stands around is skipped without a look at its values.
+//! A JSON file whose items are the elements of an array or the pairs of an object, at the top of the file or at
+//! `ItemsPointer`. Only the item that is being read is held in memory. The text around the items is skipped without
+//! parsing its values.
 
 use std::collections::VecDeque;
 
@@ -24,7 +25,7 @@ pub struct JsonArray {
     depth: usize,
     items: u64,
     head: Option<Vec<u8>>,
-    /// It is an object whose pairs are the items.
+    /// The items are the pairs of an object.
     is_object: bool,
     /// The key of the pair that is being read.
     key: Option<String>,
@@ -47,7 +48,7 @@ enum Phase {
 #[derive(Debug, Clone, Copy)]
 struct InString {
     escaped: bool,
-    /// Its text is a key on the way.
+    /// The string is a key on the way.
     key: bool,
 }
 
@@ -79,7 +80,7 @@ impl JsonArray {
         }
     }
 
-    /// The value that comes next is the one that the pointer names.
+    /// Tells whether the pointer names the next value.
     fn is_there(&self) -> bool {
         self.open.len() == self.way.len() && self.open.iter().zip(&self.way).all(|(c, token)| c.at == *token)
     }
@@ -105,7 +106,7 @@ impl JsonArray {
                 self.phase = Phase::Between;
                 self.is_object = byte == b'{';
             }
-            // Where the pointer points stands something else.
+            // The pointer names a value of another kind.
             _ if self.is_there() => return Err(ItemError::NotIterable),
             b'"' => self.string = Some(InString { escaped: false, key: false }),
             b'[' => self.open.push(Container { at: "0".to_owned(), index: Some(0), wants_key: false }),
@@ -285,7 +286,7 @@ mod tests {
                 json!([1, -2500.0, true, null, "a\"],[", [], {"b": [{}]}]),
             ),
             ("", "\u{feff}[\"é\"]", json!(["é"])),
-            // What follows the array is not looked at.
+            // The text after the array is not read.
             ("/a/b~1c", nested, json!([1, 2, {"d": [3]}])),
             ("/x/a", nested, json!([0, "]"])),
             ("/1/k", r#"[{"k":[1]},{"k":[2]}]"#, json!([2])),

@@ -1,4 +1,4 @@
-//! JSON Lines: one item a line. And lists of URIs, one a line (manifests of Athena).
+//! JSON Lines, with one item per line, and lists of URIs, with one per line (manifests of Athena).
 
 use std::collections::VecDeque;
 

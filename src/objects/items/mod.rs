@@ -1,5 +1,5 @@
-//! A stream of bytes, cut into items: each format is fed pieces and gives the items that are complete. None holds more
-//! than one item.
+//! Cuts a stream of bytes into items: each format takes pieces and gives the complete items. A format holds at most one
+//! unfinished item.
 //!
 //! Source: developer guide, "ItemReader (Map)"; texts of errors as recorded.
 
@@ -19,7 +19,7 @@ pub use csv::{Csv, Delimiter, Headers};
 pub use json::JsonArray;
 pub use lines::{Lines, Uris};
 
-/// Why items cannot be read.
+/// Reasons why items cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ItemError {
     #[error(transparent)]
@@ -40,17 +40,17 @@ pub enum ItemError {
     Unsupported(String),
 }
 
-/// A format: takes pieces in, gives items out.
+/// A format of files with items.
 pub trait Format: Send + std::fmt::Debug {
     fn feed(&mut self, piece: &[u8], items: &mut VecDeque<Value>) -> Result<(), ItemError>;
-    /// There are no more pieces.
+    /// Called after the last piece.
     fn end(&mut self, items: &mut VecDeque<Value>) -> Result<(), ItemError>;
     /// The items are the pairs of an object, as `{"Key", "Value"}`.
     fn gives_pairs(&self) -> bool {
         false
     }
 
-    /// What follows is of no interest.
+    /// Tells that the rest of the file holds no items.
     fn is_done(&self) -> bool {
         false
     }
@@ -109,7 +109,7 @@ impl Items {
     fn take(&mut self, piece: &[u8]) -> Result<(), ItemError> {
         use std::io::Write;
         let Some(inflate) = &mut self.inflate else { return self.format.feed(piece, &mut self.ready) };
-        // In small steps: a piece of zeros may become a thousand times its size.
+        // In small steps, because a piece of zeros may grow a thousandfold.
         for part in piece.chunks(4_096) {
             inflate.write_all(part).map_err(|e| not_gzip(&e))?;
             let plain = std::mem::take(inflate.get_mut());
@@ -133,7 +133,7 @@ fn not_gzip(e: &std::io::Error) -> ItemError {
     ItemError::Malformed { format: "gzip", why: e.to_string(), item: 0 }
 }
 
-/// A byte order mark at the very beginning says nothing.
+/// The piece without the byte order mark with which a file may begin.
 fn without_mark(piece: &[u8]) -> &[u8] {
     piece.strip_prefix(b"\xef\xbb\xbf").unwrap_or(piece)
 }
@@ -142,7 +142,7 @@ fn without_mark(piece: &[u8]) -> &[u8] {
 pub(super) mod tests {
     use super::*;
 
-    /// Every cut of the text into two pieces, and one piece per byte, give the same.
+    /// Reads the text whole, cut in two at each place, and byte by byte. All must give the same items.
     pub(crate) fn all(format: impl Fn() -> Box<dyn Format>, text: &str) -> Result<Vec<Value>, String> {
         let whole = read(format(), &[text.as_bytes()]);
         for cut in 0..=text.len() {
