@@ -1,8 +1,9 @@
-//! PORT: where truth is kept. [`Journal`] holds the events of executions, [`Catalog`] everything that has a name.
+//! PORT: durable storage. [`Journal`] holds the events of executions, [`Catalog`] everything else that has a name.
 //!
 //! A store moves bytes and rows; it holds no rule of the language. Every adapter passes `contract.rs`.
 //! May enter: `ids`, `clock`, `limits`. Nothing else of ours: a batch is bytes here.
 
+mod catalog;
 #[cfg(test)]
 pub mod contract;
 pub mod memory;
@@ -16,22 +17,26 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, TaskKey, Version};
 
-/// What can go wrong, split by what the caller can do.
+pub use catalog::{
+    ActivityRow, AliasRow, Catalog, MachineRow, MachineType, MapRunRow, Revision, RevisionId, VersionRow,
+};
+
+/// The failures of a store, split by how the caller can react.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else appended first: load again and decide again.
+    /// Another append came first: load again and decide again.
     #[error("the journal of execution {execution} is at version {actual}, the append expected {expected}")]
     VersionConflict { execution: ExecutionId, expected: Version, actual: Version },
-    /// The name is taken: look at what holds it.
+    /// The name is taken: look at its holder.
     #[error("{what} already exists: {key}")]
     AlreadyExists { what: &'static str, key: String },
-    /// There is no such thing.
+    /// The named thing does not exist.
     #[error("{what} does not exist: {key}")]
     NotFound { what: &'static str, key: String },
-    /// Cannot write now (disk full, locked, connection lost); what is there is safe, try again later.
+    /// The store cannot write now (disk full, locked, connection lost). Stored data is safe; try again later.
     #[error("the store cannot take writes now: {0}")]
     Unavailable(String),
-    /// What is stored does not decode; only that item is affected.
+    /// A stored item does not decode. All other items are unaffected.
     #[error("{what} {key} cannot be read: {why}")]
     Corrupt { what: &'static str, key: String, why: String },
     /// The store was made by a newer version, is no store of ours, or has other fixed settings. Do not start.
@@ -42,21 +47,21 @@ pub enum StoreError {
 pub type StoreResult<T> = Result<T, StoreError>;
 pub type StoreFuture<'a, T> = BoxFuture<'a, StoreResult<T>>;
 
-/// Some events of one execution, encoded by [`crate::record`], in order.
+/// Events of one execution in order, encoded by [`crate::record`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// The version that the journal had before this batch.
     pub after: Version,
-    /// How far the version goes on with it: one for each event that the bytes hold (visible and hidden ones), and one
-    /// for each heartbeat that one of them stands for.
+    /// By how much the version grows: one for each event in the bytes (visible or hidden), and one for each heartbeat
+    /// that one event stands for.
     pub events: u32,
     pub bytes: Vec<u8>,
 }
 
-/// Where a batch lies and how large it is.
+/// The position of a batch in the store, and its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// The store's own number of it.
+    /// The store's own number of the batch.
     pub at: i64,
     pub after: Version,
     pub events: u32,
@@ -64,52 +69,51 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether this batch is the one that lay there.
+    /// Tells whether this is the place of `batch`.
     fn is_of(&self, batch: &Batch) -> bool {
         (self.after, self.events) == (batch.after, batch.events)
     }
 }
 
-/// A journal as far as it is worth reading at once.
+/// A journal, whole if it is small enough to be read at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened {
     /// All of it, oldest first.
     Whole(Vec<Batch>),
-    /// It is larger: where its batches lie, oldest first.
+    /// The places of its batches, oldest first: it is larger.
     Large(Vec<Place>),
 }
 
-/// What `NotFound` names where heartbeats took the place of a batch since it was looked for.
+/// The thing that `NotFound` names when heartbeats have replaced a batch since its place was read.
 pub const GONE: &str = "batch of a journal";
 
 fn gone(execution: ExecutionId) -> StoreError {
     StoreError::NotFound { what: GONE, key: execution.to_string() }
 }
 
-/// One append: it lands whole or not at all.
+/// One append: it is written whole or not at all.
 #[derive(Debug, Clone)]
 pub struct Append {
     pub execution: ExecutionId,
     /// `batch.after`, and `replaces` beyond it, is the version expected.
     pub batch: Batch,
-    /// Where the batch takes the place of the newest one, which begins at the same version: that one's `events`. Else
-    /// 0.
+    /// The `events` of the newest batch where this batch replaces it (both begin at the same version). Otherwise 0.
     pub replaces: u32,
-    /// What the index of executions shows from here on.
+    /// The changing columns of the execution after this append.
     pub summary: Summary,
 }
 
 impl Append {
-    /// The version that the journal must have.
+    /// The version that the journal must have before the append.
     #[must_use]
     pub fn expects(&self) -> Version {
         Version(self.batch.after.0 + u64::from(self.replaces))
     }
 }
 
-/// A batch was to take the place of another one than the newest.
+/// The error of an append that would replace a batch other than the newest.
 fn not_the_newest(execution: ExecutionId) -> StoreError {
-    let why = "what an append replaces is not its newest batch".to_owned();
+    let why = "the batch that an append would replace is not the newest".to_owned();
     StoreError::Corrupt { what: "journal of execution", key: execution.to_string(), why }
 }
 
@@ -117,19 +121,19 @@ fn not_the_newest(execution: ExecutionId) -> StoreError {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Summary {
     pub status: ExecutionStatus,
-    /// When something is due next (timeout, heartbeat, retry, wait): the index that wakes sleepers.
+    /// The time of the next timeout, heartbeat, retry or end of a wait.
     pub due: Option<Timestamp>,
     /// Set once, when the execution closes.
     pub closed: Option<Closing>,
     /// Where the execution is a child whose parent must hear of its end: set with `closed`, cleared by
     /// [`Journal::parent_told`].
     pub owes_parent: bool,
-    /// Tasks that are open: what the outside works on. Counted, not shown.
+    /// The number of open tasks. It is summed for metrics and not shown with the execution.
     pub tasks: u32,
-    /// Something that was ordered may not have been done (a task that the broker has not confirmed): a start must look
-    /// at it.
+    /// An ordered effect may not have happened yet (a task that the broker has not confirmed): recovery must look at
+    /// this execution.
     pub owes: bool,
-    /// How many times it was redriven, and when last.
+    /// How many times the execution was redriven; `redriven_at` is the last time.
     pub redrive_count: u32,
     pub redriven_at: Option<Timestamp>,
 }
@@ -188,8 +192,8 @@ impl ExecutionStatus {
         matches!(self, Self::Failed | Self::TimedOut | Self::Aborted)
     }
 
-    /// The status of a child of a map run whose redrive began at `redriven` (`None`: it is not being redriven): one
-    /// that ended without success before waits for its own redrive. AWS: `PENDING_REDRIVE`.
+    /// The status of a child of a map run whose redrive began at `redriven` (`None`: it is not being redriven). A child
+    /// that ended without success before that time waits for its own redrive. AWS: `PENDING_REDRIVE`.
     #[must_use]
     pub fn of_child(self, closed: Option<Timestamp>, redriven: Option<Timestamp>) -> Self {
         let waits = redriven.is_some_and(|redriven| closed.is_some_and(|closed| closed < redriven));
@@ -212,7 +216,7 @@ pub struct ExecutionHeader {
     pub name: String,
     /// Without version or alias qualifier.
     pub state_machine: Arn,
-    /// The definition that this execution runs, for ever.
+    /// The definition that this execution runs. It never changes.
     pub revision: RevisionId,
     pub version_arn: Option<Arn>,
     pub alias_arn: Option<Arn>,
@@ -235,7 +239,19 @@ pub struct ExecutionRow {
     pub summary: Summary,
 }
 
-/// What a listing wants: filters, order (newest start first) and a keyset cursor.
+impl ExecutionRow {
+    /// The row without its large parts: `input` is empty, `output`, `error` and `cause` are `None`.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        self.header.input = String::new();
+        if let Some(closing) = &mut self.summary.closed {
+            (closing.output, closing.error, closing.cause) = (None, None, None);
+        }
+        self
+    }
+}
+
+/// A query of a listing: filters and a keyset cursor. The order is always newest start first.
 #[derive(Debug, Clone, Default)]
 pub struct ExecutionFilter {
     pub state_machine: Option<Arn>,
@@ -245,32 +261,32 @@ pub struct ExecutionFilter {
     pub status: Option<ExecutionStatus>,
     /// `Some(true)`: only redriven ones; `Some(false)`: only those never redriven.
     pub redriven: Option<bool>,
-    /// The map run is being redriven since then: its children's statuses are those of [`ExecutionStatus::of_child`], in
-    /// what is listed, filtered and counted.
+    /// When the redrive of the map run began, if one is in progress. Listings, filters and counts then use the statuses
+    /// of [`ExecutionStatus::of_child`].
     pub run_redriven: Option<Timestamp>,
-    /// Start after this row (its start time and id), as the row before the page.
+    /// The start time and id of the last row of the page before.
     pub after: Option<(Timestamp, ExecutionId)>,
     pub limit: u32,
-    /// Leave out what can be large: `input` comes empty, `output`, `error` and `cause` as `None`.
+    /// Return the rows as [`ExecutionRow::brief`] makes them.
     pub brief: bool,
 }
 
 /// The events of executions: the only truth.
 pub trait Journal: Send + Sync + fmt::Debug {
-    /// Makes an execution: its row and its first events, at once. Fails with `AlreadyExists` (key = the ARN) where an
-    /// execution with this ARN exists, unless that one closed before `reusable_before` (AWS: 90 days): then the old one
-    /// gives up its name. Fails with `NotFound` where the revision is gone (its machine was deleted and removed since
-    /// it was read): an execution never lacks its definition.
+    /// Creates an execution: its row and its first events, in one transaction. Fails with `AlreadyExists` (key = the
+    /// ARN) where an execution with this ARN exists, unless that one closed before `reusable_before` (AWS: 90 days):
+    /// then the name passes to the new one. Fails with `NotFound` where the revision is gone (its machine was removed
+    /// after it was read): an execution always has its definition.
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()>;
 
-    /// Adds events, or puts them in the place of the newest batch (which must begin where they begin: `Corrupt` else).
-    /// Durable when it returns. Fails with `VersionConflict`, `NotFound`, `Unavailable`.
+    /// Adds events, or replaces the newest batch with them (`Corrupt` if the two do not begin at the same version). The
+    /// events are durable when it returns. Fails with `VersionConflict`, `NotFound`, `Unavailable`.
     fn append(&self, append: Append) -> StoreFuture<'_, ()>;
 
     /// All batches, oldest first. `NotFound` where there is no such execution.
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>>;
 
-    /// All batches where they are `whole` bytes together at most, else where they lie: a large journal is read piece by
+    /// All batches if they have at most `whole` bytes together, else their places: a large journal is read piece by
     /// piece. `NotFound` where there is no such execution.
     fn open(&self, execution: ExecutionId, whole: u64) -> StoreFuture<'_, Opened> {
         Box::pin(async move {
@@ -289,8 +305,8 @@ pub trait Journal: Send + Sync + fmt::Debug {
         })
     }
 
-    /// The batches at these places of an execution's journal, in their order. `NotFound` of [`GONE`] where one is not
-    /// there any more: whoever reads looks anew.
+    /// The batches at these places of an execution's journal, in their order. `NotFound` of [`GONE`] where a batch is
+    /// no longer there: the caller opens the journal again.
     fn read(&self, execution: ExecutionId, places: Vec<Place>) -> StoreFuture<'_, Vec<Batch>> {
         Box::pin(async move {
             let batches = self.load(execution).await?;
@@ -299,8 +315,8 @@ pub trait Journal: Send + Sync + fmt::Debug {
         })
     }
 
-    /// Open executions of a partition whose summary says `owes`, in id order, from after `after`: what a start must
-    /// look at. Sleepers that owe nothing are not read.
+    /// Open executions of a partition whose summary says `owes`, in id order, from after `after`, as brief rows.
+    /// Recovery looks at these and leaves all others asleep.
     fn owing(
         &self,
         partition: PartitionId,
@@ -326,10 +342,10 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// without those that have none. `after` and `limit` do not count.
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>>;
 
-    /// Closed children of a partition whose parents have not been told, in id order.
+    /// Closed children of a partition whose parents have not been told, in id order, as brief rows.
     fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
-    /// May come twice, or late: an execution that is gone is no error.
+    /// Clears `owes_parent`. It may be called twice or late: an execution that is gone is no error.
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()>;
 
     /// Removes executions that closed before `before`, longest closed first, with their journals and map runs, and
@@ -337,29 +353,28 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// parent stay.
     fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64>;
 
-    /// What it holds and has done, for metrics. Kept by the store as it writes: asking costs nothing, however much it
-    /// holds.
+    /// Figures for metrics. The store keeps them up to date as it writes, so reading them is cheap.
     fn figures(&self) -> Figures {
         Figures::default()
     }
 }
 
-/// What a store holds and has done.
+/// Contents and activity of a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Executions that have not closed.
     pub open_executions: u64,
     /// The sum of [`Summary::tasks`] of these.
     pub open_tasks: u64,
-    /// Commits since it was opened, by their size.
+    /// Commits since the store was opened, by their size.
     pub commits: CommitSizes,
     /// Appends, creations and changes of the catalog in them.
     pub writes: u64,
-    /// How often its log was moved into its file.
+    /// How often the log was moved into the file.
     pub checkpoints: u64,
 }
 
-/// How many events commits gathered.
+/// A histogram of the number of events per commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommitSizes {
     /// Commits with at most [`CommitSizes::BOUNDS`] events each, and last those with more.
@@ -376,169 +391,9 @@ impl CommitSizes {
         self.counts.iter().sum()
     }
 
-    /// Where a commit of so many events is counted.
+    /// The index in `counts` of a commit with this many events.
     #[must_use]
     pub fn place(events: usize) -> usize {
         Self::BOUNDS.partition_point(|bound| (*bound as usize) < events)
     }
-}
-
-/// One definition of a state machine: the text and what runs with it. Kept as long as an execution or version points at
-/// it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RevisionId(pub uuid::Uuid);
-
-impl fmt::Display for RevisionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum MachineType {
-    Standard,
-    Express,
-}
-
-impl MachineType {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Standard => "STANDARD",
-            Self::Express => "EXPRESS",
-        }
-    }
-}
-
-/// A state machine as it stands now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MachineRow {
-    pub arn: Arn,
-    pub name: String,
-    pub kind: MachineType,
-    pub created: Timestamp,
-    /// `DELETING`: refused for new executions, gone when the last running one has ended.
-    pub deleting: bool,
-    pub revision: Revision,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Revision {
-    pub id: RevisionId,
-    pub machine: Arn,
-    /// The first revision is shown without a `revisionId`... AWS shows `INITIAL`.
-    pub initial: bool,
-    pub definition: String,
-    pub role_arn: String,
-    /// `loggingConfiguration`, `tracingConfiguration`, `encryptionConfiguration` as the API takes them (JSON object).
-    pub configuration: serde_json::Value,
-    pub made: Timestamp,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct VersionRow {
-    pub arn: Arn,
-    pub machine: Arn,
-    pub number: u64,
-    pub revision: RevisionId,
-    pub description: Option<String>,
-    pub created: Timestamp,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct AliasRow {
-    pub arn: Arn,
-    pub machine: Arn,
-    pub name: String,
-    pub description: Option<String>,
-    /// Version ARN and weight in percent; one or two, sum 100.
-    pub routes: Vec<(Arn, u8)>,
-    pub created: Timestamp,
-    pub updated: Timestamp,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct ActivityRow {
-    pub arn: Arn,
-    pub name: String,
-    pub created: Timestamp,
-    /// `encryptionConfiguration` as the API takes it.
-    pub configuration: serde_json::Value,
-}
-
-/// A map run: a JSON document with the columns that are asked for beside it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MapRunRow {
-    pub arn: Arn,
-    pub execution: ExecutionId,
-    pub started: Timestamp,
-    pub stopped: Option<Timestamp>,
-    pub body: serde_json::Value,
-}
-
-/// Everything that has a name beside executions. Listings are in the order of creation and page by the last ARN seen,
-/// also when that one has been deleted since. What is changed or deleted must be there (`NotFound`); what is made must
-/// not be (`AlreadyExists`).
-pub trait Catalog: Send + Sync + fmt::Debug {
-    /// A number that has changed after any change of machines, versions or aliases was answered: what was read while it
-    /// stood is still so while it stands. `None`: this store cannot tell (others write to it too), read again.
-    fn generation(&self) -> Option<u64> {
-        None
-    }
-
-    /// `AlreadyExists` where the ARN is taken.
-    fn put_machine(&self, machine: MachineRow) -> StoreFuture<'_, ()>;
-    fn machine(&self, arn: &Arn) -> StoreFuture<'_, Option<MachineRow>>;
-    /// By name, as AWS lists them (recorded).
-    fn machines(&self, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MachineRow>>;
-    /// A new revision becomes the current one.
-    fn update_machine(&self, arn: &Arn, revision: Revision) -> StoreFuture<'_, ()>;
-    /// Marks it `DELETING`; versions and aliases go at once, the row when no execution runs
-    /// ([`Catalog::reap_machines`]).
-    fn delete_machine(&self, arn: &Arn) -> StoreFuture<'_, ()>;
-    /// Removes machines that are `DELETING` and have no open execution, with their tags. Revisions stay while
-    /// executions point at them.
-    fn reap_machines(&self) -> StoreFuture<'_, u64>;
-    fn revision(&self, id: RevisionId) -> StoreFuture<'_, Option<Revision>>;
-
-    /// Publishes the given revision as the next version; publishing the same revision again returns the version that
-    /// exists.
-    fn put_version(
-        &self,
-        machine: &Arn,
-        revision: RevisionId,
-        description: Option<String>,
-        at: Timestamp,
-    ) -> StoreFuture<'_, VersionRow>;
-    fn version(&self, arn: &Arn) -> StoreFuture<'_, Option<VersionRow>>;
-    /// Highest number first.
-    fn versions(&self, machine: &Arn, after: Option<u64>, limit: u32) -> StoreFuture<'_, Vec<VersionRow>>;
-    fn delete_version(&self, arn: &Arn) -> StoreFuture<'_, ()>;
-
-    /// Makes (`AlreadyExists`) or, with `replace`, changes an alias.
-    fn put_alias(&self, alias: AliasRow, replace: bool) -> StoreFuture<'_, ()>;
-    fn alias(&self, arn: &Arn) -> StoreFuture<'_, Option<AliasRow>>;
-    fn aliases(&self, machine: &Arn, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<AliasRow>>;
-    fn delete_alias(&self, arn: &Arn) -> StoreFuture<'_, ()>;
-
-    fn put_activity(&self, activity: ActivityRow) -> StoreFuture<'_, ()>;
-    fn activity(&self, arn: &Arn) -> StoreFuture<'_, Option<ActivityRow>>;
-    fn activities(&self, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<ActivityRow>>;
-    fn delete_activity(&self, arn: &Arn) -> StoreFuture<'_, ()>;
-
-    /// Tags of any resource: set (adding or replacing), removed by key, read in the order of keys.
-    fn tag(&self, resource: &Arn, set: Vec<(String, String)>, remove: Vec<String>) -> StoreFuture<'_, ()>;
-    fn tags(&self, resource: &Arn) -> StoreFuture<'_, Vec<(String, String)>>;
-
-    /// Makes it or changes it.
-    fn put_map_run(&self, run: MapRunRow) -> StoreFuture<'_, ()>;
-    fn map_run(&self, arn: &Arn) -> StoreFuture<'_, Option<MapRunRow>>;
-    fn map_runs(&self, execution: ExecutionId, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MapRunRow>>;
-
-    /// A fixed setting of this store (number of partitions): kept at the first call, returned ever after.
-    fn fix_setting(&self, key: &str, value: &str) -> StoreFuture<'_, String>;
-    /// Is the store reachable, and does it take writes? Reads one row; where the last write failed, it writes.
-    fn ping(&self) -> StoreFuture<'_, ()>;
 }

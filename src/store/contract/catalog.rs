@@ -242,12 +242,12 @@ pub async fn a_setting_is_fixed_by_its_first_value(store: &dyn Store) {
 }
 
 pub async fn what_is_not_there_is_not_found(store: &dyn Store) {
-    let nobody = machine_arn("nobody");
-    assert_eq!(store.version(&nobody).await.unwrap(), None);
-    assert_eq!(store.alias(&nobody).await.unwrap(), None);
-    assert_eq!(store.versions(&nobody, None, 9).await.unwrap(), []);
-    assert_eq!(store.aliases(&nobody, None, 9).await.unwrap(), []);
-    is_not_found(store.delete_machine(&nobody).await);
+    let unknown = machine_arn("unknown");
+    assert_eq!(store.version(&unknown).await.unwrap(), None);
+    assert_eq!(store.alias(&unknown).await.unwrap(), None);
+    assert_eq!(store.versions(&unknown, None, 9).await.unwrap(), []);
+    assert_eq!(store.aliases(&unknown, None, 9).await.unwrap(), []);
+    is_not_found(store.delete_machine(&unknown).await);
     assert_eq!(store.reap_machines().await.unwrap(), 0);
     assert_eq!(store.purge(at(i64::MAX), 9).await.unwrap(), 0);
 }

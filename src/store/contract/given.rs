@@ -1,12 +1,12 @@
-//! Rows for tests: short to say, each unlike the others.
+//! Rows for tests, each different from the others.
 
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, Version};
 use crate::store::{
-    ActivityRow, AliasRow, Append, Batch, Closing, ExecutionHeader, ExecutionStatus, MachineRow, MachineType, Revision,
-    RevisionId, Summary,
+    ActivityRow, AliasRow, Append, Batch, Closing, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus,
+    MachineRow, MachineType, Revision, RevisionId, Summary,
 };
 
 use super::Store;
@@ -133,4 +133,12 @@ pub async fn with_machine(store: &dyn Store) {
 pub async fn create(store: &dyn Store, header: ExecutionHeader, summary: Summary) {
     let first = Append { execution: header.id, batch: batch(0, 2, "first"), replaces: 0, summary };
     store.create(header, first, never()).await.unwrap();
+}
+
+pub fn page(limit: u32) -> ExecutionFilter {
+    ExecutionFilter { limit, ..ExecutionFilter::default() }
+}
+
+pub fn ids(rows: &[ExecutionRow]) -> Vec<ExecutionId> {
+    rows.iter().map(|row| row.header.id).collect()
 }

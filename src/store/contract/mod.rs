@@ -1,10 +1,11 @@
-//! What every store promises, as tests: one suite over all adapters. An adapter joins with one line, `suite!(name,
+//! The promises of the port, as tests: one suite over all adapters. An adapter joins with one line, `suite!(name,
 //! factory)`.
 
 mod catalog;
 mod differential;
 pub mod given;
 mod journal;
+mod listing;
 
 use super::{Catalog, Journal};
 
@@ -13,7 +14,7 @@ pub trait Store: Journal + Catalog {}
 
 impl<T: Journal + Catalog> Store for T {}
 
-/// An empty store, and what must live as long as it does.
+/// An empty store, and the folder that must live as long as it does.
 pub struct Fixture {
     pub store: Box<dyn Store>,
     pub folder: Option<tempfile::TempDir>,
@@ -54,14 +55,15 @@ macro_rules! suite {
                     due_gives_the_soonest_first_and_only_open_ones
                     owing_gives_those_of_one_partition_that_owe_in_id_order
                     parents_are_owed_until_they_are_told
+                    figures_tell_what_is_open
+                    purge_takes_the_longest_closed_and_keeps_who_owes
+                    purge_takes_what_belonged_to_the_execution;
+                listing:
                     a_listing_pages_newest_first_without_loss_or_doubles
                     a_listing_takes_every_filter
                     children_without_success_wait_for_their_runs_redrive
                     a_brief_listing_leaves_out_what_is_large
-                    counts_go_by_status
-                    figures_tell_what_is_open
-                    purge_takes_the_longest_closed_and_keeps_who_owes
-                    purge_takes_what_belonged_to_the_execution;
+                    counts_go_by_status;
                 catalog:
                     a_machine_is_found_listed_and_not_made_twice
                     an_update_makes_another_revision_current
@@ -87,7 +89,7 @@ fn memory() -> Fixture {
 
 fn sqlite_file() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    // NORMAL: what is promised about answers does not depend on the disk, and the suite stays quick.
+    // NORMAL: the promises do not depend on the disk's durability, and the suite stays quick.
     let options = super::sqlite::Options { synchronous: super::sqlite::Synchronous::Normal, ..Default::default() };
     let store = super::sqlite::Sqlite::open(folder.path().join("store.db"), options).unwrap();
     Fixture { store: Box::new(store), folder: Some(folder) }

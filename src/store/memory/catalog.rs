@@ -38,7 +38,7 @@ struct Kept {
     uses: u64,
 }
 
-/// Rows by name, in the order of creation; it remembers the places of what is gone.
+/// Rows by name, in the order of creation. Places of deleted rows are remembered.
 #[derive(Debug)]
 struct Shelf<T> {
     rows: BTreeMap<u64, (Arn, T)>,

@@ -1,5 +1,5 @@
-//! The store in memory: for tests and for runs that need no disk. The same answers as the others, gone with its last
-//! handle.
+//! The store in memory, for tests and for runs that need no disk. It gives the same answers as the other stores and
+//! lives as long as its last handle.
 
 mod catalog;
 
@@ -22,7 +22,7 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct State {
     executions: BTreeMap<ExecutionId, Entry>,
-    /// Who holds which name.
+    /// The execution that holds each name.
     names: HashMap<Arn, ExecutionId>,
     /// Newest start last.
     by_start: BTreeSet<(Timestamp, ExecutionId)>,
@@ -56,7 +56,7 @@ impl Memory {
 }
 
 impl State {
-    /// Puts a row into every index that it belongs to; the contrary of [`Self::unindex`].
+    /// Puts a row into every index that it belongs to. The reverse is [`Self::unindex`].
     fn index(&mut self, header: &ExecutionHeader, summary: &Summary) {
         let (partition, id) = (header.partition, header.id);
         if summary.status.is_open() {
@@ -140,8 +140,9 @@ impl State {
         }
     }
 
-    fn rows(&self, ids: impl Iterator<Item = ExecutionId>, limit: u32) -> Vec<ExecutionRow> {
-        ids.take(limit as usize).filter_map(|id| self.executions.get(&id)).map(|entry| entry.row.clone()).collect()
+    fn brief_rows(&self, ids: impl Iterator<Item = ExecutionId>, limit: u32) -> Vec<ExecutionRow> {
+        let entries = ids.take(limit as usize).filter_map(|id| self.executions.get(&id));
+        entries.map(|entry| entry.row.clone().brief()).collect()
     }
 
     fn purge(&mut self, before: Timestamp, limit: u32) -> u64 {
@@ -190,13 +191,7 @@ fn matches(row: &ExecutionRow, filter: &ExecutionFilter) -> bool {
 fn shown(row: &ExecutionRow, filter: &ExecutionFilter) -> ExecutionRow {
     let mut row = row.clone();
     row.summary.status = status(&row, filter);
-    if filter.brief {
-        row.header.input.clear();
-        if let Some(closing) = &mut row.summary.closed {
-            (closing.output, closing.error, closing.cause) = (None, None, None);
-        }
-    }
-    row
+    if filter.brief { row.brief() } else { row }
 }
 
 impl Journal for Memory {
@@ -225,7 +220,7 @@ impl Journal for Memory {
             let first = ExecutionId(uuid::Uuid::nil());
             let from = (partition, after.unwrap_or(first));
             let ids = state.owes.range(from..).take_while(|(of, _)| *of == partition).map(|(_, id)| *id);
-            Ok(state.rows(ids.filter(|id| after != Some(*id)), limit))
+            Ok(state.brief_rows(ids.filter(|id| after != Some(*id)), limit))
         })
     }
 
@@ -279,7 +274,7 @@ impl Journal for Memory {
         self.with(|state| {
             let first = (partition, ExecutionId(uuid::Uuid::nil()));
             let ids = state.owing.range(first..).take_while(|(of, _)| *of == partition).map(|(_, id)| *id);
-            Ok(state.rows(ids, limit))
+            Ok(state.brief_rows(ids, limit))
         })
     }
 

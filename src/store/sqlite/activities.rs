@@ -11,7 +11,8 @@ use super::values::{json, time};
 use super::versions::{all, find};
 
 const ONE: &str = "SELECT arn, name, created, configuration FROM activities WHERE arn = ?1";
-const PAGE: &str = "SELECT arn, name, created, configuration FROM activities WHERE place > ?1 ORDER BY place LIMIT ?2";
+const SELECT_PAGE: &str =
+    "SELECT arn, name, created, configuration FROM activities WHERE place > ?1 ORDER BY place LIMIT ?2";
 const INSERT: &str = "INSERT INTO activities (arn, name, created, configuration) VALUES (?1, ?2, ?3, ?4)";
 const DELETE: &str = "DELETE FROM activities WHERE arn = ?1";
 
@@ -34,7 +35,7 @@ pub(super) fn one(connection: &Connection, arn: &Arn) -> Outcome<Option<Activity
 
 pub(super) fn page(connection: &Connection, after: Option<&Arn>, limit: u32) -> Outcome<Vec<ActivityRow>> {
     let from = after.map_or(Ok(0), |arn| places::place(connection, Listing::Activities, arn))?;
-    all(connection, PAGE, params![from, limit], decode)
+    all(connection, SELECT_PAGE, params![from, limit], decode)
 }
 
 pub(super) fn delete(connection: &Connection, arn: &Arn) -> Outcome<()> {

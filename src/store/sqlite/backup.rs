@@ -9,7 +9,7 @@ use crate::store::{StoreError, StoreResult};
 
 use super::error::classify;
 
-/// What a backup holds.
+/// The contents of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
     pub bytes: u64,
@@ -22,7 +22,7 @@ pub struct Copied {
 /// the copy holds one moment.
 ///
 /// # Errors
-/// `Unusable`: there is no store of ours. `AlreadyExists`: there is a file at `to`. `Corrupt`: what was read is
+/// `Unusable`: there is no store of ours. `AlreadyExists`: there is a file at `to`. `Corrupt`: the copied pages are
 /// damaged.
 pub fn copy_store(path: &Path, to: &Path) -> StoreResult<Copied> {
     if !path.is_file() {
@@ -37,8 +37,8 @@ pub fn copy_store(path: &Path, to: &Path) -> StoreResult<Copied> {
     copy(&connection, to)
 }
 
-/// Copies all pages in one step. In steps, each commit in between would start the copy anew, and under load it would
-/// never end; in one, it reads one moment from the log while the writer goes on. The log grows meanwhile.
+/// Copies all pages in one step. In several steps each commit in between would restart the copy, and under load it
+/// would never end. In one step it reads one moment from the log while the writer goes on; meanwhile the log grows.
 pub(super) fn copy(from: &Connection, to: &Path) -> StoreResult<Copied> {
     let unwritten = |why: &dyn std::fmt::Display| {
         StoreError::Unavailable(format!("the backup {} was not made: {why}", to.display()))
@@ -63,7 +63,7 @@ pub(super) fn copy(from: &Connection, to: &Path) -> StoreResult<Copied> {
         Ok(copied)
     });
     if copied.is_err() {
-        // What is left of it helps nobody; the error says the rest.
+        // A partial copy is of no use; the error says why it failed.
         let _ = std::fs::remove_file(&part);
     }
     copied

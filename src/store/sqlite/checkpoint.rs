@@ -1,15 +1,16 @@
-//! The log's way into the file.
+//! Checkpoints: moving the write-ahead log into the file.
 //!
-//! A commit is safe in the log; from time to time the log's pages go into the file, and the log begins anew. Most of
-//! that a thread with a connection of its own does while the writer goes on. Only the rest, what came in meanwhile, the
-//! writer does itself, after its answers: a log that is always written to would never be all in the file.
+//! A commit is durable in the log. From time to time the log's pages are copied into the file, and the log restarts. A
+//! thread with its own connection (the copier) copies most pages while the writer goes on. The writer itself copies the
+//! rest, the pages that came meanwhile, after it has answered: a log that is always written to would otherwise never be
+//! copied completely.
 //!
 //! ```text
-//! the log has grown ─▶ copier ─▶ again, while much has come in ─▶ writer: the rest ─▶ the log begins anew
+//! the log has grown ─▶ copier ─▶ again, while many pages came in ─▶ writer: the rest ─▶ the log restarts
 //! ```
 //!
-//! A log that grows faster than it is copied has a bound: at [`LOGS_MAX`] times its length the writer waits for the
-//! copier, and does the rest. Only a reader that goes on for long lets it grow further: it needs what was.
+//! A log that grows faster than it is copied has a bound: at [`LOGS_MAX`] times its usual length the writer waits for
+//! the copier and copies the rest. Only a long read lets it grow further, because the reader needs the old pages.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -22,12 +23,13 @@ use crate::store::{StoreError, StoreResult};
 
 use super::writer::Counters;
 
-/// The writer does the rest where it is no more than this part of what a log grows to: some ten milliseconds.
-const REST: i32 = 4;
-/// A log that grows faster than it is copied: the writer waits for the copier at this multiple.
+/// The writer copies the rest where it is at most a quarter of the usual length of the log: some ten milliseconds of
+/// work.
+const REST_DIVISOR: i32 = 4;
+/// The multiple of the usual length at which the writer waits for the copier.
 const LOGS_MAX: i32 = 4;
 
-/// When what is copied, decided after each commit.
+/// Decides after each commit whether the log is copied, and by which thread.
 pub(super) struct Checkpoints {
     every: i32,
     seen: i32,
@@ -54,7 +56,7 @@ impl Checkpoints {
     /// `pages`: how long the log is now.
     pub fn after_commit(&mut self, connection: &Connection, pages: i32, counters: &Counters) {
         if pages < self.seen {
-            // The log began anew.
+            // The log restarted.
             self.phase = Phase::Growing { until: self.every };
             if let Some(copier) = &self.copier {
                 copier.copied.set(0);
@@ -67,11 +69,11 @@ impl Checkpoints {
             }
             return;
         };
-        let rest = (self.every / REST).max(1);
+        let rest = (self.every / REST_DIVISOR).max(1);
         match self.phase {
             Phase::Growing { until } if pages < until => {}
             Phase::Growing { .. } => {
-                // One that still copies the log before this one need not be asked.
+                // A copier that still copies the log before this one need not be asked.
                 if !copier.is_busy() {
                     copier.ask();
                 }
@@ -92,19 +94,19 @@ impl Checkpoints {
     }
 
     fn finish(&mut self, connection: &Connection, counters: &Counters) {
-        // Where a long read keeps the log from beginning anew, the next try waits for as many pages again.
+        // Where a long read keeps the log from restarting, the next try comes after as many pages again.
         self.phase = Phase::Growing { until: self.seen.saturating_add(self.every) };
         counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         self.warner.heed(&copy(connection));
     }
 }
 
-/// Copies what no reader still needs the old form of; pages of the log that are in the file after it.
+/// Copies the pages whose old form no reader needs. Returns the number of pages of the log that are then in the file.
 fn copy(connection: &Connection) -> rusqlite::Result<i32> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2))
 }
 
-/// A failure is said once, not with every commit. Nothing is lost by it: the log holds it all and grows.
+/// Logs a failure once, not with every commit. No data is lost by it: the log keeps everything and grows.
 #[derive(Default)]
 struct Warner {
     failing: bool,
@@ -171,7 +173,7 @@ impl Copier {
         self.busy.get()
     }
 
-    /// Until it has done what it was asked for.
+    /// Waits until the copier has finished.
     fn wait(&self) {
         if self.busy.replace(false)
             && let Ok(copied) = self.done.recv()
@@ -180,7 +182,7 @@ impl Copier {
         }
     }
 
-    /// Of one that is not busy.
+    /// Starts a copy. The copier must not be busy.
     fn ask(&self) {
         self.busy.set(self.ask.as_ref().is_some_and(|ask| ask.send(()).is_ok()));
     }
@@ -201,8 +203,8 @@ mod tests {
 
     use super::*;
 
-    /// A disk so slow that the copier never comes to an end by itself: the writer waits for it where the log has its
-    /// bound, not before.
+    /// The disk is so slow that the copier does not finish by itself: the writer waits for it at the bound of the log,
+    /// not before.
     #[test]
     fn a_copier_that_lags_is_waited_for_where_the_log_has_its_bound() {
         const EVERY: i32 = 100;
@@ -224,7 +226,7 @@ mod tests {
         go.send(()).unwrap();
         checkpoints.after_commit(&connection, LOGS_MAX * EVERY, &counters);
         assert_eq!((counters.checkpoints.load(Ordering::Relaxed), *asked.lock().unwrap()), (1, 1));
-        // A reader keeps the log from beginning anew: it is copied once in so many pages, not after each commit.
+        // A reader keeps the log from restarting: it is copied once per `EVERY` pages, not after each commit.
         (0..100).for_each(|_| go.send(()).unwrap());
         for pages in LOGS_MAX * EVERY + 1..=2 * LOGS_MAX * EVERY + EVERY / 2 {
             checkpoints.after_commit(&connection, pages, &counters);

@@ -1,7 +1,7 @@
-//! Rows of the index that do not decode: each is left out and named in the log once, so that one of them does not hide
-//! all others.
+//! Rows of the index that do not decode. Each is left out and logged once, so that one damaged row does not hide all
+//! others.
 //!
-//! What decodes nothing at all (a damaged file) is an error as before.
+//! A damaged file, from which nothing decodes, stays an error.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 use super::error::{Fault, Outcome, classify};
 
-/// Rows that the log has named; beyond it each is named again.
+/// Damaged rows that are remembered as logged. Beyond it the memory is emptied and each is logged again.
 const NAMED_MAX: usize = 10_000;
 static NAMED: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
 

@@ -1,4 +1,4 @@
-//! From SQLite's errors to the port's: what can the caller do?
+//! Maps SQLite's errors to the errors of the port.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::store::StoreError;
 
-/// What went wrong inside a transaction.
+/// A failure inside a transaction.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// The port's answer to this one request. Found before anything was written for it, or undone by its savepoint.
@@ -38,7 +38,7 @@ impl From<Fault> for StoreError {
     }
 }
 
-/// A row that does not decode is `Corrupt`, a damaged file too; all else may pass.
+/// A row that does not decode, or a damaged file, is `Corrupt`. Every other error may pass.
 pub(super) fn classify(error: &rusqlite::Error) -> StoreError {
     let why = error.to_string();
     match error {
@@ -58,7 +58,7 @@ pub(super) fn classify(error: &rusqlite::Error) -> StoreError {
     }
 }
 
-/// A stored value that means nothing to this version.
+/// The error of a stored value that this version cannot read.
 pub(super) fn corrupt(what: &'static str, key: &dyn fmt::Display, why: &dyn fmt::Display) -> Fault {
     Fault::Refused(StoreError::Corrupt { what, key: key.to_string(), why: why.to_string() })
 }

@@ -1,24 +1,24 @@
-//! The writer's hand on `executions`, `headers`, `closings`, `journal`, `resources` and `revision_uses`.
+//! The writer's statements on `executions`, `headers`, `closings`, `journal`, `resources`, `revision_uses` and
+//! `totals`.
 //!
-//! This is the hot path: two appends per callback. Statements stay prepared, numbers are counted here (there is one
-//! writer), and an append updates only the columns that changed, because an index is rewritten whenever one of its
-//! columns is named in an UPDATE.
+//! This is the hot path: two appends per callback. Statements stay prepared, row numbers are counted here (there is one
+//! writer), and an append updates only the columns that changed, because SQLite rewrites an index whenever an UPDATE
+//! names one of its columns.
 
 use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Statement, params};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, Version};
 use crate::store::{Append, Batch, Closing, ExecutionHeader, RevisionId, StoreError, Summary, not_the_newest};
 
 use super::error::{Fault, Outcome, already_exists, not_found};
+use super::names::arn_key;
 use super::values::{blob, int, revision_blob, status_code};
 
-/// Names and revisions kept in memory; beyond it they are read again. Machines and map runs that are busy at one time
-/// fit.
+/// Names, revisions and executions kept in memory, each; a full cache is emptied and filled again. All machines and map
+/// runs that are busy at one time fit.
 const CACHED_MAX: usize = 8_192;
 
 const FIND: &str = "SELECT n, version, tail, status, due, closed, owes_parent, redrive_count, redriven, owes, tasks FROM executions WHERE id = ?1";
@@ -32,7 +32,7 @@ const ADVANCE_ALL: &str = "UPDATE executions SET version = ?2, tail = ?3, due = 
      redrive_count = ?8, redriven = ?9, owes = ?10, tasks = ?11 WHERE id = ?1";
 const INSERT_BATCH: &str =
     "INSERT INTO journal (n, execution, previous, after, events, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-/// A heartbeat's, mostly: rare beside appends.
+/// Mostly for heartbeats, which are rare beside appends.
 const TAKE_TAIL: &str = "DELETE FROM journal WHERE n = ?1 AND execution = ?2 AND after = ?3 AND events = ?4 AND previous IS NOT NULL \
      RETURNING previous";
 const INSERT_HEADER: &str = "INSERT INTO headers (n, id, arn_key, named, arn, name, revision, trace_header, parent, parent_event, \
@@ -49,33 +49,7 @@ const TOTALS: &str = "SELECT executions, tasks FROM totals";
 const ADD_TOTALS: &str = "UPDATE totals SET executions = executions + ?1, tasks = tasks + ?2";
 const ADD_USES: &str = "UPDATE revision_uses SET uses = uses + ?2 WHERE revision = ?1";
 
-/// A UUID with its hyphens: other forms of one are names like any other.
-const UUID_CHARS: usize = 36;
-
-/// The first 8 bytes of the ARN's SHA-256: nobody can choose names that meet. The text decides where two do. Of a name
-/// that is a UUID of version 7, as executions without a name of their own get, the time stands before two bytes of the
-/// digest: those that start together lie together in the index, and a commit writes its right edge, not a page for
-/// each.
-pub(super) fn arn_key(arn: &Arn) -> i64 {
-    let digest = Sha256::digest(arn.as_str().as_bytes());
-    let key = digest.iter().take(8).fold(0_i64, |key, byte| (key << 8) | i64::from(*byte));
-    let name = arn
-        .as_str()
-        .rsplit(':')
-        .next()
-        .filter(|name| name.len() == UUID_CHARS)
-        .and_then(|name| Uuid::try_parse(name).ok());
-    match name.filter(|name| name.get_version_num() == 7) {
-        Some(name) => {
-            let mut time = [0; 8];
-            time[..6].copy_from_slice(&name.as_bytes()[..6]);
-            i64::from_be_bytes(time) | (key & 0xffff)
-        }
-        None => key,
-    }
-}
-
-/// What the index holds of an execution, as far as appends change it.
+/// The columns of an execution that appends change.
 #[derive(Clone, Copy, PartialEq)]
 struct Standing {
     n: i64,
@@ -92,7 +66,7 @@ struct Standing {
 }
 
 impl Standing {
-    /// What it adds to the sums over all open executions.
+    /// The share of this execution in the sums over all open ones.
     fn share(&self) -> Totals {
         let open = self.closed.is_none();
         Totals { executions: i64::from(open), tasks: if open { self.tasks } else { 0 } }
@@ -152,16 +126,16 @@ pub(super) struct Executions<'c> {
     connection: &'c Connection,
     statements: Statements<'c>,
     next: Numbers,
-    /// As it was when the transaction began.
+    /// The numbers when the transaction began.
     next_before: Numbers,
     resources: HashMap<Arn, i64>,
-    /// Open executions that were written last, as they stand: their next append need not look.
+    /// The rows of open executions that were written last: their next append need not read them.
     standing: HashMap<ExecutionId, Standing>,
     /// Revisions known to exist, with the executions that this transaction added.
     revisions: HashMap<RevisionId, i64>,
-    /// As they were committed last.
+    /// The sums of the last commit.
     totals: Totals,
-    /// By how much this transaction changes them.
+    /// The change of the sums in this transaction.
     changed: Totals,
 }
 
@@ -220,21 +194,21 @@ impl<'c> Executions<'c> {
         }
     }
 
-    /// Forgets what the transaction counted and learned.
+    /// Forgets everything that the transaction counted and learned.
     pub(super) fn rolled_back(&mut self) {
         self.next = self.next_before;
         self.changed = Totals::default();
         self.forget();
     }
 
-    /// What other statements may have changed is read again.
+    /// Empties the caches, because other statements may have changed the rows.
     pub(super) fn forget(&mut self) {
         self.resources.clear();
         self.standing.clear();
         self.revisions.clear();
     }
 
-    /// Before the commit.
+    /// Writes the counted sums, just before the commit.
     pub(super) fn finish(&mut self) -> Outcome<()> {
         self.flush()?;
         let Totals { executions, tasks } = self.changed;
@@ -334,7 +308,7 @@ impl<'c> Executions<'c> {
         Ok(())
     }
 
-    /// That its id is taken says more of a start than what else is wrong with it.
+    /// Answers a refused creation. A taken id is reported before any other fault.
     fn refuse(&mut self, header: &ExecutionHeader, fault: Fault) -> Outcome<()> {
         Err(if self.find(header.id)?.is_some() { already_exists("execution id", &header.id) } else { fault })
     }
@@ -390,7 +364,7 @@ impl<'c> Executions<'c> {
         Ok(())
     }
 
-    /// One that has closed is rarely written again.
+    /// Keeps the row of an open execution. A closed one is rarely written again.
     fn remember(&mut self, id: ExecutionId, standing: Standing) {
         if standing.closed.is_none() {
             self.standing.insert(id, standing);
@@ -418,7 +392,7 @@ impl<'c> Executions<'c> {
         Ok(found.optional()?)
     }
 
-    /// Who holds this name, and when that one closed.
+    /// The number of the execution that holds this name, and when it closed.
     fn holder_of_name(&mut self, key: i64, arn: &Arn) -> Outcome<Option<(i64, Option<i64>)>> {
         let mut rows = self.statements.holders_of_name.query([key])?;
         while let Some(row) = rows.next()? {
@@ -443,7 +417,7 @@ impl<'c> Executions<'c> {
         Ok(n)
     }
 
-    /// Removes the newest batch, whose place another one takes; what came before it.
+    /// Removes the newest batch for the one that replaces it. Returns the number of the batch before it.
     fn take_tail(&self, append: &Append, standing: &Standing) -> Outcome<Option<i64>> {
         let Append { execution, batch, replaces, .. } = append;
         let mut statement = self.connection.prepare_cached(TAKE_TAIL)?;
@@ -473,7 +447,7 @@ impl<'c> Executions<'c> {
         arn.map(|arn| self.resource(arn)).transpose()
     }
 
-    /// The number of an ARN, given out at its first use.
+    /// The number of an ARN, assigned at its first use.
     fn resource(&mut self, arn: &Arn) -> Outcome<i64> {
         if let Some(n) = self.resources.get(arn) {
             return Ok(*n);
@@ -498,29 +472,4 @@ fn closed_at(summary: &Summary) -> Option<i64> {
 
 fn conflict(execution: ExecutionId, expected: Version, actual: i64) -> Fault {
     StoreError::VersionConflict { execution, expected, actual: Version(actual.cast_unsigned()) }.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(name: &str) -> i64 {
-        arn_key(&Arn::new(format!("arn:aws:states:us-east-1:000000000000:execution:m:{name}")))
-    }
-
-    #[test]
-    fn names_with_a_time_have_keys_in_its_order_and_others_a_digest() {
-        let at =
-            |millis: u128, rest: u128| Uuid::from_u128((millis << 80) | 0x7000_8000_0000_0000_0000 | rest).to_string();
-        let keys: Vec<i64> = (0..200).map(|n| key(&at(1_700_000_000_000 + n, n.wrapping_mul(0x9E37_79B9)))).collect();
-        assert!(keys.is_sorted_by(|a, b| a < b), "{keys:?}");
-        assert!(keys.iter().all(|key| key >> 16 >= 1_700_000_000_000));
-        let meeting = (0..1_000).map(|n| key(&at(1_700_000_000_000, n))).collect::<std::collections::HashSet<_>>();
-        assert!(meeting.len() > 950, "of those of one moment {} keys are there", meeting.len());
-        // Version 4, no UUID, and a machine's name instead of an execution's: scattered over all keys.
-        for scattered in ["3f2504e0-4f89-41d3-9a0c-0305e82c3301", "order-17", ""] {
-            assert_eq!(key(scattered), key(scattered));
-            assert!(!(1_600_000_000_000..2_000_000_000_000).contains(&(key(scattered) >> 16)), "{scattered}");
-        }
-    }
 }

@@ -1,5 +1,5 @@
-//! Is the file that we write still the one at its path? A file that is deleted, or replaced, is written on without an
-//! error, and all of it is gone with the process.
+//! Detects a store file that was deleted or replaced. Writes to such a file succeed, and all of them are lost when the
+//! process ends.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Of the store that has just been opened at `file`.
+    /// The identity of the store that has just been opened at `file`.
     pub fn of(file: &Path) -> Self {
         let mut log = file.as_os_str().to_owned();
         log.push("-wal");
@@ -29,7 +29,7 @@ impl Identity {
     }
 
     /// # Errors
-    /// Where another file is there now, or none.
+    /// `Unusable` where another file is at the path now, or none.
     pub fn check(&self) -> StoreResult<()> {
         judge(&self.file, self.first)?;
         let mut first_log = self.first_log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,7 +47,7 @@ fn judge(path: &Path, first: Option<Id>) -> StoreResult<()> {
     }
     let what = if now.is_some() { "was replaced by another file" } else { "was deleted" };
     Err(StoreError::Unusable(format!(
-        "{} {what} while the store is open: what is written is lost when this process ends; \
+        "{} {what} while the store is open: everything written from now on is lost when this process ends; \
          make a backup of the running server now, stop it, and start it on that copy",
         path.display()
     )))

@@ -63,14 +63,14 @@ const MACHINES: &str = "WITH RECURSIVE machines (n) AS (SELECT min(machine) FROM
      SELECT (SELECT min(machine) FROM executions WHERE machine > machines.n) FROM machines WHERE machines.n IS NOT NULL) \
      SELECT n FROM machines WHERE n IS NOT NULL";
 
-/// What is kept as `stored`, and closed before that moment (or not before it), is seen as `seen`.
+/// Executions stored with status `stored` that closed before a moment (or not before it) are shown with status `seen`.
 struct Part {
     stored: ExecutionStatus,
     seen: ExecutionStatus,
     closed: Option<(Timestamp, bool)>,
 }
 
-/// Which parts of the index hold what is seen as these statuses.
+/// The parts of the index whose executions are shown with the wanted status.
 fn parts(wanted: Option<ExecutionStatus>, run_redriven: Option<Timestamp>) -> Vec<Part> {
     let mut parts = Vec::new();
     for stored in ExecutionStatus::ALL {
@@ -96,7 +96,7 @@ struct Plan {
     redriven: Option<bool>,
 }
 
-/// `None`: the filter names an ARN that no execution has.
+/// Looks up the ARNs of a filter. `None`: the filter names an ARN that no execution has.
 fn plan(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Option<Plan>> {
     let look_up = |arn: &Option<Arn>| -> Outcome<Option<Option<i64>>> {
         match arn {
@@ -137,7 +137,7 @@ pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome
         if !whole {
             break;
         }
-        // In the place of rows that do not decode come those behind them.
+        // Rows that do not decode are replaced by those behind them.
     }
     for ExecutionRow { summary, .. } in &mut rows {
         summary.status =

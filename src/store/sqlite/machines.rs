@@ -20,7 +20,7 @@ macro_rules! select_machine {
 }
 
 const ONE: &str = select_machine!("WHERE m.arn = ?1");
-const PAGE: &str = select_machine!("WHERE m.arn > ?1 ORDER BY m.arn LIMIT ?2");
+const SELECT_PAGE: &str = select_machine!("WHERE m.arn > ?1 ORDER BY m.arn LIMIT ?2");
 const EXISTS: &str = "SELECT 1 FROM machines WHERE arn = ?1";
 const INSERT: &str = "INSERT INTO machines (arn, name, kind, created, deleting, revision, next_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)";
 const SET_REVISION: &str = "UPDATE machines SET revision = ?2 WHERE arn = ?1";
@@ -73,7 +73,7 @@ pub(super) fn one(connection: &Connection, arn: &Arn) -> Outcome<Option<MachineR
 }
 
 pub(super) fn page(connection: &Connection, after: Option<&Arn>, limit: u32) -> Outcome<Vec<MachineRow>> {
-    let mut statement = connection.prepare_cached(PAGE)?;
+    let mut statement = connection.prepare_cached(SELECT_PAGE)?;
     let mut rows = statement.query(params![after.map_or("", Arn::as_str), limit])?;
     let mut page = Vec::new();
     while let Some(row) = rows.next()? {
@@ -129,8 +129,8 @@ pub(super) fn revision_exists(connection: &Connection, id: RevisionId) -> Outcom
     Ok(connection.prepare_cached(REVISION_EXISTS)?.exists([revision_blob(id)])?)
 }
 
-/// Those that no machine, version or execution points at. Creating an execution checks its revision, so none can be
-/// left without.
+/// Deletes revisions that no machine, version or execution points at. A creation checks that its revision exists, so
+/// every execution keeps one.
 pub(super) fn drop_unused_revisions(connection: &Connection) -> Outcome<()> {
     let unused: Vec<[u8; 16]> = {
         let mut statement = connection.prepare_cached(UNUSED_REVISIONS)?;

@@ -12,7 +12,7 @@ use super::values::{blob, execution_id, json, optional_time, time};
 use super::versions::{all, find};
 
 const ONE: &str = "SELECT arn, execution, started, stopped, body FROM map_runs WHERE arn = ?1";
-const PAGE: &str = "SELECT arn, execution, started, stopped, body FROM map_runs WHERE execution = ?1 AND place > ?2 ORDER BY place LIMIT ?3";
+const SELECT_PAGE: &str = "SELECT arn, execution, started, stopped, body FROM map_runs WHERE execution = ?1 AND place > ?2 ORDER BY place LIMIT ?3";
 const PUT: &str = "INSERT INTO map_runs (arn, execution, started, stopped, body) VALUES (?1, ?2, ?3, ?4, ?5) \
      ON CONFLICT (arn) DO UPDATE SET execution = excluded.execution, started = excluded.started, stopped = excluded.stopped, \
      body = excluded.body";
@@ -40,7 +40,7 @@ pub(super) fn page(
     limit: u32,
 ) -> Outcome<Vec<MapRunRow>> {
     let from = after.map_or(Ok(0), |arn| places::place(connection, Listing::MapRuns, arn))?;
-    all(connection, PAGE, params![blob(execution), from, limit], decode)
+    all(connection, SELECT_PAGE, params![blob(execution), from, limit], decode)
 }
 
 pub(super) fn drop_of(connection: &Connection, execution: [u8; 16]) -> Outcome<()> {

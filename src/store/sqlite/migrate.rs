@@ -1,4 +1,4 @@
-//! Brings a store to the form that this version works with. Why our own runner: docs/decisions/0002-store.md.
+//! Brings a store to the schema of this version. Why we have our own runner: docs/decisions/0002-store.md.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -16,7 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0003_open_tasks.sql"),
 ];
 
-/// Applies what is missing, all in one transaction: a crash in between leaves the old form.
+/// Applies the missing migrations, all in one transaction: a crash in between leaves the old schema.
 pub(super) fn migrate(connection: &mut Connection, shown: &str) -> StoreResult<()> {
     apply(connection, shown, MIGRATIONS)
 }
@@ -61,10 +61,10 @@ mod tests {
 
     use super::*;
 
-    /// As they stood in a store of the first form: keyed by digest alone.
+    /// Names in a store of the first schema have the digest alone as their key.
     #[test]
     fn names_of_an_earlier_store_are_found_by_their_new_keys() {
-        use super::super::executions::arn_key;
+        use super::super::names::arn_key;
         use crate::ids::Arn;
 
         let mut connection = Connection::open_in_memory().unwrap();

@@ -20,6 +20,7 @@ mod listing;
 mod machines;
 mod map_runs;
 mod migrate;
+mod names;
 mod open;
 mod pieces;
 mod places;
@@ -72,7 +73,7 @@ impl Synchronous {
     }
 }
 
-/// A write that leaves nothing behind, and needs 64 KiB.
+/// A write of 64 KiB that leaves nothing behind.
 const PROBE: &str = "INSERT INTO settings (key, value) VALUES ('probe', hex(zeroblob(32768))); DELETE FROM settings WHERE key = 'probe'";
 
 /// The settings of the embedded store (`store.*`).
@@ -107,8 +108,8 @@ impl Default for Options {
     }
 }
 
-/// A handle, cheap to clone. When the last one is dropped, what is queued is written and the threads have ended; that
-/// may take a moment.
+/// A handle, cheap to clone. Dropping the last one writes all queued requests and ends the threads, which may take a
+/// moment.
 #[derive(Debug, Clone)]
 pub struct Sqlite {
     inner: Arc<Inner>,
@@ -117,7 +118,7 @@ pub struct Sqlite {
 /// Dropped in the order of the fields: readers, writer (its close moves the log into the file), lock.
 #[derive(Debug)]
 struct Inner {
-    /// `None` for `:memory:`, which only its one connection can see: there the writer reads too.
+    /// `None` for `:memory:`, which only its one connection can see: there the writer also reads.
     readers: Option<Readers>,
     writer: Writer,
     place: Option<Place>,
@@ -126,8 +127,8 @@ struct Inner {
 }
 
 impl Sqlite {
-    /// Opens the store at `path`, makes it where there is none, brings an older one forward. `:memory:` is gone with
-    /// the handle.
+    /// Opens the store at `path`. A missing store is created, an older one is migrated. `:memory:` lives as long as the
+    /// handle.
     ///
     /// # Errors
     /// `Unusable`, with a text for operators: open in another process, made by a newer version, no store of ours,
@@ -163,8 +164,8 @@ impl Sqlite {
         Ok(Self { inner: Arc::new(Inner { readers, writer, place, identity, options }) })
     }
 
-    /// Copies the store to a new file while it works; the copy is a store of its own. Fails with `AlreadyExists` where
-    /// there is a file.
+    /// Copies the store to a new file while it is in use. The copy is a complete store. Fails with `AlreadyExists`
+    /// where the file exists.
     pub fn backup(&self, to: impl Into<PathBuf>) -> StoreFuture<'_, Copied> {
         let to = to.into();
         Box::pin(async move {
@@ -182,9 +183,9 @@ impl Sqlite {
         })
     }
 
-    /// Writes what was asked, moves the log into the file and closes all connections, whoever still has a handle; those
-    /// hear of a store that has stopped. Without it that comes with the last handle, which a process that ends may
-    /// never drop.
+    /// Writes all queued requests, moves the log into the file and closes all connections. Requests through other
+    /// handles then fail. Without this call it happens when the last handle is dropped, which a process that ends may
+    /// never do.
     pub async fn close(&self) {
         if let Some(readers) = &self.inner.readers {
             readers.close().await;
@@ -192,14 +193,14 @@ impl Sqlite {
         self.inner.writer.close().await;
     }
 
-    /// Does the store do what it is there for? Asked of a store whose last write failed: by another write.
+    /// Checks that the store reads and writes. It writes only where the last write failed.
     async fn probe(&self) -> StoreResult<()> {
         if let Some(identity) = &self.inner.identity {
             identity.check()?;
         }
         self.reading(|connection| Ok(connection.query_row("SELECT count(*) FROM settings", [], |_| Ok(()))?)).await?;
         if self.inner.writer.counters.refuses() {
-            // Needs room as a payload does.
+            // The probe needs as much room as a payload.
             self.write(|connection| Ok(connection.execute_batch(PROBE)?)).await?;
         }
         Ok(())

@@ -14,17 +14,17 @@ use super::error::classify;
 use super::migrate::migrate;
 use super::private;
 
-/// Statements that a connection keeps prepared: more than all we have.
+/// Statements that a connection keeps prepared: more than all that exist.
 const STATEMENTS_CACHED: usize = 128;
-/// Only a checkpoint or a backup can hold a lock that we wait for.
+/// How long a connection waits for a lock. Only a checkpoint or a backup can hold one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pages of the writing connection, in KiB, at most: after a commit that split a page SQLite looks at each page that it
-/// has in memory (`pcache1TruncateUnsafe`). With 64 MiB that was a tenth of the writer's time; what is not here the
-/// operating system has.
+/// has in memory (`pcache1TruncateUnsafe`). With 64 MiB that was a tenth of the writer's time; other pages are in the
+/// operating system's cache.
 const WRITER_CACHE_KIB_MAX: u32 = 8 * 1_024;
-/// Each reader has this part of `store.cache_kib`.
+/// The divisor of `store.cache_kib` that gives the cache of each reader.
 const READER_SHARE: u32 = 4;
-/// After a peak the log file is cut to this size.
+/// The size to which the log file is cut after a peak.
 const WAL_BYTES_KEPT: i64 = 64 * 1_048_576;
 
 /// The file of a store, locked by this process.
@@ -36,7 +36,7 @@ pub(super) struct Place {
     _locks: [File; 2],
 }
 
-/// Finds the file and takes its lock: only one process may write a store at once.
+/// Finds the file and takes its lock: only one process at a time may write a store.
 pub(super) fn claim(path: &Path) -> StoreResult<Place> {
     let (path_shown, shown) = (path, path.display());
     if path.is_dir() {
@@ -60,7 +60,8 @@ pub(super) fn claim(path: &Path) -> StoreResult<Place> {
     let path = folder.join(name);
     let path = path.canonicalize().unwrap_or(path);
 
-    // The file beside the store tells people who has it. It comes first: then a store that is open is not touched.
+    // The file beside the store tells people which process has it. Its lock is taken first, so that an open store is
+    // not touched.
     let lock_path = beside(&path, ".lock");
     let mut lock = private::options().create(true).truncate(false).read(true).open(&lock_path).map_err(|error| {
         StoreError::Unusable(format!(
@@ -179,7 +180,7 @@ fn prepare_writer(connection: &mut Connection, shown: &str, on_disk: bool, optio
         let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if verdict != "ok" {
             return Err(StoreError::Unusable(format!(
-                "{shown} is damaged ({verdict}): restore a backup, or recover what can be read with `sqlite3 {shown} .recover`"
+                "{shown} is damaged ({verdict}): restore a backup, or recover the readable rows with `sqlite3 {shown} .recover`"
             )));
         }
     }
@@ -201,7 +202,7 @@ pub(super) fn copier(path: &Path, options: &Options) -> StoreResult<Connection> 
 /// A connection that reads beside the writer.
 pub(super) fn reader(path: &Path, options: &Options) -> StoreResult<Connection> {
     let open = || -> rusqlite::Result<Connection> {
-        // Not READ_ONLY: a reader must be able to make the shared memory of the log anew. `query_only` keeps it from
+        // Not READ_ONLY: a reader must be able to create the shared memory of the log. `query_only` keeps it from
         // writing.
         let connection =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;

@@ -1,4 +1,4 @@
-//! Reading a journal piece by piece: first where its batches lie, without their bytes, then those that are wanted.
+//! Reading a journal piece by piece: first the places of its batches, without their bytes, then the wanted batches.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -9,7 +9,7 @@ use super::error::{Outcome, corrupt, not_found};
 use super::values::{blob, uint};
 
 const TAIL: &str = "SELECT n, tail, version FROM executions WHERE id = ?1";
-/// The length of a blob stands before it: its pages are not read.
+/// SQLite stores the length of a blob before its bytes, so the pages of the blob are not read.
 const PLACE: &str = "SELECT execution, previous, after, events, length(bytes) FROM journal WHERE n = ?1";
 const BYTES: &str = "SELECT bytes FROM journal WHERE n = ?1 AND after = ?2 AND events = ?3 \
      AND execution = (SELECT n FROM executions WHERE id = ?4)";

@@ -1,4 +1,4 @@
-//! Places in listings, also of what is gone (`departed`): who deletes page by page must be able to go on.
+//! Places in listings. Places of deleted rows are kept too (`departed`), so that a client can delete page by page.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -42,7 +42,7 @@ pub(super) fn place(connection: &Connection, listing: Listing, arn: &Arn) -> Out
     place.ok_or_else(|| not_found("place in the listing", arn))
 }
 
-/// To be called before the row is deleted; nothing where there is none.
+/// Remembers the place of a row that is about to be deleted. Does nothing where there is no row.
 pub(super) fn departed(connection: &Connection, listing: Listing, arn: &Arn) -> Outcome<()> {
     let place: Option<i64> =
         connection.prepare_cached(listing.find())?.query_row([arn.as_str()], |row| row.get(0)).optional()?;
@@ -53,7 +53,7 @@ pub(super) fn departed(connection: &Connection, listing: Listing, arn: &Arn) -> 
     Ok(())
 }
 
-/// The name stands somewhere again.
+/// Forgets the old place of a name that has been created again.
 pub(super) fn returned(connection: &Connection, arn: &Arn) -> Outcome<()> {
     connection.prepare_cached(FORGET)?.execute([arn.as_str()])?;
     Ok(())

@@ -1,12 +1,11 @@
-//! Files that only their owner may read: a store holds task tokens and payloads in clear.
+//! File modes of the store. It holds task tokens and payloads in clear, so only the owner may read it.
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use super::open::beside;
 
-/// To make a file with mode 0600 from its first byte. SQLite gives its log and its shared memory the mode of the
-/// database.
+/// Options that create a file with mode 0600. SQLite gives its log and its shared memory the mode of the database.
 pub(super) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);

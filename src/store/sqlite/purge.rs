@@ -1,4 +1,4 @@
-//! Removing executions that closed long ago, with all that is theirs.
+//! Removing executions that closed long ago, with all their rows.
 
 use std::collections::BTreeSet;
 

@@ -14,7 +14,7 @@ use super::error::{Outcome, classify};
 
 enum Read {
     Work(Box<dyn FnOnce(&Connection) + Send>),
-    /// To one thread: it ends, and says so when its connection is closed.
+    /// Ends one thread, which answers when its connection is closed.
     Stop(oneshot::Sender<()>),
 }
 
@@ -43,7 +43,7 @@ impl Readers {
         Ok(Self { queue: Some(queue), threads })
     }
 
-    /// Runs `work` in one read transaction: what it sees is one moment.
+    /// Runs `work` in one read transaction, so that it sees one moment of the store.
     pub(super) async fn read<T, F>(&self, work: F) -> StoreResult<T>
     where
         T: Send + 'static,
@@ -51,7 +51,7 @@ impl Readers {
     {
         let (answer, outcome) = oneshot::channel();
         let read = Read::Work(Box::new(move |connection| {
-            // The caller may have gone away meanwhile; then nobody misses the answer.
+            // The caller may have gone away meanwhile and need no answer.
             let _ = answer.send(in_transaction(connection, work));
         }));
         let stopped = || StoreError::Unavailable("the store's readers have stopped".into());
@@ -59,7 +59,7 @@ impl Readers {
         outcome.await.map_err(|_| stopped())?
     }
 
-    /// What was asked before is answered; then all connections are closed. What is asked later fails.
+    /// Answers earlier requests, then closes all connections. Later requests fail.
     pub(super) async fn close(&self) {
         let Some(queue) = &self.queue else { return };
         for _ in &self.threads {
@@ -99,8 +99,8 @@ fn in_transaction<T>(connection: &Connection, work: impl FnOnce(&Connection) -> 
     Ok(work(connection)?)
 }
 
-/// A read transaction, ended however its read ends. Its two statements stay prepared: rusqlite's own would be parsed
-/// anew for every read.
+/// A read transaction, ended however its read ends. Its two statements stay prepared: rusqlite's own transaction parses
+/// them again for every read.
 struct Open<'c>(&'c Connection);
 
 impl<'c> Open<'c> {

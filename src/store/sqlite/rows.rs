@@ -8,7 +8,7 @@ use crate::store::{Batch, Closing, ExecutionHeader, ExecutionRow, Opened, Summar
 
 use super::damage::left_out;
 use super::error::{Outcome, corrupt};
-use super::executions::arn_key;
+use super::names::arn_key;
 use super::values::{blob, execution_id, optional_time, revision_id, status, time, uint};
 
 /// One row, whole. The wide columns stand last, so that the brief form can leave them out.
@@ -134,8 +134,8 @@ pub(super) fn owing(
             None => ids(connection, OWES_FIRST, params![partition.0, limit])?,
         };
         let last = ids.last().copied();
-        let rows = fetch(connection, ids, false)?;
-        // A page of nothing but damaged rows is not the end.
+        let rows = fetch(connection, ids, true)?;
+        // A page with only damaged rows is not the end.
         if !rows.is_empty() || last.is_none() {
             return Ok(rows);
         }
@@ -158,7 +158,7 @@ pub(super) fn due(
 
 pub(super) fn owing_parents(connection: &Connection, partition: PartitionId, limit: u32) -> Outcome<Vec<ExecutionRow>> {
     let ids = ids(connection, OWING, params![partition.0, limit])?;
-    fetch(connection, ids, false)
+    fetch(connection, ids, true)
 }
 
 pub(super) fn parent_told(connection: &Connection, id: ExecutionId) -> Outcome<()> {
@@ -171,11 +171,11 @@ fn ids(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Out
     readable(statement.query_map(values, |row| Ok(execution_id(row.get(0)?)))?)
 }
 
-/// Places in an index, without those whose id is none.
+/// The readable places in an index. A place whose id does not decode is left out.
 pub(super) fn readable<T>(places: impl Iterator<Item = rusqlite::Result<T>>) -> Outcome<Vec<T>> {
     let mut found = Vec::new();
     for place in places {
-        found.extend(left_out(place.map_err(Into::into), || "(an id that is none)".to_owned())?);
+        found.extend(left_out(place.map_err(Into::into), || "(an unreadable id)".to_owned())?);
     }
     Ok(found)
 }

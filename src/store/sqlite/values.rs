@@ -1,4 +1,4 @@
-//! How our words stand in columns. Codes are persisted: they never change their meaning.
+//! The encoding of values in columns. Codes are persisted: they never change their meaning.
 
 use std::fmt;
 

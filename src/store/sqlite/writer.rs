@@ -1,14 +1,14 @@
 //! The one thread that writes: group commit.
 //!
 //! ```text
-//! append → bounded queue → gather what waits → BEGIN · each request · COMMIT (one fsync) → answer every request
+//! append → bounded queue → gather waiting requests → BEGIN · each request · COMMIT (one fsync) → answer every request
 //! ```
 //!
-//! While one commit waits for the disk the next group gathers, so the groups grow with the load. Where a hundred gather
-//! while one commit is under way, the writer waits some milliseconds for more (`gather`); else nobody waits for a
-//! timer. A refused request (version conflict, name taken) wrote nothing and disturbs nobody. Where SQLite itself fails
-//! in the middle, the whole group is rolled back and tried again one by one: those that can succeed do, and only the
-//! one at fault hears of it.
+//! While one commit waits for the disk the next group gathers, so the groups grow with the load. Where a hundred
+//! requests gather during one commit, the writer waits some milliseconds for more (`gather`); otherwise it never waits
+//! for a timer. A refused request (version conflict, name taken) wrote nothing and does not affect the others. Where
+//! SQLite itself fails in the middle, the whole group is rolled back and its requests are tried again one by one: only
+//! the faulty request fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
@@ -37,7 +37,7 @@ pub(super) enum Write {
         answer: oneshot::Sender<StoreResult<()>>,
     },
     Job(Box<dyn Job>),
-    /// The writer ends, and says so when its connections are closed.
+    /// Ends the writer, which answers when its connections are closed.
     Close {
         closed: oneshot::Sender<()>,
     },
@@ -74,30 +74,30 @@ impl<T: Send, F: FnMut(&Connection) -> Outcome<T> + Send> Job for Work<T, F> {
             (None, Some(done)) => Ok(done),
             (None, None) => Err(stopped()),
         };
-        // The caller may have gone away; what it asked for is done all the same.
+        // The caller may have gone away; its request is done all the same.
         let _ = self.answer.send(result);
     }
 }
 
-/// What the writer has done since the start.
+/// Counters of the writer since its start.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub appends: AtomicU64,
     /// Commits that held a job: everything but an append.
     pub jobs: AtomicU64,
     pub checkpoints: AtomicU64,
-    /// What is open, as it was committed last.
+    /// Open executions as of the last commit.
     pub open_executions: AtomicI64,
     pub open_tasks: AtomicI64,
     /// Commits by their size, and their events.
     pub commit_sizes: [AtomicU64; CommitSizes::BOUNDS.len() + 1],
     pub commit_events: AtomicU64,
-    /// The last write was not taken.
+    /// The last write failed.
     refuses: AtomicBool,
 }
 
 impl Counters {
-    /// The store did not take the last write that came to it.
+    /// Tells whether the last write failed.
     pub fn refuses(&self) -> bool {
         self.refuses.load(Ordering::Relaxed)
     }
@@ -163,8 +163,7 @@ impl Writer {
         outcome.await.map_err(|_| stopped())?
     }
 
-    /// What was asked before is written, the log goes into the file, and the connections are closed. What is asked later
-    /// fails.
+    /// Writes earlier requests, moves the log into the file and closes the connections. Later requests fail.
     pub(super) async fn close(&self) {
         let (closed, ended) = oneshot::channel();
         if self.send(Write::Close { closed }).await.is_ok() {
@@ -178,7 +177,7 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// What is queued is written, then the thread ends.
+    /// Writes all queued requests, then ends the thread.
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
@@ -213,7 +212,7 @@ fn serve(
     closed
 }
 
-/// Until it is told to close, or nobody is left to ask for anything.
+/// Serves requests until `Close` comes or the last handle is gone.
 fn work(
     hooked: rusqlite::Result<()>,
     connection: &Connection,
@@ -237,7 +236,7 @@ fn work(
     while let Some(first) = incoming.blocking_recv() {
         gather(first, incoming, &mut group);
         let closing = group.iter().position(|write| matches!(write, Write::Close { .. }));
-        // What came behind it hears that the writer has stopped.
+        // Requests behind `Close` fail, because the writer has stopped.
         let closing = closing.and_then(|at| group.drain(at..).next());
         if !group.is_empty() {
             session.commit(&mut group, counters);
@@ -250,29 +249,30 @@ fn work(
     None
 }
 
-/// A group of so many is under load: what a commit costs whoever it is for (the disk's answer, each page that it
-/// touched written to the log) is worth to be shared among more.
-const CROWD: usize = 100;
-/// So long at once is waited for more, so often at most: as long as so many come meanwhile that waiting pays. With
-/// 2,000 callbacks under way a commit had 117 writes at 4 ms, and 227 at 12 ms.
+/// Requests in a group that show load. The fixed cost of a commit (the disk's answer, each touched page written to the
+/// log) is then worth sharing among more requests.
+const GROUP_UNDER_LOAD: usize = 100;
+/// The length of one pause for more requests, and the number of pauses per commit. A pause that brings fewer than
+/// `WRITES_PER_PAUSE_MIN` requests is the last. With 2,000 callbacks in progress a commit had 117 writes at 4 ms, and
+/// 227 at 12 ms.
 const PAUSE: Duration = Duration::from_millis(12);
 const PAUSES_MAX: usize = 3;
-const WORTH_A_PAUSE: usize = 24;
+const WRITES_PER_PAUSE_MIN: usize = 24;
 
-/// Takes what waits already, up to the size of a commit, and under load what comes in the next milliseconds.
+/// Gathers the waiting requests, up to the size of a commit, and under load those of the next milliseconds.
 fn gather(first: Write, incoming: &mut mpsc::Receiver<Write>, group: &mut Vec<Write>) {
     let mut events = weight(&first);
     group.push(first);
     take_waiting(incoming, group, &mut events);
-    if group.len() < CROWD {
+    if group.len() < GROUP_UNDER_LOAD {
         return;
     }
     for _ in 0..PAUSES_MAX {
         std::thread::sleep(PAUSE);
         let before = group.len();
         take_waiting(incoming, group, &mut events);
-        // Those who wait for this commit may be all that there are: then nobody comes, and nobody waits on.
-        if group.len() < before + WORTH_A_PAUSE {
+        // All clients may be waiting for this commit: then no request comes, and the writer stops pausing.
+        if group.len() < before + WRITES_PER_PAUSE_MIN {
             return;
         }
     }
@@ -286,7 +286,7 @@ fn take_waiting(incoming: &mut mpsc::Receiver<Write>, group: &mut Vec<Write>, ev
     }
 }
 
-/// An append of no events weighs one too: the group must end.
+/// The weight of a request in events. It is at least one, so that the group ends.
 fn weight(write: &Write) -> usize {
     let events = match write {
         Write::Append { append, .. } => append.batch.events.saturating_sub(append.replaces) as usize,
@@ -322,7 +322,7 @@ impl<'c> Session<'c> {
                 counters.open(self.executions.totals());
                 counters.committed(group.len() - refused.len(), group.iter().map(weight).sum());
                 if group.iter().any(|write| matches!(write, Write::Job(_))) {
-                    // Before its caller hears of it: nobody may hold what was read before for current after that.
+                    // Before its caller has the answer: rows read earlier must not count as current after that.
                     counters.jobs.fetch_add(1, Ordering::Release);
                 }
                 let mut refused = refused.into_iter().peekable();
@@ -386,7 +386,7 @@ impl<'c> Session<'c> {
             }
             Write::Job(job) => {
                 of_sqlite(self.executions.flush())?;
-                // What it may remove must not be remembered; it is rare.
+                // The job may remove cached rows. Jobs are rare, so all caches are emptied.
                 self.executions.forget();
                 self.connection.execute_batch("SAVEPOINT job")?;
                 let done = job.run(self.connection);
@@ -396,13 +396,13 @@ impl<'c> Session<'c> {
                 self.connection.execute_batch("RELEASE job")?;
                 done
             }
-            // It is taken out before.
+            // `Close` was taken out of the group before.
             Write::Close { .. } => Ok(()),
         }
     }
 }
 
-/// Of what refuses nothing.
+/// The result of statements that cannot be refused.
 fn of_sqlite(done: Outcome<()>) -> rusqlite::Result<()> {
     done.map_err(|fault| match fault {
         Fault::Sqlite(error) => error,
@@ -413,7 +413,7 @@ fn of_sqlite(done: Outcome<()>) -> rusqlite::Result<()> {
 fn answer(write: Write, failed: Option<StoreError>) {
     match write {
         Write::Append { answer, .. } | Write::Create { answer, .. } => {
-            // The caller may have gone away; what it asked for is done all the same.
+            // The caller may have gone away; its request is done all the same.
             let _ = answer.send(failed.map_or(Ok(()), Err));
         }
         Write::Job(job) => job.answer(failed),

@@ -30,19 +30,19 @@ async fn a_full_disk_refuses_appends_until_there_is_room() {
     assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("full")), "{error}");
     assert_eq!(store.execution(id(1)).await.unwrap().unwrap().version.0, after, "the append did not happen");
     assert_eq!(store.load(id(1)).await.unwrap().len() as u64, after - 1);
-    // It says so when it is asked, as long as there is no room.
+    // A ping reports it as long as there is no room.
     for _ in 0..2 {
         assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
     }
 
-    // Together in one commit: the one that finds no room fails, the small one beside it does not.
+    // Two appends in one commit: the large append finds no room and fails, the small append beside it does not.
     let (no_room, small) = tokio::join!(store.append(large(1, after)), store.append(append(2, 2, 1, running())));
     assert!(matches!(no_room, Err(StoreError::Unavailable(_))), "{no_room:?}");
     small.unwrap();
 
     store.append(append(1, after, 1, succeeded(5))).await.unwrap();
     assert_eq!(store.purge(at(6), 1).await.unwrap(), 1, "purging needs no room");
-    // There is room again: it finds that out by itself.
+    // There is room again: the store finds that out by itself.
     store.ping().await.unwrap();
     store.append(large(2, 3)).await.unwrap();
     create(&store, header(3), running()).await;
@@ -70,7 +70,7 @@ async fn a_file_that_is_deleted_or_replaced_under_the_store_is_noticed() {
     }
 }
 
-/// Whoever still has a handle, also in the middle of reads and writes.
+/// Other handles may still be in use, also in the middle of reads and writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_closed_leaves_no_log_and_refuses_what_comes_later() {
     for _ in 0..20 {
@@ -82,11 +82,11 @@ async fn a_store_that_is_closed_leaves_no_log_and_refuses_what_comes_later() {
         let busy = tokio::spawn({
             let store = store.clone();
             async move {
-                let mut after = 1;
+                let mut after = 2;
                 while store.append(append(1, after, 1, running())).await.is_ok() && store.load(id(1)).await.is_ok() {
                     after += 1;
                 }
-                after
+                after - 1
             }
         });
         for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! The log goes into the file while it is written to, and begins anew.
+//! The log is moved into the file while the store writes, and restarts.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ fn frames(path: &Path) -> u64 {
     std::fs::metadata(path.with_extension("db-wal")).map_or(0, |log| log.len() / FRAME)
 }
 
-/// Appends without a pause; the longest that the log was.
+/// Appends without a pause. Returns the greatest length of the log, in pages.
 async fn written(store: &Sqlite, path: &Path, from: u64, appends: u64) -> u64 {
     let writers = (1..=WRITERS).map(|n| async move {
         let mut longest = 0;
@@ -64,9 +64,9 @@ async fn a_long_read_holds_the_log_and_no_writer() {
     let reader = Connection::open(&path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM journal").unwrap();
     let held = written(&store, &path, 2, 400).await;
-    assert!(held > 5 * u64::from(PAGES), "the reader needs what was: {held} pages");
+    assert!(held > 5 * u64::from(PAGES), "the reader needs the old pages: {held} pages");
     reader.execute_batch("COMMIT").unwrap();
-    // It begins anew as soon as it is copied; else it would be three times as long.
+    // The log restarts as soon as it is copied; else it would be three times as long.
     let after = written(&store, &path, 402, 800).await;
     assert!(after < 2 * held, "{held} pages, then {after}");
     assert_eq!(store.load(id(1)).await.unwrap().len(), 1_201);

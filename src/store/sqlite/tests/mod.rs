@@ -211,7 +211,7 @@ async fn sixty_four_writers_share_commits_and_none_loses_an_append() {
             tokio::spawn(async move {
                 for round in 0..ROUNDS {
                     store.append(append(n, 2 + round, 1, running())).await.unwrap();
-                    // A neighbour's conflict in the same commit disturbs nobody.
+                    // A conflict in the same commit does not affect the other appends.
                     assert!(matches!(
                         store.append(append(n, 1, 1, running())).await,
                         Err(StoreError::VersionConflict { .. })
@@ -219,7 +219,7 @@ async fn sixty_four_writers_share_commits_and_none_loses_an_append() {
                     assert_eq!(
                         store.execution(id(n)).await.unwrap().unwrap().version.0,
                         3 + round,
-                        "a reader sees what was answered"
+                        "a reader sees every answered append"
                     );
                 }
             })
