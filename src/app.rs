@@ -1,4 +1,4 @@
-//! The composition root: the only place that names adapters. Settings in, a running engine out.
+//! The composition root, the only place that names adapters. It turns settings into a running engine.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::store::sqlite::{self, Sqlite};
 use crate::store::{Catalog, Journal, StoreError};
 use crate::telemetry::Metrics;
 
-/// A start waits so long for a broker that is there to have what the engine owns; one that is away it does not wait
-/// for.
+/// The time after which a server reports that it is ready although the broker has not declared the engine's queues. It
+/// never waits for a broker that is away.
 const DECLARED_WITHIN: Duration = Duration::from_secs(30);
-/// A stop waits so long for the store to close. Its log is short.
+/// The time that a stop gives the store to close. The store's log is short.
 const STORE_CLOSES: Duration = Duration::from_secs(20);
 
-/// Why the application cannot start. Each text names the setting to look at.
+/// Reasons why the application cannot start. Each text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     #[error(transparent)]
@@ -42,7 +42,7 @@ pub enum AppError {
     Io(#[from] std::io::Error),
 }
 
-/// The parts that outlive a start: what runs, and what must be stopped.
+/// The running parts of a server, and those that must be stopped.
 pub struct Application {
     pub engine: EngineHandle,
     pub metrics: Metrics,
@@ -50,11 +50,11 @@ pub struct Application {
     pub bus: Arc<dyn TaskBus>,
     store: Option<Sqlite>,
     shutdown: Duration,
-    /// Where the broker's connections live: away from the arbiters, whose time belongs to executions.
+    /// The runtime of the broker's connections, apart from the arbiters, which run executions.
     _io: Io,
 }
 
-/// A runtime that may be dropped where nothing may block: a start that fails drops it inside the actors' own.
+/// A runtime that may be dropped in async code: a start that fails drops it inside the actors' runtime.
 #[derive(Debug)]
 struct Io(Option<tokio::runtime::Runtime>);
 
@@ -70,7 +70,7 @@ impl Application {
     /// Opens the store, connects the bus, starts the engine. Call it inside an actix system.
     ///
     /// # Errors
-    /// What cannot be used, with its setting. A broker that is away is no error: tasks wait for it.
+    /// The part that cannot be used, with its setting. A broker that is away is no error: tasks wait for it.
     pub async fn build(settings: &Settings) -> Result<Self, AppError> {
         Self::build_with(settings, None).await
     }
@@ -85,8 +85,8 @@ impl Application {
         Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind, stand_in).await
     }
 
-    /// The same, for one run: its truth is in memory and goes with the process, and on a broker it is a guest, with
-    /// reply queues of its own.
+    /// The same for one run. The store is in memory and ends with the process. On a broker the run is a guest with its
+    /// own reply queues.
     pub async fn build_temporary(settings: &Settings, stand_in: Option<Arc<dyn StandIn>>) -> Result<Self, AppError> {
         let memory = Arc::new(Memory::new());
         let truth = Truth { journal: memory.clone(), catalog: memory, store: None };
@@ -109,7 +109,7 @@ impl Application {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("bus").enable_all().build()?;
         let inside = runtime.handle().clone();
         let io = Io(Some(runtime));
-        // A guest leaves the names of its host alone. An engine is told from another by its store.
+        // A guest does not use the names of its host. The id of the store tells one engine from another.
         let identity = if replies == QueueKind::Temporary {
             None
         } else {
@@ -160,7 +160,7 @@ impl Application {
         Ok(Self { engine, metrics, bus, store: truth.store, shutdown: settings.engine.shutdown(), _io: io })
     }
 
-    /// The API in front of this engine; it listens, and answers once it runs.
+    /// The API server of this engine. It listens at once and answers when it runs.
     pub fn bind(&self, settings: &Settings) -> Result<api::Server, AppError> {
         let options = api::Options {
             listen: settings.api.listen.to_string(),
@@ -171,8 +171,8 @@ impl Application {
             connections_max: settings.api.connections_max,
             bodies_bytes_max: settings.api.bodies_bytes_max,
             body_seconds: settings.api.body_seconds,
-            // Open requests (pollers may wait for a minute) have half of the time; the rest is for what they have
-            // begun.
+            // Open requests (pollers may wait for a minute) have half of the time; the other half is for the work that
+            // they started.
             shutdown_seconds: settings.engine.shutdown().as_secs().div_ceil(2),
             ..api::Options::default()
         };
@@ -180,17 +180,17 @@ impl Application {
         Ok(api::Server::bind(&options, self.engine.clone(), self.metrics.clone(), &secret, |_| {})?)
     }
 
-    /// The embedded store, for what only it offers (backups, figures).
+    /// The embedded store, for backups and figures that the ports do not offer.
     pub fn store(&self) -> Option<&Sqlite> {
         self.store.as_ref()
     }
 
-    /// Lets what is under way end, closes bus and store. What waits goes on after the next start.
+    /// Lets the work in progress end, then closes bus and store. Waiting executions go on after the next start.
     pub async fn stop(self) {
         self.stop_after(Duration::ZERO).await;
     }
 
-    /// The same, where so much of `engine.shutdown_seconds` has gone already.
+    /// The same, when `spent` of `engine.shutdown_seconds` has already gone.
     async fn stop_after(self, spent: Duration) {
         self.engine.stop(self.shutdown.saturating_sub(spent)).await;
         // Actors on other threads may still hold the store when the process ends.
@@ -202,7 +202,7 @@ impl Application {
     }
 }
 
-/// Where journal and catalog are.
+/// The store behind the ports.
 struct Truth {
     journal: Arc<dyn Journal>,
     catalog: Arc<dyn Catalog>,
@@ -224,7 +224,7 @@ fn access_key(key: config::AccessKey) -> api::AccessKey {
 pub fn serve(settings: &Settings) -> Result<(), AppError> {
     actix_rt::System::new().block_on(async {
         let app = Application::build(settings).await?;
-        // Only a server: one run on somebody's broker takes nobody's starts.
+        // Only a server reads the start queue; a single run is a guest on the broker.
         let messages = app.engine.start_messages();
         actix_rt::spawn(api::start_queue::run(app.engine.clone(), messages));
         let server = app.bind(settings)?;
@@ -247,10 +247,7 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
         crate::telemetry::logs::stopping(why);
         actix_rt::spawn(async {
             let again = stop_signal().await;
-            tracing::warn!(
-                reason = again,
-                "a second signal: stopping at once; what is under way goes on after the next start"
-            );
+            tracing::warn!(reason = again, "a second signal: stopping at once; executions go on after the next start");
             std::process::exit(1);
         });
         handle.stop().await;
@@ -276,7 +273,7 @@ async fn stop_signal() -> &'static str {
 fn open_store(settings: &Settings) -> Result<Sqlite, AppError> {
     let Some(path) = settings.store.sqlite_path() else {
         return Err(AppError::Unsupported(format!(
-            "store.url is {}; this build keeps its truth in SQLite: sqlite:PATH",
+            "store.url is {}; this build stores in SQLite only: sqlite:PATH",
             settings.store.url
         )));
     };
@@ -295,8 +292,8 @@ fn open_store(settings: &Settings) -> Result<Sqlite, AppError> {
     Ok(Sqlite::open(path, options)?)
 }
 
-/// What others may read of the store and the objects, which hold payloads and live task tokens: told, or the end of the
-/// start.
+/// Checks that other users can read neither the store nor the objects, which hold payloads and live task tokens. The
+/// setting decides between a warning and an error.
 fn guard_files(settings: &Settings, store: &Path) -> Result<(), AppError> {
     let mut exposed = sqlite::exposed(store);
     if settings.objects.endpoint.is_empty() {
@@ -318,7 +315,7 @@ fn guard_files(settings: &Settings, store: &Path) -> Result<(), AppError> {
     Ok(())
 }
 
-/// A connection to the broker of the settings, for a command that needs nothing else. Call it inside a runtime.
+/// A connection to the broker of the settings, for commands that need no engine. Call it inside a runtime.
 pub fn broker(settings: &Settings) -> Result<Arc<dyn TaskBus>, AppError> {
     if settings.bus.is_embedded() {
         let why = "bus.url is embedded:, whose queues only the server itself sees; give the URL of a broker (--bus, or bus.url)";
@@ -331,7 +328,7 @@ pub fn broker(settings: &Settings) -> Result<Arc<dyn TaskBus>, AppError> {
 #[derive(Debug)]
 pub struct Backup {
     pub copy: sqlite::Copied,
-    /// Where the keys that sign tokens were copied to; `None` where they are not in a file of their own.
+    /// The copy of the signing keys; `None` where they are not in a file of their own.
     pub token_keys: Option<PathBuf>,
 }
 
@@ -384,11 +381,11 @@ fn connect(
     Ok(AmqpBus::connect(bus.url.expose(), options)?)
 }
 
-/// Queues and exchanges that the settings tell the engine to declare. In the background: a broker that is away holds up
-/// nothing.
+/// Declares the queues and exchanges of the settings, in the background, so that a broker that is away does not delay
+/// the start.
 fn own(settings: &Settings, bus: Arc<dyn TaskBus>) -> Result<(), SettingsError> {
     let kind = settings.bus.queue_kind;
-    // To the queue itself, through the default exchange.
+    // The default exchange routes to the queue of this name.
     let dead_letters = Address { exchange: String::new(), routing_key: settings.bus.names().dead_letters() };
     let owned = settings.bus.queues().map_err(|why| SettingsError::BadValue {
         name: "bus.queues".to_owned(),
@@ -413,7 +410,7 @@ fn own(settings: &Settings, bus: Arc<dyn TaskBus>) -> Result<(), SettingsError> 
     }
     actix_rt::spawn(async move {
         let said = bus.declare(exchanges, queues, Vec::new()).await;
-        // What the broker refuses the bus tells.
+        // The bus itself logs a refusal of the broker.
         if let Err(e @ (BusError::BadUrl(_) | BusError::Closed | BusError::Unavailable(_))) = said {
             tracing::error!(error = %e, "the queues and exchanges of the settings could not be declared");
         }

@@ -1,4 +1,4 @@
-//! `[api]`: where requests are accepted, and whose.
+//! `[api]`: options of the API server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,13 +22,13 @@ pub struct ApiOptions {
 }
 
 impl ApiOptions {
-    /// The files of certificate and key, where TLS is spoken.
+    /// The files of certificate and key, where TLS is on.
     #[must_use]
     pub fn tls(&self) -> Option<(PathBuf, PathBuf)> {
         Some((super::path(&self.tls_certificate)?, super::path(&self.tls_key)?))
     }
 
-    /// Names that the server answers to.
+    /// The host names that the server answers to.
     #[must_use]
     pub fn hosts(&self) -> Vec<String> {
         super::names(&self.hosts)
@@ -40,14 +40,14 @@ impl ApiOptions {
 pub struct AccessKey {
     pub id: String,
     pub secret: SecretString,
-    /// The classes of operations that it may call; `None`: all.
+    /// The classes of operations that the key may call; `None`: all.
     pub allow: Option<Vec<String>>,
 }
 
 /// Classes of operations, as `api.keys` names them.
 pub const CLASSES: [&str; 4] = ["read", "start", "complete", "admin"];
 
-/// `ID:SECRET`, or `ID:SECRET:CLASS+CLASS`. What is wrong is told without the secret.
+/// Parses `ID:SECRET` or `ID:SECRET:CLASS+CLASS`. An error does not show the secret.
 pub(super) fn access_key(entry: &str) -> Result<AccessKey, String> {
     let parts: Vec<&str> = entry.split(':').collect();
     let (id, secret, classes) = match parts.as_slice() {
@@ -61,9 +61,9 @@ pub(super) fn access_key(entry: &str) -> Result<AccessKey, String> {
     }
     let allow = classes.map(|classes| classes.split('+').map(|class| class.trim().to_owned()).collect::<Vec<_>>());
     if let Some(unknown) = allow.iter().flatten().find(|class| !CLASSES.contains(&class.as_str())) {
-        // Only a short word is shown: anything else may be the end of a secret that holds a colon.
+        // Only a short word is shown: other text may be the end of a secret that holds a colon.
         let is_word = unknown.len() <= 8 && unknown.bytes().all(|b| b.is_ascii_lowercase());
-        let unknown = if is_word { format!("'{unknown}'") } else { "what is no class".to_owned() };
+        let unknown = if is_word { format!("'{unknown}'") } else { "an unknown class".to_owned() };
         return Err(format!("lets the key '{id}' do {unknown}; allowed: {}, joined by +", CLASSES.join(", ")));
     }
     Ok(AccessKey { id: id.to_owned(), secret: SecretString::from(secret), allow })

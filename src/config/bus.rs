@@ -1,4 +1,4 @@
-//! `[bus]`: where tasks go out and replies come in.
+//! `[bus]`: the broker for tasks and replies.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl BusOptions {
         path(&self.certificate_key_file)
     }
 
-    /// What the broker shows beside each connection; `None`: the prefix and this host's name.
+    /// The name that the broker shows beside each connection. `None`: the prefix and this host's name.
     #[must_use]
     pub fn connection_name(&self) -> Option<String> {
         Some(self.connection_name.clone()).filter(|name| !name.is_empty())
@@ -74,13 +74,13 @@ impl BusOptions {
         path(&self.url_file)
     }
 
-    /// Names of what the engine owns.
+    /// The names of the engine's own queues and exchanges.
     #[must_use]
     pub fn names(&self) -> Names {
         Names::new(&self.prefix)
     }
 
-    /// Task queues that the engine declares. [`super::Settings::load`] has read them once: it does not fail after that.
+    /// The task queues that the engine declares. [`super::Settings::load`] has checked them, so it does not fail later.
     pub fn queues(&self) -> Result<Vec<OwnedQueue>, String> {
         let queues = names(&self.queues).iter().map(|entry| OwnedQueue::parse(entry)).collect::<Result<Vec<_>, _>>()?;
         match queues.iter().find(|queue| queue.delivery_limit.is_some() && self.queue_kind != QueueKind::Quorum) {
@@ -103,7 +103,7 @@ impl BusOptions {
         Some(self.start_queue.replace("{prefix}", &self.prefix)).filter(|name| !name.is_empty())
     }
 
-    /// What the parking queue holds; 0 is no bound.
+    /// The bounds of the parking queue. 0 means no bound.
     #[must_use]
     pub fn parking(&self) -> Bounds {
         Bounds {
@@ -123,9 +123,9 @@ impl BusOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedQueue {
     pub name: String,
-    /// Messages; one more is refused.
+    /// The number of messages at which the queue refuses more.
     pub max_length: Option<u32>,
-    /// Deliveries after which a task is given up.
+    /// The number of deliveries after which a task is given up.
     pub delivery_limit: Option<u32>,
 }
 

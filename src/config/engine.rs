@@ -1,4 +1,4 @@
-//! `[engine]`: what runs executions.
+//! `[engine]`: options of the engine.
 
 use std::time::Duration;
 
@@ -34,14 +34,14 @@ impl EngineOptions {
         Realm::new(&self.region, &self.account)
     }
 
-    /// Threads that executions run on: as many as cores, where nothing else is said.
+    /// The number of threads that run executions. The default is one per core.
     #[must_use]
     pub fn threads(&self) -> usize {
         if self.threads > 0 { self.threads } else { std::thread::available_parallelism().map_or(2, usize::from) }
     }
 
-    /// Partitions of a store that is made now: one for each thread, where nothing else is said; never one alone, which
-    /// no second thread could share.
+    /// The number of partitions of a new store. The default is one per thread and at least two, so that a second thread
+    /// can share the work.
     #[must_use]
     pub fn partitions(&self) -> u16 {
         if self.partitions > 0 { self.partitions } else { u16::try_from(self.threads().clamp(2, 64)).unwrap_or(64) }
@@ -57,7 +57,7 @@ impl EngineOptions {
         Duration::from_hours(24 * u64::from(self.retention_days))
     }
 
-    /// What a stopping server gives to what is under way.
+    /// The time that a stopping server gives to the work in progress.
     #[must_use]
     pub fn shutdown(&self) -> Duration {
         Duration::from_secs(self.shutdown_seconds)

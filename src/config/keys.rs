@@ -1,16 +1,16 @@
-//! Every key of the settings: its name and what is allowed. One table, from which unknown keys and bad values are told.
+//! The table of all keys of the settings with their allowed values. It finds unknown keys and bad values.
 
 use std::net::SocketAddr;
 
 use serde_json::Value;
 
-/// What a key may hold.
+/// The values that a key may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
     /// Never shown; the key with `_file` behind its name holds the path of a file with the value.
     Secret,
-    /// As `Secret`, and it begins with one of these.
+    /// As `Secret`, beginning with one of these schemes.
     SecretUrl(&'static [&'static str]),
     Integer(u64, u64),
     Flag,
@@ -98,7 +98,8 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 impl Kind {
-    /// Reads a value of any layer: the environment and flags give texts for all kinds. The error says what is allowed.
+    /// Reads a value of any layer: the environment and flags give texts for all kinds. The error names the allowed
+    /// values.
     pub(super) fn read(self, value: &Value) -> Result<Value, String> {
         let text = match value {
             Value::String(text) => Some(text.trim()),
@@ -133,7 +134,7 @@ impl Kind {
             Self::SecretUrl(begins) => match text {
                 Some(text) if begins.iter().any(|begin| text.starts_with(begin)) => Ok(Value::String(text.to_owned())),
                 // The value is not shown: it may hold a password.
-                _ => Err(format!("is no URL that is understood; allowed: what begins with {}", begins.join(", "))),
+                _ => Err(format!("is not a supported URL; allowed: a URL that begins with {}", begins.join(", "))),
             },
             Self::Integer(least, most) => {
                 let number = value.as_u64().or_else(|| text.and_then(|text| text.replace('_', "").parse().ok()));
@@ -168,12 +169,12 @@ impl Kind {
     }
 }
 
-/// A value that is no secret's, for an error: a URL that came to the wrong key may hold a password.
+/// Shows a value in an error. A URL is not shown: given to the wrong key, it may hold a password.
 pub(super) fn shown(text: &str) -> String {
     if text.contains("://") || text.contains('@') { "a URL".to_owned() } else { format!("'{text}'") }
 }
 
-/// The key that a misspelt one may have meant: the nearest of the same section, or the same word in another section.
+/// The key that a misspelt name may stand for: the most similar one, or the same word in another section.
 pub(super) fn meant(name: &str) -> Option<&'static str> {
     let word = name.rsplit('.').next().unwrap_or(name);
     KEYS.iter()

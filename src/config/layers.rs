@@ -1,5 +1,5 @@
-//! Layers of settings, from weak to strong: the shipped file, a file, the environment, flags. Each is read flat
-//! (`api.listen` → value) with the `config` crate, checked by the table of keys, and laid over the one before.
+//! Layers of settings, from weak to strong: the shipped file, a file, the environment, flags. Each layer is read flat
+//! (`api.listen` → value) with the `config` crate, checked by the table of keys, and laid over the layer before.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::keys::{KEYS, ROWS, meant};
 
 /// The shipped file, built in.
 pub const DEFAULT_FILE: &str = include_str!("../../config/default.toml");
-/// What begins the name of a setting in the environment.
+/// The prefix of settings in the environment.
 const PREFIX: &str = "REVEILLE";
 
 /// Settings of one layer, or of all so far.
@@ -23,7 +23,7 @@ pub(super) fn shipped() -> Result<Flat, SettingsError> {
     read(File::from_str(DEFAULT_FILE, FileFormat::Toml), "config/default.toml")
 }
 
-/// A file of the user; its format by its extension.
+/// A settings file of the user, in TOML.
 pub(super) fn file(path: &Path) -> Result<Flat, SettingsError> {
     let origin = path.display().to_string();
     if !path.is_file() {
@@ -46,7 +46,7 @@ pub(super) fn flags(flags: &[(&'static str, String)]) -> Result<Flat, SettingsEr
     checked(flat, "the command line")
 }
 
-/// Lays `stronger` over `weaker`. A layer that gives a secret itself takes back a weaker layer's file for it.
+/// Lays `stronger` over `weaker`. A layer that gives a secret itself clears a weaker layer's file for it.
 pub(super) fn lay_over(weaker: &mut Flat, stronger: Flat) {
     for name in stronger.keys() {
         let by_file = format!("{name}_file");
@@ -66,7 +66,8 @@ fn read(source: impl config::Source + Send + Sync + 'static, origin: &str) -> Re
     checked(flat, origin)
 }
 
-/// Where the text stops to be TOML. Nothing else of the parser's words: it shows the line, which may hold a password.
+/// The place of the first fault in a TOML text. The parser's own message is dropped, because it shows the line, which
+/// may hold a password.
 fn place(why: &ConfigError) -> String {
     let said = why.to_string();
     let number = |word: &str| {
@@ -92,7 +93,7 @@ fn flatten(name: &str, value: Value, flat: &mut Flat) {
                 flatten(&name, value, flat);
             }
         }
-        // An empty section says nothing.
+        // An empty section sets nothing.
         Value::Object(members) if members.is_empty() => {}
         value => {
             flat.insert(name.to_owned(), value);

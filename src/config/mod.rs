@@ -1,10 +1,9 @@
 //! Settings: every room's options, gathered from `config/default.toml` < a file < `REVEILLE__*` of the environment <
 //! flags.
 //!
-//! Text is read once, here, at start: a key that does not exist or a value that is not allowed stops the start with the
-//! key's full name, where it was found, and what is allowed. Everything behind gets typed options. Secrets are never
-//! shown. May enter: options of other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`), `ids`,
-//! `token`.
+//! Settings are read once, at start. An unknown key or a forbidden value stops the start with the key's full name, its
+//! origin and the allowed values. The other rooms get typed options. Secrets are never shown. May enter: options of
+//! other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`), `ids`, `token`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -33,7 +32,7 @@ use layers::Flat;
 pub use objects::ObjectOptions;
 pub use store::{ExposedFiles, StoreOptions, Synchronous};
 
-/// Why the settings cannot be used. Each text names the key and what to do.
+/// Reasons why the settings cannot be used. Each text names the key and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("there is no setting {name} (in {origin}); {hint}")]
@@ -61,7 +60,7 @@ impl SecretUrl {
         Self(SecretString::from(url))
     }
 
-    /// The whole of it, for who connects.
+    /// The URL with its password, for connecting.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -71,7 +70,7 @@ impl SecretUrl {
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.expose();
-        // A list of addresses: each without its password.
+        // In a list of addresses each is shown without its password.
         let next = ["amqp://", "amqps://"]
             .iter()
             .flat_map(|begin| url.match_indices(begin))
@@ -83,7 +82,7 @@ impl fmt::Display for SecretUrl {
             let first = first.trim_end_matches([',', ' ', '\n', '\t', '\r']);
             return write!(f, "{}, {}", Self::new(first), Self::new(rest));
         }
-        // A password may hold an @: what stands before the last one of the authority is left out.
+        // A password may hold an @: everything before the last @ of the authority is left out.
         let Some((scheme, rest)) = url.split_once("://") else { return f.write_str(url) };
         let end =
             rest.find(['/', '?']).filter(|at| rest[..*at].contains('@') || !rest.contains('@')).unwrap_or(rest.len());
@@ -112,7 +111,7 @@ pub struct Settings {
     pub integrations: Table,
 }
 
-/// Where settings come from, beside the shipped file.
+/// The sources of settings besides the shipped file.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// `--config`, or `REVEILLE_CONFIG`.
@@ -124,7 +123,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// A file and flags, with this process's environment. A variable that is not text is left to others.
+    /// A file and flags, with this process's environment. A variable that is not valid Unicode is ignored.
     #[must_use]
     pub fn of_process(file: Option<PathBuf>, flags: Vec<(&'static str, String)>) -> Self {
         let environment =
@@ -177,7 +176,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What each key's own rule cannot see.
+    /// Checks the rules that concern more than one key.
     fn check_together(&self, unfit: impl Fn(&str, String) -> SettingsError) -> Result<(), SettingsError> {
         let region = &self.engine.region;
         if region.is_empty() || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
@@ -204,7 +203,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Keys whose signatures the API accepts; none: it does not ask for any.
+    /// The keys whose signatures the API accepts. Without any it asks for no signature.
     pub fn access_keys(&self) -> Result<Vec<AccessKey>, SettingsError> {
         let mut keys: Vec<AccessKey> = Vec::new();
         for entry in names(self.api.keys.expose_secret()) {
@@ -218,7 +217,7 @@ impl Settings {
         Ok(keys)
     }
 
-    /// The keys that sign tokens: those given, or those of the key file, which is made where there is none.
+    /// The keys that sign tokens, from `engine.token_key` or else from the key file, which is made if it is missing.
     pub fn token_keys(&self) -> Result<TokenKeys, SettingsError> {
         if !self.engine.token_key.expose_secret().trim().is_empty() {
             return TokenKeys::parse(&self.engine.token_key).map_err(|why| SettingsError::BadValue {
@@ -243,14 +242,14 @@ impl Settings {
         self.engine.token_key.expose_secret().trim().is_empty().then(|| self.token_key_file())
     }
 
-    /// Where Distributed Maps read and write.
+    /// The object store of Distributed Maps.
     pub fn objects(&self) -> Result<crate::objects::Options, SettingsError> {
         let origin = || "the settings".to_owned();
         let read = self.objects.read(&self.engine.region);
         read.map_err(|(name, why)| SettingsError::BadValue { name: name.to_owned(), origin: origin(), why })
     }
 
-    /// What an operator should know although it is allowed.
+    /// Warnings about allowed but risky settings.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -258,7 +257,7 @@ impl Settings {
             let listen = self.api.listen;
             if self.api.keys.expose_secret().is_empty() {
                 warnings.push(format!(
-                    "api.listen is {listen}, and api.keys is empty: whoever reaches it may do everything, and read and end \
+                    "api.listen is {listen}, and api.keys is empty: any client that reaches it may do everything, and read and end \
                      every task (set api.keys, and api.tls.certificate and api.tls.key)"
                 ));
             } else if self.api.tls().is_none() {
@@ -276,7 +275,7 @@ impl Settings {
     }
 }
 
-/// Where a store's signing keys are looked for, unless the settings name a file.
+/// The default file of the signing keys of a store.
 #[must_use]
 pub fn token_key_beside(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
@@ -284,15 +283,15 @@ pub fn token_key_beside(store: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Secrets from files: `bus.url_file` → `bus.url`. The signing keys' file is another thing: it is made where there is
-/// none.
+/// Secrets from files: `bus.url_file` → `bus.url`. The file of the signing keys is not read here: it is made if it is
+/// missing.
 fn read_secret_files(flat: &mut Flat) -> Result<(), SettingsError> {
     for name in ["api.keys", "store.url", "bus.url", "objects.key"] {
         let by_file = format!("{name}_file");
         let Some(file) = flat.get(&by_file).and_then(Value::as_str).filter(|file| !file.is_empty()) else { continue };
         let text = std::fs::read_to_string(file).map_err(|why| SettingsError::NoSecretFile {
             name: by_file.clone(),
-            // The secret itself, where somebody took the key for the other.
+            // The text may be the secret itself, given to the wrong key.
             path: if file.contains(':') { "no path, but a text with a ':'" } else { file }.to_owned(),
             why,
         })?;
@@ -305,8 +304,8 @@ fn read_secret_files(flat: &mut Flat) -> Result<(), SettingsError> {
     Ok(())
 }
 
-/// The typed options of a section. Values have been read by their kinds; what fails here is a key without its type's
-/// field.
+/// The typed options of a section. The values have already been checked, so it fails only where a key of the table has
+/// no field.
 fn section<T: for<'de> Deserialize<'de>>(flat: &Flat, name: &str) -> Result<T, SettingsError> {
     let begin = format!("{name}.");
     let is_typed = |key: &str| {

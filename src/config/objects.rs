@@ -1,4 +1,4 @@
-//! `[objects]`: where Distributed Maps read and write.
+//! `[objects]`: the object store of Distributed Maps.
 
 use std::path::PathBuf;
 
@@ -9,9 +9,9 @@ use crate::objects;
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct ObjectOptions {
-    /// Its subfolders are the buckets.
+    /// The folder whose subfolders are the buckets.
     pub folder: PathBuf,
-    /// A service whose buckets are used instead; empty: the folder.
+    /// The URL of a service whose buckets are used instead. Empty: the folder is used.
     pub endpoint: String,
     region: String,
     key: SecretString,
@@ -19,10 +19,10 @@ pub struct ObjectOptions {
 }
 
 impl ObjectOptions {
-    /// As the room takes them; `region` where none is given here.
+    /// The options of the room `objects`. `region` is used where the section names none.
     ///
     /// # Errors
-    /// The name of the key that is wrong, and what is allowed.
+    /// The name of the wrong key, and the allowed values.
     pub fn read(&self, region: &str) -> Result<objects::Options, (&'static str, String)> {
         if self.endpoint.is_empty() {
             if self.folder.as_os_str().is_empty() {

@@ -1,4 +1,4 @@
-//! `[store]`: where truth is kept.
+//! `[store]`: options of the store.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub enum Synchronous {
     Normal,
 }
 
-/// What to do about files that others than their owner may read.
+/// The reaction to files that users other than the owner may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExposedFiles {
@@ -33,13 +33,14 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// Beyond it the store takes no more writes, as on a full disk.
+    /// The size beyond which the store takes no more writes, as on a full disk.
     #[must_use]
     pub fn size_bytes_max(&self) -> Option<u64> {
         (self.size_bytes_max > 0).then_some(self.size_bytes_max)
     }
 
-    /// The file of an embedded store; `None` for a server. `:memory:` is a name of SQLite's own.
+    /// The file of an embedded store; `None` for a database server. `:memory:` is SQLite's own name for a store in
+    /// memory.
     #[must_use]
     pub fn sqlite_path(&self) -> Option<&Path> {
         self.url.expose().strip_prefix("sqlite:").map(|path| Path::new(path.strip_prefix("//").unwrap_or(path)))

@@ -128,7 +128,7 @@ fn a_bad_value_is_refused_with_the_keys_name_and_what_is_allowed() {
         (
             "REVEILLE__BUS__URL",
             "http://u:secret@h",
-            "bus.url is no URL that is understood; allowed: what begins with embedded:, amqp://, amqps://",
+            "bus.url is not a supported URL; allowed: a URL that begins with embedded:, amqp://, amqps://",
         ),
     ] {
         assert_eq!(refused(None, &[(name, value)]), format!("{expected} (in the environment)"));

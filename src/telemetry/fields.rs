@@ -1,8 +1,8 @@
-//! The names of log fields, once. In a macro: `tracing::info!({ fields::EXECUTION_ARN } = %arn, "...")`.
+//! The names of log fields, each defined once. In a macro: `tracing::info!({ fields::EXECUTION_ARN } = %arn, "...")`.
 //!
 //! Stable: dashboards and alerts are built on them. A field has one meaning in all events.
 
-/// What happened, as a stable word ([`super::task_log`]).
+/// The name of the event, a stable word ([`super::task_log`]).
 pub const EVENT: &str = "event";
 pub const EXECUTION_ARN: &str = "execution.arn";
 pub const EXECUTION_STATUS: &str = "execution.status";
@@ -11,21 +11,22 @@ pub const STATE_NAME: &str = "state.name";
 /// The id of the history event that scheduled the task: with the execution it names one task.
 pub const TASK_SCHEDULED_ID: &str = "task.scheduled_id";
 pub const TASK_RESOURCE: &str = "task.resource";
-/// The fingerprint of the token: 12 hex digits, the same in all lines about one token, of no use to end the task.
+/// The fingerprint of the token: 12 hex digits, the same in all lines about one token. It cannot be used to end the
+/// task.
 pub const TASK_TOKEN_ID: &str = "task.token_id";
 pub const TASK_ATTEMPT: &str = "task.attempt";
 /// Queue, or exchange and routing key.
 pub const TASK_DESTINATION: &str = "task.destination";
 pub const TASK_TIMEOUT: &str = "task.timeout";
 pub const WORKER_NAME: &str = "worker.name";
-/// Where a reply came in: `amqp` or `api`.
+/// The interface on which a reply came in: `amqp` or `api`.
 pub const REPLY_FACE: &str = "reply.face";
 /// `success`, `failure`, `heartbeat`.
 pub const REPLY_STATUS: &str = "reply.status";
 /// `accepted`, `duplicate`, `late`, `unknown`, `forged`, `invalid-output`, `too-large`.
 pub const REPLY_VERDICT: &str = "reply.verdict";
 pub const ERROR_NAME: &str = "error.name";
-/// Why, for people.
+/// The reason in plain text.
 pub const REASON: &str = "reason";
 pub const DURATION_MS: &str = "duration_ms";
 pub const PARTITION: &str = "partition";

@@ -1,4 +1,4 @@
-//! The log itself: one JSON object a line, or lines for people where a terminal reads them.
+//! The log output: one JSON object per line, or readable lines on a terminal.
 
 use std::io::IsTerminal;
 
@@ -10,16 +10,17 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
 
 use super::fields;
 
-/// The library of HTTP says at `error` what anybody can cause: each malformed request. A directive of the settings that
-/// names it lets it speak; so it is with lapin (`is_told_by_us`).
+/// Libraries whose log lines are off. The HTTP library logs each malformed request at `error`, which any client can
+/// cause. A directive of the settings that names the library turns its lines on; the same holds for lapin
+/// (`is_told_by_us`).
 const LIBRARIES: &str = "actix_http=off";
 
 /// The server accepts requests.
 pub const READY: &str = "ready";
-/// The server was told to stop, and finishes what it does.
+/// The server was told to stop and finishes the work in progress.
 pub const STOPPING: &str = "stopping";
 pub const STOPPED: &str = "stopped";
-/// Events of a process's life.
+/// Events of the life of a process.
 pub const EVENTS: [&str; 3] = [READY, STOPPING, STOPPED];
 
 /// `[logs]` of the settings.
@@ -47,7 +48,7 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// Why there is no log.
+/// Reasons why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
     #[error(
@@ -58,7 +59,7 @@ pub enum LogsError {
     Twice,
 }
 
-/// Where the log of a process goes.
+/// The destination of the log of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     /// A server's log is its output.
@@ -67,7 +68,7 @@ pub enum Output {
     Stderr,
 }
 
-/// Sets up the log of this process; once.
+/// Sets up the log of this process. A second call fails with `Twice`.
 pub fn init(options: &LogOptions, output: Output) -> Result<(), LogsError> {
     let terminal = match output {
         Output::Stdout => std::io::stdout().is_terminal(),
@@ -86,7 +87,7 @@ pub fn init(options: &LogOptions, output: Output) -> Result<(), LogsError> {
     set.map_err(|_| LogsError::Twice)
 }
 
-/// A subscriber that writes to any writer: what tests use, and what [`init`] makes global.
+/// A subscriber that writes to any writer. [`init`] makes one global, and tests use their own.
 pub fn subscriber<W>(options: &LogOptions, writer: W) -> Result<Box<dyn Subscriber + Send + Sync>, LogsError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -122,19 +123,20 @@ where
     Ok(Box::new(Registry::default().with(filter).with(shown).with(layer)))
 }
 
-/// lapin's own lines of what the bus reports itself, with its event. A filter that names lapin shows them.
+/// Tells whether a line is lapin's own line about something that the bus reports with an event. A filter that names
+/// lapin shows these lines.
 fn is_told_by_us(line: &Metadata<'_>) -> bool {
     line.target().starts_with("lapin")
 }
 
 /// lapin logs a message that the broker returned whole, at `warn`, and every frame at `trace`: tokens and payloads. No
-/// filter of the settings lets these through.
+/// filter of the settings can turn these lines on.
 fn shows_messages(line: &Metadata<'_>) -> bool {
     line.target() == "lapin::returned_messages" || (line.target().starts_with("lapin") && *line.level() == Level::TRACE)
 }
 
-/// The line that says that requests are accepted. Other programs wait for it: `"event":"ready"` with the address.
-/// URLs come without their passwords.
+/// Logs that the server accepts requests. Other programs wait for this line: `"event":"ready"` with the address. The
+/// URLs must come without their passwords.
 pub fn ready(address: std::net::SocketAddr, store_url: &str, bus_url: &str) {
     tracing::info!(
         { fields::EVENT } = READY,

@@ -1,4 +1,5 @@
-//! Metrics, typed: the shell calls a method, nobody else knows a metric's name. Prometheus' text form at `/metrics`.
+//! Metrics, typed: the shell calls a method, and only this room knows a metric's name. `/metrics` shows them in
+//! Prometheus' text form.
 //!
 //! Labels come from small sets (statuses, verdicts, reasons) or from names that an operator gives (machines, held to
 //! [`MACHINES_MAX`]); never from a payload, an execution or a token.
@@ -20,8 +21,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 pub use book::Described;
 use book::{Book, Sizes};
 
-/// Machines that have a label of their own; those beyond share one more, so that a tenant who makes machines in a loop
-/// fills no memory.
+/// Machines that have a label of their own. All further machines share one label, so that a tenant who creates machines
+/// in a loop cannot fill the memory.
 pub const MACHINES_MAX: usize = 500;
 const OTHER: &str = "(other)";
 
@@ -83,7 +84,8 @@ struct Operation {
     outcome: &'static str,
 }
 
-/// What is true at the moment of a scrape: asked of those who know it, not counted here, where a restart would forget it.
+/// Values at the moment of a scrape. They come from the store, the bus and the engine and are not counted here, where a
+/// restart would forget them.
 #[derive(Debug, Clone, Default)]
 pub struct Now {
     pub executions_open: u64,
@@ -96,16 +98,17 @@ pub struct Now {
     pub bus_reconnects: u64,
     pub bus_deaf_queues: u64,
     pub bus_refused: u64,
-    /// Messages that could not be read as they came, by reason.
+    /// Messages that were damaged or too deeply nested to be read, by reason.
     pub unreadable_messages: BTreeMap<&'static str, u64>,
-    /// Every reason why an engine may not be ready, and whether it is one now.
+    /// Every reason why an engine may not be ready, and whether it holds now.
     pub not_ready: Vec<(&'static str, bool)>,
-    /// Commits of the store: those of at most so many events each (`f64::INFINITY` last), and the events of all.
+    /// Commits of the store by size: the greatest number of events of each bucket (`f64::INFINITY` last), and the
+    /// commits in it.
     pub commits: Vec<(f64, u64)>,
     pub commit_events: u64,
 }
 
-/// The counters of one engine. Cheap to clone; all clones count together.
+/// The metrics of one engine. Cheap to clone; all clones count together.
 #[derive(Clone)]
 pub struct Metrics {
     inner: Arc<Inner>,
@@ -187,9 +190,9 @@ impl Metrics {
             starts_refused: b.counters(
                 "starts_refused",
                 &["reason"],
-                "Starts refused because as many executions are open, or have started each other, as may",
+                "Starts refused by a bound: too many open executions, or too deep a nesting of executions",
             ),
-            starts_throttled: b.counter("starts_throttled", "Starts refused because too much was under way"),
+            starts_throttled: b.counter("starts_throttled", "Starts refused because too much work was in progress"),
             starts_under_way: b.gauge("starts_under_way", "Starts that the store has not taken yet"),
             tasks_unpublished: b.gauge("tasks_unpublished", "Task messages that the broker has not confirmed"),
             asides_dropped: b
@@ -210,7 +213,7 @@ impl Metrics {
             tasks_returned: b.counters(
                 "tasks_returned",
                 &["reason"],
-                "Task messages that the broker did not take or gave up, by reason",
+                "Task messages that the broker refused or gave up, by reason",
             ),
             tasks_timed_out: b.counters("tasks_timed_out", &["reason"], "Tasks timed out, by which clock"),
             tasks_cancelled: b.counters("tasks_cancelled", &["reason"], "Tasks ended without their worker, by reason"),
@@ -218,11 +221,7 @@ impl Metrics {
             heartbeats: b.counter("heartbeats", "Heartbeats accepted"),
             replies: b.counters("replies", &["verdict"], "Replies of workers, by verdict"),
             replies_refused: b.counters("replies_refused", &["reason"], "Replies that changed nothing, by reason"),
-            start_messages: b.counters(
-                "start_messages",
-                &["verdict"],
-                "Messages that asked for an execution, by verdict",
-            ),
+            start_messages: b.counters("start_messages", &["verdict"], "Messages that start an execution, by verdict"),
             callback_latency: b.seconds(
                 "callback_latency",
                 LATENCY_BUCKETS,
@@ -235,17 +234,16 @@ impl Metrics {
                 "From handing an append to the store to its being durable",
             ),
             store_commit_events: b.sizes("store_commit_events", "Events that one commit of the store gathered"),
-            store_conflicts: b.counter("store_conflicts", "Appends refused because something else was appended first"),
+            store_conflicts: b.counter("store_conflicts", "Appends refused by a version conflict"),
             bus_up: b.gauge("bus_up", "1 while the broker is connected"),
             bus_blocked: b.gauge("bus_blocked", "1 while the broker blocks publishers"),
             bus_reconnects: b.counter("bus_reconnects", "Connections to the broker that were lost and made again"),
-            bus_deaf_queues: b
-                .gauge("bus_deaf_queues", "Queues that the engine lives by and that it does not consume now"),
+            bus_deaf_queues: b.gauge("bus_deaf_queues", "Queues that the engine needs and does not consume now"),
             bus_refused: b.gauge("bus_refused", "Queues and exchanges that the broker refuses to declare now"),
             messages_unreadable: b.counters(
                 "messages_unreadable",
                 &["reason"],
-                "Messages that could not be read as they came, by reason",
+                "Messages that were damaged or too deeply nested to be read, by reason",
             ),
             not_ready: b.gauges("not_ready", &["reason"], "1 while the engine is not ready for this reason"),
             api_requests: b.counters(
@@ -265,7 +263,7 @@ impl Metrics {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Prometheus' text form (OpenMetrics), with what is true now.
+    /// Prometheus' text form (OpenMetrics), with the current values of `now`.
     #[must_use]
     pub fn render(&self, now: &Now) -> String {
         let gauge = |gauge: &Gauge, value: u64| _ = gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -291,7 +289,7 @@ impl Metrics {
         self.inner.book.render()
     }
 
-    /// Every metric there is, in the order of `docs/METRICS.md`.
+    /// All metrics, in the order of `docs/METRICS.md`.
     #[must_use]
     pub fn described(&self) -> &[Described] {
         self.inner.book.described()
@@ -326,12 +324,12 @@ impl Metrics {
         self.inner.executions_awake.get()
     }
 
-    /// One more whose journal cannot be read, or one less.
+    /// Changes the number of executions whose journals cannot be read.
     pub fn execution_quarantined(&self, change: i64) {
         self.inner.executions_quarantined.inc_by(change);
     }
 
-    /// `open` or `nesting`: which bound refused it.
+    /// `reason` is the bound that refused the start: `open` or `nesting`.
     pub fn start_refused(&self, reason: &'static str) {
         self.inner.starts_refused.get_or_create(&Reason { reason }).inc();
     }
@@ -344,7 +342,7 @@ impl Metrics {
         self.inner.asides_dropped.inc();
     }
 
-    /// A refused message is in the parking queue: `whole`, `stub`, `bare`.
+    /// A refused message is in the parking queue. `form`: `whole`, `stub` or `bare`.
     pub fn parked(&self, form: &'static str) {
         self.inner.parked.get_or_create(&Form { form }).inc();
     }
@@ -371,7 +369,8 @@ impl Metrics {
         self.inner.tasks_confirmed.inc();
     }
 
-    /// `unroutable`, `nacked`, `refused`, or what dead-lettered it: `rejected`, `expired`, `maxlen`, `delivery_limit`.
+    /// `reason`: `unroutable`, `nacked`, `refused`, or the reason of its dead-lettering: `rejected`, `expired`,
+    /// `maxlen`, `delivery_limit`.
     pub fn task_returned(&self, reason: &'static str) {
         self.inner.tasks_returned.get_or_create(&Reason { reason }).inc();
     }
@@ -394,12 +393,12 @@ impl Metrics {
         self.inner.heartbeats.inc();
     }
 
-    /// What became of a reply: `bus::envelope::Verdict::as_str`.
+    /// A reply was handled. `verdict`: `bus::envelope::Verdict::as_str`.
     pub fn reply(&self, verdict: &'static str) {
         self.inner.replies.get_or_create(&Verdict { verdict }).inc();
     }
 
-    /// What became of a message that asked for an execution: `accepted`, `refused`, `postponed`.
+    /// A start message was handled. `verdict`: `accepted`, `refused` or `postponed`.
     pub fn start_message(&self, verdict: &'static str) {
         self.inner.start_messages.get_or_create(&Verdict { verdict }).inc();
     }
@@ -410,13 +409,13 @@ impl Metrics {
         self.inner.replies_refused.get_or_create(&Reason { reason }).inc();
     }
 
-    /// An append that is durable, `took` after the store had it.
+    /// An append became durable, `took` after it was handed to the store.
     pub fn append(&self, took: Duration) {
         self.inner.store_appends.inc();
         self.inner.store_append.observe(took.as_secs_f64());
     }
 
-    /// An append that something else came before.
+    /// An append was refused by a version conflict.
     pub fn append_conflict(&self) {
         self.inner.store_conflicts.inc();
     }
@@ -438,107 +437,15 @@ impl Metrics {
                 return OTHER.to_owned();
             }
         }
-        machines.write().unwrap_or_else(PoisonError::into_inner).insert(machine.to_owned());
+        let mut machines = machines.write().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have taken the last place meanwhile.
+        if machines.len() >= MACHINES_MAX && !machines.contains(machine) {
+            return OTHER.to_owned();
+        }
+        machines.insert(machine.to_owned());
         machine.to_owned()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_counted_is_shown() {
-        let metrics = Metrics::new();
-        metrics.execution_started("art-event");
-        metrics.execution_started("art-event");
-        metrics.execution_closed("art-event", "SUCCEEDED");
-        metrics.execution_woke();
-        metrics.task_scheduled();
-        metrics.task_scheduled();
-        metrics.task_completed(Duration::from_millis(40));
-        metrics.task_returned("unroutable");
-        metrics.reply("late");
-        metrics.reply_refused("unknown-key");
-        metrics.append(Duration::from_millis(2));
-        metrics.append_conflict();
-        metrics.api_request("StartExecution", "ok", Duration::from_millis(1));
-        let now = Now {
-            executions_open: 1,
-            executions_bytes: 5,
-            tasks_waiting: 4,
-            bus_up: true,
-            bus_reconnects: 3,
-            unreadable_messages: [("deep", 2)].into(),
-            not_ready: vec![("store", true), ("bus", false)],
-            commits: vec![(64.0, 0), (128.0, 1), (f64::INFINITY, 0)],
-            commit_events: 100,
-            ..Now::default()
-        };
-        let text = metrics.render(&now);
-        for line in [
-            r#"reveille_executions_started_total{machine="art-event"} 2"#,
-            r#"reveille_executions_closed_total{machine="art-event",status="SUCCEEDED"} 1"#,
-            "reveille_executions_open 1",
-            "reveille_executions_bytes 5",
-            "reveille_executions_awake 1",
-            "reveille_tasks_scheduled_total 2",
-            "reveille_tasks_waiting 4",
-            "reveille_store_conflicts_total 1",
-            r#"reveille_messages_unreadable_total{reason="deep"} 2"#,
-            r#"reveille_not_ready{reason="store"} 1"#,
-            r#"reveille_not_ready{reason="bus"} 0"#,
-            "reveille_bus_reconnects_total 3",
-            "reveille_store_commit_events_sum 100.0",
-            "reveille_store_commit_events_count 1",
-            r#"reveille_store_commit_events_bucket{le="+Inf"} 1"#,
-            r#"reveille_tasks_returned_total{reason="unroutable"} 1"#,
-            r#"reveille_replies_total{verdict="late"} 1"#,
-            r#"reveille_replies_refused_total{reason="unknown-key"} 1"#,
-            r#"reveille_callback_latency_seconds_bucket{le="0.05"} 1"#,
-            "reveille_store_append_seconds_count 1",
-            r#"reveille_store_commit_events_bucket{le="128.0"} 1"#,
-            "reveille_bus_up 1",
-            "reveille_bus_blocked 0",
-            r#"reveille_api_requests_total{operation="StartExecution",outcome="ok"} 1"#,
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
-        }
-        assert!(text.ends_with("# EOF\n"));
-    }
-
-    #[test]
-    fn machines_beyond_the_bound_share_a_label() {
-        let metrics = Metrics::new();
-        for n in 0..MACHINES_MAX + 100 {
-            metrics.execution_started(&format!("m{n}"));
-        }
-        let text = metrics.render(&Now::default());
-        assert_eq!(
-            text.lines().filter(|l| l.starts_with("reveille_executions_started_total{")).count(),
-            MACHINES_MAX + 1
-        );
-        assert!(text.contains(r#"reveille_executions_started_total{machine="(other)"} 100"#));
-    }
-
-    /// Who looks for a metric finds all of them, and none that is not there.
-    #[test]
-    fn the_document_lists_every_metric_as_it_is() {
-        let document = include_str!("../../docs/METRICS.md");
-        let metrics = Metrics::new();
-        let items: Vec<String> = metrics.described().iter().map(Described::item).collect();
-        let (_, list) = document.split_once("## All metrics").unwrap();
-        // An item goes on in indented lines.
-        let joined = list.replace("\n  ", " ");
-        let listed: Vec<&str> = joined.lines().filter(|line| line.starts_with("- ")).collect();
-        assert_eq!(listed, items, "the list of docs/METRICS.md must be:\n{}", items.join("\n"));
-        // And they are those that a scrape shows; one with labels from its first sample on.
-        let text = metrics.render(&Now::default());
-        let shown = metrics.described().iter().filter(|metric| metric.labels.is_empty());
-        assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE ")).count(), shown.clone().count());
-        for metric in shown {
-            let name = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
-            assert!(text.contains(&format!("# TYPE {name} {}\n", metric.kind)), "{metric:?} is not in:\n{text}");
-        }
-    }
-}
+mod tests;

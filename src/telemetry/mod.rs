@@ -1,8 +1,9 @@
-//! What operators see: logs (`logs`, with the words of `fields` and the story of a task in `task_log`) and metrics
-//! (`metrics`).
+//! Logs and metrics for operators: `logs` (with the field names of `fields` and the events of a task in `task_log`) and
+//! `metrics`.
 //!
-//! The core does not log; the shell tells here what it did. `docs/LOGGING.md` lists every event and field, and a test
-//! holds it to that. Never a token (its fingerprint), never a payload. May enter: `ids`, `clock`, `token::fingerprint`.
+//! The core does not log; the shell logs its own actions here. `docs/LOGGING.md` lists every event and field, and a
+//! test compares it with the code. A log line holds no payload, and of a token only the fingerprint. May enter: `ids`,
+//! `clock`, `token::fingerprint`.
 
 pub mod fields;
 pub mod logs;

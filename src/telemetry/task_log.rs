@@ -1,5 +1,5 @@
-//! The story of executions and tokens, one function per event, so that every place logs an event with the same words
-//! and fields.
+//! The log events of executions and tasks, one function per event, so that every caller logs an event with the same
+//! words and fields.
 //!
 //! ```text
 //! execution.started
@@ -48,7 +48,8 @@ pub const ALL: [&str; 13] = [
     REPLY_REFUSED,
 ];
 
-/// Which task a line is about. The token is reduced to its fingerprint here, so that nobody has to remember it.
+/// The task that a line is about. The token is reduced to its fingerprint here, so that no caller can log it by
+/// mistake.
 #[derive(Debug, Clone)]
 pub struct TaskLog<'a> {
     execution: &'a Arn,
@@ -58,7 +59,7 @@ pub struct TaskLog<'a> {
     token_id: String,
 }
 
-/// One line about a task: the fields that all of them have, then its own.
+/// One line about a task: the common fields, then those of the event.
 macro_rules! task_line {
     ($level:ident, $task:expr, $event:expr, { $($name:expr => $value:expr),* }, $($message:tt)+) => {
         $level!(
@@ -99,7 +100,7 @@ impl<'a> TaskLog<'a> {
             "task of state `{}` confirmed by the broker", self.state);
     }
 
-    /// The broker did not take it (unroutable, nacked, refused), or gave it up (dead-lettered): the task fails with
+    /// The broker refused the message (unroutable, nacked, refused) or gave it up (dead-lettered): the task fails with
     /// `error`.
     pub fn returned(&self, destination: &str, error: &str, reason: &str) {
         task_line!(warn, self, TASK_RETURNED,
@@ -158,7 +159,7 @@ pub fn execution_started(execution: &Arn, machine: &Arn) {
     );
 }
 
-/// `status` is AWS's word. A failed execution is news for its owner, not a fault of ours: it is logged at `info`.
+/// `status` is AWS's word. A failed execution is no fault of the server, so it is logged at `info`.
 pub fn execution_closed(execution: &Arn, machine: &Arn, status: &str, error: Option<&str>, took: Duration) {
     info!(
         { fields::EVENT } = EXECUTION_CLOSED,
@@ -274,7 +275,7 @@ mod tests {
         assert!(!format!("{:?}", TaskLog::new(&execution, EventId(1), "s", 0, token)).contains(TOKEN));
     }
 
-    /// Every `event = "..."` in the sources, in whatever room.
+    /// Finds every `event = "..."` in the sources.
     fn events_in(folder: &std::path::Path, found: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -294,7 +295,7 @@ mod tests {
         events_in(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
         assert!(found.iter().any(|event| event == "broker.connected"), "{found:?}");
         let document = include_str!("../../docs/LOGGING.md");
-        // `...` and such stand in comments.
+        // Matches such as `...` come from comments.
         for event in found.iter().filter(|event| event.starts_with(|c: char| c.is_ascii_lowercase())) {
             assert!(document.contains(&format!("`{event}`")), "docs/LOGGING.md lacks `{event}`");
         }

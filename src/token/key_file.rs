@@ -1,4 +1,5 @@
-//! The file that keeps the signing key where none is configured: made at the first start, readable by its owner only.
+//! The file with the signing key, for servers whose settings have none. It is made at the first start and readable by
+//! its owner only.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,7 +13,7 @@ use super::{KeyError, TokenKeys, new_secret};
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     #[error(
-        "the token key file {path} may be read by others (mode {mode:04o}): whoever reads it can end any task. Run: chmod 600 {path} \
+        "the token key file {path} may be read by others (mode {mode:04o}): its key can end any task. Run: chmod 600 {path} \
          (secrets of containers may be readable for all where they are mounted below /run/secrets)"
     )]
     Exposed { path: PathBuf, mode: u32 },
@@ -22,8 +23,8 @@ pub enum KeyFileError {
     Io { path: PathBuf, doing: &'static str, why: io::Error },
 }
 
-/// Reads the keys of `path`; makes the file with one random key (mode 0600) where there is none. Of several processes
-/// that start at once one makes it and all use it.
+/// Reads the keys of `path`. A missing file is made with one random key (mode 0600). Of several processes that start at
+/// once, one makes the file and all use it.
 pub fn load_or_create(path: &Path) -> Result<TokenKeys, KeyFileError> {
     let error = |doing| move |why| KeyFileError::Io { path: path.to_owned(), doing, why };
     match File::open(path) {
@@ -53,7 +54,7 @@ pub fn copy_file(from: &Path, to: &Path) -> Result<(), KeyFileError> {
     write().map_err(|why| KeyFileError::Io { path: to.to_owned(), doing: "make", why })
 }
 
-/// Files that only their owner may read.
+/// Options that create a file which only its owner may read.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -80,19 +81,20 @@ fn load(path: &Path, mut file: File) -> Result<TokenKeys, KeyFileError> {
     TokenKeys::parse(&SecretString::from(text)).map_err(|why| KeyFileError::Unusable { path: path.to_owned(), why })
 }
 
-/// May others read the key who should not? A container's secrets are mounted readable for all (0444), and only that
-/// container sees them: there it counts only that nobody else can change the file.
+/// Tells whether users other than the owner have forbidden access to the key. A container's secrets are mounted
+/// readable for all (0444), and only that container sees them: there only write access of others is forbidden.
 #[cfg(unix)]
 fn is_exposed(path: &Path, mode: u32) -> bool {
     let secret_of_a_container = SECRET_MOUNTS.iter().any(|mount| path.starts_with(mount));
     mode & if secret_of_a_container { 0o022 } else { 0o077 } != 0
 }
 
-/// Where Docker, Podman and Kubernetes mount secrets.
+/// The folders in which Docker, Podman and Kubernetes mount secrets.
 #[cfg(unix)]
 const SECRET_MOUNTS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
-/// Whole or not at all: written beside its place, made durable, then linked there unless somebody else was first.
+/// Makes the file whole or not at all: a draft beside it is written and synced, then linked to `path` unless another
+/// process was first.
 fn create(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory)?;
@@ -109,10 +111,7 @@ fn create(path: &Path) -> io::Result<()> {
 
 fn write_draft(draft: &Path) -> io::Result<()> {
     let mut file = private().create(true).truncate(true).open(draft)?;
-    writeln!(
-        file,
-        "# Reveille signs task tokens with this key. Whoever has it can end any task: keep it secret, keep a copy."
-    )?;
+    writeln!(file, "# Reveille signs task tokens with this key. It can end any task: keep it secret, keep a copy.")?;
     writeln!(
         file,
         "# To rotate, put a new one (openssl rand -hex 32) above it; remove the old one when its tasks have ended."
@@ -160,7 +159,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_containers_secret_may_be_read_by_all_but_changed_by_nobody_else() {
+    fn a_containers_secret_may_be_read_by_all_but_changed_by_its_owner_alone() {
         for (path, mode, exposed) in [
             ("/run/secrets/token-key", 0o444, false),
             ("/var/run/secrets/reveille/token-key", 0o644, false),

@@ -1,4 +1,4 @@
-//! The registry: each metric is written down with its labels when it is made, so that the document can be compared.
+//! The registry. It keeps a description of each metric, so that a test can compare them with the document.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -14,10 +14,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-/// A metric, as users know it.
+/// The description of a metric for users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
-    /// With prefix and suffix.
+    /// The full name, with prefix and suffix.
     pub name: String,
     pub kind: &'static str,
     pub labels: &'static [&'static str],
@@ -119,7 +119,7 @@ pub(super) struct Sizes(Arc<Mutex<Counted>>);
 type Counted = (u64, Vec<(f64, u64)>);
 
 impl Sizes {
-    /// `sum` of what was counted, and how much of it fell into each bucket.
+    /// Replaces the counts: `sum` over all values, and for each bucket its upper bound and its count.
     pub fn set(&self, sum: u64, buckets: Vec<(f64, u64)>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (sum, buckets);
     }

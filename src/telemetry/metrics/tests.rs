@@ -1,0 +1,95 @@
+//! Metrics as a scrape shows them.
+
+use super::*;
+
+#[test]
+fn what_is_counted_is_shown() {
+    let metrics = Metrics::new();
+    metrics.execution_started("art-event");
+    metrics.execution_started("art-event");
+    metrics.execution_closed("art-event", "SUCCEEDED");
+    metrics.execution_woke();
+    metrics.task_scheduled();
+    metrics.task_scheduled();
+    metrics.task_completed(Duration::from_millis(40));
+    metrics.task_returned("unroutable");
+    metrics.reply("late");
+    metrics.reply_refused("unknown-key");
+    metrics.append(Duration::from_millis(2));
+    metrics.append_conflict();
+    metrics.api_request("StartExecution", "ok", Duration::from_millis(1));
+    let now = Now {
+        executions_open: 1,
+        executions_bytes: 5,
+        tasks_waiting: 4,
+        bus_up: true,
+        bus_reconnects: 3,
+        unreadable_messages: [("deep", 2)].into(),
+        not_ready: vec![("store", true), ("bus", false)],
+        commits: vec![(64.0, 0), (128.0, 1), (f64::INFINITY, 0)],
+        commit_events: 100,
+        ..Now::default()
+    };
+    let text = metrics.render(&now);
+    for line in [
+        r#"reveille_executions_started_total{machine="art-event"} 2"#,
+        r#"reveille_executions_closed_total{machine="art-event",status="SUCCEEDED"} 1"#,
+        "reveille_executions_open 1",
+        "reveille_executions_bytes 5",
+        "reveille_executions_awake 1",
+        "reveille_tasks_scheduled_total 2",
+        "reveille_tasks_waiting 4",
+        "reveille_store_conflicts_total 1",
+        r#"reveille_messages_unreadable_total{reason="deep"} 2"#,
+        r#"reveille_not_ready{reason="store"} 1"#,
+        r#"reveille_not_ready{reason="bus"} 0"#,
+        "reveille_bus_reconnects_total 3",
+        "reveille_store_commit_events_sum 100.0",
+        "reveille_store_commit_events_count 1",
+        r#"reveille_store_commit_events_bucket{le="+Inf"} 1"#,
+        r#"reveille_tasks_returned_total{reason="unroutable"} 1"#,
+        r#"reveille_replies_total{verdict="late"} 1"#,
+        r#"reveille_replies_refused_total{reason="unknown-key"} 1"#,
+        r#"reveille_callback_latency_seconds_bucket{le="0.05"} 1"#,
+        "reveille_store_append_seconds_count 1",
+        r#"reveille_store_commit_events_bucket{le="128.0"} 1"#,
+        "reveille_bus_up 1",
+        "reveille_bus_blocked 0",
+        r#"reveille_api_requests_total{operation="StartExecution",outcome="ok"} 1"#,
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn machines_beyond_the_bound_share_a_label() {
+    let metrics = Metrics::new();
+    for n in 0..MACHINES_MAX + 100 {
+        metrics.execution_started(&format!("m{n}"));
+    }
+    let text = metrics.render(&Now::default());
+    assert_eq!(text.lines().filter(|l| l.starts_with("reveille_executions_started_total{")).count(), MACHINES_MAX + 1);
+    assert!(text.contains(r#"reveille_executions_started_total{machine="(other)"} 100"#));
+}
+
+/// The document lists all metrics, and no others.
+#[test]
+fn the_document_lists_every_metric_as_it_is() {
+    let document = include_str!("../../../docs/METRICS.md");
+    let metrics = Metrics::new();
+    let items: Vec<String> = metrics.described().iter().map(Described::item).collect();
+    let (_, list) = document.split_once("## All metrics").unwrap();
+    // The lines after the first line of an item are indented.
+    let joined = list.replace("\n  ", " ");
+    let listed: Vec<&str> = joined.lines().filter(|line| line.starts_with("- ")).collect();
+    assert_eq!(listed, items, "the list of docs/METRICS.md must be:\n{}", items.join("\n"));
+    // A scrape shows the same metrics. A metric with labels appears with its first sample.
+    let text = metrics.render(&Now::default());
+    let shown = metrics.described().iter().filter(|metric| metric.labels.is_empty());
+    assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE ")).count(), shown.clone().count());
+    for metric in shown {
+        let name = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
+        assert!(text.contains(&format!("# TYPE {name} {}\n", metric.kind)), "{metric:?} is not in:\n{text}");
+    }
+}
