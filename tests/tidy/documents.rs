@@ -152,6 +152,18 @@ fn the_documents_name_only_what_is_there() {
     none(&broken);
 }
 
+/// The anchors of a document's headings, as GitHub makes them.
+fn headings(document: &Path) -> Vec<String> {
+    let text = fs::read_to_string(document).unwrap_or_default();
+    let titles = prose(&text).into_iter().filter(|(_, line)| line.starts_with('#'));
+    let anchor = |title: &str| -> String {
+        let kept = title.trim_start_matches('#').trim().to_lowercase();
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    titles.map(|(_, line)| anchor(line)).collect()
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut broken = Vec::new();
@@ -159,12 +171,41 @@ fn links_between_documents_lead_somewhere() {
         let folder = root().join(file).parent().map(Path::to_path_buf).unwrap_or_default();
         for (number, line) in text.lines().enumerate() {
             for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-                let path = target.split('#').next().unwrap_or_default();
-                if !path.is_empty() && !target.contains("://") && !folder.join(path).exists() {
+                let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+                let there = if path.is_empty() { root().join(file) } else { folder.join(path) };
+                let leads = target.contains("://")
+                    || (there.exists()
+                        && (heading.is_empty() || headings(&there).iter().any(|known| known == heading)));
+                if !leads {
                     broken.push(format!("{file}:{}: the link {target} leads nowhere", number + 1));
                 }
             }
         }
+    }
+    none(&broken);
+}
+
+/// A page that no list names is found by no reader: `README.md` names the documents, `docs/decisions/README.md` the
+/// decisions in their order.
+#[test]
+fn every_document_is_in_a_list() {
+    let all = texts();
+    let text = |file: &str| all.iter().find(|(f, _)| f == file).map(|(_, text)| text.as_str()).unwrap_or_default();
+    let documents = all.iter().filter(|(f, _)| is_document(f)).filter_map(|(f, _)| f.strip_prefix("docs/"));
+    let (pages, documents): (Vec<&str>, Vec<&str>) = documents.partition(|f| f.starts_with("decisions/0"));
+    let mut broken: Vec<String> = documents
+        .iter()
+        .filter(|document| !text("README.md").contains(&format!("(docs/{document})")))
+        .map(|document| format!("README.md: has no link to docs/{document}"))
+        .collect();
+    let pages: Vec<String> = pages.iter().filter_map(|page| page.rsplit('/').next()).map(str::to_owned).collect();
+    let listed: Vec<String> = text("docs/decisions/README.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("- [0"))
+        .filter_map(|line| Some(line.split_once("](")?.1.split_once(')')?.0.to_owned()))
+        .collect();
+    if pages != listed {
+        broken.push(format!("docs/decisions/README.md: lists {listed:?}, there are {pages:?}"));
     }
     none(&broken);
 }
