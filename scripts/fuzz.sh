@@ -6,7 +6,7 @@
 #   fuzz.sh all SECONDS             each target so long, one after the other
 #   fuzz.sh list                    the targets
 #
-# Targets are built in a few minutes: the core, or the files of the server that read frames and heads of requests.
+# Targets are built in a few minutes: the core, or the files of the server that read frames, replies and heads of requests, or names of objects.
 # Seeds are the project's own cases and fuzz/seeds/TARGET; what is found along the way is kept outside of the repository,
 # in FUZZ_DIR (default .cache/fuzz): corpus/TARGET, found/TARGET (inputs that failed), log/TARGET, cpu.
 # FUZZ_BINARY: one that was built before; nothing is built.
@@ -14,18 +14,20 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 core=(definition jsonpath intrinsic jsonata journal)
-wire=(frame sigv4)
+wire=(frame reply sigv4)
+objects=(object)
 dir=${FUZZ_DIR:-$PWD/.cache/fuzz}
 target=${1:-} what=${2:-60}
 [ $# -lt 2 ] || shift 2
 
 case $target in
-  list) printf '%s\n' "${core[@]}" "${wire[@]}"; exit ;;
-  all) for one in "${core[@]}" "${wire[@]}"; do "$0" "$one" "$what" "$@"; done; exit ;;
+  list) printf '%s\n' "${core[@]}" "${wire[@]}" "${objects[@]}"; exit ;;
+  all) for one in "${core[@]}" "${wire[@]}" "${objects[@]}"; do "$0" "$one" "$what" "$@"; done; exit ;;
   "" | -*) sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 esac
 binary=wire
 case " ${core[*]} " in *" $target "*) binary=core ;; esac
+case " ${objects[*]} " in *" $target "*) binary=objects ;; esac
 
 if [ -n "${FUZZ_BINARY:-}" ]; then program=$FUZZ_BINARY; else
   triple=$(rustc -vV | sed -n 's/^host: //p')
@@ -36,7 +38,7 @@ if [ -n "${FUZZ_BINARY:-}" ]; then program=$FUZZ_BINARY; else
     flags+=("-Cllvm-args=$arg")
   done
   features=()
-  if [ $binary = wire ]; then features=(--features wire); fi
+  if [ $binary != core ]; then features=(--features $binary); fi
   # With --target build scripts and macros are built without these flags.
   RUSTFLAGS="${flags[*]}" CARGO_TARGET_DIR=${FUZZ_TARGET_DIR:-$PWD/fuzz/target} \
     cargo build --release --manifest-path fuzz/Cargo.toml --target "$triple" --bin $binary "${features[@]}"

@@ -1,28 +1,62 @@
-//! Fuzzer of what reads a stranger's bytes before anything is known of him: the broker's frames, the head of a signed
-//! request. The files are the server's own, compiled here without the rest of it: that takes a minute.
+//! Fuzzer of what reads a stranger's bytes before anything is known of him: the broker's frames, a message in a reply
+//! queue, the head of a signed request. The files are the server's own, compiled here without the rest of it: that takes
+//! a minute.
 #![no_main]
-#![allow(dead_code, reason = "the rest of those files is for the server")]
+#![allow(dead_code, unused_imports, reason = "the rest of those files is for the server")]
+
+// lapin's types are those of this library.
+extern crate amq_protocol as lapin;
 
 mod drive;
-#[path = "../../src/bus/amqp/mend/frames.rs"]
-mod frames;
-#[path = "../../src/bus/amqp/mend/marks.rs"]
-mod marks;
-#[path = "../../src/bus/mended.rs"]
-mod mended;
+#[path = "../../tests/hostile/reply.rs"]
+mod judged;
+mod replies;
 #[path = "../../src/api/sigv4.rs"]
 mod sigv4;
-#[path = "../../src/bus/amqp/mend/walk.rs"]
-mod walk;
 
 use std::sync::Arc;
 
+use bus::amqp::mend::{frames, marks};
 use drive::{Drive, Target};
 use reveille_core::clock::Timestamp;
-use reveille_core::{clock, limits};
+use reveille_core::{clock, ids, limits, payload};
 
+#[path = "../../src/bus"]
 mod bus {
-    pub use crate::mended::Mended;
+    pub mod envelope;
+    mod mended;
+    mod message;
+    mod names;
+    pub mod parked;
+
+    pub use mended::Mended;
+    pub use message::{Address, HeaderValue, Headers, Message, Properties, Text};
+    pub use names::Names;
+
+    pub mod amqp {
+        mod codec;
+        pub mod mend {
+            pub mod frames;
+            pub mod marks;
+            mod walk;
+        }
+
+        use amq_protocol::protocol::BasicProperties;
+
+        use super::{Address, Message, Properties};
+
+        pub fn decode(body: Vec<u8>, properties: &BasicProperties) -> Message {
+            codec::message(body, properties)
+        }
+
+        pub fn encode(properties: &Properties) -> BasicProperties {
+            codec::properties(properties)
+        }
+
+        pub fn refusal(to: &Address, message: &Message, user: &str) -> Option<String> {
+            codec::refusal(to, message, user)
+        }
+    }
 }
 
 /// What a refused signature is told.
@@ -37,7 +71,7 @@ mod error {
     }
 }
 
-const TARGETS: &[Target] = &[("frame", frame), ("sigv4", signed)];
+const TARGETS: &[Target] = &[("frame", frame), ("reply", replies::reply), ("sigv4", signed)];
 
 /// Bytes of the broker, the first of which says by how many at once they come: what is let through is read by the
 /// library's parser, is as long as what came, and is the same however it came.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::local::LocalFileSystem;
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::sync::OnceCell;
 
@@ -221,17 +221,23 @@ impl Upload {
     }
 }
 
-/// The path of an object below the folder of all buckets.
+/// Where an object of a bucket lies below the folder of all buckets: under the bucket's name as it is, which [`path`]
+/// has let through. (A conversion would write most characters as `%7E`, and the bucket would not be found again.)
 fn in_folder(bucket: &str, key: &Path) -> Path {
-    std::iter::once(bucket.into()).chain(key.parts()).collect()
+    PathPart::parse(bucket).into_iter().chain(key.parts()).collect()
 }
 
 /// The path of an object in its bucket. Names that would leave the folder are refused.
 fn path(bucket: &str, key: &str) -> Result<Path, ObjectError> {
-    if bucket.is_empty() || bucket.contains(['/', '\\']) || bucket.bytes().all(|b| b == b'.') {
+    let is_part = PathPart::parse(bucket).is_ok() && !bucket.contains('\\');
+    if !is_part || bucket.bytes().all(|b| b == b'.') {
         return Err(ObjectError::BadName(bucket.to_owned()));
     }
-    Path::parse(key).map_err(|_| ObjectError::BadName(format!("s3://{bucket}/{key}")))
+    // A key without a part would be the bucket itself.
+    match Path::parse(key) {
+        Ok(path) if path.parts().next().is_some() => Ok(path),
+        _ => Err(ObjectError::BadName(format!("s3://{bucket}/{key}"))),
+    }
 }
 
 fn unavailable(bucket: &str, key: &str, e: &object_store::Error) -> ObjectError {
@@ -291,6 +297,22 @@ mod tests {
         }
     }
 
+    /// Found by a fuzzer: such a bucket was written to under another name, and then it was not there.
+    #[tokio::test]
+    async fn a_bucket_lies_under_its_own_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::new(&Options { folder: folder.path().to_owned(), service: None });
+        for bucket in ["my~bucket", "a*b", "b\u{fc}cket", "a%2Fb", "{x}", "a b"] {
+            let mut upload = objects.write(bucket, "k#/a~b").await.unwrap();
+            upload.write(b"x").await.unwrap();
+            upload.finish().await.unwrap();
+            assert_eq!(std::fs::read(folder.path().join(bucket).join("k#/a~b")).unwrap(), b"x", "{bucket}");
+            assert_eq!(objects.read_whole(bucket, "k#/a~b").await.unwrap(), b"x", "{bucket}");
+            let found = objects.list(bucket, "").await.unwrap().next().await.unwrap();
+            assert_eq!(found.unwrap().key, "k#/a~b", "{bucket}");
+        }
+    }
+
     #[tokio::test]
     async fn what_is_not_there_is_told_by_name() {
         let folder = tempfile::tempdir().unwrap();
@@ -306,7 +328,9 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("bucket/folder/inner")).unwrap();
         let said = refused(objects.read_whole("bucket", "folder").await);
         assert!(!said.contains(&*folder.path().to_string_lossy()), "{said}");
-        for (bucket, key) in [("..", "k"), ("bucket", "../../secret"), ("a/b", "k"), ("", "k")] {
+        for (bucket, key) in
+            [("..", "k"), ("bucket", "../../secret"), ("a/b", "k"), ("", "k"), ("a\\b", "k"), ("a\0b", "k")]
+        {
             assert!(matches!(objects.read_whole(bucket, key).await, Err(ObjectError::BadName(_))), "{bucket} {key}");
         }
     }

@@ -24,6 +24,8 @@ const RETRIES: usize = 5;
 const RETRY_FOR: Duration = Duration::from_mins(1);
 /// The time for one request with its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+/// Clients that are kept, a connection pool each: the names of buckets come from inputs.
+const CLIENTS_MAX: usize = 64;
 /// The time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -91,6 +93,10 @@ impl Buckets {
             None => builder.with_skip_signature(true),
         };
         let client = Arc::new(builder.build().map_err(|e| unavailable(bucket, "", &e))?);
+        if clients.len() >= CLIENTS_MAX {
+            // Those in use live on with their users.
+            clients.clear();
+        }
         clients.insert(bucket.to_owned(), Arc::clone(&client));
         Ok(client)
     }
@@ -215,6 +221,19 @@ mod tests {
         ] {
             assert!(!is_bucket_name(bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn clients_are_kept_for_so_many_buckets_and_no_more() {
+        let service =
+            Service { endpoint: "http://127.0.0.1:1".into(), region: "us-east-1".into(), key: None, path_style: true };
+        let buckets = Buckets::new(service);
+        for n in 0..3 * CLIENTS_MAX {
+            buckets.client(&format!("bucket-{n}")).unwrap();
+            assert!(buckets.clients.lock().unwrap().len() <= CLIENTS_MAX);
+        }
+        let last = format!("bucket-{}", 3 * CLIENTS_MAX - 1);
+        assert!(Arc::ptr_eq(&buckets.client(&last).unwrap(), &buckets.client(&last).unwrap()));
     }
 
     /// The exact requests to the service: a key never becomes another path, a query or a fragment.

@@ -10,6 +10,9 @@
 
 mod core;
 mod mutate;
+mod object;
+#[allow(dead_code, reason = "the fuzzers look at what would be sent")]
+mod reply;
 mod targets;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -19,6 +22,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mutate::{Dice, Seeds};
+// What the judges that the fuzzers share know the server by.
+use reveille::{bus, clock, limits, objects};
 
 /// Most that one input may make its thread hold at once. JSONata may build 256 MiB.
 const MEMORY_MAX: isize = 1 << 30;
@@ -179,6 +184,11 @@ fn replies() {
 #[test]
 fn tokens() {
     feed("token");
+}
+
+#[test]
+fn names_of_objects() {
+    feed("object");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use reveille::asl::resource::Resource;
-use reveille::bus::envelope::{Reply, ReplyOutcome, verdict};
+use reveille::bus::envelope::ReplyOutcome;
 use reveille::bus::{HeaderValue, Message, Names, Properties};
 use reveille::clock::Timestamp;
 use reveille::ids::{Arn, EventId, ExecutionId, PartitionId, Realm, TaskKey};
@@ -15,6 +15,7 @@ use reveille::token::TokenKeys;
 use serde_json::json;
 
 use super::core::{self, Dice};
+use super::{object, reply as judged};
 
 /// A target's name and itself.
 pub type Target = (&'static str, fn(&[u8]));
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("reply", reply),
     ("token", token),
     ("journal", core::journal),
+    ("object", object::object),
 ];
 
 /// A definition and its input; what the open tasks would put on the bus is planned too.
@@ -94,41 +96,24 @@ pub fn reply(data: &[u8]) {
         ..Properties::default()
     };
     let message = Message { body: rest.to_vec(), properties };
-    let _ = format!("{message:?}");
-    match Reply::decode(&message) {
-        Err(defect) => {
-            let _ = format!("{defect:?}");
-            let _ = verdict(
-                Names::shipped(),
-                defect.reply_to.as_deref(),
-                defect.correlation_id.as_deref(),
-                defect.kind.into(),
-                &defect.detail,
-            );
-        }
-        Ok(Reply { outcome, .. }) => {
-            let resources = [
-                "arn:aws:states:::lambda:invoke",
-                "arn:aws:states:::amqp:call",
-                "arn:aws:lambda:us-east-1:1:function:f",
-            ];
-            for resource in resources.into_iter().filter_map(Resource::parse) {
-                match outcome.clone() {
-                    ReplyOutcome::Success { output } => {
-                        let _ = integrations::result(
-                            &resource,
-                            &reveille::payload::Payload::default(),
-                            output,
-                            Timestamp::from_millis(0),
-                            uuid::Uuid::nil(),
-                        );
-                    }
-                    ReplyOutcome::Failure { error, cause } => {
-                        let _ = integrations::failure(&resource, Failure::new(error, cause));
-                    }
-                    ReplyOutcome::Heartbeat => {}
-                }
+    let (Some(outcome), _) = judged::judge(&message) else { return };
+    let resources =
+        ["arn:aws:states:::lambda:invoke", "arn:aws:states:::amqp:call", "arn:aws:lambda:us-east-1:1:function:f"];
+    for resource in resources.into_iter().filter_map(Resource::parse) {
+        match outcome.clone() {
+            ReplyOutcome::Success { output } => {
+                let _ = integrations::result(
+                    &resource,
+                    &reveille::payload::Payload::default(),
+                    output,
+                    Timestamp::from_millis(0),
+                    uuid::Uuid::nil(),
+                );
             }
+            ReplyOutcome::Failure { error, cause } => {
+                let _ = integrations::failure(&resource, Failure::new(error, cause));
+            }
+            ReplyOutcome::Heartbeat => {}
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use lapin::BasicProperties;
+use lapin::protocol::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString, ShortString};
 use serde_json::{Number, Value};
 
