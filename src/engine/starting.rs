@@ -75,7 +75,8 @@ impl EngineHandle {
         depth: u32,
     ) -> Result<StartedExecution, EngineError> {
         let resolved = self.resolve(&request).await?;
-        let _admitted = if depth > 0 { self.inner.admit_child()? } else { self.inner.admit()? };
+        let _turn = if depth > 0 { Some(self.inner.admit_child().await?) } else { None };
+        let _admitted = if depth > 0 { None } else { Some(self.inner.admit()?) };
         match resolved.kind {
             MachineType::Standard => {
                 self.inner.has_room_for_one_more(origin)?;

@@ -558,7 +558,7 @@ impl Handler<CanPassivate> for ExecutionActor {
 
 impl Drop for ExecutionActor {
     fn drop(&mut self) {
-        self.services.footprint.count(&mut self.part, 0);
+        self.services.footprint.leaves(&mut self.part);
     }
 }
 

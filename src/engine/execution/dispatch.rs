@@ -219,6 +219,12 @@ impl ExecutionActor {
         );
     }
 
+    /// The start of this task's child has waited for room long enough.
+    fn gives_up(&self, scheduled: EventId) -> bool {
+        let waited = |at| self.services.clock.now().since(at);
+        self.state.task(scheduled).is_ok_and(|view| self.services.child_gives_up(waited(view.task.scheduled_at)))
+    }
+
     /// How deep what this task starts is. Applied by the journal alone: the same whenever it is asked.
     fn depth_below(&self, scheduled: EventId, wait: ChildWait) -> u32 {
         let Some(depth) = self.state.started().map(|s| s.depth) else { return 1 };
@@ -254,13 +260,15 @@ impl ExecutionActor {
                         actor.services.watch_child(key, child.arn, wait);
                     }
                 }
-                // Nothing is wrong with the child: the start is tried again as long as the task is open.
-                Err(e) if e.is_passing() => {
+                // Nothing is wrong with the child: the start is tried again as long as the task is open and there may be room.
+                Err(e) if e.is_passing() && !actor.gives_up(scheduled) => {
                     actor.services.child_waits(actor.arn(), &e.to_string());
                     actor.dispatch_again(scheduled, ctx);
                 }
                 Err(e) => {
-                    let (code, message) = crate::engine::types::aws_error(&e);
+                    let full =
+                        if e.is_passing() { crate::engine::types::EngineError::LimitReached(e.to_string()) } else { e };
+                    let (code, message) = crate::engine::types::aws_error(&full);
                     let failure = integrations::start_failure(code, &message, request_id);
                     actor.enqueue(ctx, StimulusKind::DispatchFailed { scheduled, failure });
                 }

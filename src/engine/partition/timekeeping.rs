@@ -115,12 +115,14 @@ impl PartitionState {
         }
     }
 
-    /// While memory is short idle executions that hold much leave it. Runs as long as the partition.
+    /// While memory is short idle executions that hold much leave it; where it is nearly full, all that are idle. Runs as
+    /// long as the partition.
     pub(super) async fn make_room(self: Rc<Self>) {
         let mut pause = footprint::LOOK;
         loop {
             tokio::time::sleep(pause).await;
-            let left = if self.services.footprint.is_tight() { self.passivate(Duration::ZERO, true).await } else { 1 };
+            let (tight, heavy_only) = (self.services.footprint.is_tight(), !self.services.footprint.is_nearly_full());
+            let left = if tight { self.passivate(Duration::ZERO, heavy_only).await } else { 1 };
             // Where the many hold little each look finds none, and takes a message to each.
             pause = if left > 0 { footprint::LOOK } else { (2 * pause).min(self.services.options.sweep) };
         }

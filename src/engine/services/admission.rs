@@ -1,11 +1,13 @@
 //! How much is under way, and when new work is refused: what is accepted must never pile up in memory without end. A
 //! flood of starts, a store that is slow and a broker that takes nothing all end here; the answer is
 //! `ThrottlingException`. Work that runs is not asked: its replies and timers go on, bounded by the executions that
-//! were let in. Its children are counted as starts and wait where half of the room is taken.
+//! were let in. Its children are counted as starts, take turns, and wait where half of the room is taken.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::bus::{Address, BusHealth, Message};
 use crate::clock::Timestamp;
@@ -20,7 +22,7 @@ const CHILD_PAUSE_MAX: Duration = Duration::from_secs(10);
 const CHILDREN_CALM: Duration = Duration::from_secs(30);
 
 /// What is under way now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::engine) struct Admission {
     /// Starts that the store has not taken yet.
     starts: AtomicUsize,
@@ -33,6 +35,29 @@ pub(in crate::engine) struct Admission {
     throttling: AtomicBool,
     dropping: AtomicBool,
     children: ChildrenWait,
+    /// Children are started in the order in which they came, so many at once.
+    turns: Semaphore,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            starts: AtomicUsize::default(),
+            unpublished: AtomicUsize::default(),
+            unpublished_bytes: AtomicUsize::default(),
+            notices: AtomicUsize::default(),
+            throttling: AtomicBool::default(),
+            dropping: AtomicBool::default(),
+            children: ChildrenWait::default(),
+            turns: Semaphore::new(limits::CHILD_STARTS_AT_ONCE),
+        }
+    }
+}
+
+/// A child that may start; held until its start is durable.
+pub(in crate::engine) struct Turn<'a> {
+    _permit: Option<SemaphorePermit<'a>>,
+    _under_way: UnderWay,
 }
 
 /// Children whose start waits: told with the first of them, and again when none has waited for a while.
@@ -178,18 +203,27 @@ impl Services {
         }
     }
 
-    /// The same for the start of a task. Children leave half of the room to callers, and are tried again by themselves.
-    pub(in crate::engine) fn admit_child(self: &Arc<Self>) -> Result<UnderWay, EngineError> {
+    /// The same for the start of a task. Children take turns, so that replies and callers never stand in line behind
+    /// thousands of them, and leave half of the room to callers; those that are refused are tried again.
+    pub(in crate::engine) async fn admit_child(self: &Arc<Self>) -> Result<Turn<'_>, EngineError> {
+        // It is never closed.
+        let permit = self.admission.turns.acquire().await.ok();
         let starts = self.admission.load().starts;
         if starts >= self.options.starts_max.div_ceil(2) {
             return Err(EngineError::Busy(format!(
                 "{starts} starts wait for the store, half of what engine.starts_max lets in: a child waits"
             )));
         }
-        if let Some(why) = self.footprint.refusal() {
+        if let Some(why) = self.footprint.refusal_of_child() {
             return Err(EngineError::Busy(format!("{why}: a child waits")));
         }
-        Ok(UnderWay::begin(self, Kind::Start))
+        Ok(Turn { _permit: permit, _under_way: UnderWay::begin(self, Kind::Start) })
+    }
+
+    /// True where a start that has waited so long for room waits no longer: what starts itself may hold all the room
+    /// that its children wait for.
+    pub(in crate::engine) fn child_gives_up(&self, waited: Duration) -> bool {
+        waited >= limits::CHILD_PATIENCE && self.footprint.refusal_of_child().is_some()
     }
 
     /// The start of a child must wait. Nothing is wrong with the child, and thousands may wait together: told once.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::interpreter::Share;
-use crate::limits::{EXECUTION_SHARE_MIN, HEAVY_EXECUTION_BYTES};
+use crate::limits::{EXECUTION_OWN_BYTES, EXECUTION_SHARE_MIN, HEAVY_EXECUTION_BYTES};
 
 /// How often it is looked for executions that may leave while there is no room.
 pub(in crate::engine) const LOOK: Duration = Duration::from_millis(500);
@@ -36,8 +36,17 @@ impl Footprint {
         Self { most, bytes: AtomicU64::new(0), heavy: AtomicU64::new(0), one_by_one: Semaphore::new(1) }
     }
 
-    /// An execution holds so many bytes now.
-    pub fn count(&self, part: &mut Part, now: u64) {
+    /// An execution in memory holds so many bytes of data now.
+    pub fn count(&self, part: &mut Part, data: u64) {
+        self.change(part, data.saturating_add(EXECUTION_OWN_BYTES));
+    }
+
+    /// An execution has left memory.
+    pub fn leaves(&self, part: &mut Part) {
+        self.change(part, 0);
+    }
+
+    fn change(&self, part: &mut Part, now: u64) {
         let before = std::mem::replace(&mut part.0, now);
         // Modulo 2^64 the sum is right whatever the order of two threads is.
         if now != before {
@@ -62,6 +71,19 @@ impl Footprint {
     /// Idle executions are better off in their journals.
     pub fn is_tight(&self) -> bool {
         self.bytes() >= self.most / 2
+    }
+
+    /// There is hardly any left: any idle execution is better off in its journal, however little it holds.
+    pub fn is_nearly_full(&self) -> bool {
+        self.bytes() >= self.most / 4 * 3
+    }
+
+    /// Why no child may begin: children leave half of the room to callers.
+    pub fn refusal_of_child(&self) -> Option<String> {
+        self.is_tight().then(|| {
+            let (bytes, most) = (self.bytes(), self.most);
+            format!("executions in memory hold {bytes} bytes, half of what engine.memory_bytes_max ({most}) lets in")
+        })
     }
 
     /// Why no execution may begin; `None` where it may.
@@ -121,7 +143,13 @@ mod tests {
         for part in &mut parts {
             all.count(part, 100);
         }
-        assert_eq!((all.bytes(), all.is_tight(), all.share()), (10_000, false, None));
+        assert_eq!((all.bytes(), all.is_tight(), all.share()), (10_000 + 100 * EXECUTION_OWN_BYTES, false, None));
+        assert_eq!(all.refusal_of_child(), None);
+        for part in &mut parts[..2] {
+            all.count(part, 18 * EXECUTION_SHARE_MIN);
+        }
+        let half = (all.refusal_of_child().is_some(), all.refusal(), all.is_nearly_full());
+        assert_eq!(half, (true, None, false), "children leave half of it");
         for part in &mut parts[..4] {
             all.count(part, 20 * EXECUTION_SHARE_MIN);
         }
@@ -132,7 +160,7 @@ mod tests {
         }
         assert_eq!(all.share().map(|share| share.bytes), Some(EXECUTION_SHARE_MIN), "never less than this");
         for part in &mut parts {
-            all.count(part, 0);
+            all.leaves(part);
         }
         assert_eq!((all.bytes(), all.heavy.load(Ordering::Relaxed), all.refusal()), (0, 0, None));
     }

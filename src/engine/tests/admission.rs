@@ -179,6 +179,77 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
     assert_eq!(engine.inner.admission.figures().0, 0);
 }
 
+fn starts(child: &Arn) -> Value {
+    let start = "arn:aws:states:::states:startExecution";
+    json!({"Type": "Task", "Resource": start, "Parameters": {"StateMachineArn": child}, "End": true})
+}
+
+#[actix_rt::test]
+async fn children_take_turns_and_all_are_started() {
+    let (memory, gate) = (Memory::new(), Arc::new(Semaphore::new(1)));
+    let child = json!({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}});
+    let child = support::machine(&memory, "child", &child).await;
+    // Forty at once of each Map.
+    let branch = |n: usize| {
+        let (map, start) = (format!("M{n}"), format!("S{n}"));
+        let each = json!({"StartAt": start, "States": {&start: starts(&child)}});
+        json!({"StartAt": map, "States": {&map: {"Type": "Map", "ItemsPath": "$", "ItemProcessor": each, "End": true}}})
+    };
+    let branches: Vec<Value> = (0..2 * crate::limits::CHILD_STARTS_AT_ONCE / 40).map(branch).collect();
+    let count = 40 * branches.len();
+    let journal = Arc::new(Gated { memory: memory.clone(), gate: Arc::clone(&gate), stands: None });
+    let options = Options { partitions: 2, threads: 1, ..Options::default() };
+    let all = json!({"StartAt": "A", "States": {"A": {"Type": "Parallel", "Branches": branches, "End": true}}});
+    let (engine, machine) = engine(&memory, journal, Arc::new(EmbeddedBus::new()), options, &all).await;
+    let input = json!(vec![0; 40]).to_string();
+    let parent = engine.start_execution(support::request(&machine, "parent", &input)).await.unwrap().arn;
+    while engine.inner.admission.figures().0 < crate::limits::CHILD_STARTS_AT_ONCE {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let under_way = engine.inner.admission.figures().0;
+    assert_eq!(under_way, crate::limits::CHILD_STARTS_AT_ONCE, "the store is given no more at once");
+    gate.add_permits(count);
+    let outcome = tokio::time::timeout(LONG, engine.await_end(&parent)).await.unwrap().unwrap();
+    assert!(matches!(outcome.result, Conclusion::Succeeded(_)), "{outcome:?}");
+    assert_eq!(engine.inner.admission.figures().0, 0);
+}
+
+/// What starts itself may hold all the room that its children wait for.
+#[test]
+fn the_start_of_a_child_that_finds_no_room_in_memory_fails_after_a_while() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    actix_rt::System::with_tokio_rt(runtime).block_on(async {
+        let memory = Memory::new();
+        // The parent alone takes half of it.
+        let room = 2 * crate::limits::EXECUTION_OWN_BYTES;
+        let options = Options { partitions: 1, threads: 0, memory_bytes_max: room, ..Options::default() };
+        let itself = json!({"StartAt": "S", "States": {"S": starts(&support::realm().state_machine("m"))}});
+        let clock = Arc::new(Runtimes(tokio::time::Instant::now()));
+        let bus = Arc::new(EmbeddedBus::new());
+        let parts = support::parts(Arc::new(memory.clone()), Arc::new(memory.clone()), bus, options);
+        let engine = crate::engine::lifecycle::start(crate::engine::types::Parts { clock, ..parts }).await.unwrap();
+        let machine = support::machine(&memory, "m", &itself).await;
+        let began = tokio::time::Instant::now();
+        let parent = engine.start_execution(request(&machine, "parent")).await.unwrap().arn;
+        let outcome = tokio::time::timeout(60 * LONG, engine.await_end(&parent)).await.unwrap().unwrap();
+        let Conclusion::Failed(failure) = outcome.result else { panic!("{outcome:?}") };
+        assert_eq!(failure.error.as_deref(), Some("StepFunctions.ExecutionLimitExceededException"));
+        assert!(failure.cause.unwrap().contains("engine.memory_bytes_max"));
+        assert!(began.elapsed() >= crate::limits::CHILD_PATIENCE);
+    });
+}
+
+/// Goes with the runtime's time, which a test lets pass at once.
+#[derive(Debug)]
+struct Runtimes(tokio::time::Instant);
+
+impl Clock for Runtimes {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000 + i64::try_from(self.0.elapsed().as_millis()).unwrap())
+    }
+}
+
 /// A broker that takes no message, as one with an alarm. How long it was given to close.
 #[derive(Debug, Clone, Default)]
 struct Deaf(EmbeddedBus, Arc<std::sync::OnceLock<Duration>>);
