@@ -1,10 +1,10 @@
-//! ARNs as clients send them: what kind of thing, and which.
+//! Parses the ARNs that clients send.
 
 use crate::ids::Arn;
 
 use super::error::ApiError;
 
-/// What an ARN of this service names.
+/// The resource that an ARN of this service names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
     /// `stateMachine:name`, `stateMachine:name/label` (the processor of a Distributed Map),
@@ -15,13 +15,13 @@ pub enum Resource {
         qualifier: Option<Qualifier>,
     },
     Execution,
-    /// `express:…`: known only while it is remembered; most operations refuse it.
+    /// `express:…`: known only while it is kept in memory; most operations refuse it.
     Express,
     Activity,
     MapRun,
 }
 
-/// What follows the name of a state machine.
+/// The part of an ARN after the name of a state machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Qualifier {
     Version(u64),
@@ -31,7 +31,7 @@ pub enum Qualifier {
 /// A state machine ARN, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineArn {
-    /// As it came.
+    /// The ARN as the client gave it.
     pub full: Arn,
     /// Without label and qualifier.
     pub machine: Arn,
@@ -39,7 +39,7 @@ pub struct MachineArn {
     pub qualifier: Option<Qualifier>,
 }
 
-/// Takes an ARN apart. Recorded: `Invalid Arn: 'Invalid ARN prefix: …'`, `Invalid Arn: 'Resource type not valid in this
+/// Parses an ARN. Recorded: `Invalid Arn: 'Invalid ARN prefix: …'`, `Invalid Arn: 'Resource type not valid in this
 /// context: …'`.
 pub fn parse(text: &str) -> Result<Resource, ApiError> {
     let Some(rest) = text.strip_prefix("arn:") else {
@@ -138,7 +138,7 @@ fn expect(text: &str, wanted: &Resource) -> Result<Arn, ApiError> {
     if found == *wanted { Ok(Arn::new(text)) } else { Err(wrong_kind(kind_of(&found))) }
 }
 
-/// AWS checks the shape of a role ARN where it takes one; that the role exists is not for us to know.
+/// Checks the shape of a role ARN, as AWS does. Whether the role exists is not known here.
 pub fn role(text: &str) -> Result<(), ApiError> {
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     let good = matches!(parts.as_slice(), ["arn", partition, "iam", "", account, role]

@@ -1,4 +1,4 @@
-//! Who may ask for what. Without access keys everybody may ask for everything.
+//! Access keys and their rights. Without access keys any caller may call any operation.
 
 use secrecy::ExposeSecret;
 
@@ -23,8 +23,8 @@ impl Keys {
         self.0.is_empty()
     }
 
-    /// Who sent a request with this head, as far as the head tells: the key is one of ours, the signature is of now and
-    /// for this server. Nothing is proved before [`Claim::prove`]. Call only where there are keys.
+    /// Reads the claimed sender from the head of a request: the key must be known, and the signature current and for
+    /// this server. [`Claim::prove`] verifies it. Call only where there are keys.
     pub fn claim<'k, 'r>(
         &'k self,
         request: &Signed<'r>,
@@ -43,7 +43,7 @@ impl Keys {
     }
 }
 
-/// Whose a request says that it is.
+/// The claimed sender of a request.
 #[derive(Debug)]
 pub struct Claim<'k, 'r> {
     authorization: Authorization<'r>,
@@ -51,19 +51,19 @@ pub struct Claim<'k, 'r> {
 }
 
 impl<'k> Claim<'k, '_> {
-    /// The key, where the signature over head and body is its own.
+    /// The caller, if the signature over head and body was made with its key.
     pub fn prove(&self, request: &Signed<'_>, body: &[u8]) -> Result<Caller<'k>, ApiError> {
         request.verify(&self.authorization, self.key.secret.expose_secret(), body)?;
         Ok(Caller(self.key))
     }
 }
 
-/// Who asks, proved.
+/// The verified caller.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a>(&'a AccessKey);
 
 impl Caller<'_> {
-    /// May this key call this operation as one of this class?
+    /// Checks that this key may call this operation as one of class `class`.
     pub fn may(self, operation: &Operation, class: Class, realm: &Realm) -> Result<(), ApiError> {
         if self.0.allow.contains(&class) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Bodies of requests: each has a time limit and a longest length, and all that are under way have a bound together.
+//! Bodies of requests. Each body has a time limit and a maximum length, and all open bodies together have a bound.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ pub struct Bodies {
     held: Arc<AtomicUsize>,
 }
 
-/// A body, for as long as its request is under way.
+/// A body. It counts as open until it is dropped.
 #[derive(Debug)]
 pub struct Body {
     bytes: BytesMut,
@@ -34,7 +34,7 @@ impl AsRef<[u8]> for Body {
     }
 }
 
-/// Bytes of one body that count into the bound of all.
+/// The bytes of one body that count towards the bound of all.
 #[derive(Debug)]
 struct Held {
     all: Arc<AtomicUsize>,
@@ -48,13 +48,12 @@ impl Drop for Held {
 }
 
 impl Bodies {
-    /// `one_max`: the longest body; `all_max`: the bytes of all that are under way; `within`: the time for one to
-    /// arrive.
+    /// `one_max`: the bytes of one body; `all_max`: the bytes of all open bodies; `within`: the time for one to arrive.
     pub fn new(one_max: usize, all_max: usize, within: Duration) -> Self {
         Self { one_max, all_max, within, held: Arc::default() }
     }
 
-    /// The whole body; `announced` is its length, where the request says it.
+    /// Reads a whole body. `announced` is the length that the request gives, if any.
     pub async fn take(
         &self,
         pieces: impl Stream<Item = Result<Bytes, PayloadError>>,
@@ -89,8 +88,8 @@ impl Bodies {
         Ok(body)
     }
 
-    /// Short bodies, and the beginning of long ones, are always taken: their bound is that of connections. So a crowd
-    /// of long bodies keeps no answer of a worker's away.
+    /// Counts bytes towards the bound of all bodies. Short bodies and the beginning of long ones are free, since the
+    /// number of connections bounds them. So many long bodies cannot keep out a worker's answer.
     fn hold(&self, held: &mut Held, bytes: usize) -> Result<(), ApiError> {
         let more = bytes - held.bytes;
         if more == 0 {
@@ -101,8 +100,7 @@ impl Bodies {
             return Err(ApiError::new(
                 "ThrottlingException",
                 format!(
-                    "The bodies of all requests under way have {} bytes, as many as they may have \
-                     (api.bodies_bytes_max); try again later",
+                    "The bodies of all open requests have reached the bound of {} bytes (api.bodies_bytes_max); try again later",
                     self.all_max
                 ),
             ));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 
-/// As a request gives them.
+/// The configurations of a request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(clippy::struct_field_names, reason = "AWS's names")]
@@ -16,7 +16,7 @@ pub struct Given {
     pub encryption_configuration: Option<Encryption>,
 }
 
-/// As they are kept (the JSON object in `Revision::configuration`) and answered: complete.
+/// The complete configurations, as stored (the JSON object in `Revision::configuration`) and answered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[expect(clippy::struct_field_names, reason = "AWS's names")]
@@ -35,7 +35,7 @@ pub struct Logging {
     pub level: String,
 }
 
-/// A log group: kept and shown, not looked up. What a request says beside the model is left out, as everywhere.
+/// A log group: stored and shown, not looked up. Members that the model does not know are left out, as everywhere.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LogDestination {
@@ -86,7 +86,7 @@ impl Given {
             && self.encryption_configuration.is_none()
     }
 
-    /// What is to be kept: what is given over what was there (a given one replaces the whole of it).
+    /// The configurations to store: each given one replaces the one before.
     pub fn over(self, before: Configuration) -> Result<Configuration, ApiError> {
         if let Some(logging) = &self.logging_configuration {
             logging.check()?;
@@ -103,7 +103,7 @@ impl Given {
 }
 
 impl Configuration {
-    /// As the catalog keeps it; what it lacks is default.
+    /// Reads the form in the catalog. Missing members get their defaults.
     pub fn kept(value: &Value) -> Self {
         serde_json::from_value(value.clone()).unwrap_or_default()
     }
@@ -127,7 +127,7 @@ impl Logging {
 }
 
 impl Encryption {
-    /// A key that we would not use is refused: a caller must not believe that data is encrypted with it.
+    /// Refuses a key that would not be used, so that no caller believes that data is encrypted with it.
     pub fn check(&self) -> Result<(), ApiError> {
         let wrong = |why: &str| {
             Err(ApiError::new("InvalidEncryptionConfiguration", format!("Invalid Encryption Configuration: '{why}'")))

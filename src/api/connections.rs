@@ -1,12 +1,12 @@
-//! How many connections clients may have, so that files and the broker always find a descriptor.
+//! The bound on client connections, so that files and the broker always find a descriptor.
 
-/// Descriptors that clients never get: the store (its files, once for each connection to it), the broker's
-/// connections, object files and their service, the log, and what the libraries open.
+/// Descriptors reserved for the server: the store (its files, once for each connection to it), the broker's
+/// connections, object files and their service, the log, and the libraries.
 const RESERVE: u64 = 256;
-/// With fewer descriptors than that, half is kept.
+/// Below this number of descriptors half of them are reserved.
 const LEAST: u64 = 2 * RESERVE;
 
-/// Raises the process's own limit of open files to what it may have.
+/// Raises the soft limit of open files to the hard limit and returns it.
 #[cfg(unix)]
 fn descriptors() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -20,8 +20,8 @@ fn descriptors() -> Option<u64> {
     None
 }
 
-/// Connections at once: as many as the settings want, and no more than the operating system's limit leaves. Says so
-/// where that is less.
+/// The number of connections at once: `wanted`, or fewer where the operating system's limit leaves less, with a
+/// warning.
 pub fn bound(wanted: usize) -> usize {
     let descriptors = descriptors();
     let bound = leave_reserve(wanted, descriptors);
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reserve_is_kept_whatever_the_limit() {
+    fn a_reserve_is_kept_at_every_limit() {
         for (wanted, descriptors, expected) in [
             (2_048, None, 2_048),
             (2_048, Some(1_048_576), 2_048),

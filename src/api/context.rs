@@ -1,4 +1,4 @@
-//! What every operation may use.
+//! The context of every operation.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The API's side of definitions: what the language says of one, and the parts of one that answers show.
+//! Definitions in the API: their diagnostics, and the parts that answers show.
 
 use serde_json::Value;
 
@@ -14,13 +14,13 @@ fn kind_of(kind: MachineType) -> MachineKind {
     }
 }
 
-/// Everything that is wrong with a definition, and, where `least` is a warning, what is probably not meant.
+/// All errors of a definition and, where `least` is a warning, its warnings.
 pub fn diagnose(text: &str, kind: MachineType, least: Severity) -> Vec<Diagnostic> {
     asl::diagnose(text, kind_of(kind), least)
 }
 
-/// Takes a definition, or says all that is wrong with it. Recorded:
-/// `Invalid State Machine Definition: 'SCHEMA_VALIDATION_FAILED: These fields are required: [States] at /'`.
+/// Checks a definition. The error lists all its faults. Recorded: `Invalid State Machine Definition:
+/// 'SCHEMA_VALIDATION_FAILED: These fields are required: [States] at /'`.
 pub fn accept(text: &str, kind: MachineType) -> Result<(), ApiError> {
     match asl::parse(text, kind_of(kind)) {
         Ok(_) => Ok(()),
@@ -28,8 +28,8 @@ pub fn accept(text: &str, kind: MachineType) -> Result<(), ApiError> {
     }
 }
 
-/// The processor of the Distributed Map with this label, as a definition of its own: what the child executions of its
-/// map runs run.
+/// The processor of the Distributed Map with this label, as a definition of its own. The child executions of its map
+/// runs run it.
 pub fn labelled(text: &str, label: &str) -> Option<String> {
     let definition: Value = serde_json::from_str(text).ok()?;
     let mut processor = find_labelled(&definition, label)?.clone();

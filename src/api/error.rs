@@ -1,6 +1,6 @@
-//! The one place that turns what went wrong into AWS's words: `__type`, HTTP status, message.
+//! The one place that turns errors into AWS's words: `__type`, HTTP status, message.
 //!
-//! Texts marked *recorded* are AWS's own, from answers recorded on AWS; the others say it in AWS's manner.
+//! Texts marked *recorded* are AWS's own, from recorded answers. The other texts follow AWS's manner.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::engine::{CompletionError, EngineError};
 use crate::ids::Arn;
 use crate::store::StoreError;
 
-/// What the client is told. `message` is for the person who reads it; it never holds a token, an input or an output.
+/// An error for the client. `message` is for people; it never holds a token, an input or an output.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {message}")]
 pub struct ApiError {
@@ -94,7 +94,7 @@ impl ApiError {
         Self::new("StateMachineTypeNotSupported", "This operation is not supported by this type of state machine")
     }
 
-    /// An alias, version or map run that is not there.
+    /// The error of a missing alias, version or map run.
     pub fn resource_not_found(resource: &str) -> Self {
         Self {
             resource: Some(resource.into()),
@@ -107,33 +107,34 @@ impl ApiError {
         Self { resource: Some(resource.into()), ..Self::new("TooManyTags", message) }
     }
 
-    /// The body is not the JSON that the operation takes.
+    /// The error of a body that is not the operation's JSON.
     pub fn serialization(message: impl Into<String>) -> Self {
         Self::new("SerializationException", message)
     }
 
-    /// No such operation, or a request that is none of this protocol. AWS: 404 where no operation is named at all.
+    /// The error of an unknown operation or of a request of another protocol. AWS: 404 where no operation is named at
+    /// all.
     pub fn unknown_operation(status: u16, message: impl Into<String>) -> Self {
         Self { status, ..Self::new("UnknownOperationException", message) }
     }
 
     pub fn body_too_large(max: usize) -> Self {
-        let message = format!("The body of a request may have at most {max} bytes (api.body_bytes_max)");
+        let message = format!("The body of a request may have at most {max} bytes");
         Self { status: 413, ..Self::new("RequestEntityTooLargeException", message) }
     }
 
-    /// Ours, not the caller's; what it was is in the log under the request id.
+    /// The error of a fault of the server. The log has its cause under the request id.
     pub fn internal() -> Self {
         let message = "An internal error occurred; the server's log has it under the request id of this answer";
         Self { status: 500, ..Self::new("InternalServerError", message) }
     }
 
-    /// What we need is away; the same request may work later. Clients retry it by themselves.
+    /// The error of a missing store or broker. The same request may succeed later; clients retry it by themselves.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { status: 503, ..Self::new("ServiceUnavailable", message) }
     }
 
-    /// Is it that something is not there?
+    /// Tells whether the error names a missing resource.
     pub fn is_missing(&self) -> bool {
         self.kind.ends_with("DoesNotExist") || matches!(self.kind, "ResourceNotFound")
     }
@@ -168,7 +169,7 @@ impl From<EngineError> for ApiError {
             EngineError::Busy(message) => Self::new("ThrottlingException", message),
             EngineError::Store(error) => error.into(),
             EngineError::Internal(why) => {
-                tracing::error!(error = %why, "the engine could not do what a request asked for");
+                tracing::error!(error = %why, "the engine failed on a request");
                 Self::internal()
             }
         }
@@ -189,8 +190,8 @@ impl From<CompletionError> for ApiError {
     }
 }
 
-/// Operations answer the store's `AlreadyExists` and `NotFound` themselves, where AWS has a name for it; what arrives
-/// here is trouble.
+/// Operations handle the store's `AlreadyExists` and `NotFound` themselves where AWS has a name for it. All other
+/// errors of the store are mapped here.
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -203,7 +204,7 @@ impl From<StoreError> for ApiError {
             }
             StoreError::NotFound { ref key, .. } => Self::resource_not_found(key),
             StoreError::Corrupt { .. } | StoreError::Unusable(_) => {
-                tracing::error!(error = %error, "a request met what the store cannot read");
+                tracing::error!(error = %error, "the store could not read a row for a request");
                 Self::internal()
             }
         }

@@ -1,14 +1,14 @@
 //! The history that the API shows: journal entries as AWS's `HistoryEvent`s.
 //!
-//! Shapes are those of AWS's model and of histories recorded on AWS: details are always there where the model has them,
-//! data fields carry `…Details: {"truncated": false}`, payloads are compact JSON texts.
+//! Shapes are those of AWS's model and of histories recorded on AWS: details are always present where the model has
+//! them, data fields carry `…Details: {"truncated": false}`, payloads are compact JSON texts.
 
 use serde_json::{Map, Value, json};
 
 use crate::ids::Arn;
 use crate::interpreter::event::{Entry, Event, Failure, StateType, TaskFamily, TaskScheduled};
 
-/// How a history is shown.
+/// Options for showing a history.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
     /// `includeExecutionData`: without it inputs, outputs, parameters and variables are left out.
@@ -17,7 +17,7 @@ pub struct View<'a> {
     pub region: &'a str,
 }
 
-/// An entry as AWS shows it; `None` for what AWS has no event for.
+/// An entry as AWS shows it; `None` where AWS has no such event.
 pub fn render(entry: &Entry, view: View<'_>) -> Option<Value> {
     if entry.event.is_hidden() {
         return None;
@@ -66,7 +66,7 @@ impl Details {
         self.maybe("error", failure.error.as_deref()).maybe("cause", failure.cause.as_deref())
     }
 
-    /// The two members that say which service a task calls.
+    /// The two members with the service that a task calls.
     fn of(self, family: &TaskFamily) -> Self {
         match family {
             TaskFamily::Service { resource_type, resource } => {
@@ -127,7 +127,7 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
             }
             Some((format!("{}StateExited", kind.as_str()), Some(("stateExitedEventDetails".into(), details))))
         }
-        // AWS has this event for states that can be waiting, no others.
+        // AWS has this event only for states that can wait.
         Event::StateAborted {
             kind: kind @ (StateType::Task | StateType::Wait | StateType::Parallel | StateType::Map),
         } => bare(&format!("{}StateAborted", kind.as_str())),
@@ -193,7 +193,7 @@ fn event(event: &Event, view: View<'_>) -> Option<(String, Named)> {
             own("MapRunRedriven", details().with("mapRunArn", arn.as_str()).with("redriveCount", *redrive_count))
         }
 
-        // Facts of ours, and pairs that AWS has no event for.
+        // Our own events, and pairs without an event on AWS.
         Event::StateAborted { .. }
         | Event::TaskSubmitted { .. }
         | Event::StateFailed(_)

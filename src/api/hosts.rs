@@ -1,7 +1,8 @@
-//! Which requests a browser may have been talked into (docs/decisions/0024-who-may-speak-to-the-api.md).
+//! Refuses requests that a web page may have made a browser send (docs/decisions/0024-who-may-speak-to-the-api.md).
 //!
-//! A page of anybody can send a browser to this server: with a name that it has pointed at a loopback address (DNS
-//! rebinding), or straight across sites. So the `Host` of a request must be one of ours, and its `Origin` the same.
+//! Any web page can make a browser send requests to this server, with a host name that points at a loopback address
+//! (DNS rebinding) or directly across sites. So the `Host` of a request must be a name of this server, and its `Origin`
+//! the same.
 
 use std::net::IpAddr;
 
@@ -9,7 +10,7 @@ use actix_web::http::header::{HeaderMap, ORIGIN};
 
 use super::error::ApiError;
 
-/// What AWS's clients put before the host's name for `StartSyncExecution` and `TestState`.
+/// The prefix of the host name in AWS clients' requests for `StartSyncExecution` and `TestState`.
 const HOST_PREFIX: &str = "sync-";
 /// Characters of a foreign name that an error repeats.
 const SHOWN_MAX: usize = 100;
@@ -21,12 +22,12 @@ pub struct Hosts {
     listen: Option<IpAddr>,
 }
 
-/// What is looked at of a request.
+/// The parts of a request that are checked.
 pub struct Visitor<'a> {
     pub headers: &'a HeaderMap,
-    /// The authority of the request's own URL, where it has one (`POST http://name/`).
+    /// The authority of the request's own URL, if it has one (`POST http://name/`).
     pub authority: Option<&'a str>,
-    /// The address of this machine that the connection came in at.
+    /// The local address of the connection.
     pub local: Option<IpAddr>,
 }
 
@@ -34,15 +35,15 @@ impl Hosts {
     /// `names`: those of the settings. `listen`: the address that the server listens on.
     pub fn new(names: &[String], listen: IpAddr) -> Self {
         let names = names.iter().map(|name| bare(name).to_ascii_lowercase()).collect();
-        // "All addresses" is the address of none: there the connection's own counts.
+        // A server on all addresses has no address of its own: there the connection's local address counts.
         Self { names, listen: Some(listen).filter(|ip| !ip.is_unspecified()) }
     }
 
-    /// Lets the request on, or says what to set.
+    /// Checks a request. A refusal names the setting that would allow it.
     pub fn check(&self, visitor: &Visitor<'_>) -> Result<(), ApiError> {
         let host = self.host(visitor)?;
         let values = |name: &str| visitor.headers.get_all(name).map(|value| value.to_str().unwrap_or("?"));
-        // A browser says "none" where a person typed the address, "same-origin" where a page of this very server asks.
+        // A browser sends "none" for an address that a person typed, and "same-origin" for a page of this server.
         if let Some(site) = values("sec-fetch-site").find(|site| !matches!(*site, "none" | "same-origin")) {
             return Err(refused(format!(
                 "This request comes from a web page of another site (Sec-Fetch-Site: {}): pages of other sites may not \
@@ -60,7 +61,7 @@ impl Hosts {
         }
     }
 
-    /// The host that the request names, if it is one of ours.
+    /// The host that the request names, if it is a name of this server.
     fn host<'a>(&self, visitor: &Visitor<'a>) -> Result<&'a str, ApiError> {
         let mut given = visitor.headers.get_all("host").map(|value| value.to_str().unwrap_or("?"));
         let (host, more) = (given.next().or(visitor.authority), given.next());
@@ -97,7 +98,7 @@ impl Hosts {
     }
 }
 
-/// Without the port.
+/// The host without its port.
 fn bare(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port))
@@ -109,14 +110,14 @@ fn bare(host: &str) -> &str {
     }
 }
 
-/// Is this a name as `api.hosts` takes them?
+/// Tells whether `api.hosts` may have this name.
 pub fn is_name(text: &str) -> bool {
     let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     address.parse::<IpAddr>().is_ok()
         || (!text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')))
 }
 
-/// Is this the origin of pages that this host serves? The scheme is left open: TLS may end in front of us.
+/// Tells whether the origin is that of this host. The scheme may differ, because TLS may end at a proxy.
 fn is_same(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let port = match scheme {
@@ -128,7 +129,7 @@ fn is_same(origin: &str, host: &str) -> bool {
     without(authority) == without(host)
 }
 
-/// A name of the request's, short and without what a terminal or a page would act on.
+/// A name from the request, shortened and without characters that a terminal or a page would interpret.
 fn shown(text: &str) -> String {
     text.chars()
         .take(SHOWN_MAX)
@@ -256,7 +257,7 @@ mod tests {
         for ours in ["none", "same-origin"] {
             assert_eq!(with("sec-fetch-site", ours), Ok(()), "{ours}");
         }
-        for foreign in ["cross-site", "same-site", "", "Cross-Site", "whatever"] {
+        for foreign in ["cross-site", "same-site", "", "Cross-Site", "other"] {
             assert!(with("sec-fetch-site", foreign).is_err(), "{foreign}");
         }
         let plain = |origin| asked(&all, &[("host", "reveille"), ("origin", origin)], None).is_ok();

@@ -21,7 +21,7 @@ use super::protocol::{Api, CONTENT_TYPE, Incoming};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/r";
 
-/// What a row names, and its ARN: what there is first, then what is not there.
+/// The kind of each resource and its ARN: existing resources first, then missing ones.
 const KINDS: [(&str, &str); 17] = [
     ("a machine", "us-east-1:000000000000:stateMachine:m"),
     ("a version", "us-east-1:000000000000:stateMachine:m:1"),

@@ -8,16 +8,16 @@ use super::arn::{MachineArn, Qualifier};
 use super::context::Context;
 use super::error::ApiError;
 
-/// AWS: versions of a state machine.
+/// AWS: the number of versions of a state machine.
 const VERSIONS_MAX: u32 = 1_000;
 
 /// A machine and the revision that an ARN means.
 pub struct Resolved {
     pub row: MachineRow,
     pub revision: Revision,
-    /// Of the machine, or of the version that was asked for.
+    /// When the machine, or the named version, was created.
     pub created: Timestamp,
-    /// Of the version or alias.
+    /// The description of the version or alias.
     pub description: Option<String>,
 }
 
@@ -32,8 +32,8 @@ pub async fn live(ctx: &Context, given: &MachineArn) -> Result<MachineRow, ApiEr
     if row.deleting { Err(ApiError::machine_deleting(given.full.as_str())) } else { Ok(row) }
 }
 
-/// What an ARN means: the current revision, that of a version, or that of the version an alias sends most executions
-/// to.
+/// Resolves an ARN to the current revision, the revision of a version, or the revision of the version to which an alias
+/// routes most executions.
 pub async fn resolve(ctx: &Context, given: &MachineArn) -> Result<Resolved, ApiError> {
     let missing = || ApiError::machine_does_not_exist(given.full.as_str());
     let row = machine(ctx, given).await?;
@@ -54,7 +54,7 @@ pub async fn resolve(ctx: &Context, given: &MachineArn) -> Result<Resolved, ApiE
     Ok(Resolved { row, revision, created: version.created, description })
 }
 
-/// Publishes the revision as the next version; one that was published already is answered again.
+/// Publishes the revision as the next version. A revision that was published already keeps its version.
 pub async fn publish(
     ctx: &Context,
     machine: &Arn,
@@ -65,7 +65,7 @@ pub async fn publish(
     Ok(ctx.catalog.put_version(machine, revision, description, ctx.now()).await?)
 }
 
-/// May this revision (`None`: one that is still to be made) be published?
+/// Checks that this revision may be published. `None` stands for a revision that is yet to be made.
 pub async fn check_room_for_version(
     ctx: &Context,
     machine: &Arn,

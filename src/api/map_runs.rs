@@ -1,7 +1,7 @@
-//! Map runs as the API shows them: the document that the engine keeps, with what the rows beside it know.
+//! Map runs as the API shows them: the document that the engine keeps, completed from the rows beside it.
 //!
 //! `MapRunRow::body` holds AWS's own members (`status`, `maxConcurrency`, `toleratedFailureCount`, `itemCounts`, …);
-//! what it lacks gets AWS's defaults, and executions are counted from the index where the document does not count them.
+//! missing members get AWS's defaults, and executions are counted from the index where the document has no counts.
 
 use serde_json::{Map, Value, json};
 

@@ -2,15 +2,15 @@
 //! changing their endpoint.
 //!
 //! ```text
-//! HTTP ─ server.rs ─▶ hosts.rs: is it for us, and no page of another site's
-//!                     protocol.rs: which operation, who asks (auth.rs, sigv4.rs); the body (bodies.rs), is it JSON
-//!                     validate.rs: is the input what AWS's model lets in (model.rs, model.json)
+//! HTTP ─ server.rs ─▶ hosts.rs: is the host ours, is the sender no page of another site
+//!                     protocol.rs: the operation, the caller (auth.rs, sigv4.rs), the body (bodies.rs) as JSON
+//!                     validate.rs: the input against AWS's model (model.rs, model.json)
 //!                     operations/<one file per operation>.rs ─▶ EngineHandle, Catalog, Journal (reads)
 //! reveille.start ─ start_queue.rs ─▶ the same as StartExecution
-//!                     error.rs: what went wrong, in AWS's words        history.rs: journal entries as AWS's history events
+//!                     error.rs: errors in AWS's words                  history.rs: journal entries as AWS's history events
 //! ```
 //!
-//! May enter: `engine` (its handle), the ports' rows (`store`), `interpreter::event` for the history, `asl` to judge
+//! May enter: `engine` (its handle), the ports' rows (`store`), `interpreter::event` for the history, `asl` to check
 //! definitions, and below. Never: an adapter, a stimulus. Tokens, inputs and outputs are never logged, nor repeated in
 //! errors.
 

@@ -1,7 +1,6 @@
-//! Settings of the API: `[api]` in the configuration file.
+//! Options of the API server. The composition root fills them from the settings `[api]` and `[engine]`.
 
 use secrecy::SecretString;
-use serde::Deserialize;
 
 use crate::limits::{BODIES_BYTES_MAX, CONNECTIONS_MAX, REQUEST_BYTES_MAX};
 
@@ -9,59 +8,52 @@ use super::hosts;
 use super::operations::Class;
 use super::tls::Files;
 
-/// `[api]`. Every member has a default; since 0.1.0.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// Options of the API server. Every member has a default.
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Address and port; port 0 takes a free one. Default `127.0.0.1:8083`, as Step Functions Local.
     pub listen: String,
-    /// Threads that serve requests. Default 2: requests are cheap, most of their time is the store's.
+    /// Threads that serve requests. Default 2: requests are cheap and mostly wait for the store.
     pub workers: usize,
     /// Longest body of a request, in bytes. Default 2 MiB: a definition of 1 MiB, quoted in JSON.
     pub body_bytes_max: usize,
-    /// Bytes of the bodies of all requests under way. Default 128 MiB.
+    /// Bytes of the bodies of all open requests. Default 128 MiB.
     pub bodies_bytes_max: usize,
-    /// Within how many seconds a body must be there. Default 30.
+    /// The time for a body to arrive, in seconds. Default 30.
     pub body_seconds: u64,
     /// Connections of clients at once; fewer where the operating system's limit of open files is low. Default 2,048.
     pub connections_max: usize,
-    /// Names that the server answers to, beside loopback names and its address. Default none.
+    /// Host names that the server answers to, besides loopback names and its address. Default none.
     pub hosts: Vec<String>,
-    /// Certificate and key: then only TLS is spoken. Default none.
+    /// Certificate and key. With them the server speaks only TLS. Default none.
     pub tls: Option<Files>,
-    /// How long `GetActivityTask` waits for a task. Default 60, as AWS.
+    /// How long `GetActivityTask` waits for a task, in seconds. Default 60, as AWS.
     pub activity_poll_seconds: u64,
-    /// How long open requests may finish when the server stops. Default 10.
+    /// The time for open requests to finish when the server stops, in seconds. Default 10.
     pub shutdown_seconds: u64,
-    /// Who may ask. Without any, every request is answered, and the server listens on loopback addresses only.
+    /// Keys of callers. Without any, every request is answered, and the server listens on loopback addresses only.
     pub access_keys: Vec<AccessKey>,
-    /// Listen on other than loopback addresses although there are no access keys: whoever reaches the port may do
-    /// everything. Default false.
+    /// Allows other than loopback addresses without access keys: any client that reaches the port may do everything.
+    /// Default false.
     pub allow_unsigned: bool,
 }
 
-/// A key that requests are signed with (Signature V4), and what it may do.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A key that signs requests (Signature V4), and its rights.
+#[derive(Debug, Clone)]
 pub struct AccessKey {
     /// AWS's `aws_access_key_id`.
     pub id: String,
     /// AWS's `aws_secret_access_key`. Never shown or logged.
     pub secret: SecretString,
-    /// Any of `read`, `start`, `complete`, `admin`. Default: all.
-    #[serde(default = "all_classes")]
+    /// The classes of operations that the key may call.
     pub allow: Vec<Class>,
 }
 
 impl AccessKey {
     /// A key that may do everything.
     pub fn all(id: String, secret: SecretString) -> Self {
-        Self { id, secret, allow: all_classes() }
+        Self { id, secret, allow: Class::ALL.to_vec() }
     }
-}
-
-fn all_classes() -> Vec<Class> {
-    Class::ALL.to_vec()
 }
 
 impl Default for Options {
@@ -84,7 +76,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What is wrong with these settings, naming the key.
+    /// Checks the settings.
     pub fn check(&self) -> Result<(), String> {
         if self.workers == 0 {
             return Err("api.workers must be at least 1".into());
@@ -96,15 +88,15 @@ impl Options {
         }
         for (at, key) in self.access_keys.iter().enumerate() {
             let wrong = if key.id.is_empty() || key.id.contains(['/', ',', ' ']) {
-                "id must not be empty nor hold '/', ',' or spaces"
+                "has an id that is empty or holds '/', ',' or spaces"
             } else if key.allow.is_empty() {
-                "allow is empty: the key could do nothing"
+                "is allowed no class of operations"
             } else if self.access_keys[..at].iter().any(|other| other.id == key.id) {
-                "id is there twice"
+                "has the id of an earlier key"
             } else {
                 continue;
             };
-            return Err(format!("api.access_keys[{at}].{wrong}"));
+            return Err(format!("api.keys: key {} {wrong}", at + 1));
         }
         Ok(())
     }
@@ -112,25 +104,23 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
+    fn key(id: &str) -> AccessKey {
+        AccessKey::all(id.to_owned(), SecretString::from("hush"))
+    }
+
     #[test]
-    fn unknown_members_and_useless_keys_are_refused_by_name() {
-        assert!(serde_json::from_value::<Options>(json!({"lissen": "x"})).unwrap_err().to_string().contains("lissen"));
-        let of = |keys: serde_json::Value| {
-            serde_json::from_value::<Options>(json!({ "access_keys": keys })).unwrap().check()
-        };
-        assert_eq!(of(json!([{"id": "a", "secret": "s"}])), Ok(()));
+    fn useless_keys_are_refused_with_their_setting() {
+        let of = |access_keys| Options { access_keys, ..Options::default() }.check();
+        assert_eq!(of(vec![key("a"), key("b")]), Ok(()));
         let refused = |keys| of(keys).unwrap_err();
-        assert!(
-            refused(json!([{"id": "a", "secret": "s"}, {"id": "a", "secret": "t"}]))
-                .starts_with("api.access_keys[1].id is there twice")
+        assert_eq!(refused(vec![key("a"), key("a")]), "api.keys: key 2 has the id of an earlier key");
+        assert_eq!(
+            refused(vec![AccessKey { allow: Vec::new(), ..key("a") }]),
+            "api.keys: key 1 is allowed no class of operations"
         );
-        assert!(refused(json!([{"id": "a", "secret": "s", "allow": []}])).contains("allow is empty"));
-        assert!(refused(json!([{"id": "", "secret": "s"}])).contains("id must not be empty"));
-        let shown = format!("{:?}", serde_json::from_value::<AccessKey>(json!({"id": "a", "secret": "hush"})).unwrap());
-        assert!(!shown.contains("hush"));
+        assert!(refused(vec![key("")]).starts_with("api.keys: key 1 has an id that is empty"));
+        assert!(!format!("{:?}", key("a")).contains("hush"));
     }
 }

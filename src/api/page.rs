@@ -15,8 +15,7 @@ const EXPIRY_BYTES: usize = 8;
 /// AWS: 0 and absent mean this.
 const PAGE_DEFAULT: u32 = 100;
 
-/// What a token is bound to: the operation, and those of its parameters that choose what is listed (not how much of
-/// it).
+/// The listing that a token is bound to: the operation, and the parameters that select rows (not the page size).
 #[derive(Debug, Clone, Copy)]
 pub struct Listing<'a> {
     pub operation: &'static str,
@@ -35,7 +34,7 @@ impl Pages {
         Self { key: sign(secret, &[b"reveille page tokens 1"]).finalize().into_bytes().into() }
     }
 
-    /// A token after which `cursor` says where to go on.
+    /// Makes a token for the page after `cursor`.
     pub fn seal(&self, listing: Listing<'_>, cursor: &str, now: Timestamp) -> String {
         let expires = now.plus_seconds(TOKEN_HOURS * 3600.0).millis().to_be_bytes();
         let mut token = Vec::with_capacity(EXPIRY_BYTES + SIGNATURE_BYTES + cursor.len());
@@ -69,7 +68,7 @@ impl Pages {
     }
 }
 
-/// Each part with its length before it, so that no two lists of parts look alike.
+/// A MAC over the parts, each with its length before it, so that no two lists of parts have the same MAC.
 fn sign(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { unreachable!("HMAC takes keys of every length") };
     for part in parts {
@@ -79,12 +78,12 @@ fn sign(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
-/// How many rows a page has: `maxResults`, checked by the model to be at most 1,000.
+/// The number of rows of a page: `maxResults`, which the model limits to 1,000.
 pub fn size(max_results: Option<u32>) -> u32 {
     max_results.filter(|n| *n > 0).unwrap_or(PAGE_DEFAULT)
 }
 
-/// Cuts rows that were asked for one more than a page holds; true when there was one more.
+/// Cuts `rows`, which were read with one row more than a page holds. Returns true if there was one more.
 pub fn cut<T>(rows: &mut Vec<T>, size: u32) -> bool {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let more = rows.len() > size;

@@ -23,10 +23,10 @@ use crate::telemetry::{Metrics, fields};
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 /// The event of a request in the log.
 const REQUEST: &str = "api.request";
-/// What stands before our own operations in `X-Amz-Target`.
+/// The prefix of our own operations in `X-Amz-Target`.
 const OWN_PREFIX: &str = "Reveille.";
 
-/// The head of a request, as HTTP brings it.
+/// The head of an HTTP request.
 pub struct Incoming<'a> {
     pub method: &'a str,
     pub path: &'a str,
@@ -34,13 +34,13 @@ pub struct Incoming<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// An answer, for HTTP to bring back.
+/// An answer, to be sent over HTTP.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub request_id: Uuid,
     pub body: Vec<u8>,
-    /// Was the request let in? One that was not keeps no connection.
+    /// Whether the request was let in. The connection of a refused request is closed.
     pub is_let_in: bool,
 }
 
@@ -60,8 +60,8 @@ impl Api {
         &self.ctx
     }
 
-    /// Answers one request; never fails, never panics. `body` is not asked for before the head allows it: it may be
-    /// long, slow, and anybody's.
+    /// Answers one request. It never fails and never panics. `body` is read only after the head was accepted, because a
+    /// body may be long and slow and come from any client.
     pub async fn answer<B: AsRef<[u8]>>(
         &self,
         request: Incoming<'_>,
@@ -82,7 +82,7 @@ impl Api {
         Answer { is_let_in, ..self.told(name, result, request_id, began) }
     }
 
-    /// Answers a request that is refused before it is looked at.
+    /// Answers a request that is refused before its head is read.
     pub fn refuse(&self, error: ApiError) -> Answer {
         self.told("(none)", Err(error), Uuid::new_v4(), Instant::now())
     }
@@ -98,7 +98,7 @@ impl Api {
         Answer { status, request_id, body, is_let_in: false }
     }
 
-    /// The body, and who sent it, where there are keys.
+    /// The body of a request and, where there are keys, its verified caller.
     async fn let_in<B: AsRef<[u8]>>(
         &self,
         request: &Incoming<'_>,
@@ -135,7 +135,7 @@ impl Api {
             caller.may(operation, class, realm)?;
         }
         let elsewhere = elsewhere(&input, realm);
-        // A fault of ours in one handler is the end of its request, not of the server.
+        // A panic in one handler ends its request, not the server.
         let caught = AssertUnwindSafe((operation.run)(&self.ctx, input)).catch_unwind().await;
         let result = caught.unwrap_or_else(|_| {
             tracing::error!({ fields::REQUEST_ID } = %id, { fields::API_OPERATION } = operation.name, "the handler of an operation panicked");
@@ -148,7 +148,7 @@ impl Api {
     }
 }
 
-/// Headers that are text, for the signature. One of AWS's own that is none cannot have been signed.
+/// The headers that are text, for the signature. An `x-amz-` header that is not text cannot have been signed.
 fn texts<'a>(request: &Incoming<'a>) -> Result<Vec<(&'a str, &'a str)>, ApiError> {
     let mut texts = Vec::with_capacity(16);
     for (name, value) in request.headers {
@@ -165,7 +165,7 @@ fn texts<'a>(request: &Incoming<'a>) -> Result<Vec<(&'a str, &'a str)>, ApiError
     Ok(texts)
 }
 
-/// What to say of an ARN of another region or account, where what it names is not found.
+/// A hint for the error of a missing resource whose ARN names another region or account.
 fn elsewhere(input: &Map<String, Value>, realm: &Realm) -> Option<String> {
     let is_foreign = |arn: &&str| {
         let mut parts = arn.split(':').skip(2);
@@ -181,7 +181,7 @@ fn elsewhere(input: &Map<String, Value>, realm: &Realm) -> Option<String> {
     })
 }
 
-/// One line a request: at `debug`, or at `warn` where it was our fault.
+/// Logs one line per request: at `debug`, or at `warn` for a fault of the server.
 fn log(operation: &str, id: Uuid, status: u16, outcome: &str, took: Duration) {
     let duration_ms = took.as_secs_f64() * 1_000.0;
     let error = Some(outcome).filter(|outcome| *outcome != "ok");
@@ -204,8 +204,7 @@ fn log(operation: &str, id: Uuid, status: u16, outcome: &str, took: Duration) {
     }
 }
 
-/// Which operation a request asks for. AWS answers 404 where the request is none of its protocol, 400 where the
-/// operation is unknown.
+/// The operation of a request. AWS answers 404 for a request of another protocol and 400 for an unknown operation.
 fn operation(request: &Incoming<'_>) -> Result<&'static Operation, ApiError> {
     let text =
         |name| request.headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok()).map(str::trim);

@@ -44,7 +44,7 @@ fn call(operation: &str, body: &str) -> (u16, Value) {
     ask(&api(Vec::new()), "POST", &[("content-type", CONTENT_TYPE), ("x-amz-target", &target)], body.as_bytes())
 }
 
-/// Method, headers, and what is answered: status and how the message begins.
+/// Method, headers, and the answer: its status and the beginning of its message.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, &'a str);
 
 #[test]

@@ -1,8 +1,8 @@
-//! `variableReferences`: which workflow variables each state reads, as `DescribeStateMachine` shows it.
+//! `variableReferences`: the workflow variables that each state reads, as `DescribeStateMachine` shows them.
 //!
 //! AWS: "A map of state name to a list of variables referenced by that state. States that do not use variable
-//! references will not be shown in the response." Names are sorted, each once; what a state only assigns is not a
-//! reference.
+//! references will not be shown in the response." Names are sorted, each once. A variable that a state only assigns is
+//! not a reference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ fn walk(workflow: &Value, jsonata: bool, references: &mut References) {
                     value.as_array().into_iter().flatten().for_each(|branch| walk(branch, jsonata, references));
                 }
                 "ItemProcessor" | "Iterator" => walk(value, jsonata, references),
-                // Plain data and words.
+                // Fields without expressions.
                 "Result" | "Comment" | "Type" | "Next" | "Resource" => {}
                 _ if jsonata => jsonata_strings(value, &mut found),
                 _ => path_strings(field, value, &mut found),
@@ -44,7 +44,7 @@ fn walk(workflow: &Value, jsonata: bool, references: &mut References) {
     }
 }
 
-/// JSONPath: expressions stand in fields that end in `Path` or `.$`, and in `Variable`.
+/// JSONPath: expressions are in fields that end in `Path` or `.$`, and in `Variable`.
 fn path_strings(field: &str, value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::String(text) => {
@@ -86,7 +86,7 @@ fn names(text: &str) -> Vec<(&str, &str)> {
         match c {
             '\'' | '"' | '`' => rest = after_quote(rest, c),
             '/' if rest.starts_with('*') => rest = rest.find("*/").map_or("", |end| &rest[end + 2..]),
-            // `$$`: the context object, or JSONata's root. Not a variable, nor is what follows.
+            // `$$`: the context object, or JSONata's root. Neither it nor the name after it is a variable.
             '$' if rest.starts_with('$') => rest = rest.trim_start_matches('$'),
             '$' => {
                 let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());

@@ -10,7 +10,7 @@ use super::arn::{self, MachineArn, Qualifier};
 use super::context::Context;
 use super::error::ApiError;
 
-const PAGE: u32 = 100;
+const ALIASES_PER_READ: u32 = 100;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,7 +23,7 @@ fn wrong(message: String) -> ApiError {
     ApiError::validation_because("INVALID_ROUTING_CONFIGURATION", message)
 }
 
-/// The machine that all versions belong to, and the routes as the catalog keeps them.
+/// Checks routes. Returns the machine of all versions, and the routes for the catalog.
 pub async fn checked(ctx: &Context, routes: &[Route]) -> Result<(Arn, Vec<(Arn, u8)>), ApiError> {
     let arns: Vec<&str> = routes.iter().map(|route| route.state_machine_version_arn.as_str()).collect();
     let received = format!("Received: [{}]", arns.join(", "));
@@ -71,7 +71,7 @@ pub async fn checked(ctx: &Context, routes: &[Route]) -> Result<(Arn, Vec<(Arn, 
     Ok((first.machine.clone(), kept))
 }
 
-/// AWS's text for an alias or version that is not there.
+/// AWS's error for a missing alias or version.
 pub fn missing(resource: &str) -> ApiError {
     ApiError {
         message: "Request references a resource that does not exist.".into(),
@@ -79,7 +79,7 @@ pub fn missing(resource: &str) -> ApiError {
     }
 }
 
-/// An alias that is there, by its ARN.
+/// The alias with this ARN, which must exist.
 pub async fn alias(ctx: &Context, text: &str) -> Result<AliasRow, ApiError> {
     let given = alias_arn(text)?;
     ctx.catalog.alias(&given.full).await?.ok_or_else(|| missing(text))
@@ -94,7 +94,7 @@ pub fn alias_arn(text: &str) -> Result<MachineArn, ApiError> {
     }
 }
 
-/// All aliases of a machine that pass, in the order of creation; a machine has at most 100 of them.
+/// All aliases of a machine for which `keep` holds, in the order of creation. A machine has at most 100.
 pub async fn aliases_of(
     ctx: &Context,
     machine: &Arn,
@@ -102,7 +102,7 @@ pub async fn aliases_of(
 ) -> Result<Vec<AliasRow>, ApiError> {
     let (mut kept, mut after) = (Vec::new(), None);
     loop {
-        let rows = ctx.catalog.aliases(machine, after.take(), PAGE).await?;
+        let rows = ctx.catalog.aliases(machine, after.take(), ALIASES_PER_READ).await?;
         let Some(last) = rows.last() else { return Ok(kept) };
         after = Some(last.arn.clone());
         kept.extend(rows.into_iter().filter(&keep));

@@ -29,17 +29,17 @@ use super::page::Pages;
 use super::protocol::{Answer, Api, CONTENT_TYPE, Incoming};
 use super::tls::Current;
 
-/// A request's head must be there within this time: the client's machine may be busy too.
+/// The time for the head of a request to arrive. It is generous because the client's machine may be busy too.
 const SLOW_REQUEST: Duration = Duration::from_secs(30);
-/// A handshake of TLS likewise.
+/// The time for a TLS handshake.
 const SLOW_HANDSHAKE: Duration = Duration::from_secs(10);
-/// Longer than clients keep a connection that they do not use: who sends on one that the server closes just then gets
-/// no answer.
+/// How long an idle connection is kept. It is longer than clients keep an unused connection: a request on a connection
+/// that the server is closing gets no answer.
 const IDLE_CONNECTION: Duration = Duration::from_secs(75);
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1_024;
 
-/// Why the server cannot start. Each names the setting to look at.
+/// Reasons why the server cannot start. Each names the setting to look at.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     #[error("{0}")]
@@ -48,9 +48,9 @@ pub enum BindError {
     Listen { listen: String, source: std::io::Error },
 }
 
-/// A server that listens. Nothing is answered before [`Server::run`].
+/// A server that listens. It answers no request before [`Server::run`].
 pub struct Server {
-    /// Where it listens; tells the port that was taken for port 0.
+    /// The address on which it listens. For port 0 it holds the chosen port.
     pub addr: SocketAddr,
     inner: actix_web::dev::Server,
     certificate: Option<Arc<Current>>,
@@ -61,15 +61,15 @@ pub struct Server {
 pub struct ServerHandle(Inner);
 
 impl ServerHandle {
-    /// Takes no new requests and lets open ones finish, for at most `api.shutdown_seconds`.
+    /// Takes no new requests and lets open ones finish, for at most [`Options::shutdown_seconds`].
     pub async fn stop(&self) {
         self.0.stop(true).await;
     }
 }
 
 impl Server {
-    /// Listens. `secret`: any secret that all nodes of this installation share (page tokens are signed with a key
-    /// derived from it). `also` adds routes of other faces (the console) to the same server.
+    /// Listens. `secret` is any secret that all nodes of this installation share; page tokens are signed with a key
+    /// derived from it. `also` adds routes of other interfaces (the console) to the same server.
     pub fn bind(
         options: &Options,
         engine: EngineHandle,
@@ -93,7 +93,7 @@ impl Server {
         let failed = |source| BindError::Listen { listen: options.listen.clone(), source };
         let addr = listener.local_addr().map_err(failed)?;
         if options.access_keys.is_empty() {
-            tracing::warn!({ fields::API_ADDRESS } = %addr, "there are no access keys: whoever reaches the API may do everything");
+            tracing::warn!({ fields::API_ADDRESS } = %addr, "there are no access keys: any client that reaches the API may do everything");
         }
 
         let api = web::Data::new(api);
@@ -122,8 +122,8 @@ impl Server {
                 data.insert(Local(local.ip()));
             }
         })
-        // A poller that goes away is noticed at once, and what it was about to get is offered to the next. No client of
-        // AWS's half-closes.
+        // A poller that goes away is noticed at once, and its task is offered to the next. No AWS client half-closes a
+        // connection.
         .h1_allow_half_closed(false)
         .client_request_timeout(SLOW_REQUEST)
         .tls_handshake_timeout(SLOW_HANDSHAKE)
@@ -151,17 +151,17 @@ impl Server {
     }
 }
 
-/// The address of this machine that a connection came in at.
+/// The local address of a connection.
 #[derive(Clone, Copy)]
 struct Local(IpAddr);
 
-/// Without keys only loopback addresses, unless the settings say otherwise.
+/// Opens the listener. Without keys only loopback addresses are allowed, unless the settings say otherwise.
 fn listen(options: &Options) -> Result<TcpListener, BindError> {
     let failed = |source| BindError::Listen { listen: options.listen.clone(), source };
     let addrs: Vec<SocketAddr> = options.listen.to_socket_addrs().map_err(failed)?.collect();
     if options.access_keys.is_empty() && !options.allow_unsigned && addrs.iter().any(|addr| !addr.ip().is_loopback()) {
         return Err(BindError::Settings(format!(
-            "api.listen is {}, which other machines can reach, and there are no api.access_keys: add keys, listen on 127.0.0.1, \
+            "api.listen is {}, which other machines can reach, and api.keys is empty: add keys, listen on 127.0.0.1, \
              or set api.allow_unsigned = true",
             options.listen
         )));
@@ -169,7 +169,7 @@ fn listen(options: &Options) -> Result<TcpListener, BindError> {
     TcpListener::bind(&addrs[..]).map_err(failed)
 }
 
-/// Everything that is no other route: the API itself.
+/// The API itself: every request without another route.
 async fn aws_json(
     request: HttpRequest,
     mut payload: web::Payload,
@@ -209,8 +209,8 @@ fn respond(answer: Answer, payload: web::Payload) -> HttpResponse {
         .body(BoxBody::new(Whole { answer: answer.body.into(), _payload: payload }))
 }
 
-/// An answer that keeps the request's body until it is sent. Without it the server library would read what is left of
-/// a chunked body, however long it goes on; so it closes the connection where the body did not come to its end.
+/// An answer that keeps the request's body until it is sent. The server library then closes the connection if the body
+/// was not read to its end. Without this it would read the rest of a chunked body, however long that is.
 struct Whole {
     answer: web::Bytes,
     _payload: web::Payload,
@@ -229,7 +229,7 @@ impl MessageBody for Whole {
     }
 }
 
-/// Probes of load balancers come by any name and without one; what they are told is of no use to a page.
+/// Answers probes of load balancers. They may use any host name or none, and the answer is of no use to a web page.
 async fn healthz() -> HttpResponse {
     closing(HttpResponse::Ok()).json(json!({"status": "alive"}))
 }
@@ -253,8 +253,8 @@ async fn metrics_text(request: HttpRequest, api: web::Data<Api>, hosts: web::Dat
         .body(api.context().engine().metrics())
 }
 
-/// For requests that nothing is known of their sender: the next one on the same connection would have no time limit
-/// for its head.
+/// Closes the connection after an answer to an unknown sender: the next request on it would have no time limit for its
+/// head.
 fn closing(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
     response.force_close();
     response

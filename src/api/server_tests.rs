@@ -67,8 +67,7 @@ async fn it_answers_over_http_and_stops() {
     running.await.unwrap().unwrap();
 }
 
-/// What a connection is told that sends these bytes and then no more; the first line, empty where it is just
-/// closed.
+/// The first line of the answer to a connection that sends these bytes and then no more; empty where it is just closed.
 fn told(addr: SocketAddr, bytes: &[u8]) -> String {
     use std::io::{Read as _, Write as _};
     let mut stream = connect(addr);
@@ -85,7 +84,7 @@ fn connect(addr: SocketAddr) -> std::net::TcpStream {
     stream
 }
 
-/// What a connection is told that sends these bytes and stays: the whole answer, after which the server has closed it.
+/// The whole answer to a connection that sends these bytes and stays, up to the end at which the server closes it.
 fn told_and_closed(addr: SocketAddr, bytes: &[u8]) -> String {
     use std::io::{Read as _, Write as _};
     let mut stream = connect(addr);

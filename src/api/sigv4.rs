@@ -1,4 +1,4 @@
-//! Signature V4: verifies what AWS's clients sign. Pure: the request as text, the key, the time.
+//! Signature V4: verifies the signatures of AWS's clients. Pure: the request as text, the key, the time.
 //!
 //! Source: "Create a signed AWS API request", AWS General Reference. Canonical request → string to sign → HMAC chain →
 //! compare.
@@ -15,9 +15,9 @@ use super::error::ApiError;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "states";
-/// What a client says of its body.
+/// The header with the client's digest of the body.
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
-/// AWS: how far the clocks may differ.
+/// AWS: the greatest difference between the clocks.
 const SKEW_SECONDS: f64 = 300.0;
 
 /// The head of a request as it was signed. Header names in lower case, in the order of arrival.
@@ -52,7 +52,7 @@ impl<'a> Signed<'a> {
         self.headers.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
     }
 
-    /// Who signed, as the request says it.
+    /// The `Authorization` header of the request.
     pub fn authorization(&self) -> Result<Authorization<'a>, ApiError> {
         let Some(header) = self.header("authorization") else {
             return Err(ApiError::new("MissingAuthenticationTokenException", "Missing Authentication Token"));
@@ -93,8 +93,8 @@ impl<'a> Signed<'a> {
             .ok_or_else(|| incomplete("Authorization header requires existence of an 'X-Amz-Date' header."))
     }
 
-    /// Everything that can be known of a signature before the body is there: is it of now, for this service and this
-    /// region, over every header that matters?
+    /// Checks everything that needs no body: the signature is current, is for this service and region, and covers every
+    /// header that matters.
     pub fn check(&self, authorization: &Authorization<'_>, region: &str, now: Timestamp) -> Result<(), ApiError> {
         let time = self.time()?;
         check_time(time, now)?;
@@ -116,7 +116,7 @@ impl<'a> Signed<'a> {
         self.check_signed_headers(authorization)
     }
 
-    /// Was this request signed with this secret, over this body?
+    /// Verifies that this request was signed with this secret over this body.
     pub fn verify(&self, authorization: &Authorization<'_>, secret: &str, body: &[u8]) -> Result<(), ApiError> {
         let time = self.time()?;
         let digest = hex::encode(Sha256::digest(body));
@@ -140,7 +140,7 @@ impl<'a> Signed<'a> {
         ))
     }
 
-    /// `Host` and everything of AWS's own must be signed: a signature must not be good for another operation.
+    /// Checks that `Host` and all `x-amz-` headers are signed, so that a signature is not valid for another operation.
     fn check_signed_headers(&self, authorization: &Authorization<'_>) -> Result<(), ApiError> {
         let signed = |name: &str| authorization.signed_headers.split(';').any(|s| s == name);
         let own = self.headers.iter().map(|(name, _)| *name).filter(|name| name.starts_with("x-amz-"));
@@ -166,7 +166,7 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// White space at the ends removed, runs of it made one space.
+/// The value without white space at its ends, and with each run of white space as one space.
 fn squeezed(value: &str) -> String {
     value.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -215,7 +215,7 @@ mod tests {
 
     use super::*;
 
-    /// Requests that botocore signed: `scripts/sigv4-vectors.py`.
+    /// A request that botocore signed: `scripts/sigv4-vectors.py`.
     #[derive(Deserialize)]
     struct Vector {
         secret: String,
@@ -239,7 +239,7 @@ mod tests {
         signed.verify(&authorization, &vector.secret, vector.body.as_bytes())
     }
 
-    /// A request signed by ourselves, with whatever scope and headers.
+    /// Verifies a request that the test signs itself, with any scope and headers.
     fn made(scope: &str, time: &str, more: &[(&str, &str)], body: &[u8]) -> Result<(), ApiError> {
         let names: Vec<&str> = ["host", "x-amz-date"].into_iter().chain(more.iter().map(|(n, _)| *n)).collect();
         let head = format!("{ALGORITHM} Credential=AK/{scope}/states/aws4_request, SignedHeaders={}", names.join(";"));

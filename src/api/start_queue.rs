@@ -1,8 +1,8 @@
 //! Starting over AMQP: a message in `reveille.start` is the body of `StartExecution`, and its answer is that
 //! operation's answer.
 //!
-//! Two things are easier than over HTTP: `stateMachineArn` may be the machine's name alone, and `input` may be JSON
-//! itself instead of a text that holds JSON.
+//! Two things differ from HTTP: `stateMachineArn` may be the machine's name alone, and `input` may be JSON instead of
+//! JSON text.
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -18,8 +18,8 @@ use super::operations::start_execution::Input;
 use super::validate;
 use super::wire::EpochSeconds;
 
-/// Takes messages ([`EngineHandle::start_messages`]) until the engine stops. What can be done at once is: the bus bounds
-/// how many are under way.
+/// Takes messages ([`EngineHandle::start_messages`]) until the engine stops. All messages are handled at once; the bus
+/// bounds their number.
 pub async fn run(engine: EngineHandle, mut messages: BoxStream<'static, StartMessage>) {
     while let Some(message) = messages.next().await {
         let engine = engine.clone();
@@ -45,15 +45,15 @@ async fn receive(engine: &EngineHandle, message: StartMessage) {
             let answer = json!({ "executionArn": started.arn, "startDate": EpochSeconds(started.started) });
             message.accept(answer.to_string().into_bytes()).await;
         }
-        // What is away comes back. A fault of ours may be this message's (tried once more) or a stopping server's (the
-        // next one takes it).
+        // A missing store or broker will come back. An internal error may be caused by this message (tried once more)
+        // or by a server that stops (the next one takes it).
         Err(error) if error.status == 503 || error.kind == "ThrottlingException" => message.postpone(&error.message),
         Err(error) if error.status >= 500 && !message.is_redelivered() => message.postpone(&error.message),
         Err(error) => message.refuse(error.kind, &error.message, error.body()).await,
     }
 }
 
-/// The body as `StartExecution` takes it, held against AWS's model.
+/// The body as input of `StartExecution`, checked against AWS's model.
 fn read(body: &[u8], realm: &Realm) -> Result<Input, ApiError> {
     let mut members: Map<String, Value> = match serde_json::from_slice(body) {
         Ok(Value::Object(members)) => members,

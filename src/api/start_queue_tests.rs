@@ -1,4 +1,4 @@
-//! Starting over AMQP, on the embedded bus: what goes into `reveille.start`, what comes back.
+//! Starting over AMQP, on the embedded bus: messages into `reveille.start` and their answers.
 
 use std::time::Duration;
 

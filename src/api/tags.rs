@@ -1,4 +1,4 @@
-//! Tags: at most 50 of a resource; of two with the same key the later counts.
+//! Tags: at most 50 per resource. Of two tags with the same key the later counts.
 
 use crate::ids::Arn;
 
@@ -24,7 +24,7 @@ pub fn checked(resource: &str, tags: Vec<Tag>) -> Result<Vec<(String, String)>, 
     Ok(set)
 }
 
-/// Would the resource have too many tags with these?
+/// Checks that the resource has room for these tags.
 pub async fn check_room(ctx: &Context, resource: &Arn, new: &[(String, String)]) -> Result<(), ApiError> {
     let before = ctx.catalog.tags(resource).await?;
     let added = new.iter().filter(|(key, _)| !before.iter().any(|(known, _)| known == key)).count();
@@ -34,7 +34,7 @@ pub async fn check_room(ctx: &Context, resource: &Arn, new: &[(String, String)])
     Ok(())
 }
 
-/// A resource that can have tags and is there: a state machine or an activity.
+/// The state machine or activity with this ARN. It must exist; other resources have no tags.
 pub async fn resource(ctx: &Context, text: &str) -> Result<Arn, ApiError> {
     let found = match arn::parse(text)? {
         Resource::Activity => ctx.catalog.activity(&Arn::new(text)).await?.map(|row| row.arn),

@@ -294,7 +294,7 @@ fn fits(pattern: &str, text: &str) -> bool {
     wild.ends_with('*') || left.is_empty()
 }
 
-/// Placeholders of the request: what the runner chose, and values of earlier answers.
+/// Placeholders of the request: values that the runner chose, and values of earlier answers.
 fn filled(value: &Value, answers: &[Value]) -> Value {
     match value {
         Value::String(text) => Value::String(fill(text, answers)),

@@ -10,20 +10,19 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-/// How often the files are looked at. Certificates are renewed days before they end.
+/// How often the files are checked for changes. Certificates are renewed days before they end.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Where certificate and key are.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The files of certificate and key.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// The certificate and those that it is signed with, PEM (`api.tls.certificate`).
+    /// The certificate and its chain, PEM (`api.tls.certificate`).
     pub certificate: PathBuf,
     /// Its private key, PEM (`api.tls.key`).
     pub key: PathBuf,
 }
 
-/// The certificate of the moment.
+/// The current certificate.
 #[derive(Debug)]
 pub struct Current {
     files: Files,
@@ -31,18 +30,18 @@ pub struct Current {
     seen: RwLock<Stamp>,
 }
 
-/// What tells a file from the one that was read. Of both files.
+/// Time of change and length of both files, to detect new ones.
 type Stamp = [Option<(SystemTime, u64)>; 2];
 
 impl Current {
-    /// Reads the files. What is wrong is told with the setting.
+    /// Reads the files. An error names the setting.
     pub fn load(files: &Files) -> Result<Arc<Self>, String> {
         let seen = RwLock::new(stamp(files));
         let certified = RwLock::new(Arc::new(read(files)?));
         Ok(Arc::new(Self { files: files.clone(), certified, seen }))
     }
 
-    /// What the server library needs.
+    /// The configuration for the server library.
     pub fn config(self: &Arc<Self>) -> Result<rustls::ServerConfig, String> {
         let config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
@@ -50,7 +49,7 @@ impl Current {
         Ok(config.with_no_client_auth().with_cert_resolver(Arc::<Self>::clone(self)))
     }
 
-    /// Takes new files as they come, for ever. Connections that are open keep their own.
+    /// Reads changed files, for ever. Open connections keep their certificate.
     pub async fn follow(&self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -58,7 +57,7 @@ impl Current {
         }
     }
 
-    /// Reads the files again if they have changed. What cannot be used is told once, and the old ones stay.
+    /// Reads the files again if they have changed. An unusable file is logged once, and the old certificate stays.
     fn look(&self) {
         let now = stamp(&self.files);
         if now == *self.seen.read().unwrap_or_else(PoisonError::into_inner) {
@@ -70,7 +69,7 @@ impl Current {
                 *self.certified.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
                 tracing::info!("the certificate of the API was read again: {}", self.files.certificate.display());
             }
-            Err(why) => tracing::warn!("{why}; the certificate that was read before is used on"),
+            Err(why) => tracing::warn!("{why}; the old certificate stays in use"),
         }
     }
 }
@@ -98,7 +97,7 @@ fn read(files: &Files) -> Result<CertifiedKey, String> {
     if chain.is_empty() {
         return Err(unusable("certificate", &files.certificate, &"it holds no certificate in PEM form"));
     }
-    // The error of a key never repeats what stands in the file.
+    // The error of a key never shows the contents of the file.
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
         rustls::pki_types::pem::Error::Io(error) => unusable("key", &files.key, &error),
         _ => unusable("key", &files.key, &"it holds no private key in PEM form"),

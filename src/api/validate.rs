@@ -1,16 +1,17 @@
 //! Checks an input against AWS's model, with AWS's texts.
 //!
-//! Two kinds of wrong, as in AWS's own front: a value of the wrong JSON type cannot be read (`SerializationException`,
-//! the first one only); values of the right type that break a constraint are gathered, all of them, into one
-//! `ValidationException`.
+//! Two kinds of faults, as on AWS. A value of the wrong JSON type ends the check with a `SerializationException`.
+//! Values of the right type that break a constraint are gathered into one `ValidationException`.
 
 use serde_json::{Map, Number, Value};
+
+use crate::limits::VALIDATION_ERRORS_MAX;
 
 use super::error::ApiError;
 use super::model::{Kind, Model, Shape};
 
-/// Checks the members of `input` against the shape `name`. Members that are `null` count as absent and are removed; a
-/// whole number written as `10.0` becomes `10`; members that the model does not know are left alone, as AWS does.
+/// Checks the members of `input` against the shape `name`. Members that are `null` count as absent and are removed. A
+/// whole number written as `10.0` becomes `10`. Members that the model does not know are left alone, as on AWS.
 pub fn check(model: &Model, name: &str, input: &mut Map<String, Value>) -> Result<(), ApiError> {
     let mut check = Check { model, errors: Vec::new() };
     let Some(shape) = model.shape(name) else {
@@ -31,6 +32,13 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// Gathers an error, up to the bound.
+    fn broken(&mut self, error: impl FnOnce() -> String) {
+        if self.errors.len() < VALIDATION_ERRORS_MAX {
+            self.errors.push(error());
+        }
+    }
+
     fn structure(&mut self, shape: &Shape, value: &mut Map<String, Value>, path: &str) -> Result<(), ApiError> {
         for (member, shape_name) in shape.members() {
             let at = if path.is_empty() { member.to_owned() } else { format!("{path}.{member}") };
@@ -44,8 +52,9 @@ impl Check<'_> {
                     }
                 }
                 None if shape.required.iter().any(|r| r == member) => {
-                    self.errors
-                        .push(format!("Value null at '{at}' failed to satisfy constraint: Member must not be null"));
+                    self.broken(|| {
+                        format!("Value null at '{at}' failed to satisfy constraint: Member must not be null")
+                    });
                 }
                 None => {}
             }
@@ -79,20 +88,22 @@ impl Check<'_> {
         }
         let constraints = constraints(shape, value);
         for constraint in constraints {
-            let shown = if shape.sensitive { String::new() } else { format!(" '{}'", show(value)) };
-            self.errors.push(format!("Value{shown} at '{path}' failed to satisfy constraint: {constraint}"));
+            self.broken(|| {
+                let shown = if shape.sensitive { String::new() } else { format!(" '{}'", show(value)) };
+                format!("Value{shown} at '{path}' failed to satisfy constraint: {constraint}")
+            });
         }
         Ok(())
     }
 
-    /// A list: its length first; elements that are structures are checked member by member, plain ones all at once, as
-    /// AWS says it.
+    /// Checks a list: first its length, then its elements. Structures are checked member by member, plain elements give
+    /// one error together, as on AWS.
     fn list(&mut self, shape: &Shape, items: &mut [Value], path: &str) -> Result<(), ApiError> {
         if let Some(constraint) = length(shape, items.len()) {
             let name = shape.member.as_deref().unwrap_or_default();
             let shown: Vec<String> = items.iter().map(|item| self.show_member(name, item)).collect();
-            self.errors
-                .push(format!("Value '[{}]' at '{path}' failed to satisfy constraint: {constraint}", shown.join(", ")));
+            let shown = shown.join(", ");
+            self.broken(|| format!("Value '[{shown}]' at '{path}' failed to satisfy constraint: {constraint}"));
         }
         let Some(target) = shape.member.as_deref().and_then(|name| self.model.shape(name)) else {
             return Ok(());
@@ -102,28 +113,29 @@ impl Check<'_> {
             if target.kind == Kind::Structure {
                 self.value(target, item, &format!("{path}.{}.member", index + 1))?;
             } else {
-                let before = self.errors.len();
+                // The errors of plain elements become one, below.
+                let before = std::mem::take(&mut self.errors);
                 self.value(target, item, path)?;
-                broken |= self.errors.len() > before;
-                self.errors.truncate(before);
+                broken |= !std::mem::replace(&mut self.errors, before).is_empty();
             }
         }
         if broken {
             let shown: Vec<String> = items.iter().map(show).collect();
             let all = descriptions(target).join(", ");
-            let text = format!(
-                "Value '[{}]' at '{path}' failed to satisfy constraint: Member must satisfy constraint: [{all}]",
-                shown.join(", ")
-            );
-            self.errors.push(text);
+            let shown = shown.join(", ");
+            self.broken(|| {
+                format!(
+                    "Value '[{shown}]' at '{path}' failed to satisfy constraint: Member must satisfy constraint: [{all}]"
+                )
+            });
         }
         Ok(())
     }
 }
 
 impl Check<'_> {
-    /// An element of a list: a structure as the class of that name shows itself in Java, its members in the order of
-    /// the model. Recorded: `RoutingConfigurationListItem(stateMachineVersionArn=…, weight=50)`.
+    /// Shows an element of a list. A structure is shown like its Java class, its members in the order of the model.
+    /// Recorded: `RoutingConfigurationListItem(stateMachineVersionArn=…, weight=50)`.
     fn show_member(&self, name: &str, value: &Value) -> String {
         match (self.model.shape(name), value) {
             (Some(shape), Value::Object(given)) if shape.kind == Kind::Structure => {
@@ -142,7 +154,7 @@ impl Check<'_> {
     }
 }
 
-/// What of the shape's constraints the value breaks.
+/// The constraints of the shape that the value breaks.
 fn constraints(shape: &Shape, value: &Value) -> Vec<String> {
     let mut broken = Vec::new();
     match value {
@@ -190,7 +202,7 @@ fn length(shape: &Shape, length: usize) -> Option<String> {
     shape.max.filter(|max| length > *max).map(|max| format!("Member must have length less than or equal to {max}"))
 }
 
-/// AWS counts as Java does. For ASCII, the common case, that is the number of bytes.
+/// The length in UTF-16 units, as AWS counts in Java. For ASCII, the common case, it is the number of bytes.
 fn utf16_length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
@@ -203,8 +215,8 @@ fn must_be_one_of(values: &[String]) -> String {
     format!("Member must satisfy enum value set: [{}]", values.join(", "))
 }
 
-/// The patterns of the model, each by hand: they need a look-ahead, which our regular expressions do not have.
-/// A test says when the model brings a new one.
+/// Matches the patterns of the model, each by hand: they need a look-ahead, which our regular expressions do not have.
+/// A test finds a new pattern in the model.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern {
         r"^(?=.*[a-zA-Z_\-\.])[a-zA-Z0-9_\-\.]+$" => {
@@ -235,7 +247,7 @@ fn show(value: &Value) -> String {
     }
 }
 
-/// AWS's words, with the place added: theirs does not say where.
+/// AWS's text, with the place added.
 fn wrong_type(expected: Kind, found: &Value, path: &str) -> ApiError {
     let wanted = match expected {
         Kind::Structure | Kind::Map => "structure or map",
@@ -363,6 +375,21 @@ mod tests {
              RoutingConfigurationListItem(stateMachineVersionArn=v3, weight=20)]' at 'routingConfiguration' failed to satisfy \
              constraint: Member must have length less than or equal to 2"
         );
+    }
+
+    #[test]
+    fn an_error_names_so_many_faults_at_most() {
+        let tags: Vec<Value> = (0..100_000).map(|_| json!({ "key": "" })).collect();
+        let text = verdict("TagResourceInput", json!({ "resourceArn": "a", "tags": tags }));
+        assert!(
+            text.starts_with("1000 validation errors detected: Value '' at 'tags.1.member.key'"),
+            "{}",
+            &text[..200]
+        );
+        assert!(text.len() < 200_000, "{} bytes", text.len());
+        let keys: Vec<String> = (0..100_000).map(|_| String::new()).collect();
+        let text = verdict("UntagResourceInput", json!({ "resourceArn": "", "tagKeys": keys }));
+        assert!(text.starts_with("2 validation errors detected: "), "{}", &text[..200]);
     }
 
     #[test]

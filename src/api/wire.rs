@@ -1,4 +1,4 @@
-//! Small pieces of AWS JSON that many operations share.
+//! Small types of AWS JSON that many operations share.
 
 use std::fmt;
 
@@ -59,8 +59,8 @@ pub struct Tag {
     pub value: String,
 }
 
-/// Is this text JSON, at most so many bytes? Reads it as it will be read for good, and builds nothing. `Err` says what
-/// is wrong; of the text it quotes a word at most.
+/// Checks that a text is JSON within the size limit. It reads the text as the interpreter will, and builds no value.
+/// The error quotes at most one word of the text.
 pub fn json_text(what: &str, text: &str) -> Result<(), String> {
     let max = crate::limits::PAYLOAD_BYTES_MAX;
     if text.len() > max {
@@ -70,12 +70,12 @@ pub fn json_text(what: &str, text: &str) -> Result<(), String> {
     match serde_json::from_str::<Readable>(text) {
         Ok(Readable) => Ok(()),
         Err(_) if nesting(text) > nested_max => Err(format!("{what} nests deeper than {nested_max} levels")),
-        // As AWS: its reader's words, and nothing before them.
+        // As AWS: the text of its reader, without a prefix.
         Err(why) => Err(refusal(text, &why)),
     }
 }
 
-/// Any JSON value that [`serde_json::Value`] can hold. `IgnoredAny` lets more in: it decodes neither numbers (`1e999`)
+/// Any JSON value that [`serde_json::Value`] can hold. `IgnoredAny` accepts more: it decodes neither numbers (`1e999`)
 /// nor escapes (`\ud800`).
 struct Readable;
 
@@ -127,7 +127,7 @@ impl<'de> Visitor<'de> for Readable {
     }
 }
 
-/// How deep a text nests, where it is JSON that is only too deep to be read.
+/// The nesting depth of a JSON text that may be too deep to be read.
 fn nesting(text: &str) -> usize {
     let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {
@@ -215,6 +215,6 @@ mod tests {
         let nested = |levels: usize| format!("{}\"[\\\"[\"{}", "[".repeat(levels), "]".repeat(levels));
         assert!(refused(&nested(128)).contains("127 levels"));
         assert!(execution_input(Some(nested(127))).is_ok());
-        assert!(serde_json::from_str::<serde_json::Value>(&nested(127)).is_ok(), "what is let in can be read");
+        assert!(serde_json::from_str::<serde_json::Value>(&nested(127)).is_ok(), "an accepted text can be read");
     }
 }

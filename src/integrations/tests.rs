@@ -30,7 +30,7 @@ fn plan_with(table: &Table, resource: &Resource, parameters: &Value) -> Result<P
         machine: &machine,
     };
     let read = plan(resource, &Payload::new(parameters.clone()), &context);
-    // The same of parameters that nobody has read yet.
+    // The same with parameters that are not parsed yet.
     let unread = Payload::parse(parameters.to_string()).unwrap();
     assert_eq!(plan(resource, &unread, &context), read, "{parameters}");
     read

@@ -1,4 +1,4 @@
-//! Every bound, with its reason. Going over one is a clear error that names it.
+//! All bounds, each with its reason. Exceeding a bound gives a clear error that names it.
 
 use std::time::Duration;
 
@@ -8,10 +8,12 @@ pub const PAYLOAD_BYTES_MAX: usize = 262_144;
 pub const DEFINITION_BYTES_MAX: usize = 1_048_576;
 /// Body of an API request, in bytes (AWS: 1 MiB); a definition inside JSON quoting may be a little longer than itself.
 pub const REQUEST_BYTES_MAX: usize = 2 * 1_048_576;
-/// Bodies of all API requests under way, in bytes: 64 of the longest.
+/// Bodies of all open API requests, in bytes: 64 of the longest.
 pub const BODIES_BYTES_MAX: usize = 128 * 1_048_576;
-/// The first bytes of a body, which do not count into that bound: most answers of workers are shorter.
+/// The first bytes of a body, which do not count towards that bound: most answers of workers are shorter.
 pub const BODY_BYTES_FREE: usize = 16 * 1_024;
+/// Faults that one validation error names: a request of 2 MiB could have a hundred times its size of them.
+pub const VALIDATION_ERRORS_MAX: usize = 1_000;
 /// Connections of API clients at once. More than pollers of activities (1,000), each of which has one.
 pub const CONNECTIONS_MAX: usize = 2_048;
 /// Events in a history (AWS: 25,000; the execution fails).
@@ -19,45 +21,46 @@ pub const HISTORY_EVENTS_MAX: u64 = 25_000;
 /// Client tokens of redrives that an execution remembers, and for how many seconds (AWS: the last 10, for 15 minutes).
 pub const REDRIVE_TOKENS_MAX: usize = 10;
 pub const REDRIVE_TOKEN_SECONDS: f64 = 900.0;
-/// Tasks of other executions that wait for one execution because they asked for the same start; what comes beyond finds
-/// its name taken.
+/// Tasks of other executions that wait for one execution because they made the same start. Further starts fail because
+/// the name is taken.
 pub const FOLLOWERS_MAX: usize = 1_000;
 /// Tasks of an execution whose heartbeats share one batch of its journal: each heartbeat writes that batch again.
-pub const HEARTBEATS_TOGETHER: usize = 64;
+pub const HEARTBEATS_PER_BATCH_MAX: usize = 64;
 /// Events that one decision may make before it yields to the others of its partition; the rest follows in the next.
 pub const DECISION_EVENTS_MAX: usize = 1_000;
 /// Work of one decision before it yields, in units of about 20 ns on a machine of 2026: about 5 ms on its partition's
-/// thread. A unit is a value that is visited, copied or computed with; expressions count them (`query::Roots::spend`).
+/// thread. A unit is one value that is visited, copied or computed; expressions count them (`query::Roots::spend`).
 pub const DECISION_WORK_MAX: u64 = 250_000;
-/// An event is decided, folded, encoded and told: about 2 µs.
+/// The work of deciding, folding, encoding and reporting an event: about 2 µs.
 pub const EVENT_WORK: u64 = 100;
-/// Bytes of a payload that are made, measured and written for a unit of work; a tree of small values takes as much. So a
-/// decision makes about 256 KiB of new payloads, and a batch of a journal stays as small (Temporal: 4 MB a transaction).
+/// Bytes of a payload that are made, measured and written per unit of work; a tree of small values takes as much. So a
+/// decision makes about 256 KiB of new payloads, and a batch of a journal stays as small (Temporal: 4 MB per
+/// transaction).
 pub const BYTES_PER_WORK: u64 = 1;
-/// What an event takes in a journal beside its payloads.
+/// Bytes of an event in a journal besides its payloads.
 pub const EVENT_BYTES: u64 = 200;
-/// Events of one execution that is express: it has no journal, and on AWS no documented bound but its five minutes. A
-/// loop of two states makes so many in some seconds; what works on tasks never does.
+/// Events of one express execution. It has no journal, and on AWS no documented bound but its five minutes. A loop of
+/// two states reaches the bound in some seconds; an execution with tasks never does.
 pub const EXPRESS_EVENTS_MAX: u64 = 1_000_000;
 /// The default bound of executions that start each other, one below the other, in quick succession; machines call each
 /// other some levels deep.
 pub const NESTING_MAX: u32 = 100;
-/// A start that nobody waits for is no deeper than its parent where that one ran for so long: an execution that begins
-/// its successor before its history is full (AWS's advice for work without an end) may do so for ever.
+/// A start without `.sync` has the nesting depth of its parent if the parent has run for so long. So an execution that
+/// starts its successor before its history is full (AWS's advice for endless work) may do so for ever.
 pub const SUCCESSOR_SECONDS: f64 = 60.0;
 /// The default bound of open standard executions (AWS: 1,000,000 for an account and region).
 pub const EXECUTIONS_OPEN_MAX: u64 = 1_000_000;
-/// The default bound of what one execution holds in memory: all of its variables (10 MiB), and 40 iterations of a Map
-/// with an input, an item, a result and the parameters of a task of 256 KiB each.
+/// The default bound of one execution's data in memory: all its variables (10 MiB), and 40 iterations of a Map with an
+/// input, an item, a result and the parameters of a task of 256 KiB each.
 pub const EXECUTION_BYTES_MAX: u64 = 64 * 1_048_576;
 /// Bytes that all executions in memory may hold together (JSON text; in memory it is up to three times of that).
 pub const MEMORY_BYTES_MAX: u64 = 512 * 1_048_576;
-/// What an execution takes in memory beside its data: its actor, its mailbox, its state. Measured: 7.5 KB, a third of which
-/// is counted, as of data.
+/// Memory of an execution besides its data: its actor, its mailbox, its state. Measured: 7.5 KB, of which a third is
+/// counted, as with data.
 pub const EXECUTION_OWN_BYTES: u64 = 3_072;
-/// What an execution may hold in any case where all of them together are over their bound: four payloads.
+/// The data that an execution may hold even if all together are over their bound: four payloads.
 pub const EXECUTION_SHARE_MIN: u64 = 1_048_576;
-/// An execution that holds so much is worth a look where memory is short: a quarter of a payload.
+/// The data from which an execution is worth unloading where memory is short: a quarter of a payload.
 pub const HEAVY_EXECUTION_BYTES: u64 = 65_536;
 /// The default bound of one execution's journal: 25,000 events of 10 KiB (Temporal: 50 MB).
 pub const JOURNAL_BYTES_MAX: u64 = 256 * 1_048_576;
@@ -67,7 +70,7 @@ pub const VARIABLES_BYTES_MAX: usize = 10 * 1_048_576;
 pub const VARIABLE_BYTES_MAX: usize = 262_144;
 /// A name of a state, variable, machine, execution or activity, in characters (AWS: 80).
 pub const NAME_CHARS_MAX: usize = 80;
-/// Nesting of a JSON document that we accept: serde_json's own bound, kept below any stack trouble.
+/// The accepted nesting of a JSON document: serde_json's own bound, far below the end of a stack.
 pub const JSON_DEPTH_MAX: usize = 128;
 /// Nesting of Parallel and Map states in a definition; AWS has no figure, the stack of a parser has.
 pub const BLOCK_DEPTH_MAX: usize = 32;
@@ -75,7 +78,7 @@ pub const BLOCK_DEPTH_MAX: usize = 32;
 pub const ERROR_CHARS_MAX: usize = 256;
 /// `cause` of a failure, in characters (AWS: 32,768).
 pub const CAUSE_CHARS_MAX: usize = 32_768;
-/// A token as it comes in, in characters (AWS model: 2,048; ours are under 100 and fit `correlation_id`, 255).
+/// An incoming token, in characters (AWS model: 2,048; our own are under 100 and fit `correlation_id`, 255).
 pub const TOKEN_CHARS_MAX: usize = 2_048;
 /// The default and longest wait of a task or a Wait state, in seconds (AWS: 99,999,999).
 pub const TASK_TIMEOUT_SECONDS_MAX: u64 = 99_999_999;
@@ -83,27 +86,27 @@ pub const TASK_TIMEOUT_SECONDS_MAX: u64 = 99_999_999;
 pub const EXECUTION_AGE_MAX: Duration = Duration::from_hours(365 * 24);
 /// How long an express execution may run (AWS: 5 minutes).
 pub const EXPRESS_AGE_MAX: Duration = Duration::from_mins(5);
-/// Express executions that run at once: they live in memory only (some kilobytes each, and their data); starts beyond
-/// it are refused.
+/// Express executions that run at once: they are in memory only (some kilobytes each, and their data). Further starts
+/// are refused.
 pub const EXPRESS_EXECUTIONS_MAX: usize = 100_000;
 /// Closed express executions that are remembered, and the bytes of their inputs and outputs together.
 pub const EXPRESS_REMEMBERED: usize = 1_000;
 pub const EXPRESS_REMEMBERED_BYTES: usize = 16 * 1_048_576;
 /// Iterations of an inline Map that run at once where `MaxConcurrency` is 0 (AWS: 40 are in progress at a time).
 pub const INLINE_MAP_CONCURRENCY: usize = 40;
-/// Messages waiting in an execution's or a partition's mailbox; senders wait beyond it.
+/// Messages waiting in an execution's or a partition's mailbox. Further senders wait.
 pub const MAILBOX_MESSAGES: usize = 1_024;
 /// Events that one commit of the store's writer gathers at most.
 pub const COMMIT_EVENTS_MAX: usize = 4_000;
-/// Appends that wait for the store's writer; senders wait beyond it.
+/// Appends that wait for the store's writer. Further senders wait.
 pub const APPEND_QUEUE: usize = 4_096;
-/// Reads that wait for one of the store's readers; askers wait beyond it.
+/// Reads that wait for one of the store's readers. Further readers wait.
 pub const READ_QUEUE: usize = 1_024;
-/// Deleted things whose places in listings a store remembers, so that a reader who deletes page by page can go on.
+/// Deleted rows whose places in listings a store remembers, so that a client can delete page by page.
 pub const DEPARTED_MAX: u32 = 10_000;
 /// Replies that one partition takes from the broker before it has acknowledged them.
 pub const REPLY_PREFETCH: u16 = 1_000;
-/// Unconfirmed publishes per channel; publishers wait beyond it.
+/// Unconfirmed publishes per channel. Further publishers wait.
 pub const UNCONFIRMED_PUBLISHES: usize = 1_000;
 /// Body of a message that the bus sends (a payload of 256 KiB, quoted and wrapped, with room to spare; RabbitMQ 4
 /// refuses above 16 MiB).
@@ -113,31 +116,32 @@ pub const MESSAGE_BYTES_MAX: usize = 4 * 1_048_576;
 pub const MESSAGE_HEADERS_BYTES_MAX: usize = 65_536;
 /// Short strings of AMQP 0-9-1 (names of queues and exchanges, routing keys, header names, `correlation_id`), in bytes.
 pub const AMQP_SHORT_STRING_MAX: usize = 255;
-/// Tables and arrays inside of each other in an incoming message's headers; what lies deeper is refused. The client
-/// library's parser, copies and drops recurse: with a debug build 64 levels need up to 1 MiB of a thread's 2 MiB.
-/// RabbitMQ's own `x-death` is three deep.
+/// Nesting of tables and arrays in an incoming message's headers. A deeper message is refused. The client library's
+/// parser, copies and drops recurse: with a debug build 64 levels need up to 1 MiB of a thread's 2 MiB. RabbitMQ's own
+/// `x-death` is three deep.
 pub const AMQP_DEPTH_MAX: usize = 64;
-/// Values in one table of an incoming message; one with more is refused. One byte of a void becomes 32 bytes in memory.
+/// Values in one table of an incoming message. A message with more is refused. One byte of a void becomes 32 bytes in
+/// memory.
 pub const AMQP_VALUES_MAX: usize = 8_192;
-/// A method or content header of the broker. Frames are 128 KiB unless the broker was told otherwise; beyond this the
-/// connection ends.
+/// A method or content header of the broker. Frames are 128 KiB unless the broker is configured otherwise. A larger one
+/// ends the connection.
 pub const AMQP_FRAME_BYTES_MAX: usize = 4 * 1_048_576;
-/// Of a refused message that is too much for the parking queue: the part of its body that is parked, and its headers, which
-/// with our own fit the smallest frames in use (8 KiB).
+/// Parts of a refused message that is too large for the parking queue: the parked bytes of its body, and of its
+/// headers, which with our own fit the smallest frames in use (8 KiB).
 pub const PARKED_BODY_BYTES_MAX: usize = 65_536;
 pub const PARKED_HEADERS_BYTES_MAX: usize = 3_072;
-/// Consumers of one queue that are open while refused messages wait for the parking queue: each has a prefetch, so good
-/// ones come in behind so many times that number; and bytes of refused messages that are in memory, beyond which no further
-/// one is opened.
+/// Consumers of one queue that are open while refused messages wait for the parking queue. Each has its own prefetch,
+/// so good messages still come in behind the refused ones. No further consumer is opened when the refused messages in
+/// memory have `INTAKE_WAITING_BYTES_MAX`.
 pub const INTAKE_WINDOWS_MAX: usize = 9;
 pub const INTAKE_WAITING_BYTES_MAX: usize = 64 * 1_048_576;
-/// Timeouts of tasks wait for the backlog of their reply queue no longer than this without an answer that came in (a
-/// restarting broker is back sooner), and no longer than that in all (some 500,000 answers).
+/// The times for which timeouts of tasks wait for the backlog of their reply queue: at most `BACKLOG_STILL_MAX` without
+/// a new answer (a restarting broker is back sooner), and `BACKLOG_TAKEN_WITHIN` in all (some 500,000 answers).
 pub const BACKLOG_STILL_MAX: Duration = Duration::from_secs(30);
 pub const BACKLOG_TAKEN_WITHIN: Duration = Duration::from_mins(10);
-/// Deliveries of a message from a quorum queue of the engine's before the broker puts it into the parking queue: so
-/// often it has taken its connection or the process with it. What the engine cannot handle now it holds and tries
-/// again by itself, which the broker does not count.
+/// Deliveries of a message from a quorum queue of the engine before the broker parks it: each delivery before ended its
+/// connection or the process. A message that cannot be handled now is held and tried again in the engine, which the
+/// broker does not count.
 pub const OWN_DELIVERY_LIMIT: u32 = 100;
 /// Messages that a queue of the embedded bus holds when its spec names no length of its own; a publish beyond it is
 /// `Nacked`.

@@ -10,7 +10,7 @@ use super::world::World;
 
 /// Levels of a value that is nested deeply; the reader's own bound is a little more.
 const DEEP: usize = 120;
-/// The longest text: beyond what a payload may have.
+/// The longest text: longer than a payload may be.
 const LONGEST: usize = 300_000;
 
 /// An input of this operation.
@@ -116,7 +116,7 @@ fn of_its_kind(world: &World, name: &str) -> Vec<String> {
     world.arns.iter().filter(fits).cloned().collect()
 }
 
-/// State machines, states for `TestState`, and what is neither.
+/// State machines, states for `TestState`, and other texts.
 const DEFINITIONS: [&str; 15] = [
     r#"{"StartAt":"S","States":{"S":{"Type":"Pass","End":true}}}"#,
     r#"{"StartAt":"S","States":{"S":{"Type":"Wait","Seconds":0,"End":true}}}"#,

@@ -1,6 +1,6 @@
-//! Fuzz of the protocol layer: whatever arrives, the answer is one of the API, in time, and never a 500.
+//! Fuzz of the protocol layer: to any request the answer is one of the API, in time, and never a 500.
 //!
-//! Every request is made from a number: `REVEILLE_FUZZ_SEED=N REVEILLE_FUZZ_CASES=1` repeats the one that a failure
+//! Every request is made from a number: `REVEILLE_FUZZ_SEED=N REVEILLE_FUZZ_CASES=1` repeats the request that a failure
 //! names. Inputs walk AWS's model (`inputs.rs`): for each member a value that fits, one at or beyond its bounds, or one
 //! of another type; some bodies are broken as bytes afterwards, some requests carry another method, path or header. The
 //! engine behind it is a real one, with machines, executions, aliases, activities, map runs and tokens to hit.
@@ -21,7 +21,7 @@ use world::{PATIENCE, World};
 
 /// Requests of a run of the tests; a long run sets `REVEILLE_FUZZ_CASES`.
 const CASES: u64 = 3_000;
-/// After so many requests the world is made anew: it fills up.
+/// The number of requests after which a new world is made, because the old one fills up.
 const CASES_OF_A_WORLD: u64 = 2_000;
 /// Errors of every operation of AWS JSON, beside those that the model names for it.
 const COMMON: [&str; 3] = ["ValidationException", "SerializationException", "ThrottlingException"];
@@ -39,7 +39,7 @@ struct Request {
 }
 
 #[actix_web::test]
-async fn whatever_arrives_is_answered_in_the_words_of_the_api() {
+async fn any_request_is_answered_in_the_words_of_the_api() {
     let setting =
         |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (cases, seed) = (setting("REVEILLE_FUZZ_CASES", CASES), setting("REVEILLE_FUZZ_SEED", 1));
@@ -130,7 +130,7 @@ fn strange_envelope(rng: &mut StdRng, request: &mut Request) {
     let bytes = |rng: &mut StdRng| {
         let mut bytes = vec![0_u8; rng.random_range(0..64)];
         rng.fill_bytes(&mut bytes);
-        // What an HTTP parser lets through: no control characters but the tabulator.
+        // The characters that an HTTP parser accepts: no control characters but the tabulator.
         bytes.retain(|byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f));
         HeaderValue::from_bytes(&bytes).unwrap()
     };
@@ -159,8 +159,8 @@ fn strange_envelope(rng: &mut StdRng, request: &mut Request) {
     }
 }
 
-/// Is the answer what the model says: its members and no others, what is required, of the right types, texts of an enum
-/// among its values?
+/// Checks an answer against the model: its members and no others, the required ones, of the right types, texts of an
+/// enum among its values.
 fn conforms(model: &Model, shape: &Shape, value: &Value, at: &str) -> Result<(), String> {
     let fits = match (shape.kind, value) {
         (Kind::Structure, Value::Object(members)) => {
@@ -191,7 +191,7 @@ fn conforms(model: &Model, shape: &Shape, value: &Value, at: &str) -> Result<(),
         | (Kind::Boolean, Value::Bool(_)) => true,
         _ => false,
     };
-    if fits { Ok(()) } else { Err(format!("{at} is not what the model says: {value}")) }
+    if fits { Ok(()) } else { Err(format!("{at} does not fit the model: {value}")) }
 }
 
 #[test]

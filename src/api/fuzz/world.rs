@@ -1,4 +1,4 @@
-//! What the requests of the fuzz meet: an engine over memory, with at least one of everything that has a name.
+//! The world of the fuzz: an engine over memory, with at least one of everything that has a name.
 
 use std::future::ready;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const ROLE: &str = "arn:aws:iam::000000000000:role/r";
 pub struct World {
     pub api: Api,
     pub operations: Vec<String>,
-    /// ARNs of what is there, of what was there, and of what never was.
+    /// ARNs of resources that exist, of deleted ones, and of ones that never existed.
     pub arns: Vec<String>,
     /// Task tokens and page tokens, good ones among them.
     pub tokens: Vec<String>,

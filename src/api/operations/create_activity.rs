@@ -32,7 +32,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let encryption = input.encryption_configuration.unwrap_or_default();
     let activity = ctx.realm.activity(&input.name);
     if let Err(error) = encryption.check() {
-        // AWS tells of an activity that is there before it looks at the key.
+        // AWS reports an existing activity before it checks the key.
         return Err(if ctx.catalog.activity(&activity).await?.is_some() { already_exists(&activity) } else { error });
     }
     let new_tags = tags::checked(activity.as_str(), input.tags)?;

@@ -74,7 +74,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     Ok(Output { state_machine_arn: machine.to_string(), creation_date: row.created.into(), state_machine_version_arn: version })
 }
 
-/// The machine that has the name, where this request would have made it.
+/// The machine that has the name, if this request would have made the same one.
 async fn same(ctx: &Context, wanted: &MachineRow) -> Result<MachineRow, ApiError> {
     let Some(before) = ctx.catalog.machine(&wanted.arn).await? else {
         return Err(ApiError::machine_deleting(wanted.arn.as_str()));
@@ -88,7 +88,7 @@ async fn same(ctx: &Context, wanted: &MachineRow) -> Result<MachineRow, ApiError
     if same { Ok(before) } else { Err(ApiError::machine_already_exists(&wanted.arn)) }
 }
 
-/// Publishes the revision; asked again with the same description, the version that is there.
+/// Publishes the revision. A repeated request with the same description gets the existing version.
 async fn publish(ctx: &Context, row: &MachineRow, description: Option<String>) -> Result<String, ApiError> {
     let version = machines::publish(ctx, &row.arn, row.revision.id, description.clone()).await?;
     if version.description != description {

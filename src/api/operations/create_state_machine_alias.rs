@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::ids::Arn;
 use crate::store::{AliasRow, StoreError};
 
-/// AWS: aliases of a state machine.
+/// AWS: the number of aliases of a state machine.
 const ALIASES_MAX: usize = 100;
 
 #[derive(Deserialize)]
@@ -55,7 +55,7 @@ async fn create(ctx: &Context, alias: &AliasRow) -> Result<Timestamp, ApiError> 
     }
     match ctx.catalog.put_alias(alias.clone(), false).await {
         Ok(()) => Ok(alias.created),
-        // Somebody else was faster: then as if it had been there before.
+        // Another request was faster: its alias counts as an existing one.
         Err(StoreError::AlreadyExists { .. }) => {
             let before = ctx.catalog.alias(&alias.arn).await?.ok_or_else(|| routes::missing(alias.arn.as_str()))?;
             same(&before, alias)

@@ -1,4 +1,4 @@
-//! `DeleteActivity`: deleting what is not there succeeds (recorded).
+//! `DeleteActivity`: deleting an activity that does not exist succeeds (recorded).
 
 use serde::Deserialize;
 

@@ -22,7 +22,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
         ));
     }
     match ctx.catalog.delete_machine(&given.machine).await {
-        // Recorded: deleting what is not there succeeds.
+        // Recorded: deleting a machine that does not exist succeeds.
         Ok(()) | Err(StoreError::NotFound { .. }) => {}
         Err(error) => return Err(error.into()),
     }

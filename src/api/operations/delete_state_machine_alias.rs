@@ -1,4 +1,4 @@
-//! `DeleteStateMachineAlias`: deleting what is not there succeeds (recorded).
+//! `DeleteStateMachineAlias`: deleting an alias that does not exist succeeds (recorded).
 
 use serde::Deserialize;
 

@@ -63,7 +63,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let (header, summary) = (row.header, row.summary);
     let (stop_date, output, error, cause) = match summary.closed {
         Some(closed) => (Some(closed.at.into()), closed.output, closed.error, closed.cause),
-        // It stands still, and its owner must be able to see why.
+        // The execution stands still, and its owner must see why.
         None => match ctx.engine().quarantined(header.id) {
             Some(why) => (None, None, Some(QUARANTINED.to_owned()), Some(why)),
             None => (None, None, None, None),

@@ -1,4 +1,4 @@
-//! `DescribeStateMachine`: a machine, one of its versions, what an alias routes to, or the processor of a labelled
+//! `DescribeStateMachine`: a machine, one of its versions, the main version of an alias, or the processor of a labelled
 //! Distributed Map.
 
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! `DescribeStateMachineForExecution`: the definition that an execution runs, whatever its machine has become since.
+//! `DescribeStateMachineForExecution`: the definition that an execution runs, also when its machine has changed since.
 
 use serde::{Deserialize, Serialize};
 

@@ -103,7 +103,7 @@ async fn of_machine(ctx: &Context, text: &str) -> Result<ExecutionFilter, ApiErr
             ctx.catalog.alias(&given.full).await?.ok_or_else(|| ApiError::resource_not_found(text))?;
         }
     }
-    // Children of a map run bear the version and the alias of their parent's machine; they are listed with their run.
+    // Children of a map run have the version and the alias of their parent's machine; they are listed with their run.
     Ok(ExecutionFilter { state_machine: Some(given.machine), qualified: Some(given.full), ..ExecutionFilter::default() })
 }
 

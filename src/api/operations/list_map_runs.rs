@@ -57,7 +57,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     Ok(Output { map_runs: rows.into_iter().map(item).collect(), next_token })
 }
 
-/// The machine that its children are executions of: `…:stateMachine:machine/label`.
+/// The machine of the run's child executions: `…:stateMachine:machine/label`.
 fn of_its_children(run: &Arn) -> String {
     let (run, _) = run.as_str().rsplit_once(':').unwrap_or((run.as_str(), ""));
     run.replacen(":mapRun:", ":stateMachine:", 1)

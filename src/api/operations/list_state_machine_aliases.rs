@@ -52,7 +52,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         return Err(routes::missing(version.as_str()));
     }
 
-    // At most 100 of a machine: all are read, then cut to the page.
+    // A machine has at most 100 aliases: all are read, then cut to the page.
     let mut rows =
         routes::aliases_of(ctx, &given.machine, |alias| version.is_none_or(|v| alias.routes.iter().any(|(to, _)| to == v))).await?;
     if let Some(after) = after

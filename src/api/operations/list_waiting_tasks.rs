@@ -1,5 +1,5 @@
-//! `Reveille.ListWaitingTasks`, ours: what waits for an answer, how long, on whom. It shows task tokens, so it needs
-//! the right to complete.
+//! `Reveille.ListWaitingTasks`, our own operation: tasks that wait for an answer, with age, destination and task token.
+//! Because of the tokens it needs the right to complete tasks.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
 //! The operations: one file each, one shape for all, one table of them.
 //!
-//! A file holds `Input` (what the model lets in, already checked against it), `Output`, and
-//! `pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError>`.
-//! To add one: write its file, add its line to the table below; `docs/HOWTO.md` says more.
+//! A file holds `Input` (already checked against the model), `Output`, and `pub async fn handle(ctx: &Context, input:
+//! Input) -> Result<Output, ApiError>`. To add one: write its file, add its line to the table below; `docs/HOWTO.md`
+//! says more.
 
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
@@ -12,29 +12,28 @@ use serde_json::{Map, Value};
 use super::context::Context;
 use super::error::ApiError;
 
-/// What an access key may be allowed to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+/// A class of operations that an access key may be allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Describe, list, validate.
     Read,
     /// Start, stop and redrive executions.
     Start,
-    /// Take tasks and say how they ended. Holds what shows task tokens.
+    /// Take tasks and report their ends; operations that show task tokens.
     Complete,
-    /// Create, change and delete what has a name.
+    /// Create, change and delete machines, activities, aliases, versions and tags.
     Admin,
 }
 
 impl Class {
     pub const ALL: [Self; 4] = [Self::Read, Self::Start, Self::Complete, Self::Admin];
 
-    /// The contrary of [`Class::as_str`].
+    /// The class of this name, as [`Class::as_str`] gives it.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.as_str() == text)
     }
 
-    /// As settings write it.
+    /// The name of the class in settings.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -49,7 +48,7 @@ type Run = for<'a> fn(&'a Context, Map<String, Value>) -> LocalBoxFuture<'a, Res
 
 /// An operation of the API.
 pub struct Operation {
-    /// AWS's name; our own carry the prefix `Reveille.`.
+    /// AWS's name. Our own operations have the prefix `Reveille.`.
     pub name: &'static str,
     pub class: Class,
     /// Takes the checked members of the request, gives the body of the answer.
@@ -57,15 +56,15 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// What a key must be allowed beside `class`, by the input.
+    /// A further class that this input demands, besides `class`.
     pub fn demands(&self, input: &Map<String, Value>) -> Option<Class> {
         (self.name == "TestState" && !input.contains_key("mock")).then_some(Class::Admin)
     }
 }
 
-/// Why an input demands more: with a definition of its own a caller can send any message to any queue.
+/// The reason why an input demands more: a caller with his own definition can send any message to any queue.
 pub const DEMANDED: &str =
-    " (TestState without a mock does what the state does, as a state machine of the caller's own would)";
+    " (TestState without a mock has the effects of the state, like a state machine of the caller's own)";
 
 macro_rules! operations {
     ($($name:literal $class:ident $module:ident;)*) => {

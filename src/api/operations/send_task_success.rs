@@ -1,4 +1,4 @@
-//! `SendTaskSuccess`: durable when it answers.
+//! `SendTaskSuccess`. The result is durable when the operation answers.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! `StopExecution`: stopping what has ended answers when it ended and changes nothing.
+//! `StopExecution`: stopping an execution that has ended changes nothing and answers when it ended.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
-//! `TestState`: one state, run alone. With a mock nothing leaves the process; without one a Task is done for real.
+//! `TestState`: one state, run alone. With a mock nothing leaves the process; without a mock a Task is really
+//! performed.
 
 use std::sync::Arc;
 
@@ -71,7 +72,7 @@ pub struct Output {
     status: &'static str,
 }
 
-/// A value as the JSON text that it travels as.
+/// A value that is written as JSON text.
 struct Text(Payload);
 
 impl Serialize for Text {

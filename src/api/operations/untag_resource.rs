@@ -1,4 +1,4 @@
-//! `UntagResource`: keys that are not there are no error.
+//! `UntagResource`: keys that do not exist are no error.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! `UpdateMapRun`: concurrency and tolerance of a map run that is going on.
+//! `UpdateMapRun`: concurrency and tolerance of a running map run.
 
 use serde::Deserialize;
 

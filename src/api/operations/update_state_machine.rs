@@ -1,7 +1,7 @@
-//! `UpdateStateMachine`: what changes makes a new revision; running executions keep theirs.
+//! `UpdateStateMachine`: a change makes a new revision; running executions keep theirs.
 //!
-//! Recorded: an update that changes nothing keeps the revision, save the first one, which gives the machine its first
-//! `revisionId`.
+//! Recorded: an update that changes nothing keeps the revision, except the first update, which gives the machine its
+//! first `revisionId`.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -28,7 +28,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     }
     let given = routes::alias_arn(&input.state_machine_alias_arn)?;
     let alias = routes::alias(ctx, &input.state_machine_alias_arn).await;
-    // The aliases of a machine go as soon as it is being deleted: that is what is wrong then.
+    // The aliases of a machine go as soon as it is being deleted: then this is the error.
     match ctx.catalog.machine(&given.machine).await? {
         Some(row) if row.deleting => return Err(ApiError::machine_deleting(given.full.as_str())),
         _ => {}

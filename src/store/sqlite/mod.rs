@@ -39,7 +39,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use serde::{Deserialize, Serialize};
 
 use crate::store::{StoreError, StoreFuture, StoreResult};
 
@@ -53,8 +52,7 @@ use reader::Readers;
 use writer::Writer;
 
 /// When a commit counts as done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Synchronous {
     /// When it is on the disk: survives a power cut.
     #[default]
@@ -77,8 +75,7 @@ impl Synchronous {
 const PROBE: &str = "INSERT INTO settings (key, value) VALUES ('probe', hex(zeroblob(32768))); DELETE FROM settings WHERE key = 'probe'";
 
 /// The settings of the embedded store (`store.*`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub synchronous: Synchronous,
     /// Threads that read, 1 to 8.

@@ -27,7 +27,7 @@ pub fn in_place_of(written: &[Entry], new: &[Entry]) -> Option<Vec<Entry>> {
         merged.push(entry);
     }
     let events = merged.iter().try_fold(0_u32, |sum, e| sum.checked_add(e.event.weight()));
-    (merged.len() <= limits::HEARTBEATS_TOGETHER && events.is_some()).then_some(merged)
+    (merged.len() <= limits::HEARTBEATS_PER_BATCH_MAX && events.is_some()).then_some(merged)
 }
 
 /// Nothing but heartbeats, and at least one.
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(in_place_of(&[], &[beat(3, 2, 1)]), None);
         assert_eq!(in_place_of(&[beat(3, 1, u32::MAX)], &[beat(3, 2, 1)]), None, "more than a batch can count");
         assert_eq!(in_place_of(&[beat(3, 1, u32::MAX), beat(4, 1, 1)], &[beat(4, 2, 1)]), None);
-        let many: Vec<Entry> = (0..limits::HEARTBEATS_TOGETHER as u64).map(|n| beat(n, 1, 1)).collect();
+        let many: Vec<Entry> = (0..limits::HEARTBEATS_PER_BATCH_MAX as u64).map(|n| beat(n, 1, 1)).collect();
         assert_eq!(in_place_of(&many, &[beat(0, 2, 1)]).map(|all| all.len()), Some(many.len()));
         assert_eq!(in_place_of(&many, &[beat(9_999, 2, 1)]), None, "more than is worth writing again");
     }
