@@ -18,7 +18,7 @@ pub(super) struct Args {
     /// Settings file of the server
     #[arg(long, short, env = "REVEILLE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Leave out the keys that sign task tokens: without them the copy cannot take the answers to tasks that are out
+    /// Leave out the keys that sign task tokens: without them the copy cannot take answers to tasks that are waiting
     #[arg(long)]
     without_keys: bool,
     #[command(flatten)]

@@ -26,9 +26,9 @@ use super::output::OutputArgs;
 use crate::config::{Settings, Sources};
 use crate::telemetry::logs::{self, Output};
 
-/// What goes out and comes back in every round trip.
+/// The body of every round trip.
 const PAYLOAD: &str = r#"{"order":"4711","customer":{"name":"Ann","city":"Ulm"},"items":[{"sku":"a-1","count":2},{"sku":"b-2","count":1}],"note":"ring twice"}"#;
-/// In a child process: what it is there for, and with which arguments. Variables, not arguments: a URL holds a
+/// Variables with the role and the arguments of a child process. They are not on the command line because a URL holds a
 /// password.
 const ROLE: &str = "REVEILLE_BENCH_ROLE";
 const ROLE_ARGUMENTS: &str = "REVEILLE_BENCH_ARGUMENTS";
@@ -100,7 +100,7 @@ impl Kind {
     }
 }
 
-/// What a child process is.
+/// The role of a child process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Role {
     Worker,
@@ -233,7 +233,7 @@ impl Process {
         Ok(Self(command.spawn().map_err(failed)?))
     }
 
-    /// What it prints until it ends: one JSON value. Its standard input is closed.
+    /// The output of the process up to its end: one JSON value. Its standard input is closed.
     fn answer(mut self) -> Result<Value, CliError> {
         drop(self.0.stdin.take());
         let mut text = String::new();
@@ -274,7 +274,7 @@ impl Drop for Scratch {
     }
 }
 
-/// What one round of round trips gave.
+/// The figures of one round of round trips.
 #[derive(Debug, Clone, Default)]
 struct Figures {
     per_second: f64,

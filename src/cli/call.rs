@@ -1,4 +1,4 @@
-//! `reveille call OPERATION [INPUT]`: any operation of the API, for what has no command of its own.
+//! `reveille call OPERATION [INPUT]`: any operation of the API, also those without a command of their own.
 
 use serde_json::{Value, json};
 

@@ -12,12 +12,12 @@ use super::sigv4::Signer;
 use crate::clock::{Clock, SystemClock};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
-/// Longer than any operation but the long poll takes; a server that hangs is as good as none.
+/// The time for one call: longer than every operation, also than the long poll of 60 seconds.
 const TIMEOUT: Duration = Duration::from_secs(70);
-/// An answer with a page of 1,000 events of 256 KiB each would be refused by any SDK as well.
+/// The size of an answer. SDKs would also refuse a page of 1,000 events of 256 KiB each.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Which server.
+/// The server to call.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ServerArgs {
     /// The server's address
@@ -72,7 +72,7 @@ impl ServerArgs {
                 .hint("a URL looks like http://127.0.0.1:8083 (--endpoint, REVEILLE_ENDPOINT)"));
         };
         let host = rest.split('/').next().unwrap_or(rest);
-        // As HTTP writes the header: without the scheme's own port.
+        // The header has no port where it is the scheme's own.
         let host = host.strip_suffix(if scheme == "http" { ":80" } else { ":443" }).unwrap_or(host).to_owned();
         let mut config = ureq::Agent::config_builder();
         if let Some(file) = &self.ca_file {
@@ -89,7 +89,7 @@ impl ServerArgs {
     }
 }
 
-/// Credentials where AWS's own tools look for them; none: requests are not signed.
+/// Credentials from the variables of AWS's own tools. Without them requests are not signed.
 fn signer() -> Option<Signer> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     Some(Signer {
@@ -104,7 +104,7 @@ fn signer() -> Option<Signer> {
 }
 
 impl Client {
-    /// One operation of `AWSStepFunctions`; or, with its prefix, one of ours (`Reveille.ListWaitingTasks`).
+    /// Calls an operation of `AWSStepFunctions` or, with its prefix, one of our own (`Reveille.ListWaitingTasks`).
     pub(super) fn call(&self, operation: &str, request: &Value) -> Result<Value, CliError> {
         let target =
             if operation.contains('.') { operation.to_owned() } else { format!("AWSStepFunctions.{operation}") };
@@ -157,7 +157,7 @@ impl Client {
         Ok(all)
     }
 
-    /// A page beside the API: status and text.
+    /// Reads a page beside the API. Returns status and text.
     pub(super) fn get(&self, path: &str) -> Result<(u16, String), CliError> {
         let mut answer =
             self.agent.get(format!("{}{path}", self.endpoint)).call().map_err(|why| self.unreachable(&why))?;
@@ -174,7 +174,7 @@ impl Client {
     }
 }
 
-/// AWS's error, with what a person can do about it.
+/// AWS's error, with a hint for the person.
 fn refused(operation: &str, status: u16, answer: &Value) -> CliError {
     let field = |names: [&str; 2]| names.iter().find_map(|name| answer.get(*name)).and_then(Value::as_str);
     let Some(kind) = field(["__type", "code"]) else {
@@ -182,11 +182,11 @@ fn refused(operation: &str, status: u16, answer: &Value) -> CliError {
             .hint("is this a Reveille server? See --endpoint");
     };
     let kind = kind.rsplit('#').next().unwrap_or(kind);
-    let message = field(["message", "Message"]).unwrap_or("no further words");
+    let message = field(["message", "Message"]).unwrap_or("without a message");
     let error = CliError::failed(format!("{kind}: {message}"));
     match kind {
-        "StateMachineDoesNotExist" => error.hint("reveille machines list shows what there is"),
-        "ExecutionDoesNotExist" => error.hint("reveille list shows what there is"),
+        "StateMachineDoesNotExist" => error.hint("reveille machines list shows all machines"),
+        "ExecutionDoesNotExist" => error.hint("reveille list shows the executions"),
         "StateMachineAlreadyExists" => error.hint("reveille machines update NAME FILE gives it another definition"),
         "StateMachineTypeNotSupported" => error.hint(
             "express executions are not listed nor kept: reveille call start-sync-execution runs one and shows its end",
@@ -200,7 +200,7 @@ fn refused(operation: &str, status: u16, answer: &Value) -> CliError {
         "TaskTimedOut" => {
             error.hint("the task has ended: it was answered, timed out, or its execution ended; see reveille history")
         }
-        "InvalidToken" => error.hint("reveille tasks shows the tokens of what waits"),
+        "InvalidToken" => error.hint("reveille tasks shows the tokens of waiting tasks"),
         "InvalidDefinition" => error.hint("reveille validate FILE shows each problem with its line"),
         "MissingAuthenticationTokenException"
         | "UnrecognizedClientException"

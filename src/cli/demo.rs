@@ -18,12 +18,12 @@ mod workers;
 
 const DEFINITION: &str = include_str!("../../examples/art-event/art-event.asl.json");
 const INPUT: &str = include_str!("../../examples/art-event/input.json");
-/// Whom the friend recommends, where the person at the terminal only presses Enter.
+/// The photographer whom the friend recommends if the person at the terminal only presses Enter.
 const RECOMMENDATION: &str = "Vera Holm";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Run it over this broker, with whoever consumes its queues
+    /// Run it over this broker, with the workers that consume its queues
     #[arg(long, value_name = "URL")]
     amqp: Option<String>,
     /// With --amqp: answer the tasks in this process, over the broker
@@ -84,7 +84,7 @@ fn introduction(args: &Args) -> String {
         (None, _) => "The engine, its queues and two workers are in this process; nothing is kept.",
         (Some(_), true) => "The engine and the workers are in this process; their messages travel over the broker.",
         (Some(_), false) => {
-            "The tasks go to the broker's queues venue, catering and photographer-friend; whoever consumes them answers \
+            "The tasks go to the broker's queues venue, catering and photographer-friend; the workers that consume them answer \
              (examples/workers has a program for each)."
         }
     };
@@ -92,7 +92,7 @@ fn introduction(args: &Args) -> String {
     format!("{}\n{event}\n{}\n", Tone::Heading.paint("The art event"), Tone::Faint.paint(place))
 }
 
-/// Everything else has come to rest: what is drawn while the person thinks does not change.
+/// Tells whether all other branches have ended, so that the picture does not change while the person thinks.
 fn only_the_friend_is_awaited(glance: &Glance) -> bool {
     let [task] = glance.waiting.as_slice() else { return false };
     let dries = glance.entries.iter().fold(0_i32, |open, entry| match entry.event {
@@ -103,7 +103,7 @@ fn only_the_friend_is_awaited(glance: &Glance) -> bool {
     task.submitted && task.destination == workers::FRIEND && dries == 0
 }
 
-/// Asks the person at the terminal what the execution asks the friend.
+/// Asks the person at the terminal the execution's question to the friend.
 async fn ask(questions: &mut mpsc::Receiver<Question>) -> Result<(), CliError> {
     let Some(question) = questions.recv().await else { return Ok(()) };
     let text = format!(
@@ -115,7 +115,7 @@ async fn ask(questions: &mut mpsc::Receiver<Question>) -> Result<(), CliError> {
     let mut out = anstream::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     let (heard, typed) = oneshot::channel();
-    // A thread of its own: a read of the terminal cannot be given up, and must hold up nothing.
+    // In a thread of its own, because a read of the terminal cannot be cancelled.
     std::thread::spawn(move || {
         let mut name = String::new();
         let _ = heard.send(std::io::stdin().read_line(&mut name).map(|_| name));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::client::ServerArgs;
 use super::names::{self, Named};
-use super::output::{OutputArgs, fields, maybe, status_tone, text};
+use super::output::{OutputArgs, fields, maybe, status_tone, text, visible};
 use super::{CliError, time};
 
 #[derive(Debug, clap::Args)]
@@ -52,9 +52,9 @@ pub(super) fn execution(shown: &Value) -> String {
 }
 
 fn machine(shown: &Value) -> String {
-    let definition = text(shown, "definition");
-    let pretty =
-        serde_json::from_str::<Value>(&definition).and_then(|d| serde_json::to_string_pretty(&d)).unwrap_or(definition);
+    let definition = shown["definition"].as_str().unwrap_or_default();
+    let pretty = serde_json::from_str::<Value>(definition).and_then(|d| serde_json::to_string_pretty(&d));
+    let pretty = pretty.unwrap_or_else(|_| definition.to_owned());
     fields(&[
         ("machine", maybe(shown, "stateMachineArn")),
         ("type", maybe(shown, "type")),
@@ -63,5 +63,5 @@ fn machine(shown: &Value) -> String {
         ("revision", maybe(shown, "revisionId")),
         ("description", maybe(shown, "description")),
     ]) + "\n"
-        + &pretty
+        + &visible(&pretty)
 }

@@ -1,13 +1,15 @@
-//! What goes wrong in a command, for the person at the terminal: what, why, and what to do.
+//! Errors of commands, for the person at the terminal: fault, reason, and remedy.
 
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
-/// Why a command did not do what was asked.
+use super::output::visible;
+
+/// The failure of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CliError {
-    /// The arguments make no sense together (clap has found nothing wrong with each).
+    /// The arguments do not fit together (clap has accepted each of them).
     Usage {
         message: String,
         hint: Option<String>,
@@ -17,7 +19,7 @@ pub enum CliError {
         message: String,
         hint: Option<String>,
     },
-    /// What was to be said has been said: only the exit code is left.
+    /// The error has been printed: only the exit code is left.
     Reported,
     Unreachable {
         what: String,
@@ -35,7 +37,7 @@ impl CliError {
         Self::Usage { message: message.into(), hint: None }
     }
 
-    /// The same, with what to do.
+    /// The same error with a hint.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         let hint = Some(hint.into());
         match self {
@@ -60,10 +62,10 @@ impl CliError {
             Self::Usage { message, hint } | Self::Failed { message, hint } => (message.clone(), hint.clone()),
             Self::Unreachable { what, why, hint } => (format!("cannot reach {what}: {why}"), Some((*hint).to_owned())),
         };
-        anstream::eprintln!("{red}error{red:#}: {message}");
+        anstream::eprintln!("{red}error{red:#}: {}", visible(&message));
         if let Some(hint) = hint {
             let dim = Style::new().dimmed();
-            anstream::eprintln!("{dim}hint{dim:#}: {hint}");
+            anstream::eprintln!("{dim}hint{dim:#}: {}", visible(&hint));
         }
     }
 }

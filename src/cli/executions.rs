@@ -13,7 +13,7 @@ pub(super) struct StopArgs {
     /// Error name to record
     #[arg(long, short)]
     error: Option<String>,
-    /// Why, for people
+    /// The reason in plain text
     #[arg(long, short)]
     cause: Option<String>,
     #[command(flatten)]

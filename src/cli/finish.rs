@@ -24,7 +24,7 @@ pub(super) struct FailArgs {
     /// Error name, for Retry and Catch
     #[arg(long, short)]
     error: Option<String>,
-    /// Why, for people
+    /// The reason in plain text
     #[arg(long, short)]
     cause: Option<String>,
     #[command(flatten)]
@@ -58,14 +58,14 @@ pub(super) fn fail(args: &FailArgs) -> Result<(), CliError> {
 
 pub(super) fn heartbeat(args: &HeartbeatArgs) -> Result<(), CliError> {
     args.server.client()?.call("SendTaskHeartbeat", &json!({"taskToken": token(&args.token)?}))?;
-    line("the task's heartbeat clock starts anew")
+    line("the task's heartbeat clock was reset")
 }
 
 /// Standard input keeps a token out of the shell's history.
 fn token(argument: &str) -> Result<String, CliError> {
     let token = input::text(argument)?.trim().to_owned();
     if token.is_empty() {
-        Err(CliError::usage("the token is empty").hint("reveille tasks shows the tokens of what waits"))
+        Err(CliError::usage("the token is empty").hint("reveille tasks shows the tokens of waiting tasks"))
     } else {
         Ok(token)
     }

@@ -32,7 +32,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         .print(&json!({"events": events}), |answer| table(answer["events"].as_array().map_or(&[], Vec::as_slice)))
 }
 
-/// Events as the API shows them: number, time since the first, type, state or resource, and what there is to say.
+/// A table of events: number, time since the first, type, state or resource, and detail.
 pub(super) fn table(events: &[Value]) -> String {
     let first = events.iter().filter_map(|event| time::parse(&event["timestamp"])).min();
     let mut table = Table::new(&["ID", "AFTER", "TYPE", "OF", "DETAIL"]);
@@ -58,7 +58,7 @@ pub(super) fn table(events: &[Value]) -> String {
     table.render()
 }
 
-/// State, resource or worker: what the event is about.
+/// The subject of an event: its state, resource or worker.
 fn subject(details: &Value) -> String {
     if let Some(name) = maybe(details, "name") {
         return match details.get("index") {
@@ -77,7 +77,7 @@ fn detail(details: &Value) -> String {
     if let Some(error) = maybe(details, "error") {
         return maybe(details, "cause").map_or(error.clone(), |cause| format!("{error}: {cause}"));
     }
-    // A token stands in the parameters of many a task: they are not repeated here.
+    // Parameters of a task may hold its token, so they are not shown.
     ["output", "input", "length"].iter().find_map(|name| maybe(details, name)).unwrap_or_default()
 }
 

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 
 use super::CliError;
 
-/// The JSON text of an argument; checked here, so that a typing error is told with its place and not sent off.
+/// The JSON text of an argument. It is checked here, so that a typing error is shown with its place and not sent.
 pub(super) fn json(argument: &str, what: &str) -> Result<String, CliError> {
     let text = text(argument)?;
     match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
@@ -30,12 +30,11 @@ pub(super) fn text(argument: &str) -> Result<String, CliError> {
     }
 }
 
-/// A question to the person at the terminal; where there is none, nothing is done without `--yes`.
+/// Asks the person at the terminal. Without a terminal the command fails and asks for `--yes`.
 pub(super) fn confirm(question: &str) -> Result<bool, CliError> {
     if !std::io::stdin().is_terminal() {
-        return Err(
-            CliError::usage(format!("{question} Nobody is there to answer")).hint("--yes does it without a question")
-        );
+        return Err(CliError::usage(format!("{question} There is no terminal to answer on"))
+            .hint("--yes does it without a question"));
     }
     anstream::eprint!("{question} [y/N] ");
     let mut answer = String::new();

@@ -53,7 +53,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         vec![names::machine(&client, name)?]
     } else {
         let all = client.pages("ListStateMachines", json!({}), "stateMachines", 1_000)?;
-        // Nobody keeps a list of express executions.
+        // Express executions are not listed.
         all.iter()
             .filter(|machine| machine["type"] != "EXPRESS")
             .map(|machine| text(machine, "stateMachineArn"))

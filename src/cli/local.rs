@@ -1,4 +1,4 @@
-//! The engine inside this process: what `serve`, `run` and `demo` need of the composition root.
+//! The engine inside this process, for `serve`, `run` and `demo`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::ids::Arn;
 use crate::interpreter::state::Conclusion;
 use crate::store::{MachineRow, MachineType, Revision, RevisionId, StoreError};
 
-/// A broker that does not answer within this time is given up by the commands that somebody sits in front of.
+/// The time after which interactive commands give up a broker that does not answer.
 const BROKER_WITHIN: Duration = Duration::from_secs(10);
 const ROLE: &str = "arn:aws:iam::123456789012:role/reveille";
 
@@ -31,8 +31,8 @@ pub(super) fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) ->
     actix_rt::System::new().block_on(command)
 }
 
-/// An engine for one run: everything in this process and in memory, but for what is named here. Only these two count:
-/// what the environment says to a server is not meant for this one.
+/// An engine for one run, in this process and in memory, except for the broker or store that is given here. Settings
+/// from the environment are for servers and are not used.
 pub(super) async fn begin(
     amqp: Option<&str>,
     store: Option<&str>,
@@ -59,7 +59,7 @@ pub(super) async fn begin(
     Ok(app)
 }
 
-/// Waits for the broker; without it nothing would happen, and nobody would know why.
+/// Waits for the broker. Without it the command would wait silently.
 async fn reachable(engine: &EngineHandle, settings: &Settings) -> Result<(), CliError> {
     let asking = async {
         while engine.ready().await.is_err() {
@@ -123,7 +123,7 @@ pub(super) fn history(engine: &EngineHandle, glance: &Glance) -> String {
     super::history::table(&events)
 }
 
-/// What came out of an execution that has ended.
+/// The result of an execution, after waiting for its end.
 pub(super) async fn outcome(engine: &EngineHandle, execution: &Arn) -> Result<Conclusion, CliError> {
     Ok(engine.await_end(execution).await?.result)
 }

@@ -7,7 +7,7 @@ use super::client::ServerArgs;
 use super::output::{OutputArgs, Table, Tone, fields, maybe, text};
 use super::{CliError, input, names, time, versions};
 
-/// AWS wants a role; here nothing is done with it.
+/// The role that AWS requires; here it has no effect.
 const ROLE: &str = "arn:aws:iam::123456789012:role/reveille";
 
 #[derive(Debug, Subcommand)]
@@ -22,7 +22,7 @@ pub(super) enum Command {
     /// List state machines, by name
     #[command(visible_alias = "ls")]
     List(ListArgs),
-    /// Make a version of what a state machine is now
+    /// Publish the current definition of a state machine as a version
     Publish(versions::PublishArgs),
     /// List the versions of a state machine, newest first
     Versions(versions::ListArgs),
@@ -45,7 +45,7 @@ pub(super) struct CreateArgs {
     file: String,
     #[arg(long = "type", short, value_enum, default_value_t = Type::Standard)]
     kind: Type,
-    /// Role to record; nothing is done with it
+    /// Role to record; it has no effect
     #[arg(long, default_value = ROLE, hide_default_value = true)]
     role_arn: String,
     #[command(flatten)]
@@ -118,7 +118,7 @@ pub(super) fn execute(command: &Command) -> Result<(), CliError> {
             let client = args.server.client()?;
             let arn = names::machine(&client, &args.machine)?;
             let answer = client.call("DeleteStateMachine", &json!({"stateMachineArn": arn}))?;
-            args.output.print(&answer, |_| format!("{arn} is deleted; what runs goes on to its end"))
+            args.output.print(&answer, |_| format!("{arn} is deleted; running executions go on to their end"))
         }
         Command::Publish(args) => versions::publish(args),
         Command::Versions(args) => versions::versions(args),

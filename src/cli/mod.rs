@@ -1,8 +1,8 @@
 //! The command line: one file per subcommand. Client commands speak the API over HTTP like any other client; `serve`,
 //! `run` and `demo` hold the engine in this process.
 //!
-//! Exit codes: 0 done · 1 refused or failed · 2 the command line makes no sense · 3 the server cannot be reached.
-//! May enter: `app`, `config`, `telemetry`, `asl`, and the vocabulary below. No command knows an adapter.
+//! Exit codes: 0 done · 1 refused or failed · 2 the command line is wrong · 3 the server cannot be reached. May enter:
+//! `app`, `config`, `telemetry`, `asl`, and the vocabulary below. No command knows an adapter.
 
 use std::process::ExitCode;
 
@@ -60,11 +60,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server: the API, the engine, and what they need.
+    /// Run the server with the API and the engine.
     Serve(serve::Args),
     /// Watch the art event from beginning to end; needs no server.
     Demo(demo::Args),
-    /// Check a definition: what is wrong, where, and what to do about it.
+    /// Check a definition: show each problem, its place, and the remedy.
     #[command(visible_aliases = ["check", "lint"])]
     Validate(validate::Args),
     /// Draw a definition as an SVG picture.
@@ -91,7 +91,7 @@ enum Command {
     #[command(visible_aliases = ["resume"])]
     Redrive(executions::RedriveArgs),
 
-    /// Show what waits for an answer, how long, and on whom.
+    /// Show the tasks that wait for an answer, with age and queue.
     #[command(visible_aliases = ["waiting", "inbox"])]
     Tasks(tasks::Args),
     /// End a task with a result.
@@ -100,10 +100,10 @@ enum Command {
     /// End a task with an error.
     #[command(visible_aliases = ["failure", "reject"])]
     Fail(finish::FailArgs),
-    /// Say that the worker of a task is alive.
+    /// Report that the worker of a task is alive.
     Heartbeat(finish::HeartbeatArgs),
 
-    /// Look at replies that were refused, send them again, or delete them; needs only the broker.
+    /// Show refused replies, send them again, or delete them; needs only the broker.
     #[command(subcommand, visible_aliases = ["parked"])]
     Replies(replies::Command),
     /// Copy the store to a file, while a server uses it or not.

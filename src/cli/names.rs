@@ -1,4 +1,4 @@
-//! Names where the API wants ARNs: a state machine by its name, an execution as `MACHINE:NAME`.
+//! Names in place of ARNs: a state machine by its name, an execution as `MACHINE:NAME`.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::CliError;
 use super::client::Client;
 use super::output::text;
 
-/// Machines that a name is looked for among.
+/// Machines among which a name is searched.
 const MACHINES_MAX: usize = 10_000;
 
 fn is_arn(name: &str) -> bool {
@@ -18,7 +18,7 @@ pub(super) fn machine(client: &Client, name: &str) -> Result<String, CliError> {
     if is_arn(name) {
         return Ok(name.to_owned());
     }
-    // Region and account are the server's to know: the listing has them.
+    // Only the server knows region and account: the listing has them.
     let machines = client.pages("ListStateMachines", json!({}), "stateMachines", MACHINES_MAX)?;
     let found = machines.iter().find(|machine| text(machine, "name") == name);
     found.map(|machine| text(machine, "stateMachineArn")).ok_or_else(|| {

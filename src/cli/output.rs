@@ -1,5 +1,6 @@
-//! What commands print: JSON for programs, tables for people; colours only where a terminal shows them.
+//! The output of commands: JSON for programs, tables for people, colours only on a terminal.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
@@ -32,20 +33,31 @@ impl OutputArgs {
         }
     }
 
-    /// Prints an answer: as JSON, or as what `table` makes of it.
+    /// Prints an answer as JSON, or as the text that `table` makes of it.
     pub(super) fn print(self, answer: &Value, table: impl FnOnce(&Value) -> String) -> Result<(), CliError> {
-        if self.is_json() {
-            line(&serde_json::to_string_pretty(answer).unwrap_or_default())
-        } else {
-            line(table(answer).trim_end())
-        }
+        if self.is_json() { line(&json(answer)) } else { line(table(answer).trim_end()) }
     }
+}
+
+/// JSON text. serde_json escapes the control characters of ASCII; those beyond are escaped here.
+fn json(value: &Value) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    if !text.contains(|c| matches!(c, '\u{7f}'..='\u{9f}')) {
+        return text;
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        match c {
+            '\u{7f}'..='\u{9f}' => _ = write!(escaped, "\\u{:04x}", u32::from(c)),
+            c => escaped.push(c),
+        }
+        escaped
+    })
 }
 
 /// One or more lines on standard output. A reader that has gone (`| head`) is no error.
 pub(super) fn line(text: &str) -> Result<(), CliError> {
     use std::io::Write as _;
-    match writeln!(anstream::stdout().lock(), "{text}") {
+    match writeln!(anstream::stdout().lock(), "{}", harmless(text)) {
         Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(CliError::failed(format!("cannot write the output: {why}")))
         }
@@ -53,16 +65,43 @@ pub(super) fn line(text: &str) -> Result<(), CliError> {
     }
 }
 
-/// How a text is coloured, by what it means.
+/// A text from a server or a broker, without control characters: an error of a worker could hold sequences that a
+/// terminal acts on. Line breaks and tabulators stay.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(acts) {
+        Cow::Owned(text.chars().map(|c| if acts(c) { char::REPLACEMENT_CHARACTER } else { c }).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// A text for the terminal: of all control sequences only our colours (`ESC [ … m`) are left.
+pub(super) fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.contains('\u{1b}') {
+        return visible(text);
+    }
+    let mut parts = text.split('\u{1b}');
+    let mut left = visible(parts.next().unwrap_or_default()).into_owned();
+    for part in parts {
+        let code = part.strip_prefix('[').and_then(|rest| rest.split_once('m')).map(|(code, _)| code);
+        let is_colour = code.is_some_and(|code| code.bytes().all(|b| b.is_ascii_digit() || b == b';'));
+        left.push(if is_colour { '\u{1b}' } else { char::REPLACEMENT_CHARACTER });
+        left.push_str(&visible(part));
+    }
+    Cow::Owned(left)
+}
+
+/// The meaning of a text, which gives its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tone {
     Plain,
     Heading,
     Good,
     Bad,
-    /// Something goes on.
+    /// Work is in progress.
     Active,
-    /// Something waits for the outside.
+    /// A task waits for an answer.
     Waiting,
     Faint,
 }
@@ -81,7 +120,7 @@ impl Tone {
         }
     }
 
-    /// The text with its colours; `anstream` takes them out where nobody sees them.
+    /// The text with its colours. `anstream` removes them where the output is no terminal.
     pub(super) fn paint(self, text: &str) -> String {
         let style = self.style();
         if style.is_plain() { text.to_owned() } else { format!("{style}{text}{style:#}") }
@@ -159,9 +198,9 @@ pub(super) fn fields(pairs: &[(&str, Option<String>)]) -> String {
 /// A member that is a text.
 pub(super) fn text(value: &Value, name: &str) -> String {
     match value.get(name) {
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => visible(text).into_owned(),
         None | Some(Value::Null) => String::new(),
-        Some(other) => other.to_string(),
+        Some(other) => visible(&other.to_string()).into_owned(),
     }
 }
 
@@ -179,4 +218,29 @@ pub(super) fn short(text: &str, most: usize) -> String {
 /// The part of an ARN that people call it by.
 pub(super) fn last_part(arn: &str) -> &str {
     arn.rsplit(':').next().unwrap_or(arn)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_text_of_a_worker_sends_nothing_to_the_terminal() {
+        let attack = json!({"cause": "x\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}2Jy\r\nz\u{7f}"});
+        let shown = text(&attack, "cause");
+        assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+        assert!(shown.starts_with('x') && shown.ends_with("\nz\u{fffd}"), "{shown:?}");
+        let printed = super::json(&attack);
+        assert!(!printed.contains(|c: char| c.is_control() && c != '\n'), "{printed:?}");
+        assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), attack);
+        let mut table = Table::new(&["CAUSE"]);
+        table.row(vec![("\u{1b}[2Jx".to_owned(), Tone::Bad)]);
+        let painted = table.render();
+        assert!(painted.contains("\u{1b}["), "the table has colours: {painted:?}");
+        let harmless = harmless(&painted);
+        assert!(!harmless.contains("[2J\u{1b}") && !harmless.contains("\u{1b}[2J"), "{harmless:?}");
+        assert_eq!(anstream::adapter::strip_str(&harmless).to_string(), "CAUSE\n\u{fffd}[2Jx\n");
+    }
 }

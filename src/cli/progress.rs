@@ -1,5 +1,5 @@
-//! The live view of one execution: branches with their current state, what waits and for how long, the outcome. Pure:
-//! entries of the journal, waiting tasks and the time in, lines out; `run` and `demo` draw them.
+//! The live view of one execution: branches with their current state, waiting tasks with their age, the outcome. Pure:
+//! it turns entries of the journal, waiting tasks and the time into lines, which `run` and `demo` draw.
 //!
 //! ```text
 //! art-event  running for 2 min 3 s
@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use super::output::Tone;
+use super::output::{Tone, visible};
 use super::time;
 use crate::clock::Timestamp;
 use crate::engine::WaitingTask;
@@ -24,7 +24,7 @@ const ITERATIONS_SHOWN: usize = 5;
 /// States of a branch that are shown before the current one.
 const TRAIL_SHOWN: usize = 3;
 
-/// A unit of [`time::duration`]: it changes as time goes by.
+/// Tells whether a word is a unit of [`time::duration`]; texts with units change as time goes by.
 fn is_unit(word: &str) -> bool {
     ["ms", "s", "min", "h", "d", "y"].contains(&word.trim_matches(|c: char| !c.is_alphanumeric()))
 }
@@ -34,8 +34,8 @@ fn is_unit(word: &str) -> bool {
 pub struct Line(pub Vec<(String, Tone)>);
 
 impl Line {
-    fn part(mut self, text: impl Into<String>, tone: Tone) -> Self {
-        self.0.push((text.into(), tone));
+    fn part(mut self, text: impl AsRef<str>, tone: Tone) -> Self {
+        self.0.push((visible(text.as_ref()).into_owned(), tone));
         self
     }
 
@@ -45,7 +45,7 @@ impl Line {
         self.0.iter().map(|(text, _)| text.as_str()).collect()
     }
 
-    /// What the line is about, without what changes with every second. Notes are the parts that begin with two spaces.
+    /// The line without the times that change every second. Notes are the parts that begin with two spaces.
     #[must_use]
     pub fn gist(&self) -> String {
         let mut gist = String::new();
@@ -76,7 +76,7 @@ enum Mark {
     Stopped,
 }
 
-/// Where one frame (the top, a branch, an iteration) stands.
+/// The position of one frame (the top, a branch, an iteration).
 #[derive(Debug)]
 struct Branch {
     parent: Option<FrameId>,
@@ -93,16 +93,17 @@ struct Branch {
     index: Option<u64>,
 }
 
-/// What the entries say, folded for drawing. (The engine's own state is another thing: this one only has to look
-/// right.)
+/// The entries folded for drawing. It is separate from the engine's own state and only has to look right.
 #[derive(Debug, Default)]
 struct Picture {
     branches: BTreeMap<FrameId, Branch>,
-    /// Which frame each visible event belongs to.
+    /// The frame of each visible event.
     frame_of: BTreeMap<EventId, FrameId>,
     name: String,
     started: Option<Timestamp>,
     ended: Option<(Timestamp, &'static str, Option<Failure>)>,
+    /// Frames that were begun within each frame.
+    children: BTreeMap<FrameId, u64>,
 }
 
 /// The view: one heading, then the tree.
@@ -199,20 +200,28 @@ impl Picture {
     }
 
     fn enter(&mut self, entry: &Entry, kind: StateType, name: &str) {
-        // A frame hangs on the frame of the event that began it.
-        let parent = self.frame_of.get(&entry.previous).copied().filter(|parent| *parent != entry.frame);
-        let siblings =
-            self.branches.values().filter(|branch| branch.parent.is_some() && branch.parent == parent).count() as u64;
-        let branch = self.branches.entry(entry.frame).or_insert_with(|| Branch {
-            parent: (entry.frame != FrameId::TOP).then_some(parent).flatten(),
-            trail: Vec::new(),
-            kind,
-            mark: Mark::Active,
-            since: entry.at,
-            task: None,
-            until: None,
-            failure: None,
-            index: (entry.frame != FrameId::TOP).then_some(siblings),
+        let children = &mut self.children;
+        let frame_of = &self.frame_of;
+        let branch = self.branches.entry(entry.frame).or_insert_with(|| {
+            // A frame belongs to the frame of the event that began it.
+            let begun_in = frame_of.get(&entry.previous).copied().filter(|parent| *parent != entry.frame);
+            let parent = begun_in.filter(|_| entry.frame != FrameId::TOP);
+            let siblings = parent.map_or(0, |parent| {
+                let count = children.entry(parent).or_default();
+                *count += 1;
+                *count - 1
+            });
+            Branch {
+                parent,
+                trail: Vec::new(),
+                kind,
+                mark: Mark::Active,
+                since: entry.at,
+                task: None,
+                until: None,
+                failure: None,
+                index: (entry.frame != FrameId::TOP).then_some(siblings),
+            }
         });
         branch.trail.push(name.to_owned());
         branch.kind = kind;
@@ -236,7 +245,8 @@ impl Picture {
         }
     }
 
-    /// One frame and what hangs on its current state. `lead` stands before its first line, `rest` before those below.
+    /// Draws one frame and the frames of its current state. `lead` comes before its first line, `rest` before the lines
+    /// below.
     fn draw(
         &self,
         frame: FrameId,
@@ -258,7 +268,7 @@ impl Picture {
         if !is_fork {
             return;
         }
-        // Of an older fork of this frame nothing is shown: only children of the current state.
+        // Only children of the current state are shown, none of an older fork of this frame.
         let children: Vec<_> = children
             .into_iter()
             .filter(|(_, child)| child.since >= branch.since || branch.mark != Mark::Active)
@@ -280,7 +290,7 @@ impl Picture {
         if !hidden.is_empty() && branch.mark == Mark::Active {
             let done = hidden.iter().filter(|(_, child)| child.mark == Mark::Done).count();
             let others = hidden.len() - done;
-            let others = if others > 0 { format!(", {others} more under way") } else { String::new() };
+            let others = if others > 0 { format!(", {others} more running") } else { String::new() };
             let text = format!("{rest}  └ {done} done{others}");
             lines.push(Line::default().part(text, Tone::Faint));
         }
@@ -328,7 +338,7 @@ impl Picture {
     }
 }
 
-/// What is to be said of a branch beside its states.
+/// The note beside the states of a branch.
 fn note(
     branch: &Branch,
     task: Option<&WaitingTask>,

@@ -1,12 +1,13 @@
-//! `reveille replies`: what was refused and parked. It speaks to the broker, so it works while no server runs.
+//! `reveille replies`: refused messages in the parking queue. It speaks to the broker, so it also works while no server
+//! runs.
 //!
-//! A look takes the messages out of the queue without acknowledging them, and gives them back in their order; while it
-//! lasts nobody else sees them, and a look that is killed gives them back all the same. A replayed one is acknowledged
-//! after the broker has confirmed its copy.
+//! A command takes the messages out of the queue without acknowledging them, and gives them back in their order, also
+//! if it is killed. Meanwhile no other client sees them. A replayed message is acknowledged after the broker has
+//! confirmed its copy.
 
-mod desk;
 mod ls;
 mod purge;
+mod queue;
 mod replay;
 mod show;
 mod shown;
@@ -27,11 +28,11 @@ use crate::bus::parked::Filter;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{Settings, Sources};
 
-use desk::{Desk, Look};
+use queue::{ParkingQueue, Taken};
 
 /// A broker that does not answer within this time is given up.
 const BROKER_WITHIN: Duration = Duration::from_secs(10);
-/// What was settled is told to the broker within this time.
+/// The time for the broker to receive the last acknowledgements.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Subcommand)]
@@ -69,7 +70,7 @@ struct FilterArgs {
     older_than: Option<Duration>,
 }
 
-/// Which ones.
+/// The messages that a command acts on.
 #[derive(Debug, Args)]
 struct ChosenArgs {
     /// Ids, as `replies ls` shows them
@@ -81,25 +82,25 @@ struct ChosenArgs {
     filter: FilterArgs,
 }
 
-/// Messages that `show`, `replay` and `purge` look at: more would not fit into memory beside each other.
-const LOOK_MAX: u32 = 100_000;
+/// Messages that `show`, `replay` and `purge` take: more would not fit into memory.
+const MESSAGES_MAX: u32 = 100_000;
 
 pub(super) fn execute(command: &Command) -> Result<(), CliError> {
     match command {
-        Command::Ls(args) => with(&args.broker, async |desk| ls::ls(&desk, args).await),
-        Command::Show(args) => with(&args.broker, async |desk| show::show(&desk, args).await),
+        Command::Ls(args) => with(&args.broker, async |queue| ls::ls(&queue, args).await),
+        Command::Show(args) => with(&args.broker, async |queue| show::show(&queue, args).await),
         Command::Replay(args) => {
             args.chosen.check("replay")?;
-            with(&args.broker, async |desk| replay::replay(&desk, args).await)
+            with(&args.broker, async |queue| replay::replay(&queue, args).await)
         }
         Command::Purge(args) => {
             args.chosen.check("purge")?;
-            with(&args.broker, async |desk| purge::purge(&desk, args).await)
+            with(&args.broker, async |queue| purge::purge(&queue, args).await)
         }
     }
 }
 
-fn with(args: &BrokerArgs, work: impl AsyncFnOnce(Desk) -> Result<(), CliError>) -> Result<(), CliError> {
+fn with(args: &BrokerArgs, work: impl AsyncFnOnce(ParkingQueue) -> Result<(), CliError>) -> Result<(), CliError> {
     let flags = args.bus.iter().map(|url| ("bus.url", url.clone())).collect();
     let settings = Settings::load(&Sources::of_process(args.config.clone(), flags))?;
     local::block_on(async {
@@ -120,8 +121,9 @@ fn with(args: &BrokerArgs, work: impl AsyncFnOnce(Desk) -> Result<(), CliError>)
                 hint: "is it running, and is the URL right? --bus, or bus.url",
             });
         }
-        let done = work(Desk { bus: Arc::clone(&bus), now: SystemClock.now() }).await;
-        // Gives back what was only looked at, in its order, and waits until the broker has heard of the rest.
+        let done = work(ParkingQueue { bus: Arc::clone(&bus), now: SystemClock.now() }).await;
+        // Gives back the unchanged messages in their order, and waits until the broker has the acknowledgements of the
+        // rest.
         bus.close(GOODBYE_WITHIN).await;
         done
     })
@@ -137,7 +139,7 @@ impl FilterArgs {
 }
 
 impl ChosenArgs {
-    /// Nothing is done to everything by leaving something out.
+    /// Refuses a command without ids, filter and `--all`, so that it never acts on all messages by mistake.
     fn check(&self, what: &str) -> Result<(), CliError> {
         let named =
             self.all || !self.ids.is_empty() || !self.filter.verdict.is_empty() || self.filter.older_than.is_some();
@@ -151,9 +153,9 @@ impl ChosenArgs {
     }
 }
 
-/// Ids that were asked for and are not there.
-fn missing(ids: &[String], look: &Look) -> Vec<Value> {
-    let there = |id: &&String| look.chosen().any(|held| held.parked.id == **id);
+/// The given ids without a parked message, each with the reason.
+fn missing(ids: &[String], taken: &Taken) -> Vec<Value> {
+    let there = |id: &&String| taken.chosen().any(|held| held.parked.id == **id);
     ids.iter()
         .filter(|id| !there(id))
         .map(|id| json!({"id": id, "why": "there is no parked reply with this id"}))
@@ -168,11 +170,11 @@ fn finish(answer: &Value, done: &str, output: OutputArgs) -> Result<(), CliError
             let _ = write!(said, "\n{}  {}", text(one, "id"), Tone::Bad.paint(&text(one, "why")));
         }
         if answer["more"] == true {
-            let _ = write!(said, "\nonly the first {LOOK_MAX} messages were looked at: run it again");
+            let _ = write!(said, "\nonly the first {MESSAGES_MAX} messages were looked at: run it again");
         }
         said
     })?;
-    // What was asked for and not done is a failure, told above.
+    // A message that was not replayed or deleted is a failure; it was printed above.
     if answer["kept"].as_array().is_some_and(|kept| !kept.is_empty()) { Err(CliError::Reported) } else { Ok(()) }
 }
 

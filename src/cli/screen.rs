@@ -1,16 +1,15 @@
-//! A live view on a terminal: each frame is drawn over the one before. Where nobody watches, only what is new is
-//! printed.
+//! A live view on a terminal: each frame is drawn over the one before. Without a terminal only new lines are printed.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use super::progress::Line;
 
-/// Keeps lines that are too long from wrapping: a wrapped line would shift all that is drawn over it.
+/// Turns wrapping of long lines off: a wrapped line would shift the next frame.
 const NO_WRAP: &str = "\x1b[?7l";
 const WRAP: &str = "\x1b[?7h";
 
-/// Where frames go. Dropping it leaves the last frame standing.
+/// The output of frames. Dropping it leaves the last frame visible.
 #[derive(Debug)]
 pub struct Screen<W: Write> {
     writer: W,
@@ -41,7 +40,7 @@ impl<W: Write> Screen<W> {
         let text = if self.live {
             over(self.drawn.len(), &frame)
         } else {
-            // Times go on by themselves: a line counts as new when its marks, states and destinations are.
+            // Times change by themselves: a line counts as new when its marks, states or destinations are new.
             let seen: Vec<String> = self.drawn.iter().map(Line::gist).collect();
             frame.iter().filter(|line| !seen.contains(&line.gist())).map(|line| line.painted() + "\n").collect()
         };
@@ -50,13 +49,13 @@ impl<W: Write> Screen<W> {
         self.writer.flush()
     }
 
-    /// Ends the view: what is printed from here on stands below it (a question to the person, the history).
+    /// Ends the view: further output (a question to the person, the history) is printed below it.
     pub fn leave(&mut self) {
         self.drawn.clear();
     }
 }
 
-/// The text that puts `frame` in the place of the `lines` lines above the cursor.
+/// The text that replaces the `lines` lines above the cursor by `frame`.
 fn over(lines: usize, frame: &[Line]) -> String {
     let mut text = String::from(NO_WRAP);
     if lines > 0 {

@@ -1,6 +1,6 @@
-//! What this process does first so that other users of the machine learn no secret of it.
+//! Keeps secrets of this process from other users of the machine. Called first of all.
 
-/// Files that it makes are their owner's alone: stores, objects and backups hold payloads and task tokens.
+/// Makes new files readable by their owner only: stores, objects and backups hold payloads and task tokens.
 #[cfg(unix)]
 pub(super) fn keep_files_private() {
     use rustix::fs::Mode;
@@ -10,8 +10,8 @@ pub(super) fn keep_files_private() {
 #[cfg(not(unix))]
 pub(super) fn keep_files_private() {}
 
-/// Takes user and password out of the URLs on the command line, which every user can list (`ps`). They have been read.
-/// Only where the system lets a process write to its own arguments (Linux); elsewhere nothing happens.
+/// Removes user and password from the URLs of the command line, which every user can list (`ps`), after they have been
+/// read. It works only on Linux, where a process may write to its own arguments.
 pub(super) fn hide_arguments() {
     #[cfg(target_os = "linux")]
     let _ = overwrite();
@@ -35,14 +35,14 @@ fn overwrite() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Where the arguments lie in memory: field 48 of `stat` (proc(5)). The second is a name in brackets.
+/// The address of the arguments in memory: field 48 of `stat` (proc(5)). Field 2 is a name in brackets.
 #[cfg(target_os = "linux")]
 fn argument_address(stat: &str) -> Option<u64> {
     let behind_name = &stat[stat.rfind(')')? + 1..];
     behind_name.split_ascii_whitespace().nth(45)?.parse().ok().filter(|address| *address != 0)
 }
 
-/// Where a URL has user and password.
+/// The range of user and password in a URL.
 #[cfg(target_os = "linux")]
 fn user_info(argument: &[u8]) -> Option<(usize, usize)> {
     let from = argument.windows(3).position(|bytes| bytes == b"://")? + 3;

@@ -12,11 +12,11 @@ pub(super) struct Args {
     /// Address and port of the API [default: 127.0.0.1:8083]
     #[arg(long, short, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where truth is kept: sqlite:PATH, or postgres://… [default: sqlite:reveille.db]
+    /// The store: sqlite:PATH [default: sqlite:reveille.db]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
-    /// Where tasks go: embedded:, amqp://… or amqps://… [default: embedded:]. A password is better kept out of the command
-    /// line: REVEILLE__BUS__URL, or REVEILLE__BUS__URL_FILE
+    /// The broker: embedded:, amqp://… or amqps://… [default: embedded:]. Keep a password out of the command line:
+    /// REVEILLE__BUS__URL, or REVEILLE__BUS__URL_FILE
     #[arg(long, value_name = "URL")]
     bus: Option<String>,
     /// Settings file (config/default.toml shows every key)

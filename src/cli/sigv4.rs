@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Timestamp;
 
-/// Credentials, and what the signature is scoped to.
+/// Credentials, and the scope of the signature.
 #[derive(Debug, Clone)]
 pub(super) struct Signer {
     pub key_id: String,

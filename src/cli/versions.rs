@@ -10,7 +10,7 @@ use super::{CliError, names, time};
 pub(super) struct PublishArgs {
     /// State machine: name or ARN
     machine: String,
-    /// What is new in this version
+    /// Description of this version
     #[arg(long)]
     description: Option<String>,
     #[command(flatten)]
@@ -33,9 +33,9 @@ pub(super) struct ListArgs {
 pub(super) struct AliasArgs {
     /// State machine: name or ARN
     machine: String,
-    /// Name of the alias; one that is there is changed
+    /// Name of the alias; an existing alias is changed
     name: String,
-    /// Where its executions go: a version, or two with their share in percent: 1=90 2=10
+    /// Versions that the alias routes to: one, or two with their shares in percent: 1=90 2=10
     #[arg(required = true, num_args = 1..=2, value_name = "VERSION[=PERCENT]")]
     versions: Vec<String>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Watching an execution of the engine in this process: what `run` and `demo` draw until it has ended.
+//! Watching an execution of the engine in this process, for `run` and `demo`.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use crate::interpreter::event::Entry;
 use crate::record;
 use crate::store::ExecutionRow;
 
-/// A terminal that is drawn ten times a second looks alive, and costs nothing.
+/// The time between frames. Ten frames a second look alive and are cheap.
 const TICK: Duration = Duration::from_millis(100);
-/// Waiting tasks of one execution that are looked at for a frame.
+/// Waiting tasks of one execution that are read for a frame.
 const TASKS_MAX: usize = 1_000;
 
 /// An execution at this moment.
 #[derive(Debug, Clone)]
 pub struct Glance {
     pub row: ExecutionRow,
-    /// All of the journal: a retry and a wait that are due are events that the API's history does not show.
+    /// The whole journal: due retries and waits are events that the API's history does not show.
     pub entries: Vec<Entry>,
     pub waiting: Vec<WaitingTask>,
     /// The live view of it.
@@ -40,8 +40,7 @@ pub async fn glance(engine: &EngineHandle, execution: &Arn) -> Result<Glance, En
     Ok(Glance { row, entries, waiting, lines })
 }
 
-/// Draws until the execution has ended, or `until` says that it has seen enough (a task waits for the person at the
-/// terminal).
+/// Draws until the execution has ended or `until` returns true (a task waits for the person at the terminal).
 pub async fn watch<W: Write>(
     engine: &EngineHandle,
     execution: &Arn,

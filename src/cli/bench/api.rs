@@ -1,7 +1,7 @@
-//! The API while callbacks run: what clients get, and what they take from the callbacks. For each operation alone:
-//! callbacks without load, then the same with it. The client is a process of its own that keeps connections open and
-//! calls as fast as it is answered, or at the rate that was asked for. What it starts needs no worker: the callbacks do
-//! not queue behind it at the broker.
+//! The API while callbacks run: the clients' rates, and the loss of the callbacks. For each operation alone: callbacks
+//! without load, then the same with it. The client is a process of its own that keeps connections open and calls as
+//! fast as it is answered, or at the given rate. Its executions need no worker, so the callbacks do not queue behind
+//! them at the broker.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,7 +24,7 @@ const LOADS: [(&str, &[&str]); 3] = [
     ("StartExecution", &["StartExecution"]),
     ("both", &["DescribeExecution", "StartExecution"]),
 ];
-/// A start that is refused because too much is under way comes again after this time.
+/// The time after which a start refused for load is repeated.
 const THROTTLED: Duration = Duration::from_millis(5);
 
 pub(super) fn measure(plan: &Plan, kind: Kind, per_second: u32) -> Result<Value, CliError> {
@@ -74,11 +74,11 @@ pub(super) fn measure(plan: &Plan, kind: Kind, per_second: u32) -> Result<Value,
     measured
 }
 
-/// What one connection saw.
+/// The figures of one connection.
 #[derive(Debug, Default)]
 struct Calls {
     took_ms: Vec<f64>,
-    /// Starts that were refused because too much was under way.
+    /// Starts that were refused for load.
     throttled: u64,
 }
 
@@ -168,7 +168,7 @@ fn keep_calling(
     Ok(calls)
 }
 
-/// One call on a connection that stays open. `None`: too much is under way, try again.
+/// One call on a connection that stays open. `None`: refused for load, try again.
 fn request(stream: &mut BufReader<TcpStream>, operation: &str, body: &Value) -> std::io::Result<Option<Value>> {
     let body = body.to_string();
     let head = format!(

@@ -61,7 +61,7 @@ pub(super) fn request(machine: &Arn) -> StartRequest {
     StartRequest { machine: machine.clone(), name: None, input: PAYLOAD.to_owned(), trace_header: None }
 }
 
-/// Keeps so many executions under way until all have ended.
+/// Keeps so many executions running until all have ended.
 pub(super) async fn drive(app: &Application, machine: &Arn, plan: &Plan) -> Result<Figures, CliError> {
     let laps = Laps::of(plan);
     let left = Rc::new(Cell::new(laps.total));

@@ -27,7 +27,7 @@ pub(super) const TASK_TIMEOUT: Duration = Duration::from_hours(24);
 const PREFETCH: u16 = 1_000;
 /// One `basic.ack` speaks for so many deliveries.
 const ACKED_TOGETHER: u64 = 100;
-/// What waits in a worker behind its last full hundred is acked after this.
+/// The time after which a worker acks deliveries behind its last full hundred.
 const ACK_IDLE: Duration = Duration::from_millis(5);
 /// Before a refused answer is given again.
 const NACKED_PAUSE: Duration = Duration::from_millis(10);
@@ -113,7 +113,7 @@ async fn declare(channel: &Channel, queue: &str, kind: Kind) -> Result<(), CliEr
     Ok(())
 }
 
-/// A queue for tasks that nobody takes.
+/// A queue for tasks without a worker.
 pub(super) fn quiet_queue(url: &str, queue: &str) -> Result<(), CliError> {
     runtime()?.block_on(async {
         let connection = connect(url).await?;
@@ -122,7 +122,7 @@ pub(super) fn quiet_queue(url: &str, queue: &str) -> Result<(), CliError> {
     })
 }
 
-/// What is echoed, beside the same body.
+/// The properties of the echoed message, whose body is always the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// `reply_to` and `correlation_id`.
@@ -270,7 +270,7 @@ async fn count(laps: Laps, mut done: mpsc::Receiver<Duration>, room: &Semaphore)
     watch.figures
 }
 
-/// Acks by the hundred, and what is left when nothing comes.
+/// Acks by the hundred, and the rest when no delivery comes.
 #[derive(Default)]
 struct Acks {
     last: u64,
@@ -340,7 +340,7 @@ pub(super) fn work(arguments: &Value) -> Result<(), CliError> {
     })
 }
 
-/// What the worker answers, until it is confirmed.
+/// An answer of the worker that is not confirmed yet.
 struct Answer {
     to: ShortString,
     properties: BasicProperties,

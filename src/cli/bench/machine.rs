@@ -1,5 +1,4 @@
-//! What the operating system tells of this machine and this process. Where it tells nothing (no `/proc`), figures are
-//! zero.
+//! Figures of the operating system about this machine and this process. Without `/proc` they are zero.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 /// Clock ticks of `/proc/…/stat` in a second: 100 on every Linux of today.
 const TICKS: f64 = 100.0;
 
-/// Cores, memory, kernel, and what the store's folder is on.
+/// Cores, memory, kernel, and the file system of the store's folder.
 pub(super) fn facts(folder: &Path) -> Value {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo")

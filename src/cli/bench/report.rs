@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::output::{Table, Tone, fields};
 use super::{Figures, Kind};
 
-/// What stands in the issue: at least so much of the bare rate, at most so many bytes.
+/// The goals: at least this part of the bare rate, at most so many bytes.
 const RATIO_MIN: f64 = 0.6;
 const AWAKE_BYTES_MAX: f64 = 2_560.0;
 const PASSIVATED_BYTES_MAX: f64 = 300.0;
@@ -23,7 +23,7 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// What each round gave.
+/// The figures of each round.
 #[derive(Debug, Default)]
 pub(super) struct Rounds {
     pub bare: Vec<Figures>,

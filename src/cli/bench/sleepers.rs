@@ -1,7 +1,8 @@
 //! Memory of executions that wait: in a fresh process, first all awake, then all passivated.
 //!
-//! Differences of what is resident, against the same process with its engine warm and nobody waiting. Nobody takes from
-//! the queue, so the tasks wait at the broker. SQLite's page cache is kept at its smallest: it is not what is measured.
+//! The figures are differences of resident memory against the same process with a warm engine and no waiting execution.
+//! No worker takes from the queue, so the tasks wait at the broker. SQLite's page cache is kept at its smallest,
+//! because it is not measured.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +14,9 @@ use crate::app::Application;
 use crate::engine::EngineError;
 use crate::ids::Arn;
 
-/// Executions that are there before the first look: tables, caches and arenas have their size.
+/// Executions before the first measurement, so that tables, caches and arenas have their size.
 const WARM: u64 = 5_000;
-/// Starts under way at once.
+/// Starts in progress at once.
 const STARTING: u64 = 500;
 /// Starts a second that every machine manages.
 const STARTS_PER_SECOND: u64 = 2_000;
@@ -76,8 +77,8 @@ async fn look(app: &Application, machine: &Arn, count: u64) -> Result<Value, Cli
     let awake = resident().await;
     asleep(app, 0, passivate_after(count) * 3).await?;
     let passivated = resident().await;
-    // As many again: what the first ones left behind is an allocator's reserve, what these add is memory that a sleeper
-    // costs.
+    // As many again: the first ones leave an allocator's reserve, and the memory added by these is the cost of
+    // sleepers.
     start(app, machine, count).await?;
     asleep(app, 0, passivate_after(count) * 3).await?;
     let twice = resident().await;
@@ -132,7 +133,7 @@ async fn asleep(app: &Application, awake: u64, within: Duration) -> Result<(), C
     }
 }
 
-/// What is resident when the allocator has had time to give back what it gives back.
+/// Resident memory after the allocator had time to return free pages.
 async fn resident() -> u64 {
     let mut least = u64::MAX;
     for _ in 0..12 {

@@ -1,4 +1,5 @@
-//! The demo's workers. They know what any worker knows: a message, where its answer goes, and the token to send back.
+//! The demo's workers. They know as much as any worker: a message, the address of its answer, and the token to send
+//! back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,10 @@ use crate::bus::{
 pub(super) const FRIEND: &str = "photographer-friend";
 /// Tasks that a worker takes at a time.
 const PREFETCH: u16 = 10;
-/// Long enough to be seen at work.
+/// How long a worker works: long enough to be seen.
 const VENUE_TAKES: Duration = Duration::from_millis(1_200);
 const CATERING_TAKES: Duration = Duration::from_secs(2);
-/// How long the friend thinks where nobody is asked.
+/// How long the friend thinks where no person is asked.
 const FRIEND_THINKS: Duration = Duration::from_millis(3_500);
 
 /// Starts the venue and the caterer; the friend's questions come out of the channel.
@@ -44,7 +45,7 @@ pub(super) fn start(bus: &Arc<dyn TaskBus>) -> mpsc::Receiver<Question> {
     questions
 }
 
-/// A friend who answers after a moment, whatever the question.
+/// A friend who answers every question after a moment.
 pub(super) async fn answer_by_itself(mut questions: mpsc::Receiver<Question>, name: &'static str) {
     while let Some(question) = questions.recv().await {
         tokio::time::sleep(FRIEND_THINKS).await;
@@ -53,7 +54,7 @@ pub(super) async fn answer_by_itself(mut questions: mpsc::Receiver<Question>, na
     }
 }
 
-/// What the friend is asked, until it is answered.
+/// A question to the friend that is not answered yet.
 #[derive(Debug)]
 pub(super) struct Question {
     task: Delivery,

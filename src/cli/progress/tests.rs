@@ -180,7 +180,7 @@ fn a_map_shows_a_few_iterations_and_counts_the_rest() {
     assert_eq!(lines[1], "● Send the invitations out  3 of 12 done");
     assert_eq!(lines[2], "  ├ ● Send the e-mail [3]");
     assert_eq!(lines.len(), 2 + ITERATIONS_SHOWN + 1);
-    assert_eq!(lines.last().unwrap(), "  └ 3 done, 4 more under way");
+    assert_eq!(lines.last().unwrap(), "  └ 3 done, 4 more running");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::desk::Desk;
-use super::{BrokerArgs, ChosenArgs, LOOK_MAX, finish, missing};
+use super::queue::ParkingQueue;
+use super::{BrokerArgs, ChosenArgs, MESSAGES_MAX, finish, missing};
 use crate::bus::Settlement;
 use crate::cli::output::OutputArgs;
 use crate::cli::{CliError, input};
@@ -22,15 +22,15 @@ pub(in crate::cli) struct PurgeArgs {
     pub(super) output: OutputArgs,
 }
 
-pub(super) async fn purge(desk: &Desk, args: &PurgeArgs) -> Result<(), CliError> {
-    let look = desk.look(&args.chosen.filter.filter(&args.chosen.ids, desk.now), LOOK_MAX).await?;
-    let kept = missing(&args.chosen.ids, &look);
-    let count = look.chosen().count();
+pub(super) async fn purge(queue: &ParkingQueue, args: &PurgeArgs) -> Result<(), CliError> {
+    let taken = queue.take(&args.chosen.filter.filter(&args.chosen.ids, queue.now), MESSAGES_MAX).await?;
+    let kept = missing(&args.chosen.ids, &taken);
+    let count = taken.chosen().count();
     if !args.yes && count > 0 && !input::confirm(&format!("delete {count} parked replies for good?"))? {
         return Err(CliError::failed("nothing was deleted"));
     }
     let (mut purged, mut stay) = (Vec::new(), Vec::new());
-    for held in look.held {
+    for held in taken.held {
         if held.chosen {
             held.delivery.settle(Settlement::Ack);
             purged.push(json!({"id": held.parked.id}));
@@ -39,5 +39,5 @@ pub(super) async fn purge(desk: &Desk, args: &PurgeArgs) -> Result<(), CliError>
         }
     }
     drop(stay);
-    finish(&json!({"purged": purged, "kept": kept, "more": look.more}), "purged", args.output)
+    finish(&json!({"purged": purged, "kept": kept, "more": taken.more}), "purged", args.output)
 }

@@ -4,8 +4,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::desk::Desk;
-use super::{BrokerArgs, ChosenArgs, LOOK_MAX, finish, missing};
+use super::queue::ParkingQueue;
+use super::{BrokerArgs, ChosenArgs, MESSAGES_MAX, finish, missing};
 use crate::bus::parked::{self, Parked};
 use crate::bus::{Address, BusHealth, Message, Publication, Settlement};
 use crate::cli::CliError;
@@ -15,7 +15,7 @@ use crate::cli::output::OutputArgs;
 pub(in crate::cli) struct ReplayArgs {
     #[command(flatten)]
     pub(super) chosen: ChosenArgs,
-    /// To this queue instead of the one that each was refused in
+    /// Send all to this queue, not to the queue in which each was refused
     #[arg(long, value_name = "QUEUE")]
     pub(super) to: Option<String>,
     #[command(flatten)]
@@ -24,16 +24,16 @@ pub(in crate::cli) struct ReplayArgs {
     pub(super) output: OutputArgs,
 }
 
-pub(super) async fn replay(desk: &Desk, args: &ReplayArgs) -> Result<(), CliError> {
-    if let BusHealth::Blocked(why) = desk.bus.health() {
+pub(super) async fn replay(queue: &ParkingQueue, args: &ReplayArgs) -> Result<(), CliError> {
+    if let BusHealth::Blocked(why) = queue.bus.health() {
         return Err(CliError::failed(format!("the broker takes no messages now: {why}"))
             .hint("nothing was moved; try again when its alarm has cleared"));
     }
-    // All are taken out before the first goes: one that is refused again comes back behind them, and is not replayed in
-    // a circle.
-    let look = desk.look(&args.chosen.filter.filter(&args.chosen.ids, desk.now), LOOK_MAX).await?;
-    let (mut replayed, mut kept, mut stay) = (Vec::new(), missing(&args.chosen.ids, &look), Vec::new());
-    for held in look.held {
+    // All are taken out before the first is sent: a message that is refused again comes back behind them and is not
+    // replayed in a circle.
+    let taken = queue.take(&args.chosen.filter.filter(&args.chosen.ids, queue.now), MESSAGES_MAX).await?;
+    let (mut replayed, mut kept, mut stay) = (Vec::new(), missing(&args.chosen.ids, &taken), Vec::new());
+    for held in taken.held {
         if !held.chosen {
             stay.push(held.delivery);
             continue;
@@ -44,7 +44,7 @@ pub(super) async fn replay(desk: &Desk, args: &ReplayArgs) -> Result<(), CliErro
             kept.push(json!({"id": id, "why": why}));
             continue;
         }
-        match desk.send_again(&held.delivery.message, args.to.as_deref()).await {
+        match queue.send_again(&held.delivery.message, args.to.as_deref()).await {
             Ok(queue) => {
                 held.delivery.settle(Settlement::Ack);
                 replayed.push(json!({"id": id, "to": queue}));
@@ -56,11 +56,11 @@ pub(super) async fn replay(desk: &Desk, args: &ReplayArgs) -> Result<(), CliErro
         }
     }
     drop(stay);
-    finish(&json!({"replayed": replayed, "kept": kept, "more": look.more}), "replayed", args.output)
+    finish(&json!({"replayed": replayed, "kept": kept, "more": taken.more}), "replayed", args.output)
 }
 
-impl Desk {
-    /// The queue that it went to, or why it stays.
+impl ParkingQueue {
+    /// Publishes a parked message again. Returns its queue, or the reason why it stays.
     async fn send_again(&self, parked: &Message, to: Option<&str>) -> Result<String, String> {
         if let Some((why, bytes)) = Parked::of(parked).cut {
             return Err(format!("only a part of its {bytes} bytes was parked: {why}"));

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::desk::Desk;
+use super::queue::ParkingQueue;
 use super::shown::{shown, whole};
-use super::{BrokerArgs, LOOK_MAX};
+use super::{BrokerArgs, MESSAGES_MAX};
 use crate::bus::parked::Filter;
 use crate::cli::CliError;
 use crate::cli::output::OutputArgs;
@@ -13,7 +13,7 @@ use crate::cli::output::OutputArgs;
 pub(in crate::cli) struct ShowArgs {
     /// Id, as `replies ls` shows it
     pub(super) id: String,
-    /// Show its token too: whoever has it can end the task
+    /// Show its token too, which can end the task
     #[arg(long)]
     pub(super) reveal: bool,
     #[command(flatten)]
@@ -22,10 +22,10 @@ pub(in crate::cli) struct ShowArgs {
     pub(super) output: OutputArgs,
 }
 
-pub(super) async fn show(desk: &Desk, args: &ShowArgs) -> Result<(), CliError> {
+pub(super) async fn show(queue: &ParkingQueue, args: &ShowArgs) -> Result<(), CliError> {
     let filter = Filter { ids: vec![args.id.clone()], ..Filter::default() };
-    let look = desk.look(&filter, LOOK_MAX).await?;
-    let Some(held) = look.chosen().next() else { return Err(none_of(&args.id)) };
+    let taken = queue.take(&filter, MESSAGES_MAX).await?;
+    let Some(held) = taken.chosen().next() else { return Err(none_of(&args.id)) };
     args.output.print(&whole(&held.parked, &held.delivery.message, args.reveal), shown)
 }
 

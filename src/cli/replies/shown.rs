@@ -1,4 +1,4 @@
-//! Parked messages as JSON and as text for people; their tokens only where that was asked for.
+//! Parked messages as JSON and as text for people. Tokens are shown only on request.
 
 use base64::Engine as _;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::bus::envelope::TASK_TOKEN;
 use crate::bus::parked::Parked;
 use crate::bus::{HeaderValue, Message};
-use crate::cli::output::{Table, Tone, fields, maybe, short, text};
+use crate::cli::output::{Table, Tone, fields, maybe, short, text, visible};
 use crate::cli::time;
 use crate::clock::Timestamp;
 use crate::token::fingerprint;
@@ -35,8 +35,7 @@ fn token(message: &Message) -> Option<&str> {
         .filter(|token| !token.is_empty())
 }
 
-/// All of a message. Where its token stands, in a header, a property or the body, there is its fingerprint instead,
-/// unless `reveal`.
+/// A whole message. Without `reveal` its token is replaced by the fingerprint, in headers, properties and the body.
 pub(super) fn whole(parked: &Parked, message: &Message, reveal: bool) -> Value {
     let p = &message.properties;
     let headers: Map<String, Value> =
@@ -57,22 +56,41 @@ pub(super) fn whole(parked: &Parked, message: &Message, reveal: bool) -> Value {
     shown["headers"] = Value::Object(headers);
     match body {
         Some(body) => shown["body"] = body,
+        // Base64 would hide a token from the search below.
+        None if !reveal && secrets(message).any(|secret| holds(&message.body, secret)) => {
+            shown["body"] = json!(format!("({} bytes with the token; --reveal shows them)", message.body.len()));
+        }
         None => shown["bodyBase64"] = json!(base64::engine::general_purpose::STANDARD.encode(&message.body)),
     }
     if !reveal {
-        let secrets = [p.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text), p.correlation_id.as_deref()];
-        for secret in secrets.into_iter().flatten().filter(|secret| !secret.is_empty()) {
+        for secret in secrets(message) {
             mask(&mut shown, secret, &format!("(token {}; --reveal shows it)", fingerprint(secret)));
         }
     }
     shown
 }
 
+/// Texts of a message that may be task tokens.
+fn secrets(message: &Message) -> impl Iterator<Item = &str> {
+    let p = &message.properties;
+    let texts = [p.headers.get(TASK_TOKEN).and_then(HeaderValue::as_text), p.correlation_id.as_deref()];
+    texts.into_iter().flatten().filter(|text| !text.is_empty())
+}
+
+fn holds(body: &[u8], secret: &str) -> bool {
+    body.windows(secret.len()).any(|part| part == secret.as_bytes())
+}
+
 fn mask(value: &mut Value, secret: &str, mark: &str) {
     match value {
         Value::String(text) if text.contains(secret) => *text = text.replace(secret, mark),
         Value::Array(items) => items.iter_mut().for_each(|item| mask(item, secret, mark)),
-        Value::Object(members) => members.values_mut().for_each(|member| mask(member, secret, mark)),
+        Value::Object(members) => {
+            if members.keys().any(|name| name.contains(secret)) {
+                *members = std::mem::take(members).into_iter().map(|(k, v)| (k.replace(secret, mark), v)).collect();
+            }
+            members.values_mut().for_each(|member| mask(member, secret, mark));
+        }
         _ => {}
     }
 }
@@ -121,7 +139,7 @@ pub(super) fn shown(answer: &Value) -> String {
         for (name, value) in answer[part].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
             said.push_str(&fields(&[(
                 &format!("{part}.{name}"),
-                Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+                Some(value.as_str().map_or_else(|| value.to_string(), |text| visible(text).into_owned())),
             )]));
         }
     }
@@ -156,6 +174,14 @@ mod tests {
                 && !table(&json!({"replies": [line_of(&said, &message)]}), Timestamp::default()).contains("secret")
         );
         assert_eq!(whole(&said, &message, true)["properties"]["correlationId"], "secret-token");
+        // As the name of a member, and in a body that is no text.
+        for body in [&br#"{"secret-token":{"secret-token":1}}"#[..], b"\xff secret-token \xfe"] {
+            let message = Message { body: body.to_vec(), ..message.clone() };
+            let masked = whole(&Parked::of(&message), &message, false).to_string();
+            let encoded = base64::engine::general_purpose::STANDARD.encode(body);
+            assert!(!masked.contains("secret-token") && !masked.contains(&encoded), "{masked}");
+            assert_ne!(whole(&Parked::of(&message), &message, true).to_string(), masked);
+        }
     }
 
     #[test]

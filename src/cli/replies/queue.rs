@@ -1,5 +1,5 @@
-//! The parking queue, as the commands look at it: messages are taken out without an acknowledgement, and go back when
-//! they are dropped.
+//! The parking queue as the commands read it: messages are taken out without an acknowledgement and go back when they
+//! are dropped.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::cli::CliError;
 use crate::clock::Timestamp;
 
 /// The parking queue of a broker.
-pub(super) struct Desk {
+pub(super) struct ParkingQueue {
     pub(super) bus: Arc<dyn TaskBus>,
     pub(super) now: Timestamp,
 }
@@ -17,44 +17,44 @@ pub(super) struct Desk {
 /// A message that was taken out of the queue.
 pub(super) struct Held {
     pub(super) parked: Parked,
-    /// The filter takes it.
+    /// The filter selects it.
     pub(super) chosen: bool,
     pub(super) delivery: Delivery,
 }
 
-/// What was taken out. Dropped, it goes back in its order: also what was not asked for is held till then, or it would
-/// come again at once.
-pub(super) struct Look {
+/// Messages that were taken out. When dropped, they go back in their order. Messages that the filter does not select
+/// are held too, or they would come again at once.
+pub(super) struct Taken {
     pub(super) held: Vec<Held>,
     /// There was more in the queue.
     pub(super) more: bool,
 }
 
-impl Look {
+impl Taken {
     pub(super) fn chosen(&self) -> impl Iterator<Item = &Held> {
         self.held.iter().filter(|held| held.chosen)
     }
 }
 
-impl Desk {
-    pub(super) async fn look(&self, filter: &Filter, limit: u32) -> Result<Look, CliError> {
+impl ParkingQueue {
+    pub(super) async fn take(&self, filter: &Filter, limit: u32) -> Result<Taken, CliError> {
         let mut held = Vec::new();
         let hold = |delivery: Delivery, within: bool| {
             let parked = Parked::of(&delivery.message);
             Held { chosen: within && filter.takes(&parked), parked, delivery }
         };
         let queue = self.bus.names().parked();
-        let taken = |taken: Result<Option<Delivery>, BusError>| taken.map_err(|error| bus_error(&error, &queue));
+        let asked = |taken: Result<Option<Delivery>, BusError>| taken.map_err(|error| bus_error(&error, &queue));
         for _ in 0..limit {
-            match taken(self.bus.get(&queue).await)? {
+            match asked(self.bus.get(&queue).await)? {
                 Some(delivery) => held.push(hold(delivery, true)),
-                None => return Ok(Look { held, more: false }),
+                None => return Ok(Taken { held, more: false }),
             }
         }
-        let next = taken(self.bus.get(&queue).await)?;
+        let next = asked(self.bus.get(&queue).await)?;
         let more = next.is_some();
         held.extend(next.map(|delivery| hold(delivery, false)));
-        Ok(Look { held, more })
+        Ok(Taken { held, more })
     }
 }
 
