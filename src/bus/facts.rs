@@ -17,6 +17,8 @@ pub struct BusFacts {
     pub connections_lost: u64,
     /// Messages that could not be read as they came, by reason (`crate::bus::Mended`); one message may have several.
     pub mended: BTreeMap<&'static str, u64>,
+    /// Messages at which connections ended again and again, and that were put aside: `parked`, `rejected`.
+    pub set_aside: BTreeMap<&'static str, u64>,
     /// Another engine that uses the same names on this virtual host: who it says that it is.
     pub shared_with: Option<String>,
 }

@@ -21,15 +21,21 @@ impl Mended {
     pub const BLANK: Self = Self(16);
     /// The routing key alone is not UTF-8. The message itself is as it came and may be used.
     pub const KEY: Self = Self(32);
+    /// Headers that are larger than a frame may be on this connection: they are gone, the properties stay.
+    pub const LARGE: Self = Self(64);
+    /// Connections ended again and again while it came in: its properties were left out unread.
+    pub const DEADLY: Self = Self(128);
 
     /// Name of each reason, as metrics have it.
-    pub const REASONS: [(Self, &'static str, &'static str); 6] = [
+    pub const REASONS: [(Self, &'static str, &'static str); 8] = [
         (Self::TEXT, "text", "a property or a header's name is not UTF-8"),
         (Self::DEEP, "deep", "its headers are nested too deep (AMQP_DEPTH_MAX)"),
         (Self::MANY, "many", "its headers hold too many values (AMQP_VALUES_MAX)"),
         (Self::MALFORMED, "malformed", "its headers cannot be taken apart"),
         (Self::BLANK, "blank", "its properties cannot be told apart"),
         (Self::KEY, "key", "its routing key is not UTF-8"),
+        (Self::LARGE, "large", "its headers are larger than a frame (frame_max)"),
+        (Self::DEADLY, "deadly", "connections ended while it came in"),
     ];
 
     #[must_use]

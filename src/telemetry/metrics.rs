@@ -68,6 +68,11 @@ struct Reason {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct How {
+    how: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Verdict {
     verdict: &'static str,
 }
@@ -100,6 +105,8 @@ pub struct Now {
     pub bus_refused: u64,
     /// Messages that were damaged or too deeply nested to be read, by reason.
     pub unreadable_messages: BTreeMap<&'static str, u64>,
+    /// Messages that were put aside because connections ended at them, by how.
+    pub set_aside_messages: BTreeMap<&'static str, u64>,
     /// Every reason why an engine may not be ready, and whether it holds now.
     pub not_ready: Vec<(&'static str, bool)>,
     /// Commits of the store by size: the greatest number of events of each bucket (`f64::INFINITY` last), and the
@@ -153,6 +160,7 @@ struct Inner {
     bus_deaf_queues: Gauge,
     bus_refused: Gauge,
     messages_unreadable: Family<Reason, Counter>,
+    messages_set_aside: Family<How, Counter>,
     not_ready: Family<Reason, Gauge>,
     api_requests: Family<Operation, Counter>,
     api_latency: Histogram,
@@ -245,6 +253,11 @@ impl Metrics {
                 &["reason"],
                 "Messages that were damaged or too deeply nested to be read, by reason",
             ),
+            messages_set_aside: b.counters(
+                "messages_set_aside",
+                &["how"],
+                "Messages put aside because connections ended at them again and again, by how (`parked`, `rejected`)",
+            ),
             not_ready: b.gauges("not_ready", &["reason"], "1 while the engine is not ready for this reason"),
             api_requests: b.counters(
                 "api_requests",
@@ -280,6 +293,10 @@ impl Metrics {
         gauge(&inner.bus_refused, now.bus_refused);
         for (reason, count) in &now.unreadable_messages {
             let counter = inner.messages_unreadable.get_or_create(&Reason { reason });
+            counter.inner().store(*count, Ordering::Relaxed);
+        }
+        for (how, count) in &now.set_aside_messages {
+            let counter = inner.messages_set_aside.get_or_create(&How { how });
             counter.inner().store(*count, Ordering::Relaxed);
         }
         for (reason, so) in &now.not_ready {

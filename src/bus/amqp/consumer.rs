@@ -1,52 +1,33 @@
-//! Deliveries in, settlements out. A stream goes on over reconnects: each connection has its own [`Session`] (channel,
-//! consumer, tracker), and a receipt settles in the session it came from, so one of an old connection touches nothing.
-//!
-//! A delivery that could not be handled now is held here and handed out again after a while: the broker hears nothing of
-//! it, so it counts no delivery for what is no fault of the message, and a delivery limit ends only what takes
-//! connections or processes with it.
-//!
-//! The stream itself drives the consumer (no task between the socket and its reader); a task per session tells the
-//! broker what was settled.
+//! Deliveries in. A stream goes on over reconnects, with a [`Session`] for each connection; it drives the consumer itself
+//! (no task between the socket and its reader). Where connections end at one of its messages it goes on a connection of
+//! its own until that is over (`isolation`).
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt, unfold};
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::Consumer;
+use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Consumer};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::acks::Tracker;
 use super::codec::{self, short};
 use super::consumers::{Consumers, Entry};
+use super::isolation::{Apart, Claim, Isolation, reject_first};
 use super::publisher::{Errand, Job};
 use super::reconnect::{Link, Live, State, Trouble};
+use super::session::Session;
+use super::suspects::{Case, Course, News};
 use super::topology::{Item, declare};
-use crate::bus::{Address, Delivery, Mended, Message, Publication, QueueSpec, Receipt, Settlement};
+use crate::bus::{Address, Delivery, Message, QueueSpec};
 
-/// Acks gather for so long. Each `basic.ack` on a quorum queue is a command in its Raft log, so few that speak for many
-/// spare the broker more than they delay: with eight reply queues and 6,000 replies a second one speaks for some
-/// twenty.
-const ACK_IDLE: Duration = Duration::from_millis(25);
-/// So many settled deliveries are acked at once, without waiting; half of the prefetch where that is less, so that its
-/// window stays open.
-const ACK_COUNT: usize = 128;
-/// Settled deliveries behind an open one are acked one by one at the latest after this.
-const STRAY_AGE: Duration = Duration::from_millis(100);
 /// Between attempts to consume from a queue that the broker does not let us have.
 const RETRY: Duration = Duration::from_secs(2);
-/// A delivery that was held for so long goes to the end of its queue as a new message: RabbitMQ closes a channel over
-/// one that is unacknowledged for 30 minutes, and counts that.
-const HELD_MAX: Duration = Duration::from_mins(10);
-/// A stream was dropped: its deliveries that are still being handled may be settled for so long before its channel
-/// closes.
-const LINGER: Duration = Duration::from_secs(30);
+/// A queue that is apart gave nothing for so long: what ended the connections is gone.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// What every consumer of a bus shares.
 #[derive(Debug, Clone)]
@@ -59,337 +40,7 @@ pub(super) struct Shared {
     pub(super) consumers: Arc<Consumers>,
     /// Publishes what was held too long.
     pub(super) lane: mpsc::Sender<Errand>,
-}
-
-/// A delivery that is handed out again at its time.
-#[derive(Debug)]
-struct Held {
-    due: Instant,
-    tag: u64,
-    since: Instant,
-    message: Message,
-    mended: Option<Mended>,
-}
-
-/// The settlements of one channel.
-#[derive(Debug)]
-pub(super) struct Settlements {
-    state: Mutex<Settling>,
-    /// Something was settled.
-    some: Notify,
-    /// Enough was settled, or the end is near: do not gather any longer.
-    enough: Notify,
-    /// So many are enough.
-    ack_count: usize,
-    requeue_delay: Duration,
-    /// A stream hands out again what is held; without one (`basic.get`) it goes back to the broker.
-    streams: bool,
-    /// Something is held.
-    held: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Settling {
-    tracker: Tracker,
-    /// Deliveries to give back, and when; in order.
-    giving_back: VecDeque<(Instant, u64)>,
-    /// Deliveries to hand out again, and when; in order.
-    held: VecDeque<Held>,
-    /// The stream is gone: settle what is out, then end.
-    closed: bool,
-}
-
-impl Settlements {
-    fn lock(&self) -> MutexGuard<'_, Settling> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Handed out again after a while, or given back where nobody would hand it out.
-    fn hold(&self, tag: u64, since: Instant, message: Message, mended: Option<Mended>) {
-        let mut state = self.lock();
-        if state.closed || !self.streams {
-            drop(state);
-            self.settle(tag, Settlement::Requeue);
-            return;
-        }
-        // at once it would come at once: a hot loop while whatever is wrong stays wrong
-        state.held.push_back(Held { due: Instant::now() + self.requeue_delay, tag, since, message, mended });
-        drop(state);
-        self.held.notify_one();
-    }
-
-    /// When the first of the held is due.
-    fn due(&self) -> Option<Instant> {
-        self.lock().held.front().map(|held| held.due)
-    }
-
-    fn take_held(&self, now: Instant) -> Option<Held> {
-        let mut state = self.lock();
-        if state.held.front().is_some_and(|held| held.due <= now) { state.held.pop_front() } else { None }
-    }
-
-    fn settle(&self, tag: u64, settlement: Settlement) {
-        let mut state = self.lock();
-        match settlement {
-            Settlement::Ack => {
-                let settled = state.tracker.ack(tag);
-                if settled == 1 {
-                    self.some.notify_one();
-                }
-                if settled == self.ack_count {
-                    self.enough.notify_one();
-                }
-            }
-            Settlement::Requeue => {
-                if state.tracker.give_back(tag) {
-                    // at once it would come at once: a hot loop while whatever is wrong stays wrong
-                    state.giving_back.push_back((Instant::now() + self.requeue_delay, tag));
-                    self.some.notify_one();
-                }
-            }
-        }
-        if state.closed {
-            self.enough.notify_one();
-            self.some.notify_one();
-        }
-    }
-
-    fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        let now = Instant::now();
-        for held in std::mem::take(&mut state.held) {
-            if state.tracker.give_back(held.tag) {
-                state.giving_back.push_back((now, held.tag));
-            }
-        }
-        drop(state);
-        self.some.notify_one();
-        self.enough.notify_one();
-    }
-}
-
-/// Settles in the session that it came from.
-struct AmqpReceipt {
-    settlements: Arc<Settlements>,
-    tag: u64,
-    /// When the broker delivered it.
-    since: Instant,
-    mended: Option<Mended>,
-    settled: bool,
-}
-
-impl fmt::Debug for AmqpReceipt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AmqpReceipt({})", self.tag)
-    }
-}
-
-impl Receipt for AmqpReceipt {
-    fn settle(mut self: Box<Self>, settlement: Settlement) {
-        self.settled = true;
-        self.settlements.settle(self.tag, settlement);
-    }
-
-    fn give_back(mut self: Box<Self>, message: Message) {
-        self.settled = true;
-        self.settlements.hold(self.tag, self.since, message, self.mended);
-    }
-}
-
-impl Drop for AmqpReceipt {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.settlements.settle(self.tag, Settlement::Requeue);
-        }
-    }
-}
-
-/// A channel with the task that tells the broker what was settled on it. Dropped: what is out may still be settled, for
-/// a while.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) live: Arc<Live>,
-    pub(super) channel: Channel,
-    settlements: Arc<Settlements>,
-}
-
-impl Session {
-    /// `consumer`: its tag and prefetch, where there is one.
-    pub(super) fn new(
-        shared: &Shared,
-        live: Arc<Live>,
-        channel: Channel,
-        consumer: Option<(lapin::types::ShortString, u16)>,
-    ) -> Self {
-        let (consumer_tag, prefetch) = consumer.unzip();
-        let streams = consumer_tag.is_some();
-        let settlements = Arc::new(Settlements {
-            state: Mutex::default(),
-            some: Notify::new(),
-            enough: Notify::new(),
-            ack_count: prefetch.map_or(ACK_COUNT, |prefetch| ACK_COUNT.min(usize::from(prefetch).div_ceil(2))),
-            requeue_delay: shared.requeue_delay,
-            streams,
-            held: Notify::new(),
-        });
-        let teller = Teller {
-            channel: channel.clone(),
-            live: live.clone(),
-            settlements: settlements.clone(),
-            states: shared.link.states(),
-            sessions: shared.sessions.clone(),
-            consumer_tag,
-        };
-        shared.sessions.send_modify(|n| *n += 1);
-        shared.runtime.spawn(teller.run());
-        Self { live, channel, settlements }
-    }
-
-    pub(super) fn delivery(&self, delivery: lapin::message::Delivery) -> Delivery {
-        let tag = delivery.delivery_tag;
-        self.settlements.lock().tracker.delivered(tag);
-        let mended = self.live.marks.take(self.channel.id(), tag);
-        let message = codec::message(delivery.data, &delivery.properties);
-        self.hand_out(tag, Instant::now(), message, mended, delivery.redelivered)
-    }
-
-    fn hand_out(
-        &self,
-        tag: u64,
-        since: Instant,
-        message: Message,
-        mended: Option<Mended>,
-        redelivered: bool,
-    ) -> Delivery {
-        let receipt = AmqpReceipt { settlements: self.settlements.clone(), tag, since, mended, settled: false };
-        Delivery { message, redelivered, mended, receipt: Box::new(receipt) }
-    }
-
-    /// The next of the held whose time has come; one that was held too long goes to the end of its queue.
-    fn again(&self, shared: &Shared, queue: &str) -> Option<Delivery> {
-        let now = Instant::now();
-        while let Some(held) = self.settlements.take_held(now) {
-            let Held { tag, since, mut message, mended, .. } = held;
-            if since + HELD_MAX > now || mended.is_some() {
-                return Some(self.hand_out(tag, since, message, mended, true));
-            }
-            let to = Address { exchange: String::new(), routing_key: queue.to_owned() };
-            // the broker would refuse a user id that is not ours
-            message.properties.user_id = None;
-            if codec::refusal(&to, &message, "").is_some() {
-                return Some(self.hand_out(tag, since, message, mended, true));
-            }
-            let (settlements, lane) = (self.settlements.clone(), shared.lane.clone());
-            shared.runtime.spawn(async move {
-                let (answer, answered) = oneshot::channel();
-                let job = Arc::new(Job { to, message });
-                let sent = lane.send(Errand { job: job.clone(), answer }).await.is_ok();
-                match answered.await {
-                    Ok(Publication::Confirmed) if sent => settlements.settle(tag, Settlement::Ack),
-                    _ => settlements.hold(tag, since, job.message.clone(), None),
-                }
-            });
-        }
-        None
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.settlements.close();
-    }
-}
-
-/// The task of a session.
-struct Teller {
-    channel: Channel,
-    live: Arc<Live>,
-    settlements: Arc<Settlements>,
-    states: watch::Receiver<State>,
-    sessions: Arc<watch::Sender<usize>>,
-    consumer_tag: Option<lapin::types::ShortString>,
-}
-
-impl Teller {
-    async fn run(mut self) {
-        // a failure means that the channel is gone; its deliveries come again, there is nobody to tell
-        if let Err(error) = self.tell().await {
-            debug!(%error, "settlements end with their channel");
-        }
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.channel.close(200, "OK".into())).await;
-        self.sessions.send_modify(|n| *n = n.saturating_sub(1));
-    }
-
-    async fn tell(&mut self) -> lapin::Result<()> {
-        let mut stray_since: Option<Instant> = None;
-        let mut end: Option<Instant> = None;
-        loop {
-            let due = self.settlements.lock().giving_back.front().map(|(at, _)| *at);
-            let wake = [due, stray_since.map(|s| s + STRAY_AGE), end].into_iter().flatten().min();
-            tokio::select! {
-                () = self.settlements.some.notified() => {
-                    let _ = tokio::time::timeout(ACK_IDLE, self.settlements.enough.notified()).await;
-                }
-                () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
-                changed = self.states.changed() => {
-                    let gone = changed.is_err() || match &*self.states.borrow() {
-                        State::Up(now) | State::Closing(Some(now)) => !Arc::ptr_eq(now, &self.live),
-                        State::Down(_) | State::Closing(None) => true,
-                    };
-                    if gone {
-                        return Ok(());
-                    }
-                    if matches!(*self.states.borrow(), State::Closing(_)) {
-                        self.settlements.close();
-                    }
-                }
-            }
-            let now = Instant::now();
-            let (batch, back, closed) = {
-                let mut state = self.settlements.lock();
-                let strays = state.closed || stray_since.is_some_and(|s| s + STRAY_AGE <= now);
-                let batch = state.tracker.take(strays);
-                let mut back = Vec::new();
-                // closing gives back at once: the channel's end would do it anyway
-                while let Some((at, tag)) = state.giving_back.front().copied()
-                    && (at <= now || state.closed)
-                {
-                    state.giving_back.pop_front();
-                    state.tracker.given_back(tag);
-                    back.push(tag);
-                }
-                (batch, back, state.closed)
-            };
-            if let Some(tag) = batch.up_to {
-                self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await?;
-            }
-            for tag in batch.singles {
-                self.channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?;
-            }
-            for tag in back {
-                self.channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await?;
-            }
-            let (settled, outstanding) = {
-                let state = self.settlements.lock();
-                (state.tracker.settled(), state.tracker.outstanding())
-            };
-            stray_since =
-                if settled == 0 { None } else { stray_since.filter(|s| s.elapsed() < STRAY_AGE).or(Some(now)) };
-            if closed {
-                if end.is_none()
-                    && let Some(tag) = &self.consumer_tag
-                {
-                    let cancel = self.channel.basic_cancel(tag.clone(), BasicCancelOptions::default());
-                    let _ = tokio::time::timeout(Duration::from_secs(1), cancel).await;
-                }
-                let until = *end.get_or_insert(now + LINGER);
-                if (outstanding == 0 && settled == 0) || now >= until {
-                    return Ok(());
-                }
-            }
-        }
-    }
+    pub(super) isolation: Arc<Isolation>,
 }
 
 /// The deliveries of `queue`, until the bus closes.
@@ -399,19 +50,22 @@ pub(super) fn deliveries(
     prefetch: u16,
     standing: bool,
 ) -> BoxStream<'static, Delivery> {
-    let states = shared.link.states();
+    let (states, main) = (shared.link.states(), shared.link.states());
     let entry = shared.consumers.enter(&queue.name, standing);
-    let consuming = Consuming { shared, states, queue, prefetch, entry, current: None };
+    let consuming = Consuming { shared, main, states, queue, prefetch, entry, current: None, apart: None };
     unfold(consuming, |mut c| async move { c.next().await.map(|delivery| (delivery, c)) }).boxed()
 }
 
 struct Consuming {
     shared: Shared,
+    /// Of the connection that all share, and of the one that is used now: mostly the same.
+    main: watch::Receiver<State>,
     states: watch::Receiver<State>,
     queue: QueueSpec,
     prefetch: u16,
     entry: Entry,
     current: Option<(Session, Consumer)>,
+    apart: Option<Apart>,
 }
 
 impl Consuming {
@@ -424,16 +78,24 @@ impl Consuming {
             if let Some(delivery) = session.again(&self.shared, &self.queue.name) {
                 return Some(delivery);
             }
-            let due = session.settlements.due();
+            let due = session.due();
+            let is_apart = self.apart.is_some();
             let why = tokio::select! {
                 biased;
                 delivery = consumer.next() => match delivery {
-                    Some(Ok(delivery)) => return Some(session.delivery(delivery)),
+                    Some(Ok(delivery)) => {
+                        let delivery = session.delivery(delivery);
+                        if is_apart {
+                            let window = usize::from(self.prefetch);
+                            self.step(|case| case.came(window));
+                        }
+                        return Some(delivery);
+                    }
                     Some(Err(error)) => error.to_string(),
                     // the queue was deleted, its leader moved, or an unsettled delivery grew too old
                     None => "cancelled by the broker".to_owned(),
                 },
-                () = session.settlements.held.notified() => continue,
+                () = session.held() => continue,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => continue,
                 changed = self.states.changed() => match &*self.states.borrow() {
                     _ if changed.is_err() => return None,
@@ -444,10 +106,45 @@ impl Consuming {
                     State::Up(now) if Arc::ptr_eq(now, &session.live) => continue,
                     _ => "connection lost".to_owned(),
                 },
+                () = closing(&mut self.main), if is_apart => {
+                    self.current = None;
+                    return None;
+                }
+                () = tokio::time::sleep(QUIET), if is_apart => {
+                    if session.is_idle() {
+                        self.step(Case::quiet);
+                    }
+                    continue;
+                }
             };
             self.entry.trouble(&why);
             warn!(event = "consumer.lost", queue = self.queue.name, reason = why, "consumer ended, consuming again");
-            self.current = None;
+            if let Some((session, _)) = self.current.take() {
+                self.judge(&session.live, session.channel.id()).await;
+            }
+        }
+    }
+
+    /// Where a connection has ended: what was on its way to this consumer, on this channel of it.
+    async fn judge(&mut self, live: &Live, channel: u16) {
+        if live.connection.status().connected() {
+            return;
+        }
+        let arriving = live.marks.left(channel);
+        let alone = match &self.apart {
+            Some(apart) => apart.was_alone(&self.shared.link).await,
+            None => false,
+        };
+        self.shared.isolation.died(&self.queue.name, &arriving, alone, usize::from(self.prefetch));
+        // each connection of its own is a new one
+        self.apart = None;
+    }
+
+    /// A step of this queue, which is apart; where it goes another way now, the consumer goes with it.
+    fn step(&mut self, step: impl FnOnce(&mut Case) -> News) {
+        let course = self.shared.isolation.step(&self.queue.name, step);
+        if self.apart.as_ref().is_some_and(|apart| apart.course != course) {
+            (self.current, self.apart) = (None, None);
         }
     }
 
@@ -455,8 +152,12 @@ impl Consuming {
     async fn open(&mut self) -> Option<(Session, Consumer)> {
         let mut said = None;
         loop {
-            let live = self.shared.link.live().await?;
-            match self.attempt(live).await {
+            let (shared, prefetch) = self.place().await?;
+            let live = tokio::select! {
+                live = shared.link.live() => live?,
+                () = closing(&mut self.main) => return None,
+            };
+            match self.attempt(&shared, live, prefetch).await {
                 Ok(opened) => {
                     self.entry.active();
                     return Some(opened);
@@ -480,9 +181,76 @@ impl Consuming {
         }
     }
 
-    async fn attempt(&mut self, live: Arc<Live>) -> Result<(Session, Consumer), Trouble> {
-        // seen from here on: a change while the consumer is being opened must end it
-        self.states.mark_unchanged();
+    /// Where this queue is consumed now, and how many deliveries at once.
+    async fn place(&mut self) -> Option<(Shared, u16)> {
+        loop {
+            if self.apart.is_none() {
+                match self.shared.isolation.claim(&self.queue.name) {
+                    Claim::Together => {
+                        self.states = self.shared.link.states();
+                        return Some((self.shared.clone(), self.prefetch));
+                    }
+                    Claim::Apart(taken, course) => self.apart = Some(Apart::open(&self.shared, taken, course)),
+                    Claim::Wait => {
+                        // another stream of ours hears it
+                        self.entry.active();
+                        tokio::select! {
+                            () = self.shared.isolation.changes() => {}
+                            () = closing(&mut self.main) => return None,
+                        }
+                        continue;
+                    }
+                }
+            }
+            let apart = self.apart.as_ref()?;
+            self.states = apart.lone.link.states();
+            if apart.course != Course::Reject {
+                let (link, sessions) = (apart.lone.link.clone(), apart.lone.sessions.clone());
+                return Some((Shared { link, sessions, ..self.shared.clone() }, 1));
+            }
+            self.reject().await?;
+        }
+    }
+
+    /// Rejects the first message of this queue, which cannot come in.
+    async fn reject(&mut self) -> Option<()> {
+        let link = self.apart.as_ref()?.lone.link.clone();
+        let live = tokio::select! {
+            live = link.live() => live?,
+            () = closing(&mut self.main) => return None,
+        };
+        if let Ok(queue) = short("a queue name", &self.queue.name)
+            && let Some(came) = reject_first(&live, queue).await
+        {
+            self.send_back(codec::message(came.data, &came.properties)).await;
+        }
+        let window = usize::from(self.prefetch);
+        self.shared.isolation.step(&self.queue.name, |case| {
+            case.rejected(window);
+            News::default()
+        });
+        self.apart = None;
+        Some(())
+    }
+
+    /// It came in all the same, and is rejected: it goes to the end of its queue.
+    async fn send_back(&self, mut message: Message) {
+        let to = Address { exchange: String::new(), routing_key: self.queue.name.clone() };
+        // the broker would refuse a user id that is not ours
+        message.properties.user_id = None;
+        if codec::refusal(&to, &message, "").is_none() {
+            let (answer, answered) = oneshot::channel();
+            let _ = self.shared.lane.send(Errand { job: Arc::new(Job { to, message }), answer }).await;
+            let _ = answered.await;
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        shared: &Shared,
+        live: Arc<Live>,
+        prefetch: u16,
+    ) -> Result<(Session, Consumer), Trouble> {
         let mut channel = live.channel().await?;
         let queue = short("a queue name", &self.queue.name).map_err(|why| Trouble::Refused(0, why))?;
         match declare(&live, &channel, &Item::Queue(self.queue.clone())).await {
@@ -491,11 +259,23 @@ impl Consuming {
             Err(Trouble::Refused(403 | 405 | 406, _)) => channel = live.channel().await?,
             Err(trouble) => return Err(trouble),
         }
-        live.answer(channel.basic_qos(self.prefetch, BasicQosOptions::default())).await?;
+        live.answer(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
         let request = channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default());
-        let consumer = live.answer(request).await?;
-        debug!(queue = self.queue.name, prefetch = self.prefetch, "consuming");
-        let own = Some((consumer.tag(), self.prefetch));
-        Ok((Session::new(&self.shared, live, channel, own), consumer))
+        let consumer = match live.answer(request).await {
+            Ok(consumer) => consumer,
+            Err(trouble) => {
+                // the first deliveries come with the answer
+                self.judge(&live, channel.id()).await;
+                return Err(trouble);
+            }
+        };
+        debug!(queue = self.queue.name, prefetch, "consuming");
+        let own = Some((consumer.tag(), prefetch));
+        Ok((Session::new(shared, live, channel, own), consumer))
     }
+}
+
+/// Waits until the bus closes.
+async fn closing(main: &mut watch::Receiver<State>) {
+    let _ = main.wait_for(|state| matches!(state, State::Closing(_))).await;
 }

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::material::Material;
 use super::mend::{self, Marks, Tally};
+use super::reconnect::Purpose;
 use crate::bus::{BusError, Names, QueueKind};
 use crate::limits;
 
@@ -137,18 +138,18 @@ impl Endpoint {
 
     /// One attempt at each address in turn, with what the files hold now. The error's text names the endpoint's trouble,
     /// never its password.
-    pub(super) async fn connect(&self, purpose: &str) -> Result<(Connection, Arc<Marks>), String> {
+    pub(super) async fn connect(&self, purpose: Purpose) -> Result<(Connection, Arc<Marks>), String> {
         let Material { uris, tls } =
             Material::read(self.url.expose_secret(), &self.options).map_err(|e| e.to_string())?;
         let several = uris.len() > 1;
         let mut troubles = Vec::new();
         for uri in uris {
-            let name = format!("{} ({purpose})", self.options.connection_name);
+            let name = format!("{} ({})", self.options.connection_name, purpose.as_str());
             let properties = ConnectionProperties::default().with_connection_name(name.into());
             let marks = Arc::new(Marks::new(self.mended.clone()));
             let (address, user) = shown(&uri);
             let password = uri.authority.userinfo.password.clone();
-            let attempt = mend::connect(uri, tls.clone(), properties, marks.clone());
+            let attempt = mend::connect(uri, tls.clone(), properties, marks.clone(), purpose == Purpose::Blank);
             let why = match tokio::time::timeout(CONNECT_TIMEOUT, Box::pin(attempt)).await {
                 Ok(Ok(connection)) => {
                     *self.current() = (address, user);

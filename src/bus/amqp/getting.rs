@@ -8,8 +8,9 @@ use std::time::Duration;
 use lapin::options::BasicGetOptions;
 
 use super::codec;
-use super::consumer::{Session, Shared};
+use super::consumer::Shared;
 use super::reconnect::Trouble;
+use super::session::Session;
 use crate::bus::{BusError, Delivery};
 
 /// Queues that keep their channel; the one that was asked the longest ago gives its own up. What is out on it may still
@@ -54,6 +55,9 @@ impl Getting {
         let place = self.place(queue);
         let mut place = place.lock().await;
         loop {
+            if shared.isolation.is_apart(queue) {
+                return Err(BusError::Unavailable(format!("connections end at a message of queue {queue}")));
+            }
             let Some(live) = shared.link.live().await else { return Err(BusError::Closed) };
             let usable = place.as_ref().is_some_and(|s| Arc::ptr_eq(&s.live, &live) && s.channel.status().connected());
             let answer = async {
@@ -68,7 +72,11 @@ impl Getting {
             match answer.await {
                 Ok(got) => return Ok(got),
                 Err(trouble) => {
-                    *place = None;
+                    if let Some(session) = place.take()
+                        && !live.connection.status().connected()
+                    {
+                        shared.isolation.died(queue, &live.marks.left(session.channel.id()), false, 1);
+                    }
                     match trouble {
                         Trouble::Refused(_, why) => return Err(refused(why)),
                         Trouble::Lost(_) => tokio::time::sleep(AGAIN).await,

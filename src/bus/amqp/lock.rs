@@ -85,6 +85,7 @@ impl Lock {
             tokio::select! {
                 question = questions.next() => {
                     let Some(Ok(question)) = question else { return Ok(()) };
+                    live.marks.take(channel.id(), question.delivery_tag);
                     let Some(to) = question.properties.reply_to().clone() else { continue };
                     let body = json!({"identity": self.identity, "called": self.called}).to_string();
                     let answered = channel.basic_publish(

@@ -4,7 +4,9 @@
 //! endpoint   URL, TLS, backoff                  reconnect  a link: one connection, made again for ever
 //! topology   what we own, declared again        publisher  lanes: publish, confirm, send again
 //! exchanges  which exchanges are there          consumer   streams of deliveries, settlements
-//! codec      Message ↔ properties, refusals     acks       which deliveries can be acked together
+//! session    settlements of one channel         acks       which deliveries can be acked together
+//! suspects   when a queue is taken apart        isolation  how
+//! codec      Message ↔ properties, refusals
 //! material   addresses and certificates, read    lock       another engine with the same names is noticed
 //! getting    single messages, a channel for each queue
 //! mend       what lapin could not read, mended before it sees it
@@ -24,6 +26,9 @@ mod exchanges;
 #[cfg(test)]
 mod faults;
 mod getting;
+mod isolation;
+#[cfg(test)]
+mod isolation_tests;
 mod lock;
 mod material;
 pub mod mend;
@@ -31,6 +36,8 @@ pub mod mend;
 mod owning;
 mod publisher;
 mod reconnect;
+mod session;
+mod suspects;
 mod topology;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -53,9 +60,10 @@ use self::consumers::Consumers;
 use self::endpoint::Endpoint;
 use self::exchanges::Exchanges;
 use self::getting::Getting;
+use self::isolation::Isolation;
 use self::lock::Lock;
 use self::publisher::{Errand, Job, Lane};
-use self::reconnect::{Link, State, Trouble};
+use self::reconnect::{Link, Purpose, State, Trouble};
 use self::topology::{Item, Topology};
 use super::{
     Address, BusError, BusFacts, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueSpec, TaskBus,
@@ -89,6 +97,7 @@ pub struct AmqpBus {
     sessions: Arc<watch::Sender<usize>>,
     getting: Getting,
     consumers: Arc<Consumers>,
+    isolation: Arc<Isolation>,
     /// Another engine with the same names.
     other: Arc<std::sync::Mutex<Option<String>>>,
 }
@@ -102,8 +111,8 @@ impl AmqpBus {
         let runtime =
             Handle::try_current().map_err(|_| BusError::BadUrl("the AMQP bus needs a tokio runtime".to_owned()))?;
         let endpoint = Arc::new(Endpoint::new(url, &options)?);
-        let publishing = Link::start(&runtime, endpoint.clone(), "publish", &options);
-        let consuming = Link::start(&runtime, endpoint.clone(), "consume", &options);
+        let publishing = Link::start(&runtime, endpoint.clone(), Purpose::Publish, &options);
+        let consuming = Link::start(&runtime, endpoint.clone(), Purpose::Consume, &options);
         let topology = Topology::new();
         let exchanges = Arc::new(Exchanges::new());
         runtime.spawn(topology.clone().keep(consuming.clone()));
@@ -127,6 +136,7 @@ impl AmqpBus {
                 errands
             })
             .collect();
+        let isolation = Isolation::new(endpoint.clone(), options.clone());
         Ok(Arc::new(Self {
             runtime,
             options,
@@ -143,6 +153,7 @@ impl AmqpBus {
             sessions: Arc::new(watch::Sender::new(0)),
             getting: Getting::default(),
             consumers: Arc::default(),
+            isolation,
             other,
         }))
     }
@@ -186,6 +197,7 @@ impl AmqpBus {
             sessions: self.sessions.clone(),
             consumers: self.consumers.clone(),
             lane: self.lanes[0].clone(),
+            isolation: self.isolation.clone(),
         }
     }
 
@@ -456,6 +468,7 @@ impl TaskBus for AmqpBus {
             connections_lost: self.endpoint.lost(),
             shared_with: self.other.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             mended: self.endpoint.mended().figures(),
+            set_aside: self.isolation.set_aside(),
         }
     }
 

@@ -87,6 +87,27 @@ impl From<&lapin::Error> for Trouble {
     }
 }
 
+/// What a connection is for, as the broker and the log show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Publish,
+    Consume,
+    /// One queue alone (`isolation`).
+    Apart,
+    /// The same, and properties of deliveries are left out.
+    Blank,
+}
+
+impl Purpose {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Consume => "consume",
+            Self::Apart | Self::Blank => "apart",
+        }
+    }
+}
+
 /// Why a link is down that has not tried.
 const NOT_YET: &str = "not connected yet";
 
@@ -108,7 +129,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn start(runtime: &Handle, endpoint: Arc<Endpoint>, purpose: &'static str, options: &Options) -> Self {
+    pub(super) fn start(runtime: &Handle, endpoint: Arc<Endpoint>, purpose: Purpose, options: &Options) -> Self {
         let (state, state_seen) = watch::channel(State::Down(NOT_YET.to_owned()));
         let (blocked, blocked_seen) = watch::channel(None);
         let link = Self { state: state_seen, blocked: blocked_seen, closing: Arc::default(), end: Arc::default() };
@@ -164,7 +185,7 @@ impl Link {
 
 struct Supervisor {
     endpoint: Arc<Endpoint>,
-    purpose: &'static str,
+    purpose: Purpose,
     backoff: Backoff,
     state: watch::Sender<State>,
     blocked: watch::Sender<Option<String>>,
@@ -185,13 +206,13 @@ impl Supervisor {
             match attempt {
                 Ok((connection, marks)) => {
                     let since = Instant::now();
-                    info!(event = "broker.connected", bus.url = %self.endpoint, link = self.purpose, "broker connected");
+                    info!(event = "broker.connected", bus.url = %self.endpoint, link = self.purpose.as_str(), "broker connected");
                     let live = Arc::new(Live { connection, marks, condemned: Notify::new() });
                     self.state.send_replace(State::Up(live.clone()));
                     let Some(reason) = self.hold(&live).await else { return };
                     self.blocked.send_replace(None);
                     self.endpoint.count_lost();
-                    warn!(event = "broker.lost", bus.url = %self.endpoint, link = self.purpose, reason, "broker lost");
+                    warn!(event = "broker.lost", bus.url = %self.endpoint, link = self.purpose.as_str(), reason, "broker lost");
                     self.state.send_replace(State::Down(reason));
                     if since.elapsed() > GOOD_CONNECTION {
                         self.backoff.reset();
@@ -208,9 +229,9 @@ impl Supervisor {
                         news
                     });
                     if first {
-                        warn!(event = "broker.unreachable", bus.url = %self.endpoint, link = self.purpose, reason, "broker cannot be reached, trying on");
+                        warn!(event = "broker.unreachable", bus.url = %self.endpoint, link = self.purpose.as_str(), reason, "broker cannot be reached, trying on");
                     } else {
-                        debug!(event = "broker.unreachable", bus.url = %self.endpoint, link = self.purpose, reason, "broker cannot be reached");
+                        debug!(event = "broker.unreachable", bus.url = %self.endpoint, link = self.purpose.as_str(), reason, "broker cannot be reached");
                     }
                 }
             }
@@ -260,7 +281,7 @@ impl Supervisor {
                 () = self.end.notified(), if closing => {
                     // a blocked connection cannot even say goodbye
                     let goodbye = tokio::time::timeout(Duration::from_millis(500), live.connection.close(200, "OK".into())).await;
-                    debug!(link = self.purpose, orderly = goodbye.is_ok(), "broker connection closed");
+                    debug!(link = self.purpose.as_str(), orderly = goodbye.is_ok(), "broker connection closed");
                     self.state.send_replace(State::Closing(None));
                     return None;
                 }

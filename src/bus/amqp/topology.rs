@@ -182,7 +182,13 @@ impl Topology {
         let (what, reason) = (fact.what, why);
         if exists {
             // declared by an older version, or by its owner with arguments of his own: what waits in it counts for more
-            warn!(event = "broker.refused", what, reason, "it has other arguments, used as it is ({code})");
+            warn!(
+                event = "broker.refused",
+                what,
+                reason,
+                "it has other arguments, used as it is ({code}); a policy can give a quorum queue the limits of this \
+                 version, or it is deleted when it is empty: docs/OPERATING-BROKER.md"
+            );
         } else {
             error!(event = "broker.refused", what, reason, "broker refuses a declaration ({code})");
         }

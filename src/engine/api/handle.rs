@@ -338,6 +338,7 @@ impl EngineHandle {
             bus_deaf_queues: facts.deaf().count() as u64,
             bus_refused: facts.refused.len() as u64,
             unreadable_messages: facts.mended.clone(),
+            set_aside_messages: facts.set_aside.clone(),
             not_ready: services.health.reasons(),
             commits: bounds.zip(store.commits.counts).collect(),
             commit_events: store.commits.events,

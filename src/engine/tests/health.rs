@@ -140,6 +140,7 @@ async fn a_deaf_engine_is_not_ready_and_a_refused_declaration_is_a_doubt() {
         refused: vec![RefusedFact { what: "queue q".to_owned(), code: 403, why: "no".to_owned() }],
         connections_lost: 3,
         mended: [("deep", 2)].into(),
+        set_aside: [("rejected", 1)].into(),
         shared_with: None,
     };
     assert_eq!(says(&engine, false).await, ["bus: the queue reveille.replies.1 has no consumer: ACCESS_REFUSED"]);
@@ -148,6 +149,7 @@ async fn a_deaf_engine_is_not_ready_and_a_refused_declaration_is_a_doubt() {
         "reveille_bus_refused 1",
         "reveille_bus_reconnects_total 3",
         r#"reveille_messages_unreadable_total{reason="deep"} 2"#,
+        r#"reveille_messages_set_aside_total{how="rejected"} 1"#,
         r#"reveille_not_ready{reason="deaf"} 1"#,
     ] {
         shows(&engine, line).await;

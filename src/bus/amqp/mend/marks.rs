@@ -1,7 +1,7 @@
-//! Which deliveries of a connection were mended, until their consumer asks.
+//! What a connection brings, until its consumers take it: which deliveries were mended, which are on their way.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::bus::Mended;
@@ -30,14 +30,24 @@ impl Tally {
     }
 }
 
-/// The mended deliveries of one connection, by channel and delivery tag. A mark is there before lapin sees the message.
-/// Marks that nobody asks for go when their channel is opened again, or with the connection: there are no more of them
-/// than the prefetch lets be out.
+/// A delivery that is on its way from the broker to its consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// The same each time that the message is delivered; messages that are alike may share it.
+    pub print: u64,
+    /// Of its content header; 0: that has not come in.
+    pub header_bytes: usize,
+    pub body_bytes: u64,
+    pub mended: Mended,
+}
+
+/// The deliveries of one connection that their consumer has not taken, by channel and delivery tag: which of them were
+/// mended, and what was on its way when the connection ended. A delivery is here before lapin sees it. Those that no
+/// consumer takes go when their channel is opened again, or with the connection: there are no more of them than the
+/// prefetch lets be out.
 #[derive(Debug, Default)]
 pub struct Marks {
-    /// So that the usual case, nothing mended, costs no lock.
-    count: AtomicUsize,
-    mended: Mutex<HashMap<(u16, u64), Mended>>,
+    arrivals: Mutex<HashMap<(u16, u64), Arrival>>,
     tally: Arc<Tally>,
 }
 
@@ -47,40 +57,39 @@ impl Marks {
         Self { tally, ..Self::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(u16, u64), Mended>> {
-        self.mended.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<(u16, u64), Arrival>> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was mended in this delivery. Asked once, for each delivery and each `basic.get`.
+    /// The consumer takes this delivery: what was mended in it. Asked once, for each delivery and each `basic.get`.
     pub fn take(&self, channel: u16, tag: u64) -> Option<Mended> {
-        if self.is_empty() {
-            return None;
-        }
-        let mut mended = self.lock();
-        let found = mended.remove(&(channel, tag));
-        self.count.store(mended.len(), Ordering::Release);
-        found
+        self.lock().remove(&(channel, tag)).map(|arrival| arrival.mended).filter(|mended| !mended.is_none())
+    }
+
+    /// What has come in on a channel, whole or in part, and was not taken, in order.
+    #[must_use]
+    pub fn left(&self, channel: u16) -> Vec<Arrival> {
+        let arrivals = self.lock();
+        let mut left: Vec<(u64, Arrival)> =
+            arrivals.iter().filter(|((of, _), _)| *of == channel).map(|((_, tag), arrival)| (*tag, *arrival)).collect();
+        left.sort_unstable_by_key(|(tag, _)| *tag);
+        left.into_iter().map(|(_, arrival)| arrival).collect()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.count.load(Ordering::Acquire) == 0
+        self.lock().is_empty()
     }
 
-    pub(super) fn put(&self, channel: u16, tag: u64, what: Mended) {
-        let mut mended = self.lock();
-        mended.insert((channel, tag), what);
-        self.count.store(mended.len(), Ordering::Release);
-        drop(mended);
-        self.tally.count(what);
+    pub(super) fn put(&self, channel: u16, tag: u64, arrival: Arrival) {
+        self.lock().insert((channel, tag), arrival);
+        if arrival.header_bytes > 0 && !arrival.mended.is_none() {
+            self.tally.count(arrival.mended);
+        }
     }
 
     /// A new channel counts its deliveries from one again.
     pub(super) fn forget(&self, channel: u16) {
-        if !self.is_empty() {
-            let mut mended = self.lock();
-            mended.retain(|(of, _), _| *of != channel);
-            self.count.store(mended.len(), Ordering::Release);
-        }
+        self.lock().retain(|(of, _), _| *of != channel);
     }
 }

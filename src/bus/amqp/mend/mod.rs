@@ -7,6 +7,7 @@
 //!                    │ Walker   walks their texts and tables, changes what cannot be read, keeps lengths
 //!                    ▼
 //!                  Marks        (channel, delivery tag) → what was changed ─▶ `Delivery::mended`
+//!                               and what was on its way when a connection ended ─▶ `suspects`
 //! ```
 //!
 //! [`Frames`] and the walk are pure: tests and a fuzz target run them by pieces of any size ([`Frames::run`]), with the
@@ -20,5 +21,5 @@ mod tests;
 mod walk;
 
 pub use frames::Frames;
-pub use marks::{Marks, Tally};
+pub use marks::{Arrival, Marks, Tally};
 pub(super) use stream::connect;

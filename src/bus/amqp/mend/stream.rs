@@ -21,19 +21,29 @@ use lapin::{Connection, ConnectionProperties};
 use super::frames::Frames;
 use super::marks::Marks;
 
-/// Opens a connection as lapin does, with the filter between; the marks are those of its deliveries.
+/// What a frame may have where the URL does not say: RabbitMQ's own default. lapin keeps 32 of them twice, and a broker
+/// without a bound (`frame_max = 0`) would have it ask for 256 GiB.
+const FRAME_BYTES: u32 = 131_072;
+const FRAME_BYTES_MAX: u32 = 1_048_576;
+
+/// Opens a connection as lapin does, with the filter between; the marks are those of its deliveries. `blank`: their
+/// properties are left out.
 pub(in crate::bus::amqp) async fn connect(
-    uri: AMQPUri,
+    mut uri: AMQPUri,
     tls: OwnedTLSConfig,
     options: ConnectionProperties,
     marks: Arc<Marks>,
+    blank: bool,
 ) -> lapin::Result<Connection> {
+    let frame_max = uri.query.frame_max.filter(|bytes| *bytes > 0).unwrap_or(FRAME_BYTES).min(FRAME_BYTES_MAX);
+    uri.query.frame_max = Some(frame_max);
     let tokio = Tokio::current();
     let runtime = Runtime::new(RuntimeParts::new(tokio.clone(), Sockets(tokio.clone())));
     let sockets = Runtime::new(tokio);
     let open = async move |uri: AMQPUri, _: Runtime<RuntimeParts<Tokio, Sockets>>| {
         let inner = uri.connect_with_config_async(tls.as_ref(), &sockets).await?;
-        Ok(AsyncTcpStream::Plain(Stream::new(inner, marks.clone())))
+        let frames = Frames::new(marks.clone()).with_frame_max(frame_max as usize).blanking(blank);
+        Ok(AsyncTcpStream::Plain(Stream { inner, frames }))
     };
     Connection::connector(uri, runtime, open, options).await
 }
@@ -43,12 +53,6 @@ pub(in crate::bus::amqp) async fn connect(
 struct Stream<S> {
     inner: S,
     frames: Frames,
-}
-
-impl<S> Stream<S> {
-    fn new(inner: S, marks: Arc<Marks>) -> Self {
-        Self { inner, frames: Frames::new(marks) }
-    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
@@ -130,6 +134,6 @@ impl Reactor for Sockets {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let opened = self.0.tcp_connect_addr(address);
-        async move { Ok(Stream::new(AsyncTcpStream::Plain(opened.await?), Arc::default())) }
+        async move { Ok(Stream { inner: AsyncTcpStream::Plain(opened.await?), frames: Frames::new(Arc::default()) }) }
     }
 }

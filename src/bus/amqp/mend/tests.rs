@@ -267,3 +267,70 @@ fn marks_go_with_their_channel() {
     // the tags of the new channel begin at 1 again: an honest delivery must not be taken for the mended one
     assert_eq!((marks.is_empty(), marks.take(CHANNEL, 1)), (true, None));
 }
+
+#[test]
+fn headers_over_the_agreed_frame_go_and_the_other_properties_stay() {
+    let tune = |bytes: u32| frame(1, &[&[0, 10, 0, 30, 0, 9], &bytes.to_be_bytes()[..], &[0, 60]].concat());
+    // content type, headers, correlation id
+    let flags = 1 << 15 | HEADERS | 1 << 10;
+    let held = |n: usize| {
+        let entries = [&b"\x01aS"[..], &u32::try_from(n).unwrap().to_be_bytes(), &vec![b'x'; n]].concat();
+        header(flags, &[&b"\x04text"[..], &table(&entries), b"\x03abc"].concat(), 2)
+    };
+    let around = held(0).len();
+    for (ours, theirs, most) in [(131_072, 131_072, 131_072), (131_072, 8_192, 8_192), (8_192, 0, 8_192), (9, 9, 4_096)]
+    {
+        for (n, mended) in
+            [(most - around, None), (most - around + 1, Some(Mended::LARGE)), (200_000, Some(Mended::LARGE))]
+        {
+            let marks = Arc::<Marks>::default();
+            let mut frames = Frames::new(marks.clone()).with_frame_max(ours);
+            let (before, after) = ([tune(theirs), deliver(7, b"k")].concat(), frame(3, b"ab"));
+            let input = [&before[..], &held(n), &after].concat();
+            let out = frames.run(&input, 5_000).expect("the connection lives");
+            let bare = header(1 << 15 | 1 << 10, b"\x04text\x03abc", 2);
+            let header = if mended.is_some() { bare } else { held(n) };
+            assert!(out == [&before[..], &header, &after].concat(), "{ours} {theirs} {n}");
+            assert_eq!((marks.take(CHANNEL, 7), marks.is_empty()), (mended, true), "{ours} {theirs} {n}");
+        }
+    }
+}
+
+#[test]
+fn what_is_on_its_way_is_known_by_its_message_until_it_is_taken() {
+    let left = |input: &[u8]| {
+        let marks = Arc::<Marks>::default();
+        Frames::new(marks.clone()).run(input, 7).expect("frames");
+        marks.left(CHANNEL)
+    };
+    let counted = |n: u8| [&b"\x10x-delivery-count"[..], &[b'l', 0, 0, 0, 0, 0, 0, 0, n]].concat();
+    let message = |tag, id: &[u8], table: Option<Vec<u8>>, body| {
+        let flags = 1 << 10 | table.as_ref().map_or(0, |_| HEADERS);
+        let properties = [&table.unwrap_or_default()[..], &[u8::try_from(id.len()).unwrap()], id].concat();
+        [deliver(tag, b"key"), header(flags, &properties, body)].concat()
+    };
+    let first = left(&message(1, b"id", None, 5));
+    assert_eq!((first.len(), first[0].body_bytes, first[0].header_bytes), (1, 5, 17));
+    for again in [message(9, b"id", None, 5), message(2, b"id", Some(table(&counted(3))), 5)] {
+        assert_eq!(left(&again)[0].print, first[0].print, "the same message, delivered again");
+    }
+    for other in [message(1, b"ie", None, 5), message(1, b"id", None, 6)] {
+        assert_ne!(left(&other)[0].print, first[0].print);
+    }
+    let half = left(&[deliver(4, b"key"), header(0, b"", 0)[..9].to_vec()].concat());
+    assert_eq!((half.len(), half[0].header_bytes), (1, 0), "it is known before its header is whole");
+    let many = left(&(1..=20).flat_map(|tag| message(tag, b"id", None, tag)).collect::<Vec<_>>());
+    assert_eq!(many.iter().map(|a| a.body_bytes).collect::<Vec<_>>(), (1..=20).collect::<Vec<_>>(), "in order");
+}
+
+#[test]
+fn a_blanking_filter_lets_no_property_of_a_delivery_through() {
+    let bad = [deliver(1, b"k"), header(HEADERS, &table(TEST_FLAW_ENTRY), 3), frame(3, b"abc")].concat();
+    assert!(Frames::new(Arc::default()).run(&bad, 100).is_err(), "a flaw that ends the connection");
+    let marks = Arc::<Marks>::default();
+    let out = Frames::new(marks.clone()).blanking(true).run(&bad, 100).expect("the connection lives");
+    assert_eq!(out, [deliver(1, b"k"), header(0, b"", 3), frame(3, b"abc")].concat());
+    assert_eq!(marks.take(CHANNEL, 1), Some(Mended::DEADLY));
+}
+
+const TEST_FLAW_ENTRY: &[u8] = b"\x0bx-test-flawV";

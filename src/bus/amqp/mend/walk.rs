@@ -1,5 +1,7 @@
 //! What a frame of the broker may hold so that lapin can read it. Pure; lengths stay as they are.
 
+use std::ops::Range;
+
 use crate::bus::Mended;
 use crate::limits;
 
@@ -31,6 +33,36 @@ pub(super) fn method_kinds(class: u16, method: u16) -> Option<&'static [u8]> {
 
 /// Kinds of the fourteen properties of class basic, by their flags from bit 15 down to bit 2.
 const PROPERTY_KINDS: &[u8; 14] = b"ssFbbssssLssss";
+
+/// The flag of the property that is a table.
+const HEADERS: u16 = 1 << 13;
+
+/// Where a content header holds its headers table, length and all. `None`: it has none, or cannot be read so far.
+pub(super) fn table_span(payload: &[u8]) -> Option<Range<usize>> {
+    let flags = flags(payload)?;
+    let mut at = 14;
+    for bit in [15, 14] {
+        if flags & (1 << bit) != 0 {
+            at += 1 + usize::from(*payload.get(at)?);
+        }
+    }
+    let len = usize::try_from(u32::from_be_bytes(payload.get(at..at + 4)?.try_into().ok()?)).ok()?;
+    let end = at.checked_add(4)?.checked_add(len)?;
+    (flags & HEADERS != 0 && end <= payload.len()).then_some(at..end)
+}
+
+fn flags(payload: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(payload.get(12..14)?.try_into().ok()?))
+}
+
+/// Takes the headers table out of a content header; the size afterwards.
+pub(super) fn without_table(payload: &mut [u8]) -> Option<usize> {
+    let span = table_span(payload)?;
+    let kept = flags(payload)? & !HEADERS;
+    payload[12..14].copy_from_slice(&kept.to_be_bytes());
+    payload.copy_within(span.end.., span.start);
+    Some(payload.len() - span.len())
+}
 
 /// Walks the payload of one frame and changes what lapin could not read.
 pub(super) struct Walker<'a> {
