@@ -379,6 +379,15 @@ impl<'e> Merge<'e> {
         Self { mark: machine.heap.field_mark(), names: Names::default() }
     }
 
+    /// Fields of one object, whose names are distinct, before all others.
+    pub(super) fn begin(&mut self, machine: &mut Machine<'e>, fields: Fields<'e>) -> Result<(), Stop> {
+        machine.step(fields.len())?;
+        for (name, value) in fields {
+            machine.heap.push_field(name, *value)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn set(&mut self, machine: &mut Machine<'e>, name: &'e str, value: Val<'e>) -> Result<(), Stop> {
         machine.step(1)?;
         let (heap, mark) = (&mut machine.heap, self.mark);

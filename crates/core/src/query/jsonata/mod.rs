@@ -47,8 +47,11 @@ use budget::Budget;
 use error::{Bound, Stop};
 use eval::Machine;
 use heap::Heap;
-use syntax::tree::Program;
+use syntax::tree::{Name, Program, Sym};
 use value::{Frame, Val};
+
+/// Bytes of an evaluation's arena to begin with: enough for most.
+const ARENA_BYTES: usize = 4000;
 
 /// A step of an evaluation and an evaluation by itself, in units of work (`limits::DECISION_WORK_MAX`).
 const STEP_WORK: u64 = 2;
@@ -60,6 +63,9 @@ pub struct Expression {
     text: String,
     program: Box<Program>,
     references: References,
+    /// Under which names `$states` and the workflow variables are bound.
+    states: Option<Sym>,
+    variables: Vec<Sym>,
     /// Where the expression is no more than `$states.input.a.b` or `$x.a.b`: the names to follow, without an engine.
     plain_path: Option<PlainPath>,
 }
@@ -67,8 +73,14 @@ pub struct Expression {
 /// `$root.name.name`: what most expressions of real machines are.
 #[derive(Debug)]
 struct PlainPath {
-    root: String,
-    names: Vec<String>,
+    root: Root,
+    names: Vec<Name>,
+}
+
+#[derive(Debug)]
+enum Root {
+    States(StatesMember),
+    Variable(String),
 }
 
 /// A text that is no expression, or not one that Step Functions accepts.
@@ -171,11 +183,10 @@ impl Expression {
         let refused = |(message, offset)| SyntaxError { message, offset: Some(offset) };
         let program = Box::new(syntax::parse(text).map_err(|refusal| refused((refusal.message, refusal.at)))?);
         let references = rules::apply(&program).map_err(refused)?;
-        let plain_path = rules::plain_path(&program).map(|(root, names)| PlainPath {
-            root: root.to_owned(),
-            names: names.into_iter().map(str::to_owned).collect(),
-        });
-        Ok(Self { text: text.to_owned(), program, references, plain_path })
+        let plain_path = rules::plain_path(&program).and_then(|(root, names)| PlainPath::new(root, &names));
+        let states = program.symbols.find(rules::STATES).filter(|_| references.reads_states());
+        let variables = references.variables().filter_map(|name| program.symbols.find(name)).collect();
+        Ok(Self { text: text.to_owned(), program, references, states, variables, plain_path })
     }
 
     /// The text as written, trimmed: AWS quotes it in causes.
@@ -207,43 +218,38 @@ impl Expression {
             bindings.roots.spend(outcome.as_ref().map_or(1, super::work_of));
             return outcome;
         }
-        let bump = Bump::new();
-        let (outcome, steps) = evaluate(&bump, &self.program, entropy, limits, |heap, globals| {
-            if self.references.reads_states() {
+        let bump = Bump::with_capacity(ARENA_BYTES);
+        let (outcome, work) = evaluate(&bump, &self.program, entropy, limits, |heap, globals| {
+            if let Some(name) = self.states {
                 let states = self.states(bindings, heap)?;
-                self.bind(heap, globals, rules::STATES, states)?;
+                heap.bind(globals, name, states)?;
             }
-            for name in self.references.variables() {
-                if let Some(value) = bindings.roots.variable(name) {
-                    self.bind(heap, globals, name, Val::of(value))?;
+            for name in &self.variables {
+                if let Some(value) = bindings.roots.variable(self.program.symbols.name(*name)) {
+                    heap.bind(globals, *name, Val::of(value))?;
                 }
             }
             Ok(Val::Undefined)
         });
-        bindings.roots.spend(EVALUATION_WORK + steps * STEP_WORK + outcome.as_ref().map_or(0, super::work_of));
+        bindings.roots.spend(EVALUATION_WORK + work);
         outcome
     }
 
     /// `$states`, with the members that the expression reads.
-    fn states<'e>(&self, bindings: &Bindings<'e>, heap: &mut Heap<'e>) -> Result<Val<'e>, Stop> {
-        let mark = heap.field_mark();
+    fn states<'e>(&self, bindings: &Bindings<'e>, heap: &Heap<'e>) -> Result<Val<'e>, Stop> {
+        let mut fields = [("", Val::Undefined); StatesMember::ALL.len()];
+        let mut count = 0;
         for member in StatesMember::ALL.into_iter().filter(|member| self.references.reads(*member)) {
             if let Some(value) = bindings.member(member) {
-                heap.push_field(member.name(), Val::of(value))?;
+                fields[count] = (member.name(), Val::of(value));
+                count += 1;
             }
         }
-        heap.take_object(mark)
-    }
-
-    fn bind<'e>(&self, heap: &Heap<'e>, globals: &'e Frame<'e>, name: &str, value: Val<'e>) -> Result<(), Stop> {
-        match self.program.symbols.find(name) {
-            Some(sym) => heap.bind(globals, sym, value),
-            None => Ok(()),
-        }
+        heap.object(&fields[..count]).map(Val::Object)
     }
 }
 
-/// One evaluation, and the steps that it took. `prepare` binds what the expression may read and gives its input document.
+/// One evaluation, and the work that it took. `prepare` binds what the expression may read and gives its input document.
 fn evaluate<'e>(
     bump: &'e Bump,
     program: &'e Program,
@@ -254,21 +260,23 @@ fn evaluate<'e>(
     let heap = Heap::new(bump, limits.heap_bytes, limits.string_bytes);
     let budget = Budget::new(limits.steps, limits.depth);
     let mut machine = Machine::new(heap, budget, entropy, program);
-    let run = |machine: &mut Machine<'e>| -> Result<Option<Value>, Stop> {
+    let run = |machine: &mut Machine<'e>| -> Result<(Option<Value>, u64), Stop> {
         let globals = machine.heap.alloc(Frame { parent: None, vars: None.into(), tuple: None })?;
         let input = prepare(&mut machine.heap, globals)?;
         let value = machine.run(input, globals)?;
         out::json(value, limits)
     };
     let result = run(&mut machine);
+    let steps = limits.steps - machine.budget.left().min(limits.steps);
+    let copied = result.as_ref().map_or(0, |(_, copied)| *copied);
     let outcome = match result {
-        Ok(Some(value)) => Ok(value),
-        Ok(None) => Err(QueryError::Undefined),
+        Ok((Some(value), _)) => Ok(value),
+        Ok((None, _)) => Err(QueryError::Undefined),
         Err(Stop::Fault(fault)) => Err(QueryError::Evaluation { message: fault.sentence() }),
         Err(Stop::Bound(bound)) => Err(QueryError::Bound { message: bound_message(bound, limits) }),
         Err(Stop::Function) => Err(QueryError::UnsupportedType),
     };
-    (outcome, limits.steps - machine.budget.left().min(limits.steps))
+    (outcome, steps * STEP_WORK + copied)
 }
 
 /// AWS's sentences for memory and stack, and our own for what AWS does not bound.
@@ -290,22 +298,28 @@ fn bound_message(bound: Bound, limits: &Limits) -> String {
 }
 
 impl PlainPath {
+    fn new(root: &str, names: &[&str]) -> Option<Self> {
+        let (root, names) = match names.split_first() {
+            Some((member, names)) if root == rules::STATES => (Root::States(StatesMember::named(member)?), names),
+            None if root == rules::STATES => return None,
+            _ => (Root::Variable(root.to_owned()), names),
+        };
+        Some(Self { root, names: names.iter().map(|name| Name::new(*name)).collect() })
+    }
+
     /// `None` where the engine has to decide: a step over an array maps, flattens and unwraps.
     fn follow(&self, bindings: &Bindings<'_>) -> Option<Result<Value, QueryError>> {
-        let (first, names) = if self.root == rules::STATES {
-            let (member, names) = self.names.split_first()?;
-            (StatesMember::named(member).and_then(|member| bindings.member(member)), names)
-        } else {
-            (bindings.roots.variable(&self.root), &self.names[..])
+        let mut value = match &self.root {
+            Root::States(member) => bindings.member(*member)?,
+            Root::Variable(name) => bindings.roots.variable(name)?,
         };
-        let mut value = first;
-        for name in names {
-            value = match value? {
-                Value::Object(fields) => fields.get(name),
+        for name in &self.names {
+            value = match value {
+                Value::Object(fields) => name.find(fields)?,
                 _ => return None,
             };
         }
-        value.map(|value| Ok(out::normalized(value)))
+        Some(Ok(out::normalized(value)))
     }
 }
 

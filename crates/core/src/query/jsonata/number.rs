@@ -1,50 +1,87 @@
 //! Numbers as JavaScript reads, rounds and writes them.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde_json::{Number, Value};
 
+/// Below this a double holds each whole number, 2^53.
+pub(super) const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A number as text: short enough for the stack.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len + text.len();
+        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+impl std::ops::Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl Text {
+    /// The longest has 25 bytes.
+    fn of(shown: fmt::Arguments<'_>) -> Self {
+        let mut text = Self::default();
+        text.write_fmt(shown).expect("numbers are short");
+        text
+    }
+
+    /// Digits without point, and the power of ten of the first one, of what `{:e}` wrote.
+    fn digits(&self) -> (Self, i32) {
+        let (mantissa, exponent) = self.split_once('e').unwrap_or((self, "0"));
+        let (first, rest) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        (Self::of(format_args!("{first}{rest}")), exponent.parse().unwrap_or(0))
+    }
+}
+
 /// The shortest text that reads back as this number; `1e+21` and `1e-7` beyond the plain range.
-pub(super) fn text(n: f64) -> String {
-    if n == 0.0 {
-        return "0".to_owned();
+pub(super) fn text(n: f64) -> Text {
+    if n.fract() == 0.0 && n.abs() < EXACT {
+        return Text::of(format_args!("{}", whole(n)));
     }
+    let sign = if n < 0.0 { "-" } else { "" };
     if !n.is_finite() {
-        let name = if n.is_nan() { "NaN" } else { "Infinity" };
-        return if n < 0.0 { format!("-{name}") } else { name.to_owned() };
+        return Text::of(format_args!("{sign}{}", if n.is_nan() { "NaN" } else { "Infinity" }));
     }
-    let scientific = format!("{:e}", n.abs());
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    let mut out = if n < 0.0 { "-".to_owned() } else { String::new() };
+    let (digits, exponent) = Text::of(format_args!("{:e}", n.abs())).digits();
+    let zeros = |count: i32| &"000000000000000000000"[..usize::try_from(count).unwrap_or(0).min(21)];
     let count = i32::try_from(digits.len()).unwrap_or(0);
-    if (0..21).contains(&exponent) {
-        if count <= exponent + 1 {
-            out.push_str(&digits);
-            out.extend(std::iter::repeat_n('0', usize::try_from(exponent + 1 - count).unwrap_or(0)));
-        } else {
+    match exponent {
+        0..21 if count <= exponent + 1 => Text::of(format_args!("{sign}{}{}", &*digits, zeros(exponent + 1 - count))),
+        0..21 => {
             let (whole, fraction) = digits.split_at(usize::try_from(exponent + 1).unwrap_or(0));
-            _ = write!(out, "{whole}.{fraction}");
+            Text::of(format_args!("{sign}{whole}.{fraction}"))
         }
-    } else if (-6..0).contains(&exponent) {
-        out.push_str("0.");
-        out.extend(std::iter::repeat_n('0', usize::try_from(-exponent - 1).unwrap_or(0)));
-        out.push_str(&digits);
-    } else {
-        let (first, rest) = digits.split_at(1);
-        out.push_str(first);
-        if !rest.is_empty() {
-            _ = write!(out, ".{rest}");
+        -6..0 => Text::of(format_args!("{sign}0.{}{}", zeros(-exponent - 1), &*digits)),
+        _ => {
+            let (first, rest) = digits.split_at(1);
+            let point = if rest.is_empty() { "" } else { "." };
+            let plus = if exponent < 0 { "" } else { "+" };
+            Text::of(format_args!("{sign}{first}{point}{rest}e{plus}{exponent}"))
         }
-        _ = write!(out, "e{}{}", if exponent < 0 { '-' } else { '+' }, exponent.abs());
     }
-    out
 }
 
 /// Rounded to 15 significant digits, halves away from zero, as `$string` shows fractions. Whole numbers stay.
 pub(super) fn rounded(n: f64) -> f64 {
     if !n.is_finite() || n.fract() == 0.0 {
+        return n;
+    }
+    // A number that 15 digits name is that number.
+    if Text::of(format_args!("{:e}", n.abs())).digits().0.len() <= 15 {
         return n;
     }
     let exact = format!("{:.40e}", n.abs());
@@ -126,6 +163,11 @@ pub(super) fn whole(n: f64) -> i64 {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and NaN gives 0")]
 pub(super) fn count(n: f64) -> usize {
     n as usize
+}
+
+#[expect(clippy::cast_precision_loss, reason = "parts of a date are far below 2^53")]
+pub(super) fn signed(n: i64) -> f64 {
+    n as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^53")]

@@ -5,25 +5,31 @@ use serde_json::{Map, Value};
 use super::Limits;
 use super::error::{Bound, Stop};
 use super::number;
-use super::value::Val;
+use super::value::{Items, Val};
 
 /// Bytes of a value in an error's text.
 const BRIEF_BYTES: usize = 1024;
 
-/// The result of an evaluation. A function is no JSON: as a whole it is refused, inside of a value an empty text.
-pub(super) fn json(value: Val<'_>, limits: &Limits) -> Result<Option<Value>, Stop> {
+/// The result of an evaluation, and the work of copying it ([`super::super::work_of`]). A function is no JSON: as a
+/// whole it is refused, inside of a value an empty text.
+pub(super) fn json(value: Val<'_>, limits: &Limits) -> Result<(Option<Value>, u64), Stop> {
     match value {
-        Val::Undefined | Val::Tuples(_) | Val::Tail => Ok(None),
+        Val::Undefined | Val::Tuples(_) | Val::Tail => Ok((None, 0)),
         Val::Native(_) | Val::Fun(_) => Err(Stop::Function),
         // AWS: a number that is not finite passes as a whole result, but JSON has none.
-        Val::Num(n) => Ok(Some(number::json(n).unwrap_or(Value::Null))),
-        other => Outward { bytes_left: limits.result_bytes, depth_max: limits.result_depth }.value(other, 0).map(Some),
+        Val::Num(n) => Ok((Some(number::json(n).unwrap_or(Value::Null)), 1)),
+        other => {
+            let mut outward = Outward { bytes_left: limits.result_bytes, depth_left: limits.result_depth, work: 0 };
+            let value = outward.value(other)?;
+            Ok((Some(value), outward.work))
+        }
     }
 }
 
 struct Outward {
     bytes_left: usize,
-    depth_max: usize,
+    depth_left: usize,
+    work: u64,
 }
 
 impl Outward {
@@ -32,73 +38,51 @@ impl Outward {
         Ok(())
     }
 
-    fn deeper(&self, depth: usize) -> Result<usize, Stop> {
-        if depth >= self.depth_max { Err(Bound::ResultDepth.into()) } else { Ok(depth + 1) }
-    }
-
-    fn value(&mut self, value: Val<'_>, depth: usize) -> Result<Value, Stop> {
+    /// Numbers are written as computed ones are, save that a long integer of the payload keeps its digits.
+    fn value(&mut self, value: Val<'_>) -> Result<Value, Stop> {
         self.draw(1)?;
+        self.work += 1;
         Ok(match value {
             Val::Undefined | Val::Null | Val::Tail => Value::Null,
             Val::Bool(b) => Value::Bool(b),
-            Val::Num(n) => number::json(n).unwrap_or_else(|| Value::String(number::text(n))),
+            Val::Num(n) => number::json(n).unwrap_or_else(|| Value::String(number::text(n).to_owned())),
             Val::Str(s) => {
                 self.draw(s.len() + 1)?;
+                self.work += s.len() as u64 / 64;
                 Value::String(s.to_owned())
             }
-            Val::Json(json) => self.borrowed(json, depth)?,
-            Val::Array(array) => {
-                let depth = self.deeper(depth)?;
-                self.draw(array.items.len() + 1)?;
-                let mut items = Vec::with_capacity(array.items.len());
-                for item in array.items.iter() {
-                    items.push(self.value(item, depth)?);
-                }
-                Value::Array(items)
-            }
-            Val::Object(object) => {
-                let depth = self.deeper(depth)?;
-                let fields = object.fields.get();
-                let mut out = Map::with_capacity(fields.len().min(1024));
-                for (name, value) in fields.iter().filter(|(_, value)| !value.is_undefined()) {
-                    self.draw(name.len() + 3)?;
-                    out.insert((*name).to_owned(), self.value(*value, depth)?);
-                }
-                Value::Object(out)
-            }
+            Val::Json(number @ Value::Number(_)) => number.clone(),
             // As `$string` writes a function.
             Val::Native(_) | Val::Fun(_) | Val::Tuples(_) => Value::String(String::new()),
+            Val::Json(_) | Val::Array(_) | Val::Object(_) => {
+                self.depth_left = self.depth_left.checked_sub(1).ok_or(Stop::Bound(Bound::ResultDepth))?;
+                let made = match value.array() {
+                    Some(items) => self.items(items)?,
+                    None => self.fields(value)?,
+                };
+                self.depth_left += 1;
+                made
+            }
         })
     }
 
-    /// A part of the payload: a copy with numbers written as computed ones are, save that a long integer keeps its
-    /// digits.
-    fn borrowed(&mut self, json: &Value, depth: usize) -> Result<Value, Stop> {
-        self.draw(1)?;
-        Ok(match json {
-            Value::String(s) => {
-                self.draw(s.len() + 1)?;
-                json.clone()
-            }
-            Value::Array(items) => {
-                let depth = self.deeper(depth)?;
-                let mut out = Vec::with_capacity(items.len().min(self.bytes_left));
-                for item in items {
-                    out.push(self.borrowed(item, depth)?);
-                }
-                Value::Array(out)
-            }
-            Value::Object(fields) => {
-                let depth = self.deeper(depth)?;
-                let mut out = Map::with_capacity(fields.len().min(1024));
-                for (name, value) in fields {
-                    self.draw(name.len() + 3)?;
-                    out.insert(name.clone(), self.borrowed(value, depth)?);
-                }
-                Value::Object(out)
-            }
-            scalar => normalized(scalar),
-        })
+    fn items(&mut self, items: Items<'_>) -> Result<Value, Stop> {
+        self.draw(items.len() + 1)?;
+        let mut out = Vec::with_capacity(items.len());
+        for item in items.iter() {
+            out.push(self.value(item)?);
+        }
+        Ok(Value::Array(out))
+    }
+
+    fn fields(&mut self, object: Val<'_>) -> Result<Value, Stop> {
+        let mut out = Map::with_capacity(object.width().min(1024));
+        for (name, value) in object.fields().filter(|(_, value)| !value.is_undefined()) {
+            self.draw(name.len() + 3)?;
+            self.work += 1;
+            out.insert(name.to_owned(), self.value(value)?);
+        }
+        Ok(Value::Object(out))
     }
 }
 
@@ -145,7 +129,8 @@ fn write_brief(out: &mut String, value: Val<'_>) {
         Val::Str(s) => out.push_str(&Value::from(cut(s)).to_string()),
         _ => {
             if let Some(n) = value.num() {
-                out.push_str(&if n.is_finite() { number::text(n) } else { "null".to_owned() });
+                let shown = number::text(n);
+                out.push_str(if n.is_finite() { &shown } else { "null" });
             } else if let Some(items) = value.array() {
                 out.push('[');
                 for (at, item) in items.iter().take(BRIEF_BYTES).enumerate() {

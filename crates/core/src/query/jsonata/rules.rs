@@ -101,7 +101,7 @@ pub(super) fn plain_path(program: &Program) -> Option<(&str, Vec<&str>)> {
     }
     let (first, rest) = steps.split_first()?;
     let names = rest.iter().map(|step| match &step.kind {
-        Kind::Name(name) if step.more.is_none() => Some(&**name),
+        Kind::Name(name) if step.more.is_none() => Some(&*name.text),
         _ => None,
     });
     Some((root(first)?, names.collect::<Option<_>>()?))
@@ -154,7 +154,7 @@ impl Walk<'_> {
     fn kind(&mut self, node: &Node, top: bool) {
         match &node.kind {
             Kind::Variable(name) => self.variable(node, *name, top, &StatesMember::ALL),
-            Kind::Name(name) if top => self.refuse(node, || unqualified(name)),
+            Kind::Name(name) if top => self.refuse(node, || unqualified(&name.text)),
             Kind::Path { steps, .. } => {
                 self.path(steps, top);
                 if let Some(pairs) = node.group() {
@@ -179,7 +179,7 @@ impl Walk<'_> {
                     }
                 }
             }
-            Kind::Object(pairs) => self.pairs(pairs, top),
+            Kind::Object(pairs, _) => self.pairs(pairs, top),
             Kind::Block(parts, _) => self.scoped(|walk| {
                 for part in parts {
                     walk.node(part, top);
@@ -277,7 +277,7 @@ impl Walk<'_> {
                 (Kind::Variable(name), Some(Kind::Name(member)))
                     if self.symbols.name(*name) == STATES && step.more.is_none() =>
                 {
-                    self.variable(step, *name, top, StatesMember::named(member).as_slice());
+                    self.variable(step, *name, top, StatesMember::named(&member.text).as_slice());
                 }
                 _ => self.node(step, top && position == 0),
             }

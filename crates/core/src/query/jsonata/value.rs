@@ -7,10 +7,14 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::builtins::Native;
+use super::number;
 use super::syntax::regex::Pattern;
-use super::syntax::tree::{Lambda, Sym, Transform};
+use super::syntax::tree::{Lambda, Name, Sym, Transform};
 
+/// The tag takes eight bytes, so that a copy is three whole words: with a tag of one byte the compiler copies odd pieces,
+/// and each read of a value that was just written waits for them.
 #[derive(Clone, Copy)]
+#[repr(u64)]
 pub(super) enum Val<'e> {
     Undefined,
     Null,
@@ -188,7 +192,7 @@ impl<'e> Val<'e> {
             Value::Array(_) | Value::Object(_) => Self::Json(json),
             Value::Number(n) => {
                 let double = n.as_f64().unwrap_or(f64::NAN);
-                if n.is_f64() || double.abs() <= 9_007_199_254_740_992.0 { Self::Num(double) } else { Self::Json(json) }
+                if n.is_f64() || double.abs() <= number::EXACT { Self::Num(double) } else { Self::Json(json) }
             }
         }
     }
@@ -256,6 +260,14 @@ impl<'e> Val<'e> {
             Self::Object(object) => object.get(name),
             Self::Json(Value::Object(fields)) => fields.get(name).map_or(Self::Undefined, Val::of),
             _ => Self::Undefined,
+        }
+    }
+
+    /// As [`Self::field`], for a name that the expression holds.
+    pub(super) fn named(self, name: &Name) -> Self {
+        match self {
+            Self::Json(Value::Object(fields)) => name.find(fields).map_or(Self::Undefined, Val::of),
+            other => other.field(&name.text),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Dates by a picture (`[Y0001]-[M01]-[D01]`), and the calendar behind them.
 
+use std::sync::OnceLock;
+
 use super::super::error::{Bound, Fault, Stop};
 use super::super::eval::{Machine, Outcome};
 use super::super::number;
@@ -8,6 +10,7 @@ use super::integer::{Case, PICTURE_MAX, Picture, leading_integer};
 use super::{number as numeric, text};
 
 pub(super) const DAY: f64 = 86_400_000.0;
+const DAY_MILLIS: i64 = 86_400_000;
 /// The last moment of JavaScript's calendar.
 const LAST: f64 = 8.64e15;
 
@@ -165,7 +168,7 @@ impl Marker {
         let value = moment.part(self.component);
         match self.component {
             'P' => {
-                let half = if moment.hour() >= 12.0 { "pm" } else { "am" };
+                let half = if moment.real && moment.hour() >= 12 { "pm" } else { "am" };
                 Ok(if self.names == Some(Case::Upper) { half.to_uppercase() } else { half.to_owned() })
             }
             'C' | 'E' => Ok("ISO".to_owned()),
@@ -207,7 +210,11 @@ impl Marker {
         let offset = hours * 100.0 + minutes;
         let Some(picture) = &self.picture else { return Ok(String::new()) };
         let digits = picture.decimal().map_or(0, |decimal| decimal.mandatory);
-        let shown = if picture.decimal().is_some_and(|decimal| decimal.regular > 0) {
+        let regular = picture.decimal().is_some_and(|decimal| decimal.regular > 0);
+        if offset == 0.0 && self.zulu && (regular || (1..=4).contains(&digits)) {
+            return Ok("Z".to_owned());
+        }
+        let shown = if regular {
             picture.write(offset)?
         } else {
             match digits {
@@ -225,13 +232,15 @@ impl Marker {
         };
         let sign = if offset >= 0.0 { "+" } else { "" };
         let zone = if self.component == 'z' { "GMT" } else { "" };
-        Ok(if offset == 0.0 && self.zulu { "Z".to_owned() } else { [zone, sign, &shown].concat() })
+        Ok([zone, sign, &shown].concat())
     }
 }
 
 /// A moment of the calendar. One that JavaScript's calendar has not has NaN for each part.
 pub(super) struct Moment {
-    millis: f64,
+    real: bool,
+    /// Milliseconds of the day.
+    in_day: i64,
     /// Days since 1970.
     days: i64,
     year: i64,
@@ -241,64 +250,63 @@ pub(super) struct Moment {
 
 impl Moment {
     pub(super) fn at(millis: f64) -> Self {
-        let millis = if millis.abs() <= LAST { millis.trunc() } else { f64::NAN };
-        let days = number::whole((millis / DAY).floor());
+        let real = millis.abs() <= LAST;
+        let millis = if real { number::whole(millis) } else { 0 };
+        let days = millis.div_euclid(DAY_MILLIS);
         let (year, month, day) = civil(days);
-        Self { millis, days, year, month, day }
+        Self { real, in_day: millis.rem_euclid(DAY_MILLIS), days, year, month, day }
     }
 
-    fn hour(&self) -> f64 {
-        (self.millis.rem_euclid(DAY) / 3_600_000.0).floor()
+    fn hour(&self) -> i64 {
+        self.in_day / 3_600_000
     }
 
     /// A part by its letter: months and week days count from 1.
     pub(super) fn part(&self, component: char) -> f64 {
-        if self.millis.is_nan() {
-            return f64::NAN;
-        }
-        let whole = |n: i64| number::double(usize::try_from(n.abs()).unwrap_or(0)) * if n < 0 { -1.0 } else { 1.0 };
-        let in_day = self.millis.rem_euclid(DAY);
+        if self.real { number::signed(self.whole_part(component)) } else { f64::NAN }
+    }
+
+    fn whole_part(&self, component: char) -> i64 {
         match component {
-            'Y' => whole(self.year),
-            'M' => whole(self.month),
-            'D' => whole(self.day),
-            'd' => whole(self.days - days_of(self.year, 1, 1) + 1),
-            'F' => whole(week_day(self.days)),
+            'Y' => self.year,
+            'M' => self.month,
+            'D' => self.day,
+            'd' => self.days - days_of(self.year, 1, 1) + 1,
+            'F' => week_day(self.days),
             'W' => {
                 let start = first_week(self.year, 1);
-                whole(self.week(start, first_week(self.year + 1, 1), first_week(self.year - 1, 1), 52))
+                self.week(start, first_week(self.year + 1, 1), first_week(self.year - 1, 1), 52)
             }
             'w' => {
                 let (next, before) = (month_after(self.year, self.month, 1), month_after(self.year, self.month, -1));
                 let start = first_week(self.year, self.month);
-                whole(self.week(start, first_week(next.0, next.1), first_week(before.0, before.1), 4))
+                self.week(start, first_week(next.0, next.1), first_week(before.0, before.1), 4)
             }
             'X' => {
                 let (start, end) = (first_week(self.year, 1), first_week(self.year + 1, 1));
-                whole(self.year - i64::from(self.days < start) + i64::from(self.days >= end))
+                self.year - i64::from(self.days < start) + i64::from(self.days >= end)
             }
             'x' => {
                 let next = month_after(self.year, self.month, 1);
                 let (start, end) = (first_week(self.year, self.month), first_week(next.0, next.1));
-                let month = if self.days < start {
+                if self.days < start {
                     month_after(self.year, self.month, -1).1
                 } else if self.days >= end {
                     next.1
                 } else {
                     self.month
-                };
-                whole(month)
+                }
             }
             'H' => self.hour(),
-            'h' => match self.hour() % 12.0 {
-                0.0 => 12.0,
+            'h' => match self.hour() % 12 {
+                0 => 12,
                 hour => hour,
             },
-            'P' => f64::from(u8::from(self.hour() >= 12.0)),
-            'm' => (in_day / 60_000.0).floor() % 60.0,
-            's' => (in_day / 1000.0).floor() % 60.0,
-            'f' => in_day % 1000.0,
-            _ => 0.0,
+            'P' => i64::from(self.hour() >= 12),
+            'm' => self.in_day / 60_000 % 60,
+            's' => self.in_day / 1000 % 60,
+            'f' => self.in_day % 1000,
+            _ => 0,
         }
     }
 
@@ -360,17 +368,28 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year + cycle * 400 + carry, month, day)
 }
 
+/// The picture of a moment where none is given.
+const ISO: &str = "[Y0001]-[M01]-[D01]T[H01]:[m01]:[s01].[f001][Z01:01t]";
+static ISO_PARTS: OnceLock<Vec<Part>> = OnceLock::new();
+
 /// A moment as text. `zone` is `+hhmm` as a number.
 fn formatted<'e>(machine: &mut Machine<'e>, millis: f64, picture: Option<&str>, zone: Option<&str>) -> Outcome<'e> {
     let offset = zone.map_or(0.0, leading_integer);
     let (hours, minutes) = ((offset / 100.0).floor(), offset % 100.0);
-    let picture = picture.unwrap_or("[Y0001]-[M01]-[D01]T[H01]:[m01]:[s01].[f001][Z01:01t]");
-    machine.step(1 + picture.len())?;
+    machine.step(1 + picture.map_or(ISO.len(), str::len))?;
+    let own;
+    let parts = match picture {
+        Some(picture) => {
+            own = parts(picture)?;
+            &own
+        }
+        None => ISO_PARTS.get_or_init(|| parts(ISO).unwrap_or_default()),
+    };
     let moment = Moment::at(millis + (60.0 * hours + minutes) * 60_000.0);
     let mark = machine.heap.text_mark();
-    for part in parts(picture)? {
+    for part in parts {
         match part {
-            Part::Literal(text) => machine.heap.write(mark, &text)?,
+            Part::Literal(text) => machine.heap.write(mark, text)?,
             Part::Marker(marker) => {
                 let shown = marker.write(&moment, hours, minutes)?;
                 machine.heap.write(mark, &shown)?;
@@ -386,9 +405,8 @@ pub(super) fn from_millis<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Ou
     formatted(machine, millis, picture, zone)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of an age are far below 2^53")]
 pub(super) fn now_millis(machine: &Machine<'_>) -> f64 {
-    machine.entropy.now.millis() as f64
+    number::signed(machine.entropy.now.millis())
 }
 
 pub(super) fn now<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {

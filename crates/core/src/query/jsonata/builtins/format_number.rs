@@ -175,7 +175,7 @@ impl Symbols {
 
     /// The digits of a number in the picture's family.
     fn digits(&self, n: f64, places: usize) -> Vec<char> {
-        let shown = if n.abs() >= 1e21 { number::text(n.abs()) } else { format!("{:.places$}", n.abs()) };
+        let shown = if n.abs() >= 1e21 { number::text(n.abs()).to_owned() } else { format!("{:.places$}", n.abs()) };
         let own = |c: char| match c.to_digit(10) {
             Some(digit) => char::from_u32(u32::from(self.zero) + digit).unwrap_or(c),
             None => c,

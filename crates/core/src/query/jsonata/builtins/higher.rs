@@ -39,7 +39,7 @@ pub(super) fn filter<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome
     let mark = machine.heap.mark();
     for (at, item) in list.items().iter().enumerate() {
         let value = call(machine, function, [item, Val::Num(number::double(at)), list], arity)?;
-        if machine.truth(value)?.unwrap_or(false) {
+        if machine.holds(value)? {
             machine.heap.push(item)?;
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn single<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome
     for (at, item) in list.items().iter().enumerate() {
         let chosen = function.is_undefined() || {
             let value = call(machine, function, [item, Val::Num(number::double(at)), list], arity)?;
-            machine.truth(value)?.unwrap_or(false)
+            machine.holds(value)?
         };
         if chosen && found.replace(item).is_some() {
             return Err(Fault::new("D3138").index(at).into());
@@ -101,7 +101,7 @@ pub(super) fn sift<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'
     let mut any = false;
     for (name, value) in object.fields() {
         let chosen = call(machine, function, [value, Val::Str(name), object], arity)?;
-        if machine.truth(chosen)?.unwrap_or(false) {
+        if machine.holds(chosen)? {
             any = true;
             kept.set(machine, name, value)?;
         }

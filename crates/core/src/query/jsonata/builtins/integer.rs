@@ -177,6 +177,9 @@ impl Decimal {
             return Err(Bound::Picture.into());
         }
         let missing = self.mandatory.saturating_sub(plain.len());
+        if self.separators.is_empty() && self.zero == ZEROS[0] && !ordinal {
+            return Ok(["0".repeat(missing).as_str(), &plain].concat());
+        }
         let digit = |c: char| char::from_u32((u32::from(c) + self.zero).saturating_sub(0x30)).unwrap_or(c);
         let mut chars: Vec<char> = std::iter::repeat_n('0', missing).chain(plain.chars()).map(digit).collect();
         if self.regular > 0 {
@@ -363,7 +366,7 @@ const THOUSANDS: [&str; 4] = ["Thousand", "Million", "Billion", "Trillion"];
 /// `follows`: other words stand before these.
 fn words(n: f64, follows: bool, ordinal: bool) -> String {
     if !n.is_finite() {
-        return number::text(n);
+        return number::text(n).to_owned();
     }
     let at = number::count(n);
     if n < 20.0 {

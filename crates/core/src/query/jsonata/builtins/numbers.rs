@@ -137,7 +137,7 @@ pub(super) fn format_base<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Ou
     let mut at = digits.len();
     let mut rest = n.abs();
     // Beyond 2^53 a double has no further digits.
-    while rest >= 9_007_199_254_740_992.0 {
+    while rest >= number::EXACT {
         rest /= radix;
         at -= 1;
         digits[at] = b'0';

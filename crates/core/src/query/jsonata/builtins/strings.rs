@@ -42,8 +42,7 @@ impl<'e> Machine<'e> {
                 None => self.heap.write(mark, "null"),
             },
             Val::Json(serde_json::Value::Number(n)) => {
-                let shown = n.as_f64().map_or_else(|| n.to_string(), number::text);
-                self.heap.write(mark, &shown)
+                self.heap.write(mark, &number::text(n.as_f64().unwrap_or(f64::NAN)))
             }
             _ => {
                 self.budget.enter()?;

@@ -76,7 +76,7 @@ fn iso(text: &str) -> Option<f64> {
             cursor.rest = &cursor.rest[count..];
         }
         real &= hour < 24 || (hour, minute, second, thousandths) == (24, 0, 0, 0);
-        millis = double(((hour * 60 + minute) * 60 + second) * 1000 + thousandths);
+        millis = number::signed(((hour * 60 + minute) * 60 + second) * 1000 + thousandths);
     }
     let offset = if cursor.rest.is_empty() || cursor.eat("Z") {
         0
@@ -95,12 +95,7 @@ fn iso(text: &str) -> Option<f64> {
     if !real {
         return Some(f64::NAN);
     }
-    Some(double(days_of(year, month, day)) * DAY + millis - double(offset) * 60_000.0)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "parts of a date are far below 2^53")]
-fn double(n: i64) -> f64 {
-    n as f64
+    Some(number::signed(days_of(year, month, day)) * DAY + millis - number::signed(offset) * 60_000.0)
 }
 
 /// What a picture found, by letter.
@@ -323,7 +318,7 @@ fn moment<'e>(mut found: Components, now: &Moment) -> Outcome<'e> {
     if all.iter().any(|n| !n.is_finite() || n.abs() > 1e12) || year.abs() > 300_000.0 {
         return Ok(Val::Num(f64::NAN));
     }
-    let days = double(days_of(number::whole(year), number::whole(month), 1)) + day.trunc() - 1.0;
+    let days = number::signed(days_of(number::whole(year), number::whole(month), 1)) + day.trunc() - 1.0;
     let millis = days * DAY + ((hour * 60.0 + part('m')) * 60.0 + part('s')) * 1000.0 + part('f');
     let zone = get(&found, 'Z').filter(|zone| *zone != 0.0).or_else(|| get(&found, 'z')).unwrap_or(0.0);
     Ok(Val::Num(millis - zone * 60_000.0))

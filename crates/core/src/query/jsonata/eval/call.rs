@@ -114,13 +114,20 @@ impl<'e> Machine<'e> {
         args: &[Val<'e>],
         input: Val<'e>,
     ) -> Outcome<'e> {
+        let (mut function, mut input) = (function, input);
+        if let Val::Fun(Fun::Passed(inner)) = function {
+            (function, input) = (*inner, Val::Null);
+        }
         let mut value = self.apply_once(function, args, input)?;
         while let Val::Tail = value {
             let Some(parked) = self.parked.take() else { return Ok(Val::Undefined) };
             let Kind::Call { procedure, args, .. } = &parked.call.kind else { return Ok(Val::Undefined) };
             self.budget.step(1)?;
-            let function = self.eval(procedure, parked.input, parked.frame)?;
+            function = self.eval(procedure, parked.input, parked.frame)?;
             let args = self.evaluated(args, None, parked.input, parked.frame)?;
+            if let Val::Fun(Fun::Passed(inner)) = function {
+                (function, input) = (*inner, Val::Null);
+            }
             let next = self.apply_once(function, args.as_slice(), input);
             value = named(next, name_of(self, procedure))?;
         }
@@ -154,7 +161,6 @@ impl<'e> Machine<'e> {
     fn wrapped(&mut self, function: &'e Fun<'e>, args: &[Val<'e>], input: Val<'e>) -> Outcome<'e> {
         let argument = |at: usize| args.get(at).copied().unwrap_or(Val::Undefined);
         match function {
-            Fun::Passed(inner) => self.apply(*inner, args, Val::Null),
             Fun::Chain(one, other) => {
                 let between = self.apply(*one, &[argument(0)], Val::Null)?;
                 let between = self.settled(between, false)?;
@@ -180,7 +186,7 @@ impl<'e> Machine<'e> {
             }
             Fun::Next { pattern, text, from } => builtins::regex::next(self, pattern, text, *from),
             Fun::Transform { transform, frame } => self.transform(transform, frame, args, input),
-            Fun::Lambda { .. } | Fun::Partial { .. } => Ok(Val::Undefined),
+            Fun::Lambda { .. } | Fun::Partial { .. } | Fun::Passed(_) => Ok(Val::Undefined),
         }
     }
 

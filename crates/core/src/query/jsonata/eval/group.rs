@@ -2,11 +2,24 @@
 
 use super::super::error::{Fault, Stop};
 use super::super::heap::{Group, Link, Names};
-use super::super::syntax::tree::Node;
+use super::super::syntax::tree::{Kind, Node};
 use super::super::value::{Items, Tuple, Val};
 use super::{Frame, Machine, Outcome};
 
 impl<'e> Machine<'e> {
+    /// `{...}` with keys that are known, over one item.
+    #[inline(never)]
+    pub(super) fn object(&mut self, pairs: &'e [(Node, Node)], input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
+        let mark = self.heap.field_mark();
+        for (key, value) in pairs {
+            let value = self.eval(value, input, frame)?;
+            if let (Kind::Text(key), false) = (&key.kind, value.is_undefined()) {
+                self.heap.push_field(key, value)?;
+            }
+        }
+        self.heap.take_object(mark)
+    }
+
     /// Keys first, for all items; then the value of each key over the items that gave it.
     #[inline(never)]
     pub(super) fn group(&mut self, pairs: &'e [(Node, Node)], input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {

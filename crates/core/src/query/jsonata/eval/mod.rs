@@ -15,7 +15,7 @@ use super::budget::Budget;
 use super::error::{Fault, Stop};
 use super::heap::Heap;
 use super::syntax::tree::{Item, Kind, Node, Program, Sym};
-use super::value::{CONS, Frame, KEEP, OUTER, SEQUENCE, Val};
+use super::value::{CONS, Frame, KEEP, OUTER, SEQUENCE, Tuple, Val};
 use crate::query::Entropy;
 
 pub(super) type Outcome<'e> = Result<Val<'e>, Stop>;
@@ -62,48 +62,58 @@ impl<'e> Machine<'e> {
     }
 
     /// The value of a node. Sequences of one are that one, sequences of none are nothing.
+    ///
+    /// Here and below a result is handed on as it came, and looked at by reference: a copy of a value that was just
+    /// written waits for the write.
+    #[inline]
     pub(super) fn eval(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
-        match self.eval_tuples(node, input, frame)? {
-            Val::Tuples(tuples) => {
-                let mark = self.heap.mark();
-                for tuple in tuples {
-                    self.heap.push(tuple.at)?;
-                }
-                let sequence = self.heap.take_array(mark, SEQUENCE)?;
-                self.settled(sequence, node.keep)
-            }
-            value => Ok(value),
+        let result = self.eval_tuples(node, input, frame);
+        if let Ok(Val::Tuples(tuples)) = &result {
+            return self.untupled(tuples, node.keep);
         }
+        result
+    }
+
+    /// The items of a step that binds, without their bindings.
+    #[inline(never)]
+    fn untupled(&mut self, tuples: &'e [Tuple<'e>], keep: bool) -> Outcome<'e> {
+        let mark = self.heap.mark();
+        for tuple in tuples {
+            self.heap.push(tuple.at)?;
+        }
+        let sequence = self.heap.take_array(mark, SEQUENCE)?;
+        self.settled(sequence, keep)
     }
 
     /// As [`Self::eval`], for a step that hands its bindings on.
     fn eval_tuples(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
         self.budget.step(1)?;
-        self.budget.enter()?;
-        let value = match &node.kind {
-            Kind::Text(text) => Val::Str(text),
-            Kind::Number(n) => Val::Num(*n),
-            Kind::Null => Val::Null,
-            Kind::Bool(b) => Val::Bool(*b),
-            Kind::Name(name) => self.lookup(input, name)?,
-            Kind::Variable(name) => self.variable(*name, input, frame),
-            // A bare name over an object: most of what predicates and maps look at.
-            Kind::Path { steps, keep_singleton: false }
-                if input.is_object() && matches!(&steps[..], [step] if step.more.is_none()) && node.more.is_none() =>
-            {
-                match &steps[0].kind {
-                    Kind::Name(name) => input.field(name),
-                    _ => self.path(node, input, frame)?,
-                }
+        if node.more.is_some() {
+            return self.narrowed(node, input, frame);
+        }
+        let result = self.bare(node, input, frame);
+        if let Ok(Val::Array(array)) = &result {
+            return self.settled(Val::Array(array), node.keep);
+        }
+        result
+    }
+
+    /// A node without what stands behind it.
+    fn bare(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
+        match &node.kind {
+            Kind::Text(text) => Ok(Val::Str(text)),
+            Kind::Number(n) => Ok(Val::Num(*n)),
+            Kind::Null => Ok(Val::Null),
+            Kind::Bool(b) => Ok(Val::Bool(*b)),
+            Kind::Name(name) => self.lookup(input, &name.text),
+            Kind::Variable(name) => Ok(self.variable(*name, input, frame)),
+            Kind::Path { steps, keep_singleton } => self.path(node, steps, *keep_singleton, input, frame),
+            _ => {
+                self.budget.enter()?;
+                let result = self.compound(node, input, frame);
+                self.budget.leave();
+                result
             }
-            Kind::Path { .. } => self.path(node, input, frame)?,
-            _ => self.compound(node, input, frame)?,
-        };
-        let value = if node.more.is_some() { self.narrowed(node, value, frame)? } else { value };
-        self.budget.leave();
-        match value {
-            Val::Array(_) => self.settled(value, node.keep),
-            value => Ok(value),
         }
     }
 
@@ -119,7 +129,8 @@ impl<'e> Machine<'e> {
             Kind::Partial { procedure, args } => self.partial(procedure, args, input, frame),
             Kind::Condition { .. } => self.condition(node, input, frame),
             Kind::Block(parts, scoped) => self.block(node, parts, *scoped, input, frame),
-            Kind::Object(pairs) => self.group(pairs, input, frame),
+            Kind::Object(pairs, true) if input.array().is_none() => self.object(pairs, input, frame),
+            Kind::Object(pairs, _) => self.group(pairs, input, frame),
             Kind::Array(items) => self.array(node, items, input, frame),
             Kind::Bind(name, value) => {
                 let value = self.eval(value, input, frame)?;
@@ -145,17 +156,22 @@ impl<'e> Machine<'e> {
         Ok(Val::Fun(self.heap.alloc(function)?))
     }
 
-    /// Predicates and grouping behind a node.
+    /// A node with predicates and grouping behind it.
     #[inline(never)]
-    fn narrowed(&mut self, node: &'e Node, mut value: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
+    fn narrowed(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
+        let mut value = self.bare(node, input, frame)?;
+        self.budget.enter()?;
         for predicate in node.filters() {
             value = self.filter(predicate, value, frame)?;
         }
-        match node.group() {
+        if let Some(pairs) = node.group()
             // A path groups its own tuples.
-            Some(pairs) if !matches!(node.kind, Kind::Path { .. }) => self.group(pairs, value, frame),
-            _ => Ok(value),
+            && !matches!(node.kind, Kind::Path { .. })
+        {
+            value = self.group(pairs, value, frame)?;
         }
+        self.budget.leave();
+        self.settled(value, node.keep)
     }
 
     /// A sequence as the value it stands for.
@@ -190,7 +206,7 @@ impl<'e> Machine<'e> {
         // Chains of conditions cost no depth.
         while let Kind::Condition { test, then, otherwise } = &node.kind {
             let value = self.eval(test, input, frame)?;
-            if self.truth(value)?.unwrap_or(false) {
+            if self.holds(value)? {
                 return self.eval(then, input, frame);
             }
             match otherwise {
@@ -273,6 +289,15 @@ impl<'e> Machine<'e> {
         }
     }
 
+    /// Whether a value counts as true. Nothing does not.
+    #[inline]
+    pub(super) fn holds(&mut self, value: Val<'e>) -> Result<bool, Stop> {
+        match value {
+            Val::Bool(b) => Ok(b),
+            value => Ok(self.truth(value)?.unwrap_or(false)),
+        }
+    }
+
     /// What counts as true; `None` for nothing.
     pub(super) fn truth(&mut self, value: Val<'e>) -> Result<Option<bool>, Stop> {
         self.budget.step(1)?;
@@ -286,7 +311,7 @@ impl<'e> Machine<'e> {
                 (Some(items), _) => {
                     // Nesting is bounded where containers are made.
                     for item in items.iter() {
-                        if self.truth(item)?.unwrap_or(false) {
+                        if self.holds(item)? {
                             return Ok(Some(true));
                         }
                     }

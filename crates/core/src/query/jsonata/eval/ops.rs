@@ -15,6 +15,22 @@ impl<'e> Machine<'e> {
         input: Val<'e>,
         frame: &'e Frame<'e>,
     ) -> Outcome<'e> {
+        if let [(op, right)] = links
+            && !matches!(op, Op::And | Op::Or | Op::Apply)
+        {
+            let left = self.eval(first, input, frame);
+            if left.is_err() {
+                return left;
+            }
+            self.budget.step(1)?;
+            let right = self.eval(right, input, frame);
+            if let (Ok(Val::Num(left)), Ok(Val::Num(right))) = (&left, &right)
+                && let Some(value) = of_numbers(*op, *left, *right)
+            {
+                return Ok(value);
+            }
+            return self.binary(*op, left?, right?);
+        }
         let mut left = self.eval(first, input, frame)?;
         let (mut keep, mut pending) = (first.keep, false);
         for (op, right) in links {
@@ -38,12 +54,15 @@ impl<'e> Machine<'e> {
     }
 
     fn logical(&mut self, op: Op, left: Val<'e>, right: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
-        let left = self.truth(left)?.unwrap_or(false);
+        let left = self.holds(left)?;
         if left == (op == Op::Or) {
             return Ok(Val::Bool(left));
         }
-        let right = self.eval(right, input, frame)?;
-        Ok(Val::Bool(self.truth(right)?.unwrap_or(false)))
+        let right = self.eval(right, input, frame);
+        if let Ok(Val::Bool(_)) = right {
+            return right;
+        }
+        Ok(Val::Bool(self.holds(right?)?))
     }
 
     #[inline(never)]
@@ -62,6 +81,11 @@ impl<'e> Machine<'e> {
     }
 
     fn binary(&mut self, op: Op, left: Val<'e>, right: Val<'e>) -> Outcome<'e> {
+        if let (Val::Num(a), Val::Num(b)) = (left, right)
+            && let Some(value) = of_numbers(op, a, b)
+        {
+            return Ok(value);
+        }
         match op {
             Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder => Self::arithmetic(op, left, right),
             Op::Concat => {
@@ -95,13 +119,7 @@ impl<'e> Machine<'e> {
         let left = operand(op, "T2001", left)?;
         let right = operand(op, "T2002", right)?;
         let (Some(left), Some(right)) = (left, right) else { return Ok(Val::Undefined) };
-        Ok(Val::Num(match op {
-            Op::Add => left + right,
-            Op::Subtract => left - right,
-            Op::Multiply => left * right,
-            Op::Divide => left / right,
-            _ => left % right,
-        }))
+        Ok(Val::Num(computed(op, left, right)))
     }
 
     fn compare(&mut self, op: Op, left: Val<'e>, right: Val<'e>) -> Outcome<'e> {
@@ -129,6 +147,31 @@ impl<'e> Machine<'e> {
             Op::Greater => order.is_gt(),
             _ => order.is_ge(),
         })))
+    }
+}
+
+/// An operator over numbers, where it is one of numbers and both are finite.
+fn of_numbers<'e>(op: Op, left: f64, right: f64) -> Option<Val<'e>> {
+    if !left.is_finite() || !right.is_finite() {
+        return None;
+    }
+    Some(match op {
+        Op::Less => Val::Bool(left < right),
+        Op::LessEqual => Val::Bool(left <= right),
+        Op::Greater => Val::Bool(left > right),
+        Op::GreaterEqual => Val::Bool(left >= right),
+        Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder => Val::Num(computed(op, left, right)),
+        _ => return None,
+    })
+}
+
+fn computed(op: Op, left: f64, right: f64) -> f64 {
+    match op {
+        Op::Add => left + right,
+        Op::Subtract => left - right,
+        Op::Multiply => left * right,
+        Op::Divide => left / right,
+        _ => left % right,
     }
 }
 

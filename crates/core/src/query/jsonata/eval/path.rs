@@ -1,5 +1,7 @@
 //! Paths: each step over the items of the one before it.
 
+use serde_json::Value;
+
 use super::super::error::Stop;
 use super::super::number;
 use super::super::syntax::tree::{Kind, Node, Stage, Sym};
@@ -18,16 +20,83 @@ enum Stream<'e> {
 
 impl<'e> Machine<'e> {
     #[inline(never)]
-    pub(super) fn path(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
-        let Kind::Path { steps, keep_singleton } = &node.kind else { return Ok(Val::Undefined) };
+    pub(super) fn path(
+        &mut self,
+        node: &'e Node,
+        steps: &'e [Node],
+        keep_singleton: bool,
+        input: Val<'e>,
+        frame: &'e Frame<'e>,
+    ) -> Outcome<'e> {
+        let (value, walked) = self.walked(steps, input, frame)?;
+        if walked == steps.len() && !keep_singleton && !node.keep && node.more.is_none() && value.flags() == 0 {
+            return Ok(value);
+        }
+        self.budget.enter()?;
+        let value = self.steps(node, walked, keep_singleton, value, frame)?;
+        self.budget.leave();
+        Ok(value)
+    }
+
+    /// Follows the first steps as long as they are names that lead from object to object: what is there, and how many
+    /// steps that were.
+    fn walked(&mut self, steps: &'e [Node], input: Val<'e>, frame: &'e Frame<'e>) -> Result<(Val<'e>, usize), Stop> {
+        let mut value = input;
+        for (at, step) in steps.iter().enumerate() {
+            if step.more.is_some() || step.keep {
+                return Ok((value, at));
+            }
+            self.budget.step(1)?;
+            value = match (&step.kind, value) {
+                (Kind::Name(name), Val::Json(Value::Object(fields))) => match name.find(fields) {
+                    // From object to object of the payload.
+                    Some(inner @ Value::Object(_)) => {
+                        value = Val::Json(inner);
+                        continue;
+                    }
+                    found => found.map_or(Val::Undefined, Val::of),
+                },
+                (Kind::Name(name), Val::Object(object)) => object.get(&name.text),
+                (Kind::Variable(name), _) if at == 0 => self.variable(*name, input, frame),
+                _ => return Ok((value, at)),
+            };
+            if let Val::Array(_) = value {
+                value = self.settled(value, false)?;
+            }
+            if !value.is_object() {
+                return Ok((value, if value.is_undefined() { steps.len() } else { at + 1 }));
+            }
+        }
+        Ok((value, steps.len()))
+    }
+
+    /// The steps from `walked` on, over what the steps before them gave.
+    #[inline(never)]
+    fn steps(
+        &mut self,
+        node: &'e Node,
+        walked: usize,
+        keep_singleton: bool,
+        input: Val<'e>,
+        frame: &'e Frame<'e>,
+    ) -> Outcome<'e> {
+        let Kind::Path { steps, .. } = &node.kind else { return Ok(Val::Undefined) };
         let mark = self.heap.mark();
         let mut stream = Stream::Pushed;
         let absolute = matches!(steps.first().map(|step| &step.kind), Some(Kind::Variable(_)));
         let mut first = Some(match input.array() {
-            Some(items) if !absolute => items,
+            Some(items) if !(absolute && walked == 0) && input.flags() & CONS == 0 => items,
             _ => Items::One(input),
         });
-        for (at, step) in steps.iter().enumerate() {
+        if walked == steps.len() {
+            match input {
+                Val::Undefined => {}
+                // An array that a field holds is the whole result.
+                _ if input.array().is_some() && input.flags() & SEQUENCE == 0 => stream = Stream::Whole(input),
+                _ => self.pour(Stream::Pushed, first)?,
+            }
+        }
+        for (at, step) in steps.iter().enumerate().skip(walked) {
             let last = at + 1 == steps.len();
             let bound = matches!(stream, Stream::Tuples(_));
             if at == 0 && step.cons {
@@ -52,7 +121,7 @@ impl<'e> Machine<'e> {
                 break;
             }
         }
-        self.path_result(node, stream, *keep_singleton, mark, frame)
+        self.path_result(node, stream, keep_singleton, mark, frame)
     }
 
     /// What a step goes over after a first step that is no sequence: of a text its characters, of a scalar nothing.
@@ -176,7 +245,7 @@ impl<'e> Machine<'e> {
                 None => self.heap.pushed(mark)[at],
             };
             let mut value = match &step.kind {
-                Kind::Name(name) if item.is_object() && !step.keep => self.settled(item.field(name), false)?,
+                Kind::Name(name) if item.is_object() && !step.keep => self.settled(item.named(name), false)?,
                 _ => self.eval(step, item, frame)?,
             };
             for stage in step.stages() {
@@ -231,8 +300,12 @@ impl<'e> Machine<'e> {
         self.budget.step(items.len())?;
         self.budget.enter()?;
         for (at, item) in items.iter().enumerate() {
-            let chosen = self.eval(predicate, item, frame)?;
-            for _ in 0..self.chosen(chosen, at, items.len())? {
+            let result = self.eval(predicate, item, frame);
+            let times = match &result {
+                Ok(Val::Bool(b)) => usize::from(*b),
+                _ => self.chosen(result?, at, items.len())?,
+            };
+            for _ in 0..times {
                 self.heap.push(item)?;
             }
         }
@@ -262,7 +335,7 @@ impl<'e> Machine<'e> {
                 return Ok(times);
             }
         }
-        Ok(usize::from(self.truth(value)?.unwrap_or(false)))
+        Ok(usize::from(self.holds(value)?))
     }
 
     // Paths that bind.

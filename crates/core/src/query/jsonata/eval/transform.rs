@@ -1,5 +1,7 @@
 //! `|pattern|update, delete|`: a function that changes a copy of an object.
 
+use serde_json::Value;
+
 use super::super::error::{Fault, Stop};
 use super::super::number;
 use super::super::syntax::tree::Transform;
@@ -34,30 +36,35 @@ impl<'e> Machine<'e> {
         }
         let items = matches.items();
         self.budget.step(items.len())?;
+        let mut deeper = false;
         for item in items.iter() {
-            self.change(transform, item, frame)?;
+            deeper |= self.change(transform, item, frame)?;
         }
-        self.measure(copy)?;
+        if deeper {
+            self.measure(copy)?;
+        }
         Ok(copy)
     }
 
-    fn change(&mut self, transform: &'e Transform, item: Val<'e>, frame: &'e Frame<'e>) -> Result<(), Stop> {
+    /// Changes one match. Whether containers were put into it.
+    fn change(&mut self, transform: &'e Transform, item: Val<'e>, frame: &'e Frame<'e>) -> Result<bool, Stop> {
+        let mut deeper = false;
         let update = self.eval(&transform.update, item, frame)?;
         if !update.is_undefined() {
             if !update.is_object() {
                 return Err(Fault::new("T2011").value(update).into());
             }
             match item {
-                Val::Object(object) => self.update(object, update)?,
+                Val::Object(object) => deeper = self.update(object, update)?,
                 // Fields of an array have no place in JSON, and nothing can be put where nothing is.
                 _ if item.array().is_some() || update.width() == 0 => {}
                 _ => return Err(Fault::new("T2011").value(item).into()),
             }
         }
-        let Some(delete) = &transform.delete else { return Ok(()) };
+        let Some(delete) = &transform.delete else { return Ok(deeper) };
         let names = self.eval(delete, item, frame)?;
         if names.is_undefined() {
-            return Ok(());
+            return Ok(deeper);
         }
         let list = names.items();
         self.budget.step(list.len())?;
@@ -75,19 +82,21 @@ impl<'e> Machine<'e> {
             }
             self.replace(object, mark)?;
         }
-        Ok(())
+        Ok(deeper)
     }
 
-    fn update(&mut self, object: &'e Object<'e>, update: Val<'e>) -> Result<(), Stop> {
+    /// Whether containers were put into the object.
+    fn update(&mut self, object: &'e Object<'e>, update: Val<'e>) -> Result<bool, Stop> {
+        let mut deeper = false;
         let mut merge = super::super::heap::Merge::new(self);
-        for (name, value) in object.fields.get() {
-            merge.set(self, name, *value)?;
-        }
+        merge.begin(self, object.fields.get())?;
         for (name, value) in update.fields() {
+            deeper |= value.levels() > 0;
             merge.set(self, name, value)?;
         }
         let mark = merge.finish(self);
-        self.replace(object, mark)
+        self.replace(object, mark)?;
+        Ok(deeper)
     }
 
     fn replace(&mut self, object: &'e Object<'e>, mark: usize) -> Result<(), Stop> {
@@ -100,10 +109,19 @@ impl<'e> Machine<'e> {
     /// A copy all of whose containers are its own, as JSON would carry it: numbers rounded, functions as empty texts.
     pub(in crate::query::jsonata) fn copy(&mut self, value: Val<'e>) -> Outcome<'e> {
         self.budget.step(1)?;
-        self.budget.enter()?;
-        let copy = self.copied(value)?;
-        self.budget.leave();
-        Ok(copy)
+        match value {
+            Val::Num(n) if n.is_finite() => Ok(Val::Num(number::rounded(n))),
+            Val::Num(_) => Err(Fault::new("D1001").value(value).into()),
+            Val::Native(_) | Val::Fun(_) => Ok(Val::Str("")),
+            Val::Undefined => Ok(Val::Null),
+            Val::Array(_) | Val::Object(_) | Val::Json(Value::Array(_) | Value::Object(_)) => {
+                self.budget.enter()?;
+                let copy = self.copied(value)?;
+                self.budget.leave();
+                Ok(copy)
+            }
+            value => Ok(value),
+        }
     }
 
     fn copied(&mut self, value: Val<'e>) -> Outcome<'e> {
@@ -115,21 +133,12 @@ impl<'e> Machine<'e> {
             }
             return self.heap.take_array(mark, 0);
         }
-        Ok(match value {
-            Val::Object(_) | Val::Json(serde_json::Value::Object(_)) => {
-                let mark = self.heap.field_mark();
-                for (name, value) in value.fields().filter(|(_, value)| !value.is_undefined()) {
-                    let value = self.copy(value)?;
-                    self.heap.push_field(name, value)?;
-                }
-                self.heap.take_object(mark)?
-            }
-            Val::Num(n) if n.is_finite() => Val::Num(number::rounded(n)),
-            Val::Num(_) => return Err(Fault::new("D1001").value(value).into()),
-            Val::Native(_) | Val::Fun(_) => Val::Str(""),
-            Val::Undefined => Val::Null,
-            value => value,
-        })
+        let mark = self.heap.field_mark();
+        for (name, value) in value.fields().filter(|(_, value)| !value.is_undefined()) {
+            let value = self.copy(value)?;
+            self.heap.push_field(name, value)?;
+        }
+        self.heap.take_object(mark)
     }
 
     /// Levels of containers that changed below those that hold them; too many are a bound.

@@ -6,7 +6,7 @@ use super::Refusal;
 use super::ancestry::Slots;
 use super::lexer::{Tok, Token};
 use super::parser::{Parsed, Parser, refusal};
-use super::tree::{Kind, Node, Op, Stage, Sym, Term};
+use super::tree::{Kind, Name, Node, Op, Stage, Sym, Term};
 
 /// Calls of what a call gave (`f()()`), in the whole expression: each nests the tree without nesting the text.
 const CALLS_OF_CALLS_MAX: usize = 64;
@@ -92,7 +92,7 @@ impl Parser<'_> {
                 Kind::Bool(b) => Fault::new("S0213").value(Val::Bool(*b)),
                 Kind::Null => Fault::new("S0213").value(Val::Null),
                 Kind::Text(text) => {
-                    step.kind = Kind::Name(text.clone());
+                    step.kind = Kind::Name(Name::new(text.clone()));
                     continue;
                 }
                 _ => continue,

@@ -1,12 +1,14 @@
 //! The grammar, by precedence of operators. Nodes come out as they are evaluated: there is no second tree.
 
+use std::collections::HashSet;
+
 use super::super::error::Fault;
 use super::Refusal;
 use super::ancestry::Slots;
 use super::lexer::{Lexer, Tok, Token};
 use super::regex::Pattern;
 use super::signature::Signature;
-use super::tree::{Item, Kind, Lambda, Node, Program, Symbols, Transform};
+use super::tree::{Item, Kind, Lambda, Name, Node, Program, Symbols, Transform};
 
 /// Bytes of one expression. AWS has no figure of its own below the definition's 1 MiB.
 const TEXT_BYTES_MAX: usize = 128 * 1024;
@@ -153,7 +155,7 @@ impl Parser<'_> {
         if matches!(name, "function" | "λ") && self.at("(") {
             return self.lambda(at);
         }
-        let steps = vec![Node::new(Kind::Name(name.into()), at)];
+        let steps = vec![Node::new(Kind::Name(Name::new(name)), at)];
         Ok(Box::new(Node::new(Kind::Path { steps, keep_singleton: false }, at)))
     }
 
@@ -167,7 +169,8 @@ impl Parser<'_> {
                 let pairs = self.pairs()?;
                 let mut made = Box::new(Node::new(Kind::Null, at));
                 let pairs = Self::adopt_pairs(pairs, &mut made);
-                made.kind = Kind::Object(pairs);
+                let fixed = fixed(&pairs);
+                made.kind = Kind::Object(pairs, fixed);
                 Ok(made)
             }
             "-" => self.negation(at),
@@ -341,6 +344,14 @@ impl Parser<'_> {
         self.expect(">", false)?;
         Signature::parse(&text).or_else(|fault| refusal(&fault, at))
     }
+}
+
+/// Whether the keys are texts, each another one.
+fn fixed(pairs: &[(Node, Node)]) -> bool {
+    let mut known = HashSet::new();
+    pairs
+        .iter()
+        .all(|(key, _)| matches!(&key.kind, Kind::Text(key_text) if key.more.is_none() && known.insert(key_text)))
 }
 
 /// Calls that are the last thing a function does need no frame of their own.

@@ -9,12 +9,12 @@ pub(crate) struct Signature {
     params: Vec<Param>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Param {
     /// The letter that stands for it; `(` for a choice.
     kind: u8,
-    /// Letters that it takes.
-    accepts: Vec<u8>,
+    /// Letters that it takes, a bit for each.
+    accepts: u32,
     /// What the items of an array must be.
     subtype: Option<String>,
     optional: bool,
@@ -69,10 +69,8 @@ impl Signature {
                 }
             };
             if !accepts.is_empty() {
-                let accepts = accepts.to_vec();
-                let param =
-                    Param { kind: letter, accepts, subtype: None, optional: false, many: false, context: false };
-                params.push(param);
+                let accepts = accepts.iter().fold(0, |all, letter| all | bit(*letter));
+                params.push(Param { kind: letter, accepts, ..Param::default() });
             }
             at += 1;
         }
@@ -96,7 +94,7 @@ impl Signature {
             let count = usize::from(count);
             if count == 0 {
                 if param.context {
-                    if !param.accepts.contains(&letter(context)) {
+                    if !param.takes(letter(context)) {
                         return Err(Fault::new("T0411").index(at + 1).value(context).into());
                     }
                     machine.heap.push(context)?;
@@ -117,6 +115,16 @@ impl Signature {
 
     /// How many arguments each parameter takes, the first ones as many as they can.
     fn matched(&self, letters: &[u8]) -> Option<[u8; PARAMS_MAX]> {
+        let mut counts = [0; PARAMS_MAX];
+        // Mostly each takes one, and those that are left out are optional.
+        let one_each = self.params.iter().enumerate().all(|(at, param)| match letters.get(at) {
+            Some(letter) => !param.many && param.takes(*letter),
+            None => param.optional && !param.context,
+        });
+        if one_each && letters.len() <= self.params.len() {
+            counts[..letters.len()].fill(1);
+            return Some(counts);
+        }
         // fits[p]: bit a is set where the parameters from p on take exactly the arguments from a on.
         let mut fits = [0_u128; PARAMS_MAX + 1];
         let count = self.params.len();
@@ -127,7 +135,7 @@ impl Signature {
             for (arg, letter) in letters.iter().enumerate().rev() {
                 let one = 1_u128 << arg;
                 let rest = fits[at + 1] & (one << 1) != 0 || param.many && some & (one << 1) != 0;
-                if param.accepts.contains(letter) && rest {
+                if param.takes(*letter) && rest {
                     some |= one;
                 }
             }
@@ -136,11 +144,10 @@ impl Signature {
         if fits[0] & 1 == 0 {
             return None;
         }
-        let mut counts = [0; PARAMS_MAX];
         let mut arg = 0;
         for (at, param) in self.params.iter().enumerate() {
             let most = if param.many { letters.len() - arg } else { 1.min(letters.len() - arg) };
-            let most = letters[arg..arg + most].iter().take_while(|letter| param.accepts.contains(letter)).count();
+            let most = letters[arg..arg + most].iter().take_while(|letter| param.takes(**letter)).count();
             let least = usize::from(!(param.optional || param.context));
             let taken = (least..=most).rev().find(|taken| fits[at + 1] & (1 << (arg + taken)) != 0)?;
             counts[at] = u8::try_from(taken).unwrap_or(u8::MAX);
@@ -157,7 +164,7 @@ impl Signature {
             let mut next = if param.optional || param.context { ends } else { 0 };
             for (arg, letter) in letters.iter().enumerate() {
                 let one = 1_u128 << arg;
-                if param.accepts.contains(letter) && (ends & one != 0 || param.many && next & one != 0) {
+                if param.takes(*letter) && (ends & one != 0 || param.many && next & one != 0) {
                     next |= one << 1;
                 }
             }
@@ -171,6 +178,10 @@ impl Signature {
 }
 
 impl Param {
+    fn takes(&self, letter: u8) -> bool {
+        self.accepts & bit(letter) != 0
+    }
+
     fn as_array<'e>(&self, machine: &mut Machine<'e>, arg: Val<'e>, at: usize, count: usize) -> Result<Val<'e>, Stop> {
         let own = letter(arg);
         if own == b'm' {
@@ -204,6 +215,11 @@ impl Param {
         let items = machine.heap.slice(&[arg])?;
         machine.heap.array(items, 0)
     }
+}
+
+/// The bit of a letter; other characters have none.
+fn bit(letter: u8) -> u32 {
+    if letter.is_ascii_lowercase() { 1 << (letter - b'a') } else { 0 }
 }
 
 fn closing(bytes: &[u8], open_at: usize, open: u8, close: u8) -> usize {

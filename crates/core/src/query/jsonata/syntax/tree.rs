@@ -2,6 +2,9 @@
 //! that neither costs depth.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Map, Value};
 
 use super::regex::Pattern;
 use super::signature::Signature;
@@ -94,7 +97,7 @@ pub(crate) enum Kind {
         steps: Vec<Node>,
         keep_singleton: bool,
     },
-    Name(Box<str>),
+    Name(Name),
     Text(Box<str>),
     Number(f64),
     Null,
@@ -108,7 +111,8 @@ pub(crate) enum Kind {
     Chain(Box<Node>, Vec<(Op, Node)>),
     Negate(Box<Node>),
     Array(Vec<Item>),
-    Object(Vec<(Node, Node)>),
+    /// Whether its keys are texts, each another one.
+    Object(Vec<(Node, Node)>, bool),
     /// Whether anything is bound directly in it.
     Block(Vec<Node>, bool),
     Condition {
@@ -129,6 +133,38 @@ pub(crate) enum Kind {
     Lambda(Box<Lambda>),
     Sort(Vec<Term>),
     Transform(Box<Transform>),
+}
+
+/// A name of a field, with the place where it stood the last time: objects of one list have their fields in one order.
+/// The place is a hint; no result depends on it.
+#[derive(Debug)]
+pub(crate) struct Name {
+    pub text: Box<str>,
+    place: AtomicUsize,
+}
+
+impl Name {
+    /// Objects with more fields are searched by hash.
+    const SCANNED: usize = 16;
+
+    pub(crate) fn new(text: impl Into<Box<str>>) -> Self {
+        Self { text: text.into(), place: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn find<'v>(&self, fields: &'v Map<String, Value>) -> Option<&'v Value> {
+        if fields.len() > Self::SCANNED {
+            return fields.get(&*self.text);
+        }
+        let hint = self.place.load(Ordering::Relaxed);
+        if let Some((name, value)) = fields.iter().nth(hint)
+            && **name == *self.text
+        {
+            return Some(value);
+        }
+        let (place, (_, value)) = fields.iter().enumerate().find(|(_, (name, _))| ***name == *self.text)?;
+        self.place.store(place, Ordering::Relaxed);
+        Some(value)
+    }
 }
 
 #[derive(Debug)]
@@ -263,7 +299,7 @@ impl Node {
     pub(crate) fn single_name(&self) -> Option<&str> {
         match &self.kind {
             Kind::Path { steps, .. } if steps.len() == 1 => match &steps[0].kind {
-                Kind::Name(name) => Some(name),
+                Kind::Name(name) => Some(&name.text),
                 _ => None,
             },
             _ => None,
