@@ -80,7 +80,12 @@ pub(super) fn rounded(n: f64) -> f64 {
     if !n.is_finite() || n.fract() == 0.0 {
         return n;
     }
-    // A number that 15 digits name is that number.
+    // A number that 15 digits name is that number. Mostly a few digits behind the point do: the quotient of two whole
+    // numbers is the number nearest to it, as reading its text gives it.
+    let millionths = (n * 1e6).round();
+    if millionths.abs() < 1e15 && millionths / 1e6 == n {
+        return n;
+    }
     if Text::of(format_args!("{:e}", n.abs())).digits().0.len() <= 15 {
         return n;
     }

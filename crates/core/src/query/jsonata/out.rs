@@ -20,8 +20,9 @@ pub(super) fn json(value: Val<'_>, limits: &Limits) -> Result<(Option<Value>, u6
         Val::Num(n) => Ok((Some(number::json(n).unwrap_or(Value::Null)), 1)),
         other => {
             let mut outward = Outward { bytes_left: limits.result_bytes, depth_left: limits.result_depth, work: 0 };
-            let value = outward.value(other)?;
-            Ok((Some(value), outward.work))
+            let mut result = Value::Null;
+            outward.write(other, &mut result)?;
+            Ok((Some(result), outward.work))
         }
     }
 }
@@ -38,12 +39,13 @@ impl Outward {
         Ok(())
     }
 
-    /// Numbers are written as computed ones are, save that a long integer of the payload keeps its digits.
-    fn value(&mut self, value: Val<'_>) -> Result<Value, Stop> {
+    /// Writes a value where it belongs: values of JSON are large to move. Numbers are written as computed ones are, save
+    /// that a long integer of the payload keeps its digits.
+    fn write(&mut self, value: Val<'_>, place: &mut Value) -> Result<(), Stop> {
         self.draw(1)?;
         self.work += 1;
-        Ok(match value {
-            Val::Undefined | Val::Null | Val::Tail => Value::Null,
+        *place = match value {
+            Val::Undefined | Val::Null | Val::Tail => return Ok(()),
             Val::Bool(b) => Value::Bool(b),
             Val::Num(n) => number::json(n).unwrap_or_else(|| Value::String(number::text(n).to_owned())),
             Val::Str(s) => {
@@ -63,14 +65,15 @@ impl Outward {
                 self.depth_left += 1;
                 made
             }
-        })
+        };
+        Ok(())
     }
 
     fn items(&mut self, items: Items<'_>) -> Result<Value, Stop> {
         self.draw(items.len() + 1)?;
-        let mut out = Vec::with_capacity(items.len());
-        for item in items.iter() {
-            out.push(self.value(item)?);
+        let mut out = vec![Value::Null; items.len()];
+        for (item, place) in items.iter().zip(&mut out) {
+            self.write(item, place)?;
         }
         Ok(Value::Array(out))
     }
@@ -80,7 +83,7 @@ impl Outward {
         for (name, value) in object.fields().filter(|(_, value)| !value.is_undefined()) {
             self.draw(name.len() + 3)?;
             self.work += 1;
-            out.insert(name.to_owned(), self.value(value)?);
+            self.write(value, out.entry(name).or_insert(Value::Null))?;
         }
         Ok(Value::Object(out))
     }

@@ -315,6 +315,7 @@ impl<'e> Items<'e> {
         }
     }
 
+    #[inline]
     pub(super) fn get(self, index: usize) -> Val<'e> {
         match self {
             Self::Vals(items) => items.get(index).copied().unwrap_or(Val::Undefined),

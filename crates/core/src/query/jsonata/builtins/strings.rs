@@ -21,7 +21,7 @@ impl<'e> Machine<'e> {
                 self.read(text)?;
                 self.heap.write(mark, text)
             }
-            Val::Native(_) | Val::Fun(_) => Ok(()),
+            Val::Undefined | Val::Native(_) | Val::Fun(_) => Ok(()),
             Val::Num(n) if !n.is_finite() => fail("D3001"),
             Val::Array(array) if array.flags & super::super::value::OUTER != 0 => {
                 self.write_json(mark, array.items.get(0), indent)

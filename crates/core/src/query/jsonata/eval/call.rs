@@ -58,6 +58,16 @@ impl<'e> Machine<'e> {
         input: Val<'e>,
         frame: &'e Frame<'e>,
     ) -> Result<Args<'e>, Stop> {
+        let mut few = [Val::Undefined; 4];
+        let given = usize::from(first.is_some());
+        if given + args.len() <= few.len() {
+            few[0] = first.unwrap_or(Val::Undefined);
+            for (at, arg) in args.iter().enumerate() {
+                let value = self.eval(arg, input, frame)?;
+                few[given + at] = self.passed(value)?;
+            }
+            return Ok(Args { few, len: given + args.len(), many: &[] });
+        }
         let mark = self.heap.mark();
         if let Some(first) = first {
             self.heap.push(first)?;
@@ -197,6 +207,9 @@ impl<'e> Machine<'e> {
         input: Val<'e>,
     ) -> Result<Option<Args<'e>>, Stop> {
         let Some(signature) = signature else { return Ok(None) };
+        if signature.fits(self, args)? {
+            return Ok(None);
+        }
         let mark = self.heap.mark();
         signature.apply(self, args, input)?;
         self.args(mark).map(Some)
@@ -204,10 +217,10 @@ impl<'e> Machine<'e> {
 
     #[inline(never)]
     fn native(&mut self, native: &'static Native, args: &[Val<'e>], input: Val<'e>) -> Outcome<'e> {
-        let mark = self.heap.mark();
-        native.signature().apply(self, args, input)?;
-        let args = self.args(mark)?;
-        (native.run)(self, args.as_slice())
+        match self.checked(Some(native.signature()), args, input)? {
+            Some(args) => (native.run)(self, args.as_slice()),
+            None => (native.run)(self, args),
+        }
     }
 
     #[inline(never)]

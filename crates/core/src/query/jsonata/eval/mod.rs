@@ -15,7 +15,7 @@ use super::budget::Budget;
 use super::error::{Fault, Stop};
 use super::heap::Heap;
 use super::syntax::tree::{Item, Kind, Node, Program, Sym};
-use super::value::{CONS, Frame, KEEP, OUTER, SEQUENCE, Tuple, Val};
+use super::value::{CONS, Frame, KEEP, OUTER, SEQUENCE, Val};
 use crate::query::Entropy;
 
 pub(super) type Outcome<'e> = Result<Val<'e>, Stop>;
@@ -67,22 +67,29 @@ impl<'e> Machine<'e> {
     /// written waits for the write.
     #[inline]
     pub(super) fn eval(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
-        let result = self.eval_tuples(node, input, frame);
-        if let Ok(Val::Tuples(tuples)) = &result {
-            return self.untupled(tuples, node.keep);
-        }
-        result
+        if node.tuple { self.untupled(node, input, frame) } else { self.eval_tuples(node, input, frame) }
     }
 
-    /// The items of a step that binds, without their bindings.
+    /// The value of a step that binds, without its bindings.
     #[inline(never)]
-    fn untupled(&mut self, tuples: &'e [Tuple<'e>], keep: bool) -> Outcome<'e> {
+    fn untupled(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
+        let value = self.eval_tuples(node, input, frame)?;
+        let Val::Tuples(tuples) = value else { return Ok(value) };
         let mark = self.heap.mark();
         for tuple in tuples {
             self.heap.push(tuple.at)?;
         }
         let sequence = self.heap.take_array(mark, SEQUENCE)?;
-        self.settled(sequence, keep)
+        self.settled(sequence, node.keep)
+    }
+
+    /// Whether a node counts as true.
+    pub(super) fn test(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Result<bool, Stop> {
+        let result = self.eval(node, input, frame);
+        match &result {
+            Ok(Val::Bool(b)) => Ok(*b),
+            _ => self.holds(result?),
+        }
     }
 
     /// As [`Self::eval`], for a step that hands its bindings on.
@@ -91,23 +98,28 @@ impl<'e> Machine<'e> {
         if node.more.is_some() {
             return self.narrowed(node, input, frame);
         }
-        let result = self.bare(node, input, frame);
-        if let Ok(Val::Array(array)) = &result {
-            return self.settled(Val::Array(array), node.keep);
-        }
-        result
-    }
-
-    /// A node without what stands behind it.
-    fn bare(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
         match &node.kind {
             Kind::Text(text) => Ok(Val::Str(text)),
             Kind::Number(n) => Ok(Val::Num(*n)),
             Kind::Null => Ok(Val::Null),
             Kind::Bool(b) => Ok(Val::Bool(*b)),
+            Kind::Path { steps, keep_singleton } => self.path(node, steps, *keep_singleton, input, frame),
+            _ => {
+                let result = self.bare(node, input, frame);
+                if let Ok(Val::Array(array)) = &result {
+                    return self.settled(Val::Array(array), node.keep);
+                }
+                result
+            }
+        }
+    }
+
+    /// A node without what stands behind it, before it is settled.
+    fn bare(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
+        match &node.kind {
+            Kind::Path { steps, keep_singleton } => self.path(node, steps, *keep_singleton, input, frame),
             Kind::Name(name) => self.lookup(input, &name.text),
             Kind::Variable(name) => Ok(self.variable(*name, input, frame)),
-            Kind::Path { steps, keep_singleton } => self.path(node, steps, *keep_singleton, input, frame),
             _ => {
                 self.budget.enter()?;
                 let result = self.compound(node, input, frame);
@@ -120,6 +132,10 @@ impl<'e> Machine<'e> {
     #[inline(never)]
     fn compound(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
         match &node.kind {
+            Kind::Text(text) => Ok(Val::Str(text)),
+            Kind::Number(n) => Ok(Val::Num(*n)),
+            Kind::Null => Ok(Val::Null),
+            Kind::Bool(b) => Ok(Val::Bool(*b)),
             Kind::Chain(first, links) => self.chain(first, links, input, frame),
             Kind::Call { tail: true, .. } => {
                 self.parked = Some(Parked { call: node, input, frame });
@@ -205,8 +221,7 @@ impl<'e> Machine<'e> {
         let mut node = node;
         // Chains of conditions cost no depth.
         while let Kind::Condition { test, then, otherwise } = &node.kind {
-            let value = self.eval(test, input, frame)?;
-            if self.holds(value)? {
+            if self.test(test, input, frame)? {
                 return self.eval(then, input, frame);
             }
             match otherwise {

@@ -1,5 +1,7 @@
 //! Operators.
 
+use std::cmp::Ordering;
+
 use super::super::error::{Fault, Stop};
 use super::super::syntax::tree::{Kind, Node, Op};
 use super::super::value::{Fun, Val, compare_texts, letter};
@@ -15,54 +17,69 @@ impl<'e> Machine<'e> {
         input: Val<'e>,
         frame: &'e Frame<'e>,
     ) -> Outcome<'e> {
-        if let [(op, right)] = links
-            && !matches!(op, Op::And | Op::Or | Op::Apply)
-        {
-            let left = self.eval(first, input, frame);
-            if left.is_err() {
-                return left;
-            }
-            self.budget.step(1)?;
-            let right = self.eval(right, input, frame);
-            if let (Ok(Val::Num(left)), Ok(Val::Num(right))) = (&left, &right)
-                && let Some(value) = of_numbers(*op, *left, *right)
-            {
-                return Ok(value);
-            }
-            return self.binary(*op, left?, right?);
+        if links.iter().all(|(op, _)| *op == Op::Concat) {
+            return self.concatenated(first, links, input, frame);
         }
-        let mut left = self.eval(first, input, frame)?;
+        let mut left = self.eval(first, input, frame);
         let (mut keep, mut pending) = (first.keep, false);
         for (op, right) in links {
+            let Ok(value) = &left else { return left };
             self.budget.step(1)?;
             // What a function gave is settled before it goes on; the last one when the chain is left.
-            if pending {
-                left = self.settled(left, keep)?;
-            }
+            let value = if pending { self.settled(*value, keep)? } else { *value };
             pending = *op == Op::Apply;
             keep = pending && (keep || right.keep);
             left = match op {
-                Op::And | Op::Or => self.logical(*op, left, right, input, frame)?,
-                Op::Apply => self.pipe(left, right, input, frame)?,
-                _ => {
-                    let right = self.eval(right, input, frame)?;
-                    self.binary(*op, left, right)?
+                Op::And | Op::Or => {
+                    let known = self.holds(value)?;
+                    Ok(Val::Bool(if known == (*op == Op::Or) { known } else { self.test(right, input, frame)? }))
                 }
+                Op::Apply => self.pipe(value, right, input, frame),
+                _ => self.operation(*op, &value, right, input, frame),
             };
         }
-        Ok(left)
+        left
     }
 
-    fn logical(&mut self, op: Op, left: Val<'e>, right: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
-        let left = self.holds(left)?;
-        if left == (op == Op::Or) {
-            return Ok(Val::Bool(left));
-        }
+    #[inline(never)]
+    fn operation(
+        &mut self,
+        op: Op,
+        left: &Val<'e>,
+        right: &'e Node,
+        input: Val<'e>,
+        frame: &'e Frame<'e>,
+    ) -> Outcome<'e> {
         let right = self.eval(right, input, frame);
-        if let Ok(Val::Bool(_)) = right {
-            return right;
+        if let (Val::Num(left), Ok(Val::Num(right))) = (left, &right)
+            && left.is_finite()
+            && right.is_finite()
+            && !matches!(op, Op::Concat | Op::In)
+        {
+            return Ok(of_numbers(op, *left, *right));
         }
-        Ok(Val::Bool(self.holds(right?)?))
+        self.binary(op, *left, right?)
+    }
+
+    /// `a & b & ...`: one text, in which each value is written when the next one is known.
+    fn concatenated(
+        &mut self,
+        first: &'e Node,
+        links: &'e [(Op, Node)],
+        input: Val<'e>,
+        frame: &'e Frame<'e>,
+    ) -> Outcome<'e> {
+        let mark = self.heap.text_mark();
+        let mut before = Some(self.eval(first, input, frame)?);
+        for (_, right) in links {
+            self.budget.step(1)?;
+            let right = self.eval(right, input, frame)?;
+            if let Some(first) = before.take() {
+                self.write_text(mark, first, None)?;
+            }
+            self.write_text(mark, right, None)?;
+        }
+        self.heap.take_text(mark)
     }
 
     #[inline(never)]
@@ -81,20 +98,12 @@ impl<'e> Machine<'e> {
     }
 
     fn binary(&mut self, op: Op, left: Val<'e>, right: Val<'e>) -> Outcome<'e> {
-        if let (Val::Num(a), Val::Num(b)) = (left, right)
-            && let Some(value) = of_numbers(op, a, b)
-        {
-            return Ok(value);
-        }
         match op {
             Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder => Self::arithmetic(op, left, right),
             Op::Concat => {
                 let mark = self.heap.text_mark();
-                for side in [left, right] {
-                    if !side.is_undefined() {
-                        self.write_text(mark, side, None)?;
-                    }
-                }
+                self.write_text(mark, left, None)?;
+                self.write_text(mark, right, None)?;
                 self.heap.take_text(mark)
             }
             Op::Equal | Op::Unequal => {
@@ -119,7 +128,7 @@ impl<'e> Machine<'e> {
         let left = operand(op, "T2001", left)?;
         let right = operand(op, "T2002", right)?;
         let (Some(left), Some(right)) = (left, right) else { return Ok(Val::Undefined) };
-        Ok(Val::Num(computed(op, left, right)))
+        Ok(of_numbers(op, left, right))
     }
 
     fn compare(&mut self, op: Op, left: Val<'e>, right: Val<'e>) -> Outcome<'e> {
@@ -150,28 +159,20 @@ impl<'e> Machine<'e> {
     }
 }
 
-/// An operator over numbers, where it is one of numbers and both are finite.
-fn of_numbers<'e>(op: Op, left: f64, right: f64) -> Option<Val<'e>> {
-    if !left.is_finite() || !right.is_finite() {
-        return None;
-    }
-    Some(match op {
+/// An operator over numbers that are finite.
+fn of_numbers<'e>(op: Op, left: f64, right: f64) -> Val<'e> {
+    match op {
         Op::Less => Val::Bool(left < right),
         Op::LessEqual => Val::Bool(left <= right),
         Op::Greater => Val::Bool(left > right),
         Op::GreaterEqual => Val::Bool(left >= right),
-        Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Remainder => Val::Num(computed(op, left, right)),
-        _ => return None,
-    })
-}
-
-fn computed(op: Op, left: f64, right: f64) -> f64 {
-    match op {
-        Op::Add => left + right,
-        Op::Subtract => left - right,
-        Op::Multiply => left * right,
-        Op::Divide => left / right,
-        _ => left % right,
+        Op::Unequal => Val::Bool(left.partial_cmp(&right) != Some(Ordering::Equal)),
+        Op::Add => Val::Num(left + right),
+        Op::Subtract => Val::Num(left - right),
+        Op::Multiply => Val::Num(left * right),
+        Op::Divide => Val::Num(left / right),
+        Op::Remainder => Val::Num(left % right),
+        _ => Val::Bool(left.partial_cmp(&right) == Some(Ordering::Equal)),
     }
 }
 

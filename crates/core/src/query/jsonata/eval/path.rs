@@ -28,46 +28,36 @@ impl<'e> Machine<'e> {
         input: Val<'e>,
         frame: &'e Frame<'e>,
     ) -> Outcome<'e> {
-        let (value, walked) = self.walked(steps, input, frame)?;
-        if walked == steps.len() && !keep_singleton && !node.keep && node.more.is_none() && value.flags() == 0 {
+        let plain = !keep_singleton && !node.keep && node.more.is_none();
+        let (mut value, mut walked) = (input, 0);
+        // The first steps, as long as they are names that lead from object to object.
+        while let Some(step) = steps.get(walked).filter(|step| step.more.is_none() && !step.keep) {
+            let next = match (&step.kind, &value) {
+                (Kind::Name(_), Val::Json(json @ Value::Object(_))) => {
+                    let (found, count) = followed(&steps[walked..], json);
+                    self.budget.step(count)?;
+                    walked += count;
+                    if plain && walked == steps.len() {
+                        return Ok(found.map_or(Val::Undefined, Val::of));
+                    }
+                    value = found.map_or(Val::Undefined, Val::of);
+                    break;
+                }
+                (Kind::Name(name), Val::Object(object)) => object.get(&name.text),
+                (Kind::Variable(name), _) if walked == 0 => self.variable(*name, input, frame),
+                _ => break,
+            };
+            self.budget.step(1)?;
+            value = self.settled(next, false)?;
+            walked = if value.is_undefined() { steps.len() } else { walked + 1 };
+        }
+        if plain && walked == steps.len() && value.flags() == 0 {
             return Ok(value);
         }
         self.budget.enter()?;
         let value = self.steps(node, walked, keep_singleton, value, frame)?;
         self.budget.leave();
-        Ok(value)
-    }
-
-    /// Follows the first steps as long as they are names that lead from object to object: what is there, and how many
-    /// steps that were.
-    fn walked(&mut self, steps: &'e [Node], input: Val<'e>, frame: &'e Frame<'e>) -> Result<(Val<'e>, usize), Stop> {
-        let mut value = input;
-        for (at, step) in steps.iter().enumerate() {
-            if step.more.is_some() || step.keep {
-                return Ok((value, at));
-            }
-            self.budget.step(1)?;
-            value = match (&step.kind, value) {
-                (Kind::Name(name), Val::Json(Value::Object(fields))) => match name.find(fields) {
-                    // From object to object of the payload.
-                    Some(inner @ Value::Object(_)) => {
-                        value = Val::Json(inner);
-                        continue;
-                    }
-                    found => found.map_or(Val::Undefined, Val::of),
-                },
-                (Kind::Name(name), Val::Object(object)) => object.get(&name.text),
-                (Kind::Variable(name), _) if at == 0 => self.variable(*name, input, frame),
-                _ => return Ok((value, at)),
-            };
-            if let Val::Array(_) = value {
-                value = self.settled(value, false)?;
-            }
-            if !value.is_object() {
-                return Ok((value, if value.is_undefined() { steps.len() } else { at + 1 }));
-            }
-        }
-        Ok((value, steps.len()))
+        self.settled(value, node.keep)
     }
 
     /// The steps from `walked` on, over what the steps before them gave.
@@ -535,6 +525,21 @@ impl<'e> Machine<'e> {
         }
         out.take(self).map(Val::Tuples)
     }
+}
+
+/// Where names lead from an object of the payload, and how many steps that were.
+fn followed<'e>(steps: &'e [Node], from: &'e Value) -> (Option<&'e Value>, usize) {
+    let mut value = from;
+    for (at, step) in steps.iter().enumerate() {
+        match (&step.kind, value) {
+            (Kind::Name(name), Value::Object(fields)) if step.more.is_none() && !step.keep => match name.find(fields) {
+                Some(found) => value = found,
+                None => return (None, steps.len()),
+            },
+            _ => return (Some(value), at),
+        }
+    }
+    (Some(value), steps.len())
 }
 
 /// The position that a number names: rounded down, negative ones from the end.

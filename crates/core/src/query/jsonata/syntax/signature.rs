@@ -77,6 +77,23 @@ impl Signature {
         Ok(Self { params })
     }
 
+    /// Whether the function takes the arguments as they are: one for each parameter, and those left out are optional.
+    pub(crate) fn fits<'e>(&self, machine: &mut Machine<'e>, args: &[Val<'e>]) -> Result<bool, Stop> {
+        if args.len() > self.params.len() {
+            return Ok(false);
+        }
+        for (at, param) in self.params.iter().enumerate() {
+            let fits = match args.get(at) {
+                Some(arg) => !param.many && param.takes(letter(*arg)) && param.takes_items(machine, *arg)?,
+                None => param.optional && !param.context,
+            };
+            if !fits {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The arguments as the function takes them, pushed to the heap's stack: the context where one is left out, a
     /// single value as an array where one is wanted.
     pub(crate) fn apply<'e>(&self, machine: &mut Machine<'e>, args: &[Val<'e>], context: Val<'e>) -> Result<(), Stop> {
@@ -115,16 +132,6 @@ impl Signature {
 
     /// How many arguments each parameter takes, the first ones as many as they can.
     fn matched(&self, letters: &[u8]) -> Option<[u8; PARAMS_MAX]> {
-        let mut counts = [0; PARAMS_MAX];
-        // Mostly each takes one, and those that are left out are optional.
-        let one_each = self.params.iter().enumerate().all(|(at, param)| match letters.get(at) {
-            Some(letter) => !param.many && param.takes(*letter),
-            None => param.optional && !param.context,
-        });
-        if one_each && letters.len() <= self.params.len() {
-            counts[..letters.len()].fill(1);
-            return Some(counts);
-        }
         // fits[p]: bit a is set where the parameters from p on take exactly the arguments from a on.
         let mut fits = [0_u128; PARAMS_MAX + 1];
         let count = self.params.len();
@@ -144,6 +151,7 @@ impl Signature {
         if fits[0] & 1 == 0 {
             return None;
         }
+        let mut counts = [0; PARAMS_MAX];
         let mut arg = 0;
         for (at, param) in self.params.iter().enumerate() {
             let most = if param.many { letters.len() - arg } else { 1.min(letters.len() - arg) };
@@ -180,6 +188,17 @@ impl Signature {
 impl Param {
     fn takes(&self, letter: u8) -> bool {
         self.accepts & bit(letter) != 0
+    }
+
+    /// Whether an argument is the array that is wanted, if one is.
+    fn takes_items<'e>(&self, machine: &mut Machine<'e>, arg: Val<'e>) -> Result<bool, Stop> {
+        if self.kind != b'a' || arg.is_undefined() {
+            return Ok(true);
+        }
+        let Some(items) = arg.array() else { return Ok(false) };
+        let Some(wanted) = &self.subtype else { return Ok(true) };
+        machine.step(items.len())?;
+        Ok(items.iter().all(|item| Some(letter(item)) == wanted.bytes().next()))
     }
 
     fn as_array<'e>(&self, machine: &mut Machine<'e>, arg: Val<'e>, at: usize, count: usize) -> Result<Val<'e>, Stop> {
