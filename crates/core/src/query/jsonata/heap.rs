@@ -65,10 +65,14 @@ impl<'e> Heap<'e> {
         }
     }
 
+    pub(super) fn left(&self) -> usize {
+        self.limit.saturating_sub(self.bump.allocated_bytes() + self.outside)
+    }
+
     /// Takes bytes outside of the arena into account.
     pub(super) fn reserve(&mut self, bytes: usize) -> Result<(), Stop> {
         let outside = self.outside.saturating_add(bytes);
-        if self.bump.allocated_bytes().saturating_add(outside) > self.limit {
+        if bytes > self.left() {
             return Err(Bound::Memory.into());
         }
         self.outside = outside;
@@ -379,13 +383,14 @@ impl<'e> Merge<'e> {
         Self { mark: machine.heap.field_mark(), names: Names::default() }
     }
 
-    /// Fields of one object, whose names are distinct, before all others.
-    pub(super) fn begin(&mut self, machine: &mut Machine<'e>, fields: Fields<'e>) -> Result<(), Stop> {
+    /// Begins with the fields of one object, whose names are distinct.
+    pub(super) fn over(machine: &mut Machine<'e>, fields: Fields<'e>) -> Result<Self, Stop> {
+        let merge = Self::new(machine);
         machine.step(fields.len())?;
         for (name, value) in fields {
             machine.heap.push_field(name, *value)?;
         }
-        Ok(())
+        Ok(merge)
     }
 
     pub(super) fn set(&mut self, machine: &mut Machine<'e>, name: &'e str, value: Val<'e>) -> Result<(), Stop> {

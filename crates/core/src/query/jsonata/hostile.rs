@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 60 } 
 /// as large.
 const STACK: usize = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
 
+/// Bytes that an evaluation holds at most: its own limit, and what a result, a search or a table may take beside it.
+const MEMORY: usize = (64 << 20) + (2 << 20);
+
 fn on_a_small_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
@@ -38,17 +41,20 @@ fn attack(text: &str) -> Result<Value, QueryError> {
         ..World::default()
     };
     let expression = Expression::compile(text).unwrap();
-    let (outcome, taken) = on_a_small_stack(|| {
+    let (outcome, taken, memory) = on_a_small_stack(|| {
         let start = Worked::now();
-        let outcome = expression.evaluate(&Bindings::new(&world), &mut entropy(1), &limits());
-        (outcome, start.elapsed())
+        let (outcome, memory) =
+            counting::taken(|| expression.evaluate(&Bindings::new(&world), &mut entropy(1), &limits()));
+        (outcome, start.elapsed(), memory.most)
     });
     println!(
-        "{taken:>10.1?}  {}  {:.100}",
+        "{taken:>10.1?} {:>3} MiB  {}  {:.100}",
+        memory >> 20,
         text.chars().take(70).collect::<String>(),
         outcome.as_ref().map_or_else(ToString::to_string, |v| format!("= {:.40}", v.to_string()))
     );
     assert!(taken < PATIENCE, "{taken:?}: {text}");
+    assert!(memory <= MEMORY, "{memory} bytes: {text}");
     outcome
 }
 

@@ -16,6 +16,8 @@ mod budget;
 mod builtins;
 mod cause;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod differential;
 mod error;
 mod eval;
@@ -264,7 +266,7 @@ fn evaluate<'e>(
         let globals = machine.heap.alloc(Frame { parent: None, vars: None.into(), tuple: None })?;
         let input = prepare(&mut machine.heap, globals)?;
         let value = machine.run(input, globals)?;
-        out::json(value, limits)
+        out::json(value, limits, machine.heap.left())
     };
     let result = run(&mut machine);
     let steps = limits.steps - machine.budget.left().min(limits.steps);

@@ -83,7 +83,7 @@ pub(super) fn rounded(n: f64) -> f64 {
     // A number that 15 digits name is that number. Mostly a few digits behind the point do: the quotient of two whole
     // numbers is the number nearest to it, as reading its text gives it.
     let millionths = (n * 1e6).round();
-    if millionths.abs() < 1e15 && millionths / 1e6 == n {
+    if millionths.abs() < 1e15 && (millionths / 1e6).to_bits() == n.to_bits() {
         return n;
     }
     if Text::of(format_args!("{:e}", n.abs())).digits().0.len() <= 15 {

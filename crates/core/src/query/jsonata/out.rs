@@ -11,15 +11,16 @@ use super::value::{Items, Val};
 const BRIEF_BYTES: usize = 1024;
 
 /// The result of an evaluation, and the work of copying it ([`super::super::work_of`]). A function is no JSON: as a
-/// whole it is refused, inside of a value an empty text.
-pub(super) fn json(value: Val<'_>, limits: &Limits) -> Result<(Option<Value>, u64), Stop> {
+/// whole it is refused, inside of a value an empty text. `memory` is what the evaluation left of its limit.
+pub(super) fn json(value: Val<'_>, limits: &Limits, memory: usize) -> Result<(Option<Value>, u64), Stop> {
     match value {
         Val::Undefined | Val::Tuples(_) | Val::Tail => Ok((None, 0)),
         Val::Native(_) | Val::Fun(_) => Err(Stop::Function),
         // AWS: a number that is not finite passes as a whole result, but JSON has none.
         Val::Num(n) => Ok((Some(number::json(n).unwrap_or(Value::Null)), 1)),
         other => {
-            let mut outward = Outward { bytes_left: limits.result_bytes, depth_left: limits.result_depth, work: 0 };
+            let (bytes_left, depth_left) = (limits.result_bytes, limits.result_depth);
+            let mut outward = Outward { bytes_left, depth_left, memory_left: memory, work: 0 };
             let mut result = Value::Null;
             outward.write(other, &mut result)?;
             Ok((Some(result), outward.work))
@@ -30,12 +31,19 @@ pub(super) fn json(value: Val<'_>, limits: &Limits) -> Result<(Option<Value>, u6
 struct Outward {
     bytes_left: usize,
     depth_left: usize,
+    memory_left: usize,
     work: u64,
 }
 
 impl Outward {
     fn draw(&mut self, bytes: usize) -> Result<(), Stop> {
         self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or(Stop::Bound(Bound::ResultBytes))?;
+        Ok(())
+    }
+
+    fn hold(&mut self, count: usize, bytes: usize) -> Result<(), Stop> {
+        let left = self.memory_left.checked_sub(count.saturating_mul(bytes));
+        self.memory_left = left.ok_or(Stop::Bound(Bound::Memory))?;
         Ok(())
     }
 
@@ -71,6 +79,7 @@ impl Outward {
 
     fn items(&mut self, items: Items<'_>) -> Result<Value, Stop> {
         self.draw(items.len() + 1)?;
+        self.hold(items.len(), size_of::<Value>())?;
         let mut out = vec![Value::Null; items.len()];
         for (item, place) in items.iter().zip(&mut out) {
             self.write(item, place)?;
@@ -79,6 +88,8 @@ impl Outward {
     }
 
     fn fields(&mut self, object: Val<'_>) -> Result<Value, Stop> {
+        // An entry has the name, its hash and its place in the index beside the value.
+        self.hold(object.width(), size_of::<Value>() + 48)?;
         let mut out = Map::with_capacity(object.width().min(1024));
         for (name, value) in object.fields().filter(|(_, value)| !value.is_undefined()) {
             self.draw(name.len() + 3)?;

@@ -313,3 +313,33 @@ fn classes_of_regular_expressions_are_ascii_as_in_javascript() {
     assert_eq!(evaluate("$replace('one two', /\\bt\\w+\\b/, 'x')"), Ok(json!("one x")));
     assert_eq!(evaluate("$contains('a\\\\b', /\\\\b/)"), Ok(json!(true)));
 }
+
+#[test]
+fn an_expression_that_touches_little_allocates_little() {
+    let item = |n: usize| json!({"id": format!("item-{n}"), "name": "thing", "price": n, "tags": ["a", "b"]});
+    let order = json!({"total": 120, "date": "2026-11-29T10:00:00Z", "customer": {"name": "María"},
+        "items": (0..2_000).map(item).collect::<Vec<_>>()});
+    let world = World { input: json!({"order": order}), ..World::default() };
+    let allocations = |text: &str| {
+        let expression = Expression::compile(text).unwrap();
+        let evaluate = || expression.evaluate(&Bindings::new(&world), &mut entropy(1), &Limits::default());
+        let (outcome, taken) = counting::taken(evaluate);
+        assert!(outcome.is_ok(), "{text}: {outcome:?}");
+        assert!(taken.most <= 16 << 10, "{text}: {taken:?}");
+        taken.calls
+    };
+    for text in [
+        "$states.input.order.customer.name",
+        "($o := $states.input.order; $o.total > 100 ? 'big' : 'small')",
+        "$states.input.order.items[1999].price",
+        "$count($states.input.order.items)",
+        "$toMillis($states.input.order.date)",
+        "'Dear ' & $states.input.order.customer.name & ', ' & $string($states.input.order.total)",
+    ] {
+        let calls = allocations(text);
+        assert!(calls <= 8, "{calls} allocations: {text}");
+    }
+    // A result takes what it is made of: a table, an index and a name for each object, and each text.
+    let calls = allocations("$merge([$states.input.order.customer, {'total': $states.input.order.total}])");
+    assert!(calls <= 12, "{calls} allocations");
+}

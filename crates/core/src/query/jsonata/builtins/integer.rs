@@ -137,8 +137,10 @@ impl Picture {
         Ok(match &self.primary {
             Primary::Letters => {
                 let zero = if self.case == Case::Upper { 'A' } else { 'a' };
-                text.encode_utf16()
-                    .fold(0.0, |sum, unit| sum * 26.0 + f64::from(unit) - f64::from(u32::from(zero)) + 1.0)
+                let units: Vec<u16> = text.encode_utf16().collect();
+                let value = |unit: u16| f64::from(unit) - f64::from(u32::from(zero)) + 1.0;
+                // From the right, each by its power: what is no letter counts too, and the sum may be infinite or none.
+                (0..).zip(units.iter().rev()).map(|(place, unit)| value(*unit) * 26_f64.powi(place)).sum()
             }
             Primary::Roman => {
                 let upper;

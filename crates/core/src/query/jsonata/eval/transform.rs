@@ -88,8 +88,7 @@ impl<'e> Machine<'e> {
     /// Whether containers were put into the object.
     fn update(&mut self, object: &'e Object<'e>, update: Val<'e>) -> Result<bool, Stop> {
         let mut deeper = false;
-        let mut merge = super::super::heap::Merge::new(self);
-        merge.begin(self, object.fields.get())?;
+        let mut merge = super::super::heap::Merge::over(self, object.fields.get())?;
         for (name, value) in update.fields() {
             deeper |= value.levels() > 0;
             merge.set(self, name, value)?;
