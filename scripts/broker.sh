@@ -153,7 +153,7 @@ start() {
   rm -f "$dir/pid"
   local schedulers=${BROKER_SCHEDULERS:-1}
   export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} +S $schedulers:$schedulers ${BROKER_ERL_ARGS:-}"
-  # The launcher may be asked to go by a closing terminal or Ctrl-C of whoever started it: a session of its own keeps it.
+  # A closing terminal or Ctrl-C of the caller would end the launcher: a session of its own keeps it.
   setsid "$bin/rabbitmq-server" >"$dir/stdout" 2>&1 </dev/null &
   local launcher=$! _
   echo "$launcher" >"$dir/launcher.pid"

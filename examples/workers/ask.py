@@ -1,4 +1,5 @@
-"""Try a worker without Reveille: sends a task message as the engine would, and prints the replies until one ends the task.
+"""Try a worker without Reveille: sends a task message like the engine, and prints the replies
+until one ends the task.
 
     AMQP_URL=… python ask.py QUEUE '{"the": "payload"}' [TIMEOUT_SECONDS]
 

@@ -32,7 +32,8 @@ async function main() {
   });
   console.log('waiting for tasks on queue photographer-friend');
 
-  process.on('SIGTERM', () => connection.close().then(() => process.exit(0))); // a task without its ack goes to another worker
+  // A task without its ack goes to another worker.
+  process.on('SIGTERM', () => connection.close().then(() => process.exit(0)));
 }
 
 main().catch((error) => { console.error(error.message); process.exit(1); });

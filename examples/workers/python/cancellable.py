@@ -1,7 +1,8 @@
-"""A worker whose work can be broken off: it listens for task.cancelled and stops when its task has ended without it.
+"""A worker that heeds cancellation: it listens for task.cancelled and stops when its task has ended
+without it.
 
-Work is done in small steps on a thread of its own; the consumer keeps listening meanwhile, beats the heart, and acknowledges early:
-a task that takes an hour must not be held unacknowledged.
+Its own thread does the work in small steps. The consumer keeps listening meanwhile, sends
+heartbeats, and acknowledges early: a task of an hour must not stay unacknowledged.
 """
 import functools
 import json

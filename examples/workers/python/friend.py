@@ -1,7 +1,8 @@
-"""A friend who knows photographers: thinks for a while, says now and then that it is still thinking, then answers.
+"""A friend who knows photographers: thinks for a while with heartbeats, then answers.
 
-THINK_SECONDS (default 5), HEARTBEAT_EVERY (default 2). With --by-hand it only shows the question and the token;
-somebody answers later, from anywhere:  reveille succeed TOKEN --output '{"name": "…"}'
+THINK_SECONDS (default 5), HEARTBEAT_EVERY (default 2). With --by-hand it only shows the question and
+the token. A person answers later, from anywhere:
+    reveille succeed TOKEN --output '{"name": "…"}'
 """
 import json
 import os

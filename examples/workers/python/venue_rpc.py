@@ -1,4 +1,7 @@
-"""The venue: a stock AMQP RPC server. It knows nothing of Reveille or task tokens; it echoes correlation_id, as RPC servers do."""
+"""The venue: a stock AMQP RPC server.
+
+It knows nothing of Reveille or task tokens; it echoes correlation_id, like all RPC servers.
+"""
 import json
 import os
 import signal
