@@ -32,7 +32,7 @@ impl Timestamp {
 
     /// This moment plus `seconds` (fractions count), held at the ends of the range.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, which is what is wanted")]
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, as intended")]
     pub fn plus_seconds(self, seconds: f64) -> Self {
         Self(self.0.saturating_add((seconds * 1000.0).round() as i64))
     }
@@ -67,7 +67,7 @@ impl Timestamp {
     /// Parses an RFC 3339 time, see [`parse_rfc3339`].
     ///
     /// # Errors
-    /// The text of what is wrong, where `text` is no such time.
+    /// The fault, where `text` is no such time.
     pub fn parse_iso(text: &str) -> Result<Self, String> {
         parse_rfc3339(text).map(|t| Self(t.as_millisecond()))
     }
@@ -78,7 +78,7 @@ impl Timestamp {
 /// looked at first.
 ///
 /// # Errors
-/// The text of what is wrong, where `text` is no such time.
+/// The fault, where `text` is no such time.
 pub fn parse_rfc3339(text: &str) -> Result<jiff::Timestamp, String> {
     if !is_rfc3339_shaped(text.as_bytes()) {
         return Err(format!("'{text}' is no RFC 3339 timestamp such as 2026-01-31T08:00:00Z"));

@@ -1,10 +1,14 @@
 //! CSV as AWS reads it: bytes to rows of texts.
 //!
-//! The dialect is AWS's own (developer guide, "How Step Functions parses input CSV files"): a quote is kept by repeating
-//! it, in a field without quotes too; a backslash escapes a backslash, a quote and the delimiter, and is dropped before
-//! anything else. No reader of CSV has that, so the bytes are walked here.
+//! The dialect is AWS's own (developer guide, "How Step Functions parses input CSV files"): a quote is kept by
+//! repeating it, also in a field without quotes; a backslash escapes a backslash, a quote and the delimiter, and is
+//! dropped before anything else. No CSV library reads this dialect, so the bytes are read here.
 
-use crate::limits::ITEM_BYTES_MAX;
+use crate::limits::{CSV_HEADER_BYTES_MAX, ITEM_BYTES_MAX};
+
+/// Fields of a row that are kept: one more than the names of headers within their bound, which have a delimiter between
+/// them.
+const FIELDS_MAX: usize = CSV_HEADER_BYTES_MAX + 2;
 
 /// `CSVDelimiter`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,7 +48,7 @@ impl Delimiter {
     }
 }
 
-/// Where in a row the next byte stands.
+/// The position of the next byte in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// At the first byte of a field.
@@ -53,20 +57,31 @@ enum Place {
     Quoted,
     /// Behind a quote within quotes: the end of the field, or the first half of a quote that is kept.
     QuoteInQuoted,
-    /// Behind a quote that no quote opened: it is kept, and a second one with it is the same one.
+    /// Behind a quote in a field without quotes. It is kept; a second quote directly after it counts as the same quote.
     QuoteInPlain,
 }
 
-/// Why a row cannot be read.
+/// Reasons why a row cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowError {
     #[error("the row has more than {ITEM_BYTES_MAX} bytes")]
     TooLarge,
+    #[error("the headers have more than {CSV_HEADER_BYTES_MAX} bytes")]
+    HeadersTooLarge,
     #[error("{0}")]
     NotUtf8(std::str::Utf8Error),
 }
 
-/// Takes bytes, gives the rows that are complete.
+/// Checks the size of a header row.
+///
+/// # Errors
+/// `HeadersTooLarge`.
+pub fn check_headers(names: &[String]) -> Result<(), RowError> {
+    let bytes = names.iter().map(String::len).sum::<usize>() + names.len().saturating_sub(1);
+    if bytes > CSV_HEADER_BYTES_MAX { Err(RowError::HeadersTooLarge) } else { Ok(()) }
+}
+
+/// Takes bytes and gives complete rows.
 #[derive(Debug)]
 pub struct Rows {
     delimiter: u8,
@@ -75,7 +90,7 @@ pub struct Rows {
     place: Place,
     /// Behind a backslash.
     escaped: bool,
-    /// The row has a byte, be it one that is dropped: it is no blank line.
+    /// The row has at least one byte, also a dropped one, so it is no blank line.
     begun: bool,
     row_bytes: usize,
 }
@@ -140,7 +155,7 @@ impl Rows {
         Ok(None)
     }
 
-    /// There are no more bytes: the last row needs no end of its own, and quotes that nothing closes end here.
+    /// Ends the text. The last row needs no line break, and open quotes end here.
     ///
     /// # Errors
     /// Where the row cannot be read.
@@ -161,7 +176,11 @@ impl Rows {
 
     fn end_field(&mut self) -> Result<(), RowError> {
         let bytes = std::mem::take(&mut self.field);
-        self.row.push(String::from_utf8(bytes).map_err(|e| RowError::NotUtf8(e.utf8_error()))?);
+        let field = String::from_utf8(bytes).map_err(|e| RowError::NotUtf8(e.utf8_error()))?;
+        // A field beyond all headers would be dropped anyway.
+        if self.row.len() < FIELDS_MAX {
+            self.row.push(field);
+        }
         self.place = Place::Start;
         self.begun = true;
         Ok(())
@@ -190,7 +209,17 @@ mod tests {
         read
     }
 
-    /// Developer guide, "How Step Functions parses input CSV files": its sentences, and what follows from them.
+    #[test]
+    fn a_row_has_so_many_fields_at_most() {
+        let row = rows(Delimiter::Comma, &",".repeat(1_000_000)).remove(0);
+        assert_eq!(row.len(), FIELDS_MAX);
+        assert_eq!(check_headers(&row), Err(RowError::HeadersTooLarge));
+        let names = |bytes: usize| ["x".repeat(bytes - 2), "y".to_owned()];
+        assert_eq!(check_headers(&names(CSV_HEADER_BYTES_MAX)), Ok(()));
+        assert_eq!(check_headers(&names(CSV_HEADER_BYTES_MAX + 1)), Err(RowError::HeadersTooLarge));
+    }
+
+    /// Developer guide, "How Step Functions parses input CSV files": its sentences, and their consequences.
     #[test]
     fn quotes_and_backslashes_are_those_of_the_guide() {
         for (delimiter, row, wanted) in [
@@ -223,7 +252,7 @@ mod tests {
             let delimiter = if delimiter == "|" { Delimiter::Pipe } else { Delimiter::Comma };
             assert_eq!(rows(delimiter, row).first().map_or(&[][..], Vec::as_slice), wanted, "{row}");
         }
-        // Nor do blank lines make rows, whatever ends them.
+        // Blank lines make no rows, with any line break.
         assert_eq!(rows(Delimiter::Comma, "\r\n1\r\n\r\n\n2\r3"), [["1"], ["2"], ["3"]]);
         assert!(rows(Delimiter::Comma, "\n\n").is_empty());
     }

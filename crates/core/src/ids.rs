@@ -51,7 +51,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// Which task: a token is a signed one. A retry schedules anew, so it has a new key.
+/// The key of a task. A token is a signed key. A retry schedules the task again, so it has a new key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskKey {
     pub execution: ExecutionId,
@@ -126,7 +126,7 @@ impl FromStr for Arn {
     }
 }
 
-/// A UUID made of what it names: the same for ever, on every node.
+/// A UUID derived from the named thing: the same for ever, on every node.
 #[must_use]
 pub fn derived_uuid(parts: &[&[u8]]) -> Uuid {
     let mut digest = Sha256::new();

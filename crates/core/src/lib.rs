@@ -1,7 +1,7 @@
-//! The pure core of Reveille: the language, and what an execution does next. Plain values in, plain values out: no runtime,
-//! no network, no files; time and chance come with the stimulus. `Cargo.toml` of this crate holds that.
+//! The pure core of Reveille: the language, and the decisions of executions. Plain values in, plain values out: no
+//! runtime, no network, no files; time and chance come with the stimulus. `Cargo.toml` of this crate holds that.
 //!
-//! | room | what it is for |
+//! | room | purpose |
 //! |---|---|
 //! | [`interpreter`] | `decide(machine, state, stimulus) → events + commands`, `evolve`, `owed` |
 //! | [`record`] | how the entries of a journal are written and read |

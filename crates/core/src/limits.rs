@@ -179,5 +179,10 @@ pub const MAP_RUN_CHILDREN_MAX: u64 = 100_000_000;
 /// One item of a file, in bytes: an item larger than a payload could be narrowed by `ItemSelector`, one larger than
 /// this is a mistake.
 pub const ITEM_BYTES_MAX: usize = 8 * 1_048_576;
+/// The header row of a CSV file, in bytes with its delimiters (AWS: 10 KiB). Each row becomes an item with all names, so
+/// that a row of two bytes may need as much room as the header.
+pub const CSV_HEADER_BYTES_MAX: usize = 10_240;
+/// Items that `TestState` makes of `mapItemReaderData` (256 KiB), in bytes of JSON text.
+pub const TEST_ITEMS_BYTES_MAX: usize = 8 * 1_048_576;
 /// Size at which a file of a map run's results is closed and the next one begun (AWS: 5 GB).
 pub const RESULT_FILE_BYTES: u64 = 5_000_000_000;

@@ -1,4 +1,4 @@
-//! How journal entries are written: JSON text, so that an operator can read a journal with `sqlite3`.
+//! The form of journal entries: JSON text, so that an operator can read a journal with `sqlite3`.
 //!
 //! `{"v":1,"e":[...]}`. The names inside are pinned by a snapshot (see the tests): they never follow a Rust rename, and
 //! a journal of an older version stays readable for ever. A new form gets a new `v` and its own reader here.
@@ -18,13 +18,13 @@ use crate::limits::JSON_DEPTH_MAX;
 use crate::payload::LARGE;
 use crate::payload::length::nests_deeper_than;
 
-/// The form that is written where no large payload is repeated.
+/// The form of a batch in which no large payload is repeated.
 const PLAIN: u32 = 1;
 /// The newest form.
 const FORM: u32 = 2;
-/// An entry with a small payload fits: room made once, not doubled from nothing.
+/// Room for an entry with a small payload, so that the buffer need not grow.
 const ENTRY_BYTES: usize = 512;
-/// Batch, entries, entry, event, its fields, items of a Map, an item: twice of what there is today.
+/// Levels of batch, entries, entry, event, its fields, items of a Map and an item: twice the levels of today.
 const LEVELS_AROUND_PAYLOAD: usize = 16;
 
 #[derive(Serialize)]
@@ -48,7 +48,7 @@ struct Read {
     e: Vec<Entry>,
 }
 
-/// Why a batch cannot be read.
+/// Reasons why a batch cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     #[error("the journal was written by a newer version (form {0}; this one reads up to {FORM})")]
@@ -60,7 +60,7 @@ pub enum RecordError {
 /// Encodes entries, in order.
 ///
 /// # Errors
-/// Never for what the core makes; the text of serde_json's complaint else.
+/// `Broken` with serde_json's text. Entries of the core always encode.
 pub fn encode(entries: &[Entry]) -> Result<Vec<u8>, RecordError> {
     let mut bytes = Vec::with_capacity(ENTRY_BYTES * entries.len());
     let same = repeats(entries);
@@ -74,7 +74,7 @@ pub fn encode(entries: &[Entry]) -> Result<Vec<u8>, RecordError> {
     Ok(bytes)
 }
 
-/// Large payloads that stood at an earlier place: the numbers of both.
+/// Large payloads that repeat an earlier one: the numbers of both.
 fn repeats(entries: &[Entry]) -> Vec<(u32, u32)> {
     let (mut first, mut same, mut number) = (HashMap::new(), Vec::new(), 0);
     for entry in entries {
@@ -91,7 +91,7 @@ fn repeats(entries: &[Entry]) -> Vec<(u32, u32)> {
     same
 }
 
-/// The entries with `null` in the place of what is repeated.
+/// The entries with `null` in place of each repeated payload.
 fn without<'e>(entries: &'e [Entry], same: &[(u32, u32)]) -> Vec<Cow<'e, Entry>> {
     let (mut same, mut number) = (same.iter().map(|(number, _)| *number).peekable(), 0);
     let mut written = Vec::with_capacity(entries.len());
@@ -113,7 +113,7 @@ fn without<'e>(entries: &'e [Entry], same: &[(u32, u32)]) -> Vec<Cow<'e, Entry>>
     written
 }
 
-/// Puts back what [`without`] took: one value in memory for all its places.
+/// Puts back the payloads that [`without`] took: one value in memory for all its places.
 fn share(entries: &mut [Entry], same: &[(u32, u32)]) -> Result<(), RecordError> {
     let mut all: Vec<Payload> = Vec::new();
     for entry in &*entries {
@@ -140,8 +140,8 @@ fn share(entries: &mut [Entry], same: &[(u32, u32)]) -> Result<(), RecordError> 
 /// # Errors
 /// Where it is of a newer form, or broken.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Entry>, RecordError> {
-    // The core bounds payloads, and an event has a few levels around them. What is deeper is damaged, and would end our
-    // stack.
+    // The core bounds payloads, and an event has a few levels around them. A deeper batch is damaged, and would
+    // overflow the stack.
     if nests_deeper_than(bytes, JSON_DEPTH_MAX + LEVELS_AROUND_PAYLOAD) {
         return Err(RecordError::Broken(format!("nested deeper than {JSON_DEPTH_MAX} levels")));
     }

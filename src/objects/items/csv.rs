@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use serde_json::{Map, Value};
 
 use super::{Format, ItemError, without_mark};
-use crate::csv::{RowError, Rows};
+use crate::csv::{RowError, Rows, check_headers};
 
 pub use crate::csv::Delimiter;
 
@@ -36,7 +36,7 @@ impl Csv {
     pub fn new(headers: Headers, delimiter: Delimiter) -> Result<Self, ItemError> {
         let headers = match headers {
             Headers::FirstRow => None,
-            Headers::Given(names) => Some(distinct(names)?),
+            Headers::Given(names) => Some(checked(names)?),
         };
         Ok(Self { reader: Rows::new(delimiter), headers, head: Some(Vec::new()), rows: 0 })
     }
@@ -53,13 +53,14 @@ impl Csv {
     fn unread(&self, error: &RowError) -> ItemError {
         match error {
             RowError::TooLarge => ItemError::TooLarge { item: self.rows },
+            RowError::HeadersTooLarge => ItemError::HeadersTooLarge,
             RowError::NotUtf8(_) => ItemError::Malformed { format: "CSV", why: error.to_string(), item: self.rows },
         }
     }
 
     fn take(&mut self, row: Vec<String>, items: &mut VecDeque<Value>) -> Result<(), ItemError> {
         let Some(headers) = &self.headers else {
-            self.headers = Some(distinct(row)?);
+            self.headers = Some(checked(row)?);
             return Ok(());
         };
         let mut fields = row.into_iter();
@@ -73,7 +74,9 @@ impl Csv {
     }
 }
 
-fn distinct(names: Vec<String>) -> Result<Vec<String>, ItemError> {
+/// Checks the names of the fields.
+fn checked(names: Vec<String>) -> Result<Vec<String>, ItemError> {
+    check_headers(&names).map_err(|_| ItemError::HeadersTooLarge)?;
     let mut seen = std::collections::HashSet::new();
     if names.iter().all(|name| seen.insert(name)) { Ok(names) } else { Err(ItemError::DuplicateHeaders) }
 }
@@ -148,6 +151,13 @@ mod tests {
             assert_eq!(csv(&Headers::FirstRow, delimiter, text).map(Value::from), Ok(wanted), "{text:?}");
         }
         assert_eq!(csv(&Headers::FirstRow, comma, "a,a\n1,2\n").unwrap_err(), "CSV headers cannot contain duplicates.");
+        let wide = (0..3_000).map(|n| n.to_string()).collect::<Vec<_>>();
+        for headers in [Headers::FirstRow, Headers::Given(wide.clone())] {
+            let mut items = VecDeque::new();
+            let refused = Csv::new(headers, comma)
+                .and_then(|mut csv| csv.feed(wide.join(",").as_bytes(), &mut items).and_then(|()| csv.end(&mut items)));
+            assert_eq!(refused.unwrap_err().to_string(), "CSV headers cannot have more than 10240 bytes.");
+        }
     }
 
     /// The guide's own example.

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 
 use super::{ObjectError, Pieces};
-use crate::limits::ITEM_BYTES_MAX;
+use crate::limits::{CSV_HEADER_BYTES_MAX, ITEM_BYTES_MAX};
 
 pub use csv::{Csv, Delimiter, Headers};
 pub use json::JsonArray;
@@ -30,6 +30,9 @@ pub enum ItemError {
     /// Recorded on AWS.
     #[error("CSV headers cannot contain duplicates.")]
     DuplicateHeaders,
+    /// Developer guide: headers of up to 10 KiB. The sentence is our own.
+    #[error("CSV headers cannot have more than {CSV_HEADER_BYTES_MAX} bytes.")]
+    HeadersTooLarge,
     #[error("ItemsPointer '{0}' names nothing in the file.")]
     NothingAtPointer(String),
     #[error("The file is not valid {format}: {why} (item {item})")]
@@ -56,12 +59,43 @@ pub trait Format: Send + std::fmt::Debug {
     }
 }
 
+/// Bytes that a format gets at once. All items in them are held until they are taken: a row of two bytes may become an
+/// item of some hundred KiB.
+const STEP_BYTES: usize = 64;
+/// Packed bytes that are inflated at once: a piece of zeros may grow a thousandfold.
+const INFLATE_BYTES: usize = 4_096;
+
+/// Bytes that are handed on in steps.
+#[derive(Default)]
+struct Steps {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Steps {
+    fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    fn next(&mut self, most: usize) -> Option<&[u8]> {
+        let begin = self.at;
+        self.at = self.bytes.len().min(begin + most);
+        (begin < self.at).then(|| &self.bytes[begin..self.at])
+    }
+}
+
 /// The items of one object.
 pub struct Items {
     pieces: Pieces,
     format: Box<dyn Format>,
     inflate: Option<flate2::write::MultiGzDecoder<Vec<u8>>>,
+    /// Bytes of the last piece that are not inflated yet.
+    packed: Steps,
+    /// Bytes that the format has not got yet.
+    plain: Steps,
     ready: VecDeque<Value>,
+    /// There are no more pieces.
+    drained: bool,
     ended: bool,
 }
 
@@ -75,7 +109,16 @@ impl Items {
     #[must_use]
     pub fn new(pieces: Pieces, format: Box<dyn Format>, gzipped: bool) -> Self {
         let inflate = gzipped.then(|| flate2::write::MultiGzDecoder::new(Vec::new()));
-        Self { pieces, format, inflate, ready: VecDeque::new(), ended: false }
+        Self {
+            pieces,
+            format,
+            inflate,
+            packed: Steps::default(),
+            plain: Steps::default(),
+            ready: VecDeque::new(),
+            drained: false,
+            ended: false,
+        }
     }
 
     /// Items that are read and not taken yet.
@@ -90,6 +133,10 @@ impl Items {
         self.format.gives_pairs()
     }
 
+    /// The next item; `None` behind the last one.
+    ///
+    /// # Errors
+    /// Where the object cannot be read on, or does not fit its format.
     pub async fn next(&mut self) -> Result<Option<Value>, ItemError> {
         loop {
             if let Some(item) = self.ready.pop_front() {
@@ -98,33 +145,42 @@ impl Items {
             if self.ended {
                 return Ok(None);
             }
-            match self.pieces.next().await {
-                Some(piece) => self.take(&piece?)?,
+            if self.step()? {
+                continue;
+            }
+            let piece = if self.drained { None } else { self.pieces.next().await };
+            match piece {
+                Some(piece) if self.inflate.is_some() => self.packed = Steps::of(piece?),
+                Some(piece) => self.plain = Steps::of(piece?),
                 None => self.end()?,
             }
+        }
+    }
+
+    /// Hands some bytes to the format. False where there are none.
+    fn step(&mut self) -> Result<bool, ItemError> {
+        if let Some(part) = self.plain.next(STEP_BYTES) {
+            self.format.feed(part, &mut self.ready)?;
             self.ended |= self.format.is_done();
+            return Ok(true);
         }
+        let (Some(inflate), Some(part)) = (&mut self.inflate, self.packed.next(INFLATE_BYTES)) else {
+            return Ok(false);
+        };
+        std::io::Write::write_all(inflate, part).map_err(|e| not_gzip(&e))?;
+        self.plain = Steps::of(std::mem::take(inflate.get_mut()));
+        Ok(true)
     }
 
-    fn take(&mut self, piece: &[u8]) -> Result<(), ItemError> {
-        use std::io::Write;
-        let Some(inflate) = &mut self.inflate else { return self.format.feed(piece, &mut self.ready) };
-        // In small steps, because a piece of zeros may grow a thousandfold.
-        for part in piece.chunks(4_096) {
-            inflate.write_all(part).map_err(|e| not_gzip(&e))?;
-            let plain = std::mem::take(inflate.get_mut());
-            self.format.feed(&plain, &mut self.ready)?;
-        }
-        Ok(())
-    }
-
+    /// The pieces have ended: first come the last inflated bytes, then the format's own end.
     fn end(&mut self) -> Result<(), ItemError> {
-        self.ended = true;
+        self.drained = true;
         if let Some(mut inflate) = self.inflate.take() {
             inflate.try_finish().map_err(|e| not_gzip(&e))?;
-            let plain = std::mem::take(inflate.get_mut());
-            self.format.feed(&plain, &mut self.ready)?;
+            self.plain = Steps::of(std::mem::take(inflate.get_mut()));
+            return Ok(());
         }
+        self.ended = true;
         self.format.end(&mut self.ready)
     }
 }
@@ -160,6 +216,29 @@ pub(super) mod tests {
         }
         format.end(&mut items).map_err(|e| e.to_string())?;
         Ok(items.into())
+    }
+
+    /// A piece of 1 MiB with rows of two bytes, each of which becomes an item of some ten KiB.
+    #[tokio::test]
+    async fn few_items_are_held_however_many_a_piece_has() {
+        let names: Vec<String> = (0..2_000).map(|n| n.to_string()).collect();
+        let text = format!("{}\n{}", names.join(","), " \n".repeat(524_288));
+        for gzipped in [false, true] {
+            let bytes = if gzipped {
+                use std::io::Write;
+                let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                zip.write_all(text.as_bytes()).unwrap();
+                zip.finish().unwrap()
+            } else {
+                text.clone().into_bytes()
+            };
+            let csv = Csv::new(Headers::FirstRow, Delimiter::Comma).unwrap();
+            let mut items = Items::new(futures_util::stream::iter([Ok(bytes)]).boxed(), Box::new(csv), gzipped);
+            for _ in 0..200 {
+                assert_eq!(items.next().await.unwrap().unwrap()["0"], " ");
+                assert!(items.ready() <= STEP_BYTES, "{} items are held", items.ready());
+            }
+        }
     }
 
     #[tokio::test]

@@ -1,27 +1,27 @@
-//! What one execution may take, and how it ends where it takes more: with an event that always fits.
+//! The bounds of one execution. An execution beyond a bound ends with an event that always fits.
 
 use super::command::CancelReason;
 use super::decide::Decider;
 use super::event::{Event, Failure, FrameId};
 use crate::limits;
 
-/// What is left to one execution, as the settings say.
+/// The bounds of one execution, from the settings, and their rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// What it may hold in memory (`engine.execution_bytes_max`), in bytes of JSON text.
+    /// Bytes of JSON text that it may hold in memory (`engine.execution_bytes_max`).
     pub held: u64,
-    /// Where all executions in memory hold too much together.
+    /// Its share, while all executions in memory together hold too much.
     pub share: Option<Share>,
-    /// What its journal may hold (`engine.journal_bytes_max`), and what of it is left.
+    /// Bytes that its journal may have (`engine.journal_bytes_max`), and the rest of them.
     pub journal: u64,
     pub journal_left: u64,
 }
 
-/// What one execution may hold while all together hold more than they may.
+/// The share of one execution while all together are over their bound, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     pub bytes: u64,
-    /// What all hold, and what they may (`engine.memory_bytes_max`).
+    /// Bytes of all executions, and their bound (`engine.memory_bytes_max`).
     pub together: u64,
     pub most: u64,
 }
@@ -38,8 +38,8 @@ impl Default for Bounds {
 }
 
 impl Decider<'_> {
-    /// Why there is no room for this event; `None` where there is. An event that closes the execution always has room:
-    /// its payload is bounded, and nothing follows it.
+    /// The failure if there is no room for this event. An event that closes the execution always has room: its payload
+    /// is bounded, and nothing follows it.
     pub fn no_room_for(&self, event: &Event) -> Option<(CancelReason, Failure)> {
         if event.closes() {
             return None;
@@ -58,7 +58,7 @@ impl Decider<'_> {
         None
     }
 
-    /// Ends an execution that holds more than one may.
+    /// Ends an execution that holds more than its bound.
     pub fn hold_within_bounds(&mut self) {
         self.held = 0;
         if !self.state.is_running() {

@@ -81,7 +81,7 @@ impl From<&crate::query::jsonata::Failure> for Trouble {
     }
 }
 
-/// What a JSONata expression may read beside the roots.
+/// Values that a JSONata expression may read besides the roots.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Extra<'a> {
     pub result: Option<&'a Value>,
@@ -210,8 +210,8 @@ pub(super) fn assign(
     }
 }
 
-/// What a path of a Map's number must lead to: AWS has one sentence for all of these. Recorded: a text that is a number
-/// is one.
+/// The required value of a path for a Map's number: AWS has one sentence for all of these. Recorded: a text that is a
+/// number is one.
 pub(super) fn map_quantity(
     quantity: &Quantity,
     name: &str,
@@ -442,7 +442,7 @@ mod tests {
         let input = Input(Payload::parse(r#"{"n":[1]}"#).unwrap());
         let passed = around(&input, 2);
         assert_eq!((passed.unread(), input.0.unread()), (Some(r#"{"a":{"a":{"x":{"n":[1]}}}}"#), Some(r#"{"n":[1]}"#)));
-        // One that was read is evaluated.
+        // A parsed input is evaluated.
         assert_eq!(input.0["n"], json!([1]));
         assert_eq!(around(&input, 2).unread(), None);
         assert_eq!(around(&input, 2), passed);

@@ -1,10 +1,10 @@
-//! `decide(machine, state, stimulus) → events + commands`: everything that an execution does, decided without doing it.
+//! `decide(machine, state, stimulus) → events + commands`: all decisions of an execution, without performing them.
 //!
 //! A decision takes the stimulus in, then lets every frame go on until all wait for the outside again. Each event is
-//! folded in as it is made, by the same `evolve` that recovery uses: the state after a decision is the state after its
-//! journal.
+//! folded into the state at once, by the same `evolve` that recovery uses, so the state after a decision is the fold of
+//! its journal.
 
-use std::sync::Arc;
+mod intake;
 
 use crate::asl::model::{self, Machine};
 use crate::clock::Timestamp;
@@ -17,30 +17,30 @@ use super::command::{CancelReason, Command};
 use super::event::{Entry, Event, Failure, FrameId, Payload, StateType};
 use super::ledger::Ledger;
 use super::scope::{Context, Scope};
-use super::state::{OpenTask, Phase, Position, State, Step, TaskView, Visit};
-use super::stimulus::{Rejection, Stimulus, StimulusKind};
+use super::state::{Phase, Position, State, Step, Visit};
+use super::stimulus::{Rejection, Stimulus};
 use super::test_state::{Probe, Stage};
 use super::{failure, steps};
 
 /// Turns a task's key into its token. Pure: the same key gives the same token. The core shows the token to the
-/// definition (`$$.Task.Token`) and never looks into it.
+/// definition (`$$.Task.Token`) and never reads it.
 pub trait TokenMint {
     fn token(&self, key: TaskKey) -> String;
 }
 
-/// What the core knows of the world around an execution.
+/// The environment of an execution.
 #[derive(Clone, Copy)]
 pub struct Env<'a> {
     pub execution: ExecutionId,
     pub realm: &'a Realm,
     pub tokens: &'a dyn TokenMint,
     pub bounds: Bounds,
-    /// Answers may wait that came in time: nothing that is due ends a task now (its timeout, its heartbeats, its
-    /// execution's timeout). Wait states and retries go on.
+    /// Answers that came in time may still be queued: no timeout or missed heartbeat ends a task now, nor does the
+    /// execution's timeout. Wait states and retries go on.
     pub holds_timeouts: bool,
 }
 
-/// What a stimulus led to. The shell appends `entries`, and only then performs `commands`.
+/// The result of a stimulus. The shell appends `entries`, and only then performs `commands`.
 #[derive(Debug, Default, PartialEq)]
 pub struct Decision {
     pub entries: Vec<Entry>,
@@ -49,12 +49,12 @@ pub struct Decision {
     pub held: u64,
 }
 
-/// Decides what a stimulus leads to, and folds it into `state`.
+/// Decides a stimulus and folds the events into `state`.
 ///
-/// Where the append of the entries fails afterwards, the caller throws `state` away and loads it anew.
+/// If the append of the entries then fails, the caller drops `state` and loads it again.
 ///
 /// # Errors
-/// Why the stimulus changes nothing; `state` is as it was.
+/// The reason why the stimulus changes nothing; `state` is as before.
 pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stimulus) -> Result<Decision, Rejection> {
     let entropy = Entropy::new(stimulus.at, stimulus.entropy);
     let mut decider = Decider {
@@ -74,8 +74,7 @@ pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stim
     decider.take(stimulus.kind)?;
     decider.go_on();
     decider.stop_children(&left);
-    // What was ordered on the way and is over by now: a task of a branch that has failed since, more work in what has
-    // closed.
+    // Commands that are already void go: a task of a branch that has failed since, more work of a closed execution.
     let state = &*decider.state;
     decider.commands.retain(|command| match command {
         Command::Dispatch { scheduled } => state.task(*scheduled).is_ok(),
@@ -89,7 +88,7 @@ pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stim
     Ok(Decision { entries: decider.entries, commands: decider.commands, held: decider.held })
 }
 
-/// When the shell must come back with [`StimulusKind::Clock`], if nothing else happens before.
+/// When the shell must come back with [`super::stimulus::StimulusKind::Clock`], if nothing else happens before.
 #[must_use]
 pub fn due(machine: &Machine, state: &State) -> Option<Timestamp> {
     let deadline = execution_deadline(machine, state)?;
@@ -104,11 +103,11 @@ pub fn execution_deadline(machine: &Machine, state: &State) -> Option<Timestamp>
         return None;
     }
     let express = state.started().is_some_and(|s| s.is_express());
-    // A redrive starts the machine's own timeout anew, and an express child's only bound.
+    // A redrive restarts the machine's own timeout, and the only bound of an express child.
     let from = state.redriven_at().unwrap_or(state.started_at());
     let oldest =
         if express { from.plus(limits::EXPRESS_AGE_MAX) } else { state.started_at().plus(limits::EXECUTION_AGE_MAX) };
-    // Of a map run's child that is its parent's.
+    // The machine's timeout is not that of a map run's child.
     let is_child = state.started().is_some_and(|s| s.block.is_some());
     let own = machine.timeout_seconds.filter(|_| !is_child).map(|s| from.plus(std::time::Duration::from_secs(s)));
     Some(own.map_or(oldest, |own| own.min(oldest)))
@@ -124,14 +123,14 @@ pub(super) struct Decider<'a> {
     commands: Vec<Command>,
     context: Context,
     pub ledger: Ledger,
-    /// `TestState` looks on.
+    /// The observer of `TestState`.
     pub probe: Option<Box<Probe>>,
-    /// What the execution holds, when it is known.
+    /// Bytes that the execution holds, once they are known.
     pub held: u64,
 }
 
 impl<'a> Decider<'a> {
-    /// For `TestState`: nothing is written, each step is looked at.
+    /// A decider for `TestState`, which observes each step.
     pub fn probing(
         env: Env<'a>,
         machine: &'a Machine,
@@ -155,233 +154,10 @@ impl<'a> Decider<'a> {
         }
     }
 
-    /// Shows a value that flows through a state to whoever looks on.
+    /// Shows a value that flows through a state to the observer, if there is one.
     pub fn observe(&mut self, stage: Stage, value: &Payload) {
         if let Some(probe) = &mut self.probe {
             probe.see(stage, value);
-        }
-    }
-
-    fn take(&mut self, stimulus: StimulusKind) -> Result<(), Rejection> {
-        if let StimulusKind::Redrive { token: Some(token) } = &stimulus
-            && self.state.redriven_with(token, self.at).is_some()
-        {
-            return Err(Rejection::Duplicate);
-        }
-        match (&stimulus, self.state.phase()) {
-            (StimulusKind::Start(_), Phase::New)
-            | (StimulusKind::Redrive { .. } | StimulusKind::RedriveByRun { .. }, Phase::Closed(_)) => {}
-            (StimulusKind::Start(_), _) => return Err(Rejection::NotApplicable("already started")),
-            (_, Phase::New) => return Err(Rejection::NotApplicable("not started")),
-            (StimulusKind::Redrive { .. } | StimulusKind::RedriveByRun { .. }, Phase::Running) => {
-                return Err(Rejection::NotApplicable("still running"));
-            }
-            (
-                StimulusKind::Stop(_) | StimulusKind::Clock | StimulusKind::Continue | StimulusKind::Follow { .. },
-                Phase::Closed(_),
-            ) => {
-                return Err(Rejection::NotApplicable("closed"));
-            }
-            // A message about a task of a closed execution is late or a duplicate, as the record of its tasks says.
-            (_, Phase::Running | Phase::Closed(_)) => {}
-        }
-        match stimulus {
-            StimulusKind::Start(started) => {
-                self.emit(FrameId::TOP, Event::ExecutionStarted(started));
-            }
-            // What was due when a decision was cut short is due still, and comes before what it leads to.
-            StimulusKind::Continue | StimulusKind::Clock => self.clock(),
-            StimulusKind::Dispatched { scheduled, receipt, completes } => {
-                self.dispatched(scheduled, receipt, completes)?;
-            }
-            StimulusKind::DispatchFailed { scheduled, failure } => {
-                let (frame, task) = self.open(scheduled)?;
-                self.before_outcome(frame, &task, false);
-                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
-            }
-            StimulusKind::TaskStarted { scheduled, worker_name } => {
-                let (frame, task) = self.open(scheduled)?;
-                if task.started {
-                    return Err(Rejection::Duplicate);
-                }
-                self.emit(frame, Event::TaskStarted { family: task.details.family.clone(), scheduled, worker_name });
-            }
-            StimulusKind::TaskSucceeded { scheduled, output } => {
-                let (frame, task) = self.open(scheduled)?;
-                self.before_outcome(frame, &task, true);
-                steps::task::take_result(self, frame, &task, output);
-            }
-            StimulusKind::TaskFailed { scheduled, failure } => {
-                let (frame, task) = self.open(scheduled)?;
-                self.before_outcome(frame, &task, true);
-                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
-            }
-            StimulusKind::TaskOverflowed { scheduled } => {
-                let (frame, task) = self.open(scheduled)?;
-                let failure = steps::task::overflow(&task).ok_or(Rejection::TooLarge)?;
-                self.before_outcome(frame, &task, true);
-                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
-            }
-            StimulusKind::TaskUnreadable { scheduled, failure } => {
-                let (frame, task) = self.open(scheduled)?;
-                if steps::task::answers_by_token(&task) {
-                    return Err(Rejection::Unreadable);
-                }
-                self.before_outcome(frame, &task, true);
-                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
-            }
-            StimulusKind::TaskHeartbeat { scheduled } => {
-                let (frame, task) = self.open(scheduled)?;
-                if !task.started {
-                    // A consumer of the activity's queue took it without saying so.
-                    self.emit(
-                        frame,
-                        Event::TaskStarted { family: task.details.family.clone(), scheduled, worker_name: None },
-                    );
-                }
-                // AWS writes no event. Ours is needed only where a heartbeat can be missed.
-                if task.details.heartbeat_seconds.is_some() {
-                    self.emit(frame, Event::TaskHeartbeat { scheduled, count: 1 });
-                }
-            }
-            StimulusKind::Stop(failure) => {
-                self.cancel_all(CancelReason::Stopped);
-                // AWS: `previousEventId` 0.
-                self.emit_after(FrameId::TOP, EventId(0), Event::ExecutionAborted(failure));
-            }
-            StimulusKind::Redrive { token } => self.redrive(None, token)?,
-            StimulusKind::RedriveByRun { attempt } => self.redrive(Some(attempt), None)?,
-            StimulusKind::MapRunEnded { started, result } => {
-                let frame = self.state.map_run(started).ok_or(Rejection::Late)?.frame;
-                match result {
-                    Ok(output) => self.emit(frame, Event::MapRunSucceeded { output }),
-                    Err(failure) => self.emit(frame, Event::MapRunFailed(failure)),
-                };
-            }
-            StimulusKind::MapRunStopped { started } => {
-                if self.state.stopping().all(|(id, _)| id != started) {
-                    return Err(Rejection::Duplicate);
-                }
-                // Not even a hidden event follows the end of an execution: there the index says that it owes news.
-                if self.state.is_running() {
-                    self.emit(FrameId::TOP, Event::MapRunStopped { started });
-                }
-            }
-            StimulusKind::ChildStopped { scheduled } => {
-                if self.state.left_children().all(|(id, _)| id != scheduled) {
-                    return Err(Rejection::Duplicate);
-                }
-                if self.state.is_running() {
-                    self.emit(FrameId::TOP, Event::ChildStopped { scheduled });
-                }
-            }
-            StimulusKind::Follow { task } => {
-                if self.state.followers().contains(&task) {
-                    return Err(Rejection::Duplicate);
-                }
-                if self.state.followers().len() >= limits::FOLLOWERS_MAX {
-                    return Err(Rejection::NotApplicable("awaited by as many tasks as may be"));
-                }
-                self.emit(FrameId::TOP, Event::ExecutionFollowed { task });
-            }
-        }
-        Ok(())
-    }
-
-    fn redrive(&mut self, attempt: Option<u32>, token: Option<Arc<str>>) -> Result<(), Rejection> {
-        if matches!(self.state.phase(), Phase::Closed(o) if matches!(o.result, super::state::Conclusion::Succeeded(_)))
-        {
-            return Err(Rejection::NotApplicable("succeeded"));
-        }
-        // It failed once more since, and the run asks again after a crash.
-        if attempt.is_some_and(|attempt| attempt <= self.state.attempt()) {
-            return Err(Rejection::Duplicate);
-        }
-        if self.state.history_is_full() {
-            return Err(Rejection::NotApplicable("at the limit of its history"));
-        }
-        if self.env.bounds.journal_left < limits::PAYLOAD_BYTES_MAX as u64 {
-            return Err(Rejection::NotApplicable("at the limit of its journal"));
-        }
-        let redrive_count = self.state.redrive_count() + 1;
-        let last = self.state.last_id();
-        self.emit_after(FrameId::TOP, last, Event::ExecutionRedriven { redrive_count, attempt, token });
-        Ok(())
-    }
-
-    /// The frame and a copy of the open task.
-    fn open(&self, scheduled: EventId) -> Result<(FrameId, OpenTask), Rejection> {
-        let TaskView { frame, task, .. } = self.state.task(scheduled)?;
-        Ok((frame, task.clone()))
-    }
-
-    /// The broker has the task. For some resources that is the whole work.
-    fn dispatched(&mut self, scheduled: EventId, receipt: Payload, completes: bool) -> Result<(), Rejection> {
-        let (frame, task) = self.open(scheduled)?;
-        if task.published {
-            return Err(Rejection::Duplicate);
-        }
-        let family = task.details.family.clone();
-        if completes {
-            self.emit(frame, Event::TaskSucceeded { family, scheduled, output: receipt });
-        } else if steps::task::shows_submission(&task.details) {
-            self.emit(frame, Event::TaskSubmitted { family, scheduled, output: receipt });
-        } else {
-            self.emit(frame, Event::TaskPublished { scheduled });
-        }
-        Ok(())
-    }
-
-    /// A reply may overtake what the history shows before it: `TaskStarted`, and (unless it was told to the shell in
-    /// time) the submission, which the reply proves.
-    fn before_outcome(&mut self, frame: FrameId, task: &OpenTask, submitted: bool) {
-        let family = &task.details.family;
-        if !task.started {
-            self.emit(
-                frame,
-                Event::TaskStarted { family: family.clone(), scheduled: task.scheduled, worker_name: None },
-            );
-        }
-        if submitted && !task.published && steps::task::shows_submission(&task.details) {
-            let output = Payload::new(serde_json::Value::Object(serde_json::Map::new()));
-            self.emit(frame, Event::TaskSubmitted { family: family.clone(), scheduled: task.scheduled, output });
-        }
-    }
-
-    /// Time: everything due happens, the soonest first; the execution's own timeout in its turn.
-    fn clock(&mut self) {
-        let holds = self.env.holds_timeouts;
-        let deadline = execution_deadline(self.machine, self.state).filter(|_| !holds);
-        while let Some((due, frame)) = if holds { self.state.first_due_of_no_task() } else { self.state.first_due() } {
-            if due > self.at || deadline.is_some_and(|d| d < due) {
-                break;
-            }
-            self.due(frame);
-        }
-        if deadline.is_some_and(|d| d <= self.at) {
-            // What came due before the deadline has its say first.
-            self.go_on();
-            if self.state.is_running() {
-                self.cancel_all(CancelReason::ExecutionTimedOut);
-                self.emit_after(FrameId::TOP, EventId(0), Event::ExecutionTimedOut(Failure::default()));
-            }
-        }
-    }
-
-    fn due(&mut self, frame: FrameId) {
-        let Some(visit) = self.state.visit(frame) else { return };
-        match &visit.step {
-            Step::Task(task) => {
-                let heartbeat = task.heartbeat_due().is_some_and(|h| task.deadline().is_none_or(|d| h < d));
-                let (scheduled, family) = (task.scheduled, task.details.family.clone());
-                let failure = Failure { error: Some("States.Timeout".to_owned()), cause: None, heartbeat };
-                let reason = if heartbeat { CancelReason::HeartbeatTimeout } else { CancelReason::Timeout };
-                self.commands.push(Command::Cancel { scheduled, reason });
-                self.emit(frame, Event::TaskTimedOut { family, scheduled, failure });
-            }
-            _ => {
-                self.emit(frame, Event::WaitEnded);
-            }
         }
     }
 
@@ -397,7 +173,8 @@ impl<'a> Decider<'a> {
         self.hold_within_bounds();
     }
 
-    /// The others of the partition have their turn now. Where a decision is cut changes nothing of what is decided.
+    /// Tells whether the decision yields to the other executions of its partition. The place of the cut does not change
+    /// the decisions.
     fn is_long_enough(&self) -> bool {
         let work = self.ledger.work() + self.context.spent();
         self.entries.len() >= limits::DECISION_EVENTS_MAX || work >= limits::DECISION_WORK_MAX
@@ -459,7 +236,7 @@ impl<'a> Decider<'a> {
         }
     }
 
-    /// The state in which a frame stands, from the definition.
+    /// The definition of a frame's current state.
     pub fn definition(&self, frame: FrameId) -> Option<&'a model::State> {
         let f = self.state.frame(frame)?;
         let Position::In(visit) = &f.position else { return None };
@@ -474,9 +251,8 @@ impl<'a> Decider<'a> {
 
     /// Writes an event that follows `previous`. Returns its id; that of a hidden one is 0.
     ///
-    /// The last event that the history and the journal have room for is the one that closes the execution: an event that
-    /// would take its place is not written, the execution fails instead, and what the decision would still write is not
-    /// written either.
+    /// The last event for which history and journal have room is kept for closing the execution. An event that would
+    /// take its place is not written; the execution fails instead, and the rest of the decision is not written either.
     pub fn emit_after(&mut self, frame: FrameId, previous: EventId, event: Event) -> EventId {
         let reopens = matches!(event, Event::ExecutionRedriven { .. });
         if matches!(self.state.phase(), Phase::Closed(_)) && !reopens {
@@ -504,13 +280,13 @@ impl<'a> Decider<'a> {
         self.commands.push(command);
     }
 
-    /// What is ordered to be stopped already. Of an execution that is closed, nothing: a redrive orders it anew.
+    /// Children whose stop is already ordered. A closed execution has none, because a redrive orders it again.
     fn left_children(&self) -> Vec<EventId> {
         if self.state.is_running() { self.state.left_children().map(|(id, _)| id).collect() } else { Vec::new() }
     }
 
-    /// Orders that the children are stopped which tasks left behind by this decision. Where the execution has closed,
-    /// its end does it.
+    /// Orders the stop of children that tasks left behind in this decision. If the execution has closed, its end does
+    /// it.
     fn stop_children(&mut self, before: &[EventId]) {
         if self.state.is_running() {
             let new = self.state.left_children().map(|(id, _)| id).filter(|id| !before.contains(id));
@@ -526,14 +302,14 @@ impl<'a> Decider<'a> {
         self.commands.extend(runs.into_iter().map(|started| Command::StopMapRun { started }));
     }
 
-    /// The execution fails with what a frame failed with.
+    /// Ends the execution with the failure of a frame.
     pub fn close_failed(&mut self, frame: FrameId, failure: Failure) {
         self.cancel_all(CancelReason::SiblingFailed);
         let previous = self.state.frame(frame).map(|f| f.last_event).unwrap_or_default();
         self.emit_after(FrameId::TOP, previous, Event::ExecutionFailed(failure));
     }
 
-    /// What expressions of a frame's state may read, with `$` = `input`; and the entropy beside it.
+    /// The scope of expressions in a frame's state, with `$` = `input`, and the entropy.
     pub fn scope<'s>(
         &'s mut self,
         frame: FrameId,
@@ -546,7 +322,7 @@ impl<'a> Decider<'a> {
         (Scope::new(self.state, &self.context, frame, input, token).with_context(given), &mut self.entropy)
     }
 
-    /// The id that the next visible event gets: a task that is being prepared mints its token from it.
+    /// The id of the next visible event. A task that is being prepared mints its token from it.
     pub fn next_id(&self) -> EventId {
         EventId(self.state.last_id().0 + 1)
     }

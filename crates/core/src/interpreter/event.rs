@@ -115,7 +115,7 @@ pub enum TaskFamily {
     Service { resource_type: Arc<str>, resource: Arc<str> },
 }
 
-/// What an execution is made of: everything that the context object and the first event show.
+/// The start of an execution: everything that the context object and the first event show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Started {
     pub input: Payload,
@@ -169,7 +169,7 @@ pub struct MapItem {
     /// Set where the items were an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Where the items came from: `STATE_DATA`, or the URI of what was read.
+    /// The source of the items: `STATE_DATA`, or the URI of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
@@ -218,7 +218,7 @@ pub enum Event {
     /// Hidden: a state failed before or without an event of AWS's that says so (a path that matched nothing, a Fail
     /// state).
     StateFailed(Failure),
-    /// JSONata only; shown before what the failure leads to.
+    /// JSONata only; shown before the consequences of the failure.
     EvaluationFailed {
         error: String,
         cause: String,
@@ -288,7 +288,7 @@ pub enum Event {
         failure: Failure,
     },
 
-    /// Hidden fields: what the branches begin with.
+    /// Hidden fields: the input of the branches.
     ParallelStarted {
         branches: Vec<BlockId>,
         input: Payload,
@@ -320,7 +320,7 @@ pub enum Event {
 
     MapRunStarted {
         arn: Arn,
-        /// Hidden: what the run is to do. Absent in journals of before there were map runs.
+        /// Hidden: the plan of the run. Absent in journals from before map runs existed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         plan: Option<Box<MapRunPlan>>,
     },
@@ -382,20 +382,20 @@ pub struct MapStarted {
     /// 0 = no limit.
     pub max_concurrency: u64,
     pub tolerance: Tolerance,
-    /// What `$` means in `ItemSelector`.
+    /// The value of `$` in `ItemSelector`.
     pub input: Payload,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub distributed: bool,
 }
 
-/// What a map run does, evaluated where its Map state was entered: the same after every restart.
+/// The plan of a map run, evaluated when its Map state was entered: the same after every restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MapRunPlan {
     pub block: BlockId,
     /// Its children are express executions.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub express: bool,
-    /// What `$` means in `ItemSelector`.
+    /// The value of `$` in `ItemSelector`.
     pub input: Payload,
     pub source: ItemSource,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -480,7 +480,7 @@ impl Event {
     }
 }
 
-/// A value that is there, `null` or not: serde takes `null` for one that is not.
+/// A present value, which may be `null`: serde would take `null` for an absent one.
 pub(super) fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Payload>, D::Error> {
     Payload::deserialize(from).map(Some)
 }
@@ -489,7 +489,7 @@ const fn one() -> u32 {
     1
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
 const fn is_one(count: &u32) -> bool {
     *count == 1
 }

@@ -1,4 +1,4 @@
-//! What a failed state leads to: a retry, a catcher, or the end of its branch.
+//! Handling of a failed state: a retry, a catcher, or the end of its branch.
 //!
 //! Source: Amazon States Language, "Errors"; order of events as recorded.
 
@@ -188,7 +188,7 @@ pub(super) fn caught(
     })
 }
 
-/// Nothing caught it: the branch ends, and with it what forked it; at the top the execution.
+/// Handles a failure that nothing caught: it ends the branch and its fork, or at the top the execution.
 fn end_frame(d: &mut Decider<'_>, frame: FrameId, failure: Failure) {
     let Some((parent, index)) = d.state.frame(frame).map(|f| (f.parent, u64::from(f.index))) else { return };
     let Some(parent) = parent else {

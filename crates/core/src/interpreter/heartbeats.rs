@@ -1,15 +1,15 @@
 //! Heartbeats that a later one has made needless: a journal keeps the last one of each task, and a count.
 //!
 //! A worker that beats every second for a year would make a journal of thirty million entries that say one thing: it
-//! was alive. So a heartbeat that follows nothing but heartbeats is written in their place. What they did to the state
-//! is the same: the moment of the last one, and the number of all of them in the version
+//! was alive. So a heartbeat that follows only heartbeats is written in their place. Their effect on the state is the
+//! same: the moment of the last one, and the number of all of them in the version
 //! (`docs/decisions/0016-heartbeats.md`).
 
 use super::event::{Entry, Event};
 use crate::limits;
 
-/// What may be written in the place of `written`, the newest batch of a journal, once `new` has followed it. `None`
-/// where one of both holds anything but heartbeats, or where it would become too large.
+/// The batch that may replace `written`, the newest batch of a journal, when `new` follows it. `None` where one of both
+/// holds anything but heartbeats, or where it would become too large.
 #[must_use]
 pub fn in_place_of(written: &[Entry], new: &[Entry]) -> Option<Vec<Entry>> {
     if !are_all(written) || !are_all(new) {

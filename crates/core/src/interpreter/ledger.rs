@@ -1,5 +1,5 @@
-//! What a decision has done and written so far, in numbers that every machine counts alike: it yields, or its execution
-//! ends, where they meet their bounds.
+//! The work and the bytes of a decision so far, in numbers that are the same on every machine. At their bounds the
+//! decision yields, or its execution ends.
 
 use super::event::{Event, Failure, Payload};
 use super::payloads;
@@ -7,7 +7,8 @@ use super::size::json_bytes;
 use crate::limits::{BYTES_PER_WORK, EVENT_BYTES, EVENT_WORK};
 use crate::payload::LARGE;
 
-/// Payloads that are told from new ones: a state passes on its input, its result, what it was given by the state before.
+/// Large payloads that are remembered as counted: a state passes on its input, its result and the output of the state
+/// before.
 const REMEMBERED: usize = 8;
 
 #[derive(Debug, Default)]
@@ -15,14 +16,14 @@ pub(super) struct Ledger {
     /// Bytes of all events, as the journal holds them.
     bytes: u64,
     work: u64,
-    /// Addresses of the large payloads that were counted last. The entries of the decision hold those payloads: none of
-    /// them is freed meanwhile.
+    /// Addresses of the large payloads that were counted last. The entries of the decision hold these payloads, so none
+    /// of them is freed meanwhile.
     counted: [usize; REMEMBERED],
     next: usize,
 }
 
 impl Ledger {
-    /// An event is written.
+    /// Counts an event.
     pub fn enter(&mut self, event: &Event) {
         let bytes = self.bytes_of(event);
         self.bytes += bytes;
@@ -33,12 +34,12 @@ impl Ledger {
         self.bytes
     }
 
-    /// Beside what expressions have spent.
+    /// Units of work, without those of expressions.
     pub fn work(&self) -> u64 {
         self.work
     }
 
-    /// What an event adds to the journal: a payload that the decision has written before is written once.
+    /// Bytes that an event adds to the journal. A payload that the decision has already written is not written again.
     fn bytes_of(&mut self, event: &Event) -> u64 {
         let mut bytes = EVENT_BYTES;
         payloads::each(event, &mut |payload| bytes += self.payload(payload));

@@ -1,5 +1,5 @@
 //! From items to children: `ItemSelector` on each item, `ItemBatcher` over them. Pure and repeatable: the same items
-//! give the same children with the same inputs, so that a run that begins anew after a crash finds the children that it
+//! give the same children with the same inputs, so that a run that restarts after a crash finds the children that it
 //! has.
 //!
 //! Source: developer guide, "ItemSelector (Map)", "ItemBatcher (Map)", "Context object data for Map states".
@@ -49,7 +49,7 @@ pub struct Shaper {
     context: Context,
     plan: Arc<MapRunPlan>,
     source: Option<String>,
-    /// Of what `ItemSelector` draws by chance.
+    /// The entropy of `ItemSelector`.
     seed: Uuid,
     items: u64,
     children: u64,
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Shaper {
 }
 
 impl Shaper {
-    /// `source`: what `$$.Map.Item.Source` says. `None` where the state has no such run.
+    /// `source`: the value of `$$.Map.Item.Source`. `None` where the state has no such run.
     #[must_use]
     pub fn new(machine: Arc<Machine>, state: State, started: EventId, source: Option<String>) -> Option<Self> {
         let view = state.map_run(started)?;
@@ -196,7 +196,7 @@ fn map_in<'m>(machine: &'m Machine, state: &State, frame: FrameId) -> Option<&'m
     }
 }
 
-/// What a Map state fails with whose results are over the limit of a payload.
+/// The failure of a Map state whose results exceed the limit of a payload.
 #[must_use]
 pub fn result_too_large(state: &str) -> Failure {
     Failure::new("States.DataLimitExceeded", super::steps::data_limit(state, super::size::Excess::Bytes))

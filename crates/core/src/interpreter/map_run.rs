@@ -1,12 +1,12 @@
-//! A map run, pure: what happened → what to do next. The shell (`engine::map_run`) reads, starts and stops; here is
-//! decided when.
+//! A map run, pure: it turns events into orders. The shell (`engine::map_run`) reads, starts and stops; here is decided
+//! when.
 //!
 //! ```text
 //!  Read ──► queue ──► Start (at most MaxConcurrency open) ──► Closed ──┬─► all closed: Finish(Succeeded)
 //!                                                                      └─► tolerance exceeded: Abort ─► Finish(Failed)
 //! ```
-//! Nothing here is journaled: a run that begins anew is told which children exist (`MapRun::known`) and counts them as
-//! it reads their items again. Its children's rows are the truth.
+//! Nothing here is journaled: a run that restarts is told which children exist (`MapRun::known`) and counts them as it
+//! reads their items again. Its children's rows are the truth.
 //!
 //! Source: developer guide, "Tolerated failure threshold", "Setting concurrency"; error and cause as recorded.
 
@@ -16,7 +16,7 @@ use super::event::{Failure, Tolerance};
 use super::map_items::Child;
 use crate::limits::{MAP_RUN_CHILDREN_MAX, MAP_RUN_CONCURRENCY, MAP_RUN_QUEUE, MAP_RUN_STARTS};
 
-/// What may be changed while a run goes on (`UpdateMapRun`).
+/// The settings that can be changed during a run (`UpdateMapRun`).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RunLimits {
     /// 0 = no limit but the engine's.
@@ -71,7 +71,7 @@ impl Tally {
         self.pending + self.running + self.succeeded + self.unsuccessful() + self.pending_redrive
     }
 
-    /// What counts against the tolerated failures.
+    /// The counts that are compared with the tolerated failures.
     #[must_use]
     pub const fn unsuccessful(&self) -> u64 {
         self.failed + self.timed_out + self.aborted
@@ -96,10 +96,10 @@ impl Tally {
     }
 }
 
-/// What happened to a run.
+/// An event of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happened {
-    /// It begins, or begins anew.
+    /// It begins or restarts.
     Begin,
     /// Children whose items were read, in order; `last`: there are no more.
     Read {
@@ -129,7 +129,7 @@ pub enum Happened {
     Aborted,
 }
 
-/// What a run orders its shell to do.
+/// An order to the shell of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Order {
     /// Read on: about so many children more.
@@ -148,14 +148,14 @@ pub enum Order {
 pub enum Verdict {
     Succeeded,
     Failed(Failure),
-    /// It was stopped: nobody waits for its results.
+    /// It was stopped, and its results are not needed.
     Aborted,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Phase {
     Running,
-    /// It will end so; the starts that are under way are awaited first.
+    /// It will end with this result, after the open starts.
     Ending(Verdict),
     /// The children are being stopped.
     Aborting(Verdict),
@@ -232,7 +232,7 @@ impl MapRun {
         self.queue.front().map_or(self.read, |child| child.index)
     }
 
-    /// Starts that are under way.
+    /// Open starts.
     #[must_use]
     pub const fn starting(&self) -> usize {
         self.starting
@@ -244,7 +244,7 @@ impl MapRun {
         self.queue.len() + self.starting
     }
 
-    /// Children that were read and never started: what `PENDING` files of the results name.
+    /// Children that were read and never started. The `PENDING` files of the results name them.
     pub fn pending(&self) -> impl Iterator<Item = &Child> {
         self.queue.iter().filter(|child| self.status_before(child.index) == ChildStatus::None)
     }
@@ -260,7 +260,7 @@ impl MapRun {
         self.open.keys().copied()
     }
 
-    /// Takes in what happened; gives what is to be done now.
+    /// Takes an event and gives the orders that follow.
     #[must_use]
     pub fn take(&mut self, happened: Happened) -> Vec<Order> {
         match happened {
@@ -375,7 +375,7 @@ impl MapRun {
     fn end(&mut self, verdict: Verdict) {
         match &self.phase {
             Phase::Running => self.phase = Phase::Ending(verdict),
-            // A stop while children are stopped for another reason: nobody waits for the results any more.
+            // A stop while children are stopped for another reason: the results are no longer needed.
             Phase::Ending(_) if verdict == Verdict::Aborted => self.phase = Phase::Ending(verdict),
             Phase::Aborting(_) if verdict == Verdict::Aborted => self.phase = Phase::Aborting(verdict),
             _ => {}

@@ -1,4 +1,4 @@
-//! `owed(state) → commands`: what the shell must do for an execution that was just loaded. After any crash this, and
+//! `owed(state) → commands`: the duties of the shell for an execution that was just loaded. After any crash this, and
 //! nothing else.
 
 use super::command::Command;
@@ -11,7 +11,7 @@ use super::state::{Phase, State};
 #[must_use]
 pub fn owed(state: &State, bus_is_durable: bool) -> Vec<Command> {
     match state.phase() {
-        // What follows an end is owed elsewhere: the store's row says whether a parent must hear of it.
+        // The duties after an end are kept in the store's row, which says whether a parent must be told.
         Phase::New | Phase::Closed(_) => Vec::new(),
         Phase::Running => {
             let mut commands: Vec<Command> = state

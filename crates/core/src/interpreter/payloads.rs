@@ -1,9 +1,9 @@
-//! The payloads of an event, one after the other. Their order is part of the journal's form (`record`): it never
-//! changes, and a new one comes last.
+//! The payloads of an event in a fixed order. The order is part of the journal's form (`record`): it never changes, and
+//! a new payload comes last.
 
 use super::event::{Event, ItemSource, MapRunPlan, Payload};
 
-/// Shows each of them.
+/// Calls `see` with each payload.
 pub fn each(event: &Event, see: &mut impl FnMut(&Payload)) {
     match event {
         Event::ExecutionStarted(started) => {
@@ -39,7 +39,7 @@ pub fn each(event: &Event, see: &mut impl FnMut(&Payload)) {
     }
 }
 
-/// The same, to be changed.
+/// Calls `see` with each payload, which it may change.
 pub fn each_mut(event: &mut Event, see: &mut impl FnMut(&mut Payload)) {
     match event {
         Event::ExecutionStarted(started) => {

@@ -1,5 +1,5 @@
-//! What the expressions of a state may read: its input, the variables of its frame and the frames around it, the
-//! context object.
+//! The scope of a state's expressions: its input, the variables of its frame and the frames around it, the context
+//! object.
 
 use std::cell::{Cell, OnceCell};
 
@@ -12,10 +12,10 @@ use super::decide::TokenMint;
 use super::event::{FrameId, Payload, StateType};
 use super::state::State;
 
-/// The context object of the scope that is used, and what of it the next one can take over.
+/// The context object of the current scope, and the parts that the next scope takes over.
 ///
-/// The execution's input stands in it: made anew for each expression, a Map over its items would copy all of them for
-/// each one.
+/// It holds the execution's input. If it were made for each expression, a Map over the items of that input would copy
+/// all of them for each item.
 #[derive(Default)]
 pub(super) struct Context {
     whole: OnceCell<Value>,
@@ -24,7 +24,7 @@ pub(super) struct Context {
     spent: Cell<u64>,
 }
 
-/// What differs from scope to scope; the rest is the execution's.
+/// Members that differ from scope to scope. All others belong to the execution.
 const OF_SCOPE: [&str; 3] = ["State", "Task", "Map"];
 
 impl Context {
@@ -45,7 +45,7 @@ impl Context {
 
 #[cfg(test)]
 thread_local! {
-    /// How often the execution's part was made, input and all.
+    /// How often the execution's part was made, with its input.
     pub(super) static EXECUTIONS_MADE: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Scope<'a> {
     state: &'a State,
     frame: FrameId,
     input: &'a Payload,
-    /// Minted where an expression looks: most hand their token on without one.
+    /// The token is minted when an expression reads it: most tasks hand their token on without one.
     token: Option<(&'a dyn TokenMint, TaskKey)>,
     context: &'a Context,
     /// `TestState`: the context object as the caller gave it.

@@ -1,4 +1,4 @@
-//! How long and how deep a value is as JSON text, without writing it.
+//! Length and depth of a value as JSON text, without writing it.
 
 use serde_json::Value;
 
@@ -7,12 +7,12 @@ use crate::payload::Payload;
 pub use crate::payload::length::json_bytes;
 use crate::payload::length::string_bytes;
 
-/// Which bound a payload goes over.
+/// The bound that a payload exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Excess {
     /// More than [`PAYLOAD_BYTES_MAX`] of JSON text.
     Bytes,
-    /// Nested deeper than [`JSON_DEPTH_MAX`]: what a journal, a message or a client's parser would not read back.
+    /// Nested deeper than [`JSON_DEPTH_MAX`]: a journal, a message or a client's parser could not be read back.
     Depth,
 }
 
@@ -21,17 +21,17 @@ pub enum Excess {
 /// One walk, and it never goes deeper than the bound, however deep the value is.
 ///
 /// # Errors
-/// The bound that it goes over.
+/// The bound that it exceeds.
 pub fn payload(value: &Value) -> Result<usize, Excess> {
     let mut bytes = 0;
     walk(value, JSON_DEPTH_MAX, &mut bytes)?;
     Ok(bytes)
 }
 
-/// The same of a payload, whose text may be there already.
+/// The same for a payload, whose text may be known already.
 ///
 /// # Errors
-/// The bound that it goes over.
+/// The bound that it exceeds.
 pub fn of(whole: &Payload) -> Result<usize, Excess> {
     match whole.measured() {
         Some(bytes) if bytes > PAYLOAD_BYTES_MAX => Err(Excess::Bytes),

@@ -1,4 +1,5 @@
-//! What happened outside. A stimulus carries its time and its chance: the core reads neither clock nor dice.
+//! Events from outside. A stimulus carries its time and its entropy: the core reads neither a clock nor a random
+//! source.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub enum StimulusKind {
     Continue,
     /// Time has come: everything that is due at or before `at` happens.
     Clock,
-    /// The dispatch of a task was confirmed: the broker has it. `receipt` is what AWS would show of the submission.
+    /// The dispatch of a task was confirmed: the broker has it. `receipt` is AWS's output of the submission.
     /// `completes`: for this resource being published is the whole work, and the receipt its result.
     Dispatched {
         scheduled: EventId,
@@ -49,12 +50,12 @@ pub enum StimulusKind {
         failure: Failure,
     },
     /// A worker answered with more than a payload may hold. That ends a request (AWS: `States.DataLimitExceeded`); a
-    /// callback stays open, and whoever holds its token hears of the refusal.
+    /// callback stays open, and the sender is told of the refusal.
     TaskOverflowed {
         scheduled: EventId,
     },
     /// A worker answered with something that is no JSON. That ends a request with `failure`; a callback stays open, and
-    /// whoever holds its token hears of the refusal.
+    /// the sender is told of the refusal.
     TaskUnreadable {
         scheduled: EventId,
         failure: Failure,

@@ -222,7 +222,7 @@ fn samples() -> Vec<Event> {
     ]
 }
 
-/// A visible event in a branch, and a hidden one at the top: both forms of what stands around an event.
+/// A visible event in a branch, and a hidden one at the top: both forms of an entry around an event.
 fn entry(event: Event) -> Entry {
     let at = Timestamp::from_millis(1_700_000_000_123);
     if event.is_hidden() {
@@ -320,7 +320,7 @@ fn bytes_that_nest_without_end_are_an_error_and_no_overflow() {
     assert!(matches!(decode(&inside), Err(RecordError::Broken(_))));
 }
 
-/// A loop that hands on what it was given, as its decision writes it.
+/// A loop that hands on its input, as its decision writes it.
 fn handed_on(payload: &Payload) -> Vec<Entry> {
     let entered = |name: &str| Event::StateEntered { kind: StateType::Pass, name: name.into(), input: payload.clone() };
     let exited = |name: &str, next: Option<&str>| Event::StateExited {
@@ -362,7 +362,7 @@ fn a_large_payload_that_is_handed_on_is_written_once_in_a_form_of_its_own() {
         crate::interpreter::payloads::each(&entry.event, &mut |payload| all.push(payload.clone()));
     }
     assert!(all.iter().all(|payload| payload.ptr_eq(&all[0])), "one value in memory");
-    // What is small, or there once, is written as before.
+    // A payload that is small, or not repeated, is written as before.
     assert!(encode(&handed_on(&payload(json!({ "a": 1 })))).unwrap().starts_with(b"{\"v\":1,"));
     assert!(encode(&entries[..1]).unwrap().starts_with(b"{\"v\":1,"));
 }

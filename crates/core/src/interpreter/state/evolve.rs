@@ -6,15 +6,15 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::ids::{BlockId, EventId};
-use crate::interpreter::event::{Assigned, Entry, Event, FrameId, MapItem, Payload, TaskFamily};
+use crate::ids::{BlockId, EventId, StateName};
+use crate::interpreter::event::{Assigned, Entry, Event, FrameId, MapItem, Payload, TaskFamily, Variables};
 use crate::interpreter::size::json_bytes;
 
 use super::{
     Conclusion, Ended, Fork, ForkKind, Frame, OpenMapRun, OpenTask, Outcome, Phase, Position, State, Step, Visit,
 };
 
-/// What an item of a Map takes in memory beside its text: its place, and the value that is shared.
+/// Bytes of an item of a Map besides its text: its entry, and the shared value.
 const ITEM_BYTES: usize = 160;
 
 impl State {
@@ -39,8 +39,8 @@ impl State {
             }
 
             Event::StateEntered { kind, name, input } => {
-                // What the state before left is what this one is given: one value in memory, also when it comes from a
-                // journal.
+                // The output of the state before is the input of this one: one value in memory, also when it comes from
+                // a journal.
                 let left = match self.frames.get(&frame).map(|f| &f.position) {
                     Some(Position::At { input, .. }) => Some(input),
                     _ => None,
@@ -79,7 +79,7 @@ impl State {
                 }
                 self.step(frame, Step::Failed(f.clone()));
             }
-            // Shown beside what happens; the chain goes past it.
+            // The event is shown beside the chain, which goes past it.
             Event::StateAborted { .. } | Event::MapIterationFailed { .. } | Event::MapIterationAborted { .. } => {}
             Event::EvaluationFailed { .. } | Event::ParallelFailed | Event::MapFailed => self.chain(frame, entry.id),
             Event::RetryScheduled { retrier, due } => {
@@ -260,7 +260,7 @@ impl State {
             block: started.block.unwrap_or(BlockId::TOP),
             // AWS: the first state event follows 0, not the start.
             last_event: EventId(0),
-            variables: super::Variables::new(),
+            variables: Variables::new(),
             item: None,
             position: Position::At { next: None, input: Payload::clone(&started.input) },
         };
@@ -278,7 +278,7 @@ impl State {
         }
         self.ready.clear();
         self.due.clear();
-        // A redrive goes on from what failed; a success never goes on.
+        // A redrive goes on from the failure; a success never goes on.
         if matches!(result, Conclusion::Succeeded(_)) {
             self.frames.clear();
         }
@@ -375,7 +375,7 @@ impl State {
         }
     }
 
-    fn leave(&mut self, frame: FrameId, next: Option<&super::StateName>, output: &Payload) {
+    fn leave(&mut self, frame: FrameId, next: Option<&StateName>, output: &Payload) {
         let position = match next {
             Some(next) => Position::At { next: Some(Arc::clone(next)), input: Payload::clone(output) },
             None => Position::Finished { output: Payload::clone(output) },
@@ -432,7 +432,7 @@ impl State {
                 index: u32::try_from(index).unwrap_or(u32::MAX),
                 block,
                 last_event: after,
-                variables: super::Variables::new(),
+                variables: Variables::new(),
                 item,
                 position: Position::At { next: None, input },
             },
@@ -449,7 +449,7 @@ impl State {
         if let Some(Visit { step: Step::Fork(fork), .. }) = self.visit_mut(parent) {
             if let Some(slot) = fork.results.get_mut(frame.index as usize) {
                 fork.results_bytes += output.bytes();
-                // Nobody looks into it before all have ended.
+                // The result is not read before all have ended.
                 *slot = Some(output.compact());
             }
             fork.running = fork.running.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! A state that waits, as few bytes: what stays in memory of an execution that sleeps.
+//! A waiting state in few bytes, for executions that sleep in memory.
 //!
 //! A sleeper is mostly JSON trees (its input, its task's parameters), which take ten times the room of their text, and
 //! mostly the same as every other sleeper of its machine. So the state's text is compressed against a *pattern*: the
@@ -40,7 +40,7 @@ impl Packed {
 }
 
 impl State {
-    /// What other states of this kind may be packed against; cut off where LZ4 sees no further.
+    /// The template for packing other states of this kind, cut to the reach of LZ4.
     #[must_use]
     pub fn pattern(&self) -> Vec<u8> {
         let mut text = serde_json::to_vec(self).unwrap_or_default();
@@ -64,7 +64,7 @@ impl State {
         let text = lz4_flex::block::decompress_with_dict(&packed.bytes, packed.length as usize, pattern)
             .map_err(|e| PackError(e.to_string()))?;
         let mut reader = serde_json::Deserializer::from_slice(&text);
-        // What the core accepted nests as deep as the core allows.
+        // The core bounds the nesting of everything that it accepts.
         reader.disable_recursion_limit();
         Self::deserialize(&mut reader).map_err(|e| PackError(e.to_string()))
     }

@@ -1,4 +1,4 @@
-//! What a redrive goes on from.
+//! The state from which a redrive goes on.
 //!
 //! AWS: a redriven Parallel or inline Map runs only those branches and iterations again that failed or were aborted. So
 //! a fork that fails keeps its frames, asleep, with the results that are there, until the failure is handled: a retrier
@@ -102,7 +102,7 @@ impl State {
         self.redrive_count = redrive_count;
         self.redriven_at = Some(at);
         self.phase = Phase::Running;
-        // Whoever asks for a redrive has let them end, and those who waited have been told.
+        // They have ended before a redrive is requested, and their waiting tasks have been told.
         self.stopping.clear();
         self.followers.clear();
         if self.started.as_ref().is_some_and(|s| s.is_express()) {
@@ -125,7 +125,7 @@ impl State {
         }
     }
 
-    /// An express execution keeps nothing of its first attempt: AWS starts such a child anew.
+    /// An express execution keeps nothing of its first attempt: AWS restarts such a child.
     fn begin_again(&mut self) {
         let Some(started) = self.started.clone() else { return };
         self.frames = super::Sorted::default();

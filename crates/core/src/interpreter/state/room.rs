@@ -1,4 +1,4 @@
-//! What an execution takes in memory, computed from its state: the same on every machine.
+//! The memory of an execution, computed from its state so that it is the same on every machine.
 
 use std::collections::HashSet;
 
@@ -6,15 +6,15 @@ use crate::payload::{LARGE, Payload};
 
 use super::{Fork, ForkKind, Frame, Position, State, Step, Visit};
 
-/// A frame beside its payloads.
+/// Bytes of a frame besides its payloads.
 const FRAME_BYTES: usize = 512;
-/// A result's place.
+/// Bytes of an entry in a list of results.
 const RESULT_BYTES: usize = 16;
 
 #[derive(Default)]
 struct Room {
     bytes: usize,
-    /// Large payloads that are counted: what frames share is there once.
+    /// Large payloads that are already counted: frames share them.
     seen: HashSet<usize>,
 }
 

@@ -29,7 +29,7 @@ pub(in crate::interpreter) fn enter_parallel(
     Ok(())
 }
 
-/// What all branches begin with.
+/// The input of all branches.
 pub(in crate::interpreter) fn parallel_input(
     d: &mut Decider<'_>,
     frame: FrameId,
@@ -161,11 +161,11 @@ pub(in crate::interpreter) fn tolerance(
     Ok(tolerance)
 }
 
-/// Starts what may start; joins when all have ended.
+/// Starts branches or iterations that may start, and joins when all have ended.
 pub(in crate::interpreter) fn go_on(d: &mut Decider<'_>, frame: FrameId, state: &State) {
     let Some(Step::Fork(fork)) = d.visit(frame).map(|v| &v.step) else { return };
     if fork.is_over() {
-        // What comes of the others cannot make it smaller.
+        // Further results cannot make it smaller.
         let excess = data_limit(&state.name, Excess::Bytes);
         fork_trouble(d, frame, Trouble::named("States.DataLimitExceeded", excess));
     } else if fork.may_start() {

@@ -1,4 +1,4 @@
-//! Distributed Map: the parent's side. What the run is to do is evaluated here, once; the run itself is
+//! Distributed Map: the parent's side. The plan of the run is evaluated here, once; the run itself is
 //! [`crate::interpreter::map_run`].
 //!
 //! Source: developer guide, "Using Map state in Distributed mode"; order of events as recorded: a tolerance that is
@@ -34,7 +34,7 @@ pub(super) fn enter(
     let (source, length) = source(map, language, &input, &scope, entropy)?;
     let batching = batching(map, &scope, entropy)?;
     let writer = writer(map, language, &scope, entropy)?;
-    // What the plan holds is journaled: each part of it is a payload.
+    // The plan is journaled, so each part of it is bounded as a payload.
     for part in [Some(&input), batching.as_ref().and_then(|b| b.input.as_ref()), writer.as_ref()].into_iter().flatten()
     {
         check_size(&state.name, part)?;

@@ -1,4 +1,4 @@
-//! One file per state type: what happens when it is entered, and when what it waited for is there.
+//! One file per state type: the steps on entry, and after a wait has ended.
 
 pub(super) mod choice;
 pub(super) mod fork;
@@ -125,12 +125,12 @@ pub(super) fn exit(
     assigned: Option<Box<Assigned>>,
     next: Option<StateName>,
 ) -> Result<(), Trouble> {
-    // What came in has been measured before.
+    // The input has been measured before.
     if d.visit(frame).is_none_or(|v| !v.input.ptr_eq(&output)) {
         check_size(&state.name, &output)?;
     }
     if let Some(assigned) = &assigned {
-        // What is assigned anew makes room for itself.
+        // A reassigned variable first frees its old bytes.
         let own = d.state.frame(frame).map(|f| &f.variables);
         let freed: usize =
             assigned.keys().filter_map(|name| own?.get(name.as_str())).map(|v| size::json_bytes(v)).sum();

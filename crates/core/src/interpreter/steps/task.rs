@@ -14,7 +14,7 @@ use crate::interpreter::test_state::Stage;
 
 use super::{check_size, data_limit, effective_input};
 
-/// Evaluates what the task needs and schedules it; the shell owes its dispatch from then on.
+/// Evaluates the fields of the task and schedules it. From then on the shell owes its dispatch.
 pub(in crate::interpreter) fn enter(
     d: &mut Decider<'_>,
     frame: FrameId,
@@ -100,8 +100,8 @@ fn family(task: &Task) -> TaskFamily {
     }
 }
 
-/// What AWS names where a task is over a limit: the service of an integration, else the ARN (recorded: `lambda`, and a
-/// function's ARN).
+/// The name that AWS gives where a task is over a limit: the service of an integration, else the ARN (recorded:
+/// `lambda`, and a function's ARN).
 fn limited<'a>(family: &'a TaskFamily, arn: &'a str) -> &'a str {
     match family {
         TaskFamily::Service { resource_type, .. } => resource_type,

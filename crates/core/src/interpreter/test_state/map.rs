@@ -3,11 +3,12 @@
 use serde_json::{Map as Fields, Value, json};
 
 use crate::asl::model::{self, ItemBatcher, Map, QueryLanguage};
-use crate::csv::{Delimiter, RowError, Rows};
+use crate::csv::{Delimiter, RowError, Rows, check_headers};
 use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, Failure, FrameId, MapItem, Payload, Tolerance};
 use crate::interpreter::steps::{self, fork};
+use crate::limits::TEST_ITEMS_BYTES_MAX;
 
 use super::{Answer, Refusal, Request, Stage};
 
@@ -178,7 +179,9 @@ fn read(config: &Value, data: &str) -> Result<Vec<Value>, Refusal> {
             .filter(|l| !l.trim().is_empty())
             .map(|l| serde_json::from_str(l).map_err(|e| refuse(&e)))
             .collect(),
-        "CSV" => rows(config, data).map_err(|e| refuse(&e)),
+        "CSV" => rows(config, data)
+            .map_err(|e| refuse(&e))?
+            .ok_or_else(|| refuse(&format!("the items have more than {TEST_ITEMS_BYTES_MAX} bytes"))),
         _ => {
             let whole: Value = serde_json::from_str(data).map_err(|e| refuse(&e))?;
             let items = match config.get("ItemsPointer").and_then(Value::as_str) {
@@ -194,8 +197,9 @@ fn read(config: &Value, data: &str) -> Result<Vec<Value>, Refusal> {
     }
 }
 
-/// Rows of CSV as objects, read as an `ItemReader` reads them.
-fn rows(config: &Value, data: &str) -> Result<Vec<Value>, RowError> {
+/// Rows of CSV as objects, read as an `ItemReader` reads them. `None`: they have more than [`TEST_ITEMS_BYTES_MAX`]
+/// together.
+fn rows(config: &Value, data: &str) -> Result<Option<Vec<Value>>, RowError> {
     let text = |name| config.get(name).and_then(Value::as_str);
     let mut reader = Rows::new(text("CSVDelimiter").and_then(Delimiter::parse).unwrap_or_default());
     let mut rows: Vec<Vec<String>> = Vec::new();
@@ -208,10 +212,36 @@ fn rows(config: &Value, data: &str) -> Result<Vec<Value>, RowError> {
         Some(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         None => rows.next().unwrap_or_default(),
     };
+    check_headers(&headers)?;
+    // Each item has all names, with quotes, colon, comma and an empty text.
+    let named: usize = headers.iter().map(|name| name.len() + 6).sum();
+    if named.saturating_mul(rows.len()).saturating_add(data.len()) > TEST_ITEMS_BYTES_MAX {
+        return Ok(None);
+    }
     let item = |row: Vec<String>| {
         let mut row = row.into_iter();
         let named = headers.iter().map(|name| (name.clone(), row.next().unwrap_or_default().into()));
         Value::Object(named.collect::<Fields<String, Value>>())
     };
-    Ok(rows.map(item).collect())
+    Ok(Some(rows.map(item).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_items_of_a_csv_text_have_a_bound_together() {
+        let config = json!({ "InputType": "CSV" });
+        let names: Vec<String> = (0..2_000).map(|n| n.to_string()).collect();
+        let header = names.join(",");
+        assert_eq!(read(&config, &format!("{header}\n{}", " \n".repeat(100))).unwrap().len(), 100);
+        let Err(Refusal::ReaderData { why, .. }) = read(&config, &format!("{header}\n{}", " \n".repeat(100_000)))
+        else {
+            panic!("100,000 items of 20 KB")
+        };
+        assert!(why.contains("8388608 bytes"), "{why}");
+        let wide = (0..40_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+        assert!(matches!(read(&config, &wide), Err(Refusal::ReaderData { why, .. }) if why.contains("headers")));
+    }
 }
