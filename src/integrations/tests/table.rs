@@ -66,7 +66,7 @@ fn a_wrong_row_is_refused_with_its_place() {
 
 #[test]
 fn the_example_sends_its_tasks_to_the_queues_of_its_workers() {
-    let text = include_str!("../../examples/art-event/art-event.asl.json");
+    let text = include_str!("../../../examples/art-event/art-event.asl.json");
     let definition: Value = serde_json::from_str(text).unwrap();
     let mut places = Vec::new();
     for branch in definition["States"]["Prepare the event"]["Branches"].as_array().unwrap() {
