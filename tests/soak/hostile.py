@@ -491,6 +491,8 @@ def campaign(args, work_dir, server, url, port):
     crowd = Crowd(server.port, dice, args.connections)
     if args.connections:
         crowd.start()
+    # RabbitMQ 3.10 may answer the first consumer of a new quorum queue with an internal error, which ends the connection.
+    lost_before = sum(1 for line in server.log.open("rb") if b'"broker.lost"' in line)
     before, began = metrics(server), time.monotonic()
     print(f"quiet: {told(honest.latencies['quiet'])}; starts {told(honest.starts['quiet'])}", flush=True)
     honest.phase = "hostile"
@@ -544,7 +546,7 @@ def campaign(args, work_dir, server, url, port):
         if row["status"] not in ("RUNNING",):
             wrong.append(f"a bad reply ended the task of {arn}: {row}")
             break
-    lost_links = sum(1 for line in server.log.open("rb") if b'"broker.lost"' in line or b'"consumer.lost"' in line)
+    lost_links = sum(1 for line in server.log.open("rb") if b'"broker.lost"' in line or b'"consumer.lost"' in line) - lost_before
     if lost_links:
         wrong.append(f"{lost_links} connections or consumers of the engine were lost")
     listing = subprocess.run([args.binary, "replies", "ls", "--bus", url], capture_output=True, text=True, timeout=300)
@@ -590,6 +592,8 @@ def main():
         url = broker(work_dir, "start")
         print("on", broker(work_dir, "ctl", "version").splitlines()[-1], flush=True)
         os.environ["REVEILLE__ENGINE__PARTITIONS"] = str(PARTITIONS)
+        # As config/default.toml advises a process that may hold 1 GiB.
+        os.environ["REVEILLE__ENGINE__MEMORY_BYTES_MAX"] = str(GIB // 4)
         server = Server(args.binary, work_dir, url)
         server.start()
         group = limit_memory(server.process.pid, GIB)
