@@ -150,8 +150,8 @@ pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;
 /// connection by default).
 pub const ACTIVITY_POLLERS_MAX: usize = 1_000;
 /// Starts of children that the store is given at once. More would not make it quicker, and all else stands in line behind
-/// them: 128 are 20 ms of it.
-pub const CHILD_STARTS_AT_ONCE: usize = 128;
+/// them. 128 delayed replies beside a machine that starts itself by 75 ms (p50), 375 ms (p99).
+pub const CHILD_STARTS_AT_ONCE: usize = 32;
 /// So long the start of a child waits for room in memory; then its task fails, so that what starts itself ends.
 pub const CHILD_PATIENCE: Duration = Duration::from_mins(1);
 /// Replies whose actors ended before they heard them, in one partition; those beyond it are given back to the broker.
