@@ -19,6 +19,7 @@ import argparse
 import collections
 import http.client
 import json
+import multiprocessing
 import os
 import pathlib
 import random
@@ -62,19 +63,46 @@ def machine(server, name, definition, **more):
 
 
 class Honest:
-    """Callbacks one after the other at a steady rate: how long from the worker's reply until the engine says that it is durable."""
+    """Callbacks one after the other at a steady rate: how long from the worker's reply until the engine says that it is durable. The worker is a process of
+    its own, so that its clock does not wait for the threads of the attack."""
+
+    PHASES = [None, "quiet", "warming", "hostile"]
 
     def __init__(self, server, url, rate):
         self.server, self.url, self.rate = server, url, rate
         self.machine = machine(server, "honest", {"StartAt": "Ask", "States": {"Ask": ask(HONEST, ResultPath="$.got", End=True)}})
-        self.phase, self.accepted, self.wrong = None, {}, []
-        self.replied, self.latencies, self.starts = {}, collections.defaultdict(list), collections.defaultdict(list)
+        self.accepted, self.wrong = {}, []
+        self.latencies, self.starts = collections.defaultdict(list), collections.defaultdict(list)
         self.stopping = False
-        self.threads = [threading.Thread(target=self.work, daemon=True), threading.Thread(target=self.start, daemon=True)]
-        for thread in self.threads:
+        fork = multiprocessing.get_context("fork")
+        self.shared_phase, (self.told, tell) = fork.Value("i", 0), fork.Pipe(duplex=False)
+        self.worker = fork.Process(target=self.work, args=(tell,), daemon=True)
+        self.worker.start()
+        for thread in (threading.Thread(target=self.hear, daemon=True), threading.Thread(target=self.start, daemon=True)):
             thread.start()
 
-    def work(self):
+    @property
+    def phase(self):
+        return self.PHASES[self.shared_phase.value]
+
+    @phase.setter
+    def phase(self, phase):
+        self.shared_phase.value = self.PHASES.index(phase)
+
+    def hear(self):
+        while True:
+            try:
+                phase, what = self.told.recv()
+            except EOFError:
+                return
+            if phase:
+                self.latencies[phase].append(what)
+            else:
+                self.wrong.append(what)
+
+    def work(self, tell):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        replied = {}
         with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
             channel = connection.channel()
             channel.queue_declare(HONEST, durable=True)
@@ -83,21 +111,21 @@ class Honest:
             def task(_, method, properties, body):
                 n = json.loads(body)["n"]
                 about = pika.BasicProperties(correlation_id=properties.correlation_id, reply_to=verdicts, delivery_mode=2)
-                self.replied[properties.correlation_id] = (self.phase, time.monotonic())
+                replied[properties.correlation_id] = (self.phase, time.monotonic())
                 channel.basic_publish("", properties.reply_to, json.dumps({"n": n, "done": True}), about)
                 channel.basic_ack(method.delivery_tag)
 
             def verdict(_, __, properties, body):
-                phase, at = self.replied.pop(properties.correlation_id, (None, 0))
+                phase, at = replied.pop(properties.correlation_id, (None, 0))
                 said = json.loads(body)["verdict"]
                 if said == "accepted" and phase:
-                    self.latencies[phase].append(time.monotonic() - at)
+                    tell.send((phase, time.monotonic() - at))
                 elif said != "accepted":
-                    self.wrong.append(f"an honest reply was judged {said}: {body[:200]}")
+                    tell.send((None, f"an honest reply was judged {said}: {body[:200]}"))
 
             channel.basic_consume(HONEST, task)
             channel.basic_consume(verdicts, verdict, auto_ack=True)
-            while not self.stopping:
+            while True:
                 connection.process_data_events(time_limit=0.2)
 
     def start(self):
@@ -133,6 +161,7 @@ class Honest:
             time.sleep(0.2)
         self.wrong += [f"an honest execution is lost: {arn}" for arn in left]
         self.stopping = True
+        self.worker.terminate()
         return self.wrong
 
 
@@ -474,9 +503,9 @@ def campaign(args, work_dir, server, url, port):
     dice = random.Random(args.seed)
     kinds = [kind for kind in KINDS if re.search(args.kinds, kind.title)]
     time.sleep(2)  # RabbitMQ 3.10 keeps a queue's name a moment after it has declared it
+    honest = Honest(server, url, args.rate)
     over = threading.Event()
     pollers(server, over)
-    honest = Honest(server, url, args.rate)
     world = World(server, dice, port)
     watch = Watch(server)
     drain = Drain(port)
