@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod http;
+
 use crate::api;
 use crate::bus::amqp::{self, AmqpBus};
 use crate::bus::embedded::EmbeddedBus;
@@ -36,6 +38,8 @@ pub enum AppError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Api(#[from] api::BindError),
+    #[error("http.worker: {0}")]
+    Http(String),
     #[error("{0}")]
     Unsupported(String),
     #[error("the server ended: {0}")]
@@ -52,6 +56,8 @@ pub struct Application {
     shutdown: Duration,
     /// The runtime of the broker's connections, apart from the arbiters, which run executions.
     _io: Io,
+    /// Where HTTP Tasks are done.
+    _http: Option<Io>,
 }
 
 /// A runtime that may be dropped in async code: a start that fails drops it inside the actors' runtime.
@@ -122,6 +128,7 @@ impl Application {
             connect(settings, names, replies, identity)?
         };
         own(settings, Arc::clone(&bus))?;
+        let http = if settings.http.worker { Some(http::HttpRoom::open(settings)?) } else { None };
         let defaults = engine::Options::default();
         let parts = Parts {
             realm: settings.engine.realm(),
@@ -150,6 +157,7 @@ impl Application {
                 start_queue: settings.bus.start_queue(),
                 objects: settings.objects()?,
                 stand_in,
+                http_tasks: http.as_ref().map(http::HttpRoom::direct),
                 history_view: Some(|entry, data, region| {
                     api::history::render(entry, api::history::View { data, region })
                 }),
@@ -157,7 +165,15 @@ impl Application {
             },
         };
         let engine = engine::start(parts).await?;
-        Ok(Self { engine, metrics, bus, store: truth.store, shutdown: settings.engine.shutdown(), _io: io })
+        // A guest on somebody's broker takes nobody's tasks.
+        let http = http.map(|http| {
+            if settings.bus.is_embedded() || replies != QueueKind::Temporary {
+                http.work(Arc::clone(&bus), settings.bus.queue_kind);
+            }
+            http.into_runtime()
+        });
+        let shutdown = settings.engine.shutdown();
+        Ok(Self { engine, metrics, bus, store: truth.store, shutdown, _io: io, _http: http })
     }
 
     /// The API server of this engine. It listens at once and answers when it runs.

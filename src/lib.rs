@@ -12,6 +12,7 @@
 //! | [`engine`] | the shell: actors around the core; [`engine::EngineHandle`] is its only face |
 //! | [`store`], [`bus`] | ports: where truth is kept (SQLite, memory); tasks out and replies in (RabbitMQ, in this process) |
 //! | [`integrations`] | what a resource ARN publishes, and how its answer becomes a result; pure |
+//! | [`workers`] | workers that come with the engine: HTTP Tasks |
 //! | [`telemetry`], [`config`] | logs and metrics; settings |
 //! | [`interpreter`] | THE CORE, pure: `decide(machine, state, stimulus) → events + commands`, `evolve`, `owed` |
 //! | [`asl`] | the language: text → model, diagnostics with line, column and JSON pointer; pure |
@@ -52,3 +53,4 @@ pub mod objects;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod workers;

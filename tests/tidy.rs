@@ -32,6 +32,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["clock", "ids", "limits"]),
     ("bus", &["clock", "ids", "limits", "payload"]),
     ("objects", &["csv", "clock", "ids", "limits"]),
+    // Workers that come with the engine: they see what every worker sees.
+    ("workers", &["bus", "limits"]),
     // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
     ("integrations", &["bus", "interpreter", "asl", "query", "clock", "ids", "limits", "payload"]),
     ("telemetry", &["clock", "ids", "token"]),
@@ -71,7 +73,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // Reads text into other rooms' options.
-    ("config", &["bus", "objects", "integrations", "telemetry", "ids", "token"]),
+    ("config", &["bus", "objects", "integrations", "telemetry", "ids", "token", "workers"]),
     (
         "app",
         &[
@@ -86,7 +88,9 @@ const ROOMS: &[(&str, &[&str])] = &[
             "clock",
             "ids",
             "limits",
+            "interpreter",
             "token",
+            "workers",
         ],
     ),
     (

@@ -26,7 +26,7 @@ use crate::limits;
 pub use facts::{BusFacts, ConsumerFact, RefusedFact};
 pub use mended::Mended;
 pub use message::{Address, HeaderValue, Headers, Message, Properties, Text};
-pub use names::{DEFAULT_PREFIX, Names};
+pub use names::{DEFAULT_PREFIX, HTTP_TASKS, Names};
 
 /// What the broker said of a publish. While the broker cannot be reached, a publish waits and is sent again; it never
 /// fails for that.

@@ -10,6 +10,9 @@ pub const DEFAULT_PREFIX: &str = "reveille";
 /// Bytes of a prefix: with an activity's name (80 characters) behind it a name still fits a short string of AMQP.
 pub const PREFIX_BYTES_MAX: usize = 64;
 
+/// The queue of HTTP Tasks: the one that `http:invoke` has where no row of the settings says otherwise.
+pub const HTTP_TASKS: &str = "http.invoke";
+
 /// Gives each name. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
@@ -106,6 +109,12 @@ impl Names {
         format!("{}.activity.{name}", self.prefix)
     }
 
+    /// Queues without whose consumer the engine does its work all the same.
+    #[must_use]
+    pub fn is_aside(&self, queue: &str) -> bool {
+        self.is_activity(queue) || queue == HTTP_TASKS
+    }
+
     #[must_use]
     pub fn is_activity(&self, queue: &str) -> bool {
         queue.strip_prefix(&*self.prefix).is_some_and(|rest| rest.starts_with(".activity."))
@@ -141,6 +150,7 @@ mod tests {
         }
         assert!(names.is_reply_queue("shop.eu.replies.guest-1.0") && !names.is_reply_queue("shop.eu.start"));
         assert!(!names.is_reply_queue("reveille.replies.0") && !names.is_reply_queue("shop.europe.replies.0"));
+        assert!(names.is_aside(HTTP_TASKS) && names.is_aside("shop.eu.activity.a") && !names.is_aside("shop.eu.start"));
         assert!(names.is_activity("shop.eu.activity.a") && !names.is_activity("shop.eu.replies.0"));
     }
 

@@ -30,8 +30,10 @@ const fn key(name: &'static str, kind: Kind) -> Key {
     Key { name, kind }
 }
 
-/// The one key whose value is a list of rows; `integrations::Table` checks it.
-pub(super) const ROWS: &str = "integrations";
+/// The keys whose values are lists of rows; `integrations::Table` and `workers::http::Connection` check them.
+pub(super) const ROWS: [&str; 2] = [INTEGRATIONS, CONNECTIONS];
+pub(super) const INTEGRATIONS: &str = "integrations";
+pub(super) const CONNECTIONS: &str = "connections";
 
 pub(super) const KEYS: &[Key] = &[
     key("api.listen", Kind::Address),
@@ -93,6 +95,9 @@ pub(super) const KEYS: &[Key] = &[
     key("objects.key", Kind::Secret),
     key("objects.key_file", Kind::Text),
     key("objects.path_style", Kind::Flag),
+    key("http.worker", Kind::Flag),
+    key("http.timeout_seconds", Kind::Integer(1, 300)),
+    key("http.private_hosts", Kind::Text),
     key("logs.format", Kind::OneOf(&["auto", "json", "pretty"])),
     key("logs.filter", Kind::Text),
 ];

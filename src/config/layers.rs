@@ -86,7 +86,8 @@ fn place(why: &ConfigError) -> String {
 fn flatten(name: &str, value: Value, flat: &mut Flat) {
     match value {
         Value::Object(members)
-            if name.is_empty() || (!KEYS.iter().any(|key| key.name == name) && name != ROWS && !members.is_empty()) =>
+            if name.is_empty()
+                || (!KEYS.iter().any(|key| key.name == name) && !ROWS.contains(&name) && !members.is_empty()) =>
         {
             for (member, value) in members {
                 let name = if name.is_empty() { member } else { format!("{name}.{member}") };
@@ -104,7 +105,7 @@ fn flatten(name: &str, value: Value, flat: &mut Flat) {
 fn checked(flat: Flat, origin: &str) -> Result<Flat, SettingsError> {
     flat.into_iter()
         .map(|(name, value)| {
-            if name == ROWS {
+            if ROWS.contains(&name.as_str()) {
                 return Ok((name, value));
             }
             let Some(key) = KEYS.iter().find(|key| key.name == name) else {

@@ -3,7 +3,8 @@
 //!
 //! Settings are read once, at start. An unknown key or a forbidden value stops the start with the key's full name, its
 //! origin and the allowed values. The other rooms get typed options. Secrets are never shown. May enter: options of
-//! other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`), `ids`, `token`.
+//! other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`, `workers::http::Connection`), `ids`,
+//! `token`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,10 +16,12 @@ use serde_json::{Map, Value};
 use crate::integrations::{Table, TableEntry};
 use crate::telemetry::LogOptions;
 use crate::token::{self, TokenKeys};
+use crate::workers::http::Connection;
 
 mod api;
 mod bus;
 mod engine;
+mod http;
 mod keys;
 mod layers;
 mod objects;
@@ -27,6 +30,7 @@ mod store;
 pub use api::{AccessKey, ApiOptions, CLASSES};
 pub use bus::{BusOptions, OwnedQueue};
 pub use engine::EngineOptions;
+pub use http::HttpOptions;
 pub use layers::DEFAULT_FILE;
 use layers::Flat;
 pub use objects::ObjectOptions;
@@ -108,7 +112,9 @@ pub struct Settings {
     pub engine: EngineOptions,
     pub objects: ObjectOptions,
     pub logs: LogOptions,
+    pub http: HttpOptions,
     pub integrations: Table,
+    pub connections: Vec<Connection>,
 }
 
 /// The sources of settings besides the shipped file.
@@ -150,18 +156,18 @@ impl Settings {
 
     fn of(mut flat: Flat) -> Result<Self, SettingsError> {
         read_secret_files(&mut flat)?;
-        let rows = flat.remove(keys::ROWS).unwrap_or_else(|| Value::Array(Vec::new()));
         let unfit = |name: &str, why: String| SettingsError::BadValue {
             name: name.to_owned(),
             origin: "the settings".to_owned(),
             why,
         };
-        let rows: Vec<TableEntry> = serde_json::from_value(rows)
-            .map_err(|why| unfit(keys::ROWS, format!("has a row that is not understood: {why}")))?;
-        let integrations = Table::new(rows).map_err(|why| {
+        let table: Vec<TableEntry> = rows(&mut flat, keys::INTEGRATIONS)?;
+        let integrations = Table::new(table).map_err(|why| {
             let place = format!("integrations[{}].{}", why.row, why.field);
             unfit(&place, why.why)
         })?;
+        let connections: Vec<Connection> = rows(&mut flat, keys::CONNECTIONS)?;
+        Connection::check(&connections).map_err(|why| unfit(&format!("connections[{}]", why.row), why.why))?;
         let settings = Self {
             api: section(&flat, "api")?,
             store: section(&flat, "store")?,
@@ -169,7 +175,9 @@ impl Settings {
             engine: section(&flat, "engine")?,
             objects: section(&flat, "objects")?,
             logs: section(&flat, "logs")?,
+            http: section(&flat, "http")?,
             integrations,
+            connections,
         };
         settings.access_keys()?;
         settings.check_together(unfit)?;

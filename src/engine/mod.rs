@@ -32,8 +32,8 @@ pub use delivery::start_queue::StartMessage;
 pub use lifecycle::start;
 pub use services::logging::HistoryView;
 pub use services::quarantine::QUARANTINED;
-pub use types::stand_in;
 pub use types::{
     ActivityTask, Completion, CompletionError, EngineError, HistoryPage, HistoryQuery, MapRunChange, MapRunError,
     Options, Parts, StartRequest, StartedExecution, SyncOutcome, WaitingTask,
 };
+pub use types::{http_tasks, stand_in};

@@ -81,7 +81,8 @@ impl Table {
         Ok(Self(entries))
     }
 
-    pub(super) fn find(&self, service: &str, action: &str) -> Option<&TableEntry> {
+    #[must_use]
+    pub fn find(&self, service: &str, action: &str) -> Option<&TableEntry> {
         if self.0.is_empty() {
             return None;
         }

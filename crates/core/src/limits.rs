@@ -146,6 +146,8 @@ pub const OWN_DELIVERY_LIMIT: u32 = 100;
 /// Messages that a queue of the embedded bus holds when its spec names no length of its own; a publish beyond it is
 /// `Nacked`.
 pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;
+/// HTTP Tasks under way at once in one process, each with a connection and an answer of a payload's size at most.
+pub const HTTP_CALLS_MAX: u16 = 64;
 /// Pollers that wait for activity tasks at once; each is a consumer with its own channel (RabbitMQ: 2,047 to a
 /// connection by default).
 pub const ACTIVITY_POLLERS_MAX: usize = 1_000;

@@ -2,6 +2,7 @@
 //! performed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -10,10 +11,13 @@ use crate::api::arn;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::wire::execution_input;
+use crate::engine::http_tasks::{Exchanged, SeenCall};
 use crate::integrations::shapes::{self, Validation};
-use crate::interpreter::event::Payload;
+use crate::interpreter::event::{Failure, Payload};
 use crate::interpreter::test_state::{self, Answer, Configuration, Refusal, Report, Request, Stage, Subject, Verdict};
 use crate::payload::refusal;
+
+const HTTP_TASK: &str = "arn:aws:states:::http:invoke";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +27,8 @@ pub struct Input {
     role_arn: Option<String>,
     input: Option<String>,
     inspection_level: Option<String>,
+    #[serde(default)]
+    reveal_secrets: bool,
     variables: Option<String>,
     state_name: Option<String>,
     mock: Option<Mock>,
@@ -100,6 +106,10 @@ struct InspectionData {
     #[serde(skip_serializing_if = "Option::is_none")]
     after_result_path: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Sent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<Received>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     variables: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_details: Option<ErrorDetails>,
@@ -117,6 +127,41 @@ struct InspectionData {
     tolerated_failure_percentage: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_concurrency: Option<u64>,
+}
+
+/// Of an HTTP Task.
+#[derive(Serialize)]
+struct Sent {
+    protocol: String,
+    method: String,
+    url: String,
+    headers: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    body: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Received {
+    protocol: String,
+    status_code: String,
+    status_message: String,
+    headers: String,
+    body: String,
+}
+
+impl From<Exchanged> for Sent {
+    fn from(seen: Exchanged) -> Self {
+        let Exchanged { protocol, line: (method, url), headers, body } = seen;
+        Self { protocol, method, url, headers, body }
+    }
+}
+
+impl From<Exchanged> for Received {
+    fn from(seen: Exchanged) -> Self {
+        let Exchanged { protocol, line: (status_code, status_message), headers, body } = seen;
+        Self { protocol, status_code, status_message, headers, body }
+    }
 }
 
 #[derive(Serialize)]
@@ -171,11 +216,23 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         entropy: rand::random(),
     };
     let mocked = input.mock.map(|mock| answer(&subject, mock)).transpose()?;
+    let level = input.inspection_level.as_deref().unwrap_or("INFO");
+    let mut exchanged = (None, None);
     let report = match test_state::run(&subject, &request, mocked.as_ref())? {
         Verdict::Report(report) => report,
         Verdict::Call { resource, parameters, timeout_seconds } => {
             let role = request.role_arn.as_deref().unwrap_or_default();
-            let done = match ctx.engine().call_task(&resource, &parameters, timeout_seconds, role).await? {
+            let here = ctx.engine().http_tasks().filter(|_| &*resource == HTTP_TASK);
+            let done = match here {
+                Some(http) => {
+                    let reveal = input.reveal_secrets && level == "TRACE";
+                    let seen = within(timeout_seconds, http.call(parameters.into_value(), reveal)).await;
+                    exchanged = (seen.request, seen.response);
+                    seen.result
+                }
+                None => ctx.engine().call_task(&resource, &parameters, timeout_seconds, role).await?,
+            };
+            let done = match done {
                 Ok(result) => Answer::Result(result),
                 Err(failure) => Answer::Error(failure),
             };
@@ -185,7 +242,19 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
             }
         }
     };
-    Ok(output(*report, input.inspection_level.as_deref().unwrap_or("INFO") != "INFO"))
+    let mut output = output(*report, level != "INFO");
+    if let Some(data) = output.inspection_data.as_mut().filter(|_| level == "TRACE") {
+        data.request = exchanged.0.map(Sent::from);
+        data.response = exchanged.1.map(Received::from);
+    }
+    Ok(output)
+}
+
+/// A call that is over when its state's time is.
+async fn within(seconds: Option<u64>, call: impl Future<Output = SeenCall>) -> SeenCall {
+    let Some(seconds) = seconds else { return call.await };
+    let late = SeenCall { result: Err(Failure::named("States.Timeout")), request: None, response: None };
+    tokio::time::timeout(Duration::from_secs(seconds), call).await.unwrap_or(late)
 }
 
 fn answer(subject: &Subject, mock: Mock) -> Result<Answer, ApiError> {
@@ -226,6 +295,8 @@ fn output(report: Report, inspected: bool) -> Output {
             result: after(Stage::Result),
             after_result_selector: after(Stage::ResultSelector),
             after_result_path: after(Stage::ResultPath),
+            request: None,
+            response: None,
             // Recorded: left out where there is none.
             variables: (!inspection.variables.is_empty()).then(|| Text(Payload::new(Value::Object(inspection.variables)))),
             error_details: inspection.error_details.map(|d| ErrorDetails {

@@ -403,7 +403,7 @@ impl TaskBus for AmqpBus {
     fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
         // at once, not at the first poll: a task published after this call may be answered before that
         self.topology.want([Item::Queue(queue.clone())]);
-        let standing = !self.options.names.is_activity(&queue.name);
+        let standing = !self.options.names.is_aside(&queue.name);
         consumer::deliveries(self.shared(), queue, prefetch.max(1), standing).boxed()
     }
 

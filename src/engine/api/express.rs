@@ -14,12 +14,19 @@ use crate::store::{MachineType, RevisionId};
 use crate::engine::api::EngineHandle;
 use crate::engine::journal::summary::outcome;
 use crate::engine::services::definitions::Resolved;
+use crate::engine::types::http_tasks::HttpTasks;
 use crate::engine::types::{EngineError, StartRequest};
 
 /// The name under which tasks of `TestState` are counted.
 const TESTED_MACHINE: &str = "TestState";
 
 impl EngineHandle {
+    /// The client for HTTP Tasks in this process; `None` where the settings send them elsewhere.
+    #[must_use]
+    pub fn http_tasks(&self) -> Option<&dyn HttpTasks> {
+        self.inner.options.http_tasks.as_deref().filter(|_| self.inner.table.find("http", "invoke").is_none())
+    }
+
     /// Does one task for real, outside any machine, and waits for its end (five minutes at most): `TestState` without a
     /// mock.
     ///

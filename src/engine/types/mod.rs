@@ -2,6 +2,7 @@
 
 mod delivery;
 mod error;
+pub mod http_tasks;
 mod options;
 mod request;
 pub mod stand_in;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::bus::{Bounds, Names, QueueKind, TaskBus};
 use crate::clock::Clock;
 use crate::engine::services::logging::HistoryView;
+use crate::engine::types::http_tasks::HttpTasks;
 use crate::engine::types::stand_in::StandIn;
 use crate::ids::Realm;
 use crate::integrations::Table;
@@ -65,6 +66,8 @@ pub struct Options {
     pub executions_open_max: u64,
     /// Where Distributed Maps read and write.
     pub objects: objects::Options,
+    /// Makes HTTP calls for `TestState`; `None`: nobody in this process.
+    pub http_tasks: Option<Arc<dyn HttpTasks>>,
     /// Answers tasks in place of their workers; `None`: all go out.
     pub stand_in: Option<Arc<dyn StandIn>>,
 }
@@ -96,6 +99,7 @@ impl Default for Options {
             nesting_max: crate::limits::NESTING_MAX,
             executions_open_max: crate::limits::EXECUTIONS_OPEN_MAX,
             objects: objects::Options::default(),
+            http_tasks: None,
             stand_in: None,
         }
     }
