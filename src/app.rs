@@ -372,6 +372,14 @@ pub fn backup(settings: &Settings, to: &Path, with_keys: bool) -> Result<Backup,
     Ok(Backup { copy, token_keys })
 }
 
+/// A connection to a broker without an engine: nothing is declared or consumed there. Call it where tokio runs.
+///
+/// # Errors
+/// A URL or certificates that cannot be used.
+pub fn look_at_broker(settings: &Settings) -> Result<Arc<dyn TaskBus>, AppError> {
+    connect(settings, settings.bus.names(), QueueKind::Temporary, None)
+}
+
 fn connect(
     settings: &Settings,
     names: Names,

@@ -9,6 +9,8 @@ use super::output::{Format, OutputArgs, Tone, line};
 use super::{CliError, input};
 use crate::asl::{self, Diagnostic, MachineKind, Severity};
 
+mod consumers;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Definitions: files, or - for standard input
@@ -17,6 +19,9 @@ pub(super) struct Args {
     /// Type of the state machine that it is for
     #[arg(long = "type", short, value_enum, default_value_t = Type::Standard)]
     kind: Type,
+    /// Look at this broker for the workers: warn of each queue that a task names and nobody consumes
+    #[arg(long, value_name = "URL")]
+    bus: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -30,14 +35,19 @@ enum Type {
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let mut failed = false;
     let mut reports = Vec::new();
-    for file in &args.files {
-        let text = input::file(file)?;
-        let findings = asl::diagnose(&text, args.kind.into(), Severity::Warning);
+    let texts: Vec<String> = args.files.iter().map(|file| input::file(file)).collect::<Result<_, _>>()?;
+    let mut of_broker = match &args.bus {
+        Some(url) => consumers::look(url, &texts)?,
+        None => vec![Vec::new(); texts.len()],
+    };
+    for (at, (file, text)) in args.files.iter().zip(&texts).enumerate() {
+        let mut findings = asl::diagnose(text, args.kind.into(), Severity::Warning);
+        findings.append(&mut of_broker[at]);
         failed |= findings.iter().any(is_error);
         if args.output.output == Some(Format::Json) {
             reports.push(report(file, &findings));
         } else {
-            line(render(file, &text, &findings).trim_end())?;
+            line(render(file, text, &findings).trim_end())?;
         }
     }
     if args.output.output == Some(Format::Json) {

@@ -312,6 +312,16 @@ fn read_secret_files(flat: &mut Flat) -> Result<(), SettingsError> {
     Ok(())
 }
 
+/// A list of rows; none where the settings have none.
+fn rows<T: for<'de> Deserialize<'de>>(flat: &mut Flat, name: &str) -> Result<Vec<T>, SettingsError> {
+    let rows = flat.remove(name).unwrap_or_else(|| Value::Array(Vec::new()));
+    serde_json::from_value(rows).map_err(|why| SettingsError::BadValue {
+        name: name.to_owned(),
+        origin: "the settings".to_owned(),
+        why: format!("has a row that is not understood: {why}"),
+    })
+}
+
 /// The typed options of a section. The values have already been checked, so it fails only where a key of the table has
 /// no field.
 fn section<T: for<'de> Deserialize<'de>>(flat: &Flat, name: &str) -> Result<T, SettingsError> {

@@ -27,6 +27,7 @@ mod boundary;
 mod events;
 mod failure;
 mod lambda;
+mod named;
 mod parameters;
 mod receipt;
 pub mod sfn;
@@ -37,6 +38,7 @@ mod states;
 mod table;
 
 pub use failure::{dead_lettered, failure, refusal, unreadable};
+pub use named::queue_named;
 pub use receipt::receipt;
 pub use states::{Child, ChildStart, ChildWait, child_result, start_failure};
 pub use table::{Table, TableEntry, TableError};

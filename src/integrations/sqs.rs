@@ -84,7 +84,7 @@ fn digest(attributes: &serde_json::Map<String, Value>) -> String {
 
 /// `https://sqs.us-east-1.amazonaws.com/123456789012/orders`, an ARN, or just `orders`. `Err` holds the host of a URL
 /// without a queue.
-fn queue_of(url: &str) -> Result<&str, &str> {
+pub(super) fn queue_of(url: &str) -> Result<&str, &str> {
     match url.split_once("://") {
         Some((_, place)) => place.trim_end_matches('/').rsplit_once('/').map(|(_, queue)| queue).ok_or(place),
         None => Ok(url.rsplit(['/', ':']).next().unwrap_or(url)),

@@ -289,3 +289,32 @@ fn completions_are_what_each_shell_reads() {
         }
     }
 }
+
+#[test]
+fn validate_looks_at_a_broker_for_workers() {
+    let Some(bus) = super::support::vhost() else { return };
+    let wire = super::support::Wire::to(&bus);
+    wire.declare(&["lonely", "served"]);
+    wire.worker("served", 1, |_| super::support::Answer::success(&json!(1)));
+    super::support::until("the worker consumes", std::time::Duration::from_secs(30), || {
+        (wire.consumers("served") > 0).then_some(())
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("m.asl.json");
+    let task = |queue: &str, next: &str| json!({ "Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": { "Queue": queue }, "Next": next });
+    let definition = json!({ "StartAt": "A", "States": { "A": task("served", "B"), "B": task("lonely", "C"),
+        "C": task("nowhere", "D"), "D": { "Type": "Succeed" } } });
+    std::fs::write(&file, definition.to_string()).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_reveille"));
+    let output =
+        command.args(["validate", file.to_str().unwrap(), "--bus", &bus, "--output", "json"]).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let messages: Vec<&str> =
+        report["diagnostics"].as_array().unwrap().iter().filter_map(|d| d["message"].as_str()).collect();
+    assert_eq!(
+        messages,
+        ["The queue 'lonely' of state 'B' has no consumer", "The queue 'nowhere' of state 'C' does not exist"],
+        "{report}"
+    );
+    assert!(output.status.success(), "warnings are no errors");
+}

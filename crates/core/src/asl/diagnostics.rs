@@ -75,6 +75,8 @@ pub mod code {
     pub const DISTRIBUTED_ONLY: &str = "DISTRIBUTED_ONLY";
     /// Warning, ours: a reader or writer names no bucket, or a reader of an object no key.
     pub const NO_OBJECT: &str = "NO_OBJECT";
+    /// Warning, ours: no worker consumes the queue of a task, or the queue does not exist. Needs a broker to look at.
+    pub const QUEUE_WITHOUT_CONSUMER: &str = "QUEUE_WITHOUT_CONSUMER";
     /// Warning, ours: an inner block assigns a name that an outer one assigns too.
     pub const VARIABLE_IN_OUTER_SCOPE: &str = "VARIABLE_IN_OUTER_SCOPE";
     /// Warning, ours: no error can reach this catcher.

@@ -31,6 +31,7 @@ pub mod resource;
 mod simple;
 mod spans;
 mod task;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 use self::diagnostics::{Findings, code};
 use self::model::Machine;
+pub use self::tasks::{WrittenTask, tasks};
 use crate::payload::jackson;
 
 /// How a machine runs: an Express machine refuses what waits.

@@ -306,21 +306,24 @@ pub(super) fn whole(
     let Some(q) = field else { return Ok(None) };
     let (n, value) = quantity(q, name, roots, Extra::default(), entropy)?;
     if n < 0.0 || n.fract() != 0.0 {
-        let detail = match q {
-            Quantity::Path(p) => {
-                format!(
-                    "The {name}Path parameter does not reference a positive integer value: {} == {}",
-                    p.text(),
-                    plain(&value)
-                )
-            }
-            _ => format!("The {name} field must be a positive integer but was: {value}"),
-        };
-        let language = if matches!(q, Quantity::Jsonata(_)) { QueryLanguage::Jsonata } else { QueryLanguage::JsonPath };
-        return Err(Trouble::value(language, detail, Some(name)));
+        return Err(no_positive_integer(q, name, &value));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, whole; `as` saturates")]
     Ok(Some(n as u64))
+}
+
+/// Of a field that wants a number from 0 or from 1.
+pub(super) fn no_positive_integer(q: &Quantity, name: &str, value: &Value) -> Trouble {
+    let detail = match q {
+        Quantity::Path(p) => format!(
+            "The {name}Path parameter does not reference a positive integer value: {} == {}",
+            p.text(),
+            plain(value)
+        ),
+        _ => format!("The {name} field must be a positive integer but was: {value}"),
+    };
+    let language = if matches!(q, Quantity::Jsonata(_)) { QueryLanguage::Jsonata } else { QueryLanguage::JsonPath };
+    Trouble::value(language, detail, Some(name))
 }
 
 /// A text field: `Error`, `Cause`, `Timestamp`. `name` as the definition has it without `Path`.

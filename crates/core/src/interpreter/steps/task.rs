@@ -75,10 +75,10 @@ fn seconds(
     entropy: &mut crate::query::Entropy,
 ) -> Result<Option<u64>, Trouble> {
     let n = dataflow::whole(field, name, roots, entropy)?;
-    if n == Some(0) {
-        return Err(Trouble::runtime(format!("The {name} field must be a positive integer but was: 0")));
+    match field {
+        Some(q) if n == Some(0) => Err(dataflow::no_positive_integer(q, name, &0.into())),
+        _ => Ok(n),
     }
-    Ok(n)
 }
 
 /// AWS offers `$$.Task.Token` to callbacks, and to `.sync` tasks, whose job may end by token too.

@@ -57,6 +57,16 @@ fn seconds(q: &Quantity, roots: &dyn crate::query::Roots, entropy: &mut crate::q
             }
         });
     }
+    if n.fract() != 0.0 {
+        return Err(match q {
+            Quantity::Path(p) => Trouble::runtime(format!(
+                "The SecondsPath parameter does not reference an integer value: {} == {}",
+                p.text(),
+                dataflow::plain(&value)
+            )),
+            _ => dataflow::no_positive_integer(q, "Seconds", &value),
+        });
+    }
     Ok(n)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! [`World`] holds an execution and its time; [`script`] plays its outside, [`recovery`] lets it crash.
 
+mod breadth;
 mod cases;
 mod conformance;
 mod generator;

@@ -1,0 +1,76 @@
+//! The queue that a task names in its definition, where it is written there and not computed.
+
+use serde_json::Value;
+
+use super::lambda::function_queue;
+use super::sqs::queue_of;
+use crate::asl::resource::{Resource, ResourceKind};
+use crate::bus::Names;
+
+/// `None`: the queue is known at run time only, or the task goes to no queue by name.
+#[must_use]
+pub fn queue_named(resource: &Resource, parameters: &Value, names: &Names) -> Option<String> {
+    let text = |name: &str| {
+        let text = parameters.get(name)?.as_str()?;
+        // JSONata.
+        (!text.starts_with("{%")).then_some(text)
+    };
+    let computed = |name: &str| {
+        let by_path = format!("{name}.$");
+        parameters.get(by_path.as_str()).is_some() || (parameters.get(name).is_some() && text(name).is_none())
+    };
+    let queue = match &resource.kind {
+        ResourceKind::LambdaFunction { name } => function_queue(name).to_owned(),
+        ResourceKind::Activity { name } => names.activity(name),
+        ResourceKind::Service { service, action, .. } => match (service.as_str(), action.as_str()) {
+            ("amqp", _) if computed("Exchange") || text("Exchange").is_some_and(|name| !name.is_empty()) => {
+                return None;
+            }
+            ("amqp", _) => text("Queue").or_else(|| text("RoutingKey"))?.to_owned(),
+            ("lambda", "invoke") => function_queue(text("FunctionName")?).to_owned(),
+            ("sqs", "sendMessage") => queue_of(text("QueueUrl")?).ok()?.to_owned(),
+            // Exchanges, children and calls of this service.
+            ("sns", "publish") | ("events", "putEvents") | ("states", "startExecution") | ("aws-sdk:sfn", _) => {
+                return None;
+            }
+            (service, action) => format!("{service}.{action}"),
+        },
+    };
+    (!queue.is_empty()).then_some(queue)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_queue_is_known_where_it_is_written() {
+        for (arn, parameters, queue) in [
+            ("arn:aws:states:::amqp:call", json!({"Queue": "q"}), Some("q")),
+            ("arn:aws:states:::amqp:publish", json!({"RoutingKey": "q"}), Some("q")),
+            ("arn:aws:states:::amqp:publish", json!({"Exchange": "", "RoutingKey": "q"}), Some("q")),
+            ("arn:aws:states:::amqp:publish", json!({"Exchange": "x", "RoutingKey": "q"}), None),
+            ("arn:aws:states:::amqp:publish", json!({"Exchange.$": "$.x", "RoutingKey": "q"}), None),
+            ("arn:aws:states:::amqp:call", json!({"Queue.$": "$.q"}), None),
+            ("arn:aws:states:::amqp:call", json!({"Queue": "{% $q %}"}), None),
+            ("arn:aws:states:::lambda:invoke", json!({"FunctionName": "f:7"}), Some("f")),
+            ("arn:aws:lambda:us-east-1:123456789012:function:g", json!(null), Some("g")),
+            ("arn:aws:states:us-east-1:123456789012:activity:paint", json!(null), Some("reveille.activity.paint")),
+            (
+                "arn:aws:states:::sqs:sendMessage",
+                json!({"QueueUrl": "https://sqs.x.amazonaws.com/1/orders"}),
+                Some("orders"),
+            ),
+            ("arn:aws:states:::http:invoke", json!({}), Some("http.invoke")),
+            ("arn:aws:states:::glue:startJobRun.sync", json!({}), Some("glue.startJobRun")),
+            ("arn:aws:states:::sns:publish", json!({"TopicArn": "t"}), None),
+            ("arn:aws:states:::states:startExecution", json!({}), None),
+            ("arn:aws:states:::aws-sdk:sfn:sendTaskSuccess", json!({}), None),
+        ] {
+            let resource = Resource::parse(arn).unwrap();
+            assert_eq!(queue_named(&resource, &parameters, Names::shipped()).as_deref(), queue, "{arn} {parameters}");
+        }
+    }
+}
