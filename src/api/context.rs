@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::asl::resource::Resource;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::EngineHandle;
 use crate::ids::Realm;
@@ -50,6 +53,13 @@ impl Context {
     #[cfg(test)]
     pub fn engine(&self) -> &EngineHandle {
         self.engine.as_ref().expect("this test has no engine")
+    }
+
+    /// Why no task of this state can ever be sent, as far as its text says.
+    pub fn refused_by_text(&self, resource: &Resource, template: &Value) -> Option<String> {
+        #[cfg(test)]
+        self.engine.as_ref()?;
+        self.engine().refused_by_text(resource, template)
     }
 
     pub fn now(&self) -> Timestamp {

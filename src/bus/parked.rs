@@ -10,7 +10,7 @@ use super::envelope::TASK_TOKEN;
 use super::{Address, HeaderValue, Headers, Message};
 use crate::clock::Timestamp;
 
-pub use stub::{Cut, stub};
+pub use stub::{Cut, digest_of, stub};
 
 /// Deliveries before RabbitMQ drops a message of a quorum queue (4.x: after 20 unless told otherwise). Each look at the
 /// parking queue is one.
@@ -219,7 +219,7 @@ mod tests {
             message.properties.headers.insert(name.into(), routes.clone());
             let of_old = message.clone();
             let whole = park(&message, &refusal());
-            let cut = stub(&message, &refusal(), Cut::Stub, "too large");
+            let cut = stub(&message, &refusal(), Cut::Stub, "too large", "digest");
             for copy in [&whole, &cut, &replay(&whole).1, &replay(&of_old).1] {
                 assert!(!copy.properties.headers.contains_key(name), "{copy:?}");
             }
@@ -243,7 +243,7 @@ mod tests {
         let reason = "é".repeat(5_000);
         let refusal = Refusal { reason: &reason, ..refusal() };
         for (cut, body) in [(Cut::Stub, 65_536), (Cut::Bare, 0)] {
-            let stub = stub(&message, &refusal, cut, "the body has 5242880 bytes");
+            let stub = stub(&message, &refusal, cut, "the body has 5242880 bytes", &digest_of(&message.body));
             assert_eq!((stub.body.len(), stub.properties.persistent), (body, true), "{cut:?}");
             let headers = &stub.properties.headers;
             let bytes: usize = headers.iter().map(|(name, v)| name.len() + v.as_text().map_or(8, str::len) + 6).sum();

@@ -37,6 +37,7 @@ mod sqs;
 mod states;
 mod table;
 
+pub use boundary::refused_by_text;
 pub use failure::{dead_lettered, failure, refusal, unreadable};
 pub use named::queue_named;
 pub use receipt::receipt;

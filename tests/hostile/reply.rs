@@ -2,7 +2,7 @@
 //! parked, and what was parked says why and comes back as it was.
 
 use crate::bus::envelope::{Reply, ReplyOutcome, Verdict, verdict};
-use crate::bus::parked::{Cut, Parked, Refusal, park, replay, stub};
+use crate::bus::parked::{Cut, Parked, Refusal, digest_of, park, replay, stub};
 use crate::bus::{Address, HeaderValue, Message, Names};
 use crate::{clock, limits};
 
@@ -50,7 +50,7 @@ pub fn judge(message: &Message) -> (Option<ReplyOutcome>, Sent) {
     let (mut copies, mut cut) = (vec![park(message, &refusal)], None);
     comes_back(message, &copies[0]);
     while let Some(next) = Cut::after(cut) {
-        copies.push(stub(message, &refusal, next, "the broker's word"));
+        copies.push(stub(message, &refusal, next, "the broker's word", &digest_of(&message.body)));
         cut = Some(next);
     }
     for copy in &copies {

@@ -52,7 +52,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         arn::role(role)?;
     }
     if let Some(text) = &input.definition {
-        definition::accept(text, row.kind)?;
+        definition::accept(ctx, text, row.kind)?;
     }
 
     let before = row.revision;

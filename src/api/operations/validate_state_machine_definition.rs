@@ -36,10 +36,11 @@ struct Item {
     location: Option<String>,
 }
 
-pub async fn handle(_: &Context, input: Input) -> Result<Output, ApiError> {
+pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     // AWS: "minimum level of diagnostics to return"; ERROR where none is given.
     let least = if input.severity.as_deref() == Some("WARNING") { Severity::Warning } else { Severity::Error };
-    let mut found = definition::diagnose(&input.definition, input.kind.unwrap_or(MachineType::Standard), least);
+    let kind = input.kind.unwrap_or(MachineType::Standard);
+    let mut found = definition::diagnose(ctx, &input.definition, kind, least);
     let failed = found.iter().any(|d| d.severity == Severity::Error);
     let max = input.max_results.filter(|max| *max > 0).unwrap_or(DIAGNOSTICS_MAX);
     let truncated = found.len() > max;

@@ -21,7 +21,7 @@ use super::publisher::{Errand, Job};
 use super::reconnect::{Link, Live, State, Trouble};
 use super::session::Session;
 use super::suspects::{Case, Course, News};
-use super::topology::{Item, declare};
+use super::topology::{Item, Topology, declare};
 use crate::bus::{Address, Delivery, Message, QueueSpec};
 
 /// Between attempts to consume from a queue that the broker does not let us have.
@@ -41,6 +41,7 @@ pub(super) struct Shared {
     /// Publishes what was held too long.
     pub(super) lane: mpsc::Sender<Errand>,
     pub(super) isolation: Arc<Isolation>,
+    pub(super) topology: Arc<Topology>,
 }
 
 /// The deliveries of `queue`, until the bus closes.
@@ -253,8 +254,9 @@ impl Consuming {
     ) -> Result<(Session, Consumer), Trouble> {
         let mut channel = live.channel().await?;
         let queue = short("a queue name", &self.queue.name).map_err(|why| Trouble::Refused(0, why))?;
-        match declare(&live, &channel, &Item::Queue(self.queue.clone())).await {
-            Ok(()) => {}
+        let item = Item::Queue(self.queue.clone());
+        match declare(&live, &channel, &item).await {
+            Ok(()) => shared.topology.is_there(&item),
             // Other arguments, or no right to declare: one that is there is consumed as it is. `topology` tells.
             Err(Trouble::Refused(403 | 405 | 406, _)) => channel = live.channel().await?,
             Err(trouble) => return Err(trouble),

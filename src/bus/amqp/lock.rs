@@ -1,5 +1,6 @@
 //! Two engines with the same names on one virtual host take each other's replies and starts. Each consumes the queue
-//! `<prefix>.engine` exclusively, and answers there who it is; one that is refused asks, and tells of the other.
+//! `<prefix>.engine` exclusively, and answers there who it is; one that is refused asks, and says who it is itself. So
+//! both tell of the other.
 //!
 //! A dead connection of our own that the broker still holds refuses as well, but answers nothing: nothing is told.
 
@@ -11,6 +12,7 @@ use lapin::BasicProperties;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions};
 use lapin::types::FieldTable;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tracing::{debug, error, info};
 
 use super::reconnect::{Link, Live, State, Trouble};
@@ -21,6 +23,10 @@ use crate::bus::{Names, QueueKind, QueueSpec};
 const AGAIN: Duration = Duration::from_secs(5);
 /// The other one answers within this time, or is none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// No other engine has asked for so long: it has gone.
+const GONE_AFTER: Duration = Duration::from_secs(30);
+/// Of the other one's name, as the log shows it.
+const NAME_CHARS_MAX: usize = 100;
 /// A question is worth nothing later; it must not pile up in the queue.
 const QUESTION_EXPIRES_MS: &str = "10000";
 /// The broker's own queue for answers to a channel.
@@ -53,16 +59,18 @@ impl Lock {
         }
     }
 
+    /// Once, until the other one has gone: what it says of itself is not to be trusted.
     fn tell(&self, called: &str) {
+        let called: String = called.chars().take(NAME_CHARS_MAX).collect();
         let mut other = self.other.lock().unwrap_or_else(PoisonError::into_inner);
-        if other.as_deref() != Some(called) {
+        if other.is_none() {
             error!(
                 event = "broker.shared",
                 prefix = self.names.prefix(),
                 other = called,
                 "another engine uses the same names on this virtual host: each takes the other's replies; give one of them a virtual host or a bus.prefix of its own"
             );
-            *other = Some(called.to_owned());
+            *other = Some(called);
         }
     }
 
@@ -77,17 +85,25 @@ impl Lock {
         let options = BasicConsumeOptions { exclusive: true, no_ack: true, ..BasicConsumeOptions::default() };
         let request = channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default());
         let mut questions = live.answer(request).await?;
-        if let Some(gone) = self.other.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            info!(event = "broker.alone", prefix = self.names.prefix(), other = gone, "the other engine has gone");
-        }
+        self.tell_alone();
         let mut states = self.link.states();
+        let (mut look, mut asked) = (tokio::time::interval(AGAIN), Instant::now());
         loop {
             tokio::select! {
+                _ = look.tick() => if asked.elapsed() >= GONE_AFTER {
+                    self.tell_alone();
+                },
                 question = questions.next() => {
                     let Some(Ok(question)) = question else { return Ok(()) };
                     live.marks.take(channel.id(), question.delivery_tag);
+                    if let Some((identity, called)) = introduced(&question.data)
+                        && identity != self.identity
+                    {
+                        asked = Instant::now();
+                        self.tell(&called);
+                    }
                     let Some(to) = question.properties.reply_to().clone() else { continue };
-                    let body = json!({"identity": self.identity, "called": self.called}).to_string();
+                    let body = self.introduction();
                     let answered = channel.basic_publish(
                         "".into(),
                         to,
@@ -118,12 +134,29 @@ impl Lock {
         let question =
             BasicProperties::default().with_reply_to(DIRECT_REPLY.into()).with_expiration(QUESTION_EXPIRES_MS.into());
         let options = BasicPublishOptions::default();
-        live.answer(channel.basic_publish("".into(), self.names.engine().as_str().into(), options, b"who?", question))
+        let (to, body) = (self.names.engine(), self.introduction());
+        live.answer(channel.basic_publish("".into(), to.as_str().into(), options, body.as_bytes(), question))
             .await
             .ok()?;
         let answer = tokio::time::timeout(ANSWER_WITHIN, answers.next()).await.ok()??.ok()?;
-        let said: Value = serde_json::from_slice(&answer.data).ok()?;
         let _ = live.answer(channel.close(200, "OK".into())).await;
-        Some((said["identity"].as_str()?.to_owned(), said["called"].as_str()?.to_owned()))
+        introduced(&answer.data)
     }
+
+    /// Who this engine is, in questions and answers.
+    fn introduction(&self) -> String {
+        json!({"identity": self.identity, "called": self.called}).to_string()
+    }
+
+    fn tell_alone(&self) {
+        if let Some(gone) = self.other.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            info!(event = "broker.alone", prefix = self.names.prefix(), other = gone, "the other engine has gone");
+        }
+    }
+}
+
+/// Identity and name of another engine; earlier versions ask without.
+fn introduced(body: &[u8]) -> Option<(String, String)> {
+    let said: Value = serde_json::from_slice(body).ok()?;
+    Some((said["identity"].as_str()?.to_owned(), said["called"].as_str()?.to_owned()))
 }

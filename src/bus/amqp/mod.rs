@@ -198,6 +198,7 @@ impl AmqpBus {
             consumers: self.consumers.clone(),
             lane: self.lanes[0].clone(),
             isolation: self.isolation.clone(),
+            topology: self.topology.clone(),
         }
     }
 

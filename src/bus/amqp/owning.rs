@@ -221,7 +221,8 @@ async fn two_engines_with_the_same_names_notice_each_other_and_a_prefix_keeps_th
     until("the second notices", || async { second.facts().shared_with.as_deref() == Some("engine one") }).await;
     let apart = engine(&unique("other"), "three");
     apart.wait_ready(SOON).await.expect("the broker");
-    assert_eq!((first.facts().shared_with, apart.facts().shared_with), (None, None));
+    until("the first is told", || async { first.facts().shared_with.as_deref() == Some("engine two") }).await;
+    assert_eq!(apart.facts().shared_with, None);
     first.close(SOON).await;
     until("the second is alone", || async { second.facts().shared_with.is_none() }).await;
     for bus in [second, apart] {

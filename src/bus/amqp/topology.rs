@@ -92,6 +92,11 @@ impl Topology {
         self.lock().refused.values().cloned().collect()
     }
 
+    /// Declared by the stream that consumes it: a refusal before that is over.
+    pub(super) fn is_there(&self, item: &Item) {
+        self.lock().refused.remove(&item.what());
+    }
+
     pub(super) fn is_declared(&self) -> bool {
         *self.declared.borrow()
     }

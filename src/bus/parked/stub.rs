@@ -63,9 +63,15 @@ impl Cut {
     }
 }
 
-/// The message as far as it can be parked. `refused`: why it could not be parked whole.
+/// The digest of a body, for its stub. The largest that brokers pass on take a part of a second.
 #[must_use]
-pub fn stub(message: &Message, refusal: &Refusal<'_>, cut: Cut, refused: &str) -> Message {
+pub fn digest_of(body: &[u8]) -> String {
+    hex::encode(Sha256::digest(body))
+}
+
+/// The message as far as it can be parked. `refused`: why it could not be parked whole; `digest`: of its body.
+#[must_use]
+pub fn stub(message: &Message, refusal: &Refusal<'_>, cut: Cut, refused: &str, digest: &str) -> Message {
     let from = &message.properties;
     let mut headers = from.headers.clone();
     part_with_routes(&mut headers);
@@ -77,7 +83,7 @@ pub fn stub(message: &Message, refusal: &Refusal<'_>, cut: Cut, refused: &str) -
     let mut put = |name: &'static str, value| drop(headers.insert(name.into(), value));
     put(CUT, HeaderValue::Text(start_of(refused, WORDS_BYTES_MAX).to_owned()));
     put(BYTES, HeaderValue::Integer(i64::try_from(message.body.len()).unwrap_or(i64::MAX)));
-    put(SHA256, HeaderValue::Text(hex::encode(Sha256::digest(&message.body))));
+    put(SHA256, HeaderValue::Text(digest.to_owned()));
     if left_out > 0 {
         put(LEFT_OUT, HeaderValue::Integer(i64::try_from(left_out).unwrap_or(i64::MAX)));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::asl::resource::Resource;
@@ -36,10 +37,15 @@ impl EngineHandle {
         }
     }
 
-    /// Where a worker's reply ends the task: the queue that it must read.
-    fn queue_of(&self, resource: &Resource, parameters: &Payload) -> Option<String> {
+    /// Why no task of this state can ever be sent, as far as its text says: to a destination of the engine's own.
+    pub fn refused_by_text(&self, resource: &Resource, template: &Value) -> Option<String> {
+        self.with_plan_context(|context| integrations::refused_by_text(resource, template, context))
+    }
+
+    /// What planning asks for, where no execution is at hand.
+    fn with_plan_context<T>(&self, plan: impl FnOnce(&PlanContext<'_>) -> T) -> T {
         let nobody = Arn::new("");
-        let context = PlanContext {
+        plan(&PlanContext {
             realm: &self.inner.realm,
             table: &self.inner.table,
             names: self.inner.bus.names(),
@@ -47,8 +53,12 @@ impl EngineHandle {
             at: self.inner.clock.now(),
             execution: &nobody,
             machine: &nobody,
-        };
-        match integrations::plan(resource, parameters, &context).ok()? {
+        })
+    }
+
+    /// Where a worker's reply ends the task: the queue that it must read.
+    fn queue_of(&self, resource: &Resource, parameters: &Payload) -> Option<String> {
+        match self.with_plan_context(|context| integrations::plan(resource, parameters, context)).ok()? {
             Plan::Activity { queue, .. } => Some(queue),
             Plan::Publish(publishing) if publishing.completes_on == CompletesOn::Reply => {
                 let address = &publishing.messages.first()?.address;

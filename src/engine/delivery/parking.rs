@@ -17,6 +17,7 @@ use crate::bus::{Address, BusError, Delivery, Message, Publication, QueueKind, Q
 
 use crate::engine::services::Services;
 use crate::engine::services::intake::{Intake, Waits};
+use crate::limits::MESSAGE_BYTES_MAX;
 
 /// A message that is not parked within this time counts as waiting.
 const SOON: Duration = Duration::from_secs(1);
@@ -159,13 +160,25 @@ impl Services {
             at: self.clock.now(),
             from: &intake.queue,
         };
-        let mut cut: Option<(Cut, String)> = None;
+        let message = Arc::new(message);
+        // the bus would refuse it, after a copy
+        let bytes = message.body.len();
+        let too_large = || format!("the body has {bytes} bytes, more than {MESSAGE_BYTES_MAX} (MESSAGE_BYTES_MAX)");
+        let mut cut = (bytes > MESSAGE_BYTES_MAX).then(|| (Cut::Stub, too_large()));
+        let mut digest = None;
         let (mut receipt, mut place) = (Some(receipt), None);
         let mut pause = PAUSE_MIN;
         loop {
             let copy = match &cut {
                 None => parked::park(&message, &refusal),
-                Some((cut, refused)) => parked::stub(&message, &refusal, *cut, refused),
+                Some((cut, refused)) => {
+                    if digest.is_none() {
+                        // on a thread of its own: a partition does not stand still over somebody's 100 MB
+                        let message = Arc::clone(&message);
+                        digest = tokio::task::spawn_blocking(move || parked::digest_of(&message.body)).await.ok();
+                    }
+                    parked::stub(&message, &refusal, *cut, refused, digest.as_deref().unwrap_or_default())
+                }
             };
             let to = Address { exchange: String::new(), routing_key: self.bus.names().parked() };
             let mut publish = self.bus.publish(to, copy);
