@@ -85,11 +85,8 @@ impl<'e> Heap<'e> {
         self.bump.set_allocation_limit(Some(self.limit - self.outside));
     }
 
-    /// Room for one more in a scratch vector: old and new lie side by side while it grows.
+    /// Room for more in a scratch vector: old and new lie side by side while it grows.
     fn grow(&mut self, len: usize, capacity: usize, size: usize, more: usize) -> Result<usize, Stop> {
-        if len + more <= capacity {
-            return Ok(0);
-        }
         let wanted = (capacity * 2).max(len + more).max(32);
         self.reserve(wanted * size)?;
         self.release(capacity * size);
@@ -312,8 +309,10 @@ impl<'e> Heap<'e> {
         if self.text.len() - mark + text.len() > self.text_limit {
             return Err(Bound::Text.into());
         }
-        let more = self.grow(self.text.len(), self.text.capacity(), 1, text.len())?;
-        self.text.reserve_exact(more);
+        if self.text.len() + text.len() > self.text.capacity() {
+            let more = self.grow(self.text.len(), self.text.capacity(), 1, text.len())?;
+            self.text.reserve_exact(more);
+        }
         self.text.push_str(text);
         Ok(())
     }

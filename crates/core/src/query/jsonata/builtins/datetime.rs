@@ -14,21 +14,8 @@ const DAY_MILLIS: i64 = 86_400_000;
 /// The last moment of JavaScript's calendar.
 const LAST: f64 = 8.64e15;
 
-pub(super) const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-pub(super) const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+pub(super) const MONTHS: &str = "January February March April May June July August September October November December";
+pub(super) const DAYS: &str = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday";
 
 /// A picture, taken apart.
 #[derive(Debug)]
@@ -185,14 +172,14 @@ impl Marker {
                     return self.picture.as_ref().map_or_else(|| Ok(String::new()), |picture| picture.write(value));
                 };
                 let at = number::count(value).wrapping_sub(1);
-                let name = match component {
-                    'M' | 'x' => MONTHS.get(at),
-                    'F' => DAYS.get(at),
+                let names = match component {
+                    'M' | 'x' => MONTHS,
+                    'F' => DAYS,
                     _ => {
                         return Err(Fault::new("D3133").text(component.encode_utf8(&mut [0; 4])).into());
                     }
                 };
-                let name = name.copied().unwrap_or("undefined");
+                let name = names.split(' ').nth(at).unwrap_or("undefined");
                 let name = match case {
                     Case::Upper => name.to_uppercase(),
                     Case::Lower => name.to_lowercase(),

@@ -4,7 +4,7 @@ use super::super::error::{Bound, Fault, Stop};
 use super::super::eval::{Machine, Outcome};
 use super::super::number;
 use super::super::value::Val;
-use super::integer::PICTURE_MAX;
+use super::integer::{PICTURE_MAX, regular};
 use super::{arg, number as numeric, text};
 
 /// Characters with a meaning in the picture.
@@ -258,16 +258,6 @@ impl Symbols {
         out.extend(part.prefix.iter().chain(&digits).chain(&part.suffix));
         out
     }
-}
-
-/// The distance of separators, where they stand at each multiple of it.
-fn regular(positions: &[usize]) -> usize {
-    fn common(a: usize, b: usize) -> usize {
-        if b == 0 { a } else { common(b, a % b) }
-    }
-    let Some(factor) = positions.iter().copied().reduce(common) else { return 0 };
-    let each = (1..=positions.len()).all(|n| positions.contains(&(n * factor)));
-    if each { factor } else { 0 }
 }
 
 pub(super) fn format_number<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {

@@ -11,7 +11,7 @@ use super::strings::natural_order;
 /// Calls with as many of the arguments as the function takes, and one at least.
 fn call<'e>(machine: &mut Machine<'e>, function: Val<'e>, args: [Val<'e>; 3], arity: usize) -> Outcome<'e> {
     machine.step(1)?;
-    machine.apply(function, &args[..arity.clamp(1, 3)], Val::Null)
+    machine.call_back(function, &args[..arity.clamp(1, 3)])
 }
 
 pub(super) fn map<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
@@ -89,7 +89,7 @@ pub(super) fn reduce<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome
     for at in start..items.len() {
         machine.step(1)?;
         let args = [result, items.get(at), Val::Num(number::double(at)), list];
-        result = machine.apply(function, &args[..arity.min(4)], Val::Null)?;
+        result = machine.call_back(function, &args[..arity.min(4)])?;
     }
     Ok(result)
 }
@@ -145,7 +145,7 @@ pub(super) fn sort<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'
             machine.step(1 + texts / 64)?;
             return Ok(natural_order(a, b).is_some_and(std::cmp::Ordering::is_gt));
         }
-        let swap = machine.apply(function, &[a, b], Val::Null)?;
+        let swap = machine.call_back(function, &[a, b])?;
         Ok(truthy(swap))
     })?;
     machine.heap.take_array(mark, 0)

@@ -160,16 +160,18 @@ impl Picture {
 
 /// The distance of separators that are all alike and stand at each multiple of it; else 0.
 fn regular_distance(separators: &[(usize, char)]) -> usize {
+    let places: Vec<usize> = separators.iter().map(|(place, _)| *place).collect();
+    let alike = separators.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    if alike { regular(&places) } else { 0 }
+}
+
+/// The distance of places, where they are the multiples of it; else 0.
+pub(super) fn regular(places: &[usize]) -> usize {
     fn common(a: usize, b: usize) -> usize {
         if b == 0 { a } else { common(b, a % b) }
     }
-    let Some((first, character)) = separators.first().copied() else { return 0 };
-    if separators.iter().any(|(_, other)| *other != character) {
-        return 0;
-    }
-    let factor = separators.iter().map(|(position, _)| *position).fold(first, common);
-    let each = (1..=separators.len()).all(|n| separators.iter().any(|(position, _)| *position == n * factor));
-    if each { factor } else { 0 }
+    let factor = places.iter().copied().reduce(common).unwrap_or(0);
+    if (1..=places.len()).all(|n| places.contains(&(n * factor))) { factor } else { 0 }
 }
 
 impl Decimal {
@@ -318,52 +320,17 @@ fn from_roman(text: &str) -> f64 {
     })
 }
 
-const FEW: [&str; 20] = [
-    "Zero",
-    "One",
-    "Two",
-    "Three",
-    "Four",
-    "Five",
-    "Six",
-    "Seven",
-    "Eight",
-    "Nine",
-    "Ten",
-    "Eleven",
-    "Twelve",
-    "Thirteen",
-    "Fourteen",
-    "Fifteen",
-    "Sixteen",
-    "Seventeen",
-    "Eighteen",
-    "Nineteen",
-];
-const ORDINALS: [&str; 20] = [
-    "Zeroth",
-    "First",
-    "Second",
-    "Third",
-    "Fourth",
-    "Fifth",
-    "Sixth",
-    "Seventh",
-    "Eighth",
-    "Ninth",
-    "Tenth",
-    "Eleventh",
-    "Twelfth",
-    "Thirteenth",
-    "Fourteenth",
-    "Fifteenth",
-    "Sixteenth",
-    "Seventeenth",
-    "Eighteenth",
-    "Nineteenth",
-];
+const FEW: &str = "Zero One Two Three Four Five Six Seven Eight Nine Ten Eleven Twelve Thirteen Fourteen Fifteen Sixteen \
+                   Seventeen Eighteen Nineteen";
+const ORDINALS: &str = "Zeroth First Second Third Fourth Fifth Sixth Seventh Eighth Ninth Tenth Eleventh Twelfth \
+                        Thirteenth Fourteenth Fifteenth Sixteenth Seventeenth Eighteenth Nineteenth";
 const TENS: [&str; 8] = ["Twenty", "Thirty", "Forty", "Fifty", "Sixty", "Seventy", "Eighty", "Ninety"];
 const THOUSANDS: [&str; 4] = ["Thousand", "Million", "Billion", "Trillion"];
+
+/// A word of a list, by its place.
+fn word(list: &'static str, at: usize) -> &'static str {
+    list.split(' ').nth(at).unwrap_or_default()
+}
 
 /// `follows`: other words stand before these.
 fn words(n: f64, follows: bool, ordinal: bool) -> String {
@@ -372,7 +339,7 @@ fn words(n: f64, follows: bool, ordinal: bool) -> String {
     }
     let at = number::count(n);
     if n < 20.0 {
-        let word = if ordinal { ORDINALS[at] } else { FEW[at] };
+        let word = word(if ordinal { ORDINALS } else { FEW }, at);
         return [if follows { " and " } else { "" }, word].concat();
     }
     if n < 100.0 {
@@ -385,7 +352,7 @@ fn words(n: f64, follows: bool, ordinal: bool) -> String {
         };
     }
     let (count, unit, rest) = if n < 1000.0 {
-        (FEW[at / 100].to_owned(), "Hundred", n % 100.0)
+        (word(FEW, at / 100).to_owned(), "Hundred", n % 100.0)
     } else {
         let power = [1e12, 1e9, 1e6, 1e3].into_iter().position(|power| n >= power).unwrap_or(3);
         let size = [1e12, 1e9, 1e6, 1e3][power];
@@ -405,7 +372,8 @@ fn words(n: f64, follows: bool, ordinal: bool) -> String {
 /// The value of a word, in lower case.
 fn word_value(word: &str) -> Option<f64> {
     let is = |name: &&str| name.eq_ignore_ascii_case(word);
-    if let Some(at) = FEW.iter().position(is).or_else(|| ORDINALS.iter().position(is)) {
+    let place = |list: &'static str| list.split(' ').position(|name| is(&name));
+    if let Some(at) = place(FEW).or_else(|| place(ORDINALS)) {
         return Some(number::double(at));
     }
     let stem = word.strip_suffix("ieth").map(|stem| [stem, "y"].concat());

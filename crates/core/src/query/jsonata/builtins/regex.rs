@@ -165,9 +165,9 @@ impl<'e> Search<'e> {
             }
             Matcher::Function(function) => {
                 let answer = if first {
-                    machine.apply(function, &[Val::Str(self.text)], Val::Null)?
+                    machine.call_back(function, &[Val::Str(self.text)])?
                 } else {
-                    machine.apply(self.next, &[], Val::Null)?
+                    machine.call_back(self.next, &[])?
                 };
                 let answer = machine.settled(answer, false)?;
                 self.understood(machine, answer)
@@ -314,7 +314,7 @@ pub(super) fn replace<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcom
                 Val::Str(template) => substitute(machine, mark, template, whole, &found)?,
                 function => {
                     let subject = subject(machine, whole, &found)?;
-                    let made = machine.apply(function, &[subject], Val::Null)?;
+                    let made = machine.call_back(function, &[subject])?;
                     let Val::Str(made) = machine.settled(made, false)? else {
                         return Err(Fault::new("D3012").value(made).into());
                     };

@@ -255,15 +255,15 @@ fn value(marker: &Marker, text: &str) -> Result<Option<f64>, Stop> {
         return picture.parse(text).map(Some);
     }
     let cut = |name: &'static str| marker.width_max.and_then(|max| name.get(..max)).unwrap_or(name);
-    let place = |names: &[&'static str]| names.iter().position(|name| cut(name) == text).map(|at| at + 1);
+    let place = |names: &'static str| names.split(' ').position(|name| cut(name) == text).map(|at| at + 1);
     Ok(match marker.component {
         'P' => match text {
             "am" | "AM" => Some(0.0),
             "pm" | "PM" => Some(1.0),
             _ => None,
         },
-        'F' => place(&DAYS).map(number::double),
-        _ => place(&MONTHS).map(number::double),
+        'F' => place(DAYS).map(number::double),
+        _ => place(MONTHS).map(number::double),
     })
 }
 

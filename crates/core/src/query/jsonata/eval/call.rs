@@ -51,10 +51,12 @@ impl<'e> Machine<'e> {
         Ok(Args { few, len, many: self.heap.take(mark)? })
     }
 
+    /// The values of arguments. A call in tail position hands functions on as they are.
     fn evaluated(
         &mut self,
         args: &'e [Node],
         first: Option<Val<'e>>,
+        tail: bool,
         input: Val<'e>,
         frame: &'e Frame<'e>,
     ) -> Result<Args<'e>, Stop> {
@@ -64,7 +66,7 @@ impl<'e> Machine<'e> {
             few[0] = first.unwrap_or(Val::Undefined);
             for (at, arg) in args.iter().enumerate() {
                 let value = self.eval(arg, input, frame)?;
-                few[given + at] = self.passed(value)?;
+                few[given + at] = self.passed(value, tail)?;
             }
             return Ok(Args { few, len: given + args.len(), many: &[] });
         }
@@ -74,16 +76,17 @@ impl<'e> Machine<'e> {
         }
         for arg in args {
             let value = self.eval(arg, input, frame)?;
-            let value = self.passed(value)?;
+            let value = self.passed(value, tail)?;
             self.heap.push(value)?;
         }
         self.args(mark)
     }
 
     /// A function as an argument forgets its name, its signature's context and its place.
-    fn passed(&mut self, value: Val<'e>) -> Outcome<'e> {
+    fn passed(&mut self, value: Val<'e>, tail: bool) -> Outcome<'e> {
         match value {
             Val::Fun(Fun::Passed(_)) => Ok(value),
+            Val::Fun(Fun::Lambda { .. }) if tail => Ok(value),
             Val::Native(_) | Val::Fun(_) => Ok(Val::Fun(self.heap.alloc(Fun::Passed(value))?)),
             value => Ok(value),
         }
@@ -112,9 +115,18 @@ impl<'e> Machine<'e> {
         {
             return Err(Fault::new("T1005").token(name).into());
         }
-        let args = self.evaluated(args, first, input, frame)?;
+        let args = self.evaluated(args, first, false, input, frame)?;
         let value = self.apply(function, args.as_slice(), input);
         named(value, name_of(self, procedure))
+    }
+
+    /// Calls a function that a function was given. One that kept its place has the context in which it was written.
+    pub(in crate::query::jsonata) fn call_back(&mut self, function: Val<'e>, args: &[Val<'e>]) -> Outcome<'e> {
+        let input = match function {
+            Val::Fun(Fun::Lambda { input, .. }) => *input,
+            _ => Val::Null,
+        };
+        self.apply(function, args, input)
     }
 
     /// Calls a function. `input` is the context that a left-out argument stands for.
@@ -134,7 +146,7 @@ impl<'e> Machine<'e> {
             let Kind::Call { procedure, args, .. } = &parked.call.kind else { return Ok(Val::Undefined) };
             self.budget.step(1)?;
             function = self.eval(procedure, parked.input, parked.frame)?;
-            let args = self.evaluated(args, None, parked.input, parked.frame)?;
+            let args = self.evaluated(args, None, true, parked.input, parked.frame)?;
             if let Val::Fun(Fun::Passed(inner)) = function {
                 (function, input) = (*inner, Val::Null);
             }
@@ -174,7 +186,7 @@ impl<'e> Machine<'e> {
             Fun::Chain(one, other) => {
                 let between = self.apply(*one, &[argument(0)], Val::Null)?;
                 let between = self.settled(between, false)?;
-                let between = self.passed(between)?;
+                let between = self.passed(between, false)?;
                 self.apply(*other, &[between], Val::Null)
             }
             Fun::PartialNative { target, args: bound } => {

@@ -216,48 +216,32 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    const SYMBOLS: [(&str, Self); 16] = [
+        ("+", Self::Add),
+        ("-", Self::Subtract),
+        ("*", Self::Multiply),
+        ("/", Self::Divide),
+        ("%", Self::Remainder),
+        ("&", Self::Concat),
+        ("=", Self::Equal),
+        ("!=", Self::Unequal),
+        ("<", Self::Less),
+        ("<=", Self::LessEqual),
+        (">", Self::Greater),
+        (">=", Self::GreaterEqual),
+        ("in", Self::In),
+        ("and", Self::And),
+        ("or", Self::Or),
+        ("~>", Self::Apply),
+    ];
+
     /// As it is written.
     pub(crate) fn symbol(self) -> &'static str {
-        match self {
-            Self::Add => "+",
-            Self::Subtract => "-",
-            Self::Multiply => "*",
-            Self::Divide => "/",
-            Self::Remainder => "%",
-            Self::Concat => "&",
-            Self::Equal => "=",
-            Self::Unequal => "!=",
-            Self::Less => "<",
-            Self::LessEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterEqual => ">=",
-            Self::In => "in",
-            Self::And => "and",
-            Self::Or => "or",
-            Self::Apply => "~>",
-        }
+        Self::SYMBOLS.iter().find(|(_, op)| *op == self).map_or("", |(symbol, _)| symbol)
     }
 
     pub(crate) fn of(symbol: &str) -> Option<Self> {
-        const ALL: [Op; 16] = [
-            Op::Add,
-            Op::Subtract,
-            Op::Multiply,
-            Op::Divide,
-            Op::Remainder,
-            Op::Concat,
-            Op::Equal,
-            Op::Unequal,
-            Op::Less,
-            Op::LessEqual,
-            Op::Greater,
-            Op::GreaterEqual,
-            Op::In,
-            Op::And,
-            Op::Or,
-            Op::Apply,
-        ];
-        ALL.into_iter().find(|op| op.symbol() == symbol)
+        Self::SYMBOLS.iter().find(|(own, _)| *own == symbol).map(|(_, op)| *op)
     }
 }
 
