@@ -11,7 +11,7 @@ pub fn cause(expression: &str, field: &str, error: &QueryError) -> String {
     let what = match error {
         QueryError::Undefined => "returned nothing (undefined).".to_owned(),
         QueryError::UnexpectedType { .. } | QueryError::UnsupportedType => error.to_string(),
-        // Measured on AWS: a colon before what has no code.
+        // Measured on AWS: a colon before a sentence without a code.
         QueryError::Bound { .. } => format!("threw an error during evaluation: {error}"),
         other => format!("threw an error during evaluation. {other}"),
     };

@@ -1,4 +1,4 @@
-//! The allocator of the core's unit tests: it counts what each thread asks for and holds.
+//! The allocator of the core's unit tests: it counts the calls and the bytes of each thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -42,7 +42,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What some work of this thread took.
+/// The cost of some work of this thread.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Taken {
     /// Allocations.

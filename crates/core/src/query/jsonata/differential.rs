@@ -22,7 +22,7 @@ fn evaluate(text: &str, inputs: &[Value], input: usize) -> Result<Value, QueryEr
     run(text, Some(&inputs[input]), &Map::new(), &Limits::default())
 }
 
-/// Whether our answer is theirs. What JavaScript fails at without a code, and what we bound, is no answer.
+/// Whether our answer is theirs. A failure of JavaScript without a code is no answer, nor is a bound of ours.
 fn agrees(text: &str, ours: &Result<Value, QueryError>, theirs: &str) -> bool {
     if theirs.starts_with("! JavaScript") || theirs == "! undefined" {
         return true;
@@ -39,7 +39,7 @@ fn agrees(text: &str, ours: &Result<Value, QueryError>, theirs: &str) -> bool {
         Ok(value) => serde_json::from_str(theirs).is_ok_and(|expected: Value| alike(value, &expected)),
         // A transform may put an object into itself, and Roman numerals may be long.
         Err(QueryError::Bound { .. }) => text.contains("~> |") || text.contains("\"I\"") || text.contains("\"i\""),
-        // Of several errors in one constructor the reference tells the one that comes first in time.
+        // Of several errors in one constructor the reference tells the first in time.
         Err(QueryError::Evaluation { .. })
             if theirs.starts_with('!') && text.contains(['[', '{']) && text.contains(',') =>
         {

@@ -1,4 +1,4 @@
-//! What ends an evaluation or a compilation before it has a value: an error of the language, or a bound.
+//! The end of an evaluation or a compilation without a value: an error of the language, or a bound.
 
 use super::out;
 use super::value::Val;
@@ -25,7 +25,7 @@ pub(super) enum Bound {
     Picture,
 }
 
-/// An error with a code of the language, and what its sentence names. The name of the function is added where the
+/// An error with a code of the language, and the values that its sentence names. The name of the function is added where the
 /// function is called.
 #[derive(Debug, Default)]
 pub(super) struct Fault {

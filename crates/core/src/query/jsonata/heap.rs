@@ -138,28 +138,28 @@ impl<'e> Heap<'e> {
         self.vals.truncate(mark);
     }
 
-    /// Drops what was pushed between the two marks.
+    /// Drops the values between the two marks.
     pub(super) fn drop_between(&mut self, from: usize, to: usize) {
         let len = self.vals.len();
         self.vals.copy_within(to..len, from);
         self.vals.truncate(from + len - to);
     }
 
-    /// Moves what was pushed since `from` down to `to`, over what lies there.
+    /// Moves the values from `from` on down to `to`, over those there.
     pub(super) fn move_down(&mut self, from: usize, to: usize) {
         let len = self.vals.len();
         self.vals.copy_within(from..len, to);
         self.vals.truncate(from);
     }
 
-    /// What was pushed since the mark, as a slice in the arena.
+    /// The values from the mark on, as a slice in the arena.
     pub(super) fn take(&mut self, mark: usize) -> Result<&'e [Val<'e>], Stop> {
         let taken = self.slice(&self.vals[mark..])?;
         self.vals.truncate(mark);
         Ok(taken)
     }
 
-    /// What was pushed since the mark, as an array.
+    /// The values from the mark on, as an array.
     pub(super) fn take_array(&mut self, mark: usize, flags: u8) -> Result<Val<'e>, Stop> {
         let items = self.take(mark)?;
         self.array(items, flags)
@@ -342,7 +342,7 @@ pub(super) struct Names<'e> {
 }
 
 impl<'e> Names<'e> {
-    /// What one entry of the table takes, growth included.
+    /// Bytes of an entry of the table, growth included.
     const ENTRY: usize = 96;
 
     /// The place of a name among `names`, all of which were asked for in their order.

@@ -1,7 +1,6 @@
 //! Expressions that are meant to hurt: each ends with an error in bounded time, and the process lives.
 //!
-//! The list is that of `docs/decisions/0025-jsonata.md`: what stopped or killed the unpatched library, and more of its
-//! kind.
+//! The list has the expressions that stopped or killed the library of earlier days, and more of their kind.
 
 use std::time::Duration;
 
@@ -11,15 +10,15 @@ use super::super::worked::Worked;
 use super::tests::{World, entropy};
 use super::*;
 
-/// Far above what an evaluation takes, in processor time: how busy the machine is does not count, but the build may be
-/// an unoptimized one.
+/// Processor time, far above that of any evaluation: a busy machine does not count, but the build may be an unoptimized
+/// one.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 3 });
 
 /// Bytes of stack that an evaluation or a compilation needs at most; frames of an unoptimized build are several times
 /// as large.
 const STACK: usize = if cfg!(debug_assertions) { 2 << 20 } else { 512 << 10 };
 
-/// Bytes that an evaluation holds at most: its own limit, and what a result, a search or a table may take beside it.
+/// Bytes that an evaluation holds at most: its own limit, and a little beside it for a search or a growing text.
 const MEMORY: usize = (64 << 20) + (2 << 20);
 
 fn on_a_small_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {

@@ -72,7 +72,7 @@ pub struct Expression {
     plain_path: Option<PlainPath>,
 }
 
-/// `$root.name.name`: what most expressions of real machines are.
+/// `$root.name.name`: most expressions of real machines.
 #[derive(Debug)]
 struct PlainPath {
     root: Root,
@@ -85,7 +85,7 @@ enum Root {
     Variable(String),
 }
 
-/// A text that is no expression, or not one that Step Functions accepts.
+/// A text that is no expression, or none that Step Functions accepts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SyntaxError {
@@ -100,7 +100,7 @@ impl SyntaxError {
     }
 }
 
-/// What an expression can read.
+/// The values that an expression can read.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// `$states.input`, `$states.context` and the workflow variables.
@@ -143,7 +143,7 @@ impl std::fmt::Debug for Bindings<'_> {
     }
 }
 
-/// What one evaluation may use. Going over a bound is [`QueryError::Bound`], which names it.
+/// Bounds of one evaluation. Going over one is [`QueryError::Bound`], which names it.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Units of work: about one for each node evaluated, item looked at, and 64 bytes of text. They alone end an
@@ -197,7 +197,7 @@ impl Expression {
         &self.text
     }
 
-    /// What the expression reads: workflow variables and members of `$states`.
+    /// The names that the expression reads: workflow variables and members of `$states`.
     #[must_use]
     pub fn references(&self) -> &References {
         &self.references
@@ -251,7 +251,7 @@ impl Expression {
     }
 }
 
-/// One evaluation, and the work that it took. `prepare` binds what the expression may read and gives its input document.
+/// One evaluation, and the work that it took. `prepare` binds the variables and gives the input document.
 fn evaluate<'e>(
     bump: &'e Bump,
     program: &'e Program,
@@ -281,7 +281,7 @@ fn evaluate<'e>(
     (outcome, steps * STEP_WORK + copied)
 }
 
-/// AWS's sentences for memory and stack, and our own for what AWS does not bound.
+/// AWS's sentences for memory and stack, and our own for bounds that AWS does not have.
 fn bound_message(bound: Bound, limits: &Limits) -> String {
     match bound {
         Bound::Steps => format!("The expression takes more than {} steps of work", limits.steps),

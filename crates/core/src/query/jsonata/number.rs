@@ -39,7 +39,7 @@ impl Text {
         text
     }
 
-    /// Digits without point, and the power of ten of the first one, of what `{:e}` wrote.
+    /// Of a number written by `{:e}`: its digits without point, and the power of ten of the first one.
     fn digits(&self) -> (Self, i32) {
         let (mantissa, exponent) = self.split_once('e').unwrap_or((self, "0"));
         let (first, rest) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -109,7 +109,7 @@ pub(super) fn shifted(n: f64, places: i32) -> f64 {
     format!("{mantissa}e{exponent}").parse().unwrap_or(f64::NAN)
 }
 
-/// What `$number` reads: the numbers of JSON, leading zeros too, and `0x`, `0o`, `0b`.
+/// The texts that `$number` reads: numbers of JSON, leading zeros too, and `0x`, `0o`, `0b`.
 pub(super) fn read(text: &str) -> Option<f64> {
     let radix = |digits: &str, radix: u32| {
         let valid = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));

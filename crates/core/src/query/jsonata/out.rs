@@ -11,7 +11,7 @@ use super::value::{Items, Val};
 const BRIEF_BYTES: usize = 1024;
 
 /// The result of an evaluation, and the work of copying it ([`super::super::work_of`]). A function is no JSON: as a
-/// whole it is refused, inside of a value an empty text. `memory` is what the evaluation left of its limit.
+/// whole it is refused, inside of a value an empty text. `memory` is the rest of the evaluation's limit.
 pub(super) fn json(value: Val<'_>, limits: &Limits, memory: usize) -> Result<(Option<Value>, u64), Stop> {
     match value {
         Val::Undefined | Val::Tuples(_) | Val::Tail => Ok((None, 0)),

@@ -1,4 +1,4 @@
-//! What Step Functions makes of an expression: what it does not offer, and what the expression reads.
+//! The rules of Step Functions for expressions: refusals, and the names that an expression reads.
 //!
 //! One walk over the tree does all of it. It knows two things at each node: whether the node stands at the *top level*
 //! (where there is no context item, since Step Functions gives no input document) and which variables the expression
@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::syntax::tree::{Item, Kind, Node, Program, Stage, Sym, Symbols};
 
-/// The reserved variable that holds what a state can read.
+/// The reserved variable with the values that a state can read.
 pub(super) const STATES: &str = "states";
 
 /// A field of `$states`.
@@ -39,7 +39,7 @@ impl StatesMember {
     }
 }
 
-/// What an expression reads from outside of itself.
+/// The names from outside that an expression reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct References {
     variables: BTreeSet<String>,
@@ -61,8 +61,8 @@ impl References {
         self.states.contains(&member)
     }
 
-    /// Whether this member is written out (`$states.result`). `$states` as a whole is what there is, wherever it stands
-    /// (recorded).
+    /// Whether this member is written out (`$states.result`). `$states` as a whole has the members that there are, in each
+    /// field (recorded).
     #[must_use]
     pub fn names(&self, member: StatesMember) -> bool {
         self.named.contains(&member)
@@ -73,7 +73,7 @@ impl References {
     }
 }
 
-/// What the expression reads; or the first thing that Step Functions refuses, and the byte at which it stands.
+/// The references; or the first refusal, and the byte at which it stands.
 pub(super) fn apply(program: &Program) -> Result<References, (String, usize)> {
     let mut walk = Walk {
         symbols: &program.symbols,
@@ -252,7 +252,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What is called by a bare name is an error of its own, not a field that is read.
+    /// A call by a bare name is an error of its own, not a field that is read.
     fn procedure(&mut self, node: &Node, top: bool) {
         match node.kind {
             Kind::Variable(name) if node.more.is_none() => {

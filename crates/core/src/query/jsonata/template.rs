@@ -102,7 +102,7 @@ impl JsonataTemplate {
         found
     }
 
-    /// What the expressions read, all together.
+    /// The references of all expressions.
     pub fn references(&self) -> impl Iterator<Item = &References> {
         self.expressions().into_iter().map(Expression::references)
     }

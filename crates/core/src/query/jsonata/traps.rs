@@ -1,5 +1,5 @@
 //! Expressions on which implementations of JSONata differ, with the answers of the reference (jsonata-js 2.2.2, run in
-//! node). Where we decide otherwise, the table says what we answer and why.
+//! node). Where we decide otherwise, the table has our answer and the reason.
 
 use serde_json::{Map, Value};
 

@@ -44,7 +44,7 @@ pub(super) const OUTER: u8 = 8;
 
 /// Containers that an evaluation makes may nest this deep.
 pub(super) const LEVELS_MAX: u8 = 200;
-/// What a container of the payload counts: the JSON reader's bound.
+/// The count for a container of the payload: the JSON reader's bound.
 const LEVELS_OF_PAYLOAD: u8 = 128;
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(super) struct Array<'e> {
     pub levels: u8,
 }
 
-/// A view of items, wherever they lie.
+/// A view of items, in the arena or in the payload.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Items<'e> {
     Vals(&'e [Val<'e>]),
@@ -115,7 +115,7 @@ pub(super) enum Fun<'e> {
     },
 }
 
-/// Variables of a block, a call or a tuple. Captured by reference: a function sees what is assigned later.
+/// Variables of a block, a call or a tuple. Captured by reference: a function sees later assignments.
 #[derive(Debug)]
 pub(super) struct Frame<'e> {
     pub parent: Option<&'e Self>,

@@ -76,7 +76,7 @@ pub(super) fn shuffle<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcom
     machine.heap.take_array(mark, 0)
 }
 
-/// What a scalar is known by: its type and its bits.
+/// A scalar's type and its bits.
 fn scalar_key(value: Val<'_>) -> Option<(u8, u64, &str)> {
     match value {
         Val::Null => Some((b'l', 0, "")),
@@ -87,7 +87,7 @@ fn scalar_key(value: Val<'_>) -> Option<(u8, u64, &str)> {
 }
 
 pub(super) fn distinct<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    /// What an entry of the table of scalars takes, growth included.
+    /// Bytes of an entry of the table of scalars, growth included.
     const ENTRY: usize = 96;
     let list = arg(args, 0);
     let Some(items) = list.array().filter(|items| items.len() > 1) else { return Ok(list) };

@@ -22,7 +22,7 @@ pub(super) fn to_base64<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outc
     machine.heap.take_text(mark)
 }
 
-/// As lenient as JavaScript's: what is not of the alphabet is passed over, the padding may be missing.
+/// As lenient as JavaScript's: other characters are passed over, the padding may be missing.
 pub(super) fn from_base64<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
     let Some(text) = text(machine, args, 0)? else { return Ok(Val::Undefined) };
     let config = GeneralPurposeConfig::new()

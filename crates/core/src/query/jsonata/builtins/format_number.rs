@@ -32,7 +32,7 @@ struct Part {
     fraction: Vec<char>,
 }
 
-/// What a half asks for.
+/// The form that a half asks for.
 struct Format {
     regular: usize,
     integer_groups: Vec<usize>,
@@ -90,7 +90,7 @@ impl Symbols {
         let suffix = whole[end..].to_vec();
         let (integer, fraction) = match mantissa.iter().position(|c| *c == self.decimal) {
             Some(at) => (mantissa[..at].to_vec(), mantissa[at + 1..].to_vec()),
-            // The reference takes what follows for the fraction where there is no separator.
+            // Without a separator the reference takes the suffix for the fraction.
             None => (mantissa.clone(), suffix.clone()),
         };
         Part {
@@ -105,7 +105,7 @@ impl Symbols {
         }
     }
 
-    /// All rules are looked at, and the last one that is broken is told.
+    /// All rules are looked at, and the last broken one is told.
     fn check(&self, part: &Part) -> Result<(), Stop> {
         let count = |c: char| part.whole.iter().filter(|own| **own == c).count();
         let place = part.whole.iter().position(|c| *c == self.decimal);

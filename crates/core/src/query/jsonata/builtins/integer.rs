@@ -139,7 +139,7 @@ impl Picture {
                 let zero = if self.case == Case::Upper { 'A' } else { 'a' };
                 let units: Vec<u16> = text.encode_utf16().collect();
                 let value = |unit: u16| f64::from(unit) - f64::from(u32::from(zero)) + 1.0;
-                // From the right, each by its power: what is no letter counts too, and the sum may be infinite or none.
+                // From the right, each by its power. Other characters count too, and the sum may be infinite or NaN.
                 (0..).zip(units.iter().rev()).map(|(place, unit)| value(*unit) * 26_f64.powi(place)).sum()
             }
             Primary::Roman => {
@@ -237,7 +237,7 @@ impl Decimal {
     }
 }
 
-/// What JavaScript's `parseInt` reads at the beginning of a text.
+/// The number that JavaScript's `parseInt` reads at the beginning of a text.
 pub(super) fn leading_integer(text: &str) -> f64 {
     let text = text.trim_start();
     let (sign, text) = match text.strip_prefix('-') {
@@ -410,7 +410,7 @@ fn from_words(text: &str) -> f64 {
     parts.iter().sum()
 }
 
-/// Whether a text is the beginning of what a word picture takes: the length of the word or mark there.
+/// Lengths of the word or mark at the beginning of a text, as a picture of words takes them.
 pub(super) fn word_lengths(text: &str) -> impl Iterator<Item = usize> {
     let bytes = text.as_bytes();
     let mark = usize::from(bytes.first().is_some_and(|b| matches!(b, b'-' | b',' | b' ')));

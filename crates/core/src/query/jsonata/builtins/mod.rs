@@ -1,4 +1,4 @@
-//! The functions of the language and those that AWS adds.
+//! The functions of the language and those of AWS.
 //!
 //! Each takes the machine and its arguments, as the signature made them. Items and texts reach a function through the
 //! machine alone, which counts them.

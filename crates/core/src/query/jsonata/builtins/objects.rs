@@ -20,7 +20,7 @@ pub(super) fn exists<'e>(_: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
 
 pub(super) fn kind<'e>(_: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
     let value = arg(args, 0);
-    // What is no number at all is an object to the reference.
+    // To the reference NaN is an object.
     let kind = match value.num() {
         Some(_) if finite(value)?.is_none() => "object",
         _ => kind_name(value),

@@ -14,7 +14,7 @@ struct Found<'e> {
     groups: Items<'e>,
 }
 
-/// What searches: a pattern of ours, or a function of the expression.
+/// A pattern of ours, or a function of the expression in its place.
 enum Matcher<'e> {
     Pattern(&'e Pattern),
     Function(Val<'e>),
@@ -330,7 +330,7 @@ pub(super) fn replace<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcom
     machine.heap.take_text(mark)
 }
 
-/// What a function that replaces is given.
+/// The argument of a function that replaces.
 fn subject<'e>(machine: &mut Machine<'e>, whole: &'e str, found: &Found<'e>) -> Outcome<'e> {
     machine.read(&whole[..found.end])?;
     let start = units(&whole[..found.start]);

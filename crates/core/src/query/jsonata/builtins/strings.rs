@@ -270,7 +270,7 @@ pub(super) fn join<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'
     machine.heap.take_text(mark)
 }
 
-/// Whether a default order of texts or numbers exists for these, and what it is.
+/// The order of two texts or two numbers.
 pub(super) fn natural_order(a: Val<'_>, b: Val<'_>) -> Option<Ordering> {
     match (a, b) {
         (Val::Str(a), Val::Str(b)) => Some(super::super::value::compare_texts(a, b)),

@@ -98,14 +98,14 @@ fn iso(text: &str) -> Option<f64> {
     Some(number::signed(days_of(year, month, day)) * DAY + millis - number::signed(offset) * 60_000.0)
 }
 
-/// What a picture found, by letter.
+/// Values of components, by letter.
 type Components = Vec<(char, f64)>;
 
 fn get(components: &[(char, f64)], component: char) -> Option<f64> {
     components.iter().rfind(|(own, _)| *own == component).map(|(_, value)| *value)
 }
 
-/// The ends of what a part may take of the text from a byte on, the longest first.
+/// The ends that a part may have in the text from a byte on, the longest first.
 fn ends(part: &Part, text: &str, from: usize) -> Vec<usize> {
     let rest = &text[from..];
     let run = |takes: fn(&u8) -> bool| rest.bytes().take_while(takes).count();
@@ -267,8 +267,8 @@ fn value(marker: &Marker, text: &str) -> Result<Option<f64>, Stop> {
     })
 }
 
-/// The moment that the components name. What is left out on the large side is that of now, on the small side the
-/// least.
+/// The moment that the components name. Components left out on the large side are those of now, on the small
+/// side the least.
 fn moment<'e>(mut found: Components, now: &Moment) -> Outcome<'e> {
     let given = |component: char| get(&found, component).is_some_and(|value| value != 0.0 && !value.is_nan());
     // Which set of components the found ones belong to: all of them in it, and one at least.

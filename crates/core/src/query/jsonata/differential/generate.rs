@@ -1,6 +1,6 @@
 //! Expressions by chance: grammatical, mostly over names that exist, mostly with arguments of the right type.
 //!
-//! Left out is what we decide otherwise or what chance and clock decide: assignments outside of blocks, `$now`,
+//! Left out are our own decisions and those of chance and clock: assignments outside of blocks, `$now`,
 //! `$random`, look-around, keys that are whole numbers, base64 of more than ASCII.
 
 use rand::rngs::StdRng;

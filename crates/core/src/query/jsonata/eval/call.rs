@@ -38,7 +38,7 @@ fn named<T>(result: Result<T, Stop>, name: Option<&str>) -> Result<T, Stop> {
 }
 
 impl<'e> Machine<'e> {
-    /// Takes what was pushed since the mark as arguments.
+    /// Takes the values from the mark on as arguments.
     fn args(&mut self, mark: usize) -> Result<Args<'e>, Stop> {
         let pushed = self.heap.pushed(mark);
         let len = pushed.len();

@@ -90,7 +90,7 @@ impl<'e> Machine<'e> {
         Ok(())
     }
 
-    /// What the items of a group have at one place: a single one as it is, several as one array.
+    /// A part of all items of a group: a single one as it is, several as one array.
     fn gathered(&mut self, group: &Group<'e>, part: impl Fn(&Tuple<'e>) -> Val<'e>) -> Outcome<'e> {
         if group.rest.is_none() {
             return Ok(part(&group.first));

@@ -114,7 +114,7 @@ impl<'e> Machine<'e> {
         }
     }
 
-    /// A node without what stands behind it, before it is settled.
+    /// A node without its predicates and grouping, before it is settled.
     fn bare(&mut self, node: &'e Node, input: Val<'e>, frame: &'e Frame<'e>) -> Outcome<'e> {
         match &node.kind {
             Kind::Path { steps, keep_singleton } => self.path(node, steps, *keep_singleton, input, frame),
@@ -313,7 +313,7 @@ impl<'e> Machine<'e> {
         }
     }
 
-    /// What counts as true; `None` for nothing.
+    /// The truth of a value; `None` for nothing.
     pub(super) fn truth(&mut self, value: Val<'e>) -> Result<Option<bool>, Stop> {
         self.budget.step(1)?;
         Ok(Some(match value {
@@ -386,7 +386,7 @@ impl<'e> Machine<'e> {
         self.heap.take_array(mark, flags)
     }
 
-    /// One value of a wildcard. Arrays are laid flat, and what comes of them is an array even with one item.
+    /// One value of a wildcard. Arrays are laid flat, and their result is an array even with one item.
     fn wild(&mut self, value: Val<'e>, flags: &mut u8) -> Result<(), Stop> {
         self.budget.step(1)?;
         match value.array() {

@@ -25,7 +25,7 @@ impl<'e> Machine<'e> {
         for (op, right) in links {
             let Ok(value) = &left else { return left };
             self.budget.step(1)?;
-            // What a function gave is settled before it goes on; the last one when the chain is left.
+            // The result of a function is settled before it goes on; the last one when the chain is left.
             let value = if pending { self.settled(*value, keep)? } else { *value };
             pending = *op == Op::Apply;
             keep = pending && (keep || right.keep);

@@ -8,7 +8,7 @@ use super::super::syntax::tree::{Kind, Node, Stage, Sym};
 use super::super::value::{Bind, CONS, Frame, Items, KEEP, SEQUENCE, Tuple, Val};
 use super::{Machine, Outcome, finite};
 
-/// What a step gave.
+/// The result of a step.
 #[derive(Clone, Copy)]
 enum Stream<'e> {
     /// Items on the heap's stack, from the path's mark on.
@@ -60,7 +60,7 @@ impl<'e> Machine<'e> {
         self.settled(value, node.keep)
     }
 
-    /// The steps from `walked` on, over what the steps before them gave.
+    /// The steps from `walked` on, over the result of those before them.
     #[inline(never)]
     fn steps(
         &mut self,
@@ -114,7 +114,7 @@ impl<'e> Machine<'e> {
         self.path_result(node, stream, keep_singleton, mark, frame)
     }
 
-    /// What a step goes over after a first step that is no sequence: of a text its characters, of a scalar nothing.
+    /// The items of a first step that is no sequence: of a text its characters, of a scalar none.
     fn iterated(&mut self, value: Val<'e>) -> Result<Items<'e>, Stop> {
         let Val::Str(text) = value else { return Ok(value.array().unwrap_or(Items::Vals(&[]))) };
         let mark = self.heap.mark();
@@ -303,7 +303,7 @@ impl<'e> Machine<'e> {
         self.heap.take_array(mark, SEQUENCE)
     }
 
-    /// How often a predicate's value takes the item at this place: positions may name it more than once.
+    /// The number of times that a predicate's value takes the item at this place: positions may name it twice.
     fn chosen(&mut self, value: Val<'e>, at: usize, len: usize) -> Result<usize, Stop> {
         if let Val::Bool(b) = value {
             return Ok(usize::from(b));

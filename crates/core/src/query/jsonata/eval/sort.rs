@@ -92,7 +92,7 @@ impl<'e> Machine<'e> {
         Ok(order)
     }
 
-    /// Keys are texts or numbers, all of one kind; those that are nothing come last.
+    /// Keys are texts or numbers, all of one kind; missing ones come last.
     fn check_keys(&mut self, order: &[u32], keys: usize) -> Result<(), Stop> {
         let key = |at: &u32| self.heap.pushed(keys)[*at as usize];
         let mut defined = order.iter().map(key).filter(|key| !key.is_undefined());

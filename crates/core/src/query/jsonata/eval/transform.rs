@@ -140,7 +140,7 @@ impl<'e> Machine<'e> {
         self.heap.take_object(mark)
     }
 
-    /// Levels of containers that changed below those that hold them; too many are a bound.
+    /// The levels of containers, after some were put into others; too many are a bound.
     fn measure(&mut self, value: Val<'e>) -> Result<u8, Stop> {
         self.budget.step(1)?;
         self.budget.enter()?;

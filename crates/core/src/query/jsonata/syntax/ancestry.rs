@@ -47,7 +47,7 @@ impl Slots {
         Ok(())
     }
 
-    /// Finds steps of the path for the parents of its last step; what is not found is sought further out.
+    /// Finds steps of the path for the parents of its last step; the others are sought further out.
     pub(super) fn resolve(&mut self, path: &mut Node) -> Result<(), Refusal> {
         let Kind::Path { steps, .. } = &mut path.kind else { return Ok(()) };
         let Some(last) = steps.last_mut() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What may follow an operand: operators, steps, predicates, calls, groups, orders, bindings.
+//! The tokens that follow an operand: operators, steps, predicates, calls, groups, orders, bindings.
 
 use super::super::error::Fault;
 use super::super::value::Val;
@@ -8,7 +8,7 @@ use super::lexer::{Tok, Token};
 use super::parser::{Parsed, Parser, refusal};
 use super::tree::{Kind, Name, Node, Op, Stage, Sym, Term};
 
-/// Calls of what a call gave (`f()()`), in the whole expression: each nests the tree without nesting the text.
+/// Calls of the result of a call (`f()()`), in the whole expression: each nests the tree without nesting the text.
 const CALLS_OF_CALLS_MAX: usize = 64;
 
 impl Parser<'_> {
@@ -71,7 +71,7 @@ impl Parser<'_> {
         };
         let mut rest = self.expression(75)?;
         let Kind::Path { steps, keep_singleton } = &mut path.kind else { return Err(self.unexpected("S0201")) };
-        // What came before was looked at when it came.
+        // The steps before were looked at when they came.
         let seen = if steps.len() == 1 { 0 } else { steps.len() };
         if let Kind::Path { steps: more, .. } = &mut rest.kind {
             let seeking = rest.more.take().map(|more| more.seeking).unwrap_or_default();
@@ -127,7 +127,7 @@ impl Parser<'_> {
     fn predicate(&mut self, mut left: Box<Node>, at: usize) -> Parsed {
         self.advance(true)?;
         if self.at("]") {
-            // As in the reference, what follows is read as if an operand came.
+            // As in the reference, the next token is read as an operand.
             self.advance(true)?;
             keep_arrays(&mut left);
             return Ok(left);

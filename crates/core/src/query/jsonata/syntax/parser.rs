@@ -68,7 +68,7 @@ pub(super) struct Parser<'t> {
     pub(super) calls_of_calls: usize,
     /// Whether an assignment was read since the innermost scope began.
     pub(super) binds: bool,
-    /// The first thing that is grammatical and yet wrong. Errors of grammar, wherever they are, come before it.
+    /// The first error that is none of grammar. All errors of grammar come before it.
     pub(super) wrong: Option<Refusal>,
 }
 
@@ -83,7 +83,7 @@ impl Parser<'_> {
         Box::new(Refusal::new(&Fault::new(code).value(self.token.tok.shown()), self.token.at))
     }
 
-    /// `operand`: what follows the symbol is an operand.
+    /// `operand`: an operand follows the symbol.
     pub(super) fn expect(&mut self, symbol: &str, operand: bool) -> Parsed<()> {
         if !self.token.tok.is(symbol) {
             let code = if self.token.tok == Tok::End { "S0203" } else { "S0202" };
@@ -111,7 +111,7 @@ impl Parser<'_> {
         Ok(left)
     }
 
-    /// How tightly the token at hand binds to what stands left of it.
+    /// The binding power of the token at hand towards its left.
     pub(super) fn power(&self) -> u8 {
         let Tok::Op(op) = self.token.tok else { return 0 };
         match op {
@@ -129,7 +129,7 @@ impl Parser<'_> {
         }
     }
 
-    // What stands where an operand may.
+    // Operands.
 
     pub(super) fn operand(&mut self) -> Parsed {
         let Token { tok, at } = self.token.clone();

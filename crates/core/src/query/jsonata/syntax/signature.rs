@@ -15,7 +15,7 @@ struct Param {
     kind: u8,
     /// Letters that it takes, a bit for each.
     accepts: u32,
-    /// What the items of an array must be.
+    /// The type of an array's items.
     subtype: Option<String>,
     optional: bool,
     many: bool,

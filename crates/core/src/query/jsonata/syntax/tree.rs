@@ -70,7 +70,7 @@ pub(crate) struct Node {
     pub more: Option<Box<More>>,
 }
 
-/// What few nodes have.
+/// Parts that few nodes have.
 #[derive(Debug, Default)]
 pub(crate) struct More {
     /// `[...]` behind something that is no step of a path.
