@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::super::eval::{Machine, Outcome};
 use super::super::number;
-use super::super::value::{Items, SEQUENCE, Val};
+use super::super::value::{SEQUENCE, Val};
 use super::arg;
 
 pub(super) fn count<'e>(_: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
@@ -22,10 +22,7 @@ pub(super) fn append<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome
     }
     let mark = machine.heap.mark();
     for items in [first.items(), second.items()] {
-        machine.step(items.len())?;
-        for item in items.iter() {
-            machine.heap.push(item)?;
-        }
+        machine.push_all(items)?;
     }
     machine.heap.take_array(mark, 0)
 }
@@ -126,13 +123,4 @@ fn known<'e>(machine: &mut Machine<'e>, mark: usize, item: Val<'e>) -> Result<bo
         }
     }
     Ok(false)
-}
-
-/// Pushes all items of a value.
-pub(super) fn push_all<'e>(machine: &mut Machine<'e>, items: Items<'e>) -> Result<(), super::Stop> {
-    machine.step(items.len())?;
-    for item in items.iter() {
-        machine.heap.push(item)?;
-    }
-    Ok(())
 }

@@ -10,7 +10,7 @@ use super::super::value::Val;
 use super::text;
 
 /// Characters of a URL that have a meaning there.
-const RESERVED: &[u8] = b";/?:@&=+$,#";
+pub(super) const RESERVED: &[u8] = b";/?:@&=+$,#";
 
 pub(super) fn to_base64<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
     let Some(text) = text(machine, args, 0)? else { return Ok(Val::Undefined) };
@@ -47,7 +47,7 @@ pub(super) fn from_base64<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Ou
     Ok(Val::Str(value))
 }
 
-fn encoded<'e>(machine: &mut Machine<'e>, args: &[Val<'e>], also_plain: &[u8]) -> Outcome<'e> {
+pub(super) fn encoded<'e>(machine: &mut Machine<'e>, args: &[Val<'e>], also_plain: &[u8]) -> Outcome<'e> {
     const HEX: &str = "0123456789ABCDEF";
     let Some(text) = text(machine, args, 0)? else { return Ok(Val::Undefined) };
     let mark = machine.heap.text_mark();
@@ -65,15 +65,7 @@ fn encoded<'e>(machine: &mut Machine<'e>, args: &[Val<'e>], also_plain: &[u8]) -
     machine.heap.take_text(mark)
 }
 
-pub(super) fn encode_component<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    encoded(machine, args, b"")
-}
-
-pub(super) fn encode_url<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    encoded(machine, args, RESERVED)
-}
-
-fn decoded<'e>(machine: &mut Machine<'e>, args: &[Val<'e>], keep: &[u8], name: &str) -> Outcome<'e> {
+pub(super) fn decoded<'e>(machine: &mut Machine<'e>, args: &[Val<'e>], keep: &[u8], name: &str) -> Outcome<'e> {
     let Some(text) = text(machine, args, 0)? else { return Ok(Val::Undefined) };
     let malformed = || Fault::new("D3140").token(name).text(text);
     let mark = machine.heap.text_mark();
@@ -105,12 +97,4 @@ fn decoded<'e>(machine: &mut Machine<'e>, args: &[Val<'e>], keep: &[u8], name: &
     }
     machine.heap.write(mark, rest)?;
     machine.heap.take_text(mark)
-}
-
-pub(super) fn decode_component<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    decoded(machine, args, b"", "decodeUrlComponent")
-}
-
-pub(super) fn decode_url<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    decoded(machine, args, RESERVED, "decodeUrl")
 }

@@ -137,7 +137,7 @@ pub(super) fn sort<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'
         }
     }
     let mark = machine.heap.mark();
-    super::arrays::push_all(machine, items)?;
+    machine.push_all(items)?;
     let end = machine.heap.mark();
     merge_sort(machine, mark, end, &mut |machine: &mut Machine<'e>, a, b| -> Result<bool, Stop> {
         if function.is_undefined() {

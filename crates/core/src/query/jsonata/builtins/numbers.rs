@@ -29,16 +29,9 @@ pub(super) fn sum<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e
     Ok(folded(machine, args, |a, b| a + b)?.map_or(Val::Undefined, |(sum, _)| Val::Num(sum)))
 }
 
-pub(super) fn max<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    Ok(folded(machine, args, f64::max)?
-        .filter(|(_, count)| *count > 0)
-        .map_or(Val::Undefined, |(max, _)| Val::Num(max)))
-}
-
-pub(super) fn min<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    Ok(folded(machine, args, f64::min)?
-        .filter(|(_, count)| *count > 0)
-        .map_or(Val::Undefined, |(min, _)| Val::Num(min)))
+pub(super) fn extreme<'e>(machine: &mut Machine<'e>, args: &[Val<'e>], of: fn(f64, f64) -> f64) -> Outcome<'e> {
+    let found = folded(machine, args, of)?.filter(|(_, count)| *count > 0);
+    Ok(found.map_or(Val::Undefined, |(found, _)| Val::Num(found)))
 }
 
 pub(super) fn average<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
@@ -60,20 +53,8 @@ pub(super) fn number<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome
     read.map(Val::Num).ok_or_else(|| Fault::new("D3030").index(1).value(value).into())
 }
 
-fn mapped<'e>(args: &[Val<'e>], map: impl Fn(f64) -> f64) -> Outcome<'e> {
+pub(super) fn mapped<'e>(args: &[Val<'e>], map: impl Fn(f64) -> f64) -> Outcome<'e> {
     Ok(numeric(args, 0)?.map_or(Val::Undefined, |n| Val::Num(map(n))))
-}
-
-pub(super) fn floor<'e>(_: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    mapped(args, f64::floor)
-}
-
-pub(super) fn ceil<'e>(_: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    mapped(args, f64::ceil)
-}
-
-pub(super) fn abs<'e>(_: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    mapped(args, f64::abs)
 }
 
 /// The nearest whole number, halves to the even one.

@@ -96,7 +96,7 @@ pub(in crate::query::jsonata) fn find_from<'e>(
     machine.read(text)?;
     let from = byte_of(text, number::count(from));
     match run(machine, pattern, text, from)? {
-        Some(found) => described(machine, pattern, text, &found),
+        Some(found) => described(machine, Some(pattern), text, &found),
         None => Ok(Val::Undefined),
     }
 }
@@ -113,31 +113,39 @@ pub(in crate::query::jsonata) fn next<'e>(
     }
     match run(machine, pattern, text, from)? {
         Some(found) if found.start == found.end => fail("D1004"),
-        Some(found) => described(machine, pattern, text, &found),
+        Some(found) => described(machine, Some(pattern), text, &found),
         None => Ok(Val::Undefined),
     }
 }
 
-fn described<'e>(machine: &mut Machine<'e>, pattern: &'e Pattern, text: &'e str, found: &Found<'e>) -> Outcome<'e> {
+/// A match as an object; one of a pattern has the next one too.
+fn described<'e>(
+    machine: &mut Machine<'e>,
+    pattern: Option<&'e Pattern>,
+    text: &'e str,
+    found: &Found<'e>,
+) -> Outcome<'e> {
     machine.read(text)?;
+    let whole = &text[found.start..found.end];
     let start = units(&text[..found.start]);
-    let end = start + units(&text[found.start..found.end]);
-    let next = machine.heap.alloc(Fun::Next { pattern, text, from: found.end })?;
-    let groups = groups_of(machine, found)?;
-    let mark = machine.heap.field_mark();
-    machine.heap.push_field("match", Val::Str(&text[found.start..found.end]))?;
-    machine.heap.push_field("start", Val::Num(number::double(start)))?;
-    machine.heap.push_field("end", Val::Num(number::double(end)))?;
-    machine.heap.push_field("groups", groups)?;
-    machine.heap.push_field("next", Val::Fun(next))?;
-    machine.heap.take_object(mark)
+    let mut fields = [
+        ("match", Val::Str(whole)),
+        ("start", Val::Num(number::double(start))),
+        ("end", Val::Num(number::double(start + units(whole)))),
+        ("groups", groups_of(machine, found)?),
+        ("next", Val::Undefined),
+    ];
+    let mut count = fields.len() - 1;
+    if let Some(pattern) = pattern {
+        fields[count].1 = Val::Fun(machine.heap.alloc(Fun::Next { pattern, text, from: found.end })?);
+        count += 1;
+    }
+    machine.heap.object(&fields[..count]).map(Val::Object)
 }
 
 fn groups_of<'e>(machine: &mut Machine<'e>, found: &Found<'e>) -> Outcome<'e> {
     let mark = machine.heap.mark();
-    for group in found.groups.iter() {
-        machine.heap.push(group)?;
-    }
+    machine.push_all(found.groups)?;
     machine.heap.take_array(mark, 0)
 }
 
@@ -228,12 +236,10 @@ pub(super) fn find_all<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outco
         index += units(&whole[from..found.start]);
         counted_to = found.start;
         let groups = groups_of(machine, &found)?;
-        let fields = machine.heap.field_mark();
-        machine.heap.push_field("match", Val::Str(&whole[found.start..found.end]))?;
-        machine.heap.push_field("index", Val::Num(number::double(index)))?;
-        machine.heap.push_field("groups", groups)?;
-        let object = machine.heap.take_object(fields)?;
-        machine.heap.push(object)?;
+        let whole = Val::Str(&whole[found.start..found.end]);
+        let fields = [("match", whole), ("index", Val::Num(number::double(index))), ("groups", groups)];
+        let object = machine.heap.object(&fields)?;
+        machine.heap.push(Val::Object(object))?;
         count += 1;
     }
     machine.heap.take_array(mark, SEQUENCE)
@@ -313,7 +319,7 @@ pub(super) fn replace<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcom
             match replacement {
                 Val::Str(template) => substitute(machine, mark, template, whole, &found)?,
                 function => {
-                    let subject = subject(machine, whole, &found)?;
+                    let subject = described(machine, None, whole, &found)?;
                     let made = machine.call_back(function, &[subject])?;
                     let Val::Str(made) = machine.settled(made, false)? else {
                         return Err(Fault::new("D3012").value(made).into());
@@ -328,20 +334,6 @@ pub(super) fn replace<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcom
     }
     machine.heap.write(mark, &whole[position..])?;
     machine.heap.take_text(mark)
-}
-
-/// The argument of a function that replaces.
-fn subject<'e>(machine: &mut Machine<'e>, whole: &'e str, found: &Found<'e>) -> Outcome<'e> {
-    machine.read(&whole[..found.end])?;
-    let start = units(&whole[..found.start]);
-    let end = start + units(&whole[found.start..found.end]);
-    let groups = groups_of(machine, found)?;
-    let mark = machine.heap.field_mark();
-    machine.heap.push_field("match", Val::Str(&whole[found.start..found.end]))?;
-    machine.heap.push_field("start", Val::Num(number::double(start)))?;
-    machine.heap.push_field("end", Val::Num(number::double(end)))?;
-    machine.heap.push_field("groups", groups)?;
-    machine.heap.take_object(mark)
 }
 
 /// Writes a template: `$0` is the match, `$1` a group, `$$` a dollar sign.

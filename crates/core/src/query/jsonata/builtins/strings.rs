@@ -99,24 +99,8 @@ impl<'e> Machine<'e> {
         let mut rest = text;
         while let Some(at) = rest.find(|c: char| c < ' ' || c == '"' || c == '\\') {
             self.heap.write(mark, &rest[..at])?;
-            let byte = rest.as_bytes()[at];
-            match byte {
-                b'"' => self.heap.write(mark, "\\\"")?,
-                b'\\' => self.heap.write(mark, "\\\\")?,
-                8 => self.heap.write(mark, "\\b")?,
-                9 => self.heap.write(mark, "\\t")?,
-                10 => self.heap.write(mark, "\\n")?,
-                12 => self.heap.write(mark, "\\f")?,
-                13 => self.heap.write(mark, "\\r")?,
-                _ => {
-                    let hex = |digit: u8| {
-                        char::from_digit(u32::from(digit), 16).unwrap_or('0').encode_utf8(&mut [0; 1]).to_owned()
-                    };
-                    self.heap.write(mark, "\\u00")?;
-                    self.heap.write(mark, &hex(byte >> 4))?;
-                    self.heap.write(mark, &hex(byte & 15))?;
-                }
-            }
+            let escaped = serde_json::Value::from(&rest[at..=at]).to_string();
+            self.heap.write(mark, &escaped[1..escaped.len() - 1])?;
             rest = &rest[at + 1..];
         }
         self.heap.write(mark, rest)?;
@@ -195,21 +179,12 @@ pub(super) fn substring_after<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -
     Ok(Val::Str(whole.find(part).map_or(whole, |at| &whole[at + part.len()..])))
 }
 
-pub(super) fn lowercase<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
-    let Some(text) = text(machine, args, 0)? else { return Ok(Val::Undefined) };
-    let mark = machine.heap.text_mark();
-    // The last sigma of a word is a letter of its own, so a whole word is asked for at once.
-    for word in text.split_inclusive(' ') {
-        machine.heap.write(mark, &word.to_lowercase())?;
-    }
-    machine.heap.take_text(mark)
-}
-
-pub(super) fn uppercase<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
+/// The last sigma of a word is a letter of its own, so a whole word is asked for at once.
+pub(super) fn cased<'e>(machine: &mut Machine<'e>, args: &[Val<'e>], case: fn(&str) -> String) -> Outcome<'e> {
     let Some(text) = text(machine, args, 0)? else { return Ok(Val::Undefined) };
     let mark = machine.heap.text_mark();
     for word in text.split_inclusive(' ') {
-        machine.heap.write(mark, &word.to_uppercase())?;
+        machine.heap.write(mark, &case(word))?;
     }
     machine.heap.take_text(mark)
 }

@@ -113,10 +113,7 @@ impl<'e> Machine<'e> {
         for item in items.iter().filter(|item| !item.is_undefined()) {
             defined += 1;
             value = *item;
-            self.budget.step(item.items().len())?;
-            for inner in item.items().iter() {
-                self.heap.push(inner)?;
-            }
+            self.push_all(item.items())?;
         }
         if defined <= 1 {
             self.heap.forget(mark);

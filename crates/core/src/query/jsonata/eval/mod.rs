@@ -15,7 +15,7 @@ use super::budget::Budget;
 use super::error::{Fault, Stop};
 use super::heap::Heap;
 use super::syntax::tree::{Item, Kind, Node, Program, Sym};
-use super::value::{CONS, Frame, KEEP, OUTER, SEQUENCE, Val};
+use super::value::{CONS, Frame, Fun, Items, KEEP, OUTER, SEQUENCE, Val};
 use crate::query::Entropy;
 
 pub(super) type Outcome<'e> = Result<Val<'e>, Stop>;
@@ -153,9 +153,9 @@ impl<'e> Machine<'e> {
                 self.heap.bind(frame, *name, value)?;
                 Ok(value)
             }
-            Kind::Lambda(lambda) => self.function(super::value::Fun::Lambda { lambda, input, frame }),
-            Kind::Transform(transform) => self.function(super::value::Fun::Transform { transform, frame }),
-            Kind::Regex(pattern) => self.function(super::value::Fun::Regex(pattern)),
+            Kind::Lambda(lambda) => self.function(Fun::Lambda { lambda, input, frame }),
+            Kind::Transform(transform) => self.function(Fun::Transform { transform, frame }),
+            Kind::Regex(pattern) => self.function(Fun::Regex(pattern)),
             Kind::Negate(inner) => self.negate(inner, input, frame),
             Kind::Wildcard => self.wildcard(input),
             Kind::Descendants => self.descendants(input),
@@ -168,7 +168,7 @@ impl<'e> Machine<'e> {
         }
     }
 
-    fn function(&mut self, function: super::value::Fun<'e>) -> Outcome<'e> {
+    fn function(&mut self, function: Fun<'e>) -> Outcome<'e> {
         Ok(Val::Fun(self.heap.alloc(function)?))
     }
 
@@ -275,13 +275,8 @@ impl<'e> Machine<'e> {
             }
             match value.array() {
                 // A long range stays what it is as long as it stands alone.
-                Some(super::value::Items::Range { .. }) if !whole && items.len() == 1 => only = Some(value),
-                Some(inner) if !whole => {
-                    self.budget.step(inner.len())?;
-                    for value in inner.iter() {
-                        self.heap.push(value)?;
-                    }
-                }
+                Some(Items::Range { .. }) if !whole && items.len() == 1 => only = Some(value),
+                Some(inner) if !whole => self.push_all(inner)?,
                 _ => self.heap.push(value)?,
             }
         }
@@ -345,7 +340,7 @@ impl<'e> Machine<'e> {
         self.heap.take_array(mark, SEQUENCE)
     }
 
-    fn lookup_all(&mut self, items: super::value::Items<'e>, name: &str) -> Result<(), Stop> {
+    fn lookup_all(&mut self, items: Items<'e>, name: &str) -> Result<(), Stop> {
         self.budget.step(items.len())?;
         for item in items.iter() {
             if let Some(inner) = item.array() {
@@ -354,12 +349,7 @@ impl<'e> Machine<'e> {
             }
             let value = item.field(name);
             match value.array() {
-                Some(inner) => {
-                    self.budget.step(inner.len())?;
-                    for value in inner.iter() {
-                        self.heap.push(value)?;
-                    }
-                }
+                Some(inner) => self.push_all(inner)?,
                 None if value.is_undefined() => {}
                 None => self.heap.push(value)?,
             }
@@ -398,7 +388,16 @@ impl<'e> Machine<'e> {
         }
     }
 
-    fn flatten(&mut self, items: super::value::Items<'e>) -> Result<(), Stop> {
+    /// Pushes items to the heap's stack.
+    pub(super) fn push_all(&mut self, items: Items<'e>) -> Result<(), Stop> {
+        self.budget.step(items.len())?;
+        for item in items.iter() {
+            self.heap.push(item)?;
+        }
+        Ok(())
+    }
+
+    fn flatten(&mut self, items: Items<'e>) -> Result<(), Stop> {
         self.budget.step(items.len())?;
         for item in items.iter() {
             match item.array() {

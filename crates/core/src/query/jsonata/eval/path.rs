@@ -249,12 +249,7 @@ impl<'e> Machine<'e> {
             results += 1;
             only = value;
             match value.array() {
-                Some(items) if value.flags() & CONS == 0 => {
-                    self.budget.step(items.len())?;
-                    for inner in items.iter() {
-                        self.heap.push(inner)?;
-                    }
-                }
+                Some(items) if value.flags() & CONS == 0 => self.push_all(items)?,
                 _ => self.heap.push(value)?,
             }
         }

@@ -202,34 +202,23 @@ impl Param {
     }
 
     fn as_array<'e>(&self, machine: &mut Machine<'e>, arg: Val<'e>, at: usize, count: usize) -> Result<Val<'e>, Stop> {
-        let own = letter(arg);
-        if own == b'm' {
+        if self.takes_items(machine, arg)? {
             return Ok(arg);
         }
-        if let Some(subtype) = &self.subtype {
-            let wanted = subtype.as_bytes().first().copied().unwrap_or_default();
-            let right = match arg.array() {
-                None => count == 1 && subtype.as_bytes() == [own],
-                Some(items) => {
-                    machine.step(items.len())?;
-                    items.iter().all(|item| letter(item) == wanted)
-                }
+        let single = arg.array().is_none();
+        if let Some(subtype) = &self.subtype
+            && !(single && count == 1 && subtype.as_bytes() == [letter(arg)])
+        {
+            let words = match subtype.bytes().next() {
+                Some(b'a') => "arrays",
+                Some(b'b') => "booleans",
+                Some(b'f') => "functions",
+                Some(b'n') => "numbers",
+                Some(b'o') => "objects",
+                Some(b's') => "strings",
+                _ => subtype,
             };
-            if !right {
-                let words = match wanted {
-                    b'a' => "arrays",
-                    b'b' => "booleans",
-                    b'f' => "functions",
-                    b'n' => "numbers",
-                    b'o' => "objects",
-                    b's' => "strings",
-                    _ => subtype,
-                };
-                return Err(Fault::new("T0412").index(at + 1).text(words).into());
-            }
-        }
-        if arg.array().is_some() {
-            return Ok(arg);
+            return Err(Fault::new("T0412").index(at + 1).text(words).into());
         }
         let items = machine.heap.slice(&[arg])?;
         machine.heap.array(items, 0)
