@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::super::error::{Fault, Stop};
 use super::super::syntax::tree::Term;
 use super::super::value::{Tuple, Val, compare_texts, letter};
-use super::path::Tuples;
+use super::tuples::Tuples;
 use super::{Frame, Machine};
 
 impl<'e> Machine<'e> {
