@@ -14,9 +14,9 @@ mod documents;
 const ROOMS: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("limits", &[]),
-    // A JSON value with its text; knows nobody.
+    // A JSON value with its text; imports no other room.
     ("payload", &[]),
-    // What the binary's allocator can do; knows nobody.
+    // The abilities of the binary's allocator; imports no other room.
     ("memory", &[]),
     ("clock", &[]),
     ("token", &["ids"]),
@@ -163,7 +163,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What git tracks or would track; without git (a source archive), what lies in the folders of the project.
+/// Files that git tracks or would track; without git (a source archive), the files in the folders of the project.
 fn tracked() -> Vec<String> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -405,7 +405,7 @@ fn every_room_says_what_it_is_for_and_what_may_enter() {
     for (file, text) in sources() {
         let head: Vec<&str> = text.lines().take_while(|l| l.starts_with("//!")).collect();
         if head.is_empty() {
-            broken.push(format!("{file}: begins with no `//!` that says what it is for"));
+            broken.push(format!("{file}: begins with no `//!` that says its purpose"));
         }
         let is_room = ROOTS.iter().any(|root| {
             file.strip_prefix(root)

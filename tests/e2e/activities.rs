@@ -140,7 +140,7 @@ fn pollers_that_go_away_and_an_engine_that_dies_lose_nothing() {
         let (input, token) = shop.poll("one");
         shop.succeed(&token, &input);
     }
-    // What is in the queue stays there without the engine, and one consumer takes a task and dies with it.
+    // Tasks stay in the queue without the engine, and a consumer takes a task and dies with it.
     let (held, held_token) = {
         let consumer = Wire::to(&shop.url);
         let (task, _delivery) = consumer.hold(QUEUE);

@@ -11,7 +11,7 @@ use super::support::{Launch, Server, asks, python, workers_of_node};
 
 /// One key that may do everything, and one for each class of operations.
 const KEYS: &str = "boss:secret,read:read:read,start:start:start,complete:complete:complete,admin:admin:admin";
-/// What the tests of the clients read to sign with them.
+/// The credentials that the tests of the clients read.
 const SIGNED: [(&str, &str); 3] =
     [("REVEILLE_ACCESS_KEY", "boss"), ("REVEILLE_SECRET_KEY", "secret"), ("REVEILLE_CLASSES", "yes")];
 /// Few enough to have them all wait.
@@ -21,7 +21,7 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(name)
 }
 
-/// Runs it to its end; it must succeed. What it said.
+/// Runs a command to its end; it must succeed. Returns its output.
 #[track_caller]
 fn run(command: &mut Command, server: &Server, variables: &[(&str, &str)]) -> String {
     let command = command
@@ -58,7 +58,7 @@ fn every_operation_works_through_boto3() {
         &server,
         &[("REVEILLE_STRANGE_TOKEN", &strange), ("REVEILLE_POLLERS", POLLERS)],
     );
-    // Skipped is only what needs access keys.
+    // Only tests that need access keys are skipped.
     for line in said.lines().filter(|line| line.starts_with("SKIPPED")) {
         assert!(line.contains("test_signatures.py"), "{line}");
     }
@@ -93,6 +93,6 @@ fn a_callback_goes_round_through_the_sdk_for_javascript() {
     let server = Server::start(Launch::embedded());
     let mut command = Command::new("node");
     command.arg(script("callback.js")).env("NODE_PATH", node.join("node_modules"));
-    let said = run(&mut command, &server, &[("DEFINITION", &asks("nobody", &serde_json::json!({})))]);
+    let said = run(&mut command, &server, &[("DEFINITION", &asks("no-worker", &serde_json::json!({})))]);
     assert!(said.contains("SUCCEEDED"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! What was answered in time counts: also where the engine was down, or stood still, until the time was over.
+//! An answer that came in time counts, also if the engine was down or stood still until the time was over.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

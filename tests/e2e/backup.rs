@@ -68,7 +68,7 @@ fn a_restored_backup_runs_its_executions_on() {
             Err((_, error)) => assert!(error["__type"].as_str().unwrap().ends_with("ExecutionDoesNotExist"), "{error}"),
         }
     }
-    assert!(restored >= 1, "the copy has what was there before it");
+    assert!(restored >= 1, "the copy has everything that was written before it");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn what_is_no_store_and_what_is_damaged_makes_no_backup() {
     assert!(server.stop().success());
     // The log may hold pages that would heal those of the file.
     rusqlite::Connection::open(server.store()).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-    // Half of the file is overwritten, as a failing disk would. One page might be a free one, and nobody's loss.
+    // Half of the file is overwritten, as a failing disk would. A single page might be a free one, without any loss.
     let mut bytes = std::fs::read(server.store()).unwrap();
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..].fill(0xa5);

@@ -15,12 +15,12 @@ fn a_queue_that_does_not_exist_is_seen_by_retry_and_by_catch() {
         "Retry": [{"ErrorEquals": ["Amqp.Unroutable"], "IntervalSeconds": 1, "MaxAttempts": 1}],
         "Catch": [{"ErrorEquals": ["Amqp.Unroutable"], "Next": "Caught"}],
     });
-    let mut definition: Value = serde_json::from_str(&asks("nobody.has.this.queue", &handled)).unwrap();
+    let mut definition: Value = serde_json::from_str(&asks("missing.queue", &handled)).unwrap();
     definition["States"]["Caught"] = json!({"Type": "Pass", "End": true});
     let execution = server.execution(&server.machine("lost", &definition.to_string()), "one", &json!({"number": 1}));
     let output: Value = serde_json::from_str(server.ended(&execution)["output"].as_str().unwrap()).unwrap();
     assert_eq!(output["Error"], "Amqp.Unroutable");
-    assert!(output["Cause"].as_str().unwrap().contains("nobody.has.this.queue"), "{output}");
+    assert!(output["Cause"].as_str().unwrap().contains("missing.queue"), "{output}");
     let scheduled = server.history(&execution).iter().filter(|event| event["type"] == "TaskScheduled").count();
     assert_eq!(scheduled, 2, "one retry");
 
@@ -81,7 +81,7 @@ fn a_full_disk_refuses_what_is_new_and_loses_nothing() {
     };
     assert_eq!(status, 503, "{error}");
     assert!(error.to_string().contains("the disk is full"), "{error}");
-    // What is there can be read; an answer that cannot be written is not lost: the broker has it.
+    // Stored data can be read; an answer that cannot be written is not lost, because the broker has it.
     assert_eq!(server.status(&first), "RUNNING");
     let input = server.folder().join("bulk.json");
     std::fs::write(&input, bulk.to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! The command line against a running server: what it prints for programs, and its exit codes.
+//! The command line against a running server: its output for programs, and its exit codes.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn an_execution_is_started_shown_answered_and_stopped() {
     let server = Server::start(Launch::embedded());
     let retry =
         json!({"Retry": [{"ErrorEquals": ["Busy"], "IntervalSeconds": 1, "MaxAttempts": 1}], "HeartbeatSeconds": 300});
-    let file = write(&server, "asks.asl.json", &asks("nobody", &retry));
+    let file = write(&server, "asks.asl.json", &asks("no-worker", &retry));
     let created = cli_json(&server, &["machines", "create", "asks", &file]);
     let machine = created["stateMachineArn"].as_str().unwrap();
     let started = cli_json(&server, &["start", "asks", "--name", "one", "--input", r#"{"number": 1}"#]);
@@ -81,7 +81,7 @@ fn exit_codes_tell_refused_from_misspelt_from_unreachable() {
         ("no such machine", &["start", "nothing"][..], 1, "there is no state machine 'nothing'"),
         ("no such execution", &["describe", "fails:none"], 1, "ExecutionDoesNotExist"),
         ("an execution that fails", &["start", "fails", "--wait"], 1, ""),
-        ("a token of nobody's", &["succeed", "AAAA"], 1, "InvalidToken"),
+        ("a token of no task", &["succeed", "AAAA"], 1, "InvalidToken"),
         ("input that is not JSON", &["start", "fails", "--input", "{"], 2, "the input is not JSON"),
         ("no such file", &["validate", "nothing.json"], 2, "cannot read nothing.json"),
         ("nothing to draw", &["graph", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], 2, "cannot be drawn: "),
@@ -120,7 +120,7 @@ fn a_good_definition_is_valid_and_a_bad_one_is_told_with_its_place() {
 #[test]
 fn a_definition_runs_here_with_mocks_and_without_a_server() {
     let server = Server::start(Launch::embedded());
-    let file = write(&server, "asks.asl.json", &asks("nobody", &json!({})));
+    let file = write(&server, "asks.asl.json", &asks("no-worker", &json!({})));
     let mocks = write(&server, "mocks.json", r#"{"Ask": {"result": {"answer": 42}}}"#);
     let (code, out, err) = cli(&server, &["run", &file, "--input", r#"{"number": 1}"#, "--mock", &mocks]);
     assert_eq!(code, 0, "{err}");
@@ -221,7 +221,7 @@ fn the_demo_over_a_broker_is_answered_in_this_process() {
 #[test]
 fn every_command_prints_json_or_a_table() {
     let server = Server::start(Launch::embedded());
-    let file = write(&server, "asks.json", &asks("nobody", &json!({})));
+    let file = write(&server, "asks.json", &asks("no-worker", &json!({})));
     let fails =
         write(&server, "fails.json", r#"{"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "Broken"}}}"#);
     let pass = write(&server, "pass.json", r#"{"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}}"#);

@@ -4,7 +4,7 @@
 //! run (`REVEILLE_TEST_AMQP_URL`, `REVEILLE_TEST_BROKER_DIR`; `make test` sets both). Tests that disturb a broker start
 //! one of their own. Without a broker the tests that need one say that they are skipped.
 
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by where it stops")]
+#![expect(clippy::unwrap_used, reason = "the place where a test stops names the fault")]
 
 mod activities;
 mod api;

@@ -1,4 +1,4 @@
-//! `/metrics` tells the truth: each metric moves when what it counts happens, and gauges are right after a restart.
+//! `/metrics` is right: each metric moves with its event, and gauges are right after a restart.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::support::{Answer, Broker, Launch, SOON, Server, Wire, asks, until};
 
 const PARKED: &str = "reveille.parked";
 
-/// What takes another fault than this test makes: each is moved by a test of its own.
+/// Metrics that need another fault than this test makes: each is moved by a test of its own.
 const ELSEWHERE: [&str; 5] = [
     "reveille_asides_dropped",  // engine/pressure_tests.rs: ten thousand of them
     "reveille_bus_deaf_queues", // engine/health_tests.rs, as the three below
@@ -84,7 +84,7 @@ fn every_metric_moves_and_gauges_are_right_after_a_restart() {
     wire.delete(PARKED);
     shows(&server, "reveille_parking_waiting", 0.0);
 
-    // Nobody there; out of time; stopped; started by a message.
+    // No worker; out of time; stopped; started by a message.
     let nowhere = server.machine("nowhere", &asks("nowhere", &json!({})));
     assert_eq!(server.ended(&server.execution(&nowhere, "lost", &json!({"number": 1})))["status"], "FAILED");
     let quick = server.machine("quick", &asks("work", &json!({"TimeoutSeconds": 1})));
@@ -107,7 +107,7 @@ fn every_metric_moves_and_gauges_are_right_after_a_restart() {
         tries += 1;
         let forget = |side: &str| server.call("CreateActivity", &json!({"name": format!("a-{tries}-{side}")}));
         beside(server).execute(bump, [1]).unwrap();
-        // What the writer remembers of rows goes with a change of the catalog.
+        // A change of the catalog empties the writer's caches of rows.
         forget("before");
         let _ = server.try_call("SendTaskHeartbeat", &json!({"taskToken": token}));
         beside(server).execute(bump, [-1]).unwrap();
@@ -119,7 +119,7 @@ fn every_metric_moves_and_gauges_are_right_after_a_restart() {
     held.execute_batch("BEGIN IMMEDIATE").unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| server.execution(&machine, "held", &json!({"number": 1})));
-        until("a start is under way", SOON, || {
+        until("a start is in progress", SOON, || {
             seen.look(&server);
             seen.0.contains("reveille_starts_under_way").then_some(())
         });
@@ -139,7 +139,7 @@ fn every_metric_moves_and_gauges_are_right_after_a_restart() {
     server.wait_for("the block is known", SOON, |server| server.metric("reveille_bus_blocked") > 0.5);
     seen.look(&server);
     broker.ctl(&["set_vm_memory_high_watermark", "0.6"]);
-    // And one that goes away for a while.
+    // And a broker that goes away for a while.
     broker.ctl(&["stop_app"]);
     server.wait_for("it is not ready", SOON, |server| server.get("/readyz").0 == 503);
     server.wait_for("the metric says so", SOON, |server| server.metric("reveille_not_ready{reason=\"bus\"}") > 0.5);

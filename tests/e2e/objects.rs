@@ -74,7 +74,7 @@ fn objects_are_written_read_and_listed() {
             }
             assert_eq!(keys, wanted, "{prefix}");
         }
-        // What is not there.
+        // Missing objects.
         let no_key = objects.read_whole(BUCKET, "none").await.unwrap_err();
         assert!(matches!(no_key, ObjectError::NoKey { .. }), "{no_key}");
         let no_bucket = objects.read_whole("none", "key").await.unwrap_err();

@@ -1,4 +1,4 @@
-//! `reveille replies` on a real broker: what was parked is listed in its order, shown, replayed, purged; nothing is
+//! `reveille replies` on a real broker: parked messages are listed in their order, shown, replayed, purged; nothing is
 //! lost on the way.
 
 use std::process::{Command, Stdio};
@@ -47,7 +47,7 @@ fn whole_life(url: &str, kind: &str) {
     let machine = server.machine("asks", &asks("questions", &json!({})));
     let execution = server.execution(&machine, "one", &json!({"number": 1}));
     let task = wire.task("questions");
-    // One that is no JSON, one that is late or a duplicate once the task has ended, one without any token.
+    // A reply that is no JSON, a late or duplicate reply after the task has ended, a reply without a token.
     wire.reply(&task.reply_to, Some(&task.token), &raw("{"));
     let count = |n: usize| {
         until(&format!("{n} are parked"), SOON, || {
@@ -64,7 +64,7 @@ fn whole_life(url: &str, kind: &str) {
         (vec!["invalid-output".to_owned(), "unknown".to_owned()], false)
     );
     assert_eq!(done(url, &["ls", "-n", "1"])["more"], true);
-    // A look changes nothing, neither what is there nor its order.
+    // Reading changes neither the messages nor their order.
     for _ in 0..3 {
         assert_eq!(of_each(&count(2), "id"), of_each(&listed, "id"), "{kind}");
     }
@@ -79,8 +79,8 @@ fn whole_life(url: &str, kind: &str) {
     assert!(shown["reason"].as_str().unwrap().contains("the output is not JSON"), "{shown}");
     assert!(!shown.to_string().contains(&task.token), "a token is shown");
     assert_eq!(done(url, &["show", &id, "--reveal"])["headers"]["task-token"], task.token);
-    let (code, _, said) = replies(url, &["show", "nobody"]);
-    assert!(code == 1 && said.contains("there is no parked reply 'nobody'"), "{said}");
+    let (code, _, said) = replies(url, &["show", "unknown"]);
+    assert!(code == 1 && said.contains("there is no parked reply 'unknown'"), "{said}");
 
     // A replay is refused as before, and parked behind the others; its new copy is another message.
     assert_eq!(done(url, &["replay", &id])["replayed"], json!([{"id": id, "to": task.reply_to}]));
@@ -108,7 +108,7 @@ fn whole_life(url: &str, kind: &str) {
     // Nothing is deleted by leaving something out, or without a yes.
     let listed = count(2);
     assert_eq!(replies(url, &["purge", "--yes"]).0, 2);
-    assert_eq!(replies(url, &["purge", "--all"]).0, 2, "nobody is there to say yes");
+    assert_eq!(replies(url, &["purge", "--all"]).0, 2, "without a terminal no person can say yes");
     assert_eq!(of_each(&count(2), "id"), of_each(&listed, "id"));
     assert_eq!(done(url, &["purge", "--all", "--older-than", "1h", "--yes"])["purged"], json!([]));
     assert_eq!(done(url, &["purge", "--verdict", "unknown", "--yes"])["purged"].as_array().unwrap().len(), 1);

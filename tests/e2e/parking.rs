@@ -1,4 +1,4 @@
-//! Parking ends, whatever is refused and whatever the parking queue is like; and good replies go on meanwhile.
+//! Parking ends for every refused message and every kind of parking queue, and good replies go on meanwhile.
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
@@ -105,7 +105,7 @@ fn a_parking_queue_that_was_deleted_is_declared_again() {
     assert_eq!(lines(&server, "parking.resumed"), delayed);
 }
 
-/// A queue of the operator's own, which refuses what is over its length.
+/// A queue of the operator, which refuses messages beyond its length.
 #[test]
 fn refused_replies_that_cannot_be_parked_hold_up_no_good_one() {
     let Some(url) = vhost() else { return };
@@ -146,11 +146,11 @@ fn a_refused_message_is_parked_once_although_it_asks_for_copies() {
     wire.wait_for_queue("reveille.start");
     for queue in ["reveille.replies.0", "reveille.start", "reveille.dead-letters"] {
         let mut properties = Properties { persistent: true, ..Properties::default() };
-        properties.headers.insert("CC".into(), HeaderValue::Json(json!(["reveille.nobody"])));
+        properties.headers.insert("CC".into(), HeaderValue::Json(json!(["reveille.unknown"])));
         wire.publish(queue, Message { body: b"{".to_vec(), properties });
         let parked = wire.take(PARKED);
         assert!(!parked.properties.headers.contains_key("CC"), "{queue}: {parked:?}");
-        assert_eq!(parked.properties.headers["x-parked-cc"], HeaderValue::Json(json!(["reveille.nobody"])), "{queue}");
+        assert_eq!(parked.properties.headers["x-parked-cc"], HeaderValue::Json(json!(["reveille.unknown"])), "{queue}");
     }
     assert_eq!(wire.try_take(PARKED), None);
     assert!((server.metric("reveille_parked_total") - 3.0).abs() < 0.5);

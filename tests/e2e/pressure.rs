@@ -49,14 +49,14 @@ fn a_blocked_broker_refuses_starts_and_nothing_else_and_loses_nothing() {
     assert!(server.log().iter().any(|line| line["event"] == "start.throttled"));
     server.wait_for("the block is known", SOON, |server| server.metric("reveille_bus_blocked") > 0.5);
 
-    // What runs is answered and ends, and what was let in can be looked at and stopped.
+    // Running executions are answered and end, and accepted ones can be described and stopped.
     server.call("SendTaskSuccess", &json!({"taskToken": task.token, "output": "1"}));
     assert_eq!(server.ended(&running)["status"], "SUCCEEDED");
     let stopped = accepted.pop().unwrap();
     server.call("StopExecution", &json!({"executionArn": stopped}));
     assert_eq!(server.status(&stopped), "ABORTED");
 
-    // A stop waits for what is on the way to the broker; a second signal does not.
+    // A stop waits for messages on the way to the broker; a second signal does not.
     server.term();
     server.wait_for("it is stopping", SOON, |server| server.log().iter().any(|line| line["event"] == "stopping"));
     std::thread::sleep(std::time::Duration::from_millis(500));

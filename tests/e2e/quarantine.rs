@@ -38,7 +38,7 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
     assert_eq!((&shown["status"], &shown["error"]), (&json!("RUNNING"), &json!("Reveille.Quarantined")));
     assert!(shown["cause"].as_str().unwrap().contains("does not decode"), "{shown}");
     assert!(server.metric("reveille_executions_quarantined") > 0.5);
-    // A listing of what waits, and a stop of it: the one is not hidden by it, the other is told that it cannot be done.
+    // It does not hide other waiting tasks from a listing, and a stop of it is refused.
     server.call("Reveille.ListWaitingTasks", &json!({}));
     let (status, _) = server.try_call("StopExecution", &json!({"executionArn": broken})).unwrap_err();
     assert_eq!(status, 500);

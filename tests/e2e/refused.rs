@@ -25,7 +25,7 @@ impl Desk {
         Some(Self { server, wire, machine })
     }
 
-    /// A reply is refused: what its sender is told, what is parked.
+    /// Checks a refused reply: the verdict to its sender, and the parked message.
     #[track_caller]
     fn refuses(&self, to: &str, token: Option<&str>, answer: &Answer) -> (Value, Message) {
         self.wire.reply(to, token, &Answer { reply_to: Some(INBOX.to_owned()), ..answer.clone() });
@@ -35,7 +35,7 @@ impl Desk {
         assert_eq!(
             told.properties.correlation_id.as_deref(),
             token.map(|_| "about-this-one"),
-            "the verdict says what it is about"
+            "the verdict names its message"
         );
         (serde_json::from_slice(&told.body).unwrap(), self.wire.take("reveille.parked"))
     }
@@ -75,7 +75,7 @@ fn a_reply_that_cannot_be_used_is_told_parked_and_leaves_its_task_open() {
         assert_eq!(parked.body, answer.body, "{what}: parked as it came");
         assert_eq!(desk.server.status(&execution), "RUNNING", "{what}");
     }
-    // Each counted, the forged one by what is wrong with it.
+    // Each is counted, the forged one by its fault.
     for (verdict, count) in [("invalid-output", 2.0), ("too-large", 1.0), ("forged", 1.0), ("unknown", 1.0)] {
         for name in ["reveille_replies_total{verdict", "reveille_replies_refused_total{reason"] {
             let counted = desk.server.metric(&format!("{name}=\"{verdict}\""));
@@ -83,7 +83,7 @@ fn a_reply_that_cannot_be_used_is_told_parked_and_leaves_its_task_open() {
         }
     }
     assert!(desk.server.log().iter().all(|line| !line.to_string().contains(token)), "a token stands in the log");
-    // Nor in the metrics, nor in what the API says of a token that it refuses.
+    // Nor in the metrics, nor in the API's error for a refused token.
     let (_, metrics) = desk.server.get("/metrics");
     assert!(!metrics.contains(token) && !metrics.contains(&forged), "a token stands in the metrics");
     for operation in ["SendTaskSuccess", "SendTaskFailure", "SendTaskHeartbeat"] {
@@ -124,7 +124,7 @@ fn a_request_that_is_answered_with_too_much_fails() {
     assert_eq!((&shown["status"], &shown["error"]), (&json!("FAILED"), &json!("States.DataLimitExceeded")), "{shown}");
 }
 
-/// Nothing would ever come in the place of an answer that cannot be read: Retry and Catch see it, and what was wrong.
+/// An unreadable answer to a request is the only one that will ever come: Retry and Catch see it with its fault.
 #[test]
 fn a_request_that_is_answered_with_no_json_fails() {
     let Some(desk) = Desk::open() else { return };
@@ -181,7 +181,7 @@ fn a_request_that_is_answered_with_no_json_fails() {
     assert_eq!(desk.wire.try_take("reveille.parked"), None, "each was its task's answer");
 }
 
-/// A worker may write what it likes into headers.
+/// Headers of a worker may hold any text.
 #[test]
 fn a_dead_letter_is_told_of_the_execution_that_its_token_names() {
     let Some(desk) = Desk::open() else { return };
@@ -259,10 +259,10 @@ fn a_good_token_for_nothing_and_one_of_an_old_key_are_refused_each_with_its_reas
     // A genuine signature, and no such execution; and the token of a task that this execution never had.
     let keys = reveille::token::TokenKeys::parse(&secrecy::SecretString::from(old)).unwrap();
     let (key, partition) = keys.verify(&task.token).unwrap();
-    let nobody = reveille::ids::TaskKey { execution: reveille::ids::ExecutionId(uuid::Uuid::new_v4()), ..key };
+    let unknown = reveille::ids::TaskKey { execution: reveille::ids::ExecutionId(uuid::Uuid::new_v4()), ..key };
     let never = reveille::ids::TaskKey { scheduled: reveille::ids::EventId(20_000), ..key };
     let desk = Desk { server, wire, machine };
-    for token in [keys.mint(&nobody, partition), keys.mint(&never, partition)] {
+    for token in [keys.mint(&unknown, partition), keys.mint(&never, partition)] {
         let (told, parked) = desk.refuses(&task.reply_to, Some(&token), &raw(b"1"));
         assert_eq!((told["verdict"].as_str(), header(&parked, "x-verdict")), (Some("unknown"), "unknown"), "{told}");
     }
@@ -286,8 +286,8 @@ fn a_good_token_for_nothing_and_one_of_an_old_key_are_refused_each_with_its_reas
     assert_eq!(rotated.ended(&execution)["output"], "1");
 }
 
-/// Each server of these tests is searched for tokens in its log, its metrics and its errors: the search finds one that
-/// is there.
+/// Each server of these tests is searched for tokens in its log, its metrics and its errors: the search finds a token
+/// that is there.
 #[test]
 fn the_search_for_tokens_finds_one() {
     let server = Server::start(Launch::embedded());

@@ -59,7 +59,7 @@ fn what_a_server_makes_is_its_owners_alone() {
         assert_eq!(mode(path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
     }
 
-    // One that was made wider, by an older version or by hand, is told, or refused.
+    // A file with wider access, from an older version or made by hand, is logged or refused.
     assert!(server.stop().success());
     std::fs::set_permissions(server.store(), std::fs::Permissions::from_mode(0o644)).expect("changed");
     server.start_again();

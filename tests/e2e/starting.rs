@@ -42,7 +42,7 @@ impl Office {
     }
 
     /// Type, correlation and body of the answer. An engine that is killed between its answer and its acknowledgement
-    /// answers again: what belongs to an earlier message is left aside.
+    /// answers again: answers to earlier messages are left aside.
     #[track_caller]
     fn ask(&self, body: &Value, message_id: Option<&str>) -> (String, Option<String>, Value) {
         self.wire.publish(START, letter(body, message_id));

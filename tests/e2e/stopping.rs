@@ -1,4 +1,4 @@
-//! What a server leaves behind: no log beside its store after a clean stop, no line of a library for what anybody sends.
+//! After a clean stop there is no log beside the store, and no library logs a line for a client's bad request.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -54,7 +54,7 @@ fn what_cannot_be_read_is_parked_and_its_neighbours_are_heard() {
     let bad = bad_ones();
     let request = json!({"activityArn": activity["activityArn"], "workerName": "probe"});
     std::thread::scope(|scope| {
-        // A poller waits in the activity's queue: what it cannot read is none of its tasks.
+        // A poller waits in the activity's queue: an unreadable message is no task for it.
         let poller = scope.spawn(|| server.call("GetActivityTask", &request));
         // By a connection of its own: a look at a queue that is not there yet closes the channel, and what was
         // acknowledged on it just before may come again.
@@ -104,7 +104,7 @@ fn reply_queue(server: &Server, wire: &Wire, machine: &str) -> String {
     task.reply_to
 }
 
-/// Reasons of what is parked, by the queue that it came from.
+/// Reasons of the parked messages, by the queue that they came from.
 fn parked(url: &str) -> BTreeMap<String, Vec<String>> {
     let mut found = BTreeMap::<String, Vec<String>>::new();
     let listed = super::parked::done(url, &["ls", "-n", "1000"]);

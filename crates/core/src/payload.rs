@@ -1,12 +1,12 @@
 //! A JSON value that events, frames and messages share, together with its text.
 //!
-//! What flows through an execution is mostly passed on: a worker's answer stands in several events of a journal and
-//! nobody looks into it. So a payload keeps the text that it came with and is parsed when somebody looks; and it keeps
-//! the text that was made of it, so that it is written once. Knows nobody.
+//! Most data of an execution is only passed on: a worker's answer is in several events of a journal and is never read.
+//! So a payload keeps its original text and is parsed at the first read. A text that was made of a value is kept too,
+//! so that it is written once. This room imports no other.
 //!
-//! A text is kept only where it is to the letter what serde_json would write of its value (`is_canonical`): with or
-//! without the text, what is journaled, shown and sent is the same. The one exception are numbers with more digits than
-//! a value of ours holds: as long as a payload is passed on whole, they stay as they came.
+//! A text is kept only if serde_json would write exactly this text for its value (`is_canonical`): journal, history and
+//! messages are then the same with or without the text. The only exception are numbers with more digits than a value
+//! holds: they stay unchanged as long as a payload is passed on whole.
 
 mod canonical;
 pub mod jackson;
@@ -24,27 +24,27 @@ use serde_json::value::RawValue;
 
 use canonical::{digits_kept, is_canonical};
 
-/// From this length on a tree is worth avoiding, and a payload that stands at two places worth finding.
+/// Bytes from which it pays to avoid a tree and to look for a payload that stands at two places.
 pub const LARGE: usize = 4_096;
 
-/// Nesting of what is read back: twice of what the core lets in.
+/// Nesting of a payload that is read back: twice the bound for new ones.
 const LEVELS_READ_MAX: usize = 256;
 
 /// A JSON value with its text. Cheap to clone; reads as a [`Value`].
 #[derive(Clone)]
 pub struct Payload(Arc<Shared>);
 
-/// At least one of both is there.
+/// At least one of value and text is set.
 #[derive(Default)]
 struct Shared {
     value: OnceLock<Value>,
     /// As serde_json writes the value, but for the digits of long numbers.
     text: OnceLock<Box<RawValue>>,
-    /// It came as a text that was kept: its nesting is within the bound of such.
+    /// It came as a text that was kept, so its nesting is within the bound of kept texts.
     is_shallow: bool,
-    /// It was measured, and is within the bounds of a payload.
+    /// It was measured and is within the bounds of a payload.
     fits: AtomicBool,
-    /// Bytes of the text and one more, where they were counted; else 0.
+    /// Bytes of the text plus one, where they were counted; else 0.
     counted: AtomicU32,
 }
 
@@ -57,7 +57,7 @@ impl Payload {
     /// The value of a JSON text.
     ///
     /// # Errors
-    /// What serde_json says of a text that is not JSON, or that it cannot hold.
+    /// serde_json's error for a text that is not JSON, or that it cannot hold.
     pub fn parse(text: impl AsRef<str> + Into<String>) -> serde_json::Result<Self> {
         if !is_canonical(text.as_ref()) {
             return Self::written(text.as_ref(), serde_json::from_str(text.as_ref())?);
@@ -66,7 +66,7 @@ impl Payload {
         Ok(Self(Arc::new(Shared { text: OnceLock::from(text), is_shallow: true, ..Shared::default() })))
     }
 
-    /// A value and the text that it was read from, which is not to the letter what we write.
+    /// A value and its original text, which differs from the text that serde_json writes.
     fn written(text: &str, value: Value) -> serde_json::Result<Self> {
         let Some(text) = digits_kept(text, &value) else { return Ok(Self::new(value)) };
         let is_shallow = is_canonical(&text);
@@ -74,10 +74,10 @@ impl Payload {
         Ok(Self(Arc::new(Shared { value: OnceLock::from(value), text, is_shallow, ..Shared::default() })))
     }
 
-    /// What `value` serializes to, as a text that is parsed when somebody looks.
+    /// The serialized form of `value`, as a text that is parsed at the first read.
     ///
     /// # Errors
-    /// What serde_json says of a value that has no JSON (a map whose keys are no texts).
+    /// serde_json's error for a value without JSON (a map whose keys are no texts).
     pub fn of<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Self> {
         let text = serde_json::value::to_raw_value(value)?;
         Ok(Self(Arc::new(Shared { text: OnceLock::from(text), ..Shared::default() })))
@@ -108,7 +108,7 @@ impl Payload {
         }
     }
 
-    /// It was measured: so many bytes, and its nesting is harmless. It need not be measured again.
+    /// Notes that it was measured: it has so many bytes, and its nesting is within the bound.
     pub fn fits(&self, bytes: usize) {
         self.count(bytes);
         self.0.fits.store(true, Ordering::Relaxed);
@@ -137,7 +137,7 @@ impl Payload {
         }
     }
 
-    /// Where it lies: equal for those that share it.
+    /// Its address in memory: equal for payloads that share the same data.
     #[must_use]
     pub fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
@@ -152,7 +152,8 @@ impl Payload {
         }
     }
 
-    /// The same without its tree, where that is large and a text can stand for it: a tree takes ten times the room.
+    /// The same payload without its tree, where it is large and a text can replace the tree: a tree takes ten times the
+    /// room.
     #[must_use]
     pub fn compact(self) -> Self {
         if self.0.value.get().is_none() || self.bytes() < LARGE || !is_canonical(self.text()) {
@@ -162,14 +163,14 @@ impl Payload {
         Self(Arc::new(Shared { text, is_shallow: true, ..Shared::default() }))
     }
 
-    /// The text that it came with, where it was kept and nobody has looked into it yet.
+    /// The original text, if it was kept and the payload has not been read yet.
     #[must_use]
     pub fn unread(&self) -> Option<&str> {
         if self.0.is_shallow && self.0.value.get().is_none() { self.0.text.get().map(|text| text.get()) } else { None }
     }
 
-    /// The text that it came with, where putting it into another text is cheaper than a copy of its tree: nobody has
-    /// looked into it yet, or it is large.
+    /// The original text, where inserting it into another text is cheaper than copying the tree: the payload has not
+    /// been read yet, or is large.
     #[must_use]
     pub fn to_pass_on(&self) -> Option<&str> {
         let large = || self.0.text.get().map(|text| text.get()).filter(|text| self.0.is_shallow && text.len() >= LARGE);
@@ -194,15 +195,15 @@ impl Payload {
     fn parsed(&self) -> &Value {
         self.0.value.get_or_init(|| {
             let mut reader = serde_json::Deserializer::from_str(self.0.text.get().map_or("null", |text| text.get()));
-            // What was written once is read again, however deep.
+            // A text that was written before is read at any depth.
             reader.disable_recursion_limit();
-            // A text is kept where it is known to be read, or was made of a value.
+            // A kept text is known to be readable, or was made of a value.
             Value::deserialize(&mut reader).unwrap_or_default()
         })
     }
 }
 
-/// Why a text is none that [`Payload::parse`] takes: what AWS's reader says of it, else what ours said.
+/// The reason why [`Payload::parse`] refuses a text, in the words of AWS's reader, or else of serde_json.
 #[must_use]
 pub fn refusal(text: &str, ours: &serde_json::Error) -> String {
     jackson::complaint(text).map_or_else(|| ours.to_string(), |complaint| complaint.message)
@@ -248,7 +249,7 @@ impl fmt::Display for Payload {
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        // What several hold is written several times: its text is made once and kept.
+        // A shared payload is written several times, so its text is made once and kept.
         if self.0.text.get().is_some() || Arc::strong_count(&self.0) > 1 {
             self.raw().serialize(to)
         } else {
@@ -258,7 +259,7 @@ impl Serialize for Payload {
 }
 
 impl<'de> Deserialize<'de> for Payload {
-    /// Keeps the text: what a journal holds is read when somebody looks.
+    /// Keeps the text: payloads of a journal are parsed at their first read.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(from)?;
         if is_canonical(text.get()) {
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_in_its_shortest_form_is_kept_and_parsed_when_somebody_looks() {
+    fn a_text_in_its_shortest_form_is_kept_and_parsed_at_the_first_read() {
         let text = r#"{"a":[1,-2,0.5,"x\n\"é",true,null,{}],"b":{"a":{"a":1}}}"#;
         let payload = Payload::parse(text).unwrap();
         assert_eq!(payload.measured(), Some(text.len()));
@@ -382,7 +383,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_kept_is_what_would_be_written(text in "[\\[\\]{}:,\"a\\\\nu0 1.eE+-]{0,12}|\\{(\"[ab]\":[01.]{1,3},?){0,3}\\}") {
+        fn every_kept_text_is_the_text_that_would_be_written(text in "[\\[\\]{}:,\"a\\\\nu0 1.eE+-]{0,12}|\\{(\"[ab]\":[01.]{1,3},?){0,3}\\}") {
             match (Payload::parse(&text), serde_json::from_str::<Value>(&text)) {
                 (Ok(payload), Ok(value)) => {
                     prop_assert_eq!(payload.text(), value.to_string());

@@ -9,7 +9,7 @@ const BATCH: usize = 8;
 
 static VHOSTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// The URL of a virtual host that nobody else uses; `None`, and a word about it, where the run has no broker.
+/// The URL of a virtual host for this test alone; `None`, with a message, where the run has no broker.
 pub fn vhost() -> Option<String> {
     let (Ok(url), Some(dir)) = (std::env::var("REVEILLE_TEST_AMQP_URL"), std::env::var_os("REVEILLE_TEST_BROKER_DIR"))
     else {

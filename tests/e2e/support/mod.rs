@@ -1,4 +1,4 @@
-//! What the tests stand on: a broker, a server, a worker, and waiting with a deadline.
+//! The base of the tests: a broker, a server, a worker, and waiting with a deadline.
 
 mod broker;
 mod processes;
@@ -19,7 +19,7 @@ pub const SOON: Duration = Duration::from_mins(1);
 /// How often it is looked.
 const TICK: Duration = Duration::from_millis(25);
 
-/// Waits until something is there; panics, saying what was waited for, when it does not come.
+/// Waits for a condition; panics with its name if it does not come true.
 #[track_caller]
 pub fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();

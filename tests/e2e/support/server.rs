@@ -80,7 +80,7 @@ impl Server {
         self.child = Some(child);
     }
 
-    /// Starts a server that must not get ready; how it ended, and what it said.
+    /// Starts a server that must not get ready. Returns its exit status and its output.
     pub fn fails_to_start(&mut self) -> (ExitStatus, String) {
         self.starts += 1;
         let mut child = self.command().spawn().expect("the process starts");
@@ -125,7 +125,7 @@ impl Server {
         lines(&self.log_file())
     }
 
-    /// No goodbye: what a power cut or the kernel would do.
+    /// Kills the server without a goodbye, as a power cut or the kernel would.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().expect("it can be killed");
@@ -160,7 +160,7 @@ impl Server {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// One operation of the API. What it refuses is AWS's error: status and body.
+    /// Calls an operation of the API. A refusal is AWS's error: status and body.
     pub fn try_call(&self, operation: &str, request: &Value) -> Result<Value, (u16, Value)> {
         let target =
             if operation.contains('.') { operation.to_owned() } else { format!("AWSStepFunctions.{operation}") };
@@ -246,7 +246,7 @@ impl Server {
         }
     }
 
-    /// What waits, of one execution.
+    /// The waiting tasks of an execution.
     pub fn waiting(&self, execution: &str) -> Vec<Value> {
         let tasks = self.call("Reveille.ListWaitingTasks", &json!({"executionArn": execution}));
         tasks["tasks"].as_array().unwrap().clone()

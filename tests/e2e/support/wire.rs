@@ -34,7 +34,7 @@ pub struct Task {
     pub redelivered: bool,
 }
 
-/// What a worker sends back: header `task-status`, and a body.
+/// A worker's reply: header `task-status`, and a body.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: &'static str,

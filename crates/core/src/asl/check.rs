@@ -1,7 +1,7 @@
-//! The walk over a definition: blocks and states, with what all states have in common.
+//! The walk over a definition: blocks and states, with the fields that all states have in common.
 //!
-//! Every field is read even after an error, so that one run shows all that is wrong. What comes out is complete only
-//! where nothing was refused: a function that could not build its part returns `None` and has said why.
+//! Every field is read even after an error, so that one run shows all faults. The result is complete only where nothing
+//! was refused: a function that could not build its part returns `None` and has said why.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::payload::Payload;
 
 pub(super) struct Checker<'n> {
     pub read: Reader,
-    /// Of the whole machine: what a state has that names none.
+    /// The query language of the machine, for states that name none.
     pub machine_language: QueryLanguage,
     blocks: Vec<Option<Block>>,
     /// The transitions of each block, in the order of the blocks; judged after all fields.
@@ -38,7 +38,7 @@ pub(super) struct Around {
     /// Number of the block in [`Machine::blocks`] and of its graph.
     pub block: usize,
     pub depth: usize,
-    /// What the block runs as: the children of a Distributed Map may be Express in a Standard machine.
+    /// The type of the block's execution: the children of a Distributed Map may be Express in a Standard machine.
     pub kind: MachineKind,
 }
 

@@ -162,7 +162,7 @@ impl<'n> Checker<'n> {
         let variable = object.node("Variable").and_then(|node| self.reference_path(node, &at.name("Variable")));
         let mut operators = object.members.iter().filter_map(|m| operator(&m.name).map(|found| (m, found)));
         let Some((member, (operator, literal, path))) = operators.next() else {
-            let hint = "add what to compare with, for example \"StringEquals\": \"yes\" or \"IsPresent\": true";
+            let hint = "add a comparison, for example \"StringEquals\": \"yes\" or \"IsPresent\": true";
             self.read.schema_hint("A comparison operator is required beside 'Variable'", at, object.offset, hint);
             return None;
         };

@@ -1,4 +1,4 @@
-//! What the language finds wrong: AWS's codes and words, and what AWS lacks: line, column and what to do.
+//! Findings of the language with AWS's codes and words and, beyond AWS, with line, column and remedy.
 //!
 //! Codes: `ValidateStateMachineDefinitionDiagnostic` of the Step Functions API reference, and, for JSONata, what the
 //! service answers. Codes that only we have are marked so; all of them are warnings.
@@ -55,7 +55,7 @@ pub mod code {
     pub const INVALID_LABEL_NAME: &str = "INVALID_LABEL_NAME";
     /// A JSONata expression does not parse. (Answered by the service; not in its reference.)
     pub const INVALID_JSONATA_EXPRESSION: &str = "INVALID_JSONATA_EXPRESSION";
-    /// A JSONata expression reads what Step Functions does not offer there. (As above.)
+    /// A JSONata expression reads a variable that Step Functions does not offer there. (As above.)
     pub const UNSUPPORTED_JSONATA_EXPRESSION: &str = "UNSUPPORTED_JSONATA_EXPRESSION";
 
     /// Warning, AWS's: a key without `.$` whose value looks like a path or an intrinsic function.
@@ -97,7 +97,7 @@ pub struct Diagnostic {
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
-    /// What to do about it.
+    /// The remedy.
     pub hint: Option<String>,
 }
 
@@ -154,7 +154,7 @@ impl Diagnostics {
     }
 }
 
-/// Gathers findings with byte offsets; lines and columns are looked up once, at the end, for what is kept.
+/// Gathers findings with byte offsets; lines and columns are looked up once, at the end, for the kept findings.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     errors: Vec<Finding>,

@@ -176,7 +176,7 @@ impl<'n> Checker<'n> {
         }
     }
 
-    /// What is cheap to see in a payload template: a field given both as `x` and as `x.$` (the service drops the
+    /// Checks a payload template as far as that is cheap: a field given both as `x` and as `x.$` (the service drops the
     /// suffix, so the two meet), and, as a warning, a path where nothing evaluates it.
     fn payload_fields(&mut self, node: &'n Node, at: &Location<'_>) -> bool {
         let mut sound = true;
@@ -301,7 +301,7 @@ impl<'n> Checker<'n> {
         Ok(Some(expression))
     }
 
-    /// A number, or what computes it: JSONata, or the field's `...Path` form.
+    /// A number or its computation: JSONata, or the field's `...Path` form.
     pub fn quantity(
         &mut self,
         object: &Object<'n>,
@@ -318,7 +318,7 @@ impl<'n> Checker<'n> {
         }
         let Some(node) = object.node(name) else { return Some(None) };
         let at = at.name(name);
-        // A text that is no expression at all is named by what may stand here, as AWS does for `Items`.
+        // For a text that is no expression the finding lists the allowed kinds, as AWS does for `Items`.
         let computed = language == QueryLanguage::Jsonata;
         if computed
             && node.as_str().is_some_and(|text| text.starts_with("{%") || text.ends_with("%}"))
@@ -341,7 +341,7 @@ impl<'n> Checker<'n> {
         Some(Some(Quantity::Literal(value)))
     }
 
-    /// A text, or what computes it. `intrinsic`: the `...Path` form takes an intrinsic function too.
+    /// A text or its computation. `intrinsic`: the `...Path` form takes an intrinsic function too.
     pub fn text(
         &mut self,
         object: &Object<'n>,

@@ -151,7 +151,7 @@ impl<'n> Checker<'n> {
                 return None;
             }
             if !last {
-                let hint = "what follows would never be looked at: move this entry to the end";
+                let hint = "later entries would never be tried: move this entry to the end";
                 self.read.schema_hint("'States.ALL' must appear in the last entry", &names_at, offset, hint);
                 return None;
             }

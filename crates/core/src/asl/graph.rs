@@ -1,8 +1,8 @@
 //! The transitions of one block, judged when all fields have been read: targets exist, every state has a way in, the
 //! workflow ends.
 //!
-//! As the service judges: a state that no transition names is refused, one that only unreachable states lead to is not
-//! (a warning of ours); only the top level must have a terminal state, and where it has none, nothing is said about
+//! As the service judges: a state that no transition names is refused, a state that only unreachable states lead to is
+//! not (a warning of ours); only the top level must have a terminal state, and where it has none, nothing is said about
 //! ways in.
 
 use std::collections::HashMap;
@@ -62,7 +62,7 @@ impl<'n> Graph<'n> {
 
     pub fn judge(&self, top: bool, read: &mut Reader) {
         if self.states.is_empty() {
-            return; // the missing States are what is wrong; every transition would be missing too
+            return; // the missing States are reported; every transition would be missing too
         }
         let mut numbers: HashMap<&str, usize> = HashMap::with_capacity(self.states.len());
         for (i, state) in self.states.iter().enumerate() {

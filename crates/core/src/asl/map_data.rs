@@ -1,4 +1,4 @@
-//! What a Map reads from and writes to: `ItemReader`, `ItemBatcher`, `ResultWriter`, and its `Label`.
+//! The data fields of a Map: `ItemReader`, `ItemBatcher`, `ResultWriter`, and its `Label`.
 //!
 //! Source: developer guide, "ItemReader (Map)", "ItemBatcher (Map)", "ResultWriter (Map)"; labels as recorded. The
 //! service accepts these fields in an inline Map too, where they mean nothing.
@@ -154,7 +154,7 @@ impl<'n> Checker<'n> {
         Some(Some(ResultWriter { resource: resource?, parameters: parameters?, config }))
     }
 
-    /// What is read or written must have a place; which, may be computed.
+    /// A reader or writer must have a place, which may be computed.
     fn warn_of_no_object(&mut self, object: &Object<'n>, names: &[&str], at: &Location<'_>, language: QueryLanguage) {
         let field = parameters_field(language);
         let members = match object.node(field).map(|node| &node.json) {

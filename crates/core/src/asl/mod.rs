@@ -10,7 +10,7 @@
 //! ```
 //!
 //! [`parse`] gives a machine or all errors; [`diagnose`] gives errors and warnings for a person to read. Judged as AWS
-//! judges, with AWS's codes and, where known, words; what only we find is a warning (see [`diagnostics::code`]).
+//! judges, with AWS's codes and, where known, words. Our own findings are warnings (see [`diagnostics::code`]).
 //!
 //! May enter: `query` (expressions are compiled here), `limits`. No state of an execution, no clock, no I/O.
 #![expect(clippy::option_option, reason = "outer: refused, and the reader was told; inner: the field is absent")]
@@ -44,7 +44,7 @@ use self::model::Machine;
 pub use self::tasks::{WrittenTask, tasks};
 use crate::payload::jackson;
 
-/// How a machine runs: an Express machine refuses what waits.
+/// The type of a machine. An Express machine refuses states that wait for the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MachineKind {
     #[default]
@@ -56,7 +56,7 @@ pub enum MachineKind {
 #[derive(Debug, Clone)]
 pub struct ValidMachine {
     pub machine: Arc<Machine>,
-    /// What runs, but probably not as meant.
+    /// The definition runs, but probably not as intended.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -76,7 +76,7 @@ pub const LONE_STATE: &str = "StateName";
 /// # Errors
 /// All that is wrong with it; lines and columns count in the machine that is put around it.
 pub fn parse_state(text: &str) -> Result<ValidMachine, Diagnostics> {
-    // Text that is no JSON by itself must not become so by what is put around it.
+    // Text that is no JSON by itself must not become JSON through the text around it.
     if spans::scan(text).is_err() {
         return valid(text, examine(text, MachineKind::Standard, Whole::Machine));
     }
@@ -84,7 +84,7 @@ pub fn parse_state(text: &str) -> Result<ValidMachine, Diagnostics> {
     valid(&whole, examine(&whole, MachineKind::Standard, Whole::State))
 }
 
-/// What a text defines.
+/// The definition of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whole {
     Machine,

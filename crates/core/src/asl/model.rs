@@ -1,4 +1,4 @@
-//! A definition, parsed and compiled: what the interpreter walks.
+//! A definition, parsed and compiled for the interpreter.
 //!
 //! Built by [`super::parse`] only. Texts of paths, templates, intrinsics and JSONata are compiled here once, so that an
 //! execution never parses. Nested workflows (branches of a Parallel, the processor of a Map) are flattened into

@@ -32,7 +32,7 @@ impl<'n> Object<'n> {
     }
 }
 
-/// What the fields of one object are read with: where findings go.
+/// The reader of an object's fields, which gathers findings.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub findings: Findings,
@@ -165,7 +165,7 @@ impl Reader {
         self.as_integer_of("INTEGER", node, at, min, max)
     }
 
-    /// The same where something else may stand too: `kind` as AWS lists what may.
+    /// The same where other kinds are allowed too: `kind` is AWS's list of them.
     pub fn as_integer_of(&mut self, kind: &str, node: &Node, at: &Location<'_>, min: u64, max: u64) -> Option<u64> {
         let Json::Number(number) = &node.json else {
             self.expected(kind, at, node);
@@ -209,7 +209,7 @@ impl Reader {
         self.as_number_of("NUMBER", node, at, min, max)
     }
 
-    /// The same where something else may stand too: `kind` as AWS lists what may.
+    /// The same where other kinds are allowed too: `kind` is AWS's list of them.
     pub fn as_number_of(&mut self, kind: &str, node: &Node, at: &Location<'_>, min: f64, max: f64) -> Option<f64> {
         let Json::Number(number) = &node.json else {
             self.expected(kind, at, node);

@@ -1,4 +1,4 @@
-//! `Resource` of a Task: what kind of work the ARN names.
+//! `Resource` of a Task: the kind of work that the ARN names.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub enum Pattern {
     Sync,
     /// `.sync:2`: as `.sync`, with the child's output as JSON.
     Sync2,
-    /// `.waitForTaskToken`: whoever holds the token ends the task.
+    /// `.waitForTaskToken`: a call with the task token ends the task.
     WaitForTaskToken,
 }
 
@@ -49,8 +49,7 @@ impl Pattern {
 impl Resource {
     /// Takes an ARN apart; `None` where it is none.
     ///
-    /// Any service in any partition is a resource: what it means is for the table of integrations to say, not for the
-    /// language.
+    /// Any service in any partition is a resource: the table of integrations decides its meaning, not the language.
     #[must_use]
     pub fn parse(arn: &str) -> Option<Self> {
         let mut parts = arn.splitn(6, ':');

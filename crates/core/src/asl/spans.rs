@@ -1,9 +1,9 @@
 //! Text → [`Node`]: JSON that remembers where each value and each key stands, so that a semantic error has a line and a
 //! column.
 //!
-//! One pass, no look-back. Nesting is bounded by [`JSON_DEPTH_MAX`], the size by
-//! [`DEFINITION_BYTES_MAX`]: the scanner recurses and offsets are 32 bits wide.
-//! A key that stands twice in an object is kept twice; who reads the object decides what that means.
+//! One pass, no look-back. Nesting is bounded by [`JSON_DEPTH_MAX`], the size by [`DEFINITION_BYTES_MAX`]: the scanner
+//! recurses and offsets are 32 bits wide. A key that occurs twice in an object is kept twice; the reader of the object
+//! decides its meaning.
 
 use serde_json::{Map, Number, Value};
 
@@ -105,7 +105,7 @@ const fn is_continuation(byte: u8) -> bool {
 /// Reads a whole text as one JSON value.
 ///
 /// # Errors
-/// What is not JSON (RFC 8259), or over a bound, with the byte at which it was found.
+/// The fault of a text that is not JSON (RFC 8259) or exceeds a bound, with its byte offset.
 pub fn scan(text: &str) -> Result<Node, SyntaxError> {
     let mut scanner = Scanner { bytes: text.as_bytes(), text, at: 0 };
     if text.len() > DEFINITION_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! Task: resource, timeouts, credentials, and what an Express machine refuses.
+//! Task: resource, timeouts, credentials, and the resources that an Express machine refuses.
 //!
 //! Source: Amazon States Language specification, "Task State"; developer guide, "Service integration patterns"; the
 //! messages about Express machines as recorded.
@@ -77,7 +77,7 @@ impl<'n> Checker<'n> {
         if around.kind == MachineKind::Express
             && let Some(message) = refused_by_express(&resource)
         {
-            let hint = "an Express machine waits for nobody: make it a Standard machine, or use the resource without the suffix";
+            let hint = "an Express machine waits for no callback: make it a Standard machine, or use the resource without the suffix";
             self.read.schema_hint(message, &at, offset, hint);
             return None;
         }
@@ -95,7 +95,7 @@ impl<'n> Checker<'n> {
         self.template(&object, "Credentials", at, language)
     }
 
-    /// Callbacks that nobody may answer: AWS lacks these warnings.
+    /// Callbacks without a way to answer: AWS lacks these warnings.
     fn warn_of_callbacks(&mut self, site: &Site<'_, 'n>, resource: &Resource, has_timeout: bool) {
         let Site { object, at, .. } = *site;
         let Some(node) = object.node("Resource") else { return };

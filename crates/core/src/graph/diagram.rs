@@ -1,10 +1,10 @@
-//! What a picture shows of a definition: blocks of nodes and edges. No sizes and no places yet.
+//! The content of a picture: blocks of nodes and edges, without sizes and places.
 
 use serde_json::{Map, Value};
 
 use super::rules;
 
-/// Blocks nest this deep in a picture; deeper ones are drawn closed. Nobody can read more, and layout is recursive.
+/// Nesting of blocks in a picture. Deeper blocks are drawn closed: more is not readable, and layout is recursive.
 const DEPTH_MAX: usize = 24;
 /// Rules or catchers between the same two states whose labels are shown; more are counted.
 const LABELS_SHOWN: usize = 2;
@@ -87,7 +87,7 @@ impl NodeKind {
 }
 
 impl Diagram {
-    /// Reads a definition. What it lacks is left out of the picture.
+    /// Reads a definition. Missing parts are left out of the picture.
     pub fn read(definition: &Value) -> Self {
         Self { top: block(definition, "", DEPTH_MAX) }
     }

@@ -1,8 +1,8 @@
 //! Layers of one block: a rank for each node, points where long edges pass a rank, and an order inside each rank that has
 //! few crossings.
 //!
-//! Nodes stand in even ranks. Odd ranks are for what lies between them: bends of edges and their labels. A label is a
-//! vertex with a size of its own, so two labels, or a label and an edge, never share a place.
+//! Nodes are in even ranks. Odd ranks hold bends of edges and their labels. A label is a vertex with a size of its own,
+//! so two labels, or a label and an edge, never share a place.
 
 /// Sweeps over the ranks that look for an order with fewer crossings.
 const SWEEPS_MAX: usize = 24;
@@ -55,7 +55,7 @@ pub(super) struct Layers {
     pub upward: Vec<bool>,
 }
 
-/// The main flow is straighter than what branches off it, and long lines are straighter than short ones.
+/// The main flow is straighter than its branches, and long lines are straighter than short ones.
 mod weight {
     pub const MINOR: f64 = 0.5;
     pub const MAJOR: f64 = 1.0;
@@ -299,8 +299,8 @@ impl Flow {
         Self { upward, order, below, above }
     }
 
-    /// Even ranks: as far down as the longest way from above, then nearer to what follows where more lines become
-    /// shorter than longer.
+    /// Even ranks: as far down as the longest way from above, then nearer to the following ranks where more lines
+    /// become shorter than longer.
     fn ranks(&self, start: Option<usize>) -> Vec<usize> {
         let mut ranks = vec![0_usize; self.order.len()];
         for node in &self.order {

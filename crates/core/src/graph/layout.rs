@@ -29,7 +29,7 @@ const DOT: (f64, f64) = (10.0, 10.0);
 /// Above so many states, containers are drawn closed: a picture of all of them can be neither read nor scrolled.
 const STATES_OPEN_MAX: usize = 150;
 
-/// What is drawn of containers.
+/// How containers are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fold {
     /// Each with its states.
@@ -39,7 +39,7 @@ pub enum Fold {
 }
 
 impl Fold {
-    /// What a diagram of so many states is drawn as, where the reader has not chosen.
+    /// The default for a diagram with so many states.
     pub const fn for_size(states: usize) -> Self {
         if states > STATES_OPEN_MAX { Self::Closed } else { Self::Open }
     }

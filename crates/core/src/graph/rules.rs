@@ -1,4 +1,4 @@
-//! Short texts for what a definition says at length: rules of a Choice, resources, waits.
+//! Short texts for long parts of a definition: rules of a Choice, resources, waits.
 
 use serde_json::{Map, Value};
 

@@ -17,7 +17,7 @@ const MARGIN: f64 = 16.0;
 /// Most that a curve bends before it turns to the other side.
 const CURVE_MAX: f64 = 40.0;
 
-/// What a drawing contains beside the states.
+/// Optional parts of a drawing.
 #[derive(Debug, Default)]
 pub struct Look {
     /// The style inside, so that the picture stands alone as a file.

@@ -85,7 +85,7 @@ fn check(definition: &Value) {
                     .nodes
                     .iter()
                     .find(|n| matches!(&n.shape, Shape::State { node, .. } if node.pointer == pointer));
-                let node = node.unwrap_or_else(|| panic!("an edge of {pointer}, which is not there"));
+                let node = node.unwrap_or_else(|| panic!("an edge of {pointer}, which does not exist"));
                 let on_border = (point.0 - node.x).abs() <= node.width / 2.0 + 0.01
                     && ((point.1 - node.y).abs() - node.height / 2.0).abs() < 0.01
                     || (point.0 - node.x - node.width / 2.0).abs() < 0.01;

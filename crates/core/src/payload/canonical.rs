@@ -1,20 +1,19 @@
-//! Which texts of JSON are kept as they are, and numbers with more digits than a value of ours holds.
+//! Texts of JSON that are kept as they are, and numbers with more digits than a value holds.
 
 use serde_json::Value;
 
-/// Nesting of a text that is kept unparsed: well below what every reader of ours takes. What is deeper is parsed at
-/// once.
+/// Nesting of a text that is kept unparsed: well below the bound of every reader. A deeper text is parsed at once.
 pub(super) const KEPT_LEVELS_MAX: usize = 64;
-/// Names of all objects that are open at one place of a text that is kept unparsed: each is compared with those beside
-/// it.
+/// Names of all open objects at one place of a text that is kept unparsed. Each name is compared with the others of its
+/// object.
 pub(super) const KEPT_NAMES_MAX: usize = 64;
 
-/// A shorter number loses no digits: a double holds 15 of them, whatever they are.
+/// The length from which a number may lose digits: a double holds any 15 digits.
 const LOSSY_FROM: usize = 16;
 
 /// True where a text, if it is JSON at all, is what serde_json writes of the value that it reads from it: no white
 /// space, each name of an object once, escapes in its own form, numbers too where they have no more digits than a value
-/// holds. May say no to one that is (many names, deep nesting, rare escapes): that one is parsed.
+/// holds. It may be false for a canonical text (many names, deep nesting, rare escapes), which is then parsed.
 pub(super) fn is_canonical(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut names = [""; KEPT_NAMES_MAX];
@@ -66,7 +65,8 @@ pub(super) fn is_canonical(text: &str) -> bool {
     true
 }
 
-/// Behind the closing quote of the string that begins at `at`; `None` where serde_json would write it otherwise.
+/// The place behind the closing quote of the string that begins at `at`; `None` where serde_json would write it
+/// differently.
 fn end_of_string(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         match bytes.get(at)? {
@@ -170,7 +170,7 @@ fn names_in(value: &Value) -> usize {
     }
 }
 
-/// From a quote to behind the closing one.
+/// The length of a string with both quotes.
 fn string_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -213,7 +213,7 @@ mod tests {
         ] {
             let payload = Payload::parse(text).unwrap();
             assert_eq!(payload.text(), kept, "{text}");
-            // The journal reads it as it wrote it.
+            // The journal reads the text that it wrote.
             let read: Payload = serde_json::from_str(&serde_json::to_string(&payload).unwrap()).unwrap();
             assert_eq!(read.text(), kept, "{text}");
             assert_eq!(payload, read);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the number: its own digits, or a form that is the same number.
+        /// Every number keeps its digits, or gets another form of the same number.
         #[test]
         fn no_number_changes(number in "-?(0|[1-9][0-9]{0,40})(\\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?") {
             let payload = Payload::parse(number.as_str()).unwrap();

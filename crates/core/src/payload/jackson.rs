@@ -1,13 +1,12 @@
-//! Why a text is no JSON, in the words of Jackson, the JSON reader of AWS: its answers quote them (recorded:
+//! Faults of JSON texts in the words of Jackson, the JSON reader of AWS, whose answers quote them (recorded:
 //! `Unrecognized token 'not': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')`).
 //!
-//! One walk over a text that was refused already, in the order in which Jackson's reader looks at it. Texts of Jackson
-//! are written from its public documentation and its messages; what only we refuse (half a surrogate pair) has words of
-//! ours.
+//! One walk over a text that was refused already, in the order of Jackson's reader. Its texts follow Jackson's public
+//! documentation and messages. A fault that only we refuse (half a surrogate pair) has our own text.
 
 use std::fmt::Write as _;
 
-/// What is wrong, and where.
+/// The fault of a text, and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
     pub message: String,
@@ -16,10 +15,10 @@ pub struct Complaint {
 }
 
 const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
-/// Jackson cuts a token that it quotes.
+/// Characters of a quoted token: Jackson cuts it.
 const TOKEN_CHARS_MAX: usize = 256;
 
-/// The complaint about `text`; `None` where it is JSON to Jackson, too.
+/// The complaint about `text`; `None` where Jackson accepts it.
 #[must_use]
 pub fn complaint(text: &str) -> Option<Complaint> {
     let mut reader = Reader { text, at: 0, open: Vec::new() };
@@ -46,7 +45,7 @@ pub fn place_at(line: usize, column: usize) -> String {
 struct Reader<'t> {
     text: &'t str,
     at: usize,
-    /// What is open: whether it is an object, and where it begins.
+    /// Open containers: whether each is an object, and the byte at which it begins.
     open: Vec<(bool, usize)>,
 }
 
@@ -75,7 +74,7 @@ impl Reader<'_> {
         self.fail(format!("Unexpected end-of-input{what}"))
     }
 
-    /// `Array`, `Object`: what is innermost.
+    /// Jackson's name of the innermost container.
     fn innermost(&self) -> &'static str {
         match self.open.last() {
             Some((true, _)) => "Object",
@@ -116,7 +115,7 @@ impl Reader<'_> {
         ))
     }
 
-    /// One entry of what is innermost, or its end. `fresh`: it has no entry yet.
+    /// Reads one entry of the innermost container, or its end. `fresh`: it has no entry yet.
     fn entry(&mut self, fresh: &mut bool) -> Read {
         self.skip_blanks()?;
         let Some((is_object, started)) = self.open.last().copied() else { return Ok(()) };
@@ -284,7 +283,7 @@ impl Reader<'_> {
         count
     }
 
-    /// What follows an opening quote. `what` as Jackson calls it.
+    /// Reads a string behind its opening quote. `what` is Jackson's word for it.
     fn string(&mut self, what: &str) -> Read {
         loop {
             match self.next() {
@@ -312,7 +311,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Behind `\u`. Java's texts may hold half a character, those of JSON readers elsewhere may not.
+    /// Reads the digits behind `\u`. Texts of Java may hold half a character, ours may not.
     fn surrogates(&mut self) -> Read {
         let start = self.at - 2;
         let unit = self.hex()?;

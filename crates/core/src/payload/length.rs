@@ -1,4 +1,4 @@
-//! How long and how deep a JSON text is, counted without making or reading it.
+//! Length and depth of a JSON text, counted without making or reading it.
 
 use serde_json::Value;
 

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// What `toString` gives: `{k=v, l=w}` for maps and `[a, b]` for lists, strings bare. Recorded on AWS for a context
-/// object in `States.Format`: `{Id=arn:aws:…, Name=…}`.
+/// Java's `toString`: `{k=v, l=w}` for maps and `[a, b]` for lists, strings bare. Recorded on AWS for a context object
+/// in `States.Format`: `{Id=arn:aws:…, Name=…}`.
 pub(super) fn text(value: &Value) -> String {
     let mut out = String::new();
     write(&mut out, value);
@@ -44,7 +44,7 @@ pub(super) fn write(out: &mut String, value: &Value) {
     }
 }
 
-/// The class that Jayway names when a value is not what the path needs.
+/// The class that Jayway names when a value does not fit the path.
 pub(super) fn class(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -1,9 +1,9 @@
 //! The data languages, pure: JSONPath (Jayway's dialect, as AWS runs it), reference paths, intrinsic functions, payload
 //! templates, JSONata.
 //!
-//! In: texts of a definition, compiled once. Out: values, or a [`QueryError`] that says what AWS says. Nothing here
-//! knows a state, an execution, a clock or a broker: what an expression may read comes in through [`Roots`], time and
-//! chance through [`Entropy`]. May enter: `clock::Timestamp`, `limits`. Nothing else of ours.
+//! In: texts of a definition, compiled once. Out: values, or a [`QueryError`] in AWS's words. Nothing here knows a
+//! state, an execution, a clock or a broker: all inputs of an expression come in through [`Roots`], time and chance
+//! through [`Entropy`]. May enter: `clock::Timestamp`, `limits`. Nothing else of ours.
 
 pub mod intrinsics;
 mod java;
@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use crate::clock::Timestamp;
 
-/// What an expression may read.
+/// The values that an expression may read.
 pub trait Roots {
     /// `$` (JSONPath): the state's effective input, or the value that the field works on.
     fn input(&self) -> &Value;
@@ -86,8 +86,8 @@ impl Entropy {
 /// `States.ParameterPathFailure`, `States.QueryEvaluationError`, ...) by the field in which the expression stood.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QueryError {
-    /// A definite JSONPath that names something that is not there. `path` is the text as written; `detail` is Jayway's
-    /// own message (`No results for path: $['a']`, `Missing property in path $['a']`), which AWS quotes in some fields.
+    /// A definite JSONPath that names a missing value. `path` is the text as written; `detail` is Jayway's own message
+    /// (`No results for path: $['a']`, `Missing property in path $['a']`), which AWS quotes in some fields.
     #[error("Invalid path '{path}' : {detail}")]
     PathNotFound { path: String, detail: String },
     /// A JSONPath over an input that is null. AWS's text; its support calls it intended.

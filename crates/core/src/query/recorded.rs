@@ -1,6 +1,6 @@
-//! What AWS answered: payload templates of recorded single-state machines, evaluated here. The recordings lie beside
-//! the checkout (`../shared/conformance/cases`, or `CONFORMANCE_CASES`); without them there is nothing to compare and
-//! the test passes.
+//! Payload templates of recorded single-state machines, evaluated here and compared with AWS's answers. The recordings
+//! lie beside the checkout (`../shared/conformance/cases`, or `CONFORMANCE_CASES`); without them there is nothing to
+//! compare and the test passes.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ fn recorded_intrinsic_functions_give_the_recorded_output() {
             roots.context["Execution"]["Input"] = roots.input.clone();
             let output = template.evaluate(&roots, &mut Entropy::new(Timestamp::from_millis(0), 1));
             let output = output.unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-            // What depends on names, on chance or on other fields of the state is evaluated and not compared.
+            // Results that depend on names, on chance or on other fields of the state are not compared.
             let expected = &run["expect"]["output"];
             if !chance && state.get("OutputPath").is_none() && !expected.to_string().contains("@@{") {
                 assert_eq!(&output, expected, "{} with {}", file.display(), run["input"]);

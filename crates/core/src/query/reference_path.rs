@@ -30,7 +30,7 @@ impl ReferencePath {
     /// Compiles `text`: `$`, `$.a.b`, `$['a'][0]`, and the same after `$$` and `$name`.
     ///
     /// # Errors
-    /// What makes `text` no path, or no reference path, with the byte offset.
+    /// The reason why `text` is no path or no reference path, with the byte offset.
     pub fn parse(text: &str) -> Result<Self, PathSyntaxError> {
         let path = Path::parse(text)?;
         if let Some((offset, c)) = operator_outside_quotes(text) {
@@ -102,7 +102,7 @@ impl ReferencePath {
     }
 
     /// `input` with `value` at the place of the path, as `ResultPath` does: objects that are missing on the way are
-    /// made, what is there is replaced, an array's element must exist, and nothing but an object gets a property.
+    /// made, an existing value is replaced, an array's element must exist, and only an object gets a property.
     ///
     /// # Errors
     /// `States.ResultPathMatchFailure` with AWS's cause.

@@ -3,7 +3,8 @@
 //! JSON → [`Template`] (once) → [`Template::evaluate`]. A field whose name ends in `.$` holds a path or a call of an
 //! intrinsic function; its value takes the field's place and the name loses the `.$`. All else stands for itself, so a
 //! part without such a field is one constant that is copied and never walked. Where the input passes whole and its text
-//! is known, the text of the result is made of texts ([`Template::splice`]): nobody need read what is only passed on.
+//! is known, the text of the result is made of texts ([`Template::splice`]), so that data which is only passed on is
+//! never parsed.
 
 use std::borrow::Cow;
 
@@ -51,7 +52,7 @@ pub struct TemplateError {
     pub pointer: String,
     /// AWS's text, without its "at /States/…".
     pub message: String,
-    /// What is wrong in the expression, and where.
+    /// The fault of the expression, and its place.
     pub detail: String,
 }
 
@@ -101,9 +102,9 @@ impl Template {
         self.node.evaluate(roots, entropy)
     }
 
-    /// A text of what [`Self::evaluate`] gives, put together of the input's text and those of the other fields; `None`
-    /// where the input does not pass whole or its text is not known. As in a template, a name that is given twice has
-    /// its last value.
+    /// The text of the value of [`Self::evaluate`], put together from the input's text and those of the other fields;
+    /// `None` where the input does not pass whole or its text is not known. As in a template, a name that is given
+    /// twice has its last value.
     ///
     /// # Errors
     /// The first field without a value, in document order.
@@ -192,7 +193,7 @@ fn compile(json: &Value, pointer: &mut String, depth: usize) -> Result<Node, Tem
     Ok(node)
 }
 
-/// What a `.$` field holds.
+/// The content of a `.$` field.
 fn expression(name: &str, value: &Value, pointer: &str) -> Result<FieldValue, TemplateError> {
     let wrong = |detail: String| TemplateError {
         pointer: pointer.to_owned(),
@@ -312,7 +313,7 @@ impl Field {
     }
 }
 
-/// What we write always has a JSON text, and a vector takes all of it.
+/// Our values always have a JSON text, and writing to a vector does not fail.
 fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let _ = serde_json::to_writer(out, value);
 }

@@ -1,4 +1,4 @@
-//! What a test may say about cost: the processor time of its own thread. How busy the machine is does not count.
+//! The cost of a test: the processor time of its own thread, which does not depend on the load of the machine.
 
 use std::time::{Duration, Instant};
 

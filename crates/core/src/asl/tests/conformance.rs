@@ -95,7 +95,7 @@ fn shown(diagnostics: &[Diagnostic]) -> Value {
     diagnostics.iter().map(one).collect()
 }
 
-/// What a case expects and what we say, one line each where they differ.
+/// The expected and the actual findings of a case, one line for each difference.
 fn judge(case: &Value) -> Vec<(String, bool, String)> {
     match case["kind"].as_str().unwrap() {
         "validation" => {

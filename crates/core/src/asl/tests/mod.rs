@@ -1,4 +1,4 @@
-//! The language against tables of its rules, against definitions recorded on AWS, and against what nobody would write.
+//! The language against tables of its rules, definitions recorded on AWS, and hostile definitions.
 
 mod breadth;
 mod conformance;

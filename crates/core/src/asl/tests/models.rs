@@ -1,4 +1,4 @@
-//! What comes out of an accepted definition.
+//! The models of accepted definitions.
 
 use crate::asl::model::{BlockId, Kind, MapMode, Quantity, QueryLanguage, ResultPath, Transition};
 use crate::asl::{MachineKind, parse};

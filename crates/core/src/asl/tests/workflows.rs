@@ -135,7 +135,7 @@ fn rules_of_a_choice() {
             ),
         ]
         .map(|(text, expected)| {
-            // What is said of the graph follows from the rule that was refused; the tables of the graph are elsewhere.
+            // Findings about the graph follow from the refused rule; the tables of the graph are elsewhere.
             let expected = expected.split("\nMISSING").next().unwrap().to_owned();
             let found = told(&errors(&text));
             assert_eq!(found.split("\nMISSING").next().unwrap(), expected, "\n{text}");
@@ -324,7 +324,7 @@ fn how_a_map_runs_its_items() {
 }
 
 #[test]
-fn an_express_machine_waits_for_nobody() {
+fn an_express_machine_has_no_callbacks() {
     let refused = |resource: &str| {
         let text = state(&format!("{{\"Type\": \"Task\", \"Resource\": \"{resource}\", \"End\": true}}"));
         told(&diagnose(&text, MachineKind::Express, Severity::Error))

@@ -113,7 +113,7 @@ fn what_is_json_has_no_complaint_and_what_is_none_has_one() {
 }
 
 proptest::proptest! {
-    /// What serde_json refuses, Jackson's reader refuses, but for numbers that are too large.
+    /// Jackson's reader refuses the same texts as serde_json, except for numbers that are too large.
     #[test]
     fn both_readers_agree(text in "[\\[\\]{}:,\"a\\\\nu0 1.eE+\\-tr]{0,14}") {
         let refused = match serde_json::from_str::<serde_json::Value>(&text) {

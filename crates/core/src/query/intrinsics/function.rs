@@ -31,7 +31,7 @@ pub enum Function {
     Uuid,
 }
 
-/// What an argument must be.
+/// The type of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Any,
@@ -139,7 +139,7 @@ impl Function {
         }
     }
 
-    /// What argument `at` must be.
+    /// The type of argument `at`.
     pub(super) fn argument_kind(self, at: usize) -> Kind {
         match (self, at) {
             (Self::StringToJson | Self::Base64Encode | Self::Base64Decode | Self::StringSplit, _)

@@ -4,7 +4,7 @@
 //! `function.rs` lists the eighteen functions with their arities, `arrays.rs`, `numbers.rs` and `strings.rs` compute
 //! them.
 //!
-//! Rules: states-language.net appendix B, with what AWS was seen to do where it differs (fractions are cut, not
+//! Rules: states-language.net appendix B, with AWS's observed behaviour where it differs (fractions are cut, not
 //! rounded, except by MathAdd; StringSplit drops empty parts; Base64Decode is lenient; an empty string is JSON null).
 
 mod arrays;
@@ -38,7 +38,7 @@ mod limits {
 /// A call with small arguments, in units of work.
 const FUNCTION_WORK: u64 = 10;
 
-/// A text that is no call of an intrinsic function: what is wrong and at which byte.
+/// The fault of a text that is no call of an intrinsic function, with its byte offset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at position {offset}")]
 pub struct IntrinsicSyntaxError {
@@ -46,8 +46,8 @@ pub struct IntrinsicSyntaxError {
     pub offset: usize,
 }
 
-/// What must fail whenever it is evaluated, though it is well formed: a wrong number of arguments or a literal of a
-/// wrong type. AWS accepts such definitions and fails the execution, so a validator may choose to warn.
+/// A well-formed call that always fails when it is evaluated: a wrong number of arguments or a literal of a wrong type.
+/// AWS accepts such definitions and fails the execution, so a validator may choose to warn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IntrinsicProblem {
     pub message: String,
@@ -79,7 +79,7 @@ struct Argument {
 #[derive(Debug, Clone)]
 enum ArgumentValue {
     Literal(Value),
-    /// The literal template of a `States.Format`, read once; `Err` is what AWS says when it runs.
+    /// The literal template of a `States.Format`, read once; `Err` is AWS's error when it runs.
     Template(Result<Vec<Piece>, String>),
     Path(Path),
     Call(Box<Call>),
@@ -94,7 +94,7 @@ impl Intrinsic {
     /// Compiles `text`.
     ///
     /// # Errors
-    /// What is not well formed, which function does not exist, or that the calls nest too deep, with the byte offset.
+    /// The fault of the form, the unknown function, or too deep nesting, with the byte offset.
     pub fn parse(text: &str) -> Result<Self, IntrinsicSyntaxError> {
         Ok(Self { text: text.to_owned(), call: parse::whole(text)? })
     }
@@ -104,7 +104,7 @@ impl Intrinsic {
         &self.text
     }
 
-    /// What is bound to fail in this call and the calls inside it: arity and types of literals.
+    /// The certain failures of this call and the calls inside it: arity and types of literals.
     pub fn problems(&self) -> Vec<IntrinsicProblem> {
         let mut out = Vec::new();
         self.call.problems(&mut out);
@@ -213,7 +213,7 @@ impl Call {
         })
     }
 
-    /// Applies the function; the error is what stands after the call's text in AWS's cause.
+    /// Applies the function. The error is the part of AWS's cause after the text of the call.
     fn apply(&self, values: Vec<Cow<'_, Value>>, entropy: &mut Entropy) -> Result<Value, String> {
         let (least, most) = self.function.arity();
         if values.len() < least || values.len() > most {
@@ -247,7 +247,7 @@ fn read<'a>(path: &Path, whole: &str, roots: &'a dyn Roots) -> Result<Cow<'a, Va
     Err(QueryError::FunctionArgument { message: format!("The function '{whole}' had the following error: {error}") })
 }
 
-/// The text of an argument that AWS takes as text whatever it is.
+/// The text of an argument of any type, where AWS takes it as text.
 fn as_text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(s) => Cow::Borrowed(s),

@@ -85,8 +85,7 @@ fn argument(cursor: &mut Cursor<'_>, depth: usize, is_template: bool) -> Result<
     Ok(Argument { value, offset })
 }
 
-/// What stands between the quotes, escapes not yet resolved. AWS knows `\'`, `\{`, `\}` and `\\` and refuses all
-/// others.
+/// The text between the quotes, escapes not yet resolved. AWS knows `\'`, `\{`, `\}` and `\\` and refuses all others.
 fn string<'t>(cursor: &mut Cursor<'t>) -> Result<&'t str, IntrinsicSyntaxError> {
     let opened = cursor.at;
     cursor.bump();

@@ -133,7 +133,7 @@ pub(super) fn base64_decode(text: &Value) -> Result<Value, String> {
     Ok(Value::String(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The digest in hexadecimal. AWS was seen to hash the text of what is not a string.
+/// The digest in hexadecimal. AWS was seen to hash the JSON text of a value that is no string.
 pub(super) fn hash(data: &Value, algorithm: &Value) -> Result<Value, String> {
     let data = as_text(data);
     bounded(&data)?;

@@ -75,7 +75,7 @@ impl Fault {
     }
 }
 
-/// What one evaluation may spend, shared by the walk and the filters in it.
+/// The budget of one evaluation, shared by the walk and its filters.
 #[derive(Default)]
 pub(super) struct Budget {
     visits: Cell<u32>,

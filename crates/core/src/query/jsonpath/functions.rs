@@ -48,7 +48,8 @@ impl Function {
         }
     }
 
-    /// The function of one value. What it is not defined for gives null or, for the numeric ones, Jayway's error text.
+    /// Applies the function to one value. A value of another type gives null or, for numeric functions, Jayway's error
+    /// text.
     pub(super) fn apply(self, value: &Value) -> Result<Value, String> {
         match self {
             Self::Length => Ok(child_count(value).map_or(Value::Null, Value::from)),

@@ -3,7 +3,7 @@
 //! Text → [`Path`] (once, when a machine is compiled) → [`Path::find`] over [`Roots`]. `parse.rs` reads the text,
 //! `filter.rs` the `[?(…)]` expressions, `eval.rs` walks, `functions.rs` has the tail functions.
 //!
-//! What differs from other dialects: a *definite* path (it can name one value only) gives that value or an error; any
+//! The difference to other dialects: a *definite* path (it can name one value only) gives that value or an error; any
 //! other gives an array, empty when nothing matches. `['x','y']` at the end is definite and merges into one object.
 
 mod eval;
@@ -42,7 +42,7 @@ const LOOKUP_WORK: u64 = 5;
 /// A value that a scan or a filter looks at, tests and perhaps copies.
 const VISIT_WORK: u64 = 10;
 
-/// A text that is no JSONPath: what is wrong and at which byte.
+/// The fault of a text that is no JSONPath, with its byte offset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} at position {offset}")]
 pub struct PathSyntaxError {
@@ -90,7 +90,7 @@ pub(super) enum Step {
 }
 
 impl Step {
-    /// What the step leads to from `value`.
+    /// The values to which the step leads from `value`.
     pub(super) fn of<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         match self {
             Self::Property(name) => value.as_object()?.get(name),
@@ -112,7 +112,7 @@ impl Path {
     /// Compiles `text`: `$…`, `$$…` or `$name…`.
     ///
     /// # Errors
-    /// What is not JSONPath in Jayway's sense, with the byte offset.
+    /// The fault in Jayway's dialect, with the byte offset.
     pub fn parse(text: &str) -> Result<Self, PathSyntaxError> {
         let (root, query) = parse::path(text)?;
         Ok(Self { text: text.to_owned(), root, query })
@@ -147,7 +147,7 @@ impl Path {
         self.settle(self.lookup(roots)?)
     }
 
-    /// Evaluates over `value`, whatever the root of the path says.
+    /// Evaluates over `value`, with any root of the path.
     ///
     /// # Errors
     /// As [`Path::find`].
@@ -193,8 +193,7 @@ impl Path {
     fn lookup_within<'a>(&self, value: &'a Value, budget: &Budget) -> Result<Lookup<'a>, QueryError> {
         match self.query.evaluate_at(value, value, budget) {
             Ok(found) => Ok(Lookup::Found(found)),
-            // Recorded on AWS: a wildcard, slice or filter over something that is not there finds nothing, and that is
-            // no error.
+            // Recorded on AWS: a wildcard, slice or filter over a missing value finds nothing, and that is no error.
             Err(Fault::Missing { .. }) if !self.is_definite() => {
                 Ok(Lookup::Found(Cow::Owned(Value::Array(Vec::new()))))
             }

@@ -1,4 +1,4 @@
-//! Text → root and segments. What Jayway's `PathCompiler` reads is read, and nothing else.
+//! Text → root and segments, in exactly the dialect of Jayway's `PathCompiler`.
 
 use super::eval::{Query, Segment, Slice};
 use super::filter;
