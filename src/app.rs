@@ -165,7 +165,7 @@ impl Application {
             },
         };
         let engine = engine::start(parts).await?;
-        // A guest on somebody's broker takes nobody's tasks.
+        // A guest on a broker takes no tasks of others.
         let http = http.map(|http| {
             if settings.bus.is_embedded() || replies != QueueKind::Temporary {
                 http.work(Arc::clone(&bus), settings.bus.queue_kind);

@@ -109,7 +109,7 @@ async fn ask(questions: &mut mpsc::Receiver<Question>) -> Result<(), CliError> {
     let text = format!(
         "\n{}\n{}\n{} ",
         Tone::Waiting.paint(&format!("You are the friend. {}", question.text())),
-        Tone::Faint.paint("The execution sleeps until you answer: a name, or - if you know nobody."),
+        Tone::Faint.paint("The execution sleeps until you answer: a name, or - if you know no photographer."),
         Tone::Heading.paint(&format!("[{RECOMMENDATION}]")),
     );
     let mut out = anstream::stdout();

@@ -19,7 +19,7 @@ pub(super) struct Args {
     /// Type of the state machine that it is for
     #[arg(long = "type", short, value_enum, default_value_t = Type::Standard)]
     kind: Type,
-    /// Look at this broker for the workers: warn of each queue that a task names and nobody consumes
+    /// Look at this broker for the workers: warn of each queue that a task names and no worker consumes
     #[arg(long, value_name = "URL")]
     bus: Option<String>,
     #[command(flatten)]

@@ -406,7 +406,7 @@ fn the_brokers_refusal_becomes_a_failure_that_retry_and_catch_can_name() {
     );
     assert_eq!(error("sqs:sendMessage", queue.clone(), &no_route).as_deref(), Some("SQS.QueueDoesNotExistException"));
     assert_eq!(error("sqs:sendMessage", queue, &Publication::Nacked).as_deref(), Some("Amqp.Nacked"));
-    // Nobody listens to a topic or a bus: fine. It does not exist: not fine. Nobody gets a token: never fine.
+    // A topic or a bus may have no listeners, but must exist. A message with a token must reach a queue.
     assert_eq!(error("sns:publish", topic.clone(), &no_route), None);
     assert_eq!(error("sns:publish", topic.clone(), &no_exchange).as_deref(), Some("SNS.NotFoundException"));
     assert_eq!(error("sns:publish.waitForTaskToken", topic, &no_route).as_deref(), Some("Amqp.Unroutable"));

@@ -139,17 +139,14 @@ async fn keys(objects: &Objects, bucket: &str, prefix: &str) -> Result<Vec<Strin
 fn decoded(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((first, more)) = rest.split_first() {
-        match (first, more) {
-            (b'%', [a, b, more @ ..]) => {
-                let digits = [*a, *b];
-                let digits = std::str::from_utf8(&digits).expect("digits");
-                bytes.push(u8::from_str_radix(digits, 16).expect("digits"));
-                rest = more;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = more;
-            }
+        if let (b'%', [a, b, more @ ..]) = (first, more) {
+            let digits = [*a, *b];
+            let digits = std::str::from_utf8(&digits).expect("digits");
+            bytes.push(u8::from_str_radix(digits, 16).expect("digits"));
+            rest = more;
+        } else {
+            bytes.push(*first);
+            rest = more;
         }
     }
     bytes

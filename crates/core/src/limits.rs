@@ -162,14 +162,14 @@ pub const UNHEARD_REPLIES: usize = 1_024;
 pub const EXECUTION_MAILBOX: usize = 64;
 /// Bytes of task messages that the broker has not confirmed, beyond which new starts are refused: they are in memory.
 pub const UNPUBLISHED_BYTES_MAX: usize = 256 * 1_048_576;
-/// Verdicts and cancellations that the broker has not taken; more are dropped. Nobody waits for them, a few hundred
+/// Verdicts and cancellations that the broker has not taken; more are dropped. No client waits for them, a few hundred
 /// bytes each.
 pub const ASIDES_MAX: usize = 10_000;
 /// Timers of one partition that are handled at once; the others wait in their queue. Each may bring an execution into
 /// memory.
 pub const FIRING_MAX: usize = 1_000;
-/// Children of one map run that are open at once, whatever `MaxConcurrency` says (AWS: 10,000, spread over a region).
-/// One process runs them here: more would wait for the same writer and only take memory.
+/// Children of one map run that are open at once, with any `MaxConcurrency` (AWS: 10,000, spread over a region). One
+/// process runs them here: more would wait for the same writer and only take memory.
 pub const MAP_RUN_CONCURRENCY: u64 = 1_000;
 /// Starts of one map run's children whose commits are awaited at once: they share commits, and a crash leaves few in
 /// doubt.

@@ -69,7 +69,7 @@ pub mod code {
     pub const CALLBACK_WITHOUT_TIMEOUT: &str = "CALLBACK_WITHOUT_TIMEOUT";
     /// Warning, ours: a task waits for a token that its parameters never pass on.
     pub const TOKEN_NOT_PASSED: &str = "TOKEN_NOT_PASSED";
-    /// Warning, ours: transitions lead to the state, but none that starts at `StartAt`.
+    /// Warning, ours: transitions lead to the state, but no path from `StartAt`.
     pub const UNREACHABLE_STATE: &str = "UNREACHABLE_STATE";
     /// Warning, ours: an inline Map has a field that only a Distributed Map may have; it fails when it is entered.
     pub const DISTRIBUTED_ONLY: &str = "DISTRIBUTED_ONLY";

@@ -9,7 +9,7 @@ use crate::ids::EventId;
 pub enum Command {
     /// Send the task out; [`super::state::State::task`] holds what it needs. Safe to do twice: same token.
     Dispatch { scheduled: EventId },
-    /// The task ended without its worker: tell whoever works on it.
+    /// The task ended without its worker: notify the worker.
     Cancel { scheduled: EventId, reason: CancelReason },
     /// The task that waited for a child execution ended without it: stop the child. `StimulusKind::ChildStopped` says
     /// that it is done. Safe to order twice.

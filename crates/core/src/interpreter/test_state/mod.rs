@@ -44,7 +44,7 @@ pub struct Request {
     pub role_arn: Option<String>,
     pub realm: Realm,
     pub at: Timestamp,
-    /// The same for every run of one test: what was random stays what it was.
+    /// The same for every run of one test: random values stay the same.
     pub entropy: u64,
 }
 
@@ -128,7 +128,7 @@ impl TokenMint for Mint {
 /// Runs the state.
 ///
 /// # Errors
-/// What makes the request one that cannot be run.
+/// Reasons why a request cannot be run.
 pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Result<Verdict, Refusal> {
     let mut entropy = Entropy::new(request.at, request.entropy);
     // AWS tests a state as an express execution of a machine with a made-up name (recorded in the context object).

@@ -1,4 +1,4 @@
-//! What is seen of a state while it runs.
+//! Values of a state that are observed while it runs.
 
 use std::collections::BTreeMap;
 

@@ -37,7 +37,7 @@ impl Subject {
     fn cut(mut machine: Machine, name: &str) -> Result<Self, Refusal> {
         let state =
             machine.blocks.iter_mut().find_map(|block| block.states.remove(name)).ok_or(Refusal::StateNotFound)?;
-        // Recorded: AWS runs it under a name of its own, whatever its name in the machine.
+        // Recorded: AWS runs it under a name of its own, not its name in the machine.
         let mut state = Arc::into_inner(state).ok_or(Refusal::Stuck)?;
         state.name = LONE_STATE.into();
         let state = Arc::new(state);
@@ -129,7 +129,7 @@ impl Subject {
     pub fn mocked_result(&self, text: &str) -> Result<Answer, Refusal> {
         let value: Value = serde_json::from_str(text).map_err(|_| Refusal::MockNotJson)?;
         match (&self.state.kind, &value) {
-            // With a ResultWriter the state gives a description of what was written, not the results.
+            // With a ResultWriter the state gives a description of the written files, not the results.
             (Kind::Map(map), value) if map.result_writer.is_some() && !value.is_object() => {
                 return Err(Refusal::MockNotObject);
             }

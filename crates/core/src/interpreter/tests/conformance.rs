@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::script::{Attempt, Script, Told, nobody_answers};
+use super::script::{Attempt, Script, Told, without_answers};
 use super::{World, name};
 use crate::asl::model::Machine;
 use crate::asl::{MachineKind, parse};
@@ -161,7 +161,7 @@ fn check(case: &Value, run: &Value, row: &mut [usize; 4], bad: &mut Vec<String>)
         })
     });
     if ends {
-        world = nobody_answers(world);
+        world = without_answers(world);
         let (status, output, error) = match world.conclusion() {
             Conclusion::Succeeded(o) => ("SUCCEEDED", Some((**o).clone()), None),
             Conclusion::Failed(f) => ("FAILED", None, Some(f)),

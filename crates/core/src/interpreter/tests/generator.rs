@@ -2,8 +2,8 @@
 //! out as ASL.
 //!
 //! A program shrinks as a tree, so a failing seed ends as a small machine. Every machine that comes out is accepted by
-//! the parser and ends, whatever its workers answer. Ways to fail (paths that match nothing, results that do not fit)
-//! are part of it.
+//! the parser and ends, with any answers of its workers. Ways to fail (paths that match nothing, results that do not
+//! fit) are part of it.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! The map run's own machine: tables of what happened and what is ordered.
+//! The map run's own machine: tables of events and orders.
 
 use crate::payload::Payload;
 
@@ -51,7 +51,7 @@ fn started(index: u64) -> Happened {
 
 use ChildStatus::{Failed, Running, Succeeded};
 
-/// Name, limits, children that exist, and what happens with what is ordered then.
+/// Name, limits, existing children, and events with their orders.
 type Case = (&'static str, RunLimits, Vec<ChildStatus>, Vec<(Happened, &'static str)>);
 
 #[test]
@@ -143,7 +143,7 @@ fn what_a_run_orders() {
             ],
         ),
         (
-            "begun anew: what exists is not started again, holes are",
+            "restarted: existing children are not started again, missing ones are",
             limits(0, Some(9)),
             vec![Succeeded, Running, ChildStatus::None, Failed],
             vec![
@@ -157,7 +157,7 @@ fn what_a_run_orders() {
             ],
         ),
         (
-            "begun anew: a child that closes before its item is read again",
+            "restarted: a child that closes before its item is read again",
             limits(0, None),
             vec![Running],
             vec![(closed(0, Succeeded), "R"), (read(0..1, true), "F+")],

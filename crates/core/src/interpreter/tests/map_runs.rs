@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::script::{Play, nobody_answers};
+use super::script::{Play, without_answers};
 use super::{World, name};
 use crate::ids::{Arn, EventId};
 use crate::interpreter::event::{Event, Failure, ItemSource, Started};
@@ -137,7 +137,7 @@ pub(super) fn machine(more: Value, processor: Value) -> Value {
 fn outcome(more: Value, processor: Value, input: Value) -> (World, Conclusion) {
     let mut world = World::new(&machine(more, processor));
     world.start(input);
-    let world = nobody_answers(world);
+    let world = without_answers(world);
     let conclusion = world.conclusion().clone();
     (world, conclusion)
 }
@@ -297,7 +297,7 @@ fn a_run_that_its_parent_left_is_stopped_until_it_is() {
     assert!(world.commands.contains(&Command::StopMapRun { started: run }));
     world.crash(world.journal.len());
     assert!(world.commands.contains(&Command::StopMapRun { started: run }));
-    // Its end is nobody's business any more.
+    // Its end has no effect any more.
     assert!(world.feed(StimulusKind::MapRunEnded { started: run, result: Ok(Payload::new(json!([]))) }).is_err());
     world.feed(StimulusKind::MapRunStopped { started: run }).unwrap();
     assert!(world.feed(StimulusKind::MapRunStopped { started: run }).is_err());
@@ -305,7 +305,7 @@ fn a_run_that_its_parent_left_is_stopped_until_it_is() {
     assert!(world.commands.is_empty());
 }
 
-/// AWS: a redriven parent goes on with the run that had failed; one that was never started is started.
+/// AWS: a redriven parent goes on with the run that had failed; a run that was never started is started.
 #[test]
 fn a_redrive_goes_on_with_the_run() {
     use crate::interpreter::command::Command;

@@ -148,7 +148,7 @@ impl World {
         self.feed(StimulusKind::Start(Box::new(started))).unwrap();
     }
 
-    /// The state as a start finds it: folded anew from the journal.
+    /// The state as a start finds it: folded again from the journal.
     pub fn folded(&self) -> State {
         let mut state = State::default();
         for entry in &self.journal {

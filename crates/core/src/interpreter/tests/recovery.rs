@@ -204,7 +204,7 @@ fn laws(world: &World) -> Result<(), String> {
     match state.phase() {
         Phase::Running => {
             if state.next_ready(state.turn()).is_some() && !world.commands.contains(&Command::Continue) {
-                return Err("work is left and nobody was told to continue".into());
+                return Err("work is left and no Continue was ordered".into());
             }
             for (id, frame) in state.frames() {
                 if frame.parent.is_some_and(|p| state.frame(p).is_none()) {

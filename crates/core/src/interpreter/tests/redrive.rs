@@ -192,7 +192,7 @@ fn a_retrier_runs_the_whole_fork_again_and_nothing_is_kept() {
     world.redrive();
     assert_eq!(world.asked(), [1]);
     world.fail(1);
-    assert!(world.state.is_running(), "the retrier counts anew after a redrive");
+    assert!(world.state.is_running(), "the retrier counts from zero after a redrive");
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(super) struct Stop {
 }
 
 /// Runs to the end; every task is left alone.
-pub(super) fn nobody_answers(world: World) -> World {
+pub(super) fn without_answers(world: World) -> World {
     let script = Script::default();
     let mut play = Play::new(world, &script);
     play.play_out();
@@ -221,7 +221,7 @@ impl<'s> Play<'s> {
         worked
     }
 
-    /// Time jumps to whatever comes next: an answer before what is due at the same moment.
+    /// Time jumps to the next event: an answer before what is due at the same moment.
     fn next_moment(&mut self) {
         let open: Vec<EventId> = self.world.state.tasks().map(|t| t.task.scheduled).collect();
         let answer = open.iter().filter_map(|id| Some((self.plans.get(id)?.first()?.0, *id))).min();

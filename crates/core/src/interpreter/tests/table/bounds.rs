@@ -22,7 +22,7 @@ fn map(fields: Value, states: Value) -> Value {
 fn run(definition: &Value, input: Value) -> World {
     let mut world = World::new(definition);
     world.start(input);
-    super::super::script::nobody_answers(world)
+    super::super::script::without_answers(world)
 }
 
 #[track_caller]

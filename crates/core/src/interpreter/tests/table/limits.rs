@@ -15,7 +15,7 @@ fn endless(state: Value) -> Value {
 fn run(definition: &Value, input: Value) -> World {
     let mut world = World::new(definition);
     world.start(input);
-    super::super::script::nobody_answers(world)
+    super::super::script::without_answers(world)
 }
 
 #[track_caller]

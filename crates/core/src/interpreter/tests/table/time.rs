@@ -12,7 +12,7 @@ fn a_clock_that_finds_nothing_due_writes_nothing() {
 }
 
 #[test]
-fn a_timeout_ends_the_task_and_tells_whoever_works_on_it() {
+fn a_timeout_ends_the_task_and_notifies_its_worker() {
     let given =
         Given::callback(json!({ "TimeoutSeconds": 10 })).after(dispatched(3)).seconds_later(10).when(clock()).then(
             "6<-5 TaskTimedOut
@@ -52,7 +52,7 @@ fn a_heartbeat_resets_its_own_clock_and_never_the_timeout() {
 }
 
 #[test]
-fn a_heartbeat_that_nobody_waits_for_is_taken_and_writes_nothing() {
+fn a_heartbeat_of_a_task_without_heartbeats_is_taken_and_writes_nothing() {
     Given::callback(json!({ "TimeoutSeconds": 5 })).after(dispatched(3)).when(heartbeat(3)).then("");
 }
 
