@@ -9,8 +9,8 @@ use reveille::clock::Timestamp;
 use reveille::ids::{Arn, ExecutionId, PartitionId, Version};
 use reveille::store::sqlite::{Options, Sqlite};
 use reveille::store::{
-    Append, Batch, Catalog, Closing, ExecutionHeader, ExecutionStatus, Journal, MachineRow, MachineType, Revision,
-    RevisionId, Summary,
+    Append, Batch, Catalog, Closing, Epoch, ExecutionHeader, ExecutionStatus, Journal, MachineRow, MachineType,
+    Revision, RevisionId, Summary,
 };
 use uuid::Uuid;
 
@@ -73,6 +73,7 @@ fn header(revision: RevisionId) -> ExecutionHeader {
 fn append(execution: ExecutionId, after: u64, summary: Summary) -> Append {
     Append {
         execution,
+        epoch: Epoch::FIRST,
         batch: Batch { after: Version(after), events: 4, bytes: vec![b'x'; 1_200] },
         replaces: 0,
         summary,

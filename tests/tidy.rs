@@ -7,6 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "tidy/engine.rs"]
+mod engine;
+
 #[path = "tidy/documents.rs"]
 mod documents;
 

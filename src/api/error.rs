@@ -195,7 +195,7 @@ impl From<CompletionError> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => {
+            StoreError::Unavailable(_) | StoreError::Fenced { .. } => {
                 tracing::warn!(error = %error, "a request found the store unavailable");
                 Self::unavailable(error.to_string())
             }

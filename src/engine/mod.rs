@@ -30,10 +30,9 @@ pub use api::EngineHandle;
 pub use coordination::map_run::redriven;
 pub use delivery::start_queue::StartMessage;
 pub use lifecycle::start;
-pub use services::logging::HistoryView;
 pub use services::quarantine::QUARANTINED;
 pub use types::{
-    ActivityTask, Completion, CompletionError, EngineError, HistoryPage, HistoryQuery, MapRunChange, MapRunError,
-    Options, Parts, StartRequest, StartedExecution, SyncOutcome, WaitingTask,
+    ActivityTask, Completion, CompletionError, EngineError, HistoryPage, HistoryQuery, HistoryView, MapRunChange,
+    MapRunError, Options, Parts, StartRequest, StartedExecution, SyncOutcome, WaitingTask,
 };
 pub use types::{http_tasks, stand_in};

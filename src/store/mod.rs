@@ -27,6 +27,9 @@ pub enum StoreError {
     /// Another append came first: load again and decide again.
     #[error("the journal of execution {execution} is at version {actual}, the append expected {expected}")]
     VersionConflict { execution: ExecutionId, expected: Version, actual: Version },
+    /// Another owner has the execution's partition now: nothing of this one counts any more.
+    #[error("execution {execution} has another owner now, this one's epoch is {}", .epoch.0)]
+    Fenced { execution: ExecutionId, epoch: Epoch },
     /// The name is taken: look at its holder.
     #[error("{what} already exists: {key}")]
     AlreadyExists { what: &'static str, key: String },
@@ -91,10 +94,22 @@ fn gone(execution: ExecutionId) -> StoreError {
     StoreError::NotFound { what: GONE, key: execution.to_string() }
 }
 
+/// A time of ownership of a partition. A new owner has a greater one, and the store refuses appends of a former owner.
+///
+/// A store that one process has for itself knows the first epoch only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    pub const FIRST: Self = Self(1);
+}
+
 /// One append: it is written whole or not at all.
 #[derive(Debug, Clone)]
 pub struct Append {
     pub execution: ExecutionId,
+    /// Of the owner that appends.
+    pub epoch: Epoch,
     /// `batch.after`, and `replaces` beyond it, is the version expected.
     pub batch: Batch,
     /// The `events` of the newest batch where this batch replaces it (both begin at the same version). Otherwise 0.
@@ -104,6 +119,14 @@ pub struct Append {
 }
 
 impl Append {
+    /// For a store of one owner: refuses an append under another epoch than the first.
+    fn is_by_the_only_owner(&self) -> StoreResult<()> {
+        if self.epoch == Epoch::FIRST {
+            return Ok(());
+        }
+        Err(StoreError::Fenced { execution: self.execution, epoch: self.epoch })
+    }
+
     /// The version that the journal must have before the append.
     #[must_use]
     pub fn expects(&self) -> Version {

@@ -17,15 +17,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::asl::resource::{Resource, ResourceKind};
 use crate::bus::envelope;
 use crate::bus::{Delivery, Settlement};
+use crate::engine::api::EngineHandle;
+use crate::engine::delivery::parking::{Parking, Why};
+use crate::engine::journal::load;
+use crate::engine::services::intake::Intake;
+use crate::engine::types::{ActivityTask, DeliverError, Delivered, EngineError, Input};
 use crate::ids::{Arn, TaskKey};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::store::StoreError;
-
-use crate::engine::api::EngineHandle;
-use crate::engine::delivery::parking::Why;
-use crate::engine::services::Services;
-use crate::engine::services::intake::Intake;
-use crate::engine::types::{ActivityTask, DeliverError, EngineError, Input, engine_error};
 
 impl EngineHandle {
     /// The next task of an activity, waiting up to `wait` for one. Dropped before its end: the task is offered again.
@@ -36,7 +35,7 @@ impl EngineHandle {
         wait: std::time::Duration,
     ) -> Result<Option<ActivityTask>, EngineError> {
         let until = Instant::now() + wait;
-        let services = &self.inner;
+        let services = &self.inner.services;
         let activities = &services.activities;
         let Some(ResourceKind::Activity { name }) = Resource::parse(activity.as_str()).map(|r| r.kind) else {
             return Err(EngineError::ActivityDoesNotExist(activity.clone()));
@@ -79,47 +78,47 @@ impl EngineHandle {
         worker_name: Option<&String>,
     ) -> Result<Option<ActivityTask>, EngineError> {
         if let Some(why) = delivery.unreadable() {
-            park(&self.inner, queue, delivery, &why);
+            park(&self.inner.parking, queue, delivery, &why);
             return Ok(None);
         }
         let token = envelope::token(&delivery.message);
-        let key = token.and_then(|token| self.inner.tokens.verify(token).ok()).map(|(key, _)| key);
+        let key = token.and_then(|token| self.inner.services.tokens.verify(token).ok()).map(|(key, _)| key);
         let (Some(key), Ok(input)) = (key, std::str::from_utf8(&delivery.message.body)) else {
-            park(&self.inner, queue, delivery, "it holds no task token of this engine");
+            park(&self.inner.parking, queue, delivery, "it holds no task token of this engine");
             return Ok(None);
         };
-        let task = ActivityTask { token: self.inner.token(&key), input: input.to_owned() };
+        let task = ActivityTask { token: self.inner.services.token(&key), input: input.to_owned() };
         let taken = StimulusKind::TaskStarted { scheduled: key.scheduled, worker_name: worker_name.cloned() };
-        let mine = match self.deliver(key.execution, Input::Stimulus(taken)).await {
-            Ok(_) => true,
+        let mine = match self.inner.services.courier.deliver(key.execution, Input::Stimulus(taken)).await {
+            Delivered::Applied(_) => true,
             // A second copy of a task that was taken; or one whose poller was gone before it had its answer, and then
             // it is due to the next.
-            Err(DeliverError::Rejected(Rejection::Duplicate)) => delivery.redelivered && self.is_open(key).await?,
+            Delivered::Refused(Rejection::Duplicate) => delivery.redelivered && self.is_open(key).await?,
             // Timed out or stopped while it waited in the queue.
-            Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_)) => false,
+            Delivered::Refused(_) | Delivered::Gone(_) => false,
             // Not acknowledged: it comes again.
-            Err(e) => return Err(engine_error(e)),
+            Delivered::Unreadable(e) | Delivered::Later(e) => return Err(e.into()),
         };
         delivery.settle(Settlement::Ack);
         Ok(mine.then_some(task))
     }
 
     async fn is_open(&self, key: TaskKey) -> Result<bool, EngineError> {
-        match self.inner.load(key.execution).await {
+        match load::state(&self.inner.services, key.execution).await {
             Ok(state) => Ok(state.task(key.scheduled).is_ok()),
             // An express execution has no journal, and no promise either.
             Err(DeliverError::Store(StoreError::NotFound { .. })) => Ok(false),
-            Err(e) => Err(engine_error(e)),
+            Err(e) => Err(e.into()),
         }
     }
 }
 
 /// A message that is no task of ours, in a queue of ours.
-fn park(services: &Arc<Services>, queue: &str, delivery: Delivery, reason: &str) {
+fn park(parking: &Arc<Parking>, queue: &str, delivery: Delivery, reason: &str) {
     // A further copy of a message that waits for the parking queue.
-    let Some(delivery) = services.parking.join(delivery) else { return };
+    let Some(delivery) = parking.join(delivery) else { return };
     tracing::warn!(event = "activity.refused", queue, reason, "a message in an activity's queue is no task: {reason}");
     // Pollers take one message each: none stands behind it.
     let why = Why { verdict: "unknown".to_owned(), reason: reason.to_owned() };
-    services.park(delivery, why, &Intake::of(queue.to_owned()));
+    parking.park(delivery, why, &Intake::of(queue.to_owned()));
 }

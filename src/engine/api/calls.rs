@@ -1,46 +1,31 @@
-//! Tasks that call this service itself (`aws-sdk:sfn:*`): the engine does what the API would do.
-//!
-//! A call that was made just before a crash is made again. A start has a name of its own, so it gives the same execution;
-//! a token that was used is told as `Sfn.TaskTimedOutException`.
+//! The API as tasks call it: the answers of `aws-sdk:sfn:*`.
 
-use std::sync::Arc;
-
-use actix::prelude::*;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::ids::{Arn, TaskKey};
+use crate::engine::api::EngineHandle;
+use crate::engine::execution::effects::{CallError, Calls};
+use crate::engine::types::{Completion, CompletionError, EngineError, StartRequest};
+use crate::ids::Arn;
 use crate::integrations::ChildStart;
 use crate::integrations::sfn::{self, Call, Seen};
-use crate::interpreter::event::{Failure, Payload};
-use crate::interpreter::stimulus::StimulusKind;
 use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus};
 
-use crate::engine::api::EngineHandle;
-use crate::engine::execution::actor::ExecutionActor;
-use crate::engine::types::{Completion, CompletionError, EngineError, StartRequest, aws_error};
-
-/// Why a call has no answer.
-enum Refused {
-    /// Nothing is wrong with it: it is made again as long as the task is open.
-    Passing(String),
-    Failed(Failure),
-}
-
-impl From<EngineError> for Refused {
+impl From<EngineError> for CallError {
     fn from(e: EngineError) -> Self {
         if e.is_passing() {
             return Self::Passing(e.to_string());
         }
         let (code, message) = match &e {
             EngineError::ExecutionDoesNotExist(_) => ("ExecutionDoesNotExist", e.to_string()),
-            e => aws_error(e),
+            e => (e.aws_code(), e.to_string()),
         };
         Self::Failed(sfn::refused(code, &message, Uuid::new_v4()))
     }
 }
 
-impl From<CompletionError> for Refused {
+impl From<CompletionError> for CallError {
     fn from(e: CompletionError) -> Self {
         let code = match e {
             CompletionError::Engine(e) => return e.into(),
@@ -52,30 +37,13 @@ impl From<CompletionError> for Refused {
     }
 }
 
-impl ExecutionActor {
-    /// Makes a task's call; its answer is the result.
-    pub(in crate::engine) fn call(&mut self, key: TaskKey, call: Call, ctx: &mut Context<Self>) {
-        let scheduled = key.scheduled;
-        let engine = EngineHandle { inner: Arc::clone(&self.services) };
-        self.operations_open += 1;
-        ctx.spawn(answer(engine, call).into_actor(self).map(move |answer, actor, ctx| {
-            actor.operations_open -= 1;
-            match answer {
-                Ok(result) => {
-                    let receipt = Payload::new(result);
-                    actor.enqueue(ctx, StimulusKind::Dispatched { scheduled, receipt, completes: true });
-                }
-                Err(Refused::Failed(failure)) => actor.enqueue(ctx, StimulusKind::DispatchFailed { scheduled, failure }),
-                Err(Refused::Passing(error)) => {
-                    tracing::warn!(execution.arn = %actor.arn(), %error, "a task's call of the API could not be made; trying again");
-                    actor.dispatch_again(scheduled, ctx);
-                }
-            }
-        }));
+impl Calls for EngineHandle {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Value, CallError>> {
+        Box::pin(answer(self.clone(), call))
     }
 }
 
-async fn answer(engine: EngineHandle, call: Call) -> Result<Value, Refused> {
+async fn answer(engine: EngineHandle, call: Call) -> Result<Value, CallError> {
     match call {
         Call::SendTaskSuccess { token, output } => {
             engine.complete_task(&token, Completion::Success(output)).await?;
@@ -114,7 +82,7 @@ async fn list(
     map_run: Option<Arn>,
     status: Option<String>,
     most: u32,
-) -> Result<Value, Refused> {
+) -> Result<Value, CallError> {
     if let Some(arn) = &machine {
         let found = engine.catalog().machine(arn).await.map_err(EngineError::from)?;
         found.ok_or_else(|| EngineError::MachineDoesNotExist(arn.clone()))?;

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::bus::BusHealth;
-use crate::engine::partition::messages::Beat;
-use crate::engine::services::Services;
 use crate::ids::PartitionId;
+
+use super::handle::{Engine, EngineHandle};
 
 /// A partition that has not answered for so long is not well. One decision takes milliseconds.
 const SILENT: Duration = Duration::from_secs(2);
@@ -131,11 +131,11 @@ impl Health {
     }
 }
 
-impl Services {
+impl Engine {
     /// What the engine needs and does not have.
-    pub(in crate::engine) async fn missing(&self) -> Vec<Missing> {
+    async fn missing(&self) -> Vec<Missing> {
         let mut missing = Vec::new();
-        match tokio::time::timeout(STORE_ANSWERS, self.catalog.ping()).await {
+        match tokio::time::timeout(STORE_ANSWERS, self.services.catalog.ping()).await {
             Ok(Ok(())) => {}
             Ok(Err(e)) => missing.push(Missing::Store(e.to_string())),
             Err(_) => {
@@ -143,9 +143,9 @@ impl Services {
                 missing.push(Missing::Store(format!("it has not answered a read for {seconds} s")));
             }
         }
-        match self.bus.health() {
+        match self.services.bus.health() {
             BusHealth::Up | BusHealth::Blocked(_) => {
-                missing.extend(self.bus.facts().deaf().map(|consumer| Missing::Deaf {
+                missing.extend(self.services.bus.facts().deaf().map(|consumer| Missing::Deaf {
                     queue: consumer.queue.clone(),
                     why: consumer.trouble.clone().unwrap_or_else(|| "the broker has not confirmed one yet".to_owned()),
                 }));
@@ -157,8 +157,8 @@ impl Services {
     }
 
     /// What keeps nobody from working, and is worth a look.
-    pub(in crate::engine) fn doubts(&self) -> Vec<String> {
-        let facts = self.bus.facts();
+    fn doubts(&self) -> Vec<String> {
+        let facts = self.services.bus.facts();
         let refused = facts.refused.iter().map(|r| format!("the broker refuses {}: {} {}", r.what, r.code, r.why));
         let other = facts.shared_with.iter().map(|who| format!("another engine uses the same queues: {who}"));
         refused.chain(other).collect()
@@ -166,37 +166,44 @@ impl Services {
 }
 
 /// Asks every partition that owes no answer.
-fn ask_partitions(services: &Arc<Services>) {
-    for (n, partition) in services.partitions.get().into_iter().flatten().enumerate() {
-        if !services.health.ask(n) {
-            continue;
+fn ask_partitions(engine: &Arc<Engine>) {
+    let answers = Arc::downgrade(engine);
+    let wanted = |id: PartitionId| engine.health.ask(usize::from(id.0));
+    engine.partitions.beat(wanted, move |id| {
+        if let Some(engine) = answers.upgrade() {
+            engine.health.answered(usize::from(id.0));
         }
-        let (engine, answer) = (Arc::downgrade(services), partition.send(Beat));
-        actix_rt::spawn(async move {
-            // A partition that is gone owes its answer for ever.
-            if let (Ok(()), Some(services)) = (answer.await, engine.upgrade()) {
-                services.health.answered(n);
-            }
-        });
-    }
+    });
 }
 
 /// Looks again and again. Runs until the engine stops or is dropped: this look keeps nothing of it alive.
-pub(in crate::engine) async fn watch(engine: Weak<Services>, pause: Duration) {
+pub(in crate::engine) async fn watch(engine: Weak<Engine>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
-        let Some(services) = engine.upgrade() else { return };
-        ask_partitions(&services);
-        let now = services.missing().await;
-        if services.health.stopping.load(Ordering::Relaxed) {
+        let Some(engine) = engine.upgrade() else { return };
+        ask_partitions(&engine);
+        let now = engine.missing().await;
+        if engine.health.stopping.load(Ordering::Relaxed) {
             return;
         }
-        let (lost, regained) = services.health.change(now);
+        let (lost, regained) = engine.health.change(now);
         for missing in lost.iter().filter(|m| !m.is_logged_elsewhere()) {
             tracing::error!(event = "readiness.lost", what = missing.reason(), reason = %missing, "not ready: {missing}");
         }
         for missing in regained.iter().filter(|m| !m.is_logged_elsewhere()) {
             tracing::info!(event = "readiness.regained", what = missing.reason(), "it is over: {missing}");
+        }
+    }
+}
+
+impl EngineHandle {
+    /// Can the engine do its work now? What is worth a look all the same; or what is missing, in words.
+    pub async fn ready(&self) -> Result<Vec<String>, Vec<String>> {
+        let missing = self.inner.missing().await;
+        if missing.is_empty() {
+            Ok(self.inner.doubts())
+        } else {
+            Err(missing.iter().map(ToString::to_string).collect())
         }
     }
 }

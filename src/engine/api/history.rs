@@ -9,6 +9,6 @@ impl EngineHandle {
     /// A page of the visible events.
     pub async fn history(&self, arn: &Arn, query: HistoryQuery) -> Result<HistoryPage, EngineError> {
         let row = self.journaled(arn).await?;
-        Ok(history_page::read(&*self.inner.journal, row.header.id, &query).await?)
+        Ok(history_page::read(&*self.inner.services.journal, row.header.id, &query).await?)
     }
 }

@@ -2,11 +2,16 @@
 
 mod activities;
 mod calls;
-mod express;
+mod executions;
 mod handle;
 pub(in crate::engine) mod health;
 mod history;
+mod map_runs;
+mod metrics;
 mod redrivable;
+mod tasks;
+mod test_task;
 mod unserved;
 
+pub(in crate::engine) use handle::Engine;
 pub use handle::EngineHandle;

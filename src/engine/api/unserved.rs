@@ -23,10 +23,10 @@ impl EngineHandle {
         let queue = self.queue_of(resource, parameters)?;
         let until = tokio::time::Instant::now() + WORKER_COMES;
         loop {
-            match self.inner.bus.consumers(&queue).await {
+            match self.inner.services.bus.consumers(&queue).await {
                 Ok(Some(0)) => {}
                 // On the embedded bus a task makes its queue.
-                Ok(None) if !self.inner.bus.is_durable() => {}
+                Ok(None) if !self.inner.services.bus.is_durable() => {}
                 // A broker that is away is told by the task's own timeout.
                 Ok(_) | Err(_) => return None,
             }
@@ -46,11 +46,11 @@ impl EngineHandle {
     fn with_plan_context<T>(&self, plan: impl FnOnce(&PlanContext<'_>) -> T) -> T {
         let nobody = Arn::new("");
         plan(&PlanContext {
-            realm: &self.inner.realm,
-            table: &self.inner.table,
-            names: self.inner.bus.names(),
+            realm: &self.inner.services.realm,
+            table: &self.inner.services.table,
+            names: self.inner.services.bus.names(),
             message_id: Uuid::nil(),
-            at: self.inner.clock.now(),
+            at: self.inner.services.clock.now(),
             execution: &nobody,
             machine: &nobody,
         })

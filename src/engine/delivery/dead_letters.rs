@@ -10,14 +10,16 @@ use futures_util::StreamExt;
 use crate::bus::envelope::TASK_TOKEN;
 use crate::bus::{Delivery, HeaderValue, Message, QueueSpec, Settlement};
 use crate::clock::Timestamp;
+use crate::engine::execution::express::Express;
+use crate::engine::services::Services;
+use crate::engine::services::intake::Intake;
+use crate::engine::types::{Delivered, Input};
 use crate::ids::Arn;
 use crate::integrations;
 use crate::interpreter::stimulus::StimulusKind;
 
-use crate::engine::delivery::parking::Why;
-use crate::engine::services::Services;
-use crate::engine::services::intake::Intake;
-use crate::engine::types::{Deliver, DeliverError, Input};
+use super::arn_of;
+use super::parking::{Parking, Why};
 
 const PREFETCH: u16 = 100;
 /// A message expires when its task does: what comes so close to the deadline is left to the timeout, whose name the
@@ -25,31 +27,31 @@ const PREFETCH: u16 = 100;
 const NEAR_THE_DEADLINE_SECONDS: f64 = 2.0;
 
 /// Takes dead letters until the bus closes.
-pub(in crate::engine) async fn run(services: Arc<Services>) {
+pub(in crate::engine) async fn run(services: Arc<Services>, express: Arc<Express>, parking: Arc<Parking>) {
     let intake = Intake::of(services.bus.names().dead_letters());
     let kind = services.options.queue_kind;
     let queue = QueueSpec::owned(services.bus.names().dead_letters(), kind, services.bus.names());
     let bus = Arc::clone(&services.bus);
     let mut letters = intake.deliveries(PREFETCH, move || bus.consume(queue.clone(), PREFETCH));
     while let Some(letter) = letters.next().await {
-        take(&services, &intake, letter).await;
+        take(&services, &express, &parking, &intake, letter).await;
     }
 }
 
-async fn take(services: &Arc<Services>, intake: &Arc<Intake>, letter: Delivery) {
+async fn take(services: &Services, express: &Express, parking: &Arc<Parking>, intake: &Arc<Intake>, letter: Delivery) {
     if let Some(why) = letter.unreadable() {
         tracing::warn!(event = "task.unreadable", reason = why, "a dead letter is parked: {why}");
-        park(services, intake, letter, &why);
+        park(parking, intake, letter, &why);
         return;
     }
     let text = |name: &str| letter.message.properties.headers.get(name).and_then(HeaderValue::as_text);
     let (reason, queue) = death(&letter.message);
     let Some(token) = text(TASK_TOKEN) else {
-        park(services, intake, letter, &reason);
+        park(parking, intake, letter, &reason);
         return;
     };
     let Ok((key, partition)) = services.tokens.verify(token) else {
-        park(services, intake, letter, &reason);
+        park(parking, intake, letter, &reason);
         return;
     };
     let deadline = text("deadline").and_then(|t| Timestamp::parse_iso(t).ok());
@@ -61,7 +63,7 @@ async fn take(services: &Arc<Services>, intake: &Arc<Intake>, letter: Delivery) 
     }
     let failure = integrations::dead_lettered(&reason, &queue);
     // By the token: the headers are whatever their sender likes.
-    let arn = services.arn_of(key.execution).await;
+    let arn = arn_of(services, express, key.execution).await;
     tracing::warn!(
         event = "task.returned",
         execution.arn = arn.as_ref().map(Arn::as_str),
@@ -74,29 +76,16 @@ async fn take(services: &Arc<Services>, intake: &Arc<Intake>, letter: Delivery) 
     );
     services.metrics.task_returned(counted(&reason));
     let input = Input::Stimulus(StimulusKind::DispatchFailed { scheduled: key.scheduled, failure });
-    let told = match services.partition(partition) {
-        Some(address) => match address.send(Deliver { execution: key.execution, input }).await {
-            Ok(told) => told.map(drop),
-            Err(e) => Err(DeliverError::Internal(e.to_string())),
-        },
-        None => Err(DeliverError::Internal("the engine is starting".to_owned())),
-    };
-    let again = match told {
-        // Another copy was answered, or its execution is over: there is nothing to fail.
-        Ok(()) | Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_)) => false,
-        Err(DeliverError::Store(e)) => {
-            matches!(e, crate::store::StoreError::Unavailable(_) | crate::store::StoreError::VersionConflict { .. })
-        }
-        Err(DeliverError::Busy(_) | DeliverError::Internal(_)) => true,
-    };
+    // Another copy was answered, or its execution is over or unreadable: there is nothing to fail.
+    let again = matches!(services.courier.deliver_by(partition, key.execution, input).await, Delivered::Later(_));
     letter.settle(if again { Settlement::Requeue } else { Settlement::Ack });
 }
 
-fn park(services: &Arc<Services>, intake: &Arc<Intake>, letter: Delivery, reason: &str) {
+fn park(parking: &Arc<Parking>, intake: &Arc<Intake>, letter: Delivery, reason: &str) {
     // A further copy of a letter that waits for the parking queue.
-    let Some(letter) = services.parking.join(letter) else { return };
+    let Some(letter) = parking.join(letter) else { return };
     let reason = format!("the broker gave it up: {reason}");
-    services.park(letter, Why { verdict: "dead-letter".to_owned(), reason }, intake);
+    parking.park(letter, Why { verdict: "dead-letter".to_owned(), reason }, intake);
 }
 
 /// Why and where it died first, as RabbitMQ says: `x-first-death-*`, else the newest entry of `x-death`.

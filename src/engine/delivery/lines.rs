@@ -9,7 +9,7 @@ use crate::ids::ExecutionId;
 
 /// The lines of a partition. What stands in them is bounded by what the broker gives out unacknowledged.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Lines {
+pub(super) struct Lines {
     waiting: RefCell<HashMap<ExecutionId, VecDeque<Delivery>>>,
 }
 

@@ -5,5 +5,16 @@ mod lines;
 pub(in crate::engine) mod parking;
 pub(in crate::engine) mod replies;
 pub(in crate::engine) mod start_queue;
+pub(in crate::engine) mod verdict;
 
-pub(in crate::engine) use lines::Lines;
+use crate::engine::execution::express::Express;
+use crate::engine::services::Services;
+use crate::ids::{Arn, ExecutionId};
+
+/// The ARN of an execution that there is.
+async fn arn_of(services: &Services, express: &Express, execution: ExecutionId) -> Option<Arn> {
+    if let Some(row) = express.row(execution) {
+        return Some(row.header.arn);
+    }
+    services.journal.execution(execution).await.ok().flatten().map(|row| row.header.arn)
+}

@@ -33,8 +33,8 @@ const COPIES_MAX: usize = 100;
 type Fingerprint = [u8; 32];
 
 /// What waits for the parking queue.
-#[derive(Debug, Default)]
 pub(in crate::engine) struct Parking {
+    services: Arc<Services>,
     waiting: Mutex<HashMap<Fingerprint, Waiting>>,
     /// Told that messages wait: once, until none waits.
     said: AtomicBool,
@@ -57,6 +57,15 @@ struct Waiting {
 }
 
 impl Parking {
+    pub fn new(services: Arc<Services>) -> Arc<Self> {
+        Arc::new(Self {
+            services,
+            waiting: Mutex::default(),
+            said: AtomicBool::new(false),
+            declared: tokio::sync::Mutex::default(),
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,11 +152,11 @@ pub(in crate::engine) struct Why {
     pub reason: String,
 }
 
-impl Services {
+impl Parking {
     /// Parks a message that was refused, in the background; it is acknowledged once the broker has its copy.
     pub(in crate::engine) fn park(self: &Arc<Self>, delivery: Delivery, why: Why, intake: &Arc<Intake>) {
-        let (services, intake) = (Arc::clone(self), Arc::clone(intake));
-        actix_rt::spawn(async move { services.put_aside(delivery, why, intake).await });
+        let (parking, intake) = (Arc::clone(self), Arc::clone(intake));
+        actix_rt::spawn(async move { parking.put_aside(delivery, why, intake).await });
     }
 
     async fn put_aside(&self, delivery: Delivery, why: Why, intake: Arc<Intake>) {
@@ -157,7 +166,7 @@ impl Services {
             id: &id[..12],
             verdict: &why.verdict,
             reason: &why.reason,
-            at: self.clock.now(),
+            at: self.services.clock.now(),
             from: &intake.queue,
         };
         let message = Arc::new(message);
@@ -180,13 +189,13 @@ impl Services {
                     parked::stub(&message, &refusal, *cut, refused, digest.as_deref().unwrap_or_default())
                 }
             };
-            let to = Address { exchange: String::new(), routing_key: self.bus.names().parked() };
-            let mut publish = self.bus.publish(to, copy);
+            let to = Address { exchange: String::new(), routing_key: self.services.bus.names().parked() };
+            let mut publish = self.services.bus.publish(to, copy);
             let said = if let Ok(said) = timeout(SOON, &mut publish).await {
                 said
             } else {
                 if let Some(receipt) = receipt.take() {
-                    place = Some(Place::take(&self.parking, &message, receipt, &intake));
+                    place = Some(Place::take(self, &message, receipt, &intake));
                 }
                 publish.await
             };
@@ -200,7 +209,7 @@ impl Services {
                     None => text,
                 },
                 Ok(Publication::Unroutable { text, .. }) => {
-                    self.declare_parking().await;
+                    self.declare().await;
                     text
                 }
                 Ok(Publication::Nacked) => {
@@ -211,12 +220,12 @@ impl Services {
                 Err(error) => error.to_string(),
             };
             if let Some(receipt) = receipt.take() {
-                place = Some(Place::take(&self.parking, &message, receipt, &intake));
+                place = Some(Place::take(self, &message, receipt, &intake));
             }
-            if !self.parking.said.swap(true, Ordering::AcqRel) {
+            if !self.said.swap(true, Ordering::AcqRel) {
                 tracing::warn!(
                     event = "parking.delayed",
-                    queue = self.bus.names().parked(),
+                    queue = self.services.bus.names().parked(),
                     reason = delay,
                     "refused messages cannot be parked now; tried again until they are: {delay}"
                 );
@@ -224,7 +233,7 @@ impl Services {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        self.metrics.parked(cut.map_or("whole", |(cut, _)| cut.as_str()));
+        self.services.metrics.parked(cut.map_or("whole", |(cut, _)| cut.as_str()));
         match (receipt, place.as_mut()) {
             (Some(receipt), _) => receipt.settle(Settlement::Ack),
             (None, Some(place)) => place.parked = true,
@@ -233,24 +242,24 @@ impl Services {
     }
 
     /// Declares the parking queue. One that its owner has declared otherwise is used as it is.
-    pub(in crate::engine) async fn declare_parking(&self) {
-        let mut declared = self.parking.declared.lock().await;
+    pub(in crate::engine) async fn declare(&self) {
+        let mut declared = self.declared.lock().await;
         if declared.at.is_some_and(|at| at.elapsed() < DECLARED_FOR) {
             return;
         }
-        let kind = self.options.queue_kind;
+        let kind = self.services.options.queue_kind;
         let queue = QueueSpec {
-            drop_oldest: Some(self.options.parking),
+            drop_oldest: Some(self.services.options.parking),
             delivery_limit: (kind == QueueKind::Quorum).then_some(PARKING_DELIVERY_LIMIT),
-            ..QueueSpec::plain(self.bus.names().parked(), kind)
+            ..QueueSpec::plain(self.services.bus.names().parked(), kind)
         };
-        match self.bus.declare(Vec::new(), vec![queue], Vec::new()).await {
+        match self.services.bus.declare(Vec::new(), vec![queue], Vec::new()).await {
             Ok(()) => declared.said = false,
             Err(BusError::Refused { why, .. }) => {
                 if !std::mem::replace(&mut declared.said, true) {
                     tracing::warn!(
                         event = "broker.refused",
-                        queue = self.bus.names().parked(),
+                        queue = self.services.bus.names().parked(),
                         reason = why,
                         "the parking queue has other arguments than ours, it is used as it is"
                     );
@@ -264,13 +273,14 @@ impl Services {
 }
 
 /// Keeps the parking queue there, and its size known, as long as the engine lives.
-pub(in crate::engine) async fn watch(engine: Weak<Services>, pause: Duration) {
+pub(in crate::engine) async fn watch(parking: Weak<Parking>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
-        let Some(services) = engine.upgrade() else { return };
+        let Some(parking) = parking.upgrade() else { return };
+        let services = &parking.services;
         match services.bus.waiting(&services.bus.names().parked()).await {
             Ok(Some(messages)) => services.metrics.parked_now(messages),
-            Ok(None) => services.declare_parking().await,
+            Ok(None) => parking.declare().await,
             Err(BusError::Closed) => return,
             Err(_) => {}
         }

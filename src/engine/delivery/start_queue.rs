@@ -1,7 +1,7 @@
 //! Executions that are started by a message: the queue `reveille.start`.
 //!
 //! ```text
-//! publisher ─► reveille.start ─► Letter ─► the face that reads it (`api::start_queue`): starts, answers, acknowledges
+//! publisher ─► reveille.start ─► StartMessage ─► the face that reads it (`api::start_queue`): starts, answers, acknowledges
 //!                                     └─► what can never be a start: answered, parked with its reason, acknowledged
 //! ```
 //! The engine owns queue and settlement; what a body means and the words of an answer belong to the face.
@@ -16,12 +16,10 @@ use uuid::Uuid;
 use crate::bus::envelope::form;
 use crate::bus::{Address, Delivery, Message, Properties, QueueSpec, Settlement};
 
-use crate::engine::api::EngineHandle;
-use crate::engine::delivery::parking::Why;
 use crate::engine::services::Services;
 use crate::engine::services::intake::Intake;
-use crate::engine::starting::Origin;
-use crate::engine::types::{EngineError, StartRequest, StartedExecution};
+
+use super::parking::{Parking, Why};
 
 /// Starts under way at once: as many as one commit of the store gathers without waiting for more.
 const START_PREFETCH: u16 = 200;
@@ -29,40 +27,33 @@ const START_PREFETCH: u16 = 200;
 /// A message that asks for an execution.
 pub struct StartMessage {
     services: Arc<Services>,
+    parking: Arc<Parking>,
     delivery: Delivery,
     intake: Arc<Intake>,
 }
 
-impl EngineHandle {
-    /// Messages that ask for executions, until the engine stops; none where the queue is turned off. One caller.
-    pub fn start_messages(&self) -> BoxStream<'static, StartMessage> {
-        let services = Arc::clone(&self.inner);
-        let Some(name) = services.options.start_queue.clone() else { return empty().boxed() };
-        let kind = services.options.queue_kind;
-        let queue = QueueSpec::owned(name, kind, services.bus.names());
-        let (bus, intake) = (Arc::clone(&services.bus), Intake::of(queue.name.clone()));
-        let deliveries = intake.deliveries(START_PREFETCH, move || bus.consume(queue.clone(), START_PREFETCH));
-        let letter =
-            move |delivery| StartMessage { services: Arc::clone(&services), delivery, intake: Arc::clone(&intake) };
-        deliveries.map(letter).boxed()
-    }
-
-    /// Starts an execution that a message asks for: the same message again gives the same execution and the same
-    /// answer, also when that execution has closed since. Without a name the message's id is the name. (Express
-    /// executions are not idempotent, as AWS's.)
-    pub async fn start_by_message(
-        &self,
-        mut request: StartRequest,
-        message_id: Option<&str>,
-    ) -> Result<StartedExecution, EngineError> {
-        let Some(message_id) = message_id else { return self.start_execution(request).await };
-        request.name.get_or_insert_with(|| name_of(message_id));
-        self.start_from(request, Origin::Message).await
-    }
+/// Messages that ask for executions, until the engine stops; none where the queue is turned off. One caller.
+pub(in crate::engine) fn messages(
+    services: &Arc<Services>,
+    parking: &Arc<Parking>,
+) -> BoxStream<'static, StartMessage> {
+    let (services, parking) = (Arc::clone(services), Arc::clone(parking));
+    let Some(name) = services.options.start_queue.clone() else { return empty().boxed() };
+    let kind = services.options.queue_kind;
+    let queue = QueueSpec::owned(name, kind, services.bus.names());
+    let (bus, intake) = (Arc::clone(&services.bus), Intake::of(queue.name.clone()));
+    let deliveries = intake.deliveries(START_PREFETCH, move || bus.consume(queue.clone(), START_PREFETCH));
+    let message = move |delivery| StartMessage {
+        services: Arc::clone(&services),
+        parking: Arc::clone(&parking),
+        delivery,
+        intake: Arc::clone(&intake),
+    };
+    deliveries.map(message).boxed()
 }
 
 /// The message's id where it can be a name of an execution; else a digest of it.
-fn name_of(message_id: &str) -> String {
+pub(in crate::engine) fn name_of(message_id: &str) -> String {
     let fits = !message_id.is_empty()
         && message_id.len() <= crate::limits::NAME_CHARS_MAX
         && message_id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
@@ -99,7 +90,7 @@ impl StartMessage {
     /// It can never be a start: `error` and `reason` go with it to the parking queue, the answer to its sender.
     pub async fn refuse(mut self, error: &str, reason: &str, answer: Vec<u8>) {
         // A further copy of a message that waits for the parking queue: it was answered and logged with the first.
-        let Some(delivery) = self.services.parking.join(self.delivery) else { return };
+        let Some(delivery) = self.parking.join(self.delivery) else { return };
         self.delivery = delivery;
         self.services.metrics.start_message("refused");
         let message_id = self.message_id();
@@ -112,7 +103,7 @@ impl StartMessage {
         );
         self.answer("start.refused", answer).await;
         let why = Why { verdict: error.to_owned(), reason: reason.to_owned() };
-        self.services.park(self.delivery, why, &self.intake);
+        self.parking.park(self.delivery, why, &self.intake);
     }
 
     /// It cannot be taken in now (the store is away): it comes again.

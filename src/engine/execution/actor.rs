@@ -1,9 +1,10 @@
 //! One execution, awake: an actor that takes one stimulus at a time.
 //!
 //! ```text
-//! Hear ─► decide ─► append (the mailbox stands still) ─► perform ─► answer
-//!             │     └─ an express execution has no journal: it goes on at once (`express.rs`)
-//!             └─ state is already folded; a failed append throws the actor away, the next message loads it from the journal
+//! Message ─► decide ─► append (the mailbox stands still) ─► perform ─► answer
+//!                │     └─ an express execution has no journal: it goes on at once (`express.rs`)
+//!                └─ state is already folded; a failed append throws the actor away, and the next message loads
+//!                   it from the journal
 //! ```
 
 use std::rc::Rc;
@@ -13,21 +14,21 @@ use actix::prelude::*;
 
 use crate::asl::model::Machine;
 use crate::clock::Timestamp;
-use crate::engine::execution::express::ExpressSlot;
+use crate::engine::execution::dispatch;
+use crate::engine::execution::express::{Express, ExpressSlot};
+use crate::engine::execution::host::{Host, Incarnation};
 use crate::engine::execution::message::{Message, Responder};
 use crate::engine::execution::observer::{Observer, TaskSnapshot};
 use crate::engine::execution::state_cell::StateCell;
 use crate::engine::journal::heartbeat_batch::{self, ReplaceableBatch};
 use crate::engine::journal::load::Loaded;
 use crate::engine::journal::summary::summary;
-use crate::engine::partition::PartitionState;
-use crate::engine::partition::registry::Incarnation;
-use crate::engine::services::Services;
+use crate::engine::journal::write::write;
 use crate::engine::services::footprint::Part;
 use crate::engine::services::logging::Logging;
-use crate::engine::types::{Applied, Completion, DeliverError, Input};
+use crate::engine::services::{Services, entropy};
+use crate::engine::types::{Applied, DeliverError, Input};
 use crate::ids::{Arn, EventId, ExecutionId, TaskKey, Version};
-use crate::integrations;
 use crate::interpreter::command::Command;
 use crate::interpreter::event::{Entry, Event, Payload};
 use crate::interpreter::state::{Phase, State};
@@ -47,7 +48,7 @@ pub(in crate::engine) struct InFlight {
 
 pub(in crate::engine) struct ExecutionActor {
     pub services: Arc<Services>,
-    pub local: Rc<PartitionState>,
+    pub host: Rc<dyn Host>,
     pub id: ExecutionId,
     incarnation: Incarnation,
     pub machine: Arc<Machine>,
@@ -59,9 +60,13 @@ pub(in crate::engine) struct ExecutionActor {
     /// An express execution: nothing is written, it lives here.
     express: Option<Box<ExpressSlot>>,
     pub in_flight: Vec<InFlight>,
-    /// What this actor has begun and must hear the end of (dispatches, words to itself): until then it must not leave
-    /// memory, or a second one would be revived beside it and do the same once more.
+    /// Operations in progress (dispatches, starts of children). While there are any the actor must not be passivated: a
+    /// second one would be revived beside it and do the same once more.
     pub operations_open: u32,
+    /// Inputs that the actor gave itself: the outcomes of its operations. Taken in one after the other.
+    pending: Vec<StimulusKind>,
+    /// The actor is going to look at `pending`.
+    wakes: bool,
     /// An append is under way: the state is ahead of the journal, and nothing else may be decided.
     appending: bool,
     /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its
@@ -83,13 +88,13 @@ impl ExecutionActor {
     /// An execution that begins.
     pub fn new(
         services: Arc<Services>,
-        local: Rc<PartitionState>,
+        host: Rc<dyn Host>,
         incarnation: Incarnation,
         header: ExecutionHeader,
         machine: Arc<Machine>,
     ) -> Self {
         let logging = services.definitions.logging(header.revision);
-        let mut actor = Self::with(services, local, (header.id, incarnation), machine, logging, State::default());
+        let mut actor = Self::with(services, host, (header.id, incarnation), machine, logging, State::default());
         actor.birth = Some(Box::new(header));
         actor
     }
@@ -97,31 +102,33 @@ impl ExecutionActor {
     /// An express execution that begins.
     pub fn express(
         services: Arc<Services>,
-        local: Rc<PartitionState>,
+        express: Arc<Express>,
+        host: Rc<dyn Host>,
         incarnation: Incarnation,
         header: ExecutionHeader,
         machine: Arc<Machine>,
     ) -> Result<Self, DeliverError> {
         let id = header.id;
         let logging = services.definitions.logging(header.revision);
-        let stay = ExpressSlot::new(Arc::clone(&services), Rc::clone(&local), header)?;
-        let mut actor = Self::with(services, local, (id, incarnation), machine, logging, State::default());
-        actor.express = Some(Box::new(stay));
+        let slot = ExpressSlot::new(express, Rc::clone(&host), header)?;
+        let mut actor = Self::with(services, host, (id, incarnation), machine, logging, State::default());
+        actor.express = Some(Box::new(slot));
         Ok(actor)
     }
 
     /// One that comes back from its journal.
     pub fn revived(
-        local: Rc<PartitionState>,
+        services: Arc<Services>,
+        host: Rc<dyn Host>,
         incarnation: Incarnation,
         row: &ExecutionRow,
         machine: Arc<Machine>,
         Loaded { state, tail, written, held }: Loaded,
         bus_kept: bool,
     ) -> Self {
-        let (services, id) = (Arc::clone(&local.services), row.header.id);
+        let id = row.header.id;
         let logging = services.definitions.logging(row.header.revision);
-        let mut actor = Self::with(services, local, (id, incarnation), machine, logging, state);
+        let mut actor = Self::with(services, host, (id, incarnation), machine, logging, state);
         (actor.owed, actor.tail, actor.written) = (Some(bus_kept), tail, written);
         actor.services.footprint.count(&mut actor.part, held);
         actor
@@ -129,7 +136,7 @@ impl ExecutionActor {
 
     fn with(
         services: Arc<Services>,
-        local: Rc<PartitionState>,
+        host: Rc<dyn Host>,
         (id, incarnation): (ExecutionId, Incarnation),
         machine: Arc<Machine>,
         logging: Logging,
@@ -137,7 +144,7 @@ impl ExecutionActor {
     ) -> Self {
         Self {
             services,
-            local,
+            host,
             id,
             incarnation,
             machine,
@@ -147,6 +154,8 @@ impl ExecutionActor {
             express: None,
             in_flight: Vec::new(),
             operations_open: 0,
+            pending: Vec::new(),
+            wakes: false,
             appending: false,
             owed: None,
             deferred: None,
@@ -176,7 +185,7 @@ impl ExecutionActor {
             | Input::Stimulus(
                 StimulusKind::TaskStarted { scheduled, .. } | StimulusKind::TaskOverflowed { scheduled },
             ) => Some(*scheduled),
-            Input::Stimulus(_) | Input::Flush => None,
+            Input::Stimulus(_) | Input::ChildEnded { .. } | Input::WriteConfirms => None,
         };
         let settled: Vec<InFlight> =
             self.in_flight.extract_if(.., |f| f.confirmed || Some(f.scheduled) == replied).collect();
@@ -186,12 +195,13 @@ impl ExecutionActor {
             let _ = self.feed(&mut prepared, kind);
         }
         let kind = match input {
-            Input::Flush => {
+            Input::WriteConfirms => {
                 self.deferred = None;
                 return Ok(prepared);
             }
             Input::Stimulus(kind) => kind,
             Input::Reply { scheduled, completion, .. } => self.meaning(scheduled, completion, at),
+            Input::ChildEnded { scheduled, child } => self.child_result(scheduled, &child),
         };
         if let Err(rejection) = self.feed(&mut prepared, kind) {
             if prepared.entries.is_empty() {
@@ -211,43 +221,14 @@ impl ExecutionActor {
             journal: options.journal_bytes_max,
             journal_left: options.journal_bytes_max.saturating_sub(self.written),
         };
-        let holds_timeouts = self.local.backlog.is_held();
+        let holds_timeouts = self.host.holds_timeouts();
         let env = Env { execution: self.id, realm: &self.services.realm, tokens: &tokens, bounds, holds_timeouts };
-        let stimulus = Stimulus { at: prepared.at, entropy: crate::engine::services::entropy::entropy(), kind };
+        let stimulus = Stimulus { at: prepared.at, entropy: entropy::entropy(), kind };
         let decision = interpreter::decide(env, &self.machine, self.state.get_mut(), stimulus)?;
         prepared.entries.extend(decision.entries);
         prepared.commands.extend(decision.commands);
         self.services.footprint.count(&mut self.part, decision.held);
         Ok(())
-    }
-
-    /// A worker's word, in the shape of the task's service.
-    pub(super) fn meaning(&self, scheduled: EventId, completion: Completion, at: Timestamp) -> StimulusKind {
-        let details = self.state.task(scheduled).ok().map(|t| Arc::clone(&t.task.details));
-        let resource = details.as_ref().and_then(|details| self.local.resources.parse(&details.resource));
-        match completion {
-            Completion::Heartbeat => StimulusKind::TaskHeartbeat { scheduled },
-            Completion::Success(output) => {
-                let output = match (resource, details) {
-                    (Some(resource), Some(details)) => {
-                        integrations::result(&resource, &details.parameters, output, at, uuid::Uuid::new_v4())
-                    }
-                    _ => output,
-                };
-                StimulusKind::TaskSucceeded { scheduled, output }
-            }
-            Completion::Unreadable { why } => {
-                let failure = integrations::unreadable(resource.as_deref(), why);
-                StimulusKind::TaskUnreadable { scheduled, failure }
-            }
-            Completion::Failure(failure) => {
-                let failure = match resource {
-                    Some(resource) => integrations::failure(&resource, failure),
-                    None => failure,
-                };
-                StimulusKind::TaskFailed { scheduled, failure }
-            }
-        }
     }
 
     /// Its own, from its first event: nothing is told of an execution that has not begun. Not kept beside the state,
@@ -261,6 +242,7 @@ impl ExecutionActor {
     pub(in crate::engine) fn observer<'a>(&'a self, before: &'a [TaskSnapshot], face: &'static str) -> Observer<'a> {
         Observer {
             services: &self.services,
+            express: self.express.as_deref(),
             arn: self.arn(),
             id: self.id,
             state: &self.state,
@@ -275,7 +257,7 @@ impl ExecutionActor {
         // What takes the place of heartbeats is heartbeats: no more than was there.
         self.written += if replaces == 0 { batch.bytes.len() as u64 } else { 0 };
         let summary = summary(&self.machine, &self.state, self.services.bus.is_durable());
-        Ok(Append { execution: self.id, batch, replaces, summary })
+        Ok(Append { execution: self.id, epoch: self.host.epoch(), batch, replaces, summary })
     }
 
     /// Does what was decided, now that it is durable.
@@ -285,23 +267,18 @@ impl ExecutionActor {
                 Command::Dispatch { scheduled } => self.dispatch(scheduled, ctx),
                 Command::Cancel { scheduled, reason } => {
                     self.in_flight.retain(|f| f.scheduled != scheduled);
-                    crate::engine::execution::dispatch::cancelled(
-                        &self.services,
-                        self.arn(),
-                        TaskKey { execution: self.id, scheduled },
-                        reason,
-                    );
+                    dispatch::cancelled(&self.services, self.arn(), TaskKey { execution: self.id, scheduled }, reason);
                     self.services.metrics.task_cancelled(reason.as_str());
                 }
                 Command::Continue => self.go_on_in_turn(ctx),
                 Command::StartMapRun { started } => {
                     if let Some(view) = self.state.map_run(started) {
-                        self.local.start_map_run(self.id, started, view.run.arn.clone());
+                        self.host.effects().start_map_run(self.id, started, view.run.arn.clone());
                     }
                 }
                 Command::StopMapRun { started } => {
                     if let Some((_, run)) = self.state.stopping().find(|(id, _)| *id == started) {
-                        self.local.stop_map_run(self.id, started, run.clone());
+                        self.host.effects().stop_map_run(self.id, started, run.clone());
                     }
                 }
                 Command::StopChild { scheduled } => {
@@ -311,24 +288,25 @@ impl ExecutionActor {
                         .find(|(id, _)| *id == scheduled)
                         .map(|(_, details)| Arc::clone(details));
                     if let Some((details, started)) = left.zip(self.state.started().cloned()) {
-                        self.services.stop_child_and_tell(TaskKey { execution: self.id, scheduled }, started, details);
+                        let task = TaskKey { execution: self.id, scheduled };
+                        self.host.effects().stop_child(task, started, details);
                     }
                 }
                 Command::Finish => {
-                    self.local.forget(self.id, self.incarnation);
+                    self.host.forget(self.id, self.incarnation);
                     if let Phase::Closed(outcome) = self.state.phase() {
                         match self.express.take() {
-                            Some(stay) => stay.close(self.state.version(), outcome),
+                            Some(slot) => slot.close(self.state.version(), outcome),
                             None => self.services.open.ended(),
                         }
-                        self.local.finished(self.id, &self.state, outcome);
+                        self.host.ended(self.id, &self.state, outcome);
                     }
                     ctx.stop();
                 }
             }
         }
         if self.state.is_running() {
-            self.local.arm(self.id, interpreter::due(&self.machine, &self.state));
+            self.host.arm(self.id, interpreter::due(&self.machine, &self.state));
             self.defer();
         }
     }
@@ -340,7 +318,7 @@ impl ExecutionActor {
         }
         self.waits_for_turn = true;
         self.operations_open += 1;
-        ctx.spawn(self.local.turns().next().into_actor(self).map(|turn, actor, ctx| {
+        ctx.spawn(self.host.turns().next().into_actor(self).map(|turn, actor, ctx| {
             actor.waits_for_turn = false;
             actor.operations_open -= 1;
             actor.enqueue(ctx, StimulusKind::Continue);
@@ -353,7 +331,7 @@ impl ExecutionActor {
     pub(in crate::engine) fn defer(&mut self) {
         if self.deferred.is_none() && self.express.is_none() {
             self.deferred = Some(self.state.version());
-            self.local.defer(self.id);
+            self.host.defer(self.id);
         }
     }
 
@@ -367,7 +345,7 @@ impl ExecutionActor {
             self.defer();
         } else if self.is_idle() {
             self.in_flight = Vec::new();
-            if let Some(packed) = self.local.pack(&mut self.state) {
+            if let Some(packed) = self.host.pack(&mut self.state) {
                 self.services.footprint.count(&mut self.part, packed);
             }
         }
@@ -378,6 +356,7 @@ impl ExecutionActor {
     fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
             && self.operations_open == 0
+            && self.pending.is_empty()
             && !self.appending
             && self.birth.is_none()
             && self.express.is_none()
@@ -422,7 +401,7 @@ impl ExecutionActor {
     /// Takes a message in. While what it led to is not durable the mailbox stands still.
     fn take(&mut self, input: Input, responder: Responder, ctx: &mut Context<Self>) {
         let face = input.face();
-        if matches!(input, Input::Flush) && !self.in_flight.iter().any(|f| f.confirmed) {
+        if matches!(input, Input::WriteConfirms) && !self.in_flight.iter().any(|f| f.confirmed) {
             self.look_again();
             let at = self.services.clock.now();
             return self.answer(responder, Ok(Applied { at }));
@@ -430,8 +409,8 @@ impl ExecutionActor {
         let slept = self.state.is_asleep();
         if let Err(e) = self.state.unpack() {
             tracing::error!(execution.id = %self.id, error = %e, "an execution is read from its journal again");
-            self.local.forget(self.id, self.incarnation);
-            self.local.revive_later(self.id);
+            self.host.forget(self.id, self.incarnation);
+            Rc::clone(&self.host).revive_later(self.id);
             ctx.stop();
             return self.answer(responder, Err(DeliverError::Internal(e.to_string())));
         }
@@ -454,7 +433,7 @@ impl ExecutionActor {
             match self.append(&prepared) {
                 Ok(append) => Some(append),
                 Err(e) => {
-                    self.local.forget(self.id, self.incarnation);
+                    self.host.forget(self.id, self.incarnation);
                     ctx.stop();
                     return self.answer(responder, Err(e));
                 }
@@ -471,7 +450,7 @@ impl ExecutionActor {
                     tokio::task::consume_budget().await;
                     Ok(())
                 }
-                (Some(append), birth) => services.write(birth, append).await,
+                (Some(append), birth) => write(&services, birth, append).await,
             }
         };
         ctx.wait(durable.into_actor(self).map(move |result, actor, ctx| {
@@ -487,21 +466,23 @@ impl ExecutionActor {
                 }
                 Err(e) => {
                     // The state is ahead of its journal: it must not be used again.
-                    actor.local.forget(actor.id, actor.incarnation);
+                    actor.host.forget(actor.id, actor.incarnation);
                     // One that could not be made may have been made all the same: the store does not always know.
-                    if !born || matches!(e, StoreError::Unavailable(_)) {
-                        actor.local.revive_later(actor.id);
+                    let elsewhere = matches!(e, StoreError::Fenced { .. });
+                    if !elsewhere && (!born || matches!(e, StoreError::Unavailable(_))) {
+                        Rc::clone(&actor.host).revive_later(actor.id);
                     }
                     ctx.stop();
                     Err(e.into())
                 }
             };
             actor.answer(responder, result);
+            actor.wake(ctx);
         }));
     }
 
     fn answer(&self, responder: Responder, result: Result<Applied, DeliverError>) {
-        responder.respond(&self.local, self.id, self.incarnation, result);
+        responder.respond(&self.host, self.id, self.incarnation, result);
     }
 }
 
@@ -517,34 +498,38 @@ impl Handler<Message> for ExecutionActor {
     }
 }
 
-/// A word of the actor to itself.
+/// From the actor to itself: `pending` holds something.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(in crate::engine) struct Own(Input);
+struct Wake;
 
 impl ExecutionActor {
-    pub(in crate::engine) fn enqueue_input(&mut self, ctx: &mut Context<Self>, input: Input) {
-        self.operations_open += 1;
-        ctx.notify(Own(input));
+    /// The actor gives itself an input. Messages that wait in the mailbox come first.
+    pub(super) fn enqueue(&mut self, ctx: &mut Context<Self>, kind: StimulusKind) {
+        self.pending.push(kind);
+        self.wake(ctx);
     }
 
-    pub(in crate::engine) fn enqueue(&mut self, ctx: &mut Context<Self>, kind: StimulusKind) {
-        self.enqueue_input(ctx, Input::Stimulus(kind));
+    /// While an append is under way nothing is decided: its end wakes the actor.
+    fn wake(&mut self, ctx: &mut Context<Self>) {
+        if !self.wakes && !self.appending && !self.pending.is_empty() {
+            self.wakes = true;
+            ctx.notify(Wake);
+        }
     }
 }
 
-impl Handler<Own> for ExecutionActor {
+impl Handler<Wake> for ExecutionActor {
     type Result = ();
 
-    fn handle(&mut self, Own(input): Own, ctx: &mut Self::Context) {
-        // actix looks at one word of the actor's own after a message of the mailbox has made it wait
-        // (`ContextFut::poll` merges the wait only then): the word is said again, and heard when the append is done.
-        if self.appending {
-            ctx.notify(Own(input));
-            return;
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.wakes = false;
+        // actix may bring this after a message that has made the actor wait.
+        if !self.appending && !self.pending.is_empty() {
+            let kind = self.pending.remove(0);
+            self.take(Input::Stimulus(kind), Responder::Nobody, ctx);
+            self.wake(ctx);
         }
-        self.operations_open -= 1;
-        self.take(input, Responder::Nobody, ctx);
     }
 }
 

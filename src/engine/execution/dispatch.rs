@@ -12,14 +12,29 @@ use crate::bus::envelope::TaskMessage;
 use crate::bus::{Address, BusError, HeaderValue, Message, Properties, Publication};
 use crate::clock::Timestamp;
 use crate::engine::execution::actor::{ExecutionActor, InFlight};
-use crate::engine::services::Services;
+use crate::engine::services::admission::pause_after;
 use crate::engine::services::task_identity::{message_id, place, traceparent};
+use crate::engine::services::{Services, entropy};
+use crate::engine::types::EngineError;
+use crate::engine::types::StartRequest;
 use crate::engine::types::stand_in::{Asked, Word};
 use crate::ids::{Arn, EventId, TaskKey};
 use crate::integrations::{self, ChildStart, ChildWait, CompletesOn, Outgoing, Plan, PlanContext, Publishing};
 use crate::interpreter::command::CancelReason;
 use crate::interpreter::event::{Failure, Payload};
 use crate::interpreter::stimulus::StimulusKind;
+
+/// A task whose messages are on the way to the broker.
+struct Sent {
+    scheduled: EventId,
+    resource: Rc<Resource>,
+    publishing: Publishing,
+    receipt: Payload,
+    /// The broker's confirm ends the task.
+    completes: bool,
+    request_id: Uuid,
+    at: Timestamp,
+}
 
 impl ExecutionActor {
     /// Sends a task out. Doing it again sends the same messages with the same token.
@@ -39,7 +54,7 @@ impl ExecutionActor {
                 Word::Send => {}
             }
         }
-        let Some(resource) = self.local.resources.parse(&details.resource) else {
+        let Some(resource) = self.host.resource(&details.resource) else {
             let failure =
                 Failure::new("States.Runtime", format!("The resource '{}' cannot be called", details.resource));
             self.enqueue(ctx, StimulusKind::DispatchFailed { scheduled, failure });
@@ -106,34 +121,24 @@ impl ExecutionActor {
                 last => join_all(messages.into_iter().chain(last).map(publish)).await,
             }
         };
+        let sent = Sent { scheduled, resource, publishing, receipt, completes, request_id, at: now };
         self.operations_open += 1;
-        ctx.spawn(published.into_actor(self).map(move |words, actor, ctx| {
+        ctx.spawn(published.into_actor(self).map(move |outcomes, actor, ctx| {
             actor.operations_open -= 1;
-            actor.published(scheduled, &resource, &publishing, words, receipt, completes, request_id, now, ctx);
+            actor.published(sent, outcomes, ctx);
         }));
     }
 
-    /// The broker's word on a task's messages.
-    #[expect(clippy::too_many_arguments, reason = "what one publish knows of itself, handed over once")]
-    fn published(
-        &mut self,
-        scheduled: EventId,
-        resource: &Resource,
-        publishing: &Publishing,
-        words: Vec<Result<Publication, BusError>>,
-        receipt: Payload,
-        completes: bool,
-        request_id: Uuid,
-        now: Timestamp,
-        ctx: &mut Context<Self>,
-    ) {
+    /// The broker's outcome of each of a task's messages.
+    fn published(&mut self, sent: Sent, outcomes: Vec<Result<Publication, BusError>>, ctx: &mut Context<Self>) {
+        let Sent { scheduled, resource, publishing, receipt, completes, request_id, at: now } = sent;
         let mut failure = publishing.failure.clone();
-        for (message, word) in publishing.messages.iter().zip(words) {
-            match word {
+        for (message, outcome) in publishing.messages.iter().zip(outcomes) {
+            match outcome {
                 Ok(publication) => {
                     let place = place(&message.address);
                     if let Some(f) =
-                        integrations::refusal(resource, message, &publication, &self.services.realm, request_id)
+                        integrations::refusal(&resource, message, &publication, &self.services.realm, request_id)
                     {
                         self.services.metrics.task_returned(returned(&publication));
                         let (error, reason) =
@@ -180,7 +185,7 @@ impl ExecutionActor {
             body: std::mem::take(&mut message.body),
             content_type: Some(std::mem::take(&mut message.content_type)),
             token: expects_reply.then(|| self.services.token(key)),
-            reply_to: expects_reply.then(|| self.local.reply_queue.clone()),
+            reply_to: expects_reply.then(|| self.host.reply_queue().to_owned()),
             message_id: message.message_id.to_string(),
             at: now,
             execution: self.arn().clone(),
@@ -210,13 +215,10 @@ impl ExecutionActor {
         let Ok(view) = self.state.task(scheduled) else { return };
         let waited = self.services.clock.now().since(view.task.scheduled_at);
         self.operations_open += 1;
-        ctx.run_later(
-            crate::engine::services::admission::pause_after(waited, crate::engine::services::entropy::unit()),
-            move |actor, ctx| {
-                actor.operations_open -= 1;
-                actor.dispatch(scheduled, ctx);
-            },
-        );
+        ctx.run_later(pause_after(waited, entropy::unit()), move |actor, ctx| {
+            actor.operations_open -= 1;
+            actor.dispatch(scheduled, ctx);
+        });
     }
 
     /// The start of this task's child has waited for room long enough.
@@ -241,9 +243,9 @@ impl ExecutionActor {
         let scheduled = key.scheduled;
         let Plan::StartExecution(child) = &plan else { return };
         let ChildStart { machine, name, input, wait, trace_header } = child.clone();
-        let request = crate::engine::types::StartRequest { machine, name: Some(name), input, trace_header };
-        let parent = matches!(wait, ChildWait::Ended { .. }).then_some(key);
-        let starting = self.services.start_child(key, request, parent, self.depth_below(scheduled, wait));
+        let request = StartRequest { machine, name: Some(name), input, trace_header };
+        let waits = matches!(wait, ChildWait::Ended { .. });
+        let starting = self.host.effects().start_child(key, request, waits, self.depth_below(scheduled, wait));
         let request_id = Uuid::new_v4();
         self.operations_open += 1;
         ctx.spawn(starting.into_actor(self).map(move |result, actor, ctx| {
@@ -256,8 +258,8 @@ impl ExecutionActor {
                         integrations::receipt(&resource, &plan, Some((&child.arn, child.started)), now, request_id);
                     let completes = wait == ChildWait::Started;
                     actor.enqueue(ctx, StimulusKind::Dispatched { scheduled, receipt, completes });
-                    if parent.is_some() {
-                        actor.services.watch_child(key, child.arn, wait);
+                    if waits {
+                        actor.host.effects().watch_child(child.arn);
                     }
                 }
                 // Nothing is wrong with the child: the start is tried again as long as the task is open and there may be room.
@@ -266,10 +268,8 @@ impl ExecutionActor {
                     actor.dispatch_again(scheduled, ctx);
                 }
                 Err(e) => {
-                    let full =
-                        if e.is_passing() { crate::engine::types::EngineError::LimitReached(e.to_string()) } else { e };
-                    let (code, message) = crate::engine::types::aws_error(&full);
-                    let failure = integrations::start_failure(code, &message, request_id);
+                    let full = if e.is_passing() { EngineError::LimitReached(e.to_string()) } else { e };
+                    let failure = integrations::start_failure(full.aws_code(), &full.to_string(), request_id);
                     actor.enqueue(ctx, StimulusKind::DispatchFailed { scheduled, failure });
                 }
             }

@@ -17,9 +17,8 @@ use crate::interpreter::state::Outcome;
 use crate::limits::{EXPRESS_EXECUTIONS_MAX, EXPRESS_REMEMBERED, EXPRESS_REMEMBERED_BYTES};
 use crate::store::{ExecutionHeader, ExecutionRow, Summary};
 
+use crate::engine::execution::host::Host;
 use crate::engine::journal::summary::closed as summary;
-use crate::engine::partition::PartitionState;
-use crate::engine::services::Services;
 use crate::engine::types::DeliverError;
 
 /// The express executions of this process.
@@ -88,7 +87,7 @@ impl Express {
     }
 
     /// So many tasks of this execution are open.
-    pub fn set_tasks(&self, id: ExecutionId, tasks: usize) {
+    fn set_tasks(&self, id: ExecutionId, tasks: usize) {
         self.lock().set_tasks(id, u32::try_from(tasks).unwrap_or(u32::MAX));
     }
 
@@ -116,35 +115,37 @@ fn weight(row: &ExecutionRow) -> usize {
 /// An express execution's place in memory, held by its actor. An actor that goes away before its execution has closed
 /// (a panic, the end of the process) takes the execution with it: nobody waits for ever.
 pub(in crate::engine) struct ExpressSlot {
-    services: Arc<Services>,
-    local: Rc<PartitionState>,
+    express: Arc<Express>,
+    host: Rc<dyn Host>,
     id: ExecutionId,
 }
 
 impl ExpressSlot {
-    pub fn new(
-        services: Arc<Services>,
-        local: Rc<PartitionState>,
-        header: ExecutionHeader,
-    ) -> Result<Self, DeliverError> {
+    /// # Errors
+    /// As many run already as may.
+    pub fn new(express: Arc<Express>, host: Rc<dyn Host>, header: ExecutionHeader) -> Result<Self, DeliverError> {
         let id = header.id;
-        services.express.admit(header)?;
-        Ok(Self { services, local, id })
+        express.admit(header)?;
+        Ok(Self { express, host, id })
+    }
+
+    pub fn set_tasks(&self, tasks: usize) {
+        self.express.set_tasks(self.id, tasks);
     }
 
     pub fn close(self, version: Version, outcome: &Outcome) {
-        self.services.express.close(self.id, version, outcome);
+        self.express.close(self.id, version, outcome);
     }
 }
 
 impl Drop for ExpressSlot {
     fn drop(&mut self) {
         // What has closed is remembered; only what is still open is lost.
-        if self.services.express.row(self.id).is_some_and(|row| row.summary.status.is_open())
-            && let Some(arn) = self.services.express.lose(self.id)
+        if self.express.row(self.id).is_some_and(|row| row.summary.status.is_open())
+            && let Some(arn) = self.express.lose(self.id)
         {
             tracing::warn!(execution.arn = %arn, event = "execution.lost", "an express execution was lost before its end; only standard ones survive");
-            self.local.lost(self.id);
+            self.host.lost(self.id);
         }
     }
 }

@@ -1,20 +1,19 @@
-//! Who hears what became of a message to an execution. The actor speaks to the responder itself, when what it decided is
-//! durable: no task waits in between.
+//! A message to an execution, and where its outcome goes. The actor answers itself, when what it decided is durable: no
+//! task waits in between.
 
 use std::rc::Rc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::ids::ExecutionId;
-
-use crate::engine::delivery::replies::PendingReply;
-use crate::engine::partition::PartitionState;
-use crate::engine::partition::registry::Incarnation;
+use crate::bus::Delivery;
 use crate::engine::types::{Applied, DeliverError, Input};
+use crate::ids::{ExecutionId, TaskKey};
+
+use super::host::{Host, Incarnation};
 
 pub(in crate::engine) type Answer = oneshot::Sender<Result<Applied, DeliverError>>;
 
-/// Something for an actor.
+/// An input for an actor.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub(in crate::engine) struct Message {
@@ -22,41 +21,71 @@ pub(in crate::engine) struct Message {
     pub responder: Responder,
 }
 
+/// Where the outcome goes.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "most are replies, and an allocation for each is what this spares")]
 pub(in crate::engine) enum Responder {
     Nobody,
     /// Waits for the answer. An actor that ends without one drops it.
-    Asker(Answer),
-    /// Of an execution's first message: those who wait for its end hear where it could not begin, and who started it
-    /// hears in any case.
+    Caller(Answer),
+    /// Of an execution's first message: those that wait for its end learn where it could not begin, and its starter
+    /// gets an answer in any case.
     Beginning(Option<Answer>),
     /// A worker's reply.
     Reply(PendingReply),
 }
 
+/// The delivery of a reply that was handed to an execution. An actor may end without having taken it: then the delivery
+/// goes back, and reaches the execution by way of its journal.
+#[derive(Debug)]
+pub(in crate::engine) struct PendingReply {
+    pub key: TaskKey,
+    delivery: Option<Delivery>,
+    unsettled: mpsc::Sender<Delivery>,
+}
+
+impl PendingReply {
+    pub fn new(key: TaskKey, delivery: Delivery, unsettled: mpsc::Sender<Delivery>) -> Self {
+        Self { key, delivery: Some(delivery), unsettled }
+    }
+
+    /// The delivery, to be settled.
+    pub fn take(mut self) -> Option<Delivery> {
+        self.delivery.take()
+    }
+}
+
+impl Drop for PendingReply {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            // Where there is no room, or no receiver any more: a delivery that is dropped unsettled comes again.
+            let _ = self.unsettled.try_send(delivery);
+        }
+    }
+}
+
 impl Responder {
-    /// `execution` and `incarnation`: who took the message.
+    /// `execution` and `incarnation`: the actor that took the message.
     pub fn respond(
         self,
-        local: &Rc<PartitionState>,
+        host: &Rc<dyn Host>,
         execution: ExecutionId,
         incarnation: Incarnation,
         result: Result<Applied, DeliverError>,
     ) {
         let answer = match self {
             Self::Nobody => None,
-            Self::Asker(answer) => Some(answer),
+            Self::Caller(answer) => Some(answer),
             Self::Beginning(answer) => {
                 if let Err(error) = &result {
-                    local.not_begun(execution, incarnation, error);
+                    host.not_begun(execution, incarnation, error);
                 }
                 answer
             }
-            Self::Reply(responder) => return local.settle(incarnation, responder, result),
+            Self::Reply(reply) => return Rc::clone(host).settle(incarnation, reply, result),
         };
         if let Some(answer) = answer {
-            // Whoever asked may have gone.
+            // The caller may have gone.
             let _ = answer.send(result);
         }
     }

@@ -1,9 +1,14 @@
-//! One execution, awake: decide, append, perform.
+//! One execution, awake: decide, append, perform. It names its partition and the rooms above by two traits, [`host::Host`]
+//! and [`effects::Effects`].
 
 pub(in crate::engine) mod actor;
-pub(in crate::engine) mod dispatch;
+mod call;
+mod dispatch;
+pub(in crate::engine) mod effects;
 pub(in crate::engine) mod express;
+pub(in crate::engine) mod host;
+mod meaning;
 pub(in crate::engine) mod message;
-pub(in crate::engine) mod observer;
+mod observer;
 pub(in crate::engine) mod state_cell;
 pub(in crate::engine) mod turns;

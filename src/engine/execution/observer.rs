@@ -8,6 +8,7 @@ use crate::interpreter::event::{Entry, Event, Failure};
 use crate::interpreter::state::{State, TaskView};
 use crate::telemetry::task_log::{self, TaskLog};
 
+use crate::engine::execution::express::ExpressSlot;
 use crate::engine::services::Services;
 use crate::engine::services::logging::Logging;
 
@@ -34,6 +35,8 @@ impl TaskSnapshot {
 /// An execution, as its log lines name it.
 pub(in crate::engine) struct Observer<'a> {
     pub services: &'a Services,
+    /// Of an express execution.
+    pub express: Option<&'a ExpressSlot>,
     pub arn: &'a Arn,
     pub id: ExecutionId,
     /// After the entries.
@@ -54,9 +57,11 @@ impl Observer<'_> {
                 self.log(entry);
             }
         }
-        if self.arn.is_express() && self.state.tasks().count() != self.before.len() {
+        if let Some(slot) = self.express
+            && self.state.tasks().count() != self.before.len()
+        {
             // Those of standard executions the store counts.
-            self.services.express.set_tasks(self.id, self.state.tasks().count());
+            slot.set_tasks(self.state.tasks().count());
         }
         self.logging.write(self.services, self.id, self.arn, &self.machine(), entries);
     }

@@ -36,15 +36,14 @@ pub(in crate::engine) struct Loaded {
     pub held: u64,
 }
 
-impl Services {
-    /// Folds a journal.
-    pub(in crate::engine) async fn load(&self, execution: ExecutionId) -> Result<State, DeliverError> {
-        Ok(self.load_with_tail(execution).await?.state)
-    }
+/// The state of an execution, from its journal.
+pub(in crate::engine) async fn state(services: &Services, execution: ExecutionId) -> Result<State, DeliverError> {
+    Ok(whole(services, execution).await?.state)
+}
 
-    pub(in crate::engine) async fn load_with_tail(&self, execution: ExecutionId) -> Result<Loaded, DeliverError> {
-        load(&*self.journal, BEYOND * self.options.execution_bytes_max, execution).await
-    }
+/// The state of an execution, and what its actor must know of its journal.
+pub(in crate::engine) async fn whole(services: &Services, execution: ExecutionId) -> Result<Loaded, DeliverError> {
+    load(&*services.journal, BEYOND * services.options.execution_bytes_max, execution).await
 }
 
 /// Folds a journal whose state, and each batch of it, takes no more than `most` bytes.

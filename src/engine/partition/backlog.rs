@@ -16,34 +16,29 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::PartitionState;
-use crate::bus::BusError;
 use crate::clock::Timestamp;
 use crate::ids::ExecutionId;
-use crate::limits;
 
 /// So much later than it was to wake, and the process stood still (or was short of time): a stop, a machine that slept,
 /// a clock that was set. It is never to wake later than after `clock_check`.
-const LATE: Duration = Duration::from_millis(500);
+pub(super) const LATE: Duration = Duration::from_millis(500);
 /// What is due waits so long for the backlog before it is looked at.
 const SOON: Duration = Duration::from_secs(1);
-/// Between two looks at a broker that does not answer.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// May tasks time out?
 #[derive(Debug)]
 pub(in crate::engine) struct Backlog {
-    held: Cell<bool>,
+    pub(super) held: Cell<bool>,
     /// Holding has begun again.
-    again: Notify,
+    pub(super) again: Notify,
     /// It has ended.
-    released: Notify,
+    pub(super) released: Notify,
     /// Executions whose timers were looked at while timeouts were held back.
-    seen: RefCell<HashSet<ExecutionId>>,
+    pub(super) seen: RefCell<HashSet<ExecutionId>>,
     /// Those of them that are to be looked at again at the end of it.
-    late: RefCell<HashSet<ExecutionId>>,
+    pub(super) late: RefCell<HashSet<ExecutionId>>,
     /// Deliveries that came in, since the start.
-    received: Cell<u64>,
+    pub(super) received: Cell<u64>,
     /// Questions to the router, and its answers.
     ask: Notify,
     asked: Cell<u64>,
@@ -166,7 +161,7 @@ impl Backlog {
         UnderWay(turn)
     }
 
-    async fn dry(&self) {
+    pub(super) async fn dry(&self) {
         let number = self.asked.get() + 1;
         self.asked.set(number);
         self.ask.notify_one();
@@ -176,96 +171,10 @@ impl Backlog {
     }
 
     /// All that was under way is settled. What begins meanwhile is not waited for.
-    async fn settled(&self) {
+    pub(super) async fn settled(&self) {
         let turn = self.under_way.replace(Rc::default());
         while turn.open.get() > 0 {
             turn.none_is.notified().await;
-        }
-    }
-}
-
-impl PartitionState {
-    /// Releases the timeouts of tasks when the backlog is taken in; again after each pause. Runs as long as the
-    /// partition. `counted` is told when the queue may be consumed: what comes in before that would not be counted.
-    pub(super) async fn watch_backlog(self: Rc<Self>, counted: Rc<Notify>) {
-        loop {
-            let why = tokio::select! {
-                () = self.take_backlog(&counted) => None,
-                why = self.stands_still() => Some(why),
-            };
-            counted.notify_one();
-            if let Some(reason) = why {
-                tracing::warn!(
-                    event = "backlog.left",
-                    partition = %self.id,
-                    queue = self.reply_queue,
-                    reason,
-                    "timeouts of tasks go on although answers may wait in the queue: {reason}"
-                );
-            }
-            let backlog = &self.backlog;
-            backlog.held.set(false);
-            backlog.released.notify_waiters();
-            backlog.seen.take();
-            let now = self.services.clock.now();
-            for execution in backlog.late.take() {
-                self.arm(execution, Some(now));
-            }
-            backlog.again.notified().await;
-        }
-    }
-
-    /// Ends when it is no use to wait longer.
-    async fn stands_still(&self) -> &'static str {
-        let began = Instant::now();
-        let mut last = (self.backlog.received.get(), began);
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let now = self.backlog.received.get();
-            if now != last.0 {
-                last = (now, Instant::now());
-            }
-            if last.1.elapsed() >= limits::BACKLOG_STILL_MAX {
-                return "none came in for half a minute (BACKLOG_STILL_MAX)";
-            }
-            if began.elapsed() >= limits::BACKLOG_TAKEN_WITHIN {
-                return "there are too many (BACKLOG_TAKEN_WITHIN)";
-            }
-        }
-    }
-
-    async fn take_backlog(&self, counted: &Notify) {
-        let backlog = &self.backlog;
-        let before = backlog.received.get();
-        let waiting = self.waiting().await;
-        counted.notify_one();
-        let all = before + waiting;
-        loop {
-            backlog.dry().await;
-            if backlog.received.get() >= all {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        // What was on the way while the queue was counted: it has come in when a second answer has.
-        self.waiting().await;
-        backlog.dry().await;
-        backlog.settled().await;
-    }
-
-    /// Replies that wait in the queue.
-    async fn waiting(&self) -> u64 {
-        loop {
-            match self.services.bus.waiting(&self.reply_queue).await {
-                Ok(count) => return count.unwrap_or(0),
-                Err(BusError::Closed) => return 0,
-                // It may not be looked at; what comes in within a moment is all that can be known.
-                Err(BusError::Refused { .. } | BusError::BadUrl(_)) => {
-                    tokio::time::sleep(LATE).await;
-                    return 0;
-                }
-                Err(BusError::Unavailable(_)) => tokio::time::sleep(LOOK_AGAIN).await,
-            }
         }
     }
 }

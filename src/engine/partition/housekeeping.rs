@@ -10,7 +10,7 @@ use crate::engine::services::Services;
 /// Removed at once: a large purge would hold the store's writer.
 const PURGE_AT_ONCE: u32 = 200;
 
-pub(in crate::engine) async fn run(services: &Arc<Services>) {
+pub(super) async fn run(services: &Arc<Services>) {
     let retention = i64::try_from(services.options.retention.as_millis()).unwrap_or(i64::MAX);
     let before = Timestamp::from_millis(services.clock.now().millis().saturating_sub(retention));
     loop {

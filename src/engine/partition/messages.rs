@@ -4,17 +4,22 @@ use actix::Message;
 
 use crate::engine::types::DeliverError;
 
-/// To a partition: begin (recover, consume replies, keep time). Sent once.
+/// Begin: recover, consume replies, keep time. Sent once.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), DeliverError>")]
-pub(in crate::engine) struct Begin;
+pub(super) struct Begin;
 
-/// To a partition: are you there? Answered when its mailbox comes to it.
+/// Are you there? Answered when the mailbox comes to it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(in crate::engine) struct Beat;
+pub(super) struct Beat;
 
-/// To a partition: take nothing new, let what is under way end.
+/// Take nothing new, and let work in progress end.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(in crate::engine) struct Drain;
+pub(super) struct Drain;
+
+/// The same, and then end: another owner goes on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Release;

@@ -12,23 +12,19 @@ use tokio::time::Instant;
 use crate::ids::ExecutionId;
 
 use crate::engine::execution::actor::ExecutionActor;
+use crate::engine::execution::host::Incarnation;
 use crate::engine::execution::message::Message;
-
-/// Which of the actors that an execution has one after the other. An actor knows its own without an address of itself,
-/// which would keep it alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) struct Incarnation(u64);
 
 /// An actor in memory.
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct Active {
+pub(super) struct Active {
     pub incarnation: Incarnation,
     pub addr: Addr<ExecutionActor>,
 }
 
 /// One of a hundred thousand: every byte here is paid for each sleeper.
 struct Entry {
-    resident: Active,
+    active: Active,
     used: Age,
     /// Messages that are under way to it.
     under_way: u32,
@@ -45,7 +41,7 @@ impl Entry {
 }
 
 /// An address is copied only where it must outlive a look: each copy makes two small allocations.
-pub(in crate::engine) struct Registry {
+pub(super) struct Registry {
     entries: RefCell<HashMap<ExecutionId, Entry>>,
     incarnations: Cell<u64>,
     began: Instant,
@@ -69,9 +65,9 @@ impl Registry {
     }
 
     /// True where none of this execution was here.
-    pub fn insert(&self, execution: ExecutionId, resident: Active) -> bool {
+    pub fn insert(&self, execution: ExecutionId, active: Active) -> bool {
         let now = self.now();
-        self.entries.borrow_mut().insert(execution, Entry { resident, used: now, under_way: 0 }).is_none()
+        self.entries.borrow_mut().insert(execution, Entry { active, used: now, under_way: 0 }).is_none()
     }
 
     /// Its actor, which is going to be told something.
@@ -79,7 +75,7 @@ impl Registry {
         let mut entries = self.entries.borrow_mut();
         let entry = entries.get_mut(&execution)?;
         entry.used = self.now();
-        Some(entry.resident.clone())
+        Some(entry.active.clone())
     }
 
     pub fn contains(&self, execution: ExecutionId) -> bool {
@@ -89,7 +85,7 @@ impl Registry {
     /// This actor's address, if it is still here.
     pub fn address_of(&self, execution: ExecutionId, incarnation: Incarnation) -> Option<Addr<ExecutionActor>> {
         let entries = self.entries.borrow();
-        entries.get(&execution).map(|e| &e.resident).filter(|r| r.incarnation == incarnation).map(|r| r.addr.clone())
+        entries.get(&execution).map(|e| &e.active).filter(|r| r.incarnation == incarnation).map(|r| r.addr.clone())
     }
 
     /// Hands a message to its actor, and counts it as under way; gives it back where there is no actor, or one that
@@ -98,7 +94,7 @@ impl Registry {
         let mut entries = self.entries.borrow_mut();
         let Some(entry) = entries.get_mut(&execution) else { return Some(message) };
         entry.used = self.now();
-        match entry.resident.addr.try_send(message) {
+        match entry.active.addr.try_send(message) {
             Ok(()) => {
                 entry.under_way += 1;
                 None
@@ -110,7 +106,7 @@ impl Registry {
     /// Hands over a message that nobody misses where it is not taken. It does not count as use.
     pub fn hint(&self, execution: ExecutionId, message: Message) {
         if let Some(entry) = self.entries.borrow().get(&execution) {
-            let _ = entry.resident.addr.try_send(message);
+            let _ = entry.active.addr.try_send(message);
         }
     }
 
@@ -127,7 +123,7 @@ impl Registry {
     /// Where another actor has taken this one's place meanwhile, nothing of the message is under way to that one.
     fn count(&self, execution: ExecutionId, incarnation: Incarnation, change: impl FnOnce(u32) -> u32) {
         let mut entries = self.entries.borrow_mut();
-        if let Some(entry) = entries.get_mut(&execution).filter(|e| e.resident.incarnation == incarnation) {
+        if let Some(entry) = entries.get_mut(&execution).filter(|e| e.active.incarnation == incarnation) {
             entry.under_way = change(entry.under_way);
         }
     }
@@ -135,7 +131,7 @@ impl Registry {
     /// True where this actor was here; one that was revived meanwhile stays.
     pub fn remove(&self, execution: ExecutionId, incarnation: Incarnation) -> bool {
         let mut entries = self.entries.borrow_mut();
-        let is_here = entries.get(&execution).is_some_and(|e| e.resident.incarnation == incarnation);
+        let is_here = entries.get(&execution).is_some_and(|e| e.active.incarnation == incarnation);
         if is_here {
             entries.remove(&execution);
         }
@@ -148,7 +144,7 @@ impl Registry {
             .borrow()
             .iter()
             .filter(|(_, e)| e.is_idle_for(age, now))
-            .map(|(id, e)| (*id, e.resident.clone()))
+            .map(|(id, e)| (*id, e.active.clone()))
             .collect()
     }
 
@@ -158,6 +154,11 @@ impl Registry {
 
     pub fn is_any_told(&self) -> bool {
         self.entries.borrow().values().any(|e| e.under_way > 0)
+    }
+
+    /// All leave memory.
+    pub fn clear(&self) {
+        self.entries.take();
     }
 
     /// A table keeps the room of its fullest hour; a quiet one gives it back.

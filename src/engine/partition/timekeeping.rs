@@ -5,17 +5,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::engine::partition::{HOUSEKEEPER, housekeeping};
+use crate::engine::execution::host::Host;
 use crate::engine::services::{RETRY_AFTER, footprint};
-use crate::engine::types::{Deliver, DeliverError, Input};
-use crate::ids::ExecutionId;
+use crate::engine::types::{Deliver, Delivered, Input};
+use crate::ids::{ExecutionId, PartitionId};
 use crate::interpreter::stimulus::StimulusKind;
 
-use super::PartitionState;
 use super::backlog::Planned;
+use super::housekeeping;
+use super::state::PartitionState;
 
+/// The partition that looks after what belongs to no execution.
+const HOUSEKEEPER: PartitionId = PartitionId(0);
 /// So many executions that left memory, or were packed, are worth the allocator's trouble of giving pages back.
-const CROWD: usize = 1_000;
+const TRIM_AFTER_LEFT: usize = 1_000;
 
 impl PartitionState {
     /// Fires everything that is due, and waits for what is due next. Runs as long as the partition.
@@ -56,21 +59,21 @@ impl PartitionState {
             let Some((execution, due)) = self.timers.borrow_mut().pop(now) else { break };
             self.backlog.looks_at(execution);
             self.firing.set(self.firing.get() + 1);
-            let local = Rc::clone(self);
+            let partition = Rc::clone(self);
             actix_rt::spawn(async move {
-                local.fire(execution, due).await;
-                local.firing.set(local.firing.get() - 1);
-                local.fired.notify_one();
+                partition.fire(execution, due).await;
+                partition.firing.set(partition.firing.get() - 1);
+                partition.fired.notify_one();
             });
         }
     }
 
     async fn fire(self: &Rc<Self>, execution: ExecutionId, due: Timestamp) {
-        match self.deliver(Deliver { execution, input: Input::Stimulus(StimulusKind::Clock) }).await {
-            Ok(_) | Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_)) => {}
-            // It stands still until somebody has mended it; the log has said so.
-            Err(e) if e.is_corrupt() => {}
-            Err(e) => {
+        let input = Input::Stimulus(StimulusKind::Clock);
+        match Delivered::from(self.deliver(Deliver { execution, input }).await) {
+            // One that is unreadable stands still until its journal is mended; the log has said so.
+            Delivered::Applied(_) | Delivered::Refused(_) | Delivered::Gone(_) | Delivered::Unreadable(_) => {}
+            Delivered::Later(e) => {
                 tracing::warn!(execution.id = %execution, error = %e, "a timer could not be handled; it comes again");
                 tokio::time::sleep(RETRY_AFTER).await;
                 // At its own moment: `now` may be a clock that is put right meanwhile.
@@ -107,7 +110,7 @@ impl PartitionState {
                 housekeeping::run(&self.services).await;
             }
             let left = self.passivate(options.passivate_after, false).await;
-            if left + self.packed_lately.take() >= CROWD {
+            if left + self.packed_lately.take() >= TRIM_AFTER_LEFT {
                 // Until then the actors that left have ended.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 crate::memory::give_back();
@@ -119,10 +122,12 @@ impl PartitionState {
     /// long as the partition.
     pub(super) async fn make_room(self: Rc<Self>) {
         let mut pause = footprint::LOOK;
+        let all = &self.services.footprint;
         loop {
+            all.gets_tight().await;
             tokio::time::sleep(pause).await;
-            let (tight, heavy_only) = (self.services.footprint.is_tight(), !self.services.footprint.is_nearly_full());
-            let left = if tight { self.passivate(Duration::ZERO, heavy_only).await } else { 1 };
+            let heavy_only = !all.is_nearly_full();
+            let left = if all.is_tight() { self.passivate(Duration::ZERO, heavy_only).await } else { 1 };
             // Where the many hold little each look finds none, and takes a message to each.
             pause = if left > 0 { footprint::LOOK } else { (2 * pause).min(self.services.options.sweep) };
         }

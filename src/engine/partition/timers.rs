@@ -15,7 +15,7 @@ use crate::ids::ExecutionId;
 const PASSED_OVER_MAX: usize = 1_024;
 
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Timers {
+pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Timestamp, ExecutionId)>>,
     armed: HashMap<ExecutionId, Timestamp>,
     /// What is due at or after this moment is left to the store.

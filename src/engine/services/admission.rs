@@ -168,15 +168,15 @@ impl Admission {
             unpublished_bytes: self.unpublished_bytes.load(Ordering::Acquire),
         }
     }
-
-    /// For metrics: starts that wait for the store, task messages that wait for the broker.
-    pub fn figures(&self) -> (usize, usize) {
-        let load = self.load();
-        (load.starts, load.unpublished)
-    }
 }
 
 impl Services {
+    /// For metrics: starts that wait for the store, task messages that wait for the broker.
+    pub(in crate::engine) fn work_in_progress(&self) -> (usize, usize) {
+        let load = self.admission.load();
+        (load.starts, load.unpublished)
+    }
+
     /// Lets one more start in, or refuses it because too much is under way. Held until the start is durable.
     pub(in crate::engine) fn admit(self: &Arc<Self>) -> Result<UnderWay, EngineError> {
         let Options { starts_max, unpublished_max, .. } = self.options;

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::interpreter::Share;
 use crate::limits::{EXECUTION_OWN_BYTES, EXECUTION_SHARE_MIN, HEAVY_EXECUTION_BYTES};
@@ -25,6 +25,8 @@ pub(in crate::engine) struct Footprint {
     /// Executions that hold [`HEAVY_EXECUTION_BYTES`] or more.
     heavy: AtomicU64,
     one_by_one: Semaphore,
+    /// Half of the room has just been taken.
+    tight: Notify,
 }
 
 /// The part of one execution, as it was counted last.
@@ -33,7 +35,13 @@ pub(in crate::engine) struct Part(u64);
 
 impl Footprint {
     pub fn new(most: u64) -> Self {
-        Self { most, bytes: AtomicU64::new(0), heavy: AtomicU64::new(0), one_by_one: Semaphore::new(1) }
+        Self {
+            most,
+            bytes: AtomicU64::new(0),
+            heavy: AtomicU64::new(0),
+            one_by_one: Semaphore::new(1),
+            tight: Notify::new(),
+        }
     }
 
     /// An execution in memory holds so many bytes of data now.
@@ -50,12 +58,25 @@ impl Footprint {
         let before = std::mem::replace(&mut part.0, now);
         // Modulo 2^64 the sum is right whatever the order of two threads is.
         if now != before {
-            self.bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+            let sum = self.bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+            let half = self.most / 2;
+            if sum < half && sum.wrapping_add(now).wrapping_sub(before) >= half {
+                self.tight.notify_waiters();
+            }
         }
         match (is_heavy(before), is_heavy(now)) {
             (false, true) => _ = self.heavy.fetch_add(1, Ordering::Relaxed),
             (true, false) => _ = self.heavy.fetch_sub(1, Ordering::Relaxed),
             _ => {}
+        }
+    }
+
+    /// Returns when idle executions are better off in their journals: at once, or when half of the room is taken.
+    pub async fn gets_tight(&self) {
+        let mut taken = std::pin::pin!(self.tight.notified());
+        taken.as_mut().enable();
+        if !self.is_tight() {
+            taken.await;
         }
     }
 

@@ -10,10 +10,6 @@ use crate::interpreter::event::{Entry, Event};
 
 use crate::engine::services::Services;
 
-/// Shows an entry as AWS's history event: with data or without, in a region. What AWS does not show is `None`. Given by
-/// who knows AWS's shapes (`api::history`).
-pub type HistoryView = fn(entry: &Entry, data: bool, region: &str) -> Option<Value>;
-
 /// What one machine's executions log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::engine) struct Logging {

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use crate::store::{ExecutionFilter, ExecutionStatus, StoreError};
 
 use crate::engine::services::Services;
-use crate::engine::starting::Origin;
-use crate::engine::types::EngineError;
 
 /// Counted as they begin and end, and now and then anew from the store: an answer that was lost is made good.
 #[derive(Debug, Default)]
@@ -35,17 +33,16 @@ impl Services {
         Ok(())
     }
 
-    /// May one more standard execution begin? A message waits in its queue until it may.
-    pub(in crate::engine) fn has_room_for_one_more(&self, origin: Origin) -> Result<(), EngineError> {
+    /// May one more standard execution begin? Else the reason, in AWS's words.
+    pub(in crate::engine) fn has_room_for_one_more(&self) -> Result<(), String> {
         let most = self.options.executions_open_max;
         if self.open.count() < most {
             return Ok(());
         }
         self.metrics.start_refused("open");
-        let why = format!(
+        Err(format!(
             "The maximum number of running executions has been reached ({most}, engine.executions_open_max). Running \
              executions must end or be stopped before a new execution can be started."
-        );
-        Err(if origin == Origin::Message { EngineError::Busy(why) } else { EngineError::LimitReached(why) })
+        ))
     }
 }

@@ -473,7 +473,7 @@ fn report(world: &World, clients: &[Client]) -> Report {
 }
 
 /// What is wrong with the world of a seed, and how much happened in it.
-fn record_load(seed: u64) -> (Vec<String>, Report) {
+fn judge(seed: u64) -> (Vec<String>, Report) {
     let mut dice = Dice::new(!seed);
     let calm = dice.chance(60);
     let faults = Faults {
@@ -511,7 +511,7 @@ fn whatever_fails_every_accepted_execution_ends_once_and_as_undisturbed() {
     let seeds: Vec<u64> = (from..from + count).collect();
     let (mut sum, mut failed) = (Report::default(), Vec::new());
     for seed in &seeds {
-        let (wrong, report) = record_load(*seed);
+        let (wrong, report) = judge(*seed);
         sum.add(&report);
         if std::env::var_os("SIM_EACH").is_some() {
             println!("seed {seed}: {report:?}");

@@ -8,6 +8,7 @@ use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, Delivery, Message, Names, Settlement, TaskBus};
 use crate::engine::api::EngineHandle;
 use crate::engine::support;
+use crate::engine::types::Delivered;
 use crate::engine::types::{Completion, HistoryQuery, Input, StartRequest};
 use crate::ids::Arn;
 use crate::interpreter::event::Event;
@@ -112,9 +113,10 @@ async fn what_a_poller_left_behind_is_offered_to_the_next() {
     // It was gone while it waited for its answer: the task was written down as taken, and its message went back.
     let delivery = given.consume().await;
     let token = delivery.message.properties.correlation_id.clone().unwrap();
-    let (key, _) = given.engine.inner.tokens.verify(&token).unwrap();
+    let (key, _) = given.engine.engine().services.tokens.verify(&token).unwrap();
     let taken = StimulusKind::TaskStarted { scheduled: key.scheduled, worker_name: Some("ann".into()) };
-    given.engine.deliver(key.execution, Input::Stimulus(taken)).await.unwrap();
+    let delivered = given.engine.engine().services.courier.deliver(key.execution, Input::Stimulus(taken)).await;
+    assert!(matches!(delivered, Delivered::Applied(_)), "{delivered:?}");
     drop(delivery);
     let (again, _) = given.poll("bob", LONG).await.expect("it comes again");
     assert_eq!(again, token);
@@ -156,8 +158,8 @@ async fn second_copies_are_dropped_and_what_is_no_task_is_parked() {
 async fn a_journal_does_not_grow_by_heartbeats() {
     let given = given().await;
     let (token, _) = given.poll("ann", LONG).await.unwrap();
-    let (key, _) = given.engine.inner.tokens.verify(&token).unwrap();
-    let journal = || async { given.engine.inner.journal.load(key.execution).await.unwrap() };
+    let (key, _) = given.engine.engine().services.tokens.verify(&token).unwrap();
+    let journal = || async { given.engine.engine().services.journal.load(key.execution).await.unwrap() };
     given.engine.complete_task(&token, Completion::Heartbeat).await.unwrap();
     let before = journal().await;
     for _ in 0..200 {

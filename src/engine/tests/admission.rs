@@ -152,7 +152,7 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
             actix_rt::spawn(async move { engine.start_execution(request).await })
         })
         .collect();
-    while engine.inner.admission.figures().0 < STARTS_MAX {
+    while engine.engine().services.work_in_progress().0 < STARTS_MAX {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // Over the bound: refused at once, and told which.
@@ -165,7 +165,7 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
         );
     }
     assert!(engine.metrics().lines().any(|line| line == "reveille_starts_throttled_total 20"));
-    assert_eq!(engine.inner.admission.figures().0, STARTS_MAX, "a refused start leaves nothing behind");
+    assert_eq!(engine.engine().services.work_in_progress().0, STARTS_MAX, "a refused start leaves nothing behind");
     // The reply of what runs is taken in meanwhile, and its execution ends.
     engine.complete_task(&token, Completion::Success(json!("done").into())).await.unwrap();
     let outcome = tokio::time::timeout(LONG, engine.await_end(&running)).await.unwrap().unwrap();
@@ -176,7 +176,7 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
         started.unwrap().unwrap();
     }
     engine.start_execution(request(&machine, "after")).await.unwrap();
-    assert_eq!(engine.inner.admission.figures().0, 0);
+    assert_eq!(engine.engine().services.work_in_progress().0, 0);
 }
 
 fn starts(child: &Arn) -> Value {
@@ -203,16 +203,16 @@ async fn children_take_turns_and_all_are_started() {
     let (engine, machine) = engine(&memory, journal, Arc::new(EmbeddedBus::new()), options, &all).await;
     let input = json!(vec![0; 40]).to_string();
     let parent = engine.start_execution(support::request(&machine, "parent", &input)).await.unwrap().arn;
-    while engine.inner.admission.figures().0 < crate::limits::CHILD_STARTS_AT_ONCE {
+    while engine.engine().services.work_in_progress().0 < crate::limits::CHILD_STARTS_AT_ONCE {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let under_way = engine.inner.admission.figures().0;
+    let under_way = engine.engine().services.work_in_progress().0;
     assert_eq!(under_way, crate::limits::CHILD_STARTS_AT_ONCE, "the store is given no more at once");
     gate.add_permits(count);
     let outcome = tokio::time::timeout(LONG, engine.await_end(&parent)).await.unwrap().unwrap();
     assert!(matches!(outcome.result, Conclusion::Succeeded(_)), "{outcome:?}");
-    assert_eq!(engine.inner.admission.figures().0, 0);
+    assert_eq!(engine.engine().services.work_in_progress().0, 0);
 }
 
 /// What starts itself may hold all the room that its children wait for.
@@ -339,7 +339,7 @@ async fn news_that_a_blocked_broker_does_not_take_is_dropped_beyond_the_bound() 
     let (engine, _) = engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf::default()), options, &json!({})).await;
     let to = Address { exchange: String::new(), routing_key: "worker.inbox".to_owned() };
     for _ in 0..crate::limits::ASIDES_MAX + 7 {
-        engine.inner.publish_best_effort(to.clone(), Message::default());
+        engine.engine().services.publish_best_effort(to.clone(), Message::default());
     }
     assert!(engine.metrics().lines().any(|line| line == "reveille_asides_dropped_total 7"), "{}", engine.metrics());
 }
@@ -354,7 +354,7 @@ async fn tasks_that_a_blocked_broker_does_not_take_bound_the_starts_and_the_refu
         engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf::default()), options, &definition).await;
     for n in 0..4_usize {
         engine.start_execution(request(&machine, &format!("n-{n}"))).await.unwrap();
-        while engine.inner.admission.figures().1 <= n {
+        while engine.engine().services.work_in_progress().1 <= n {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -363,7 +363,7 @@ async fn tasks_that_a_blocked_broker_does_not_take_bound_the_starts_and_the_refu
     assert!(why.contains("4 task messages wait for the broker") && why.contains("low on memory"), "{why}");
     // An execution that is stopped takes its message with it, and there is room again.
     engine.stop_execution(&engine.realm().execution("m", "n-0"), Failure::default()).await.unwrap();
-    while engine.inner.admission.figures().1 >= 4 {
+    while engine.engine().services.work_in_progress().1 >= 4 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     engine.start_execution(request(&machine, "one-more")).await.unwrap();

@@ -202,7 +202,11 @@ async fn executions_in_memory_hold_no_more_than_they_may_together() {
                 }
                 Err(other) => panic!("{other}"),
             }
-            assert!(first.inner.footprint.bytes() < 3_000_000, "{} bytes", first.inner.footprint.bytes());
+            assert!(
+                first.engine().services.footprint.bytes() < 3_000_000,
+                "{} bytes",
+                first.engine().services.footprint.bytes()
+            );
         }
     };
     tokio::time::timeout(LONG, starts).await.expect("all start");
@@ -213,12 +217,16 @@ async fn executions_in_memory_hold_no_more_than_they_may_together() {
     let stops = async {
         for arn in &started {
             second.stop_execution(arn, Failure::new("E", "c")).await.unwrap();
-            assert!(second.inner.footprint.bytes() < 10_000_000, "{} bytes", second.inner.footprint.bytes());
+            assert!(
+                second.engine().services.footprint.bytes() < 10_000_000,
+                "{} bytes",
+                second.engine().services.footprint.bytes()
+            );
         }
     };
     tokio::time::timeout(LONG, stops).await.expect("all stop");
     let empty = async {
-        while second.inner.footprint.bytes() > 0 {
+        while second.engine().services.footprint.bytes() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

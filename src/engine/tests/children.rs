@@ -16,7 +16,7 @@ use crate::interpreter::stimulus::{Stimulus, StimulusKind};
 use crate::interpreter::{Bounds, Env, TokenMint};
 use crate::record;
 use crate::store::memory::Memory;
-use crate::store::{Append, Batch, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal};
+use crate::store::{Append, Batch, Epoch, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -251,7 +251,7 @@ async fn written_and_not_done(
     let events = u32::try_from(decision.entries.len()).unwrap();
     let batch = Batch { after, events, bytes: record::encode(&decision.entries).unwrap() };
     let summary = summary::summary(&machine, &state, false);
-    store.append(Append { execution, batch, replaces: 0, summary }).await.unwrap();
+    store.append(Append { execution, epoch: Epoch::FIRST, batch, replaces: 0, summary }).await.unwrap();
 }
 
 #[actix_rt::test]

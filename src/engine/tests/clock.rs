@@ -139,9 +139,9 @@ fn a_clock_that_is_put_back_keeps_no_execution_in_memory() {
         let given = Given::new(Options::default()).await;
         let waits = given.waits("waits", 3_600).await;
         given.clock.step(-DAY);
-        assert_eq!(given.engine.inner.metrics.awake(), 1);
+        assert_eq!(given.engine.engine().services.metrics.awake(), 1);
         tokio::time::sleep(Duration::from_secs(80)).await;
-        assert_eq!(given.engine.inner.metrics.awake(), 0);
+        assert_eq!(given.engine.engine().services.metrics.awake(), 0);
         assert!(given.is_open(&waits).await);
     });
 }

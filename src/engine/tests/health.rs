@@ -113,7 +113,7 @@ async fn an_engine_whose_partition_does_not_answer_is_not_ready() {
     let engine = engine(Arc::new(EmbeddedBus::new())).await;
     assert_eq!(says(&engine, true).await, Vec::<String>::new());
     let (release, held) = std::sync::mpsc::channel::<()>();
-    engine.inner.arbiters[0].spawn(async move { _ = held.recv() });
+    engine.engine().partitions.arbiters()[0].spawn(async move { _ = held.recv() });
     let why = says(&engine, false).await;
     assert!(why.iter().all(|why| why.starts_with("engine: partition")), "{why:?}");
     shows(&engine, r#"reveille_not_ready{reason="partition"} 1"#).await;

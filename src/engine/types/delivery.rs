@@ -10,8 +10,8 @@ use crate::engine::types::{Completion, DeliverError};
 use crate::ids::{EventId, ExecutionId};
 use crate::interpreter::event::Started;
 use crate::interpreter::state::Outcome;
-use crate::interpreter::stimulus::StimulusKind;
-use crate::store::ExecutionHeader;
+use crate::interpreter::stimulus::{Rejection, StimulusKind};
+use crate::store::{ExecutionHeader, ExecutionRow, GONE, StoreError};
 
 /// Something for one execution. To its partition, which finds or revives the actor and has it hear.
 #[derive(Debug, Clone, Message)]
@@ -32,8 +32,10 @@ pub(in crate::engine) enum Input {
         /// `amqp` or `api`.
         face: &'static str,
     },
+    /// The execution that a task waits for has ended: its row.
+    ChildEnded { scheduled: EventId, child: Arc<ExecutionRow> },
     /// Write down what was confirmed meanwhile.
-    Flush,
+    WriteConfirms,
 }
 
 impl Input {
@@ -42,7 +44,7 @@ impl Input {
         match self {
             Self::Reply { face, .. } => face,
             Self::Stimulus(StimulusKind::TaskOverflowed { .. }) => "amqp",
-            Self::Stimulus(_) | Self::Flush => "engine",
+            Self::Stimulus(_) | Self::ChildEnded { .. } | Self::WriteConfirms => "engine",
         }
     }
 }
@@ -52,6 +54,50 @@ impl Input {
 pub(in crate::engine) struct Applied {
     /// When it was taken in.
     pub at: Timestamp,
+}
+
+/// What became of an input: one type for everything that is delivered to an execution.
+#[derive(Debug, Clone)]
+pub(in crate::engine) enum Delivered {
+    /// Taken in, and durable.
+    Applied(Applied),
+    /// It changed nothing, and would change nothing if it came again.
+    Refused(Rejection),
+    /// There is no such execution.
+    Gone(DeliverError),
+    /// The execution's journal cannot be read. It is in quarantine, and all others go on.
+    Unreadable(DeliverError),
+    /// Not now: the store, the execution or its partition cannot take it.
+    Later(DeliverError),
+}
+
+impl From<Result<Applied, DeliverError>> for Delivered {
+    fn from(result: Result<Applied, DeliverError>) -> Self {
+        match result {
+            Ok(applied) => Self::Applied(applied),
+            Err(DeliverError::Rejected(rejection)) => Self::Refused(rejection),
+            // Of a journal whose batches are being replaced the next look finds all.
+            Err(e @ DeliverError::Store(StoreError::NotFound { what: GONE, .. })) => Self::Later(e),
+            Err(e @ (DeliverError::NoExecution(_) | DeliverError::Store(StoreError::NotFound { .. }))) => Self::Gone(e),
+            Err(e) if e.is_corrupt() => Self::Unreadable(e),
+            Err(e) => Self::Later(e),
+        }
+    }
+}
+
+impl Delivered {
+    /// Nothing is left to do: it was taken in or refused, or nothing is there that could.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Applied(_) | Self::Refused(_) | Self::Gone(_))
+    }
+
+    pub fn into_result(self) -> Result<Applied, DeliverError> {
+        match self {
+            Self::Applied(applied) => Ok(applied),
+            Self::Refused(rejection) => Err(rejection.into()),
+            Self::Gone(e) | Self::Unreadable(e) | Self::Later(e) => Err(e),
+        }
+    }
 }
 
 /// A new execution. Its journal exists when this returns `Ok`; an express one has none, and runs.

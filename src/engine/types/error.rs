@@ -1,6 +1,6 @@
 //! Why something was not done.
 
-use crate::ids::{Arn, ExecutionId};
+use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::interpreter::stimulus::Rejection;
 use crate::store::{MachineType, StoreError};
 
@@ -49,8 +49,23 @@ impl EngineError {
     pub(in crate::engine) fn is_passing(&self) -> bool {
         match self {
             Self::Busy(_) | Self::Internal(_) => true,
-            Self::Store(e) => matches!(e, StoreError::Unavailable(_) | StoreError::VersionConflict { .. }),
+            Self::Store(e) => {
+                matches!(e, StoreError::Unavailable(_) | StoreError::VersionConflict { .. } | StoreError::Fenced { .. })
+            }
             _ => false,
+        }
+    }
+
+    /// AWS's code of a failed start, as `states:startExecution` shows it.
+    pub(in crate::engine) fn aws_code(&self) -> &'static str {
+        match self {
+            Self::MachineDoesNotExist(_) => "StateMachineDoesNotExist",
+            Self::MachineDeleting(_) => "StateMachineDeleting",
+            Self::ExecutionAlreadyExists(_) => "ExecutionAlreadyExists",
+            Self::TypeNotSupported { .. } => "StateMachineTypeNotSupported",
+            Self::LimitReached(_) => "ExecutionLimitExceeded",
+            Self::Busy(_) => "ThrottlingException",
+            _ => "InternalServerError",
         }
     }
 }
@@ -85,6 +100,12 @@ pub(in crate::engine) enum DeliverError {
     Busy(String),
     #[error("{0}")]
     Internal(String),
+    /// Its partition is not in this process now.
+    #[error("partition {0} is not here: the engine starts, or hands it over")]
+    NotHere(PartitionId),
+    /// Its partition has ended.
+    #[error("the engine is stopping")]
+    Closed,
 }
 
 impl DeliverError {
@@ -94,27 +115,14 @@ impl DeliverError {
     }
 }
 
-/// What an execution could not be told, as faces take it.
-pub(in crate::engine) fn engine_error(e: DeliverError) -> EngineError {
-    match e {
-        DeliverError::Store(e) => EngineError::Store(e),
-        DeliverError::Busy(why) => EngineError::Busy(why),
-        other => EngineError::Internal(other.to_string()),
+impl From<DeliverError> for EngineError {
+    fn from(e: DeliverError) -> Self {
+        match e {
+            DeliverError::Store(e) => Self::Store(e),
+            DeliverError::Busy(why) => Self::Busy(why),
+            other => Self::Internal(other.to_string()),
+        }
     }
-}
-
-/// AWS's error code and message of a failed start, as `states:startExecution` shows them.
-pub(in crate::engine) fn aws_error(e: &EngineError) -> (&'static str, String) {
-    let code = match e {
-        EngineError::MachineDoesNotExist(_) => "StateMachineDoesNotExist",
-        EngineError::MachineDeleting(_) => "StateMachineDeleting",
-        EngineError::ExecutionAlreadyExists(_) => "ExecutionAlreadyExists",
-        EngineError::TypeNotSupported { .. } => "StateMachineTypeNotSupported",
-        EngineError::LimitReached(_) => "ExecutionLimitExceeded",
-        EngineError::Busy(_) => "ThrottlingException",
-        _ => "InternalServerError",
-    };
-    (code, e.to_string())
 }
 
 /// Why a map run was not changed.

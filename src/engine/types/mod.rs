@@ -7,10 +7,10 @@ mod options;
 mod request;
 pub mod stand_in;
 
-pub(in crate::engine) use delivery::{Applied, AwaitEnd, Deliver, Input, RunToEnd, Start};
+pub(in crate::engine) use delivery::{Applied, AwaitEnd, Deliver, Delivered, Input, RunToEnd, Start};
+pub(in crate::engine) use error::DeliverError;
 pub use error::{CompletionError, EngineError, MapRunError};
-pub(in crate::engine) use error::{DeliverError, aws_error, engine_error};
-pub use options::{Options, Parts};
+pub use options::{HistoryView, Options, Parts};
 pub use request::{
     ActivityTask, Completion, HistoryPage, HistoryQuery, MapRunChange, StartRequest, StartedExecution, SyncOutcome,
     WaitingTask,

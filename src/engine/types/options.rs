@@ -3,17 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::bus::{Bounds, Names, QueueKind, TaskBus};
 use crate::clock::Clock;
-use crate::engine::services::logging::HistoryView;
 use crate::engine::types::http_tasks::HttpTasks;
 use crate::engine::types::stand_in::StandIn;
 use crate::ids::Realm;
 use crate::integrations::Table;
+use crate::interpreter::event::Entry;
 use crate::objects;
 use crate::store::{Catalog, Journal};
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
+
+/// Shows an entry as AWS's history event: with data or without, in a region. An entry that AWS does not show is `None`.
+/// Given by the room that knows AWS's shapes (`api::history`).
+pub type HistoryView = fn(entry: &Entry, data: bool, region: &str) -> Option<Value>;
 
 /// Settings of the engine.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, Version};
 use crate::store::{
-    ActivityRow, AliasRow, Append, Batch, Closing, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus,
-    MachineRow, MachineType, Revision, RevisionId, Summary,
+    ActivityRow, AliasRow, Append, Batch, Closing, Epoch, ExecutionFilter, ExecutionHeader, ExecutionRow,
+    ExecutionStatus, MachineRow, MachineType, Revision, RevisionId, Summary,
 };
 
 use super::Store;
@@ -97,7 +97,13 @@ pub fn batch(after: u64, events: u32, text: &str) -> Batch {
 }
 
 pub fn append(n: u32, after: u64, events: u32, summary: Summary) -> Append {
-    Append { execution: id(n), batch: batch(after, events, &format!("{n} after {after}")), replaces: 0, summary }
+    Append {
+        execution: id(n),
+        epoch: Epoch::FIRST,
+        batch: batch(after, events, &format!("{n} after {after}")),
+        replaces: 0,
+        summary,
+    }
 }
 
 /// Running, and owing something.
@@ -131,7 +137,7 @@ pub async fn with_machine(store: &dyn Store) {
 }
 
 pub async fn create(store: &dyn Store, header: ExecutionHeader, summary: Summary) {
-    let first = Append { execution: header.id, batch: batch(0, 2, "first"), replaces: 0, summary };
+    let first = Append { execution: header.id, epoch: Epoch::FIRST, batch: batch(0, 2, "first"), replaces: 0, summary };
     store.create(header, first, never()).await.unwrap();
 }
 

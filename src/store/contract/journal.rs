@@ -2,7 +2,7 @@
 
 use crate::ids::{Arn, EventId, PartitionId, TaskKey, Version};
 use crate::store::{
-    Append, ExecutionHeader, ExecutionRow, ExecutionStatus, GONE, MapRunRow, Opened, Place, StoreError, Summary,
+    Append, Epoch, ExecutionHeader, ExecutionRow, ExecutionStatus, GONE, MapRunRow, Opened, Place, StoreError, Summary,
 };
 
 use super::Store;
@@ -151,7 +151,16 @@ pub async fn batches_come_back_in_order_and_whole(store: &dyn Store) {
         // From nothing to far beyond a page, with bytes that are no text; two executions take turns.
         let bytes: Vec<u8> = (0..round * 700).map(|n| (n % 251) as u8).collect();
         let next = crate::store::Batch { after: Version(after), events: round % 3, bytes };
-        store.append(Append { execution: id(1), batch: next.clone(), replaces: 0, summary: running() }).await.unwrap();
+        store
+            .append(Append {
+                execution: id(1),
+                epoch: Epoch::FIRST,
+                batch: next.clone(),
+                replaces: 0,
+                summary: running(),
+            })
+            .await
+            .unwrap();
         store.append(append(2, 2 + u64::from(round), 1, running())).await.unwrap();
         after += u64::from(next.events);
         expected.push(next);
@@ -168,7 +177,10 @@ pub async fn a_large_journal_is_read_piece_by_piece(store: &dyn Store) {
     for round in 0..30_u8 {
         let bytes = vec![round; 1_000 * usize::from(round)];
         let next = crate::store::Batch { after: Version(2 + u64::from(round)), events: 1, bytes };
-        store.append(Append { execution: id(1), batch: next, replaces: 0, summary: running() }).await.unwrap();
+        store
+            .append(Append { execution: id(1), epoch: Epoch::FIRST, batch: next, replaces: 0, summary: running() })
+            .await
+            .unwrap();
         store.append(append(2, 2 + u64::from(round), 1, running())).await.unwrap();
     }
     let all = store.load(id(1)).await.unwrap();
@@ -221,6 +233,9 @@ pub async fn a_batch_takes_the_place_of_the_newest_one(store: &dyn Store) {
     let late = Append { batch: batch(2, 19, "late"), replaces: 18, ..append(1, 2, 0, running()) };
     let error = store.append(late).await.unwrap_err();
     assert!(matches!(error, StoreError::VersionConflict { expected: Version(20), actual: Version(21), .. }), "{error}");
+    // A former owner: the store has one, whose epoch is the first.
+    let former = Append { epoch: Epoch(2), ..append(1, 21, 1, running()) };
+    assert!(matches!(store.append(former).await.unwrap_err(), StoreError::Fenced { epoch: Epoch(2), .. }));
     // The batch to replace is not the newest.
     let other = Append { batch: batch(3, 19, "other"), replaces: 18, ..append(1, 2, 0, running()) };
     assert!(matches!(store.append(other).await.unwrap_err(), StoreError::Corrupt { .. }));

@@ -88,6 +88,7 @@ impl State {
     }
 
     fn create(&mut self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreResult<()> {
+        first.is_by_the_only_owner()?;
         let Append { batch, summary, .. } = first;
         if batch.after != Version(0) {
             return Err(StoreError::VersionConflict {
@@ -117,7 +118,8 @@ impl State {
 
     fn append(&mut self, append: Append) -> StoreResult<()> {
         let expected = append.expects();
-        let Append { execution, batch, replaces, summary } = append;
+        append.is_by_the_only_owner()?;
+        let Append { execution, batch, replaces, summary, .. } = append;
         let mut entry = self.executions.remove(&execution).ok_or_else(|| no_execution(execution))?;
         let actual = entry.row.version;
         let is_newest = |tail: &Batch| tail.after == batch.after && tail.events == replaces;

@@ -233,6 +233,7 @@ impl<'c> Executions<'c> {
         first: &Append,
         reusable_before: Timestamp,
     ) -> Outcome<()> {
+        first.is_by_the_only_owner()?;
         // All refusals stand before the first write, so that a refused one leaves nothing to undo in the common
         // transaction. The last of them is that write: SQLite itself sees that an id is taken.
         if first.batch.after != Version(0) {
@@ -314,7 +315,8 @@ impl<'c> Executions<'c> {
     }
 
     pub(super) fn append(&mut self, append: &Append) -> Outcome<()> {
-        let Append { execution: id, batch, summary, replaces } = append;
+        append.is_by_the_only_owner()?;
+        let Append { execution: id, batch, summary, replaces, .. } = append;
         let known = self.standing.get(id).copied();
         let standing = known
             .map_or_else(|| self.find(*id), |standing| Ok(Some(standing)))?

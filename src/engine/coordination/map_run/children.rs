@@ -6,17 +6,16 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::asl::model::Machine;
+use crate::engine::coordination::map_run::{PAGE, child_status, row};
+use crate::engine::services::admission::pause_after;
+use crate::engine::services::{RETRY_AFTER, Services, entropy};
+use crate::engine::types::{DeliverError, Delivered, Input, Start};
 use crate::ids::{Arn, ExecutionId, derived_uuid};
 use crate::interpreter::event::{Failure, Payload, Started};
 use crate::interpreter::map_items::Child;
 use crate::interpreter::map_run::ChildStatus;
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::{ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, StoreResult};
-
-use crate::engine::coordination::map_run::{PAGE, child_status, row};
-use crate::engine::services::admission::pause_after;
-use crate::engine::services::{RETRY_AFTER, Services, entropy};
-use crate::engine::types::{Deliver, DeliverError, Input, Start};
 
 /// What all children of a run share.
 #[derive(Debug)]
@@ -121,26 +120,24 @@ pub(super) async fn start(services: &Services, birth: &Birth, child: &Child) -> 
         let (header, started) = birth.of(services, child);
         let (id, arn) = (header.id, header.arn.clone());
         let start = Start { header, started: Box::new(started), machine: Arc::clone(&birth.machine) };
-        let Some(partition) = services.partition(services.partition_of(id)) else { return Err(stopping()) };
-        let problem = match partition.send(start).await {
-            Ok(Ok(_)) => {
+        let problem = match services.courier.start(start).await {
+            Ok(_) => {
                 services.child_starts();
                 return Ok(ChildStart { id, closed: None });
             }
-            Ok(Err(DeliverError::Store(StoreError::AlreadyExists { .. }))) => {
+            Err(DeliverError::Store(StoreError::AlreadyExists { .. })) => {
                 match services.journal.execution_by_arn(&arn).await {
-                    Ok(Some(row)) => match there(services, birth, row).await {
-                        Ok(there) => return Ok(there),
+                    Ok(Some(row)) => match existing(services, birth, row).await {
+                        Ok(child) => return Ok(child),
                         Err(why) => why,
                     },
                     Ok(None) => "its name is changing hands".to_owned(),
                     Err(e) => e.to_string(),
                 }
             }
-            Ok(Err(DeliverError::Store(e @ (StoreError::NotFound { .. } | StoreError::Corrupt { .. })))) => {
+            Err(DeliverError::Store(e @ (StoreError::NotFound { .. } | StoreError::Corrupt { .. }))) => {
                 return Err(Failure::new("States.Runtime", format!("A child of the map run cannot be started: {e}")));
             }
-            Ok(Err(e)) => e.to_string(),
             Err(e) => e.to_string(),
         };
         services.child_waits(&birth.parent.arn, &problem);
@@ -151,31 +148,26 @@ pub(super) async fn start(services: &Services, birth: &Birth, child: &Child) -> 
 }
 
 /// A child that exists: open, over, or redriven now.
-async fn there(services: &Services, birth: &Birth, row: ExecutionRow) -> Result<ChildStart, String> {
+async fn existing(services: &Services, birth: &Birth, row: ExecutionRow) -> Result<ChildStart, String> {
     let (id, status) = (row.header.id, child_status(row.summary.status));
     let over = matches!(status, ChildStatus::Failed | ChildStatus::TimedOut | ChildStatus::Aborted);
     if birth.attempt == 0 || !over {
         return Ok(ChildStart { id, closed: (status != ChildStatus::Running).then_some(status) });
     }
-    let Some(partition) = services.partition(row.header.partition) else {
-        return Err("the engine is stopping".to_owned());
-    };
     let kind = StimulusKind::RedriveByRun { attempt: birth.attempt };
-    match partition.send(Deliver { execution: id, input: Input::Stimulus(kind) }).await {
-        Ok(Ok(_)) => Ok(ChildStart { id, closed: None }),
+    match services.courier.deliver(id, Input::Stimulus(kind)).await {
+        Delivered::Applied(_) => Ok(ChildStart { id, closed: None }),
         // It was redriven before a restart and failed again, or can never be (its history is full).
-        Ok(Err(DeliverError::Rejected(_))) => {
+        Delivered::Refused(_) => {
             let row = services.journal.execution(id).await.map_err(|e| e.to_string())?;
             let status = row.map_or(status, |row| child_status(row.summary.status));
             Ok(ChildStart { id, closed: (status != ChildStatus::Running).then_some(status) })
         }
-        Ok(Err(e)) => Err(e.to_string()),
-        Err(e) => Err(e.to_string()),
+        delivered => match delivered.into_result() {
+            Ok(_) => Ok(ChildStart { id, closed: None }),
+            Err(e) => Err(e.to_string()),
+        },
     }
-}
-
-fn stopping() -> Failure {
-    Failure::new("States.Runtime", "The engine is stopping.")
 }
 
 /// The children that exist: their statuses by index, and the open ones.
@@ -240,17 +232,15 @@ pub(super) async fn stop_all(services: &Services, run: &Arn) {
 
 /// True where the child is over now.
 async fn stop(services: &Services, row: &ExecutionRow) -> bool {
-    let Some(partition) = services.partition(row.header.partition) else { return false };
-    let kind = StimulusKind::Stop(Failure::default());
-    let told = partition.send(Deliver { execution: row.header.id, input: Input::Stimulus(kind) }).await;
-    match told {
-        Ok(Ok(_) | Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_))) => true,
-        Ok(Err(e)) => {
-            tracing::warn!(execution.arn = %row.header.arn, error = %e, "a child could not be stopped; trying again");
-            false
-        }
-        Err(_) => false,
+    let stop = Input::Stimulus(StimulusKind::Stop(Failure::default()));
+    let delivered = services.courier.deliver(row.header.id, stop).await;
+    if delivered.is_final() {
+        return true;
     }
+    if let Err(e) = delivered.into_result() {
+        tracing::warn!(execution.arn = %row.header.arn, error = %e, "a child could not be stopped; trying again");
+    }
+    false
 }
 
 /// Which of these open children are over, by the index.

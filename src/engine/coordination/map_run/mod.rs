@@ -23,16 +23,15 @@ mod redrive_tests;
 mod tests;
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::api::EngineHandle;
-use crate::engine::partition::PartitionState;
-use crate::engine::services::{RETRY_AFTER, Services};
-use crate::engine::types::{Deliver, DeliverError, Input, MapRunChange, MapRunError};
+use crate::engine::coordination::Coordinator;
+use crate::engine::journal::load;
+use crate::engine::services::RETRY_AFTER;
+use crate::engine::types::{DeliverError, MapRunChange, MapRunError};
 use crate::ids::{Arn, EventId, ExecutionId};
 use crate::interpreter::map_run::{ChildStatus, Happened};
 use crate::interpreter::state::{Conclusion, Outcome};
@@ -155,18 +154,95 @@ const fn child_status(status: ExecutionStatus) -> ChildStatus {
     }
 }
 
-impl EngineHandle {
+/// Runs a map run of an execution here, unless it does already. A redrive may come while the attempt before it writes
+/// its end.
+pub(super) fn start(coordinator: Arc<Coordinator>, parent: ExecutionId, started: EventId, run: Arn) {
+    match coordinator.map_runs.claim(&run, started) {
+        Claim::Runs => {}
+        Claim::Given(sender, receiver) => {
+            actix_rt::spawn(async move {
+                runner::run(&coordinator, parent, started, &run, sender, receiver).await;
+                coordinator.map_runs.release(&run);
+            });
+        }
+        Claim::After(former) => {
+            actix_rt::spawn(async move {
+                former.closed().await;
+                start(coordinator, parent, started, run);
+            });
+        }
+    }
+}
+
+/// Ends a map run that its execution left behind; the execution learns of it when no child is open any more.
+pub(super) fn stop(coordinator: Arc<Coordinator>, parent: ExecutionId, started: EventId, run: Arn) {
+    actix_rt::spawn(async move {
+        coordinator.run_ended(&run, started).await;
+        let stopped = StimulusKind::MapRunStopped { started };
+        coordinator.services.courier.deliver_until_taken(parent, stopped).await;
+    });
+}
+
+impl Coordinator {
+    /// Stops a run and waits until it has ended: by its runner, or (after a restart) without one. `last`: attempts that
+    /// an event behind this one began are not meant.
+    async fn run_ended(&self, run: &Arn, last: EventId) {
+        loop {
+            if let Some((attempt, runner)) = self.map_runs.holder(run) {
+                if attempt > last {
+                    // Redriven since: so what was to be stopped has ended.
+                    return;
+                }
+                if runner.send(Word::Happened(Happened::Stop)).await.is_ok() {
+                    runner.closed().await;
+                }
+            } else if let Claim::Given(_sender, _receiver) = self.map_runs.claim(run, ENDING) {
+                let result = children::abandon(&self.services, run).await;
+                self.map_runs.release(run);
+                match result {
+                    Ok(()) => return,
+                    Err(e) => {
+                        tracing::warn!(map_run.arn = %run, error = %e, "a map run could not be stopped; trying again");
+                    }
+                }
+            }
+            if matches!(self.services.catalog.map_run(run).await, Ok(Some(row)) if row.stopped.is_some()) {
+                return;
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// Stops every run that a closed execution left open. Not those of a redrive that came in between: their execution
+    /// waits for them.
+    pub(in crate::engine) async fn end_map_runs(&self, execution: ExecutionId) -> Result<(), DeliverError> {
+        let mut after = None;
+        loop {
+            let runs = self.services.catalog.map_runs(execution, after, PAGE).await?;
+            let Some(last) = runs.last().map(|r| r.arn.clone()) else { return Ok(()) };
+            if runs.iter().any(|r| r.stopped.is_none()) {
+                // Read after the rows: what is in both is not left.
+                let state = load::state(&self.services, execution).await?;
+                let awaited = |run: &Arn| state.map_runs().any(|view| view.run.arn == *run);
+                for run in runs.iter().filter(|r| r.stopped.is_none() && !awaited(&r.arn)) {
+                    self.run_ended(&run.arn, state.last_id()).await;
+                }
+            }
+            after = Some(last);
+        }
+    }
+
     /// Changes concurrency and tolerance of a run that goes on; in force and durable when it returns.
     ///
     /// # Errors
     /// There is no such run, or it has ended.
-    pub async fn update_map_run(&self, run: &Arn, change: MapRunChange) -> Result<(), MapRunError> {
-        let services = &self.inner;
+    pub async fn change_map_run(&self, run: &Arn, change: MapRunChange) -> Result<(), MapRunError> {
+        let services = &self.services;
         let row = services.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
         if row.stopped.is_some() {
             return Err(MapRunError::Ended(run.clone()));
         }
-        if let Some(runner) = services.map_runs.find(run) {
+        if let Some(runner) = self.map_runs.find(run) {
             let (done, changed) = oneshot::channel();
             if runner.send(Word::Changed { change, done }).await.is_ok()
                 && let Ok(result) = changed.await
@@ -182,103 +258,5 @@ impl EngineHandle {
         let limits = change.apply(row::limits(&row.body));
         row::set_limits(&mut row.body, &limits);
         Ok(services.catalog.put_map_run(row).await?)
-    }
-}
-
-impl PartitionState {
-    /// Runs a map run of an execution here, unless it does already. A redrive may come while the attempt before it
-    /// writes its end.
-    pub(in crate::engine) fn start_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
-        let local = Rc::clone(self);
-        match self.services.map_runs.claim(&run, started) {
-            Claim::Runs => {}
-            Claim::Given(sender, receiver) => {
-                actix_rt::spawn(async move {
-                    runner::run(&local, parent, started, &run, sender, receiver).await;
-                    local.services.map_runs.release(&run);
-                });
-            }
-            Claim::After(former) => {
-                actix_rt::spawn(async move {
-                    former.closed().await;
-                    local.start_map_run(parent, started, run);
-                });
-            }
-        }
-    }
-
-    /// Ends a map run that its execution left behind; the execution hears of it when no child is open any more.
-    pub(in crate::engine) fn stop_map_run(self: &Rc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
-        let local = Rc::clone(self);
-        actix_rt::spawn(async move {
-            local.services.ended(&run, started).await;
-            local.services.deliver_until_taken(parent, StimulusKind::MapRunStopped { started }).await;
-        });
-    }
-}
-
-impl Services {
-    /// Stops a run and waits until it has ended: by its runner, or (after a restart) without one. `last`: attempts that
-    /// an event behind this one began are not meant.
-    async fn ended(&self, run: &Arn, last: EventId) {
-        loop {
-            if let Some((attempt, runner)) = self.map_runs.holder(run) {
-                if attempt > last {
-                    // Redriven since: so what was to be stopped has ended.
-                    return;
-                }
-                if runner.send(Word::Happened(Happened::Stop)).await.is_ok() {
-                    runner.closed().await;
-                }
-            } else if let Claim::Given(_sender, _receiver) = self.map_runs.claim(run, ENDING) {
-                let result = children::abandon(self, run).await;
-                self.map_runs.release(run);
-                match result {
-                    Ok(()) => return,
-                    Err(e) => {
-                        tracing::warn!(map_run.arn = %run, error = %e, "a map run could not be stopped; trying again");
-                    }
-                }
-            }
-            if matches!(self.catalog.map_run(run).await, Ok(Some(row)) if row.stopped.is_some()) {
-                return;
-            }
-            tokio::time::sleep(RETRY_AFTER).await;
-        }
-    }
-
-    /// Stops every run that a closed execution left open. Not those of a redrive that came in between: their execution
-    /// waits for them.
-    pub(in crate::engine) async fn end_map_runs(&self, execution: ExecutionId) -> Result<(), DeliverError> {
-        let mut after = None;
-        loop {
-            let runs = self.catalog.map_runs(execution, after, PAGE).await?;
-            let Some(last) = runs.last().map(|r| r.arn.clone()) else { return Ok(()) };
-            if runs.iter().any(|r| r.stopped.is_none()) {
-                // Read after the rows: what is in both is not left.
-                let state = self.load(execution).await?;
-                let awaited = |run: &Arn| state.map_runs().any(|view| view.run.arn == *run);
-                for run in runs.iter().filter(|r| r.stopped.is_none() && !awaited(&r.arn)) {
-                    self.ended(&run.arn, state.last_id()).await;
-                }
-            }
-            after = Some(last);
-        }
-    }
-
-    /// Tells an execution something until it has taken or refused it.
-    pub(in crate::engine) async fn deliver_until_taken(&self, execution: ExecutionId, kind: StimulusKind) {
-        loop {
-            let Some(partition) = self.partition(self.partition_of(execution)) else { return };
-            let message = Deliver { execution, input: Input::Stimulus(kind.clone()) };
-            match partition.send(message).await {
-                // Taken, or refused; or the engine is stopping, and the next start tells it.
-                Ok(Ok(_) | Err(DeliverError::Rejected(_) | DeliverError::NoExecution(_))) | Err(_) => return,
-                Ok(Err(e)) => {
-                    tracing::warn!(execution.id = %execution, error = %e, "an execution could not be told of its children's end; trying again");
-                }
-            }
-            tokio::time::sleep(RETRY_AFTER).await;
-        }
     }
 }

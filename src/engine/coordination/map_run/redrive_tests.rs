@@ -83,7 +83,7 @@ async fn what_failed_runs_again_and_what_succeeded_is_kept() {
 impl Given {
     async fn topic(&self, name: &str) {
         let exchange = ExchangeSpec { name: name.to_owned(), kind: "fanout" };
-        self.engine.inner.bus.declare(vec![exchange], Vec::new(), Vec::new()).await.unwrap();
+        self.engine.engine().services.bus.declare(vec![exchange], Vec::new(), Vec::new()).await.unwrap();
     }
 }
 
@@ -219,7 +219,7 @@ async fn a_redrive_waits_for_the_runner_of_the_attempt_before() {
     let execution = given.begin(&json!([{ "n": 0, "ok": true }, { "n": 1 }])).await;
     assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
     let run = given.ended_run(&execution).await.arn;
-    let runs = &given.engine.inner.map_runs;
+    let runs = given.engine.engine().coordinator.map_runs();
     let (words, listening) = loop {
         if let Claim::Given(words, listening) = runs.claim(&run, EventId(1)) {
             break (words, listening);
@@ -253,7 +253,7 @@ async fn a_late_stop_does_not_meet_the_attempt_after() {
     let first = page.entries.iter().find_map(begun).unwrap();
     given.engine.redrive_execution(&execution, None).await.unwrap();
     given.map_run(&execution, |row| row.stopped.is_none()).await;
-    tokio::time::timeout(Duration::from_mins(1), given.engine.inner.ended(&run, first))
+    tokio::time::timeout(Duration::from_mins(1), given.engine.engine().coordinator.run_ended(&run, first))
         .await
         .expect("that one has ended");
     assert_eq!(given.end(&execution).await, succeeded(json!([0, 1])));

@@ -1,7 +1,6 @@
 //! One map run at work: words come in, the pure machine orders, the orders are done beside it.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +14,11 @@ use crate::interpreter::map_run::{ChildStatus, Happened, MapRun, Order, RunLimit
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::{MapRunRow, StoreError};
 
+use crate::engine::coordination::Coordinator;
 use crate::engine::coordination::map_run::children::{self, Birth};
 use crate::engine::coordination::map_run::source::Source;
 use crate::engine::coordination::map_run::{Word, results, row};
-use crate::engine::partition::PartitionState;
+use crate::engine::journal::load;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::DeliverError;
 
@@ -31,7 +31,7 @@ const QUIET_MAX: Duration = Duration::from_hours(1);
 
 /// Runs a map run to its end, from its beginning or from where its children are.
 pub(super) async fn run(
-    local: &Rc<PartitionState>,
+    coordinator: &Arc<Coordinator>,
     parent: ExecutionId,
     started: EventId,
     arn: &Arn,
@@ -39,7 +39,7 @@ pub(super) async fn run(
     mut words: mpsc::Receiver<Word>,
 ) {
     let mut runner = loop {
-        match Runner::open(local, parent, started, arn, sender.clone()).await {
+        match Runner::open(coordinator, parent, started, arn, sender.clone()).await {
             Ok(Some(runner)) => break runner,
             // The parent went on without it.
             Ok(None) => return,
@@ -56,7 +56,7 @@ pub(super) async fn run(
 }
 
 struct Runner {
-    local: Rc<PartitionState>,
+    coordinator: Arc<Coordinator>,
     parent: ExecutionId,
     started: EventId,
     arn: Arn,
@@ -75,14 +75,14 @@ struct Runner {
 
 impl Runner {
     async fn open(
-        local: &Rc<PartitionState>,
+        coordinator: &Arc<Coordinator>,
         parent: ExecutionId,
         started: EventId,
         arn: &Arn,
         sender: mpsc::Sender<Word>,
     ) -> Result<Option<Self>, DeliverError> {
-        let services = &local.services;
-        let state = services.load(parent).await?;
+        let services = &coordinator.services;
+        let state = load::state(services, parent).await?;
         let Some(view) = state.map_run(started) else { return Ok(None) };
         let (Some(plan), Some(origin)) = (view.run.plan.clone(), state.started().map(Arc::clone)) else {
             return Ok(None);
@@ -130,7 +130,7 @@ impl Runner {
             writer_config: writer_config.unwrap_or_default(),
         };
         Ok(Some(Self {
-            local: Rc::clone(local),
+            coordinator: Arc::clone(coordinator),
             parent,
             started,
             arn: arn.clone(),
@@ -163,7 +163,7 @@ impl Runner {
             if let Some(verdict) = self.take(next).await {
                 return verdict;
             }
-            self.local.services.map_runs.holds(self.run.held());
+            self.coordinator.map_runs.holds(self.run.held());
             next = loop {
                 tokio::select! {
                     word = words.recv() => {
@@ -219,7 +219,7 @@ impl Runner {
             Word::Changed { change, done } => {
                 let limits = change.apply(*self.run.limits());
                 row::set_limits(&mut self.row.body, &limits);
-                let kept = self.local.services.catalog.put_map_run(self.row.clone()).await;
+                let kept = self.coordinator.services.catalog.put_map_run(self.row.clone()).await;
                 let changed = kept.is_ok();
                 let _ = done.send(kept);
                 if !changed {
@@ -237,8 +237,8 @@ impl Runner {
             match order {
                 Order::Read { children } => self.read(children),
                 Order::Start(child) => {
-                    let (services, birth, sender) =
-                        (Arc::clone(&self.local.services), Arc::clone(&self.birth), self.sender.clone());
+                    let services = Arc::clone(&self.coordinator.services);
+                    let (birth, sender) = (Arc::clone(&self.birth), self.sender.clone());
                     actix_rt::spawn(async move {
                         let index = child.index;
                         let word = match children::start(&services, &birth, &child).await {
@@ -250,7 +250,7 @@ impl Runner {
                 }
                 Order::Abort => {
                     let (services, run, sender) =
-                        (Arc::clone(&self.local.services), self.arn.clone(), self.sender.clone());
+                        (Arc::clone(&self.coordinator.services), self.arn.clone(), self.sender.clone());
                     actix_rt::spawn(async move {
                         children::stop_all(&services, &run).await;
                         let _ = sender.send(Word::Happened(Happened::Aborted)).await;
@@ -282,7 +282,7 @@ impl Runner {
 
     /// Asks the index about children that are silent.
     fn listen(&self) {
-        let (services, run, sender) = (Arc::clone(&self.local.services), self.arn.clone(), self.sender.clone());
+        let (services, run, sender) = (Arc::clone(&self.coordinator.services), self.arn.clone(), self.sender.clone());
         let (attempt, ids) = (self.birth.attempt, self.ids.keys().copied().collect());
         actix_rt::spawn(async move {
             for (child, status) in children::over(&services, &run, ids).await.unwrap_or_default() {
@@ -295,7 +295,7 @@ impl Runner {
         if self.moved {
             self.moved = false;
             row::set_counts(&mut self.row.body, &self.run, 0);
-            if let Err(e) = self.local.services.catalog.put_map_run(self.row.clone()).await {
+            if let Err(e) = self.coordinator.services.catalog.put_map_run(self.row.clone()).await {
                 tracing::debug!(map_run.arn = %self.arn, error = %e, "a map run's counts could not be written");
                 self.moved = true;
             }
@@ -304,7 +304,7 @@ impl Runner {
 
     /// Results, row, parent: in this order, each again until it is done.
     async fn finish(mut self, verdict: Verdict) {
-        let services = Arc::clone(&self.local.services);
+        let services = Arc::clone(&self.coordinator.services);
         let mut written = 0;
         let result = match verdict {
             Verdict::Aborted => None,
@@ -331,9 +331,8 @@ impl Runner {
         }
         tracing::info!(map_run.arn = %self.arn, execution.id = %self.parent, status, event = "map_run.ended", "a map run has ended: {status}");
         if let Some(result) = result {
-            services
-                .deliver_until_taken(self.parent, StimulusKind::MapRunEnded { started: self.started, result })
-                .await;
+            let ended = StimulusKind::MapRunEnded { started: self.started, result };
+            services.courier.deliver_until_taken(self.parent, ended).await;
         }
     }
 }

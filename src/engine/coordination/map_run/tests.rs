@@ -88,11 +88,11 @@ impl Given {
     /// committed is there.
     pub async fn kill(self) -> Self {
         let Self { engine, store, folder, machine } = self;
-        for arbiter in &engine.inner.arbiters {
+        for arbiter in engine.engine().partitions.arbiters() {
             arbiter.stop();
         }
         // What listens outside the arbiters lets go of the store.
-        engine.inner.bus.close(Duration::ZERO).await;
+        engine.engine().services.bus.close(Duration::ZERO).await;
         drop((engine, store));
         let (engine, store) = start(folder.path()).await;
         Self { engine, store, folder, machine }
@@ -293,7 +293,7 @@ async fn a_file_of_200_000_rows_does_not_sit_in_memory() {
     let row = given.map_run(&arn, |row| row.stopped.is_some()).await;
     assert_eq!(row.body["itemCounts"]["succeeded"], 200_000);
     assert_eq!(row.body["executionCounts"]["succeeded"], 400);
-    let held = given.engine.inner.map_runs.most_held.load(Ordering::Relaxed);
+    let held = given.engine.engine().coordinator.map_runs().most_held.load(Ordering::Relaxed);
     assert!(
         held > 0 && held <= crate::limits::MAP_RUN_QUEUE + crate::limits::MAP_RUN_STARTS,
         "{held} of 400 inputs were held at once"

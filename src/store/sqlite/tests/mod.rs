@@ -9,7 +9,9 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::store::contract::given::{self, append, at, batch, create, header, id, machine, running, succeeded};
-use crate::store::{Append, Catalog, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, StoreError, Summary};
+use crate::store::{
+    Append, Catalog, Epoch, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal, StoreError, Summary,
+};
 
 use super::{Options, Sqlite, Synchronous, exposed};
 
@@ -249,7 +251,10 @@ async fn a_journal_with_a_hole_is_corrupt_and_its_neighbour_is_not() {
     for n in 1..=2 {
         create(&store, header(n), running()).await;
         let batch = batch(2, 1, "second");
-        store.append(Append { execution: id(n), batch, replaces: 0, summary: running() }).await.unwrap();
+        store
+            .append(Append { execution: id(n), epoch: Epoch::FIRST, batch, replaces: 0, summary: running() })
+            .await
+            .unwrap();
     }
     Connection::open(&path).unwrap().execute("DELETE FROM journal WHERE n = 1", []).unwrap();
     let error = store.load(id(1)).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! A start: a new execution's actor, and its first message.
+//! A new execution begins: its actor, and its first message.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,33 +8,34 @@ use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::SendError;
 
 use crate::engine::execution::actor::ExecutionActor;
+use crate::engine::execution::host::Host;
 use crate::engine::execution::message::{Answer, Message, Responder};
-use crate::engine::partition::registry::{Active, Incarnation};
 use crate::engine::types::{Applied, DeliverError, Input, RunToEnd, Start};
-use crate::ids::ExecutionId;
 use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::StimulusKind;
 
-use super::{Partition, PartitionState};
+use super::actor::Partition;
+use super::registry::Active;
+use super::state::PartitionState;
 
-/// The partition's response to a start: whoever asked is answered by the execution itself.
+/// The partition's response to a start: the caller is answered by the execution itself.
 pub(in crate::engine) struct Starting {
-    pub(super) local: Rc<PartitionState>,
+    pub(super) partition: Rc<PartitionState>,
     pub(super) start: Start,
 }
 
 impl MessageResponse<Partition, Start> for Starting {
     fn handle(self, _: &mut actix::Context<Partition>, answer: Option<OneshotSender<Result<Applied, DeliverError>>>) {
-        self.local.begin(self.start, answer);
+        self.partition.begin(self.start, answer);
     }
 }
 
 impl MessageResponse<Partition, RunToEnd> for Starting {
     fn handle(self, _: &mut actix::Context<Partition>, answer: Option<OneshotSender<Result<Outcome, DeliverError>>>) {
         if let Some(answer) = answer {
-            self.local.wait(self.start.header.id, answer);
+            self.partition.wait(self.start.header.id, answer);
         }
-        self.local.begin(self.start, None);
+        self.partition.begin(self.start, None);
     }
 }
 
@@ -42,30 +43,32 @@ impl PartitionState {
     fn begin(self: &Rc<Self>, start: Start, answer: Option<Answer>) {
         let Start { header, started, machine } = start;
         let (execution, incarnation) = (header.id, self.registry.incarnation());
-        let (services, local) = (Arc::clone(&self.services), Rc::clone(self));
+        let services = Arc::clone(&self.services);
+        let host: Rc<dyn Host> = Rc::<Self>::clone(self);
         let responder = Responder::Beginning(answer);
         // A map run's child is journaled in any case: its run counts on it.
         let actor = if header.arn.is_express() && header.map_run.is_none() {
-            match ExecutionActor::express(services, local, incarnation, header, machine) {
+            match ExecutionActor::express(
+                services,
+                Arc::clone(&self.wiring.express),
+                Rc::clone(&host),
+                incarnation,
+                header,
+                machine,
+            ) {
                 Ok(actor) => actor,
-                Err(error) => return responder.respond(self, execution, incarnation, Err(error)),
+                Err(error) => return responder.respond(&host, execution, incarnation, Err(error)),
             }
         } else {
-            ExecutionActor::new(services, local, incarnation, header, machine)
+            ExecutionActor::new(services, Rc::clone(&host), incarnation, header, machine)
         };
         let addr = actor.start();
         let first = Message { input: Input::Stimulus(StimulusKind::Start(started)), responder };
         if let Err(SendError::Full(refused) | SendError::Closed(refused)) = addr.try_send(first) {
             let error = DeliverError::Internal("a new execution takes no message".to_owned());
-            return refused.responder.respond(self, execution, incarnation, Err(error));
+            return refused.responder.respond(&host, execution, incarnation, Err(error));
         }
         self.insert(execution, Active { incarnation, addr });
-    }
-
-    /// What the first message decided was not written, or was refused: the execution does not exist.
-    pub(in crate::engine) fn not_begun(&self, execution: ExecutionId, incarnation: Incarnation, error: &DeliverError) {
-        self.forget(execution, incarnation);
-        self.tell_waiters(execution, || Err(error.clone()));
     }
 }
 

@@ -1,7 +1,5 @@
 //! `TestState` without a mock: one task, done for real.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -14,6 +12,7 @@ use crate::store::{MachineType, RevisionId};
 use crate::engine::api::EngineHandle;
 use crate::engine::journal::summary::outcome;
 use crate::engine::services::definitions::Resolved;
+use crate::engine::starting;
 use crate::engine::types::http_tasks::HttpTasks;
 use crate::engine::types::{EngineError, StartRequest};
 
@@ -24,7 +23,12 @@ impl EngineHandle {
     /// The client for HTTP Tasks in this process; `None` where the settings send them elsewhere.
     #[must_use]
     pub fn http_tasks(&self) -> Option<&dyn HttpTasks> {
-        self.inner.options.http_tasks.as_deref().filter(|_| self.inner.table.find("http", "invoke").is_none())
+        self.inner
+            .services
+            .options
+            .http_tasks
+            .as_deref()
+            .filter(|_| self.inner.services.table.find("http", "invoke").is_none())
     }
 
     /// Does one task for real, outside any machine, and waits for its end (five minutes at most): `TestState` without a
@@ -52,7 +56,7 @@ impl EngineHandle {
         }
         let valid = asl::parse_state(&task.to_string()).map_err(|d| EngineError::Internal(d.to_string()))?;
         let resolved = Resolved {
-            machine: self.inner.realm.state_machine(TESTED_MACHINE),
+            machine: self.inner.services.realm.state_machine(TESTED_MACHINE),
             name: TESTED_MACHINE.to_owned(),
             kind: MachineType::Express,
             role_arn: role_arn.to_owned(),
@@ -68,7 +72,7 @@ impl EngineHandle {
             input: parameters.to_string(),
             trace_header: None,
         };
-        let ended = self.run_express(&request, Arc::new(resolved)).await?;
+        let ended = starting::run_express(&self.inner.services, &request, &resolved).await?;
         Ok(match outcome(&ended.row).map(|o| o.result) {
             Some(Conclusion::Succeeded(output)) => Ok(output),
             Some(Conclusion::Failed(failure) | Conclusion::Aborted(failure)) => Err(failure),

@@ -1,0 +1,36 @@
+//! The figures of an engine, as `/metrics` shows them.
+
+use crate::bus::BusHealth;
+use crate::store::CommitSizes;
+use crate::telemetry::metrics::Now;
+
+use super::handle::{Engine, EngineHandle};
+
+impl EngineHandle {
+    /// Metrics in Prometheus' text form. Costs the same however much the store holds.
+    pub fn metrics(&self) -> String {
+        let Engine { services, express, parking, health, .. } = &*self.inner;
+        let (bus, facts) = (services.bus.health(), services.bus.facts());
+        let (starts, unpublished) = services.work_in_progress();
+        let (store, (express, express_tasks)) = (services.journal.figures(), express.open());
+        let bounds = CommitSizes::BOUNDS.iter().map(|bound| f64::from(*bound)).chain([f64::INFINITY]);
+        services.metrics.parking_waiting(parking.waiting());
+        services.metrics.render(&Now {
+            executions_open: store.open_executions + express,
+            executions_bytes: services.footprint.bytes(),
+            tasks_waiting: store.open_tasks + express_tasks,
+            starts_under_way: starts as u64,
+            tasks_unpublished: unpublished as u64,
+            bus_up: !matches!(bus, BusHealth::Down(_)),
+            bus_blocked: matches!(bus, BusHealth::Blocked(_)),
+            bus_reconnects: facts.connections_lost,
+            bus_deaf_queues: facts.deaf().count() as u64,
+            bus_refused: facts.refused.len() as u64,
+            unreadable_messages: facts.mended.clone(),
+            set_aside_messages: facts.set_aside.clone(),
+            not_ready: health.reasons(),
+            commits: bounds.zip(store.commits.counts).collect(),
+            commit_events: store.commits.events,
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! What an execution asks of its partition.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::asl::resource::Resource;
+use crate::clock::Timestamp;
+use crate::engine::types::{Applied, DeliverError};
+use crate::ids::ExecutionId;
+use crate::interpreter::state::{Outcome, State};
+use crate::store::Epoch;
+
+use super::effects::{Calls, Effects};
+use super::message::PendingReply;
+use super::state_cell::StateCell;
+use super::turns::Turns;
+
+/// Which of the actors that an execution has one after the other. An actor knows its own without an address of itself,
+/// which would keep it alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) struct Incarnation(pub u64);
+
+/// The partition of an execution, as its actor sees it. Both are on one thread.
+pub(in crate::engine) trait Host {
+    /// The owner's epoch, which every append names.
+    fn epoch(&self) -> Epoch;
+
+    /// Where the replies of this partition's tasks arrive.
+    fn reply_queue(&self) -> &str;
+
+    /// A resource, taken apart.
+    fn resource(&self, arn: &Arc<str>) -> Option<Rc<Resource>>;
+
+    /// Timeouts of tasks wait until answers given in time have come in.
+    fn holds_timeouts(&self) -> bool;
+
+    /// Turns for decisions that are not done in one piece.
+    fn turns(&self) -> Turns;
+
+    /// When the execution is due next.
+    fn arm(&self, execution: ExecutionId, due: Option<Timestamp>);
+
+    /// The execution is looked at again in a while. A confirmed task is written with its reply if that comes sooner,
+    /// else then.
+    fn defer(&self, execution: ExecutionId);
+
+    /// Packs the state of an execution that nothing happens to; the bytes that are left of it.
+    fn pack(&self, state: &mut StateCell) -> Option<u64>;
+
+    /// This actor is of no use any more; the next message revives the execution from its journal. Another actor that
+    /// was made meanwhile stays: each answer that the old one owed comes here.
+    fn forget(&self, execution: ExecutionId, incarnation: Incarnation);
+
+    /// The store did not take what an execution had decided. The execution is looked at again after a while, for
+    /// nothing else may ask for what it owes.
+    fn revive_later(self: Rc<Self>, execution: ExecutionId);
+
+    /// What the first message decided was not written, or was refused: the execution does not exist.
+    fn not_begun(&self, execution: ExecutionId, incarnation: Incarnation, error: &DeliverError);
+
+    /// The outcome of a reply that was handed to this actor.
+    fn settle(self: Rc<Self>, incarnation: Incarnation, reply: PendingReply, result: Result<Applied, DeliverError>);
+
+    /// The execution has closed.
+    fn ended(&self, execution: ExecutionId, state: &State, outcome: &Outcome);
+
+    /// The execution is gone without an end: an express one whose actor died.
+    fn lost(&self, execution: ExecutionId);
+
+    /// What this execution does to others.
+    fn effects(&self) -> Arc<dyn Effects>;
+
+    /// Calls of this service's own API.
+    fn calls(&self) -> Arc<dyn Calls>;
+}

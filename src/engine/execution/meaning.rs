@@ -1,0 +1,70 @@
+//! The meaning of an answer: the resource of a task says how it wants to see the word of a worker or the end of a child.
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::engine::types::Completion;
+use crate::ids::EventId;
+use crate::integrations;
+use crate::interpreter::event::Payload;
+use crate::interpreter::stimulus::StimulusKind;
+use crate::store::ExecutionRow;
+
+use super::actor::ExecutionActor;
+
+impl ExecutionActor {
+    /// A worker's answer, in the shape of the task's service.
+    pub(super) fn meaning(&self, scheduled: EventId, completion: Completion, at: Timestamp) -> StimulusKind {
+        let details = self.state.task(scheduled).ok().map(|t| Arc::clone(&t.task.details));
+        let resource = details.as_ref().and_then(|details| self.host.resource(&details.resource));
+        match completion {
+            Completion::Heartbeat => StimulusKind::TaskHeartbeat { scheduled },
+            Completion::Success(output) => {
+                let output = match (resource, details) {
+                    (Some(resource), Some(details)) => {
+                        integrations::result(&resource, &details.parameters, output, at, uuid::Uuid::new_v4())
+                    }
+                    _ => output,
+                };
+                StimulusKind::TaskSucceeded { scheduled, output }
+            }
+            Completion::Unreadable { why } => {
+                let failure = integrations::unreadable(resource.as_deref(), why);
+                StimulusKind::TaskUnreadable { scheduled, failure }
+            }
+            Completion::Failure(failure) => {
+                let failure = match resource {
+                    Some(resource) => integrations::failure(&resource, failure),
+                    None => failure,
+                };
+                StimulusKind::TaskFailed { scheduled, failure }
+            }
+        }
+    }
+
+    /// The end of a child, in the shape that the task's resource asks for.
+    pub(super) fn child_result(&self, scheduled: EventId, child: &ExecutionRow) -> StimulusKind {
+        let details = self.state.task(scheduled).ok().map(|view| &view.task.details.resource);
+        let as_json = details
+            .and_then(|resource| self.host.resource(resource))
+            .is_some_and(|resource| resource.resource_name().ends_with(".sync:2"));
+        let closing = child.summary.closed.as_ref();
+        let child = integrations::Child {
+            arn: &child.header.arn,
+            machine: &child.header.state_machine,
+            name: &child.header.name,
+            status: child.summary.status.as_str(),
+            input: &child.header.input,
+            output: closing.and_then(|c| c.output.as_deref()),
+            error: closing.and_then(|c| c.error.as_deref()),
+            cause: closing.and_then(|c| c.cause.as_deref()),
+            started: child.header.started,
+            stopped: closing.map_or(child.header.started, |c| c.at),
+            redrive_count: child.summary.redrive_count,
+        };
+        match integrations::child_result(&child, as_json) {
+            Ok(output) => StimulusKind::TaskSucceeded { scheduled, output: Payload::new(output) },
+            Err(failure) => StimulusKind::TaskFailed { scheduled, failure },
+        }
+    }
+}

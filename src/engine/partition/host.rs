@@ -1,0 +1,118 @@
+//! The partition as its executions see it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::asl::resource::Resource;
+use crate::clock::Timestamp;
+use crate::engine::execution::effects::{Calls, Effects};
+use crate::engine::execution::host::{Host, Incarnation};
+use crate::engine::execution::message::PendingReply;
+use crate::engine::execution::state_cell::StateCell;
+use crate::engine::execution::turns::Turns;
+use crate::engine::journal::summary::owes_end;
+use crate::engine::services::RETRY_AFTER;
+use crate::engine::types::{Applied, DeliverError};
+use crate::ids::ExecutionId;
+use crate::interpreter::state::{Outcome, State};
+use crate::store::{Epoch, StoreError};
+
+use super::state::PartitionState;
+
+impl Host for PartitionState {
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn reply_queue(&self) -> &str {
+        &self.reply_queue
+    }
+
+    fn resource(&self, arn: &Arc<str>) -> Option<Rc<Resource>> {
+        self.resources.parse(arn)
+    }
+
+    fn holds_timeouts(&self) -> bool {
+        self.backlog.is_held()
+    }
+
+    fn turns(&self) -> Turns {
+        self.turns.clone()
+    }
+
+    fn arm(&self, execution: ExecutionId, due: Option<Timestamp>) {
+        let is_due = due.is_some_and(|at| self.backlog.is_held() && at <= self.services.clock.now());
+        let due = due.filter(|_| !(is_due && self.backlog.keeps(execution)));
+        if self.timers.borrow_mut().arm(execution, due) {
+            self.sooner.notify_one();
+        }
+    }
+
+    fn defer(&self, execution: ExecutionId) {
+        self.deferred.borrow_mut().push_back((Instant::now() + self.services.options.confirm_linger, execution));
+        self.defers.notify_one();
+    }
+
+    fn pack(&self, state: &mut StateCell) -> Option<u64> {
+        let packed = state.pack(&mut self.templates.borrow_mut());
+        self.packed_lately.set(self.packed_lately.get() + usize::from(packed.is_some()));
+        packed
+    }
+
+    fn forget(&self, execution: ExecutionId, incarnation: Incarnation) {
+        if self.registry.remove(execution, incarnation) {
+            self.services.metrics.execution_slept();
+        }
+    }
+
+    fn revive_later(self: Rc<Self>, execution: ExecutionId) {
+        actix_rt::spawn(async move {
+            loop {
+                tokio::time::sleep(RETRY_AFTER).await;
+                let e = match self.active(execution).await {
+                    // Or it was never made.
+                    Ok(_) | Err(DeliverError::NoExecution(_) | DeliverError::Store(StoreError::NotFound { .. })) => {
+                        return;
+                    }
+                    Err(e) => e,
+                };
+                tracing::warn!(execution.id = %execution, error = %e, "an execution could not be revived");
+                if !matches!(e, DeliverError::Store(StoreError::Unavailable(_))) {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn not_begun(&self, execution: ExecutionId, incarnation: Incarnation, error: &DeliverError) {
+        self.forget(execution, incarnation);
+        self.tell_waiters(execution, || Err(error.clone()));
+    }
+
+    fn settle(self: Rc<Self>, incarnation: Incarnation, reply: PendingReply, result: Result<Applied, DeliverError>) {
+        self.registry.answered(reply.key.execution, incarnation);
+        self.wiring.replies.settle(&self, incarnation, reply, result.into());
+    }
+
+    fn ended(&self, execution: ExecutionId, state: &State, outcome: &Outcome) {
+        self.arm(execution, None);
+        self.tell_end(execution, state, owes_end(state), outcome);
+    }
+
+    fn lost(&self, execution: ExecutionId) {
+        self.arm(execution, None);
+        self.tell_waiters(execution, || {
+            Err(DeliverError::Internal("the execution was lost before its end".to_owned()))
+        });
+    }
+
+    fn effects(&self) -> Arc<dyn Effects> {
+        Arc::clone(&self.wiring.effects)
+    }
+
+    fn calls(&self) -> Arc<dyn Calls> {
+        Arc::clone(&self.wiring.calls)
+    }
+}

@@ -1,0 +1,111 @@
+//! The partitions of this engine: each begins and is released by itself, and owns its executions under an epoch.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix::{Actor, Addr, Arbiter};
+use futures_util::future::join_all;
+
+use crate::engine::services::Services;
+use crate::engine::services::courier::Route;
+use crate::engine::types::DeliverError;
+use crate::ids::PartitionId;
+use crate::store::Epoch;
+
+use super::actor::Partition;
+use super::messages::{Beat, Begin, Drain, Release};
+use super::state::Wiring;
+
+pub(in crate::engine) struct PartitionManager {
+    services: Arc<Services>,
+    /// Threads that partitions are spread over; none: all on the caller's own.
+    arbiters: Vec<Arbiter>,
+    partitions: Mutex<BTreeMap<PartitionId, Addr<Partition>>>,
+}
+
+impl PartitionManager {
+    pub fn new(services: Arc<Services>) -> Self {
+        let arbiters = (0..services.options.threads).map(|_| Arbiter::new()).collect();
+        Self { services, arbiters, partitions: Mutex::default() }
+    }
+
+    fn partitions(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Addr<Partition>>> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins these partitions as their owner of this epoch: all take messages before the first of them recovers, since
+    /// an execution of one may owe something to an execution of another.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn begin(&self, ids: &[PartitionId], epoch: Epoch, wiring: &Wiring) -> Result<(), DeliverError> {
+        let begun: Vec<Addr<Partition>> = ids.iter().map(|id| self.open(*id, epoch, wiring.clone())).collect();
+        for begins in join_all(begun.iter().map(|partition| partition.send(Begin))).await {
+            begins.map_err(|_| DeliverError::Closed)??;
+        }
+        Ok(())
+    }
+
+    fn open(&self, id: PartitionId, epoch: Epoch, wiring: Wiring) -> Addr<Partition> {
+        let own = usize::from(id.0).checked_rem(self.arbiters.len()).and_then(|at| self.arbiters.get(at));
+        let arbiter = own.map_or_else(Arbiter::current, Arbiter::handle);
+        let address = Partition::start_in_arbiter(&arbiter, move |_| Partition::new(id, epoch, wiring));
+        let route = Route {
+            deliver: address.clone().recipient(),
+            start: address.clone().recipient(),
+            run_to_end: address.clone().recipient(),
+            await_end: address.clone().recipient(),
+        };
+        self.services.courier.route(id, Some(route));
+        self.partitions().insert(id, address.clone());
+        address
+    }
+
+    /// Lets a partition go: nothing new comes in, work in progress ends, and nothing of it runs here any more. Another
+    /// owner, or this one under a new epoch, goes on from the store.
+    pub async fn release(&self, id: PartitionId) {
+        self.services.courier.route(id, None);
+        let released = self.partitions().remove(&id);
+        if let Some(partition) = released {
+            // One that has ended needs no release.
+            let _ = partition.send(Release).await;
+        }
+    }
+
+    /// Work in progress of all partitions ends; what waits goes on after the next start.
+    pub async fn drain(&self) {
+        let all: Vec<Addr<Partition>> = self.partitions().values().cloned().collect();
+        join_all(all.iter().map(|partition| partition.send(Drain))).await;
+    }
+
+    /// Asks each partition that `wanted` names whether it is there, and tells `answered` of each that is.
+    pub fn beat(&self, wanted: impl Fn(PartitionId) -> bool, answered: impl Fn(PartitionId) + Clone + 'static) {
+        for (id, partition) in self.partitions().iter().filter(|(id, _)| wanted(**id)) {
+            let (id, answer, answered) = (*id, partition.send(Beat), answered.clone());
+            actix_rt::spawn(async move {
+                // A partition that is gone owes its answer for ever.
+                if answer.await.is_ok() {
+                    answered(id);
+                }
+            });
+        }
+    }
+
+    /// Lets all go.
+    pub async fn release_all(&self) {
+        let ids: Vec<PartitionId> = self.partitions().keys().copied().collect();
+        join_all(ids.into_iter().map(|id| self.release(id))).await;
+    }
+
+    /// The threads end, and all that runs on them.
+    pub fn stop(&self) {
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+    }
+
+    #[cfg(test)]
+    pub fn arbiters(&self) -> &[Arbiter] {
+        &self.arbiters
+    }
+}

@@ -1,0 +1,111 @@
+//! The one way to an execution that is not in this actor: its partition is found by the execution's id, wherever that
+//! partition lives. A second node changes this file alone.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use actix::{MailboxError, Recipient};
+
+use crate::engine::types::{Applied, AwaitEnd, Deliver, DeliverError, Delivered, Input, RunToEnd, Start};
+use crate::ids::{ExecutionId, PartitionId};
+use crate::interpreter::state::Outcome;
+use crate::interpreter::stimulus::StimulusKind;
+
+use super::RETRY_AFTER;
+
+/// Where a partition takes messages.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct Route {
+    pub deliver: Recipient<Deliver>,
+    pub start: Recipient<Start>,
+    pub run_to_end: Recipient<RunToEnd>,
+    pub await_end: Recipient<AwaitEnd>,
+}
+
+/// Routes of the partitions that this engine owns now.
+#[derive(Debug)]
+pub(in crate::engine) struct Courier {
+    routes: Vec<RwLock<Option<Arc<Route>>>>,
+}
+
+impl Courier {
+    pub fn new(partitions: u16) -> Self {
+        Self { routes: (0..partitions).map(|_| RwLock::default()).collect() }
+    }
+
+    /// From now on this partition is reached here; `None`: no more.
+    pub fn route(&self, partition: PartitionId, route: Option<Route>) {
+        if let Some(slot) = self.routes.get(usize::from(partition.0)) {
+            *slot.write().unwrap_or_else(PoisonError::into_inner) = route.map(Arc::new);
+        }
+    }
+
+    /// The partition of an execution: fixed by its id.
+    pub fn partition_of(&self, execution: ExecutionId) -> PartitionId {
+        PartitionId::of(execution, u16::try_from(self.routes.len()).unwrap_or(u16::MAX))
+    }
+
+    fn find(&self, partition: PartitionId) -> Result<Arc<Route>, DeliverError> {
+        let slot = self.routes.get(usize::from(partition.0));
+        let route = slot.and_then(|slot| slot.read().unwrap_or_else(PoisonError::into_inner).clone());
+        route.ok_or(DeliverError::NotHere(partition))
+    }
+
+    /// Delivers an input to an execution, which is revived where it is not in memory.
+    pub async fn deliver(&self, execution: ExecutionId, input: Input) -> Delivered {
+        self.deliver_by(self.partition_of(execution), execution, input).await
+    }
+
+    /// The same where a token has named the partition.
+    pub async fn deliver_by(&self, partition: PartitionId, execution: ExecutionId, input: Input) -> Delivered {
+        if usize::from(partition.0) >= self.routes.len() {
+            return Delivered::Gone(DeliverError::NoExecution(execution));
+        }
+        let message = Deliver { execution, input };
+        let applied = match self.find(partition) {
+            Ok(route) => route.deliver.send(message).await.unwrap_or_else(closed),
+            Err(e) => Err(e),
+        };
+        applied.into()
+    }
+
+    /// Delivers a stimulus again and again until the execution has taken or refused it, or is gone.
+    pub async fn deliver_until_taken(&self, execution: ExecutionId, kind: StimulusKind) {
+        loop {
+            let delivered = self.deliver(execution, Input::Stimulus(kind.clone())).await;
+            if delivered.is_final() {
+                return;
+            }
+            match delivered.into_result() {
+                // The next start delivers it.
+                Ok(_) | Err(DeliverError::Closed) => return,
+                Err(e) => {
+                    tracing::warn!(execution.id = %execution, error = %e, "an execution could not be told of its children's end; trying again");
+                }
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// A new execution; durable when it returns `Ok`.
+    pub async fn start(&self, start: Start) -> Result<Applied, DeliverError> {
+        let route = self.find(start.header.partition)?;
+        route.start.send(start).await.unwrap_or_else(closed)
+    }
+
+    /// A new execution, and its end.
+    pub async fn run_to_end(&self, start: Start) -> Result<Outcome, DeliverError> {
+        let route = self.find(start.header.partition)?;
+        route.run_to_end.send(RunToEnd(start)).await.unwrap_or_else(closed)
+    }
+
+    /// The end of an execution, when it comes.
+    pub async fn await_end(&self, execution: ExecutionId) -> Result<Outcome, DeliverError> {
+        let route = self.find(self.partition_of(execution))?;
+        route.await_end.send(AwaitEnd { execution }).await.unwrap_or_else(closed)
+    }
+}
+
+/// A mailbox that takes nothing any more.
+fn closed<T>(_: MailboxError) -> Result<T, DeliverError> {
+    Err(DeliverError::Closed)
+}
