@@ -217,7 +217,7 @@ impl AmqpBus {
             match self.exchanges.ask(&self.publishing, &to.exchange).await {
                 Some(Ok(())) => {}
                 Some(Err(fate)) => {
-                    if !self.declare_missing(&to).await {
+                    if !self.declare_missing(&to, &fate).await {
                         return Ok(fate);
                     }
                     self.exchanges.know(&to.exchange);
@@ -228,7 +228,7 @@ impl AmqpBus {
         let job = Arc::new(Job { to, message });
         let said = self.send(job.clone()).await?;
         // 312 and 404: what is wanted was deleted meanwhile
-        if matches!(said, Publication::Unroutable { .. }) && self.declare_missing(&job.to).await {
+        if self.declare_missing(&job.to, &said).await {
             return self.send(job).await;
         }
         Ok(said)
@@ -244,8 +244,9 @@ impl AmqpBus {
     /// Declares again what is wanted at this address; false where nothing is. A queue that we consume is left to its
     /// stream: RabbitMQ moves a consumer of a deleted queue to one that is made at once under its name without a word,
     /// and some were seen to hear nothing there.
-    async fn declare_missing(&self, to: &Address) -> bool {
-        let missing = self.topology.missing(to);
+    async fn declare_missing(&self, to: &Address, said: &Publication) -> bool {
+        let Publication::Unroutable { code, .. } = said else { return false };
+        let missing = self.topology.missing(to, *code);
         if missing.is_empty() || (to.exchange.is_empty() && self.consumers.has(&to.routing_key)) {
             return false;
         }

@@ -17,6 +17,9 @@ use crate::bus::{Address, BusError, ExchangeSpec, QueueKind, QueueSpec, RefusedF
 /// A temporary queue goes after this: longer than a broker takes to restart and a consumer to come back.
 const TEMPORARY_UNUSED_MS: i64 = 120_000;
 
+/// `basic.return`: the exchange is there, and no queue is bound for this key.
+const NO_ROUTE: u16 = 312;
+
 /// One thing to declare.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
@@ -78,11 +81,14 @@ impl Topology {
 
     /// What is wanted of this name and could be declared: a publish has found it missing. Nothing where the broker has
     /// refused it.
-    pub(super) fn missing(&self, to: &Address) -> Vec<Item> {
+    ///
+    /// `code` says what the broker missed: 404 the exchange, 312 a queue behind it. An exchange that nobody listens to is
+    /// no loss.
+    pub(super) fn missing(&self, to: &Address, code: u16) -> Vec<Item> {
         let wanted = self.lock();
         let is_it = |item: &&Item| match item {
             Item::Queue(queue) => to.exchange.is_empty() && queue.name == to.routing_key,
-            Item::Exchange(exchange) => exchange.name == to.exchange,
+            Item::Exchange(exchange) => exchange.name == to.exchange && code != NO_ROUTE,
             Item::Binding(_, from) => !to.exchange.is_empty() && from.exchange == to.exchange,
         };
         wanted.items.iter().filter(is_it).filter(|item| !wanted.refused.contains_key(&item.what())).cloned().collect()
@@ -316,6 +322,18 @@ fn arguments(q: &QueueSpec) -> FieldTable {
 mod tests {
     use super::*;
     use crate::bus::Bounds;
+
+    #[test]
+    fn an_exchange_that_nobody_listens_to_is_not_missing() {
+        let topology = Topology::new();
+        let exchange = |name: &str| Item::Exchange(ExchangeSpec { name: name.to_owned(), kind: "topic" });
+        let to = |exchange: &str, key: &str| Address { exchange: exchange.to_owned(), routing_key: key.to_owned() };
+        topology.want([exchange("events"), exchange("bound"), Item::Binding("q".to_owned(), to("bound", "#"))]);
+        let missing = |exchange: &str, code: u16| topology.missing(&to(exchange, "k"), code).len();
+        assert_eq!((missing("events", 312), missing("events", 404)), (0, 1));
+        assert_eq!((missing("bound", 312), missing("bound", 404)), (1, 2));
+        assert_eq!((missing("theirs", 404), missing("", 312)), (0, 0));
+    }
 
     #[test]
     fn arguments_say_what_the_spec_says() {
