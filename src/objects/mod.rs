@@ -31,6 +31,8 @@ pub use s3::Service;
 const PARTS_AT_ONCE_MAX: usize = 2;
 /// The size of a manifest or another file that must be read whole, in bytes.
 const WHOLE_BYTES_MAX: usize = 64 * 1_048_576;
+/// S3's own bound of a key.
+const KEY_BYTES_MAX: usize = 1_024;
 
 /// Settings of the object store.
 #[derive(Debug, Clone)]
@@ -135,6 +137,7 @@ impl Objects {
 
     /// The objects of a bucket whose keys begin with `prefix`, in the order of their keys.
     pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Listing, ObjectError> {
+        check_length(bucket, prefix)?;
         path(bucket, "x")?;
         match &*self.place {
             Place::Service(buckets) => {
@@ -227,16 +230,27 @@ fn in_folder(bucket: &str, key: &Path) -> Path {
     PathPart::parse(bucket).into_iter().chain(key.parts()).collect()
 }
 
+fn bad_name(bucket: &str, key: &str) -> ObjectError {
+    let name = format!("s3://{bucket}/{key}");
+    ObjectError::BadName(name[..name.floor_char_boundary(KEY_BYTES_MAX)].to_owned())
+}
+
+/// For keys and prefixes. The client of a service panics where an address is longer than 64 KiB.
+fn check_length(bucket: &str, key: &str) -> Result<(), ObjectError> {
+    if bucket.len() > KEY_BYTES_MAX || key.len() > KEY_BYTES_MAX { Err(bad_name(bucket, key)) } else { Ok(()) }
+}
+
 /// The path of an object in its bucket. Names that would leave the folder are refused.
 fn path(bucket: &str, key: &str) -> Result<Path, ObjectError> {
     let is_part = PathPart::parse(bucket).is_ok() && !bucket.contains('\\');
     if !is_part || bucket.bytes().all(|b| b == b'.') {
-        return Err(ObjectError::BadName(bucket.to_owned()));
+        return Err(bad_name(bucket, ""));
     }
+    check_length(bucket, key)?;
     // A key without a part would be the bucket itself.
     match Path::parse(key) {
         Ok(path) if path.parts().next().is_some() => Ok(path),
-        _ => Err(ObjectError::BadName(format!("s3://{bucket}/{key}"))),
+        _ => Err(bad_name(bucket, key)),
     }
 }
 
@@ -311,6 +325,27 @@ mod tests {
             let found = objects.list(bucket, "").await.unwrap().next().await.unwrap();
             assert_eq!(found.unwrap().key, "k#/a~b", "{bucket}");
         }
+    }
+
+    /// Found by a fuzzer: the client of a service panicked.
+    #[tokio::test]
+    async fn a_key_and_a_prefix_are_no_longer_than_s3_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoint = "http://127.0.0.1:1".to_owned();
+        let service = Service { endpoint, region: "us-east-1".into(), key: None, path_style: true };
+        for service in [None, Some(service)] {
+            let objects = Objects::new(&Options { folder: folder.path().to_owned(), service });
+            for bytes in [KEY_BYTES_MAX + 1, 200_000] {
+                let long = "k".repeat(bytes);
+                let refused = objects.read_whole("bucket", &long).await.unwrap_err();
+                assert!(matches!(&refused, ObjectError::BadName(name) if name.len() == KEY_BYTES_MAX), "{refused}");
+                assert!(matches!(objects.write("bucket", &long).await, Err(ObjectError::BadName(_))));
+                assert!(matches!(objects.list("bucket", &long).await, Err(ObjectError::BadName(_))));
+                assert!(matches!(objects.read_whole(&long, "k").await, Err(ObjectError::BadName(_))));
+            }
+        }
+        let objects = Objects::new(&Options { folder: folder.path().to_owned(), service: None });
+        put(&objects, &"k/".repeat(KEY_BYTES_MAX / 2), "x").await;
     }
 
     #[tokio::test]

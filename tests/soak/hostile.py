@@ -337,16 +337,24 @@ class Runs(threading.Thread):
         self.server, self.machines, self.stopping = server, machines, False
         self.started, self.ends = collections.Counter(), collections.Counter()
 
+    # A quarter of a GiB in the store each: a long campaign would fill the disk.
+    REST = {"journal": 60}
+
     def run(self):
-        open_now = {}
+        open_now, ended = {}, {}
         while not self.stopping:
             for name, (arn, given) in self.machines.items():
                 try:
+                    if time.monotonic() < ended.get(name, 0) + self.REST.get(name, 0):
+                        continue
                     if name in open_now and "express" not in name:
                         row = self.server.ask("DescribeExecution", executionArn=open_now[name])
                         if row.get("status") == "RUNNING" or "status" not in row:
                             continue
                         self.ends[f"{name}: {row.get('error') or row['status']}"] += 1
+                        ended[name] = time.monotonic()
+                        del open_now[name]
+                        continue
                     elif name in open_now and time.monotonic() < open_now[name]:
                         continue
                     answer = self.server.ask("StartExecution", stateMachineArn=arn, input=given)
