@@ -1,7 +1,7 @@
 //! PORT: tasks out, replies in. RabbitMQ (`amqp`), or in this process (`embedded`). Both pass `contract.rs`.
 //!
 //! A bus moves messages and tells what the broker said of them; it knows no execution, no state and no token's meaning.
-//! May enter: `ids`, `clock`, `limits`. The wire form of a task and a reply is in `envelope`.
+//! May enter: `ids`, `clock`, `limits`, `payload`. The wire form of a task and a reply is in `envelope`.
 
 pub mod amqp;
 #[cfg(test)]

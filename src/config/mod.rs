@@ -3,7 +3,7 @@
 //!
 //! Settings are read once, at start. An unknown key or a forbidden value stops the start with the key's full name, its
 //! origin and the allowed values. The other rooms get typed options. Secrets are never shown. May enter: options of
-//! other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`, `workers::http::Connection`), `ids`,
+//! other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`, `objects::Options`, `workers::http::Connection`), `ids`,
 //! `token`.
 
 use std::fmt;

@@ -6,8 +6,8 @@
 //!   replies ────┼─► Partition (finds or revives) ─► ExecutionActor: decide → append → perform ─► bus
 //!   timers  ────┘        one per partition, pinned to an arbiter          └──► store (group commit)
 //! ```
-//! May enter: the ports `store` and `bus` (never an adapter), `objects`, `integrations`, `interpreter`, `telemetry` and
-//! below.
+//! May enter: the ports `store` and `bus` (never an adapter), `objects`, `integrations`, `record`, `interpreter`,
+//! `telemetry`, `memory` and below.
 
 mod api;
 mod coordination;

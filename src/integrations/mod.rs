@@ -10,7 +10,8 @@
 //! unchanged; `amqp:*` and the table have the broker's own error names (`Amqp.Unroutable`, ...).
 //!
 //! All functions are deterministic: a task that is dispatched again after a crash gets the same messages. May enter:
-//! the words of `bus` (addresses, headers), `interpreter::event::Failure`, `asl::resource`, `ids`, `clock`.
+//! the words of `bus` (addresses, headers), `interpreter::event::Failure`, `asl::resource`, `query`,
+//! `payload`, `ids`, `clock`, `limits`.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! A bucket is a folder below `objects.folder`, or one of an S3-compatible service (`objects.endpoint`), both through
 //! the `object_store` crate. No file is held whole: it is read in pieces, and [`items`] cuts them into items.
 //!
-//! May enter: `ids`, `limits`, `clock`.
+//! May enter: `csv`, `ids`, `limits`, `clock`.
 
 mod fence;
 pub mod items;

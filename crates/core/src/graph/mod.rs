@@ -12,7 +12,7 @@
 //! A definition need not be valid. Transitions to states that are missing are left out, unknown types are drawn as
 //! plain states, so that an editor can show a half-written machine.
 //!
-//! May enter: `limits`. The definition comes as a JSON value.
+//! May enter: no other room. The definition comes as a JSON value.
 
 mod coordinates;
 pub mod diagram;

@@ -1,7 +1,7 @@
 //! THE CORE, pure: `decide(machine, state, stimulus) → events + commands`, `evolve(state, event) → state`, `owed(state)
 //! → commands`.
 //!
-//! May enter: `asl`, `query`, `ids`, `limits`, `clock::Timestamp`. Never: a clock, chance, tokio, actix, lapin,
+//! May enter: `asl`, `query`, `csv`, `ids`, `limits`, `payload`, `clock::Timestamp`. Never: a clock, chance, tokio, actix, lapin,
 //! tracing, a store.
 
 mod bounds;
