@@ -7,5 +7,6 @@ mod children;
 mod clock;
 mod express;
 mod health;
+mod partition_life;
 mod recovery;
 mod router;
