@@ -8,9 +8,6 @@ use super::{is_document, none, root, texts};
 const COLUMNS_MAX: usize = 100;
 const TABLE_COLUMNS_MAX: usize = 4;
 
-/// Documents that are still to be rewritten.
-const NOT_YET: &[&str] = &["CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/HOWTO.md"];
-
 /// Words that make a sentence odd, and the plain way.
 const WORDS: &[(&str, &str)] = &[
     ("nobody", "say that there is none"),
@@ -35,7 +32,7 @@ const WORDS: &[(&str, &str)] = &[
 
 /// Documents, and the settings with their comments.
 fn is_read_by_users(file: &str) -> bool {
-    (is_document(file) || file == "config/default.toml") && !NOT_YET.contains(&file)
+    is_document(file) || file == "config/default.toml"
 }
 
 /// The lines of a document outside of code, each with its number.
