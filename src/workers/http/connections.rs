@@ -189,7 +189,12 @@ impl Connections {
             return Err(Failed::parameters(format!("The connection '{name}' is not for the host '{host}'")));
         }
         let secret = tokio::fs::read_to_string(authorization.secret_file()).await.map_err(|why| {
-            tracing::warn!(connection = %name, error = %why, "the secret of a connection cannot be read");
+            tracing::warn!(
+                event = "connection.unusable",
+                connection = %name,
+                error = %why,
+                "the secret of a connection cannot be read"
+            );
             Failed::socket(format!("The secret of the connection '{name}' cannot be read"))
         })?;
         let secret = secret.trim_end_matches(['\r', '\n']);
