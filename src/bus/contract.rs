@@ -58,6 +58,7 @@ contracts!(
     an_expired_task_is_dead_lettered_with_its_reason,
     get_takes_one_message,
     a_get_from_a_missing_queue_disturbs_no_ack,
+    a_get_that_is_given_up_takes_nothing_away,
     other_arguments_on_a_queue_are_refused_and_disturb_nothing,
     exchanges_route_as_their_types_say,
     what_cannot_be_carried_is_refused_and_disturbs_nothing,
@@ -386,6 +387,34 @@ async fn get_takes_one_message(bus: Bus) {
     };
     let again = tokio::time::timeout(SOON, back).await.expect("it comes again");
     assert_eq!((text(&again).as_str(), again.redelivered), ("two", true));
+}
+
+/// However far the get has come when its caller goes away.
+async fn a_get_that_is_given_up_takes_nothing_away(bus: Bus) {
+    let spec = declared(&bus, queue("get")).await;
+    for n in 0..40 {
+        confirmed(&bus, to_queue(&spec), message(n)).await;
+    }
+    let mut taken = std::collections::BTreeSet::new();
+    for n in 0..20 {
+        let patience = Duration::from_micros(50 * n);
+        if let Ok(Ok(Some(one))) = tokio::time::timeout(patience, bus.get(&spec.name)).await {
+            taken.insert(text(&one));
+            one.settle(Settlement::Ack);
+        }
+    }
+    let rest = async {
+        while taken.len() < 40 {
+            match bus.get(&spec.name).await.expect("get") {
+                Some(one) => {
+                    taken.insert(text(&one));
+                    one.settle(Settlement::Ack);
+                }
+                None => tokio::time::sleep(QUIET / 10).await,
+            }
+        }
+    };
+    tokio::time::timeout(SOON, rest).await.expect("each message comes");
 }
 
 /// Acks that are on their way when the broker refuses a get are heard all the same, however often that happens.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::options::BasicGetOptions;
+use tokio::sync::oneshot;
 
 use super::codec;
 use super::consumer::Shared;
@@ -49,12 +50,35 @@ impl Getting {
     }
 
     /// The first message of a queue, if there is one; tries on while the connection is away.
-    pub(super) async fn one(&self, shared: &Shared, queue: &str) -> Result<Option<Delivery>, BusError> {
+    ///
+    /// A task of its own waits for the broker. A caller that gives up in between (its client went away) would leave a
+    /// message that the broker has handed out and that no code here knows: it goes back to its queue.
+    pub(super) async fn one(self: &Arc<Self>, shared: Shared, queue: &str) -> Result<Option<Delivery>, BusError> {
+        let (answer, answered) = oneshot::channel();
+        let (getting, queue) = (self.clone(), queue.to_owned());
+        let runtime = shared.runtime.clone();
+        runtime.spawn(async move {
+            let got = getting.ask(&shared, &queue, || answer.is_closed()).await;
+            // Dropped unsettled where the caller is gone.
+            let _ = answer.send(got);
+        });
+        answered.await.unwrap_or(Err(BusError::Closed))
+    }
+
+    async fn ask(
+        &self,
+        shared: &Shared,
+        queue: &str,
+        is_given_up: impl Fn() -> bool,
+    ) -> Result<Option<Delivery>, BusError> {
         let refused = |why: String| BusError::Refused { what: format!("basic.get from queue {queue}"), why };
         let name = codec::short("the queue name", queue).map_err(refused)?;
         let place = self.place(queue);
         let mut place = place.lock().await;
         loop {
+            if is_given_up() {
+                return Ok(None);
+            }
             if shared.isolation.is_apart(queue) {
                 return Err(BusError::Unavailable(format!("connections end at a message of queue {queue}")));
             }

@@ -95,7 +95,7 @@ pub struct AmqpBus {
     closing: AtomicBool,
     /// Streams and settlements that are not done.
     sessions: Arc<watch::Sender<usize>>,
-    getting: Getting,
+    getting: Arc<Getting>,
     consumers: Arc<Consumers>,
     isolation: Arc<Isolation>,
     /// Another engine with the same names.
@@ -151,7 +151,7 @@ impl AmqpBus {
             answered: Notify::new(),
             closing: AtomicBool::new(false),
             sessions: Arc::new(watch::Sender::new(0)),
-            getting: Getting::default(),
+            getting: Arc::default(),
             consumers: Arc::default(),
             isolation,
             other,
@@ -296,8 +296,7 @@ impl AmqpBus {
     }
 
     async fn get_one(&self, queue: &str) -> Result<Option<Delivery>, BusError> {
-        let shared = self.shared();
-        let one = self.getting.one(&shared, queue);
+        let one = self.getting.one(self.shared(), queue);
         tokio::time::timeout(UNAVAILABLE_AFTER, one).await.unwrap_or_else(|_| Err(self.unavailable()))
     }
 
