@@ -1,11 +1,12 @@
 //! What tests run an engine on: ports in memory unless they say otherwise, and machines in its catalog.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::bus::TaskBus;
 use crate::bus::embedded::EmbeddedBus;
+use crate::bus::{Delivery, TaskBus};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::api::EngineHandle;
 use crate::engine::types::{Options, Parts, StartRequest};
@@ -83,4 +84,17 @@ pub async fn machine_of_kind(
 
 pub fn request(machine: &Arn, name: &str, input: &str) -> StartRequest {
     StartRequest { machine: machine.clone(), name: Some(name.to_owned()), input: input.to_owned(), trace_header: None }
+}
+
+/// The next message of a queue of the embedded bus.
+pub async fn next(bus: &EmbeddedBus, queue: &str) -> Delivery {
+    let there = async {
+        loop {
+            match bus.get(queue).await {
+                Ok(Some(delivery)) => return delivery,
+                _ => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), there).await.expect(queue)
 }

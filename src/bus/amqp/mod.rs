@@ -300,8 +300,7 @@ impl AmqpBus {
         tokio::time::timeout(UNAVAILABLE_AFTER, one).await.unwrap_or_else(|_| Err(self.unavailable()))
     }
 
-    /// On a channel of its own: a queue that is not there closes it.
-    /// Messages that wait in a queue, and its consumers.
+    /// Messages that wait in a queue, and its consumers. On a channel of its own: a queue that is not there closes it.
     async fn look_at(&self, queue: &str) -> Result<Option<(u64, u32)>, BusError> {
         let refused = |why: String| BusError::Refused { what: format!("a look at queue {queue}"), why };
         let name = codec::short("the queue name", queue).map_err(refused)?;

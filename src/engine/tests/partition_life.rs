@@ -5,26 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{Address, Delivery, Message, Properties, Settlement, TaskBus};
-use crate::engine::support::{self, request};
+use crate::bus::{Address, Message, Properties, Settlement, TaskBus};
+use crate::engine::support::{self, next, request};
 use crate::engine::types::{Completion, CompletionError, EngineError};
 use crate::interpreter::state::Conclusion;
 use crate::store::Epoch;
 use crate::store::memory::Memory;
 
 const LONG: Duration = Duration::from_mins(1);
-
-async fn next(bus: &EmbeddedBus, queue: &str) -> Delivery {
-    let there = async {
-        loop {
-            match bus.get(queue).await {
-                Ok(Some(delivery)) => return delivery,
-                _ => tokio::time::sleep(Duration::from_millis(2)).await,
-            }
-        }
-    };
-    tokio::time::timeout(LONG, there).await.expect(queue)
-}
 
 #[actix_rt::test]
 async fn a_partition_that_was_released_takes_nothing_and_goes_on_from_the_store_where_it_begins_again() {

@@ -5,24 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{Address, Delivery, Message, Names, Properties, Settlement, TaskBus};
-use crate::engine::support::{self, request};
+use crate::bus::{Address, Message, Names, Properties, Settlement, TaskBus};
+use crate::engine::support::{self, next, request};
 use crate::store::memory::Memory;
 use crate::store::{ExecutionFilter, ExecutionStatus, Journal};
 
 const LONG: Duration = Duration::from_mins(1);
-
-async fn next(bus: &EmbeddedBus, queue: &str) -> Delivery {
-    let there = async {
-        loop {
-            match bus.get(queue).await {
-                Ok(Some(delivery)) => return delivery,
-                _ => tokio::time::sleep(Duration::from_millis(2)).await,
-            }
-        }
-    };
-    tokio::time::timeout(LONG, there).await.expect(queue)
-}
 
 /// All are in the mailbox before the first is durable; with it the actor ends, and the others must not be lost with its
 /// mailbox.
