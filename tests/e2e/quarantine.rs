@@ -1,4 +1,5 @@
-//! A journal that cannot be read: its execution stands still and is named, all others run; mended, it goes on.
+//! A journal that cannot be read, or does not fit together: its execution stands still and is named, all others run;
+//! mended, it goes on.
 
 use serde_json::json;
 
@@ -12,19 +13,29 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
         json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "SecondsPath": "$.seconds", "End": true}}}).to_string();
     let machine = server.machine("waits", &definition);
     let broken = server.execution(&machine, "broken", &json!({"seconds": 1}));
+    let mixed = server.execution(&machine, "mixed", &json!({"seconds": 1}));
     let whole: Vec<String> =
         (0..10).map(|n| server.execution(&machine, &format!("n-{n}"), &json!({"seconds": 1}))).collect();
     server.kill();
 
-    let kept = {
+    let kept: Vec<(i64, Vec<u8>)> = {
         let store = rusqlite::Connection::open(server.store()).expect("the store is a file of SQLite");
-        let n: i64 = store.query_row("SELECT n FROM headers WHERE name = 'broken'", [], |row| row.get(0)).unwrap();
-        let first = "SELECT min(n) FROM journal WHERE execution = ?1";
-        let row: i64 = store.query_row(first, [n], |row| row.get(0)).unwrap();
-        let bytes: Vec<u8> =
-            store.query_row("SELECT bytes FROM journal WHERE n = ?1", [row], |row| row.get(0)).unwrap();
-        store.execute("UPDATE journal SET bytes = ?2 WHERE n = ?1", (row, b"{\"v\":1,\"e\":[{]}".to_vec())).unwrap();
-        (row, bytes)
+        let damage = |name: &str, damaged: &dyn Fn(&[u8]) -> Vec<u8>| {
+            let n: i64 = store.query_row("SELECT n FROM headers WHERE name = ?1", [name], |row| row.get(0)).unwrap();
+            let first = "SELECT min(n) FROM journal WHERE execution = ?1";
+            let row: i64 = store.query_row(first, [n], |row| row.get(0)).unwrap();
+            let bytes: Vec<u8> =
+                store.query_row("SELECT bytes FROM journal WHERE n = ?1", [row], |row| row.get(0)).unwrap();
+            store.execute("UPDATE journal SET bytes = ?2 WHERE n = ?1", (row, damaged(&bytes))).unwrap();
+            (row, bytes)
+        };
+        // One that does not decode, and one whose second event was lost.
+        let lost = |bytes: &[u8]| {
+            let mut batch: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+            batch["e"].as_array_mut().unwrap().remove(1);
+            batch.to_string().into_bytes()
+        };
+        vec![damage("broken", &|_| b"{\"v\":1,\"e\":[{]}".to_vec()), damage("mixed", &lost)]
     };
     server.start_again();
     for execution in &whole {
@@ -37,7 +48,10 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
     let shown = server.call("DescribeExecution", &json!({"executionArn": broken}));
     assert_eq!((&shown["status"], &shown["error"]), (&json!("RUNNING"), &json!("Reveille.Quarantined")));
     assert!(shown["cause"].as_str().unwrap().contains("does not decode"), "{shown}");
-    assert!(server.metric("reveille_executions_quarantined") > 0.5);
+    let shown = server.call("DescribeExecution", &json!({"executionArn": mixed}));
+    assert_eq!((&shown["status"], &shown["error"]), (&json!("RUNNING"), &json!("Reveille.Quarantined")));
+    assert!(shown["cause"].as_str().unwrap().contains("does not fit: frame 0 is in no state"), "{shown}");
+    assert!(server.metric("reveille_executions_quarantined") > 1.5);
     // It does not hide other waiting tasks from a listing, and a stop of it is refused.
     server.call("Reveille.ListWaitingTasks", &json!({}));
     let (status, _) = server.try_call("StopExecution", &json!({"executionArn": broken})).unwrap_err();
@@ -57,7 +71,7 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
     let listed = server.call("ListExecutions", &json!({"stateMachineArn": machine}));
     let names: Vec<&str> =
         listed["executions"].as_array().unwrap().iter().map(|e| e["name"].as_str().unwrap()).collect();
-    assert!(names.len() == whole.len() + 1 && !names.contains(&"broken") && names.contains(&"after"), "{names:?}");
+    assert!(names.len() == whole.len() + 2 && !names.contains(&"broken") && names.contains(&"after"), "{names:?}");
     let left_out = |line: &serde_json::Value| line["event"] == "execution.unreadable";
     server.wait_for("it is named", SOON, |server| server.log().iter().any(left_out));
     let (status, _) = server.try_call("DescribeExecution", &json!({"executionArn": broken})).unwrap_err();
@@ -66,10 +80,14 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
     // Mended, it goes on.
     assert!(server.stop().success());
     let store = rusqlite::Connection::open(server.store()).unwrap();
-    store.execute("UPDATE journal SET bytes = ?2 WHERE n = ?1", kept).unwrap();
+    for kept in kept {
+        store.execute("UPDATE journal SET bytes = ?2 WHERE n = ?1", kept).unwrap();
+    }
     store.execute("UPDATE headers SET revision = ?1 WHERE name = 'broken'", [revision]).unwrap();
     drop(store);
     server.start_again();
-    assert_eq!(server.ended(&broken)["status"], "SUCCEEDED");
+    for execution in [&broken, &mixed] {
+        assert_eq!(server.ended(execution)["status"], "SUCCEEDED");
+    }
     assert!(server.metric("reveille_executions_quarantined") < 0.5);
 }

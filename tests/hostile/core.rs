@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
         let entries: Vec<Entry> =
             record::decode(&bytes).unwrap_or_else(|e| panic!("what was written can be read: {e}"));
         for entry in &entries {
-            self.persisted.evolve(entry);
+            self.persisted.evolve(entry).expect("an entry of the core fits");
         }
         assert!(self.persisted == self.state, "the state is not what its journal folds to");
         let _ = owed(&self.state, false);

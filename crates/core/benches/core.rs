@@ -210,7 +210,7 @@ fn fold_of_a_journal(bencher: Bencher, rounds: usize) {
     bencher.counter(ItemsCount::new(journal.len())).bench_local(|| {
         let mut state = State::default();
         for entry in &journal {
-            state.evolve(entry);
+            state.evolve(entry).unwrap();
         }
         state
     });

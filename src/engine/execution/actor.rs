@@ -33,7 +33,7 @@ use crate::interpreter::command::Command;
 use crate::interpreter::event::{Entry, Event, Payload};
 use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
-use crate::interpreter::{self, Bounds, Env, TokenMint};
+use crate::interpreter::{self, Bounds, Env, TokenMint, Undecided};
 use crate::store::{Append, ExecutionHeader, ExecutionRow, StoreError};
 
 /// A task message whose fate is not in the journal yet.
@@ -192,7 +192,9 @@ impl ExecutionActor {
         for sent in settled {
             let kind = StimulusKind::Dispatched { scheduled: sent.scheduled, receipt: sent.receipt, completes: false };
             // A task that ended meanwhile needs no receipt.
-            let _ = self.feed(&mut prepared, kind);
+            if let Err(e @ Undecided::Misfit(_)) = self.feed(&mut prepared, kind) {
+                return Err(e.into());
+            }
         }
         let kind = match input {
             Input::WriteConfirms => {
@@ -203,16 +205,14 @@ impl ExecutionActor {
             Input::Reply { scheduled, completion, .. } => self.meaning(scheduled, completion, at),
             Input::ChildEnded { scheduled, child } => self.child_result(scheduled, &child),
         };
-        if let Err(rejection) = self.feed(&mut prepared, kind) {
-            if prepared.entries.is_empty() {
-                return Err(rejection.into());
-            }
-            prepared.rejection = Some(rejection);
+        match self.feed(&mut prepared, kind) {
+            Err(Undecided::Rejected(rejection)) if !prepared.entries.is_empty() => prepared.rejection = Some(rejection),
+            fed => fed?,
         }
         Ok(prepared)
     }
 
-    fn feed(&mut self, prepared: &mut Prepared, kind: StimulusKind) -> Result<(), Rejection> {
+    fn feed(&mut self, prepared: &mut Prepared, kind: StimulusKind) -> Result<(), Undecided> {
         let tokens = Mint { services: &self.services };
         let options = &self.services.options;
         let bounds = Bounds {
@@ -420,7 +420,12 @@ impl ExecutionActor {
         }
         let prepared = match self.decide(input) {
             Ok(prepared) => prepared,
-            Err(e) => return self.answer(responder, Err(e)),
+            Err(e) => {
+                if matches!(e, DeliverError::Misfit(_)) {
+                    self.quarantine(e.clone(), ctx);
+                }
+                return self.answer(responder, Err(e));
+            }
         };
         if prepared.entries.is_empty() {
             self.perform(prepared.commands, ctx);
@@ -479,6 +484,15 @@ impl ExecutionActor {
             actor.answer(responder, result);
             actor.wake(ctx);
         }));
+    }
+
+    /// A decision that does not fit its own journal: nothing of it is written, and the next message begins again from
+    /// the journal.
+    fn quarantine(&self, misfit: DeliverError, ctx: &mut Context<Self>) {
+        self.host.forget(self.id, self.incarnation);
+        let (services, id) = (Arc::clone(&self.services), self.id);
+        actix::spawn(async move { services.record_load(id, &Err::<(), _>(misfit)).await });
+        ctx.stop();
     }
 
     fn answer(&self, responder: Responder, result: Result<Applied, DeliverError>) {

@@ -98,8 +98,17 @@ impl Fold {
         for batch in batches {
             *written += batch.bytes.len() as u64;
             let entries = record::decode(&batch.bytes).map_err(|e| corrupt(self.execution, e.to_string()))?;
+            if batch.after != state.version() {
+                let why = format!("a batch follows version {}, and the journal is at {}", batch.after, state.version());
+                return Err(corrupt(self.execution, why).into());
+            }
             for entry in &entries {
-                state.evolve(entry);
+                state.evolve(entry).map_err(|misfit| corrupt(self.execution, misfit.to_string()))?;
+            }
+            let events = state.version().0 - batch.after.0;
+            if events != u64::from(batch.events) {
+                let why = format!("a batch of {} events holds {events}", batch.events);
+                return Err(corrupt(self.execution, why).into());
             }
             *tail = ReplaceableBatch::of(batch.after, entries);
         }

@@ -1,12 +1,11 @@
-//! Executions whose journals cannot be read. Each stands still and is named: in the log once, in `DescribeExecution`,
-//! in a metric. All others run. Nothing of it is deleted; whoever mends the journal lets it go on, since each message
-//! and each start tries again.
+//! Executions whose journals cannot be read, or do not fit together. Each stands still and is named: in the log once,
+//! in `DescribeExecution`, in a metric. All others run. Nothing of it is deleted. With its journal mended it goes on,
+//! because each message and each start tries again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::ids::{Arn, ExecutionId};
-use crate::store::StoreError;
 
 use crate::engine::services::Services;
 use crate::engine::types::DeliverError;
@@ -43,7 +42,7 @@ impl Services {
                     tracing::info!(event = "execution.released", execution.id = %execution, "an execution can be read again and goes on");
                 }
             }
-            Err(DeliverError::Store(e @ StoreError::Corrupt { .. })) => {
+            Err(e) if e.is_corrupt() => {
                 if !self.quarantine.put(execution, e.to_string()) {
                     return;
                 }

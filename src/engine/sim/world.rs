@@ -376,7 +376,9 @@ impl Inner {
                 self.outlived += 1;
             }
             fold.last = Some(entry.at);
-            fold.state.evolve(entry);
+            if let Err(misfit) = fold.state.evolve(entry) {
+                wrong.push(format!("{name}: {misfit}"));
+            }
         }
         let said: &Summary = &append.summary;
         let meant = summary(&fold.machine, &fold.state, true);

@@ -1,4 +1,4 @@
-//! What a start does on the bus, and in which order.
+//! What a start does on the bus, and in which order; and with journals that do not fit together.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,10 +9,13 @@ use serde_json::json;
 
 use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, TaskBus};
+use crate::clock::Timestamp;
 use crate::engine::support::{self, request, small};
-use crate::ids::PartitionId;
-use crate::store::Journal;
+use crate::ids::{EventId, PartitionId};
+use crate::interpreter::event::{Entry, Event, Failure, FrameId};
+use crate::record;
 use crate::store::memory::Memory;
+use crate::store::{Append, Batch, Epoch, Journal};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -106,5 +109,42 @@ async fn a_partition_wants_its_reply_queue_before_it_publishes_what_is_owed() {
         assert!(asked[..at].contains(&("wanted", queue.clone())), "{queue} is wanted too late: {asked:?}");
     }
     assert_eq!(store.list(crate::store::ExecutionFilter { limit: 9, ..Default::default() }).await.unwrap().len(), 8);
+    engine.stop(LONG).await;
+}
+
+#[actix_rt::test]
+async fn a_journal_that_does_not_fit_together_is_put_aside_and_named() {
+    let store = Memory::new();
+    let engine = support::engine(&store).await;
+    let wait = json!({ "Type": "Wait", "Seconds": 3_000, "End": true });
+    let machine = support::machine(&store, "m", &json!({ "StartAt": "W", "States": { "W": wait } })).await;
+    let mut arns = Vec::new();
+    for name in ["foreign", "short", "whole"] {
+        arns.push(engine.start_execution(request(&machine, name, "{}")).await.unwrap().arn);
+    }
+    engine.stop(LONG).await;
+
+    let append = async |arn, events, event| {
+        let row = store.execution_by_arn(arn).await.unwrap().unwrap();
+        let at = Timestamp::from_millis(1);
+        let entry = Entry { at, id: EventId(0), previous: EventId(0), frame: FrameId::TOP, event };
+        let batch = Batch { after: row.version, events, bytes: record::encode(&[entry]).unwrap() };
+        let (execution, summary) = (row.header.id, row.summary);
+        store.append(Append { execution, epoch: Epoch::FIRST, batch, replaces: 0, summary }).await.unwrap();
+    };
+    append(&arns[0], 1, Event::TaskPublished { scheduled: EventId(2) }).await;
+    append(&arns[1], 2, Event::WaitEnded).await;
+
+    let engine = support::engine(&store).await;
+    for (arn, said) in [
+        (&arns[0], "entry 4 (TaskPublished, event id 0) does not fit: frame 0 has no open task"),
+        (&arns[1], "a batch of 2 events holds 1"),
+    ] {
+        engine.stop_execution(arn, Failure::new("E", "c")).await.unwrap_err();
+        let id = engine.execution(arn).await.unwrap().header.id;
+        let why = engine.quarantined(id).expect("it is put aside");
+        assert!(why.contains(said), "{why}");
+    }
+    engine.stop_execution(&arns[2], Failure::new("E", "c")).await.unwrap();
     engine.stop(LONG).await;
 }

@@ -1,6 +1,8 @@
 //! Why something was not done.
 
 use crate::ids::{Arn, ExecutionId, PartitionId};
+use crate::interpreter::Undecided;
+use crate::interpreter::state::Misfit;
 use crate::interpreter::stimulus::Rejection;
 use crate::store::{MachineType, StoreError};
 
@@ -95,6 +97,9 @@ pub(in crate::engine) enum DeliverError {
     NoExecution(ExecutionId),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The decision does not fit its own journal: a fault of ours. The actor is dropped, the journal is as before.
+    #[error("a decision cannot be written: {0}")]
+    Misfit(#[from] Misfit),
     /// Too much at once.
     #[error("{0}")]
     Busy(String),
@@ -109,9 +114,18 @@ pub(in crate::engine) enum DeliverError {
 }
 
 impl DeliverError {
-    /// The execution cannot be read: it is in quarantine, which has been logged.
+    /// The execution cannot go on: it is in quarantine, which has been logged.
     pub fn is_corrupt(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Corrupt { .. }))
+        matches!(self, Self::Store(StoreError::Corrupt { .. }) | Self::Misfit(_))
+    }
+}
+
+impl From<Undecided> for DeliverError {
+    fn from(e: Undecided) -> Self {
+        match e {
+            Undecided::Rejected(rejection) => Self::Rejected(rejection),
+            Undecided::Misfit(misfit) => Self::Misfit(misfit),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::command::{CancelReason, Command};
 use super::event::{Entry, Event, Failure, FrameId, Payload, StateType};
 use super::ledger::Ledger;
 use super::scope::{Context, Scope};
-use super::state::{Phase, Position, State, Step, Visit};
+use super::state::{Misfit, Phase, Position, State, Step, Visit};
 use super::stimulus::{Rejection, Stimulus};
 use super::test_state::{Probe, Stage};
 use super::{failure, steps};
@@ -49,13 +49,23 @@ pub struct Decision {
     pub held: u64,
 }
 
+/// Why nothing was decided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+}
+
 /// Decides a stimulus and folds the events into `state`.
 ///
 /// If the append of the entries then fails, the caller drops `state` and loads it again.
 ///
 /// # Errors
-/// The reason why the stimulus changes nothing; `state` is as before.
-pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stimulus) -> Result<Decision, Rejection> {
+/// The reason why the stimulus changes nothing; `state` is as before. A [`Misfit`] is a fault of ours: the caller drops
+/// `state`, and its journal is whole.
+pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stimulus) -> Result<Decision, Undecided> {
     let entropy = Entropy::new(stimulus.at, stimulus.entropy);
     let mut decider = Decider {
         env,
@@ -69,11 +79,15 @@ pub fn decide(env: Env<'_>, machine: &Machine, state: &mut State, stimulus: Stim
         ledger: Ledger::default(),
         probe: None,
         held: 0,
+        misfit: None,
     };
     let left = decider.left_children();
     decider.take(stimulus.kind)?;
     decider.go_on();
     decider.stop_children(&left);
+    if let Some(misfit) = decider.misfit {
+        return Err(misfit.into());
+    }
     // Commands that are already void go: a task of a branch that has failed since, more work of a closed execution.
     let state = &*decider.state;
     decider.commands.retain(|command| match command {
@@ -127,6 +141,8 @@ pub(super) struct Decider<'a> {
     pub probe: Option<Box<Probe>>,
     /// Bytes that the execution holds, once they are known.
     pub held: u64,
+    /// An event that did not fit: the decision ends.
+    misfit: Option<Misfit>,
 }
 
 impl<'a> Decider<'a> {
@@ -151,6 +167,7 @@ impl<'a> Decider<'a> {
             ledger: Ledger::default(),
             probe: Some(Box::new(probe)),
             held: 0,
+            misfit: None,
         }
     }
 
@@ -163,7 +180,7 @@ impl<'a> Decider<'a> {
 
     /// Lets every frame go on until all of them wait, or the bounds are met.
     fn go_on(&mut self) {
-        while let Some(frame) = self.state.next_ready(self.state.turn()) {
+        while let Some(frame) = self.state.next_ready(self.state.turn()).filter(|_| self.misfit.is_none()) {
             if self.is_long_enough() {
                 self.commands.push(Command::Continue);
                 break;
@@ -266,7 +283,11 @@ impl<'a> Decider<'a> {
         }
         let id = if event.is_hidden() { EventId(0) } else { EventId(self.state.last_id().0 + 1) };
         let entry = Entry { at: self.at, id, previous, frame, event };
-        self.state.evolve(&entry);
+        if let Err(misfit) = self.state.evolve(&entry) {
+            debug_assert!(false, "{misfit}");
+            self.misfit.get_or_insert(misfit);
+            return EventId(0);
+        }
         self.entries.push(entry);
         id
     }

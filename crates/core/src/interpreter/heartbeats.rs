@@ -42,7 +42,6 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::ids::EventId;
     use crate::interpreter::event::FrameId;
-    use crate::interpreter::state::State;
 
     fn beat(task: u64, at: i64, count: u32) -> Entry {
         let event = Event::TaskHeartbeat { scheduled: EventId(task), count };
@@ -57,10 +56,6 @@ mod tests {
             in_place_of(&written, &[beat(5, 20, 1)]),
             Some(vec![beat(3, 10, 4), beat(9, 11, 1), beat(5, 20, 1)])
         );
-        let (mut all, mut merged) = (State::default(), State::default());
-        (0..5).for_each(|n| all.evolve(&beat(3, n, 1)));
-        merged.evolve(&beat(3, 4, 5));
-        assert_eq!(all.version(), merged.version());
     }
 
     #[test]

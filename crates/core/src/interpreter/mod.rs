@@ -24,7 +24,7 @@ pub mod stimulus;
 pub mod test_state;
 
 pub use bounds::{Bounds, Share};
-pub use decide::{Decision, Env, TokenMint, decide, due, execution_deadline};
+pub use decide::{Decision, Env, TokenMint, Undecided, decide, due, execution_deadline};
 pub use owed::owed;
 
 #[cfg(test)]

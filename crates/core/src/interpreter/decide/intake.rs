@@ -203,7 +203,7 @@ impl Decider<'_> {
         let holds = self.env.holds_timeouts;
         let deadline = execution_deadline(self.machine, self.state).filter(|_| !holds);
         while let Some((due, frame)) = if holds { self.state.first_due_of_no_task() } else { self.state.first_due() } {
-            if due > self.at || deadline.is_some_and(|d| d < due) {
+            if due > self.at || deadline.is_some_and(|d| d < due) || self.misfit.is_some() {
                 break;
             }
             self.due(frame);

@@ -1,17 +1,16 @@
 //! `evolve(state, entry) → state`: the only transition code, live and on recovery.
 //!
-//! It never fails: a journal holds only what `decide` wrote, and an entry that does not fit the state (a frame that is
-//! gone) changes nothing but the counters.
+//! An entry that does not fit the entries before it ([`Misfit`]) changes nothing.
 
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::ids::{BlockId, EventId, StateName};
-use crate::interpreter::event::{Assigned, Entry, Event, FrameId, MapItem, Payload, TaskFamily, Variables};
+use crate::interpreter::event::{Assigned, Entry, Event, FrameId, Payload, TaskFamily, Variables};
 use crate::interpreter::size::json_bytes;
 
 use super::{
-    Conclusion, Ended, Fork, ForkKind, Frame, OpenMapRun, OpenTask, Outcome, Phase, Position, State, Step, Visit,
+    Conclusion, Ended, ForkKind, Frame, Misfit, OpenMapRun, OpenTask, Outcome, Phase, Position, State, Step, Visit,
 };
 
 /// Bytes of an item of a Map besides its text: its entry, and the shared value.
@@ -19,7 +18,16 @@ const ITEM_BYTES: usize = 160;
 
 impl State {
     /// Folds one entry in.
-    pub fn evolve(&mut self, entry: &Entry) {
+    ///
+    /// # Errors
+    /// The reason why the entry cannot be the next one; the state is as before.
+    pub fn evolve(&mut self, entry: &Entry) -> Result<(), Misfit> {
+        self.fit(entry)?;
+        self.fold(entry);
+        Ok(())
+    }
+
+    fn fold(&mut self, entry: &Entry) {
         self.version.0 += u64::from(entry.event.weight());
         if entry.id.0 != 0 {
             self.last_id = entry.id;
@@ -178,7 +186,7 @@ impl State {
             Event::MapIterationSucceeded { .. } => self.join(frame, Some(entry.id)),
             Event::ParallelSucceeded | Event::MapSucceeded => {
                 let tail = match self.visit(frame).map(|v| &v.step) {
-                    Some(Step::Fork(fork)) => Some((fork.tail, gather(fork))),
+                    Some(Step::Fork(fork)) => Some((fork.tail, fork.gathered())),
                     Some(Step::MapRun(run)) => run.output.clone().map(|output| (entry.previous, output)),
                     _ => None,
                 };
@@ -226,9 +234,6 @@ impl State {
                     let started = run.started;
                     self.map_runs.remove(&started);
                     self.mark(frame);
-                } else {
-                    // Without a run of its own: `TestState`.
-                    self.step(frame, Step::Succeeded(Payload::clone(output)));
                 }
             }
             Event::MapRunFailed(f) => {
@@ -242,6 +247,17 @@ impl State {
             Event::ExecutionFollowed { task } => self.followers.push(*task),
             Event::ChildStopped { scheduled } => drop(self.left_children.remove(scheduled)),
         }
+    }
+
+    /// `TestState`: the top level stands before a state, with these variables.
+    pub(in crate::interpreter) fn stand_before(&mut self, name: &StateName, variables: &Assigned, input: &Payload) {
+        self.assign(FrameId::TOP, variables);
+        self.leave(FrameId::TOP, Some(name), input);
+    }
+
+    /// `TestState`: the result of a state whose work is not done.
+    pub(in crate::interpreter) fn take_for_result(&mut self, result: &Payload) {
+        self.step(FrameId::TOP, Step::Succeeded(Payload::clone(result)));
     }
 
     fn begin(&mut self, started: Arc<super::Started>, at: Timestamp) {
@@ -285,7 +301,7 @@ impl State {
         self.phase = Phase::Closed(Outcome { at, result });
     }
 
-    fn chain(&mut self, frame: FrameId, id: EventId) {
+    pub(super) fn chain(&mut self, frame: FrameId, id: EventId) {
         if let Some(frame) = self.frames.get_mut(&frame) {
             frame.last_event = id;
         }
@@ -301,7 +317,7 @@ impl State {
         self.mark(frame);
     }
 
-    fn step(&mut self, frame: FrameId, step: Step) {
+    pub(super) fn step(&mut self, frame: FrameId, step: Step) {
         if let Some(old) = self.due_of(frame) {
             self.due.remove(&(old, frame));
         }
@@ -387,79 +403,6 @@ impl State {
         }
     }
 
-    fn is_parallel(&self, frame: FrameId) -> bool {
-        matches!(self.visit(frame).map(|v| &v.step), Some(Step::Fork(f)) if matches!(f.kind, ForkKind::Parallel { .. }))
-    }
-
-    fn fork(&mut self, frame: FrameId, kind: ForkKind, n: usize, items_bytes: usize, tail: EventId) {
-        let results = vec![None; n];
-        let fork = Fork { kind, results, results_bytes: 0, items_bytes, running: 0, done: 0, next: 0, tail };
-        self.step(frame, Step::Fork(Box::new(fork)));
-    }
-
-    fn iteration(&self, frame: FrameId, index: u64) -> Option<(BlockId, Arc<MapItem>)> {
-        match &self.visit(frame)?.step {
-            Step::Fork(fork) => match &fork.kind {
-                ForkKind::Map(map) => {
-                    let item = map.items.get(usize::try_from(index).ok()?)?;
-                    Some((map.block, Arc::new(item.clone())))
-                }
-                ForkKind::Parallel { .. } => None,
-            },
-            _ => None,
-        }
-    }
-
-    fn start_child(
-        &mut self,
-        parent: FrameId,
-        block: BlockId,
-        index: usize,
-        input: Payload,
-        item: Option<Arc<MapItem>>,
-        after: EventId,
-    ) {
-        let id = FrameId(self.next_frame);
-        self.next_frame += 1;
-        if let Some(Visit { step: Step::Fork(fork), .. }) = self.visit_mut(parent) {
-            fork.running += 1;
-            fork.next = index + 1;
-        }
-        self.frames.insert(
-            id,
-            Frame {
-                parent: Some(parent),
-                index: u32::try_from(index).unwrap_or(u32::MAX),
-                block,
-                last_event: after,
-                variables: Variables::new(),
-                item,
-                position: Position::At { next: None, input },
-            },
-        );
-        self.mark(id);
-    }
-
-    /// A branch or iteration has ended well: its result goes to the fork, its frame goes away.
-    fn join(&mut self, child: FrameId, succeeded: Option<EventId>) {
-        let Some(frame) = self.frames.remove(&child) else { return };
-        self.ready.remove(&child);
-        self.forget(&frame);
-        let (Some(parent), Position::Finished { output }) = (frame.parent, frame.position) else { return };
-        if let Some(Visit { step: Step::Fork(fork), .. }) = self.visit_mut(parent) {
-            if let Some(slot) = fork.results.get_mut(frame.index as usize) {
-                fork.results_bytes += output.bytes();
-                // The result is not read before all have ended.
-                *slot = Some(output.compact());
-            }
-            fork.running = fork.running.saturating_sub(1);
-            fork.done += 1;
-            fork.tail = succeeded.unwrap_or(frame.last_event);
-        }
-        self.chain(parent, frame.last_event);
-        self.mark(parent);
-    }
-
     /// An open map run is left behind: its children must be stopped.
     pub(super) fn stop_map_run(&mut self, started: EventId) {
         let arn = self.map_run(started).map(|view| view.run.arn.clone());
@@ -489,11 +432,4 @@ impl State {
 /// `TaskStarted` follows `TaskScheduled` in the same decision, but for activities, where a worker's poll brings it.
 fn needs_started(task: &OpenTask) -> bool {
     !task.started && !matches!(task.details.family, TaskFamily::Activity)
-}
-
-/// The result of a fork: the results in branch or item order.
-fn gather(fork: &Fork) -> Payload {
-    Payload::new(serde_json::Value::Array(
-        fork.results.iter().map(|r| r.as_ref().map_or(serde_json::Value::Null, |v| (**v).clone())).collect(),
-    ))
 }

@@ -12,6 +12,8 @@
 //! or for time.
 
 mod evolve;
+mod fit;
+mod fork;
 mod frame;
 mod pack;
 mod redrive;
@@ -29,6 +31,7 @@ use crate::ids::{Arn, EventId, TaskKey, Version};
 use super::event::{Failure, FrameId, MapItem, Payload, Started, TaskScheduled};
 use super::stimulus::Rejection;
 
+pub use fit::{Misfit, Unfit};
 pub use frame::{Fork, ForkKind, Frame, OpenMapRun, OpenTask, Position, Step, Visit};
 pub use pack::{PackError, Packed};
 use sorted::Sorted;
@@ -319,5 +322,11 @@ impl State {
     #[must_use]
     pub fn variables_bytes(&self) -> usize {
         self.variables_bytes
+    }
+
+    /// As if the events so far had been more: the next ids follow this one.
+    #[cfg(test)]
+    pub(in crate::interpreter) fn count_from(&mut self, last: EventId) {
+        self.last_id = last;
     }
 }

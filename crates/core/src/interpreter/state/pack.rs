@@ -103,13 +103,15 @@ mod tests {
             map_run: None,
         };
         let at = Timestamp::from_millis(1_700_000_000_000);
-        state.evolve(&Entry {
-            id: crate::ids::EventId(1),
-            previous: crate::ids::EventId(0),
-            at,
-            frame: state.turn(),
-            event: Event::ExecutionStarted(Box::new(started)),
-        });
+        state
+            .evolve(&Entry {
+                id: crate::ids::EventId(1),
+                previous: crate::ids::EventId(0),
+                at,
+                frame: state.turn(),
+                event: Event::ExecutionStarted(Box::new(started)),
+            })
+            .unwrap();
         state
     }
 

@@ -29,7 +29,7 @@ use crate::query::Entropy;
 
 use super::bounds::Bounds;
 use super::decide::{Decider, Env, TokenMint};
-use super::event::{Assigned, Entry, Event, Failure, FrameId, Payload, Started, StateType};
+use super::event::{Assigned, Event, Failure, FrameId, Payload, Started};
 use super::state::{Position, State, Step};
 use super::{failure, steps};
 
@@ -156,21 +156,7 @@ pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Res
     let probe = Probe::new(request.context.clone());
     let mut d = Decider::probing(env, subject.machine(), &mut state, request.at, entropy, probe);
     d.emit(FrameId::TOP, Event::ExecutionStarted(Box::new(started)));
-    // The variables come in as if a state before this one had assigned them.
-    let before = Event::StateExited {
-        kind: StateType::Pass,
-        name: "".into(),
-        output: Payload::clone(&request.input),
-        assigned: Some(Box::new(request.variables.clone())),
-        next: Some(Arc::clone(subject.name())),
-    };
-    d.state.evolve(&Entry {
-        at: request.at,
-        id: crate::ids::EventId(0),
-        previous: crate::ids::EventId(0),
-        frame: FrameId::TOP,
-        event: before,
-    });
+    d.state.stand_before(subject.name(), &request.variables, &request.input);
     d.advance(FrameId::TOP);
     Test { d, request, answer }.run()
 }
@@ -251,7 +237,7 @@ impl Test<'_> {
             // A Map that failed by its own threshold has said so.
             (Ok(()), _) if !matches!(self.d.visit(TOP).map(|v| &v.step), Some(Step::Entered)) => {}
             (Ok(()), Some(Answer::Result(result))) => {
-                self.d.emit(TOP, Event::MapRunSucceeded { output: result });
+                self.d.state.take_for_result(&result);
             }
             (Ok(()), Some(Answer::Error(failure))) => {
                 self.d.emit(TOP, Event::StateFailed(failure));

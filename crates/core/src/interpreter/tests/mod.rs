@@ -5,6 +5,7 @@
 mod breadth;
 mod cases;
 mod conformance;
+mod fit;
 mod generator;
 mod map_run;
 mod map_runs;
@@ -22,7 +23,7 @@ use super::command::Command;
 use super::event::{Entry, Event, Started};
 use super::state::{Conclusion, Phase, State};
 use super::stimulus::{Rejection, Stimulus, StimulusKind};
-use super::{Bounds, Decision, Env, TokenMint, decide, owed};
+use super::{Bounds, Decision, Env, TokenMint, Undecided, decide, owed};
 use crate::asl::model::Machine;
 use crate::asl::{MachineKind, parse};
 use crate::clock::Timestamp;
@@ -87,7 +88,11 @@ impl World {
         let untouched = cfg!(debug_assertions).then(|| self.state.version());
         let stimulus = Stimulus { at: self.now, entropy: self.seed, kind };
         let open: Vec<EventId> = self.state.tasks().map(|t| t.task.scheduled).collect();
-        let decision = decide(env, &self.machine, &mut self.state, stimulus).inspect_err(|_| {
+        let decision = decide(env, &self.machine, &mut self.state, stimulus).map_err(|why| match why {
+            Undecided::Rejected(rejection) => rejection,
+            Undecided::Misfit(misfit) => panic!("{misfit}"),
+        });
+        let decision = decision.inspect_err(|_| {
             assert!(untouched.is_none_or(|v| v == self.state.version()), "a rejected stimulus changed the state");
         })?;
         self.no_task_is_left_behind(&open, &decision);
@@ -152,7 +157,7 @@ impl World {
     pub fn folded(&self) -> State {
         let mut state = State::default();
         for entry in &self.journal {
-            state.evolve(entry);
+            state.evolve(entry).unwrap();
         }
         state
     }

@@ -30,7 +30,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Runs a property over seeds; a failing one is shrunk and printed with what plays it again.
-fn property<S: Strategy>(
+pub(super) fn property<S: Strategy>(
     cases: u64,
     strategy: &S,
     show: impl Fn(&S::Value) -> String,
@@ -56,11 +56,11 @@ fn property<S: Strategy>(
     }
 }
 
-fn shown((program, answers): &(Program, u64)) -> String {
+pub(super) fn shown((program, answers): &(Program, u64)) -> String {
     format!("answers {answers} to\n{:#}", program.definition())
 }
 
-fn refuse(why: impl Into<String>) -> TestCaseError {
+pub(super) fn refuse(why: impl Into<String>) -> TestCaseError {
     TestCaseError::fail(why.into())
 }
 
@@ -68,24 +68,27 @@ fn refuse(why: impl Into<String>) -> TestCaseError {
 
 #[test]
 fn after_every_stimulus_the_state_is_what_the_journal_folds_to() {
-    property(300, &(programs(), proptest::num::u64::ANY), shown, |(program, seed)| {
-        let mut outside = Outside {
-            rng: StdRng::seed_from_u64(seed),
-            world: World::new(&program.definition()),
-            persisted: State::default(),
-            known: 0,
-        };
-        outside.world.start(json!({ "a": [1], "in": 1 }));
-        outside.check()?;
-        for _ in 0..3_000 {
-            if matches!(outside.world.state.phase(), Phase::Closed(_)) && !outside.rng.random_ratio(1, 3) {
-                return Ok(());
-            }
-            let kind = outside.stimulus();
-            outside.tell(&kind)?;
+    property(300, &(programs(), proptest::num::u64::ANY), shown, |(program, seed)| by_chance(&program, seed).map(drop));
+}
+
+/// An execution to which anything happens, until it stays closed.
+pub(super) fn by_chance(program: &Program, seed: u64) -> Result<World, TestCaseError> {
+    let mut outside = Outside {
+        rng: StdRng::seed_from_u64(seed),
+        world: World::new(&program.definition()),
+        persisted: State::default(),
+        known: 0,
+    };
+    outside.world.start(json!({ "a": [1], "in": 1 }));
+    outside.check()?;
+    for _ in 0..3_000 {
+        if matches!(outside.world.state.phase(), Phase::Closed(_)) && !outside.rng.random_ratio(1, 3) {
+            return Ok(outside.world);
         }
-        Err(refuse("the execution does not end"))
-    });
+        let kind = outside.stimulus();
+        outside.tell(&kind)?;
+    }
+    Err(refuse("the execution does not end"))
 }
 
 /// Anything that may happen, in any order: confirms and answers, late, doubled or for tasks that never were; time;
@@ -157,7 +160,7 @@ impl Outside {
         let batch = &world.journal[self.known..];
         let bytes = crate::record::encode(batch).map_err(|e| refuse(e.to_string()))?;
         for entry in crate::record::decode(&bytes).map_err(|e| refuse(e.to_string()))? {
-            self.persisted.evolve(&entry);
+            self.persisted.evolve(&entry).map_err(|misfit| refuse(misfit.to_string()))?;
         }
         self.known = world.journal.len();
         // It sleeps between any two words, and is the same when it wakes.

@@ -76,7 +76,7 @@ impl World {
     fn redrive(&mut self) {
         let mut folded = State::default();
         for entry in &self.journal {
-            folded.evolve(entry);
+            folded.evolve(entry).unwrap();
         }
         assert_eq!(self.state, folded, "the fold of the journal is the state");
         self.state = folded;

@@ -129,7 +129,7 @@ impl<'s> Play<'s> {
         if fresh.iter().any(|e| matches!(e.event, Event::TaskScheduled(_))) {
             let mut state = State::default();
             for (i, entry) in self.world.journal.iter().enumerate() {
-                state.evolve(entry);
+                state.evolve(entry).unwrap();
                 if i < self.seen || !matches!(entry.event, Event::TaskScheduled(_)) {
                     continue;
                 }

@@ -222,7 +222,7 @@ fn shared_input_is_held_once_live_and_from_the_journal() {
     let mut read = State::default();
     for batch in world.journal.chunks(7) {
         for entry in crate::record::decode(&crate::record::encode(batch).unwrap()).unwrap() {
-            read.evolve(&entry);
+            read.evolve(&entry).unwrap();
         }
     }
     assert_eq!(read, world.state);

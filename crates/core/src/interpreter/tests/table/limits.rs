@@ -62,15 +62,7 @@ fn neither_replies_nor_aborts_go_over_the_history() {
         let mut world = World::new(&definition);
         world.start(json!({}));
         // As if what came before had been longer: ids move up, nothing else does.
-        let shift = HISTORY_EVENTS_MAX - spare - world.state.last_id().0;
-        let entry = Entry {
-            at: world.now,
-            id: EventId(world.state.last_id().0 + shift),
-            previous: EventId(0),
-            frame: crate::interpreter::event::FrameId(9_999),
-            event: Event::MapFailed,
-        };
-        world.state.evolve(&entry);
+        world.state.count_from(EventId(HISTORY_EVENTS_MAX - spare));
         let first = world.state.tasks().next().unwrap().task.scheduled.0;
         world.commands.clear();
         world.feed(failure(first)).unwrap();
