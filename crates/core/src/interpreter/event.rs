@@ -102,6 +102,12 @@ impl Failure {
     pub fn named(error: impl Into<String>) -> Self {
         Self { error: Some(error.into()), cause: None, heartbeat: false }
     }
+
+    /// Nothing retries or catches it.
+    #[must_use]
+    pub fn is_runtime(&self) -> bool {
+        self.error.as_deref() == Some("States.Runtime")
+    }
 }
 
 /// Which of AWS's three sets of task events a task shows.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::asl::model::{self, Catcher, Kind, QueryLanguage, ResultPath, Retrier};
+use crate::ids::EventId;
 use crate::limits::CAUSE_CHARS_MAX;
 
 use super::command::{CancelReason, Command};
@@ -17,16 +18,31 @@ use super::state::Step;
 
 /// A state of `frame` has troubles: it fails, with AWS's sentence around the detail.
 pub(super) fn trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) {
-    if let Some(failure) = shown(d, frame, trouble) {
+    let after = evaluation_after(d, frame, &trouble);
+    if let Some(failure) = shown(d, frame, trouble, after) {
         d.emit(frame, Event::StateFailed(failure));
     }
+}
+
+/// Recorded at the end of 2024: at the top level the first failed expression of a state follows the event before the
+/// state's entry, in all but Map and Parallel. Measured in 2026: elsewhere it follows the last event, as others do.
+fn evaluation_after(d: &Decider<'_>, frame: FrameId, trouble: &Trouble) -> Option<EventId> {
+    let visit = d.visit(frame)?;
+    let first = d.state.frame(frame).is_some_and(|f| f.last_event == visit.entered);
+    let forks = matches!(visit.kind, StateType::Map | StateType::Parallel);
+    let on_entry = matches!(visit.step, Step::Entered) && first && !trouble.after_evaluation;
+    (on_entry && frame == FrameId::TOP && !forks).then_some(visit.before)
 }
 
 /// The same while branches or iterations of the state run: they end with it.
 pub(super) fn fork_trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) {
     let Some(visit) = d.visit(frame) else { return };
     let iteration_of = (visit.kind == StateType::Map).then(|| Arc::clone(&visit.name));
-    let Some(failure) = shown(d, frame, trouble) else { return };
+    let Some(failure) = shown(d, frame, trouble, None) else { return };
+    if failure.is_runtime() {
+        d.close_failed(frame, failure);
+        return;
+    }
     let trigger = d.state.frame(frame).map(|f| f.last_event).unwrap_or_default();
     for child in d.state.children(frame) {
         abort(d, child, trigger, iteration_of.clone());
@@ -34,8 +50,9 @@ pub(super) fn fork_trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble
     d.emit(frame, Event::ForkFailed(failure));
 }
 
-/// The trouble as a failure, after the event that shows it, if there is one.
-fn shown(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) -> Option<Failure> {
+/// The trouble as a failure, after the event that shows it, if there is one. That event follows `after`, or the frame's
+/// last one.
+fn shown(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble, after: Option<EventId>) -> Option<Failure> {
     let visit = d.visit(frame)?;
     // Recorded: TestState shows the sentence alone.
     let cause = if trouble.bare || d.probe.is_some() {
@@ -49,14 +66,12 @@ fn shown(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) -> Option<Failur
     let cause = clipped(cause, CAUSE_CHARS_MAX);
     if trouble.evaluation {
         let location = trouble.location;
-        let (state, before) = (Arc::clone(&visit.name), visit.before);
-        let on_entry = matches!(visit.step, Step::Entered) && !trouble.after_evaluation;
+        let state = Arc::clone(&visit.name);
         let event = Event::EvaluationFailed { error: trouble.error.to_owned(), cause: cause.clone(), location, state };
-        if on_entry {
-            d.emit_after(frame, before, event);
-        } else {
-            d.emit(frame, event);
-        }
+        match after {
+            Some(after) => d.emit_after(frame, after, event),
+            None => d.emit(frame, event),
+        };
     }
     Some(Failure::new(trouble.error, cause))
 }
@@ -86,30 +101,33 @@ pub(super) fn handle(d: &mut Decider<'_>, frame: FrameId, state: &model::State, 
         d.emit(frame, Event::RetryScheduled { retrier, due });
         return;
     }
-    // AWS shows no end of the fork where the execution cannot go on anyway.
-    let shows_end = failure.error.as_deref() != Some("States.Runtime");
-    match state.kind {
-        Kind::Parallel(_) | Kind::Map(_) if !shows_end => {}
-        Kind::Parallel(_) => drop(d.emit(frame, Event::ParallelFailed)),
-        Kind::Map(_) => drop(d.emit(frame, Event::MapFailed)),
-        _ => {}
-    }
+    let before = d.state.frame(frame).map(|f| f.last_event);
+    show_end(d, frame, state, &failure);
     if let Some((i, catcher)) = catch.iter().enumerate().find(|(_, c)| matches(&c.error_equals, &failure)) {
         match caught(d, frame, state, (i, catcher), &failure) {
             Ok(event) => drop(d.emit(frame, event)),
             // The catcher itself failed; nothing catches that.
             Err(t) => {
-                trouble(d, frame, t);
-                let failure = match d.visit(frame).map(|v| &v.step) {
-                    Some(Step::Failed(f)) => f.clone(),
-                    _ => failure,
-                };
+                // Measured: a Parallel's failed catcher follows the event before the first end, and ends it again.
+                let forks = matches!(state.kind, Kind::Parallel(_) | Kind::Map(_));
+                let failure = shown(d, frame, t, before.filter(|_| forks)).unwrap_or(failure);
+                show_end(d, frame, state, &failure);
                 end_frame(d, frame, failure);
             }
         }
         return;
     }
     end_frame(d, frame, failure);
+}
+
+/// The end of a fork. AWS shows none where the execution cannot go on anyway.
+fn show_end(d: &mut Decider<'_>, frame: FrameId, state: &model::State, failure: &Failure) {
+    match state.kind {
+        _ if failure.is_runtime() => {}
+        Kind::Parallel(_) => drop(d.emit(frame, Event::ParallelFailed)),
+        Kind::Map(_) => drop(d.emit(frame, Event::MapFailed)),
+        _ => {}
+    }
 }
 
 /// Which retrier fires, and when its delay is over.
@@ -191,7 +209,8 @@ pub(super) fn caught(
 /// Handles a failure that nothing caught: it ends the branch and its fork, or at the top the execution.
 fn end_frame(d: &mut Decider<'_>, frame: FrameId, failure: Failure) {
     let Some((parent, index)) = d.state.frame(frame).map(|f| (f.parent, u64::from(f.index))) else { return };
-    let Some(parent) = parent else {
+    // Measured: what nothing can catch ends the execution at once, without a word of its branch or its siblings.
+    let Some(parent) = parent.filter(|_| !failure.is_runtime()) else {
         d.close_failed(frame, failure);
         return;
     };
@@ -248,10 +267,10 @@ fn abort(
 /// heartbeat is `States.Timeout` and answers to `States.HeartbeatTimeout` too. AWS's recordings show `States.ALL`
 /// catching `States.DataLimitExceeded`, though its guide says otherwise. `States.Runtime` is never caught.
 pub(super) fn matches(error_equals: &[String], failure: &Failure) -> bool {
-    let error = failure.error.as_deref();
-    if error == Some("States.Runtime") {
+    if failure.is_runtime() {
         return false;
     }
+    let error = failure.error.as_deref();
     error_equals.iter().any(|name| match name.as_str() {
         "States.ALL" => true,
         "States.TaskFailed" => error != Some("States.Timeout"),

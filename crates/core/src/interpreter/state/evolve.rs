@@ -64,6 +64,7 @@ impl State {
                     retries: Vec::new(),
                     step: Step::Entered,
                     kept: None,
+                    tail: None,
                     kept_run: None,
                 };
                 self.chain(frame, entry.id);
@@ -187,11 +188,14 @@ impl State {
             Event::ParallelSucceeded | Event::MapSucceeded => {
                 let tail = match self.visit(frame).map(|v| &v.step) {
                     Some(Step::Fork(fork)) => Some((fork.tail, fork.gathered())),
-                    Some(Step::MapRun(run)) => run.output.clone().map(|output| (entry.previous, output)),
+                    Some(Step::MapRun(run)) => run.output.clone().map(|output| (run.started, output)),
                     _ => None,
                 };
                 if let Some((tail, result)) = tail {
-                    self.chain(frame, tail);
+                    self.chain(frame, entry.id);
+                    if let Some(visit) = self.visit_mut(frame) {
+                        visit.tail = Some(tail);
+                    }
                     self.step(frame, Step::Succeeded(result));
                 }
             }

@@ -56,6 +56,9 @@ pub struct Visit {
     pub step: Step,
     /// The fork that this visit failed with, until the failure is handled. Its frames sleep.
     pub kept: Option<Box<Fork>>,
+    /// A Parallel or Map has its result: its exit follows this event, past that of its success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<EventId>,
     /// The map run that failed, or was stopped with the execution: a redrive goes on with it.
     pub kept_run: Option<Box<OpenMapRun>>,
 }

@@ -30,9 +30,9 @@ pub(in crate::interpreter) fn enter(
         }
     }
     let Some(next) = taken.map(|(_, r)| &r.next).or(choice.default.as_ref()) else {
-        return Err(Trouble::named(
-            "States.NoChoiceMatched",
-            "Failed to transition out of the state. No choice rule matched and there is no Default.",
+        // Measured on AWS, whose guide names `States.NoChoiceMatched`.
+        return Err(Trouble::runtime(
+            "Failed to transition out of the state. The state does not point to a next state.",
         ));
     };
     // A rule that fires runs its own Assign and Output; the default those of the state.

@@ -142,10 +142,12 @@ pub(super) fn exit(
             ));
         }
     }
-    d.emit(
-        frame,
-        Event::StateExited { kind: state_type(&state.kind), name: Arc::clone(&state.name), output, assigned, next },
-    );
+    let exited =
+        Event::StateExited { kind: state_type(&state.kind), name: Arc::clone(&state.name), output, assigned, next };
+    match d.visit(frame).and_then(|v| v.tail) {
+        Some(tail) => d.emit_after(frame, tail, exited),
+        None => d.emit(frame, exited),
+    };
     Ok(())
 }
 

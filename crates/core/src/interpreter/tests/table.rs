@@ -405,6 +405,12 @@ fn an_item_that_cannot_be_selected_ends_the_iterations_that_run_already() {
     let mut world = World::new(&json!({ "StartAt": "M", "States": states }));
     world.start(json!([{ "v": 1 }, {}]));
     assert_eq!(world.state.open_tasks(), 0, "{:?}", world.shown());
-    assert!(!world.state.is_running(), "no iteration outlives its Map; a redrive goes on from them");
-    assert!(world.shown().iter().any(|l| l.ends_with("MapIterationAborted")), "{:?}", world.shown());
+    assert!(!world.state.is_running(), "no iteration outlives its Map");
+    let ended: Vec<String> = world.shown();
+    assert_eq!(ended[5..], ["6<-3 ExecutionFailed"], "States.Runtime shows nothing of the iterations: {ended:?}");
+    world.feed(StimulusKind::Redrive { token: None }).unwrap();
+    assert_eq!(world.state.open_tasks(), 0, "{:?}", world.shown());
+    let again = world.shown();
+    assert!(again[6].ends_with("ExecutionRedriven"), "{again:?}");
+    assert!(again.last().is_some_and(|l| l.ends_with("ExecutionFailed")), "{again:?}");
 }
