@@ -341,6 +341,26 @@ impl<'n> Checker<'n> {
         Some(Some(Quantity::Literal(value)))
     }
 
+    /// A number of a Map. Measured on AWS: its `...Path` form takes no path into the context object.
+    pub fn map_quantity(
+        &mut self,
+        object: &Object<'n>,
+        field: QuantityField,
+        at: &Location<'_>,
+        language: QueryLanguage,
+    ) -> Option<Option<Quantity>> {
+        let found = self.quantity(object, field, at, language)?;
+        if let (Some(Quantity::Path(path)), Some(node)) = (&found, object.node(field.path_name))
+            && *path.root() == Root::Context
+        {
+            let hint = "the path starts at the state's input ('$.limit') or at a variable ('$limit')";
+            let message = "Value is not a Reference Path: The context object is not allowed here";
+            self.read.schema_hint(message, &at.name(field.path_name), node.offset, hint);
+            return None;
+        }
+        Some(found)
+    }
+
     /// A text or its computation. `intrinsic`: the `...Path` form takes an intrinsic function too.
     pub fn text(
         &mut self,

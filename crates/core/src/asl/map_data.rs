@@ -20,10 +20,11 @@ use crate::limits::PAYLOAD_BYTES_MAX;
 const MAX_ITEMS: QuantityField =
     QuantityField { name: "MaxItems", path_name: "MaxItemsPath", min: 0, max: 100_000_000, fraction: false };
 
+/// Measured on AWS: the least value of each number of a Map is 0.
 const ITEMS_PER_BATCH: QuantityField = QuantityField {
     name: "MaxItemsPerBatch",
     path_name: "MaxItemsPerBatchPath",
-    min: 1,
+    min: 0,
     max: i64::MAX as u64,
     fraction: false,
 };
@@ -31,7 +32,7 @@ const ITEMS_PER_BATCH: QuantityField = QuantityField {
 const BYTES_PER_BATCH: QuantityField = QuantityField {
     name: "MaxInputBytesPerBatch",
     path_name: "MaxInputBytesPerBatchPath",
-    min: 1,
+    min: 0,
     max: PAYLOAD_BYTES_MAX as u64,
     fraction: false,
 };
@@ -90,7 +91,7 @@ impl<'n> Checker<'n> {
         if config.node("CSVHeaderLocation").and_then(Node::as_str) == Some("GIVEN") {
             self.read.required(config, &["CSVHeaders"], at);
         }
-        self.quantity(config, MAX_ITEMS, at, language)
+        self.map_quantity(config, MAX_ITEMS, at, language)
     }
 
     pub fn item_batcher(
@@ -105,8 +106,8 @@ impl<'n> Checker<'n> {
         let batcher = self.read.object(object, "ItemBatcher", at)?;
         let at = at.name("ItemBatcher");
         self.read.known_fields(&batcher, fields::ITEM_BATCHER, Some(language), &at);
-        let items = self.quantity(&batcher, ITEMS_PER_BATCH, &at, language);
-        let bytes = self.quantity(&batcher, BYTES_PER_BATCH, &at, language);
+        let items = self.map_quantity(&batcher, ITEMS_PER_BATCH, &at, language);
+        let bytes = self.map_quantity(&batcher, BYTES_PER_BATCH, &at, language);
         let input = self.template(&batcher, "BatchInput", &at, language);
         let bounds = ["MaxItemsPerBatch", "MaxItemsPerBatchPath", "MaxInputBytesPerBatch", "MaxInputBytesPerBatchPath"];
         if !bounds.iter().any(|name| batcher.has(name)) {

@@ -78,9 +78,9 @@ impl<'n> Checker<'n> {
         let items_path = self.items_path(&object, at);
         let items = self.items(&object, at, language);
         let item_selector = self.item_selector(&object, at, language);
-        let max_concurrency = self.quantity(&object, MAX_CONCURRENCY, at, language);
-        let tolerated_failure_count = self.quantity(&object, TOLERATED_COUNT, at, language);
-        let tolerated_failure_percentage = self.quantity(&object, TOLERATED_PERCENTAGE, at, language);
+        let max_concurrency = self.map_quantity(&object, MAX_CONCURRENCY, at, language);
+        let tolerated_failure_count = self.map_quantity(&object, TOLERATED_COUNT, at, language);
+        let tolerated_failure_percentage = self.map_quantity(&object, TOLERATED_PERCENTAGE, at, language);
         let item_reader = self.item_reader(&object, at, language);
         let item_batcher = self.item_batcher(&object, at, language);
         let result_writer = self.result_writer(&object, at, language);

@@ -209,7 +209,8 @@ impl Reader {
         self.as_number_of("NUMBER", node, at, min, max)
     }
 
-    /// The same where other kinds are allowed too: `kind` is AWS's list of them.
+    /// The same where other kinds are allowed too: `kind` is AWS's list of them. Measured: AWS writes the bounds as
+    /// `0.0` and `100.0`.
     pub fn as_number_of(&mut self, kind: &str, node: &Node, at: &Location<'_>, min: f64, max: f64) -> Option<f64> {
         let Json::Number(number) = &node.json else {
             self.expected(kind, at, node);
@@ -217,9 +218,9 @@ impl Reader {
         };
         let value = number.as_f64()?;
         if value < min {
-            self.schema(format!("Minimum value is {min}"), at, node.offset);
+            self.schema(format!("Minimum value is {min:?}"), at, node.offset);
         } else if value > max {
-            self.schema(format!("Maximum value is {max}"), at, node.offset);
+            self.schema(format!("Maximum value is {max:?}"), at, node.offset);
         } else {
             return Some(value);
         }

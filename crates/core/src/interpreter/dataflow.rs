@@ -159,14 +159,16 @@ pub(super) fn payload(
 
 fn unanswered(f: &TemplateFailure, roots: &dyn Roots) -> Trouble {
     match &*f.source {
-        QueryError::PathNotFound { .. } => Trouble::runtime(format!(
-            "The JSONPath '{}' specified for the field '{}' could not be found in the input '{}'",
-            f.path_text,
-            f.field,
-            roots.input()
-        )),
+        QueryError::PathNotFound { .. } => not_found(&f.path_text, &f.field, roots),
         other => path_trouble(other),
     }
+}
+
+fn not_found(path: &str, field: &str, roots: &dyn Roots) -> Trouble {
+    Trouble::runtime(format!(
+        "The JSONPath '{path}' specified for the field '{field}' could not be found in the input '{}'",
+        roots.input()
+    ))
 }
 
 /// `Assign`: a template that gives an object; the sum of its values is bounded. `field` as AWS locates it: `Assign`,
@@ -210,17 +212,21 @@ pub(super) fn assign(
     }
 }
 
-/// The required value of a path for a Map's number: AWS has one sentence for all of these. Recorded: a text that is a
-/// number is one.
+/// The required value of a Map's number, `place` in its state (`ItemBatcher/MaxItemsPerBatch`): AWS has one sentence for
+/// all of the `...Path` fields. Recorded: a text that is a number is one. Measured: a miss names the field.
 pub(super) fn map_quantity(
     quantity: &Quantity,
-    name: &str,
+    place: &str,
     kind: &str,
     roots: &dyn Roots,
     entropy: &mut Entropy,
 ) -> Result<f64, Trouble> {
+    let name = last_name(place);
     if let Quantity::Path(path) = quantity {
-        let value = path.find(roots).map_err(|e| path_trouble(&e))?;
+        let value = path.find(roots).map_err(|e| match e {
+            QueryError::PathNotFound { .. } => not_found(path.text(), &format!("{name}Path"), roots),
+            e => path_trouble(&e),
+        })?;
         if number(&value).is_none_or(|n| kind == "integer" && n.fract() != 0.0) {
             return Err(Trouble::runtime(format!(
                 "The {name}Path field refers to value \"{}\" which is not a valid {kind}: {}",
@@ -229,25 +235,30 @@ pub(super) fn map_quantity(
             )));
         }
     }
-    self::quantity(quantity, name, roots, Extra::default(), entropy).map(|(n, _)| n)
+    self::quantity(quantity, place, roots, Extra::default(), entropy).map(|(n, _)| n)
+}
+
+fn last_name(place: &str) -> &str {
+    place.rsplit('/').next().unwrap_or(place)
 }
 
 /// A number of items, bytes or iterations of a Map. `None` for an absent field.
 pub(super) fn map_count(
     field: Option<&Quantity>,
-    name: &str,
+    place: &str,
     roots: &dyn Roots,
     entropy: &mut Entropy,
 ) -> Result<Option<u64>, Trouble> {
     let Some(q) = field else { return Ok(None) };
-    let n = map_quantity(q, name, "integer", roots, entropy)?;
+    let name = last_name(place);
+    let n = map_quantity(q, place, "integer", roots, entropy)?;
     let language = if matches!(q, Quantity::Jsonata(_)) { QueryLanguage::Jsonata } else { QueryLanguage::JsonPath };
     if n < 0.0 {
-        return Err(Trouble::value(language, format!("{name} cannot be negative."), Some(name)));
+        return Err(Trouble::value(language, format!("{name} cannot be negative."), Some(place)));
     }
     if n.fract() != 0.0 {
         let detail = format!("The {name} field must be a positive integer but was: {n}");
-        return Err(Trouble::value(language, detail, Some(name)));
+        return Err(Trouble::value(language, detail, Some(place)));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, whole; `as` saturates")]
     Ok(Some(n as u64))

@@ -202,12 +202,12 @@ pub fn result_too_large(state: &str) -> Failure {
     Failure::new("States.DataLimitExceeded", super::steps::data_limit(state, super::size::Excess::Bytes))
 }
 
-fn bytes_max(batching: &Batching) -> usize {
+pub(super) fn bytes_max(batching: &Batching) -> usize {
     batching.max_bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(PAYLOAD_BYTES_MAX).min(PAYLOAD_BYTES_MAX)
 }
 
 /// Of `{"BatchInput":…,"Items":[]}`; each item adds itself and a comma.
-fn wrapper_bytes(batching: &Batching) -> usize {
+pub(super) fn wrapper_bytes(batching: &Batching) -> usize {
     let shared = batching.input.as_ref().map_or(0, |input| r#""BatchInput":,"#.len() + json_bytes(input));
     r#"{"Items":[]}"#.len() + shared
 }

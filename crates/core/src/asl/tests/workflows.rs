@@ -30,7 +30,7 @@ fn retriers() {
             retry("\"MaxAttempts\": 100000000"),
             &format!("SCHEMA_VALIDATION_FAILED {at}/MaxAttempts: Maximum value is 99999999"),
         ),
-        (retry("\"BackoffRate\": 0.9"), &format!("SCHEMA_VALIDATION_FAILED {at}/BackoffRate: Minimum value is 1")),
+        (retry("\"BackoffRate\": 0.9"), &format!("SCHEMA_VALIDATION_FAILED {at}/BackoffRate: Minimum value is 1.0")),
         (
             retry("\"MaxDelaySeconds\": 31622401"),
             &format!("SCHEMA_VALIDATION_FAILED {at}/MaxDelaySeconds: Maximum value is 31622400"),
@@ -249,7 +249,7 @@ fn fields_of_a_map() {
         (map("\"MaxConcurrency\": -1"), &format!("{at}/MaxConcurrency: Minimum value is 0")),
         (
             map("\"ToleratedFailurePercentage\": 100.5"),
-            &format!("{at}/ToleratedFailurePercentage: Maximum value is 100"),
+            &format!("{at}/ToleratedFailurePercentage: Maximum value is 100.0"),
         ),
         (
             map("\"ToleratedFailureCount\": 1, \"ToleratedFailureCountPath\": \"$.n\""),

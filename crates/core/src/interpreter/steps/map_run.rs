@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::asl::model::{Map, QueryLanguage, State, Template};
+use crate::asl::model::{Map, Quantity, QueryLanguage, State, Template};
 use crate::ids::{Arn, derived_uuid};
 use crate::interpreter::command::Command;
 use crate::interpreter::dataflow::{self, Extra, Trouble};
@@ -33,7 +33,7 @@ pub(super) fn enter(
         dataflow::map_count(map.max_concurrency.as_ref(), "MaxConcurrency", &scope, entropy)?.unwrap_or(0);
     let (source, length) = source(map, language, &input, &scope, entropy)?;
     let batching = batching(map, &scope, entropy)?;
-    let writer = writer(map, language, &scope, entropy)?;
+    let writer = writer(map, &scope, entropy)?;
     // The plan is journaled, so each part of it is bounded as a payload.
     for part in [Some(&input), batching.as_ref().and_then(|b| b.input.as_ref()), writer.as_ref()].into_iter().flatten()
     {
@@ -113,10 +113,11 @@ fn source(
 ) -> Result<(ItemSource, u64), Trouble> {
     if let Some(reader) = &map.item_reader {
         let parameters = match &reader.parameters {
-            Some(t) => dataflow::payload(t, parameters_field(language), roots, Extra::default(), entropy)?,
+            Some(t) => dataflow::payload(t, "ItemReader/Arguments", roots, Extra::default(), entropy)?,
             None => Payload::new(json!({})),
         };
-        let max_items = dataflow::map_count(reader.max_items.as_ref(), "MaxItems", roots, entropy)?;
+        let max_items =
+            dataflow::map_count(reader.max_items.as_ref(), "ItemReader/ReaderConfig/MaxItems", roots, entropy)?;
         return Ok((ItemSource::Reader { parameters, max_items }, 0));
     }
     let items = match &map.items {
@@ -141,40 +142,30 @@ fn source(
     Ok((ItemSource::StateData { items }, length as u64))
 }
 
-const fn parameters_field(language: QueryLanguage) -> &'static str {
-    match language {
-        QueryLanguage::JsonPath => "Parameters",
-        QueryLanguage::Jsonata => "Arguments",
-    }
-}
-
-fn batching(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<Batching>, Trouble> {
+/// The bounds of `ItemBatcher`; 0 is none.
+pub(in crate::interpreter) fn batching(
+    map: &Map,
+    roots: &dyn Roots,
+    entropy: &mut Entropy,
+) -> Result<Option<Batching>, Trouble> {
     let Some(batcher) = &map.item_batcher else { return Ok(None) };
-    let max_items = dataflow::map_count(batcher.max_items_per_batch.as_ref(), "MaxItemsPerBatch", roots, entropy)?;
-    let max_bytes =
-        dataflow::map_count(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", roots, entropy)?;
-    for (name, bound) in [("MaxItemsPerBatch", max_items), ("MaxInputBytesPerBatch", max_bytes)] {
-        if bound == Some(0) {
-            return Err(Trouble::runtime(format!("The {name} field must be a positive integer but was: 0")));
-        }
-    }
+    let mut bound = |field: Option<&Quantity>, place| {
+        dataflow::map_count(field, place, roots, entropy).map(|n| n.filter(|n| *n > 0))
+    };
+    let max_items = bound(batcher.max_items_per_batch.as_ref(), "ItemBatcher/MaxItemsPerBatch")?;
+    let max_bytes = bound(batcher.max_input_bytes_per_batch.as_ref(), "ItemBatcher/MaxInputBytesPerBatch")?;
     let input = match &batcher.batch_input {
-        Some(t) => Some(dataflow::payload(t, "BatchInput", roots, Extra::default(), entropy)?),
+        Some(t) => Some(dataflow::payload(t, "ItemBatcher/BatchInput", roots, Extra::default(), entropy)?),
         None => None,
     };
     Ok(Some(Batching { max_items, max_bytes, input }))
 }
 
 /// Where results are exported to. A `ResultWriter` without `Resource` only shapes the output.
-fn writer(
-    map: &Map,
-    language: QueryLanguage,
-    roots: &dyn Roots,
-    entropy: &mut Entropy,
-) -> Result<Option<Payload>, Trouble> {
+fn writer(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<Payload>, Trouble> {
     let Some(writer) = map.result_writer.as_ref().filter(|w| w.resource.is_some()) else { return Ok(None) };
     Ok(Some(match &writer.parameters {
-        Some(t) => dataflow::payload(t, parameters_field(language), roots, Extra::default(), entropy)?,
+        Some(t) => dataflow::payload(t, "ResultWriter/Arguments", roots, Extra::default(), entropy)?,
         None => Payload::new(json!({})),
     }))
 }

@@ -2,11 +2,12 @@
 
 use serde_json::{Map as Fields, Value, json};
 
-use crate::asl::model::{self, ItemBatcher, Map, QueryLanguage};
+use crate::asl::model::{self, Map, QueryLanguage};
 use crate::csv::{Delimiter, RowError, Rows, check_headers};
 use crate::interpreter::dataflow::{self, Extra, Trouble};
 use crate::interpreter::decide::Decider;
-use crate::interpreter::event::{Event, Failure, FrameId, MapItem, Payload, Tolerance};
+use crate::interpreter::event::{Batching, Event, Failure, FrameId, MapItem, Payload, Tolerance};
+use crate::interpreter::map_items::{bytes_max, wrapper_bytes};
 use crate::interpreter::steps::{self, fork};
 use crate::limits::TEST_ITEMS_BYTES_MAX;
 
@@ -98,10 +99,11 @@ fn iterations(
             inputs
         }
     };
-    let count = match &map.item_batcher {
+    let (scope, entropy) = d.scope(TOP, &input, None);
+    let count = match steps::map_run::batching(map, &scope, entropy)? {
         None => inputs.len(),
-        Some(batcher) => {
-            let batches = batch(d, batcher, &input, &inputs)?;
+        Some(batching) => {
+            let batches = batch(&batching, &inputs);
             let count = batches.len();
             d.observe(Stage::ItemBatcher, &Payload::new(Value::Array(batches)));
             count
@@ -128,27 +130,14 @@ fn select(
 }
 
 /// The inputs of the child executions, by `ItemBatcher`: `{"BatchInput": …, "Items": […]}`.
-fn batch(
-    d: &mut Decider<'_>,
-    batcher: &ItemBatcher,
-    input: &Payload,
-    items: &[Payload],
-) -> Result<Vec<Value>, Trouble> {
-    let (scope, entropy) = d.scope(TOP, input, None);
-    let most = dataflow::map_count(batcher.max_items_per_batch.as_ref(), "MaxItemsPerBatch", &scope, entropy)?;
-    let bytes =
-        dataflow::map_count(batcher.max_input_bytes_per_batch.as_ref(), "MaxInputBytesPerBatch", &scope, entropy)?;
-    let common = match &batcher.batch_input {
-        Some(t) => Some(dataflow::template(t, "BatchInput", &scope, Extra::default(), entropy)?),
-        None => None,
-    };
-    let fits = |n: Option<u64>, have: usize| n.is_none_or(|n| n == 0 || have as u64 <= n);
+fn batch(batching: &Batching, items: &[Payload]) -> Vec<Value> {
+    let bytes = bytes_max(batching) - wrapper_bytes(batching).min(bytes_max(batching));
     let mut batches: Vec<Vec<Value>> = Vec::new();
     let mut size = 0;
     for item in items {
         let own = crate::interpreter::size::json_bytes(item) + 1;
         match batches.last_mut() {
-            Some(last) if fits(most, last.len() + 1) && fits(bytes, size + own) => {
+            Some(last) if batching.max_items.is_none_or(|n| (last.len() as u64) < n) && size + own <= bytes => {
                 last.push((**item).clone());
                 size += own;
             }
@@ -160,13 +149,13 @@ fn batch(
     }
     let whole = |items: Vec<Value>| {
         let mut fields = Fields::new();
-        if let Some(common) = &common {
-            fields.insert("BatchInput".into(), common.clone());
+        if let Some(common) = &batching.input {
+            fields.insert("BatchInput".into(), (**common).clone());
         }
         fields.insert("Items".into(), Value::Array(items));
         Value::Object(fields)
     };
-    Ok(batches.into_iter().map(whole).collect())
+    batches.into_iter().map(whole).collect()
 }
 
 /// The items in what an `ItemReader` would read: JSON with its `ItemsPointer`, JSON Lines, or CSV.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use super::script::{Play, Script};
+use crate::interpreter::event::ItemSource;
 use crate::interpreter::state::Conclusion;
 
 const PATH: &str = "JSONPath";
@@ -143,6 +144,143 @@ fn fields() -> Vec<Field> {
         field("Map.MaxConcurrency", EXPRESSION, "form", map(json!({ "Items": [1], "MaxConcurrency": v }))),
         field("Map.ItemSelector", EXPRESSION, "guide", map(json!({ "Items": [1], "ItemSelector": v }))),
     ]
+    .into_iter()
+    .chain(distributed_fields())
+    .collect()
+}
+
+/// The same of a Distributed Map. The one child of those with a tolerance fails.
+fn distributed_fields() -> Vec<Field> {
+    let map = |processor: Value, more: Value| {
+        let mut state = json!({ "Type": "Map", "End": true, "ItemProcessor": {
+            "ProcessorConfig": { "Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" },
+            "StartAt": "I", "States": { "I": processor } } });
+        state.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        state
+    };
+    let pass = || json!({ "Type": "Pass", "End": true });
+    let fail = || json!({ "Type": "Fail", "Error": "E", "Cause": "c" });
+    let get = "arn:aws:states:::s3:getObject";
+    let put = "arn:aws:states:::s3:putObject";
+    let path = |name: &'static str, source: &'static str, processor: Value, more: Value| {
+        let mut more = more;
+        if more.get("ItemReader").is_none() {
+            more["ItemsPath"] = json!("$.items");
+        }
+        field(name, PATH, source, map(processor, more))
+    };
+    let expression = |name: &'static str, source: &'static str, processor: Value, more: Value| {
+        let mut more = more;
+        if more.get("ItemReader").is_none() {
+            more["Items"] = json!([1]);
+        }
+        field(name, EXPRESSION, source, map(processor, more))
+    };
+    let v = "{% $states.input.v %}";
+    let reader = |parameters: &str, bucket: Value, config: Value| {
+        let mut config = config;
+        config["InputType"] = json!("JSON");
+        json!({ "ItemReader": { "Resource": get, parameters: bucket, "ReaderConfig": config } })
+    };
+    vec![
+        path("Distributed.ItemSelector", "guide", pass(), json!({ "ItemSelector": { "x.$": "$.v" } })),
+        path("Distributed.MaxConcurrencyPath", "rec", pass(), json!({ "MaxConcurrencyPath": "$.v" })),
+        path("Distributed.ToleratedFailureCountPath", "rec", fail(), json!({ "ToleratedFailureCountPath": "$.v" })),
+        path(
+            "Distributed.ToleratedFailurePercentagePath",
+            "rec",
+            fail(),
+            json!({ "ToleratedFailurePercentagePath": "$.v" }),
+        ),
+        path(
+            "ItemBatcher.MaxItemsPerBatchPath",
+            "rec",
+            pass(),
+            json!({ "ItemBatcher": { "MaxItemsPerBatchPath": "$.v" } }),
+        ),
+        path(
+            "ItemBatcher.MaxInputBytesPerBatchPath",
+            "rec",
+            pass(),
+            json!({ "ItemBatcher": { "MaxInputBytesPerBatchPath": "$.v" } }),
+        ),
+        path(
+            "ItemBatcher.BatchInput",
+            "guide",
+            pass(),
+            json!({ "ItemBatcher": { "MaxItemsPerBatch": 2, "BatchInput": { "x.$": "$.v" } } }),
+        ),
+        path(
+            "ItemReader.Parameters",
+            "guide",
+            pass(),
+            reader("Parameters", json!({ "Bucket": "b", "Key.$": "$.v" }), json!({})),
+        ),
+        path(
+            "ItemReader.MaxItemsPath",
+            "rec",
+            pass(),
+            reader("Parameters", json!({ "Bucket": "b", "Key": "k" }), json!({ "MaxItemsPath": "$.v" })),
+        ),
+        path(
+            "ResultWriter.Parameters",
+            "guide",
+            pass(),
+            json!({ "ResultWriter": { "Resource": put, "Parameters": { "Bucket": "b", "Prefix.$": "$.v" } } }),
+        ),
+        expression("Distributed.Items", "rec", pass(), json!({ "Items": v })),
+        expression("Distributed.ItemSelector", "guide", pass(), json!({ "ItemSelector": { "x": v } })),
+        expression("Distributed.MaxConcurrency", "form", pass(), json!({ "MaxConcurrency": v })),
+        expression("Distributed.ToleratedFailureCount", "form", fail(), json!({ "ToleratedFailureCount": v })),
+        expression(
+            "Distributed.ToleratedFailurePercentage",
+            "form",
+            fail(),
+            json!({ "ToleratedFailurePercentage": v }),
+        ),
+        expression("ItemBatcher.MaxItemsPerBatch", "form", pass(), json!({ "ItemBatcher": { "MaxItemsPerBatch": v } })),
+        expression(
+            "ItemBatcher.MaxInputBytesPerBatch",
+            "form",
+            pass(),
+            json!({ "ItemBatcher": { "MaxInputBytesPerBatch": v } }),
+        ),
+        expression(
+            "ItemBatcher.BatchInput",
+            "guide",
+            pass(),
+            json!({ "ItemBatcher": { "MaxItemsPerBatch": 2, "BatchInput": v } }),
+        ),
+        expression(
+            "ItemReader.Arguments",
+            "guide",
+            pass(),
+            reader("Arguments", json!({ "Bucket": "b", "Key": v }), json!({})),
+        ),
+        expression(
+            "ItemReader.MaxItems",
+            "form",
+            pass(),
+            reader("Arguments", json!({ "Bucket": "b", "Key": "k" }), json!({ "MaxItems": v })),
+        ),
+        expression(
+            "ResultWriter.Arguments",
+            "guide",
+            pass(),
+            json!({ "ResultWriter": { "Resource": put, "Arguments": { "Bucket": "b", "Prefix": v } } }),
+        ),
+    ]
+}
+
+/// What a reader reads and where a writer writes: the plan of the run, which the shell performs.
+fn planned(world: &World) -> Option<String> {
+    let plan = world.state.map_runs().next()?.run.plan.clone()?;
+    match (&plan.source, &plan.writer) {
+        (ItemSource::Reader { parameters, max_items: Some(n) }, _) => Some(format!("reads {n} of {}", **parameters)),
+        (ItemSource::Reader { parameters, max_items: None }, _) => Some(format!("reads {}", **parameters)),
+        (ItemSource::StateData { .. }, Some(writer)) => Some(format!("writes {}", **writer)),
+        (ItemSource::StateData { .. }, None) => None,
+    }
 }
 
 fn outcome(field: &Field, value: Option<&Value>) -> String {
@@ -166,6 +304,9 @@ fn outcome(field: &Field, value: Option<&Value>) -> String {
     let script: Script = serde_json::from_value(json!({ "tasks": { "S": [{ "success": answer }] } })).unwrap();
     let mut world = World::new(&definition);
     world.start(input);
+    if let Some(plan) = planned(&world) {
+        return plan;
+    }
     let mut play = Play::new(world, &script);
     play.play_out();
     match play.world.conclusion() {
