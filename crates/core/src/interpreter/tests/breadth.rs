@@ -272,7 +272,7 @@ fn distributed_fields() -> Vec<Field> {
     ]
 }
 
-/// What a reader reads and where a writer writes: the plan of the run, which the shell performs.
+/// The plan of a run with a reader or a writer, which the shell performs.
 fn planned(world: &World) -> Option<String> {
     let plan = world.state.map_runs().next()?.run.plan.clone()?;
     match (&plan.source, &plan.writer) {
