@@ -73,7 +73,7 @@ struct How {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Verdict {
+struct VerdictLabel {
     verdict: &'static str,
 }
 
@@ -146,9 +146,9 @@ struct Inner {
     tasks_cancelled: Family<Reason, Counter>,
     tasks_waiting: Gauge,
     heartbeats: Counter,
-    replies: Family<Verdict, Counter>,
+    replies: Family<VerdictLabel, Counter>,
     replies_refused: Family<Reason, Counter>,
-    start_messages: Family<Verdict, Counter>,
+    start_messages: Family<VerdictLabel, Counter>,
     callback_latency: Histogram,
     store_appends: Counter,
     store_append: Histogram,
@@ -412,12 +412,12 @@ impl Metrics {
 
     /// A reply was handled. `verdict`: `bus::envelope::Verdict::as_str`.
     pub fn reply(&self, verdict: &'static str) {
-        self.inner.replies.get_or_create(&Verdict { verdict }).inc();
+        self.inner.replies.get_or_create(&VerdictLabel { verdict }).inc();
     }
 
     /// A start message was handled. `verdict`: `accepted`, `refused` or `postponed`.
     pub fn start_message(&self, verdict: &'static str) {
-        self.inner.start_messages.get_or_create(&Verdict { verdict }).inc();
+        self.inner.start_messages.get_or_create(&VerdictLabel { verdict }).inc();
     }
 
     /// A reply that changed nothing, by the finer reason (a forged token and an unknown key are one verdict, two

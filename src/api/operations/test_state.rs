@@ -14,7 +14,7 @@ use crate::api::wire::execution_input;
 use crate::engine::http_tasks::{Exchanged, SeenCall};
 use crate::integrations::shapes::{self, Validation};
 use crate::interpreter::event::{Failure, Payload};
-use crate::interpreter::test_state::{self, Answer, Configuration, Refusal, Report, Request, Stage, Subject, Verdict};
+use crate::interpreter::test_state::{self, Answer, Configuration, Refusal, Report, Request, Stage, Subject, Tested};
 use crate::payload::refusal;
 
 const HTTP_TASK: &str = "arn:aws:states:::http:invoke";
@@ -219,8 +219,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let level = input.inspection_level.as_deref().unwrap_or("INFO");
     let mut exchanged = (None, None);
     let report = match test_state::run(&subject, &request, mocked.as_ref())? {
-        Verdict::Report(report) => report,
-        Verdict::Call { resource, parameters, timeout_seconds } => {
+        Tested::Report(report) => report,
+        Tested::Call { resource, parameters, timeout_seconds } => {
             let role = request.role_arn.as_deref().unwrap_or_default();
             let here = ctx.engine().http_tasks().filter(|_| &*resource == HTTP_TASK);
             let done = match here {
@@ -237,8 +237,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
                 Err(failure) => Answer::Error(failure),
             };
             match test_state::run(&subject, &request, Some(&done))? {
-                Verdict::Report(report) => report,
-                Verdict::Call { .. } => return Err(Refusal::Stuck.into()),
+                Tested::Report(report) => report,
+                Tested::Call { .. } => return Err(Refusal::Stuck.into()),
             }
         }
     };

@@ -1,4 +1,4 @@
-//! A map run, pure: it turns events into orders. The shell (`engine::map_run`) reads, starts and stops; here is decided
+//! A map run, pure: it turns events into commands. The shell (`engine::map_run`) reads, starts and stops; here is decided
 //! when.
 //!
 //! ```text
@@ -98,7 +98,7 @@ impl Tally {
 
 /// An event of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Happened {
+pub enum RunEvent {
     /// It begins or restarts.
     Begin,
     /// Children whose items were read, in order; `last`: there are no more.
@@ -129,23 +129,23 @@ pub enum Happened {
     Aborted,
 }
 
-/// An order to the shell of a run.
+/// A command to the shell of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Order {
+pub enum RunCommand {
     /// Read on: about so many children more.
     Read {
         children: usize,
     },
     Start(Child),
-    /// Stop every open child; then `Happened::Aborted`.
+    /// Stop every open child; then `RunEvent::Aborted`.
     Abort,
     /// Gather or write the results and tell the parent.
-    Finish(Verdict),
+    Finish(RunOutcome),
 }
 
 /// How a run ends.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
+pub enum RunOutcome {
     Succeeded,
     Failed(Failure),
     /// It was stopped, and its results are not needed.
@@ -156,9 +156,9 @@ pub enum Verdict {
 enum Phase {
     Running,
     /// It will end with this result, after the open starts.
-    Ending(Verdict),
+    Ending(RunOutcome),
     /// The children are being stopped.
-    Aborting(Verdict),
+    Aborting(RunOutcome),
     Ended,
 }
 
@@ -260,81 +260,81 @@ impl MapRun {
         self.open.keys().copied()
     }
 
-    /// Takes an event and gives the orders that follow.
+    /// Takes an event and gives the commands that follow.
     #[must_use]
-    pub fn take(&mut self, happened: Happened) -> Vec<Order> {
-        match happened {
-            Happened::Begin => {}
-            Happened::Read { children, last } => {
+    pub fn take(&mut self, event: RunEvent) -> Vec<RunCommand> {
+        match event {
+            RunEvent::Begin => {}
+            RunEvent::Read { children, last } => {
                 self.reading = false;
                 self.complete |= last;
                 for child in children {
                     self.enqueue(child);
                 }
             }
-            Happened::ReadFailed(failure) => {
+            RunEvent::ReadFailed(failure) => {
                 self.reading = false;
-                self.end(Verdict::Failed(failure));
+                self.end(RunOutcome::Failed(failure));
             }
-            Happened::Started { .. } => self.starting = self.starting.saturating_sub(1),
-            Happened::StartFailed { index, failure } => {
+            RunEvent::Started { .. } => self.starting = self.starting.saturating_sub(1),
+            RunEvent::StartFailed { index, failure } => {
                 self.starting = self.starting.saturating_sub(1);
                 self.close(index, ChildStatus::Failed);
-                self.end(Verdict::Failed(failure));
+                self.end(RunOutcome::Failed(failure));
             }
-            Happened::Closed { index, status } => self.close(index, status),
-            Happened::Changed(limits) => self.limits = limits,
-            Happened::Stop => self.end(Verdict::Aborted),
-            Happened::Aborted => {
+            RunEvent::Closed { index, status } => self.close(index, status),
+            RunEvent::Changed(limits) => self.limits = limits,
+            RunEvent::Stop => self.end(RunOutcome::Aborted),
+            RunEvent::Aborted => {
                 for index in self.open().collect::<Vec<_>>() {
                     self.close(index, ChildStatus::Aborted);
                 }
-                if let Phase::Aborting(verdict) = &self.phase {
-                    let verdict = verdict.clone();
+                if let Phase::Aborting(outcome) = &self.phase {
+                    let outcome = outcome.clone();
                     self.phase = Phase::Ended;
-                    return vec![Order::Finish(verdict)];
+                    return vec![RunCommand::Finish(outcome)];
                 }
             }
         }
         self.go_on()
     }
 
-    fn go_on(&mut self) -> Vec<Order> {
+    fn go_on(&mut self) -> Vec<RunCommand> {
         if matches!(self.phase, Phase::Running) && self.exceeds() {
             let failure = Failure::new(
                 "States.ExceedToleratedFailureThreshold",
                 "The specified tolerated failure threshold was exceeded",
             );
-            self.end(Verdict::Failed(failure));
+            self.end(RunOutcome::Failed(failure));
         }
         match &self.phase {
             Phase::Running => self.run(),
-            Phase::Ending(verdict) if self.starting == 0 => {
-                self.phase = Phase::Aborting(verdict.clone());
-                vec![Order::Abort]
+            Phase::Ending(outcome) if self.starting == 0 => {
+                self.phase = Phase::Aborting(outcome.clone());
+                vec![RunCommand::Abort]
             }
             Phase::Ending(_) | Phase::Aborting(_) | Phase::Ended => Vec::new(),
         }
     }
 
-    fn run(&mut self) -> Vec<Order> {
-        let mut orders = Vec::new();
+    fn run(&mut self) -> Vec<RunCommand> {
+        let mut commands = Vec::new();
         while self.starting < MAP_RUN_STARTS && self.open.len() < self.limits.concurrency() {
             let Some(child) = self.queue.pop_front() else { break };
             self.open.insert(child.index, child.items);
             self.starting += 1;
             self.shift(self.status_before(child.index), ChildStatus::Running, child.items);
-            orders.push(Order::Start(child));
+            commands.push(RunCommand::Start(child));
         }
         if !self.reading && !self.complete && self.queue.len() <= MAP_RUN_QUEUE / 2 {
             self.reading = true;
-            orders.push(Order::Read { children: MAP_RUN_QUEUE - self.queue.len() });
+            commands.push(RunCommand::Read { children: MAP_RUN_QUEUE - self.queue.len() });
         }
         if self.complete && self.queue.is_empty() && self.open.is_empty() && self.starting == 0 {
             self.phase = Phase::Ended;
-            orders.push(Order::Finish(Verdict::Succeeded));
+            commands.push(RunCommand::Finish(RunOutcome::Succeeded));
         }
-        orders
+        commands
     }
 
     /// A child has been read: it waits for its start, unless it exists already.
@@ -343,7 +343,7 @@ impl MapRun {
         self.read = self.read.max(child.index + 1);
         if self.read > MAP_RUN_CHILDREN_MAX {
             let cause = format!("The map run has more than {MAP_RUN_CHILDREN_MAX} children.");
-            self.end(Verdict::Failed(Failure::new("States.ItemReaderFailed", cause)));
+            self.end(RunOutcome::Failed(Failure::new("States.ItemReaderFailed", cause)));
             return;
         }
         *self.children.slot(status) += 1;
@@ -372,12 +372,12 @@ impl MapRun {
         self.items.shift(from, to, items);
     }
 
-    fn end(&mut self, verdict: Verdict) {
+    fn end(&mut self, outcome: RunOutcome) {
         match &self.phase {
-            Phase::Running => self.phase = Phase::Ending(verdict),
+            Phase::Running => self.phase = Phase::Ending(outcome),
             // A stop while children are stopped for another reason: the results are no longer needed.
-            Phase::Ending(_) if verdict == Verdict::Aborted => self.phase = Phase::Ending(verdict),
-            Phase::Aborting(_) if verdict == Verdict::Aborted => self.phase = Phase::Aborting(verdict),
+            Phase::Ending(_) if outcome == RunOutcome::Aborted => self.phase = Phase::Ending(outcome),
+            Phase::Aborting(_) if outcome == RunOutcome::Aborted => self.phase = Phase::Aborting(outcome),
             _ => {}
         }
     }

@@ -19,7 +19,7 @@ use crate::store::{ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStat
 
 /// What all children of a run share.
 #[derive(Debug)]
-pub(super) struct Birth {
+pub(super) struct ChildTemplate {
     pub run: Arn,
     pub machine: Arc<Machine>,
     pub block: crate::ids::BlockId,
@@ -37,7 +37,7 @@ pub(super) struct Birth {
     pub writer_config: serde_json::Value,
 }
 
-impl Birth {
+impl ChildTemplate {
     /// `MACHINE/LABEL`, as the run's ARN has it.
     fn place(&self) -> &str {
         let text = self.run.as_str();
@@ -114,12 +114,12 @@ pub(super) struct ChildStart {
 ///
 /// # Errors
 /// It can never be started.
-pub(super) async fn start(services: &Services, birth: &Birth, child: &Child) -> Result<ChildStart, Failure> {
+pub(super) async fn start(services: &Services, template: &ChildTemplate, child: &Child) -> Result<ChildStart, Failure> {
     let mut waited = Duration::ZERO;
     loop {
-        let (header, started) = birth.of(services, child);
+        let (header, started) = template.of(services, child);
         let (id, arn) = (header.id, header.arn.clone());
-        let start = Start { header, started: Box::new(started), machine: Arc::clone(&birth.machine) };
+        let start = Start { header, started: Box::new(started), machine: Arc::clone(&template.machine) };
         let problem = match services.courier.start(start).await {
             Ok(_) => {
                 services.child_starts();
@@ -127,7 +127,7 @@ pub(super) async fn start(services: &Services, birth: &Birth, child: &Child) -> 
             }
             Err(DeliverError::Store(StoreError::AlreadyExists { .. })) => {
                 match services.journal.execution_by_arn(&arn).await {
-                    Ok(Some(row)) => match existing(services, birth, row).await {
+                    Ok(Some(row)) => match existing(services, template, row).await {
                         Ok(child) => return Ok(child),
                         Err(why) => why,
                     },
@@ -140,7 +140,7 @@ pub(super) async fn start(services: &Services, birth: &Birth, child: &Child) -> 
             }
             Err(e) => e.to_string(),
         };
-        services.child_waits(&birth.parent.arn, &problem);
+        services.child_waits(&template.parent.arn, &problem);
         let pause = pause_after(waited, entropy::unit());
         tokio::time::sleep(pause).await;
         waited += pause;
@@ -148,13 +148,13 @@ pub(super) async fn start(services: &Services, birth: &Birth, child: &Child) -> 
 }
 
 /// A child that exists: open, over, or redriven now.
-async fn existing(services: &Services, birth: &Birth, row: ExecutionRow) -> Result<ChildStart, String> {
+async fn existing(services: &Services, template: &ChildTemplate, row: ExecutionRow) -> Result<ChildStart, String> {
     let (id, status) = (row.header.id, child_status(row.summary.status));
     let over = matches!(status, ChildStatus::Failed | ChildStatus::TimedOut | ChildStatus::Aborted);
-    if birth.attempt == 0 || !over {
+    if template.attempt == 0 || !over {
         return Ok(ChildStart { id, closed: (status != ChildStatus::Running).then_some(status) });
     }
-    let kind = StimulusKind::RedriveByRun { attempt: birth.attempt };
+    let kind = StimulusKind::RedriveByRun { attempt: template.attempt };
     match services.courier.deliver(id, Input::Stimulus(kind)).await {
         Delivered::Applied(_) => Ok(ChildStart { id, closed: None }),
         // It was redriven before a restart and failed again, or can never be (its history is full).

@@ -1,7 +1,7 @@
 //! Map runs: the shell around [`crate::interpreter::map_run`]. A run is a task on the thread of its parent's partition.
 //!
 //! ```text
-//! parent's StartMapRun ─► Runner ◄─ words: read, started, closed, changed, stop
+//! parent's StartMapRun ─► Runner ◄─ messages: read, started, closed, changed, stop
 //!                           │  pure MapRun decides
 //!                           ├─ source.rs    items → inputs of children, page by page
 //!                           ├─ children.rs  starts them (named by run and index: twice is once), stops them
@@ -33,27 +33,27 @@ use crate::engine::journal::load;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::{DeliverError, MapRunChange, MapRunError};
 use crate::ids::{Arn, EventId, ExecutionId};
-use crate::interpreter::map_run::{ChildStatus, Happened};
+use crate::interpreter::map_run::{ChildStatus, RunEvent};
 use crate::interpreter::state::{Conclusion, Outcome};
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::{ExecutionStatus, StoreError};
 
 pub use row::redriven;
 
-/// Words that wait for one runner; senders wait beyond it. Children closing are most of them, and no more than its
+/// Messages that wait for one runner; senders wait beyond it. Children closing are most of them, and no more than its
 /// concurrency.
-const WORDS: usize = 256;
+const RUNNER_QUEUE: usize = 256;
 /// Rows read at once of a run's children, or of an execution's runs.
 const PAGE: u32 = 500;
 
-/// What a runner is told.
+/// To a runner.
 #[derive(Debug)]
-enum Word {
-    Happened(Happened),
+enum RunnerMessage {
+    Event(RunEvent),
     /// The source comes back with what was read from it.
     Read {
         source: Box<source::Source>,
-        happened: Happened,
+        event: RunEvent,
     },
     /// The child is there; `closed` where it is from before a restart, and over.
     Started {
@@ -86,16 +86,16 @@ pub(in crate::engine) struct Runs {
 #[derive(Debug)]
 struct Open {
     attempt: EventId,
-    words: mpsc::Sender<Word>,
+    messages: mpsc::Sender<RunnerMessage>,
 }
 
-/// May this attempt of a run begin?
+/// The answer to an attempt of a run that wants to begin.
 enum Claim {
-    Given(mpsc::Sender<Word>, mpsc::Receiver<Word>),
+    Given(mpsc::Sender<RunnerMessage>, mpsc::Receiver<RunnerMessage>),
     /// It has begun already.
     Runs,
     /// Another attempt has not quite ended: what it does last is under way.
-    After(mpsc::Sender<Word>),
+    After(mpsc::Sender<RunnerMessage>),
 }
 
 /// In the place of an attempt: who ends a run that nobody holds.
@@ -105,11 +105,11 @@ impl Runs {
     /// `attempt`: the event that began it.
     fn claim(&self, run: &Arn, attempt: EventId) -> Claim {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(there) = open.get(run) {
-            return if there.attempt == attempt { Claim::Runs } else { Claim::After(there.words.clone()) };
+        if let Some(held) = open.get(run) {
+            return if held.attempt == attempt { Claim::Runs } else { Claim::After(held.messages.clone()) };
         }
-        let (sender, receiver) = mpsc::channel(WORDS);
-        open.insert(run.clone(), Open { attempt, words: sender.clone() });
+        let (sender, receiver) = mpsc::channel(RUNNER_QUEUE);
+        open.insert(run.clone(), Open { attempt, messages: sender.clone() });
         Claim::Given(sender, receiver)
     }
 
@@ -117,13 +117,17 @@ impl Runs {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
     }
 
-    fn find(&self, run: &Arn) -> Option<mpsc::Sender<Word>> {
-        self.holder(run).map(|(_, words)| words)
+    fn find(&self, run: &Arn) -> Option<mpsc::Sender<RunnerMessage>> {
+        self.holder(run).map(|(_, messages)| messages)
     }
 
     /// Which attempt it is that runs.
-    fn holder(&self, run: &Arn) -> Option<(EventId, mpsc::Sender<Word>)> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(run).map(|open| (open.attempt, open.words.clone()))
+    fn holder(&self, run: &Arn) -> Option<(EventId, mpsc::Sender<RunnerMessage>)> {
+        self.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(run)
+            .map(|open| (open.attempt, open.messages.clone()))
     }
 
     fn holds(&self, inputs: usize) {
@@ -139,7 +143,7 @@ impl Runs {
             Conclusion::TimedOut(_) => ChildStatus::TimedOut,
             Conclusion::Aborted(_) => ChildStatus::Aborted,
         };
-        actix_rt::spawn(async move { sender.send(Word::Closed { child, status, attempt }).await });
+        actix_rt::spawn(async move { sender.send(RunnerMessage::Closed { child, status, attempt }).await });
     }
 }
 
@@ -193,7 +197,7 @@ impl Coordinator {
                     // Redriven since: so what was to be stopped has ended.
                     return;
                 }
-                if runner.send(Word::Happened(Happened::Stop)).await.is_ok() {
+                if runner.send(RunnerMessage::Event(RunEvent::Stop)).await.is_ok() {
                     runner.closed().await;
                 }
             } else if let Claim::Given(_sender, _receiver) = self.map_runs.claim(run, ENDING) {
@@ -244,7 +248,7 @@ impl Coordinator {
         }
         if let Some(runner) = self.map_runs.find(run) {
             let (done, changed) = oneshot::channel();
-            if runner.send(Word::Changed { change, done }).await.is_ok()
+            if runner.send(RunnerMessage::Changed { change, done }).await.is_ok()
                 && let Ok(result) = changed.await
             {
                 return Ok(result?);

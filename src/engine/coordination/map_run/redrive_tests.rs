@@ -220,16 +220,16 @@ async fn a_redrive_waits_for_the_runner_of_the_attempt_before() {
     assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
     let run = given.ended_run(&execution).await.arn;
     let runs = given.engine.engine().coordinator.map_runs();
-    let (words, listening) = loop {
-        if let Claim::Given(words, listening) = runs.claim(&run, EventId(1)) {
-            break (words, listening);
+    let (messages, listening) = loop {
+        if let Claim::Given(messages, listening) = runs.claim(&run, EventId(1)) {
+            break (messages, listening);
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     given.engine.redrive_execution(&execution, None).await.unwrap();
     for _ in 0..1_000 {
         // Ours, the table's, and that of the attempt that waits.
-        if words.strong_count() > 2 {
+        if messages.strong_count() > 2 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

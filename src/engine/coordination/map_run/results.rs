@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 
 use crate::interpreter::event::{Failure, Payload};
 use crate::interpreter::map_items::{self, Child};
-use crate::interpreter::map_run::{MapRun, Verdict};
+use crate::interpreter::map_run::{MapRun, RunOutcome};
 use crate::interpreter::size;
 use crate::limits::{PAYLOAD_BYTES_MAX, RESULT_FILE_BYTES};
 use crate::objects::{ObjectError, Objects, Upload};
 use crate::store::{ExecutionRow, ExecutionStatus, StoreError};
 
-use crate::engine::coordination::map_run::children::Birth;
+use crate::engine::coordination::map_run::children::ChildTemplate;
 use crate::engine::services::{RETRY_AFTER, Services};
 
 /// Rows that are read at once, in the order of items.
@@ -44,20 +44,20 @@ enum Problem {
     TooLarge,
 }
 
-pub(super) async fn collect(services: &Services, birth: &Birth, run: &MapRun, verdict: Verdict) -> Ended {
-    let failure = match verdict {
-        Verdict::Failed(failure) => Some(failure),
-        Verdict::Succeeded | Verdict::Aborted => None,
+pub(super) async fn collect(services: &Services, template: &ChildTemplate, run: &MapRun, outcome: RunOutcome) -> Ended {
+    let failure = match outcome {
+        RunOutcome::Failed(failure) => Some(failure),
+        RunOutcome::Succeeded | RunOutcome::Aborted => None,
     };
     let end = |result| Ended { result, written: 0 };
     loop {
-        let problem = match (&birth.writer, &failure) {
+        let problem = match (&template.writer, &failure) {
             (None, Some(failure)) => return end(Err(failure.clone())),
-            (None, None) => match gather(services, birth, run).await {
+            (None, None) => match gather(services, template, run).await {
                 Ok(results) => return end(Ok(Payload::new(results))),
                 Err(problem) => problem,
             },
-            (Some(parameters), _) => match Writer::new(services, birth, parameters).write(run).await {
+            (Some(parameters), _) => match Writer::new(services, template, parameters).write(run).await {
                 Ok((details, written)) => {
                     return Ended { result: failure.map_or(Ok(Payload::new(details)), Err), written };
                 }
@@ -65,12 +65,12 @@ pub(super) async fn collect(services: &Services, birth: &Birth, run: &MapRun, ve
             },
         };
         match problem {
-            Problem::TooLarge => return end(Err(map_items::result_too_large(&birth.state_name))),
+            Problem::TooLarge => return end(Err(map_items::result_too_large(&template.state_name))),
             Problem::Object(e) => {
                 return end(Err(failure.unwrap_or_else(|| Failure::new("States.ResultWriterFailed", e.to_string()))));
             }
             Problem::Store(e) => {
-                tracing::warn!(map_run.arn = %birth.run, error = %e, "the results of a map run could not be read; trying again");
+                tracing::warn!(map_run.arn = %template.run, error = %e, "the results of a map run could not be read; trying again");
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         }
@@ -80,23 +80,23 @@ pub(super) async fn collect(services: &Services, birth: &Birth, run: &MapRun, ve
 /// Children of the indices in `range`, in their order; one that could not be started is missing.
 async fn rows(
     services: &Services,
-    birth: &Birth,
+    template: &ChildTemplate,
     range: std::ops::Range<u64>,
 ) -> Result<Vec<ExecutionRow>, StoreError> {
-    let arns: Vec<crate::ids::Arn> = range.map(|index| birth.arn(services, index)).collect();
+    let arns: Vec<crate::ids::Arn> = range.map(|index| template.arn(services, index)).collect();
     let found = futures_util::future::join_all(arns.iter().map(|arn| services.journal.execution_by_arn(arn))).await;
     found.into_iter().filter_map(Result::transpose).collect()
 }
 
 /// The state's result: what each child gave, in the order of items.
-async fn gather(services: &Services, birth: &Birth, run: &MapRun) -> Result<Value, Problem> {
-    let transformation = birth.transformation().unwrap_or(Transformation::Compact);
+async fn gather(services: &Services, template: &ChildTemplate, run: &MapRun) -> Result<Value, Problem> {
+    let transformation = template.transformation().unwrap_or(Transformation::Compact);
     let mut results = Vec::new();
     let mut bytes = 2;
     let mut from = 0;
     while from < run.begun() {
         let to = (from + ROWS).min(run.begun());
-        for row in rows(services, birth, from..to).await? {
+        for row in rows(services, template, from..to).await? {
             let before = results.len();
             transform(&row, transformation, &mut results);
             bytes += results[before..].iter().map(|v| size::json_bytes(v) + 1).sum::<usize>();
@@ -158,7 +158,7 @@ fn record(row: &ExecutionRow) -> Value {
     Value::Object(record)
 }
 
-impl Birth {
+impl ChildTemplate {
     fn transformation(&self) -> Option<Transformation> {
         match self.writer_config.get("Transformation")?.as_str()? {
             "NONE" => Some(Transformation::None),
@@ -172,7 +172,7 @@ impl Birth {
 /// Files of results below `PREFIX/UUID/`.
 struct Writer<'a> {
     services: &'a Services,
-    birth: &'a Birth,
+    template: &'a ChildTemplate,
     objects: &'a Objects,
     bucket: String,
     folder: String,
@@ -181,29 +181,29 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(services: &'a Services, birth: &'a Birth, parameters: &Value) -> Self {
+    fn new(services: &'a Services, template: &'a ChildTemplate, parameters: &Value) -> Self {
         let text = |name: &str| parameters.get(name).and_then(Value::as_str).unwrap_or_default();
         let prefix = text("Prefix").trim_end_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
         Self {
             services,
-            birth,
+            template,
             objects: &services.objects,
             bucket: text("Bucket").to_owned(),
-            folder: format!("{prefix}{slash}{}", birth.run.last()),
-            lines: birth.writer_config.get("OutputType").and_then(Value::as_str) == Some("JSONL"),
+            folder: format!("{prefix}{slash}{}", template.run.last()),
+            lines: template.writer_config.get("OutputType").and_then(Value::as_str) == Some("JSONL"),
             written: 0,
         }
     }
 
     async fn write(mut self, run: &MapRun) -> Result<(Value, u64), Problem> {
-        let transformation = self.birth.transformation().unwrap_or(Transformation::None);
+        let transformation = self.template.transformation().unwrap_or(Transformation::None);
         let (mut succeeded, mut failed, mut pending) =
             (File::new("SUCCEEDED"), File::new("FAILED"), File::new("PENDING"));
         let mut from = 0;
         while from < run.begun() {
             let to = (from + ROWS).min(run.begun());
-            for row in rows(self.services, self.birth, from..to).await? {
+            for row in rows(self.services, self.template, from..to).await? {
                 let mut results = Vec::new();
                 transform(&row, transformation, &mut results);
                 let file = if row.summary.status == ExecutionStatus::Succeeded { &mut succeeded } else { &mut failed };
@@ -219,7 +219,7 @@ impl<'a> Writer<'a> {
         }
         let manifest = json!({
             "DestinationBucket": self.bucket,
-            "MapRunArn": self.birth.run,
+            "MapRunArn": self.template.run,
             "ResultFiles": {
                 "FAILED": failed.finish(&self).await?,
                 "PENDING": pending.finish(&self).await?,
@@ -231,12 +231,12 @@ impl<'a> Writer<'a> {
         upload.write(manifest.to_string().as_bytes()).await?;
         upload.finish().await?;
         let details =
-            json!({ "MapRunArn": self.birth.run, "ResultWriterDetails": { "Bucket": self.bucket, "Key": key } });
+            json!({ "MapRunArn": self.template.run, "ResultWriterDetails": { "Bucket": self.bucket, "Key": key } });
         Ok((details, self.written))
     }
 
     fn never_started(&self, child: &Child) -> Value {
-        let arn = self.birth.arn(self.services, child.index);
+        let arn = self.template.arn(self.services, child.index);
         json!({
             "ExecutionArn": arn,
             "Input": child.input.to_string(),

@@ -1,4 +1,4 @@
-//! One map run at work: words come in, the pure machine orders, the orders are done beside it.
+//! One map run at work: messages come in, the pure machine gives commands, the commands are done beside it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use tokio::time::Instant;
 use crate::ids::{Arn, EventId, ExecutionId};
 use crate::interpreter::event::Failure;
 use crate::interpreter::map_items;
-use crate::interpreter::map_run::{ChildStatus, Happened, MapRun, Order, RunLimits, Verdict};
+use crate::interpreter::map_run::{ChildStatus, MapRun, RunCommand, RunEvent, RunLimits, RunOutcome};
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::{MapRunRow, StoreError};
 
 use crate::engine::coordination::Coordinator;
-use crate::engine::coordination::map_run::children::{self, Birth};
+use crate::engine::coordination::map_run::children::{self, ChildTemplate};
 use crate::engine::coordination::map_run::source::Source;
-use crate::engine::coordination::map_run::{Word, results, row};
+use crate::engine::coordination::map_run::{RunnerMessage, results, row};
 use crate::engine::journal::load;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::DeliverError;
 
 /// How often a run that moves writes its counts.
 const PROGRESS: Duration = Duration::from_secs(1);
-/// After so long without a word, the index is asked whether children have closed unheard (on another node, in a crash);
-/// then after twice as long, and so on, up to an hour: a run that waits for months costs nothing.
+/// After so long without a message, the index is asked whether children have closed unheard (on another node, in a
+/// crash); then after twice as long, and so on, up to an hour: a run that waits for months costs nothing.
 const QUIET: Duration = Duration::from_secs(10);
 const QUIET_MAX: Duration = Duration::from_hours(1);
 
@@ -35,8 +35,8 @@ pub(super) async fn run(
     parent: ExecutionId,
     started: EventId,
     arn: &Arn,
-    sender: mpsc::Sender<Word>,
-    mut words: mpsc::Receiver<Word>,
+    sender: mpsc::Sender<RunnerMessage>,
+    mut messages: mpsc::Receiver<RunnerMessage>,
 ) {
     let mut runner = loop {
         match Runner::open(coordinator, parent, started, arn, sender.clone()).await {
@@ -51,8 +51,8 @@ pub(super) async fn run(
     };
     drop(sender);
     tracing::info!(map_run.arn = %arn, execution.id = %parent, event = "map_run.started", "a map run has begun");
-    let verdict = runner.work(&mut words).await;
-    runner.finish(verdict).await;
+    let outcome = runner.work(&mut messages).await;
+    runner.finish(outcome).await;
 }
 
 struct Runner {
@@ -61,14 +61,14 @@ struct Runner {
     started: EventId,
     arn: Arn,
     run: MapRun,
-    birth: Arc<Birth>,
+    template: Arc<ChildTemplate>,
     /// Away while it is read from.
     source: Option<Box<Source>>,
     /// Open children whose ids are known.
     ids: HashMap<ExecutionId, u64>,
     /// Children that closed before it was known that they had started.
     early: HashMap<ExecutionId, ChildStatus>,
-    sender: mpsc::Sender<Word>,
+    sender: mpsc::Sender<RunnerMessage>,
     row: MapRunRow,
     moved: bool,
 }
@@ -79,7 +79,7 @@ impl Runner {
         parent: ExecutionId,
         started: EventId,
         arn: &Arn,
-        sender: mpsc::Sender<Word>,
+        sender: mpsc::Sender<RunnerMessage>,
     ) -> Result<Option<Self>, DeliverError> {
         let services = &coordinator.services;
         let state = load::state(services, parent).await?;
@@ -117,7 +117,7 @@ impl Runner {
             .map(|w| w.config.clone());
         let (known, open) = children::known(services, arn).await?;
         let source = Source::new(&machine, state, started, &plan, services.objects.clone());
-        let birth = Birth {
+        let template = ChildTemplate {
             run: arn.clone(),
             machine,
             block: plan.block,
@@ -135,7 +135,7 @@ impl Runner {
             started,
             arn: arn.clone(),
             run: MapRun::new(row::limits(&row.body), known, redrives > 0),
-            birth: Arc::new(birth),
+            template: Arc::new(template),
             source: source.map(Box::new),
             ids: open.into_iter().collect(),
             early: HashMap::new(),
@@ -146,31 +146,31 @@ impl Runner {
     }
 
     /// Until the run knows how it ends.
-    async fn work(&mut self, words: &mut mpsc::Receiver<Word>) -> Verdict {
+    async fn work(&mut self, messages: &mut mpsc::Receiver<RunnerMessage>) -> RunOutcome {
         let mut quiet = QUIET;
         let mut listens = Instant::now() + quiet;
         let mut shows = Instant::now();
         // What came while it was opened is heard before it begins: it may have been stopped. Begin it must all the
         // same: what came may have been about a child that is known to be over, and then nothing else would set the run
         // going.
-        if let Ok(word) = words.try_recv()
-            && let Some(verdict) = self.take(word).await
+        if let Ok(message) = messages.try_recv()
+            && let Some(outcome) = self.take(message).await
         {
-            return verdict;
+            return outcome;
         }
-        let mut next = Word::Happened(Happened::Begin);
+        let mut next = RunnerMessage::Event(RunEvent::Begin);
         loop {
-            if let Some(verdict) = self.take(next).await {
-                return verdict;
+            if let Some(outcome) = self.take(next).await {
+                return outcome;
             }
             self.coordinator.map_runs.holds(self.run.held());
             next = loop {
                 tokio::select! {
-                    word = words.recv() => {
+                    message = messages.recv() => {
                         quiet = QUIET;
                         listens = Instant::now() + quiet;
-                        // The runner holds a sender of its own: there is always a next word.
-                        if let Some(word) = word { break word; }
+                        // The runner holds a sender of its own: there is always a next message.
+                        if let Some(message) = message { break message; }
                     }
                     () = tokio::time::sleep_until(shows), if self.moved => {
                         self.show_progress().await;
@@ -186,37 +186,37 @@ impl Runner {
         }
     }
 
-    async fn take(&mut self, word: Word) -> Option<Verdict> {
+    async fn take(&mut self, message: RunnerMessage) -> Option<RunOutcome> {
         self.moved = true;
-        let happened = match word {
-            Word::Happened(happened) => happened,
-            Word::Read { source, happened } => {
+        let event = match message {
+            RunnerMessage::Event(event) => event,
+            RunnerMessage::Read { source, event } => {
                 self.source = Some(source);
-                happened
+                event
             }
-            Word::Started { index, id, closed } => {
-                let verdict = self.order(Happened::Started { index });
+            RunnerMessage::Started { index, id, closed } => {
+                let outcome = self.decide(RunEvent::Started { index });
                 let closed = closed.or_else(|| self.early.remove(&id));
                 if self.run.starting() == 0 {
                     self.early.clear();
                 }
                 if let Some(status) = closed {
-                    return verdict.or(self.order(Happened::Closed { index, status }));
+                    return outcome.or(self.decide(RunEvent::Closed { index, status }));
                 }
                 self.ids.insert(id, index);
-                return verdict;
+                return outcome;
             }
-            Word::Closed { attempt, .. } if attempt != self.birth.attempt => return None,
-            Word::Closed { child, status, .. } => {
+            RunnerMessage::Closed { attempt, .. } if attempt != self.template.attempt => return None,
+            RunnerMessage::Closed { child, status, .. } => {
                 let Some(index) = self.ids.remove(&child) else {
                     if self.run.starting() > 0 {
                         self.early.insert(child, status);
                     }
                     return None;
                 };
-                Happened::Closed { index, status }
+                RunEvent::Closed { index, status }
             }
-            Word::Changed { change, done } => {
+            RunnerMessage::Changed { change, done } => {
                 let limits = change.apply(*self.run.limits());
                 row::set_limits(&mut self.row.body, &limits);
                 let kept = self.coordinator.services.catalog.put_map_run(self.row.clone()).await;
@@ -225,68 +225,68 @@ impl Runner {
                 if !changed {
                     return None;
                 }
-                Happened::Changed(limits)
+                RunEvent::Changed(limits)
             }
         };
-        self.order(happened)
+        self.decide(event)
     }
 
-    fn order(&mut self, happened: Happened) -> Option<Verdict> {
-        let mut verdict = None;
-        for order in self.run.take(happened) {
-            match order {
-                Order::Read { children } => self.read(children),
-                Order::Start(child) => {
+    fn decide(&mut self, event: RunEvent) -> Option<RunOutcome> {
+        let mut outcome = None;
+        for command in self.run.take(event) {
+            match command {
+                RunCommand::Read { children } => self.read(children),
+                RunCommand::Start(child) => {
                     let services = Arc::clone(&self.coordinator.services);
-                    let (birth, sender) = (Arc::clone(&self.birth), self.sender.clone());
+                    let (template, sender) = (Arc::clone(&self.template), self.sender.clone());
                     actix_rt::spawn(async move {
                         let index = child.index;
-                        let word = match children::start(&services, &birth, &child).await {
-                            Ok(there) => Word::Started { index, id: there.id, closed: there.closed },
-                            Err(failure) => Word::Happened(Happened::StartFailed { index, failure }),
+                        let message = match children::start(&services, &template, &child).await {
+                            Ok(started) => RunnerMessage::Started { index, id: started.id, closed: started.closed },
+                            Err(failure) => RunnerMessage::Event(RunEvent::StartFailed { index, failure }),
                         };
-                        let _ = sender.send(word).await;
+                        let _ = sender.send(message).await;
                     });
                 }
-                Order::Abort => {
+                RunCommand::Abort => {
                     let (services, run, sender) =
                         (Arc::clone(&self.coordinator.services), self.arn.clone(), self.sender.clone());
                     actix_rt::spawn(async move {
                         children::stop_all(&services, &run).await;
-                        let _ = sender.send(Word::Happened(Happened::Aborted)).await;
+                        let _ = sender.send(RunnerMessage::Event(RunEvent::Aborted)).await;
                     });
                 }
-                Order::Finish(how) => verdict = Some(how),
+                RunCommand::Finish(how) => outcome = Some(how),
             }
         }
-        verdict
+        outcome
     }
 
     fn read(&mut self, children: usize) {
         let sender = self.sender.clone();
         let source = self.source.take();
         actix_rt::spawn(async move {
-            let word = match source {
+            let message = match source {
                 Some(mut source) => {
-                    let happened = source.read(children).await;
-                    Word::Read { source, happened }
+                    let event = source.read(children).await;
+                    RunnerMessage::Read { source, event }
                 }
-                None => Word::Happened(Happened::ReadFailed(Failure::new(
+                None => RunnerMessage::Event(RunEvent::ReadFailed(Failure::new(
                     "States.Runtime",
                     "The map run's state is not there.",
                 ))),
             };
-            let _ = sender.send(word).await;
+            let _ = sender.send(message).await;
         });
     }
 
     /// Asks the index about children that are silent.
     fn listen(&self) {
         let (services, run, sender) = (Arc::clone(&self.coordinator.services), self.arn.clone(), self.sender.clone());
-        let (attempt, ids) = (self.birth.attempt, self.ids.keys().copied().collect());
+        let (attempt, ids) = (self.template.attempt, self.ids.keys().copied().collect());
         actix_rt::spawn(async move {
             for (child, status) in children::over(&services, &run, ids).await.unwrap_or_default() {
-                let _ = sender.send(Word::Closed { child, status, attempt }).await;
+                let _ = sender.send(RunnerMessage::Closed { child, status, attempt }).await;
             }
         });
     }
@@ -303,13 +303,13 @@ impl Runner {
     }
 
     /// Results, row, parent: in this order, each again until it is done.
-    async fn finish(mut self, verdict: Verdict) {
+    async fn finish(mut self, outcome: RunOutcome) {
         let services = Arc::clone(&self.coordinator.services);
         let mut written = 0;
-        let result = match verdict {
-            Verdict::Aborted => None,
-            verdict => {
-                let ended = results::collect(&services, &self.birth, &self.run, verdict).await;
+        let result = match outcome {
+            RunOutcome::Aborted => None,
+            outcome => {
+                let ended = results::collect(&services, &self.template, &self.run, outcome).await;
                 written = ended.written;
                 Some(ended.result)
             }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::ids::EventId;
 use crate::interpreter::event::{Failure, ItemSource, MapRunPlan, Payload};
 use crate::interpreter::map_items::{self, Item, Shaper};
-use crate::interpreter::map_run::Happened;
+use crate::interpreter::map_run::RunEvent;
 use crate::interpreter::state::State;
 use crate::objects::items::{Csv, Delimiter, Format, Headers, ItemError, Items, JsonArray, Lines, Uris};
 use crate::objects::{Listed, Listing, Objects};
@@ -89,7 +89,7 @@ impl Source {
     }
 
     /// Reads on, until about so many children are complete.
-    pub async fn read(&mut self, children: usize) -> Happened {
+    pub async fn read(&mut self, children: usize) -> RunEvent {
         let mut read = Vec::new();
         while read.len() < children {
             let item = if self.left == 0 { Ok(None) } else { self.next().await };
@@ -98,17 +98,17 @@ impl Source {
                     self.left -= 1;
                     match self.shaper.push(item) {
                         Ok(child) => read.extend(child),
-                        Err(failure) => return Happened::ReadFailed(failure),
+                        Err(failure) => return RunEvent::ReadFailed(failure),
                     }
                 }
                 Ok(None) => {
                     read.extend(self.shaper.finish());
-                    return Happened::Read { children: read, last: true };
+                    return RunEvent::Read { children: read, last: true };
                 }
-                Err(e) => return Happened::ReadFailed(Failure::new("States.ItemReaderFailed", e.to_string())),
+                Err(e) => return RunEvent::ReadFailed(Failure::new("States.ItemReaderFailed", e.to_string())),
             }
         }
-        Happened::Read { children: read, last: false }
+        RunEvent::Read { children: read, last: false }
     }
 
     async fn next(&mut self) -> Result<Option<Item>, ItemError> {

@@ -67,7 +67,7 @@ pub enum Answer {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
+pub enum Tested {
     Report(Box<Report>),
     /// A task without a mock: call this, and run again with the answer.
     Call {
@@ -129,7 +129,7 @@ impl TokenMint for Mint {
 ///
 /// # Errors
 /// Reasons why a request cannot be run.
-pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Result<Verdict, Refusal> {
+pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Result<Tested, Refusal> {
     let mut entropy = Entropy::new(request.at, request.entropy);
     // AWS tests a state as an express execution of a machine with a made-up name (recorded in the context object).
     let (machine, name) = (entropy.uuid(), entropy.uuid());
@@ -170,7 +170,7 @@ struct Test<'a> {
 const TOP: FrameId = FrameId::TOP;
 
 impl Test<'_> {
-    fn run(mut self) -> Result<Verdict, Refusal> {
+    fn run(mut self) -> Result<Tested, Refusal> {
         let Some(state) = self.d.definition(TOP) else { return Err(Refusal::StateNotFound) };
         // A state takes a handful of steps; the bound is for mistakes of ours.
         for _ in 0..16 {
@@ -193,7 +193,7 @@ impl Test<'_> {
                     match self.answer {
                         None => {
                             let details = &task.details;
-                            return Ok(Verdict::Call {
+                            return Ok(Tested::Call {
                                 resource: Arc::clone(&details.resource),
                                 parameters: Payload::clone(&details.parameters),
                                 timeout_seconds: details.timeout_seconds,
@@ -248,7 +248,7 @@ impl Test<'_> {
     }
 
     /// Retriers first, then catchers, as every execution does it.
-    fn failed(mut self, state: &model::State, failed: Failure) -> Verdict {
+    fn failed(mut self, state: &model::State, failed: Failure) -> Tested {
         let (retry, catch) = failure::handlers(&state.kind);
         let mut details = ErrorDetails::default();
         if let Some((i, retrier)) = retry.iter().enumerate().find(|(_, r)| failure::matches(&r.error_equals, &failed)) {
@@ -300,14 +300,14 @@ impl Test<'_> {
         failure: Option<Failure>,
         next_state: Option<Arc<str>>,
         error_details: Option<ErrorDetails>,
-    ) -> Verdict {
+    ) -> Tested {
         let mut inspection = self.d.probe.take().map(|probe| probe.seen).unwrap_or_default();
         inspection.input = Some(Payload::clone(&self.request.input));
         inspection.error_details = error_details;
         let variables = self.d.state.frame(TOP).map(|f| &f.variables).into_iter().flatten();
         inspection.variables = variables.map(|(name, value)| (name.to_string(), (**value).clone())).collect();
         shown(state, &mut inspection);
-        Verdict::Report(Box::new(Report { status, output, failure, next_state, inspection }))
+        Tested::Report(Box::new(Report { status, output, failure, next_state, inspection }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The map run's own machine: tables of events and orders.
+//! The map run's own machine: tables of events and commands.
 
 use crate::payload::Payload;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::interpreter::event::{Failure, Tolerance};
 use crate::interpreter::map_items::Child;
-use crate::interpreter::map_run::{ChildStatus, Happened, MapRun, Order, RunLimits, Verdict};
+use crate::interpreter::map_run::{ChildStatus, MapRun, RunCommand, RunEvent, RunLimits, RunOutcome};
 use crate::limits::{MAP_RUN_CONCURRENCY, MAP_RUN_QUEUE, MAP_RUN_STARTS};
 
 fn child(index: u64) -> Child {
@@ -21,50 +21,50 @@ fn limits(max_concurrency: u64, count: Option<u64>) -> RunLimits {
     RunLimits { max_concurrency, tolerance: Tolerance { count, percentage: None } }
 }
 
-/// Orders in short: `R` read, `S3` start child 3, `A` abort, `F+` `F-` `F0` finish (succeeded, failed, aborted).
-fn short(orders: &[Order]) -> String {
-    let words: Vec<String> = orders
+/// Commands in short: `R` read, `S3` start child 3, `A` abort, `F+` `F-` `F0` finish (succeeded, failed, aborted).
+fn short(commands: &[RunCommand]) -> String {
+    let words: Vec<String> = commands
         .iter()
         .map(|o| match o {
-            Order::Read { .. } => "R".to_owned(),
-            Order::Start(c) => format!("S{}", c.index),
-            Order::Abort => "A".to_owned(),
-            Order::Finish(Verdict::Succeeded) => "F+".to_owned(),
-            Order::Finish(Verdict::Failed(_)) => "F-".to_owned(),
-            Order::Finish(Verdict::Aborted) => "F0".to_owned(),
+            RunCommand::Read { .. } => "R".to_owned(),
+            RunCommand::Start(c) => format!("S{}", c.index),
+            RunCommand::Abort => "A".to_owned(),
+            RunCommand::Finish(RunOutcome::Succeeded) => "F+".to_owned(),
+            RunCommand::Finish(RunOutcome::Failed(_)) => "F-".to_owned(),
+            RunCommand::Finish(RunOutcome::Aborted) => "F0".to_owned(),
         })
         .collect();
     words.join(" ")
 }
 
-fn read(range: std::ops::Range<u64>, last: bool) -> Happened {
-    Happened::Read { children: children(range), last }
+fn read(range: std::ops::Range<u64>, last: bool) -> RunEvent {
+    RunEvent::Read { children: children(range), last }
 }
 
-fn closed(index: u64, status: ChildStatus) -> Happened {
-    Happened::Closed { index, status }
+fn closed(index: u64, status: ChildStatus) -> RunEvent {
+    RunEvent::Closed { index, status }
 }
 
-fn started(index: u64) -> Happened {
-    Happened::Started { index }
+fn started(index: u64) -> RunEvent {
+    RunEvent::Started { index }
 }
 
 use ChildStatus::{Failed, Running, Succeeded};
 
-/// Name, limits, existing children, and events with their orders.
-type Case = (&'static str, RunLimits, Vec<ChildStatus>, Vec<(Happened, &'static str)>);
+/// Name, limits, existing children, and events with their commands.
+type Case = (&'static str, RunLimits, Vec<ChildStatus>, Vec<(RunEvent, &'static str)>);
 
 #[test]
 fn what_a_run_orders() {
     let broken = || Failure::new("States.ItemReaderFailed", "gone");
     let table: Vec<Case> = vec![
-        ("no items", limits(0, None), vec![], vec![(Happened::Begin, "R"), (read(0..0, true), "F+")]),
+        ("no items", limits(0, None), vec![], vec![(RunEvent::Begin, "R"), (read(0..0, true), "F+")]),
         (
             "one after the other",
             limits(1, None),
             vec![],
             vec![
-                (Happened::Begin, "R"),
+                (RunEvent::Begin, "R"),
                 (read(0..2, true), "S0"),
                 (started(0), ""),
                 (closed(0, Succeeded), "S1"),
@@ -77,21 +77,21 @@ fn what_a_run_orders() {
             "a child that closes before its start is known ends nothing early",
             limits(0, None),
             vec![],
-            vec![(Happened::Begin, "R"), (read(0..1, true), "S0"), (closed(0, Succeeded), ""), (started(0), "F+")],
+            vec![(RunEvent::Begin, "R"), (read(0..1, true), "S0"), (closed(0, Succeeded), ""), (started(0), "F+")],
         ),
         (
             "a failure too many: what runs is stopped, then the run fails",
             limits(2, Some(0)),
             vec![],
             vec![
-                (Happened::Begin, "R"),
+                (RunEvent::Begin, "R"),
                 (read(0..4, true), "S0 S1"),
                 (started(0), ""),
                 (closed(0, Failed), ""),
                 (started(1), "A"),
                 (closed(1, ChildStatus::Aborted), ""),
-                (Happened::Aborted, "F-"),
-                (Happened::Stop, ""),
+                (RunEvent::Aborted, "F-"),
+                (RunEvent::Stop, ""),
             ],
         ),
         (
@@ -99,31 +99,31 @@ fn what_a_run_orders() {
             limits(1, None),
             vec![],
             vec![
-                (Happened::Begin, "R"),
+                (RunEvent::Begin, "R"),
                 (read(0..4, true), "S0"),
-                (Happened::Stop, ""),
+                (RunEvent::Stop, ""),
                 (started(0), "A"),
-                (Happened::Aborted, "F0"),
+                (RunEvent::Aborted, "F0"),
             ],
         ),
         (
             "items that cannot be read",
             limits(0, None),
             vec![],
-            vec![(Happened::Begin, "R"), (Happened::ReadFailed(broken()), "A"), (Happened::Aborted, "F-")],
+            vec![(RunEvent::Begin, "R"), (RunEvent::ReadFailed(broken()), "A"), (RunEvent::Aborted, "F-")],
         ),
         (
             "more at once by UpdateMapRun",
             limits(1, None),
             vec![],
             vec![
-                (Happened::Begin, "R"),
+                (RunEvent::Begin, "R"),
                 (read(0..4, true), "S0"),
                 (started(0), ""),
-                (Happened::Changed(limits(3, None)), "S1 S2"),
+                (RunEvent::Changed(limits(3, None)), "S1 S2"),
                 (started(1), ""),
                 (started(2), ""),
-                (Happened::Changed(limits(1, None)), ""),
+                (RunEvent::Changed(limits(1, None)), ""),
                 (closed(0, Succeeded), ""),
                 (closed(1, Succeeded), ""),
                 (closed(2, Succeeded), "S3"),
@@ -134,12 +134,12 @@ fn what_a_run_orders() {
             limits(1, Some(5)),
             vec![],
             vec![
-                (Happened::Begin, "R"),
+                (RunEvent::Begin, "R"),
                 (read(0..4, true), "S0"),
                 (started(0), ""),
                 (closed(0, Failed), "S1"),
                 (started(1), ""),
-                (Happened::Changed(limits(1, Some(0))), "A"),
+                (RunEvent::Changed(limits(1, Some(0))), "A"),
             ],
         ),
         (
@@ -147,7 +147,7 @@ fn what_a_run_orders() {
             limits(0, Some(9)),
             vec![Succeeded, Running, ChildStatus::None, Failed],
             vec![
-                (Happened::Begin, "R"),
+                (RunEvent::Begin, "R"),
                 (read(0..5, true), "S2 S4"),
                 (started(2), ""),
                 (started(4), ""),
@@ -165,9 +165,9 @@ fn what_a_run_orders() {
     ];
     for (name, limits, known, steps) in table {
         let mut run = MapRun::new(limits, known, false);
-        for (i, (happened, wanted)) in steps.into_iter().enumerate() {
-            let orders = run.take(happened);
-            assert_eq!(short(&orders), wanted, "{name}, step {i}");
+        for (i, (event, wanted)) in steps.into_iter().enumerate() {
+            let commands = run.take(event);
+            assert_eq!(short(&commands), wanted, "{name}, step {i}");
         }
     }
 }
@@ -176,7 +176,7 @@ fn what_a_run_orders() {
 fn counts_are_those_of_describe_map_run() {
     let mut run = MapRun::new(limits(2, Some(9)), vec![Succeeded], false);
     let batch = |index| Child { items: 10, ..child(index) };
-    let _ = run.take(Happened::Read { children: (0..4).map(batch).collect(), last: true });
+    let _ = run.take(RunEvent::Read { children: (0..4).map(batch).collect(), last: true });
     let _ = run.take(started(1));
     let _ = run.take(closed(1, ChildStatus::TimedOut));
     let counts = run.children();
@@ -190,29 +190,29 @@ fn counts_are_those_of_describe_map_run() {
 fn a_long_run_stays_within_its_bounds() {
     const ITEMS: u64 = 20_000;
     let mut run = MapRun::new(limits(0, None), Vec::new(), false);
-    let mut happened = std::collections::VecDeque::from([Happened::Begin]);
+    let mut events = std::collections::VecDeque::from([RunEvent::Begin]);
     let (mut next, mut open, mut peak, mut ended) = (0u64, 0usize, 0usize, false);
-    while let Some(now) = happened.pop_front() {
-        if matches!(now, Happened::Closed { .. }) {
+    while let Some(now) = events.pop_front() {
+        if matches!(now, RunEvent::Closed { .. }) {
             open -= 1;
         }
         for order in run.take(now) {
             match order {
-                Order::Read { children: n } => {
+                RunCommand::Read { children: n } => {
                     let end = (next + n as u64).min(ITEMS);
-                    happened.push_back(read(next..end, end == ITEMS));
+                    events.push_back(read(next..end, end == ITEMS));
                     next = end;
                 }
-                Order::Start(c) => {
+                RunCommand::Start(c) => {
                     open += 1;
-                    happened.push_back(started(c.index));
-                    happened.push_back(closed(c.index, Succeeded));
+                    events.push_back(started(c.index));
+                    events.push_back(closed(c.index, Succeeded));
                 }
-                Order::Finish(verdict) => {
-                    assert_eq!(verdict, Verdict::Succeeded);
+                RunCommand::Finish(outcome) => {
+                    assert_eq!(outcome, RunOutcome::Succeeded);
                     ended = true;
                 }
-                Order::Abort => panic!("nothing failed"),
+                RunCommand::Abort => panic!("nothing failed"),
             }
         }
         peak = peak.max(run.held());
@@ -223,35 +223,35 @@ fn a_long_run_stays_within_its_bounds() {
     assert!(peak <= MAP_RUN_QUEUE + MAP_RUN_STARTS, "{peak} children were held at once");
 }
 
-/// A redriven run orders those again that had no success, and starts those that were never begun.
+/// A redriven run starts those again that had no success, and starts those that were never begun.
 #[test]
 fn a_redriven_run_keeps_what_succeeded() {
     let known = vec![Succeeded, ChildStatus::Failed, ChildStatus::Aborted, Running];
     let mut run = MapRun::new(limits(1, None), known, true);
-    let _ = run.take(Happened::Begin);
-    let orders = run.take(read(0..6, true));
+    let _ = run.take(RunEvent::Begin);
+    let commands = run.take(read(0..6, true));
     let counts = *run.children();
     assert_eq!(
         (counts.succeeded, counts.pending_redrive, counts.running, counts.pending, counts.total()),
         (1, 2, 1, 2, 6)
     );
-    assert!(orders.is_empty(), "one is open already: {orders:?}");
+    assert!(commands.is_empty(), "one is open already: {commands:?}");
     assert_eq!(run.pending().map(|c| c.index).collect::<Vec<_>>(), [4, 5], "those that never were");
     let mut begun = Vec::new();
-    let mut happened = std::collections::VecDeque::from([closed(3, Succeeded)]);
-    let mut verdict = None;
-    while let Some(now) = happened.pop_front() {
+    let mut events = std::collections::VecDeque::from([closed(3, Succeeded)]);
+    let mut outcome = None;
+    while let Some(now) = events.pop_front() {
         for order in run.take(now) {
             match order {
-                Order::Start(child) => {
+                RunCommand::Start(child) => {
                     begun.push(child.index);
-                    happened.extend([started(child.index), closed(child.index, Succeeded)]);
+                    events.extend([started(child.index), closed(child.index, Succeeded)]);
                 }
-                Order::Finish(how) => verdict = Some(how),
+                RunCommand::Finish(how) => outcome = Some(how),
                 other => panic!("{other:?}"),
             }
         }
     }
-    assert_eq!((begun, verdict), (vec![1, 2, 4, 5], Some(Verdict::Succeeded)));
+    assert_eq!((begun, outcome), (vec![1, 2, 4, 5], Some(RunOutcome::Succeeded)));
     assert_eq!((run.children().succeeded, run.children().pending_redrive, run.begun()), (6, 0, 6));
 }

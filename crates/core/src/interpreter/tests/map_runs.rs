@@ -13,7 +13,7 @@ use super::{World, name};
 use crate::ids::{Arn, EventId};
 use crate::interpreter::event::{Event, Failure, ItemSource, Started};
 use crate::interpreter::map_items::{Child, Item, Shaper};
-use crate::interpreter::map_run::{ChildStatus, Happened, MapRun, Order, RunLimits, Verdict};
+use crate::interpreter::map_run::{ChildStatus, MapRun, RunCommand, RunEvent, RunLimits, RunOutcome};
 use crate::interpreter::state::Conclusion;
 use crate::interpreter::stimulus::StimulusKind;
 
@@ -42,15 +42,15 @@ impl Play<'_> {
             false,
         );
         let mut outputs: Vec<(u64, Value)> = Vec::new();
-        let mut happened = VecDeque::from([Happened::Begin]);
-        let verdict = loop {
-            let mut verdict = None;
-            for order in run.take(happened.pop_front().expect("a run that does not end has something to wait for")) {
-                match order {
-                    Order::Read { children } => happened.push_back(read(&mut shaper, &mut source, children)),
-                    Order::Start(child) => {
+        let mut events = VecDeque::from([RunEvent::Begin]);
+        let outcome = loop {
+            let mut outcome = None;
+            for command in run.take(events.pop_front().expect("a run that does not end has something to wait for")) {
+                match command {
+                    RunCommand::Read { children } => events.push_back(read(&mut shaper, &mut source, children)),
+                    RunCommand::Start(child) => {
                         let index = child.index;
-                        happened.push_back(Happened::Started { index });
+                        events.push_back(RunEvent::Started { index });
                         let status = match self.child(&arn, plan.block, child) {
                             Conclusion::Succeeded(output) => {
                                 outputs.push((index, (*output).clone()));
@@ -60,21 +60,21 @@ impl Play<'_> {
                             Conclusion::TimedOut(_) => ChildStatus::TimedOut,
                             Conclusion::Aborted(_) => ChildStatus::Aborted,
                         };
-                        happened.push_back(Happened::Closed { index, status });
+                        events.push_back(RunEvent::Closed { index, status });
                     }
-                    Order::Abort => happened.push_back(Happened::Aborted),
-                    Order::Finish(v) => verdict = Some(v),
+                    RunCommand::Abort => events.push_back(RunEvent::Aborted),
+                    RunCommand::Finish(v) => outcome = Some(v),
                 }
             }
-            if let Some(verdict) = verdict {
-                break verdict;
+            if let Some(outcome) = outcome {
+                break outcome;
             }
         };
         outputs.sort_by_key(|(index, _)| *index);
-        let result = match verdict {
-            Verdict::Succeeded => Ok(Payload::new(Value::Array(outputs.into_iter().map(|(_, v)| v).collect()))),
-            Verdict::Failed(failure) => Err(failure),
-            Verdict::Aborted => return,
+        let result = match outcome {
+            RunOutcome::Succeeded => Ok(Payload::new(Value::Array(outputs.into_iter().map(|(_, v)| v).collect()))),
+            RunOutcome::Failed(failure) => Err(failure),
+            RunOutcome::Aborted => return,
         };
         self.feed(StimulusKind::MapRunEnded { started, result });
     }
@@ -98,19 +98,19 @@ impl Play<'_> {
     }
 }
 
-fn read(shaper: &mut Shaper, source: &mut VecDeque<Item>, children: usize) -> Happened {
+fn read(shaper: &mut Shaper, source: &mut VecDeque<Item>, children: usize) -> RunEvent {
     let mut read = Vec::new();
     while read.len() < children {
         let Some(item) = source.pop_front() else {
             read.extend(shaper.finish());
-            return Happened::Read { children: read, last: true };
+            return RunEvent::Read { children: read, last: true };
         };
         match shaper.push(item) {
             Ok(child) => read.extend(child),
-            Err(failure) => return Happened::ReadFailed(failure),
+            Err(failure) => return RunEvent::ReadFailed(failure),
         }
     }
-    Happened::Read { children: read, last: false }
+    RunEvent::Read { children: read, last: false }
 }
 
 /// A machine whose one state is a Distributed Map over its input; `more` adds to the state. `Work` may go on to `Fail`
