@@ -15,8 +15,9 @@ use super::event::{Assigned, Payload};
 
 /// A field that gave no value, before the state's name is put around it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Trouble {
-    pub error: &'static str,
+pub(super) struct EvalError {
+    /// The error as AWS names it.
+    pub name: &'static str,
     /// The sentence after "An error occurred while executing the state ...".
     pub detail: String,
     /// JSONata: `EvaluationFailed` is shown.
@@ -32,13 +33,13 @@ pub(super) struct Trouble {
 
 pub(super) const QUERY_EVALUATION: &str = "States.QueryEvaluationError";
 
-impl Trouble {
+impl EvalError {
     pub fn runtime(detail: impl Into<String>) -> Self {
         Self::named("States.Runtime", detail)
     }
 
-    pub fn named(error: &'static str, detail: impl Into<String>) -> Self {
-        Self { error, detail: detail.into(), evaluation: false, location: None, after_evaluation: false, bare: false }
+    pub fn named(name: &'static str, detail: impl Into<String>) -> Self {
+        Self { name, detail: detail.into(), evaluation: false, location: None, after_evaluation: false, bare: false }
     }
 
     /// A value of the wrong kind: `States.Runtime` in JSONPath, `States.QueryEvaluationError` with its event in
@@ -47,7 +48,7 @@ impl Trouble {
         match language {
             QueryLanguage::JsonPath => Self::runtime(detail),
             QueryLanguage::Jsonata => Self {
-                error: QUERY_EVALUATION,
+                name: QUERY_EVALUATION,
                 detail: detail.into(),
                 evaluation: true,
                 location: location.map(str::to_owned),
@@ -68,10 +69,10 @@ impl Trouble {
     }
 }
 
-impl From<&crate::query::jsonata::Failure> for Trouble {
+impl From<&crate::query::jsonata::Failure> for EvalError {
     fn from(failure: &crate::query::jsonata::Failure) -> Self {
         Self {
-            error: QUERY_EVALUATION,
+            name: QUERY_EVALUATION,
             detail: failure.cause(),
             evaluation: true,
             location: Some(failure.location.clone()),
@@ -102,21 +103,21 @@ impl<'a> Extra<'a> {
 }
 
 /// `InputPath`, `OutputPath`, `ItemsPath` on `input`.
-pub(super) fn select(selection: &Selection, input: &Payload, roots: &dyn Roots) -> Result<Payload, Trouble> {
+pub(super) fn select(selection: &Selection, input: &Payload, roots: &dyn Roots) -> Result<Payload, EvalError> {
     match selection {
         Selection::Whole => Ok(Payload::clone(input)),
         Selection::Nothing => Ok(Payload::new(Value::Object(serde_json::Map::new()))),
         Selection::Path(path) => match path.find(roots) {
             Ok(found) => Ok(Payload::new(found.into_owned())),
-            Err(e) => Err(path_trouble(&e)),
+            Err(e) => Err(path_error(&e)),
         },
     }
 }
 
-fn path_trouble(error: &QueryError) -> Trouble {
+fn path_error(error: &QueryError) -> EvalError {
     match error {
-        QueryError::Intrinsic { message } => Trouble::named("States.IntrinsicFailure", message.clone()),
-        other => Trouble::runtime(other.to_string()),
+        QueryError::Intrinsic { message } => EvalError::named("States.IntrinsicFailure", message.clone()),
+        other => EvalError::runtime(other.to_string()),
     }
 }
 
@@ -127,11 +128,11 @@ pub(super) fn template(
     roots: &dyn Roots,
     extra: Extra<'_>,
     entropy: &mut Entropy,
-) -> Result<Value, Trouble> {
+) -> Result<Value, EvalError> {
     match template {
         Template::JsonPath(t) => t.evaluate(roots, entropy).map_err(|f| unanswered(&f, roots)),
         Template::Jsonata(t) => {
-            t.evaluate(field, &extra.bind(roots), entropy, &Limits::default()).map_err(|f| Trouble::from(&*f))
+            t.evaluate(field, &extra.bind(roots), entropy, &Limits::default()).map_err(|f| EvalError::from(&*f))
         }
     }
 }
@@ -143,7 +144,7 @@ pub(super) fn payload(
     roots: &dyn Roots,
     extra: Extra<'_>,
     entropy: &mut Entropy,
-) -> Result<Payload, Trouble> {
+) -> Result<Payload, EvalError> {
     if let Template::JsonPath(t) = template
         && let Some(spliced) = t.splice(roots, entropy)
     {
@@ -157,15 +158,15 @@ pub(super) fn payload(
     self::template(template, field, roots, extra, entropy).map(Payload::new)
 }
 
-fn unanswered(f: &TemplateFailure, roots: &dyn Roots) -> Trouble {
+fn unanswered(f: &TemplateFailure, roots: &dyn Roots) -> EvalError {
     match &*f.source {
         QueryError::PathNotFound { .. } => not_found(&f.path_text, &f.field, roots),
-        other => path_trouble(other),
+        other => path_error(other),
     }
 }
 
-fn not_found(path: &str, field: &str, roots: &dyn Roots) -> Trouble {
-    Trouble::runtime(format!(
+fn not_found(path: &str, field: &str, roots: &dyn Roots) -> EvalError {
+    EvalError::runtime(format!(
         "The JSONPath '{path}' specified for the field '{field}' could not be found in the input '{}'",
         roots.input()
     ))
@@ -179,7 +180,7 @@ pub(super) fn assign(
     roots: &dyn Roots,
     extra: Extra<'_>,
     entropy: &mut Entropy,
-) -> Result<Option<Box<Assigned>>, Trouble> {
+) -> Result<Option<Box<Assigned>>, EvalError> {
     let Some(assign) = assign else { return Ok(None) };
     match template(assign, field, roots, extra, entropy)? {
         Value::Object(fields) => {
@@ -193,12 +194,12 @@ pub(super) fn assign(
                             "The variable '{name}' is nested deeper than the limit of {} levels.",
                             crate::limits::JSON_DEPTH_MAX
                         );
-                        return Err(Trouble::named("States.DataLimitExceeded", detail));
+                        return Err(EvalError::named("States.DataLimitExceeded", detail));
                     }
                 }
             }
             if total > crate::limits::VARIABLE_BYTES_MAX {
-                return Err(Trouble::named(
+                return Err(EvalError::named(
                     "States.DataLimitExceeded",
                     format!(
                         "The variables assigned are together over the limit of {} bytes.",
@@ -208,7 +209,7 @@ pub(super) fn assign(
             }
             Ok(Some(Box::new(fields)))
         }
-        other => Err(Trouble::runtime(format!("Assign must give an object but gave: {other}"))),
+        other => Err(EvalError::runtime(format!("Assign must give an object but gave: {other}"))),
     }
 }
 
@@ -220,15 +221,15 @@ pub(super) fn map_quantity(
     kind: &str,
     roots: &dyn Roots,
     entropy: &mut Entropy,
-) -> Result<f64, Trouble> {
+) -> Result<f64, EvalError> {
     let name = last_name(place);
     if let Quantity::Path(path) = quantity {
         let value = path.find(roots).map_err(|e| match e {
             QueryError::PathNotFound { .. } => not_found(path.text(), &format!("{name}Path"), roots),
-            e => path_trouble(&e),
+            e => path_error(&e),
         })?;
         if number(&value).is_none_or(|n| kind == "integer" && n.fract() != 0.0) {
-            return Err(Trouble::runtime(format!(
+            return Err(EvalError::runtime(format!(
                 "The {name}Path field refers to value \"{}\" which is not a valid {kind}: {}",
                 plain(&value),
                 path.text()
@@ -248,17 +249,17 @@ pub(super) fn map_count(
     place: &str,
     roots: &dyn Roots,
     entropy: &mut Entropy,
-) -> Result<Option<u64>, Trouble> {
+) -> Result<Option<u64>, EvalError> {
     let Some(q) = field else { return Ok(None) };
     let name = last_name(place);
     let n = map_quantity(q, place, "integer", roots, entropy)?;
     let language = if matches!(q, Quantity::Jsonata(_)) { QueryLanguage::Jsonata } else { QueryLanguage::JsonPath };
     if n < 0.0 {
-        return Err(Trouble::value(language, format!("{name} cannot be negative."), Some(place)));
+        return Err(EvalError::value(language, format!("{name} cannot be negative."), Some(place)));
     }
     if n.fract() != 0.0 {
         let detail = format!("The {name} field must be a positive integer but was: {n}");
-        return Err(Trouble::value(language, detail, Some(place)));
+        return Err(EvalError::value(language, detail, Some(place)));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, whole; `as` saturates")]
     Ok(Some(n as u64))
@@ -271,10 +272,10 @@ pub(super) fn quantity(
     roots: &dyn Roots,
     extra: Extra<'_>,
     entropy: &mut Entropy,
-) -> Result<(f64, Value), Trouble> {
+) -> Result<(f64, Value), EvalError> {
     let value: Cow<'_, Value> = match quantity {
         Quantity::Literal(n) => return Ok((*n, Value::from(*n))),
-        Quantity::Path(path) => path.find(roots).map_err(|e| path_trouble(&e))?,
+        Quantity::Path(path) => path.find(roots).map_err(|e| path_error(&e))?,
         Quantity::Jsonata(e) => Cow::Owned(
             e.evaluate_as(
                 crate::query::jsonata::ValueType::Number,
@@ -283,7 +284,7 @@ pub(super) fn quantity(
                 entropy,
                 &Limits::default(),
             )
-            .map_err(|f| Trouble::from(&*f))?,
+            .map_err(|f| EvalError::from(&*f))?,
         ),
     };
     if let Some(n) = number(&value) {
@@ -293,7 +294,7 @@ pub(super) fn quantity(
         Quantity::Path(p) => p.text(),
         Quantity::Literal(_) | Quantity::Jsonata(_) => "",
     };
-    Err(Trouble::runtime(format!(
+    Err(EvalError::runtime(format!(
         "The {name}Path parameter does not reference an integer value: {path} == {}",
         plain(&value)
     )))
@@ -313,7 +314,7 @@ pub(super) fn whole(
     name: &str,
     roots: &dyn Roots,
     entropy: &mut Entropy,
-) -> Result<Option<u64>, Trouble> {
+) -> Result<Option<u64>, EvalError> {
     let Some(q) = field else { return Ok(None) };
     let (n, value) = quantity(q, name, roots, Extra::default(), entropy)?;
     if n < 0.0 || n.fract() != 0.0 {
@@ -324,7 +325,7 @@ pub(super) fn whole(
 }
 
 /// Of a field that wants a number from 0 or from 1.
-pub(super) fn no_positive_integer(q: &Quantity, name: &str, value: &Value) -> Trouble {
+pub(super) fn no_positive_integer(q: &Quantity, name: &str, value: &Value) -> EvalError {
     let detail = match q {
         Quantity::Path(p) => format!(
             "The {name}Path parameter does not reference a positive integer value: {} == {}",
@@ -334,25 +335,25 @@ pub(super) fn no_positive_integer(q: &Quantity, name: &str, value: &Value) -> Tr
         _ => format!("The {name} field must be a positive integer but was: {value}"),
     };
     let language = if matches!(q, Quantity::Jsonata(_)) { QueryLanguage::Jsonata } else { QueryLanguage::JsonPath };
-    Trouble::value(language, detail, Some(name))
+    EvalError::value(language, detail, Some(name))
 }
 
 /// A text field: `Error`, `Cause`, `Timestamp`. `name` as the definition has it without `Path`.
-pub(super) fn text(text: &Text, name: &str, roots: &dyn Roots, entropy: &mut Entropy) -> Result<String, Trouble> {
+pub(super) fn text(text: &Text, name: &str, roots: &dyn Roots, entropy: &mut Entropy) -> Result<String, EvalError> {
     let value = match text {
         Text::Literal(t) => return Ok(t.clone()),
         Text::Path(path) => path
             .find(roots)
             .map_err(|e| match e {
-                QueryError::PathNotFound { .. } => Trouble::runtime(format!(
+                QueryError::PathNotFound { .. } => EvalError::runtime(format!(
                     "The JSONPath '{}' specified for the field '{name}Path' could not be found in the input '{}'",
                     path.text(),
                     roots.input()
                 )),
-                other => path_trouble(&other),
+                other => path_error(&other),
             })?
             .into_owned(),
-        Text::Intrinsic(f) => f.evaluate(roots, entropy).map_err(|e| path_trouble(&e))?,
+        Text::Intrinsic(f) => f.evaluate(roots, entropy).map_err(|e| path_error(&e))?,
         Text::Jsonata(e) => e
             .evaluate_as(
                 crate::query::jsonata::ValueType::String,
@@ -361,11 +362,11 @@ pub(super) fn text(text: &Text, name: &str, roots: &dyn Roots, entropy: &mut Ent
                 entropy,
                 &Limits::default(),
             )
-            .map_err(|f| Trouble::from(&*f))?,
+            .map_err(|f| EvalError::from(&*f))?,
     };
     match value {
         Value::String(s) => Ok(s),
-        other => Err(Trouble::runtime(format!("The {name}Path field must reference a string but was: {other}"))),
+        other => Err(EvalError::runtime(format!("The {name}Path field must reference a string but was: {other}"))),
     }
 }
 
@@ -375,7 +376,7 @@ pub(super) fn condition(
     location: &str,
     roots: &dyn Roots,
     entropy: &mut Entropy,
-) -> Result<bool, Trouble> {
+) -> Result<bool, EvalError> {
     let value = expression
         .evaluate_as(
             crate::query::jsonata::ValueType::Boolean,
@@ -384,24 +385,24 @@ pub(super) fn condition(
             entropy,
             &Limits::default(),
         )
-        .map_err(|f| Trouble::from(&*f))?;
+        .map_err(|f| EvalError::from(&*f))?;
     Ok(value == Value::Bool(true))
 }
 
 /// Puts a result into the raw input as `ResultPath` says.
-pub(super) fn apply_result_path(path: &ResultPath, input: &Payload, result: Payload) -> Result<Payload, Trouble> {
+pub(super) fn apply_result_path(path: &ResultPath, input: &Payload, result: Payload) -> Result<Payload, EvalError> {
     match path {
         ResultPath::Replace => Ok(result),
         ResultPath::Discard => Ok(Payload::clone(input)),
         ResultPath::Into(reference) => reference
             .set((**input).clone(), result.into_value())
             .map(Payload::new)
-            .map_err(|f| Trouble::named(f.error, f.cause)),
+            .map_err(|f| EvalError::named(f.error, f.cause)),
     }
 }
 
 /// The state's output in JSONPath, from the value after `ResultPath`.
-pub(super) fn output_path(state: &State, value: &Payload, roots: &dyn Roots) -> Result<Payload, Trouble> {
+pub(super) fn output_path(state: &State, value: &Payload, roots: &dyn Roots) -> Result<Payload, EvalError> {
     select(&state.output_path, value, roots)
 }
 

@@ -11,34 +11,34 @@ use crate::ids::EventId;
 use crate::limits::CAUSE_CHARS_MAX;
 
 use super::command::{CancelReason, Command};
-use super::dataflow::{self, Extra, Trouble};
+use super::dataflow::{self, EvalError, Extra};
 use super::decide::Decider;
 use super::event::{Event, Failure, FrameId, Payload, StateType};
 use super::state::Step;
 
-/// A state of `frame` has troubles: it fails, with AWS's sentence around the detail.
-pub(super) fn trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) {
-    let after = evaluation_after(d, frame, &trouble);
-    if let Some(failure) = shown(d, frame, trouble, after) {
+/// A state of `frame` fails, with AWS's sentence around the detail.
+pub(super) fn fail_state(d: &mut Decider<'_>, frame: FrameId, error: EvalError) {
+    let after = evaluation_after(d, frame, &error);
+    if let Some(failure) = shown(d, frame, error, after) {
         d.emit(frame, Event::StateFailed(failure));
     }
 }
 
 /// Recorded at the end of 2024: at the top level the first failed expression of a state follows the event before the
 /// state's entry, in all but Map and Parallel. Measured in 2026: elsewhere it follows the last event, as others do.
-fn evaluation_after(d: &Decider<'_>, frame: FrameId, trouble: &Trouble) -> Option<EventId> {
+fn evaluation_after(d: &Decider<'_>, frame: FrameId, error: &EvalError) -> Option<EventId> {
     let visit = d.visit(frame)?;
     let first = d.state.frame(frame).is_some_and(|f| f.last_event == visit.entered);
     let forks = matches!(visit.kind, StateType::Map | StateType::Parallel);
-    let on_entry = matches!(visit.step, Step::Entered) && first && !trouble.after_evaluation;
+    let on_entry = matches!(visit.step, Step::Entered) && first && !error.after_evaluation;
     (on_entry && frame == FrameId::TOP && !forks).then_some(visit.before)
 }
 
 /// The same while branches or iterations of the state run: they end with it.
-pub(super) fn fork_trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble) {
+pub(super) fn fail_fork(d: &mut Decider<'_>, frame: FrameId, error: EvalError) {
     let Some(visit) = d.visit(frame) else { return };
     let iteration_of = (visit.kind == StateType::Map).then(|| Arc::clone(&visit.name));
-    let Some(failure) = shown(d, frame, trouble, None) else { return };
+    let Some(failure) = shown(d, frame, error, None) else { return };
     if failure.is_runtime() {
         d.close_failed(frame, failure);
         return;
@@ -50,30 +50,30 @@ pub(super) fn fork_trouble(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble
     d.emit(frame, Event::ForkFailed(failure));
 }
 
-/// The trouble as a failure, after the event that shows it, if there is one. That event follows `after`, or the frame's
+/// The error as a failure, after the event that shows it, if there is one. That event follows `after`, or the frame's
 /// last one.
-fn shown(d: &mut Decider<'_>, frame: FrameId, trouble: Trouble, after: Option<EventId>) -> Option<Failure> {
+fn shown(d: &mut Decider<'_>, frame: FrameId, error: EvalError, after: Option<EventId>) -> Option<Failure> {
     let visit = d.visit(frame)?;
     // Recorded: TestState shows the sentence alone.
-    let cause = if trouble.bare || d.probe.is_some() {
-        trouble.detail
+    let cause = if error.bare || d.probe.is_some() {
+        error.detail
     } else {
         format!(
             "An error occurred while executing the state '{}' (entered at the event id #{}). {}",
-            visit.name, visit.entered, trouble.detail
+            visit.name, visit.entered, error.detail
         )
     };
     let cause = clipped(cause, CAUSE_CHARS_MAX);
-    if trouble.evaluation {
-        let location = trouble.location;
+    if error.evaluation {
+        let location = error.location;
         let state = Arc::clone(&visit.name);
-        let event = Event::EvaluationFailed { error: trouble.error.to_owned(), cause: cause.clone(), location, state };
+        let event = Event::EvaluationFailed { error: error.name.to_owned(), cause: cause.clone(), location, state };
         match after {
             Some(after) => d.emit_after(frame, after, event),
             None => d.emit(frame, event),
         };
     }
-    Some(Failure::new(trouble.error, cause))
+    Some(Failure::new(error.name, cause))
 }
 
 /// The first `chars` characters: a cause may quote a whole input.
@@ -164,7 +164,7 @@ pub(super) fn caught(
     state: &model::State,
     (i, catcher): (usize, &Catcher),
     failure: &Failure,
-) -> Result<Event, Trouble> {
+) -> Result<Event, EvalError> {
     let input = d.visit(frame).map(|v| Payload::clone(&v.input)).unwrap_or_default();
     // Recorded: a timeout, which has no cause of its own, is caught with an empty one; a worker's missing one stays
     // null.

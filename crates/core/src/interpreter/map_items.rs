@@ -14,7 +14,7 @@ use crate::ids::{EventId, derived_uuid};
 use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::query::Entropy;
 
-use super::dataflow::{self, Extra, Trouble};
+use super::dataflow::{self, EvalError, Extra};
 use super::event::{Batching, Failure, FrameId, MapItem, MapRunPlan, Payload};
 use super::scope::{Context, Scope};
 use super::size::json_bytes;
@@ -166,19 +166,19 @@ impl Shaper {
         map_in(&self.machine, &self.state, self.frame)?.item_selector.as_ref()
     }
 
-    fn failure(&self, trouble: &Trouble) -> Failure {
+    fn failure(&self, error: &EvalError) -> Failure {
         let (name, entered) =
             self.state.visit(self.frame).map_or_else(|| ("".into(), EventId(0)), |v| (Arc::clone(&v.name), v.entered));
         let cause = format!(
             "An error occurred while executing the state '{name}' (entered at the event id #{entered}). {}",
-            trouble.detail
+            error.detail
         );
-        Failure::new(trouble.error, cause)
+        Failure::new(error.name, cause)
     }
 
     fn too_large(&self, index: u64, bytes: usize, bound: usize) -> Failure {
         let detail = format!("The input for item {index} is {bytes} bytes, over the limit of {bound} bytes.");
-        self.failure(&Trouble::named("States.DataLimitExceeded", detail))
+        self.failure(&EvalError::named("States.DataLimitExceeded", detail))
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::asl::model::{Choice, Condition, Operand, Operator, QueryLanguage, Rule, State};
 use crate::clock::parse_rfc3339;
-use crate::interpreter::dataflow::{self, Extra, Trouble};
+use crate::interpreter::dataflow::{self, EvalError, Extra};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{FrameId, Payload};
 use crate::query::{Entropy, QueryError, Roots};
@@ -19,7 +19,7 @@ pub(in crate::interpreter) fn enter(
     frame: FrameId,
     state: &State,
     choice: &Choice,
-) -> Result<(), Trouble> {
+) -> Result<(), EvalError> {
     let input = effective_input(d, frame, state)?;
     let (scope, entropy) = d.scope(frame, &input, None);
     let mut taken: Option<(usize, &Rule)> = None;
@@ -31,7 +31,7 @@ pub(in crate::interpreter) fn enter(
     }
     let Some(next) = taken.map(|(_, r)| &r.next).or(choice.default.as_ref()) else {
         // Measured on AWS, whose guide names `States.NoChoiceMatched`.
-        return Err(Trouble::runtime(
+        return Err(EvalError::runtime(
             "Failed to transition out of the state. The state does not point to a next state.",
         ));
     };
@@ -54,7 +54,7 @@ pub(in crate::interpreter) fn enter(
     exit(d, frame, state, output, assigned, Some(next))
 }
 
-fn holds(condition: &Condition, rule: usize, roots: &dyn Roots, entropy: &mut Entropy) -> Result<bool, Trouble> {
+fn holds(condition: &Condition, rule: usize, roots: &dyn Roots, entropy: &mut Entropy) -> Result<bool, EvalError> {
     match condition {
         Condition::And(all) => {
             for c in all {
@@ -86,18 +86,18 @@ fn holds(condition: &Condition, rule: usize, roots: &dyn Roots, entropy: &mut En
     }
 }
 
-fn operand_value<'a>(operand: &'a Operand, roots: &'a dyn Roots) -> Result<std::borrow::Cow<'a, Value>, Trouble> {
+fn operand_value<'a>(operand: &'a Operand, roots: &'a dyn Roots) -> Result<std::borrow::Cow<'a, Value>, EvalError> {
     match operand {
         Operand::Literal(v) => Ok(std::borrow::Cow::Borrowed(v)),
         Operand::Path(p) => p.find(roots).map_err(|e| unread(&e, p.text())),
     }
 }
 
-fn unread(error: &QueryError, path: &str) -> Trouble {
+fn unread(error: &QueryError, path: &str) -> EvalError {
     if *error == QueryError::NullInput {
-        return Trouble::runtime(error.to_string());
+        return EvalError::runtime(error.to_string());
     }
-    Trouble::runtime(format!("Invalid path '{path}': The choice state's condition path references an invalid value."))
+    EvalError::runtime(format!("Invalid path '{path}': The choice state's condition path references an invalid value."))
 }
 
 /// A comparison of values of other types than the operator's is false.

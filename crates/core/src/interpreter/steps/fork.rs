@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::asl::model::{Map, MapMode, Parallel, QueryLanguage, Selection, State, Template};
-use crate::interpreter::dataflow::{self, Extra, Trouble};
+use crate::interpreter::dataflow::{self, EvalError, Extra};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, FrameId, MapItem, MapStarted, Payload, Tolerance};
-use crate::interpreter::failure::fork_trouble;
+use crate::interpreter::failure::fail_fork;
 use crate::interpreter::size::Excess;
 use crate::interpreter::state::{Fork, ForkKind, Step};
 use crate::interpreter::test_state::Stage;
@@ -23,7 +23,7 @@ pub(in crate::interpreter) fn enter_parallel(
     frame: FrameId,
     state: &State,
     parallel: &Parallel,
-) -> Result<(), Trouble> {
+) -> Result<(), EvalError> {
     let input = parallel_input(d, frame, state, parallel)?;
     d.emit(frame, Event::ParallelStarted { branches: parallel.branches.clone(), input });
     Ok(())
@@ -35,7 +35,7 @@ pub(in crate::interpreter) fn parallel_input(
     frame: FrameId,
     state: &State,
     parallel: &Parallel,
-) -> Result<Payload, Trouble> {
+) -> Result<Payload, EvalError> {
     let mut input = effective_input(d, frame, state)?;
     if let Some(t) = &parallel.parameters {
         let field = if state.language == QueryLanguage::Jsonata { "Arguments" } else { "Parameters" };
@@ -52,13 +52,13 @@ pub(in crate::interpreter) fn enter_map(
     frame: FrameId,
     state: &State,
     map: &Map,
-) -> Result<(), Trouble> {
+) -> Result<(), EvalError> {
     if let MapMode::Distributed { express } = map.mode {
         return super::map_run::enter(d, frame, state, map, express);
     }
     // Such a definition is accepted; measured on AWS.
     if map.item_reader.is_some() || map.item_batcher.is_some() || map.result_writer.is_some() {
-        return Err(Trouble::runtime(
+        return Err(EvalError::runtime(
             "The ItemReader, ItemBatcher and ResultWriter fields are not supported for INLINE maps",
         ));
     }
@@ -83,13 +83,13 @@ pub(in crate::interpreter) fn items(
     input: &Payload,
     roots: &dyn Roots,
     entropy: &mut Entropy,
-) -> Result<Vec<MapItem>, Trouble> {
+) -> Result<Vec<MapItem>, EvalError> {
     let (language, name) = (state.language, &state.name);
     let found = match &map.items {
         Some(Template::Jsonata(t)) => {
             use crate::query::jsonata::{Bindings, Limits, ValueType};
             let value = t.evaluate_as(ValueType::Array, "Items", &Bindings::new(roots), entropy, &Limits::default());
-            Payload::new(value.map_err(|f| Trouble::from(&*f))?)
+            Payload::new(value.map_err(|f| EvalError::from(&*f))?)
         }
         Some(t @ Template::JsonPath(_)) => dataflow::payload(t, "Items", roots, Extra::default(), entropy)?,
         None => select_items(map, input, roots)?,
@@ -106,30 +106,30 @@ pub(in crate::interpreter) fn items(
 }
 
 /// `ItemsPath`: AWS names a miss in its own way.
-pub(super) fn select_items(map: &Map, input: &Payload, roots: &dyn Roots) -> Result<Payload, Trouble> {
+pub(super) fn select_items(map: &Map, input: &Payload, roots: &dyn Roots) -> Result<Payload, EvalError> {
     let reference = match &map.items_path {
         Selection::Path(path) => ReferencePath::parse(path.text()).ok(),
         Selection::Whole | Selection::Nothing => None,
     };
     match reference {
         Some(reference) => {
-            let found = reference.get(roots).map_err(|f| Trouble::named(f.error, f.cause))?;
+            let found = reference.get(roots).map_err(|f| EvalError::named(f.error, f.cause))?;
             Ok(Payload::new(found.into_owned()))
         }
         None => dataflow::select(&map.items_path, input, roots),
     }
 }
 
-pub(super) fn not_an_array(map: &Map, language: QueryLanguage, value: &Value) -> Trouble {
+pub(super) fn not_an_array(map: &Map, language: QueryLanguage, value: &Value) -> EvalError {
     match (language, &map.items_path) {
         (QueryLanguage::JsonPath, Selection::Path(p)) => {
             // Recorded: of `$$.Execution.Input` AWS names the path inside the context object.
             let path = if *p.root() == Root::Context { &p.text()[1..] } else { p.text() };
-            Trouble::runtime(format!("Reference path \"{path}\" must point to array."))
+            EvalError::runtime(format!("Reference path \"{path}\" must point to array."))
         }
-        (QueryLanguage::JsonPath, _) => Trouble::runtime("Reference path \"$\" must point to array."),
+        (QueryLanguage::JsonPath, _) => EvalError::runtime("Reference path \"$\" must point to array."),
         (QueryLanguage::Jsonata, _) => {
-            Trouble::value(language, format!("Map state input must be an array but was: {value}"), None)
+            EvalError::value(language, format!("Map state input must be an array but was: {value}"), None)
         }
     }
 }
@@ -140,12 +140,12 @@ pub(in crate::interpreter) fn tolerance(
     language: QueryLanguage,
     roots: &dyn Roots,
     entropy: &mut Entropy,
-) -> Result<Tolerance, Trouble> {
+) -> Result<Tolerance, EvalError> {
     let mut tolerance = Tolerance::default();
     if let Some(q) = &map.tolerated_failure_count {
         let n = dataflow::map_quantity(q, "ToleratedFailureCount", "integer", roots, entropy)?;
         if n < 0.0 {
-            return Err(Trouble::value(language, "ToleratedFailureCount cannot be negative.", None));
+            return Err(EvalError::value(language, "ToleratedFailureCount cannot be negative.", None));
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; `as` saturates")]
         let count = n as u64;
@@ -154,7 +154,7 @@ pub(in crate::interpreter) fn tolerance(
     if let Some(q) = &map.tolerated_failure_percentage {
         let n = dataflow::map_quantity(q, "ToleratedFailurePercentage", "float", roots, entropy)?;
         if !(0.0..=100.0).contains(&n) {
-            return Err(Trouble::value(language, "ToleratedFailurePercentage must be between 0 and 100.", None));
+            return Err(EvalError::value(language, "ToleratedFailurePercentage must be between 0 and 100.", None));
         }
         tolerance.percentage = Some(n);
     }
@@ -167,12 +167,12 @@ pub(in crate::interpreter) fn go_on(d: &mut Decider<'_>, frame: FrameId, state: 
     if fork.is_over() {
         // Further results cannot make it smaller.
         let excess = data_limit(&state.name, Excess::Bytes);
-        fork_trouble(d, frame, Trouble::named("States.DataLimitExceeded", excess));
+        fail_fork(d, frame, EvalError::named("States.DataLimitExceeded", excess));
     } else if fork.may_start() {
         let index = fork.next;
         if let Err(t) = start_iteration(d, frame, state, index) {
             // The iterations that run already end with their Map.
-            fork_trouble(d, frame, t);
+            fail_fork(d, frame, t);
         }
     } else if fork.is_complete() {
         let tail = fork.tail;
@@ -185,7 +185,7 @@ fn is_parallel(fork: &Fork) -> bool {
     matches!(fork.kind, ForkKind::Parallel { .. })
 }
 
-fn start_iteration(d: &mut Decider<'_>, frame: FrameId, state: &State, index: usize) -> Result<(), Trouble> {
+fn start_iteration(d: &mut Decider<'_>, frame: FrameId, state: &State, index: usize) -> Result<(), EvalError> {
     let Some(Step::Fork(fork)) = d.visit(frame).map(|v| &v.step) else { return Ok(()) };
     let ForkKind::Map(map) = &fork.kind else { return Ok(()) };
     let map = Arc::clone(map);

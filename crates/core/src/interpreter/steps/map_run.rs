@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::asl::model::{Map, Quantity, QueryLanguage, State, Template};
 use crate::ids::{Arn, derived_uuid};
 use crate::interpreter::command::Command;
-use crate::interpreter::dataflow::{self, Extra, Trouble};
+use crate::interpreter::dataflow::{self, EvalError, Extra};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Batching, Event, FrameId, ItemSource, MapRunPlan, MapStarted, Payload, Tolerance};
 use crate::query::{Entropy, Roots};
@@ -25,7 +25,7 @@ pub(super) fn enter(
     state: &State,
     map: &Map,
     express: bool,
-) -> Result<(), Trouble> {
+) -> Result<(), EvalError> {
     let input = effective_input(d, frame, state)?;
     let language = state.language;
     let (scope, entropy) = d.scope(frame, &input, None);
@@ -110,7 +110,7 @@ fn source(
     input: &Payload,
     roots: &dyn Roots,
     entropy: &mut Entropy,
-) -> Result<(ItemSource, u64), Trouble> {
+) -> Result<(ItemSource, u64), EvalError> {
     if let Some(reader) = &map.item_reader {
         let parameters = match &reader.parameters {
             Some(t) => dataflow::payload(t, "ItemReader/Arguments", roots, Extra::default(), entropy)?,
@@ -124,10 +124,11 @@ fn source(
         Some(Template::Jsonata(t)) => {
             use crate::query::jsonata::{Bindings, Limits, ValueType};
             let bindings = Bindings::new(roots);
-            let value = t.evaluate("Items", &bindings, entropy, &Limits::default()).map_err(|f| Trouble::from(&*f))?;
+            let value =
+                t.evaluate("Items", &bindings, entropy, &Limits::default()).map_err(|f| EvalError::from(&*f))?;
             if !value.is_array() && !value.is_object() {
                 let refused = t.evaluate_as(ValueType::Array, "Items", &bindings, entropy, &Limits::default());
-                refused.map_err(|f| Trouble::from(&*f))?;
+                refused.map_err(|f| EvalError::from(&*f))?;
             }
             Payload::new(value)
         }
@@ -147,7 +148,7 @@ pub(in crate::interpreter) fn batching(
     map: &Map,
     roots: &dyn Roots,
     entropy: &mut Entropy,
-) -> Result<Option<Batching>, Trouble> {
+) -> Result<Option<Batching>, EvalError> {
     let Some(batcher) = &map.item_batcher else { return Ok(None) };
     let mut bound = |field: Option<&Quantity>, place| {
         dataflow::map_count(field, place, roots, entropy).map(|n| n.filter(|n| *n > 0))
@@ -162,7 +163,7 @@ pub(in crate::interpreter) fn batching(
 }
 
 /// Where results are exported to. A `ResultWriter` without `Resource` only shapes the output.
-fn writer(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<Payload>, Trouble> {
+fn writer(map: &Map, roots: &dyn Roots, entropy: &mut Entropy) -> Result<Option<Payload>, EvalError> {
     let Some(writer) = map.result_writer.as_ref().filter(|w| w.resource.is_some()) else { return Ok(None) };
     Ok(Some(match &writer.parameters {
         Some(t) => dataflow::payload(t, "ResultWriter/Arguments", roots, Extra::default(), entropy)?,

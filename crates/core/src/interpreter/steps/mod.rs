@@ -12,10 +12,10 @@ use crate::asl::model::{Kind, Pass, QueryLanguage, State, Transition};
 use crate::ids::StateName;
 use crate::limits::{CAUSE_CHARS_MAX, ERROR_CHARS_MAX, JSON_DEPTH_MAX};
 
-use super::dataflow::{self, Extra, Trouble};
+use super::dataflow::{self, EvalError, Extra};
 use super::decide::{Decider, state_type};
 use super::event::{Assigned, Event, Failure, FrameId, Payload};
-use super::failure::{clipped, trouble};
+use super::failure::{clipped, fail_state};
 use super::size::{self, Excess};
 use super::test_state::Stage;
 
@@ -32,18 +32,18 @@ pub(super) fn enter(d: &mut Decider<'_>, frame: FrameId, state: &State) {
         Kind::Map(map) => fork::enter_map(d, frame, state, map),
     };
     if let Err(t) = done {
-        trouble(d, frame, t);
+        fail_state(d, frame, t);
     }
 }
 
 /// The raw result of a task, of branches or of iterations is there.
 pub(super) fn succeeded(d: &mut Decider<'_>, frame: FrameId, state: &State, raw: &Payload) {
     if let Err(t) = leave_with_result(d, frame, state, raw) {
-        trouble(d, frame, t);
+        fail_state(d, frame, t);
     }
 }
 
-fn leave_with_result(d: &mut Decider<'_>, frame: FrameId, state: &State, raw: &Payload) -> Result<(), Trouble> {
+fn leave_with_result(d: &mut Decider<'_>, frame: FrameId, state: &State, raw: &Payload) -> Result<(), EvalError> {
     let (selector, path) = match &state.kind {
         Kind::Task(t) => (t.result_selector.as_ref(), &t.result_path),
         Kind::Parallel(p) => (p.result_selector.as_ref(), &p.result_path),
@@ -75,7 +75,7 @@ fn leave_json_path(
     input: &Payload,
     result: Payload,
     path: &crate::asl::model::ResultPath,
-) -> Result<(), Trouble> {
+) -> Result<(), EvalError> {
     let assigned = {
         let (scope, entropy) = d.scope(frame, &result, None);
         dataflow::assign(state.assign.as_ref(), "Assign", &scope, Extra::default(), entropy)?
@@ -98,7 +98,7 @@ pub(super) fn leave_jsonata(
     input: &Payload,
     result: Option<&Payload>,
     default: &Payload,
-) -> Result<(), Trouble> {
+) -> Result<(), EvalError> {
     let extra = Extra { result: result.map(|r| &**r), error_output: None };
     let (scope, entropy) = d.scope(frame, input, None);
     let assigned = dataflow::assign(state.assign.as_ref(), "Assign", &scope, extra, entropy)?;
@@ -124,7 +124,7 @@ pub(super) fn exit(
     output: Payload,
     assigned: Option<Box<Assigned>>,
     next: Option<StateName>,
-) -> Result<(), Trouble> {
+) -> Result<(), EvalError> {
     // The input has been measured before.
     if d.visit(frame).is_none_or(|v| !v.input.ptr_eq(&output)) {
         check_size(&state.name, &output)?;
@@ -136,7 +136,7 @@ pub(super) fn exit(
             assigned.keys().filter_map(|name| own?.get(name.as_str())).map(|v| size::json_bytes(v)).sum();
         let bytes = assigned.values().map(size::json_bytes).sum::<usize>() + d.state.variables_bytes() - freed;
         if bytes > crate::limits::VARIABLES_BYTES_MAX {
-            return Err(Trouble::named(
+            return Err(EvalError::named(
                 "States.DataLimitExceeded",
                 format!("All variables together are over the limit of {} bytes.", crate::limits::VARIABLES_BYTES_MAX),
             ));
@@ -153,10 +153,10 @@ pub(super) fn exit(
 
 /// Whatever an event will hold is a payload: over its limits (AWS: 256 KiB; ours: 128 levels) is an error. Its cause is
 /// AWS's sentence alone (recorded).
-pub(super) fn check_size(what: &str, payload: &Payload) -> Result<(), Trouble> {
+pub(super) fn check_size(what: &str, payload: &Payload) -> Result<(), EvalError> {
     size::of(payload)
         .map(drop)
-        .map_err(|excess| Trouble::named("States.DataLimitExceeded", data_limit(what, excess)).bare())
+        .map_err(|excess| EvalError::named("States.DataLimitExceeded", data_limit(what, excess)).bare())
 }
 
 /// AWS's sentence for a result over the limit, and ours for one too deep; `what` is a state's name, a service or the ARN of a function.
@@ -180,7 +180,7 @@ pub(super) fn raw_input(d: &Decider<'_>, frame: FrameId) -> Payload {
 }
 
 /// The input after `InputPath` (JSONPath), or the raw input (JSONata).
-pub(super) fn effective_input(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<Payload, Trouble> {
+pub(super) fn effective_input(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<Payload, EvalError> {
     let raw = raw_input(d, frame);
     let (scope, _) = d.scope(frame, &raw, None);
     let input = dataflow::select(&state.input_path, &raw, &scope)?;
@@ -188,7 +188,7 @@ pub(super) fn effective_input(d: &mut Decider<'_>, frame: FrameId, state: &State
     Ok(input)
 }
 
-fn run_pass(d: &mut Decider<'_>, frame: FrameId, state: &State, pass: &Pass) -> Result<(), Trouble> {
+fn run_pass(d: &mut Decider<'_>, frame: FrameId, state: &State, pass: &Pass) -> Result<(), EvalError> {
     let raw = raw_input(d, frame);
     match state.language {
         QueryLanguage::Jsonata => leave_jsonata(d, frame, state, &raw, None, &raw),
@@ -213,7 +213,7 @@ fn run_pass(d: &mut Decider<'_>, frame: FrameId, state: &State, pass: &Pass) -> 
     }
 }
 
-fn run_succeed(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<(), Trouble> {
+fn run_succeed(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<(), EvalError> {
     let raw = raw_input(d, frame);
     match state.language {
         QueryLanguage::Jsonata => {
@@ -235,7 +235,7 @@ fn run_succeed(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<(),
     }
 }
 
-fn run_fail(d: &mut Decider<'_>, frame: FrameId, fail: &crate::asl::model::Fail) -> Result<(), Trouble> {
+fn run_fail(d: &mut Decider<'_>, frame: FrameId, fail: &crate::asl::model::Fail) -> Result<(), EvalError> {
     let raw = raw_input(d, frame);
     let (scope, entropy) = d.scope(frame, &raw, None);
     let error = fail.error.as_ref().map(|t| dataflow::text(t, "Error", &scope, entropy)).transpose()?;

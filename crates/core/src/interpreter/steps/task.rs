@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::asl::model::{Quantity, State, Task};
 use crate::asl::resource::{Pattern, ResourceKind};
 use crate::interpreter::command::Command;
-use crate::interpreter::dataflow::{self, Extra, Trouble};
+use crate::interpreter::dataflow::{self, EvalError, Extra};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, Failure, FrameId, Payload, TaskFamily, TaskScheduled};
 use crate::interpreter::size;
@@ -20,7 +20,7 @@ pub(in crate::interpreter) fn enter(
     frame: FrameId,
     state: &State,
     task: &Task,
-) -> Result<(), Trouble> {
+) -> Result<(), EvalError> {
     let input = effective_input(d, frame, state)?;
     // The token is a function of the event that schedules the task, which is the next one.
     let token = token_in_context(task).then(|| d.next_id());
@@ -73,7 +73,7 @@ fn seconds(
     name: &str,
     roots: &dyn crate::query::Roots,
     entropy: &mut crate::query::Entropy,
-) -> Result<Option<u64>, Trouble> {
+) -> Result<Option<u64>, EvalError> {
     let n = dataflow::whole(field, name, roots, entropy)?;
     match field {
         Some(q) if n == Some(0) => Err(dataflow::no_positive_integer(q, name, &0.into())),

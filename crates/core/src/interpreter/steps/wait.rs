@@ -2,10 +2,10 @@
 
 use crate::asl::model::{Quantity, QueryLanguage, State, Text, Wait};
 use crate::clock::Timestamp;
-use crate::interpreter::dataflow::{self, Extra, Trouble};
+use crate::interpreter::dataflow::{self, EvalError, Extra};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Event, FrameId, Payload};
-use crate::interpreter::failure::trouble;
+use crate::interpreter::failure::fail_state;
 
 use super::{effective_input, exit, leave_jsonata, raw_input, transition};
 
@@ -17,7 +17,7 @@ pub(in crate::interpreter) fn enter(
     frame: FrameId,
     state: &State,
     wait: &Wait,
-) -> Result<(), Trouble> {
+) -> Result<(), EvalError> {
     let input = effective_input(d, frame, state)?;
     let now = d.at;
     let (scope, entropy) = d.scope(frame, &input, None);
@@ -29,7 +29,7 @@ pub(in crate::interpreter) fn enter(
         }
     };
     if due.since(now).as_secs_f64() >= WAIT_SECONDS_MAX {
-        return Err(Trouble::value(state.language, "Wait state delay is too long.", None).after_evaluation());
+        return Err(EvalError::value(state.language, "Wait state delay is too long.", None).after_evaluation());
     }
     d.emit(frame, Event::WaitScheduled { due });
     if due <= now {
@@ -38,28 +38,32 @@ pub(in crate::interpreter) fn enter(
     Ok(())
 }
 
-fn seconds(q: &Quantity, roots: &dyn crate::query::Roots, entropy: &mut crate::query::Entropy) -> Result<f64, Trouble> {
+fn seconds(
+    q: &Quantity,
+    roots: &dyn crate::query::Roots,
+    entropy: &mut crate::query::Entropy,
+) -> Result<f64, EvalError> {
     let (n, value) = dataflow::quantity(q, "Seconds", roots, Extra::default(), entropy)?;
     if n < 0.0 {
         return Err(match q {
-            Quantity::Path(p) => Trouble::runtime(format!(
+            Quantity::Path(p) => EvalError::runtime(format!(
                 "The SecondsPath parameter references a negative value: {} == {}",
                 p.text(),
                 dataflow::plain(&value)
             )),
-            Quantity::Jsonata(_) => Trouble::value(
+            Quantity::Jsonata(_) => EvalError::value(
                 QueryLanguage::Jsonata,
                 format!("The Seconds field must not be negative but was: {value}"),
                 Some("Seconds"),
             ),
             Quantity::Literal(_) => {
-                Trouble::runtime(format!("The Seconds field must not be negative but was: {value}"))
+                EvalError::runtime(format!("The Seconds field must not be negative but was: {value}"))
             }
         });
     }
     if n.fract() != 0.0 {
         return Err(match q {
-            Quantity::Path(p) => Trouble::runtime(format!(
+            Quantity::Path(p) => EvalError::runtime(format!(
                 "The SecondsPath parameter does not reference an integer value: {} == {}",
                 p.text(),
                 dataflow::plain(&value)
@@ -71,19 +75,19 @@ fn seconds(q: &Quantity, roots: &dyn crate::query::Roots, entropy: &mut crate::q
 }
 
 /// RFC 3339 with an uppercase `T` and an offset or `Z`, as the language wants it.
-fn parse(text: &str, field: &Text) -> Result<Timestamp, Trouble> {
+fn parse(text: &str, field: &Text) -> Result<Timestamp, EvalError> {
     if let Ok(at) = Timestamp::parse_iso(text) {
         return Ok(at);
     }
     let sentence =
         format!("The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: {text}");
     Err(match field {
-        Text::Path(p) => Trouble::runtime(format!(
+        Text::Path(p) => EvalError::runtime(format!(
             "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: {} == {text}",
             p.text()
         )),
-        Text::Jsonata(_) => Trouble::value(QueryLanguage::Jsonata, sentence, Some("Timestamp")).after_evaluation(),
-        Text::Literal(_) | Text::Intrinsic(_) => Trouble::runtime(sentence),
+        Text::Jsonata(_) => EvalError::value(QueryLanguage::Jsonata, sentence, Some("Timestamp")).after_evaluation(),
+        Text::Literal(_) | Text::Intrinsic(_) => EvalError::runtime(sentence),
     })
 }
 
@@ -97,11 +101,11 @@ pub(in crate::interpreter) fn over(d: &mut Decider<'_>, frame: FrameId, state: &
         QueryLanguage::JsonPath => over_json_path(d, frame, state),
     };
     if let Err(t) = done {
-        trouble(d, frame, t);
+        fail_state(d, frame, t);
     }
 }
 
-fn over_json_path(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<(), Trouble> {
+fn over_json_path(d: &mut Decider<'_>, frame: FrameId, state: &State) -> Result<(), EvalError> {
     let input = effective_input(d, frame, state)?;
     let (output, assigned) = {
         let (scope, entropy) = d.scope(frame, &input, None);

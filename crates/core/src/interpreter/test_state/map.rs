@@ -4,7 +4,7 @@ use serde_json::{Map as Fields, Value, json};
 
 use crate::asl::model::{self, Map, QueryLanguage};
 use crate::csv::{Delimiter, RowError, Rows, check_headers};
-use crate::interpreter::dataflow::{self, Extra, Trouble};
+use crate::interpreter::dataflow::{self, EvalError, Extra};
 use crate::interpreter::decide::Decider;
 use crate::interpreter::event::{Batching, Event, Failure, FrameId, MapItem, Payload, Tolerance};
 use crate::interpreter::map_items::{bytes_max, wrapper_bytes};
@@ -22,14 +22,14 @@ pub(super) fn prepare(
     map: &Map,
     request: &Request,
     answer: &Answer,
-) -> Result<Result<(), Trouble>, Refusal> {
+) -> Result<Result<(), EvalError>, Refusal> {
     let read = match (&map.item_reader, &request.configuration.map_item_reader_data) {
         (Some(reader), Some(data)) => Some(read(&reader.config, data)?),
         _ => None,
     };
     let iterations = match iterations(d, state, map, read) {
         Ok(iterations) => iterations,
-        Err(trouble) => return Ok(Err(trouble)),
+        Err(error) => return Ok(Err(error)),
     };
     let Some(failed) = request.configuration.map_iteration_failure_count else { return Ok(Ok(())) };
     let Answer::Result(result) = answer else { return Ok(Ok(())) };
@@ -61,7 +61,7 @@ fn iterations(
     state: &model::State,
     map: &Map,
     read: Option<Vec<Value>>,
-) -> Result<Iterations, Trouble> {
+) -> Result<Iterations, EvalError> {
     let input = steps::effective_input(d, TOP, state)?;
     let (scope, entropy) = d.scope(TOP, &input, None);
     let Tolerance { count, percentage } = fork::tolerance(map, state.language, &scope, entropy)?;
@@ -118,7 +118,7 @@ fn select(
     selector: &model::Template,
     input: &Payload,
     items: &[MapItem],
-) -> Result<Vec<Payload>, Trouble> {
+) -> Result<Vec<Payload>, EvalError> {
     items
         .iter()
         .map(|item| {

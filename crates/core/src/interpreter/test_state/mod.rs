@@ -233,7 +233,7 @@ impl Test<'_> {
             }
         };
         match (prepared, self.answer.cloned()) {
-            (Err(trouble), _) => failure::trouble(&mut self.d, TOP, trouble),
+            (Err(error), _) => failure::fail_state(&mut self.d, TOP, error),
             // A Map that failed by its own threshold has said so.
             (Ok(()), _) if !matches!(self.d.visit(TOP).map(|v| &v.step), Some(Step::Entered)) => {}
             (Ok(()), Some(Answer::Result(result))) => {
@@ -278,8 +278,8 @@ impl Test<'_> {
                     return self.report(state, Status::CaughtError, output, Some(failed), next, Some(details));
                 }
                 // The catcher itself failed; nothing catches that.
-                Err(trouble) => {
-                    failure::trouble(&mut self.d, TOP, trouble);
+                Err(error) => {
+                    failure::fail_state(&mut self.d, TOP, error);
                     let failed = match self.d.visit(TOP).map(|v| &v.step) {
                         Some(Step::Failed(f)) => f.clone(),
                         _ => failed,
