@@ -55,7 +55,7 @@ async fn a_callback_is_seen_waiting_then_answered() {
         catalog: store,
         bus,
         tokens: TokenKeys::parse(&new_secret()).unwrap(),
-        table: reveille::integrations::Table::default(),
+        table: reveille::integrations::ServiceTable::default(),
         metrics: Metrics::new(),
         options: engine::Options::default(),
     })

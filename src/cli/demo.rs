@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::workers::{Answer, Question};
 use super::output::{Tone, line};
 use super::screen::Screen;
-use super::watch::{Glance, watch};
+use super::watch::{Snapshot, watch};
 use super::{CliError, local};
 use crate::interpreter::event::{Event, StateType};
 use crate::interpreter::state::Conclusion;
@@ -57,24 +57,24 @@ async fn tell(args: &Args, app: &crate::app::Application) -> Result<(), CliError
     let machine = local::install(engine, "art-event", DEFINITION).await?;
     let execution = local::start(engine, machine, "open-studios", INPUT).await?;
     let mut screen = Screen::stdout();
-    let glance = loop {
+    let snapshot = loop {
         let asked = || friend.as_ref().is_some_and(|questions| !questions.is_empty());
-        let glance =
-            watch(engine, &execution, &mut screen, |glance| asked() && only_the_friend_is_awaited(glance)).await?;
-        if !glance.row.summary.status.is_open() {
-            break glance;
+        let snapshot =
+            watch(engine, &execution, &mut screen, |snapshot| asked() && only_the_friend_is_awaited(snapshot)).await?;
+        if !snapshot.row.summary.status.is_open() {
+            break snapshot;
         }
         if let Some(questions) = &mut friend {
             screen.leave();
             ask(questions).await?;
         }
     };
-    line(&format!("\n{}\n\n{}", Tone::Heading.paint("The history"), local::history(engine, &glance)))?;
+    line(&format!("\n{}\n\n{}", Tone::Heading.paint("The history"), local::history(engine, &snapshot)))?;
     match local::outcome(engine, &execution).await? {
         Conclusion::Succeeded(output) => line(&outcome(&output)),
         Conclusion::Failed(why) | Conclusion::TimedOut(why) | Conclusion::Aborted(why) => {
             let (error, cause) = (why.error.unwrap_or_default(), why.cause.unwrap_or_default());
-            Err(CliError::failed(format!("the art event {}: {error}: {cause}", glance.row.summary.status)))
+            Err(CliError::failed(format!("the art event {}: {error}: {cause}", snapshot.row.summary.status)))
         }
     }
 }
@@ -93,9 +93,9 @@ fn introduction(args: &Args) -> String {
 }
 
 /// Tells whether all other branches have ended, so that the picture does not change while the person thinks.
-fn only_the_friend_is_awaited(glance: &Glance) -> bool {
-    let [task] = glance.waiting.as_slice() else { return false };
-    let dries = glance.entries.iter().fold(0_i32, |open, entry| match entry.event {
+fn only_the_friend_is_awaited(snapshot: &Snapshot) -> bool {
+    let [task] = snapshot.waiting.as_slice() else { return false };
+    let dries = snapshot.entries.iter().fold(0_i32, |open, entry| match entry.event {
         Event::StateEntered { kind: StateType::Wait, .. } => open + 1,
         Event::StateExited { kind: StateType::Wait, .. } => open - 1,
         _ => open,

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::CliError;
-use super::watch::Glance;
+use super::watch::Snapshot;
 use crate::api::history::{self, View};
 use crate::app::{AppError, Application};
 use crate::config::{Settings, Sources};
@@ -117,9 +117,9 @@ pub(super) async fn start(engine: &EngineHandle, machine: Arn, name: &str, input
 }
 
 /// The history as the API shows it, as a table.
-pub(super) fn history(engine: &EngineHandle, glance: &Glance) -> String {
+pub(super) fn history(engine: &EngineHandle, snapshot: &Snapshot) -> String {
     let view = View { data: true, region: &engine.realm().region };
-    let events: Vec<Value> = glance.entries.iter().filter_map(|entry| history::render(entry, view)).collect();
+    let events: Vec<Value> = snapshot.entries.iter().filter_map(|entry| history::render(entry, view)).collect();
     super::history::table(&events)
 }
 

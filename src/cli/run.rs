@@ -10,7 +10,7 @@ use serde_json::Value;
 use self::mocks::Mocks;
 use super::output::line;
 use super::screen::Screen;
-use super::watch::{Glance, watch};
+use super::watch::{Snapshot, watch};
 use super::{CliError, input, local, validate};
 use crate::asl::{self, MachineKind, Severity};
 use crate::engine::EngineHandle;
@@ -82,16 +82,16 @@ async fn run(
     let execution = local::start(engine, machine, &name, input).await?;
     let mut screen = Screen::new(anstream::stderr(), std::io::stderr().is_terminal());
     let missing = || mocks.and_then(Mocks::missing);
-    let glance = watch(engine, &execution, &mut screen, |_| missing().is_some()).await?;
-    match missing().filter(|_| glance.row.summary.status.is_open()) {
+    let snapshot = watch(engine, &execution, &mut screen, |_| missing().is_some()).await?;
+    match missing().filter(|_| snapshot.row.summary.status.is_open()) {
         Some(missing) => Err(missing.into()),
-        None => print(args, engine, &execution, &glance).await,
+        None => print(args, engine, &execution, &snapshot).await,
     }
 }
 
-async fn print(args: &Args, engine: &EngineHandle, execution: &Arn, glance: &Glance) -> Result<(), CliError> {
+async fn print(args: &Args, engine: &EngineHandle, execution: &Arn, snapshot: &Snapshot) -> Result<(), CliError> {
     if args.history {
-        let _ = writeln!(anstream::stderr(), "\n{}", local::history(engine, glance));
+        let _ = writeln!(anstream::stderr(), "\n{}", local::history(engine, snapshot));
     }
     match local::outcome(engine, execution).await? {
         Conclusion::Succeeded(output) => line(&serde_json::to_string_pretty::<Value>(&output).unwrap_or_default()),

@@ -18,7 +18,7 @@ const TASKS_MAX: usize = 1_000;
 
 /// An execution at this moment.
 #[derive(Debug, Clone)]
-pub struct Glance {
+pub struct Snapshot {
     pub row: ExecutionRow,
     /// The whole journal: due retries and waits are events that the API's history does not show.
     pub entries: Vec<Entry>,
@@ -28,7 +28,7 @@ pub struct Glance {
 }
 
 /// Looks once.
-pub async fn glance(engine: &EngineHandle, execution: &Arn) -> Result<Glance, EngineError> {
+pub async fn snapshot(engine: &EngineHandle, execution: &Arn) -> Result<Snapshot, EngineError> {
     let row = engine.execution(execution).await?;
     let mut entries = Vec::new();
     for batch in engine.journal().load(row.header.id).await? {
@@ -37,7 +37,7 @@ pub async fn glance(engine: &EngineHandle, execution: &Arn) -> Result<Glance, En
     let waiting =
         if row.summary.status.is_open() { engine.waiting_tasks(Some(execution), TASKS_MAX).await? } else { Vec::new() };
     let lines = progress::view(&entries, &waiting, engine.clock().now());
-    Ok(Glance { row, entries, waiting, lines })
+    Ok(Snapshot { row, entries, waiting, lines })
 }
 
 /// Draws until the execution has ended or `until` returns true (a task waits for the person at the terminal).
@@ -45,13 +45,13 @@ pub async fn watch<W: Write>(
     engine: &EngineHandle,
     execution: &Arn,
     screen: &mut Screen<W>,
-    mut until: impl FnMut(&Glance) -> bool,
-) -> Result<Glance, EngineError> {
+    mut until: impl FnMut(&Snapshot) -> bool,
+) -> Result<Snapshot, EngineError> {
     loop {
-        let glance = glance(engine, execution).await?;
-        screen.draw(glance.lines.clone()).map_err(|why| EngineError::Internal(format!("cannot draw: {why}")))?;
-        if !glance.row.summary.status.is_open() || until(&glance) {
-            return Ok(glance);
+        let snapshot = snapshot(engine, execution).await?;
+        screen.draw(snapshot.lines.clone()).map_err(|why| EngineError::Internal(format!("cannot draw: {why}")))?;
+        if !snapshot.row.summary.status.is_open() || until(&snapshot) {
+            return Ok(snapshot);
         }
         tokio::time::sleep(TICK).await;
     }

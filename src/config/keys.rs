@@ -30,7 +30,7 @@ const fn key(name: &'static str, kind: Kind) -> Key {
     Key { name, kind }
 }
 
-/// The keys whose values are lists of rows; `integrations::Table` and `workers::http::Connection` check them.
+/// The keys whose values are lists of rows; `integrations::ServiceTable` and `workers::http::Connection` check them.
 pub(super) const ROWS: [&str; 2] = [INTEGRATIONS, CONNECTIONS];
 pub(super) const INTEGRATIONS: &str = "integrations";
 pub(super) const CONNECTIONS: &str = "connections";

@@ -3,7 +3,7 @@
 //!
 //! Settings are read once, at start. An unknown key or a forbidden value stops the start with the key's full name, its
 //! origin and the allowed values. The other rooms get typed options. Secrets are never shown. May enter: options of
-//! other rooms (`telemetry::LogOptions`, `integrations::Table`, `bus::QueueKind`, `objects::Options`, `workers::http::Connection`), `ids`,
+//! other rooms (`telemetry::LogOptions`, `integrations::ServiceTable`, `bus::QueueKind`, `objects::Options`, `workers::http::Connection`), `ids`,
 //! `token`.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::integrations::{Table, TableEntry};
+use crate::integrations::{ServiceTable, TableEntry};
 use crate::telemetry::LogOptions;
 use crate::token::{self, TokenKeys};
 use crate::workers::http::Connection;
@@ -113,7 +113,7 @@ pub struct Settings {
     pub objects: ObjectOptions,
     pub logs: LogOptions,
     pub http: HttpOptions,
-    pub integrations: Table,
+    pub integrations: ServiceTable,
     pub connections: Vec<Connection>,
 }
 
@@ -162,7 +162,7 @@ impl Settings {
             why,
         };
         let table: Vec<TableEntry> = rows(&mut flat, keys::INTEGRATIONS)?;
-        let integrations = Table::new(table).map_err(|why| {
+        let integrations = ServiceTable::new(table).map_err(|why| {
             let place = format!("integrations[{}].{}", why.row, why.field);
             unfit(&place, why.why)
         })?;

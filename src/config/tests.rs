@@ -62,7 +62,7 @@ fn the_shipped_settings_are_those_that_the_design_names() {
     assert_eq!(settings.engine.retention(), Duration::from_hours(90 * 24));
     assert_eq!(settings.objects.folder, crate::objects::Options::default().folder);
     assert_eq!(settings.logs, LogOptions::default());
-    assert_eq!(settings.integrations, Table::default());
+    assert_eq!(settings.integrations, ServiceTable::default());
     assert_eq!(settings.token_key_file(), Path::new("reveille.db.token-key"));
     assert!(settings.warnings().is_empty());
 }
@@ -258,7 +258,7 @@ fn logs_and_integrations_are_read() {
         headers: [("Tenant".to_owned(), "a".to_owned())].into(),
         ..TableEntry::default()
     };
-    assert_eq!(settings.integrations, Table::new(vec![row]).unwrap());
+    assert_eq!(settings.integrations, ServiceTable::new(vec![row]).unwrap());
     let text = refused(Some("[[integrations]]\nresource = \"glue\"\n"), &[]);
     assert!(text.starts_with("integrations[0].resource is 'glue'; allowed: service:action"), "{text}");
     assert!(refused(Some("[[integrations]]\nresorce = \"glue:x\"\n"), &[]).contains("unknown field `resorce`"));

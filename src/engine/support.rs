@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::api::EngineHandle;
 use crate::engine::types::{Options, Parts, StartRequest};
 use crate::ids::{Arn, Realm};
-use crate::integrations::Table;
+use crate::integrations::ServiceTable;
 use crate::store::memory::Memory;
 use crate::store::{Catalog, Journal, MachineRow, MachineType, Revision, RevisionId};
 use crate::telemetry::Metrics;
@@ -37,7 +37,7 @@ pub fn parts(journal: Arc<dyn Journal>, catalog: Arc<dyn Catalog>, bus: Arc<dyn 
         catalog,
         bus,
         tokens: TokenKeys::parse(&new_secret()).unwrap(),
-        table: Table::default(),
+        table: ServiceTable::default(),
         metrics: Metrics::new(),
         options,
     }

@@ -64,7 +64,7 @@ mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
-    use super::super::{Table, plan};
+    use super::super::{ServiceTable, plan};
     use super::*;
     use crate::clock::Timestamp;
     use crate::ids::{Arn, Realm};
@@ -73,7 +73,7 @@ mod tests {
         let (realm, arn) = (Realm::new("us-east-1", "123456789012"), Arn::new("arn"));
         let context = PlanContext {
             realm: &realm,
-            table: &Table::default(),
+            table: &ServiceTable::default(),
             names: Names::shipped(),
             message_id: Uuid::nil(),
             at: Timestamp::from_millis(0),

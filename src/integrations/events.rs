@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::parameters::{Fields, kind_of};
-use super::{CompletesOn, Outgoing, Plan, PlanContext, Publishing, Unheard};
+use super::{CompletesOn, OnUnroutable, Outgoing, Plan, PlanContext, Publishing};
 use crate::clock::Timestamp;
 use crate::interpreter::event::Failure;
 
@@ -43,7 +43,7 @@ pub(super) fn put_events(
         match message(entry, id, context) {
             Ok(mut message) => {
                 if completes_on == CompletesOn::Confirm {
-                    message.unheard = Unheard::Accepted;
+                    message.on_unroutable = OnUnroutable::Accepted;
                 }
                 messages.push(message);
                 answers.push(json!({"EventId": id}));

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::events::DEFAULT_BUS;
 use super::parameters::Service;
-use super::{Outgoing, Unheard};
+use super::{OnUnroutable, Outgoing};
 use crate::asl::resource::{Pattern, Resource, ResourceKind};
 use crate::bus::Publication;
 use crate::ids::Realm;
@@ -25,14 +25,14 @@ pub fn refusal(
         // AWS's default event bus always exists. The engine makes no exchange for it: a bus without an exchange has no
         // listeners.
         Publication::Unroutable { code: 404, .. }
-            if message.unheard == Unheard::Accepted
+            if message.on_unroutable == OnUnroutable::Accepted
                 && message.address.exchange == DEFAULT_BUS
                 && is_events(resource) =>
         {
             None
         }
         // 312 NO_ROUTE: the exchange is there, no queue is bound. 404: there is no such exchange.
-        Publication::Unroutable { code, .. } if *code != 404 && message.unheard == Unheard::Accepted => None,
+        Publication::Unroutable { code, .. } if *code != 404 && message.on_unroutable == OnUnroutable::Accepted => None,
         Publication::Unroutable { code, text } => Some(
             no_such_destination(resource, message, realm, request_id)
                 .unwrap_or_else(|| unroutable(message, *code, text)),
@@ -86,10 +86,10 @@ fn no_such_destination(resource: &Resource, message: &Outgoing, realm: &Realm, r
             "The specified queue does not exist.",
             request_id,
         )),
-        "sns" if !message.address.exchange.is_empty() && message.unheard == Unheard::Accepted => {
+        "sns" if !message.address.exchange.is_empty() && message.on_unroutable == OnUnroutable::Accepted => {
             Some(Service::SNS.failure("NotFoundException", 404, "NotFound", "Topic does not exist", request_id))
         }
-        "events" if message.unheard == Unheard::Accepted => {
+        "events" if message.on_unroutable == OnUnroutable::Accepted => {
             let text = format!("Event bus {} does not exist.", message.address.exchange);
             Some(Service::EVENTS.failure(
                 "ResourceNotFoundException",

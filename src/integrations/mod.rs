@@ -43,13 +43,13 @@ pub use failure::{dead_lettered, failure, refusal, unreadable};
 pub use named::queue_named;
 pub use receipt::receipt;
 pub use states::{Child, ChildStart, ChildWait, child_result, start_failure};
-pub use table::{Table, TableEntry, TableError};
+pub use table::{ServiceTable, TableEntry, TableError};
 
 /// The context of a plan.
 #[derive(Debug, Clone, Copy)]
 pub struct PlanContext<'a> {
     pub realm: &'a Realm,
-    pub table: &'a Table,
+    pub table: &'a ServiceTable,
     /// The names of the engine's own queues and exchanges.
     pub names: &'a Names,
     /// The task's message id: made once per task and the same at every dispatch.
@@ -98,7 +98,7 @@ pub enum CompletesOn {
 
 /// The meaning of a message that no queue took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Unheard {
+pub enum OnUnroutable {
     Fails,
     /// A topic or an event bus without listeners: the message counts as accepted, as on AWS.
     Accepted,
@@ -122,7 +122,7 @@ pub struct Outgoing {
     /// Set only where the confirm completes the task. Otherwise the engine sets this and `reply_to`.
     pub correlation_id: Option<String>,
     pub reply_to: Option<String>,
-    pub unheard: Unheard,
+    pub on_unroutable: OnUnroutable,
     /// Additional fields of the service's answer to this message.
     pub answer: serde_json::Map<String, serde_json::Value>,
 }
@@ -141,7 +141,7 @@ impl Outgoing {
             user_id: None,
             correlation_id: None,
             reply_to: None,
-            unheard: Unheard::Fails,
+            on_unroutable: OnUnroutable::Fails,
             answer: serde_json::Map::new(),
         }
     }

@@ -80,8 +80,8 @@ pub fn check(resource: &Resource, result: &Value, validation: Validation) -> Res
     };
     let Some(service) = SERVICES.get(service) else { return Ok(()) };
     let Some(output) = service.operations.get(&operation) else { return Ok(()) };
-    let look = Look { service, strict: validation == Validation::Strict, free: free_fields(resource) };
-    look.at(output, None, result).map_err(|why| format!("Mock result schema validation error: {why}"))
+    let checker = Checker { service, strict: validation == Validation::Strict, free: free_fields(resource) };
+    checker.at(output, None, result).map_err(|why| format!("Mock result schema validation error: {why}"))
 }
 
 /// The service and operation whose answer is the task's result. A callback's result comes from the worker, and a job's
@@ -106,13 +106,13 @@ fn free_fields(resource: &Resource) -> &'static [&'static str] {
     if resource.resource_type() == "lambda" { &["Payload"] } else { &[] }
 }
 
-struct Look<'a> {
+struct Checker<'a> {
     service: &'a Service,
     strict: bool,
     free: &'a [&'a str],
 }
 
-impl Look<'_> {
+impl Checker<'_> {
     /// `field`: the name of the member that holds the value; `None` for the whole result.
     fn at(&self, shape: &str, field: Option<&str>, value: &Value) -> Result<(), String> {
         let named = |what: &str| match field {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::parameters::{Fields, is_fifo, message_text};
-use super::{CompletesOn, Outgoing, Plan, PlanContext, Unheard};
+use super::{CompletesOn, OnUnroutable, Outgoing, Plan, PlanContext};
 use crate::bus::HeaderValue;
 use crate::interpreter::event::Failure;
 
@@ -40,7 +40,7 @@ pub(super) fn publish(
     // A topic without subscribers accepts every message. A message with a token fails instead, because without a
     // subscriber no answer would ever come.
     if completes_on == CompletesOn::Confirm {
-        message.unheard = Unheard::Accepted;
+        message.on_unroutable = OnUnroutable::Accepted;
     }
     Ok(message.alone(completes_on))
 }

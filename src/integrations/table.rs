@@ -13,7 +13,7 @@ use crate::interpreter::event::Failure;
 
 /// The entries in their order. The first that matches is used.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Table(Vec<TableEntry>);
+pub struct ServiceTable(Vec<TableEntry>);
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -56,7 +56,7 @@ pub struct TableError {
     pub why: String,
 }
 
-impl Table {
+impl ServiceTable {
     /// Checks each row.
     pub fn new(entries: Vec<TableEntry>) -> Result<Self, TableError> {
         for (row, entry) in entries.iter().enumerate() {

@@ -19,7 +19,7 @@ fn service(name: &str) -> Resource {
     resource(&format!("arn:aws:states:::{name}"))
 }
 
-fn plan_with(table: &Table, resource: &Resource, parameters: &Value) -> Result<Plan, Failure> {
+fn plan_with(table: &ServiceTable, resource: &Resource, parameters: &Value) -> Result<Plan, Failure> {
     let realm = Realm::new("us-east-1", "123456789012");
     let (execution, machine) = (Arn::new("arn:execution"), Arn::new("arn:machine"));
     let context = PlanContext {
@@ -39,7 +39,7 @@ fn plan_with(table: &Table, resource: &Resource, parameters: &Value) -> Result<P
 }
 
 fn planned(resource: &Resource, parameters: &Value) -> Result<Plan, Failure> {
-    plan_with(&Table::default(), resource, parameters)
+    plan_with(&ServiceTable::default(), resource, parameters)
 }
 
 fn publishing(plan: Plan) -> Publishing {

@@ -8,7 +8,7 @@ use reveille::bus::envelope::ReplyOutcome;
 use reveille::bus::{HeaderValue, Message, Names, Properties};
 use reveille::clock::Timestamp;
 use reveille::ids::{Arn, EventId, ExecutionId, PartitionId, Realm, TaskKey};
-use reveille::integrations::{self, PlanContext, Table};
+use reveille::integrations::{self, PlanContext, ServiceTable};
 use reveille::interpreter::event::Failure;
 use reveille::interpreter::state::State;
 use reveille::token::TokenKeys;
@@ -38,7 +38,7 @@ fn definition(data: &[u8]) {
 }
 
 fn plan(state: &State, at: Timestamp) {
-    let (realm, table) = (Realm::new("us-east-1", "123456789012"), Table::default());
+    let (realm, table) = (Realm::new("us-east-1", "123456789012"), ServiceTable::default());
     let arn = Arn::new("arn:aws:states:us-east-1:123456789012:execution:machine:name");
     for view in state.tasks() {
         let Some(resource) = Resource::parse(&view.task.details.resource) else { continue };

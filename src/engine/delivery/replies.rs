@@ -192,14 +192,14 @@ impl Consumer {
             None => Some(delivery),
         };
         let Some(first) = first else { return };
-        let (this, under_way) = (Rc::clone(self), self.partition.backlog.begin());
+        let (this, open_reply) = (Rc::clone(self), self.partition.backlog.begin());
         actix_rt::spawn(async move {
             let mut next = Some(first);
             while let Some(delivery) = next {
                 this.receive(delivery).await;
                 next = execution.and_then(|execution| this.lines.next(execution));
             }
-            drop(under_way);
+            drop(open_reply);
         });
     }
 

@@ -104,9 +104,9 @@ impl ExecutionActor {
         }
         let services = Arc::clone(&self.services);
         let is_activity = matches!(resource.kind, ResourceKind::Activity { .. });
-        let under_way = services.publishing(messages.iter().map(|(_, message)| message.body.len()).sum());
+        let permit = services.publishing(messages.iter().map(|(_, message)| message.body.len()).sum());
         let published = async move {
-            let _under_way = under_way;
+            let _permit = permit;
             let publish = async |(to, message)| {
                 if is_activity {
                     services.activities.offer(&*services.bus, to, message).await
@@ -291,7 +291,7 @@ fn to_queue(queue: String, body: Vec<u8>, message_id: Uuid) -> Outgoing {
         user_id: None,
         correlation_id: None,
         reply_to: None,
-        unheard: integrations::Unheard::Fails,
+        on_unroutable: integrations::OnUnroutable::Fails,
         answer: serde_json::Map::new(),
     }
 }

@@ -44,21 +44,21 @@ pub(in crate::engine) struct Backlog {
     asked: Cell<u64>,
     answer: Notify,
     answered: Cell<u64>,
-    /// Replies under way by a task of their own, which began since the last turn.
-    under_way: RefCell<Rc<Turn>>,
+    /// Replies under way by a task of their own, which began since the last round.
+    round: RefCell<Rc<Round>>,
 }
 
 #[derive(Debug, Default)]
-struct Turn {
+struct Round {
     open: Cell<usize>,
     none_is: Notify,
 }
 
 /// A reply that a task of its own brings to its execution.
 #[derive(Debug)]
-pub(in crate::engine) struct UnderWay(Rc<Turn>);
+pub(in crate::engine) struct OpenReply(Rc<Round>);
 
-impl Drop for UnderWay {
+impl Drop for OpenReply {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get() - 1);
         if self.0.open.get() == 0 {
@@ -98,7 +98,7 @@ impl Backlog {
             asked: Cell::new(0),
             answer: Notify::new(),
             answered: Cell::new(0),
-            under_way: RefCell::default(),
+            round: RefCell::default(),
         }
     }
 
@@ -155,10 +155,10 @@ impl Backlog {
     }
 
     /// A reply goes its way by a task of its own.
-    pub fn begin(&self) -> UnderWay {
-        let turn = self.under_way.borrow().clone();
-        turn.open.set(turn.open.get() + 1);
-        UnderWay(turn)
+    pub fn begin(&self) -> OpenReply {
+        let round = self.round.borrow().clone();
+        round.open.set(round.open.get() + 1);
+        OpenReply(round)
     }
 
     pub(super) async fn dry(&self) {
@@ -172,9 +172,9 @@ impl Backlog {
 
     /// All that was under way is settled. What begins meanwhile is not waited for.
     pub(super) async fn settled(&self) {
-        let turn = self.under_way.replace(Rc::default());
-        while turn.open.get() > 0 {
-            turn.none_is.notified().await;
+        let round = self.round.replace(Rc::default());
+        while round.open.get() > 0 {
+            round.none_is.notified().await;
         }
     }
 }

@@ -36,7 +36,7 @@ pub(in crate::engine) struct Admission {
     dropping: AtomicBool,
     children: ChildrenWait,
     /// Children are started in the order in which they came, so many at once.
-    turns: Semaphore,
+    child_starts: Semaphore,
 }
 
 impl Default for Admission {
@@ -49,15 +49,15 @@ impl Default for Admission {
             throttling: AtomicBool::default(),
             dropping: AtomicBool::default(),
             children: ChildrenWait::default(),
-            turns: Semaphore::new(limits::CHILD_STARTS_AT_ONCE),
+            child_starts: Semaphore::new(limits::CHILD_STARTS_AT_ONCE),
         }
     }
 }
 
 /// A child that may start; held until its start is durable.
-pub(in crate::engine) struct Turn<'a> {
-    _permit: Option<SemaphorePermit<'a>>,
-    _under_way: UnderWay,
+pub(in crate::engine) struct ChildPermit<'a> {
+    _turn: Option<SemaphorePermit<'a>>,
+    _start: Permit,
 }
 
 /// Children whose start waits: told with the first of them, and again when none has waited for a while.
@@ -119,7 +119,7 @@ fn admits(load: Load, starts_max: usize, unpublished_max: usize) -> Result<(), S
 }
 
 /// Counts something for as long as it is held.
-pub(in crate::engine) struct UnderWay {
+pub(in crate::engine) struct Permit {
     services: Arc<Services>,
     what: Kind,
 }
@@ -131,7 +131,7 @@ enum Kind {
     Notice,
 }
 
-impl UnderWay {
+impl Permit {
     fn begin(services: &Arc<Services>, what: Kind) -> Self {
         let admission = &services.admission;
         match what {
@@ -146,7 +146,7 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for Permit {
     fn drop(&mut self) {
         let admission = &self.services.admission;
         match self.what {
@@ -178,7 +178,7 @@ impl Services {
     }
 
     /// Lets one more start in, or refuses it because too much is under way. Held until the start is durable.
-    pub(in crate::engine) fn admit(self: &Arc<Self>) -> Result<UnderWay, EngineError> {
+    pub(in crate::engine) fn admit(self: &Arc<Self>) -> Result<Permit, EngineError> {
         let Options { starts_max, unpublished_max, .. } = self.options;
         let admitted = admits(self.admission.load(), starts_max, unpublished_max);
         match admitted.and_then(|()| self.footprint.refusal().map_or(Ok(()), Err)) {
@@ -186,7 +186,7 @@ impl Services {
                 if self.admission.throttling.swap(false, Ordering::AcqRel) {
                     tracing::info!(event = "start.unthrottled", "new starts are let in again");
                 }
-                Ok(UnderWay::begin(self, Kind::Start))
+                Ok(Permit::begin(self, Kind::Start))
             }
             Err(full) => {
                 self.metrics.start_throttled();
@@ -205,9 +205,9 @@ impl Services {
 
     /// The same for the start of a task. Children take turns, so that replies and callers never stand in line behind
     /// thousands of them, and leave half of the room to callers; those that are refused are tried again.
-    pub(in crate::engine) async fn admit_child(self: &Arc<Self>) -> Result<Turn<'_>, EngineError> {
+    pub(in crate::engine) async fn admit_child(self: &Arc<Self>) -> Result<ChildPermit<'_>, EngineError> {
         // It is never closed.
-        let permit = self.admission.turns.acquire().await.ok();
+        let turn = self.admission.child_starts.acquire().await.ok();
         let starts = self.admission.load().starts;
         if starts >= self.options.starts_max.div_ceil(2) {
             return Err(EngineError::Busy(format!(
@@ -217,7 +217,7 @@ impl Services {
         if let Some(why) = self.footprint.refusal_of_child() {
             return Err(EngineError::Busy(format!("{why}: a child waits")));
         }
-        Ok(Turn { _permit: permit, _under_way: UnderWay::begin(self, Kind::Start) })
+        Ok(ChildPermit { _turn: turn, _start: Permit::begin(self, Kind::Start) })
     }
 
     /// True where a start that has waited so long for room waits no longer: what starts itself may hold all the room
@@ -248,8 +248,8 @@ impl Services {
     }
 
     /// Task messages of so many bytes that are on the way to the broker.
-    pub(in crate::engine) fn publishing(self: &Arc<Self>, bytes: usize) -> UnderWay {
-        UnderWay::begin(self, Kind::Publish { bytes })
+    pub(in crate::engine) fn publishing(self: &Arc<Self>, bytes: usize) -> Permit {
+        Permit::begin(self, Kind::Publish { bytes })
     }
 
     /// Publishes what nothing waits for. Where the broker has not taken the last ten thousand of them, more are
@@ -270,11 +270,11 @@ impl Services {
         if waiting < limits::ASIDES_MAX / 2 {
             self.admission.dropping.store(false, Ordering::Release);
         }
-        let (services, under_way) = (Arc::clone(self), UnderWay::begin(self, Kind::Notice));
+        let (services, permit) = (Arc::clone(self), Permit::begin(self, Kind::Notice));
         actix_rt::spawn(async move {
             // Nobody may be listening; that is no error.
             let _ = services.bus.publish(to, message).await;
-            drop(under_way);
+            drop(permit);
         });
     }
 }

@@ -20,7 +20,7 @@ use crate::bus::TaskBus;
 use crate::clock::Clock;
 use crate::engine::types::{Options, Parts};
 use crate::ids::{ExecutionId, PartitionId, Realm, TaskKey};
-use crate::integrations::Table;
+use crate::integrations::ServiceTable;
 use crate::objects::Objects;
 use crate::store::{Catalog, Journal};
 use crate::telemetry::metrics::Metrics;
@@ -37,7 +37,7 @@ pub(in crate::engine) struct Services {
     pub catalog: Arc<dyn Catalog>,
     pub bus: Arc<dyn TaskBus>,
     pub tokens: TokenKeys,
-    pub table: Table,
+    pub table: ServiceTable,
     pub metrics: Metrics,
     pub options: Options,
     pub objects: Objects,

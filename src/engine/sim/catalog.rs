@@ -7,17 +7,17 @@ use crate::store::{
     ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreFuture, VersionRow,
 };
 
-use super::ports::{Fate, SimStore};
+use super::ports::{Fault, SimStore};
 
 impl SimStore {
     /// The memory's catalog does its work when it is called: so it is asked only where the call gets through.
     fn ask<'a, T: Send + 'a>(&'a self, call: impl FnOnce() -> StoreFuture<'a, T>) -> StoreFuture<'a, T> {
-        let fate = self.fate();
-        let done = matches!(fate, Fate::Lands | Fate::LandsUnheard).then(call);
+        let fault = self.fault();
+        let done = matches!(fault, Fault::None | Fault::AnswerLost).then(call);
         Box::pin(async move {
             self.world.port().await;
             match done {
-                Some(done) if matches!(fate, Fate::Lands) => done.await,
+                Some(done) if matches!(fault, Fault::None) => done.await,
                 _ => Self::unavailable(),
             }
         })

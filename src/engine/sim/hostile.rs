@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Dice, Inner};
+use super::world::{Inner, Rng};
 use crate::bus::envelope::{TASK_STATUS, TASK_TOKEN};
 use crate::bus::{HeaderValue, Message, Names, Properties};
 use crate::limits::PAYLOAD_BYTES_MAX;
@@ -12,14 +12,14 @@ use crate::limits::PAYLOAD_BYTES_MAX;
 const NUMBER: &str = "x-stranger";
 
 /// A message without a good token, and where it goes where that is not the reply queue.
-fn strange(dice: &mut Dice, token: &str, number: u64) -> (Option<String>, Message) {
-    let forged = match dice.below(3) {
+fn strange(rng: &mut Rng, token: &str, number: u64) -> (Option<String>, Message) {
+    let forged = match rng.below(3) {
         0 => format!("{token}A"),
         1 => token.replacen(|c: char| c.is_ascii_lowercase(), "Z", 1),
         _ => "x".repeat(40_000),
     };
-    let body = if dice.chance(20) { b"1".to_vec() } else { body(dice) };
-    let claims = match dice.below(5) {
+    let body = if rng.chance(20) { b"1".to_vec() } else { body(rng) };
+    let claims = match rng.below(5) {
         0 => Value::Null,
         1 => json!({"a": [token]}),
         _ => json!(forged),
@@ -29,7 +29,7 @@ fn strange(dice: &mut Dice, token: &str, number: u64) -> (Option<String>, Messag
         Value::String(text) => Some(HeaderValue::Text(text)),
         nested => Some(HeaderValue::Json(nested)),
     };
-    let status = ["success", "failure", "heartbeat", "perhaps", ""][usize::try_from(dice.below(5)).unwrap_or(0)];
+    let status = ["success", "failure", "heartbeat", "perhaps", ""][usize::try_from(rng.below(5)).unwrap_or(0)];
     let mut message = Message { body, properties: Properties::default() };
     let headers = &mut message.properties.headers;
     if let Some(claims) = claims {
@@ -37,13 +37,13 @@ fn strange(dice: &mut Dice, token: &str, number: u64) -> (Option<String>, Messag
     }
     headers.insert(TASK_STATUS.into(), HeaderValue::Text(status.to_owned()));
     headers.insert(NUMBER.into(), HeaderValue::Integer(i64::try_from(number).unwrap_or(i64::MAX)));
-    let queue = (dice.below(4) == 0).then(|| Names::shipped().dead_letters());
+    let queue = (rng.below(4) == 0).then(|| Names::shipped().dead_letters());
     (queue, message)
 }
 
 /// A body that is no good answer, or one beyond what a payload may hold.
-fn body(dice: &mut Dice) -> Vec<u8> {
-    match dice.below(5) {
+fn body(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(5) {
         0 => b"\xff\xfe{}".to_vec(),
         1 => b"{no json".to_vec(),
         2 => format!("\"{}\"", "x".repeat(PAYLOAD_BYTES_MAX)).into_bytes(),
@@ -55,10 +55,10 @@ fn body(dice: &mut Dice) -> Vec<u8> {
 impl Inner {
     /// Strangers write to the queue of a task's answer, and to the dead letters.
     pub fn strangers_write(&mut self, queue: &str, token: &str, within: u64) {
-        for _ in 0..=self.dice.below(4) {
+        for _ in 0..=self.rng.below(4) {
             let number = self.next_number();
-            let (elsewhere, message) = strange(&mut self.dice, token, number);
-            let after = self.dice.below(within.max(1) * 2);
+            let (elsewhere, message) = strange(&mut self.rng, token, number);
+            let after = self.rng.below(within.max(1) * 2);
             self.strange += 1;
             // A call of the API with it is answered, and leaves nothing to park.
             if !self.plan(after, elsewhere.as_deref().unwrap_or(queue), message) {
@@ -69,9 +69,9 @@ impl Inner {
 
     /// A worker that is broken answers before the good one does: with its token, and with nothing that can be used.
     pub fn a_broken_worker_answers(&mut self, queue: &str, reply: impl Fn(&str, Vec<u8>) -> Message, within: u64) {
-        let body = body(&mut self.dice);
-        let status = if self.dice.chance(50) { "success" } else { "perhaps" };
-        let after = self.dice.below(within.max(1));
+        let body = body(&mut self.rng);
+        let status = if self.rng.chance(50) { "success" } else { "perhaps" };
+        let after = self.rng.below(within.max(1));
         self.plan(after, queue, reply(status, body));
     }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::Dice;
+use super::world::Rng;
 
 pub const CHILD: &str = "child";
 pub const MACHINE: &str = "machine";
@@ -13,8 +13,8 @@ const ERROR: &str = "Boom";
 
 /// A machine with `calm` contents (no timeouts: its end follows from its definition), or with everything.
 /// `long`: with waits of a month among its waits.
-pub fn machine(dice: &mut Dice, calm: bool, long: bool) -> Value {
-    let mut maker = Maker { dice, calm, long, named: 0 };
+pub fn machine(rng: &mut Rng, calm: bool, long: bool) -> Value {
+    let mut maker = Maker { rng, calm, long, named: 0 };
     maker.block(0)
 }
 
@@ -28,7 +28,7 @@ pub fn child() -> Value {
 }
 
 struct Maker<'a> {
-    dice: &'a mut Dice,
+    rng: &'a mut Rng,
     calm: bool,
     long: bool,
     named: u32,
@@ -36,7 +36,7 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn block(&mut self, depth: u32) -> Value {
-        let length = 1 + self.dice.below(if depth == 0 { 5 } else { 3 });
+        let length = 1 + self.rng.below(if depth == 0 { 5 } else { 3 });
         let names: Vec<String> = (0..length).map(|_| self.name()).collect();
         let mut states = serde_json::Map::new();
         for (i, name) in names.iter().enumerate() {
@@ -49,16 +49,16 @@ impl Maker<'_> {
                 }
             }
             if matches!(state["Type"].as_str(), Some("Task" | "Parallel" | "Map")) {
-                if self.dice.chance(60) {
+                if self.rng.chance(60) {
                     state["Retry"] = json!([{
                         "ErrorEquals": ["States.ALL"],
-                        "IntervalSeconds": 1 + self.dice.below(20),
-                        "MaxAttempts": self.dice.below(3),
+                        "IntervalSeconds": 1 + self.rng.below(20),
+                        "MaxAttempts": self.rng.below(3),
                         "BackoffRate": 1.5,
                     }]);
                 }
                 if let Some(next) = next
-                    && self.dice.chance(50)
+                    && self.rng.chance(50)
                 {
                     state["Catch"] = json!([{"ErrorEquals": ["States.ALL"], "ResultPath": "$.caught", "Next": next}]);
                 }
@@ -74,24 +74,24 @@ impl Maker<'_> {
     }
 
     fn state(&mut self, depth: u32, last: bool) -> Value {
-        match self.dice.below(if depth < 2 { 12 } else { 8 }) {
+        match self.rng.below(if depth < 2 { 12 } else { 8 }) {
             0 => json!({"Type": "Pass", "Result": {"passed": true}, "ResultPath": "$.passed"}),
             1 => json!({"Type": "Wait", "Seconds": self.wait()}),
-            2 if last && self.dice.chance(30) => json!({"Type": "Fail", "Error": ERROR, "Cause": "by plan"}),
+            2 if last && self.rng.chance(30) => json!({"Type": "Fail", "Error": ERROR, "Cause": "by plan"}),
             2 => json!({"Type": "Wait", "Seconds": 1}),
             3 if depth == 0 => self.child_task(),
             3..=7 => self.task(),
             8 | 9 => {
-                let branches: Vec<Value> = (0..2 + self.dice.below(2)).map(|_| self.block(depth + 1)).collect();
+                let branches: Vec<Value> = (0..2 + self.rng.below(2)).map(|_| self.block(depth + 1)).collect();
                 json!({"Type": "Parallel", "Branches": branches, "ResultPath": "$.parallel"})
             }
-            10 if depth == 0 && self.dice.chance(60) => self.distributed(),
+            10 if depth == 0 && self.rng.chance(60) => self.distributed(),
             _ => {
-                let items: Vec<u64> = (0..self.dice.below(5)).collect();
+                let items: Vec<u64> = (0..self.rng.below(5)).collect();
                 json!({
                     "Type": "Map",
                     "ItemsPath": "$.items",
-                    "MaxConcurrency": self.dice.below(3),
+                    "MaxConcurrency": self.rng.below(3),
                     "ItemSelector": {"item.$": "$$.Map.Item.Value", "items": items},
                     "ItemProcessor": self.block(depth + 1),
                     "ResultPath": "$.map",
@@ -103,30 +103,30 @@ impl Maker<'_> {
     /// A Distributed Map: each item an execution of its own. In a calm machine their failures are tolerated: the run's
     /// own error would be a second one, and then it would matter which branch failed first.
     fn distributed(&mut self) -> Value {
-        let items: Vec<u64> = (0..self.dice.below(4)).collect();
+        let items: Vec<u64> = (0..self.rng.below(4)).collect();
         let mut processor = self.block(1);
         processor["ProcessorConfig"] = json!({"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"});
         json!({
             "Type": "Map",
             "ItemsPath": "$.items",
-            "MaxConcurrency": self.dice.below(3),
+            "MaxConcurrency": self.rng.below(3),
             "ItemSelector": {"item.$": "$$.Map.Item.Value", "items": items},
             "ItemProcessor": processor,
             // Of a child that failed the result would tell name and dates.
             "ResultSelector": {"results.$": "$[*].result"},
-            "ToleratedFailurePercentage": if self.calm { 100 } else { self.dice.below(3) * 50 },
+            "ToleratedFailurePercentage": if self.calm { 100 } else { self.rng.below(3) * 50 },
             "ResultPath": "$.map",
         })
     }
 
     fn wait(&mut self) -> u64 {
         // A month's wait now and then: time that passes costs nothing here.
-        if self.long && self.dice.chance(10) { 30 * 24 * 3600 } else { 1 + self.dice.below(300) }
+        if self.long && self.rng.chance(10) { 30 * 24 * 3600 } else { 1 + self.rng.below(300) }
     }
 
     fn task(&mut self) -> Value {
-        let body = json!({"chance": self.dice.below(1_000), "input.$": "$"});
-        let mut task = match self.dice.below(5) {
+        let body = json!({"chance": self.rng.below(1_000), "input.$": "$"});
+        let mut task = match self.rng.below(5) {
             0 => task("arn:aws:states:::amqp:call", json!({"Queue": "work", "Body": body}), &json!({})),
             1 => {
                 // A function's failure has a cause of its own shape: in a calm machine, where all causes are the same,
@@ -153,17 +153,17 @@ impl Maker<'_> {
                 &json!({}),
             ),
         };
-        if !self.calm && self.dice.chance(60) {
-            task["TimeoutSeconds"] = json!(20 + self.dice.below(200));
-            if self.dice.chance(40) {
-                task["HeartbeatSeconds"] = json!(5 + self.dice.below(15));
+        if !self.calm && self.rng.chance(60) {
+            task["TimeoutSeconds"] = json!(20 + self.rng.below(200));
+            if self.rng.chance(40) {
+                task["HeartbeatSeconds"] = json!(5 + self.rng.below(15));
             }
         }
         task
     }
 
     fn child_task(&mut self) -> Value {
-        let pattern = if self.dice.chance(50) { ".sync:2" } else { ".sync" };
+        let pattern = if self.rng.chance(50) { ".sync:2" } else { ".sync" };
         let machine = format!("arn:aws:states:us-east-1:123456789012:stateMachine:{CHILD}");
         let mut task = task(
             &format!("arn:aws:states:::states:startExecution{pattern}"),

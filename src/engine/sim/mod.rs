@@ -26,7 +26,7 @@ use futures_util::future::{Either, select};
 use serde_json::Value;
 
 use self::ports::{SimBus, SimStore};
-use self::world::{Dice, Faults, World};
+use self::world::{Faults, Rng, World};
 use crate::asl::{MachineKind, parse};
 use crate::bus::HeaderValue;
 use crate::bus::envelope::{Reply, ReplyOutcome};
@@ -120,16 +120,16 @@ async fn put_machine(memory: &Memory, realm: &Realm, name: &str, number: u128, d
 
 /// Runs the world of a seed to its end.
 fn run(seed: u64, calm: bool, faults: Faults) -> Report {
-    let mut dice = Dice::new(seed.wrapping_mul(31));
+    let mut rng = Rng::new(seed.wrapping_mul(31));
     let realm = Realm::new("us-east-1", "123456789012");
-    let horizon = Duration::from_secs([300, 3_600, 30 * 24 * 3_600][usize::try_from(dice.below(3)).unwrap()]);
-    let definition = machines::machine(&mut dice, calm, horizon > Duration::from_hours(1));
-    let names: Vec<String> = (0..=dice.below(3)).map(|n| format!("e{n}")).collect();
+    let horizon = Duration::from_secs([300, 3_600, 30 * 24 * 3_600][usize::try_from(rng.below(3)).unwrap()]);
+    let definition = machines::machine(&mut rng, calm, horizon > Duration::from_hours(1));
+    let names: Vec<String> = (0..=rng.below(3)).map(|n| format!("e{n}")).collect();
     let mut clients: Vec<Client> =
-        names.iter().map(|name| Client { name: name.clone(), accepted: false, redrives: dice.chance(40) }).collect();
-    let partitions = u16::try_from(1 + dice.below(3)).unwrap();
+        names.iter().map(|name| Client { name: name.clone(), accepted: false, redrives: rng.chance(40) }).collect();
+    let partitions = u16::try_from(1 + rng.below(3)).unwrap();
     // Time to leave memory: at once, or never.
-    let passivate_after = Duration::from_secs([1, 600, 86_400][usize::try_from(dice.below(3)).unwrap()]);
+    let passivate_after = Duration::from_secs([1, 600, 86_400][usize::try_from(rng.below(3)).unwrap()]);
     let world = World::new(seed, faults, keys());
     let memory = Memory::new();
     seeded::set(Some(seed));
@@ -143,9 +143,9 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
             world.lock().machines.insert(id, valid.machine);
         }
     });
-    let lives = if faults.crashes > 0 { dice.below(6) } else { 0 };
+    let lives = if faults.crashes > 0 { rng.below(6) } else { 0 };
     for life in 0_u64.. {
-        let until_crash = (life < lives).then(|| dice.below(120));
+        let until_crash = (life < lives).then(|| rng.below(120));
         let options = Options {
             partitions,
             threads: 0,
@@ -165,7 +165,7 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
             catalog: Arc::new(SimStore { memory: memory.clone(), world: Arc::clone(&world) }),
             bus: Arc::new(SimBus { world: Arc::clone(&world) }),
             tokens: keys(),
-            table: crate::integrations::Table::default(),
+            table: crate::integrations::ServiceTable::default(),
             metrics: Metrics::new(),
             options,
         };
@@ -383,20 +383,20 @@ async fn watch(world: Arc<World>, clock_check: Duration) {
 }
 
 /// By how much the clock jumps.
-fn jump(dice: &mut Dice) -> i64 {
-    let most = [10_000, 600_000, 3_600_000, 2 * 86_400_000][usize::try_from(dice.below(4)).unwrap()];
-    i64::try_from(dice.below(2 * most)).unwrap() - i64::try_from(most).unwrap()
+fn jump(rng: &mut Rng) -> i64 {
+    let most = [10_000, 600_000, 3_600_000, 2 * 86_400_000][usize::try_from(rng.below(4)).unwrap()];
+    i64::try_from(rng.below(2 * most)).unwrap() - i64::try_from(most).unwrap()
 }
 
 /// Clock jumps, stops, redrives at any moment.
 fn disturb(world: &Arc<World>, engine: &EngineHandle, clients: &[Client], realm: &Realm) {
     let mut inner = world.lock();
     let (rough, jumps) = (inner.faults.rough, inner.faults.jumps);
-    for _ in 0..inner.dice.below(jumps + 1) {
+    for _ in 0..inner.rng.below(jumps + 1) {
         // Mostly while much happens; now and then in a long rest.
-        let within = [10_000, 60_000, 400_000, 40 * 86_400_000][usize::try_from(inner.dice.below(4)).unwrap()];
-        let (after, taken_back) = (inner.dice.below(within), inner.dice.chance(50));
-        let (by, lasts) = (jump(&mut inner.dice), 1 + inner.dice.below(60_000));
+        let within = [10_000, 60_000, 400_000, 40 * 86_400_000][usize::try_from(inner.rng.below(4)).unwrap()];
+        let (after, taken_back) = (inner.rng.below(within), inner.rng.chance(50));
+        let (by, lasts) = (jump(&mut inner.rng), 1 + inner.rng.below(60_000));
         let world = Arc::clone(world);
         actix_rt::spawn(async move {
             world.pass(after).await;
@@ -409,16 +409,16 @@ fn disturb(world: &Arc<World>, engine: &EngineHandle, clients: &[Client], realm:
     }
     for client in clients {
         let arn = realm.execution(machines::MACHINE, &client.name);
-        if inner.dice.chance(rough) {
-            let after = inner.dice.below(200_000);
+        if inner.rng.chance(rough) {
+            let after = inner.rng.below(200_000);
             let (world, engine, arn) = (Arc::clone(world), engine.clone(), arn.clone());
             actix_rt::spawn(async move {
                 world.pass(after).await;
                 let _ = engine.stop_execution(&arn, Failure::named("Stopped")).await;
             });
         }
-        if inner.dice.chance(rough) {
-            let after = inner.dice.below(300_000);
+        if inner.rng.chance(rough) {
+            let after = inner.rng.below(300_000);
             let (world, engine) = (Arc::clone(world), engine.clone());
             actix_rt::spawn(async move {
                 world.pass(after).await;
@@ -473,16 +473,16 @@ fn report(world: &World, clients: &[Client]) -> Report {
 }
 
 /// What is wrong with the world of a seed, and how much happened in it.
-fn judge(seed: u64) -> (Vec<String>, Report) {
-    let mut dice = Dice::new(!seed);
-    let calm = dice.chance(60);
+fn simulate_seed(seed: u64) -> (Vec<String>, Report) {
+    let mut rng = Rng::new(!seed);
+    let calm = rng.chance(60);
     let faults = Faults {
-        store: if dice.chance(70) { 1 + dice.below(10) } else { 0 },
-        bus: if dice.chance(70) { 1 + dice.below(25) } else { 0 },
-        rough: if calm { 0 } else { 1 + dice.below(20) },
-        jumps: if dice.chance(50) { 1 + dice.below(6) } else { 0 },
-        crashes: u64::from(dice.chance(70)),
-        hostile: if dice.chance(50) { 1 + dice.below(30) } else { 0 },
+        store: if rng.chance(70) { 1 + rng.below(10) } else { 0 },
+        bus: if rng.chance(70) { 1 + rng.below(25) } else { 0 },
+        rough: if calm { 0 } else { 1 + rng.below(20) },
+        jumps: if rng.chance(50) { 1 + rng.below(6) } else { 0 },
+        crashes: u64::from(rng.chance(70)),
+        hostile: if rng.chance(50) { 1 + rng.below(30) } else { 0 },
     };
     let mut disturbed = run(seed, calm, faults);
     let mut wrong = std::mem::take(&mut disturbed.violations);
@@ -511,7 +511,7 @@ fn whatever_fails_every_accepted_execution_ends_once_and_as_undisturbed() {
     let seeds: Vec<u64> = (from..from + count).collect();
     let (mut sum, mut failed) = (Report::default(), Vec::new());
     for seed in &seeds {
-        let (wrong, report) = judge(*seed);
+        let (wrong, report) = simulate_seed(*seed);
         sum.add(&report);
         if std::env::var_os("SIM_EACH").is_some() {
             println!("seed {seed}: {report:?}");

@@ -26,24 +26,24 @@ pub struct SimStore {
     pub world: Arc<World>,
 }
 
-pub(super) enum Fate {
-    Lands,
+pub(super) enum Fault {
+    None,
     Refused,
-    LandsUnheard,
+    AnswerLost,
     Conflict,
 }
 
 impl SimStore {
-    pub(super) fn fate(&self) -> Fate {
+    pub(super) fn fault(&self) -> Fault {
         let mut inner = self.world.lock();
         let percent = inner.faults.store;
-        if !inner.dice.chance(percent) {
-            return Fate::Lands;
+        if !inner.rng.chance(percent) {
+            return Fault::None;
         }
-        match inner.dice.below(3) {
-            0 => Fate::Refused,
-            1 => Fate::LandsUnheard,
-            _ => Fate::Conflict,
+        match inner.rng.below(3) {
+            0 => Fault::Refused,
+            1 => Fault::AnswerLost,
+            _ => Fault::Conflict,
         }
     }
 
@@ -56,7 +56,7 @@ impl SimStore {
         self.world.port().await;
         let mut inner = self.world.lock();
         let percent = inner.faults.store / 2;
-        if inner.dice.chance(percent) { Self::unavailable() } else { Ok(()) }
+        if inner.rng.chance(percent) { Self::unavailable() } else { Ok(()) }
     }
 }
 
@@ -64,8 +64,8 @@ impl Journal for SimStore {
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.world.port().await;
-            let fate = self.fate();
-            if matches!(fate, Fate::Refused | Fate::Conflict) {
+            let fault = self.fault();
+            if matches!(fault, Fault::Refused | Fault::Conflict) {
                 return Self::unavailable();
             }
             self.memory.create(header.clone(), first.clone(), reusable_before).await?;
@@ -75,26 +75,26 @@ impl Journal for SimStore {
                 inner.landed(&first);
             }
             self.world.port().await;
-            if matches!(fate, Fate::LandsUnheard) { Self::unavailable() } else { Ok(()) }
+            if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(()) }
         })
     }
 
     fn append(&self, append: Append) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             self.world.port().await;
-            let fate = self.fate();
-            match fate {
-                Fate::Refused => return Self::unavailable(),
-                Fate::Conflict => {
+            let fault = self.fault();
+            match fault {
+                Fault::Refused => return Self::unavailable(),
+                Fault::Conflict => {
                     let (execution, expected) = (append.execution, append.batch.after);
                     return Err(StoreError::VersionConflict { execution, expected, actual: expected });
                 }
-                Fate::Lands | Fate::LandsUnheard => {}
+                Fault::None | Fault::AnswerLost => {}
             }
             self.memory.append(append.clone()).await?;
             self.world.lock().landed(&append);
             self.world.port().await;
-            if matches!(fate, Fate::LandsUnheard) { Self::unavailable() } else { Ok(()) }
+            if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(()) }
         })
     }
 
@@ -189,8 +189,8 @@ impl SimBus {
             let (lost, unheard, doubled, refused) = {
                 let mut inner = self.world.lock();
                 let (bus, rough) = (inner.faults.bus, inner.faults.rough);
-                let dice = &mut inner.dice;
-                (dice.chance(bus), dice.chance(bus), dice.chance(bus), task && dice.chance(rough))
+                let rng = &mut inner.rng;
+                (rng.chance(bus), rng.chance(bus), rng.chance(bus), task && rng.chance(rough))
             };
             if lost {
                 // The connection went with it; the bus connects again and sends again.
@@ -198,7 +198,7 @@ impl SimBus {
                 continue;
             }
             if refused {
-                let nacked = self.world.lock().dice.chance(50);
+                let nacked = self.world.lock().rng.chance(50);
                 return if nacked {
                     Publication::Nacked
                 } else {
@@ -294,7 +294,7 @@ impl Receipt for SimReceipt {
         let Some((_, message)) = inner.unsettled.get(&self.number).cloned() else { return };
         inner.acknowledged(&message, &self.world.tokens);
         let percent = inner.faults.bus;
-        if inner.dice.chance(percent) {
+        if inner.rng.chance(percent) {
             // The acknowledgement is lost with its connection: it comes again.
             drop(inner);
             self.again();

@@ -35,9 +35,9 @@ pub const API: &str = "api";
 
 /// Chance that follows from a seed.
 #[derive(Debug, Clone)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub fn new(seed: u64) -> Self {
         Self(mix(seed ^ 0x5eed))
     }
@@ -102,7 +102,7 @@ pub struct Planned {
 
 #[derive(Debug)]
 pub struct Inner {
-    pub dice: Dice,
+    pub rng: Rng,
     pub faults: Faults,
     /// True time at the start of this life; the engine's clock is off by `skew`.
     base: i64,
@@ -153,7 +153,7 @@ impl fmt::Debug for World {
 impl World {
     pub fn new(seed: u64, faults: Faults, tokens: TokenKeys) -> Arc<Self> {
         let inner = Inner {
-            dice: Dice::new(seed),
+            rng: Rng::new(seed),
             faults,
             base: 1_700_000_000_000,
             begun: None,
@@ -210,7 +210,7 @@ impl World {
         inner.base = inner.true_time();
         inner.begun = None;
         let down = [0, 1_000, 60_000, 86_400_000];
-        let down = down[usize::try_from(inner.dice.below(4)).unwrap()];
+        let down = down[usize::try_from(inner.rng.below(4)).unwrap()];
         inner.base += down;
         inner.crashes += 1;
     }
@@ -300,10 +300,10 @@ impl Inner {
     }
 
     fn delay(&mut self) -> u64 {
-        match self.dice.below(10) {
+        match self.rng.below(10) {
             0..=5 => 0,
-            6..=8 => self.dice.below(5),
-            _ => self.dice.below(2_000),
+            6..=8 => self.rng.below(5),
+            _ => self.rng.below(2_000),
         }
     }
 
@@ -476,22 +476,22 @@ impl Inner {
             Message { body, properties: Properties { headers: headers.into(), ..Properties::default() } }
         };
         let (rough, has_timeout) = (self.faults.rough, properties.expiration.is_some());
-        if has_timeout && self.dice.chance(rough) {
+        if has_timeout && self.rng.chance(rough) {
             return; // this worker is never heard of again
         }
-        let slow = if self.dice.chance(rough) { 120_000 } else { 3_000 };
-        let mut after = self.dice.below(slow);
-        for _ in 0..self.dice.below(3) {
-            let at = self.dice.below(after.max(1));
+        let slow = if self.rng.chance(rough) { 120_000 } else { 3_000 };
+        let mut after = self.rng.below(slow);
+        for _ in 0..self.rng.below(3) {
+            let at = self.rng.below(after.max(1));
             self.plan(at, &queue, reply("heartbeat", Vec::new()));
         }
-        if self.dice.chance(self.faults.hostile) {
+        if self.rng.chance(self.faults.hostile) {
             self.strangers_write(&queue, &token, after);
             if rough > 0 {
                 self.a_broken_worker_answers(&queue, reply, after);
             }
         }
-        if self.dice.chance(rough) {
+        if self.rng.chance(rough) {
             self.plan(after, &queue, reply("success", b"{no json".to_vec()));
             let mut forged = reply("success", b"1".to_vec());
             forged.properties.headers.insert(envelope::TASK_TOKEN.into(), HeaderValue::Text(format!("{token}A")));
@@ -502,17 +502,17 @@ impl Inner {
             Ok(answer) => reply("success", answer.to_string().into_bytes()),
             Err(failure) => reply("failure", failure.to_string().into_bytes()),
         };
-        let copies = if self.dice.chance(self.faults.bus) { 2 + self.dice.below(2) } else { 1 };
+        let copies = if self.rng.chance(self.faults.bus) { 2 + self.rng.below(2) } else { 1 };
         for _ in 0..copies {
             self.plan(after, &queue, good.clone());
-            after += self.dice.below(30_000);
+            after += self.rng.below(30_000);
         }
     }
 
     /// True where it is for the API rather than for the bus.
     pub fn plan(&mut self, after: u64, queue: &str, message: Message) -> bool {
         self.last += 1;
-        let by_api = self.dice.chance(15);
+        let by_api = self.rng.chance(15);
         let at = self.true_time() + i64::try_from(after).unwrap();
         self.schedule.insert((at, self.last), Planned { queue: queue.to_owned(), message, by_api });
         by_api

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::engine::types::http_tasks::HttpTasks;
 use crate::engine::types::stand_in::StandIn;
 use crate::ids::Realm;
-use crate::integrations::Table;
+use crate::integrations::ServiceTable;
 use crate::interpreter::event::Entry;
 use crate::objects;
 use crate::store::{Catalog, Journal};
@@ -120,7 +120,7 @@ pub struct Parts {
     pub catalog: Arc<dyn Catalog>,
     pub bus: Arc<dyn TaskBus>,
     pub tokens: TokenKeys,
-    pub table: Table,
+    pub table: ServiceTable,
     pub metrics: Metrics,
     pub options: Options,
 }

@@ -16,7 +16,7 @@ fn the_table_says_where_other_services_go() {
     };
     let mail = TableEntry { routing_key: "mail".to_owned(), completes: CompletesOn::Confirm, ..entry("*:sendEmail") };
     let taken = TableEntry { routing_key: "ours".to_owned(), ..entry("sqs:sendMessage") };
-    let table = Table::new(vec![glue, mail, taken]).unwrap();
+    let table = ServiceTable::new(vec![glue, mail, taken]).unwrap();
     let parameters = json!({"Job": {"Name": "nightly"}, "Arguments": {"a": 1}, "Tenant": "x", "Size": 3});
     let sent = publishing(plan_with(&table, &service("glue:startJobRun.sync"), &parameters).unwrap());
     let message = &sent.messages[0];
@@ -47,7 +47,7 @@ fn the_table_says_where_other_services_go() {
 
 #[test]
 fn a_wrong_row_is_refused_with_its_place() {
-    let refused = |entry: TableEntry| Table::new(vec![TableEntry::default(), entry]).unwrap_err().to_string();
+    let refused = |entry: TableEntry| ServiceTable::new(vec![TableEntry::default(), entry]).unwrap_err().to_string();
     let with_key = |key: &str| TableEntry { routing_key: key.to_owned(), ..TableEntry::default() };
     assert_eq!(
         refused(TableEntry { resource: "glue".to_owned(), ..TableEntry::default() }),
