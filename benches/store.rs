@@ -77,6 +77,7 @@ fn append(execution: ExecutionId, after: u64, summary: Summary) -> Append {
         batch: Batch { after: Version(after), events: 4, bytes: vec![b'x'; 1_200] },
         replaces: 0,
         summary,
+        waits: Vec::new(),
     }
 }
 

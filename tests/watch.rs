@@ -76,7 +76,8 @@ async fn a_callback_is_seen_waiting_then_answered() {
     assert_eq!(lines[3], "  └ ✓ Pass", "{lines:#?}");
 
     let answer = Completion::Success(Payload::new(serde_json::json!({"name": "Vera"})));
-    engine.complete_task(&glance.waiting[0].token, answer).await.unwrap();
+    let tasks = engine.waiting_tasks_of(&started.arn).await.unwrap();
+    engine.complete_task(&tasks[0].token, answer, None).await.unwrap();
     let glance = watch(&engine, &started.arn, &mut screen, |_| false).await.unwrap();
     assert_eq!(glance.row.summary.status, ExecutionStatus::Succeeded);
     assert!(glance.lines[0].plain().starts_with("spring  SUCCEEDED after "));

@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 
 use crate::clock::Timestamp;
 use crate::ids::Realm;
+use crate::interpreter::event::By;
 
 use super::error::ApiError;
 use super::operations::{Class, DEMANDED, Operation};
@@ -63,6 +64,11 @@ impl<'k> Claim<'k, '_> {
 pub struct Caller<'a>(&'a AccessKey);
 
 impl Caller<'_> {
+    /// As the journal names him.
+    pub fn by(self) -> By {
+        By::Key(self.0.id.as_str().into())
+    }
+
     /// Checks that this key may call this operation as one of class `class`.
     pub fn may(self, operation: &Operation, class: Class, realm: &Realm) -> Result<(), ApiError> {
         if self.0.allow.contains(&class) {

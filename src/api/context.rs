@@ -9,11 +9,13 @@ use crate::asl::resource::Resource;
 use crate::clock::{Clock, Timestamp};
 use crate::engine::EngineHandle;
 use crate::ids::Realm;
+use crate::interpreter::event::By;
 use crate::store::{Catalog, Journal};
 
 use super::page::Pages;
 
-/// One per server; operations get a reference.
+/// One per server; operations get a reference, with the caller where he is known.
+#[derive(Clone)]
 pub struct Context {
     #[cfg(not(test))]
     engine: EngineHandle,
@@ -27,6 +29,8 @@ pub struct Context {
     pub pages: Pages,
     /// How long `GetActivityTask` waits for a task.
     pub activity_poll: Duration,
+    /// Who asks.
+    pub by: Option<By>,
 }
 
 impl Context {
@@ -38,6 +42,7 @@ impl Context {
             realm: engine.realm().clone(),
             pages,
             activity_poll,
+            by: None,
             #[cfg(not(test))]
             engine,
             #[cfg(test)]
@@ -62,6 +67,12 @@ impl Context {
         self.engine().refused_by_text(resource, template)
     }
 
+    /// The same for this caller.
+    #[must_use]
+    pub fn asked_by(&self, by: By) -> Self {
+        Self { by: Some(by), ..self.clone() }
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -76,6 +87,7 @@ impl Context {
             realm: Realm::new("us-east-1", "000000000000"),
             pages: Pages::new(b"test"),
             activity_poll: Duration::from_secs(1),
+            by: None,
         }
     }
 }

@@ -126,8 +126,8 @@ fn every_visible_event() -> Vec<Event> {
         events.push(Event::TaskStarted { family: family.clone(), scheduled: id, worker_name: Some("w".into()) });
         events.push(Event::TaskStartFailed { family: family.clone(), scheduled: id, failure: failure() });
         events.push(Event::TaskSubmitFailed { family: family.clone(), scheduled: id, failure: failure() });
-        events.push(Event::TaskSucceeded { family: family.clone(), scheduled: id, output: output() });
-        events.push(Event::TaskFailed { family: family.clone(), scheduled: id, failure: failure() });
+        events.push(Event::TaskSucceeded { family: family.clone(), scheduled: id, output: output(), by: None });
+        events.push(Event::TaskFailed { family: family.clone(), scheduled: id, failure: failure(), by: None });
         events.push(Event::TaskTimedOut { family, scheduled: id, failure: failure() });
     }
     events.push(Event::TaskSubmitted { family: sqs(), scheduled: id, output: output() });
@@ -211,7 +211,7 @@ fn details_are_those_recorded_on_aws() {
             json!({}),
         ),
         (
-            Event::TaskFailed { family: sqs(), scheduled: EventId(1), failure: Failure::default() },
+            Event::TaskFailed { family: sqs(), scheduled: EventId(1), failure: Failure::default(), by: None },
             "taskFailedEventDetails",
             json!({"resource": "sendMessage.waitForTaskToken", "resourceType": "sqs"}),
         ),

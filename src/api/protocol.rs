@@ -17,6 +17,7 @@ use super::operations::{self, Operation};
 use super::sigv4::Signed;
 use super::validate;
 use crate::ids::Realm;
+use crate::interpreter::event::By;
 use crate::telemetry::{Metrics, fields};
 
 /// The content type of requests and answers.
@@ -134,9 +135,28 @@ impl Api {
         if let (Some(caller), Some(class)) = (caller, operation.demands(&input)) {
             caller.may(operation, class, realm)?;
         }
-        let elsewhere = elsewhere(&input, realm);
+        self.run(operation, input, caller.map(Caller::by), id).await
+    }
+
+    /// Runs an operation whose caller and input have been checked.
+    pub(super) async fn run(
+        &self,
+        operation: &'static Operation,
+        input: Map<String, Value>,
+        by: Option<By>,
+        id: Uuid,
+    ) -> Result<Vec<u8>, ApiError> {
+        let elsewhere = elsewhere(&input, &self.ctx.realm);
+        let asked;
+        let ctx = match by {
+            None => &self.ctx,
+            Some(by) => {
+                asked = self.ctx.asked_by(by);
+                &asked
+            }
+        };
         // A panic in one handler ends its request, not the server.
-        let caught = AssertUnwindSafe((operation.run)(&self.ctx, input)).catch_unwind().await;
+        let caught = AssertUnwindSafe((operation.run)(ctx, input)).catch_unwind().await;
         let result = caught.unwrap_or_else(|_| {
             tracing::error!({ fields::REQUEST_ID } = %id, { fields::API_OPERATION } = operation.name, "the handler of an operation panicked");
             Err(ApiError::internal())

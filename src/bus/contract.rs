@@ -258,7 +258,8 @@ async fn who_consumes_a_queue_is_counted(bus: Bus) {
     let mut worker = bus.consume(spec.clone(), 10);
     confirmed(&bus, to_queue(&spec), message("one")).await;
     next(&mut worker).await.settle(Settlement::Ack);
-    assert_eq!(bus.consumers(&spec.name).await.expect("an answer"), Some(1));
+    let view = bus.look(&spec.name).await.expect("an answer");
+    assert_eq!(view, Some(super::QueueView { ready: 0, consumers: 1 }));
     drop(worker);
     let left = async {
         while bus.consumers(&spec.name).await.expect("an answer") != Some(0) {

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 use self::queue::{Dead, Queue, Stored};
 use super::{
     Address, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Names, Publication, QueueKind,
-    QueueSpec, Receipt, Settlement, TaskBus,
+    QueueSpec, QueueView, Receipt, Settlement, TaskBus,
 };
 use crate::ids::PartitionId;
 use crate::limits;
@@ -477,16 +477,13 @@ impl TaskBus for EmbeddedBus {
         ready(Ok(self.take(queue, None, false).ok())).boxed()
     }
 
-    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+    fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>> {
         if self.shared.closing.load(Ordering::Acquire) {
             return ready(Err(BusError::Closed)).boxed();
         }
-        let count = self.lock().queues.get(queue).map(|q| q.ready() as u64);
-        ready(Ok(count)).boxed()
-    }
-
-    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
-        ready(Ok(self.lock().queues.get(queue).map(|q| q.consumers))).boxed()
+        let view = |q: &Queue| QueueView { ready: q.ready() as u64, consumers: q.consumers };
+        let seen = self.lock().queues.get(queue).map(view);
+        ready(Ok(seen)).boxed()
     }
 
     fn health(&self) -> BusHealth {

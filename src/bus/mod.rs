@@ -176,6 +176,14 @@ pub struct ExchangeSpec {
     pub kind: &'static str,
 }
 
+/// A queue as the broker counts it at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueView {
+    /// Messages that wait in it, those out to consumers not counted.
+    pub ready: u64,
+    pub consumers: u32,
+}
+
 /// Is the broker there?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BusHealth {
@@ -225,14 +233,23 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
     /// Takes one message from a queue, if there is one (`basic.get`).
     fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>>;
 
-    /// Messages that wait in a queue, those out to consumers not counted; `None`: there is no such queue.
+    /// What a queue holds and who consumes it; `None`: there is no such queue.
     ///
     /// Asked where deliveries come in: what was on the way to this process before the answer has come in when the answer
     /// has.
-    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>>;
+    fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>>;
 
-    /// How many consume a queue; `None`: there is no such queue.
-    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>>;
+    /// [`QueueView::ready`] of a queue.
+    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+        let queue = queue.to_owned();
+        Box::pin(async move { Ok(self.look(&queue).await?.map(|view| view.ready)) })
+    }
+
+    /// [`QueueView::consumers`] of a queue.
+    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
+        let queue = queue.to_owned();
+        Box::pin(async move { Ok(self.look(&queue).await?.map(|view| view.consumers)) })
+    }
 
     /// Waits until all that was asked for until now is declared: true; or until the broker could not be reached: false
     /// (all of it is declared once it can be).

@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 use super::output::{Tone, visible};
 use super::time;
 use crate::clock::Timestamp;
-use crate::engine::WaitingTask;
 use crate::ids::EventId;
 use crate::interpreter::event::{Entry, Event, Failure, FrameId, StateType};
+use crate::store::Wait;
 
 /// Iterations of a Map that are shown one by one; of the others only the number.
 const ITERATIONS_SHOWN: usize = 5;
@@ -108,7 +108,7 @@ struct Picture {
 
 /// The view: one heading, then the tree.
 #[must_use]
-pub fn view(history: &[Entry], waiting: &[WaitingTask], now: Timestamp) -> Vec<Line> {
+pub fn view(history: &[Entry], waiting: &[Wait], now: Timestamp) -> Vec<Line> {
     let mut picture = Picture::default();
     for entry in history {
         picture.add(entry);
@@ -247,15 +247,7 @@ impl Picture {
 
     /// Draws one frame and the frames of its current state. `lead` comes before its first line, `rest` before the lines
     /// below.
-    fn draw(
-        &self,
-        frame: FrameId,
-        lead: &str,
-        rest: &str,
-        waiting: &[WaitingTask],
-        now: Timestamp,
-        lines: &mut Vec<Line>,
-    ) {
+    fn draw(&self, frame: FrameId, lead: &str, rest: &str, waiting: &[Wait], now: Timestamp, lines: &mut Vec<Line>) {
         let Some(branch) = self.branches.get(&frame) else { return };
         let children: Vec<(FrameId, &Branch)> = self
             .branches
@@ -301,7 +293,7 @@ impl Picture {
         branch: &Branch,
         lead: &str,
         children: &[(FrameId, &Branch)],
-        waiting: &[WaitingTask],
+        waiting: &[Wait],
         now: Timestamp,
     ) -> Line {
         let task = branch.task.and_then(|id| waiting.iter().find(|task| task.scheduled == id));
@@ -341,7 +333,7 @@ impl Picture {
 /// The note beside the states of a branch.
 fn note(
     branch: &Branch,
-    task: Option<&WaitingTask>,
+    task: Option<&Wait>,
     children: &[(FrameId, &Branch)],
     now: Timestamp,
 ) -> Option<(String, Tone)> {
@@ -355,7 +347,7 @@ fn note(
         (Mark::Active, Some((due, false)), _) => Some((format!("goes on in {}", left(due)), Tone::Waiting)),
         (Mark::Active, None, Some(task)) => {
             let waited = time::duration(now.since(task.since));
-            let limit = task.due.map(|due| format!(" ({} left)", left(due))).unwrap_or_default();
+            let limit = task.due().map(|due| format!(" ({} left)", left(due))).unwrap_or_default();
             let attempt = if task.attempt > 1 { format!(", attempt {}", task.attempt) } else { String::new() };
             let text = if !task.submitted {
                 format!("on its way to {}, {waited}{attempt}", task.destination)

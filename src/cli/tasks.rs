@@ -11,6 +11,15 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 pub(super) struct Args {
     /// Only of this execution: ARN, or MACHINE:NAME
     execution: Option<String>,
+    /// Only of this state machine: its name or ARN
+    #[arg(long, short = 'm', conflicts_with = "execution")]
+    machine: Option<String>,
+    /// Only those that wait for this queue, or another destination
+    #[arg(long, short = 'q', conflicts_with = "execution")]
+    queue: Option<String>,
+    /// Only those that have waited for so many seconds
+    #[arg(long, value_name = "SECONDS", conflicts_with = "execution")]
+    waited: Option<u32>,
     /// At most so many
     #[arg(long, short = 'n', default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     limit: u32,
@@ -25,6 +34,15 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let mut request = json!({"maxResults": args.limit});
     if let Some(name) = &args.execution {
         request["executionArn"] = json!(names::execution(&client, name)?);
+    }
+    if let Some(name) = &args.machine {
+        request["stateMachineArn"] = json!(names::machine(&client, name)?);
+    }
+    if let Some(queue) = &args.queue {
+        request["destination"] = json!(queue);
+    }
+    if let Some(seconds) = args.waited {
+        request["waitedSeconds"] = json!(seconds);
     }
     let answer = client.call("Reveille.ListWaitingTasks", &request)?;
     args.output.print(&answer, |answer| table(answer, SystemClock.now()))
@@ -49,5 +67,9 @@ pub(super) fn table(answer: &Value, now: Timestamp) -> String {
             (text(task, "taskToken"), Tone::Faint),
         ]);
     }
-    if table.is_empty() { "nothing waits".to_owned() } else { table.render() }
+    if table.is_empty() {
+        return "nothing waits".to_owned();
+    }
+    let more = if answer["nextToken"].is_string() { "(more wait: see --limit, --machine and --queue)\n" } else { "" };
+    format!("{}{more}", table.render())
 }

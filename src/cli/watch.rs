@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use super::progress::{self, Line};
 use super::screen::Screen;
-use crate::engine::{EngineError, EngineHandle, WaitingTask};
+use crate::engine::{EngineError, EngineHandle};
 use crate::ids::Arn;
 use crate::interpreter::event::Entry;
 use crate::record;
-use crate::store::ExecutionRow;
+use crate::store::{ExecutionRow, Wait};
 
 /// The time between frames. Ten frames a second look alive and are cheap.
 const TICK: Duration = Duration::from_millis(100);
-/// Waiting tasks of one execution that are read for a frame.
-const TASKS_MAX: usize = 1_000;
 
 /// An execution at this moment.
 #[derive(Debug, Clone)]
@@ -22,7 +20,7 @@ pub struct Snapshot {
     pub row: ExecutionRow,
     /// The whole journal: due retries and waits are events that the API's history does not show.
     pub entries: Vec<Entry>,
-    pub waiting: Vec<WaitingTask>,
+    pub waiting: Vec<Wait>,
     /// The live view of it.
     pub lines: Vec<Line>,
 }
@@ -34,8 +32,8 @@ pub async fn snapshot(engine: &EngineHandle, execution: &Arn) -> Result<Snapshot
     for batch in engine.journal().load(row.header.id).await? {
         entries.extend(record::decode(&batch.bytes).map_err(|why| EngineError::Internal(why.to_string()))?);
     }
-    let waiting =
-        if row.summary.status.is_open() { engine.waiting_tasks(Some(execution), TASKS_MAX).await? } else { Vec::new() };
+    let waiting = if row.summary.status.is_open() { engine.waiting_tasks_of(execution).await? } else { Vec::new() };
+    let waiting = waiting.into_iter().map(|task| task.wait).collect::<Vec<_>>();
     let lines = progress::view(&entries, &waiting, engine.clock().now());
     Ok(Snapshot { row, entries, waiting, lines })
 }

@@ -11,6 +11,7 @@ use super::coordination::Coordinator;
 use super::delivery::parking::{self, Parking};
 use super::delivery::{dead_letters, replies::Replies};
 use super::execution::express::Express;
+use super::journal::waits;
 use super::partition::Wiring;
 use super::partition::manager::PartitionManager;
 use super::services::Services;
@@ -27,6 +28,7 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
         fixed.parse().map_err(|_| EngineError::Internal(format!("the store fixes engine.partitions to '{fixed}'")))?;
     let services = Services::new(parts);
     services.count_open().await?;
+    waits::fill(&services).await?;
     let parking = Parking::new(Arc::clone(&services));
     declare(&services, &parking);
     let handle = EngineHandle::new(Engine {

@@ -30,9 +30,10 @@ pub use api::EngineHandle;
 pub use coordination::map_run::redriven;
 pub use delivery::start_queue::StartMessage;
 pub use lifecycle::start;
+pub use services::feed::{Feed, News};
 pub use services::quarantine::QUARANTINED;
 pub use types::{
     ActivityTask, Completion, CompletionError, EngineError, HistoryPage, HistoryQuery, HistoryView, MapRunChange,
-    MapRunError, Options, Parts, StartRequest, StartedExecution, SyncOutcome, WaitingTask,
+    MapRunError, Options, Parts, StartRequest, StartedExecution, SyncOutcome, WaitingQuery, WaitingTask,
 };
 pub use types::{http_tasks, stand_in};

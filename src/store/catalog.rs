@@ -167,6 +167,8 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// A fixed setting of this store (such as the number of partitions): the first call stores the value, every call
     /// returns the stored one.
     fn fix_setting(&self, key: &str, value: &str) -> StoreFuture<'_, String>;
+    /// Replaces a setting of the engine's own, such as how far a change of the store's form has come.
+    fn put_setting(&self, key: &str, value: &str) -> StoreFuture<'_, ()>;
     /// Checks that the store is reachable and takes writes. It reads one row; where the last write failed, it also
     /// writes.
     fn ping(&self) -> StoreFuture<'_, ()>;

@@ -8,6 +8,7 @@ mod catalog;
 pub mod contract;
 pub mod memory;
 pub mod sqlite;
+mod waits;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ use crate::ids::{Arn, ExecutionId, PartitionId, TaskKey, Version};
 pub use catalog::{
     ActivityRow, AliasRow, Catalog, MachineRow, MachineType, MapRunRow, Revision, RevisionId, VersionRow,
 };
+pub use waits::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow};
 
 /// The failures of a store, split by how the caller can react.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -104,7 +106,8 @@ impl Epoch {
     pub const FIRST: Self = Self(1);
 }
 
-/// One append: it is written whole or not at all.
+/// One append: it is written whole or not at all. One without events leaves the journal as it is, and changes the index
+/// and the table of waiting tasks alone.
 #[derive(Debug, Clone)]
 pub struct Append {
     pub execution: ExecutionId,
@@ -116,6 +119,8 @@ pub struct Append {
     pub replaces: u32,
     /// The changing columns of the execution after this append.
     pub summary: Summary,
+    /// Changes of its rows in the table of waiting tasks, in order.
+    pub waits: Vec<WaitChange>,
 }
 
 impl Append {
@@ -364,6 +369,15 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// Counts per status (children of a map run, or all of a machine), in the order of [`ExecutionStatus::ALL`],
     /// without those that have none. `after` and `limit` do not count.
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>>;
+
+    /// Rows of the table of waiting tasks, longest waiting first.
+    fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>>;
+
+    /// How many rows the same listing has in all its pages, counted up to the filter's limit.
+    fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64>;
+
+    /// How many tasks wait at each destination, in the order of the destinations.
+    fn waits_by_destination(&self, limit: u32) -> StoreFuture<'_, Vec<DestinationWaits>>;
 
     /// Closed children of a partition whose parents have not been told, in id order, as brief rows.
     fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>>;

@@ -21,6 +21,8 @@ pub const TASK_TIMEOUT: &str = "task.timeout";
 pub const WORKER_NAME: &str = "worker.name";
 /// The interface on which a reply came in: `amqp` or `api`.
 pub const REPLY_FACE: &str = "reply.face";
+/// Who answered a task: an access key, a person in the console, a user of the broker.
+pub const TASK_BY: &str = "task.by";
 /// `success`, `failure`, `heartbeat`.
 pub const REPLY_STATUS: &str = "reply.status";
 /// `accepted`, `duplicate`, `late`, `unknown`, `forged`, `invalid-output`, `too-large`.
@@ -46,7 +48,7 @@ pub const HISTORY_DETAILS: &str = "history.details";
 pub const VERSION: &str = "version";
 
 /// All of them.
-pub const ALL: [&str; 31] = [
+pub const ALL: [&str; 32] = [
     EVENT,
     EXECUTION_ARN,
     EXECUTION_STATUS,
@@ -55,6 +57,7 @@ pub const ALL: [&str; 31] = [
     TASK_SCHEDULED_ID,
     TASK_RESOURCE,
     TASK_TOKEN_ID,
+    TASK_BY,
     TASK_ATTEMPT,
     TASK_DESTINATION,
     TASK_TIMEOUT,

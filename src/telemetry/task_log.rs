@@ -118,9 +118,10 @@ impl<'a> TaskLog<'a> {
     }
 
     /// The task has ended by this reply; `waited` since it was scheduled. `status`: `success` or `failure`.
-    pub fn reply_accepted(&self, face: &str, status: &str, error: Option<&str>, waited: Duration) {
+    /// `by`: who answered, where that is known.
+    pub fn reply_accepted(&self, face: &str, status: &str, error: Option<&str>, by: Option<&str>, waited: Duration) {
         task_line!(info, self, REPLY_ACCEPTED,
-            { fields::REPLY_FACE => face, fields::REPLY_STATUS => status, fields::ERROR_NAME => error, fields::DURATION_MS => millis(waited) },
+            { fields::REPLY_FACE => face, fields::REPLY_STATUS => status, fields::TASK_BY => by, fields::ERROR_NAME => error, fields::DURATION_MS => millis(waited) },
             "task of state `{}` ended by a reply: {status}", self.state);
     }
 
@@ -230,7 +231,7 @@ mod tests {
         task.returned("queue 'q'", "Amqp.Unroutable", "no queue");
         task.started(Some("worker-1"));
         task.heartbeat("amqp");
-        task.reply_accepted("amqp", "failure", Some("Busy"), Duration::from_millis(1_500));
+        task.reply_accepted("amqp", "failure", Some("Busy"), Some("queue user kitchen"), Duration::from_millis(1_500));
         task.timed_out("timeout", Duration::from_mins(1));
         task.cancelled("stopped");
         reply_refused(Some((&execution, EventId(5))), Some(TOKEN), "api", "late", "the task is no longer open");

@@ -182,8 +182,8 @@ impl<'a> Run<'a> {
             0 => StimulusKind::Continue,
             1 => StimulusKind::Dispatched { scheduled, receipt: output, completes: dice.below(3) == 0 },
             2 => StimulusKind::DispatchFailed { scheduled, failure },
-            3..7 => StimulusKind::TaskSucceeded { scheduled, output },
-            7 => StimulusKind::TaskFailed { scheduled, failure },
+            3..7 => StimulusKind::TaskSucceeded { scheduled, output, by: None },
+            7 => StimulusKind::TaskFailed { scheduled, failure, by: None },
             8 => StimulusKind::TaskHeartbeat { scheduled },
             9 => StimulusKind::MapRunEnded {
                 started: any(&runs, dice),

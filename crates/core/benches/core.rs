@@ -79,9 +79,11 @@ impl Execution {
             };
             journal.extend(decision.entries);
             next.extend(decision.commands.iter().filter_map(|c| match c {
-                Command::Dispatch { scheduled } => {
-                    Some(StimulusKind::TaskSucceeded { scheduled: *scheduled, output: Payload::new(json!(1)) })
-                }
+                Command::Dispatch { scheduled } => Some(StimulusKind::TaskSucceeded {
+                    scheduled: *scheduled,
+                    output: Payload::new(json!(1)),
+                    by: None,
+                }),
                 Command::Continue => Some(StimulusKind::Continue),
                 Command::Cancel { .. }
                 | Command::StartMapRun { .. }

@@ -66,7 +66,8 @@ use self::publisher::{Errand, Job, Lane};
 use self::reconnect::{Link, Purpose, State, Trouble};
 use self::topology::{Item, Topology};
 use super::{
-    Address, BusError, BusFacts, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueSpec, TaskBus,
+    Address, BusError, BusFacts, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueSpec, QueueView,
+    TaskBus,
 };
 use crate::ids::PartitionId;
 
@@ -300,8 +301,8 @@ impl AmqpBus {
         tokio::time::timeout(UNAVAILABLE_AFTER, one).await.unwrap_or_else(|_| Err(self.unavailable()))
     }
 
-    /// Messages that wait in a queue, and its consumers. On a channel of its own: a queue that is not there closes it.
-    async fn look_at(&self, queue: &str) -> Result<Option<(u64, u32)>, BusError> {
+    /// On a channel of its own: a queue that is not there closes it.
+    async fn look_at(&self, queue: &str) -> Result<Option<QueueView>, BusError> {
         let refused = |why: String| BusError::Refused { what: format!("a look at queue {queue}"), why };
         let name = codec::short("the queue name", queue).map_err(refused)?;
         let attempt = async {
@@ -313,10 +314,11 @@ impl AmqpBus {
                     let answer =
                         live.answer(channel.queue_declare(name.clone(), options, FieldTable::default())).await?;
                     let _ = live.answer(channel.close(200, "OK".into())).await;
-                    Ok((u64::from(answer.message_count()), answer.consumer_count()))
+                    let (ready, consumers) = (u64::from(answer.message_count()), answer.consumer_count());
+                    Ok(QueueView { ready, consumers })
                 };
                 match counted.await {
-                    Ok(count) => return Ok(Some(count)),
+                    Ok(view) => return Ok(Some(view)),
                     Err(Trouble::Refused(NOT_FOUND, _)) => return Ok(None),
                     Err(Trouble::Refused(_, why)) => return Err(refused(why)),
                     Err(Trouble::Lost(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -430,14 +432,9 @@ impl TaskBus for AmqpBus {
         async move { self.get_one(&queue).await }.boxed()
     }
 
-    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
+    fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>> {
         let queue = queue.to_owned();
-        async move { Ok(self.look_at(&queue).await?.map(|(waiting, _)| waiting)) }.boxed()
-    }
-
-    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
-        let queue = queue.to_owned();
-        async move { Ok(self.look_at(&queue).await?.map(|(_, consumers)| consumers)) }.boxed()
+        async move { self.look_at(&queue).await }.boxed()
     }
 
     fn declared(&self) -> BoxFuture<'_, bool> {

@@ -71,7 +71,7 @@ impl Story {
         );
     }
 
-    fn lines(&self, waiting: &[WaitingTask]) -> Vec<String> {
+    fn lines(&self, waiting: &[Wait]) -> Vec<String> {
         let now = Timestamp::from_millis(60_000);
         view(&self.0, waiting, now).iter().map(Line::plain).collect()
     }
@@ -81,17 +81,17 @@ fn family() -> TaskFamily {
     TaskFamily::Service { resource_type: "amqp".into(), resource: "call".into() }
 }
 
-fn waits(scheduled: u64, resource: &str, destination: &str) -> WaitingTask {
-    WaitingTask {
-        execution: Arn::new("arn:e"),
+fn waits(scheduled: u64, resource: &str, destination: &str) -> Wait {
+    Wait {
         state: String::new(),
         resource: resource.to_owned(),
-        token: "secret".to_owned(),
         scheduled: EventId(scheduled),
         since: Timestamp::from_millis(10_000),
-        due: Some(Timestamp::from_millis(3_660_000)),
+        timeout: Some(Timestamp::from_millis(3_660_000)),
+        heartbeat_due: None,
         submitted: true,
         destination: destination.to_owned(),
+        queue: true,
         attempt: 1,
         last_heartbeat: None,
     }
@@ -101,7 +101,7 @@ const CALLBACK: &str = "arn:aws:states:::amqp:publish.waitForTaskToken";
 const CALL: &str = "arn:aws:states:::amqp:call";
 
 /// The art event while the friend thinks.
-fn art_event() -> (Story, Vec<WaitingTask>) {
+fn art_event() -> (Story, Vec<Wait>) {
     let mut story = Story::default();
     story.start();
     story.enter(0, 0, StateType::Parallel, "Prepare the event");
@@ -115,7 +115,11 @@ fn art_event() -> (Story, Vec<WaitingTask>) {
     story.enter(4, 0, StateType::Wait, "Let the ink dry");
     story.tell(4, 0, Event::WaitScheduled { due: Timestamp::from_millis(65_000) });
     story.task(1, CALL);
-    story.tell(1, 0, Event::TaskSucceeded { family: family(), scheduled: EventId(0), output: Payload::new(json!({})) });
+    story.tell(
+        1,
+        0,
+        Event::TaskSucceeded { family: family(), scheduled: EventId(0), output: Payload::new(json!({})), by: None },
+    );
     story.exit(1, StateType::Task, "Set up the venue", None);
     let catering = story.task(2, CALL);
     let friend = story.task(3, CALLBACK);
@@ -146,10 +150,10 @@ fn branches_are_shown_with_their_states_and_what_they_wait_for() {
 fn a_retry_a_failure_and_the_outcome_are_told() {
     let (mut story, _) = art_event();
     let failure = Failure::new("Kitchen.Busy", "all ovens\nare taken");
-    story.tell(2, 0, Event::TaskFailed { family: family(), scheduled: EventId(0), failure: failure.clone() });
+    story.tell(2, 0, Event::TaskFailed { family: family(), scheduled: EventId(0), failure: failure.clone(), by: None });
     story.tell(2, 0, Event::RetryScheduled { retrier: 0, due: Timestamp::from_millis(62_000) });
     assert_eq!(story.lines(&[])[3], "  ├ ◌ Arrange catering  again in 2.0 s after Kitchen.Busy: all ovens are taken");
-    story.tell(2, 0, Event::TaskFailed { family: family(), scheduled: EventId(0), failure: failure.clone() });
+    story.tell(2, 0, Event::TaskFailed { family: family(), scheduled: EventId(0), failure: failure.clone(), by: None });
     story.tell(3, 0, Event::StateAborted { kind: StateType::Task });
     story.tell(0, 0, Event::ExecutionFailed(failure));
     let lines = story.lines(&[]);

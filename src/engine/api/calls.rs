@@ -46,15 +46,15 @@ impl Calls for EngineHandle {
 async fn answer(engine: EngineHandle, call: Call) -> Result<Value, CallError> {
     match call {
         Call::SendTaskSuccess { token, output } => {
-            engine.complete_task(&token, Completion::Success(output)).await?;
+            engine.complete_task(&token, Completion::Success(output), None).await?;
             Ok(sfn::nothing())
         }
         Call::SendTaskFailure { token, failure } => {
-            engine.complete_task(&token, Completion::Failure(failure)).await?;
+            engine.complete_task(&token, Completion::Failure(failure), None).await?;
             Ok(sfn::nothing())
         }
         Call::SendTaskHeartbeat { token } => {
-            engine.complete_task(&token, Completion::Heartbeat).await?;
+            engine.complete_task(&token, Completion::Heartbeat, None).await?;
             Ok(sfn::nothing())
         }
         Call::StartExecution(ChildStart { machine, name, input, trace_header, .. }) => {

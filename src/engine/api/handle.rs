@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bus::{BusError, QueueView};
 use crate::clock::Clock;
 use crate::engine::coordination::Coordinator;
 use crate::engine::delivery::parking::Parking;
 use crate::engine::execution::express::Express;
 use crate::engine::partition::manager::PartitionManager;
 use crate::engine::services::Services;
+use crate::engine::services::feed::Feed;
 use crate::ids::{ExecutionId, Realm};
 use crate::store::{Catalog, Journal};
 
@@ -61,6 +63,17 @@ impl EngineHandle {
     /// For reading only: rows and listings. Everything that changes an execution goes through the engine.
     pub fn journal(&self) -> &Arc<dyn Journal> {
         &self.inner.services.journal
+    }
+
+    /// News of executions from now on.
+    #[must_use]
+    pub fn feed(&self) -> Feed {
+        self.inner.services.feed.read()
+    }
+
+    /// A queue as the broker counts it; `None`: there is no such queue.
+    pub async fn look(&self, queue: &str) -> Result<Option<QueueView>, BusError> {
+        self.inner.services.bus.look(queue).await
     }
 
     /// Lets work in progress end, then the bus send what it has (both together at most `within`); what waits goes on

@@ -11,6 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
+use crate::bus::Message as BusMessage;
 use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Verdict};
 use crate::bus::{Delivery, Settlement};
 use crate::engine::execution::express::Express;
@@ -21,7 +22,7 @@ use crate::engine::services::Services;
 use crate::engine::services::intake::Intake;
 use crate::engine::types::{Completion, Deliver, Delivered, Input};
 use crate::ids::{ExecutionId, PartitionId, TaskKey};
-use crate::interpreter::event::Failure;
+use crate::interpreter::event::{By, Failure};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::telemetry::task_log;
 use crate::token::TokenDefect;
@@ -215,8 +216,9 @@ impl Consumer {
             && !self.lines.has(key.execution);
         let reply = if here { Reply::decode(&delivery.message).ok() } else { None };
         let Some(reply) = reply else { return Some((Some(key.execution), delivery)) };
+        let by = by_of(&delivery.message);
         let responder = Responder::Reply(PendingReply::new(key, delivery, self.unsettled.clone()));
-        let message = Message { input: input_of(key, reply.outcome), responder };
+        let message = Message { input: input_of(key, reply.outcome, by), responder };
         match self.partition.try_deliver(key.execution, message)?.responder {
             Responder::Reply(reply) => reply.take().map(|delivery| (Some(key.execution), delivery)),
             _ => None,
@@ -238,7 +240,8 @@ impl Consumer {
         let verified = token.map(|token| services.tokens.verify(token));
         match (decoded, verified) {
             (Ok(reply), Some(Ok((key, partition)))) => {
-                let delivered = self.deliver(partition, key, input_of(key, reply.outcome)).await;
+                let by = by_of(&delivery.message);
+                let delivered = self.deliver(partition, key, input_of(key, reply.outcome, by)).await;
                 self.replies.judged(delivery, key, delivered, intake).await;
             }
             (Err(defect), Some(Ok((key, partition)))) => self.unusable(delivery, key, partition, &defect).await,
@@ -273,6 +276,7 @@ impl Consumer {
                 scheduled: key.scheduled,
                 completion: Completion::Unreadable { why: defect.detail.clone() },
                 face: "amqp",
+                by: by_of(&delivery.message),
             },
         };
         match self.deliver(partition, key, input).await {
@@ -298,7 +302,12 @@ impl Consumer {
     }
 }
 
-fn input_of(key: TaskKey, outcome: ReplyOutcome) -> Input {
+/// The broker's user that sent a reply. The broker refuses a message that names another one.
+fn by_of(message: &BusMessage) -> Option<Box<By>> {
+    message.properties.user_id.as_deref().map(|user| Box::new(By::Queue(user.into())))
+}
+
+fn input_of(key: TaskKey, outcome: ReplyOutcome, by: Option<Box<By>>) -> Input {
     let completion = match outcome {
         ReplyOutcome::Success { output } => Completion::Success(output),
         ReplyOutcome::Heartbeat => Completion::Heartbeat,
@@ -308,7 +317,7 @@ fn input_of(key: TaskKey, outcome: ReplyOutcome) -> Input {
             heartbeat: false,
         }),
     };
-    Input::Reply { scheduled: key.scheduled, completion, face: "amqp" }
+    Input::Reply { scheduled: key.scheduled, completion, face: "amqp", by }
 }
 
 /// What is wrong with a token, and where tokens of this kind come from.

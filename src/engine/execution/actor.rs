@@ -17,13 +17,15 @@ use crate::clock::Timestamp;
 use crate::engine::execution::dispatch;
 use crate::engine::execution::express::{Express, ExpressSlot};
 use crate::engine::execution::host::{Host, Incarnation};
-use crate::engine::execution::message::{Message, Responder};
+use crate::engine::execution::message::{CanPassivate, IsClosed, Message, Responder};
 use crate::engine::execution::observer::{Observer, TaskSnapshot};
 use crate::engine::execution::state_cell::StateCell;
 use crate::engine::journal::heartbeat_batch::{self, ReplaceableBatch};
 use crate::engine::journal::load::Loaded;
 use crate::engine::journal::summary::summary;
+use crate::engine::journal::waits::{Changed, YoungTasks};
 use crate::engine::journal::write::write;
+use crate::engine::services::feed::News;
 use crate::engine::services::footprint::Part;
 use crate::engine::services::logging::Logging;
 use crate::engine::services::{Services, entropy};
@@ -82,6 +84,8 @@ pub(in crate::engine) struct ExecutionActor {
     part: Part,
     /// It has more to do, and waits for its turn.
     waits_for_turn: bool,
+    /// Its open tasks that have no row in the table of waiting tasks yet.
+    young: YoungTasks,
 }
 
 impl ExecutionActor {
@@ -129,6 +133,7 @@ impl ExecutionActor {
         let id = row.header.id;
         let logging = services.definitions.logging(row.header.revision);
         let mut actor = Self::with(services, host, (id, incarnation), machine, logging, state);
+        actor.young = YoungTasks::of_revived(&actor.state);
         (actor.owed, actor.tail, actor.written) = (Some(bus_kept), tail, written);
         actor.services.footprint.count(&mut actor.part, held);
         actor
@@ -163,6 +168,7 @@ impl ExecutionActor {
             written: 0,
             part: Part::default(),
             waits_for_turn: false,
+            young: YoungTasks::default(),
         }
     }
 
@@ -202,7 +208,7 @@ impl ExecutionActor {
                 return Ok(prepared);
             }
             Input::Stimulus(kind) => kind,
-            Input::Reply { scheduled, completion, .. } => self.meaning(scheduled, completion, at),
+            Input::Reply { scheduled, completion, by, .. } => self.meaning(scheduled, completion, by, at),
             Input::ChildEnded { scheduled, child } => self.child_result(scheduled, &child),
         };
         match self.feed(&mut prepared, kind) {
@@ -252,12 +258,22 @@ impl ExecutionActor {
         }
     }
 
-    fn append(&mut self, prepared: &Prepared) -> Result<Append, DeliverError> {
+    /// `lingered`: nothing has happened to it for the linger of confirms.
+    fn append(&mut self, prepared: &Prepared, lingered: bool) -> Result<Append, DeliverError> {
         let (batch, replaces) = heartbeat_batch::make(&mut self.tail, prepared.after, &prepared.entries)?;
         // What takes the place of heartbeats is heartbeats: no more than was there.
         self.written += if replaces == 0 { batch.bytes.len() as u64 } else { 0 };
         let summary = summary(&self.machine, &self.state, self.services.bus.is_durable());
-        Ok(Append { execution: self.id, epoch: self.host.epoch(), batch, replaces, summary })
+        let before: Vec<EventId> = prepared.before.iter().map(|task| task.scheduled).collect();
+        let waits = self.young.changes(&Changed {
+            services: &self.services,
+            execution: self.id,
+            state: &self.state,
+            entries: &prepared.entries,
+            before: &before,
+            lingered,
+        });
+        Ok(Append { execution: self.id, epoch: self.host.epoch(), batch, replaces, summary, waits })
     }
 
     /// Does what was decided, now that it is durable.
@@ -360,6 +376,7 @@ impl ExecutionActor {
             && !self.appending
             && self.birth.is_none()
             && self.express.is_none()
+            && self.young.is_empty()
     }
 }
 
@@ -401,7 +418,11 @@ impl ExecutionActor {
     /// Takes a message in. While what it led to is not durable the mailbox stands still.
     fn take(&mut self, input: Input, responder: Responder, ctx: &mut Context<Self>) {
         let face = input.face();
-        if matches!(input, Input::WriteConfirms) && !self.in_flight.iter().any(|f| f.confirmed) {
+        let lingered = matches!(input, Input::WriteConfirms);
+        let confirmed = || self.in_flight.iter().any(|f| f.confirmed);
+        // Tasks that the broker does not take wait too.
+        let grown = !self.young.is_empty() && self.deferred == Some(self.state.version());
+        if lingered && !confirmed() && !grown {
             self.look_again();
             let at = self.services.clock.now();
             return self.answer(responder, Ok(Applied { at }));
@@ -427,7 +448,7 @@ impl ExecutionActor {
                 return self.answer(responder, Err(e));
             }
         };
-        if prepared.entries.is_empty() {
+        if prepared.entries.is_empty() && !(lingered && grown) {
             self.perform(prepared.commands, ctx);
             return self.answer(responder, told(prepared.at, prepared.rejection));
         }
@@ -435,7 +456,7 @@ impl ExecutionActor {
         let append = if self.express.is_some() {
             None
         } else {
-            match self.append(&prepared) {
+            match self.append(&prepared, lingered) {
                 Ok(append) => Some(append),
                 Err(e) => {
                     self.host.forget(self.id, self.incarnation);
@@ -445,6 +466,7 @@ impl ExecutionActor {
             }
         };
         self.appending = true;
+        let waits_changed = append.as_ref().is_some_and(|append| !append.waits.is_empty());
         let services = Arc::clone(&self.services);
         let birth = self.birth.take();
         let born = birth.is_some();
@@ -462,10 +484,17 @@ impl ExecutionActor {
             let result = match result {
                 Ok(()) => {
                     actor.appending = false;
-                    if born || prepared.entries.iter().any(|e| matches!(e.event, Event::ExecutionRedriven { .. })) {
+                    let begun =
+                        born || prepared.entries.iter().any(|e| matches!(e.event, Event::ExecutionRedriven { .. }));
+                    if begun {
                         actor.services.open.began();
                     }
                     actor.observer(&prepared.before, face).record(&prepared.entries);
+                    actor.services.feed.tell(News {
+                        execution: actor.id,
+                        status_changed: begun || !actor.state.is_running(),
+                        waits_changed,
+                    });
                     actor.perform(prepared.commands, ctx);
                     told(prepared.at, prepared.rejection)
                 }
@@ -560,19 +589,6 @@ impl Drop for ExecutionActor {
         self.services.footprint.leaves(&mut self.part);
     }
 }
-
-/// To an execution that nothing has happened to for a while: may it leave memory?
-#[derive(Debug, Message)]
-#[rtype(result = "bool")]
-pub(in crate::engine) struct CanPassivate {
-    /// Only where it holds much.
-    pub heavy_only: bool,
-}
-
-/// To an actor that was revived to refuse something: is the execution over?
-#[derive(Debug, Message)]
-#[rtype(result = "bool")]
-pub(in crate::engine) struct IsClosed;
 
 impl Handler<IsClosed> for ExecutionActor {
     type Result = bool;

@@ -47,7 +47,7 @@ impl ExecutionActor {
             let (frame, state) = (view.frame, &*view.visit.name);
             match stand_in.word(Asked { execution: self.id, frame, state, resource: &details.resource }) {
                 Word::Answer(completion) => {
-                    let meaning = self.meaning(scheduled, completion, self.services.clock.now());
+                    let meaning = self.meaning(scheduled, completion, None, self.services.clock.now());
                     return self.enqueue(ctx, meaning);
                 }
                 Word::Withhold => return,

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::engine::types::Completion;
 use crate::ids::EventId;
 use crate::integrations;
-use crate::interpreter::event::Payload;
+use crate::interpreter::event::{By, Payload};
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::ExecutionRow;
 
@@ -14,7 +14,13 @@ use super::actor::ExecutionActor;
 
 impl ExecutionActor {
     /// A worker's answer, in the shape of the task's service.
-    pub(super) fn meaning(&self, scheduled: EventId, completion: Completion, at: Timestamp) -> StimulusKind {
+    pub(super) fn meaning(
+        &self,
+        scheduled: EventId,
+        completion: Completion,
+        by: Option<Box<By>>,
+        at: Timestamp,
+    ) -> StimulusKind {
         let details = self.state.task(scheduled).ok().map(|t| Arc::clone(&t.task.details));
         let resource = details.as_ref().and_then(|details| self.host.resource(&details.resource));
         match completion {
@@ -26,7 +32,7 @@ impl ExecutionActor {
                     }
                     _ => output,
                 };
-                StimulusKind::TaskSucceeded { scheduled, output }
+                StimulusKind::TaskSucceeded { scheduled, output, by }
             }
             Completion::Unreadable { why } => {
                 let failure = integrations::unreadable(resource.as_deref(), why);
@@ -37,7 +43,7 @@ impl ExecutionActor {
                     Some(resource) => integrations::failure(&resource, failure),
                     None => failure,
                 };
-                StimulusKind::TaskFailed { scheduled, failure }
+                StimulusKind::TaskFailed { scheduled, failure, by }
             }
         }
     }
@@ -63,8 +69,8 @@ impl ExecutionActor {
             redrive_count: child.summary.redrive_count,
         };
         match integrations::child_result(&child, as_json) {
-            Ok(output) => StimulusKind::TaskSucceeded { scheduled, output: Payload::new(output) },
-            Err(failure) => StimulusKind::TaskFailed { scheduled, failure },
+            Ok(output) => StimulusKind::TaskSucceeded { scheduled, output: Payload::new(output), by: None },
+            Err(failure) => StimulusKind::TaskFailed { scheduled, failure, by: None },
         }
     }
 }

@@ -21,6 +21,19 @@ pub(in crate::engine) struct Message {
     pub responder: Responder,
 }
 
+/// To an execution that nothing has happened to for a while: may it leave memory?
+#[derive(Debug, actix::Message)]
+#[rtype(result = "bool")]
+pub(in crate::engine) struct CanPassivate {
+    /// Only where it holds much.
+    pub heavy_only: bool,
+}
+
+/// To an actor that was revived to refuse something: is the execution over?
+#[derive(Debug, actix::Message)]
+#[rtype(result = "bool")]
+pub(in crate::engine) struct IsClosed;
+
 /// Where the outcome goes.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "most are replies, and an allocation for each is what this spares")]

@@ -118,13 +118,15 @@ impl Observer<'_> {
                 self.task(*scheduled, |log, _| log.started(Some(worker)));
             }
             Event::TaskHeartbeat { scheduled, .. } => self.task(*scheduled, |log, _| log.heartbeat(self.face)),
-            Event::TaskSucceeded { scheduled, .. } => {
+            Event::TaskSucceeded { scheduled, by, .. } => {
                 self.task(*scheduled, |log, task| {
-                    log.reply_accepted(self.face, "success", None, entry.at.since(task.since));
+                    let by = by.as_ref().map(ToString::to_string);
+                    log.reply_accepted(self.face, "success", None, by.as_deref(), entry.at.since(task.since));
                 });
             }
-            Event::TaskFailed { scheduled, failure, .. } => self.task(*scheduled, |log, task| {
-                log.reply_accepted(self.face, "failure", failure.error.as_deref(), entry.at.since(task.since));
+            Event::TaskFailed { scheduled, failure, by, .. } => self.task(*scheduled, |log, task| {
+                let (error, by) = (failure.error.as_deref(), by.as_ref().map(ToString::to_string));
+                log.reply_accepted(self.face, "failure", error, by.as_deref(), entry.at.since(task.since));
             }),
             Event::TaskTimedOut { scheduled, failure, .. } => {
                 self.task(*scheduled, |log, task| log.timed_out(which(failure), entry.at.since(task.since)));

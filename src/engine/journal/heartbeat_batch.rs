@@ -38,6 +38,10 @@ pub(in crate::engine) fn make(
         let bytes = record::encode(entries).map_err(|e| DeliverError::Internal(e.to_string()))?;
         Ok::<_, DeliverError>(Batch { after, events: weight(entries), bytes })
     };
+    if new.is_empty() {
+        // For the index alone: the journal stays as it is.
+        return Ok((Batch { after, events: 0, bytes: Vec::new() }, 0));
+    }
     if !heartbeats::are_all(new) {
         *tail = None;
         return Ok((encode(after, new)?, 0));

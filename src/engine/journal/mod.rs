@@ -4,4 +4,5 @@ pub(in crate::engine) mod heartbeat_batch;
 pub(in crate::engine) mod history_page;
 pub(in crate::engine) mod load;
 pub(in crate::engine) mod summary;
+pub(in crate::engine) mod waits;
 pub(in crate::engine) mod write;

@@ -10,10 +10,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::engine::execution::actor::{CanPassivate, IsClosed};
 use crate::engine::execution::effects::{Calls, Effects};
 use crate::engine::execution::express::Express;
 use crate::engine::execution::host::{Host, Incarnation};
+use crate::engine::execution::message::{CanPassivate, IsClosed};
 use crate::engine::execution::message::{Message, Responder};
 use crate::engine::execution::state_cell::PackTemplates;
 use crate::engine::execution::turns::Turns;

@@ -5,6 +5,7 @@ pub(in crate::engine) mod admission;
 pub(in crate::engine) mod courier;
 pub(in crate::engine) mod definitions;
 pub(in crate::engine) mod entropy;
+pub(in crate::engine) mod feed;
 pub(in crate::engine) mod footprint;
 pub(in crate::engine) mod intake;
 pub(in crate::engine) mod logging;
@@ -46,6 +47,7 @@ pub(in crate::engine) struct Services {
     pub activities: activity_queues::Activities,
     pub footprint: footprint::Footprint,
     pub open: open_count::Open,
+    pub feed: feed::Feeder,
     pub quarantine: quarantine::Quarantine,
     admission: admission::Admission,
 }
@@ -68,6 +70,7 @@ impl Services {
             activities: activity_queues::Activities::new(options.queue_kind, options.activity_pollers),
             footprint: footprint::Footprint::new(options.memory_bytes_max),
             open: open_count::Open::default(),
+            feed: feed::Feeder::default(),
             quarantine: quarantine::Quarantine::default(),
             admission: admission::Admission::default(),
             options,

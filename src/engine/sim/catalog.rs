@@ -64,6 +64,7 @@ impl Catalog for SimStore {
         map_run(arn: &Arn) -> Option<MapRunRow>;
         map_runs(execution: ExecutionId, after: Option<Arn>, limit: u32) -> Vec<MapRunRow>;
         fix_setting(key: &str, value: &str) -> String;
+        put_setting(key: &str, value: &str) -> ();
         ping() -> ();
     }
 }

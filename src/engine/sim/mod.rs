@@ -344,7 +344,9 @@ async fn workers(world: Arc<World>, engine: EngineHandle) {
                     .or_default()
                     .push_back((false, planned.message.clone()));
                 actix_rt::spawn(async move {
-                    while let Err(CompletionError::Engine(_)) = engine.complete_task(&token, completion.clone()).await {
+                    while let Err(CompletionError::Engine(_)) =
+                        engine.complete_task(&token, completion.clone(), None).await
+                    {
                         world.pass(1_000).await;
                     }
                     world

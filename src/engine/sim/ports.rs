@@ -8,14 +8,15 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::bus::{
-    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueSpec, Receipt, Settlement,
-    TaskBus,
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueSpec, QueueView, Receipt,
+    Settlement, TaskBus,
 };
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::memory::Memory;
 use crate::store::{
-    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreError, StoreFuture,
+    Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal,
+    StoreError, StoreFuture, WaitFilter, WaitRow,
 };
 
 use super::world::World;
@@ -51,6 +52,14 @@ impl SimStore {
         Err(StoreError::Unavailable("the simulation says so".to_owned()))
     }
 
+    /// The rows of waiting tasks, after an append.
+    async fn listed(&self, execution: ExecutionId) -> Result<(), StoreError> {
+        let filter = WaitFilter { execution: Some(execution), limit: u32::MAX, ..WaitFilter::default() };
+        let rows = self.memory.waits(filter).await?;
+        self.world.lock().listed(execution, &rows);
+        Ok(())
+    }
+
     /// Reads fail too, now and then.
     async fn reading(&self) -> Result<(), StoreError> {
         self.world.port().await;
@@ -74,6 +83,7 @@ impl Journal for SimStore {
                 inner.born(&header);
                 inner.landed(&first);
             }
+            self.listed(header.id).await?;
             self.world.port().await;
             if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(()) }
         })
@@ -93,6 +103,7 @@ impl Journal for SimStore {
             }
             self.memory.append(append.clone()).await?;
             self.world.lock().landed(&append);
+            self.listed(append.execution).await?;
             self.world.port().await;
             if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(()) }
         })
@@ -155,6 +166,18 @@ impl Journal for SimStore {
             self.reading().await?;
             self.memory.count(filter).await
         })
+    }
+
+    fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
+        self.memory.waits(filter)
+    }
+
+    fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {
+        self.memory.count_waits(filter)
+    }
+
+    fn waits_by_destination(&self, limit: u32) -> StoreFuture<'_, Vec<DestinationWaits>> {
+        self.memory.waits_by_destination(limit)
     }
 
     fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
@@ -338,12 +361,8 @@ impl TaskBus for SimBus {
         Box::pin(async { Ok(None) })
     }
 
-    fn waiting(&self, _: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
-        Box::pin(async { Ok(Some(0)) })
-    }
-
-    fn consumers(&self, _: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
-        Box::pin(async { Ok(Some(0)) })
+    fn look(&self, _: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>> {
+        Box::pin(async { Ok(Some(QueueView { ready: 0, consumers: 0 })) })
     }
 
     fn health(&self) -> BusHealth {

@@ -19,10 +19,10 @@ use crate::engine::services::entropy::seeded::mix;
 use crate::ids::{EventId, ExecutionId, TaskKey};
 use crate::interpreter::due;
 use crate::interpreter::event::Event;
-use crate::interpreter::state::State;
+use crate::interpreter::state::{State, TaskView};
 use crate::interpreter::stimulus::Rejection;
 use crate::record;
-use crate::store::{Append, ExecutionHeader, ExecutionStatus, RevisionId, Summary};
+use crate::store::{Append, ExecutionHeader, ExecutionStatus, RevisionId, Summary, WaitRow};
 use crate::token::TokenKeys;
 
 use super::machines;
@@ -329,6 +329,9 @@ impl Inner {
 
     /// An append has landed: the journal is well-formed, and the row says what the fold says.
     pub fn landed(&mut self, append: &Append) {
+        if append.batch.events == 0 {
+            return;
+        }
         let entries = record::decode(&append.batch.bytes).unwrap();
         let now = self.true_time();
         let Some(fold) = self.executions.get_mut(&append.execution) else {
@@ -388,6 +391,28 @@ impl Inner {
         if fold.state.is_running() != (said.status == ExecutionStatus::Running) {
             wrong.push(format!("{name}: the row's status is {}", said.status));
         }
+        self.violations.append(&mut wrong);
+    }
+
+    /// The rows of waiting tasks say what the journal says; a task without a row is still owed.
+    pub fn listed(&mut self, execution: ExecutionId, rows: &[WaitRow]) {
+        let Some(fold) = self.executions.get(&execution) else { return };
+        let open = |task| if fold.state.is_running() { fold.state.task(task).ok() } else { None };
+        let mut wrong = Vec::new();
+        for WaitRow { wait, .. } in rows {
+            let said = (wait.since, wait.due(), wait.last_heartbeat, wait.submitted);
+            let meant = open(wait.scheduled)
+                .map(|TaskView { task, .. }| (task.scheduled_at, task.due(), task.last_heartbeat, task.published));
+            if meant != Some(said) {
+                wrong.push(format!("the row of task {} says {said:?}, its journal {meant:?}", wait.scheduled));
+            }
+        }
+        for TaskView { task, .. } in fold.state.tasks().filter(|_| fold.state.is_running()) {
+            if task.published && !rows.iter().any(|row| row.wait.scheduled == task.scheduled) {
+                wrong.push(format!("task {} waits at the broker and has no row", task.scheduled));
+            }
+        }
+        wrong.iter_mut().for_each(|why| *why = format!("{}: {why}", fold.header.name));
         self.violations.append(&mut wrong);
     }
 

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, TaskBus};
+use crate::bus::{
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, QueueView, TaskBus,
+};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::api::EngineHandle;
 use crate::engine::support;
@@ -22,7 +24,8 @@ use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::store::memory::Memory;
 use crate::store::{
-    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, StoreFuture,
+    Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal,
+    StoreFuture, WaitFilter, WaitRow,
 };
 
 const STARTS_MAX: usize = 5;
@@ -93,6 +96,18 @@ impl Journal for Gated {
         self.memory.count(filter)
     }
 
+    fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
+        self.memory.waits(filter)
+    }
+
+    fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {
+        self.memory.count_waits(filter)
+    }
+
+    fn waits_by_destination(&self, limit: u32) -> StoreFuture<'_, Vec<DestinationWaits>> {
+        self.memory.waits_by_destination(limit)
+    }
+
     fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
         self.memory.owing_parents(partition, limit)
     }
@@ -141,7 +156,7 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
     let (engine, machine) = given(Arc::clone(&gate)).await;
     let running = engine.start_execution(request(&machine, "running")).await.unwrap().arn;
     let token = loop {
-        if let Some(task) = engine.waiting_tasks(Some(&running), 1).await.unwrap().pop() {
+        if let Some(task) = engine.waiting_tasks_of(&running).await.unwrap().pop() {
             break task.token;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -167,7 +182,7 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
     assert!(engine.metrics().lines().any(|line| line == "reveille_starts_throttled_total 20"));
     assert_eq!(engine.engine().services.work_in_progress().0, STARTS_MAX, "a refused start leaves nothing behind");
     // The reply of what runs is taken in meanwhile, and its execution ends.
-    engine.complete_task(&token, Completion::Success(json!("done").into())).await.unwrap();
+    engine.complete_task(&token, Completion::Success(json!("done").into()), None).await.unwrap();
     let outcome = tokio::time::timeout(LONG, engine.await_end(&running)).await.unwrap().unwrap();
     assert!(matches!(outcome.result, Conclusion::Succeeded(_)), "{outcome:?}");
     // The store is quick again: all that was let in is there, and there is room.
@@ -284,12 +299,8 @@ impl TaskBus for Deaf {
         self.0.get(queue)
     }
 
-    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
-        self.0.waiting(queue)
-    }
-
-    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
-        self.0.consumers(queue)
+    fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>> {
+        self.0.look(queue)
     }
 
     fn health(&self) -> BusHealth {

@@ -251,7 +251,10 @@ async fn written_and_not_done(
     let events = u32::try_from(decision.entries.len()).unwrap();
     let batch = Batch { after, events, bytes: record::encode(&decision.entries).unwrap() };
     let summary = summary::summary(&machine, &state, false);
-    store.append(Append { execution, epoch: Epoch::FIRST, batch, replaces: 0, summary }).await.unwrap();
+    store
+        .append(Append { execution, epoch: Epoch::FIRST, batch, replaces: 0, summary, waits: Vec::new() })
+        .await
+        .unwrap();
 }
 
 #[actix_rt::test]

@@ -9,7 +9,7 @@ use futures_util::stream::BoxStream;
 use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{
     Address, BusError, BusFacts, BusHealth, ConsumerFact, Delivery, ExchangeSpec, Message, Publication, QueueSpec,
-    RefusedFact, TaskBus,
+    QueueView, RefusedFact, TaskBus,
 };
 use crate::engine::api::EngineHandle;
 use crate::engine::support::{parts, small};
@@ -53,12 +53,8 @@ impl TaskBus for Telling {
         self.bus.get(queue)
     }
 
-    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
-        self.bus.waiting(queue)
-    }
-
-    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
-        self.bus.consumers(queue)
+    fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>> {
+        self.bus.look(queue)
     }
 
     fn health(&self) -> BusHealth {

@@ -10,3 +10,4 @@ mod health;
 mod partition_life;
 mod recovery;
 mod router;
+mod waits;

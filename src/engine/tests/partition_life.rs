@@ -45,7 +45,7 @@ async fn a_partition_that_was_released_takes_nothing_and_goes_on_from_the_store_
 
     // Nothing reaches an execution of it, by either face.
     let token = sent.correlation_id.clone().unwrap();
-    let refused = handle.complete_task(&token, Completion::Heartbeat).await.unwrap_err();
+    let refused = handle.complete_task(&token, Completion::Heartbeat, None).await.unwrap_err();
     assert!(
         matches!(&refused, CompletionError::Engine(EngineError::Internal(why)) if why.contains("not here")),
         "{refused}"

@@ -8,7 +8,9 @@ use futures_util::stream::BoxStream;
 use serde_json::json;
 
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, TaskBus};
+use crate::bus::{
+    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, QueueView, TaskBus,
+};
 use crate::clock::Timestamp;
 use crate::engine::support::{self, request, small};
 use crate::ids::{EventId, PartitionId};
@@ -60,12 +62,8 @@ impl TaskBus for Watched {
         self.bus.get(queue)
     }
 
-    fn waiting(&self, queue: &str) -> BoxFuture<'_, Result<Option<u64>, BusError>> {
-        self.bus.waiting(queue)
-    }
-
-    fn consumers(&self, queue: &str) -> BoxFuture<'_, Result<Option<u32>, BusError>> {
-        self.bus.consumers(queue)
+    fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>> {
+        self.bus.look(queue)
     }
 
     fn health(&self) -> BusHealth {
@@ -130,7 +128,10 @@ async fn a_journal_that_does_not_fit_together_is_put_aside_and_named() {
         let entry = Entry { at, id: EventId(0), previous: EventId(0), frame: FrameId::TOP, event };
         let batch = Batch { after: row.version, events, bytes: record::encode(&[entry]).unwrap() };
         let (execution, summary) = (row.header.id, row.summary);
-        store.append(Append { execution, epoch: Epoch::FIRST, batch, replaces: 0, summary }).await.unwrap();
+        store
+            .append(Append { execution, epoch: Epoch::FIRST, batch, replaces: 0, summary, waits: Vec::new() })
+            .await
+            .unwrap();
     };
     append(&arns[0], 1, Event::TaskPublished { scheduled: EventId(2) }).await;
     append(&arns[1], 2, Event::WaitEnded).await;

@@ -8,7 +8,7 @@ use crate::asl::model::Machine;
 use crate::clock::Timestamp;
 use crate::engine::types::{Completion, DeliverError};
 use crate::ids::{EventId, ExecutionId};
-use crate::interpreter::event::Started;
+use crate::interpreter::event::{By, Started};
 use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::store::{ExecutionHeader, ExecutionRow, GONE, StoreError};
@@ -31,6 +31,8 @@ pub(in crate::engine) enum Input {
         completion: Completion,
         /// `amqp` or `api`.
         face: &'static str,
+        /// Who answered, where that is known.
+        by: Option<Box<By>>,
     },
     /// The execution that a task waits for has ended: its row.
     ChildEnded { scheduled: EventId, child: Arc<ExecutionRow> },

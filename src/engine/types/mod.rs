@@ -13,5 +13,5 @@ pub use error::{CompletionError, EngineError, MapRunError};
 pub use options::{HistoryView, Options, Parts};
 pub use request::{
     ActivityTask, Completion, HistoryPage, HistoryQuery, MapRunChange, StartRequest, StartedExecution, SyncOutcome,
-    WaitingTask,
+    WaitingQuery, WaitingTask,
 };

@@ -1,10 +1,10 @@
 //! What faces ask for, and what they are answered.
 
 use crate::clock::Timestamp;
-use crate::ids::{Arn, EventId};
+use crate::ids::{Arn, EventId, TaskKey};
 use crate::interpreter::event::{Entry, Failure, Payload, Tolerance};
 use crate::interpreter::map_run::RunLimits;
-use crate::store::ExecutionRow;
+use crate::store::{ExecutionRow, Wait};
 
 /// What a worker says about its task. Sizes and JSON have been checked by the face.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,23 +59,28 @@ pub struct HistoryPage {
 }
 
 /// A task that waits for the outside.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone)]
 pub struct WaitingTask {
     pub execution: Arn,
-    pub state: String,
-    pub resource: String,
+    /// Without version or alias qualifier.
+    pub state_machine: Arn,
+    pub key: TaskKey,
     /// The token itself: shown to who may complete tasks, never logged.
     pub token: String,
-    pub scheduled: EventId,
-    pub since: Timestamp,
-    /// When the next of timeout and heartbeat is due.
-    pub due: Option<Timestamp>,
-    /// The broker has the task message.
-    pub submitted: bool,
-    /// Queue or routing key that the message went to.
-    pub destination: String,
-    pub attempt: u32,
-    pub last_heartbeat: Option<Timestamp>,
+    pub wait: Wait,
+}
+
+/// What a listing of waiting tasks shows. The default is all, longest waiting first.
+#[derive(Debug, Clone, Default)]
+pub struct WaitingQuery {
+    pub state_machine: Option<Arn>,
+    /// The queue, or another destination in the words of the listing.
+    pub destination: Option<String>,
+    /// Only tasks that have waited since before this moment.
+    pub before: Option<Timestamp>,
+    /// `since` and key of the last task of the page before.
+    pub after: Option<(Timestamp, TaskKey)>,
+    pub limit: u32,
 }
 
 /// A task handed out by `GetActivityTask`.

@@ -234,6 +234,13 @@ pub async fn map_runs_are_put_changed_and_listed_by_execution(store: &dyn Store)
     assert_eq!(store.map_runs(id(9), None, 9).await.unwrap(), []);
 }
 
+pub async fn a_setting_of_the_engine_is_replaced(store: &dyn Store) {
+    store.put_setting("waits", "written").await.unwrap();
+    assert_eq!(store.fix_setting("waits", "other").await.unwrap(), "written");
+    store.put_setting("waits", "again").await.unwrap();
+    assert_eq!(store.fix_setting("waits", "other").await.unwrap(), "again");
+}
+
 pub async fn a_setting_is_fixed_by_its_first_value(store: &dyn Store) {
     assert_eq!(store.fix_setting("partitions", "16").await.unwrap(), "16");
     assert_eq!(store.fix_setting("partitions", "32").await.unwrap(), "16");

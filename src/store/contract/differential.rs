@@ -4,7 +4,9 @@
 use proptest::prelude::*;
 
 use crate::ids::{Arn, EventId, PartitionId, TaskKey};
-use crate::store::{Closing, ExecutionFilter, ExecutionHeader, ExecutionStatus, StoreError, Summary};
+use crate::store::{
+    Closing, ExecutionFilter, ExecutionHeader, ExecutionStatus, StoreError, Summary, WaitChange, WaitFilter,
+};
 
 use super::Store;
 use super::given::{activity, alias, append, at, header, id, machine, machine_arn, revision, revision_id};
@@ -27,6 +29,14 @@ enum Request {
         /// In the place of the newest batch.
         instead: bool,
         summary: Summary,
+        /// Of these tasks the row is put or taken away.
+        waits: Vec<(u64, bool)>,
+    },
+    Waits {
+        machine: Option<u32>,
+        queue: Option<u64>,
+        after: Option<(i64, u32)>,
+        limit: u32,
     },
     ParentTold(u32),
     Purge {
@@ -90,8 +100,10 @@ fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         6 => (0..12_u32, 0..8_u32, 1..4_u32, 0..6_i64, 0..20_i64, summary())
             .prop_map(|(n, name, revision, start, reusable, summary)| Create { n, name, revision, start, reusable, summary }),
-        8 => (0..12_u32, -1..4_i64, 0..3_u32, prop::bool::weighted(0.3), summary())
-            .prop_map(|(n, off, events, instead, summary)| Append { n, off: off.min(0), events, instead, summary }),
+        8 => (0..12_u32, -1..4_i64, 0..3_u32, prop::bool::weighted(0.3), summary(), prop::collection::vec((0..4_u64, any::<bool>()), 0..3))
+            .prop_map(|(n, off, events, instead, summary, waits)| Append { n, off: off.min(0), events, instead, summary, waits }),
+        2 => (two(), prop::option::of(0..2_u64), prop::option::of((0..6_i64, 0..12_u32)), 0..6_u32)
+            .prop_map(|(machine, queue, after, limit)| Waits { machine, queue, after, limit }),
         1 => (0..12_u32).prop_map(ParentTold),
         1 => (0..20_i64, 0..4_u32).prop_map(|(before, limit)| Purge { before, limit }),
         3 => (two(), two(), two(), prop::option::of(0..6_usize), prop::option::of(any::<bool>()), prop::option::of((0..6_i64, 0..12_u32)), 0..6_u32)
@@ -123,6 +135,11 @@ fn shown<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     format!("{result:?}")
 }
 
+fn change(n: u32, task: u64, put: bool) -> WaitChange {
+    let wait = super::waits::wait(task, &format!("q{}", task % 2), i64::from(n) % 5);
+    if put { WaitChange::Put(wait) } else { WaitChange::Gone(EventId(task)) }
+}
+
 /// The answer, as text: all that a caller can see of it.
 async fn ask(store: &dyn Store, request: Request) -> String {
     match request {
@@ -141,15 +158,26 @@ async fn ask(store: &dyn Store, request: Request) -> String {
             };
             shown(store.create(header, append(n, 0, 1, summary), at(reusable)).await)
         }
-        Request::Append { n, off, events, instead, summary } => {
+        Request::Append { n, off, events, instead, summary, waits } => {
             let version = store.execution(id(n)).await.unwrap().map_or(0, |row| row.version.0);
             let mut next = append(n, version.saturating_add_signed(off), events, summary);
+            next.waits = waits.into_iter().map(|(task, put)| change(n, task, put)).collect();
             if let Some(tail) = store.load(id(n)).await.ok().and_then(|mut batches| batches.pop()).filter(|_| instead) {
                 next.batch.after = crate::ids::Version(tail.after.0.saturating_add_signed(off));
                 next.replaces = tail.events;
                 next.batch.events += tail.events;
             }
             shown(store.append(next).await)
+        }
+        Request::Waits { machine, queue, after, limit } => {
+            let filter = WaitFilter {
+                state_machine: machine.map(|n| machine_arn(name(n))),
+                destination: queue.map(|n| format!("q{n}")),
+                after: after.map(|(ms, n)| (at(ms), TaskKey { execution: id(n), scheduled: EventId(1) })),
+                limit,
+                ..WaitFilter::default()
+            };
+            format!("{:?} {:?}", store.waits(filter.clone()).await, store.count_waits(filter).await)
         }
         Request::ParentTold(n) => shown(store.parent_told(id(n)).await),
         Request::Purge { before, limit } => shown(store.purge(at(before), limit).await),
@@ -204,6 +232,8 @@ async fn everything(store: &dyn Store) -> Vec<String> {
         seen.push(shown(store.owing_parents(partition, 5).await));
     }
     seen.push(shown(store.list(ExecutionFilter { limit: 50, ..ExecutionFilter::default() }).await));
+    seen.push(shown(store.waits(WaitFilter { limit: 99, ..WaitFilter::default() }).await));
+    seen.push(shown(store.waits_by_destination(9).await));
     seen.push(shown(store.machines(None, 9).await));
     for m in 0..2 {
         let arn = machine_arn(name(m));

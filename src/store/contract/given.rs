@@ -103,6 +103,7 @@ pub fn append(n: u32, after: u64, events: u32, summary: Summary) -> Append {
         batch: batch(after, events, &format!("{n} after {after}")),
         replaces: 0,
         summary,
+        waits: Vec::new(),
     }
 }
 
@@ -137,7 +138,14 @@ pub async fn with_machine(store: &dyn Store) {
 }
 
 pub async fn create(store: &dyn Store, header: ExecutionHeader, summary: Summary) {
-    let first = Append { execution: header.id, epoch: Epoch::FIRST, batch: batch(0, 2, "first"), replaces: 0, summary };
+    let first = Append {
+        execution: header.id,
+        epoch: Epoch::FIRST,
+        batch: batch(0, 2, "first"),
+        replaces: 0,
+        summary,
+        waits: Vec::new(),
+    };
     store.create(header, first, never()).await.unwrap();
 }
 

@@ -150,7 +150,7 @@ pub async fn batches_come_back_in_order_and_whole(store: &dyn Store) {
     for round in 0..40_u32 {
         // From nothing to far beyond a page, with bytes that are no text; two executions take turns.
         let bytes: Vec<u8> = (0..round * 700).map(|n| (n % 251) as u8).collect();
-        let next = crate::store::Batch { after: Version(after), events: round % 3, bytes };
+        let next = crate::store::Batch { after: Version(after), events: 1 + round % 3, bytes };
         store
             .append(Append {
                 execution: id(1),
@@ -158,6 +158,7 @@ pub async fn batches_come_back_in_order_and_whole(store: &dyn Store) {
                 batch: next.clone(),
                 replaces: 0,
                 summary: running(),
+                waits: Vec::new(),
             })
             .await
             .unwrap();
@@ -178,7 +179,14 @@ pub async fn a_large_journal_is_read_piece_by_piece(store: &dyn Store) {
         let bytes = vec![round; 1_000 * usize::from(round)];
         let next = crate::store::Batch { after: Version(2 + u64::from(round)), events: 1, bytes };
         store
-            .append(Append { execution: id(1), epoch: Epoch::FIRST, batch: next, replaces: 0, summary: running() })
+            .append(Append {
+                execution: id(1),
+                epoch: Epoch::FIRST,
+                batch: next,
+                replaces: 0,
+                summary: running(),
+                waits: Vec::new(),
+            })
             .await
             .unwrap();
         store.append(append(2, 2 + u64::from(round), 1, running())).await.unwrap();

@@ -6,6 +6,7 @@ mod differential;
 pub mod given;
 mod journal;
 mod listing;
+mod waits;
 
 use super::{Catalog, Journal};
 
@@ -64,6 +65,14 @@ macro_rules! suite {
                     children_without_success_wait_for_their_runs_redrive
                     a_brief_listing_leaves_out_what_is_large
                     counts_go_by_status;
+                waits:
+                    waiting_tasks_are_listed_longest_first_in_pages
+                    a_listing_of_waiting_tasks_takes_every_filter
+                    a_row_is_replaced_and_taken_away
+                    an_append_without_events_changes_the_index_alone
+                    a_refused_append_changes_no_row
+                    destinations_are_counted
+                    rows_go_with_their_execution;
                 catalog:
                     a_machine_is_found_listed_and_not_made_twice
                     an_update_makes_another_revision_current
@@ -77,6 +86,7 @@ macro_rules! suite {
                     tags_are_set_replaced_removed_and_go_with_their_resource
                     map_runs_are_put_changed_and_listed_by_execution
                     a_setting_is_fixed_by_its_first_value
+                    a_setting_of_the_engine_is_replaced
                     what_is_not_there_is_not_found;
             }
         }

@@ -382,6 +382,13 @@ impl Catalog for Memory {
         self.with(|state| Ok(state.catalog.settings.entry(key.to_owned()).or_insert_with(|| value.to_owned()).clone()))
     }
 
+    fn put_setting(&self, key: &str, value: &str) -> StoreFuture<'_, ()> {
+        self.with(|state| {
+            state.catalog.settings.insert(key.to_owned(), value.to_owned());
+            Ok(())
+        })
+    }
+
     fn ping(&self) -> StoreFuture<'_, ()> {
         self.with(|_| Ok(()))
     }

@@ -2,6 +2,7 @@
 //! lives as long as its last handle.
 
 mod catalog;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, Version};
 use crate::store::{
-    Append, Batch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Figures, Journal, StoreError,
-    StoreFuture, StoreResult, Summary,
+    Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Figures, Journal,
+    StoreError, StoreFuture, StoreResult, Summary, WaitFilter, WaitRow,
 };
 
 /// A handle, cheap to clone; all clones are one store.
@@ -30,6 +31,7 @@ struct State {
     due: BTreeSet<(PartitionId, Timestamp, ExecutionId)>,
     owing: BTreeSet<(PartitionId, ExecutionId)>,
     closed: BTreeSet<(Timestamp, ExecutionId)>,
+    waits: waits::Waits,
     catalog: catalog::State,
 }
 
@@ -89,7 +91,7 @@ impl State {
 
     fn create(&mut self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreResult<()> {
         first.is_by_the_only_owner()?;
-        let Append { batch, summary, .. } = first;
+        let Append { batch, summary, waits, .. } = first;
         if batch.after != Version(0) {
             return Err(StoreError::VersionConflict {
                 execution: header.id,
@@ -111,6 +113,7 @@ impl State {
         self.by_start.insert((header.started, header.id));
         self.index(&header, &summary);
         let version = Version(u64::from(batch.events));
+        self.waits.change(header.id, waits);
         let entry = Entry { row: ExecutionRow { header, version, summary }, batches: vec![batch] };
         self.executions.insert(entry.row.header.id, entry);
         Ok(())
@@ -119,7 +122,7 @@ impl State {
     fn append(&mut self, append: Append) -> StoreResult<()> {
         let expected = append.expects();
         append.is_by_the_only_owner()?;
-        let Append { execution, batch, replaces, summary, .. } = append;
+        let Append { execution, batch, replaces, summary, waits, .. } = append;
         let mut entry = self.executions.remove(&execution).ok_or_else(|| no_execution(execution))?;
         let actual = entry.row.version;
         let is_newest = |tail: &Batch| tail.after == batch.after && tail.events == replaces;
@@ -132,7 +135,10 @@ impl State {
             if replaces > 0 {
                 entry.batches.pop();
             }
-            entry.batches.push(batch);
+            if batch.events > 0 {
+                entry.batches.push(batch);
+            }
+            self.waits.change(execution, waits);
         }
         self.executions.insert(execution, entry);
         match (actual == expected, broken) {
@@ -160,6 +166,7 @@ impl State {
             let Some(Entry { row, .. }) = self.executions.remove(id) else { continue };
             self.unindex(&row.header, &row.summary);
             self.by_start.remove(&(row.header.started, *id));
+            self.waits.drop_all(*id);
             if self.names.get(&row.header.arn) == Some(id) {
                 self.names.remove(&row.header.arn);
             }
@@ -270,6 +277,18 @@ impl Journal for Memory {
             }
             Ok(ExecutionStatus::ALL.into_iter().filter_map(|status| Some((status, *counts.get(&status)?))).collect())
         })
+    }
+
+    fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
+        self.with(|state| Ok(state.waits_behind(&filter).take(filter.limit as usize).collect()))
+    }
+
+    fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {
+        self.with(|state| Ok(state.waits_behind(&filter).take(filter.limit as usize).count() as u64))
+    }
+
+    fn waits_by_destination(&self, limit: u32) -> StoreFuture<'_, Vec<DestinationWaits>> {
+        self.with(|state| Ok(state.waits.by_destination(limit as usize)))
     }
 
     fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {

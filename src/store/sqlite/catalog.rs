@@ -139,6 +139,11 @@ impl Catalog for Sqlite {
         Box::pin(self.write(move |connection| tags::fix_setting(connection, &key, &value)))
     }
 
+    fn put_setting(&self, key: &str, value: &str) -> StoreFuture<'_, ()> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        Box::pin(self.write(move |connection| tags::put_setting(connection, &key, &value)))
+    }
+
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.probe())
     }

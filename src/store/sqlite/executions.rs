@@ -16,6 +16,7 @@ use crate::store::{Append, Batch, Closing, ExecutionHeader, RevisionId, StoreErr
 use super::error::{Fault, Outcome, already_exists, not_found};
 use super::names::arn_key;
 use super::values::{blob, int, revision_blob, status_code};
+use super::waits;
 
 /// Names, revisions and executions kept in memory, each; a full cache is emptied and filled again. All machines and map
 /// runs that are busy at one time fit.
@@ -306,7 +307,7 @@ impl<'c> Executions<'c> {
         self.changed.change(Totals::default(), standing.share());
         self.remember(header.id, standing);
         *self.revisions.entry(header.revision).or_default() += 1;
-        Ok(())
+        waits::change(self.connection, header.id, &first.waits)
     }
 
     /// Answers a refused creation. A taken id is reported before any other fault.
@@ -326,7 +327,7 @@ impl<'c> Executions<'c> {
         }
 
         let previous = if *replaces > 0 { self.take_tail(append, &standing)? } else { Some(standing.tail) };
-        let tail = self.insert_batch(standing.n, previous, batch)?;
+        let tail = if batch.events == 0 { standing.tail } else { self.insert_batch(standing.n, previous, batch)? };
         let version = int(batch.after.0) + i64::from(batch.events);
         let next = Standing::of(standing.n, version, tail, summary);
         let Standing { due, tasks, .. } = standing;
@@ -363,7 +364,7 @@ impl<'c> Executions<'c> {
             }
             None => {}
         }
-        Ok(())
+        waits::change(self.connection, *id, &append.waits)
     }
 
     /// Keeps the row of an open execution. A closed one is rarely written again.

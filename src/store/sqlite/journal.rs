@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::{
-    Append, Batch, CommitSizes, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Figures, Journal,
-    Opened, Place, StoreFuture,
+    Append, Batch, CommitSizes, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus,
+    Figures, Journal, Opened, Place, StoreFuture, WaitFilter, WaitRow,
 };
 
 use super::writer::Create;
-use super::{Sqlite, listing, pieces, purge, rows};
+use super::{Sqlite, listing, pieces, purge, rows, waits};
 
 impl Journal for Sqlite {
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
@@ -67,6 +67,18 @@ impl Journal for Sqlite {
 
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
         Box::pin(self.reading(move |connection| listing::count(connection, &filter)))
+    }
+
+    fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
+        Box::pin(self.reading(move |connection| waits::list(connection, &filter)))
+    }
+
+    fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {
+        Box::pin(self.reading(move |connection| waits::count(connection, &filter)))
+    }
+
+    fn waits_by_destination(&self, limit: u32) -> StoreFuture<'_, Vec<DestinationWaits>> {
+        Box::pin(self.reading(move |connection| waits::destinations(connection, limit)))
     }
 
     fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_store.sql"),
     include_str!("../../../migrations/0002_names_in_order_of_time.sql"),
     include_str!("../../../migrations/0003_open_tasks.sql"),
+    include_str!("../../../migrations/0004_waits.sql"),
 ];
 
 /// Applies the missing migrations, all in one transaction: a crash in between leaves the old schema.

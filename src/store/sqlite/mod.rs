@@ -33,6 +33,7 @@ mod tags;
 mod tests;
 mod values;
 mod versions;
+mod waits;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::clock::Timestamp;
 
 use super::error::Outcome;
-use super::{machines, map_runs};
+use super::{machines, map_runs, waits};
 
 const VICTIMS: &str = "SELECT id, n, tail, machine, machine_version, machine_alias, map_run FROM executions INDEXED BY executions_closed \
      WHERE closed IS NOT NULL AND closed < ?1 AND owes_parent = 0 ORDER BY closed, id LIMIT ?2";
@@ -52,6 +52,7 @@ pub(super) fn purge(connection: &Connection, before: Timestamp, limit: u32) -> O
             connection.prepare_cached(DROP_USE)?.execute([revision])?;
         }
         map_runs::drop_of(connection, victim.id)?;
+        waits::drop_all(connection, victim.id)?;
         resources.extend(victim.resources.into_iter().flatten());
     }
     for resource in resources {

@@ -13,6 +13,7 @@ const DROP_ALL: &str = "DELETE FROM tags WHERE resource = ?1";
 
 const FIX: &str = "INSERT OR IGNORE INTO settings (key, value) VALUES (?1, ?2)";
 const FIXED: &str = "SELECT value FROM settings WHERE key = ?1";
+const PUT_SETTING: &str = "INSERT OR REPLACE INTO settings (key, value) VALUES (?1, ?2)";
 
 pub(super) fn change(
     connection: &Connection,
@@ -44,4 +45,9 @@ pub(super) fn drop_all(connection: &Connection, resource: &Arn) -> Outcome<()> {
 pub(super) fn fix_setting(connection: &Connection, key: &str, value: &str) -> Outcome<String> {
     connection.prepare_cached(FIX)?.execute(params![key, value])?;
     Ok(connection.prepare_cached(FIXED)?.query_row([key], |row| row.get(0))?)
+}
+
+pub(super) fn put_setting(connection: &Connection, key: &str, value: &str) -> Outcome<()> {
+    connection.prepare_cached(PUT_SETTING)?.execute(params![key, value])?;
+    Ok(())
 }

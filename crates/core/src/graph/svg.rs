@@ -4,6 +4,7 @@
 //! `data-to`. A page marks them by adding one of the classes `done`, `running`, `waiting`, `retrying`, `failed` to a
 //! state and `taken` to an edge; the picture itself stays as it is while an execution runs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::diagram::{EdgeKind, NodeKind};
@@ -22,8 +23,23 @@ const CURVE_MAX: f64 = 40.0;
 pub struct Look {
     /// The style inside, so that the picture stands alone as a file.
     pub style: bool,
-    /// Each state is a link to this text followed by its pointer.
+    /// Each state is a link to this text followed by its pointer, in the form of a query's value.
     pub link: Option<String>,
+    /// The states of an execution, by their pointers.
+    pub marks: BTreeMap<String, Mark>,
+    /// Transitions that were taken: from, to (`None`: start or end of the block), and whether by a Catch.
+    pub taken: BTreeSet<Taken>,
+    /// The pointer of the state that a page shows beside the picture.
+    pub chosen: Option<String>,
+}
+
+pub type Taken = (Option<String>, Option<String>, bool);
+
+/// How far a state has come: its class, which is also the name of its icon, and the same in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub class: &'static str,
+    pub words: &'static str,
 }
 
 /// The whole picture as one `<svg>` element.
@@ -75,7 +91,13 @@ const DEFINITIONS: &str = concat!(
     r#"<symbol id="graph-fail" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M5.5 5.5l5 5M10.5 5.5l-5 5"/></symbol>"#,
     r#"<symbol id="graph-parallel" viewBox="0 0 16 16"><path d="M8 1v3M3 15V7h10v8M3 4h10v3M8 7v8"/></symbol>"#,
     r#"<symbol id="graph-map" viewBox="0 0 16 16"><path d="M2 2h9v9H2zM5 14h9V5"/></symbol>"#,
-    r#"<symbol id="graph-unknown" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/></symbol></defs>"#,
+    r#"<symbol id="graph-unknown" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/></symbol>"#,
+    r#"<symbol id="graph-is-done" viewBox="0 0 16 16"><path d="M3 8.5l3.5 3.5L13 4.5"/></symbol>"#,
+    r#"<symbol id="graph-is-running" viewBox="0 0 16 16"><path d="M5 3l8 5-8 5z"/></symbol>"#,
+    r#"<symbol id="graph-is-waiting" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M8 4.5V8l2.5 2"/></symbol>"#,
+    r#"<symbol id="graph-is-retrying" viewBox="0 0 16 16"><path d="M13 8a5 5 0 1 1-1.5-3.5M12 1.5v3H9"/></symbol>"#,
+    r#"<symbol id="graph-is-failed" viewBox="0 0 16 16"><path d="M4 4l8 8M12 4l-8 8"/></symbol>"#,
+    r#"<symbol id="graph-is-stopped" viewBox="0 0 16 16"><path d="M4 4h8v8H4z"/></symbol></defs>"#,
 );
 
 struct Pen<'l> {
@@ -104,7 +126,9 @@ impl Pen<'_> {
 
     fn edge(&mut self, line: &LaidLine<'_>, x: f64, y: f64) {
         let class = class_of(line.kind);
-        self.put(format_args!(r#"<path class="edge {class}""#));
+        let key = (line.from.map(str::to_owned), line.to.map(str::to_owned), line.kind == EdgeKind::Catch);
+        let taken = if self.look.taken.contains(&key) { " taken" } else { "" };
+        self.put(format_args!(r#"<path class="edge {class}{taken}""#));
         for (name, pointer) in [("from", line.from), ("to", line.to)] {
             if let Some(pointer) = pointer {
                 self.put(format_args!(r#" data-{name}="{}""#, Escaped(pointer)));
@@ -142,11 +166,19 @@ impl Pen<'_> {
             Shape::State { node: state, name, detail, lanes } => {
                 let kind = icon(state.kind);
                 let class = if lanes.is_empty() { "" } else { " box" };
+                let mark = self.look.marks.get(&state.pointer);
+                let marked = mark.map_or("", |mark| mark.class);
+                let space = if marked.is_empty() { "" } else { " " };
+                let chosen = if self.look.chosen.as_ref() == Some(&state.pointer) { " chosen" } else { "" };
                 let pointer = Escaped(&state.pointer);
-                self.put(format_args!(r#"<g class="state {kind}{class}" data-state="{pointer}">"#));
+                self.put(format_args!(
+                    r#"<g class="state {kind}{class}{space}{marked}{chosen}" data-state="{pointer}">"#
+                ));
                 if let Some(link) = &self.look.link {
-                    let says = format!("{}, {}", state.name, state.kind.name());
+                    let how = mark.map(|mark| format!(", {}", mark.words)).unwrap_or_default();
+                    let says = format!("{}, {}{how}", state.name, state.kind.name());
                     let (link, says) = (Escaped(link), Escaped(&says));
+                    let pointer = Encoded(&state.pointer);
                     self.put(format_args!(r#"<a href="{link}{pointer}" aria-label="{says}">"#));
                 }
                 self.put(format_args!("<title>{}</title>", Escaped(&title(&state.name, &state.detail))));
@@ -165,6 +197,12 @@ impl Pen<'_> {
                     let (at, base) = (left + 30.0, base + 14.0);
                     let detail = Escaped(detail);
                     self.put(format_args!(r#"<text class="detail" x="{at:.1}" y="{base:.1}">{detail}</text>"#));
+                }
+                if let Some(Mark { class: marked, .. }) = mark {
+                    let (right, top) = (left + node.width - 20.0, icon_top + 1.0);
+                    self.put(format_args!(
+                        r##"<use class="mark" href="#graph-is-{marked}" x="{right:.1}" y="{top:.1}" width="14" height="14"/>"##
+                    ));
                 }
                 if self.look.link.is_some() {
                     self.put(format_args!("</a>"));
@@ -263,6 +301,22 @@ impl std::fmt::Display for Escaped<'_> {
                 '\'' => f.write_str("&#39;")?,
                 '\0'..='\u{1f}' | '\u{7f}' | '\u{fffe}' | '\u{ffff}' => f.write_char(' ')?,
                 c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text as the value of a query holds it.
+struct Encoded<'t>(&'t str);
+
+impl std::fmt::Display for Encoded<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for byte in self.0.bytes() {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
+                f.write_char(char::from(byte))?;
+            } else {
+                write!(f, "%{byte:02X}")?;
             }
         }
         Ok(())

@@ -110,6 +110,31 @@ impl Failure {
     }
 }
 
+/// Who gave an answer or an order, as far as the way that it came tells. AWS's history does not show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// The access key of a request.
+    Key(Arc<str>),
+    /// The key that a person signed in with to the console.
+    Person(Arc<str>),
+    /// The console, without keys: anybody at this machine.
+    Console,
+    /// The broker's user that sent a reply, as the broker checked it.
+    Queue(Arc<str>),
+}
+
+impl std::fmt::Display for By {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(id) => write!(f, "key {id}"),
+            Self::Person(id) => write!(f, "{id} (console)"),
+            Self::Console => f.write_str("console"),
+            Self::Queue(user) => write!(f, "queue user {user}"),
+        }
+    }
+}
+
 /// Which of AWS's three sets of task events a task shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TaskFamily {
@@ -282,11 +307,17 @@ pub enum Event {
         family: TaskFamily,
         scheduled: EventId,
         output: Payload,
+        /// Hidden: who answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Box<By>>,
     },
     TaskFailed {
         family: TaskFamily,
         scheduled: EventId,
         failure: Failure,
+        /// Hidden: who answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Box<By>>,
     },
     TaskTimedOut {
         family: TaskFamily,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::ids::{EventId, TaskKey};
 
-use super::event::{Failure, Payload, Started};
+use super::event::{By, Failure, Payload, Started};
 
 /// Something that happened outside, when, and the chance that decisions about it may use.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,10 +44,14 @@ pub enum StimulusKind {
     TaskSucceeded {
         scheduled: EventId,
         output: Payload,
+        /// Who answered.
+        by: Option<Box<By>>,
     },
     TaskFailed {
         scheduled: EventId,
         failure: Failure,
+        /// Who answered.
+        by: Option<Box<By>>,
     },
     /// A worker answered with more than a payload may hold. That ends a request (AWS: `States.DataLimitExceeded`); a
     /// callback stays open, and the sender is told of the refusal.

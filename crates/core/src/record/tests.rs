@@ -184,8 +184,8 @@ fn samples() -> Vec<Event> {
         Event::TaskSubmitFailed { family: service(), scheduled: scheduled_by, failure: failure() },
         Event::TaskHeartbeat { scheduled: scheduled_by, count: 1 },
         Event::TaskHeartbeat { scheduled: scheduled_by, count: 3 },
-        Event::TaskSucceeded { family: family.clone(), scheduled: scheduled_by, output: output() },
-        Event::TaskFailed { family: family.clone(), scheduled: scheduled_by, failure: failure() },
+        Event::TaskSucceeded { family: family.clone(), scheduled: scheduled_by, output: output(), by: None },
+        Event::TaskFailed { family: family.clone(), scheduled: scheduled_by, failure: failure(), by: None },
         Event::TaskTimedOut {
             family,
             scheduled: scheduled_by,
@@ -305,7 +305,12 @@ fn a_payload_of_the_deepest_nesting_survives() {
     let deep =
         (0..JSON_DEPTH_MAX).fold(json!(1), |inner, i| if i % 2 == 0 { json!([inner]) } else { json!({ "a": inner }) });
     let entries = [
-        entry(Event::TaskSucceeded { family: service(), scheduled: EventId(3), output: payload(deep.clone()) }),
+        entry(Event::TaskSucceeded {
+            family: service(),
+            scheduled: EventId(3),
+            output: payload(deep.clone()),
+            by: None,
+        }),
         entry(Event::ExecutionStarted(Box::new(Started { input: payload(deep), ..started() }))),
     ];
     assert_eq!(decode(&encode(&entries).unwrap()).unwrap(), entries);

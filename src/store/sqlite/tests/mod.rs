@@ -252,7 +252,14 @@ async fn a_journal_with_a_hole_is_corrupt_and_its_neighbour_is_not() {
         create(&store, header(n), running()).await;
         let batch = batch(2, 1, "second");
         store
-            .append(Append { execution: id(n), epoch: Epoch::FIRST, batch, replaces: 0, summary: running() })
+            .append(Append {
+                execution: id(n),
+                epoch: Epoch::FIRST,
+                batch,
+                replaces: 0,
+                summary: running(),
+                waits: Vec::new(),
+            })
             .await
             .unwrap();
     }

@@ -48,7 +48,10 @@ impl Decider<'_> {
             StimulusKind::DispatchFailed { scheduled, failure } => {
                 let (frame, task) = self.open(scheduled)?;
                 self.before_outcome(frame, &task, false);
-                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
+                self.emit(
+                    frame,
+                    Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by: None },
+                );
             }
             StimulusKind::TaskStarted { scheduled, worker_name } => {
                 let (frame, task) = self.open(scheduled)?;
@@ -57,21 +60,24 @@ impl Decider<'_> {
                 }
                 self.emit(frame, Event::TaskStarted { family: task.details.family.clone(), scheduled, worker_name });
             }
-            StimulusKind::TaskSucceeded { scheduled, output } => {
+            StimulusKind::TaskSucceeded { scheduled, output, by } => {
                 let (frame, task) = self.open(scheduled)?;
                 self.before_outcome(frame, &task, true);
-                steps::task::take_result(self, frame, &task, output);
+                steps::task::take_result(self, frame, &task, output, by);
             }
-            StimulusKind::TaskFailed { scheduled, failure } => {
+            StimulusKind::TaskFailed { scheduled, failure, by } => {
                 let (frame, task) = self.open(scheduled)?;
                 self.before_outcome(frame, &task, true);
-                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
+                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by });
             }
             StimulusKind::TaskOverflowed { scheduled } => {
                 let (frame, task) = self.open(scheduled)?;
                 let failure = steps::task::overflow(&task).ok_or(Rejection::TooLarge)?;
                 self.before_outcome(frame, &task, true);
-                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
+                self.emit(
+                    frame,
+                    Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by: None },
+                );
             }
             StimulusKind::TaskUnreadable { scheduled, failure } => {
                 let (frame, task) = self.open(scheduled)?;
@@ -79,7 +85,10 @@ impl Decider<'_> {
                     return Err(Rejection::Unreadable);
                 }
                 self.before_outcome(frame, &task, true);
-                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure });
+                self.emit(
+                    frame,
+                    Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by: None },
+                );
             }
             StimulusKind::TaskHeartbeat { scheduled } => {
                 let (frame, task) = self.open(scheduled)?;
@@ -173,7 +182,7 @@ impl Decider<'_> {
         }
         let family = task.details.family.clone();
         if completes {
-            self.emit(frame, Event::TaskSucceeded { family, scheduled, output: receipt });
+            self.emit(frame, Event::TaskSucceeded { family, scheduled, output: receipt, by: None });
         } else if steps::task::shows_submission(&task.details) {
             self.emit(frame, Event::TaskSubmitted { family, scheduled, output: receipt });
         } else {

@@ -7,7 +7,7 @@ use crate::asl::resource::{Pattern, ResourceKind};
 use crate::interpreter::command::Command;
 use crate::interpreter::dataflow::{self, EvalError, Extra};
 use crate::interpreter::decide::Decider;
-use crate::interpreter::event::{Event, Failure, FrameId, Payload, TaskFamily, TaskScheduled};
+use crate::interpreter::event::{By, Event, Failure, FrameId, Payload, TaskFamily, TaskScheduled};
 use crate::interpreter::size;
 use crate::interpreter::state::OpenTask;
 use crate::interpreter::test_state::Stage;
@@ -141,16 +141,22 @@ pub(in crate::interpreter) fn answers_by_token(task: &OpenTask) -> bool {
 }
 
 /// A worker's result: too large is a failure (AWS: `States.DataLimitExceeded`), else the task has succeeded.
-pub(in crate::interpreter) fn take_result(d: &mut Decider<'_>, frame: FrameId, task: &OpenTask, output: Payload) {
+pub(in crate::interpreter) fn take_result(
+    d: &mut Decider<'_>,
+    frame: FrameId,
+    task: &OpenTask,
+    output: Payload,
+    by: Option<Box<By>>,
+) {
     let (family, scheduled) = (task.details.family.clone(), task.scheduled);
     let event = match size::of(&output) {
-        Ok(_) => Event::TaskSucceeded { family, scheduled, output },
+        Ok(_) => Event::TaskSucceeded { family, scheduled, output, by },
         Err(excess) => {
             let failure = Failure::new(
                 "States.DataLimitExceeded",
                 data_limit(limited(&task.details.family, &task.details.resource), excess),
             );
-            Event::TaskFailed { family, scheduled, failure }
+            Event::TaskFailed { family, scheduled, failure, by }
         }
     };
     d.emit(frame, event);

@@ -200,10 +200,11 @@ impl Test<'_> {
                             });
                         }
                         Some(Answer::Result(result)) => {
-                            steps::task::take_result(&mut self.d, TOP, &task, Payload::clone(result));
+                            steps::task::take_result(&mut self.d, TOP, &task, Payload::clone(result), None);
                         }
                         Some(Answer::Error(failure)) => {
-                            self.d.emit(TOP, Event::TaskFailed { family, scheduled, failure: failure.clone() });
+                            self.d
+                                .emit(TOP, Event::TaskFailed { family, scheduled, failure: failure.clone(), by: None });
                         }
                     }
                 }

@@ -1,0 +1,79 @@
+//! The table of waiting tasks in memory.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Timestamp;
+use crate::ids::{EventId, ExecutionId};
+use crate::store::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow};
+
+use super::State;
+
+type Place = (Timestamp, ExecutionId, EventId);
+
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// Longest waiting first.
+    rows: BTreeMap<Place, Wait>,
+    since: BTreeMap<(ExecutionId, EventId), Timestamp>,
+}
+
+impl Waits {
+    pub(super) fn change(&mut self, execution: ExecutionId, changes: Vec<WaitChange>) {
+        for change in changes {
+            match change {
+                WaitChange::Put(wait) => {
+                    self.remove(execution, wait.scheduled);
+                    self.since.insert((execution, wait.scheduled), wait.since);
+                    self.rows.insert((wait.since, execution, wait.scheduled), wait);
+                }
+                WaitChange::Gone(scheduled) => self.remove(execution, scheduled),
+            }
+        }
+    }
+
+    fn remove(&mut self, execution: ExecutionId, scheduled: EventId) {
+        if let Some(since) = self.since.remove(&(execution, scheduled)) {
+            self.rows.remove(&(since, execution, scheduled));
+        }
+    }
+
+    pub(super) fn drop_all(&mut self, execution: ExecutionId) {
+        let of_it = self.since.range((execution, EventId(0))..=(execution, EventId(u64::MAX)));
+        let tasks: Vec<EventId> = of_it.map(|((_, scheduled), _)| *scheduled).collect();
+        tasks.into_iter().for_each(|scheduled| self.remove(execution, scheduled));
+    }
+
+    pub(super) fn by_destination(&self, limit: usize) -> Vec<DestinationWaits> {
+        let mut found: BTreeMap<&str, DestinationWaits> = BTreeMap::new();
+        for wait in self.rows.values() {
+            let Wait { destination, queue, since, .. } = wait;
+            let first =
+                || DestinationWaits { destination: destination.clone(), queue: *queue, count: 0, oldest: *since };
+            let of_it = found.entry(destination).or_insert_with(first);
+            of_it.count += 1;
+            of_it.queue |= queue;
+        }
+        found.into_values().take(limit).collect()
+    }
+}
+
+impl State {
+    /// The rows that a filter lets through, behind its cursor.
+    pub(super) fn waits_behind(&self, filter: &WaitFilter) -> impl Iterator<Item = WaitRow> {
+        let rows = self.waits.rows.iter().filter_map(|((_, execution, _), wait)| {
+            let header = &self.executions.get(execution)?.row.header;
+            let (arn, state_machine) = (header.arn.clone(), header.state_machine.clone());
+            Some(WaitRow { execution: *execution, arn, state_machine, wait: wait.clone() })
+        });
+        rows.filter(|row| {
+            filter.execution.is_none_or(|execution| row.execution == execution)
+                && filter.state_machine.as_ref().is_none_or(|machine| row.state_machine == *machine)
+                && filter.destination.as_ref().is_none_or(|destination| row.wait.destination == *destination)
+                && filter.before.is_none_or(|before| row.wait.since < before)
+                && filter.after.is_none_or(|(since, key)| {
+                    let of_row = (row.wait.since, row.execution, row.wait.scheduled);
+                    of_row > (since, key.execution, key.scheduled)
+                })
+        })
+    }
+}
