@@ -44,10 +44,13 @@ impl Decider<'_> {
         if event.closes() {
             return None;
         }
-        let events_max = if self.is_express() { limits::EXPRESS_EVENTS_MAX } else { limits::HISTORY_EVENTS_MAX };
-        if self.state.last_id().0 + 1 >= events_max && !event.is_hidden() {
-            let cause = format!("The execution reached the maximum number of history events ({events_max}).");
-            return Some((CancelReason::HistoryLimit, Failure::new("States.Runtime", cause)));
+        // a short history asks for no kind of execution
+        if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX && !event.is_hidden() {
+            let events_max = if self.is_express() { limits::EXPRESS_EVENTS_MAX } else { limits::HISTORY_EVENTS_MAX };
+            if self.state.last_id().0 + 1 >= events_max {
+                let cause = format!("The execution reached the maximum number of history events ({events_max}).");
+                return Some((CancelReason::HistoryLimit, Failure::new("States.Runtime", cause)));
+            }
         }
         let Bounds { journal, journal_left, .. } = self.env.bounds;
         if self.ledger.bytes() > journal_left && self.is_journaled() {
