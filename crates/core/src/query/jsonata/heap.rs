@@ -392,16 +392,17 @@ impl<'e> Merge<'e> {
         Ok(merge)
     }
 
-    pub(super) fn set(&mut self, machine: &mut Machine<'e>, name: &'e str, value: Val<'e>) -> Result<(), Stop> {
+    /// True where the name is a new one.
+    pub(super) fn set(&mut self, machine: &mut Machine<'e>, name: &'e str, value: Val<'e>) -> Result<bool, Stop> {
         machine.step(1)?;
         let (heap, mark) = (&mut machine.heap, self.mark);
         let len = heap.fields.len() - mark;
         match self.names.find(heap, name, len, |heap, at| heap.fields[mark + at].0)? {
             Some(at) => {
                 heap.pushed_fields(mark)[at].1 = value;
-                Ok(())
+                Ok(false)
             }
-            None => heap.push_field(name, value),
+            None => heap.push_field(name, value).map(|()| true),
         }
     }
 

@@ -103,7 +103,7 @@ impl Outward {
 /// A copy with whole numbers written without a fraction.
 pub(super) fn normalized(value: &Value) -> Value {
     match value {
-        Value::Number(n) if n.is_f64() => number::json(n.as_f64().unwrap_or(f64::NAN)).unwrap_or(Value::Null),
+        Value::Number(n) if n.as_i64().is_none() => number::json(n.as_f64().unwrap_or(f64::NAN)).unwrap_or(Value::Null),
         Value::Array(items) => Value::Array(items.iter().map(normalized).collect()),
         Value::Object(fields) => {
             Value::Object(fields.iter().map(|(name, value)| (name.clone(), normalized(value))).collect())

@@ -242,14 +242,40 @@ fn functions_of_aws() {
     assert_eq!(evaluate("$uuid()").unwrap().as_str().unwrap().len(), 36);
     assert_eq!(evaluate("$random(7) = $random(7)"), Ok(json!(true)));
     assert_eq!(evaluate("$random() = $random()"), Ok(json!(false)));
-    for wrong in [
+    // Measured on AWS in 2026.
+    assert_eq!(evaluate("$partition([1, 2, 3])"), Ok(json!([[1, 2, 3]])));
+    assert_eq!(evaluate("$partition([1, 2, 3], 2.9)"), Ok(json!([[1, 2], [3]])));
+    assert_eq!(evaluate("$random(0.9) = $random(0)"), Ok(json!(true)));
+    assert_eq!(evaluate("$parse('9223372036854775807')").unwrap().to_string(), "9223372036854775807");
+    assert_eq!(evaluate("$string($parse('[9223372036854775807]'))"), Ok(json!("[9223372036854775807]")));
+    assert_eq!(evaluate("$parse('9223372036854775808')").unwrap().to_string(), "9.223372036854776e+18");
+    for nothing in [
+        "$partition([], 2)",
         "$partition([1], 0)",
+        "$partition([1, 2], -0.5)",
         "$range(1, 2, 0)",
-        "$hash('a', 'CRC')",
-        "$parse('{')",
-        "$partition([1], 'x')",
-        "$random('x')",
+        "$range(1, 2)",
+        "$range(5, 1, 1)",
+        "$range(1, 5, -1)",
+        "$hash('a')",
+        "$parse()",
     ] {
+        assert_eq!(evaluate(nothing), Err(QueryError::Undefined), "{nothing}");
+    }
+    for (wrong, message) in [
+        ("$partition([1], -1)", "D3137: Second argument must be zero or greater"),
+        ("$partition(null, 2)", "T0412: "),
+        ("$range(1)", "T0410: Argument 2 of function \"range\""),
+        ("$hash('a', 5)", "T0410: Argument 2 of function \"hash\""),
+        ("$parse('')", "D3137: Invalid JSON"),
+        ("$parse('[1] [2]')", "D3137: Invalid JSON"),
+        ("$parse('{\"a\":1,\"a\":2}')", "D3137: Invalid JSON"),
+        ("$parse('1e400')", "D3137: Invalid JSON"),
+    ] {
+        let Err(QueryError::Evaluation { message: told }) = evaluate(wrong) else { panic!("{wrong}") };
+        assert!(told.starts_with(message), "{wrong}: {told}");
+    }
+    for wrong in ["$hash('a', 'CRC')", "$parse('{')", "$partition([1], 'x')", "$random('x')"] {
         assert!(matches!(evaluate(wrong), Err(QueryError::Evaluation { .. })), "{wrong}");
     }
 }

@@ -192,7 +192,9 @@ impl<'e> Val<'e> {
             Value::Array(_) | Value::Object(_) => Self::Json(json),
             Value::Number(n) => {
                 let double = n.as_f64().unwrap_or(f64::NAN);
-                if n.is_f64() || double.abs() <= number::EXACT { Self::Num(double) } else { Self::Json(json) }
+                // Measured on AWS: a number that is no `long` is a double.
+                let long = n.as_i64().is_some();
+                if !long || double.abs() <= number::EXACT { Self::Num(double) } else { Self::Json(json) }
             }
         }
     }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use md5::Md5;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
@@ -14,9 +15,9 @@ use super::super::error::{Fault, Stop, fail};
 use super::super::eval::{Machine, Outcome};
 use super::super::heap::Merge;
 use super::super::number;
+use super::super::out;
 use super::super::value::{SEQUENCE, Val};
 use super::arg;
-use crate::limits::JSON_DEPTH_MAX;
 use crate::query::java::JavaRandom;
 
 fn wrong_argument<T>(index: usize) -> Result<T, Stop> {
@@ -36,17 +37,24 @@ pub(super) fn eval<'e>(_: &mut Machine<'e>, _: &[Val<'e>]) -> Outcome<'e> {
     fail("T1006")
 }
 
-/// `$partition(array, size)`: consecutive pieces of at most `size` items.
+/// `$partition(array, size)`: consecutive pieces of at most `size` items; without a size there is one piece. Nothing for
+/// an empty array or the size 0.
 pub(super) fn partition<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
     let list = arg(args, 0);
     if list.is_undefined() {
         return Ok(list);
     }
-    let size = numeric(args, 1)?.floor();
-    if size < 1.0 {
-        return failed("The second argument of the partition function must be a positive integer");
+    if matches!(list, Val::Null) {
+        return Err(Fault::new("T0412").index(1).text("values").into());
+    }
+    let size = if arg(args, 1).is_undefined() { f64::INFINITY } else { numeric(args, 1)?.trunc() };
+    if size < 0.0 {
+        return failed("Second argument must be zero or greater");
     }
     let (items, size) = (list.items(), number::count(size));
+    if size == 0 || items.len() == 0 {
+        return Ok(Val::Undefined);
+    }
     machine.step(items.len())?;
     let mark = machine.heap.mark();
     let mut from = 0;
@@ -64,17 +72,18 @@ pub(super) fn partition<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outc
 }
 
 /// `$range(first, last, delta)`: `first`, `first + delta`, ... up to and with `last`, all truncated to whole numbers.
+/// Nothing without a delta, or with one that does not lead to `last`.
 pub(super) fn range<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
     if arg(args, 0).is_undefined() {
         return Ok(Val::Undefined);
     }
     let (first, last) = (numeric(args, 0)?.trunc(), numeric(args, 1)?.trunc());
-    let delta = if args.get(2).is_some_and(|delta| !delta.is_undefined()) { numeric(args, 2)?.trunc() } else { 1.0 };
-    if delta == 0.0 {
-        return failed("The third argument of the range function must not be zero");
-    }
+    let delta = if arg(args, 2).is_undefined() { 0.0 } else { numeric(args, 2)?.trunc() };
     let steps = ((last - first) / delta).floor();
-    let count = if steps < 0.0 { 0 } else { number::count(steps).saturating_add(1) };
+    if delta == 0.0 || steps < 0.0 {
+        return Ok(Val::Undefined);
+    }
+    let count = number::count(steps).saturating_add(1);
     if number::whole(delta) == 1 && count > 1 {
         machine.step(count)?;
         return machine.heap.range(first, count);
@@ -84,7 +93,7 @@ pub(super) fn range<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<
         machine.step(1)?;
         machine.heap.push(Val::Num(first + number::double(at) * delta))?;
     }
-    if count == 0 { machine.heap.take_array(mark, 0) } else { machine.heap.take_array(mark, SEQUENCE) }
+    machine.heap.take_array(mark, SEQUENCE)
 }
 
 /// `$hash(text, algorithm)` in lower-case hexadecimal.
@@ -93,6 +102,9 @@ pub(super) fn hash<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'
         return Ok(Val::Undefined);
     }
     let Val::Str(text) = arg(args, 0) else { return wrong_argument(1) };
+    if arg(args, 1).is_undefined() {
+        return Ok(Val::Undefined);
+    }
     let Val::Str(algorithm) = arg(args, 1) else { return wrong_argument(2) };
     machine.step(text.len() / 16)?;
     let digest = match algorithm {
@@ -134,20 +146,7 @@ pub(super) fn parse<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<
     let read = Reading { machine, stop: &mut stop }.deserialize(&mut reader);
     match read.and_then(|value| reader.end().map(|()| value)) {
         Ok(value) => Ok(value),
-        Err(error) => stop.map_or_else(
-            || {
-                failed(
-                    &[
-                        "The argument of the parse function is not JSON of at most ",
-                        &JSON_DEPTH_MAX.to_string(),
-                        " levels: ",
-                        &error.to_string(),
-                    ]
-                    .concat(),
-                )
-            },
-            Err,
-        ),
+        Err(error) => stop.map_or_else(|| failed(&["Invalid JSON: ", &error.to_string()].concat()), Err),
     }
 }
 
@@ -189,14 +188,17 @@ impl<'e> Visitor<'e> for Reading<'_, 'e> {
         Ok(Val::Bool(value))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "all numbers of JSONata are doubles")]
-    fn visit_i64<E>(self, value: i64) -> Result<Val<'e>, E> {
-        Ok(Val::Num(value as f64))
+    fn visit_i64<E: de::Error>(mut self, value: i64) -> Result<Val<'e>, E> {
+        let kept = self.machine.heap.alloc(Value::from(value));
+        self.keep(kept).map(Val::of)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "all numbers of JSONata are doubles")]
-    fn visit_u64<E>(self, value: u64) -> Result<Val<'e>, E> {
-        Ok(Val::Num(value as f64))
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Val<'e>, E> {
+        match i64::try_from(value) {
+            Ok(value) => self.visit_i64(value),
+            Err(_) => Ok(Val::Num(value as f64)),
+        }
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Val<'e>, E> {
@@ -226,8 +228,11 @@ impl<'e> Visitor<'e> for Reading<'_, 'e> {
         let mut merge = Merge::new(self.machine);
         while let Some(name) = fields.next_key_seed(Reading { machine: self.machine, stop: self.stop })? {
             let value = fields.next_value_seed(Reading { machine: self.machine, stop: self.stop })?;
-            let set = merge.set(self.machine, name.text().unwrap_or_default(), value);
-            self.keep(set)?;
+            let name = name.text().unwrap_or_default();
+            let set = merge.set(self.machine, name, value);
+            if !self.keep(set)? {
+                return Err(de::Error::custom(format_args!("the name '{}' stands twice", out::cut(name))));
+            }
         }
         let made = merge.take(self.machine);
         self.keep(made)
