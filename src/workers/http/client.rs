@@ -10,6 +10,7 @@ use super::request::Request;
 use super::{Failed, Shown, gathered, shown_headers};
 use crate::limits::PAYLOAD_BYTES_MAX;
 
+const BINARY: [&str; 4] = ["application/octet-stream", "image/", "video/", "audio/"];
 const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn make(guard: &Guard, timeout: Duration) -> reqwest::Result<reqwest::Client> {
@@ -35,7 +36,8 @@ pub(super) struct Response {
 }
 
 pub(super) async fn send(client: &reqwest::Client, request: Request) -> Result<Response, Failed> {
-    let Request { method, url, headers, body, .. } = request;
+    let body = request.body_text();
+    let Request { method, url, headers, .. } = request;
     let protocol = url.scheme().to_owned();
     let mut call = client.request(method, url).headers(headers);
     if let Some(body) = body {
@@ -44,10 +46,13 @@ pub(super) async fn send(client: &reqwest::Client, request: Request) -> Result<R
     let response = call.send().await.map_err(|e| Failed::socket(told(&e)))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = read(response).await?;
-    let body = String::from_utf8(bytes).map_err(|_| {
-        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("unknown");
-        Failed::new("States.TaskFailed", format!("The response is not UTF-8 text (content type: {kind})"))
-    })?;
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("unknown");
+    // AWS: "Unsupported HTTP Task responses".
+    if BINARY.iter().any(|binary| kind.to_ascii_lowercase().starts_with(binary)) {
+        return Err(Failed::response(format!("A response of the content type {kind} is not supported")));
+    }
+    let body = String::from_utf8(bytes)
+        .map_err(|_| Failed::response(format!("The response is not UTF-8 text (content type: {kind})")))?;
     let reason = status.canonical_reason().unwrap_or_default().to_owned();
     Ok(Response { status: status.as_u16(), reason, protocol, headers, body })
 }

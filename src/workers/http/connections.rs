@@ -1,8 +1,8 @@
 //! Connections: what authorizes a call, by name, from the settings. Secrets are read from their files at each use, so
 //! that a new one counts at once.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
@@ -28,6 +28,31 @@ pub struct Connection {
     /// The hosts that it is for; empty: any.
     pub hosts: Vec<String>,
     pub authorization: Authorization,
+    pub adds: Adds,
+}
+
+/// What a connection adds to each request beside its authorization (AWS: `InvocationHttpParameters`). Its values win
+/// over those of the definition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Adds {
+    pub headers: BTreeMap<String, Given>,
+    pub query: BTreeMap<String, Given>,
+    /// Fields of the body.
+    pub body: BTreeMap<String, Given>,
+}
+
+/// A value as it is, or a file with a secret one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Given {
+    Text(String),
+    File { file: PathBuf },
+}
+
+impl Adds {
+    fn all(&self) -> impl Iterator<Item = &Given> {
+        self.headers.values().chain(self.query.values()).chain(self.body.values())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +92,12 @@ struct Row {
     client_id: Option<String>,
     client_secret_file: Option<PathBuf>,
     scope: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, Given>,
+    #[serde(default)]
+    query: BTreeMap<String, Given>,
+    #[serde(default)]
+    body: BTreeMap<String, Given>,
 }
 
 impl TryFrom<Row> for Connection {
@@ -100,7 +131,8 @@ impl TryFrom<Row> for Connection {
         if texts.iter().any(Option::is_some) || files.iter().any(Option::is_some) {
             return Err(format!("a connection of type {kind} has a key of another type"));
         }
-        Ok(Self { name: row.name, hosts: row.hosts, authorization })
+        let adds = Adds { headers: row.headers, query: row.query, body: row.body };
+        Ok(Self { name: row.name, hosts: row.hosts, authorization, adds })
     }
 }
 
@@ -134,9 +166,18 @@ impl Connection {
                 }
                 _ => {}
             }
-            let file = connection.authorization.secret_file();
-            std::fs::read_to_string(file)
-                .map_err(|why| wrong(format!("names {}, which cannot be read: {why}", file.display())))?;
+            if let Some(header) = connection.adds.headers.keys().find(|h| HeaderName::from_bytes(h.as_bytes()).is_err())
+            {
+                return Err(wrong(format!("has a header '{header}' that is no name of a header")));
+            }
+            let added = connection.adds.all().filter_map(|given| match given {
+                Given::File { file } => Some(file),
+                Given::Text(_) => None,
+            });
+            for file in std::iter::once(connection.authorization.secret_file()).chain(added) {
+                std::fs::read_to_string(file)
+                    .map_err(|why| wrong(format!("names {}, which cannot be read: {why}", file.display())))?;
+            }
         }
         Ok(())
     }
@@ -180,24 +221,17 @@ impl Connections {
     ) -> Result<Request, Failed> {
         let mut request = request.clone();
         let Some(name) = request.connection.clone() else { return Ok(request) };
-        let Some(Connection { hosts, authorization, .. }) = self.all.get(&name) else {
+        let Some(Connection { hosts, authorization, adds, .. }) = self.all.get(&name) else {
             let why = format!("The connection '{name}' does not exist; the settings have [[connections]]");
-            return Err(Failed::parameters(why));
+            return Err(Failed::connection("ResourceNotFound", why));
         };
         let host = request.url.host_str().unwrap_or_default();
         if !hosts.is_empty() && !hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host)) {
-            return Err(Failed::parameters(format!("The connection '{name}' is not for the host '{host}'")));
+            let why = format!("The connection '{name}' is not for the host '{host}'");
+            return Err(Failed::connection("AccessDenied", why));
         }
-        let secret = tokio::fs::read_to_string(authorization.secret_file()).await.map_err(|why| {
-            tracing::warn!(
-                event = "connection.unusable",
-                connection = %name,
-                error = %why,
-                "the secret of a connection cannot be read"
-            );
-            Failed::socket(format!("The secret of the connection '{name}' cannot be read"))
-        })?;
-        let secret = secret.trim_end_matches(['\r', '\n']);
+        self.add(&mut request, &name, adds).await?;
+        let secret = &secret(&name, authorization.secret_file()).await?;
         let (header, value) = match authorization {
             Authorization::Basic { username, .. } => (AUTHORIZATION, basic(username, secret)),
             Authorization::ApiKey { header, .. } => {
@@ -218,12 +252,22 @@ impl Connections {
                 (AUTHORIZATION, format!("Bearer {token}"))
             }
         };
-        let mut value = HeaderValue::from_str(&value).map_err(|_| {
-            Failed::parameters(format!("The secret of the connection '{name}' is no text for a header"))
-        })?;
-        value.set_sensitive(true);
-        request.headers.insert(header, value);
+        request.headers.insert(header, header_value(&name, &value)?);
         Ok(request)
+    }
+
+    async fn add(&self, request: &mut Request, name: &str, adds: &Adds) -> Result<(), Failed> {
+        for (header, given) in &adds.headers {
+            let key = HeaderName::from_bytes(header.as_bytes()).map_err(|e| Failed::parameters(e.to_string()))?;
+            request.headers.insert(key, header_value(name, &given.value(name).await?)?);
+        }
+        for (parameter, given) in &adds.query {
+            request.set_query(parameter, &given.value(name).await?);
+        }
+        for (field, given) in &adds.body {
+            request.set_field(field, &given.value(name).await?)?;
+        }
+        Ok(())
     }
 
     async fn token(
@@ -241,7 +285,9 @@ impl Connections {
         {
             return Ok(token.clone());
         }
-        let failed = |why: String| Failed::socket(format!("The connection '{name}' got no token: {why}"));
+        let failed = |why: String| {
+            Failed::connection("InvalidConnectionState", format!("The connection '{name}' got no token: {why}"))
+        };
         let answer = client::post_form(client, url, form).await.map_err(failed)?;
         let Some(token) = answer.get("access_token").and_then(Value::as_str) else {
             return Err(failed("the answer has no access_token".to_owned()));
@@ -251,6 +297,37 @@ impl Connections {
         tokens.insert(name.to_owned(), (token.to_owned(), Instant::now() + life.saturating_sub(BEFORE_ITS_END)));
         Ok(token.to_owned())
     }
+}
+
+impl Given {
+    async fn value(&self, connection: &str) -> Result<String, Failed> {
+        match self {
+            Self::Text(text) => Ok(text.clone()),
+            Self::File { file } => secret(connection, file).await,
+        }
+    }
+}
+
+/// A secret is read at each use, so that a new one counts at once.
+async fn secret(connection: &str, file: &Path) -> Result<String, Failed> {
+    let text = tokio::fs::read_to_string(file).await.map_err(|why| {
+        tracing::warn!(
+            event = "connection.unusable",
+            connection = %connection,
+            error = %why,
+            "the secret of a connection cannot be read"
+        );
+        Failed::connection("InternalError", format!("The secret of the connection '{connection}' cannot be read"))
+    })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Never shown in a log.
+fn header_value(connection: &str, text: &str) -> Result<HeaderValue, Failed> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Failed::parameters(format!("A value of the connection '{connection}' is no text for a header")))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn basic(username: &str, password: &str) -> String {

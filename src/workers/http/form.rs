@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-/// How an array is written.
+/// How an array is written. Brackets are escaped, as in the request that AWS's guide shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum ArrayFormat {
     /// `a[0]=x&a[1]=y`
@@ -44,7 +44,7 @@ fn put(name: &str, value: &Value, arrays: ArrayFormat, pairs: &mut Vec<String>) 
     match value {
         Value::Object(members) => {
             for (member, value) in members {
-                put(&format!("{name}[{}]", escape(member)), value, arrays, pairs);
+                put(&format!("{name}%5B{}%5D", escape(member)), value, arrays, pairs);
             }
         }
         Value::Array(items) if arrays == ArrayFormat::Commas => {
@@ -54,8 +54,8 @@ fn put(name: &str, value: &Value, arrays: ArrayFormat, pairs: &mut Vec<String>) 
         Value::Array(items) => {
             for (at, item) in items.iter().enumerate() {
                 let name = match arrays {
-                    ArrayFormat::Indices => format!("{name}[{at}]"),
-                    ArrayFormat::Brackets => format!("{name}[]"),
+                    ArrayFormat::Indices => format!("{name}%5B{at}%5D"),
+                    ArrayFormat::Brackets => format!("{name}%5B%5D"),
                     ArrayFormat::Repeat | ArrayFormat::Commas => name.to_owned(),
                 };
                 put(&name, item, arrays, pairs);
@@ -74,14 +74,13 @@ pub(super) fn plain(value: &Value) -> String {
     }
 }
 
-/// As HTML's forms: letters, digits and `*-._` stay, a blank is a plus.
+/// Letters, digits and `*-._` stay; a blank is `%20`, as in the request that AWS's guide shows.
 pub(super) fn escape(text: &str) -> String {
     use std::fmt::Write as _;
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => escaped.push(char::from(byte)),
-            b' ' => escaped.push('+'),
             // Writing into a text does not fail.
             other => drop(write!(escaped, "%{other:02X}")),
         }
@@ -99,10 +98,10 @@ mod tests {
     fn arrays_have_four_forms() {
         let body = json!({"array": ["a", "b c"], "n": 1, "o": {"x": [true], "y": null}, "ä&": "="});
         for (format, expected) in [
-            ("INDICES", "array[0]=a&array[1]=b+c&n=1&o[x][0]=true&o[y]=&%C3%A4%26=%3D"),
-            ("REPEAT", "array=a&array=b+c&n=1&o[x]=true&o[y]=&%C3%A4%26=%3D"),
-            ("COMMAS", "array=a,b+c&n=1&o[x]=true&o[y]=&%C3%A4%26=%3D"),
-            ("BRACKETS", "array[]=a&array[]=b+c&n=1&o[x][]=true&o[y]=&%C3%A4%26=%3D"),
+            ("INDICES", "array%5B0%5D=a&array%5B1%5D=b%20c&n=1&o%5Bx%5D%5B0%5D=true&o%5By%5D=&%C3%A4%26=%3D"),
+            ("REPEAT", "array=a&array=b%20c&n=1&o%5Bx%5D=true&o%5By%5D=&%C3%A4%26=%3D"),
+            ("COMMAS", "array=a,b%20c&n=1&o%5Bx%5D=true&o%5By%5D=&%C3%A4%26=%3D"),
+            ("BRACKETS", "array%5B%5D=a&array%5B%5D=b%20c&n=1&o%5Bx%5D%5B%5D=true&o%5By%5D=&%C3%A4%26=%3D"),
         ] {
             assert_eq!(encode(&body, ArrayFormat::parse(format).unwrap()).unwrap(), expected, "{format}");
         }

@@ -65,6 +65,16 @@ impl Failed {
         Self::new("States.Runtime", why)
     }
 
+    /// A response that cannot be a result: neither Retry nor Catch see it (AWS's guide).
+    fn response(why: impl Into<String>) -> Self {
+        Self::new("States.Runtime", why)
+    }
+
+    /// AWS's errors of a connection are `Events.ConnectionResource.…`.
+    fn connection(word: &str, why: impl Into<String>) -> Self {
+        Self::new(format!("Events.ConnectionResource.{word}"), why)
+    }
+
     fn socket(why: impl Into<String>) -> Self {
         Self::new("States.Http.Socket", why)
     }

@@ -1,6 +1,6 @@
 //! A task's parameters as a request. Pure.
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RANGE};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
@@ -19,12 +19,13 @@ const PARAMETERS: [&str; 8] = [
     "Transform",
 ];
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
-/// A definition cannot set these: they belong to the connection, or to those between (AWS's list).
-const RESERVED: [&str; 27] = [
+/// A definition cannot set these: they belong to the connection, or to those between (AWS's list, and the length).
+const RESERVED: [&str; 28] = [
     "a-im",
     "accept-charset",
     "accept-datetime",
     "accept-encoding",
+    "authorization",
     "cache-control",
     "connection",
     "content-encoding",
@@ -49,6 +50,8 @@ const RESERVED: [&str; 27] = [
     "via",
     "warning",
 ];
+/// AWS asks for no more than a result can hold.
+const RANGE_SENT: &str = "bytes=0-262144";
 const RESERVED_PREFIXES: [&str; 4] = ["if-", "x-forwarded-", "x-amz-", "x-amzn-"];
 
 /// A request, ready to be sent.
@@ -57,9 +60,37 @@ pub(super) struct Request {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
-    pub body: Option<String>,
+    pub body: Option<Body>,
     /// Name of the connection that authorizes it.
     pub connection: Option<String>,
+}
+
+/// The body as the definition has it; what a connection adds comes before it is encoded.
+#[derive(Debug, Clone)]
+pub(super) struct Body {
+    value: Value,
+    /// A form with arrays written so; else JSON or a text.
+    form: Option<ArrayFormat>,
+}
+
+impl Body {
+    fn kind(&self) -> &'static str {
+        match (&self.form, &self.value) {
+            (Some(_), _) => "application/x-www-form-urlencoded",
+            (None, Value::String(_)) => "text/plain; charset=utf-8",
+            (None, _) => "application/json; charset=UTF-8",
+        }
+    }
+
+    /// `None` where the value cannot be a form.
+    fn text(&self) -> Option<String> {
+        match (self.form, &self.value) {
+            (None, Value::String(text)) => Some(text.clone()),
+            (None, json) => Some(json.to_string()),
+            (Some(_), Value::String(text)) => Some(form::escape(text)),
+            (Some(arrays), body) => form::encode(body, arrays),
+        }
+    }
 }
 
 impl Request {
@@ -88,22 +119,47 @@ impl Request {
             query(&mut url, more)?;
         }
         let mut headers = fields.get("Headers").map(read_headers).transpose()?.unwrap_or_default();
-        let (body, kind) = match fields.get("RequestBody") {
-            None => (None, None),
-            Some(body) => {
-                let (body, kind) = encoded(body, fields.get("Transform"))?;
-                (Some(body), Some(kind))
-            }
-        };
-        if let Some(kind) = kind
-            && !headers.contains_key(CONTENT_TYPE)
-        {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        }
+        let body = fields.get("RequestBody").map(|body| read_body(body, fields.get("Transform"))).transpose()?;
+        headers.entry(RANGE).or_insert(HeaderValue::from_static(RANGE_SENT));
         if let Ok(agent) = HeaderValue::from_str(&format!("Amazon|StepFunctions|HttpInvoke|{region}")) {
             headers.entry(reqwest::header::USER_AGENT).or_insert(agent);
         }
-        Ok(Self { method, url, headers, body, connection: connection(fields)? })
+        let mut request = Self { method, url, headers, body, connection: connection(fields)? };
+        request.name_kind();
+        Ok(request)
+    }
+
+    /// The body's content type, unless the author or the connection names one.
+    fn name_kind(&mut self) {
+        if let Some(body) = &self.body {
+            self.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(body.kind()));
+        }
+    }
+
+    pub(super) fn body_text(&self) -> Option<String> {
+        self.body.as_ref().and_then(Body::text)
+    }
+
+    /// A query parameter of the connection wins over those of the same name.
+    pub(super) fn set_query(&mut self, name: &str, value: &str) {
+        let kept: Vec<(String, String)> =
+            self.url.query_pairs().filter(|(own, _)| own != name).map(|(n, v)| (n.into(), v.into())).collect();
+        self.url.query_pairs_mut().clear().extend_pairs(kept).append_pair(name, value);
+    }
+
+    /// A field of the connection wins over that of the body.
+    ///
+    /// # Errors
+    /// A body that has no fields.
+    pub(super) fn set_field(&mut self, name: &str, value: &str) -> Result<(), Failed> {
+        let body = self.body.get_or_insert_with(|| Body { value: Value::Object(serde_json::Map::new()), form: None });
+        let Value::Object(fields) = &mut body.value else {
+            let why = "The connection adds fields to the RequestBody, so that must be an object";
+            return Err(Failed::parameters(why));
+        };
+        fields.insert(name.to_owned(), value.into());
+        self.name_kind();
+        Ok(())
     }
 
     /// As `TestState` shows it.
@@ -113,7 +169,7 @@ impl Request {
             protocol: self.url.scheme().to_owned(),
             line: (self.method.to_string(), self.url.to_string()),
             headers: shown_headers(headers),
-            body: self.body.clone().unwrap_or_default(),
+            body: self.body_text().unwrap_or_default(),
         }
     }
 }
@@ -135,30 +191,38 @@ fn endpoint(text: &str, guard: &Guard) -> Result<Url, Failed> {
     Ok(url)
 }
 
+/// A text, an object, or an array of both.
 fn query(url: &mut Url, parameters: &Value) -> Result<(), Failed> {
-    let Value::Object(parameters) = parameters else {
-        return Err(Failed::parameters("The field 'QueryParameters' must be an object"));
-    };
-    if parameters.is_empty() {
-        return Ok(());
-    }
-    let mut pairs = url.query_pairs_mut();
-    for (name, value) in parameters {
-        match value {
-            Value::Array(values) => {
+    match parameters {
+        Value::String(text) => {
+            let mut read = url.clone();
+            read.set_query(Some(text.trim_start_matches('?')));
+            if !text.is_empty() {
+                url.query_pairs_mut().extend_pairs(read.query_pairs());
+            }
+            Ok(())
+        }
+        Value::Array(parts) => parts.iter().filter(|part| !part.is_array()).try_for_each(|part| query(url, part)),
+        Value::Object(parameters) if parameters.is_empty() => Ok(()),
+        Value::Object(parameters) => {
+            let mut pairs = url.query_pairs_mut();
+            for (name, value) in parameters {
+                let values = match value {
+                    Value::Array(values) => values.as_slice(),
+                    Value::Object(_) => {
+                        let why = format!("The query parameter '{name}' must be a text or an array");
+                        return Err(Failed::parameters(why));
+                    }
+                    one => std::slice::from_ref(one),
+                };
                 for value in values {
                     pairs.append_pair(name, &form::plain(value));
                 }
             }
-            Value::Object(_) => {
-                return Err(Failed::parameters(format!("The query parameter '{name}' must be a text or an array")));
-            }
-            value => {
-                pairs.append_pair(name, &form::plain(value));
-            }
+            Ok(())
         }
+        _ => Err(Failed::parameters("The field 'QueryParameters' must be a text, an array or an object")),
     }
-    Ok(())
 }
 
 fn read_headers(given: &Value) -> Result<HeaderMap, Failed> {
@@ -187,34 +251,29 @@ fn read_headers(given: &Value) -> Result<HeaderMap, Failed> {
     Ok(headers)
 }
 
-/// The body and its content type.
-fn encoded(body: &Value, transform: Option<&Value>) -> Result<(String, &'static str), Failed> {
+/// The body, once it is sure that it can be encoded.
+fn read_body(value: &Value, transform: Option<&Value>) -> Result<Body, Failed> {
     let said = |pointer: &str| transform.and_then(|t| t.pointer(pointer)).and_then(Value::as_str);
-    match said("/RequestBodyEncoding") {
-        None | Some("NONE") => Ok(match body {
-            Value::String(text) => (text.clone(), "text/plain; charset=utf-8"),
-            json => (json.to_string(), "application/json"),
+    let form = match said("/RequestBodyEncoding") {
+        None | Some("NONE") => None,
+        Some("URL_ENCODED") => Some(match said("/RequestEncodingOptions/ArrayFormat") {
+            None => ArrayFormat::default(),
+            Some(text) => ArrayFormat::parse(text).ok_or_else(|| {
+                Failed::parameters(format!(
+                    "The ArrayFormat '{text}' is not supported; there are: INDICES, REPEAT, COMMAS, BRACKETS"
+                ))
+            })?,
         }),
-        Some("URL_ENCODED") => {
-            let arrays = match said("/RequestEncodingOptions/ArrayFormat") {
-                None => ArrayFormat::default(),
-                Some(text) => ArrayFormat::parse(text).ok_or_else(|| {
-                    Failed::parameters(format!(
-                        "The ArrayFormat '{text}' is not supported; there are: INDICES, REPEAT, COMMAS, BRACKETS"
-                    ))
-                })?,
-            };
-            let form = match body {
-                Value::String(text) => form::escape(text),
-                body => form::encode(body, arrays)
-                    .ok_or_else(|| Failed::parameters("A RequestBody that is URL-encoded must be an object"))?,
-            };
-            Ok((form, "application/x-www-form-urlencoded"))
+        Some(other) => {
+            let why = format!("The RequestBodyEncoding '{other}' is not supported; there are: NONE, URL_ENCODED");
+            return Err(Failed::parameters(why));
         }
-        Some(other) => Err(Failed::parameters(format!(
-            "The RequestBodyEncoding '{other}' is not supported; there are: NONE, URL_ENCODED"
-        ))),
+    };
+    let body = Body { value: value.clone(), form };
+    if body.text().is_none() {
+        return Err(Failed::parameters("A RequestBody that is URL-encoded must be an object"));
     }
+    Ok(body)
 }
 
 /// `Authentication.ConnectionArn`: `arn:aws:events:REGION:ACCOUNT:connection/NAME/ID`, or a name.

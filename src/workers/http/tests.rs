@@ -67,6 +67,7 @@ async fn serve(mut stream: TcpStream, heard: Heard) {
         "/broken" => json("{"),
         "/text" => (200, "text/plain", "grün".as_bytes().to_vec()),
         "/bytes" => (200, "application/octet-stream", vec![0xff, 0xfe]),
+        "/latin" => (200, "text/plain", vec![0xff, 0xfe]),
         "/large" => (200, "text/plain", vec![b'x'; crate::limits::PAYLOAD_BYTES_MAX + 1]),
         "/empty" => (204, "text/plain", Vec::new()),
         "/moved" => (302, "text/plain", Vec::new()),
@@ -124,7 +125,13 @@ async fn an_answer_becomes_a_result_of_aws_form() {
     assert_eq!(result["Headers"]["x-twice"], json!(["a", "b"]));
     let heard = &server.heard()[0];
     assert!(heard.starts_with("GET /json?a=1&a=2&b=%C3%A4+%26 HTTP/1.1"), "{heard}");
-    for line in ["x-one: 1", "x-many: a", "x-many: b", "user-agent: Amazon|StepFunctions|HttpInvoke|us-east-1"] {
+    for line in [
+        "x-one: 1",
+        "x-many: a",
+        "x-many: b",
+        "range: bytes=0-262144",
+        "user-agent: Amazon|StepFunctions|HttpInvoke|us-east-1",
+    ] {
         assert!(heard.contains(line), "{line}: {heard}");
     }
     for (path, body) in
@@ -140,9 +147,9 @@ async fn a_body_is_json_a_text_or_a_form() {
     let (server, client) = (Server::start().await, client());
     let form = json!({ "RequestBodyEncoding": "URL_ENCODED", "RequestEncodingOptions": { "ArrayFormat": "BRACKETS" } });
     for (body, transform, kind, sent) in [
-        (json!({ "a": [1] }), Value::Null, "application/json", r#"{"a":[1]}"#),
+        (json!({ "a": [1] }), Value::Null, "application/json; charset=UTF-8", r#"{"a":[1]}"#),
         (json!("plain"), json!({ "RequestBodyEncoding": "NONE" }), "text/plain; charset=utf-8", "plain"),
-        (json!({ "a": [1, 2] }), form, "application/x-www-form-urlencoded", "a[]=1&a[]=2"),
+        (json!({ "a": [1, 2] }), form, "application/x-www-form-urlencoded", "a%5B%5D=1&a%5B%5D=2"),
     ] {
         let mut parameters = get(&server, "/json");
         parameters["Method"] = json!("POST");
@@ -165,7 +172,8 @@ async fn what_goes_wrong_has_an_error_name() {
         ("/busy", "States.Http.StatusCode.503", "Service Unavailable"),
         // A redirect is not followed.
         ("/moved", "States.Http.StatusCode.302", "Found"),
-        ("/bytes", "States.TaskFailed", "not UTF-8"),
+        ("/bytes", "States.Runtime", "application/octet-stream is not supported"),
+        ("/latin", "States.Runtime", "not UTF-8"),
         ("/large", "States.DataLimitExceeded", "maximum number of bytes"),
     ] {
         let (name, why) = failed(&client, &get(&server, path)).await;
@@ -214,18 +222,79 @@ async fn what_is_no_request_is_told_before_anything_is_sent() {
         (with("Headers", json!({ "A b": "x" })), "'A b' cannot be sent"),
         (with("Headers", json!({ "A": "x\r\nB: y" })), "'A' cannot be sent"),
         (with("Headers", json!({ "A": {} })), "'A' cannot be sent"),
-        (with("QueryParameters", json!([])), "'QueryParameters' must be an object"),
+        (with("Headers", json!({ "Authorization": "x" })), "'Authorization' cannot be set"),
+        (with("QueryParameters", json!(1)), "'QueryParameters' must be a text"),
         (with("QueryParameters", json!({ "q": {} })), "'q' must be a text or an array"),
         (form(json!([1]), "URL_ENCODED", "INDICES"), "must be an object"),
         (form(json!({}), "GZIP", "INDICES"), "'GZIP' is not supported"),
         (form(json!({}), "URL_ENCODED", "PIPES"), "'PIPES' is not supported"),
         (with("Authentication", json!({})), "must have a ConnectionArn"),
-        (with("Authentication", json!({ "ConnectionArn": "none" })), "'none' does not exist"),
     ] {
         let (error, cause) = failed(&client, &parameters).await;
         assert!(error == "States.Runtime" && cause.contains(told), "{parameters}: {error}: {cause}");
     }
+    let (error, cause) = failed(&client, &with("Authentication", json!({ "ConnectionArn": "none" }))).await;
+    assert!(error == "Events.ConnectionResource.ResourceNotFound" && cause.contains("'none' does not exist"));
     assert!(server.heard().is_empty());
+    for (given, sent) in [
+        (json!("?a=1&b=%20"), "/json?a=1&b=+ "),
+        (json!([{ "a": 1 }, "b=2"]), "/json?a=1&b=2 "),
+        (json!([]), "/json "),
+        (json!({}), "/json "),
+    ] {
+        client.call(&with("QueryParameters", given), false).await.outcome.unwrap();
+        let heard = server.heard().pop().unwrap();
+        assert!(heard.starts_with(&format!("GET {sent}")), "{heard}");
+    }
+}
+
+#[tokio::test]
+async fn data_of_a_connection_win_over_those_of_the_definition() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    };
+    let rows = json!([{
+        "name": "all", "type": "api_key", "header": "ApiKey", "value_file": file("key", "key_value"),
+        "headers": { "Header-Param": "of-connection" },
+        "query": { "QueryParam": { "file": file("query", "of-connection\n") } },
+        "body": { "BodyParam": "of-connection" },
+    }]);
+    let connections: Vec<Connection> = serde_json::from_value(rows).unwrap();
+    Connection::check(&connections).unwrap();
+    let client = HttpClient::new(Options { connections, ..options(&["127.0.0.1"]) }).unwrap();
+    let asked = |body: Value| {
+        let mut parameters = get(&server, "/json");
+        parameters["Method"] = json!("POST");
+        parameters["Authentication"] = json!({ "ConnectionArn": "all" });
+        parameters["Headers"] = json!({ "Request-Id": "mine", "Header-Param": "mine" });
+        parameters["QueryParameters"] = json!({ "QueryParam": ["mine", "too"], "Other": "o" });
+        if !body.is_null() {
+            parameters["RequestBody"] = body;
+        }
+        parameters
+    };
+    let hidden = client.call(&asked(json!({ "Job": "j", "BodyParam": "mine" })), false).await;
+    hidden.outcome.unwrap();
+    let heard = server.heard().pop().unwrap();
+    assert!(heard.starts_with("POST /json?Other=o&QueryParam=of-connection HTTP/1.1"), "{heard}");
+    for line in ["apikey: key_value", "header-param: of-connection", "request-id: mine"] {
+        assert!(heard.contains(line), "{line}: {heard}");
+    }
+    assert!(heard.ends_with(r#"{"Job":"j","BodyParam":"of-connection"}"#), "{heard}");
+    let request = hidden.request.unwrap();
+    assert!(!format!("{request:?}").contains("of-connection"), "{request:?}");
+    // Without a body there is one of the connection's fields.
+    client.call(&asked(Value::Null), false).await.outcome.unwrap();
+    let heard = server.heard().pop().unwrap();
+    assert!(heard.contains("content-type: application/json") && heard.ends_with(r#"{"BodyParam":"of-connection"}"#));
+    for body in [json!("text"), json!([1])] {
+        let (error, cause) = failed(&client, &asked(body)).await;
+        assert!(error == "States.Runtime" && cause.contains("must be an object"), "{error}: {cause}");
+    }
 }
 
 #[tokio::test]
@@ -292,7 +361,7 @@ async fn connections_authorize_and_their_secrets_are_not_shown() {
     let result = client.call(&with("crm", "/second"), false).await.outcome.unwrap();
     assert_eq!(result["ResponseBody"], json!(2));
     let (error, cause) = failed(&client, &with("other", "/json")).await;
-    assert!(error == "States.Runtime" && cause.contains("not for the host '127.0.0.1'"), "{cause}");
+    assert!(error.ends_with("AccessDenied") && cause.contains("not for the host '127.0.0.1'"), "{cause}");
     // A new secret counts at once.
     secret("b", "k-2");
     client.call(&with("key", "/json"), false).await.outcome.unwrap();
