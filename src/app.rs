@@ -159,7 +159,7 @@ impl Application {
                 stand_in,
                 http_tasks: http.as_ref().map(http::HttpRoom::direct),
                 history_view: Some(|entry, data, region| {
-                    api::history::render(entry, api::history::View { data, region })
+                    api::history::render(entry, api::history::View { data, parameters: data, region })
                 }),
                 ..defaults
             },

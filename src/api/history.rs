@@ -11,8 +11,10 @@ use crate::interpreter::event::{Entry, Event, Failure, StateType, TaskFamily, Ta
 /// Options for showing a history.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// `includeExecutionData`: without it inputs, outputs, parameters and variables are left out.
+    /// `includeExecutionData`: without it inputs, outputs and variables are left out.
     pub data: bool,
+    /// What a `TaskScheduled` sends: AWS leaves it in a history without data, and a log has it only with them.
+    pub parameters: bool,
     /// The region that `TaskScheduled` shows.
     pub region: &'a str,
 }
@@ -241,7 +243,7 @@ fn task_scheduled(scheduled: &TaskScheduled, view: View<'_>) -> (String, Named) 
             details
                 .of(family)
                 .with("region", view.region)
-                .maybe("parameters", view.data.then(|| scheduled.parameters.to_string()))
+                .maybe("parameters", view.parameters.then(|| scheduled.parameters.to_string()))
                 .maybe("heartbeatInSeconds", scheduled.heartbeat_seconds),
         ),
     };

@@ -118,7 +118,7 @@ pub(super) async fn start(engine: &EngineHandle, machine: Arn, name: &str, input
 
 /// The history as the API shows it, as a table.
 pub(super) fn history(engine: &EngineHandle, snapshot: &Snapshot) -> String {
-    let view = View { data: true, region: &engine.realm().region };
+    let view = View { data: true, parameters: true, region: &engine.realm().region };
     let events: Vec<Value> = snapshot.entries.iter().filter_map(|entry| history::render(entry, view)).collect();
     super::history::table(&events)
 }

@@ -104,6 +104,9 @@ pub struct Child<'a> {
     pub started: Timestamp,
     pub stopped: Timestamp,
     pub redrive_count: u32,
+    pub redriven: Option<Timestamp>,
+    pub version: Option<&'a Arn>,
+    pub alias: Option<&'a Arn>,
 }
 
 /// The result of a task that waited for the end of a child.
@@ -129,9 +132,24 @@ pub fn child_result(child: &Child<'_>, output_as_json: bool) -> Result<Value, Fa
         put("OutputDetails", json!({"Included": true}));
     }
     put("RedriveCount", json!(child.redrive_count));
+    if let Some(at) = child.redriven {
+        put("RedriveDate", json!(at.millis()));
+    }
     let succeeded = child.status == "SUCCEEDED";
+    if succeeded {
+        put("RedriveStatus", json!("NOT_REDRIVABLE"));
+        put("RedriveStatusReason", json!("Execution is SUCCEEDED and cannot be redriven"));
+    } else {
+        put("RedriveStatus", json!("REDRIVABLE"));
+    }
     put("StartDate", json!(child.started.millis()));
+    if let Some(alias) = child.alias {
+        put("StateMachineAliasArn", json!(alias));
+    }
     put("StateMachineArn", json!(child.machine));
+    if let Some(version) = child.version {
+        put("StateMachineVersionArn", json!(version));
+    }
     put("Status", json!(child.status));
     put("StopDate", json!(child.stopped.millis()));
     let shown = Value::Object(shown);

@@ -465,8 +465,15 @@ fn children_start_once_and_their_end_is_shown_as_aws_shows_it() {
         started: AT,
         stopped: AT,
         redrive_count: 0,
+        redriven: None,
+        version: None,
+        alias: None,
     };
     let shown = child_result(&ended, false).unwrap();
+    assert_eq!(
+        (&shown["RedriveStatus"], &shown["RedriveStatusReason"]),
+        (&json!("NOT_REDRIVABLE"), &json!("Execution is SUCCEEDED and cannot be redriven"))
+    );
     assert_eq!((&shown["Input"], &shown["Output"]), (&json!("{}"), &json!(r#"{"Arg1":"argument1"}"#)));
     let shown = child_result(&ended, true).unwrap();
     assert_eq!(
@@ -482,6 +489,7 @@ fn children_start_once_and_their_end_is_shown_as_aws_shows_it() {
         (&cause["Error"], &cause["Status"], cause.get("Output")),
         (&json!("States.Timeout"), &json!("FAILED"), None)
     );
+    assert_eq!((&cause["RedriveStatus"], cause.get("RedriveStatusReason")), (&json!("REDRIVABLE"), None));
     let failure = start_failure("StateMachineDoesNotExist", "State Machine Does Not Exist: 'arn:m'", REQUEST);
     assert_eq!(failure.error.as_deref(), Some("StepFunctions.StateMachineDoesNotExistException"));
     assert_eq!(

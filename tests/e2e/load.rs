@@ -110,7 +110,7 @@ fn each_once(store: &Path, count: usize) {
         for entry in reveille::record::decode(&bytes).expect("a batch") {
             let shown = reveille::api::history::render(
                 &entry,
-                reveille::api::history::View { data: true, region: "us-east-1" },
+                reveille::api::history::View { data: true, parameters: true, region: "us-east-1" },
             );
             journals.entry(execution).or_default().extend(shown);
         }

@@ -212,7 +212,7 @@ fn fold_of_a_journal(bencher: Bencher, rounds: usize) {
     bencher.counter(ItemsCount::new(journal.len())).bench_local(|| {
         let mut state = State::default();
         for entry in &journal {
-            state.evolve(entry).unwrap();
+            state.evolve(entry).expect("a made journal fits");
         }
         state
     });

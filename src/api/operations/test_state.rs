@@ -197,6 +197,9 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         map_iteration_failure_count: input.state_configuration.map_iteration_failure_count,
         map_item_reader_data: input.state_configuration.map_item_reader_data,
     };
+    if input.reveal_secrets && input.mock.is_some() {
+        return Err(Refusal::SecretsOfMock.into());
+    }
     subject.check(input.mock.is_some(), input.role_arn.is_some(), &configuration)?;
     if input.context.is_some() && input.mock.is_none() {
         return Err(Refusal::ContextWithoutMock.into());

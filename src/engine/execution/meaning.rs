@@ -67,6 +67,9 @@ impl ExecutionActor {
             started: child.header.started,
             stopped: closing.map_or(child.header.started, |c| c.at),
             redrive_count: child.summary.redrive_count,
+            redriven: child.summary.redriven_at,
+            version: child.header.version_arn.as_ref(),
+            alias: child.header.alias_arn.as_ref(),
         };
         match integrations::child_result(&child, as_json) {
             Ok(output) => StimulusKind::TaskSucceeded { scheduled, output: Payload::new(output), by: None },

@@ -78,8 +78,10 @@ struct At<'a> {
 impl<'a> At<'a> {
     fn takes(&self, event: &Event) -> Result<(), Unfit> {
         match event {
-            Event::ExecutionStarted(_) => self.is_top(),
-            Event::ExecutionFailed(_) | Event::ExecutionTimedOut(_) | Event::ExecutionAborted(_) => self.is_top(),
+            Event::ExecutionStarted(_)
+            | Event::ExecutionFailed(_)
+            | Event::ExecutionTimedOut(_)
+            | Event::ExecutionAborted(_) => self.is_top(),
             Event::ExecutionSucceeded { .. } => {
                 self.is_top()?;
                 self.is(matches!(self.frame()?.position, Position::Finished { .. }), "is not at its end")
@@ -96,7 +98,7 @@ impl<'a> At<'a> {
                 named(self.state.stopping.contains_key(started), "a map run that is not being stopped")
             }
             Event::ChildStopped { scheduled } => {
-                named(self.state.left_children.get(scheduled).is_some(), "a task that left no child behind")
+                named(self.state.left_children.contains_key(scheduled), "a task that left no child behind")
             }
             Event::ExecutionFollowed { task } => {
                 named(!self.state.followers.contains(task), "a task that follows already")
@@ -145,8 +147,7 @@ impl<'a> At<'a> {
             | Event::TaskTimedOut { scheduled, .. } => self.task(*scheduled).map(drop),
 
             Event::ParallelStarted { .. } => self.begins(StateType::Parallel).map(drop),
-            Event::MapStarted(_) => self.begins(StateType::Map).map(drop),
-            Event::MapRunStarted { .. } => self.begins(StateType::Map).map(drop),
+            Event::MapStarted(_) | Event::MapRunStarted { .. } => self.begins(StateType::Map).map(drop),
             Event::MapIterationStarted { name, index, .. } => {
                 named(self.of(StateType::Map)?.name == *name, "another state")?;
                 let fork = self.fork()?;

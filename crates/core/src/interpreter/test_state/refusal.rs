@@ -41,6 +41,9 @@ pub enum Refusal {
     MockNeeded(&'static str),
     #[error("A test mock must be specified when testing a Task state that waits: '{0}'")]
     MockNeededToWait(String),
+    /// A report of those who measured AWS: it is refused. The words are ours.
+    #[error("Secrets cannot be revealed when a mock is specified")]
+    SecretsOfMock,
     #[error("A context can only be specified together with a test mock")]
     ContextWithoutMock,
     /// Recorded.
