@@ -152,7 +152,12 @@ def expected(sfn, execution, level, data):
     unknown = {event["type"] for event in events} - LOGGED["ALL"]
     assert not unknown, f"the test's table lacks {unknown}"
     wanted = [event for event in events if event["type"] in LOGGED[level]]
-    return [(e["id"], e["previousEventId"], e["type"], without_tokens(details_of(e))) for e in wanted]
+    told = [(e["id"], e["previousEventId"], e["type"], without_tokens(details_of(e))) for e in wanted]
+    if not data:
+        # A history without data keeps the parameters of its tasks, a log does not.
+        for *_, details in told:
+            (details or {}).pop("parameters", None)
+    return told
 
 
 @pytest.fixture
