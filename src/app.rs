@@ -1,5 +1,6 @@
 //! The composition root, the only place that names adapters. It turns settings into a running engine.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ mod http;
 use crate::api;
 use crate::bus::amqp::{self, AmqpBus};
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{Address, BusError, ExchangeSpec, Names, QueueKind, QueueSpec, TaskBus};
+use crate::bus::{Address, BusError, DeclareQueues, ExchangeSpec, HTTP_TASKS, Names, QueueKind, QueueSpec, TaskBus};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings, SettingsError};
 use crate::engine::stand_in::StandIn;
@@ -145,6 +146,13 @@ impl Application {
                 passivate_after: settings.engine.passivate_after(),
                 activity_pollers: settings.engine.activity_pollers_max,
                 queue_kind: settings.bus.queue_kind,
+                // A guest leaves no queue behind.
+                declare_queues: if replies == QueueKind::Temporary {
+                    DeclareQueues::Never
+                } else {
+                    settings.bus.declare
+                },
+                declared_queues: declared_elsewhere(settings),
                 parking: settings.bus.parking(),
                 retention: settings.engine.retention(),
                 starts_max: settings.engine.starts_max,
@@ -275,7 +283,7 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
 }
 
 #[cfg(unix)]
-async fn stop_signal() -> &'static str {
+pub async fn stop_signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return std::future::pending().await;
@@ -403,6 +411,12 @@ fn connect(
         ..amqp::Options::default()
     };
     Ok(AmqpBus::connect(bus.url.expose(), options)?)
+}
+
+/// Queues with arguments of their own: those of the settings, and that of the worker in this process.
+fn declared_elsewhere(settings: &Settings) -> HashSet<String> {
+    let named = settings.bus.queues().unwrap_or_default().into_iter().map(|queue| queue.name);
+    named.chain(settings.http.worker.then(|| HTTP_TASKS.to_owned())).collect()
 }
 
 /// Declares the queues and exchanges of the settings, in the background, so that a broker that is away does not delay

@@ -73,6 +73,13 @@ impl Context {
         Self { by: Some(by), ..self.clone() }
     }
 
+    /// Declares the queues that a definition names, so that its tasks can wait for their workers.
+    pub fn declare_task_queues(&self, definition: &str) {
+        #[cfg(test)]
+        let Some(_) = &self.engine else { return };
+        self.engine().declare_task_queues(definition);
+    }
+
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::amqp::{AmqpBus, Options};
 use super::embedded::EmbeddedBus;
 use super::{
-    Address, Bounds, BusError, BusHealth, Delivery, ExchangeSpec, HeaderValue, Message, Properties, Publication,
-    QueueKind, QueueSpec, Settlement, TaskBus,
+    Address, Bounds, BusError, BusHealth, DeclareQueues, Delivery, ExchangeSpec, HeaderValue, Message, Properties,
+    Publication, QueueKind, QueueSpec, Settlement, TaskBus,
 };
 use crate::ids::PartitionId;
 
@@ -60,6 +60,7 @@ contracts!(
     a_get_from_a_missing_queue_disturbs_no_ack,
     a_get_that_is_given_up_takes_nothing_away,
     other_arguments_on_a_queue_are_refused_and_disturb_nothing,
+    a_queue_of_tasks_leaves_an_existing_one_as_it_is_and_waits_for_its_worker,
     exchanges_route_as_their_types_say,
     what_cannot_be_carried_is_refused_and_disturbs_nothing,
     close_ends_streams_and_refuses_publishes,
@@ -448,6 +449,24 @@ async fn other_arguments_on_a_queue_are_refused_and_disturb_nothing(bus: Bus) {
     // it is consumed all the same: what waits in it counts for more than its arguments
     let mut worker = bus.consume(QueueSpec { max_length: Some(7), ..spec }, 1);
     next(&mut worker).await.settle(Settlement::Ack);
+}
+
+async fn a_queue_of_tasks_leaves_an_existing_one_as_it_is_and_waits_for_its_worker(bus: Bus) {
+    let of_tasks = |name: &str, how| QueueSpec::of_tasks(name.to_owned(), how, QueueKind::Quorum, bus.names()).unwrap();
+    assert_eq!(QueueSpec::of_tasks("q".to_owned(), DeclareQueues::Never, QueueKind::Quorum, bus.names()), None);
+    let theirs = declared(&bus, QueueSpec { max_length: Some(7), ..queue("theirs") }).await;
+    for how in [DeclareQueues::Auto, DeclareQueues::DeadLetters] {
+        declared(&bus, of_tasks(&theirs.name, how)).await;
+        confirmed(&bus, to_queue(&theirs), message(1)).await;
+        assert_eq!(bus.facts().refused, [], "nothing is said of its arguments");
+        // The publish waits until the queue is there; its worker declares it in the common way.
+        let ours = declared(&bus, of_tasks(&unique("ours"), how)).await;
+        confirmed(&bus, to_queue(&ours), message("waits")).await;
+        if how == DeclareQueues::Auto {
+            declared(&bus, QueueSpec::plain(ours.name.clone(), QueueKind::Classic)).await;
+        }
+        assert_eq!(text(&bus.get(&ours.name).await.expect("get").expect("a message")), "waits");
+    }
 }
 
 async fn exchanges_route_as_their_types_say(bus: Bus) {

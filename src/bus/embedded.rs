@@ -117,10 +117,15 @@ impl World {
     /// Declares as RabbitMQ does: again with the same arguments is fine, with others is refused. A queue that a publish
     /// made takes any.
     fn declare(&mut self, spec: &QueueSpec) -> Result<(), BusError> {
+        if spec.only_if_missing && self.queues.contains_key(&spec.name) {
+            return Ok(());
+        }
+        // How it is declared is no argument of it.
+        let spec = QueueSpec { only_if_missing: false, ..spec.clone() };
         let queue = self.queues.entry(spec.name.clone()).or_insert_with(|| Queue::new(None));
         match &queue.spec {
-            None => queue.spec = Some(spec.clone()),
-            Some(old) if old == spec => {}
+            None => queue.spec = Some(spec),
+            Some(old) if *old == spec => {}
             Some(_) => {
                 let why = "PRECONDITION_FAILED - other arguments on an existing queue".to_owned();
                 return Err(BusError::Refused { what: format!("queue {}", spec.name), why });

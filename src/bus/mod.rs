@@ -116,7 +116,19 @@ pub enum QueueKind {
     Temporary,
 }
 
-/// A queue that the engine owns.
+/// The queues that definitions name: whether and how the engine declares them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeclareQueues {
+    /// Durable, without arguments: a worker that declares its queue in the common way finds the same arguments.
+    Auto,
+    /// With the engine's kind and dead letters, as the queues of `bus.queues`.
+    DeadLetters,
+    #[default]
+    Never,
+}
+
+/// A queue that the engine declares.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueSpec {
     pub name: String,
@@ -129,6 +141,8 @@ pub struct QueueSpec {
     pub drop_oldest: Option<Bounds>,
     pub message_ttl: Option<Duration>,
     pub delivery_limit: Option<u32>,
+    /// An existing queue of this name is used as it is, whatever its arguments; nothing is said of them.
+    pub only_if_missing: bool,
 }
 
 impl QueueSpec {
@@ -143,7 +157,22 @@ impl QueueSpec {
             drop_oldest: None,
             message_ttl: None,
             delivery_limit: None,
+            only_if_missing: false,
         }
+    }
+
+    /// A queue of tasks that a definition names; `None` where the engine declares none.
+    #[must_use]
+    pub fn of_tasks(name: String, how: DeclareQueues, kind: QueueKind, names: &Names) -> Option<Self> {
+        let plain = match how {
+            DeclareQueues::Never => return None,
+            DeclareQueues::Auto => Self::plain(name, QueueKind::Classic),
+            DeclareQueues::DeadLetters => Self {
+                dead_letter: Some(Address { exchange: String::new(), routing_key: names.dead_letters() }),
+                ..Self::plain(name, kind)
+            },
+        };
+        Some(Self { only_if_missing: true, ..plain })
     }
 
     /// A queue that the engine consumes. What takes connections or processes with it, again and again, ends in the

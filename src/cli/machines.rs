@@ -3,8 +3,8 @@
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::client::ServerArgs;
-use super::output::{OutputArgs, Table, Tone, fields, maybe, text};
+use super::client::{Client, ServerArgs};
+use super::output::{OutputArgs, Table, Tone, fields, maybe, text, warning};
 use super::{CliError, input, names, time, versions};
 
 /// The role that AWS requires; here it has no effect.
@@ -84,6 +84,26 @@ pub(super) struct ListArgs {
     output: OutputArgs,
 }
 
+/// Tells of each queue whose tasks would wait now. The machine has been made, so a server that cannot say fails nothing.
+fn warn_of_idle_queues(client: &Client, machine: &str) {
+    let Ok(answer) = client.call("Reveille.ListTaskQueues", &json!({"stateMachineArn": machine})) else { return };
+    for queue in answer["taskQueues"].as_array().into_iter().flatten().filter(|queue| queue["consumers"] == 0) {
+        let states: Vec<String> = queue["states"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|state| format!("'{}'", state.as_str().unwrap_or_default()))
+            .collect();
+        let (name, states) = (text(queue, "queue"), states.join(", "));
+        let what = if queue["exists"] == true {
+            "has no consumer: its tasks wait for the first worker"
+        } else {
+            "does not exist: start its worker before an execution comes to it"
+        };
+        warning(&format!("the queue '{name}' of {states} {what}"));
+    }
+}
+
 pub(super) fn execute(command: &Command) -> Result<(), CliError> {
     match command {
         Command::Create(args) => {
@@ -93,7 +113,9 @@ pub(super) fn execute(command: &Command) -> Result<(), CliError> {
                 Type::Express => "EXPRESS",
             };
             let request = json!({"name": args.name, "definition": definition, "type": kind, "roleArn": args.role_arn});
-            let answer = args.server.client()?.call("CreateStateMachine", &request)?;
+            let client = args.server.client()?;
+            let answer = client.call("CreateStateMachine", &request)?;
+            warn_of_idle_queues(&client, &text(&answer, "stateMachineArn"));
             args.output.print(&answer, |answer| {
                 fields(&[
                     ("machine", maybe(answer, "stateMachineArn")),
@@ -107,6 +129,7 @@ pub(super) fn execute(command: &Command) -> Result<(), CliError> {
             let arn = names::machine(&client, &args.machine)?;
             let answer =
                 client.call("UpdateStateMachine", &json!({"stateMachineArn": arn, "definition": definition}))?;
+            warn_of_idle_queues(&client, &arn);
             args.output.print(&answer, |answer| {
                 fields(&[
                     ("updated", Some(time::moment(&answer["updateDate"]))),

@@ -65,6 +65,11 @@ pub(super) fn line(text: &str) -> Result<(), CliError> {
     }
 }
 
+/// One line on standard error that stops nothing.
+pub(super) fn warning(text: &str) {
+    anstream::eprintln!("{}: {}", Tone::Waiting.paint("warning"), visible(text));
+}
+
 /// A text from a server or a broker, without control characters: an error of a worker could hold sequences that a
 /// terminal acts on. Line breaks and tabulators stay.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {

@@ -41,6 +41,7 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
     });
     let engine = handle.engine();
     let Engine { services, express, parking, .. } = &**engine;
+    handle.declare_all_task_queues().await?;
     let partitions: Vec<PartitionId> = (0..services.options.partitions).map(PartitionId).collect();
     engine.partitions.begin(&partitions, Epoch::FIRST, &wiring(&handle)).await?;
     actix_rt::spawn(dead_letters::run(Arc::clone(services), Arc::clone(express), Arc::clone(parking)));

@@ -26,7 +26,7 @@ pub(crate) mod support;
 mod tests;
 mod types;
 
-pub use api::EngineHandle;
+pub use api::{EngineHandle, TaskQueue};
 pub use coordination::map_run::redriven;
 pub use delivery::start_queue::StartMessage;
 pub use lifecycle::start;

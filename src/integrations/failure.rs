@@ -7,7 +7,7 @@ use super::events::DEFAULT_BUS;
 use super::parameters::Service;
 use super::{OnUnroutable, Outgoing};
 use crate::asl::resource::{Pattern, Resource, ResourceKind};
-use crate::bus::Publication;
+use crate::bus::{Address, Publication};
 use crate::ids::Realm;
 use crate::interpreter::event::Failure;
 
@@ -35,6 +35,7 @@ pub fn refusal(
         Publication::Unroutable { code, .. } if *code != 404 && message.on_unroutable == OnUnroutable::Accepted => None,
         Publication::Unroutable { code, text } => Some(
             no_such_destination(resource, message, realm, request_id)
+                .map(|failure| with_remedy(failure, &remedy(message, *code)))
                 .unwrap_or_else(|| unroutable(message, *code, text)),
         ),
         Publication::Nacked => {
@@ -49,7 +50,24 @@ fn is_events(resource: &Resource) -> bool {
 }
 
 fn unroutable(message: &Outgoing, code: u16, text: &str) -> Failure {
-    Failure::new("Amqp.Unroutable", format!("No queue takes messages for {}: {code} {text}", place(message)))
+    let remedy = remedy(message, code);
+    Failure::new("Amqp.Unroutable", format!("No queue takes messages for {}: {code} {text}. {remedy}", place(message)))
+}
+
+/// What to start or to set, so that the message finds a queue.
+fn remedy(message: &Outgoing, code: u16) -> String {
+    let Address { exchange, routing_key } = &message.address;
+    match (exchange.as_str(), code) {
+        ("", _) => format!(
+            "The queue '{routing_key}' does not exist: start its worker, name the queue in the setting bus.queues, or \
+             set bus.declare to auto"
+        ),
+        (exchange, 404) => format!(
+            "The exchange '{exchange}' does not exist: declare it, or name it in the setting bus.topics or \
+             bus.event_buses"
+        ),
+        (exchange, _) => format!("No queue is bound to the exchange '{exchange}' for this key: start its worker"),
+    }
 }
 
 fn place(message: &Outgoing) -> String {
@@ -58,6 +76,11 @@ fn place(message: &Outgoing) -> String {
         "" => format!("queue '{key}'"),
         exchange => format!("exchange '{exchange}', routing key '{key}'"),
     }
+}
+
+/// AWS's words first: definitions may look for them.
+fn with_remedy(failure: Failure, remedy: &str) -> Failure {
+    Failure { cause: failure.cause.map(|cause| format!("{cause}. {remedy}")), ..failure }
 }
 
 /// AWS's error for a queue, topic or function that does not exist.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::Table;
 use super::lambda::function_queue;
 use super::sqs::queue_of;
 use crate::asl::resource::{Resource, ResourceKind};
@@ -9,7 +10,12 @@ use crate::bus::Names;
 
 /// `None`: the queue is known at run time only, or the task goes to no queue by name.
 #[must_use]
-pub fn queue_named(resource: &Resource, parameters: &Value, names: &Names) -> Option<String> {
+pub fn queue_named(resource: &Resource, parameters: &Value, table: &Table, names: &Names) -> Option<String> {
+    if let ResourceKind::Service { service, action, .. } = &resource.kind
+        && let Some(row) = table.find(service, action)
+    {
+        return row.queue_written(service, action, parameters);
+    }
     let text = |name: &str| {
         let text = parameters.get(name)?.as_str()?;
         // JSONata.
@@ -43,6 +49,7 @@ pub fn queue_named(resource: &Resource, parameters: &Value, names: &Names) -> Op
 mod tests {
     use serde_json::json;
 
+    use super::super::TableEntry;
     use super::*;
 
     #[test]
@@ -70,7 +77,35 @@ mod tests {
             ("arn:aws:states:::aws-sdk:sfn:sendTaskSuccess", json!({}), None),
         ] {
             let resource = Resource::parse(arn).unwrap();
-            assert_eq!(queue_named(&resource, &parameters, Names::shipped()).as_deref(), queue, "{arn} {parameters}");
+            let named = queue_named(&resource, &parameters, &Table::default(), Names::shipped());
+            assert_eq!(named.as_deref(), queue, "{arn} {parameters}");
+        }
+    }
+
+    #[test]
+    fn a_row_of_the_table_names_its_queue_where_the_text_fills_it() {
+        let row = |resource: &str, exchange: &str, routing_key: &str| TableEntry {
+            resource: resource.to_owned(),
+            exchange: exchange.to_owned(),
+            routing_key: routing_key.to_owned(),
+            ..TableEntry::default()
+        };
+        let rows = vec![
+            row("glue:*", "", "jobs.{parameters.JobName}"),
+            row("sqs:*", "orders", "x"),
+            row("batch:*", "", "{service}-{action}"),
+        ];
+        let table = Table::new(rows).unwrap();
+        for (arn, parameters, queue) in [
+            ("arn:aws:states:::glue:startJobRun", json!({"JobName": "a"}), Some("jobs.a")),
+            ("arn:aws:states:::glue:startJobRun", json!({"JobName.$": "$.a"}), None),
+            ("arn:aws:states:::glue:startJobRun", json!({"JobName": "{% $a %}"}), None),
+            ("arn:aws:states:::sqs:sendMessage", json!({"QueueUrl": "https://h/1/q"}), None),
+            ("arn:aws:states:::batch:submitJob", json!({}), Some("batch-submitJob")),
+        ] {
+            let resource = Resource::parse(arn).unwrap();
+            let named = queue_named(&resource, &parameters, &table, Names::shipped());
+            assert_eq!(named.as_deref(), queue, "{arn} {parameters}");
         }
     }
 }

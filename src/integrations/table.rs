@@ -132,6 +132,15 @@ impl TableEntry {
     }
 }
 
+impl TableEntry {
+    /// The queue of this row, where the written parameters fill its name.
+    pub(super) fn queue_written(&self, service: &str, action: &str, parameters: &Value) -> Option<String> {
+        let queue = fill(&self.routing_key, service, action, parameters).ok()?;
+        // JSONata of a parameter.
+        (self.exchange.is_empty() && !queue.is_empty() && !queue.contains("{%")).then_some(queue)
+    }
+}
+
 /// The value of a template that is only one parameter. It keeps its type.
 fn typed(template: &str, parameters: &Value) -> Option<HeaderValue> {
     let path = template.strip_prefix("{parameters.")?.strip_suffix('}').filter(|path| !path.contains(['{', '}']))?;

@@ -400,7 +400,8 @@ fn the_brokers_refusal_becomes_a_failure_that_retry_and_catch_can_name() {
             "Lambda.ResourceNotFoundException".to_owned(),
             format!(
                 "Function not found: arn:aws:lambda:us-east-1:123456789012:function:no_such_f:$LATEST (Service: AWSLambda; Status Code: 404; \
-                 Error Code: ResourceNotFoundException; Request ID: {REQUEST}; Proxy: null)"
+                 Error Code: ResourceNotFoundException; Request ID: {REQUEST}; Proxy: null). The queue 'no_such_f' does not exist: start its \
+                 worker, name the queue in the setting bus.queues, or set bus.declare to auto"
             )
         )
     );
@@ -421,7 +422,12 @@ fn the_brokers_refusal_becomes_a_failure_that_retry_and_catch_can_name() {
     );
     assert_eq!(
         failed("amqp:call", json!({"Queue": "q"}), &no_route).unwrap(),
-        ("Amqp.Unroutable".to_owned(), "No queue takes messages for queue 'q': 312 NO_ROUTE".to_owned())
+        (
+            "Amqp.Unroutable".to_owned(),
+            "No queue takes messages for queue 'q': 312 NO_ROUTE. The queue 'q' does not exist: start its worker, name \
+             the queue in the setting bus.queues, or set bus.declare to auto"
+                .to_owned()
+        )
     );
     assert_eq!(error("glue:startJobRun", json!({}), &no_route).as_deref(), Some("Amqp.Unroutable"));
     for (reason, error) in [

@@ -10,7 +10,7 @@ use super::support::{Answer, Launch, Server, Wire, asks, cli, until, vhost};
 #[test]
 fn a_queue_that_does_not_exist_is_seen_by_retry_and_by_catch() {
     let Some(url) = vhost() else { return };
-    let server = Server::start(Launch::over(&url));
+    let server = Server::start(Launch::over(&url).with("REVEILLE__BUS__DECLARE", "never"));
     let handled = json!({
         "Retry": [{"ErrorEquals": ["Amqp.Unroutable"], "IntervalSeconds": 1, "MaxAttempts": 1}],
         "Catch": [{"ErrorEquals": ["Amqp.Unroutable"], "Next": "Caught"}],

@@ -152,7 +152,10 @@ def a_task_given_back_too_often_is_over_the_delivery_limit(server, channel):
 
 
 def a_task_without_a_queue_is_unroutable(server, _):
-    row = ended(server, run(server, "unroutable", {"T": task("fates.nobody", End=True)}))
+    # A queue that the definition named as text would be declared with the machine.
+    computed = task("", End=True)
+    computed["Parameters"] = {"Queue.$": "States.Format('fates.{}', 'none')", "Body": {}}
+    row = ended(server, run(server, "unroutable", {"T": computed}))
     assert (row["status"], row["error"]) == ("FAILED", "Amqp.Unroutable"), row
     return row["error"]
 

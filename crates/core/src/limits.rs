@@ -148,6 +148,9 @@ pub const OWN_DELIVERY_LIMIT: u32 = 100;
 pub const EMBEDDED_QUEUE_MESSAGES: usize = 1_000_000;
 /// HTTP Tasks under way at once in one process, each with a connection and an answer of a payload's size at most.
 pub const HTTP_CALLS_MAX: u16 = 64;
+/// Queues of tasks that one process declares because definitions name them. Each is remembered for the next connection,
+/// and costs a question to the broker there.
+pub const TASK_QUEUES_MAX: usize = 10_000;
 /// Pollers that wait for activity tasks at once; each is a consumer with its own channel (RabbitMQ: 2,047 to a
 /// connection by default).
 pub const ACTIVITY_POLLERS_MAX: usize = 1_000;

@@ -28,7 +28,7 @@ def work(order, cancelled, beat):
 def main():
     with pika.BlockingConnection(pika.URLParameters(os.environ.get("AMQP_URL", "amqp://localhost"))) as connection:
         channel = connection.channel()
-        channel.queue_declare("long-work", durable=True, arguments={"x-queue-type": "quorum"})
+        channel.queue_declare("long-work", durable=True)
         channel.exchange_declare(EVENTS, "topic", durable=True)
         news = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(news, EVENTS, "task.cancelled.#")

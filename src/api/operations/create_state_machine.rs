@@ -70,6 +70,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         Err(StoreError::AlreadyExists { .. }) => same(ctx, &row).await?,
         Err(error) => return Err(error.into()),
     };
+    ctx.declare_task_queues(&row.revision.definition);
     let version = if input.publish { Some(publish(ctx, &row, input.version_description).await?) } else { None };
     Ok(Output { state_machine_arn: machine.to_string(), creation_date: row.created.into(), state_machine_version_arn: version })
 }

@@ -115,6 +115,7 @@ operations! {
     "UpdateStateMachine" Admin update_state_machine;
     "UpdateStateMachineAlias" Admin update_state_machine_alias;
     "ValidateStateMachineDefinition" Read validate_state_machine_definition;
+    "Reveille.ListTaskQueues" Read list_task_queues;
     "Reveille.ListWaitingTasks" Complete list_waiting_tasks;
 }
 

@@ -77,8 +77,9 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         if input.publish {
             machines::check_room_for_version(ctx, &row.arn, None).await?;
         }
-        let id = wanted.id;
+        let (id, definition) = (wanted.id, wanted.definition.clone());
         ctx.catalog.update_machine(&row.arn, wanted).await?;
+        ctx.declare_task_queues(&definition);
         id
     };
     let version = if input.publish {

@@ -263,6 +263,11 @@ impl AmqpBus {
 
     /// Declares now; what cannot be reached within a moment is declared after the reconnect.
     async fn declare_items(&self, items: Vec<Item>) -> Result<(), BusError> {
+        // Publishes wait for what is wanted, so nothing else must wait for queues of workers.
+        if items.iter().all(Item::is_of_workers) {
+            self.topology.want(items);
+            return Ok(());
+        }
         let attempt = async {
             loop {
                 let Some(live) = self.consuming.live().await else { return Err(BusError::Closed) };

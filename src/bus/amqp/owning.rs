@@ -9,7 +9,9 @@ use futures_util::StreamExt;
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 
 use super::{AmqpBus, Options};
-use crate::bus::{Address, BusError, ExchangeSpec, Message, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
+use crate::bus::{
+    Address, BusError, DeclareQueues, ExchangeSpec, Message, Publication, QueueKind, QueueSpec, Settlement, TaskBus,
+};
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -133,6 +135,18 @@ async fn without_the_right_to_declare_what_is_there_is_consumed_and_what_is_miss
     let delivery = tokio::time::timeout(SOON, stream.next()).await.expect("in time").expect("goes on");
     delivery.settle(Settlement::Ack);
     assert_eq!((bus.facts().deaf().count(), bus.facts().refused), (0, vec![]));
+    // Queues of workers: an existing one is used, a missing one is left to its worker and is no refusal of ours.
+    let left = unique("left");
+    for name in [&queue.name, &left] {
+        let of_tasks = QueueSpec::of_tasks(name.clone(), DeclareQueues::Auto, QueueKind::Quorum, bus.names());
+        bus.declare(vec![], of_tasks.into_iter().collect(), vec![]).await.expect("it is remembered");
+    }
+    assert_eq!(publish(&bus, to("", &queue.name)).await, Publication::Confirmed);
+    let unroutable = publish(&bus, to("", &left)).await;
+    assert!(matches!(unroutable, Publication::Unroutable { .. }), "{unroutable:?}");
+    assert_eq!(bus.facts().refused, []);
+    owner.declare(vec![], vec![QueueSpec::plain(left.clone(), QueueKind::Classic)], vec![]).await.expect("declared");
+    assert_eq!(publish(&bus, to("", &left)).await, Publication::Confirmed);
     let missing = QueueSpec::plain(unique("missing"), QueueKind::Classic);
     let mut deaf = bus.consume(missing.clone(), 10);
     let polled = tokio::spawn(async move { deaf.next().await.is_some() });

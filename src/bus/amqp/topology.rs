@@ -36,6 +36,11 @@ impl Item {
             Self::Binding(queue, from) => format!("binding of queue {queue} to exchange {}", from.exchange),
         }
     }
+
+    /// A queue that belongs to its workers.
+    pub(super) fn is_of_workers(&self) -> bool {
+        matches!(self, Self::Queue(queue) if queue.only_if_missing)
+    }
 }
 
 /// Everything that was ever asked for, in order.
@@ -53,6 +58,8 @@ struct Wanted {
     known: HashSet<String>,
     /// What the broker refuses now, by what it is.
     refused: BTreeMap<String, RefusedFact>,
+    /// Queues of workers that are not there and that the engine may not make. Their workers make them.
+    left: HashSet<String>,
 }
 
 impl Topology {
@@ -91,7 +98,8 @@ impl Topology {
             Item::Exchange(exchange) => exchange.name == to.exchange && code != NO_ROUTE,
             Item::Binding(_, from) => !to.exchange.is_empty() && from.exchange == to.exchange,
         };
-        wanted.items.iter().filter(is_it).filter(|item| !wanted.refused.contains_key(&item.what())).cloned().collect()
+        let is_refused = |what: &str| wanted.refused.contains_key(what) || wanted.left.contains(what);
+        wanted.items.iter().filter(is_it).filter(|item| !is_refused(&item.what())).cloned().collect()
     }
 
     pub(super) fn refused(&self) -> Vec<RefusedFact> {
@@ -157,7 +165,17 @@ impl Topology {
         let mut channel = live.channel().await?;
         let (mut first, mut there) = (None, 0);
         for item in items {
-            match declare(live, &channel, item).await {
+            let asked = match item {
+                Item::Queue(queue) if queue.only_if_missing => match look(live, &channel, &queue.name).await {
+                    Err(Trouble::Refused(..)) => {
+                        channel = live.channel().await?;
+                        declare(live, &channel, item).await
+                    }
+                    there_or_lost => there_or_lost,
+                },
+                _ => declare(live, &channel, item).await,
+            };
+            match asked {
                 Ok(()) => {
                     there += 1;
                     self.lock().refused.remove(&item.what());
@@ -165,8 +183,10 @@ impl Topology {
                 Err(Trouble::Refused(code, why)) => {
                     let exists = exists(live, item).await?;
                     // without the right to make it, one that its owner has made is as good
-                    let is_fine = exists && matches!(code, 403 | 405);
-                    if is_fine {
+                    let is_fine = exists && (matches!(code, 403 | 405) || item.is_of_workers());
+                    if item.is_of_workers() && !exists {
+                        self.leave(item, code, &why);
+                    } else if is_fine {
                         there += 1;
                         self.lock().refused.remove(&item.what());
                         debug!(event = "broker.kept", what = item.what(), reason = why, "used as it is ({code})");
@@ -182,6 +202,19 @@ impl Topology {
         let _ = live.answer(channel.close(200, "OK".into())).await;
         info!(event = "broker.declared", count = there, "exchanges, queues and bindings declared");
         Ok(first)
+    }
+
+    /// Told once. The task that finds no queue says so again.
+    fn leave(&self, item: &Item, code: u16, reason: &str) {
+        let what = item.what();
+        if self.lock().left.insert(what.clone()) {
+            warn!(
+                event = "broker.left",
+                what,
+                reason,
+                "the broker refuses to declare a queue of tasks ({code}); its worker or its owner makes it"
+            );
+        }
     }
 
     /// Once for each reason, not once for each connection.
@@ -206,6 +239,13 @@ impl Topology {
     }
 }
 
+/// Asks for a queue and makes nothing. A refusal ends the channel.
+async fn look(live: &Live, channel: &Channel, queue: &str) -> Result<(), Trouble> {
+    let name = short("a queue name", queue).map_err(|why| Trouble::Refused(0, why))?;
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    live.answer(channel.queue_declare(name, options, FieldTable::default())).await.map(|_| ())
+}
+
 /// Whether it is there, where the broker lets us look. A channel to throw away: a refusal ends it.
 async fn exists(live: &Live, item: &Item) -> Result<bool, Trouble> {
     let channel = live.channel().await?;
@@ -215,11 +255,7 @@ async fn exists(live: &Live, item: &Item) -> Result<bool, Trouble> {
             let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
             live.answer(channel.exchange_declare(name, ExchangeKind::Direct, options, FieldTable::default())).await
         }
-        Item::Queue(q) => {
-            let Ok(name) = short("a queue name", &q.name) else { return Ok(false) };
-            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            live.answer(channel.queue_declare(name, options, FieldTable::default())).await.map(|_| ())
-        }
+        Item::Queue(q) => look(live, &channel, &q.name).await,
         Item::Binding(..) => return Ok(false),
     };
     match asked {
@@ -345,6 +381,7 @@ mod tests {
             drop_oldest: None,
             message_ttl: Some(std::time::Duration::from_secs(2)),
             delivery_limit: Some(5),
+            only_if_missing: false,
         };
         let keys = |spec: &QueueSpec| arguments(spec).inner().keys().map(|k| k.as_str().to_owned()).collect::<Vec<_>>();
         assert_eq!(

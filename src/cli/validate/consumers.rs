@@ -8,7 +8,7 @@ use crate::asl::{self, Diagnostic, Severity, WrittenTask};
 use crate::bus::TaskBus;
 use crate::cli::{CliError, local};
 use crate::config::{Settings, Sources};
-use crate::integrations::queue_named;
+use crate::integrations::{Table, queue_named};
 
 /// Nothing is under way when the look is over.
 const CLOSES_WITHIN: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ pub(super) fn look(url: &str, texts: &[String]) -> Result<Vec<Vec<Diagnostic>>, 
         let mut known = BTreeMap::new();
         let mut findings = Vec::with_capacity(texts.len());
         for text in texts {
-            findings.push(of_text(&*bus, text, &mut known).await);
+            findings.push(of_text(&*bus, text, &settings.integrations, &mut known).await);
         }
         bus.close(CLOSES_WITHIN).await;
         findings.into_iter().collect()
@@ -37,11 +37,12 @@ pub(super) fn look(url: &str, texts: &[String]) -> Result<Vec<Vec<Diagnostic>>, 
 async fn of_text(
     bus: &dyn TaskBus,
     text: &str,
+    table: &Table,
     known: &mut BTreeMap<String, Option<u32>>,
 ) -> Result<Vec<Diagnostic>, CliError> {
     let mut findings = Vec::new();
     for task in asl::tasks(text) {
-        let Some(queue) = queue_named(&task.resource, &task.parameters, bus.names()) else { continue };
+        let Some(queue) = queue_named(&task.resource, &task.parameters, table, bus.names()) else { continue };
         let consumers = match known.get(&queue) {
             Some(consumers) => *consumers,
             None => bus.consumers(&queue).await.map_err(|why| CliError::failed(why.to_string()))?,
@@ -54,7 +55,11 @@ async fn of_text(
 
 fn finding(task: WrittenTask, queue: &str, consumers: Option<u32>) -> Option<Diagnostic> {
     let (what, hint) = match consumers {
-        None => ("does not exist", "its worker declares it; without it the task fails at once"),
+        None => (
+            "does not exist",
+            "start its worker, or let the server declare it with the state machine (bus.declare); without it the task \
+             fails at once",
+        ),
         Some(0) => ("has no consumer", "start its worker; until then the task waits"),
         Some(_) => return None,
     };

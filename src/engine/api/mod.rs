@@ -9,9 +9,11 @@ mod history;
 mod map_runs;
 mod metrics;
 mod redrivable;
+mod task_queues;
 mod tasks;
 mod test_task;
 mod unserved;
 
 pub(in crate::engine) use handle::Engine;
 pub use handle::EngineHandle;
+pub use task_queues::TaskQueue;

@@ -13,6 +13,7 @@ pub(in crate::engine) mod open_count;
 pub(in crate::engine) mod quarantine;
 pub(in crate::engine) mod resources;
 pub(in crate::engine) mod task_identity;
+pub(in crate::engine) mod task_queues;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ pub(in crate::engine) struct Services {
     pub courier: courier::Courier,
     pub definitions: definitions::Definitions,
     pub activities: activity_queues::Activities,
+    pub task_queues: task_queues::TaskQueues,
     pub footprint: footprint::Footprint,
     pub open: open_count::Open,
     pub feed: feed::Feeder,
@@ -68,6 +70,7 @@ impl Services {
             objects: Objects::new(&options.objects),
             courier: courier::Courier::new(options.partitions),
             activities: activity_queues::Activities::new(options.queue_kind, options.activity_pollers),
+            task_queues: task_queues::TaskQueues::default(),
             footprint: footprint::Footprint::new(options.memory_bytes_max),
             open: open_count::Open::default(),
             feed: feed::Feeder::default(),

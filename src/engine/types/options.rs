@@ -1,11 +1,12 @@
 //! Settings of an engine, and its parts.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bus::{Bounds, Names, QueueKind, TaskBus};
+use crate::bus::{Bounds, DeclareQueues, Names, QueueKind, TaskBus};
 use crate::clock::Clock;
 use crate::engine::types::http_tasks::HttpTasks;
 use crate::engine::types::stand_in::StandIn;
@@ -55,6 +56,10 @@ pub struct Options {
     pub activity_pollers: usize,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
+    /// The queues that definitions name.
+    pub declare_queues: DeclareQueues,
+    /// Of them, the queues that are declared by somebody else.
+    pub declared_queues: HashSet<String>,
     /// What the parking queue holds; beyond it the oldest messages are dropped.
     pub parking: Bounds,
     /// Starts under way at once; more are refused (`ThrottlingException`).
@@ -96,6 +101,8 @@ impl Default for Options {
             start_queue: Some(Names::shipped().start()),
             activity_pollers: crate::limits::ACTIVITY_POLLERS_MAX,
             queue_kind: QueueKind::Quorum,
+            declare_queues: DeclareQueues::Never,
+            declared_queues: HashSet::new(),
             parking: Bounds { messages: Some(100_000), bytes: Some(1 << 30) },
             starts_max: 2_000,
             unpublished_max: 10_000,
