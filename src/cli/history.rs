@@ -42,11 +42,7 @@ pub(super) fn table(events: &[Value]) -> String {
             (Some(first), Some(at)) => format!("+{}", time::duration(at.since(first))),
             _ => String::new(),
         };
-        let empty = Value::Null;
-        let details = event
-            .as_object()
-            .and_then(|event| event.iter().find(|(name, _)| name.ends_with("EventDetails")))
-            .map_or(&empty, |d| d.1);
+        let details = details_of(event).unwrap_or(&Value::Null);
         table.row(vec![
             (text(event, "id"), Tone::Faint),
             (after, Tone::Faint),
@@ -56,6 +52,15 @@ pub(super) fn table(events: &[Value]) -> String {
         ]);
     }
     table.render()
+}
+
+/// The same of a whole event.
+pub(super) fn subject_of(event: &Value) -> String {
+    details_of(event).map(subject).unwrap_or_default()
+}
+
+fn details_of(event: &Value) -> Option<&Value> {
+    event.as_object()?.iter().find(|(name, _)| name.ends_with("EventDetails")).map(|(_, details)| details)
 }
 
 /// The subject of an event: its state, resource or worker.

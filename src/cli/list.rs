@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::client::ServerArgs;
+use super::client::{Client, ServerArgs};
 use super::output::{OutputArgs, Table, Tone, status_tone, text};
 use super::{CliError, names, time};
 
@@ -47,10 +47,19 @@ impl Status {
 }
 
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
-    let client = args.server.client()?;
-    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    let machines = if let Some(name) = &args.machine {
-        vec![names::machine(&client, name)?]
+    let executions = of(&args.server.client()?, args.machine.as_deref(), args.status, args.limit)?;
+    args.output.print(&json!({"executions": executions}), table)
+}
+
+/// The newest executions of a machine, or of all.
+pub(super) fn newest(client: &Client, machine: Option<&str>, most: u32) -> Result<Vec<Value>, CliError> {
+    of(client, machine, None, most)
+}
+
+fn of(client: &Client, machine: Option<&str>, status: Option<Status>, most: u32) -> Result<Vec<Value>, CliError> {
+    let limit = usize::try_from(most).unwrap_or(usize::MAX);
+    let machines = if let Some(name) = machine {
+        vec![names::machine(client, name)?]
     } else {
         let all = client.pages("ListStateMachines", json!({}), "stateMachines", 1_000)?;
         // Express executions are not listed.
@@ -62,7 +71,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let mut executions = Vec::new();
     for machine in machines {
         let mut request = json!({"stateMachineArn": machine});
-        if let Some(status) = args.status {
+        if let Some(status) = status {
             request["statusFilter"] = json!(status.aws());
         }
         executions.extend(client.pages("ListExecutions", request, "executions", limit)?);
@@ -71,7 +80,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         b["startDate"].as_f64().unwrap_or_default().total_cmp(&a["startDate"].as_f64().unwrap_or_default())
     });
     executions.truncate(limit);
-    args.output.print(&json!({"executions": executions}), table)
+    Ok(executions)
 }
 
 fn table(answer: &Value) -> String {

@@ -86,6 +86,12 @@ pub(super) enum Named {
     Execution(String),
 }
 
+/// `MACHINE:NAME` of an execution's ARN.
+pub(super) fn of_arn(arn: &str) -> String {
+    let parts: Vec<&str> = arn.splitn(7, ':').collect();
+    parts.last().map_or_else(|| arn.to_owned(), |name| (*name).to_owned())
+}
+
 /// `startDate` and such of an answer, for requests that page by name.
 pub(super) fn name_of(execution: &Value) -> String {
     let machine = text(execution, "stateMachineArn");

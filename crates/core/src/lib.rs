@@ -4,6 +4,7 @@
 //! | room | purpose |
 //! |---|---|
 //! | [`interpreter`] | `decide(machine, state, stimulus) → events + commands`, `evolve`, `owed` |
+//! | [`replay`] | a recorded execution decided again, and its first difference |
 //! | [`record`] | how the entries of a journal are written and read |
 //! | [`asl`] | the language: text → model, diagnostics with line, column and JSON pointer |
 //! | [`query`] | JSONPath, intrinsic functions, payload templates, JSONata |
@@ -22,3 +23,4 @@ pub mod limits;
 pub mod payload;
 pub mod query;
 pub mod record;
+pub mod replay;
