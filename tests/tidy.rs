@@ -31,6 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("asl", &["query", "clock", "ids", "limits", "payload"]),
     ("interpreter", &["asl", "query", "csv", "clock", "ids", "limits", "payload"]),
     ("record", &["interpreter", "limits", "payload"]),
+    ("replay", &["interpreter", "asl", "clock", "ids", "limits", "payload"]),
     // Pictures of definitions.
     ("graph", &[]),
     // Ports. They never import each other.
@@ -38,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bus", &["clock", "ids", "limits", "payload"]),
     ("objects", &["csv", "clock", "ids", "limits"]),
     // Workers that come with the engine: they see what every worker sees.
-    ("workers", &["bus", "limits"]),
+    ("workers", &["bus", "clock", "limits"]),
     // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
     ("integrations", &["bus", "interpreter", "asl", "query", "clock", "ids", "limits", "payload"]),
     ("telemetry", &["clock", "ids", "token"]),
@@ -110,6 +111,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "integrations",
             "interpreter",
             "record",
+            "replay",
             "asl",
             "graph",
             "telemetry",
@@ -117,6 +119,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ids",
             "limits",
             "token",
+            "workers",
         ],
     ),
     ("main", &["cli"]),

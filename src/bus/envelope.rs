@@ -25,8 +25,29 @@ pub use reply::{DefectKind, Reply, ReplyDefect, ReplyOutcome, token};
 pub const TASK_TOKEN: &str = "task-token";
 /// Header of a reply: `success` (default), `failure`, `heartbeat`.
 pub const TASK_STATUS: &str = "task-status";
+/// Header of a task that wants an answer: which one ends it.
+pub const TASK_KIND: &str = "task-kind";
 /// A verdict is news for a worker that waits for it now; it must not pile up in a queue that nobody reads.
 const VERDICT_EXPIRATION: Duration = Duration::from_mins(10);
+
+/// The answer that ends a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TaskKind {
+    /// The first reply.
+    Request,
+    /// A reply with the token, later, from anywhere.
+    Callback,
+}
+
+impl TaskKind {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Callback => "callback",
+        }
+    }
+}
 
 /// What goes out for one task.
 #[derive(Clone, PartialEq)]
@@ -37,6 +58,12 @@ pub struct TaskMessage {
     pub content_type: Option<Text>,
     /// `None` for a message that expects no answer (a plain publish).
     pub token: Option<String>,
+    /// Told with the token.
+    pub task_kind: TaskKind,
+    /// As the definition has it.
+    pub resource: String,
+    /// The time in which the task wants its next heartbeat.
+    pub heartbeat_seconds: Option<u64>,
     pub reply_to: Option<String>,
     /// The same in every copy of one task, so that a consumer can tell a second copy from a second task.
     pub message_id: String,
@@ -82,6 +109,7 @@ impl TaskMessage {
         put("execution-arn", HeaderValue::Text(self.execution.as_str().to_owned()));
         put("state-machine-arn", HeaderValue::Text(self.state_machine.as_str().to_owned()));
         put("state-name", HeaderValue::Text(self.state_name));
+        put("resource", HeaderValue::Text(self.resource));
         put("attempt", HeaderValue::Integer(i64::from(self.attempt)));
         if let Some(deadline) = self.deadline {
             put("deadline", HeaderValue::Text(deadline.iso()));
@@ -91,6 +119,10 @@ impl TaskMessage {
         }
         if let Some(token) = &self.token {
             put(TASK_TOKEN, HeaderValue::Text(token.clone()));
+            put(TASK_KIND, HeaderValue::Text(self.task_kind.as_str().to_owned()));
+            if let Some(seconds) = self.heartbeat_seconds.and_then(|seconds| i64::try_from(seconds).ok()) {
+                put("heartbeat-seconds", HeaderValue::Integer(seconds));
+            }
         }
         Message {
             body: self.body,
@@ -200,6 +232,9 @@ mod tests {
             body: b"{}".to_vec(),
             content_type: None,
             token: Some("secret-token".to_owned()),
+            task_kind: TaskKind::Callback,
+            resource: "arn:r".to_owned(),
+            heartbeat_seconds: Some(30),
             reply_to: Some(Names::shipped().replies(crate::ids::PartitionId(3))),
             message_id: "m-1".to_owned(),
             at: Timestamp::from_millis(1_700_000_000_000),
@@ -235,6 +270,11 @@ mod tests {
         assert_eq!(p.content_type.as_deref(), Some("application/json"));
         assert_eq!((p.app_id.as_deref(), p.kind.as_deref(), p.persistent), (Some("reveille"), Some("task"), true));
         assert_eq!(p.headers["attempt"], HeaderValue::Integer(2));
+        assert_eq!(p.headers["task-kind"], HeaderValue::Text("callback".to_owned()));
+        assert_eq!(p.headers["resource"], HeaderValue::Text("arn:r".to_owned()));
+        assert_eq!(p.headers["heartbeat-seconds"], HeaderValue::Integer(30));
+        let plain = TaskMessage { token: None, ..task() }.into_message();
+        assert!(!plain.properties.headers.contains_key("task-kind"), "no answer ends it");
         assert_eq!(p.headers["deadline"], HeaderValue::Text("2023-11-14T22:14:20.000Z".to_owned()));
         assert_eq!(p.headers["execution-arn"], HeaderValue::Text("arn:e".to_owned()));
     }

@@ -28,6 +28,7 @@ mod machines;
 mod names;
 mod output;
 pub mod progress;
+mod replay;
 mod replies;
 mod run;
 pub mod screen;
@@ -40,6 +41,7 @@ mod time;
 mod validate;
 mod versions;
 pub mod watch;
+mod worker;
 
 pub use error::CliError;
 
@@ -73,6 +75,9 @@ enum Command {
     /// Run one execution of a definition file here, with its progress; needs no server.
     Run(run::Args),
 
+    /// Play recorded executions again, against their own definition or a new one; show the first difference.
+    Replay(replay::Args),
+
     /// Start an execution.
     Start(start::Args),
     /// Show an execution or a state machine.
@@ -103,6 +108,8 @@ enum Command {
     /// Report that the worker of a task is alive.
     Heartbeat(finish::HeartbeatArgs),
 
+    /// Do the tasks of a queue with a program or a web service; needs only the broker.
+    Worker(worker::Args),
     /// Show refused replies, send them again, or delete them; needs only the broker.
     #[command(subcommand, visible_aliases = ["parked"])]
     Replies(replies::Command),
@@ -135,6 +142,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::execute(&args),
         Command::Graph(args) => graph::execute(&args),
         Command::Run(args) => run::execute(&args),
+        Command::Replay(args) => replay::execute(&args),
         Command::Start(args) => start::execute(&args),
         Command::Describe(args) => describe::execute(&args),
         Command::History(args) => history::execute(&args),
@@ -145,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Succeed(args) => finish::succeed(&args),
         Command::Fail(args) => finish::fail(&args),
         Command::Heartbeat(args) => finish::heartbeat(&args),
+        Command::Worker(args) => worker::execute(args),
         Command::Replies(command) => replies::execute(&command),
         Command::Backup(args) => backup::execute(&args),
         Command::Machines(command) => machines::execute(&command),

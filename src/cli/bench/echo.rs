@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Stopwatch};
-use crate::bus::envelope::TaskMessage;
+use crate::bus::envelope::{TaskKind, TaskMessage};
 use crate::bus::{HeaderValue, Message, Names};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, PartitionId};
@@ -145,6 +145,9 @@ impl Shape {
             body: Vec::new(),
             content_type: None,
             token: Some("0".repeat(CORRELATION_CHARS)),
+            task_kind: TaskKind::Callback,
+            resource: "arn:aws:states:::amqp:publish.waitForTaskToken".to_owned(),
+            heartbeat_seconds: None,
             reply_to: None,
             message_id: String::new(),
             at,

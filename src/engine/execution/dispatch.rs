@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use crate::asl::resource::{Resource, ResourceKind};
-use crate::bus::envelope::TaskMessage;
+use crate::bus::envelope::{TaskKind, TaskMessage};
 use crate::bus::{Address, BusError, HeaderValue, Message, Properties, Publication};
 use crate::clock::Timestamp;
 use crate::engine::execution::actor::{ExecutionActor, InFlight};
@@ -92,8 +92,12 @@ impl ExecutionActor {
         let receipt = integrations::receipt(&resource, &plan, None, now, request_id);
         let Plan::Publish(mut publishing) = plan else { return };
         // What stays of them names where they went.
-        let messages: Vec<(Address, Message)> =
-            publishing.messages.iter_mut().map(|m| (m.address.clone(), self.envelope(&key, m, !completes))).collect();
+        let kind = if resource.waits_for_token() { TaskKind::Callback } else { TaskKind::Request };
+        let messages: Vec<(Address, Message)> = publishing
+            .messages
+            .iter_mut()
+            .map(|m| (m.address.clone(), self.envelope(&key, m, kind, !completes)))
+            .collect();
         if !completes {
             self.in_flight.push(InFlight { scheduled, receipt: Payload::clone(&receipt), confirmed: false });
         }
@@ -171,7 +175,7 @@ impl ExecutionActor {
     }
 
     /// The message as it goes out: what is large is taken from `message`.
-    fn envelope(&self, key: &TaskKey, message: &mut Outgoing, expects_reply: bool) -> Message {
+    fn envelope(&self, key: &TaskKey, message: &mut Outgoing, kind: TaskKind, expects_reply: bool) -> Message {
         let Ok(view) = self.state.task(key.scheduled) else { return Message::default() };
         let started = self.state.started();
         let deadline = view.task.deadline();
@@ -185,6 +189,9 @@ impl ExecutionActor {
             body: std::mem::take(&mut message.body),
             content_type: Some(std::mem::take(&mut message.content_type)),
             token: expects_reply.then(|| self.services.token(key)),
+            task_kind: kind,
+            resource: view.task.details.resource.to_string(),
+            heartbeat_seconds: view.task.details.heartbeat_seconds,
             reply_to: expects_reply.then(|| self.host.reply_queue().to_owned()),
             message_id: message.message_id.to_string(),
             at: now,
