@@ -28,6 +28,6 @@ url=${REVEILLE_BENCH_AMQP_URL:-}
 if [ -z "$url" ]; then url=$(BROKER_SCHEDULERS=${BROKER_SCHEDULERS:-2} scripts/broker.sh start "$work/broker"); fi
 
 echo "machine: $(nproc) cores, $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), $(rustc --version)"
-"${CARGO_TARGET_DIR:-target}/release/reveille" bench --amqp "$url" "$@"
+"${CARGO_TARGET_DIR:-target}/release/reveille" bench --bus "$url" "$@"
 
 if [ $# -eq 0 ] && compgen -G 'benches/*.rs' >/dev/null; then REVEILLE_BENCH_AMQP_URL=$url cargo bench --workspace --benches; fi

@@ -9,6 +9,10 @@ use super::output::{OutputArgs, fields};
 use crate::config::{Settings, Sources};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille backup /backups/reveille.db --config /etc/reveille/reveille.toml
+  reveille backup copy.db --store sqlite:reveille.db")]
 pub(super) struct Args {
     /// The new file; nothing is overwritten
     file: PathBuf,

@@ -34,10 +34,14 @@ const ROLE: &str = "REVEILLE_BENCH_ROLE";
 const ROLE_ARGUMENTS: &str = "REVEILLE_BENCH_ARGUMENTS";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille bench --bus amqp://localhost
+  reveille bench --bus amqp://localhost --count 10000 --only rates")]
 pub(super) struct Args {
     /// The broker: amqp://user:password@host:5672/vhost; a vhost without an engine of its own
-    #[arg(long, value_name = "URL", required_unless_present = "role")]
-    amqp: Option<String>,
+    #[arg(long, alias = "amqp", value_name = "URL", required_unless_present = "role")]
+    bus: Option<String>,
     /// Round trips that are measured in each round
     #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
@@ -134,7 +138,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     if let Some(role) = args.role {
         return play(role);
     }
-    let url = args.amqp.as_deref().unwrap_or_default();
+    let url = args.bus.as_deref().unwrap_or_default();
     let plan = Plan {
         url: url.to_owned(),
         count: args.count,

@@ -7,6 +7,11 @@ use super::output::line;
 use super::{CliError, input};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille call list-activities
+  reveille call describe-map-run '{\"mapRunArn\": \"ARN\"}'
+  reveille call test-state @request.json")]
 pub(super) struct Args {
     /// Operation as AWS names it: DescribeMapRun, or describe-map-run
     operation: String,

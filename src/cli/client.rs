@@ -12,6 +12,7 @@ use super::sigv4::Signer;
 use crate::clock::{Clock, SystemClock};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:8083";
 /// The time for one call: longer than every operation, also than the long poll of 60 seconds.
 const TIMEOUT: Duration = Duration::from_secs(70);
 /// The size of an answer. SDKs would also refuse a page of 1,000 events of 256 KiB each.
@@ -20,16 +21,9 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The server to call.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ServerArgs {
-    /// The server's address
-    #[arg(
-        long,
-        visible_alias = "url",
-        env = "REVEILLE_ENDPOINT",
-        default_value = "http://127.0.0.1:8083",
-        value_name = "URL",
-        help_heading = "Server"
-    )]
-    pub endpoint: String,
+    /// The server's address [default: AWS_ENDPOINT_URL_SFN, AWS_ENDPOINT_URL, or http://127.0.0.1:8083]
+    #[arg(long, alias = "url", env = "REVEILLE_ENDPOINT", value_name = "URL", help_heading = "Server")]
+    pub endpoint: Option<String>,
     /// Certificate authority of the server, PEM, in the place of the public ones
     #[arg(long, env = "REVEILLE_CA_FILE", value_name = "FILE", help_heading = "Server")]
     pub ca_file: Option<PathBuf>,
@@ -66,7 +60,13 @@ pub(super) struct Client {
 
 impl ServerArgs {
     pub(super) fn client(&self) -> Result<Client, CliError> {
-        let endpoint = self.endpoint.trim_end_matches('/').to_owned();
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let given = self.endpoint.clone().filter(|endpoint| !endpoint.is_empty());
+        let endpoint = given
+            .or_else(|| variable("AWS_ENDPOINT_URL_SFN"))
+            .or_else(|| variable("AWS_ENDPOINT_URL"))
+            .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+        let endpoint = endpoint.trim_end_matches('/').to_owned();
         let Some((scheme @ ("http" | "https"), rest)) = endpoint.split_once("://") else {
             return Err(CliError::usage(format!("the endpoint '{endpoint}' is no URL"))
                 .hint("a URL looks like http://127.0.0.1:8083 (--endpoint, REVEILLE_ENDPOINT)"));
@@ -137,24 +137,44 @@ impl Client {
     pub(super) fn pages(
         &self,
         operation: &str,
-        mut request: Value,
+        request: Value,
         items: &str,
         limit: usize,
     ) -> Result<Vec<Value>, CliError> {
         let mut all = Vec::new();
+        self.each(operation, request, items, limit, |item| {
+            all.push(item);
+            all.len() < limit
+        })?;
+        Ok(all)
+    }
+
+    /// Each item of a listing, page by page, until `take` wants no more; about `expected` of them.
+    pub(super) fn each(
+        &self,
+        operation: &str,
+        mut request: Value,
+        items: &str,
+        expected: usize,
+        mut take: impl FnMut(Value) -> bool,
+    ) -> Result<(), CliError> {
+        let mut seen = 0;
         loop {
-            request["maxResults"] = Value::from(limit.saturating_sub(all.len()).clamp(1, 1_000));
+            request["maxResults"] = Value::from(expected.saturating_sub(seen).clamp(1, 1_000));
             let mut answer = self.call(operation, &request)?;
             if let Some(Value::Array(page)) = answer.get_mut(items).map(Value::take) {
-                all.extend(page);
+                for item in page {
+                    seen += 1;
+                    if !take(item) {
+                        return Ok(());
+                    }
+                }
             }
             match answer.get_mut("nextToken").map(Value::take) {
-                Some(Value::String(token)) if all.len() < limit => request["nextToken"] = Value::String(token),
-                _ => break,
+                Some(token @ Value::String(_)) => request["nextToken"] = token,
+                _ => return Ok(()),
             }
         }
-        all.truncate(limit);
-        Ok(all)
     }
 
     /// Reads a page beside the API. Returns status and text.

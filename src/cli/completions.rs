@@ -7,6 +7,10 @@ use super::output::line;
 use super::{Cli, CliError};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille completions bash > /etc/bash_completion.d/reveille
+  reveille completions zsh > ~/.zfunc/_reveille")]
 pub(super) struct Args {
     shell: Shell,
 }

@@ -22,12 +22,16 @@ const INPUT: &str = include_str!("../../examples/art-event/input.json");
 const RECOMMENDATION: &str = "Vera Holm";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille demo
+  reveille demo --bus amqp://localhost --with-workers")]
 pub(super) struct Args {
     /// Run it over this broker, with the workers that consume its queues
-    #[arg(long, value_name = "URL")]
-    amqp: Option<String>,
-    /// With --amqp: answer the tasks in this process, over the broker
-    #[arg(long, requires = "amqp")]
+    #[arg(long, alias = "amqp", value_name = "URL")]
+    bus: Option<String>,
+    /// With --bus: answer the tasks in this process, over the broker
+    #[arg(long, requires = "bus")]
     with_workers: bool,
     /// Do not ask: answer for the friend too
     #[arg(long, short)]
@@ -36,7 +40,7 @@ pub(super) struct Args {
 
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     local::block_on(async {
-        let app = local::begin(args.amqp.as_deref(), None, None).await?;
+        let app = local::begin(args.bus.as_deref(), None, None).await?;
         let told = tell(args, &app).await;
         app.stop().await;
         told
@@ -47,7 +51,7 @@ async fn tell(args: &Args, app: &crate::app::Application) -> Result<(), CliError
     let engine = &app.engine;
     line(&introduction(args))?;
     let asks = !args.yes && std::io::stdin().is_terminal();
-    let mut friend = match &args.amqp {
+    let mut friend = match &args.bus {
         Some(_) if !args.with_workers => None,
         _ => Some(workers::start(&app.bus)),
     };
@@ -80,7 +84,7 @@ async fn tell(args: &Args, app: &crate::app::Application) -> Result<(), CliError
 }
 
 fn introduction(args: &Args) -> String {
-    let place = match (&args.amqp, args.with_workers) {
+    let place = match (&args.bus, args.with_workers) {
         (None, _) => "The engine, its queues and two workers are in this process; nothing is kept.",
         (Some(_), true) => "The engine and the workers are in this process; their messages travel over the broker.",
         (Some(_), false) => {

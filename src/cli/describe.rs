@@ -8,6 +8,10 @@ use super::output::{OutputArgs, fields, maybe, status_tone, text, visible};
 use super::{CliError, time};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille describe art-event
+  reveille describe art-event:open-studios -o yaml")]
 pub(super) struct Args {
     /// An execution (ARN, MACHINE:NAME) or a state machine (ARN, name)
     what: String,

@@ -1,15 +1,30 @@
-//! `reveille stop EXECUTION`, `reveille redrive EXECUTION`.
+//! `reveille stop`, `reveille redrive`: one execution, some, or all that filters choose.
 
-use serde_json::json;
+use std::io::IsTerminal;
 
-use super::client::ServerArgs;
-use super::output::{OutputArgs, fields};
-use super::{CliError, names, time};
+use serde_json::{Value, json};
+
+use super::client::{Client, ServerArgs};
+use super::list::{self, Chosen, Status};
+use super::output::{OutputArgs, Tone, fields, text};
+use super::progress::Line;
+use super::screen::Screen;
+use super::{CliError, input, names, time};
+
+/// Executions that one command acts on.
+const EXECUTIONS_MAX: u32 = 100_000;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille stop art-event:open-studios --error Called.Off
+  reveille stop --all --machine art-event --older-than 7d
+  reveille stop --all --machine art-event --yes -o json")]
 pub(super) struct StopArgs {
-    /// Execution: ARN, or MACHINE:NAME
-    execution: String,
+    /// Executions: ARN, or MACHINE:NAME
+    executions: Vec<String>,
+    #[command(flatten)]
+    many: Many,
     /// Error name to record
     #[arg(long, short)]
     error: Option<String>,
@@ -23,30 +38,130 @@ pub(super) struct StopArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille redrive art-event:open-studios
+  reveille redrive --all --machine art-event --status failed --since 1h")]
 pub(super) struct RedriveArgs {
-    /// Execution: ARN, or MACHINE:NAME
-    execution: String,
+    /// Executions: ARN, or MACHINE:NAME
+    executions: Vec<String>,
+    #[command(flatten)]
+    many: Many,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
+/// Many executions at once.
+#[derive(Debug, clap::Args)]
+struct Many {
+    /// All executions that the filters let through
+    #[arg(long, conflicts_with = "executions", required_unless_present = "executions")]
+    all: bool,
+    /// Only of this state machine: name or ARN
+    #[arg(long, short, requires = "all")]
+    machine: Option<String>,
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// What is done to each execution.
+struct Act<'a> {
+    /// `stop`, `stopped`.
+    words: [&'static str; 2],
+    operation: &'static str,
+    /// The member of the answer with its time.
+    date: &'static str,
+    /// Those that can be acted on, where no filter says otherwise.
+    statuses: &'static [Status],
+    request: &'a Value,
+}
+
 pub(super) fn stop(args: &StopArgs) -> Result<(), CliError> {
-    let client = args.server.client()?;
-    let mut request = json!({"executionArn": names::execution(&client, &args.execution)?});
+    let mut request = json!({});
     for (name, value) in [("error", &args.error), ("cause", &args.cause)] {
         if let Some(value) = value {
             request[name] = json!(value);
         }
     }
-    let answer = client.call("StopExecution", &request)?;
-    args.output.print(&answer, |answer| fields(&[("stopped", Some(time::moment(&answer["stopDate"])))]))
+    let act = Act {
+        words: ["stop", "stopped"],
+        operation: "StopExecution",
+        date: "stopDate",
+        statuses: &[Status::Running, Status::PendingRedrive],
+        request: &request,
+    };
+    act.on(&args.server.client()?, &args.executions, &args.many, args.output)
 }
 
 pub(super) fn redrive(args: &RedriveArgs) -> Result<(), CliError> {
-    let client = args.server.client()?;
-    let arn = names::execution(&client, &args.execution)?;
-    let answer = client.call("RedriveExecution", &json!({"executionArn": arn}))?;
-    args.output.print(&answer, |answer| fields(&[("redriven", Some(time::moment(&answer["redriveDate"])))]))
+    let act = Act {
+        words: ["redrive", "redriven"],
+        operation: "RedriveExecution",
+        date: "redriveDate",
+        statuses: &[Status::Failed, Status::TimedOut, Status::Aborted],
+        request: &json!({}),
+    };
+    act.on(&args.server.client()?, &args.executions, &args.many, args.output)
+}
+
+impl Act<'_> {
+    fn on(&self, client: &Client, named: &[String], many: &Many, output: OutputArgs) -> Result<(), CliError> {
+        let [word, done] = self.words;
+        if let [one] = named {
+            let answer = self.call(client, &names::execution(client, one)?)?;
+            return output.print(&answer, |answer| fields(&[(done, Some(time::moment(&answer[self.date])))]));
+        }
+        let arns = self.chosen(client, named, many)?;
+        if many.all && !many.yes && !arns.is_empty() && !input::confirm(&format!("{word} {} executions?", arns.len()))?
+        {
+            return Err(CliError::failed(format!("nothing was {done}")));
+        }
+        let mut screen = Screen::new(anstream::stderr(), std::io::stderr().is_terminal());
+        let (mut acted, mut failed) = (Vec::new(), Vec::new());
+        for arn in &arns {
+            match self.call(client, arn) {
+                Ok(_) => acted.push(json!({"executionArn": arn})),
+                // An execution may have ended meanwhile; a server that is away ends the command.
+                Err(CliError::Failed { message, .. }) => failed.push(json!({"executionArn": arn, "reason": message})),
+                Err(other) => return Err(other),
+            }
+            if std::io::stderr().is_terminal() {
+                let so_far = format!("{done} {} of {}, {} refused", acted.len(), arns.len(), failed.len());
+                let _ = screen.draw(vec![Line(vec![(so_far, Tone::Faint)])]);
+            }
+        }
+        let answer = json!({done: acted, "refused": failed});
+        output.print(&answer, |answer| summary(answer, done))?;
+        if failed.is_empty() { Ok(()) } else { Err(CliError::Reported) }
+    }
+
+    fn call(&self, client: &Client, arn: &str) -> Result<Value, CliError> {
+        let mut request = self.request.clone();
+        request["executionArn"] = json!(arn);
+        client.call(self.operation, &request)
+    }
+
+    fn chosen(&self, client: &Client, named: &[String], many: &Many) -> Result<Vec<String>, CliError> {
+        if !many.all {
+            return named.iter().map(|name| names::execution(client, name)).collect();
+        }
+        let mut chosen = many.chosen.clone();
+        if chosen.status.is_empty() {
+            chosen.status = self.statuses.to_vec();
+        }
+        let found = list::newest(client, many.machine.as_deref(), &chosen, EXECUTIONS_MAX)?;
+        Ok(found.iter().map(|execution| text(execution, "executionArn")).collect())
+    }
+}
+
+fn summary(answer: &Value, done: &str) -> String {
+    let of = |name: &str| answer[name].as_array().map_or(&[][..], Vec::as_slice);
+    let mut lines = vec![format!("{done} {}, refused {}", of(done).len(), of("refused").len())];
+    lines.extend(of("refused").iter().map(|one| format!("{}  {}", text(one, "executionArn"), text(one, "reason"))));
+    lines.join("\n")
 }

@@ -7,17 +7,24 @@ use super::output::line;
 use super::{CliError, input};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille succeed TOKEN --result '{\"name\": \"Vera Holm\"}'
+  reveille succeed - --result @answer.json < token        keeps the token out of the shell's history")]
 pub(super) struct SucceedArgs {
     /// Task token (reveille tasks shows them); - reads it from standard input
     token: String,
     /// The task's result: JSON, or @FILE
-    #[arg(long, short, default_value = "{}", visible_alias = "result", value_name = "JSON")]
-    output: String,
+    #[arg(long, short, default_value = "{}", alias = "output", short_alias = 'o', value_name = "JSON")]
+    result: String,
     #[command(flatten)]
     server: ServerArgs,
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille fail TOKEN --error Friend.Busy --cause 'ask me again next week'")]
 pub(super) struct FailArgs {
     /// Task token (reveille tasks shows them); - reads it from standard input
     token: String,
@@ -32,6 +39,9 @@ pub(super) struct FailArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille heartbeat TOKEN")]
 pub(super) struct HeartbeatArgs {
     /// Task token (reveille tasks shows them); - reads it from standard input
     token: String,
@@ -40,7 +50,7 @@ pub(super) struct HeartbeatArgs {
 }
 
 pub(super) fn succeed(args: &SucceedArgs) -> Result<(), CliError> {
-    let output = input::json(&args.output, "the result")?;
+    let output = input::json(&args.result, "the result")?;
     args.server.client()?.call("SendTaskSuccess", &json!({"taskToken": token(&args.token)?, "output": output}))?;
     line("the task has succeeded")
 }

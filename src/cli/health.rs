@@ -5,6 +5,10 @@ use super::client::ServerArgs;
 use super::output::line;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille health
+  reveille health --endpoint https://reveille.example.com")]
 pub(super) struct Args {
     #[command(flatten)]
     server: ServerArgs,

@@ -120,7 +120,7 @@ pub(super) async fn start(engine: &EngineHandle, machine: Arn, name: &str, input
 pub(super) fn history(engine: &EngineHandle, snapshot: &Snapshot) -> String {
     let view = View { data: true, parameters: true, region: &engine.realm().region };
     let events: Vec<Value> = snapshot.entries.iter().filter_map(|entry| history::render(entry, view)).collect();
-    super::history::table(&events)
+    super::history::table(&events, usize::MAX)
 }
 
 /// The result of an execution, after waiting for its end.

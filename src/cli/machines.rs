@@ -39,6 +39,10 @@ enum Type {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille machines create art-event examples/art-event/art-event.asl.json
+  reveille machines create quick quick.asl.json --type express")]
 pub(super) struct CreateArgs {
     name: String,
     /// Definition: a file, or - for standard input
@@ -55,6 +59,9 @@ pub(super) struct CreateArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille machines update art-event art-event.asl.json")]
 pub(super) struct UpdateArgs {
     /// State machine: name or ARN
     machine: String,
@@ -67,6 +74,9 @@ pub(super) struct UpdateArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille machines delete art-event")]
 pub(super) struct DeleteArgs {
     /// State machine: name or ARN
     machine: String,
@@ -77,6 +87,10 @@ pub(super) struct DeleteArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille machines list
+  reveille machines list -o name")]
 pub(super) struct ListArgs {
     #[command(flatten)]
     server: ServerArgs,

@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 mod backup;
 mod bench;
@@ -18,13 +18,17 @@ mod describe;
 mod error;
 mod executions;
 mod finish;
+mod follow;
 mod graph;
 mod health;
+mod help;
 mod history;
+mod init;
 mod input;
 mod list;
 mod local;
 mod machines;
+mod man;
 mod names;
 mod output;
 pub mod progress;
@@ -41,7 +45,9 @@ mod time;
 mod validate;
 mod versions;
 pub mod watch;
+mod watch_execution;
 mod worker;
+mod yaml;
 
 pub use error::CliError;
 
@@ -64,15 +70,17 @@ pub struct Cli {
 enum Command {
     /// Run the server with the API and the engine.
     Serve(serve::Args),
-    /// Watch the art event from beginning to end; needs no server.
+    /// Watch the art event from beginning to end.
     Demo(demo::Args),
+    /// Make a folder with a definition, mocks, a worker and a broker.
+    Init(init::Args),
     /// Check a definition: show each problem, its place, and the remedy.
     #[command(visible_aliases = ["check", "lint"])]
     Validate(validate::Args),
     /// Draw a definition as an SVG picture.
     #[command(visible_aliases = ["draw"])]
     Graph(graph::Args),
-    /// Run one execution of a definition file here, with its progress; needs no server.
+    /// Run one execution of a definition file here, with its progress.
     Run(run::Args),
 
     /// Play recorded executions again, against their own definition or a new one; show the first difference.
@@ -86,13 +94,15 @@ enum Command {
     /// Show the history of an execution.
     #[command(visible_aliases = ["events"])]
     History(history::Args),
+    /// Watch an execution until its end.
+    Watch(watch_execution::Args),
     /// List executions, newest first.
     #[command(visible_aliases = ["ls", "executions"])]
     List(list::Args),
-    /// Stop a running execution.
+    /// Stop running executions: one, some, or all that filters choose.
     #[command(visible_aliases = ["abort", "cancel"])]
     Stop(executions::StopArgs),
-    /// Run a failed execution on from where it failed.
+    /// Run failed executions on from where they failed.
     #[command(visible_aliases = ["resume"])]
     Redrive(executions::RedriveArgs),
 
@@ -126,6 +136,8 @@ enum Command {
     Health(health::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
+    /// Write manual pages.
+    Man(man::Args),
     /// Measure callback round trips beside the bare broker's.
     Bench(bench::Args),
 }
@@ -134,10 +146,12 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     secrecy::keep_files_private();
-    let cli = Cli::parse();
+    let matches = help::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|fault| fault.exit());
     secrecy::hide_arguments();
     let done = match cli.command {
         Command::Serve(args) => serve::execute(args),
+        Command::Init(args) => init::execute(&args),
         Command::Demo(args) => demo::execute(&args),
         Command::Validate(args) => validate::execute(&args),
         Command::Graph(args) => graph::execute(&args),
@@ -146,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Start(args) => start::execute(&args),
         Command::Describe(args) => describe::execute(&args),
         Command::History(args) => history::execute(&args),
+        Command::Watch(args) => watch_execution::execute(&args),
         Command::List(args) => list::execute(&args),
         Command::Stop(args) => executions::stop(&args),
         Command::Redrive(args) => executions::redrive(&args),
@@ -159,6 +174,7 @@ pub fn main() -> ExitCode {
         Command::Machines(command) => machines::execute(&command),
         Command::Call(args) => call::execute(&args),
         Command::Health(args) => health::execute(&args),
+        Command::Man(args) => man::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::Bench(args) => bench::execute(&args),
     };

@@ -14,8 +14,16 @@ use super::CliError;
 pub(super) enum Format {
     /// The server's answer as it is
     Json,
+    /// Each item of a list on a line of its own
+    Jsonl,
+    /// The answer as YAML
+    Yaml,
     /// For reading
     Table,
+    /// A table with further columns, and with texts whole
+    Wide,
+    /// Only ARNs (of tasks: tokens), one a line, for other commands
+    Name,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -23,25 +31,77 @@ pub(super) struct OutputArgs {
     /// How to print [default: table on a terminal, json elsewhere]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,
+    /// Show long texts whole in tables; without a terminal they always are
+    #[arg(long)]
+    pub full: bool,
 }
 
 impl OutputArgs {
-    pub(super) fn is_json(self) -> bool {
-        match self.output {
-            Some(format) => format == Format::Json,
-            None => !std::io::stdout().is_terminal(),
-        }
+    pub(super) fn format(self) -> Format {
+        self.output.unwrap_or(if std::io::stdout().is_terminal() { Format::Table } else { Format::Json })
     }
 
-    /// Prints an answer as JSON, or as the text that `table` makes of it.
+    /// The characters at which a text of a table is cut.
+    pub(super) fn cut(self, most: usize) -> usize {
+        let is_whole = self.full || self.output == Some(Format::Wide) || !std::io::stdout().is_terminal();
+        if is_whole { usize::MAX } else { most }
+    }
+
+    /// Prints an answer in the format, or as the text that `table` makes of it.
     pub(super) fn print(self, answer: &Value, table: impl FnOnce(&Value) -> String) -> Result<(), CliError> {
-        if self.is_json() { line(&json(answer)) } else { line(table(answer).trim_end()) }
+        match self.format() {
+            Format::Json => line(&json(answer)),
+            Format::Jsonl => lines(items(answer).iter().map(|item| json_line(item))),
+            Format::Yaml => line(super::yaml::yaml(answer).trim_end()),
+            Format::Name => lines(items(answer).iter().filter_map(|item| name(item))),
+            Format::Table | Format::Wide => line(table(answer).trim_end()),
+        }
     }
 }
 
-/// JSON text. serde_json escapes the control characters of ASCII; those beyond are escaped here.
+/// The items of an answer that is one list; an answer of another kind is its only item.
+fn items(answer: &Value) -> Vec<&Value> {
+    let lists: Vec<&Vec<Value>> =
+        answer.as_object().into_iter().flatten().filter_map(|(_, member)| member.as_array()).collect();
+    match lists.as_slice() {
+        [] => vec![answer],
+        lists => lists.iter().copied().flatten().collect(),
+    }
+}
+
+/// The name by which other commands take an item.
+fn name(item: &Value) -> Option<String> {
+    const NAMES: [&str; 9] = [
+        "taskToken",
+        "executionArn",
+        "stateMachineAliasArn",
+        "stateMachineVersionArn",
+        "stateMachineArn",
+        "activityArn",
+        "mapRunArn",
+        "execution",
+        "id",
+    ];
+    NAMES.iter().find_map(|name| maybe(item, name))
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> Result<(), CliError> {
+    let all: Vec<String> = lines.collect();
+    if all.is_empty() { Ok(()) } else { line(&all.join("\n")) }
+}
+
+/// JSON text.
 fn json(value: &Value) -> String {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    escaped(serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
+/// The same on one line.
+pub(super) fn json_line(value: &Value) -> String {
+    escaped(value.to_string())
+}
+
+/// serde_json escapes the control characters of ASCII; those beyond are escaped here.
+fn escaped(text: String) -> String {
     if !text.contains(|c| matches!(c, '\u{7f}'..='\u{9f}')) {
         return text;
     }
@@ -63,6 +123,11 @@ pub(super) fn line(text: &str) -> Result<(), CliError> {
         }
         _ => Ok(()),
     }
+}
+
+/// One line for the person, beside the output.
+pub(super) fn note(text: &str) {
+    anstream::eprintln!("{}", Tone::Faint.paint(&visible(text)));
 }
 
 /// One line on standard error that stops nothing.
@@ -230,6 +295,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_answer_has_items_and_they_have_names() {
+        let listed = json!({"executions": [{"executionArn": "e1", "stateMachineArn": "m"}, {"executionArn": "e2"}]});
+        let names = |answer: &Value| items(answer).into_iter().filter_map(name).collect::<Vec<_>>();
+        assert_eq!(names(&listed), ["e1", "e2"]);
+        assert_eq!(names(&json!({"tasks": [{"executionArn": "e", "taskToken": "t"}]})), ["t"]);
+        assert_eq!(names(&json!({"executionArn": "e", "startDate": 1.0})), ["e"]);
+        assert_eq!(names(&json!({"executions": []})), [""; 0]);
+        assert_eq!(json_line(&json!({"a": "\u{9b}"})), r#"{"a":"\u009b"}"#);
+    }
 
     #[test]
     fn a_text_of_a_worker_sends_nothing_to_the_terminal() {

@@ -23,7 +23,7 @@ A FILE is the answer of GetExecutionHistory with its data (of this server, or of
 
 Examples:
   reveille replay art-event:open-studios
-  reveille replay --last 1000 --of art-event --definition new.asl.json     before a deployment
+  reveille replay --last 1000 --machine art-event --definition new.asl.json     before a deployment
   reveille replay history.json --definition machine.asl.json
   aws stepfunctions get-execution-history --execution-arn ARN > history.json
 
@@ -35,12 +35,12 @@ pub(super) struct Args {
     /// Definition to replay against [default: the one that each execution ran]
     #[arg(long, short, value_name = "FILE")]
     definition: Option<String>,
-    /// The newest N executions, of all machines or of --of
+    /// The newest N executions, of all machines or of --machine
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     last: Option<u32>,
     /// State machine of --last: name or ARN
-    #[arg(long, value_name = "MACHINE", requires = "last")]
-    of: Option<String>,
+    #[arg(long, short, requires = "last")]
+    machine: Option<String>,
     /// Write the record of the execution to a file, and replay it
     #[arg(long, value_name = "FILE")]
     save: Option<String>,
@@ -72,7 +72,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let client = args.server.client()?;
     let mut wanted: Vec<String> = args.recorded.clone();
     if let Some(last) = args.last {
-        let newest = list::newest(&client, args.of.as_deref(), last)?;
+        let newest = list::newest(&client, args.machine.as_deref(), &list::Chosen::default(), last)?;
         wanted.extend(newest.iter().map(|execution| text(execution, "executionArn")));
     }
     let began = Instant::now();

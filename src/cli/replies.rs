@@ -21,7 +21,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::output::{OutputArgs, Tone, text};
-use super::{CliError, local};
+use super::{CliError, local, time};
 use crate::app;
 use crate::bus::BusHealth;
 use crate::bus::parked::Filter;
@@ -52,7 +52,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 struct BrokerArgs {
     /// The broker [default: the setting bus.url]
-    #[arg(long, visible_alias = "amqp", value_name = "URL", help_heading = "Broker")]
+    #[arg(long, alias = "amqp", value_name = "URL", help_heading = "Broker")]
     bus: Option<String>,
     /// Settings file of the server
     #[arg(long, short, env = "REVEILLE_CONFIG", value_name = "FILE", help_heading = "Broker")]
@@ -63,10 +63,10 @@ struct BrokerArgs {
 struct FilterArgs {
     /// Only with this verdict: duplicate, late, unknown, forged, invalid-output, too-large, dead-letter, or a start's
     /// error
-    #[arg(long, visible_alias = "reason", value_name = "VERDICT")]
+    #[arg(long, alias = "reason", value_name = "VERDICT")]
     verdict: Vec<String>,
     /// Only parked longer ago than this: 90s, 15m, 12h, 7d
-    #[arg(long, value_name = "AGE", value_parser = age)]
+    #[arg(long, value_name = "AGE", value_parser = time::age)]
     older_than: Option<Duration>,
 }
 
@@ -178,33 +178,9 @@ fn finish(answer: &Value, done: &str, output: OutputArgs) -> Result<(), CliError
     if answer["kept"].as_array().is_some_and(|kept| !kept.is_empty()) { Err(CliError::Reported) } else { Ok(()) }
 }
 
-/// `90s`, `15m`, `12h`, `7d`.
-fn age(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 = number.parse().map_err(|_| "an age is a number with s, m, h or d: 15m".to_owned())?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" | "min" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(format!("'{unit}' is no unit of time here; allowed: s, m, h, d")),
-    };
-    Ok(Duration::from_secs(number.saturating_mul(seconds)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ages_are_read_and_nonsense_is_told() {
-        for (text, seconds) in [("90s", 90), ("15m", 900), ("12h", 43_200), ("7d", 604_800)] {
-            assert_eq!(age(text), Ok(Duration::from_secs(seconds)));
-        }
-        for text in ["", "7", "d", "7y", "-1d"] {
-            assert!(age(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn nothing_is_chosen_by_leaving_everything_out() {

@@ -21,9 +21,13 @@ use crate::interpreter::state::Conclusion;
 mod mocks;
 
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Exit codes: 0 it succeeded, 1 it failed or was refused, 2 the command line makes no sense, 3 no broker"
-)]
+#[command(after_help = "\
+Examples:
+  reveille run order.asl.json --input '{\"id\": 7}' --mock mocks.json
+  reveille run order.asl.json --bus amqp://localhost          tasks go to real workers
+  reveille run order.asl.json --history
+
+Exit codes: 0 it succeeded, 1 it failed or was refused, 2 the command line makes no sense, 3 no broker")]
 pub(super) struct Args {
     /// Definition: a file, or - for standard input
     file: String,
@@ -31,13 +35,13 @@ pub(super) struct Args {
     #[arg(long, short, default_value = "{}", value_name = "JSON")]
     input: String,
     /// Answers for all tasks, by state: {"STATE": {"result": …}} or {"STATE": {"errorOutput": {"error": …, "cause": …}}};
-    /// a list of them answers one call after the other, the state "*" stands for all others. With --amqp, tasks of other
+    /// a list of them answers one call after the other, the state "*" stands for all others. With --bus, tasks of other
     /// states go to the broker
     #[arg(long, short, value_name = "FILE")]
     mock: Option<String>,
     /// Send tasks to this broker instead of the one in this process
-    #[arg(long, value_name = "URL")]
-    amqp: Option<String>,
+    #[arg(long, alias = "amqp", value_name = "URL")]
+    bus: Option<String>,
     /// Keep the execution in this store, sqlite:PATH; what still waits goes on in `serve` [default: in memory]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -55,12 +59,12 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         return Err(CliError::Reported);
     }
     let mocks = match &args.mock {
-        Some(path) => Some(Arc::new(Mocks::parse(&input::file(path)?, &definition, args.amqp.is_some())?)),
+        Some(path) => Some(Arc::new(Mocks::parse(&input::file(path)?, &definition, args.bus.is_some())?)),
         None => None,
     };
     local::block_on(async {
         let stand_in = mocks.clone().map(|mocks| mocks as Arc<dyn StandIn>);
-        let app = local::begin(args.amqp.as_deref(), args.store.as_deref(), stand_in).await?;
+        let app = local::begin(args.bus.as_deref(), args.store.as_deref(), stand_in).await?;
         let ran = tokio::select! {
             ran = run(args, &app.engine, &definition, &input, mocks.as_deref()) => ran,
             _ = tokio::signal::ctrl_c() => Err(CliError::failed("interrupted")),
@@ -95,8 +99,11 @@ async fn print(args: &Args, engine: &EngineHandle, execution: &Arn, snapshot: &S
     }
     match local::outcome(engine, execution).await? {
         Conclusion::Succeeded(output) => line(&serde_json::to_string_pretty::<Value>(&output).unwrap_or_default()),
-        // The last frame says why.
-        Conclusion::Failed(_) | Conclusion::TimedOut(_) | Conclusion::Aborted(_) => Err(CliError::Reported),
+        // The last frame of the view has the beginning of it.
+        Conclusion::Failed(why) | Conclusion::TimedOut(why) | Conclusion::Aborted(why) => {
+            let cause = why.cause.map_or_else(String::new, |cause| format!(": {cause}"));
+            Err(CliError::failed(format!("{}{cause}", why.error.as_deref().unwrap_or("the execution did not succeed"))))
+        }
     }
 }
 

@@ -8,6 +8,12 @@ use crate::config::{Settings, Sources};
 use crate::telemetry::logs::{self, Output};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille serve
+  reveille serve --listen 0.0.0.0:8083 --store sqlite:/var/lib/reveille/store.db
+  REVEILLE__BUS__URL=amqp://user:password@host reveille serve
+  reveille serve --print-config > reveille.toml")]
 pub(super) struct Args {
     /// Address and port of the API [default: 127.0.0.1:8083]
     #[arg(long, short, value_name = "ADDRESS")]
@@ -19,7 +25,8 @@ pub(super) struct Args {
     /// REVEILLE__BUS__URL, or REVEILLE__BUS__URL_FILE
     #[arg(long, value_name = "URL")]
     bus: Option<String>,
-    /// Settings file (config/default.toml shows every key)
+    /// Settings file; --print-config shows every key [default: ./reveille.toml, ~/.config/reveille/reveille.toml or
+    /// /etc/reveille/reveille.toml]
     #[arg(long, short, env = "REVEILLE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print the settings file with all defaults, and exit

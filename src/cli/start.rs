@@ -1,14 +1,21 @@
 //! `reveille start MACHINE`.
 
-use std::time::Duration;
+use std::io::IsTerminal;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::client::{Client, ServerArgs};
-use super::output::{OutputArgs, fields, text};
-use super::{CliError, describe, input, names, time};
+use super::client::ServerArgs;
+use super::output::{OutputArgs, fields, note, text};
+use super::{CliError, describe, follow, input, names, time};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille start art-event --input @examples/art-event/input.json --name open-studios
+  reveille start art-event --wait                      live view, then the result
+  reveille start art-event -o name                     only its ARN, for scripts
+
+Exit codes with --wait: 0 it succeeded, 1 it ended otherwise. Ctrl-C ends the view, not the execution")]
 pub(super) struct Args {
     /// State machine: name or ARN (also of a version or an alias)
     machine: String,
@@ -16,9 +23,9 @@ pub(super) struct Args {
     #[arg(long, short, default_value = "{}", value_name = "JSON")]
     input: String,
     /// Name of the execution [default: a new one]
-    #[arg(long, short)]
+    #[arg(long, short_alias = 'n')]
     name: Option<String>,
-    /// Wait for its end; exit 1 where it does not succeed
+    /// Wait for its end, with a live view on a terminal; exit 1 where it does not succeed
     #[arg(long, short)]
     wait: bool,
     #[command(flatten)]
@@ -44,20 +51,14 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
             ])
         });
     }
-    let ended = wait(&client, &text(&started, "executionArn"))?;
+    let arn = text(&started, "executionArn");
+    note(&arn);
+    let ended = if std::io::stderr().is_terminal() {
+        note("Ctrl-C leaves it running; reveille watch shows it again");
+        follow::execution(&client, &arn)?
+    } else {
+        follow::end(&client, &arn)?
+    };
     args.output.print(&ended, describe::execution)?;
     if text(&ended, "status") == "SUCCEEDED" { Ok(()) } else { Err(CliError::Reported) }
-}
-
-/// Asks until the execution has ended: soon at first, then every second.
-fn wait(client: &Client, execution: &str) -> Result<Value, CliError> {
-    let mut pause = Duration::from_millis(50);
-    loop {
-        let shown = client.call("DescribeExecution", &json!({"executionArn": execution}))?;
-        if text(&shown, "status") != "RUNNING" {
-            return Ok(shown);
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_secs(1));
-    }
 }

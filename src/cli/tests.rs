@@ -40,7 +40,7 @@ fn server(answers: Vec<(u16, Value)>) -> (ServerArgs, mpsc::Receiver<(String, Va
             reader.get_mut().write_all(format!("{head}{answer}").as_bytes()).unwrap();
         }
     });
-    (ServerArgs { endpoint, ca_file: None }, told)
+    (ServerArgs { endpoint: Some(endpoint), ca_file: None }, told)
 }
 
 fn machines(names: &[&str]) -> Value {
@@ -70,6 +70,22 @@ fn words_that_people_try_are_understood() {
         "ls m --status timed-out",
         "cancel m:e --error E --cause C",
         "redrive m:e",
+        "redrive a:b c:d",
+        "stop --all --machine m --status running --older-than 7d --yes",
+        "watch m:e",
+        "history m:e --follow -o jsonl",
+        "list --status failed,timed-out --since 1h -o name",
+        "list -w",
+        "tasks --machine m --queue q --older-than 1d --sort due -o wide -w",
+        "tasks m:e --full",
+        "worker q --exec jq -- -c .a",
+        "worker q --http http://h/x --concurrency 4",
+        "replay m:e f.json --definition new.json",
+        "replay --last 100 --machine m",
+        "init hello --worker python",
+        "man",
+        "run a.json --bus amqp://h",
+        "succeed TOKEN -o {}",
         "inbox",
         "approve TOKEN --output {}",
         "succeed TOKEN --result {}",
@@ -106,6 +122,13 @@ fn words_that_people_try_are_understood() {
         "machines alias n live 1 2 3",
         "call",
         "replies purge a --all",
+        "stop",
+        "stop a --all",
+        "redrive",
+        "replay",
+        "worker q",
+        "worker q --exec a --http b",
+        "history m:e --follow --reverse",
         "replies show",
         "backup",
     ] {
@@ -136,14 +159,14 @@ fn a_refusal_has_awss_words_and_a_hint() {
 #[test]
 fn a_server_that_is_not_there_is_told_with_its_address() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let args = ServerArgs { endpoint: format!("http://{port}"), ca_file: None };
+    let args = ServerArgs { endpoint: Some(format!("http://{port}")), ca_file: None };
     let error = args.client().unwrap().call("ListStateMachines", &json!({})).unwrap_err();
     assert!(
         matches!(&error, CliError::Unreachable { what, .. } if what.ends_with(&port.port().to_string())),
         "{error:?}"
     );
     assert!(matches!(
-        ServerArgs { endpoint: "localhost".to_owned(), ca_file: None }.client(),
+        ServerArgs { endpoint: Some("localhost".to_owned()), ca_file: None }.client(),
         Err(CliError::Usage { .. })
     ));
 }
@@ -202,11 +225,11 @@ fn waiting_tasks_and_histories_read_as_tables() {
         "destination": "queue 'photographer-friend'", "submitted": true, "since": 0.0, "due": 7_200.0,
     }]});
     assert_eq!(
-        plain(tasks::table(&tasks, Timestamp::from_millis(3_600_000))),
+        plain(tasks::table(&tasks, Timestamp::from_millis(3_600_000), false)),
         "STATE                EXECUTION  WAITS  UNTIL     ON                           TOKEN\n\
          Hire a photographer  spring     1 h    1 h left  queue 'photographer-friend'  TOKEN\n"
     );
-    assert_eq!(tasks::table(&json!({"tasks": []}), Timestamp::default()), "nothing waits");
+    assert_eq!(tasks::table(&json!({"tasks": []}), Timestamp::default(), false), "nothing waits");
     let events = [
         json!({"id": 1, "timestamp": 10.0, "type": "ExecutionStarted", "executionStartedEventDetails": {"input": "{}"}}),
         json!({"id": 2, "timestamp": 10.5, "type": "TaskFailed",
@@ -214,7 +237,7 @@ fn waiting_tasks_and_histories_read_as_tables() {
         json!({"id": 3, "timestamp": 12.0, "type": "TaskScheduled",
                "taskScheduledEventDetails": {"resourceType": "amqp", "resource": "call", "parameters": "{\"token\":\"SECRET\"}"}}),
     ];
-    let table = plain(history::table(&events));
+    let table = plain(history::table(&events, 72));
     assert_eq!(
         table,
         "ID  AFTER    TYPE              OF         DETAIL\n\

@@ -12,6 +12,11 @@ use crate::asl::{self, Diagnostic, MachineKind, Severity};
 mod consumers;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille validate order.asl.json
+  reveille validate order.asl.json --bus amqp://localhost     who consumes its queues?
+  reveille validate machines/*.asl.json -o json")]
 pub(super) struct Args {
     /// Definitions: files, or - for standard input
     #[arg(required = true)]

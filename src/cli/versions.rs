@@ -7,6 +7,9 @@ use super::output::{OutputArgs, Table, Tone, fields, last_part, maybe, text};
 use super::{CliError, names, time};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille machines publish art-event --description 'with a caterer'")]
 pub(super) struct PublishArgs {
     /// State machine: name or ARN
     machine: String,
@@ -20,6 +23,10 @@ pub(super) struct PublishArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille machines versions art-event
+  reveille machines aliases art-event")]
 pub(super) struct ListArgs {
     /// State machine: name or ARN
     machine: String,
@@ -30,6 +37,10 @@ pub(super) struct ListArgs {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  reveille machines alias art-event live 2
+  reveille machines alias art-event live 1=90 2=10")]
 pub(super) struct AliasArgs {
     /// State machine: name or ARN
     machine: String,

@@ -50,7 +50,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     grace: u64,
     /// The broker [default: the setting bus.url]. Keep a password out of the command line: REVEILLE__BUS__URL
-    #[arg(long, visible_alias = "amqp", value_name = "URL", help_heading = "Broker")]
+    #[arg(long, alias = "amqp", value_name = "URL", help_heading = "Broker")]
     bus: Option<String>,
     /// Settings file of the server
     #[arg(long, short, env = "REVEILLE_CONFIG", value_name = "FILE", help_heading = "Broker")]

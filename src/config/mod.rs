@@ -36,6 +36,9 @@ use layers::Flat;
 pub use objects::ObjectOptions;
 pub use store::{ExposedFiles, StoreOptions, Synchronous};
 
+/// The name of a settings file that is found without being named.
+const FILE: &str = "reveille.toml";
+
 /// Reasons why the settings cannot be used. Each text names the key and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -134,8 +137,16 @@ impl Sources {
     pub fn of_process(file: Option<PathBuf>, flags: Vec<(&'static str, String)>) -> Self {
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self { file, environment: environment.collect(), flags }
+        Self { file: file.or_else(found), environment: environment.collect(), flags }
     }
+}
+
+/// The settings file where none is named: in the working folder, of the user, of the machine.
+fn found() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of_user = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")));
+    let folders = [Some(PathBuf::new()), of_user.map(|folder| folder.join("reveille")), Some("/etc/reveille".into())];
+    folders.into_iter().flatten().map(|folder| folder.join(FILE)).find(|file| file.is_file())
 }
 
 impl Settings {

@@ -10,16 +10,16 @@ fn definition() -> Value {
         "TimeoutSeconds": 1, "Retry": [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 1,
             "JitterStrategy": "FULL"}],
         "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Both"}], "End": true});
-    let block = |state: Value| json!({"StartAt": "S", "States": {"S": state}});
+    let block = |name: &str, state: Value| json!({"StartAt": name, "States": {name: state}});
     json!({"StartAt": "Fails", "States": {
         "Fails": fails,
         "Both": {"Type": "Parallel", "ResultPath": "$.both", "Next": "Each", "Branches": [
-            block(json!({"Type": "Wait", "Seconds": 2, "End": true})),
-            block(json!({"Type": "Pass", "Parameters": {"id.$": "States.UUID()"}, "End": true})),
-            block(json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken", "End": true,
+            block("Rests", json!({"Type": "Wait", "Seconds": 2, "End": true})),
+            block("Makes", json!({"Type": "Pass", "Parameters": {"id.$": "States.UUID()"}, "End": true})),
+            block("Asks", json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken", "End": true,
                 "HeartbeatSeconds": 600, "Parameters": {"Queue": "answered", "Body": {"t.$": "$$.Task.Token"}}}))]},
         "Each": {"Type": "Map", "ItemsPath": "$.items", "ResultPath": "$.each", "Next": "Which", "ItemProcessor":
-            block(json!({"Type": "Pass", "End": true}))},
+            block("One", json!({"Type": "Pass", "End": true}))},
         "Which": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericGreaterThan": 1, "Next": "Good"}],
             "Default": "Bad"},
         "Good": {"Type": "Succeed"},
@@ -35,7 +35,7 @@ fn executions_of_a_server_are_the_same_again_and_a_new_definition_shows_its_diff
     let executions: Vec<String> =
         (0..4).map(|n| server.execution(&machine, &format!("n{n}"), &json!({"n": n, "items": [1, 2, 3]}))).collect();
     for execution in &executions {
-        let token = server.token(execution, "S");
+        let token = server.token(execution, "Asks");
         server.call("SendTaskHeartbeat", &json!({"taskToken": token}));
         server.call("SendTaskSuccess", &json!({"taskToken": token, "output": "\"done\""}));
     }
@@ -48,7 +48,7 @@ fn executions_of_a_server_are_the_same_again_and_a_new_definition_shows_its_diff
     server.call("StopExecution", &json!({"executionArn": redriven}));
     server.call("RedriveExecution", &json!({"executionArn": redriven}));
 
-    let (code, out, err) = cli(&server, &["replay", "--last", "100", "--of", "all", "--output", "table"]);
+    let (code, out, err) = cli(&server, &["replay", "--last", "100", "--machine", "all", "--output", "table"]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("6 same, 0 different, 0 stopped, 0 not replayed"), "{out}");
 

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
-use super::support::{Launch, SOON, Server, Wire, cli_json, until, vhost};
+use super::support::{Launch, SOON, Server, Wire, cli, until, vhost};
 
 /// A worker that is killed at the end of its test.
 struct Hired(Child);
@@ -152,7 +152,8 @@ fn tasks_are_done_at_a_time_and_later_answers_come_with_the_token() {
         until("the task is taken", SOON, || std::fs::read_to_string(&token).ok().filter(|text| text.ends_with('\n')));
     until("the task is acknowledged", SOON, || (wire.peek("later") == Some(0)).then_some(()));
     assert_eq!(server.status(&later), "RUNNING");
-    cli_json(&server, &["succeed", token.trim(), "--output", r#"{"by": "hand"}"#]);
+    let (code, _, err) = cli(&server, &["succeed", token.trim(), "--result", r#"{"by": "hand"}"#]);
+    assert_eq!(code, 0, "{err}");
     assert_eq!(ended(&server, &later), of("SUCCEEDED", r#"{"by":"hand"}"#));
 }
 

@@ -2,7 +2,7 @@
 
 THINK_SECONDS (default 5), HEARTBEAT_EVERY (default 2). With --by-hand it only shows the question and
 the token. A person answers later, from anywhere:
-    reveille succeed TOKEN --output '{"name": "…"}'
+    reveille succeed TOKEN --result '{"name": "…"}'
 """
 import json
 import os

@@ -4,23 +4,24 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const YEAR_SECONDS: f64 = 31_536_000.0;
+/// 300 days: an execution may be open for a year.
+const WAIT_SECONDS: f64 = 25_920_000.0;
 
 fn definition() -> Value {
     json!({"StartAt": "Ask", "States": {
         "Ask": {"Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken", "HeartbeatSeconds": 60,
             "Parameters": {"Queue": "q", "Body": {"token.$": "$$.Task.Token", "n.$": "$.n"}}, "Next": "Rest"},
-        "Rest": {"Type": "Wait", "Seconds": 31_536_000, "Next": "Tell"},
+        "Rest": {"Type": "Wait", "Seconds": 25_920_000, "Next": "Tell"},
         "Tell": {"Type": "Pass", "Parameters": {"id.$": "States.UUID()", "n.$": "$.n"}, "End": true}
     }})
 }
 
-/// What a server would show of it: the answer came after an hour with heartbeats, the wait took a year.
+/// What a server would show of it: the answer came after an hour with heartbeats, the wait took 300 days.
 fn history() -> Vec<Value> {
     let data = |text: Value| text.to_string();
     let at = 1_700_000_000.123;
     let parameters = json!({"Queue": "q", "Body": {"token": "AAAA.secret", "n": 1}});
-    let end = at + 3_600.0 + YEAR_SECONDS;
+    let end = at + 3_600.0 + WAIT_SECONDS;
     let told = json!({"id": "0b7c9b6e-8b0e-4f9e-9a35-3a2f5d0c1e11", "n": 7.0});
     let events = [
         (at, 0, "ExecutionStarted", "executionStarted", json!({"input": data(json!({"n": 1})), "roleArn": "r"})),
@@ -71,7 +72,7 @@ fn played(definition: &Value, events: Vec<Value>) -> Result<Report, String> {
 }
 
 #[test]
-fn a_year_is_replayed_against_its_own_definition() {
+fn many_days_are_replayed_against_its_own_definition() {
     let report = played(&definition(), history()).unwrap();
     assert_eq!(report, Report { same: 12, recorded: 12, end: End::Same });
     // While it runs, what there is is the same.
@@ -97,23 +98,21 @@ fn the_first_difference_is_told_with_its_place() {
             json!("other"),
             (3, some("TaskScheduled"), some("TaskScheduled"), "/taskScheduledEventDetails/parameters/Queue"),
         ),
-        ("/States/Ask/Next", json!("Tell"), (8, some("WaitStateEntered"), some("PassStateEntered"), "/type")),
+        (
+            "/States/Rest",
+            json!({"Type": "Pass", "Next": "Tell"}),
+            (8, some("WaitStateEntered"), some("PassStateEntered"), "/type"),
+        ),
         (
             "/States/Tell/Parameters",
             json!({"n": 8}),
-            (11, some("PassStateExited"), some("PassStateExited"), "/stateExitedEventDetails/output/n"),
+            (11, some("PassStateExited"), some("PassStateExited"), "/stateExitedEventDetails/output/id"),
         ),
         ("/States/Tell", json!({"Type": "Fail"}), (10, some("PassStateEntered"), some("FailStateEntered"), "/type")),
     ] {
         let (at, recorded, replayed, member) = expected;
         let expected = (at, recorded, replayed, member.to_owned());
-        if pointer.ends_with("/Next") {
-            let mut with_rest = changed(pointer, value.clone());
-            with_rest.3 = "/type".to_owned();
-            assert_eq!(with_rest, expected);
-        } else {
-            assert_eq!(changed(pointer, value), expected, "{pointer}");
-        }
+        assert_eq!(changed(pointer, value), expected, "{pointer}");
     }
     // A timeout that is over before the answer came.
     let mut impatient = definition();
@@ -165,7 +164,8 @@ fn histories_of_aws_are_replayed() {
             let definition = &case["definitions"][of]["definition"];
             let definition = definition.as_str().map_or_else(|| definition.to_string(), str::to_owned);
             let Some(events) = run["expect"]["history"].as_array() else { continue };
-            let tape = Tape { name: String::new(), arn: None, events: events.clone(), definition: Some(definition) };
+            let events = events.iter().cloned().map(as_recorded).collect();
+            let tape = Tape { name: String::new(), arn: None, events, definition: Some(definition) };
             all += 1;
             match play(&tape, None) {
                 Ok(Report { end: End::Same | End::Stopped(_), .. }) => same += 1,
@@ -178,6 +178,18 @@ fn histories_of_aws_are_replayed() {
     }
     println!("{same} of {all} histories are replayed");
     assert!(same * 100 >= all * REPLAYED_PERCENT_MIN, "{same} of {all}");
+}
+
+/// The corpus has data as JSON in the place of its text, and no times.
+fn as_recorded(mut event: Value) -> Value {
+    event["timestamp"] = json!(1_700_000_000);
+    let details = event.as_object_mut().into_iter().flatten().filter(|(name, _)| name.ends_with("EventDetails"));
+    for member in details.filter_map(|(_, details)| details.as_object_mut()).flatten() {
+        if ["input", "output", "parameters"].contains(&member.0.as_str()) {
+            *member.1 = json!(member.1.to_string());
+        }
+    }
+    event
 }
 
 /// Of the corpus. The rest differs in ways that its own comparison allows.

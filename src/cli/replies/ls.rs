@@ -10,6 +10,10 @@ use crate::cli::CliError;
 use crate::cli::output::OutputArgs;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille replies ls
+  reveille replies ls --verdict late --older-than 7d")]
 pub(in crate::cli) struct LsArgs {
     #[command(flatten)]
     pub(super) filter: FilterArgs,

@@ -10,6 +10,9 @@ use crate::cli::output::OutputArgs;
 use crate::cli::{CliError, input};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille replies purge --all --older-than 30d")]
 pub(in crate::cli) struct PurgeArgs {
     #[command(flatten)]
     pub(super) chosen: ChosenArgs,

@@ -12,6 +12,10 @@ use crate::cli::CliError;
 use crate::cli::output::OutputArgs;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille replies replay 0123456789ab
+  reveille replies replay --all --verdict forged")]
 pub(in crate::cli) struct ReplayArgs {
     #[command(flatten)]
     pub(super) chosen: ChosenArgs,

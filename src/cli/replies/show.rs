@@ -10,6 +10,9 @@ use crate::cli::CliError;
 use crate::cli::output::OutputArgs;
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  reveille replies show 0123456789ab")]
 pub(in crate::cli) struct ShowArgs {
     /// Id, as `replies ls` shows it
     pub(super) id: String,
