@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Table;
+use super::ServiceTable;
 use super::lambda::function_queue;
 use super::sqs::queue_of;
 use crate::asl::resource::{Resource, ResourceKind};
@@ -10,7 +10,7 @@ use crate::bus::Names;
 
 /// `None`: the queue is known at run time only, or the task goes to no queue by name.
 #[must_use]
-pub fn queue_named(resource: &Resource, parameters: &Value, table: &Table, names: &Names) -> Option<String> {
+pub fn queue_named(resource: &Resource, parameters: &Value, table: &ServiceTable, names: &Names) -> Option<String> {
     if let ResourceKind::Service { service, action, .. } = &resource.kind
         && let Some(row) = table.find(service, action)
     {
@@ -77,7 +77,7 @@ mod tests {
             ("arn:aws:states:::aws-sdk:sfn:sendTaskSuccess", json!({}), None),
         ] {
             let resource = Resource::parse(arn).unwrap();
-            let named = queue_named(&resource, &parameters, &Table::default(), Names::shipped());
+            let named = queue_named(&resource, &parameters, &ServiceTable::default(), Names::shipped());
             assert_eq!(named.as_deref(), queue, "{arn} {parameters}");
         }
     }
@@ -95,7 +95,7 @@ mod tests {
             row("sqs:*", "orders", "x"),
             row("batch:*", "", "{service}-{action}"),
         ];
-        let table = Table::new(rows).unwrap();
+        let table = ServiceTable::new(rows).unwrap();
         for (arn, parameters, queue) in [
             ("arn:aws:states:::glue:startJobRun", json!({"JobName": "a"}), Some("jobs.a")),
             ("arn:aws:states:::glue:startJobRun", json!({"JobName.$": "$.a"}), None),

@@ -8,7 +8,7 @@ use crate::asl::{self, Diagnostic, Severity, WrittenTask};
 use crate::bus::TaskBus;
 use crate::cli::{CliError, local};
 use crate::config::{Settings, Sources};
-use crate::integrations::{Table, queue_named};
+use crate::integrations::{ServiceTable, queue_named};
 
 /// Nothing is under way when the look is over.
 const CLOSES_WITHIN: Duration = Duration::from_secs(2);
@@ -37,7 +37,7 @@ pub(super) fn look(url: &str, texts: &[String]) -> Result<Vec<Vec<Diagnostic>>, 
 async fn of_text(
     bus: &dyn TaskBus,
     text: &str,
-    table: &Table,
+    table: &ServiceTable,
     known: &mut BTreeMap<String, Option<u32>>,
 ) -> Result<Vec<Diagnostic>, CliError> {
     let mut findings = Vec::new();

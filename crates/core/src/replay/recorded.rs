@@ -157,9 +157,13 @@ impl RecordedEvent {
                         }));
                     }
                     "Succeeded" => {
-                        return Some(with_output(&|output| StimulusKind::TaskSucceeded { scheduled, output }));
+                        return Some(with_output(&|output| StimulusKind::TaskSucceeded {
+                            scheduled,
+                            output,
+                            by: None,
+                        }));
                     }
-                    "Failed" => StimulusKind::TaskFailed { scheduled, failure: failure() },
+                    "Failed" => StimulusKind::TaskFailed { scheduled, failure: failure(), by: None },
                     "SubmitFailed" | "StartFailed" | "ScheduleFailed" => {
                         StimulusKind::DispatchFailed { scheduled, failure: failure() }
                     }
