@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bus::{BusError, ExchangeSpec};
+use crate::bus::{Address, BusError, ExchangeSpec, QueueSpec};
 use crate::ids::PartitionId;
 use crate::store::Epoch;
 
@@ -44,6 +44,7 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
     handle.declare_all_task_queues().await?;
     let partitions: Vec<PartitionId> = (0..services.options.partitions).map(PartitionId).collect();
     engine.partitions.begin(&partitions, Epoch::FIRST, &wiring(&handle)).await?;
+    bind_reply_queues(services, &partitions);
     actix_rt::spawn(dead_letters::run(Arc::clone(services), Arc::clone(express), Arc::clone(parking)));
     if let Some(pause) = services.options.health_check {
         actix_rt::spawn(health::watch(Arc::downgrade(engine), pause));
@@ -61,6 +62,29 @@ pub(super) fn wiring(handle: &EngineHandle) -> Wiring {
         calls: Arc::new(handle.clone()),
         replies: Arc::new(Replies::new(Arc::clone(services), Arc::clone(express), Arc::clone(parking))),
     }
+}
+
+/// Answers that come through an exchange reach the reply queues by their names. After the partitions have begun: the
+/// queues are theirs.
+fn bind_reply_queues(services: &Arc<Services>, partitions: &[PartitionId]) {
+    let exchanges: Vec<ExchangeSpec> =
+        services.table.reply_exchanges().map(|name| ExchangeSpec { name: name.to_owned(), kind: "topic" }).collect();
+    if exchanges.is_empty() {
+        return;
+    }
+    let bus = Arc::clone(&services.bus);
+    let queues: Vec<String> = partitions.iter().map(|partition| bus.reply_queue(*partition)).collect();
+    let kind = services.options.queue_kind;
+    actix_rt::spawn(async move {
+        let binding = |exchange: &ExchangeSpec, queue: &String| {
+            let spec = QueueSpec { only_if_missing: true, ..QueueSpec::owned(queue.clone(), kind, bus.names()) };
+            (spec, Address { exchange: exchange.name.clone(), routing_key: queue.clone() })
+        };
+        let bindings =
+            exchanges.iter().flat_map(|exchange| queues.iter().map(move |queue| binding(exchange, queue))).collect();
+        // What the broker refuses the bus tells.
+        let _ = bus.declare(exchanges.clone(), Vec::new(), bindings).await;
+    });
 }
 
 /// The queues and exchanges that the engine owns. In the background: a broker that is away must not hold up the start.

@@ -35,7 +35,6 @@ pub fn refusal(
         Publication::Unroutable { code, .. } if *code != 404 && message.on_unroutable == OnUnroutable::Accepted => None,
         Publication::Unroutable { code, text } => Some(
             no_such_destination(resource, message, realm, request_id)
-                .map(|failure| with_remedy(failure, &remedy(message, *code)))
                 .unwrap_or_else(|| unroutable(message, *code, text)),
         ),
         Publication::Nacked => {
@@ -78,9 +77,13 @@ fn place(message: &Outgoing) -> String {
     }
 }
 
-/// AWS's words first: definitions may look for them.
-fn with_remedy(failure: Failure, remedy: &str) -> Failure {
-    Failure { cause: failure.cause.map(|cause| format!("{cause}. {remedy}")), ..failure }
+/// The failure of a message that found no queue, with what helps. AWS's words come first: definitions may look for them.
+#[must_use]
+pub fn with_remedy(failure: Failure, message: &Outgoing, publication: &Publication) -> Failure {
+    let Publication::Unroutable { code, .. } = publication else { return failure };
+    let remedy = remedy(message, *code);
+    let cause = failure.cause.map(|cause| if cause.ends_with(&remedy) { cause } else { format!("{cause}. {remedy}") });
+    Failure { cause, ..failure }
 }
 
 /// AWS's error for a queue, topic or function that does not exist.

@@ -24,6 +24,7 @@ use crate::ids::{Arn, Realm};
 use crate::interpreter::event::{Failure, Payload};
 
 mod amqp;
+mod answers;
 mod boundary;
 mod events;
 mod failure;
@@ -38,8 +39,9 @@ mod sqs;
 mod states;
 mod table;
 
+pub use answers::{Answer, ReplyForm, answer};
 pub use boundary::refused_by_text;
-pub use failure::{dead_lettered, failure, refusal, unreadable};
+pub use failure::{dead_lettered, failure, refusal, unreadable, with_remedy};
 pub use named::queue_named;
 pub use receipt::receipt;
 pub use states::{Child, ChildStart, ChildWait, child_result, start_failure};

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::parameters::{header, kind_of};
-use super::{CompletesOn, Outgoing, Plan, PlanContext};
+use super::{CompletesOn, Outgoing, Plan, PlanContext, ReplyForm};
 use crate::asl::resource::Pattern;
 use crate::bus::HeaderValue;
 use crate::interpreter::event::Failure;
@@ -23,7 +24,7 @@ pub struct TableEntry {
     pub resource: String,
     /// Empty: the default exchange.
     pub exchange: String,
-    /// Template: `{service}`, `{action}`, and `{parameters.Field.Inner}` for a text or number among the parameters.
+    /// Template: `{service}`, `{action}`, `{message_id}` (a UUID, the same at every dispatch of a task), and `{parameters.Field.Inner}` for a text or number among the parameters.
     pub routing_key: String,
     /// The parameter that becomes the body, as a dotted path. Empty: all parameters.
     pub body: String,
@@ -32,6 +33,8 @@ pub struct TableEntry {
     pub completes: CompletesOn,
     /// Headers of every message; values are templates too.
     pub headers: BTreeMap<String, String>,
+    /// The form of the answer that ends a request.
+    pub reply: ReplyForm,
 }
 
 impl Default for TableEntry {
@@ -43,6 +46,7 @@ impl Default for TableEntry {
             body: String::new(),
             completes: CompletesOn::Reply,
             headers: BTreeMap::new(),
+            reply: ReplyForm::Plain,
         }
     }
 }
@@ -81,6 +85,12 @@ impl ServiceTable {
         Ok(Self(entries))
     }
 
+    /// Exchanges through which answers come: those of nameko's rows. Its services answer through the exchange that the
+    /// call came by.
+    pub fn reply_exchanges(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|row| row.reply == ReplyForm::Nameko && !row.exchange.is_empty()).map(|row| &*row.exchange)
+    }
+
     #[must_use]
     pub fn find(&self, service: &str, action: &str) -> Option<&TableEntry> {
         if self.0.is_empty() {
@@ -101,7 +111,8 @@ impl TableEntry {
         context: &PlanContext<'_>,
     ) -> Result<Plan, Failure> {
         let fill = |template: &str| {
-            fill(template, service, action, parameters).map_err(|why| Failure::new("Amqp.InvalidParameter", why))
+            fill(template, service, action, parameters, context.message_id)
+                .map_err(|why| Failure::new("Amqp.InvalidParameter", why))
         };
         let routing_key = fill(&self.routing_key)?;
         if routing_key.len() > 255 {
@@ -135,7 +146,10 @@ impl TableEntry {
 impl TableEntry {
     /// The queue of this row, where the written parameters fill its name.
     pub(super) fn queue_written(&self, service: &str, action: &str, parameters: &Value) -> Option<String> {
-        let queue = fill(&self.routing_key, service, action, parameters).ok()?;
+        let queue = fill(&self.routing_key, service, action, parameters, Uuid::nil()).ok()?;
+        if self.routing_key.contains("{message_id}") {
+            return None;
+        }
         // JSONata of a parameter.
         (self.exchange.is_empty() && !queue.is_empty() && !queue.contains("{%")).then_some(queue)
     }
@@ -152,6 +166,7 @@ enum Piece<'a> {
     Text(&'a str),
     Service,
     Action,
+    MessageId,
     Parameter(&'a str),
 }
 
@@ -164,9 +179,14 @@ fn pieces(template: &str) -> Result<Vec<Piece<'_>>, String> {
         pieces.push(match name {
             "service" => Piece::Service,
             "action" => Piece::Action,
+            "message_id" => Piece::MessageId,
             _ => match name.strip_prefix("parameters.") {
                 Some(path) if !path.is_empty() => Piece::Parameter(path),
-                _ => return Err(format!("has {{{name}}}; allowed: {{service}}, {{action}}, {{parameters.Field}}")),
+                _ => {
+                    return Err(format!(
+                        "has {{{name}}}; allowed: {{service}}, {{action}}, {{message_id}}, {{parameters.Field}}"
+                    ));
+                }
             },
         });
         rest = after;
@@ -175,13 +195,14 @@ fn pieces(template: &str) -> Result<Vec<Piece<'_>>, String> {
     Ok(pieces)
 }
 
-fn fill(template: &str, service: &str, action: &str, parameters: &Value) -> Result<String, String> {
+fn fill(template: &str, service: &str, action: &str, parameters: &Value, message_id: Uuid) -> Result<String, String> {
     let mut filled = String::new();
     for piece in pieces(template)? {
         match piece {
             Piece::Text(text) => filled.push_str(text),
             Piece::Service => filled.push_str(service),
             Piece::Action => filled.push_str(action),
+            Piece::MessageId => filled.push_str(&message_id.to_string()),
             Piece::Parameter(path) => match lookup(parameters, path) {
                 Some(Value::String(text)) => filled.push_str(text),
                 Some(Value::Number(number)) => filled.push_str(&number.to_string()),

@@ -394,17 +394,18 @@ fn the_brokers_refusal_becomes_a_failure_that_retry_and_catch_can_name() {
     let topic = json!({"TopicArn": "t", "Message": "m"});
     let entries = json!({"Entries": [{"Source": "s", "DetailType": "t", "Detail": {}}]});
     assert_eq!(failed("sqs:sendMessage", queue.clone(), &Publication::Confirmed), None);
-    assert_eq!(
-        failed("lambda:invoke", function, &no_route).unwrap(),
-        (
-            "Lambda.ResourceNotFoundException".to_owned(),
-            format!(
-                "Function not found: arn:aws:lambda:us-east-1:123456789012:function:no_such_f:$LATEST (Service: AWSLambda; Status Code: 404; \
-                 Error Code: ResourceNotFoundException; Request ID: {REQUEST}; Proxy: null). The queue 'no_such_f' does not exist: start its \
-                 worker, name the queue in the setting bus.queues, or set bus.declare to auto"
-            )
-        )
+    let not_found = format!(
+        "Function not found: arn:aws:lambda:us-east-1:123456789012:function:no_such_f:$LATEST (Service: AWSLambda; Status Code: 404; \
+         Error Code: ResourceNotFoundException; Request ID: {REQUEST}; Proxy: null)"
     );
+    let (error_name, cause) = failed("lambda:invoke", function.clone(), &no_route).unwrap();
+    assert_eq!((error_name.as_str(), &cause), ("Lambda.ResourceNotFoundException", &not_found));
+    let message = publishing(planned(&service("lambda:invoke"), &function).unwrap()).messages.remove(0);
+    let hinted = with_remedy(Failure::new(error_name, cause), &message, &no_route);
+    let remedy = "The queue 'no_such_f' does not exist: start its worker, name the queue in the setting bus.queues, or \
+                  set bus.declare to auto";
+    assert_eq!(hinted.cause.as_deref(), Some(format!("{not_found}. {remedy}").as_str()));
+    assert_eq!(with_remedy(hinted.clone(), &message, &no_route), hinted, "once");
     assert_eq!(error("sqs:sendMessage", queue.clone(), &no_route).as_deref(), Some("SQS.QueueDoesNotExistException"));
     assert_eq!(error("sqs:sendMessage", queue, &Publication::Nacked).as_deref(), Some("Amqp.Nacked"));
     // A topic or a bus may have no listeners, but must exist. A message with a token must reach a queue.

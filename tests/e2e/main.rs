@@ -13,6 +13,7 @@ mod backlog;
 mod backup;
 mod broken;
 mod command_line;
+mod frameworks;
 mod http;
 mod load;
 mod metrics;

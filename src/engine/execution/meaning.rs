@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::engine::types::Completion;
 use crate::ids::EventId;
-use crate::integrations;
+use crate::integrations::{self, Answer};
 use crate::interpreter::event::{By, Payload};
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::ExecutionRow;
@@ -26,6 +26,15 @@ impl ExecutionActor {
         match completion {
             Completion::Heartbeat => StimulusKind::TaskHeartbeat { scheduled },
             Completion::Success(output) => {
+                let answer = match &resource {
+                    Some(resource) => integrations::answer(resource, &self.services.table, output),
+                    None => Answer::Result(output),
+                };
+                let output = match answer {
+                    Answer::Result(output) => output,
+                    Answer::Failure(failure) => return StimulusKind::TaskFailed { scheduled, failure, by },
+                    Answer::Working => return StimulusKind::TaskHeartbeat { scheduled },
+                };
                 let output = match (resource, details) {
                     (Some(resource), Some(details)) => {
                         integrations::result(&resource, &details.parameters, output, at, uuid::Uuid::new_v4())

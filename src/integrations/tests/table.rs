@@ -55,7 +55,7 @@ fn a_wrong_row_is_refused_with_its_place() {
     );
     assert_eq!(
         refused(with_key("{nope}")),
-        "integrations[1].routing_key has {nope}; allowed: {service}, {action}, {parameters.Field}"
+        "integrations[1].routing_key has {nope}; allowed: {service}, {action}, {message_id}, {parameters.Field}"
     );
     assert_eq!(refused(with_key("{service")), "integrations[1].routing_key is '{service': a { has no }");
     assert_eq!(
