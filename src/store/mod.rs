@@ -409,6 +409,9 @@ pub struct Figures {
     pub writes: u64,
     /// How often the log was moved into the file.
     pub checkpoints: u64,
+    /// Bytes of its file, and of the log beside it.
+    pub bytes: u64,
+    pub log_bytes: u64,
 }
 
 /// A histogram of the number of events per commit.

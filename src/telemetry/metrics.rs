@@ -5,6 +5,7 @@
 //! [`MACHINES_MAX`]); never from a payload, an execution or a token.
 
 mod book;
+mod process;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -20,6 +21,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 pub use book::Described;
 use book::{Book, Sizes};
+use process::Process;
 
 /// Machines that have a label of their own. All further machines share one label, so that a tenant who creates machines
 /// in a loop cannot fill the memory.
@@ -49,6 +51,24 @@ const LATENCY_BUCKETS: [f64; 20] = [
     604_800.0,
     2_592_000.0,
 ];
+
+/// From a tenth of a second to a month: the durations of executions.
+const DURATION_BUCKETS: [f64; 10] = [0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 21_600.0, 86_400.0, 604_800.0, 2_592_000.0];
+/// API requests by operation: fewer than for all together, because each operation has its own.
+const REQUEST_BUCKETS: [f64; 8] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
+
+/// A histogram for each label.
+type HistogramsBy<L> = Family<L, Histogram, fn() -> Histogram>;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Requested {
+    operation: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Machine {
@@ -113,6 +133,8 @@ pub struct Now {
     /// commits in it.
     pub commits: Vec<(f64, u64)>,
     pub commit_events: u64,
+    pub store_bytes: u64,
+    pub store_log_bytes: u64,
 }
 
 /// The metrics of one engine. Cheap to clone; all clones count together.
@@ -126,6 +148,7 @@ struct Inner {
     machines: RwLock<HashSet<String>>,
     executions_started: Family<Machine, Counter>,
     executions_closed: Family<Closed, Counter>,
+    execution_duration: HistogramsBy<Closed>,
     executions_open: Gauge,
     executions_awake: Gauge,
     executions_bytes: Gauge,
@@ -164,7 +187,12 @@ struct Inner {
     not_ready: Family<Reason, Gauge>,
     api_requests: Family<Operation, Counter>,
     api_latency: Histogram,
+    api_duration: HistogramsBy<Requested>,
     uptime_start: Gauge<f64, AtomicU64>,
+    build: Family<Build, Gauge>,
+    store_bytes: Gauge,
+    store_log_bytes: Gauge,
+    process: Process,
 }
 
 impl fmt::Debug for Metrics {
@@ -190,6 +218,12 @@ impl Metrics {
                 "executions_closed",
                 &["machine", "status"],
                 "Executions closed, by state machine and status",
+            ),
+            execution_duration: b.seconds_by(
+                "execution_duration",
+                &["machine", "status"],
+                || Histogram::new(DURATION_BUCKETS),
+                "From the start of an execution to its end, by state machine and status",
             ),
             executions_open: b.gauge("executions_open", "Executions that are open now"),
             executions_awake: b.gauge("executions_awake", "Open executions that are in memory now"),
@@ -269,7 +303,17 @@ impl Metrics {
                 exponential_buckets(0.000_5, 2.0, 16),
                 "From an API request to its answer",
             ),
+            api_duration: b.seconds_by(
+                "api_request_duration",
+                &["operation"],
+                || Histogram::new(REQUEST_BUCKETS),
+                "From an API request to its answer, by operation",
+            ),
             uptime_start: b.moment("start_time_seconds", "When this process started, in seconds since 1970"),
+            build: b.gauges("build_info", &["version"], "1, by the version of this build"),
+            store_bytes: b.gauge("store_bytes", "Bytes of the store's file"),
+            store_log_bytes: b.gauge("store_log_bytes", "Bytes of the store's log, not yet moved into its file"),
+            process: Process::new(b),
             machines: RwLock::default(),
             book,
         };
@@ -302,6 +346,9 @@ impl Metrics {
         for (reason, so) in &now.not_ready {
             inner.not_ready.get_or_create(&Reason { reason }).set(i64::from(*so));
         }
+        gauge(&inner.store_bytes, now.store_bytes);
+        gauge(&inner.store_log_bytes, now.store_log_bytes);
+        inner.process.look();
         inner.store_commit_events.set(now.commit_events, now.commits.clone());
         self.inner.book.render()
     }
@@ -313,6 +360,8 @@ impl Metrics {
     }
 
     pub fn process_started(&self, at: crate::clock::Timestamp) {
+        self.inner.build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
+        self.inner.process.started(at.epoch_seconds());
         self.inner.uptime_start.set(at.epoch_seconds());
     }
 
@@ -320,9 +369,11 @@ impl Metrics {
         self.inner.executions_started.get_or_create(&Machine { machine: self.label(machine) }).inc();
     }
 
-    /// `status`: AWS's word.
-    pub fn execution_closed(&self, machine: &str, status: &'static str) {
-        self.inner.executions_closed.get_or_create(&Closed { machine: self.label(machine), status }).inc();
+    /// `status`: AWS's word. `took`: since its start.
+    pub fn execution_closed(&self, machine: &str, status: &'static str, took: Duration) {
+        let closed = Closed { machine: self.label(machine), status };
+        self.inner.executions_closed.get_or_create(&closed).inc();
+        self.inner.execution_duration.get_or_create(&closed).observe(took.as_secs_f64());
     }
 
     /// An execution came into memory.
@@ -441,6 +492,7 @@ impl Metrics {
     pub fn api_request(&self, operation: &'static str, outcome: &'static str, took: Duration) {
         self.inner.api_requests.get_or_create(&Operation { operation, outcome }).inc();
         self.inner.api_latency.observe(took.as_secs_f64());
+        self.inner.api_duration.get_or_create(&Requested { operation }).observe(took.as_secs_f64());
     }
 
     fn label(&self, machine: &str) -> String {

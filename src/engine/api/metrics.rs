@@ -31,6 +31,8 @@ impl EngineHandle {
             not_ready: health.reasons(),
             commits: bounds.zip(store.commits.counts).collect(),
             commit_events: store.commits.events,
+            store_bytes: store.bytes,
+            store_log_bytes: store.log_bytes,
         })
     }
 }

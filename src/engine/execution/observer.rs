@@ -76,10 +76,10 @@ impl Observer<'_> {
             |scheduled: &EventId| self.snapshot(*scheduled).map(|n| entry.at.since(n.since)).unwrap_or_default();
         match &entry.event {
             Event::ExecutionStarted(s) => metrics.execution_started(&s.machine_name),
-            Event::ExecutionSucceeded { .. } => self.closed("SUCCEEDED"),
-            Event::ExecutionFailed(_) => self.closed("FAILED"),
-            Event::ExecutionTimedOut(_) => self.closed("TIMED_OUT"),
-            Event::ExecutionAborted(_) => self.closed("ABORTED"),
+            Event::ExecutionSucceeded { .. } => self.closed("SUCCEEDED", entry),
+            Event::ExecutionFailed(_) => self.closed("FAILED", entry),
+            Event::ExecutionTimedOut(_) => self.closed("TIMED_OUT", entry),
+            Event::ExecutionAborted(_) => self.closed("ABORTED", entry),
             Event::TaskScheduled(_) => metrics.task_scheduled(),
             Event::TaskSucceeded { scheduled, .. } | Event::TaskFailed { scheduled, .. } => {
                 metrics.task_completed(waited(scheduled));
@@ -90,9 +90,9 @@ impl Observer<'_> {
         }
     }
 
-    fn closed(&self, status: &'static str) {
+    fn closed(&self, status: &'static str, entry: &Entry) {
         let name = self.state.started().map(|s| Arc::clone(&s.machine_name)).unwrap_or_default();
-        self.services.metrics.execution_closed(&name, status);
+        self.services.metrics.execution_closed(&name, status, entry.at.since(self.state.started_at()));
     }
 
     fn log(&self, entry: &Entry) {

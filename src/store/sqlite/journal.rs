@@ -105,6 +105,8 @@ impl Journal for Sqlite {
             },
             writes: counters.appends.load(Ordering::Relaxed),
             checkpoints: counters.checkpoints.load(Ordering::Relaxed),
+            bytes: self.bytes_beside(""),
+            log_bytes: self.bytes_beside("-wal"),
         }
     }
 }

@@ -125,6 +125,13 @@ struct Inner {
 }
 
 impl Sqlite {
+    /// The size of the store's file, or of the file beside it. A look opens no descriptor: closing one would free
+    /// `SQLite`'s locks.
+    fn bytes_beside(&self, ending: &str) -> u64 {
+        let path = |place: &Place| std::path::PathBuf::from(format!("{}{ending}", place.path.display()));
+        self.inner.place.as_ref().and_then(|place| std::fs::metadata(path(place)).ok()).map_or(0, |file| file.len())
+    }
+
     /// Opens the store at `path`. A missing store is created, an older one is migrated. `:memory:` lives as long as the
     /// handle.
     ///

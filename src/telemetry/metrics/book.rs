@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -37,12 +37,14 @@ impl Described {
 pub(super) struct Book {
     prefix: &'static str,
     registry: Registry,
+    /// Metrics of the process, under names of their own.
+    process: Registry,
     described: Vec<Described>,
 }
 
 impl Book {
     pub fn new(prefix: &'static str) -> Self {
-        Self { prefix, registry: Registry::with_prefix(prefix), described: Vec::new() }
+        Self { prefix, registry: Registry::with_prefix(prefix), process: Registry::default(), described: Vec::new() }
     }
 
     pub fn described(&self) -> &[Described] {
@@ -52,7 +54,9 @@ impl Book {
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing to a String does not fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.process);
+        let _ = encode_eof(&mut text);
         text
     }
 
@@ -103,6 +107,44 @@ impl Book {
         let histogram = Histogram::new(buckets);
         self.registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
         histogram
+    }
+
+    /// The same by labels: a histogram for each.
+    pub fn seconds_by<L>(
+        &mut self,
+        name: &str,
+        labels: &'static [&'static str],
+        empty: fn() -> Histogram,
+        help: &'static str,
+    ) -> Family<L, Histogram, fn() -> Histogram>
+    where
+        L: EncodeLabelSet + Clone + Debug + Hash + Eq + Send + Sync + 'static,
+    {
+        self.describe(&format!("{name}_seconds"), "histogram", labels, help);
+        let family = Family::new_with_constructor(empty);
+        self.registry.register_with_unit(name, help, Unit::Seconds, family.clone());
+        family
+    }
+
+    /// A gauge of the process; the name is whole.
+    pub fn process(&mut self, name: &str, help: &'static str) -> Gauge {
+        self.of_process(name, "gauge", help, Gauge::default())
+    }
+
+    pub fn process_moment(&mut self, name: &str, help: &'static str) -> Gauge<f64, AtomicU64> {
+        self.of_process(name, "gauge", help, Gauge::default())
+    }
+
+    /// A counter of seconds; the text form adds `_total`.
+    pub fn process_seconds(&mut self, name: &str, help: &'static str) -> Counter<f64, AtomicU64> {
+        self.of_process(name, "counter", help, Counter::default())
+    }
+
+    fn of_process<M: Metric + Clone>(&mut self, name: &str, kind: &'static str, help: &'static str, metric: M) -> M {
+        let shown = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+        self.described.push(Described { name: shown, kind, labels: &[], help });
+        self.process.register(name, help, metric.clone());
+        metric
     }
 
     pub fn sizes(&mut self, name: &str, help: &'static str) -> Sizes {

@@ -7,7 +7,7 @@ fn what_is_counted_is_shown() {
     let metrics = Metrics::new();
     metrics.execution_started("art-event");
     metrics.execution_started("art-event");
-    metrics.execution_closed("art-event", "SUCCEEDED");
+    metrics.execution_closed("art-event", "SUCCEEDED", Duration::from_secs(30));
     metrics.execution_woke();
     metrics.task_scheduled();
     metrics.task_scheduled();
@@ -28,12 +28,16 @@ fn what_is_counted_is_shown() {
         not_ready: vec![("store", true), ("bus", false)],
         commits: vec![(64.0, 0), (128.0, 1), (f64::INFINITY, 0)],
         commit_events: 100,
+        store_bytes: 9,
         ..Now::default()
     };
     let text = metrics.render(&now);
     for line in [
         r#"reveille_executions_started_total{machine="art-event"} 2"#,
         r#"reveille_executions_closed_total{machine="art-event",status="SUCCEEDED"} 1"#,
+        r#"reveille_execution_duration_seconds_bucket{le="60.0",machine="art-event",status="SUCCEEDED"} 1"#,
+        r#"reveille_api_request_duration_seconds_count{operation="StartExecution"} 1"#,
+        "reveille_store_bytes 9",
         "reveille_executions_open 1",
         "reveille_executions_bytes 5",
         "reveille_executions_awake 1",
@@ -92,4 +96,27 @@ fn the_document_lists_every_metric_as_it_is() {
         let name = metric.name.strip_suffix("_total").unwrap_or(&metric.name);
         assert!(text.contains(&format!("# TYPE {name} {}\n", metric.kind)), "{metric:?} is not in:\n{text}");
     }
+}
+
+/// The dashboard and the alert rules name only metrics that there are.
+#[test]
+fn the_dashboard_and_the_alerts_use_metrics_that_there_are() {
+    let metrics = Metrics::new();
+    let described: HashSet<&str> = metrics.described().iter().map(|metric| metric.name.as_str()).collect();
+    for (file, text) in [
+        ("grafana.json", include_str!("../../../examples/monitoring/grafana.json")),
+        ("alerts.yaml", include_str!("../../../examples/monitoring/alerts.yaml")),
+    ] {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let named: Vec<&str> =
+            words.filter(|word| word.starts_with("reveille_") || word.starts_with("process_")).collect();
+        assert!(named.len() > 10, "{file}: {named:?}");
+        for name in named {
+            let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+            assert!(described.contains(name) || described.contains(base), "{file} names {name}");
+        }
+    }
+    let dashboard: serde_json::Value =
+        serde_json::from_str(include_str!("../../../examples/monitoring/grafana.json")).unwrap();
+    assert!(dashboard["panels"].as_array().unwrap().len() > 10);
 }
