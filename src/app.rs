@@ -153,6 +153,7 @@ impl Application {
                     settings.bus.declare
                 },
                 declared_queues: declared_elsewhere(settings),
+                any_region: settings.engine.any_region(),
                 parking: settings.bus.parking(),
                 retention: settings.engine.retention(),
                 starts_max: settings.engine.starts_max,
@@ -190,6 +191,11 @@ impl Application {
             listen: settings.api.listen.to_string(),
             access_keys: settings.access_keys()?.into_iter().map(access_key).collect(),
             allow_unsigned: settings.api.allow_unsigned,
+            any_region: settings.engine.any_region(),
+            kms: match settings.api.kms {
+                config::Kms::Refuse => api::Kms::Refuse,
+                config::Kms::Record => api::Kms::Record,
+            },
             hosts: settings.api.hosts(),
             tls: settings.api.tls().map(|(certificate, key)| api::TlsFiles { certificate, key }),
             connections_max: settings.api.connections_max,

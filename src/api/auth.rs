@@ -25,11 +25,11 @@ impl Keys {
     }
 
     /// Reads the claimed sender from the head of a request: the key must be known, and the signature current and for
-    /// this server. [`Claim::prove`] verifies it. Call only where there are keys.
+    /// this server (and its region, where it is given). [`Claim::prove`] verifies it. Call only where there are keys.
     pub fn claim<'k, 'r>(
         &'k self,
         request: &Signed<'r>,
-        region: &str,
+        region: Option<&str>,
         now: Timestamp,
     ) -> Result<Claim<'k, 'r>, ApiError> {
         let authorization = request.authorization()?;

@@ -79,6 +79,17 @@ impl Default for Encryption {
     }
 }
 
+/// What becomes of a customer managed key: nothing here encrypts with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kms {
+    /// So that no caller believes that data is encrypted with it.
+    #[default]
+    Refuse,
+    /// It is kept and shown, for definitions that are written for AWS.
+    Record,
+}
+
 impl Given {
     pub fn is_empty(&self) -> bool {
         self.logging_configuration.is_none()
@@ -87,12 +98,12 @@ impl Given {
     }
 
     /// The configurations to store: each given one replaces the one before.
-    pub fn over(self, before: Configuration) -> Result<Configuration, ApiError> {
+    pub fn over(self, before: Configuration, kms: Kms) -> Result<Configuration, ApiError> {
         if let Some(logging) = &self.logging_configuration {
             logging.check()?;
         }
         if let Some(encryption) = &self.encryption_configuration {
-            encryption.check()?;
+            encryption.check(kms)?;
         }
         Ok(Configuration {
             logging_configuration: self.logging_configuration.unwrap_or(before.logging_configuration),
@@ -127,11 +138,17 @@ impl Logging {
 }
 
 impl Encryption {
-    /// Refuses a key that would not be used, so that no caller believes that data is encrypted with it.
-    pub fn check(&self) -> Result<(), ApiError> {
+    /// Refuses a key that would not be used, unless the settings say that keys are only recorded.
+    pub fn check(&self, kms: Kms) -> Result<(), ApiError> {
         let wrong = |why: &str| {
             Err(ApiError::new("InvalidEncryptionConfiguration", format!("Invalid Encryption Configuration: '{why}'")))
         };
+        if self.kind == "CUSTOMER_MANAGED_KMS_KEY" && kms == Kms::Record {
+            return match &self.kms_key_id {
+                Some(key) if !key.is_empty() => Ok(()),
+                _ => wrong("the type CUSTOMER_MANAGED_KMS_KEY wants a kmsKeyId"),
+            };
+        }
         if self.kind == "CUSTOMER_MANAGED_KMS_KEY" {
             return wrong("customer managed keys are not supported here: encrypt the store's disk or database instead");
         }
@@ -148,7 +165,7 @@ mod tests {
 
     fn logging(given: &Value) -> Result<Value, String> {
         let given: Given = serde_json::from_value(json!({ "loggingConfiguration": given })).unwrap();
-        let kept = given.over(Configuration::default()).map_err(|e| e.message)?;
+        let kept = given.over(Configuration::default(), Kms::Refuse).map_err(|e| e.message)?;
         Ok(kept.to_value()["loggingConfiguration"].clone())
     }
 
@@ -180,7 +197,19 @@ mod tests {
     fn an_update_replaces_only_what_it_gives() {
         let before = Configuration { tracing_configuration: Tracing { enabled: true }, ..Configuration::default() };
         let given: Given = serde_json::from_value(json!({"loggingConfiguration": {}})).unwrap();
-        assert_eq!(given.over(before.clone()).unwrap(), before);
+        assert_eq!(given.over(before.clone(), Kms::Refuse).unwrap(), before);
+    }
+
+    #[test]
+    fn a_key_is_recorded_where_the_settings_say_so() {
+        let key = |id: Value| {
+            json!({"encryptionConfiguration": {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": id,
+            "kmsDataKeyReusePeriodSeconds": 300}})
+        };
+        let given = |id: Value| serde_json::from_value::<Given>(key(id)).unwrap();
+        let kept = given(json!("alias/k")).over(Configuration::default(), Kms::Record).unwrap().to_value();
+        assert_eq!(kept["encryptionConfiguration"], key(json!("alias/k"))["encryptionConfiguration"]);
+        assert!(given(json!(null)).over(Configuration::default(), Kms::Record).is_err());
     }
 
     #[test]
@@ -189,6 +218,9 @@ mod tests {
             json!({"encryptionConfiguration": {"type": "CUSTOMER_MANAGED_KMS_KEY", "kmsKeyId": "k"}}),
         )
         .unwrap();
-        assert_eq!(given.over(Configuration::default()).unwrap_err().kind, "InvalidEncryptionConfiguration");
+        assert_eq!(
+            given.over(Configuration::default(), Kms::Refuse).unwrap_err().kind,
+            "InvalidEncryptionConfiguration"
+        );
     }
 }

@@ -12,6 +12,7 @@ use crate::ids::Realm;
 use crate::interpreter::event::By;
 use crate::store::{Catalog, Journal};
 
+use super::configuration::Kms;
 use super::page::Pages;
 
 /// One per server; operations get a reference, with the caller where he is known.
@@ -29,6 +30,9 @@ pub struct Context {
     pub pages: Pages,
     /// How long `GetActivityTask` waits for a task.
     pub activity_poll: Duration,
+    pub kms: Kms,
+    /// ARNs and signatures of other regions and accounts are taken for those of this server.
+    pub any_region: bool,
     /// Who asks.
     pub by: Option<By>,
 }
@@ -42,6 +46,8 @@ impl Context {
             realm: engine.realm().clone(),
             pages,
             activity_poll,
+            kms: Kms::default(),
+            any_region: false,
             by: None,
             #[cfg(not(test))]
             engine,
@@ -94,6 +100,8 @@ impl Context {
             realm: Realm::new("us-east-1", "000000000000"),
             pages: Pages::new(b"test"),
             activity_poll: Duration::from_secs(1),
+            kms: Kms::default(),
+            any_region: false,
             by: None,
         }
     }

@@ -53,6 +53,7 @@ mod tls;
 mod validate;
 mod wire;
 
+pub use self::configuration::Kms;
 pub use self::operations::Class;
 pub use self::options::{AccessKey, Options};
 pub use self::server::{BindError, Server, ServerHandle};

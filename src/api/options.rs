@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use crate::limits::{BODIES_BYTES_MAX, CONNECTIONS_MAX, REQUEST_BYTES_MAX};
 
+use super::configuration::Kms;
 use super::hosts;
 use super::operations::Class;
 use super::tls::Files;
@@ -36,6 +37,10 @@ pub struct Options {
     /// Allows other than loopback addresses without access keys: any client that reaches the port may do everything.
     /// Default false.
     pub allow_unsigned: bool,
+    /// Customer managed keys of encryption configurations. Default: refused.
+    pub kms: Kms,
+    /// ARNs and signatures of other regions and accounts are taken for those of this server. Default: false.
+    pub any_region: bool,
 }
 
 /// A key that signs requests (Signature V4), and its rights.
@@ -71,6 +76,8 @@ impl Default for Options {
             shutdown_seconds: 10,
             access_keys: Vec::new(),
             allow_unsigned: false,
+            kms: Kms::default(),
+            any_region: false,
         }
     }
 }

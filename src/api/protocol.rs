@@ -110,7 +110,8 @@ impl Api {
         }
         let headers = texts(request)?;
         let signed = Signed { method: request.method, path: request.path, query: request.query, headers: &headers };
-        let claim = self.keys.claim(&signed, &self.ctx.realm.region, self.ctx.now())?;
+        let region = (!self.ctx.any_region).then_some(&*self.ctx.realm.region);
+        let claim = self.keys.claim(&signed, region, self.ctx.now())?;
         let body = body.await?;
         let caller = claim.prove(&signed, body.as_ref())?;
         Ok((body, Some(caller)))
@@ -131,6 +132,9 @@ impl Api {
         let model = Model::get();
         if let Some(shapes) = model.operations.get(operation.name) {
             validate::check(model, &shapes.input, &mut input)?;
+        }
+        if self.ctx.any_region {
+            input.iter_mut().for_each(|(name, value)| adopt(name, value, realm));
         }
         if let (Some(caller), Some(class)) = (caller, operation.demands(&input)) {
             caller.may(operation, class, realm)?;
@@ -183,6 +187,20 @@ fn texts<'a>(request: &Incoming<'a>) -> Result<Vec<(&'a str, &'a str)>, ApiError
         }
     }
     Ok(texts)
+}
+
+/// Takes an ARN of another region or account for the resource of this server. Payloads are texts and stay as they are.
+fn adopt(name: &str, value: &mut Value, realm: &Realm) {
+    match value {
+        Value::String(arn) if name.ends_with("Arn") => {
+            if let Some(own) = realm.adopt(arn) {
+                *arn = own;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| adopt(name, item, realm)),
+        Value::Object(members) => members.iter_mut().for_each(|(name, value)| adopt(name, value, realm)),
+        _ => {}
+    }
 }
 
 /// A hint for the error of a missing resource whose ARN names another region or account.

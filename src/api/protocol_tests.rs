@@ -72,6 +72,25 @@ fn what_is_none_of_the_protocol_is_an_unknown_operation() {
 }
 
 #[test]
+fn arns_of_every_region_and_account_are_its_own_where_the_settings_say_so() {
+    let elsewhere = br#"{"activityArn": "arn:aws:states:eu-west-1:111122223333:activity:a"}"#;
+    for (any_region, expected) in [(false, (400, "ActivityDoesNotExist")), (true, (200, ""))] {
+        let (store, clock) = (Memory::new(), ManualClock::at(Timestamp::from_millis(1_795_372_205_000)));
+        let mut context = Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(clock));
+        context.any_region = any_region;
+        let api = Api::new(context, Keys::new(Vec::new()), Metrics::new());
+        let target =
+            |operation: &'static str| [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", operation)];
+        assert_eq!(ask(&api, "POST", &target("AWSStepFunctions.CreateActivity"), br#"{"name": "a"}"#).0, 200);
+        let (status, answer) = ask(&api, "POST", &target("AWSStepFunctions.DescribeActivity"), elsewhere);
+        assert_eq!((status, answer["__type"].as_str().unwrap_or_default()), expected);
+        if any_region {
+            assert_eq!(answer["activityArn"], "arn:aws:states:us-east-1:000000000000:activity:a");
+        }
+    }
+}
+
+#[test]
 fn a_content_type_may_carry_a_charset() {
     let pairs = [
         ("content-type", "application/x-amz-json-1.0; charset=utf-8"),

@@ -77,7 +77,8 @@ impl Server {
         secret: &[u8],
         also: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     ) -> Result<Self, BindError> {
-        let context = Context::new(engine, Pages::new(secret), Duration::from_secs(options.activity_poll_seconds));
+        let mut context = Context::new(engine, Pages::new(secret), Duration::from_secs(options.activity_poll_seconds));
+        (context.kms, context.any_region) = (options.kms, options.any_region);
         let keys = Keys::new(options.access_keys.clone());
         Self::serve(options, Api::new(context, keys, metrics), also)
     }

@@ -21,7 +21,7 @@ pub(super) struct HttpRoom {
 
 impl HttpRoom {
     pub(super) fn open(settings: &Settings) -> Result<Self, AppError> {
-        let options = settings.http.worker_options(&settings.connections, &settings.engine.region);
+        let options = settings.http.worker_options(&settings.connections, settings.engine.region());
         let client = HttpClient::new(options).map_err(AppError::Http)?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("http").enable_all().build()?;

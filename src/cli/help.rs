@@ -73,7 +73,9 @@ mod tests {
             if inner.is_empty() && !command.clone().render_long_help().to_string().contains("Examples:\n") {
                 lacking.push(path.clone());
             }
-            inner.into_iter().for_each(|inner| look(inner, &path, lacking));
+            for command in inner {
+                look(command, &path, lacking);
+            }
         }
         let mut lacking = Vec::new();
         look(&Cli::command(), "", &mut lacking);

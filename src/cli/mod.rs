@@ -2,7 +2,8 @@
 //! `run` and `demo` hold the engine in this process.
 //!
 //! Exit codes: 0 done · 1 refused or failed · 2 the command line is wrong · 3 the server cannot be reached. May enter:
-//! `app`, `config`, `telemetry`, `asl`, `graph`, and the vocabulary below. No command knows an adapter.
+//! `app`, `config`, `telemetry`, `asl`, `graph`, `replay`, `workers`, and the vocabulary below. No command knows an
+//! adapter.
 
 use std::process::ExitCode;
 

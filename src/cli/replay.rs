@@ -108,12 +108,9 @@ fn read(client: &Client, name: &str) -> Result<Tape, CliError> {
 fn of_file(file: &str) -> Result<Tape, CliError> {
     let mut content: Value = serde_json::from_str(&input::file(file)?)
         .map_err(|why| CliError::failed(format!("{file} is not JSON: {why}")))?;
-    let events = match content.get_mut("events").map(Value::take) {
-        Some(Value::Array(events)) => events,
-        _ => {
-            return Err(CliError::failed(format!("{file} has no list 'events'"))
-                .hint("the answer of GetExecutionHistory: reveille history EXECUTION --output json"));
-        }
+    let Some(Value::Array(events)) = content.get_mut("events").map(Value::take) else {
+        return Err(CliError::failed(format!("{file} has no list 'events'"))
+            .hint("the answer of GetExecutionHistory: reveille history EXECUTION --output json"));
     };
     let own = |name: &str| content.get(name).and_then(Value::as_str).map(str::to_owned);
     Ok(Tape { name: file.to_owned(), arn: own("executionArn"), definition: own("definition"), events })

@@ -21,8 +21,10 @@ fn node(value: &Value, depth: usize, text: &mut String) {
         }
         Value::Array(items) if !items.is_empty() => {
             for item in items {
-                let _ = write!(text, "{:indent$}-", "", indent = depth * 2);
-                inner(item, depth, text);
+                // The members of an item stand below its first one, which stands behind the dash.
+                let mut members = String::new();
+                node(item, depth + 1, &mut members);
+                let _ = write!(text, "{:indent$}- {}", "", members.trim_start(), indent = depth * 2);
             }
         }
         scalar => {
@@ -31,7 +33,7 @@ fn node(value: &Value, depth: usize, text: &mut String) {
     }
 }
 
-/// Behind a name or a dash: a scalar on the same line, what has members on the next ones.
+/// Behind a name: a scalar on the same line, what has members on the next ones.
 fn inner(value: &Value, depth: usize, text: &mut String) {
     let nests = matches!(value, Value::Object(members) if !members.is_empty())
         || matches!(value, Value::Array(items) if !items.is_empty());
@@ -63,7 +65,7 @@ mod tests {
         let value = json!({"a": {"b": [1, {"c": "no"}, []], "on": null}, "empty": {}, "t": "x: y\n#"});
         assert_eq!(
             yaml(&value),
-            "a:\n  b:\n    - 1\n    -\n      c: \"no\"\n    - []\n  \"on\": null\nempty: {}\nt: \"x: y\\n#\"\n"
+            "a:\n  b:\n    - 1\n    - c: \"no\"\n    - []\n  \"on\": null\nempty: {}\nt: \"x: y\\n#\"\n"
         );
         assert_eq!(yaml(&json!([])), "[]\n");
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 pub struct ApiOptions {
     pub listen: SocketAddr,
     pub allow_unsigned: bool,
+    pub kms: Kms,
     pub connections_max: usize,
     pub bodies_bytes_max: usize,
     pub body_seconds: u64,
@@ -19,6 +20,14 @@ pub struct ApiOptions {
     #[serde(rename = "tls.key")]
     pub(super) tls_key: String,
     pub(super) keys: SecretString,
+}
+
+/// Customer managed keys of encryption configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kms {
+    Refuse,
+    Record,
 }
 
 impl ApiOptions {

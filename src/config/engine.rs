@@ -9,7 +9,7 @@ use crate::ids::Realm;
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct EngineOptions {
-    pub region: String,
+    pub(super) region: String,
     pub account: String,
     pub(super) partitions: u16,
     pub(super) threads: usize,
@@ -31,7 +31,19 @@ pub struct EngineOptions {
 impl EngineOptions {
     #[must_use]
     pub fn realm(&self) -> Realm {
-        Realm::new(&self.region, &self.account)
+        Realm::new(self.region(), &self.account)
+    }
+
+    /// The region of this server's ARNs.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        if self.any_region() { "us-east-1" } else { &self.region }
+    }
+
+    /// Clients of every region and account are served.
+    #[must_use]
+    pub fn any_region(&self) -> bool {
+        self.region == "any"
     }
 
     /// The number of threads that run executions. The default is one per core.

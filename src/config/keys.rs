@@ -41,6 +41,7 @@ pub(super) const KEYS: &[Key] = &[
     key("api.keys_file", Kind::Text),
     key("api.allow_unsigned", Kind::Flag),
     key("api.hosts", Kind::Text),
+    key("api.kms", Kind::OneOf(&["refuse", "record"])),
     key("api.tls.certificate", Kind::Text),
     key("api.tls.key", Kind::Text),
     key("api.connections_max", Kind::Integer(1, 1_000_000)),

@@ -27,7 +27,7 @@ mod layers;
 mod objects;
 mod store;
 
-pub use api::{AccessKey, ApiOptions, CLASSES};
+pub use api::{AccessKey, ApiOptions, CLASSES, Kms};
 pub use bus::{BusOptions, OwnedQueue};
 pub use engine::EngineOptions;
 pub use http::HttpOptions;
@@ -215,7 +215,7 @@ impl Settings {
             return Err(unfit("api.tls.key", "and api.tls.certificate go together: give both or none".to_owned()));
         }
         self.bus.queues().map_err(|why| unfit("bus.queues", why))?;
-        self.objects.read(&self.engine.region).map_err(|(name, why)| unfit(name, why))?;
+        self.objects.read(self.engine.region()).map_err(|(name, why)| unfit(name, why))?;
         if self.store.sqlite_path().is_some_and(|path| path.as_os_str().is_empty()) {
             return Err(unfit("store.url", "has no path; allowed: sqlite:PATH, such as sqlite:reveille.db".to_owned()));
         }
@@ -264,7 +264,7 @@ impl Settings {
     /// The object store of Distributed Maps.
     pub fn objects(&self) -> Result<crate::objects::Options, SettingsError> {
         let origin = || "the settings".to_owned();
-        let read = self.objects.read(&self.engine.region);
+        let read = self.objects.read(self.engine.region());
         read.map_err(|(name, why)| SettingsError::BadValue { name: name.to_owned(), origin: origin(), why })
     }
 

@@ -174,7 +174,7 @@ fn a_wrong_definition_is_refused_wherever_it_comes_from() {
 #[test]
 fn an_unknown_setting_is_refused_with_its_name() {
     let dir = tempfile::tempdir().expect("a folder");
-    let file = dir.path().join("reveille.toml");
+    let file = dir.path().join("settings.toml");
     std::fs::write(&file, "[engine]\npartitoins = 4\n").unwrap();
     let serve = |arguments: &[&str], variable: Option<(&str, &str)>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reveille"));

@@ -153,6 +153,16 @@ impl Realm {
         Self { region: region.into(), account: account.into() }
     }
 
+    /// The resource of the same name in this realm, where the ARN is of another region or account.
+    #[must_use]
+    pub fn adopt(&self, arn: &str) -> Option<String> {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let ["arn", _, "states", region, account, rest] = parts.as_slice() else { return None };
+        let is_own = *region == &*self.region && *account == &*self.account;
+        (!is_own && !region.is_empty() && !account.is_empty())
+            .then(|| format!("arn:aws:states:{}:{}:{rest}", self.region, self.account))
+    }
+
     #[must_use]
     pub fn state_machine(&self, name: &str) -> Arn {
         Arn::new(format!("arn:aws:states:{}:{}:stateMachine:{name}", self.region, self.account))

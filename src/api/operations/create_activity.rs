@@ -31,7 +31,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     arn::name(&input.name)?;
     let encryption = input.encryption_configuration.unwrap_or_default();
     let activity = ctx.realm.activity(&input.name);
-    if let Err(error) = encryption.check() {
+    if let Err(error) = encryption.check(ctx.kms) {
         // AWS reports an existing activity before it checks the key.
         return Err(if ctx.catalog.activity(&activity).await?.is_some() { already_exists(&activity) } else { error });
     }

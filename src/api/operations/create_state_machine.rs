@@ -44,7 +44,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     arn::role(&input.role_arn)?;
     machines::check_version_description(input.publish, input.version_description.as_deref())?;
     let kind = input.kind.unwrap_or(MachineType::Standard);
-    let configuration = input.given.over(Configuration::default())?.to_value();
+    let configuration = input.given.over(Configuration::default(), ctx.kms)?.to_value();
     definition::accept(ctx, &input.definition, kind)?;
     let machine = ctx.realm.state_machine(&input.name);
     let new_tags = tags::checked(machine.as_str(), input.tags)?;

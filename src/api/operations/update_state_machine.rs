@@ -56,7 +56,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     }
 
     let before = row.revision;
-    let configuration = input.given.over(Configuration::kept(&before.configuration))?.to_value();
+    let configuration = input.given.over(Configuration::kept(&before.configuration), ctx.kms)?.to_value();
     let now = ctx.now();
     let wanted = Revision {
         id: RevisionId(Uuid::new_v4()),

@@ -120,7 +120,10 @@ fn the_first_difference_is_told_with_its_place() {
     let report = played(&impatient, history()).unwrap();
     let End::Different(difference) = report.end else { panic!("{:?}", report.end) };
     assert_eq!(difference.at, "/taskScheduledEventDetails/timeoutInSeconds");
-    let shown = shown(&[Played { name: "e".to_owned(), result: played(&impatient, history()) }], Default::default());
+    let shown = shown(
+        &[Played { name: "e".to_owned(), result: played(&impatient, history()) }],
+        std::time::Duration::default(),
+    );
     let plain = anstream::adapter::strip_str(&shown).to_string();
     assert!(plain.starts_with("e  different  at event 3 of 12\n  recorded TaskScheduled amqp:publish"), "{plain}");
     assert!(plain.contains("/taskScheduledEventDetails/timeoutInSeconds = 600"), "{plain}");

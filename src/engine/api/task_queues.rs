@@ -12,7 +12,7 @@ use crate::engine::services::task_queues::NamedQueue;
 use crate::engine::types::EngineError;
 
 /// A look at queues waits so long for those that are being declared.
-const DECLARED_WITHIN: Duration = Duration::from_secs(3);
+const DECLARED_WITHIN: Duration = Duration::from_secs(10);
 /// Machines that are read at once.
 const PAGE: u32 = 100;
 

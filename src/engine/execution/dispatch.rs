@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::asl::resource::{Resource, ResourceKind};
 use crate::bus::envelope::{TaskKind, TaskMessage};
-use crate::bus::{Address, BusError, HeaderValue, Message, Properties, Publication};
+use crate::bus::{Address, BusError, DeclareQueues, HeaderValue, Message, Properties, Publication};
 use crate::clock::Timestamp;
 use crate::engine::execution::actor::{ExecutionActor, InFlight};
 use crate::engine::services::admission::pause_after;
@@ -144,6 +144,11 @@ impl ExecutionActor {
                     if let Some(f) =
                         integrations::refusal(&resource, message, &publication, &self.services.realm, request_id)
                     {
+                        // An owner who has set `never` gets AWS's words alone.
+                        let f = match self.services.options.declare_queues {
+                            DeclareQueues::Never => f,
+                            _ => integrations::with_remedy(f, message, &publication),
+                        };
                         self.services.metrics.task_returned(returned(&publication));
                         let (error, reason) =
                             (f.error.clone().unwrap_or_default(), f.cause.clone().unwrap_or_default());
@@ -249,7 +254,12 @@ impl ExecutionActor {
     fn start_child(&mut self, key: TaskKey, resource: Rc<Resource>, plan: Plan, ctx: &mut Context<Self>) {
         let scheduled = key.scheduled;
         let Plan::StartExecution(child) = &plan else { return };
-        let ChildStart { machine, name, input, wait, trace_header } = child.clone();
+        let ChildStart { mut machine, name, input, wait, trace_header } = child.clone();
+        if self.services.options.any_region
+            && let Some(own) = self.services.realm.adopt(machine.as_str())
+        {
+            machine = Arn::new(own);
+        }
         let request = StartRequest { machine, name: Some(name), input, trace_header };
         let waits = matches!(wait, ChildWait::Ended { .. });
         let starting = self.host.effects().start_child(key, request, waits, self.depth_below(scheduled, wait));

@@ -60,6 +60,8 @@ pub struct Options {
     pub declare_queues: DeclareQueues,
     /// Of them, the queues that are declared by somebody else.
     pub declared_queues: HashSet<String>,
+    /// A child that is started by an ARN of another region or account is this engine's machine of that name.
+    pub any_region: bool,
     /// What the parking queue holds; beyond it the oldest messages are dropped.
     pub parking: Bounds,
     /// Starts under way at once; more are refused (`ThrottlingException`).
@@ -103,6 +105,7 @@ impl Default for Options {
             queue_kind: QueueKind::Quorum,
             declare_queues: DeclareQueues::Never,
             declared_queues: HashSet::new(),
+            any_region: false,
             parking: Bounds { messages: Some(100_000), bytes: Some(1 << 30) },
             starts_max: 2_000,
             unpublished_max: 10_000,

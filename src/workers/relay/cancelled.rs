@@ -71,7 +71,7 @@ impl Watched<'_> {
     /// Ends when the task is cancelled.
     pub async fn told(&self) {
         if self.told.clone().wait_for(|told| *told).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

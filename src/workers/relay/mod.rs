@@ -145,9 +145,10 @@ struct Relay<'a> {
 impl Relay<'_> {
     /// One task from its delivery to its acknowledgement.
     async fn work(&self, mut delivery: Delivery, cancelled: &Cancelled) -> Result<(), BusError> {
+        let unreadable = delivery.unreadable();
         let task = Task::of(std::mem::take(&mut delivery.message));
         let began = tokio::time::Instant::now();
-        let outcome = if let Some(why) = task.unreadable(delivery.mended) {
+        let outcome = if let Some(why) = unreadable {
             Outcome::failure("Worker.UnreadableTask", why)
         } else {
             let over = cancelled.watch(&task.message_id);

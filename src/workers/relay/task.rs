@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::reply_to;
-use crate::bus::{Address, HeaderValue, Mended, Message};
+use crate::bus::{Address, HeaderValue, Message};
 
 /// Headers of the engine that programs and web services get too.
 const TOLD: [&str; 9] = [
@@ -71,11 +71,6 @@ impl Task {
     /// The time that its state allows between two heartbeats.
     pub fn heartbeat(&self) -> Option<Duration> {
         self.heartbeat
-    }
-
-    /// Why its message must be refused, whatever it says.
-    pub fn unreadable(&self, mended: Option<Mended>) -> Option<String> {
-        mended.filter(|mended| mended.spoils()).map(|mended| mended.to_string())
     }
 
     /// A reply; `None` for a message that wants none.

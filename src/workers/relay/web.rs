@@ -1,6 +1,7 @@
 //! A web service does the task: the payload by `POST`, the result in the answer. The headers are `CloudEvents`' binary
 //! ones, and those of the message.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
@@ -102,7 +103,7 @@ fn encoded(text: &str) -> String {
         if plain(byte) || (byte == b' ' && at > 0 && at < last) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded
