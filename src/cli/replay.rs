@@ -132,7 +132,7 @@ fn play(tape: &Tape, definition: Option<&str>) -> Result<Report, String> {
         definition.or(tape.definition.as_deref()).ok_or("the file has no definition: give one with --definition")?;
     let machine = parsed(definition)?;
     let recorded = Recorded::read(tape.arn.as_deref(), &tape.events).map_err(|why| why.to_string())?;
-    let show = |entry: &Entry| history::render(entry, View { data: true, region: "" });
+    let show = |entry: &Entry| history::render(entry, View { data: true, parameters: true, region: "" });
     Ok(replay(&machine, &recorded, &show))
 }
 
