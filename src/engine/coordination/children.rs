@@ -147,7 +147,7 @@ impl Coordinator {
                 // The name may belong to an execution that is not this task's.
                 Ok(row) => match row.filter(|r| r.header.parent == Some(key) && r.summary.status.is_open()) {
                     None => return,
-                    Some(row) => self.stop_open_child(&row).await,
+                    Some(row) => self.stop_open_child(&row, &parent.arn).await,
                 },
                 Err(e) => {
                     tracing::warn!(execution.arn = %child, error = %e, "a child could not be looked up to be stopped; trying again");
@@ -157,8 +157,12 @@ impl Coordinator {
         }
     }
 
-    async fn stop_open_child(&self, row: &ExecutionRow) {
-        let stop = Input::Stimulus(StimulusKind::Stop(Failure::default()));
+    /// The cause is AWS's.
+    async fn stop_open_child(&self, row: &ExecutionRow, parent: &Arn) {
+        let cause = format!(
+            "The Task state in AWS Step Functions execution [{parent}] which was managing this resource was aborted"
+        );
+        let stop = Input::Stimulus(StimulusKind::Stop(Failure { cause: Some(cause), ..Failure::default() }));
         let delivered = self.services.courier.deliver(row.header.id, stop).await;
         if delivered.is_final() {
             return;

@@ -113,6 +113,11 @@ async fn a_stop_goes_down_to_the_child() {
     let (parent, child) = given(&store, &engine, &alone(&child_task(json!({ "End": true })))).await;
     engine.stop_execution(&parent, Failure::named("Enough")).await.unwrap();
     closes(&store, child.header.id, ExecutionStatus::Aborted).await;
+    let closed = store.execution(child.header.id).await.unwrap().unwrap().summary.closed.unwrap();
+    let cause = format!(
+        "The Task state in AWS Step Functions execution [{parent}] which was managing this resource was aborted"
+    );
+    assert_eq!((closed.error, closed.cause), (None, Some(cause)));
     is_settled(&store, child.header.parent.unwrap().execution).await;
 }
 

@@ -294,7 +294,7 @@ impl<'n> Checker<'n> {
         })?;
         if !in_catcher && expression.references().names(StatesMember::ErrorOutput) {
             let hint = "$states.errorOutput exists in the Output and the Assign of a catcher only";
-            let message = "Reference to '$states.errorOutput' is not supported.";
+            let message = "Field '$states.errorOutput' does not exist.";
             self.read.error(code::UNSUPPORTED_JSONATA_EXPRESSION, message, at, node.offset, hint);
             return Err(());
         }

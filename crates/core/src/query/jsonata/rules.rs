@@ -295,13 +295,9 @@ impl Walk<'_> {
 
     fn variable(&mut self, node: &Node, name: Sym, top: bool, members: &[StatesMember]) {
         match self.symbols.name(name) {
-            "" if top => self.refuse(node, || {
-                "'$' is not available at the top level: read the state's input from '$states.input'".into()
-            }),
+            "" if top => self.refuse(node, || unqualified("$")),
             "" => {}
-            "$" => {
-                self.refuse(node, || "'$$' is not available: read the state's input from '$states.input'".into());
-            }
+            "$" => self.refuse(node, || "Reference to '$$' is not supported.".into()),
             _ if self.is_bound(name) => {}
             STATES => {
                 self.references.states.extend(members);
