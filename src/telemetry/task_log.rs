@@ -48,6 +48,25 @@ pub const ALL: [&str; 13] = [
     REPLY_REFUSED,
 ];
 
+/// The way by which the news of a task came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    Amqp,
+    Api,
+    /// The engine's own: time, the broker's word, the end of a child.
+    Engine,
+}
+
+impl Face {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Amqp => "amqp",
+            Self::Api => "api",
+            Self::Engine => "engine",
+        }
+    }
+}
+
 /// The task that a line is about. The token is reduced to its fingerprint here, so that no caller can log it by
 /// mistake.
 #[derive(Debug, Clone)]
@@ -113,15 +132,15 @@ impl<'a> TaskLog<'a> {
         task_line!(info, self, TASK_STARTED, { fields::WORKER_NAME => worker }, "task of state `{}` taken by a worker", self.state);
     }
 
-    pub fn heartbeat(&self, face: &str) {
-        task_line!(info, self, TASK_HEARTBEAT, { fields::REPLY_FACE => face }, "heartbeat for the task of state `{}`", self.state);
+    pub fn heartbeat(&self, face: Face) {
+        task_line!(info, self, TASK_HEARTBEAT, { fields::REPLY_FACE => face.as_str() }, "heartbeat for the task of state `{}`", self.state);
     }
 
     /// The task has ended by this reply; `waited` since it was scheduled. `status`: `success` or `failure`.
     /// `by`: who answered, where that is known.
-    pub fn reply_accepted(&self, face: &str, status: &str, error: Option<&str>, by: Option<&str>, waited: Duration) {
+    pub fn reply_accepted(&self, face: Face, status: &str, error: Option<&str>, by: Option<&str>, waited: Duration) {
         task_line!(info, self, REPLY_ACCEPTED,
-            { fields::REPLY_FACE => face, fields::REPLY_STATUS => status, fields::TASK_BY => by, fields::ERROR_NAME => error, fields::DURATION_MS => millis(waited) },
+            { fields::REPLY_FACE => face.as_str(), fields::REPLY_STATUS => status, fields::TASK_BY => by, fields::ERROR_NAME => error, fields::DURATION_MS => millis(waited) },
             "task of state `{}` ended by a reply: {status}", self.state);
     }
 
@@ -138,13 +157,13 @@ impl<'a> TaskLog<'a> {
 }
 
 /// A reply that changed nothing. `task` where the token was genuine; a forged one names no execution of ours.
-pub fn reply_refused(task: Option<(&Arn, EventId)>, token: Option<&str>, face: &str, verdict: &str, reason: &str) {
+pub fn reply_refused(task: Option<(&Arn, EventId)>, token: Option<&str>, face: Face, verdict: &str, reason: &str) {
     warn!(
         { fields::EVENT } = REPLY_REFUSED,
         { fields::EXECUTION_ARN } = task.map(|(arn, _)| arn.as_str()),
         { fields::TASK_SCHEDULED_ID } = task.map(|(_, scheduled)| scheduled.0),
         { fields::TASK_TOKEN_ID } = token.map(fingerprint),
-        { fields::REPLY_FACE } = face,
+        { fields::REPLY_FACE } = face.as_str(),
         { fields::REPLY_VERDICT } = verdict,
         { fields::REASON } = reason,
         "reply refused ({verdict}): {reason}"
@@ -230,12 +249,18 @@ mod tests {
         task.confirmed("queue 'q'", Duration::from_millis(3));
         task.returned("queue 'q'", "Amqp.Unroutable", "no queue");
         task.started(Some("worker-1"));
-        task.heartbeat("amqp");
-        task.reply_accepted("amqp", "failure", Some("Busy"), Some("queue user kitchen"), Duration::from_millis(1_500));
+        task.heartbeat(Face::Amqp);
+        task.reply_accepted(
+            Face::Amqp,
+            "failure",
+            Some("Busy"),
+            Some("queue user kitchen"),
+            Duration::from_millis(1_500),
+        );
         task.timed_out("timeout", Duration::from_mins(1));
         task.cancelled("stopped");
-        reply_refused(Some((&execution, EventId(5))), Some(TOKEN), "api", "late", "the task is no longer open");
-        reply_refused(None, None, "amqp", "unknown", "no token");
+        reply_refused(Some((&execution, EventId(5))), Some(TOKEN), Face::Api, "late", "the task is no longer open");
+        reply_refused(None, None, Face::Amqp, "unknown", "no token");
         execution_closed(&execution, &machine, "FAILED", Some("Busy"), Duration::from_secs(2));
         execution_redriven(&execution, &machine, 1);
     }

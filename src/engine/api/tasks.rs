@@ -7,7 +7,7 @@ use crate::engine::types::{Completion, CompletionError, Delivered, EngineError, 
 use crate::ids::{Arn, ExecutionId, TaskKey};
 use crate::interpreter::event::By;
 use crate::store::{Wait, WaitFilter, WaitRow};
-use crate::telemetry::task_log;
+use crate::telemetry::task_log::{self, Face};
 
 use super::handle::EngineHandle;
 
@@ -23,13 +23,13 @@ impl EngineHandle {
         let refused = |verdict: Verdict, counted: &'static str, reason: &str| {
             services.metrics.reply(verdict.as_str());
             services.metrics.reply_refused(counted);
-            task_log::reply_refused(None, Some(token), "api", verdict.as_str(), reason);
+            task_log::reply_refused(None, Some(token), Face::Api, verdict.as_str(), reason);
         };
         let (key, _) = services.tokens.verify(token).map_err(|defect| {
             refused(Verdict::Forged, defect.as_str(), &defect.to_string());
             CompletionError::InvalidToken
         })?;
-        let input = Input::Reply { scheduled: key.scheduled, completion, face: "api", by: by.map(Box::new) };
+        let input = Input::Reply { scheduled: key.scheduled, completion, face: Face::Api, by: by.map(Box::new) };
         let delivered = services.courier.deliver(key.execution, input).await;
         if let Delivered::Unreadable(e) = delivered {
             return Err(CompletionError::Engine(e.into()));

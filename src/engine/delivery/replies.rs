@@ -24,7 +24,7 @@ use crate::engine::types::{Completion, Deliver, Delivered, Input};
 use crate::ids::{ExecutionId, PartitionId, TaskKey};
 use crate::interpreter::event::{By, Failure};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
-use crate::telemetry::task_log;
+use crate::telemetry::task_log::{self, Face};
 use crate::token::TokenDefect;
 
 use super::arn_of;
@@ -133,7 +133,7 @@ impl Replies {
             None => None,
         };
         let token = envelope::token(&delivery.message);
-        task_log::reply_refused(task.as_ref().map(|(arn, id)| (arn, *id)), token, "amqp", verdict.as_str(), reason);
+        task_log::reply_refused(task.as_ref().map(|(arn, id)| (arn, *id)), token, Face::Amqp, verdict.as_str(), reason);
         self.answer(&delivery, verdict, reason);
         let why = Why { verdict: verdict.as_str().to_owned(), reason: reason.to_owned() };
         self.parking.park(delivery, why, intake);
@@ -275,7 +275,7 @@ impl Consumer {
             DefectKind::InvalidOutput | DefectKind::MissingToken => Input::Reply {
                 scheduled: key.scheduled,
                 completion: Completion::Unreadable { why: defect.detail.clone() },
-                face: "amqp",
+                face: Face::Amqp,
                 by: by_of(&delivery.message),
             },
         };
@@ -317,7 +317,7 @@ fn input_of(key: TaskKey, outcome: ReplyOutcome, by: Option<Box<By>>) -> Input {
             heartbeat: false,
         }),
     };
-    Input::Reply { scheduled: key.scheduled, completion, face: "amqp", by }
+    Input::Reply { scheduled: key.scheduled, completion, face: Face::Amqp, by }
 }
 
 /// What is wrong with a token, and where tokens of this kind come from.

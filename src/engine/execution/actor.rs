@@ -37,6 +37,7 @@ use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Bounds, Env, TokenMint, Undecided};
 use crate::store::{Append, ExecutionHeader, ExecutionRow, StoreError};
+use crate::telemetry::task_log::Face;
 
 /// A task message whose fate is not in the journal yet.
 #[derive(Debug)]
@@ -57,35 +58,35 @@ pub(in crate::engine) struct ExecutionActor {
     /// What its machine's `loggingConfiguration` asks for.
     pub logging: Logging,
     pub state: StateCell,
-    /// Until it exists in the store: what it is made of.
-    birth: Option<Box<ExecutionHeader>>,
+    /// Until it exists in the store: its header.
+    pub(super) new_header: Option<Box<ExecutionHeader>>,
     /// An express execution: nothing is written, it lives here.
-    express: Option<Box<ExpressSlot>>,
+    pub(super) express: Option<Box<ExpressSlot>>,
     pub in_flight: Vec<InFlight>,
     /// Operations in progress (dispatches, starts of children). While there are any the actor must not be passivated: a
     /// second one would be revived beside it and do the same once more.
     pub operations_open: u32,
     /// Inputs that the actor gave itself: the outcomes of its operations. Taken in one after the other.
-    pending: Vec<StimulusKind>,
+    pub(super) pending: Vec<StimulusKind>,
     /// The actor is going to look at `pending`.
-    wakes: bool,
+    pub(super) wakes: bool,
     /// An append is under way: the state is ahead of the journal, and nothing else may be decided.
-    appending: bool,
+    pub(super) appending: bool,
     /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its
     /// queues.
     owed: Option<bool>,
     /// How far it was when the partition was asked to look at it again in a while.
-    deferred: Option<Version>,
+    pub(super) deferred: Option<Version>,
     /// The newest batch of its journal, where heartbeats may take its place.
     tail: Option<ReplaceableBatch>,
     /// Bytes of its journal.
     written: u64,
     /// What it holds.
-    part: Part,
+    pub(super) part: Part,
     /// It has more to do, and waits for its turn.
     waits_for_turn: bool,
     /// Its open tasks that have no row in the table of waiting tasks yet.
-    young: YoungTasks,
+    pub(super) young: YoungTasks,
 }
 
 impl ExecutionActor {
@@ -99,7 +100,7 @@ impl ExecutionActor {
     ) -> Self {
         let logging = services.definitions.logging(header.revision);
         let mut actor = Self::with(services, host, (header.id, incarnation), machine, logging, State::default());
-        actor.birth = Some(Box::new(header));
+        actor.new_header = Some(Box::new(header));
         actor
     }
 
@@ -155,7 +156,7 @@ impl ExecutionActor {
             machine,
             logging,
             state: StateCell::new(state),
-            birth: None,
+            new_header: None,
             express: None,
             in_flight: Vec::new(),
             operations_open: 0,
@@ -175,7 +176,7 @@ impl ExecutionActor {
     /// What the stimulus means, decided and encoded. Nothing is done yet.
     fn decide(&mut self, input: Input) -> Result<Prepared, DeliverError> {
         // The row and the first event tell one start date.
-        let at = self.birth.as_ref().map_or_else(|| self.services.clock.now(), |header| header.started);
+        let at = self.new_header.as_ref().map_or_else(|| self.services.clock.now(), |header| header.started);
         let mut prepared = Prepared {
             at,
             entries: Vec::new(),
@@ -245,7 +246,7 @@ impl ExecutionActor {
     }
 
     /// For log lines about this execution.
-    pub(in crate::engine) fn observer<'a>(&'a self, before: &'a [TaskSnapshot], face: &'static str) -> Observer<'a> {
+    pub(in crate::engine) fn observer<'a>(&'a self, before: &'a [TaskSnapshot], face: Face) -> Observer<'a> {
         Observer {
             services: &self.services,
             express: self.express.as_deref(),
@@ -341,43 +342,6 @@ impl ExecutionActor {
             turn.ends();
         }));
     }
-
-    /// Has the partition look at it again in a while: then what the broker confirmed is written, or, where nothing
-    /// happened, it rests.
-    pub(in crate::engine) fn defer(&mut self) {
-        if self.deferred.is_none() && self.express.is_none() {
-            self.deferred = Some(self.state.version());
-            self.host.defer(self.id);
-        }
-    }
-
-    /// A while has gone, and there is nothing to write.
-    fn look_again(&mut self) {
-        let since = self.deferred.take();
-        if self.state.is_asleep() {
-            return;
-        }
-        if since != Some(self.state.version()) {
-            self.defer();
-        } else if self.is_idle() {
-            self.in_flight = Vec::new();
-            if let Some(packed) = self.host.pack(&mut self.state) {
-                self.services.footprint.count(&mut self.part, packed);
-            }
-        }
-        // Else it hears of something soon, and lingers then.
-    }
-
-    /// Nothing is under way that this actor must hear the end of.
-    fn is_idle(&self) -> bool {
-        self.in_flight.is_empty()
-            && self.operations_open == 0
-            && self.pending.is_empty()
-            && !self.appending
-            && self.birth.is_none()
-            && self.express.is_none()
-            && self.young.is_empty()
-    }
 }
 
 /// What a message led to, before it is durable.
@@ -416,7 +380,7 @@ impl Actor for ExecutionActor {
 
 impl ExecutionActor {
     /// Takes a message in. While what it led to is not durable the mailbox stands still.
-    fn take(&mut self, input: Input, responder: Responder, ctx: &mut Context<Self>) {
+    pub(super) fn take(&mut self, input: Input, responder: Responder, ctx: &mut Context<Self>) {
         let face = input.face();
         let lingered = matches!(input, Input::WriteConfirms);
         let confirmed = || self.in_flight.iter().any(|f| f.confirmed);
@@ -468,16 +432,16 @@ impl ExecutionActor {
         self.appending = true;
         let waits_changed = append.as_ref().is_some_and(|append| !append.waits.is_empty());
         let services = Arc::clone(&self.services);
-        let birth = self.birth.take();
-        let born = birth.is_some();
+        let new_header = self.new_header.take();
+        let is_new = new_header.is_some();
         let durable = async move {
-            match (append, birth) {
+            match (append, new_header) {
                 // Nothing is waited for: the thread is given to others now and then.
                 (None, _) => {
                     tokio::task::consume_budget().await;
                     Ok(())
                 }
-                (Some(append), birth) => write(&services, birth, append).await,
+                (Some(append), new_header) => write(&services, new_header, append).await,
             }
         };
         ctx.wait(durable.into_actor(self).map(move |result, actor, ctx| {
@@ -485,7 +449,7 @@ impl ExecutionActor {
                 Ok(()) => {
                     actor.appending = false;
                     let begun =
-                        born || prepared.entries.iter().any(|e| matches!(e.event, Event::ExecutionRedriven { .. }));
+                        is_new || prepared.entries.iter().any(|e| matches!(e.event, Event::ExecutionRedriven { .. }));
                     if begun {
                         actor.services.open.began();
                     }
@@ -503,7 +467,7 @@ impl ExecutionActor {
                     actor.host.forget(actor.id, actor.incarnation);
                     // One that could not be made may have been made all the same: the store does not always know.
                     let elsewhere = matches!(e, StoreError::Fenced { .. });
-                    if !elsewhere && (!born || matches!(e, StoreError::Unavailable(_))) {
+                    if !elsewhere && (!is_new || matches!(e, StoreError::Unavailable(_))) {
                         Rc::clone(&actor.host).revive_later(actor.id);
                     }
                     ctx.stop();
@@ -541,59 +505,8 @@ impl Handler<Message> for ExecutionActor {
     }
 }
 
-/// From the actor to itself: `pending` holds something.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Wake;
-
-impl ExecutionActor {
-    /// The actor gives itself an input. Messages that wait in the mailbox come first.
-    pub(super) fn enqueue(&mut self, ctx: &mut Context<Self>, kind: StimulusKind) {
-        self.pending.push(kind);
-        self.wake(ctx);
-    }
-
-    /// While an append is under way nothing is decided: its end wakes the actor.
-    fn wake(&mut self, ctx: &mut Context<Self>) {
-        if !self.wakes && !self.appending && !self.pending.is_empty() {
-            self.wakes = true;
-            ctx.notify(Wake);
-        }
-    }
-}
-
-impl Handler<Wake> for ExecutionActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
-        self.wakes = false;
-        // actix may bring this after a message that has made the actor wait.
-        if !self.appending && !self.pending.is_empty() {
-            let kind = self.pending.remove(0);
-            self.take(Input::Stimulus(kind), Responder::Nobody, ctx);
-            self.wake(ctx);
-        }
-    }
-}
-
-impl Handler<CanPassivate> for ExecutionActor {
-    type Result = bool;
-
-    fn handle(&mut self, CanPassivate { heavy_only }: CanPassivate, _: &mut Self::Context) -> bool {
-        self.is_idle() && (!heavy_only || self.part.is_heavy())
-    }
-}
-
 impl Drop for ExecutionActor {
     fn drop(&mut self) {
         self.services.footprint.leaves(&mut self.part);
-    }
-}
-
-impl Handler<IsClosed> for ExecutionActor {
-    type Result = bool;
-
-    fn handle(&mut self, _: IsClosed, _: &mut Self::Context) -> bool {
-        matches!(self.state.phase(), Phase::Closed(_))
     }
 }

@@ -23,6 +23,7 @@ use crate::integrations::{self, ChildStart, ChildWait, CompletesOn, Outgoing, Pl
 use crate::interpreter::command::CancelReason;
 use crate::interpreter::event::{Failure, Payload};
 use crate::interpreter::stimulus::StimulusKind;
+use crate::telemetry::task_log::Face;
 
 /// A task whose messages are on the way to the broker.
 struct Sent {
@@ -104,7 +105,7 @@ impl ExecutionActor {
         self.services.metrics.task_published();
         if tracing::enabled!(tracing::Level::INFO) {
             let place = publishing.messages.first().map(|m| place(&m.address)).unwrap_or_default();
-            self.observer(&[], "engine").task(scheduled, |log, _| log.published(&place));
+            self.observer(&[], Face::Engine).task(scheduled, |log, _| log.published(&place));
         }
         let services = Arc::clone(&self.services);
         let is_activity = matches!(resource.kind, ResourceKind::Activity { .. });
@@ -152,13 +153,14 @@ impl ExecutionActor {
                         self.services.metrics.task_returned(returned(&publication));
                         let (error, reason) =
                             (f.error.clone().unwrap_or_default(), f.cause.clone().unwrap_or_default());
-                        self.observer(&[], "engine").task(scheduled, |log, _| log.returned(&place, &error, &reason));
+                        self.observer(&[], Face::Engine)
+                            .task(scheduled, |log, _| log.returned(&place, &error, &reason));
                         failure = Some(f);
                     } else {
                         self.services.metrics.task_confirmed();
                         if tracing::enabled!(tracing::Level::INFO) {
                             let took = self.services.clock.now().since(now);
-                            self.observer(&[], "engine").task(scheduled, |log, _| log.confirmed(&place, took));
+                            self.observer(&[], Face::Engine).task(scheduled, |log, _| log.confirmed(&place, took));
                         }
                     }
                 }

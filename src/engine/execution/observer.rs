@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, StateName, TaskKey};
 use crate::interpreter::event::{Entry, Event, Failure};
 use crate::interpreter::state::{State, TaskView};
-use crate::telemetry::task_log::{self, TaskLog};
+use crate::telemetry::task_log::{self, Face, TaskLog};
 
 use crate::engine::execution::express::ExpressSlot;
 use crate::engine::services::Services;
@@ -44,7 +44,7 @@ pub(in crate::engine) struct Observer<'a> {
     /// Tasks that were open before them.
     pub before: &'a [TaskSnapshot],
     /// `amqp` or `api`: where a reply came in.
-    pub face: &'static str,
+    pub face: Face,
     pub logging: Logging,
 }
 

@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Inner, Rng};
+use super::rng::Rng;
+use super::world::Inner;
 use crate::bus::envelope::{TASK_STATUS, TASK_TOKEN};
 use crate::bus::{HeaderValue, Message, Names, Properties};
 use crate::limits::PAYLOAD_BYTES_MAX;

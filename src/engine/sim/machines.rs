@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::Rng;
+use super::rng::Rng;
 
 pub const CHILD: &str = "child";
 pub const MACHINE: &str = "machine";

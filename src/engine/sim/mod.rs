@@ -13,9 +13,12 @@
 //! `TEST_SEED=n cargo test --lib sim` replays one seed; `SIM_SEEDS=100000` runs so many.
 
 mod catalog;
+mod disturb;
 mod hostile;
 mod machines;
 mod ports;
+mod rng;
+mod workers;
 mod world;
 
 use std::collections::BTreeMap;
@@ -25,17 +28,17 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use serde_json::Value;
 
+use self::disturb::disturb;
 use self::ports::{SimBus, SimStore};
-use self::world::{Faults, Rng, World};
+use self::rng::Rng;
+use self::workers::workers;
+use self::world::{Faults, World};
 use crate::asl::{MachineKind, parse};
-use crate::bus::HeaderValue;
-use crate::bus::envelope::{Reply, ReplyOutcome};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::api::EngineHandle;
 use crate::engine::services::entropy::seeded;
-use crate::engine::types::{Completion, CompletionError, Options, Parts, StartRequest};
+use crate::engine::types::{Options, Parts, StartRequest};
 use crate::ids::Realm;
-use crate::interpreter::event::Failure;
 use crate::interpreter::state::{Conclusion, Phase};
 use crate::store::memory::Memory;
 use crate::store::{Catalog, Journal, MachineRow, MachineType, Revision, RevisionId};
@@ -315,123 +318,11 @@ async fn no_map_run_is_open(world: &World, memory: &Memory) {
     }
 }
 
-/// Workers: their replies come in when it is their time, by the bus or by the API.
-async fn workers(world: Arc<World>, engine: EngineHandle) {
-    loop {
-        let changed = world.changed.notified();
-        let (due, wait) = {
-            let mut inner = world.lock();
-            let now = inner.true_time();
-            match inner.schedule.first_key_value().map(|(at, _)| *at) {
-                Some(at) if at.0 <= now => (inner.schedule.remove(&at), 0),
-                Some(at) => (None, u64::try_from(at.0 - now).unwrap()),
-                None => (None, 86_400_000),
-            }
-        };
-        let Some(planned) = due else {
-            let _ = tokio::time::timeout(Duration::from_millis(wait), changed).await;
-            continue;
-        };
-        match completion(&planned.message) {
-            Some((token, completion)) if planned.by_api => {
-                let (world, engine) = (Arc::clone(&world), engine.clone());
-                // Lost with the process: then it is as if the worker had died, and the task message comes to another
-                // one.
-                world
-                    .lock()
-                    .queues
-                    .entry(world::API.to_owned())
-                    .or_default()
-                    .push_back((false, planned.message.clone()));
-                actix_rt::spawn(async move {
-                    while let Err(CompletionError::Engine(_)) =
-                        engine.complete_task(&token, completion.clone(), None).await
-                    {
-                        world.pass(1_000).await;
-                    }
-                    world
-                        .lock()
-                        .queues
-                        .entry(world::API.to_owned())
-                        .or_default()
-                        .retain(|(_, m)| *m != planned.message);
-                });
-            }
-            _ => {
-                world.lock().queues.entry(planned.queue).or_default().push_back((false, planned.message));
-                world.changed.notify_waiters();
-            }
-        }
-    }
-}
-
-fn completion(message: &crate::bus::Message) -> Option<(String, Completion)> {
-    let reply = Reply::decode(message).ok()?;
-    let completion = match reply.outcome {
-        ReplyOutcome::Heartbeat => Completion::Heartbeat,
-        ReplyOutcome::Success { output } => Completion::Success(output),
-        ReplyOutcome::Failure { error, cause } => Completion::Failure(Failure::new(error, cause)),
-    };
-    let token = message.properties.headers.get(crate::bus::envelope::TASK_TOKEN).and_then(HeaderValue::as_text)?;
-    Some((token.to_owned(), completion))
-}
-
 /// No timer is late: by more than what a store that fails, and is asked again, may cost.
 async fn watch(world: Arc<World>, clock_check: Duration) {
     loop {
         world.pass(u64::try_from(clock_check.as_millis()).unwrap() * 5).await;
         world.lock().look_for_overdue(LATE_MAX + 5 * clock_check);
-    }
-}
-
-/// By how much the clock jumps.
-fn jump(rng: &mut Rng) -> i64 {
-    let most = [10_000, 600_000, 3_600_000, 2 * 86_400_000][usize::try_from(rng.below(4)).unwrap()];
-    i64::try_from(rng.below(2 * most)).unwrap() - i64::try_from(most).unwrap()
-}
-
-/// Clock jumps, stops, redrives at any moment.
-fn disturb(world: &Arc<World>, engine: &EngineHandle, clients: &[Client], realm: &Realm) {
-    let mut inner = world.lock();
-    let (rough, jumps) = (inner.faults.rough, inner.faults.jumps);
-    for _ in 0..inner.rng.below(jumps + 1) {
-        // Mostly while much happens; now and then in a long rest.
-        let within = [10_000, 60_000, 400_000, 40 * 86_400_000][usize::try_from(inner.rng.below(4)).unwrap()];
-        let (after, taken_back) = (inner.rng.below(within), inner.rng.chance(50));
-        let (by, lasts) = (jump(&mut inner.rng), 1 + inner.rng.below(60_000));
-        let world = Arc::clone(world);
-        actix_rt::spawn(async move {
-            world.pass(after).await;
-            world.lock().step_clock(by);
-            if taken_back {
-                world.pass(lasts).await;
-                world.lock().step_clock(-by);
-            }
-        });
-    }
-    for client in clients {
-        let arn = realm.execution(machines::MACHINE, &client.name);
-        if inner.rng.chance(rough) {
-            let after = inner.rng.below(200_000);
-            let (world, engine, arn) = (Arc::clone(world), engine.clone(), arn.clone());
-            actix_rt::spawn(async move {
-                world.pass(after).await;
-                let _ = engine.stop_execution(&arn, Failure::named("Stopped")).await;
-            });
-        }
-        if inner.rng.chance(rough) {
-            let after = inner.rng.below(300_000);
-            let (world, engine) = (Arc::clone(world), engine.clone());
-            actix_rt::spawn(async move {
-                world.pass(after).await;
-                for _ in 0..200 {
-                    if engine.redrive_execution(&arn, None).await.is_ok() {
-                        return;
-                    }
-                    world.pass(1_000).await;
-                }
-            });
-        }
     }
 }
 

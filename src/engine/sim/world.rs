@@ -12,10 +12,9 @@ use tokio::time::Instant;
 
 use crate::asl::model::Machine;
 use crate::bus::envelope::{self, Reply, ReplyOutcome};
-use crate::bus::{HeaderValue, Message, Properties};
+use crate::bus::{HeaderValue, Message};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::journal::summary::summary;
-use crate::engine::services::entropy::seeded::mix;
 use crate::ids::{EventId, ExecutionId, TaskKey};
 use crate::interpreter::due;
 use crate::interpreter::event::Event;
@@ -25,37 +24,13 @@ use crate::record;
 use crate::store::{Append, ExecutionHeader, ExecutionStatus, RevisionId, Summary, WaitRow};
 use crate::token::TokenKeys;
 
-use super::machines;
+use super::rng::Rng;
 
 /// No machine rests longer: a wait of a month, a day of it without a process, and clocks that jump.
 const LONGEST_REST: Duration = Duration::from_hours(24 * 45);
 
 /// Calls of the API that have no answer yet.
 pub const API: &str = "api";
-
-/// Chance that follows from a seed.
-#[derive(Debug, Clone)]
-pub struct Rng(u64);
-
-impl Rng {
-    pub fn new(seed: u64) -> Self {
-        Self(mix(seed ^ 0x5eed))
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
-
-    /// True `percent` times in a hundred.
-    pub fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
 
 /// What goes wrong, and how often (in percent).
 #[derive(Debug, Clone, Copy, Default)]
@@ -117,11 +92,11 @@ pub struct Inner {
     pub executions: BTreeMap<ExecutionId, Fold>,
     message_ids: HashMap<String, String>,
     /// What workers said of a task.
-    answers: HashMap<TaskKey, Vec<Value>>,
+    pub answers: HashMap<TaskKey, Vec<Value>>,
     pub schedule: BTreeMap<(i64, u64), Planned>,
     pub queues: BTreeMap<String, VecDeque<(bool, Message)>>,
     pub unsettled: BTreeMap<u64, (String, Message)>,
-    last: u64,
+    pub last: u64,
     pub violations: Vec<String>,
     pub steps: u64,
     pub crashes: u64,
@@ -480,71 +455,5 @@ impl Inner {
         if genuine && !matches!(verdict.as_str(), "duplicate" | "late") {
             self.violate(format!("a good reply was refused as {verdict}"));
         }
-    }
-
-    /// A worker has a task: its replies are planned.
-    pub fn worked(&mut self, message: &Message, tokens: &TokenKeys) {
-        let properties = &message.properties;
-        let text = |name: &str| properties.headers.get(name).and_then(HeaderValue::as_text).map(str::to_owned);
-        let (Some(token), Some(queue)) = (text(envelope::TASK_TOKEN), properties.reply_to.clone()) else { return };
-        let attempt = match properties.headers.get("attempt") {
-            Some(HeaderValue::Integer(n)) => *n,
-            _ => 0,
-        };
-        let outcome = machines::work(&text("state-name").unwrap_or_default(), attempt, &message.body);
-        if let (Ok(answer), Ok((key, _))) = (&outcome, tokens.verify(&token)) {
-            self.answers.entry(key).or_default().push(answer.clone());
-        }
-        let reply = |status: &str, body: Vec<u8>| {
-            let headers = [(envelope::TASK_TOKEN, token.as_str()), (envelope::TASK_STATUS, status)]
-                .map(|(n, t)| (n.into(), HeaderValue::Text(t.to_owned())));
-            Message { body, properties: Properties { headers: headers.into(), ..Properties::default() } }
-        };
-        let (rough, has_timeout) = (self.faults.rough, properties.expiration.is_some());
-        if has_timeout && self.rng.chance(rough) {
-            return; // this worker is never heard of again
-        }
-        let slow = if self.rng.chance(rough) { 120_000 } else { 3_000 };
-        let mut after = self.rng.below(slow);
-        for _ in 0..self.rng.below(3) {
-            let at = self.rng.below(after.max(1));
-            self.plan(at, &queue, reply("heartbeat", Vec::new()));
-        }
-        if self.rng.chance(self.faults.hostile) {
-            self.strangers_write(&queue, &token, after);
-            if rough > 0 {
-                self.a_broken_worker_answers(&queue, reply, after);
-            }
-        }
-        if self.rng.chance(rough) {
-            self.plan(after, &queue, reply("success", b"{no json".to_vec()));
-            let mut forged = reply("success", b"1".to_vec());
-            forged.properties.headers.insert(envelope::TASK_TOKEN.into(), HeaderValue::Text(format!("{token}A")));
-            self.plan(after, &queue, forged);
-            after += 10;
-        }
-        let good = match &outcome {
-            Ok(answer) => reply("success", answer.to_string().into_bytes()),
-            Err(failure) => reply("failure", failure.to_string().into_bytes()),
-        };
-        let copies = if self.rng.chance(self.faults.bus) { 2 + self.rng.below(2) } else { 1 };
-        for _ in 0..copies {
-            self.plan(after, &queue, good.clone());
-            after += self.rng.below(30_000);
-        }
-    }
-
-    /// True where it is for the API rather than for the bus.
-    pub fn plan(&mut self, after: u64, queue: &str, message: Message) -> bool {
-        self.last += 1;
-        let by_api = self.rng.chance(15);
-        let at = self.true_time() + i64::try_from(after).unwrap();
-        self.schedule.insert((at, self.last), Planned { queue: queue.to_owned(), message, by_api });
-        by_api
-    }
-
-    pub fn next_number(&mut self) -> u64 {
-        self.last += 1;
-        self.last
     }
 }

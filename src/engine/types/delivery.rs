@@ -12,6 +12,7 @@ use crate::interpreter::event::{By, Started};
 use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::store::{ExecutionHeader, ExecutionRow, GONE, StoreError};
+use crate::telemetry::task_log::Face;
 
 /// Something for one execution. To its partition, which finds or revives the actor and has it hear.
 #[derive(Debug, Clone, Message)]
@@ -29,8 +30,7 @@ pub(in crate::engine) enum Input {
     Reply {
         scheduled: EventId,
         completion: Completion,
-        /// `amqp` or `api`.
-        face: &'static str,
+        face: Face,
         /// Who answered, where that is known.
         by: Option<Box<By>>,
     },
@@ -42,11 +42,11 @@ pub(in crate::engine) enum Input {
 
 impl Input {
     /// Where a reply came in, for the log.
-    pub fn face(&self) -> &'static str {
+    pub fn face(&self) -> Face {
         match self {
-            Self::Reply { face, .. } => face,
-            Self::Stimulus(StimulusKind::TaskOverflowed { .. }) => "amqp",
-            Self::Stimulus(_) | Self::ChildEnded { .. } | Self::WriteConfirms => "engine",
+            Self::Reply { face, .. } => *face,
+            Self::Stimulus(StimulusKind::TaskOverflowed { .. }) => Face::Amqp,
+            Self::Stimulus(_) | Self::ChildEnded { .. } | Self::WriteConfirms => Face::Engine,
         }
     }
 }

@@ -44,9 +44,9 @@ impl Decider<'_> {
         if event.closes() {
             return None;
         }
-        // a short history asks for no kind of execution
+        // AWS bounds the history of standard executions only; express ones end by their age.
         if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX && !event.is_hidden() {
-            let events_max = if self.is_express() { limits::EXPRESS_EVENTS_MAX } else { limits::HISTORY_EVENTS_MAX };
+            let events_max = if self.state.is_express() { limits::EXPRESS_EVENTS_MAX } else { limits::HISTORY_EVENTS_MAX };
             if self.state.last_id().0 + 1 >= events_max {
                 let cause = format!("The execution reached the maximum number of history events ({events_max}).");
                 return Some((CancelReason::HistoryLimit, Failure::new("States.Runtime", cause)));
@@ -88,6 +88,6 @@ impl Decider<'_> {
 
     /// Express executions have no journal, but the children of map runs.
     fn is_journaled(&self) -> bool {
-        !self.is_express() || self.state.started().is_some_and(|s| s.map_run.is_some())
+        !self.state.is_express() || self.state.started().is_some_and(|s| s.map_run.is_some())
     }
 }

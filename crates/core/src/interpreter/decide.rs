@@ -116,7 +116,7 @@ pub fn execution_deadline(machine: &Machine, state: &State) -> Option<Timestamp>
     if !state.is_running() {
         return None;
     }
-    let express = state.started().is_some_and(|s| s.is_express());
+    let express = state.is_express();
     // A redrive restarts the machine's own timeout, and the only bound of an express child.
     let from = state.redriven_at().unwrap_or(state.started_at());
     let oldest =
@@ -290,11 +290,6 @@ impl<'a> Decider<'a> {
         }
         self.entries.push(entry);
         id
-    }
-
-    /// AWS bounds the history of standard executions only; express ones end by their age.
-    pub fn is_express(&self) -> bool {
-        self.state.started().is_some_and(|s| s.is_express())
     }
 
     pub fn command(&mut self, command: Command) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::asl::model::Machine;
-use crate::engine::coordination::map_run::{PAGE, child_status, row};
+use crate::engine::coordination::map_run::row::{Row, RunStatus};
+use crate::engine::coordination::map_run::{PAGE, child_status};
 use crate::engine::services::admission::pause_after;
 use crate::engine::services::{RETRY_AFTER, Services, entropy};
 use crate::engine::types::{DeliverError, Delivered, Input, Start};
@@ -280,14 +281,13 @@ pub(super) async fn over(
 /// Ends a run that has no runner: its children are stopped, its row says that it was aborted.
 pub(super) async fn abandon(services: &Services, run: &Arn) -> StoreResult<()> {
     stop_all(services, run).await;
-    let Some(mut row) = services.catalog.map_run(run).await? else { return Ok(()) };
-    if row.stopped.is_some() {
+    let Some(mut row) = services.catalog.map_run(run).await?.map(Row::from) else { return Ok(()) };
+    if row.is_stopped() {
         return Ok(());
     }
     let counts =
         services.journal.count(ExecutionFilter { map_run: Some(run.clone()), ..ExecutionFilter::default() }).await?;
-    row::set_counts_by_status(&mut row.body, &counts);
-    row.body["status"] = "ABORTED".into();
-    row.stopped = Some(services.clock.now());
-    services.catalog.put_map_run(row).await
+    row.count_by_status(&counts);
+    row.end(RunStatus::Aborted, services.clock.now());
+    services.catalog.put_map_run(row.to_store()).await
 }

@@ -255,12 +255,12 @@ impl Coordinator {
             }
         }
         // It is about to begin anew: it will read its limits from the row. Or it has just ended.
-        let mut row = services.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
-        if row.stopped.is_some() {
+        let row = services.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
+        let mut row = row::Row::from(row);
+        if row.is_stopped() {
             return Err(MapRunError::Ended(run.clone()));
         }
-        let limits = change.apply(row::limits(&row.body));
-        row::set_limits(&mut row.body, &limits);
-        Ok(services.catalog.put_map_run(row).await?)
+        row.set_limits(&change.apply(row.limits()));
+        Ok(services.catalog.put_map_run(row.to_store()).await?)
     }
 }

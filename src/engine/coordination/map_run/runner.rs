@@ -12,12 +12,13 @@ use crate::interpreter::event::Failure;
 use crate::interpreter::map_items;
 use crate::interpreter::map_run::{ChildStatus, MapRun, RunCommand, RunEvent, RunLimits, RunOutcome};
 use crate::interpreter::stimulus::StimulusKind;
-use crate::store::{MapRunRow, StoreError};
+use crate::store::StoreError;
 
 use crate::engine::coordination::Coordinator;
 use crate::engine::coordination::map_run::children::{self, ChildTemplate};
+use crate::engine::coordination::map_run::row::{Row, RunStatus};
 use crate::engine::coordination::map_run::source::Source;
-use crate::engine::coordination::map_run::{RunnerMessage, results, row};
+use crate::engine::coordination::map_run::{RunnerMessage, results};
 use crate::engine::journal::load;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::DeliverError;
@@ -69,7 +70,7 @@ struct Runner {
     /// Children that closed before it was known that they had started.
     early: HashMap<ExecutionId, ChildStatus>,
     sender: mpsc::Sender<RunnerMessage>,
-    row: MapRunRow,
+    row: Row,
     moved: bool,
 }
 
@@ -92,23 +93,16 @@ impl Runner {
         let machine =
             services.definitions.revision(header.revision).await.map_err(|e| DeliverError::Internal(e.to_string()))?;
         let redrives = view.run.redrives;
-        let row = if let Some(mut row) = services.catalog.map_run(arn).await? {
-            if row::redrives(&row.body) < u64::from(redrives) {
-                row::set_redriven(&mut row.body, redrives, started_at);
-                row.stopped = None;
-                services.catalog.put_map_run(row.clone()).await?;
+        let row = if let Some(mut row) = services.catalog.map_run(arn).await?.map(Row::from) {
+            if row.redrives() < redrives {
+                row.redrive(redrives, started_at);
+                services.catalog.put_map_run(row.to_store()).await?;
             }
             row
         } else {
             let limits = RunLimits { max_concurrency: plan.max_concurrency, tolerance: plan.tolerance };
-            let row = MapRunRow {
-                arn: arn.clone(),
-                execution: parent,
-                started: started_at,
-                stopped: None,
-                body: row::new(&limits),
-            };
-            services.catalog.put_map_run(row.clone()).await?;
+            let row = Row::new(arn.clone(), parent, started_at, &limits);
+            services.catalog.put_map_run(row.to_store()).await?;
             row
         };
         let state_name = Arc::clone(&view.visit.name);
@@ -134,7 +128,7 @@ impl Runner {
             parent,
             started,
             arn: arn.clone(),
-            run: MapRun::new(row::limits(&row.body), known, redrives > 0),
+            run: MapRun::new(row.limits(), known, redrives > 0),
             template: Arc::new(template),
             source: source.map(Box::new),
             ids: open.into_iter().collect(),
@@ -218,8 +212,8 @@ impl Runner {
             }
             RunnerMessage::Changed { change, done } => {
                 let limits = change.apply(*self.run.limits());
-                row::set_limits(&mut self.row.body, &limits);
-                let kept = self.coordinator.services.catalog.put_map_run(self.row.clone()).await;
+                self.row.set_limits(&limits);
+                let kept = self.coordinator.services.catalog.put_map_run(self.row.to_store()).await;
                 let changed = kept.is_ok();
                 let _ = done.send(kept);
                 if !changed {
@@ -294,8 +288,8 @@ impl Runner {
     async fn show_progress(&mut self) {
         if self.moved {
             self.moved = false;
-            row::set_counts(&mut self.row.body, &self.run, 0);
-            if let Err(e) = self.coordinator.services.catalog.put_map_run(self.row.clone()).await {
+            self.row.count(&self.run, 0);
+            if let Err(e) = self.coordinator.services.catalog.put_map_run(self.row.to_store()).await {
                 tracing::debug!(map_run.arn = %self.arn, error = %e, "a map run's counts could not be written");
                 self.moved = true;
             }
@@ -314,15 +308,15 @@ impl Runner {
                 Some(ended.result)
             }
         };
-        row::set_counts(&mut self.row.body, &self.run, written);
+        self.row.count(&self.run, written);
         let status = match &result {
-            None => "ABORTED",
-            Some(Ok(_)) => "SUCCEEDED",
-            Some(Err(_)) => "FAILED",
+            None => RunStatus::Aborted,
+            Some(Ok(_)) => RunStatus::Succeeded,
+            Some(Err(_)) => RunStatus::Failed,
         };
-        self.row.body["status"] = status.into();
-        self.row.stopped = Some(services.clock.now());
-        while let Err(e) = services.catalog.put_map_run(self.row.clone()).await {
+        self.row.end(status, services.clock.now());
+        let status = status.as_str();
+        while let Err(e) = services.catalog.put_map_run(self.row.to_store()).await {
             if matches!(e, StoreError::Unusable(_)) {
                 return;
             }

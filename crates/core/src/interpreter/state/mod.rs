@@ -156,6 +156,12 @@ impl State {
         self.started.as_ref()
     }
 
+    /// An express execution: five minutes at most, no bound on its events, nothing written.
+    #[must_use]
+    pub fn is_express(&self) -> bool {
+        self.started.as_ref().is_some_and(|started| started.is_express())
+    }
+
     #[must_use]
     pub fn started_at(&self) -> Timestamp {
         self.started_at

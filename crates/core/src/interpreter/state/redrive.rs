@@ -76,7 +76,7 @@ impl State {
     /// AWS: a history of 24,999 events or more is not redriven. Those of express executions are not bounded.
     #[must_use]
     pub fn history_is_full(&self) -> bool {
-        self.last_id().0 + 1 >= HISTORY_EVENTS_MAX && !self.started.as_ref().is_some_and(|s| s.is_express())
+        self.last_id().0 + 1 >= HISTORY_EVENTS_MAX && !self.is_express()
     }
 
     /// When this client token redrove this execution: AWS answers a repeated request with the last 10 tokens, for 15
@@ -105,7 +105,7 @@ impl State {
         // They have ended before a redrive is requested, and their waiting tasks have been told.
         self.stopping.clear();
         self.followers.clear();
-        if self.started.as_ref().is_some_and(|s| s.is_express()) {
+        if self.is_express() {
             return self.begin_again();
         }
         let ids: Vec<FrameId> = self.frames.keys().copied().collect();
