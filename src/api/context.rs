@@ -18,11 +18,7 @@ use super::page::Pages;
 /// One per server; operations get a reference, with the caller where he is known.
 #[derive(Clone)]
 pub struct Context {
-    #[cfg(not(test))]
     engine: EngineHandle,
-    /// Tests of operations that only touch the catalog run without an engine.
-    #[cfg(test)]
-    engine: Option<EngineHandle>,
     pub catalog: Arc<dyn Catalog>,
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
@@ -49,28 +45,17 @@ impl Context {
             kms: Kms::default(),
             any_region: false,
             by: None,
-            #[cfg(not(test))]
             engine,
-            #[cfg(test)]
-            engine: Some(engine),
         }
     }
 
-    #[cfg(not(test))]
     pub fn engine(&self) -> &EngineHandle {
         &self.engine
     }
 
-    #[cfg(test)]
-    pub fn engine(&self) -> &EngineHandle {
-        self.engine.as_ref().expect("this test has no engine")
-    }
-
     /// Why no task of this state can ever be sent, as far as its text says.
     pub fn refused_by_text(&self, resource: &Resource, template: &Value) -> Option<String> {
-        #[cfg(test)]
-        self.engine.as_ref()?;
-        self.engine().refused_by_text(resource, template)
+        self.engine.refused_by_text(resource, template)
     }
 
     /// The same for this caller.
@@ -91,18 +76,7 @@ impl Context {
     }
 
     #[cfg(test)]
-    pub fn without_engine(catalog: Arc<dyn Catalog>, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            engine: None,
-            catalog,
-            journal,
-            clock,
-            realm: Realm::new("us-east-1", "000000000000"),
-            pages: Pages::new(b"test"),
-            activity_poll: Duration::from_secs(1),
-            kms: Kms::default(),
-            any_region: false,
-            by: None,
-        }
+    pub fn for_test(engine: EngineHandle) -> Self {
+        Self::new(engine, Pages::new(b"test"), Duration::from_secs(1))
     }
 }

@@ -7,6 +7,7 @@ use actix_web::web::ServiceConfig;
 use crate::api::options::AccessKey;
 use crate::api::tls::Files;
 use crate::clock::SystemClock;
+use crate::engine::support::idle;
 use crate::store::memory::Memory;
 
 use super::*;
@@ -17,7 +18,7 @@ fn api() -> Api {
 
 fn with_keys(keys: Vec<AccessKey>) -> Api {
     let store = Memory::new();
-    let context = Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(SystemClock));
+    let context = Context::for_test(idle(&store, Arc::new(SystemClock)));
     Api::new(context, Keys::new(keys), Metrics::new())
 }
 

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::clock::{ManualClock, Timestamp};
+use crate::engine::support::idle;
 use crate::store::memory::Memory;
 use crate::telemetry::Metrics;
 
@@ -20,11 +21,7 @@ const ROLE: &str = "arn:aws:iam::000000000000:role/r";
 
 fn api() -> Api {
     let (store, clock) = (Memory::new(), ManualClock::at(Timestamp::from_millis(1_700_000_000_000)));
-    Api::new(
-        Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(clock)),
-        Keys::default(),
-        Metrics::new(),
-    )
+    Api::new(Context::for_test(idle(&store, Arc::new(clock))), Keys::default(), Metrics::new())
 }
 
 fn call(api: &Api, input: &Value) -> Result<Value, (String, String)> {

@@ -26,21 +26,12 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
     let fixed = parts.catalog.fix_setting("engine.partitions", &asked).await?;
     parts.options.partitions =
         fixed.parse().map_err(|_| EngineError::Internal(format!("the store fixes engine.partitions to '{fixed}'")))?;
-    let services = Services::new(parts);
-    services.count_open().await?;
-    waits::fill(&services).await?;
-    let parking = Parking::new(Arc::clone(&services));
-    declare(&services, &parking);
-    let handle = EngineHandle::new(Engine {
-        express: Arc::new(Express::default()),
-        coordinator: Coordinator::new(Arc::clone(&services)),
-        partitions: PartitionManager::new(Arc::clone(&services)),
-        health: health::Health::default(),
-        services,
-        parking,
-    });
+    let handle = make(parts);
     let engine = handle.engine();
     let Engine { services, express, parking, .. } = &**engine;
+    services.count_open().await?;
+    waits::fill(services).await?;
+    declare(services, parking);
     handle.declare_all_task_queues().await?;
     let partitions: Vec<PartitionId> = (0..services.options.partitions).map(PartitionId).collect();
     engine.partitions.begin(&partitions, Epoch::FIRST, &wiring(&handle)).await?;
@@ -50,6 +41,19 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
         actix_rt::spawn(health::watch(Arc::downgrade(engine), pause));
     }
     Ok(handle)
+}
+
+/// The rooms of an engine. None of its partitions has begun, and nothing runs.
+pub(super) fn make(parts: Parts) -> EngineHandle {
+    let services = Services::new(parts);
+    EngineHandle::new(Engine {
+        express: Arc::new(Express::default()),
+        coordinator: Coordinator::new(Arc::clone(&services)),
+        partitions: PartitionManager::new(Arc::clone(&services)),
+        health: health::Health::default(),
+        parking: Parking::new(Arc::clone(&services)),
+        services,
+    })
 }
 
 /// What the partitions of this engine work with.

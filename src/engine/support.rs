@@ -43,6 +43,13 @@ pub fn parts(journal: Arc<dyn Journal>, catalog: Arc<dyn Catalog>, bus: Arc<dyn 
     }
 }
 
+/// An engine over this store whose partitions have not begun: for tests of a catalog.
+pub fn idle(store: &Memory, clock: Arc<dyn Clock>) -> EngineHandle {
+    let (journal, catalog, bus) = (Arc::new(store.clone()), Arc::new(store.clone()), Arc::new(EmbeddedBus::new()));
+    let parts = parts(journal, catalog, bus, Options { threads: 0, ..small() });
+    crate::engine::lifecycle::make(Parts { clock, ..parts })
+}
+
 /// A small engine over this store, with a bus of its own.
 pub async fn engine(store: &Memory) -> EngineHandle {
     engine_on(store, &EmbeddedBus::new()).await

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::engine::support::idle;
 use crate::store::memory::Memory;
 use crate::telemetry::Metrics;
 
@@ -29,7 +30,7 @@ struct Given {
 
 fn given() -> Given {
     let (store, clock) = (Memory::new(), ManualClock::at(Timestamp::from_millis(1_700_000_000_000)));
-    let context = Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(clock.clone()));
+    let context = Context::for_test(idle(&store, Arc::new(clock.clone())));
     Given { api: Api::new(context, Keys::default(), Metrics::new()), clock }
 }
 

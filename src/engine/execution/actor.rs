@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::engine::execution::dispatch;
 use crate::engine::execution::express::{Express, ExpressSlot};
 use crate::engine::execution::host::{Host, Incarnation};
-use crate::engine::execution::message::{CanPassivate, IsClosed, Message, Responder};
+use crate::engine::execution::message::{Message, Responder};
 use crate::engine::execution::observer::{Observer, TaskSnapshot};
 use crate::engine::execution::state_cell::StateCell;
 use crate::engine::journal::heartbeat_batch::{self, ReplaceableBatch};

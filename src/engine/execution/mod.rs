@@ -10,7 +10,7 @@ pub(in crate::engine) mod host;
 mod meaning;
 pub(in crate::engine) mod message;
 mod observer;
-pub(in crate::engine) mod passivation;
+mod passivation;
 mod pending;
 pub(in crate::engine) mod state_cell;
 pub(in crate::engine) mod turns;

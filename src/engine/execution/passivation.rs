@@ -3,6 +3,7 @@
 use actix::prelude::*;
 
 use crate::engine::execution::actor::ExecutionActor;
+use crate::engine::execution::message::{CanPassivate, IsClosed};
 use crate::interpreter::state::Phase;
 
 impl ExecutionActor {
@@ -43,19 +44,6 @@ impl ExecutionActor {
             && self.young.is_empty()
     }
 }
-
-/// To an execution that nothing has happened to for a while: may it leave memory?
-#[derive(Debug, Message)]
-#[rtype(result = "bool")]
-pub(in crate::engine) struct CanPassivate {
-    /// Only where it holds much.
-    pub heavy_only: bool,
-}
-
-/// To an actor that was revived to refuse something: is the execution over?
-#[derive(Debug, Message)]
-#[rtype(result = "bool")]
-pub(in crate::engine) struct IsClosed;
 
 impl Handler<CanPassivate> for ExecutionActor {
     type Result = bool;

@@ -15,7 +15,6 @@ use crate::engine::execution::express::Express;
 use crate::engine::execution::host::{Host, Incarnation};
 use crate::engine::execution::message::{CanPassivate, IsClosed};
 use crate::engine::execution::message::{Message, Responder};
-use crate::engine::execution::passivation::{CanPassivate, IsClosed};
 use crate::engine::execution::state_cell::PackTemplates;
 use crate::engine::execution::turns::Turns;
 use crate::engine::services::Services;
