@@ -120,7 +120,7 @@ impl<'a> At<'a> {
             Event::RetryScheduled { .. } => self.has_failed(self.visit()?),
             Event::ParallelFailed => self.has_failed(self.of(StateType::Parallel)?),
             Event::MapFailed => self.has_failed(self.of(StateType::Map)?),
-            Event::WaitScheduled { .. } => self.begins(StateType::Wait).map(drop),
+            Event::WaitScheduled { .. } => self.begins(StateType::Wait),
             Event::WaitEnded => {
                 let waits = matches!(self.visit()?.step, Step::Waiting { .. } | Step::Backoff { .. });
                 self.is(waits, "does not wait")
@@ -132,7 +132,7 @@ impl<'a> At<'a> {
     /// Tasks, forks and map runs.
     fn takes_work(&self, event: &Event) -> Result<(), Unfit> {
         match event {
-            Event::TaskScheduled(_) => self.begins(StateType::Task).map(drop),
+            Event::TaskScheduled(_) => self.begins(StateType::Task),
             Event::TaskPublished { scheduled } | Event::TaskSubmitted { scheduled, .. } => {
                 self.is(!self.task(*scheduled)?.published, "has a task that the broker has already")
             }
@@ -146,8 +146,8 @@ impl<'a> At<'a> {
             | Event::TaskSubmitFailed { scheduled, .. }
             | Event::TaskTimedOut { scheduled, .. } => self.task(*scheduled).map(drop),
 
-            Event::ParallelStarted { .. } => self.begins(StateType::Parallel).map(drop),
-            Event::MapStarted(_) | Event::MapRunStarted { .. } => self.begins(StateType::Map).map(drop),
+            Event::ParallelStarted { .. } => self.begins(StateType::Parallel),
+            Event::MapStarted(_) | Event::MapRunStarted { .. } => self.begins(StateType::Map),
             Event::MapIterationStarted { name, index, .. } => {
                 named(self.of(StateType::Map)?.name == *name, "another state")?;
                 let fork = self.fork()?;
@@ -159,7 +159,7 @@ impl<'a> At<'a> {
                 self.is(matches!(self.frame()?.position, Position::Finished { .. }), "is not at its end")
             }
             Event::MapIterationFailed { name, index } | Event::MapIterationAborted { name, index } => {
-                self.iteration(name, *index).map(drop)
+                self.iteration(name, *index)
             }
             Event::ForkFailed(_) => self.fork().map(drop),
             Event::ParallelSucceeded => {
