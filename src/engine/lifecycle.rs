@@ -29,7 +29,7 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
     let handle = make(parts);
     let engine = handle.engine();
     let Engine { services, express, parking, .. } = &**engine;
-    services.count_open().await?;
+    services.open.recount().await?;
     waits::fill(services).await?;
     declare(services, parking);
     handle.declare_all_task_queues().await?;

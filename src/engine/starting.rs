@@ -78,7 +78,7 @@ pub(in crate::engine) async fn start(
     let _admitted = if depth > 0 { None } else { Some(services.admit()?) };
     match resolved.kind {
         MachineType::Standard => {
-            services.has_room_for_one_more().map_err(|why| match origin {
+            services.open.has_room_for_one_more().map_err(|why| match origin {
                 Origin::Message => EngineError::Busy(why),
                 Origin::Caller | Origin::Task { .. } => EngineError::LimitReached(why),
             })?;

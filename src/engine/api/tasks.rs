@@ -52,7 +52,7 @@ impl EngineHandle {
         let row = self.journaled(execution).await?;
         let services = &self.inner.services;
         let loaded = load::state(services, row.header.id).await;
-        services.record_load(row.header.id, &loaded).await;
+        services.quarantine.record_load(row.header.id, &loaded).await;
         let waits = waits::of_state(services, row.header.id, &loaded?);
         let (arn, machine) = (&row.header.arn, &row.header.state_machine);
         Ok(waits.into_iter().map(|wait| self.waiting_task(row.header.id, arn, machine, wait)).collect())

@@ -5,9 +5,7 @@
 //! failed sibling) has it stopped: that is owed in the parent's state while the parent runs, and by its row after its
 //! end.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use crate::asl::resource::Resource;
 use crate::clock::Timestamp;
@@ -24,40 +22,6 @@ use crate::interpreter::stimulus::StimulusKind;
 use crate::store::ExecutionRow;
 
 use super::Coordinator;
-
-/// How often the start of a child is looked at that must be stopped.
-const BIRTH_POLL: Duration = Duration::from_millis(20);
-
-/// The tasks whose children are being started: whoever must stop a child waits until its start is decided, or it would
-/// come to be after.
-#[derive(Debug, Default)]
-pub(super) struct PendingStarts {
-    open: Mutex<HashMap<TaskKey, usize>>,
-}
-
-impl PendingStarts {
-    fn open(&self) -> MutexGuard<'_, HashMap<TaskKey, usize>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(&self, key: TaskKey) {
-        *self.open().entry(key).or_default() += 1;
-    }
-
-    fn end(&self, key: TaskKey) {
-        let mut open = self.open();
-        if let Some(n) = open.get_mut(&key) {
-            *n -= 1;
-            if *n == 0 {
-                open.remove(&key);
-            }
-        }
-    }
-
-    fn contains(&self, key: TaskKey) -> bool {
-        self.open().contains_key(&key)
-    }
-}
 
 impl Coordinator {
     /// Starts a task's child. The start is decided even where its parent's actor does not live to learn of it.
@@ -139,10 +103,8 @@ impl Coordinator {
     async fn stop_child_of(&self, key: TaskKey, parent: &Started, details: &TaskScheduled) {
         let Some(child) = self.child_of(key, parent, details) else { return };
         loop {
-            if self.pending_starts.contains(key) {
-                tokio::time::sleep(BIRTH_POLL).await;
-                continue;
-            }
+            // A start that is not decided yet would come to be after the stop.
+            self.pending_starts.none_of(key).await;
             match self.services.journal.execution_by_arn(&child).await {
                 // The name may belong to an execution that is not this task's.
                 Ok(row) => match row.filter(|r| r.header.parent == Some(key) && r.summary.status.is_open()) {

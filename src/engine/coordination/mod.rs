@@ -1,32 +1,27 @@
 //! Executions that wait for executions: children of tasks, and map runs.
 
 mod children;
+mod counted;
+mod effects;
 pub(in crate::engine) mod map_run;
 mod settling;
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-
-use crate::engine::execution::effects::Effects;
 use crate::engine::services::Services;
-use crate::engine::types::{EngineError, StartRequest, StartedExecution};
-use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
-use crate::interpreter::event::{Started, TaskScheduled};
-use crate::interpreter::state::{Outcome, State};
+use crate::ids::{ExecutionId, TaskKey};
 
-use children::PendingStarts;
-use map_run::Runs;
-use settling::Settling;
+use counted::Counted;
+use map_run::runs::Runs;
 
 /// What executions do to each other.
 pub(in crate::engine) struct Coordinator {
     services: Arc<Services>,
     map_runs: Runs,
-    /// Children that are being started now.
-    pending_starts: PendingStarts,
-    /// Ends that are being brought to all that they concern.
-    settling: Settling,
+    /// Tasks whose children are being started now.
+    pending_starts: Counted<TaskKey>,
+    /// Executions whose ends are being brought to all that they concern.
+    settling: Counted<ExecutionId>,
 }
 
 impl Coordinator {
@@ -34,8 +29,8 @@ impl Coordinator {
         Arc::new(Self {
             services,
             map_runs: Runs::default(),
-            pending_starts: PendingStarts::default(),
-            settling: Settling::default(),
+            pending_starts: Counted::default(),
+            settling: Counted::default(),
         })
     }
 }
@@ -44,46 +39,5 @@ impl Coordinator {
 impl Coordinator {
     pub(in crate::engine) fn map_runs(&self) -> &Runs {
         &self.map_runs
-    }
-}
-
-impl Effects for Coordinator {
-    fn start_child(
-        self: Arc<Self>,
-        task: TaskKey,
-        request: StartRequest,
-        waits: bool,
-        depth: u32,
-    ) -> BoxFuture<'static, Result<StartedExecution, EngineError>> {
-        Box::pin(self.start_task_child(task, request, waits, depth))
-    }
-
-    fn watch_child(self: Arc<Self>, child: Arn) {
-        self.settle_if_ended(child);
-    }
-
-    fn stop_child(self: Arc<Self>, task: TaskKey, parent: Arc<Started>, details: Arc<TaskScheduled>) {
-        self.stop_left_child(task, parent, details);
-    }
-
-    fn start_map_run(self: Arc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
-        map_run::start(self, parent, started, run);
-    }
-
-    fn stop_map_run(self: Arc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
-        map_run::stop(self, parent, started, run);
-    }
-
-    fn ended(self: Arc<Self>, execution: ExecutionId, state: &State, owes: bool, outcome: &Outcome) {
-        if let Some(run) = state.started().and_then(|s| s.map_run.as_ref()) {
-            self.map_runs.child_closed(run, execution, state.attempt(), outcome);
-        }
-        if owes {
-            self.settle_end(execution);
-        }
-    }
-
-    fn settle_end(self: Arc<Self>, execution: ExecutionId) {
-        self.begin_settling(execution);
     }
 }

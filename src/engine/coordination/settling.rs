@@ -1,10 +1,7 @@
 //! The end of an execution reaches all that it concerns: its map runs, the children it waited for, the tasks that wait
 //! for it. Its row says that this is owed until all have taken it; a crash in between repeats it after the next start.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::Notify;
+use std::sync::Arc;
 
 use crate::engine::journal::load;
 use crate::engine::services::RETRY_AFTER;
@@ -13,46 +10,6 @@ use crate::ids::{Arn, ExecutionId, TaskKey};
 use crate::store::ExecutionRow;
 
 use super::Coordinator;
-
-/// The executions whose ends are being settled in this process.
-#[derive(Debug, Default)]
-pub(super) struct Settling {
-    open: Mutex<HashMap<ExecutionId, usize>>,
-    one_ended: Notify,
-}
-
-impl Settling {
-    fn open(&self) -> MutexGuard<'_, HashMap<ExecutionId, usize>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(&self, execution: ExecutionId) {
-        *self.open().entry(execution).or_default() += 1;
-    }
-
-    fn end(&self, execution: ExecutionId) {
-        let mut open = self.open();
-        if let Some(n) = open.get_mut(&execution) {
-            *n -= 1;
-            if *n == 0 {
-                open.remove(&execution);
-            }
-        }
-        drop(open);
-        self.one_ended.notify_waiters();
-    }
-
-    async fn none_of(&self, execution: ExecutionId) {
-        loop {
-            let mut ended = std::pin::pin!(self.one_ended.notified());
-            ended.as_mut().enable();
-            if !self.open().contains_key(&execution) {
-                return;
-            }
-            ended.await;
-        }
-    }
-}
 
 impl Coordinator {
     /// Settles the end of an execution, again and again until it is done.

@@ -484,7 +484,7 @@ impl ExecutionActor {
     fn quarantine(&self, misfit: DeliverError, ctx: &mut Context<Self>) {
         self.host.forget(self.id, self.incarnation);
         let (services, id) = (Arc::clone(&self.services), self.id);
-        actix::spawn(async move { services.record_load(id, &Err::<(), _>(misfit)).await });
+        actix::spawn(async move { services.quarantine.record_load(id, &Err::<(), _>(misfit)).await });
         ctx.stop();
     }
 

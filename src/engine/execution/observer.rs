@@ -63,7 +63,7 @@ impl Observer<'_> {
             // Those of standard executions the store counts.
             slot.set_tasks(self.state.tasks().count());
         }
-        self.logging.write(self.services, self.id, self.arn, &self.machine(), entries);
+        self.services.log_history(self.logging, self.id, self.arn, &self.machine(), entries);
     }
 
     fn machine(&self) -> Arn {

@@ -23,7 +23,7 @@ pub(super) async fn run(services: &Arc<Services>) {
             }
         }
     }
-    if let Err(e) = services.count_open().await {
+    if let Err(e) = services.open.recount().await {
         tracing::warn!(error = %e, "open executions could not be counted; trying again later");
     }
     if let Err(e) = services.catalog.reap_machines().await {

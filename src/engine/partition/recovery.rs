@@ -42,7 +42,7 @@ impl PartitionState {
                 let partition = Rc::clone(self);
                 let revival = async move {
                     let revived = partition.revive(execution).await;
-                    partition.services.record_load(execution, &revived).await;
+                    partition.services.quarantine.record_load(execution, &revived).await;
                     partition.reviving.borrow_mut().remove(&execution);
                     revived
                 };

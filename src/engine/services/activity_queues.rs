@@ -52,7 +52,7 @@ impl Activities {
                     let queue = to.routing_key.as_str();
                     tracing::warn!(event = "activity.postponed", queue, reason = ?publication, "an activity's queue did not take a task; it is offered again");
                     self.forget(queue);
-                    tokio::time::sleep(crate::engine::services::RETRY_AFTER).await;
+                    tokio::time::sleep(crate::engine::types::RETRY_AFTER).await;
                 }
             }
         }

@@ -10,7 +10,7 @@ use crate::ids::{ExecutionId, PartitionId};
 use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::StimulusKind;
 
-use super::RETRY_AFTER;
+use crate::engine::types::RETRY_AFTER;
 
 /// Where a partition takes messages.
 #[derive(Debug, Clone)]

@@ -5,17 +5,12 @@
 
 use serde_json::Value;
 
-use crate::ids::{Arn, ExecutionId, TaskKey};
-use crate::interpreter::event::{Entry, Event};
-
-use crate::engine::services::Services;
-
 /// What one machine's executions log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::engine) struct Logging {
     level: Level,
     /// `includeExecutionData`.
-    data: bool,
+    pub(super) data: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,7 +35,11 @@ impl Logging {
         Self { level, data: logging["includeExecutionData"].as_bool().unwrap_or(false) }
     }
 
-    fn wants(self, kind: &str) -> bool {
+    pub(super) fn is_off(self) -> bool {
+        self.level == Level::Off
+    }
+
+    pub(super) fn wants(self, kind: &str) -> bool {
         let fatal = matches!(kind, "ExecutionAborted" | "ExecutionFailed" | "ExecutionTimedOut");
         match self.level {
             Level::Off => false,
@@ -53,43 +52,6 @@ impl Logging {
             Level::All => true,
         }
     }
-
-    /// One line for each of these entries that the level lets through.
-    pub fn write(self, services: &Services, execution: ExecutionId, arn: &Arn, machine: &Arn, entries: &[Entry]) {
-        let Some(view) = services.options.history_view else { return };
-        if self.level == Level::Off {
-            return;
-        }
-        for entry in entries {
-            let Some(shown) = view(entry, self.data, &services.realm.region) else { continue };
-            let kind = shown["type"].as_str().unwrap_or_default();
-            if !self.wants(kind) {
-                continue;
-            }
-            let details =
-                shown.as_object().and_then(|members| members.iter().find(|(name, _)| name.ends_with("EventDetails")));
-            let mut details = details.map(|(_, details)| details.to_string());
-            if self.data
-                && let Some(text) = &mut details
-            {
-                let own = matches!(entry.event, Event::TaskScheduled(_))
-                    .then(|| services.token(&TaskKey { execution, scheduled: entry.id }));
-                *text = without_tokens(text, own.as_deref(), |run| services.tokens.verify(run).is_ok());
-            }
-            // Fields by their names in `telemetry::fields`: the macro takes no constants beside a target.
-            tracing::info!(
-                target: "reveille::history",
-                event = "history.event",
-                execution.arn = %arn,
-                state_machine.arn = %machine,
-                history.id = entry.id.0,
-                history.previous_id = entry.previous.0,
-                history.type = kind,
-                history.details = details.as_deref(),
-                "{kind}"
-            );
-        }
-    }
 }
 
 const REDACTED: &str = "[task token]";
@@ -98,7 +60,7 @@ const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 40..=128;
 
 /// The text without the task's own token, wherever it stands, and without every other word that is a token of ours: a
 /// worker may have written one into its answer.
-fn without_tokens(text: &str, own: Option<&str>, is_token: impl Fn(&str) -> bool) -> String {
+pub(super) fn without_tokens(text: &str, own: Option<&str>, is_token: impl Fn(&str) -> bool) -> String {
     let text = match own {
         Some(own) if text.contains(own) => text.replace(own, REDACTED),
         _ => text.to_owned(),

@@ -2,11 +2,13 @@
 
 pub(in crate::engine) mod activity_queues;
 pub(in crate::engine) mod admission;
+mod admit;
 pub(in crate::engine) mod courier;
 pub(in crate::engine) mod definitions;
 pub(in crate::engine) mod entropy;
 pub(in crate::engine) mod feed;
 pub(in crate::engine) mod footprint;
+mod history_lines;
 pub(in crate::engine) mod intake;
 pub(in crate::engine) mod logging;
 pub(in crate::engine) mod open_count;
@@ -16,7 +18,6 @@ pub(in crate::engine) mod task_identity;
 pub(in crate::engine) mod task_queues;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::bus::TaskBus;
 use crate::clock::Clock;
@@ -28,8 +29,7 @@ use crate::store::{Catalog, Journal};
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
 
-/// How long after a failure of the store the same is tried again.
-pub(in crate::engine) const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(in crate::engine) use crate::engine::types::RETRY_AFTER;
 
 /// The ports, the engine's identity, and what every room may use. It knows no execution and no actor.
 pub(in crate::engine) struct Services {
@@ -51,7 +51,7 @@ pub(in crate::engine) struct Services {
     pub open: open_count::Open,
     pub feed: feed::Feeder,
     pub quarantine: quarantine::Quarantine,
-    admission: admission::Admission,
+    admission: Arc<admission::Admission>,
 }
 
 impl Services {
@@ -59,6 +59,8 @@ impl Services {
         let options = parts.options;
         Arc::new(Self {
             definitions: definitions::Definitions::new(Arc::clone(&parts.catalog)),
+            quarantine: quarantine::Quarantine::new(Arc::clone(&parts.journal), parts.metrics.clone()),
+            open: open_count::Open::new(Arc::clone(&parts.journal), options.executions_open_max, parts.metrics.clone()),
             realm: parts.realm,
             clock: parts.clock,
             journal: parts.journal,
@@ -72,10 +74,8 @@ impl Services {
             activities: activity_queues::Activities::new(options.queue_kind, options.activity_pollers),
             task_queues: task_queues::TaskQueues::default(),
             footprint: footprint::Footprint::new(options.memory_bytes_max),
-            open: open_count::Open::default(),
             feed: feed::Feeder::default(),
-            quarantine: quarantine::Quarantine::default(),
-            admission: admission::Admission::default(),
+            admission: Arc::default(),
             options,
         })
     }

@@ -3,47 +3,48 @@
 //! because each message and each start tries again.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ids::{Arn, ExecutionId};
+use crate::store::Journal;
+use crate::telemetry::metrics::Metrics;
 
-use crate::engine::services::Services;
 use crate::engine::types::DeliverError;
 
 /// What `DescribeExecution` shows as the error of one.
 pub const QUARANTINED: &str = "Reveille.Quarantined";
 
-#[derive(Debug, Default)]
-pub(in crate::engine) struct Quarantine(Mutex<HashMap<ExecutionId, String>>);
-
-impl Quarantine {
-    /// Why it cannot be read.
-    pub fn why(&self, execution: ExecutionId) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&execution).cloned()
-    }
-
-    /// True where it is new.
-    fn put(&self, execution: ExecutionId, why: String) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(execution, why).is_none()
-    }
-
-    fn take(&self, execution: ExecutionId) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&execution).is_some()
-    }
+pub(in crate::engine) struct Quarantine {
+    held: Mutex<HashMap<ExecutionId, String>>,
+    journal: Arc<dyn Journal>,
+    metrics: Metrics,
 }
 
-impl Services {
+impl Quarantine {
+    pub fn new(journal: Arc<dyn Journal>, metrics: Metrics) -> Self {
+        Self { held: Mutex::default(), journal, metrics }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<ExecutionId, String>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why it cannot be read.
+    pub fn why(&self, execution: ExecutionId) -> Option<String> {
+        self.held().get(&execution).cloned()
+    }
+
     /// After a journal was read, or could not be.
-    pub(in crate::engine) async fn record_load<T>(&self, execution: ExecutionId, loaded: &Result<T, DeliverError>) {
+    pub async fn record_load<T>(&self, execution: ExecutionId, loaded: &Result<T, DeliverError>) {
         match loaded {
             Ok(_) => {
-                if self.quarantine.take(execution) {
+                if self.held().remove(&execution).is_some() {
                     self.metrics.execution_quarantined(-1);
                     tracing::info!(event = "execution.released", execution.id = %execution, "an execution can be read again and goes on");
                 }
             }
             Err(e) if e.is_corrupt() => {
-                if !self.quarantine.put(execution, e.to_string()) {
+                if self.held().insert(execution, e.to_string()).is_some() {
                     return;
                 }
                 self.metrics.execution_quarantined(1);

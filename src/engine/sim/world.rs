@@ -387,7 +387,9 @@ impl Inner {
                 wrong.push(format!("task {} waits at the broker and has no row", task.scheduled));
             }
         }
-        wrong.iter_mut().for_each(|why| *why = format!("{}: {why}", fold.header.name));
+        for why in &mut wrong {
+            *why = format!("{}: {why}", fold.header.name);
+        }
         self.violations.append(&mut wrong);
     }
 

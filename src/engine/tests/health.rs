@@ -1,78 +1,19 @@
 //! Readiness of a whole engine.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
-
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{
-    Address, BusError, BusFacts, BusHealth, ConsumerFact, Delivery, ExchangeSpec, Message, Publication, QueueSpec,
-    QueueView, RefusedFact, TaskBus,
-};
+use crate::bus::{BusFacts, ConsumerFact, RefusedFact, TaskBus};
 use crate::engine::api::EngineHandle;
 use crate::engine::support::{parts, small};
 use crate::engine::types::Options;
-use crate::ids::PartitionId;
 use crate::store::memory::Memory;
+
+use super::watched::Watched;
 
 const LONG: Duration = Duration::from_mins(1);
 const TICK: Duration = Duration::from_millis(20);
-
-/// The embedded bus, that says of itself what a broker's may say.
-#[derive(Debug, Default)]
-struct Telling {
-    bus: EmbeddedBus,
-    facts: Mutex<BusFacts>,
-}
-
-impl TaskBus for Telling {
-    fn publish(&self, to: Address, message: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
-        self.bus.publish(to, message)
-    }
-
-    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
-        self.bus.replies(partition)
-    }
-
-    fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
-        self.bus.consume(queue, prefetch)
-    }
-
-    fn declare(
-        &self,
-        exchanges: Vec<ExchangeSpec>,
-        queues: Vec<QueueSpec>,
-        bindings: Vec<(QueueSpec, Address)>,
-    ) -> BoxFuture<'_, Result<(), BusError>> {
-        self.bus.declare(exchanges, queues, bindings)
-    }
-
-    fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>> {
-        self.bus.get(queue)
-    }
-
-    fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>> {
-        self.bus.look(queue)
-    }
-
-    fn health(&self) -> BusHealth {
-        self.bus.health()
-    }
-
-    fn facts(&self) -> BusFacts {
-        self.facts.lock().unwrap().clone()
-    }
-
-    fn is_durable(&self) -> bool {
-        self.bus.is_durable()
-    }
-
-    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
-        self.bus.close(within)
-    }
-}
 
 async fn engine(bus: Arc<dyn TaskBus>) -> EngineHandle {
     let store = Arc::new(Memory::new());
@@ -121,8 +62,8 @@ async fn an_engine_whose_partition_does_not_answer_is_not_ready() {
 
 #[actix_rt::test]
 async fn a_deaf_engine_is_not_ready_and_a_refused_declaration_is_a_doubt() {
-    let bus = Arc::new(Telling::default());
-    let engine = engine(Arc::<Telling>::clone(&bus)).await;
+    let bus = Arc::new(Watched::default());
+    let engine = engine(Arc::<Watched>::clone(&bus)).await;
     let consumer = |standing, active| ConsumerFact {
         queue: "reveille.replies.1".to_owned(),
         active,

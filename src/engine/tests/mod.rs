@@ -11,3 +11,4 @@ mod partition_life;
 mod recovery;
 mod router;
 mod waits;
+mod watched;

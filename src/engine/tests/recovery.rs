@@ -1,83 +1,21 @@
 //! What a start does on the bus, and in which order; and with journals that do not fit together.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
 use serde_json::json;
 
-use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{
-    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, QueueView, TaskBus,
-};
 use crate::clock::Timestamp;
 use crate::engine::support::{self, request, small};
-use crate::ids::{EventId, PartitionId};
+use crate::ids::EventId;
 use crate::interpreter::event::{Entry, Event, Failure, FrameId};
 use crate::record;
 use crate::store::memory::Memory;
 use crate::store::{Append, Batch, Epoch, Journal};
 
+use super::watched::Watched;
+
 const LONG: Duration = Duration::from_mins(1);
-
-/// The embedded bus, and what was asked of it: reply queues wanted, and `reply_to` of tasks.
-#[derive(Debug, Default)]
-struct Watched {
-    bus: EmbeddedBus,
-    asked: Mutex<Vec<(&'static str, String)>>,
-}
-
-impl TaskBus for Watched {
-    fn publish(&self, to: Address, message: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
-        if let Some(reply_to) = &message.properties.reply_to {
-            self.asked.lock().unwrap().push(("published", reply_to.clone()));
-        }
-        self.bus.publish(to, message)
-    }
-
-    fn reply_queue(&self, partition: PartitionId) -> String {
-        self.bus.reply_queue(partition)
-    }
-
-    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
-        self.asked.lock().unwrap().push(("wanted", self.reply_queue(partition)));
-        self.bus.replies(partition)
-    }
-
-    fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
-        self.bus.consume(queue, prefetch)
-    }
-
-    fn declare(
-        &self,
-        exchanges: Vec<ExchangeSpec>,
-        queues: Vec<QueueSpec>,
-        bindings: Vec<(QueueSpec, Address)>,
-    ) -> BoxFuture<'_, Result<(), BusError>> {
-        self.bus.declare(exchanges, queues, bindings)
-    }
-
-    fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>> {
-        self.bus.get(queue)
-    }
-
-    fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>> {
-        self.bus.look(queue)
-    }
-
-    fn health(&self) -> BusHealth {
-        self.bus.health()
-    }
-
-    fn is_durable(&self) -> bool {
-        self.bus.is_durable()
-    }
-
-    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
-        self.bus.close(within)
-    }
-}
 
 /// A broker may have lost its queues with everything in them. A worker that answers at once must find the reply queue.
 #[actix_rt::test]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use actix::Message;
 
+use super::error::DeliverError;
+use super::request::Completion;
 use crate::asl::model::Machine;
 use crate::clock::Timestamp;
-use crate::engine::types::{Completion, DeliverError};
 use crate::ids::{EventId, ExecutionId};
 use crate::interpreter::event::{By, Started};
 use crate::interpreter::state::Outcome;

@@ -1,10 +1,15 @@
 //! Why something was not done.
 
+use std::time::Duration;
+
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::interpreter::Undecided;
 use crate::interpreter::state::Misfit;
 use crate::interpreter::stimulus::Rejection;
 use crate::store::{MachineType, StoreError};
+
+/// How long after a failure of the store the same is tried again.
+pub(in crate::engine) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why the engine did not do what was asked. Faces turn each into their own words (the API: AWS's error types).
 #[derive(Debug, Clone, thiserror::Error)]

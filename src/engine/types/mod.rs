@@ -8,8 +8,8 @@ mod request;
 pub mod stand_in;
 
 pub(in crate::engine) use delivery::{Applied, AwaitEnd, Deliver, Delivered, Input, RunToEnd, Start};
-pub(in crate::engine) use error::DeliverError;
 pub use error::{CompletionError, EngineError, MapRunError};
+pub(in crate::engine) use error::{DeliverError, RETRY_AFTER};
 pub use options::{HistoryView, Options, Parts};
 pub use request::{
     ActivityTask, Completion, HistoryPage, HistoryQuery, MapRunChange, StartRequest, StartedExecution, SyncOutcome,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Completion;
+use super::request::Completion;
 use crate::ids::ExecutionId;
 use crate::interpreter::event::FrameId;
 

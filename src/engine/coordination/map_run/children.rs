@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::asl::model::Machine;
 use crate::engine::coordination::map_run::row::{Row, RunStatus};
-use crate::engine::coordination::map_run::{PAGE, child_status};
+use crate::engine::coordination::map_run::runs::{PAGE, child_status};
 use crate::engine::services::admission::pause_after;
 use crate::engine::services::{RETRY_AFTER, Services, entropy};
 use crate::engine::types::{DeliverError, Delivered, Input, Start};

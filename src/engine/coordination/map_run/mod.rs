@@ -15,6 +15,7 @@ mod children;
 mod results;
 mod row;
 mod runner;
+pub(in crate::engine) mod runs;
 mod source;
 
 #[cfg(test)]
@@ -22,141 +23,20 @@ mod redrive_tests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::engine::coordination::Coordinator;
 use crate::engine::journal::load;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::{DeliverError, MapRunChange, MapRunError};
 use crate::ids::{Arn, EventId, ExecutionId};
-use crate::interpreter::map_run::{ChildStatus, RunEvent};
-use crate::interpreter::state::{Conclusion, Outcome};
+use crate::interpreter::map_run::RunEvent;
 use crate::interpreter::stimulus::StimulusKind;
-use crate::store::{ExecutionStatus, StoreError};
 
 pub use row::redriven;
-
-/// Messages that wait for one runner; senders wait beyond it. Children closing are most of them, and no more than its
-/// concurrency.
-const RUNNER_QUEUE: usize = 256;
-/// Rows read at once of a run's children, or of an execution's runs.
-const PAGE: u32 = 500;
-
-/// To a runner.
-#[derive(Debug)]
-enum RunnerMessage {
-    Event(RunEvent),
-    /// The source comes back with what was read from it.
-    Read {
-        source: Box<source::Source>,
-        event: RunEvent,
-    },
-    /// The child is there; `closed` where it is from before a restart, and over.
-    Started {
-        index: u64,
-        id: ExecutionId,
-        closed: Option<ChildStatus>,
-    },
-    /// `attempt`: which of the run's attempts it worked for. One that is revived to be redriven tells its former end
-    /// once more.
-    Closed {
-        child: ExecutionId,
-        status: ChildStatus,
-        attempt: u32,
-    },
-    Changed {
-        change: MapRunChange,
-        done: oneshot::Sender<Result<(), StoreError>>,
-    },
-}
-
-/// The runs of this process, by ARN.
-#[derive(Debug, Default)]
-pub(in crate::engine) struct Runs {
-    open: Mutex<HashMap<Arn, Open>>,
-    /// Most inputs of children that one run held at once since the start: what bounds memory, for tests to look at.
-    most_held: AtomicUsize,
-}
-
-/// A run that somebody holds.
-#[derive(Debug)]
-struct Open {
-    attempt: EventId,
-    messages: mpsc::Sender<RunnerMessage>,
-}
-
-/// The answer to an attempt of a run that wants to begin.
-enum Claim {
-    Given(mpsc::Sender<RunnerMessage>, mpsc::Receiver<RunnerMessage>),
-    /// It has begun already.
-    Runs,
-    /// Another attempt has not quite ended: what it does last is under way.
-    After(mpsc::Sender<RunnerMessage>),
-}
-
-/// In the place of an attempt: who ends a run that nobody holds.
-const ENDING: EventId = EventId(0);
-
-impl Runs {
-    /// `attempt`: the event that began it.
-    fn claim(&self, run: &Arn, attempt: EventId) -> Claim {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = open.get(run) {
-            return if held.attempt == attempt { Claim::Runs } else { Claim::After(held.messages.clone()) };
-        }
-        let (sender, receiver) = mpsc::channel(RUNNER_QUEUE);
-        open.insert(run.clone(), Open { attempt, messages: sender.clone() });
-        Claim::Given(sender, receiver)
-    }
-
-    fn release(&self, run: &Arn) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(run);
-    }
-
-    fn find(&self, run: &Arn) -> Option<mpsc::Sender<RunnerMessage>> {
-        self.holder(run).map(|(_, messages)| messages)
-    }
-
-    /// Which attempt it is that runs.
-    fn holder(&self, run: &Arn) -> Option<(EventId, mpsc::Sender<RunnerMessage>)> {
-        self.open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(run)
-            .map(|open| (open.attempt, open.messages.clone()))
-    }
-
-    fn holds(&self, inputs: usize) {
-        self.most_held.fetch_max(inputs, Ordering::Relaxed);
-    }
-
-    /// A child has closed. Where its run is not here (it begins anew, or ended), the rows say it.
-    pub(in crate::engine) fn child_closed(&self, run: &Arn, child: ExecutionId, attempt: u32, outcome: &Outcome) {
-        let Some(sender) = self.find(run) else { return };
-        let status = match &outcome.result {
-            Conclusion::Succeeded(_) => ChildStatus::Succeeded,
-            Conclusion::Failed(_) => ChildStatus::Failed,
-            Conclusion::TimedOut(_) => ChildStatus::TimedOut,
-            Conclusion::Aborted(_) => ChildStatus::Aborted,
-        };
-        actix_rt::spawn(async move { sender.send(RunnerMessage::Closed { child, status, attempt }).await });
-    }
-}
-
-/// A row's status as a run takes it.
-const fn child_status(status: ExecutionStatus) -> ChildStatus {
-    match status {
-        ExecutionStatus::Running | ExecutionStatus::PendingRedrive => ChildStatus::Running,
-        ExecutionStatus::Succeeded => ChildStatus::Succeeded,
-        ExecutionStatus::Failed => ChildStatus::Failed,
-        ExecutionStatus::TimedOut => ChildStatus::TimedOut,
-        ExecutionStatus::Aborted => ChildStatus::Aborted,
-    }
-}
+use runs::{Claim, ENDING, PAGE, RunnerMessage};
 
 /// Runs a map run of an execution here, unless it does already. A redrive may come while the attempt before it writes
 /// its end.

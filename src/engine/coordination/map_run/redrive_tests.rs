@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::bus::ExchangeSpec;
-use crate::engine::coordination::map_run::Claim;
+use crate::engine::coordination::map_run::runs::Claim;
 use crate::engine::coordination::map_run::tests::{Given, map, succeeded};
 use crate::engine::types::HistoryQuery;
 use crate::ids::{Arn, EventId};

@@ -16,9 +16,10 @@ use crate::store::StoreError;
 
 use crate::engine::coordination::Coordinator;
 use crate::engine::coordination::map_run::children::{self, ChildTemplate};
+use crate::engine::coordination::map_run::results;
 use crate::engine::coordination::map_run::row::{Row, RunStatus};
+use crate::engine::coordination::map_run::runs::RunnerMessage;
 use crate::engine::coordination::map_run::source::Source;
-use crate::engine::coordination::map_run::{RunnerMessage, results};
 use crate::engine::journal::load;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::DeliverError;

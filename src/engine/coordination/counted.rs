@@ -1,0 +1,53 @@
+//! Keys that are worked on, each as often as it is worked on now.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+#[derive(Debug)]
+pub(super) struct Counted<K> {
+    open: Mutex<HashMap<K, usize>>,
+    one_ended: Notify,
+}
+
+impl<K> Default for Counted<K> {
+    fn default() -> Self {
+        Self { open: Mutex::default(), one_ended: Notify::new() }
+    }
+}
+
+impl<K: Eq + Hash + Copy> Counted<K> {
+    fn open(&self) -> MutexGuard<'_, HashMap<K, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn begin(&self, key: K) {
+        *self.open().entry(key).or_default() += 1;
+    }
+
+    pub fn end(&self, key: K) {
+        let mut open = self.open();
+        if let Some(n) = open.get_mut(&key) {
+            *n -= 1;
+            if *n == 0 {
+                open.remove(&key);
+            }
+        }
+        drop(open);
+        self.one_ended.notify_waiters();
+    }
+
+    /// Returns when this key is not worked on.
+    pub async fn none_of(&self, key: K) {
+        loop {
+            let mut ended = std::pin::pin!(self.one_ended.notified());
+            ended.as_mut().enable();
+            if !self.open().contains_key(&key) {
+                return;
+            }
+            ended.await;
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The requests that executions make of this room.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::engine::execution::effects::Effects;
+use crate::engine::types::{EngineError, StartRequest, StartedExecution};
+use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
+use crate::interpreter::event::{Started, TaskScheduled};
+use crate::interpreter::state::{Outcome, State};
+
+use super::{Coordinator, map_run};
+
+impl Effects for Coordinator {
+    fn start_child(
+        self: Arc<Self>,
+        task: TaskKey,
+        request: StartRequest,
+        waits: bool,
+        depth: u32,
+    ) -> BoxFuture<'static, Result<StartedExecution, EngineError>> {
+        Box::pin(self.start_task_child(task, request, waits, depth))
+    }
+
+    fn watch_child(self: Arc<Self>, child: Arn) {
+        self.settle_if_ended(child);
+    }
+
+    fn stop_child(self: Arc<Self>, task: TaskKey, parent: Arc<Started>, details: Arc<TaskScheduled>) {
+        self.stop_left_child(task, parent, details);
+    }
+
+    fn start_map_run(self: Arc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
+        map_run::start(self, parent, started, run);
+    }
+
+    fn stop_map_run(self: Arc<Self>, parent: ExecutionId, started: EventId, run: Arn) {
+        map_run::stop(self, parent, started, run);
+    }
+
+    fn ended(self: Arc<Self>, execution: ExecutionId, state: &State, owes: bool, outcome: &Outcome) {
+        if let Some(run) = state.started().and_then(|s| s.map_run.as_ref()) {
+            self.map_runs.child_closed(run, execution, state.attempt(), outcome);
+        }
+        if owes {
+            self.settle_end(execution);
+        }
+    }
+
+    fn settle_end(self: Arc<Self>, execution: ExecutionId) {
+        self.begin_settling(execution);
+    }
+}
