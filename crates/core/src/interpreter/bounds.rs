@@ -46,7 +46,8 @@ impl Decider<'_> {
         }
         // AWS bounds the history of standard executions only; express ones end by their age.
         if self.state.last_id().0 + 1 >= limits::HISTORY_EVENTS_MAX && !event.is_hidden() {
-            let events_max = if self.state.is_express() { limits::EXPRESS_EVENTS_MAX } else { limits::HISTORY_EVENTS_MAX };
+            let events_max =
+                if self.state.is_express() { limits::EXPRESS_EVENTS_MAX } else { limits::HISTORY_EVENTS_MAX };
             if self.state.last_id().0 + 1 >= events_max {
                 let cause = format!("The execution reached the maximum number of history events ({events_max}).");
                 return Some((CancelReason::HistoryLimit, Failure::new("States.Runtime", cause)));
