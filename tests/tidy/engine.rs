@@ -185,6 +185,22 @@ fn circles_of_files_in_the_engine_are_pairs() {
     none(&broken);
 }
 
+/// The same as `max_width` of rustfmt, which leaves strings, macros and comments as they are.
+const COLUMNS_MAX: usize = 120;
+
+#[test]
+fn lines_of_the_engine_fit_with_their_strings() {
+    let mut broken = Vec::new();
+    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with(ENGINE)) {
+        // A module of tests stands last; it may hold a wide line of data.
+        let lines = text.lines().take_while(|line| *line != "mod tests {").zip(1..);
+        for (_, number) in lines.filter(|(line, _)| line.chars().count() > COLUMNS_MAX) {
+            broken.push(format!("{file}:{number}: break the line at {COLUMNS_MAX} columns, a string with \\"));
+        }
+    }
+    none(&broken);
+}
+
 /// The type of `impl T {` or `impl<…> T<…> {`; not of `impl Trait for T`.
 fn inherent(line: &str) -> Option<&str> {
     let mut rest = line.strip_prefix("impl")?;

@@ -2,8 +2,8 @@
 //! 0012).
 //!
 //! ```text
-//! task scheduled ─► reveille.activity.<name> ─┬─► an AMQP consumer, which answers to `reply_to`: its word implies ActivityStarted
-//!                                             └─► a poller: ActivityStarted{workerName} is durable ─► acknowledged ─► token and input
+//! task scheduled ─► reveille.activity.<name> ─┬─► AMQP consumer: its answer to `reply_to` implies ActivityStarted
+//!                                             └─► poller: ActivityStarted{workerName} durable ─► ack ─► token, input
 //! ```
 //! The broker hands each message to one of them. A poller that goes away before it has its answer gives the message
 //! back, and it is offered again. Until the broker has the message the journal owes it, as it does for every other

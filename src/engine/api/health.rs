@@ -188,7 +188,12 @@ pub(in crate::engine) async fn watch(engine: Weak<Engine>, pause: Duration) {
         }
         let (lost, regained) = engine.health.change(now);
         for missing in lost.iter().filter(|m| !m.is_logged_elsewhere()) {
-            tracing::error!(event = "readiness.lost", what = missing.reason(), reason = %missing, "not ready: {missing}");
+            tracing::error!(
+                event = "readiness.lost",
+                what = missing.reason(),
+                reason = %missing,
+                "not ready: {missing}"
+            );
         }
         for missing in regained.iter().filter(|m| !m.is_logged_elsewhere()) {
             tracing::info!(event = "readiness.regained", what = missing.reason(), "it is over: {missing}");

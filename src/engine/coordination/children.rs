@@ -112,7 +112,11 @@ impl Coordinator {
                     Some(row) => self.stop_open_child(&row, &parent.arn).await,
                 },
                 Err(e) => {
-                    tracing::warn!(execution.arn = %child, error = %e, "a child could not be looked up to be stopped; trying again");
+                    tracing::warn!(
+                        execution.arn = %child,
+                        error = %e,
+                        "a child could not be looked up to be stopped; trying again"
+                    );
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
             }

@@ -17,7 +17,11 @@ impl Coordinator {
         self.settling.begin(execution);
         actix_rt::spawn(async move {
             while let Err(e) = self.settle(execution).await {
-                tracing::warn!(execution.id = %execution, error = %e, "a parent could not be told of its child's end; trying again");
+                tracing::warn!(
+                    execution.id = %execution,
+                    error = %e,
+                    "a parent could not be told of its child's end; trying again"
+                );
                 tokio::time::sleep(RETRY_AFTER).await;
             }
             self.settling.end(execution);

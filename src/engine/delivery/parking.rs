@@ -1,6 +1,6 @@
 //! What was refused is put aside: into the parking queue, with its reason, and acknowledged after that. It always ends:
-//! what is too much for the queue is cut to a stub, a queue that is gone is declared again, and what passes (a broker that
-//! is away, an alarm, a full queue) is waited for, longer each time.
+//! what is too much for the queue is cut to a stub, a queue that is gone is declared again, and what passes (a broker
+//! that is away, an alarm, a full queue) is waited for, longer each time.
 //!
 //! The same for replies, starts, dead letters and messages in an activity's queue.
 

@@ -324,7 +324,8 @@ fn input_of(key: TaskKey, outcome: ReplyOutcome, by: Option<Box<By>>) -> Input {
 fn forged(wrong: TokenDefect) -> String {
     match wrong {
         TokenDefect::UnknownKey => format!(
-            "{wrong}; or another engine sent the task: two on one virtual host take each other's replies (docs/RELIABILITY.md)"
+            "{wrong}; or another engine sent the task: two on one virtual host take each other's replies \
+             (docs/RELIABILITY.md)"
         ),
         TokenDefect::Malformed | TokenDefect::Forged => wrong.to_string(),
     }

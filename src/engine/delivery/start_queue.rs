@@ -1,8 +1,8 @@
 //! Executions that are started by a message: the queue `reveille.start`.
 //!
 //! ```text
-//! publisher ─► reveille.start ─► StartMessage ─► the face that reads it (`api::start_queue`): starts, answers, acknowledges
-//!                                     └─► what can never be a start: answered, parked with its reason, acknowledged
+//! publisher ─► reveille.start ─► StartMessage ─┬─► its face (`api::start_queue`) starts, answers, acknowledges
+//!                                              └─► never a start: answered, parked with its reason, acknowledged
 //! ```
 //! The engine owns queue and settlement; what a body means and the words of an answer belong to the face.
 

@@ -1,7 +1,7 @@
 //! A task that calls this service itself (`aws-sdk:sfn:*`).
 //!
-//! A call that was made just before a crash is made again. A start has a name of its own, so it gives the same execution;
-//! a token that was used gives `Sfn.TaskTimedOutException`.
+//! A call that was made just before a crash is made again. A start has a name of its own, so it gives the same
+//! execution; a token that was used gives `Sfn.TaskTimedOutException`.
 
 use actix::prelude::*;
 
@@ -30,7 +30,11 @@ impl ExecutionActor {
                     actor.enqueue(ctx, StimulusKind::DispatchFailed { scheduled, failure });
                 }
                 Err(CallError::Passing(error)) => {
-                    tracing::warn!(execution.arn = %actor.arn(), %error, "a task's call of the API could not be made; trying again");
+                    tracing::warn!(
+                        execution.arn = %actor.arn(),
+                        %error,
+                        "a task's call of the API could not be made; trying again"
+                    );
                     actor.dispatch_again(scheduled, ctx);
                 }
             }

@@ -281,7 +281,8 @@ impl ExecutionActor {
                         actor.host.effects().watch_child(child.arn);
                     }
                 }
-                // Nothing is wrong with the child: the start is tried again as long as the task is open and there may be room.
+                // Nothing is wrong with the child: the start is tried again as long as the task is open and there may
+                // be room.
                 Err(e) if e.is_passing() && !actor.gives_up(scheduled) => {
                     actor.services.child_waits(actor.arn(), &e.to_string());
                     actor.dispatch_again(scheduled, ctx);
@@ -327,7 +328,14 @@ fn returned(publication: &Publication) -> &'static str {
 pub(in crate::engine) fn cancelled(services: &Arc<Services>, execution: &Arn, key: TaskKey, reason: CancelReason) {
     let token = services.token(&key);
     let fingerprint = crate::token::fingerprint(&token);
-    tracing::info!(execution.arn = %execution, task.token_id = %fingerprint, reason = reason.as_str(), event = "task.cancelled", "a task was cancelled: {}", reason.as_str());
+    tracing::info!(
+        execution.arn = %execution,
+        task.token_id = %fingerprint,
+        reason = reason.as_str(),
+        event = "task.cancelled",
+        "a task was cancelled: {}",
+        reason.as_str()
+    );
     if !services.options.announce_cancellations {
         return;
     }

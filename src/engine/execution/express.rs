@@ -144,7 +144,11 @@ impl Drop for ExpressSlot {
         if self.express.row(self.id).is_some_and(|row| row.summary.status.is_open())
             && let Some(arn) = self.express.lose(self.id)
         {
-            tracing::warn!(execution.arn = %arn, event = "execution.lost", "an express execution was lost before its end; only standard ones survive");
+            tracing::warn!(
+                execution.arn = %arn,
+                event = "execution.lost",
+                "an express execution was lost before its end; only standard ones survive"
+            );
             self.host.lost(self.id);
         }
     }

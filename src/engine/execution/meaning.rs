@@ -1,4 +1,5 @@
-//! The meaning of an answer: the resource of a task says how it wants to see the word of a worker or the end of a child.
+//! The meaning of an answer: the resource of a task says how it wants to see the word of a worker or the end of a
+//! child.
 
 use std::sync::Arc;
 

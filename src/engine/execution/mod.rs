@@ -1,5 +1,5 @@
-//! One execution, awake: decide, append, perform. It names its partition and the rooms above by two traits, [`host::Host`]
-//! and [`effects::Effects`].
+//! One execution, awake: decide, append, perform. It names its partition and the rooms above by two traits,
+//! [`host::Host`] and [`effects::Effects`].
 
 pub(in crate::engine) mod actor;
 mod call;

@@ -1,5 +1,5 @@
-//! Long work of a partition goes piece by piece, one piece of one execution at a time: however many executions have more
-//! to do, whoever else wants the thread waits for one piece.
+//! Long work of a partition goes piece by piece, one piece of one execution at a time: however many executions have
+//! more to do, whoever else wants the thread waits for one piece.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! The rows of an execution in the table of waiting tasks: a function of its state, written with its appends.
 //!
 //! Most tasks are answered at once and never get a row. A task gets its row with the append that says that the broker
-//! has it, or when it has waited for the linger of confirms. So each open task has a row, or is still owed, or is young.
+//! has it, or when it has waited for the linger of confirms. So each open task has a row, or is still owed, or is
+//! young.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -155,7 +156,10 @@ pub(in crate::engine) async fn fill(services: &Arc<Services>) -> StoreResult<()>
     let services = Arc::clone(services);
     actix_rt::spawn(async move {
         if let Err(error) = fill_all(&services).await {
-            tracing::warn!(%error, "listings of waiting tasks lack some that waited before the update; the next start tries again");
+            tracing::warn!(
+                %error,
+                "listings of waiting tasks lack some that waited before the update; the next start tries again"
+            );
         }
     });
     Ok(())

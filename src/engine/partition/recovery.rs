@@ -98,9 +98,13 @@ impl PartitionState {
                 if let Err(e) = result
                     && !e.is_corrupt()
                 {
-                    tracing::error!(execution.arn = %row.header.arn, error = %e, "this execution cannot be recovered; all others go on");
-                    // Where the store could not answer just now it is asked again: nothing else may touch this execution
-                    // for a long time.
+                    tracing::error!(
+                        execution.arn = %row.header.arn,
+                        error = %e,
+                        "this execution cannot be recovered; all others go on"
+                    );
+                    // Where the store could not answer just now it is asked again: nothing else may touch this
+                    // execution for a long time.
                     if matches!(e, DeliverError::Store(StoreError::Unavailable(_))) {
                         Rc::clone(self).revive_later(row.header.id);
                     }

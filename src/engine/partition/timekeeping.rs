@@ -89,7 +89,11 @@ impl PartitionState {
             Ok(()) => self.fetch_failing.set(false),
             Err(e) => {
                 if !self.fetch_failing.replace(true) {
-                    tracing::warn!(partition = %self.id, error = %e, "what is due soon could not be read; trying again");
+                    tracing::warn!(
+                        partition = %self.id,
+                        error = %e,
+                        "what is due soon could not be read; trying again"
+                    );
                 }
                 tokio::time::sleep(RETRY_AFTER).await;
             }
@@ -118,8 +122,8 @@ impl PartitionState {
         }
     }
 
-    /// While memory is short idle executions that hold much leave it; where it is nearly full, all that are idle. Runs as
-    /// long as the partition.
+    /// While memory is short idle executions that hold much leave it; where it is nearly full, all that are idle. Runs
+    /// as long as the partition.
     pub(super) async fn make_room(self: Rc<Self>) {
         let mut pause = footprint::LOOK;
         let all = &self.services.footprint;

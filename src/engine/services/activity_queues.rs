@@ -30,8 +30,8 @@ impl Activities {
         if self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue) {
             return;
         }
-        // A broker that is away declares it when it is back, before anything is published; what it refuses the bus tells,
-        // and the queue is used as it is.
+        // A broker that is away declares it when it is back, before anything is published; what it refuses the bus
+        // tells, and the queue is used as it is.
         let _ = bus.declare(Vec::new(), vec![self.spec(bus, queue)], Vec::new()).await;
         self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
     }
@@ -50,7 +50,12 @@ impl Activities {
                 Publication::Confirmed | Publication::Refused { .. } => return Ok(publication),
                 Publication::Unroutable { .. } | Publication::Nacked => {
                     let queue = to.routing_key.as_str();
-                    tracing::warn!(event = "activity.postponed", queue, reason = ?publication, "an activity's queue did not take a task; it is offered again");
+                    tracing::warn!(
+                        event = "activity.postponed",
+                        queue,
+                        reason = ?publication,
+                        "an activity's queue did not take a task; it is offered again"
+                    );
                     self.forget(queue);
                     tokio::time::sleep(crate::engine::types::RETRY_AFTER).await;
                 }

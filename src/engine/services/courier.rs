@@ -79,7 +79,11 @@ impl Courier {
                 // The next start delivers it.
                 Ok(_) | Err(DeliverError::Closed) => return,
                 Err(e) => {
-                    tracing::warn!(execution.id = %execution, error = %e, "an execution could not be told of its children's end; trying again");
+                    tracing::warn!(
+                        execution.id = %execution,
+                        error = %e,
+                        "an execution could not be told of its children's end; trying again"
+                    );
                 }
             }
             tokio::time::sleep(RETRY_AFTER).await;

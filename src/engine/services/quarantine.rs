@@ -40,7 +40,11 @@ impl Quarantine {
             Ok(_) => {
                 if self.held().remove(&execution).is_some() {
                     self.metrics.execution_quarantined(-1);
-                    tracing::info!(event = "execution.released", execution.id = %execution, "an execution can be read again and goes on");
+                    tracing::info!(
+                        event = "execution.released",
+                        execution.id = %execution,
+                        "an execution can be read again and goes on"
+                    );
                 }
             }
             Err(e) if e.is_corrupt() => {

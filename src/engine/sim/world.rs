@@ -41,7 +41,8 @@ pub struct Faults {
     pub bus: u64,
     /// Publishes returned or nacked; silent workers; garbage; executions are stopped, and redriven at any moment.
     pub rough: u64,
-    /// The clock jumps: so often in a life, by seconds to days, in both directions; every other jump is taken back soon.
+    /// The clock jumps: so often in a life, by seconds to days, in both directions; every other jump is taken back
+    /// soon.
     pub jumps: u64,
     /// How often the process dies.
     pub crashes: u64,

@@ -73,7 +73,8 @@ fn alone(task: &Value) -> Value {
     json!({ "StartAt": "T", "States": { "T": task } })
 }
 
-/// After a timeout the parent goes on for long. Its child must have begun before: a busy machine has ten seconds for that.
+/// After a timeout the parent goes on for long. Its child must have begun before: a busy machine has ten seconds for
+/// that.
 fn caught() -> Value {
     json!({ "StartAt": "T", "States": {
         "T": child_task(json!({ "TimeoutSeconds": 10, "Catch": [{ "ErrorEquals": ["States.Timeout"], "Next": "W" }], "End": true })),

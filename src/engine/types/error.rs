@@ -35,7 +35,8 @@ pub enum EngineError {
     TooManyPollers,
     /// The task of a test would wait until its end.
     #[error(
-        "No worker consumes the queue '{queue}', so nothing would answer this task; start its worker, or give the test a mock"
+        "No worker consumes the queue '{queue}', so nothing would answer this task; start its worker, or give the test \
+         a mock"
     )]
     Unserved { queue: String },
     /// As many executions as may be are open, or have started each other (`ExecutionLimitExceeded`).

@@ -224,7 +224,11 @@ pub(super) async fn stop_all(services: &Services, run: &Arn) {
                 }
             }
             Err(e) => {
-                tracing::warn!(map_run.arn = %run, error = %e, "a map run's children could not be listed; trying again");
+                tracing::warn!(
+                    map_run.arn = %run,
+                    error = %e,
+                    "a map run's children could not be listed; trying again"
+                );
             }
         }
         tokio::time::sleep(RETRY_AFTER).await;

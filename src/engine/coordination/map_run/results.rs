@@ -70,7 +70,11 @@ pub(super) async fn collect(services: &Services, template: &ChildTemplate, run: 
                 return end(Err(failure.unwrap_or_else(|| Failure::new("States.ResultWriterFailed", e.to_string()))));
             }
             Problem::Store(e) => {
-                tracing::warn!(map_run.arn = %template.run, error = %e, "the results of a map run could not be read; trying again");
+                tracing::warn!(
+                    map_run.arn = %template.run,
+                    error = %e,
+                    "the results of a map run could not be read; trying again"
+                );
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         }

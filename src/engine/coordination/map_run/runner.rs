@@ -321,10 +321,20 @@ impl Runner {
             if matches!(e, StoreError::Unusable(_)) {
                 return;
             }
-            tracing::warn!(map_run.arn = %self.arn, error = %e, "the end of a map run could not be written; trying again");
+            tracing::warn!(
+                map_run.arn = %self.arn,
+                error = %e,
+                "the end of a map run could not be written; trying again"
+            );
             tokio::time::sleep(RETRY_AFTER).await;
         }
-        tracing::info!(map_run.arn = %self.arn, execution.id = %self.parent, status, event = "map_run.ended", "a map run has ended: {status}");
+        tracing::info!(
+            map_run.arn = %self.arn,
+            execution.id = %self.parent,
+            status,
+            event = "map_run.ended",
+            "a map run has ended: {status}"
+        );
         if let Some(result) = result {
             let ended = StimulusKind::MapRunEnded { started: self.started, result };
             services.courier.deliver_until_taken(self.parent, ended).await;
