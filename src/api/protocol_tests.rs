@@ -1,4 +1,4 @@
-//! The protocol over a context without an engine: what never reaches an operation, and operations of the catalog.
+//! The protocol over an engine that does not run: what never reaches an operation, and operations of the catalog.
 
 use std::future::ready;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ fn arns_of_every_region_and_account_are_its_own_where_the_settings_say_so() {
     let elsewhere = br#"{"activityArn": "arn:aws:states:eu-west-1:111122223333:activity:a"}"#;
     for (any_region, expected) in [(false, (400, "ActivityDoesNotExist")), (true, (200, ""))] {
         let (store, clock) = (Memory::new(), ManualClock::at(Timestamp::from_millis(1_795_372_205_000)));
-        let mut context = Context::without_engine(Arc::new(store.clone()), Arc::new(store), Arc::new(clock));
+        let mut context = Context::for_test(idle(&store, Arc::new(clock)));
         context.any_region = any_region;
         let api = Api::new(context, Keys::new(Vec::new()), Metrics::new());
         let target =

@@ -27,8 +27,8 @@ pub struct TaskQueue {
 }
 
 impl EngineHandle {
-    /// Declares the queues that a definition names, so that its tasks wait for their first worker. A publish waits until
-    /// that is done. A broker that is away declares them when it is back.
+    /// Declares the queues that a definition names, so that its tasks wait for their first worker. A publish waits
+    /// until that is done. A broker that is away declares them when it is back.
     pub fn declare_task_queues(&self, definition: &str) {
         let services = &self.inner.services;
         if services.options.declare_queues == DeclareQueues::Never {
