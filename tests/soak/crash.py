@@ -188,7 +188,8 @@ class Server:
     def start(self, wait=True):
         self.lives += 1
         env = {**os.environ, "REVEILLE__LOGS__FORMAT": "json", "REVEILLE__ENGINE__PASSIVATE_AFTER_SECONDS": "2",
-               "REVEILLE__BUS__CONFIRM_TIMEOUT_SECONDS": "5", "REVEILLE__BUS__HEARTBEAT_SECONDS": "5"}
+               # The workers' queues are quorum queues, and they declare them.
+               "REVEILLE__BUS__DECLARE": "never", "REVEILLE__BUS__CONFIRM_TIMEOUT_SECONDS": "5", "REVEILLE__BUS__HEARTBEAT_SECONDS": "5"}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=env)
         if wait:
