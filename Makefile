@@ -9,7 +9,7 @@ BROKER := .cache/broker
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what the tests need and this machine lacks (RabbitMQ, Python and node packages)
+setup: ## install what the tests need and this machine lacks (RabbitMQ, PostgreSQL, Python and node packages)
 	@scripts/setup.sh
 
 build: ## the release binary, target/release/reveille
@@ -18,7 +18,7 @@ build: ## the release binary, target/release/reveille
 demo: ## the art event, live on the terminal; needs no server
 	cargo demo
 
-test: ## all tests on a private broker; T=name runs those whose name contains it
+test: ## all tests on a private broker and PostgreSQL; T=name runs those whose name contains it
 	@scripts/test.sh $(T)
 
 test-rabbitmq4: ## what concerns the broker, on RabbitMQ 4 in a chroot that it installs (root); PART="bus crash" runs some

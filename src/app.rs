@@ -16,6 +16,7 @@ use crate::config::{self, Settings, SettingsError};
 use crate::engine::stand_in::StandIn;
 use crate::engine::{self, EngineError, EngineHandle, Parts};
 use crate::store::memory::Memory;
+use crate::store::postgres::{self, Postgres};
 use crate::store::sqlite::{self, Sqlite};
 use crate::store::{Catalog, Journal, StoreError};
 use crate::telemetry::Metrics;
@@ -53,7 +54,7 @@ pub struct Application {
     pub metrics: Metrics,
     /// For workers in this process.
     pub bus: Arc<dyn TaskBus>,
-    store: Option<Sqlite>,
+    store: Kept,
     shutdown: Duration,
     /// The runtime of the broker's connections, apart from the arbiters, which run executions.
     _io: Io,
@@ -87,8 +88,7 @@ impl Application {
     /// # Errors
     /// As [`Self::build`].
     pub async fn build_with(settings: &Settings, stand_in: Option<Arc<dyn StandIn>>) -> Result<Self, AppError> {
-        let store = open_store(settings)?;
-        let truth = Truth { journal: Arc::new(store.clone()), catalog: Arc::new(store.clone()), store: Some(store) };
+        let truth = open_store(settings).await?;
         Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind, stand_in).await
     }
 
@@ -96,7 +96,7 @@ impl Application {
     /// own reply queues.
     pub async fn build_temporary(settings: &Settings, stand_in: Option<Arc<dyn StandIn>>) -> Result<Self, AppError> {
         let memory = Arc::new(Memory::new());
-        let truth = Truth { journal: memory.clone(), catalog: memory, store: None };
+        let truth = Truth { journal: memory.clone(), catalog: memory, store: Kept::Nowhere };
         let guest = format!("guest-{}.", uuid::Uuid::new_v4().simple());
         let names = Names::for_guest(&settings.bus.prefix, &guest);
         Self::assemble(settings, truth, names, QueueKind::Temporary, stand_in).await
@@ -210,11 +210,6 @@ impl Application {
         Ok(api::Server::bind(&options, self.engine.clone(), self.metrics.clone(), &secret, |_| {})?)
     }
 
-    /// The embedded store, for backups and figures that the ports do not offer.
-    pub fn store(&self) -> Option<&Sqlite> {
-        self.store.as_ref()
-    }
-
     /// Lets the work in progress end, then closes bus and store. Waiting executions go on after the next start.
     pub async fn stop(self) {
         self.stop_after(Duration::ZERO).await;
@@ -224,10 +219,15 @@ impl Application {
     async fn stop_after(self, spent: Duration) {
         self.engine.stop(self.shutdown.saturating_sub(spent)).await;
         // Actors on other threads may still hold the store when the process ends.
-        if let Some(store) = &self.store
-            && tokio::time::timeout(STORE_CLOSES, store.close()).await.is_err()
-        {
-            tracing::warn!("the store's log could not be moved into its file in time; the next start does it");
+        let closed = async {
+            match &self.store {
+                Kept::Sqlite(store) => store.close().await,
+                Kept::Postgres(store) => store.close().await,
+                Kept::Nowhere => {}
+            }
+        };
+        if tokio::time::timeout(STORE_CLOSES, closed).await.is_err() {
+            tracing::warn!("the store could not be closed in time; the next start does what is left");
         }
     }
 }
@@ -236,7 +236,26 @@ impl Application {
 struct Truth {
     journal: Arc<dyn Journal>,
     catalog: Arc<dyn Catalog>,
-    store: Option<Sqlite>,
+    store: Kept,
+}
+
+/// The adapter, for its end.
+enum Kept {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+    /// In memory alone.
+    Nowhere,
+}
+
+impl Kept {
+    /// Ends when another process has taken the store.
+    async fn taken_over(&self) {
+        match self {
+            Self::Postgres(store) => store.taken_over().await,
+            // A lock of the operating system lasts as long as the process.
+            Self::Sqlite(_) | Self::Nowhere => std::future::pending().await,
+        }
+    }
 }
 
 /// A key of the settings, as the API takes it.
@@ -271,7 +290,10 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
             }
             crate::telemetry::logs::ready(address, &store_url, &bus_url);
         });
-        let why = stop_signal().await;
+        let (why, lost) = tokio::select! {
+            why = stop_signal() => (why, false),
+            () = app.store.taken_over() => ("another process has taken the store over", true),
+        };
         let told = std::time::Instant::now();
         ready.abort();
         crate::telemetry::logs::stopping(why);
@@ -284,6 +306,9 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
         let _ = running.await;
         app.stop_after(told.elapsed()).await;
         crate::telemetry::logs::stopped();
+        if lost {
+            return Err(StoreError::Unusable(format!("{why}: only one may use it")).into());
+        }
         Ok(())
     })
 }
@@ -300,32 +325,38 @@ pub async fn stop_signal() -> &'static str {
     }
 }
 
-fn open_store(settings: &Settings) -> Result<Sqlite, AppError> {
-    let Some(path) = settings.store.sqlite_path() else {
-        return Err(AppError::Unsupported(format!(
-            "store.url is {}; this build stores in SQLite only: sqlite:PATH",
-            settings.store.url
-        )));
+async fn open_store(settings: &Settings) -> Result<Truth, AppError> {
+    let store = &settings.store;
+    let durable = store.synchronous == config::Synchronous::Full;
+    guard_files(settings, store.sqlite_path())?;
+    let Some(path) = store.sqlite_path() else {
+        let options = postgres::Options {
+            durable,
+            readers: store.readers,
+            ca_file: store.ca_file(),
+            certificate_file: store.certificate_file(),
+            key_file: store.certificate_key_file(),
+        };
+        let store = Postgres::open(store.url.expose(), options).await?;
+        let (journal, catalog) = (Arc::new(store.clone()), Arc::new(store.clone()));
+        return Ok(Truth { journal, catalog, store: Kept::Postgres(store) });
     };
-    guard_files(settings, path)?;
     let options = sqlite::Options {
-        synchronous: match settings.store.synchronous {
-            config::Synchronous::Full => sqlite::Synchronous::Full,
-            config::Synchronous::Normal => sqlite::Synchronous::Normal,
-        },
-        readers: settings.store.readers,
-        cache_kib: settings.store.cache_kib,
-        check: settings.store.check,
-        size_bytes_max: settings.store.size_bytes_max(),
+        synchronous: if durable { sqlite::Synchronous::Full } else { sqlite::Synchronous::Normal },
+        readers: store.readers,
+        cache_kib: store.cache_kib,
+        check: store.check,
+        size_bytes_max: store.size_bytes_max(),
         ..sqlite::Options::default()
     };
-    Ok(Sqlite::open(path, options)?)
+    let store = Sqlite::open(path, options)?;
+    Ok(Truth { journal: Arc::new(store.clone()), catalog: Arc::new(store.clone()), store: Kept::Sqlite(store) })
 }
 
 /// Checks that other users can read neither the store nor the objects, which hold payloads and live task tokens. The
 /// setting decides between a warning and an error.
-fn guard_files(settings: &Settings, store: &Path) -> Result<(), AppError> {
-    let mut exposed = sqlite::exposed(store);
+fn guard_files(settings: &Settings, store: Option<&Path>) -> Result<(), AppError> {
+    let mut exposed = store.map(sqlite::exposed).unwrap_or_default();
     if settings.objects.endpoint.is_empty() {
         exposed.extend(crate::objects::exposed(&settings.objects.folder));
     }
@@ -366,7 +397,8 @@ pub struct Backup {
 pub fn backup(settings: &Settings, to: &Path, with_keys: bool) -> Result<Backup, AppError> {
     let Some(path) = settings.store.sqlite_path() else {
         return Err(AppError::Unsupported(format!(
-            "store.url is {}; backups are made of SQLite stores",
+            "store.url is {}; PostgreSQL's own tools back it up: `pg_dump --format=custom`, or a base backup with its \
+             write-ahead log (docs/CLUSTER.md). Keep the keys of the task tokens with it (engine.token_key)",
             settings.store.url
         )));
     };

@@ -204,6 +204,12 @@ impl Settings {
                 format!("is {}; allowed: lower-case letters, digits and -, such as us-east-1", keys::shown(region)),
             ));
         }
+        if self.store.certificate_file.is_empty() != self.store.certificate_key_file.is_empty() {
+            return Err(unfit(
+                "store.certificate_key_file",
+                "and store.certificate_file go together: give both or none".to_owned(),
+            ));
+        }
         if self.bus.certificate_file.is_empty() != self.bus.certificate_key_file.is_empty() {
             return Err(unfit(
                 "bus.certificate_key_file",

@@ -1,10 +1,10 @@
 //! `[store]`: options of the store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::SecretUrl;
+use super::{SecretUrl, path};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -30,6 +30,9 @@ pub struct StoreOptions {
     pub check: bool,
     pub exposed_files: ExposedFiles,
     pub(super) size_bytes_max: u64,
+    pub(super) ca_file: String,
+    pub(super) certificate_file: String,
+    pub(super) certificate_key_file: String,
 }
 
 impl StoreOptions {
@@ -37,6 +40,23 @@ impl StoreOptions {
     #[must_use]
     pub fn size_bytes_max(&self) -> Option<u64> {
         (self.size_bytes_max > 0).then_some(self.size_bytes_max)
+    }
+
+    /// The authorities of PostgreSQL's certificate.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        path(&self.ca_file)
+    }
+
+    /// The certificate that is the login at PostgreSQL.
+    #[must_use]
+    pub fn certificate_file(&self) -> Option<PathBuf> {
+        path(&self.certificate_file)
+    }
+
+    #[must_use]
+    pub fn certificate_key_file(&self) -> Option<PathBuf> {
+        path(&self.certificate_key_file)
     }
 
     /// The file of an embedded store; `None` for a database server. `:memory:` is SQLite's own name for a store in

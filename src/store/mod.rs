@@ -7,6 +7,8 @@ mod catalog;
 #[cfg(test)]
 pub mod contract;
 pub mod memory;
+mod parts;
+pub mod postgres;
 pub mod sqlite;
 mod waits;
 

@@ -98,6 +98,9 @@ pub const INLINE_MAP_CONCURRENCY: usize = 40;
 pub const MAILBOX_MESSAGES: usize = 1_024;
 /// Events that one commit of the store's writer gathers at most.
 pub const COMMIT_EVENTS_MAX: usize = 4_000;
+/// Bytes that one commit of a store in PostgreSQL gathers: its parameters are in memory twice, and one value of PostgreSQL's
+/// has at most 1 GiB. A single larger append is a commit of its own.
+pub const COMMIT_BYTES_MAX: usize = 16 * 1_048_576;
 /// Appends that wait for the store's writer. Further senders wait.
 pub const APPEND_QUEUE: usize = 4_096;
 /// Reads that wait for one of the store's readers. Further readers wait.

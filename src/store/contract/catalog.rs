@@ -1,7 +1,10 @@
 //! The catalog's promises.
 
 use crate::ids::Arn;
-use crate::store::{AliasRow, ExecutionHeader, MapRunRow, StoreError, VersionRow};
+use crate::store::{
+    AliasRow, Closing, ExecutionHeader, ExecutionStatus, MachineRow, MapRunRow, Revision, StoreError, Summary,
+    VersionRow,
+};
 
 use super::Store;
 use super::given::{
@@ -246,6 +249,26 @@ pub async fn a_setting_is_fixed_by_its_first_value(store: &dyn Store) {
     assert_eq!(store.fix_setting("partitions", "32").await.unwrap(), "16");
     assert_eq!(store.fix_setting("other", "x").await.unwrap(), "x");
     store.ping().await.unwrap();
+}
+
+pub async fn texts_of_clients_come_back_as_they_were(store: &dyn Store) {
+    let text = "a\0b – \u{1F980}\n\\x00'\"";
+    let owner = MachineRow { revision: Revision { role_arn: text.into(), ..revision("m", 1) }, ..machine("m", 1) };
+    store.put_machine(owner.clone()).await.unwrap();
+    assert_eq!(store.machine(&machine_arn("m")).await.unwrap(), Some(owner));
+    let version = store.put_version(&machine_arn("m"), revision_id(1), Some(text.into()), at(1)).await.unwrap();
+    assert_eq!(store.version(&version.arn).await.unwrap().unwrap().description.as_deref(), Some(text));
+    let live = AliasRow { description: Some(text.into()), ..alias("m", "live", &version.arn) };
+    store.put_alias(live.clone(), false).await.unwrap();
+    assert_eq!(store.alias(&live.arn).await.unwrap(), Some(live));
+    store.tag(&machine_arn("m"), vec![(text.into(), text.into())], vec![]).await.unwrap();
+    assert_eq!(store.tags(&machine_arn("m")).await.unwrap(), [(text.to_owned(), text.to_owned())]);
+
+    let closing = Closing { at: at(9), output: None, error: Some(text.into()), cause: Some(text.into()) };
+    let summary = Summary { status: ExecutionStatus::Failed, closed: Some(closing), ..Summary::default() };
+    create(store, ExecutionHeader { trace_header: Some(text.into()), ..header(1) }, summary.clone()).await;
+    let row = store.execution(id(1)).await.unwrap().unwrap();
+    assert_eq!((row.header.trace_header.as_deref(), row.summary), (Some(text), summary));
 }
 
 pub async fn what_is_not_there_is_not_found(store: &dyn Store) {

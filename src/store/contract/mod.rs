@@ -6,7 +6,7 @@ mod differential;
 pub mod given;
 mod journal;
 mod listing;
-mod waits;
+pub mod waits;
 
 use super::{Catalog, Journal};
 
@@ -26,7 +26,8 @@ macro_rules! tests {
         $(mod $part {
             $(#[tokio::test]
             async fn $name() {
-                let fixture = $factory();
+                let made: Option<$crate::store::contract::Fixture> = $factory().into();
+                let Some(fixture) = made else { return };
                 $crate::store::contract::$part::$name(fixture.store.as_ref()).await;
                 drop(fixture);
             })*
@@ -87,6 +88,7 @@ macro_rules! suite {
                     map_runs_are_put_changed_and_listed_by_execution
                     a_setting_is_fixed_by_its_first_value
                     a_setting_of_the_engine_is_replaced
+                    texts_of_clients_come_back_as_they_were
                     what_is_not_there_is_not_found;
             }
         }
@@ -112,6 +114,12 @@ fn sqlite_memory() -> Fixture {
     }
 }
 
+/// `None` where no server is there.
+fn postgres() -> Option<Fixture> {
+    super::postgres::tests::store().map(|store| Fixture { store: Box::new(store), folder: None })
+}
+
 suite!(in_memory, super::super::memory);
 suite!(in_sqlite, super::super::sqlite_file);
 suite!(in_sqlite_without_a_file, super::super::sqlite_memory);
+suite!(in_postgres, super::super::postgres);

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
+use crate::store::parts::{Part, parts};
 use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus};
 
 use super::error::Outcome;
@@ -62,29 +63,6 @@ const BY_MAP_RUN: &Index = &range!("executions_by_map_run", "map_run = ?1");
 const MACHINES: &str = "WITH RECURSIVE machines (n) AS (SELECT min(machine) FROM executions UNION ALL \
      SELECT (SELECT min(machine) FROM executions WHERE machine > machines.n) FROM machines WHERE machines.n IS NOT NULL) \
      SELECT n FROM machines WHERE n IS NOT NULL";
-
-/// Executions stored with status `stored` that closed before a moment (or not before it) are shown with status `seen`.
-struct Part {
-    stored: ExecutionStatus,
-    seen: ExecutionStatus,
-    closed: Option<(Timestamp, bool)>,
-}
-
-/// The parts of the index whose executions are shown with the wanted status.
-fn parts(wanted: Option<ExecutionStatus>, run_redriven: Option<Timestamp>) -> Vec<Part> {
-    let mut parts = Vec::new();
-    for stored in ExecutionStatus::ALL {
-        match run_redriven.filter(|_| stored.is_unsuccessful()) {
-            None => parts.push(Part { stored, seen: stored, closed: None }),
-            Some(at) => {
-                parts.push(Part { stored, seen: ExecutionStatus::PendingRedrive, closed: Some((at, true)) });
-                parts.push(Part { stored, seen: stored, closed: Some((at, false)) });
-            }
-        }
-    }
-    parts.retain(|part| wanted.is_none_or(|wanted| part.seen == wanted));
-    parts
-}
 
 /// A filter with its ARNs looked up.
 struct Plan {

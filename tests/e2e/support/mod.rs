@@ -1,6 +1,7 @@
 //! The base of the tests: a broker, a server, a worker, and waiting with a deadline.
 
 mod broker;
+mod database;
 mod processes;
 mod raw;
 mod server;
@@ -9,6 +10,7 @@ mod wire;
 use std::time::{Duration, Instant};
 
 pub use broker::{Broker, vhost};
+pub use database::Database;
 pub use processes::{Program, cli, cli_json, python, workers_of_node};
 pub use raw::Raw;
 pub use server::{Launch, Server};

@@ -16,17 +16,24 @@ const TOKEN_CHARS_MIN: usize = 40;
 #[derive(Debug, Clone)]
 pub struct Launch {
     pub bus: String,
+    /// The URL of the store; a file of the test's own where it is `None`.
+    pub store: Option<String>,
     /// `REVEILLE__…` variables.
     pub settings: Vec<(&'static str, String)>,
 }
 
 impl Launch {
     pub fn over(bus: &str) -> Self {
-        Self { bus: bus.to_owned(), settings: Vec::new() }
+        Self { bus: bus.to_owned(), store: None, settings: Vec::new() }
     }
 
     pub fn embedded() -> Self {
         Self::over("embedded:")
+    }
+
+    pub fn on(mut self, store: &str) -> Self {
+        self.store = Some(store.to_owned());
+        self
     }
 
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
@@ -93,7 +100,7 @@ impl Server {
         let log = File::create(self.log_file()).expect("a log file");
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--bus", &self.launch.bus, "--store"])
-            .arg(format!("sqlite:{}", self.store().display()))
+            .arg(self.launch.store.clone().unwrap_or_else(|| format!("sqlite:{}", self.store().display())))
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log file"))

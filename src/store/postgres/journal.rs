@@ -1,0 +1,129 @@
+//! The port's journal, handed to the writer and the readers.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::clock::Timestamp;
+use crate::ids::{Arn, ExecutionId, PartitionId};
+use crate::store::{
+    Append, Batch, CommitSizes, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus,
+    Figures, Journal, Opened, Place, StoreFuture, WaitFilter, WaitRow,
+};
+
+use super::writer::{Create, Write};
+use super::{Postgres, listing, pieces, purge, rows, waits};
+
+impl Journal for Postgres {
+    fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
+        assert_eq!(header.id, first.execution, "the first append belongs to the execution that is created");
+        Box::pin(async move {
+            first.is_by_the_only_owner()?;
+            let create = Box::new(Create { header, first, reusable_before, releases: None });
+            self.send(|answer| Write::Create { create, answer }).await
+        })
+    }
+
+    fn append(&self, append: Append) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            append.is_by_the_only_owner()?;
+            self.send(|answer| Write::Append { append, answer }).await
+        })
+    }
+
+    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
+        Box::pin(async move {
+            match self.open(execution, u64::MAX).await? {
+                Opened::Whole(batches) => Ok(batches),
+                Opened::Large(places) => self.read(execution, places).await,
+            }
+        })
+    }
+
+    fn open(&self, execution: ExecutionId, whole: u64) -> StoreFuture<'_, Opened> {
+        Box::pin(self.reading(move |client| Box::pin(async move { pieces::open(&client, execution, whole).await })))
+    }
+
+    fn read(&self, execution: ExecutionId, places: Vec<Place>) -> StoreFuture<'_, Vec<Batch>> {
+        Box::pin(self.reading(move |client| Box::pin(async move { pieces::read(&client, execution, &places).await })))
+    }
+
+    fn owing(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(
+            self.reading(move |client| Box::pin(async move { rows::owing(&client, partition, after, limit).await })),
+        )
+    }
+
+    fn due(
+        &self,
+        partition: PartitionId,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
+        Box::pin(
+            self.reading(move |client| Box::pin(async move { rows::due(&client, partition, before, limit).await })),
+        )
+    }
+
+    fn execution(&self, id: ExecutionId) -> StoreFuture<'_, Option<ExecutionRow>> {
+        Box::pin(self.reading(move |client| Box::pin(async move { rows::execution(&client, id).await })))
+    }
+
+    fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
+        let arn = arn.clone();
+        Box::pin(self.reading(move |client| Box::pin(async move { rows::execution_by_arn(&client, &arn).await })))
+    }
+
+    fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.reading(move |client| Box::pin(async move { listing::list(&client, &filter).await })))
+    }
+
+    fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
+        Box::pin(self.reading(move |client| Box::pin(async move { listing::count(&client, &filter).await })))
+    }
+
+    fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
+        Box::pin(self.reading(move |client| Box::pin(async move { waits::list(&client, &filter).await })))
+    }
+
+    fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {
+        Box::pin(self.reading(move |client| Box::pin(async move { waits::count(&client, &filter).await })))
+    }
+
+    fn waits_by_destination(&self, limit: u32) -> StoreFuture<'_, Vec<DestinationWaits>> {
+        Box::pin(self.reading(move |client| Box::pin(async move { waits::destinations(&client, limit).await })))
+    }
+
+    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(
+            self.reading(move |client| Box::pin(async move { rows::owing_parents(&client, partition, limit).await })),
+        )
+    }
+
+    fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {
+        Box::pin(self.send(move |answer| Write::ParentTold { execution, answer }))
+    }
+
+    fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
+        Box::pin(self.write(move |client| Box::pin(async move { purge::purge(&client, before, limit).await })))
+    }
+
+    fn figures(&self) -> Figures {
+        let counters = &self.inner.counters;
+        let open = |counter: &AtomicI64| u64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(0);
+        Figures {
+            open_executions: open(&counters.open_executions),
+            open_tasks: open(&counters.open_tasks),
+            commits: CommitSizes {
+                counts: std::array::from_fn(|place| counters.commit_sizes[place].load(Ordering::Relaxed)),
+                events: counters.commit_events.load(Ordering::Relaxed),
+            },
+            writes: counters.appends.load(Ordering::Relaxed) + counters.jobs.load(Ordering::Relaxed),
+            // The server's own files are its affair.
+            ..Figures::default()
+        }
+    }
+}

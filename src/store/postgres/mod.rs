@@ -1,0 +1,284 @@
+//! The store in PostgreSQL: one connection that appends, one for the catalog, a few that read, one that keeps the lease.
+//!
+//! ```text
+//! Journal::append ─► writer (group commit) ─► commit.rs          Journal::load, list, … ─► readers ─► rows.rs, listing.rs
+//! Catalog::put_…  ─► work (a transaction)  ─► machines.rs, …     Catalog::machine, …    ─► readers ─► machines.rs, …
+//! ```
+//!
+//! Why it is built so, with figures: `docs/decisions/0031-postgres.md`. The tables: `migrations/postgres/`. Nothing relies on
+//! a session: each statement is unnamed, each setting is local to its transaction, so a pooler may stand between.
+
+mod activities;
+mod catalog;
+mod commit;
+mod connect;
+mod error;
+mod journal;
+mod lease;
+mod listing;
+mod look;
+mod machines;
+mod migrate;
+mod names;
+mod pieces;
+mod places;
+mod purge;
+mod rows;
+mod tags;
+#[cfg(test)]
+pub(crate) mod tests;
+mod tls;
+mod values;
+mod versions;
+mod waits;
+mod work;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::limits;
+use crate::store::{StoreError, StoreResult};
+
+use connect::{Connector, Slot, Waits};
+use error::{Outcome, classify, is_permanent};
+use work::Work;
+use writer::{Counters, Write, Writer};
+
+/// The settings of the store in PostgreSQL (`store.*`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// A commit counts when it is on the disk of PostgreSQL (and of its synchronous standbys). Otherwise a crash of the
+    /// server may take the last moments.
+    pub durable: bool,
+    /// Connections that read, 1 to 8.
+    pub readers: u8,
+    /// The authorities of the server's certificate, PEM. `None`: the operating system's.
+    pub ca_file: Option<PathBuf>,
+    /// The client's own certificate and its key, PEM.
+    pub certificate_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { durable: true, readers: 2, ca_file: None, certificate_file: None, key_file: None }
+    }
+}
+
+/// The answer to a read.
+const READ_ANSWERS: Duration = Duration::from_secs(30);
+/// For the row of this process, when it stops.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+
+/// A handle, cheap to clone.
+#[derive(Clone)]
+pub struct Postgres {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Postgres").field("node", &self.inner.me).finish_non_exhaustive()
+    }
+}
+
+struct Inner {
+    me: Uuid,
+    queue: Mutex<Option<mpsc::Sender<Write>>>,
+    /// Held by the writer while it runs.
+    writing: Arc<Mutex<()>>,
+    work: Arc<Work>,
+    readers: Vec<Arc<Slot>>,
+    next_reader: AtomicUsize,
+    lease: Arc<Slot>,
+    counters: Arc<Counters>,
+    lost: watch::Sender<bool>,
+    /// The connections live here, apart from the arbiters, which run executions.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // In async code a runtime cannot be waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Postgres {
+    /// Opens the store in the database of `url`. Missing tables are made, older ones are migrated. A server that is away is
+    /// waited for.
+    ///
+    /// # Errors
+    /// `Unusable`, with a text for operators: a wrong URL, a login that is refused, a database that is in use by another
+    /// process or was made by a newer version.
+    pub async fn open(url: &str, options: Options) -> StoreResult<Self> {
+        let connector = Arc::new(Connector::read(url, &options)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("store")
+            .enable_all()
+            .build()
+            .map_err(|error| StoreError::Unusable(format!("no thread for the store ({error})")))?;
+        let me = Uuid::now_v7();
+        let opening = Arc::clone(&connector);
+        let opened = runtime.spawn(async move { first_totals(&opening, me).await }).await;
+        let totals = match opened {
+            Ok(opened) => opened,
+            Err(_) => Err(stopped()),
+        };
+        let totals = match totals {
+            Ok(totals) => totals,
+            Err(error) => {
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        let counters = Arc::new(Counters::default());
+        counters.open(totals);
+        let (lost, _) = watch::channel(false);
+        let slot = || Arc::new(Slot::new(&connector));
+        let (queue, incoming) = mpsc::channel(limits::APPEND_QUEUE);
+        let writing = Arc::new(Mutex::new(()));
+        let writer =
+            Writer { slot: slot(), me, durable: options.durable, counters: Arc::clone(&counters), lost: lost.clone() };
+        runtime.spawn(writer::serve(writer, incoming, Arc::clone(&writing)));
+        let lease = slot();
+        runtime.spawn(lease::keep(Arc::clone(&lease), me, lost.clone()));
+        let inner = Inner {
+            me,
+            queue: Mutex::new(Some(queue)),
+            writing,
+            work: Arc::new(Work::new(slot(), me, Arc::clone(&counters), lost.clone())),
+            readers: (0..options.readers.clamp(1, 8)).map(|_| slot()).collect(),
+            next_reader: AtomicUsize::new(0),
+            lease,
+            counters,
+            lost,
+            runtime: Some(runtime),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Ends when another process has taken the store over: nothing that this one does is written any more.
+    pub async fn taken_over(&self) {
+        let mut lost = self.inner.lost.subscribe();
+        // The sender lives as long as this handle.
+        let _ = lost.wait_for(|lost| *lost).await;
+    }
+
+    /// Writes all queued requests, and gives the store free for another process. Later writes fail.
+    pub async fn close(&self) {
+        drop(self.inner.queue.lock().await.take());
+        drop(self.inner.writing.lock().await);
+        let (lease, me) = (Arc::clone(&self.inner.lease), self.inner.me);
+        let left = self.on_runtime(async move {
+            tokio::time::timeout(LEAVE_WITHIN, lease::leave(&lease, me)).await.unwrap_or_else(|_| Err(stopped()))
+        });
+        if let Err(error) = left.await {
+            tracing::warn!(%error, "the store could not be given free; the next start waits some seconds for it");
+        }
+    }
+
+    /// Hands a request to the writer.
+    async fn send(&self, write: impl FnOnce(oneshot::Sender<StoreResult<()>>) -> Write) -> StoreResult<()> {
+        let (answer, outcome) = oneshot::channel();
+        let queue = self.inner.queue.lock().await.clone().ok_or_else(stopped)?;
+        queue.send(write(answer)).await.map_err(|_| stopped())?;
+        outcome.await.map_err(|_| stopped())?
+    }
+
+    /// Runs a change of the catalog in a transaction of its own. It goes on when the caller has gone away.
+    async fn write<T, F>(&self, change: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Client>) -> BoxFuture<'static, Outcome<T>> + Send + 'static,
+    {
+        let work = Arc::clone(&self.inner.work);
+        self.on_runtime(async move { work.run(change).await }).await
+    }
+
+    async fn reading<T, F>(&self, read: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Client>) -> BoxFuture<'static, Outcome<T>> + Send + 'static,
+    {
+        let readers = &self.inner.readers;
+        let slot = Arc::clone(&readers[self.inner.next_reader.fetch_add(1, Ordering::Relaxed) % readers.len()]);
+        self.on_runtime(async move {
+            let client = slot.client().await?;
+            let Ok(done) = tokio::time::timeout(READ_ANSWERS, read(Arc::clone(&client))).await else {
+                slot.give_up(&client).await;
+                return Err(StoreError::Unavailable("PostgreSQL has not answered a read in time".into()));
+            };
+            done.map_err(StoreError::from)
+        })
+        .await
+    }
+
+    async fn on_runtime<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = StoreResult<T>> + Send + 'static,
+    ) -> StoreResult<T> {
+        let runtime = self.inner.runtime.as_ref().ok_or_else(stopped)?;
+        runtime.spawn(future).await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Checks that the store reads and writes. It writes only where the last write failed.
+    async fn probe(&self) -> StoreResult<()> {
+        if *self.inner.lost.borrow() {
+            return Err(StoreError::Unusable("another process has taken this store over".into()));
+        }
+        self.reading(|client| {
+            Box::pin(async move { Ok(client.query_typed("SELECT 1 FROM schema_version", &[]).await.map(drop)?) })
+        })
+        .await?;
+        if self.inner.counters.refuses() {
+            self.write(|client| Box::pin(async move { tags::probe(&client).await })).await?;
+        }
+        Ok(())
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the store has stopped".into())
+}
+
+/// The first connection: schema, lease, sums. A server that is away is waited for.
+async fn first_totals(connector: &Connector, me: Uuid) -> StoreResult<(i64, i64)> {
+    let shown = connector.shown();
+    let mut waits = Waits::default();
+    let mut told = false;
+    loop {
+        let error = match connector.connect().await {
+            Err(error) if is_permanent(&error) => return Err(StoreError::Unusable(error::explain(&error))),
+            Err(error) => classify(&error),
+            Ok(client) => {
+                let ready = async {
+                    migrate::migrate(&client, &shown).await?;
+                    lease::claim(&client, me, &shown).await?;
+                    writer::totals(&client).await
+                };
+                match ready.await {
+                    Err(StoreError::Unavailable(why)) => StoreError::Unavailable(why),
+                    done => return done,
+                }
+            }
+        };
+        if !told {
+            tracing::warn!(event = "store.away", %error, "PostgreSQL is not there yet: the server starts when it is");
+            told = true;
+        }
+        tokio::time::sleep(waits.next()).await;
+    }
+}

@@ -1,0 +1,57 @@
+//! Reading a journal, whole or piece by piece.
+
+use std::collections::HashMap;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use crate::ids::{ExecutionId, Version};
+use crate::store::{Batch, Opened, Place, gone};
+
+use super::error::{Outcome, corrupt, not_found};
+use super::values::{small, uint};
+
+/// All batches, with their bytes where these are `$2` at most together. The length of a batch is read without its bytes.
+pub(super) const OPEN: &str = "SELECT e.version, j.n, j.after, j.events, octet_length(j.bytes)::bigint, \
+       CASE WHEN sum(octet_length(j.bytes)) OVER () <= $2 THEN j.bytes END \
+     FROM executions e LEFT JOIN journal j ON j.execution = e.id WHERE e.id = $1 ORDER BY j.n";
+pub(super) const BYTES: &str = "SELECT n, after, events, bytes FROM journal WHERE execution = $1 AND n = ANY($2)";
+
+/// All batches where they are `whole` bytes at most, else their places. Each batch must follow the one before it: a gap
+/// must never be folded over.
+pub(super) async fn open(client: &Client, id: ExecutionId, whole: u64) -> Outcome<Opened> {
+    let whole = i64::try_from(whole).unwrap_or(i64::MAX);
+    let rows = client.query_typed(OPEN, &[(&id.0, Type::UUID), (&whole, Type::INT8)]).await?;
+    let version = uint(rows.first().ok_or_else(|| not_found("execution", &id))?, 0)?;
+    let (mut places, mut batches) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    let mut end = 0;
+    for row in &rows {
+        let Some(at) = row.try_get::<_, Option<i64>>(1)? else { break };
+        let place = Place { at, after: Version(uint(row, 2)?), events: small(row, 3)?, bytes: uint(row, 4)? };
+        if place.after.0 != end {
+            let why = format!("batch {at} begins at version {}, the one before it ends at {end}", place.after.0);
+            return Err(corrupt("journal of execution", &id, &why));
+        }
+        end += u64::from(place.events);
+        if let Some(bytes) = row.try_get(5)? {
+            batches.push(Batch { after: place.after, events: place.events, bytes });
+        }
+        places.push(place);
+    }
+    if end != version {
+        return Err(corrupt("journal of execution", &id, &format!("it ends at version {end}, not at {version}")));
+    }
+    Ok(if batches.len() == places.len() { Opened::Whole(batches) } else { Opened::Large(places) })
+}
+
+pub(super) async fn read(client: &Client, id: ExecutionId, places: &[Place]) -> Outcome<Vec<Batch>> {
+    let numbers: Vec<i64> = places.iter().map(|place| place.at).collect();
+    let rows = client.query_typed(BYTES, &[(&id.0, Type::UUID), (&numbers, Type::INT8_ARRAY)]).await?;
+    let mut found: HashMap<i64, Batch> = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let batch = Batch { after: Version(uint(&row, 1)?), events: small(&row, 2)?, bytes: row.try_get(3)? };
+        found.insert(row.try_get(0)?, batch);
+    }
+    let take = |place: &Place| found.get(&place.at).filter(|batch| place.is_of(batch)).cloned();
+    places.iter().map(|place| take(place).ok_or_else(|| gone(id).into())).collect()
+}

@@ -1,0 +1,46 @@
+//! What the contract suites do not cover. It needs a server: `REVEILLE_TEST_POSTGRES_URL` (`make test` sets it).
+
+mod faults;
+mod plans;
+mod pooler;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::{Options, Postgres};
+
+/// The URL of an empty schema of its own, where a server is there.
+pub(in crate::store) fn fresh() -> Option<String> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let Ok(server) = std::env::var("REVEILLE_TEST_POSTGRES_URL") else {
+        eprintln!("skipped: REVEILLE_TEST_POSTGRES_URL names no server");
+        return None;
+    };
+    let schema = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    sql(&server, &format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}"));
+    Some(format!("{server}?options=-csearch_path%3D{schema}"))
+}
+
+/// Runs a future to its end from code that may itself be in a runtime.
+pub(in crate::store) fn wait<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
+        let own = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+        scope.spawn(own).join().unwrap()
+    })
+}
+
+/// Runs statements on a connection of their own.
+pub(in crate::store) fn sql(url: &str, text: &str) {
+    wait(async {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        client.batch_execute(text).await.unwrap();
+        drop(client);
+        connection.await.unwrap().unwrap();
+    });
+}
+
+/// A store in a schema of its own.
+pub(in crate::store) fn store() -> Option<Postgres> {
+    let url = fresh()?;
+    Some(wait(Postgres::open(&url, Options::default())).unwrap())
+}
