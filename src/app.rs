@@ -13,6 +13,7 @@ use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, BusError, DeclareQueues, ExchangeSpec, HTTP_TASKS, Names, QueueKind, QueueSpec, TaskBus};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings, SettingsError};
+use crate::console::Console;
 use crate::engine::stand_in::StandIn;
 use crate::engine::{self, EngineError, EngineHandle, Parts};
 use crate::store::memory::Memory;
@@ -54,6 +55,7 @@ pub struct Application {
     pub metrics: Metrics,
     /// For workers in this process.
     pub bus: Arc<dyn TaskBus>,
+    console: Option<actix_web::web::Data<Console>>,
     store: Kept,
     shutdown: Duration,
     /// The runtime of the broker's connections, apart from the arbiters, which run executions.
@@ -182,7 +184,8 @@ impl Application {
             http.into_runtime()
         });
         let shutdown = settings.engine.shutdown();
-        Ok(Self { engine, metrics, bus, store: truth.store, shutdown, _io: io, _http: http })
+        let console = settings.console.enabled.then(|| Console::new(engine.clone()));
+        Ok(Self { console, engine, metrics, bus, store: truth.store, shutdown, _io: io, _http: http })
     }
 
     /// The API server of this engine. It listens at once and answers when it runs.
@@ -207,7 +210,13 @@ impl Application {
             ..api::Options::default()
         };
         let secret = settings.token_keys()?.derive("page tokens");
-        Ok(api::Server::bind(&options, self.engine.clone(), self.metrics.clone(), &secret, |_| {})?)
+        let pages = self.console.as_ref().map(Console::routes);
+        let also = move |config: &mut actix_web::web::ServiceConfig| {
+            if let Some(pages) = &pages {
+                pages(config);
+            }
+        };
+        Ok(api::Server::bind(&options, self.engine.clone(), self.metrics.clone(), &secret, also)?)
     }
 
     /// Lets the work in progress end, then closes bus and store. Waiting executions go on after the next start.
@@ -302,6 +311,9 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
             tracing::warn!(reason = again, "a second signal: stopping at once; executions go on after the next start");
             std::process::exit(1);
         });
+        if let Some(console) = &app.console {
+            console.close();
+        }
         handle.stop().await;
         let _ = running.await;
         app.stop_after(told.elapsed()).await;

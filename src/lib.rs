@@ -46,6 +46,7 @@ pub mod app;
 pub mod bus;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod engine;
 pub mod integrations;
 pub mod memory;

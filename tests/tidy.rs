@@ -78,12 +78,31 @@ const ROOMS: &[(&str, &[&str])] = &[
             "payload",
         ],
     ),
+    // Pages for people, on the API's server.
+    (
+        "console",
+        &[
+            "api",
+            "engine",
+            "store",
+            "bus",
+            "interpreter",
+            "record",
+            "asl",
+            "graph",
+            "telemetry",
+            "clock",
+            "ids",
+            "limits",
+        ],
+    ),
     // Reads text into other rooms' options.
     ("config", &["bus", "objects", "integrations", "telemetry", "ids", "token", "workers"]),
     (
         "app",
         &[
             "api",
+            "console",
             "config",
             "engine",
             "store",

@@ -20,6 +20,10 @@ impl Keys {
         Self(keys)
     }
 
+    pub fn find(&self, id: &str) -> Option<&AccessKey> {
+        self.0.iter().find(|key| key.id == id)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -33,7 +37,7 @@ impl Keys {
         now: Timestamp,
     ) -> Result<Claim<'k, 'r>, ApiError> {
         let authorization = request.authorization()?;
-        let Some(key) = self.0.iter().find(|key| key.id == authorization.access_key) else {
+        let Some(key) = self.find(authorization.access_key) else {
             return Err(ApiError::new(
                 "UnrecognizedClientException",
                 "The security token included in the request is invalid.",

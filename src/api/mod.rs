@@ -26,6 +26,7 @@ mod definition;
 #[cfg(test)]
 mod engine_tests;
 pub mod error;
+mod faces;
 #[cfg(test)]
 mod fuzz;
 pub mod history;
@@ -54,6 +55,7 @@ mod validate;
 mod wire;
 
 pub use self::configuration::Kms;
+pub use self::faces::SharedApi;
 pub use self::operations::Class;
 pub use self::options::{AccessKey, Options};
 pub use self::server::{BindError, Server, ServerHandle};

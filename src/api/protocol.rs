@@ -57,6 +57,10 @@ impl Api {
         Self { ctx, keys, metrics }
     }
 
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     pub fn context(&self) -> &Context {
         &self.ctx
     }

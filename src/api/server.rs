@@ -23,6 +23,7 @@ use super::bodies::Bodies;
 use super::connections;
 use super::context::Context;
 use super::error::ApiError;
+use super::faces::SharedApi;
 use super::hosts::{Hosts, Visitor};
 use super::options::Options;
 use super::page::Pages;
@@ -101,12 +102,14 @@ impl Server {
         let within = Duration::from_secs(options.body_seconds);
         let bodies = web::Data::new(Bodies::new(options.body_bytes_max, options.bodies_bytes_max, within));
         let hosts = web::Data::new(Hosts::new(&options.hosts, addr.ip()));
+        let shared = web::Data::new(SharedApi::new(api.clone(), hosts.clone()));
         let connections = connections::bound(options.connections_max);
         let builder = HttpServer::new(move || {
             App::new()
                 .app_data(api.clone())
                 .app_data(bodies.clone())
                 .app_data(hosts.clone())
+                .app_data(shared.clone())
                 .route("/healthz", web::get().to(healthz))
                 .route("/readyz", web::get().to(readyz))
                 .route("/metrics", web::get().to(metrics_text))
@@ -194,7 +197,7 @@ async fn aws_json(
     respond(answer, payload)
 }
 
-fn is_for_us(request: &HttpRequest, hosts: &Hosts) -> Result<(), ApiError> {
+pub(super) fn is_for_us(request: &HttpRequest, hosts: &Hosts) -> Result<(), ApiError> {
     let authority = request.uri().authority().map(actix_web::http::uri::Authority::as_str);
     let local = request.conn_data::<Local>().map(|local| local.0);
     hosts.check(&Visitor { headers: request.headers(), authority, local })

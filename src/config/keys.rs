@@ -47,6 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     key("api.connections_max", Kind::Integer(1, 1_000_000)),
     key("api.bodies_bytes_max", Kind::Integer(4_194_304, 1 << 40)),
     key("api.body_seconds", Kind::Integer(1, 3_600)),
+    key("console.enabled", Kind::Flag),
     key("store.url", Kind::SecretUrl(&["sqlite:", "postgres://", "postgresql://"])),
     key("store.url_file", Kind::Text),
     key("store.synchronous", Kind::OneOf(&["full", "normal"])),

@@ -20,6 +20,7 @@ use crate::workers::http::Connection;
 
 mod api;
 mod bus;
+mod console;
 mod engine;
 mod http;
 mod keys;
@@ -29,6 +30,7 @@ mod store;
 
 pub use api::{AccessKey, ApiOptions, CLASSES, Kms};
 pub use bus::{BusOptions, OwnedQueue};
+pub use console::ConsoleOptions;
 pub use engine::EngineOptions;
 pub use http::HttpOptions;
 pub use layers::DEFAULT_FILE;
@@ -110,6 +112,7 @@ impl fmt::Debug for SecretUrl {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub api: ApiOptions,
+    pub console: ConsoleOptions,
     pub store: StoreOptions,
     pub bus: BusOptions,
     pub engine: EngineOptions,
@@ -181,6 +184,7 @@ impl Settings {
         Connection::check(&connections).map_err(|why| unfit(&format!("connections[{}]", why.row), why.why))?;
         let settings = Self {
             api: section(&flat, "api")?,
+            console: section(&flat, "console")?,
             store: section(&flat, "store")?,
             bus: section(&flat, "bus")?,
             engine: section(&flat, "engine")?,

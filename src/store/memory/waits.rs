@@ -40,7 +40,9 @@ impl Waits {
     pub(super) fn drop_all(&mut self, execution: ExecutionId) {
         let of_it = self.since.range((execution, EventId(0))..=(execution, EventId(u64::MAX)));
         let tasks: Vec<EventId> = of_it.map(|((_, scheduled), _)| *scheduled).collect();
-        tasks.into_iter().for_each(|scheduled| self.remove(execution, scheduled));
+        for scheduled in tasks {
+            self.remove(execution, scheduled);
+        }
     }
 
     pub(super) fn by_destination(&self, limit: usize) -> Vec<DestinationWaits> {

@@ -116,7 +116,7 @@ fn plan(connection: &Connection, filter: &WaitFilter) -> Outcome<Option<(&'stati
 
 type Values<'f> = (i64, [u8; 16], i64, Option<i64>, Option<[u8; 16]>, Option<i64>, Option<&'f str>, u32);
 
-fn values<'f>(machine: Option<i64>, filter: &'f WaitFilter) -> Values<'f> {
+fn values(machine: Option<i64>, filter: &WaitFilter) -> Values<'_> {
     let first = TaskKey { execution: ExecutionId(uuid::Uuid::nil()), scheduled: EventId(0) };
     let (since, key) = filter.after.unwrap_or((Timestamp::from_millis(i64::MIN), first));
     (

@@ -27,6 +27,7 @@ use super::error::{Fault, Outcome, classify};
 use super::executions::{Executions, Totals};
 
 /// A request to the writer.
+#[expect(clippy::large_enum_variant, reason = "nearly all are appends, and an allocation for each is what this spares")]
 pub(super) enum Write {
     Append {
         append: Append,

@@ -55,7 +55,8 @@ pub fn draw(laid: &Laid<'_>, look: &Look) -> String {
     if look.style {
         pen.put(format_args!("<style>{STYLE}</style>"));
     }
-    pen.put(format_args!("{DEFINITIONS}"));
+    let marks = if look.marks.is_empty() { "" } else { MARKS };
+    pen.put(format_args!("<defs>{DEFINITIONS}{marks}</defs>"));
     if look.style {
         pen.put(format_args!(r#"<rect width="100%" height="100%" fill="var(--bg)"/>"#));
     }
@@ -78,7 +79,6 @@ macro_rules! arrow {
 
 /// The arrow heads, and one icon of 16 by 16 for each kind of state.
 const DEFINITIONS: &str = concat!(
-    "<defs>",
     arrow!("arrow"),
     arrow!("arrow-catch"),
     arrow!("arrow-taken"),
@@ -92,12 +92,16 @@ const DEFINITIONS: &str = concat!(
     r#"<symbol id="graph-parallel" viewBox="0 0 16 16"><path d="M8 1v3M3 15V7h10v8M3 4h10v3M8 7v8"/></symbol>"#,
     r#"<symbol id="graph-map" viewBox="0 0 16 16"><path d="M2 2h9v9H2zM5 14h9V5"/></symbol>"#,
     r#"<symbol id="graph-unknown" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/></symbol>"#,
+);
+
+/// One icon for each class of a mark.
+const MARKS: &str = concat!(
     r#"<symbol id="graph-is-done" viewBox="0 0 16 16"><path d="M3 8.5l3.5 3.5L13 4.5"/></symbol>"#,
     r#"<symbol id="graph-is-running" viewBox="0 0 16 16"><path d="M5 3l8 5-8 5z"/></symbol>"#,
     r#"<symbol id="graph-is-waiting" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M8 4.5V8l2.5 2"/></symbol>"#,
     r#"<symbol id="graph-is-retrying" viewBox="0 0 16 16"><path d="M13 8a5 5 0 1 1-1.5-3.5M12 1.5v3H9"/></symbol>"#,
     r#"<symbol id="graph-is-failed" viewBox="0 0 16 16"><path d="M4 4l8 8M12 4l-8 8"/></symbol>"#,
-    r#"<symbol id="graph-is-stopped" viewBox="0 0 16 16"><path d="M4 4h8v8H4z"/></symbol></defs>"#,
+    r#"<symbol id="graph-is-stopped" viewBox="0 0 16 16"><path d="M4 4h8v8H4z"/></symbol>"#,
 );
 
 struct Pen<'l> {
@@ -175,13 +179,12 @@ impl Pen<'_> {
                     r#"<g class="state {kind}{class}{space}{marked}{chosen}" data-state="{pointer}">"#
                 ));
                 if let Some(link) = &self.look.link {
-                    let how = mark.map(|mark| format!(", {}", mark.words)).unwrap_or_default();
-                    let says = format!("{}, {}{how}", state.name, state.kind.name());
-                    let (link, says) = (Escaped(link), Escaped(&says));
-                    let pointer = Encoded(&state.pointer);
-                    self.put(format_args!(r#"<a href="{link}{pointer}" aria-label="{says}">"#));
+                    let (link, pointer) = (Escaped(link), Encoded(&state.pointer));
+                    self.put(format_args!(r#"<a href="{link}{pointer}">"#));
                 }
-                self.put(format_args!("<title>{}</title>", Escaped(&title(&state.name, &state.detail))));
+                // Its first title is the name of a link.
+                let how = mark.map(|mark| format!(", {}", mark.words)).unwrap_or_default();
+                self.put(format_args!("<title>{}</title>", Escaped(&(title(&state.name, &state.detail) + &how))));
                 self.rect("card", (left, top), (node.width, node.height), 7.0);
                 // A state in two lines has its icon between them.
                 let middle = if lanes.is_empty() { node.height / 2.0 } else { TITLE_HEIGHT / 2.0 };
@@ -199,9 +202,12 @@ impl Pen<'_> {
                     self.put(format_args!(r#"<text class="detail" x="{at:.1}" y="{base:.1}">{detail}</text>"#));
                 }
                 if let Some(Mark { class: marked, .. }) = mark {
-                    let (right, top) = (left + node.width - 20.0, icon_top + 1.0);
+                    // On the corner of the card, where no text is.
+                    let (x, y) = (left + node.width - 4.0, top + 2.0);
+                    let (left, top) = (x - 6.5, y - 6.5);
+                    self.put(format_args!(r#"<circle class="mark-ground" cx="{x:.1}" cy="{y:.1}" r="9"/>"#));
                     self.put(format_args!(
-                        r##"<use class="mark" href="#graph-is-{marked}" x="{right:.1}" y="{top:.1}" width="14" height="14"/>"##
+                        r##"<use class="mark" href="#graph-is-{marked}" x="{left:.1}" y="{top:.1}" width="13" height="13"/>"##
                     ));
                 }
                 if self.look.link.is_some() {

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Drives the console in Chromium, against a server of this build: tests/console/flows.mjs. Arguments go there:
+#
+#   console.sh                       all flows
+#   console.sh inbox                 those whose name contains the word
+#   console.sh --pictures DIR        and makes the pictures of docs/CONSOLE.md
+#
+# The broker is REVEILLE_TEST_AMQP_URL; without it the embedded one is used.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+scripts/setup.sh console
+cargo build -q -p reveille
+target=${CARGO_TARGET_DIR:-target}
+REVEILLE_BIN=$(realpath "$target/debug/reveille") exec node tests/console/flows.mjs "$@"

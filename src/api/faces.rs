@@ -1,0 +1,78 @@
+//! What another face on the same server uses: the API's operations with the rights of its keys, and its host check.
+
+use actix_web::{HttpRequest, web};
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use crate::interpreter::event::By;
+
+use super::error::ApiError;
+use super::hosts::Hosts;
+use super::model::Model;
+use super::operations::{self, Class};
+use super::protocol::Api;
+use super::server;
+use super::validate;
+
+/// The API of this server, for pages.
+pub struct SharedApi {
+    api: web::Data<Api>,
+    hosts: web::Data<Hosts>,
+}
+
+impl SharedApi {
+    pub(super) fn new(api: web::Data<Api>, hosts: web::Data<Hosts>) -> Self {
+        Self { api, hosts }
+    }
+
+    /// Refuses a request that does not name this server, or comes from a page of another site; says why.
+    pub fn check_host(&self, request: &HttpRequest) -> Result<(), String> {
+        server::is_for_us(request, &self.hosts).map_err(|error| error.message)
+    }
+
+    pub fn has_keys(&self) -> bool {
+        !self.api.keys().is_empty()
+    }
+
+    /// Whether this is the secret of this key. It takes the same time for each wrong secret.
+    pub fn is_secret_of(&self, key: &str, secret: &str) -> bool {
+        let known = self.api.keys().find(key);
+        let expected = known.map_or("", |key| key.secret.expose_secret());
+        let same = expected.as_bytes().ct_eq(secret.as_bytes());
+        known.is_some() && bool::from(same)
+    }
+
+    /// Whether this key may call operations of this class.
+    pub fn key_may(&self, key: &str, class: Class) -> bool {
+        self.api.keys().find(key).is_some_and(|key| key.allow.contains(&class))
+    }
+
+    /// Calls an operation in the name of a key; without keys anybody may.
+    pub async fn call(
+        &self,
+        operation: &'static str,
+        mut input: Map<String, Value>,
+        key: Option<&str>,
+        by: By,
+    ) -> Result<Value, ApiError> {
+        let Some(operation) = operations::find(operation) else {
+            return Err(ApiError::unknown_operation(400, "There is no such operation"));
+        };
+        let allowed = match key {
+            Some(key) => self.key_may(key, operation.class),
+            None => !self.has_keys(),
+        };
+        if !allowed {
+            let message = format!("Your access key does not allow '{}' operations.", operation.class.as_str());
+            return Err(ApiError::new("AccessDeniedException", message));
+        }
+        let model = Model::get();
+        if let Some(shapes) = model.operations.get(operation.name) {
+            validate::check(model, &shapes.input, &mut input)?;
+        }
+        let answer = self.api.run(operation, input, Some(by), Uuid::new_v4()).await?;
+        serde_json::from_slice(&answer).map_err(|_| ApiError::internal())
+    }
+}

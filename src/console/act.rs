@@ -1,0 +1,184 @@
+//! What a form asks for, done as an operation of the API with the rights of the caller.
+
+use actix_web::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::api::error::ApiError;
+use crate::engine::EngineError;
+use crate::ids::TaskKey;
+use crate::interpreter::event::By;
+use crate::store::ExecutionRow;
+use crate::telemetry::fields;
+
+use super::pages::inbox::Typed;
+use super::pages::layout::Tab;
+use super::read::{self, Asking};
+use super::serve::{Fields, Page, Reply, field, sign_out};
+
+pub async fn post(asking: &Asking<'_>, path: &[&str], form: &Fields) -> Reply {
+    let done = match path {
+        ["sign-out"] => return sign_out(asking),
+        ["executions", id] => change(asking, id, form).await,
+        ["inbox", task] => answer(asking, task, form).await,
+        ["machines", name] => start(asking, name, form).await,
+        _ => return Reply::missing("The console has no such form."),
+    };
+    done.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a form of the console could not be handled");
+        Reply::trouble(StatusCode::SERVICE_UNAVAILABLE, "Not now", &error.to_string())
+    })
+}
+
+/// Calls an operation of the API as this person.
+async fn call(asking: &Asking<'_>, operation: &'static str, input: Value) -> Result<Value, ApiError> {
+    let by = asking.who.key.as_deref().map_or(By::Console, |key| By::Person(key.into()));
+    let input = if let Value::Object(members) = input { members } else { Map::new() };
+    let answered = asking.api.call(operation, input, asking.who.key.as_deref(), by.clone()).await;
+    let error = answered.as_ref().err().map(|error| error.kind);
+    tracing::info!(
+        { fields::EVENT } = "console.action",
+        { fields::TASK_BY } = %by,
+        { fields::API_OPERATION } = operation,
+        { fields::ERROR_NAME } = error,
+        "a person acted in the console"
+    );
+    answered
+}
+
+fn refused(title: &str, error: &ApiError) -> Reply {
+    let status = if error.kind == "AccessDeniedException" { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
+    Reply::trouble(status, title, &error.message)
+}
+
+async fn change(asking: &Asking<'_>, id: &str, form: &Fields) -> Result<Reply, EngineError> {
+    let Some(row) = read::execution::row(asking, id).await? else {
+        return Ok(Reply::missing("There is no such execution."));
+    };
+    let arn = row.header.arn.as_str();
+    let (operation, input, said) = match field(form, "kind") {
+        "stop" => {
+            let cause = match field(form, "cause") {
+                "" => "stopped in the console",
+                cause => cause,
+            };
+            ("StopExecution", json!({"executionArn": arn, "cause": cause}), "stopped")
+        }
+        "redrive" => ("RedriveExecution", json!({"executionArn": arn}), "redriven"),
+        _ => return Ok(Reply::missing("The console has no such form.")),
+    };
+    Ok(match call(asking, operation, input).await {
+        Ok(_) => Reply::Moved(format!("{}?said={said}", row.header.id)),
+        Err(error) => refused("Not done", &error),
+    })
+}
+
+async fn start(asking: &Asking<'_>, name: &str, form: &Fields) -> Result<Reply, EngineError> {
+    let arn = asking.console.engine.realm().state_machine(name);
+    let mut input = json!({"stateMachineArn": arn.as_str()});
+    let (wanted, payload) = (field(form, "name").trim(), field(form, "input"));
+    if !wanted.is_empty() {
+        input["name"] = json!(wanted);
+    }
+    if !payload.trim().is_empty() {
+        input["input"] = json!(payload);
+    }
+    match call(asking, "StartExecution", input).await {
+        Ok(answer) => {
+            let arn = answer.get("executionArn").and_then(Value::as_str).unwrap_or_default();
+            let arn = crate::ids::Arn::new(arn);
+            if arn.is_express() {
+                return Ok(Reply::Moved(format!("{}?said=started", super::words::encoded(name))));
+            }
+            let row = asking.console.engine.execution(&arn).await?;
+            Ok(Reply::Moved(format!("../executions/{}?said=started", row.header.id)))
+        }
+        Err(error) if error.kind == "AccessDeniedException" => Ok(refused("Not done", &error)),
+        Err(error) => read::machines::one(asking, name, Some((payload.to_owned(), error.message))).await,
+    }
+}
+
+async fn answer(asking: &Asking<'_>, task: &str, form: &Fields) -> Result<Reply, EngineError> {
+    let Some(key) = read::inbox::key(task) else { return Ok(Reply::missing("There is no such task.")) };
+    let Some(found) = read::inbox::open(asking, key).await? else { return over(asking, key).await };
+    let Some((operation, mut input, said)) = said_of(&found.expected, form) else {
+        return Ok(Reply::missing("The console has no such form."));
+    };
+    input.insert("taskToken".to_owned(), json!(found.token));
+    let typed = field(form, "output").to_owned();
+    match call(asking, operation, Value::Object(input)).await {
+        Ok(_) => Ok(Reply::Moved(format!("../executions/{}?said={said}", key.execution))),
+        Err(error) if error.kind == "AccessDeniedException" => Ok(refused("Not done", &error)),
+        // Another one was first.
+        Err(error) if matches!(error.kind, "TaskTimedOut" | "TaskDoesNotExist") => over(asking, key).await,
+        Err(error) => read::inbox::list(asking, Some((task, Some(Typed { output: typed, why: error.message })))).await,
+    }
+}
+
+/// The operation that a form of the inbox asks for, without the token.
+fn said_of(
+    expected: &super::infer::Expected,
+    form: &Fields,
+) -> Option<(&'static str, Map<String, Value>, &'static str)> {
+    let mut input = Map::new();
+    match field(form, "kind") {
+        "choice" => {
+            let answer = expected.answers.get(field(form, "n").parse::<usize>().ok()?)?;
+            input.insert("output".to_owned(), json!(answer.output.to_string()));
+        }
+        "fields" => {
+            let of = |name: &String| (name.clone(), json!(field(form, &format!("field.{name}"))));
+            let output: Map<String, Value> = expected.fields.iter().map(of).collect();
+            input.insert("output".to_owned(), json!(Value::Object(output).to_string()));
+        }
+        "success" => {
+            input.insert("output".to_owned(), json!(field(form, "output")));
+        }
+        "failure" => {
+            for name in ["error", "cause"] {
+                let text = field(form, name);
+                if !text.is_empty() {
+                    input.insert(name.to_owned(), json!(text));
+                }
+            }
+            return Some(("SendTaskFailure", input, "answered"));
+        }
+        "heartbeat" => return Some(("SendTaskHeartbeat", input, "more-time")),
+        _ => return None,
+    }
+    Some(("SendTaskSuccess", input, "answered"))
+}
+
+/// The task does not wait any more: who answered, and what became of it.
+pub async fn over(asking: &Asking<'_>, key: TaskKey) -> Result<Reply, EngineError> {
+    let Some(row) = read::execution::row(asking, &key.execution.to_string()).await? else {
+        return Ok(Reply::missing("There is no such task."));
+    };
+    let content = told(asking, &row, key).await?;
+    Ok(Reply::Page(Page::new("Not open", Tab::Inbox, content).with_status(StatusCode::CONFLICT)))
+}
+
+async fn told(asking: &Asking<'_>, row: &ExecutionRow, key: TaskKey) -> Result<maud::Markup, EngineError> {
+    use maud::html;
+    let told = read::execution::told(asking, row).await?;
+    let visit = told.story.visit_of(key.scheduled);
+    let attempt = visit.and_then(|visit| visit.attempts.iter().find(|attempt| attempt.scheduled == key.scheduled));
+    Ok(html! {
+        div.card {
+            h1 { "This task does not wait any more" }
+            @if let (Some(visit), Some(attempt)) = (visit, attempt) {
+                p {
+                    (visit.name) ": "
+                    @match (&attempt.by, &attempt.failure) {
+                        (Some(by), None) => { "answered by " b { (by) } }
+                        (Some(by), Some(failure)) => { "answered by " b { (by) } " with " (failure.error.as_deref().unwrap_or("an error")) }
+                        (None, Some(failure)) => { "ended with " (failure.error.as_deref().unwrap_or("an error")) }
+                        (None, None) => { "it was answered" }
+                    }
+                    @if let Some(ended) = attempt.ended { ", " (super::words::since(ended, told.now)) " ago" }
+                    "."
+                }
+            }
+            p { a href={ "../executions/" (row.header.id) } { "See the execution" } " · " a href="../inbox" { "Inbox" } }
+        }
+    })
+}

@@ -1,0 +1,125 @@
+// Keeps a page up to date. The stream only says that something changed; what is shown comes from the page's own address,
+// and each part with `data-live` is replaced where it differs. Without this module every page works by reloading.
+
+const policy = window.trustedTypes
+  ? trustedTypes.createPolicy('reveille', { createHTML: (text) => text, createScriptURL: (url) => url })
+  : { createHTML: (text) => text, createScriptURL: (url) => url };
+const body = document.body;
+const topics = (body.dataset.topics ?? '').split(' ').filter(Boolean);
+const pulse = document.querySelector('.pulse');
+
+/** What a person is working in stays as it is. */
+const busy = (part) => part.contains(document.activeElement) && document.activeElement !== part
+  && /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
+const open = (part) => part.querySelector('details.act[open]');
+
+const times = (root) => {
+  const now = new Date();
+  for (const time of root.querySelectorAll('time[datetime]')) {
+    const at = new Date(time.dateTime);
+    const day = at.toDateString() === now.toDateString() ? {} : { year: 'numeric', month: 'short', day: 'numeric' };
+    const clock = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };
+    time.textContent = at.toLocaleString(undefined, { ...day, ...clock });
+    time.title = `${time.dateTime} (UTC)`;
+  }
+};
+
+let asking = false;
+let again = false;
+const refresh = async () => {
+  if (asking) { again = true; return; }
+  asking = true;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: 'text/html' }, cache: 'no-store' });
+    if (answer.redirected && answer.url.includes('sign-in')) { location.reload(); return; }
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(policy.createHTML(await answer.text()), 'text/html');
+    times(fresh);
+    for (const part of document.querySelectorAll('[data-live]')) {
+      const other = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
+      if (!other || part.dataset.keep !== undefined || busy(part) || open(part) || part.innerHTML === other.innerHTML) continue;
+      const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
+      const unfolded = [...part.querySelectorAll('details')].map((details) => details.open);
+      part.replaceChildren(...[...other.childNodes].map((node) => document.adoptNode(node)));
+      part.querySelectorAll('details').forEach((details, n) => { if (unfolded[n]) details.open = true; });
+      if (other.dataset.keep !== undefined) part.dataset.keep = '';
+      if (focused) [...part.querySelectorAll('a')].find((link) => link.getAttribute('href') === focused)?.focus();
+      if (part.dataset.tell !== undefined) tell(part.textContent);
+    }
+    body.dataset.refreshed = String(Number(body.dataset.refreshed ?? 0) + 1);
+  } catch {
+    state(false);
+  } finally {
+    asking = false;
+    if (again) { again = false; refresh(); }
+  }
+};
+
+/** One polite sentence in five seconds at most, for those who hear the page. */
+let told = 0;
+const tell = (text) => {
+  const region = document.getElementById('told');
+  if (!region || Date.now() - told < 5000) return;
+  told = Date.now();
+  region.textContent = text.replace(/\s+/g, ' ').trim();
+};
+
+const state = (on) => {
+  if (!pulse) return;
+  pulse.classList.toggle('on', on);
+  pulse.textContent = on ? 'live' : 'not live';
+};
+
+// One stream for all tabs of a browser: a server may have six connections of one, and a stream holds its own for good.
+const hear = (message) => {
+  if (message === 'open' || message === 'closed') {
+    state(message === 'open');
+    // Nothing tells what happened before the stream was open.
+    if (message === 'open') refresh();
+  } else if (topics.includes(message)) {
+    refresh();
+  }
+};
+const direct = () => {
+  const source = new EventSource(`${body.dataset.up}live?topics=${encodeURIComponent(topics.join(' '))}`);
+  source.onopen = () => hear('open');
+  source.onerror = () => hear('closed');
+  source.onmessage = (event) => hear(event.data);
+};
+if (topics.length > 0) {
+  try {
+    const worker = new SharedWorker(policy.createScriptURL(body.dataset.worker), { name: 'reveille' });
+    worker.onerror = direct;
+    worker.port.onmessage = (event) => hear(event.data);
+    worker.port.postMessage({ topics });
+    addEventListener('pagehide', () => worker.port.postMessage({ topics: [] }));
+    addEventListener('pageshow', (event) => { if (event.persisted) { worker.port.postMessage({ topics }); refresh(); } });
+  } catch {
+    direct();
+  }
+}
+// What no stream tells (figures of the broker, times that pass), and where there is no stream.
+const every = Number(body.dataset.every ?? 0);
+if (every > 0) setInterval(() => { if (!document.hidden) refresh(); }, every * 1000);
+
+times(document);
+
+// Keys: `/` to the search, `g` and a letter to a page. Not while typing.
+let went = 0;
+addEventListener('keydown', (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
+  if (event.key === '/') {
+    const search = document.querySelector('input[type=search]');
+    if (search) { event.preventDefault(); search.focus(); search.select(); }
+  } else if (event.key === 'g') {
+    went = Date.now();
+  } else if (Date.now() - went < 1500) {
+    document.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`)?.click();
+    went = 0;
+  }
+});
+addEventListener('click', (event) => {
+  for (const details of document.querySelectorAll('details.act[open]')) {
+    if (!details.contains(event.target)) details.open = false;
+  }
+});

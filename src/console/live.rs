@@ -1,0 +1,185 @@
+//! The live stream: which topics of a page have changed. It tells topics and no data; the page asks for itself again.
+//!
+//! One task reads the engine's feed and gathers it for a moment, so that an execution with a thousand transitions a
+//! second becomes ten messages a second. A viewer that does not keep up misses repetitions, never the last one.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::stream::{self, Stream};
+use tokio::sync::watch;
+
+use crate::engine::{EngineHandle, Feed};
+use crate::limits::{TOPICS_PER_VIEWER, VIEWERS_MAX};
+
+/// Changes are gathered for so long.
+const GATHER: Duration = Duration::from_millis(100);
+/// A line without meaning comes after so long without another, so that proxies keep the connection.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// The topic of all executions: the list.
+pub const EXECUTIONS: &str = "executions";
+/// The topic of waiting tasks.
+pub const WAITS: &str = "waits";
+
+pub struct Hub {
+    engine: EngineHandle,
+    topics: Mutex<HashMap<String, watch::Sender<u64>>>,
+    /// Set when the server stops.
+    closing: watch::Sender<bool>,
+    viewers: Arc<()>,
+}
+
+impl Hub {
+    pub fn new(engine: EngineHandle) -> Arc<Self> {
+        let (closing, _) = watch::channel(false);
+        Arc::new(Self { engine, topics: Mutex::default(), closing, viewers: Arc::new(()) })
+    }
+
+    /// Ends all streams.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<u64>>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A stream of topics that changed, as server-sent events. `None`: there are too many viewers.
+    pub fn view(
+        self: &Arc<Self>,
+        topics: &str,
+    ) -> Option<impl Stream<Item = Result<actix_web::web::Bytes, std::io::Error>> + use<>> {
+        let viewers = Arc::clone(&self.viewers);
+        if Arc::strong_count(&viewers) > VIEWERS_MAX + 1 {
+            return None;
+        }
+        let wanted: BTreeSet<&str> =
+            topics.split_ascii_whitespace().filter(|topic| is_topic(topic)).take(TOPICS_PER_VIEWER).collect();
+        let mut receivers = Vec::new();
+        {
+            let mut open = self.lock();
+            if open.is_empty() {
+                actix_web::rt::spawn(gather(Arc::downgrade(self), self.engine.feed()));
+            }
+            for topic in wanted {
+                let sender = open.entry(topic.to_owned()).or_insert_with(|| watch::channel(0).0);
+                receivers.push((topic.to_owned(), sender.subscribe()));
+            }
+        }
+        let closing = self.closing.subscribe();
+        let first = Viewer { receivers, closing, told: false, _counted: viewers };
+        Some(stream::unfold(first, |mut viewer| async move {
+            let text = viewer.next().await?;
+            Some((Ok(actix_web::web::Bytes::from(text)), viewer))
+        }))
+    }
+
+    /// Tells the viewers of these topics; forgets topics without a viewer. `false`: there is none left.
+    fn tell(&self, changed: &BTreeSet<String>, all: bool) -> bool {
+        let mut open = self.lock();
+        open.retain(|topic, sender| {
+            if all || changed.contains(topic) {
+                sender.send_modify(|n| *n += 1);
+            }
+            !sender.is_closed()
+        });
+        !open.is_empty()
+    }
+}
+
+fn is_topic(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b':'))
+}
+
+struct Viewer {
+    receivers: Vec<(String, watch::Receiver<u64>)>,
+    closing: watch::Receiver<bool>,
+    /// The first line is out.
+    told: bool,
+    /// Counts the viewers.
+    _counted: Arc<()>,
+}
+
+impl Viewer {
+    /// The next lines of the stream; `None`: it ends.
+    async fn next(&mut self) -> Option<String> {
+        if !self.told {
+            self.told = true;
+            return Some("retry: 2000\n\n".to_owned());
+        }
+        if *self.closing.borrow() {
+            return None;
+        }
+        let changes = self.receivers.iter_mut().map(|(topic, receiver)| {
+            Box::pin(async move {
+                // The hub outlives its topics' viewers.
+                if receiver.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                topic.clone()
+            })
+        });
+        let changes: Vec<_> = changes.collect();
+        let any = async {
+            if changes.is_empty() {
+                std::future::pending().await
+            } else {
+                futures_util::future::select_all(changes).await.0
+            }
+        };
+        tokio::select! {
+            topic = any => Some(format!("data: {topic}\n\n")),
+            () = tokio::time::sleep(QUIET) => Some(":\n\n".to_owned()),
+            _ = self.closing.changed() => None,
+        }
+    }
+}
+
+/// Reads the feed as long as there are viewers.
+async fn gather(hub: Weak<Hub>, mut feed: Feed) {
+    loop {
+        let (mut changed, mut all) = (BTreeSet::new(), false);
+        let until = match tokio::time::timeout(QUIET, feed.next()).await {
+            Ok(news) => {
+                all |= news.is_none();
+                changed.extend(news.into_iter().flat_map(topics));
+                tokio::time::Instant::now() + GATHER
+            }
+            Err(_) => tokio::time::Instant::now(),
+        };
+        while let Ok(news) = tokio::time::timeout_at(until, feed.next()).await {
+            all |= news.is_none();
+            changed.extend(news.into_iter().flat_map(topics));
+        }
+        let Some(hub) = hub.upgrade() else { return };
+        if !hub.tell(&changed, all) {
+            return;
+        }
+    }
+}
+
+fn topics(news: crate::engine::News) -> Vec<String> {
+    let mut topics = vec![format!("execution:{}", news.execution)];
+    if news.status_changed {
+        topics.push(EXECUTIONS.to_owned());
+    }
+    if news.waits_changed {
+        topics.push(WAITS.to_owned());
+    }
+    topics
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_plain_words() {
+        assert!(is_topic("executions") && is_topic("execution:0190f3a1-27c4-7aaa-bbbb-0123456789ab"));
+        for text in ["", "a b", "<b>", "data\n", &"x".repeat(65)] {
+            assert!(!is_topic(text) || text.is_empty(), "{text}");
+        }
+    }
+}

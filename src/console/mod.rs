@@ -1,0 +1,27 @@
+//! THE CONSOLE: pages for people, on the API's server below `/console`.
+//!
+//! ```text
+//! HTTP ─ serve.rs ─▶ guard.rs: host, origin, session; headers of every answer
+//!                    read/*.rs: rows and journals, as values ─▶ pages/*.rs: HTML from values alone
+//!                    act.rs: a form as an operation of the API, with the rights of the caller
+//!        live.rs: which topics changed (engine's feed) ─▶ assets/live.js asks for its page again
+//! story.rs: a journal as stays in states    infer.rs: answers that a definition expects    search.rs: the search box
+//! ```
+//!
+//! May enter: `api` (its operations, keys and host check), `engine`, the ports' rows (`store`), `graph`, and the core's
+//! words below. Never: an adapter, a stimulus. A token is never in a page or an address.
+
+mod act;
+mod assets;
+mod guard;
+mod infer;
+mod live;
+mod pages;
+mod read;
+mod search;
+mod serve;
+mod sessions;
+mod story;
+mod words;
+
+pub use self::serve::Console;

@@ -1,0 +1,14 @@
+//! The pages: plain functions from plain values to HTML. Nothing here asks the engine.
+
+pub mod execution;
+pub mod executions;
+pub mod inbox;
+pub mod layout;
+pub mod machines;
+pub mod panel;
+pub mod queues;
+pub mod sign_in;
+pub mod timeline;
+
+#[cfg(test)]
+mod tests;

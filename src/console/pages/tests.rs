@@ -1,0 +1,288 @@
+//! Text of any kind stays text in every page.
+
+use maud::{Markup, html};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::bus::QueueView;
+use crate::clock::Timestamp;
+use crate::console::infer::{Answer, Expected};
+use crate::console::pages::execution::{Asked, Events, View, ViewTab};
+use crate::console::pages::inbox::{Inbox, Open, Typed};
+use crate::console::pages::layout::{Frame, Tab, Who};
+use crate::console::pages::machines::{Listed, Machine};
+use crate::console::pages::panel::Part;
+use crate::console::pages::queues::Looked;
+use crate::console::pages::{execution, executions, inbox, layout, machines, queues, sign_in};
+use crate::console::story::{Attempt, Standing, Story, Visit};
+use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey};
+use crate::interpreter::event::{By, Failure, Payload, StateType};
+use crate::store::{
+    AliasRow, Closing, DestinationWaits, ExecutionHeader, ExecutionRow, ExecutionStatus, MachineRow, MachineType,
+    Revision, RevisionId, Summary, VersionRow, Wait, WaitRow,
+};
+
+const EVIL: &str = "<img src=x onerror=alert(1)>\"'</script><script>alert(2)</script>&amp;";
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+
+/// A page whose content is this, inside of a frame that is hostile too.
+fn whole(content: &Markup) -> String {
+    let who = Who { key: Some(EVIL.to_owned()), start: true, complete: true };
+    let frame =
+        Frame { title: EVIL, tab: Tab::Inbox, up: "../", who: &who, waiting: Some(7), topics: "waits", every: 5 };
+    layout::page(&frame, content).into_string()
+}
+
+/// No tag, attribute or script is made of a text; and nothing is inline, which the policy would refuse.
+fn is_safe(page: &str) {
+    for bad in ["<img", "<script>", "onerror=alert(1)>", " style=", " onclick", "javascript:"] {
+        assert!(!page.contains(bad), "{bad} in {page}");
+    }
+    // Each double quote of the text is escaped: an attribute does not end with it.
+    assert!(!page.contains("alert(1)>\""), "{page}");
+    assert!(!page.to_lowercase().contains("src=\"http") && !page.contains("href=\"http"), "{page}");
+}
+
+fn row(status: ExecutionStatus) -> ExecutionRow {
+    let closed = (status != ExecutionStatus::Running).then(|| Closing {
+        at: at(9_000),
+        output: Some(json!({EVIL: EVIL}).to_string()),
+        error: Some(EVIL.to_owned()),
+        cause: Some(EVIL.to_owned()),
+    });
+    ExecutionRow {
+        header: ExecutionHeader {
+            id: ExecutionId(Uuid::from_u128(7)),
+            partition: PartitionId(0),
+            arn: Arn::new(format!("arn:aws:states:us-east-1:1:execution:m:{EVIL}")),
+            name: EVIL.to_owned(),
+            state_machine: Arn::new(format!("arn:aws:states:us-east-1:1:stateMachine:{EVIL}")),
+            revision: RevisionId(Uuid::nil()),
+            version_arn: Some(Arn::new(EVIL)),
+            alias_arn: Some(Arn::new(EVIL)),
+            input: json!({EVIL: EVIL}).to_string(),
+            trace_header: None,
+            started: at(0),
+            parent: None,
+            map_run: None,
+            item_index: None,
+        },
+        version: crate::ids::Version(9),
+        summary: Summary { status, closed, redrive_count: 1, ..Summary::default() },
+    }
+}
+
+fn wait() -> Wait {
+    Wait {
+        scheduled: EventId(4),
+        state: EVIL.to_owned(),
+        resource: EVIL.to_owned(),
+        destination: EVIL.to_owned(),
+        queue: true,
+        since: at(1_000),
+        timeout: Some(at(90_000)),
+        heartbeat_due: Some(at(80_000)),
+        last_heartbeat: Some(at(2_000)),
+        attempt: 2,
+        submitted: false,
+    }
+}
+
+fn asked() -> Asked {
+    Asked { wait: wait(), queue: Some(QueueView { ready: 3, consumers: 0 }) }
+}
+
+fn story() -> Story {
+    let failure = Failure::new(EVIL, EVIL);
+    let attempt = |scheduled, failure| Attempt {
+        scheduled: EventId(scheduled),
+        at: at(1_000),
+        ended: Some(at(2_000)),
+        failure,
+        by: Some(By::Person(EVIL.into())),
+    };
+    let visit = Visit {
+        pointer: format!("/States/{}", EVIL.replace('/', "~1")),
+        name: EVIL.to_owned(),
+        kind: StateType::Task,
+        depth: 1,
+        index: Some(3),
+        entered: at(500),
+        left: None,
+        standing: Standing::Waiting,
+        input: Payload::new(json!(EVIL)),
+        output: Some(Payload::new(json!({EVIL: [EVIL]}))),
+        task: Some((EVIL.to_owned(), Payload::new(json!(EVIL)))),
+        attempts: vec![attempt(3, Some(failure.clone())), attempt(4, None)],
+        failure: Some(failure),
+        until: Some(at(70_000)),
+    };
+    Story { visits: vec![visit], taken: std::collections::BTreeSet::new() }
+}
+
+#[test]
+fn an_execution_shows_hostile_text_as_text() {
+    let (story, who) = (story(), Who { key: None, start: true, complete: true });
+    for status in ExecutionStatus::ALL {
+        let (row, parent) = (row(status), row(ExecutionStatus::Succeeded));
+        for tab in [ViewTab::Graph, ViewTab::Events, ViewTab::Definition] {
+            for part in [Part::State, Part::Input, Part::Output, Part::Attempts] {
+                let event = json!({
+                    "id": 3, "timestamp": 1.5, "type": EVIL,
+                    "taskFailedEventDetails": {"resourceType": EVIL, "resource": EVIL, "error": EVIL, "cause": EVIL},
+                });
+                let view = View {
+                    row: &row,
+                    now: at(10_000),
+                    who: &who,
+                    tab,
+                    part,
+                    story: &story,
+                    chosen: story.visits.first(),
+                    asked: &[asked()],
+                    graph: String::new(),
+                    events: Some(Events { shown: vec![event], older: Some(3), is_later_page: true }),
+                    definition: EVIL,
+                    parent: Some(&parent),
+                    said: layout::said(Some(EVIL)),
+                };
+                is_safe(&whole(&execution::page(&view)));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_graph_shows_hostile_text_as_text() {
+    let definition = json!({"StartAt": EVIL, "Comment": EVIL, "States": {
+        EVIL: {"Type": EVIL, "Next": "Choose", "Resource": EVIL, "Catch": [{"ErrorEquals": [EVIL], "Next": "Choose"}]},
+        "Choose": {"Type": "Choice", "Choices": [{"Variable": EVIL, "StringEquals": EVIL, "Next": EVIL}]},
+    }});
+    let story = story();
+    let svg = crate::console::read::execution::graph(
+        &definition.to_string(),
+        Some(&story),
+        Some(&story.visits[0].pointer),
+        Some("x?state=".to_owned()),
+    );
+    assert!(svg.contains("waiting") && svg.contains("chosen"), "{svg}");
+    is_safe(&whole(&html! { (layout::drawing(svg)) }));
+}
+
+#[test]
+fn lists_show_hostile_text_as_text() {
+    let items = [
+        executions::Item { row: row(ExecutionStatus::Failed), waits: vec![] },
+        executions::Item { row: row(ExecutionStatus::Running), waits: vec![EVIL.to_owned()] },
+    ];
+    for items in [&items[..], &[]] {
+        let list = executions::List {
+            query: EVIL,
+            unknown: &[EVIL.to_owned()],
+            items,
+            more: Some(EVIL.to_owned()),
+            searched: Some(3),
+            counts: &[],
+            now: at(9_000),
+            fresh: false,
+            said: layout::said(Some(EVIL)),
+        };
+        is_safe(&whole(&executions::list(&list)));
+    }
+    let waits = DestinationWaits { destination: EVIL.to_owned(), queue: true, count: 2, oldest: at(0) };
+    let looks =
+        [Looked::Missing, Looked::Unknown, Looked::NoQueue, Looked::There(QueueView { ready: 1, consumers: 2 })];
+    let rows: Vec<_> = looks.into_iter().map(|look| (waits.clone(), look)).collect();
+    is_safe(&whole(&queues::list(&rows, at(9_000))));
+    is_safe(&whole(&sign_in::form(Some(EVIL))));
+    is_safe(&whole(&layout::trouble(EVIL, EVIL)));
+}
+
+#[test]
+fn the_inbox_shows_hostile_text_as_text() {
+    let expected = Expected {
+        answers: vec![Answer { label: EVIL.to_owned(), output: json!(EVIL) }],
+        fields: vec![EVIL.to_owned()],
+        errors: vec![EVIL.to_owned()],
+        comment: Some(EVIL.to_owned()),
+    };
+    let (row, arn) = (row(ExecutionStatus::Running), Arn::new(EVIL));
+    let rows = [WaitRow { execution: row.header.id, arn: arn.clone(), state_machine: arn, wait: wait() }];
+    let key = TaskKey { execution: row.header.id, scheduled: EventId(4) };
+    for complete in [true, false] {
+        let who = Who { key: None, start: false, complete };
+        let typed = Some(Typed { output: EVIL.to_owned(), why: EVIL.to_owned() });
+        let open = Open { key, row: &row, asked: asked(), expected: &expected, parameters: EVIL, typed };
+        let shown = Inbox {
+            rows: &rows,
+            machine: EVIL,
+            queue: EVIL,
+            more: Some(EVIL.to_owned()),
+            now: at(9_000),
+            who: &who,
+            open: Some(open),
+            up: "../",
+            said: html! {},
+        };
+        let page = whole(&inbox::inbox(&shown));
+        is_safe(&page);
+        assert_eq!(page.contains("Your answer"), complete, "what is not allowed is not drawn");
+    }
+}
+
+#[test]
+fn machines_show_hostile_text_as_text() {
+    let arn = Arn::new(EVIL);
+    let revision = Revision {
+        id: RevisionId(Uuid::nil()),
+        machine: arn.clone(),
+        initial: true,
+        definition: EVIL.to_owned(),
+        role_arn: EVIL.to_owned(),
+        configuration: json!({}),
+        made: at(0),
+    };
+    let row = MachineRow {
+        arn: arn.clone(),
+        name: EVIL.to_owned(),
+        kind: MachineType::Express,
+        created: at(0),
+        deleting: true,
+        revision,
+    };
+    is_safe(&whole(&machines::list(&[Listed { row: row.clone(), running: 1, failed: 2 }], Some(EVIL))));
+    let version = VersionRow {
+        arn: arn.clone(),
+        machine: arn.clone(),
+        number: 1,
+        revision: RevisionId(Uuid::nil()),
+        description: Some(EVIL.to_owned()),
+        created: at(0),
+    };
+    let alias = AliasRow {
+        arn: arn.clone(),
+        machine: arn.clone(),
+        name: EVIL.to_owned(),
+        description: None,
+        routes: vec![(arn, 100)],
+        created: at(0),
+        updated: at(0),
+    };
+    let diagnostics = crate::asl::diagnose(EVIL, crate::asl::MachineKind::Standard, crate::asl::Severity::Warning);
+    assert!(!diagnostics.is_empty());
+    let who = Who { key: None, start: true, complete: false };
+    let machine = Machine {
+        row: &row,
+        graph: String::new(),
+        diagnostics: &diagnostics,
+        versions: &[version],
+        aliases: &[alias],
+        who: &who,
+        refused: Some((EVIL.to_owned(), EVIL.to_owned())),
+        said: html! {},
+    };
+    is_safe(&whole(&machines::one(&machine)));
+}

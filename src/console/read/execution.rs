@@ -1,0 +1,133 @@
+//! One execution: its row, its journal as a story, what it waits for.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::api::history;
+use crate::asl::{self, MachineKind};
+use crate::clock::Timestamp;
+use crate::engine::{EngineError, HistoryQuery};
+use crate::graph::{Diagram, Fold, Laid, Look, Mark, svg};
+use crate::ids::{EventId, ExecutionId};
+use crate::record;
+use crate::store::ExecutionRow;
+
+use super::super::live;
+use super::super::pages::execution::{Asked, Events, View, ViewTab, page};
+use super::super::pages::layout::{Tab, said};
+use super::super::pages::panel::Part;
+use super::super::serve::{Page, Reply};
+use super::super::story::Story;
+use super::Asking;
+
+/// Events of a page of the history.
+const EVENTS: usize = 200;
+
+/// The execution with this id, or this ARN's.
+pub async fn row(asking: &Asking<'_>, id: &str) -> Result<Option<ExecutionRow>, EngineError> {
+    let Ok(id) = Uuid::parse_str(id) else { return Ok(None) };
+    Ok(asking.console.engine.journal().execution(ExecutionId(id)).await?)
+}
+
+/// An execution with its story and its definition.
+pub struct Told {
+    pub story: Story,
+    pub definition: String,
+    pub now: Timestamp,
+}
+
+pub async fn told(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Told, EngineError> {
+    let engine = &asking.console.engine;
+    let revision = engine.catalog().revision(row.header.revision).await?;
+    let definition = revision.map(|revision| revision.definition).unwrap_or_default();
+    let mut entries = Vec::new();
+    for batch in engine.journal().load(row.header.id).await? {
+        entries.extend(record::decode(&batch.bytes).map_err(|why| EngineError::Internal(why.to_string()))?);
+    }
+    let story = match asl::parse(&definition, MachineKind::Standard) {
+        Ok(valid) => Story::read(&valid.machine, &entries),
+        // A definition that this version would not take any more still has a row and a history.
+        Err(_) => Story { visits: Vec::new(), taken: std::collections::BTreeSet::new() },
+    };
+    Ok(Told { story, definition, now: engine.clock().now() })
+}
+
+/// The picture of a definition with the standing of its states.
+pub fn graph(definition: &str, story: Option<&Story>, chosen: Option<&str>, link: Option<String>) -> String {
+    let Ok(definition) = serde_json::from_str::<Value>(definition) else { return String::new() };
+    let diagram = Diagram::read(&definition);
+    let standings = story.map(Story::standings).unwrap_or_default();
+    let mark = |standing: super::super::story::Standing| Mark { class: standing.class(), words: standing.words() };
+    let look = Look {
+        style: false,
+        link,
+        marks: standings.into_iter().map(|(pointer, standing)| (pointer.to_owned(), mark(standing))).collect(),
+        taken: story.map(|story| story.taken.clone()).unwrap_or_default(),
+        chosen: chosen.map(str::to_owned),
+    };
+    svg::draw(&Laid::of(&diagram, Fold::for_size(diagram.states())), &look)
+}
+
+/// The waiting tasks of an execution, with the broker's word on their queues.
+pub async fn asked(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Vec<Asked>, EngineError> {
+    if !row.summary.status.is_open() {
+        return Ok(Vec::new());
+    }
+    let tasks = asking.console.engine.waiting_tasks_of(&row.header.arn).await?;
+    let queues = tasks.iter().filter(|task| task.wait.queue).map(|task| task.wait.destination.clone());
+    let mut queues: Vec<String> = queues.collect();
+    queues.sort_unstable();
+    queues.dedup();
+    let looks = asking.console.looks.at(asking.console, queues).await;
+    let of = |wait: &crate::store::Wait| looks.get(&wait.destination).copied().and_then(Result::ok).flatten();
+    Ok(tasks.into_iter().map(|task| Asked { queue: of(&task.wait), wait: task.wait }).collect())
+}
+
+pub async fn one(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
+    let Some(row) = row(asking, id).await? else { return Ok(Reply::missing("There is no such execution here.")) };
+    let tab = ViewTab::parse(Some(&asking.query("view")));
+    let told = told(asking, &row).await?;
+    let asked = asked(asking, &row).await?;
+    let wanted = asking.query("state");
+    let chosen = if wanted.is_empty() { None } else { told.story.visit(&wanted) }.or_else(|| told.story.foremost());
+    let graph = if tab == ViewTab::Graph {
+        let link = format!("{}?view=graph&state=", row.header.id);
+        graph(&told.definition, Some(&told.story), chosen.map(|visit| visit.pointer.as_str()), Some(link))
+    } else {
+        String::new()
+    };
+    let events = if tab == ViewTab::Events { Some(events(asking, &row).await?) } else { None };
+    let parent = match row.header.parent {
+        Some(task) => asking.console.engine.journal().execution(task.execution).await?,
+        None => None,
+    };
+    let view = View {
+        row: &row,
+        now: told.now,
+        who: asking.who,
+        tab,
+        part: Part::parse(Some(&asking.query("part"))),
+        story: &told.story,
+        chosen,
+        asked: &asked,
+        graph,
+        events,
+        definition: &told.definition,
+        parent: parent.as_ref(),
+        said: said(Some(&asking.query("said"))),
+    };
+    let every = if asked.is_empty() { 0 } else { 5 };
+    let page = Page::new(row.header.name.clone(), Tab::Executions, page(&view));
+    Ok(Reply::Page(page.live(format!("execution:{} {}", row.header.id, live::WAITS), every)))
+}
+
+/// A page of the history, newest first.
+async fn events(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Events, EngineError> {
+    let before = asking.query("before").parse::<u64>().ok();
+    let query = HistoryQuery { reverse: true, after: before.map(EventId), limit: EVENTS };
+    let found = asking.console.engine.history(&row.header.arn, query).await?;
+    let older = found.entries.last().filter(|_| found.more).map(|entry| entry.id.0);
+    let view = history::View { data: true, parameters: true, region: &asking.console.engine.realm().region };
+    let events = found.entries.iter().filter_map(|entry| history::render(entry, view)).collect();
+    Ok(Events { shown: events, older, is_later_page: before.is_some() })
+}

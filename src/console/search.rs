@@ -1,0 +1,157 @@
+//! The language of the search box over executions. Pure.
+//!
+//! `order status:failed error:Timeout machine:checkout started:>2026-11-28`: words that hold together. A bare word is
+//! the beginning of a name, or a whole ARN or id.
+
+use crate::clock::Timestamp;
+use crate::store::{ExecutionRow, ExecutionStatus};
+
+/// What a query asks for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Query {
+    /// Beginnings of the name; lower case.
+    pub words: Vec<String>,
+    pub machine: Option<String>,
+    /// None: all.
+    pub statuses: Vec<Wanted>,
+    /// Part of the error's name; lower case.
+    pub error: Option<String>,
+    pub from: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// Words that are not understood, and why.
+    pub unknown: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Status(ExecutionStatus),
+    /// Running, and a task of it waits.
+    Waiting,
+}
+
+impl Query {
+    pub fn parse(text: &str) -> Self {
+        let mut query = Self::default();
+        for word in words(text) {
+            match word.split_once(':') {
+                Some(("machine", name)) if !name.is_empty() => query.machine = Some(name.to_owned()),
+                Some(("status", names)) => {
+                    for name in names.split(',').filter(|name| !name.is_empty()) {
+                        match wanted(name) {
+                            Some(wanted) => query.statuses.push(wanted),
+                            None => query.unknown.push(format!(
+                                "status:{name}: allowed are running, waiting, succeeded, failed, timed_out, aborted"
+                            )),
+                        }
+                    }
+                }
+                Some(("error", part)) if !part.is_empty() => query.error = Some(part.to_lowercase()),
+                Some(("started", range)) => query.started(range),
+                Some((key, _)) if !word.starts_with("arn:") && key.chars().all(|c| c.is_ascii_lowercase()) => {
+                    query.unknown.push(format!("{key}: known are machine, status, error, started"));
+                }
+                _ => query.words.push(word.to_lowercase()),
+            }
+        }
+        query
+    }
+
+    fn started(&mut self, range: &str) {
+        let side = range.chars().next();
+        let text = range.trim_start_matches(['>', '<', '=']);
+        let whole = if text.len() == 10 { format!("{text}T00:00:00Z") } else { text.to_owned() };
+        match (side, Timestamp::parse_iso(&whole)) {
+            (Some('<'), Ok(at)) => self.until = Some(at),
+            (Some('>'), Ok(at)) => self.from = Some(at),
+            (_, Ok(at)) if text.len() == 10 => {
+                (self.from, self.until) = (Some(at), Some(at.plus_seconds(86_400.0)));
+            }
+            _ => self.unknown.push(format!(
+                "started:{range}: write started:2026-11-28, started:>2026-11-28 or started:<2026-11-28T12:00:00Z"
+            )),
+        }
+    }
+
+    /// The one status that a listing can be asked for.
+    pub fn status(&self) -> Option<ExecutionStatus> {
+        match self.statuses[..] {
+            [Wanted::Status(status)] => Some(status),
+            [Wanted::Waiting] => Some(ExecutionStatus::Running),
+            _ => None,
+        }
+    }
+
+    /// Each row must be looked at, and some may be left out.
+    pub fn is_selective(&self) -> bool {
+        !self.words.is_empty() || self.error.is_some() || self.statuses.len() > 1 || self.wants_waiting()
+    }
+
+    pub fn wants_waiting(&self) -> bool {
+        self.statuses.contains(&Wanted::Waiting)
+    }
+
+    /// Whether the row is wanted, as far as the row tells; `waits`: a task of it waits.
+    pub fn matches(&self, row: &ExecutionRow, waits: impl FnOnce() -> bool) -> bool {
+        let name = || row.header.name.to_lowercase();
+        let error = || row.summary.closed.as_ref().and_then(|closing| closing.error.as_ref()).map(|e| e.to_lowercase());
+        self.words.iter().all(|word| name().starts_with(word) || row.header.id.to_string() == *word)
+            && self.error.as_ref().is_none_or(|part| error().is_some_and(|error| error.contains(part)))
+            && self.from.is_none_or(|from| row.header.started >= from)
+            && self.until.is_none_or(|until| row.header.started < until)
+            && (self.statuses.is_empty()
+                || self.statuses.contains(&Wanted::Status(row.summary.status))
+                || (self.wants_waiting() && row.summary.status.is_open() && waits()))
+    }
+}
+
+/// The words of a text; quotes hold a word together: `machine:"my machine"`.
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for c in text.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            c if c.is_whitespace() && !quoted => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.trim().is_empty());
+    words
+}
+
+fn wanted(name: &str) -> Option<Wanted> {
+    if name.eq_ignore_ascii_case("waiting") {
+        return Some(Wanted::Waiting);
+    }
+    ExecutionStatus::parse(&name.to_ascii_uppercase().replace('-', "_")).map(Wanted::Status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_read_word_by_word() {
+        let query =
+            Query::parse("Order-08 machine:\"my machine\" status:failed,waiting error:Time started:>2026-11-28");
+        assert_eq!(query.words, ["order-08"]);
+        assert_eq!(query.machine.as_deref(), Some("my machine"));
+        assert_eq!(query.statuses, [Wanted::Status(ExecutionStatus::Failed), Wanted::Waiting]);
+        assert_eq!(query.error.as_deref(), Some("time"));
+        assert_eq!(query.from, Timestamp::parse_iso("2026-11-28T00:00:00Z").ok());
+        assert_eq!((query.until, query.status(), query.is_selective()), (None, None, true));
+        assert!(query.unknown.is_empty());
+        let day = Query::parse("started:2026-11-28 status:timed_out");
+        assert_eq!(day.until, Timestamp::parse_iso("2026-11-29T00:00:00Z").ok());
+        assert_eq!((day.status(), day.is_selective()), (Some(ExecutionStatus::TimedOut), false));
+        assert_eq!(Query::parse("arn:aws:states:us-east-1:1:execution:m:e").words.len(), 1);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told() {
+        for text in ["status:gone", "colour:red", "started:>soon", "started:"] {
+            assert_eq!(Query::parse(text).unknown.len(), 1, "{text}");
+        }
+        assert_eq!(Query::parse("  \" "), Query::default());
+    }
+}

@@ -1,0 +1,288 @@
+//! Requests of the console: each is guarded, routed and answered here.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use maud::Markup;
+
+use crate::api::SharedApi;
+use crate::engine::EngineHandle;
+use crate::interpreter::event::By;
+use crate::telemetry::fields;
+
+use super::pages::layout::{self, Frame, Tab, Who};
+use super::pages::sign_in;
+use super::read::{self, Asking};
+use super::sessions::Sessions;
+use super::{act, assets, guard, live};
+
+/// The console of one server.
+pub struct Console {
+    pub(super) engine: EngineHandle,
+    pub(super) sessions: Sessions,
+    pub(super) hub: Arc<live::Hub>,
+    pub(super) looks: read::Looks,
+}
+
+/// The fields of a form, in order.
+pub(super) type Fields = Vec<(String, String)>;
+
+/// A form holds an output of 256 KiB, and each of its bytes may be written as three.
+const FORM_BYTES_MAX: usize = 1_048_576;
+/// A wrong try is answered after so long.
+const WRONG_TAKES: Duration = Duration::from_millis(500);
+
+impl Console {
+    pub fn new(engine: EngineHandle) -> web::Data<Self> {
+        let hub = live::Hub::new(engine.clone());
+        web::Data::new(Self { engine, sessions: Sessions::default(), hub, looks: read::Looks::default() })
+    }
+
+    /// Ends the live streams, so that a stop need not wait for them.
+    pub fn close(&self) {
+        self.hub.close();
+    }
+
+    /// The routes, for the API's server.
+    pub fn routes(console: &web::Data<Self>) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static + use<> {
+        let console = console.clone();
+        move |config: &mut web::ServiceConfig| {
+            config
+                .app_data(console.clone())
+                .app_data(web::FormConfig::default().limit(FORM_BYTES_MAX))
+                .service(web::resource(["/console", "/console/{rest:.*}"]).to(serve));
+        }
+    }
+}
+
+/// An answer of the console.
+pub(super) enum Reply {
+    /// With the status, title and tab of the page.
+    Page(Page),
+    /// To an address relative to this one.
+    Moved(String),
+    Other(HttpResponse),
+}
+
+pub(super) struct Page {
+    pub status: StatusCode,
+    pub title: String,
+    pub tab: Tab,
+    pub topics: String,
+    pub every: u32,
+    pub content: Markup,
+}
+
+impl Page {
+    pub fn new(title: impl Into<String>, tab: Tab, content: Markup) -> Self {
+        Self { status: StatusCode::OK, title: title.into(), tab, topics: String::new(), every: 0, content }
+    }
+
+    pub fn live(self, topics: impl Into<String>, every: u32) -> Self {
+        Self { topics: topics.into(), every, ..self }
+    }
+
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+}
+
+impl Reply {
+    pub fn trouble(status: StatusCode, title: &str, text: &str) -> Self {
+        Self::Page(Page::new(title, Tab::Nowhere, layout::trouble(title, text)).with_status(status))
+    }
+
+    pub fn missing(what: &str) -> Self {
+        Self::trouble(StatusCode::NOT_FOUND, "Not found", what)
+    }
+}
+
+/// Every request below `/console`.
+async fn serve(
+    request: HttpRequest,
+    payload: web::Payload,
+    api: web::Data<SharedApi>,
+    console: web::Data<Console>,
+) -> HttpResponse {
+    let rest = request.match_info().get("rest").unwrap_or_default().to_owned();
+    let path: Vec<&str> = rest.split('/').collect();
+    if let ["assets", name] = path[..]
+        && let Some(asset) = assets::find(name)
+    {
+        let mut response = HttpResponse::Ok().content_type(asset.content_type).body(asset.bytes.clone());
+        guard::protect(&mut response, true);
+        return response;
+    }
+    let (reply, who) = match api.check_host(&request) {
+        Err(why) => (Reply::trouble(StatusCode::MISDIRECTED_REQUEST, "Not here", &why), Who::default()),
+        Ok(()) => guarded(&request, payload, &api, &console, &path).await,
+    };
+    let mut response = match reply {
+        Reply::Other(response) => response,
+        Reply::Moved(to) => HttpResponse::SeeOther().insert_header((header::LOCATION, to)).finish(),
+        Reply::Page(page) => {
+            let up = "../".repeat(path.len().saturating_sub(1));
+            let waiting = if page.tab == Tab::Nowhere { None } else { read::waiting(&console).await };
+            let frame = Frame {
+                title: &page.title,
+                tab: page.tab,
+                up: &up,
+                who: &who,
+                waiting,
+                topics: &page.topics,
+                every: page.every,
+            };
+            let html = layout::page(&frame, &page.content).into_string();
+            HttpResponse::build(page.status).content_type("text/html; charset=utf-8").body(html)
+        }
+    };
+    guard::protect(&mut response, false);
+    response
+}
+
+async fn guarded(
+    request: &HttpRequest,
+    payload: web::Payload,
+    api: &web::Data<SharedApi>,
+    console: &web::Data<Console>,
+    path: &[&str],
+) -> (Reply, Who) {
+    if let Some(why) = guard::closed_to(request, api) {
+        return (Reply::trouble(StatusCode::FORBIDDEN, "Not from here", why), Who::default());
+    }
+    let is_post = request.method() == Method::POST;
+    if !is_post && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return (
+            Reply::trouble(StatusCode::METHOD_NOT_ALLOWED, "Not so", "The console takes GET and POST."),
+            Who::default(),
+        );
+    }
+    if is_post && !guard::comes_from_our_page(request) {
+        let text = "This form does not come from a page of this server.";
+        return (Reply::trouble(StatusCode::FORBIDDEN, "Refused", text), Who::default());
+    }
+    if *path == ["sign-in"] && api.has_keys() {
+        return (signing_in(request, payload, api, console).await, Who::default());
+    }
+    let Some(who) = guard::who(request, api, console) else {
+        let root = "../".repeat(path.len().saturating_sub(1));
+        let to = if request.uri().path().ends_with("/console") {
+            "console/sign-in".to_owned()
+        } else {
+            format!("{root}sign-in")
+        };
+        let reply = if *path == ["live"] || is_post {
+            Reply::trouble(StatusCode::FORBIDDEN, "Signed out", "Sign in again; nothing was done.")
+        } else {
+            Reply::Moved(to)
+        };
+        return (reply, Who::default());
+    };
+    let reply = if is_post {
+        match fields(request, payload).await {
+            Ok(form) => act::post(&Asking { request, api, console, who: &who }, path, &form).await,
+            Err(reply) => reply,
+        }
+    } else {
+        get(&Asking { request, api, console, who: &who }, path).await
+    };
+    (reply, who)
+}
+
+/// The fields of a form, within the bound.
+async fn fields(request: &HttpRequest, payload: web::Payload) -> Result<Fields, Reply> {
+    let form = web::Form::<Fields>::from_request(request, &mut payload.into_inner()).await;
+    form.map(web::Form::into_inner).map_err(|_| {
+        Reply::trouble(
+            StatusCode::BAD_REQUEST,
+            "Not readable",
+            "This form is no form of the console's, or holds more than 1 MB.",
+        )
+    })
+}
+
+pub(super) fn field<'f>(form: &'f Fields, name: &str) -> &'f str {
+    form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+}
+
+async fn get(asking: &Asking<'_>, path: &[&str]) -> Reply {
+    let done = match path {
+        [""] => {
+            let bare = asking.request.uri().path().ends_with("/console");
+            return Reply::Moved(if bare { "console/executions".to_owned() } else { "executions".to_owned() });
+        }
+        ["live"] => return stream(asking),
+        ["executions"] => read::executions::list(asking).await,
+        ["executions", id] => read::execution::one(asking, id).await,
+        ["inbox"] => read::inbox::list(asking, None).await,
+        ["inbox", task] => read::inbox::list(asking, Some((task, None))).await,
+        ["machines"] => read::machines::list(asking).await,
+        ["machines", name] => read::machines::one(asking, name, None).await,
+        ["queues"] => read::queues::list(asking).await,
+        _ => return Reply::missing("The console has no such page."),
+    };
+    done.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a page of the console could not be made");
+        Reply::trouble(StatusCode::SERVICE_UNAVAILABLE, "Not now", &error.to_string())
+    })
+}
+
+fn stream(asking: &Asking<'_>) -> Reply {
+    let topics = asking.query("topics");
+    let response = match asking.console.hub.view(&topics) {
+        Some(events) => HttpResponse::Ok().content_type("text/event-stream").streaming(events),
+        None => HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "30")).finish(),
+    };
+    Reply::Other(response)
+}
+
+async fn signing_in(
+    request: &HttpRequest,
+    payload: web::Payload,
+    api: &web::Data<SharedApi>,
+    console: &web::Data<Console>,
+) -> Reply {
+    let form = |why: Option<&str>| Page::new("Sign in", Tab::Nowhere, sign_in::form(why));
+    if request.method() != Method::POST {
+        return Reply::Page(form(None));
+    }
+    let given = match fields(request, payload).await {
+        Ok(given) => given,
+        Err(reply) => return reply,
+    };
+    let now = Instant::now();
+    if console.sessions.is_shut(now) {
+        let why = "There were too many wrong tries. Wait a minute.";
+        return Reply::Page(form(Some(why)).with_status(StatusCode::TOO_MANY_REQUESTS));
+    }
+    let key = field(&given, "key");
+    if !api.is_secret_of(key, field(&given, "secret")) {
+        console.sessions.wrong(now);
+        tokio::time::sleep(WRONG_TAKES).await;
+        tracing::warn!({ fields::EVENT } = "console.denied", "a sign-in to the console with a wrong key or secret");
+        return Reply::Page(
+            form(Some("This key and secret do not belong together.")).with_status(StatusCode::FORBIDDEN),
+        );
+    }
+    let session = console.sessions.begin(key, now);
+    let by = By::Person(key.into());
+    tracing::info!({ fields::EVENT } = "console.signed_in", { fields::TASK_BY } = %by, "a person signed in to the console");
+    let response = HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, "executions"))
+        .insert_header((header::SET_COOKIE, guard::cookie(request, &session)))
+        .finish();
+    Reply::Other(response)
+}
+
+pub(super) fn sign_out(asking: &Asking<'_>) -> Reply {
+    if let Some(session) = guard::session(asking.request) {
+        asking.console.sessions.end(&session);
+    }
+    let response = HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, "sign-in"))
+        .insert_header((header::SET_COOKIE, guard::cookie(asking.request, "")))
+        .finish();
+    Reply::Other(response)
+}
