@@ -13,6 +13,7 @@ use crate::engine::types::EngineError;
 
 /// A look at queues waits so long for those that are being declared.
 const DECLARED_WITHIN: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(200);
 /// Machines that are read at once.
 const PAGE: u32 = 100;
 
@@ -74,8 +75,13 @@ impl EngineHandle {
         if !services.bus.is_durable() {
             return Ok(found);
         }
-        // Those that were asked for a moment ago are on the way.
-        let _ = tokio::time::timeout(DECLARED_WITHIN, services.bus.declared()).await;
+        // Those that were asked for a moment ago are on the way, also over a connection that is being made again.
+        let declared = async {
+            while !services.bus.declared().await {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(DECLARED_WITHIN, declared).await;
         for NamedQueue { queue, states } in services.queues_named(definition) {
             let consumers = services.bus.consumers(&queue).await.map_err(|e| EngineError::Busy(e.to_string()))?;
             found.push(TaskQueue { queue, states, consumers });
