@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(sessions.key("nonsense", now), None);
         sessions.end(&one);
         assert_eq!(sessions.key(&one, now), None);
-        let later = now + IDLE - Duration::from_secs(1);
+        let later = now + IDLE / 2;
         assert!(sessions.key(&two, later).is_some());
         assert!(sessions.key(&two, later + IDLE + Duration::from_secs(1)).is_none(), "not used for hours");
         let used = sessions.begin("x", now);

@@ -144,7 +144,7 @@ mod tests {
         assert_eq!((count(7), count(1_234), count(12_408_000)), ("7".into(), "1,234".into(), "12,408,000".into()));
         assert_eq!((many(1, "answer"), many(0, "answer")), ("1 answer".to_owned(), "0 answers".to_owned()));
         assert_eq!(duration(Duration::from_secs(2_472)), "41 min");
-        assert_eq!(duration(Duration::from_secs(7_500)), "2 h 5 min");
+        assert_eq!(duration(Duration::from_mins(125)), "2 h 5 min");
         assert_eq!(resource("arn:aws:states:::amqp:publish.waitForTaskToken"), "amqp:publish.waitForTaskToken");
         assert_eq!(resource("arn:aws:states:us-east-1:1:activity:paint"), "paint");
         assert_eq!(encoded("/States/A & B#?"), "/States/A%20%26%20B%23%3F");

@@ -30,6 +30,7 @@ use super::look;
 use super::names::generated;
 
 /// A request to the writer.
+#[expect(clippy::large_enum_variant, reason = "nearly all are appends, and an allocation for each is what this spares")]
 pub(super) enum Write {
     Append { append: Append, answer: Answer },
     Create { create: Box<Create>, answer: Answer },
