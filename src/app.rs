@@ -374,7 +374,8 @@ fn guard_files(settings: &Settings, store: Option<&Path>) -> Result<(), AppError
     }
     for (path, mode) in exposed {
         let why = format!(
-            "{path} may be read or changed by others than its owner (mode {mode:04o}); it holds payloads and task tokens. \
+            "{path} may be read or changed by others than its owner (mode {mode:04o}); it holds payloads and task \
+             tokens. \
              Run: chmod go-rwx {path}",
             path = path.display()
         );
@@ -391,7 +392,8 @@ fn guard_files(settings: &Settings, store: Option<&Path>) -> Result<(), AppError
 /// A connection to the broker of the settings, for commands that need no engine. Call it inside a runtime.
 pub fn broker(settings: &Settings) -> Result<Arc<dyn TaskBus>, AppError> {
     if settings.bus.is_embedded() {
-        let why = "bus.url is embedded:, whose queues only the server itself sees; give the URL of a broker (--bus, or bus.url)";
+        let why = "bus.url is embedded:, whose queues only the server itself sees; give the URL of a broker (--bus, or \
+            bus.url)";
         return Err(AppError::Unsupported(why.to_owned()));
     }
     connect(settings, settings.bus.names(), settings.bus.queue_kind, None)

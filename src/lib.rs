@@ -36,8 +36,9 @@
 //!
 //! # Where to start reading
 //!
-//! `interpreter/decide.rs` (what an execution does), `interpreter/state/mod.rs` (what it is), `engine/execution/actor.rs`
-//! (how that becomes durable), `engine/delivery/replies.rs` (how a reply finds it), then `docs/ARCHITECTURE.md`.
+//! `interpreter/decide.rs` (what an execution does), `interpreter/state/mod.rs` (what it is),
+//! `engine/execution/actor.rs` (how that becomes durable), `engine/delivery/replies.rs` (how a reply finds it), then
+//! `docs/ARCHITECTURE.md`.
 
 pub use reveille_core::{asl, clock, csv, graph, ids, interpreter, limits, payload, query, record, replay};
 

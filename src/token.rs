@@ -66,7 +66,8 @@ impl TokenDefect {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     #[error(
-        "no key is given; allowed: one or more secrets as hex or base64, newest first, separated by commas or white space"
+        "no key is given; allowed: one or more secrets as hex or base64, newest first, separated by commas or white \
+         space"
     )]
     Empty,
     #[error("secret {position} is neither hex nor base64")]

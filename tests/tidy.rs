@@ -15,7 +15,8 @@ mod heads;
 #[path = "tidy/documents.rs"]
 mod documents;
 
-/// Rooms of `crates/core/src/` and of `src/`, lowest first, each with the rooms that it may import. `docs/ARCHITECTURE.md` has the picture.
+/// Rooms of `crates/core/src/` and of `src/`, lowest first, each with the rooms that it may import.
+/// `docs/ARCHITECTURE.md` has the picture.
 const ROOMS: &[(&str, &[&str])] = &[
     ("ids", &[]),
     ("limits", &[]),

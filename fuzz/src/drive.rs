@@ -40,7 +40,8 @@ impl Drive {
             }
             std::process::exit(0);
         }
-        // libFuzzer's own hook ends the process at any panic. The library of JSONata has some that are caught where it is called.
+        // libFuzzer's own hook ends the process at any panic. The library of JSONata has some that are caught where it
+        // is called.
         set_hook(Box::new(|panic| {
             let told = format!("{panic}\n{}", std::backtrace::Backtrace::capture());
             PANIC.with(|last| last.replace(told));

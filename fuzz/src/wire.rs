@@ -1,6 +1,6 @@
 //! Fuzzer of what reads a stranger's bytes before anything is known of him: the broker's frames, a message in a reply
-//! queue, the head of a signed request. The files are the server's own, compiled here without the rest of it: that takes
-//! a minute.
+//! queue, the head of a signed request. The files are the server's own, compiled here without the rest of it: that
+//! takes a minute.
 #![no_main]
 #![allow(dead_code, unused_imports, reason = "the rest of those files is for the server")]
 

@@ -80,7 +80,8 @@ impl Caller<'_> {
         }
         let why = if class == operation.class { "" } else { DEMANDED };
         let message = format!(
-            "User: arn:aws:iam::{}:user/{} is not authorized to perform: states:{} because its access key does not allow '{}' operations{why}",
+            "User: arn:aws:iam::{}:user/{} is not authorized to perform: states:{} because its access key does not \
+             allow '{}' operations{why}",
             realm.account,
             self.0.id,
             operation.name,

@@ -100,7 +100,8 @@ impl Bodies {
             return Err(ApiError::new(
                 "ThrottlingException",
                 format!(
-                    "The bodies of all open requests have reached the bound of {} bytes (api.bodies_bytes_max); try again later",
+                    "The bodies of all open requests have reached the bound of {} bytes (api.bodies_bytes_max); try \
+                     again later",
                     self.all_max
                 ),
             ));

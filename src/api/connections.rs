@@ -27,7 +27,8 @@ pub fn bound(wanted: usize) -> usize {
     let bound = leave_reserve(wanted, descriptors);
     if let (true, Some(limit)) = (bound < wanted, descriptors) {
         tracing::warn!(
-            "api.connections_max is {wanted}, but this process may have only {limit} open files: {bound} connections are \
+            "api.connections_max is {wanted}, but this process may have only {limit} open files: {bound} connections \
+             are \
              taken at once (raise the limit: ulimit -n, LimitNOFILE, --ulimit nofile)"
         );
     }

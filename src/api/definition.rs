@@ -47,8 +47,8 @@ fn checked(
     Err(ApiError::new("InvalidDefinition", faults.invalid_definition_message()))
 }
 
-/// Tasks whose text names a destination of the engine's own: each would fail when it is sent. Told when a machine is made,
-/// not when one is read that is there already.
+/// Tasks whose text names a destination of the engine's own: each would fail when it is sent. Told when a machine is
+/// made, not when one is read that is there already.
 fn sent_to_the_engine(text: &str, refused: impl Fn(&Resource, &Value) -> Option<String>) -> Vec<Diagnostic> {
     let Ok(definition) = serde_json::from_str::<Value>(text) else { return Vec::new() };
     let mut found = Vec::new();

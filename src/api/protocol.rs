@@ -166,7 +166,11 @@ impl Api {
         // A panic in one handler ends its request, not the server.
         let caught = AssertUnwindSafe((operation.run)(ctx, input)).catch_unwind().await;
         let result = caught.unwrap_or_else(|_| {
-            tracing::error!({ fields::REQUEST_ID } = %id, { fields::API_OPERATION } = operation.name, "the handler of an operation panicked");
+            tracing::error!(
+                { fields::REQUEST_ID } = %id,
+                { fields::API_OPERATION } = operation.name,
+                "the handler of an operation panicked"
+            );
             Err(ApiError::internal())
         });
         result.map_err(|error| match elsewhere {
@@ -216,7 +220,8 @@ fn elsewhere(input: &Map<String, Value>, realm: &Realm) -> Option<String> {
     };
     input.values().filter_map(Value::as_str).filter(|text| text.starts_with("arn:")).find(is_foreign).map(|_| {
         format!(
-            " (the ARN names another region or account: this server's are '{}' and '{}', its settings engine.region and \
+            " (the ARN names another region or account: this server's are '{}' and '{}', its settings engine.region \
+             and \
              engine.account)",
             realm.region, realm.account
         )

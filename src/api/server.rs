@@ -95,7 +95,10 @@ impl Server {
         let failed = |source| BindError::Listen { listen: options.listen.clone(), source };
         let addr = listener.local_addr().map_err(failed)?;
         if options.access_keys.is_empty() {
-            tracing::warn!({ fields::API_ADDRESS } = %addr, "there are no access keys: any client that reaches the API may do everything");
+            tracing::warn!(
+                { fields::API_ADDRESS } = %addr,
+                "there are no access keys: any client that reaches the API may do everything"
+            );
         }
 
         let api = web::Data::new(api);

@@ -112,7 +112,8 @@ impl<'a> Signed<'a> {
             && authorization.region != region
         {
             return Err(invalid(format!(
-                "Credential should be scoped to a valid region: this server's is '{region}' (its setting engine.region), \
+                "Credential should be scoped to a valid region: this server's is '{region}' (its setting \
+                 engine.region), \
                  the request was signed for '{}'.",
                 authorization.region.escape_debug()
             )));
@@ -142,7 +143,8 @@ impl<'a> Signed<'a> {
             return Ok(());
         }
         Err(invalid(
-            "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and \
+            "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
+             Access Key and \
              signing method. Consult the service documentation for details.",
         ))
     }

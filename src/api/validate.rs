@@ -125,7 +125,8 @@ impl Check<'_> {
             let shown = shown.join(", ");
             self.broken(|| {
                 format!(
-                    "Value '[{shown}]' at '{path}' failed to satisfy constraint: Member must satisfy constraint: [{all}]"
+                    "Value '[{shown}]' at '{path}' failed to satisfy constraint: Member must satisfy constraint: \
+                     [{all}]"
                 )
             });
         }

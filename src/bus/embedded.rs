@@ -383,8 +383,8 @@ struct EmbeddedReceipt {
     /// `None` once settled.
     stored: Option<Stored>,
     window: Option<Arc<Window>>,
-    /// What is given back counts towards the queue's delivery limit: a worker's. What the engine cannot handle now is no
-    /// fault of the message.
+    /// What is given back counts towards the queue's delivery limit: a worker's. What the engine cannot handle now is
+    /// no fault of the message.
     counts: bool,
 }
 

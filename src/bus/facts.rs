@@ -29,8 +29,8 @@ pub struct ConsumerFact {
     pub queue: String,
     /// The broker has confirmed a consumer, on a connection that is up.
     pub active: bool,
-    /// The engine lives by it: replies, starts, dead letters. False for pollers of an activity, which come and go, and for
-    /// HTTP Tasks.
+    /// The engine lives by it: replies, starts, dead letters. False for pollers of an activity, which come and go, and
+    /// for HTTP Tasks.
     pub standing: bool,
     /// Why there is none, in the broker's words.
     pub trouble: Option<String>,

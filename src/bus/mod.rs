@@ -136,8 +136,8 @@ pub struct QueueSpec {
     /// Exchange and routing key for dead letters.
     pub dead_letter: Option<Address>,
     pub max_length: Option<u32>,
-    /// Beyond these the oldest messages are dropped. Not together with `max_length` or `dead_letter`, under which what is
-    /// too much is refused.
+    /// Beyond these the oldest messages are dropped. Not together with `max_length` or `dead_letter`, under which what
+    /// is too much is refused.
     pub drop_oldest: Option<Bounds>,
     pub message_ttl: Option<Duration>,
     pub delivery_limit: Option<u32>,
@@ -264,8 +264,8 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
 
     /// What a queue holds and who consumes it; `None`: there is no such queue.
     ///
-    /// Asked where deliveries come in: what was on the way to this process before the answer has come in when the answer
-    /// has.
+    /// Asked where deliveries come in: what was on the way to this process before the answer has come in when the
+    /// answer has.
     fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>>;
 
     /// [`QueueView::ready`] of a queue.

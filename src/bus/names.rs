@@ -58,7 +58,8 @@ impl Names {
         // A URL that came to the wrong key may hold a password.
         let shown = if prefix.contains('@') { "a text with an @" } else { prefix };
         Err(format!(
-            "is '{shown}'; allowed: up to {PREFIX_BYTES_MAX} letters, digits, '-', '_' and '.', which begin with a letter or a digit and do not end with '.'; 'amq.' is the broker's"
+            "is '{shown}'; allowed: up to {PREFIX_BYTES_MAX} letters, digits, '-', '_' and '.', which begin with a \
+             letter or a digit and do not end with '.'; 'amq.' is the broker's"
         ))
     }
 

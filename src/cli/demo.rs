@@ -88,11 +88,13 @@ fn introduction(args: &Args) -> String {
         (None, _) => "The engine, its queues and two workers are in this process; nothing is kept.",
         (Some(_), true) => "The engine and the workers are in this process; their messages travel over the broker.",
         (Some(_), false) => {
-            "The tasks go to the broker's queues venue, catering and photographer-friend; the workers that consume them answer \
+            "The tasks go to the broker's queues venue, catering and photographer-friend; the workers that consume \
+             them answer \
              (examples/workers has a program for each)."
         }
     };
-    let event = "Four things are prepared side by side. One of them asks a friend for a photographer,\nand sleeps until the friend answers.";
+    let event = "Four things are prepared side by side. One of them asks a friend for a photographer,\nand sleeps \
+        until the friend answers.";
     format!("{}\n{event}\n{}\n", Tone::Heading.paint("The art event"), Tone::Faint.paint(place))
 }
 

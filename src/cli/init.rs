@@ -64,7 +64,8 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     }
     let names: Vec<&str> = files.iter().map(|(name, ..)| name.as_str()).collect();
     line(&format!(
-        "{}: {}\nnext: cd {} && reveille run {name}.asl.json --input @input.json --mock mocks.json\nREADME.md says how it \
+        "{}: {}\nnext: cd {} && reveille run {name}.asl.json --input @input.json --mock mocks.json\nREADME.md says how \
+         it \
          goes on",
         folder.display(),
         names.join(", "),

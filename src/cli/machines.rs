@@ -98,7 +98,8 @@ pub(super) struct ListArgs {
     output: OutputArgs,
 }
 
-/// Tells of each queue whose tasks would wait now. The machine has been made, so a server that cannot say fails nothing.
+/// Tells of each queue whose tasks would wait now. The machine has been made, so a server that cannot say fails
+/// nothing.
 fn warn_of_idle_queues(client: &Client, machine: &str) {
     let Ok(answer) = client.call("Reveille.ListTaskQueues", &json!({"stateMachineArn": machine})) else { return };
     for queue in answer["taskQueues"].as_array().into_iter().flatten().filter(|queue| queue["consumers"] == 0) {

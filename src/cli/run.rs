@@ -34,9 +34,9 @@ pub(super) struct Args {
     /// Input: JSON, or @FILE
     #[arg(long, short, default_value = "{}", value_name = "JSON")]
     input: String,
-    /// Answers for all tasks, by state: {"STATE": {"result": …}} or {"STATE": {"errorOutput": {"error": …, "cause": …}}};
-    /// a list of them answers one call after the other, the state "*" stands for all others. With --bus, tasks of other
-    /// states go to the broker
+    /// Answers for all tasks, by state: {"STATE": {"result": …}} or {"STATE": {"errorOutput": {"error": …, "cause":
+    /// …}}}; a list of them answers one call after the other, the state "*" stands for all others. With --bus, tasks of
+    /// other states go to the broker
     #[arg(long, short, value_name = "FILE")]
     mock: Option<String>,
     /// Send tasks to this broker instead of the one in this process

@@ -65,7 +65,8 @@ pub(super) fn access_key(entry: &str) -> Result<AccessKey, String> {
         _ => ("", "", None),
     };
     if id.is_empty() || secret.is_empty() || id.contains(['/', ' ']) {
-        let allowed = "allowed: ID:SECRET, or ID:SECRET:read+start+complete+admin with some of these classes, separated by commas";
+        let allowed = "allowed: ID:SECRET, or ID:SECRET:read+start+complete+admin with some of these classes, \
+            separated by commas";
         return Err(format!("has an entry that is not ID:SECRET; {allowed}"));
     }
     let allow = classes.map(|classes| classes.split('+').map(|class| class.trim().to_owned()).collect::<Vec<_>>());

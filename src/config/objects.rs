@@ -33,7 +33,8 @@ impl ObjectOptions {
         let host = self.endpoint.strip_prefix("http://").or_else(|| self.endpoint.strip_prefix("https://"));
         if host.is_none_or(|host| host.is_empty() || host.contains(['@', '?', '#', ' '])) {
             let why = format!(
-                "is {}; allowed: the URL of an S3-compatible service, such as https://s3.eu-central-1.amazonaws.com, without \
+                "is {}; allowed: the URL of an S3-compatible service, such as https://s3.eu-central-1.amazonaws.com, \
+                 without \
                  a user, a query or spaces",
                 super::keys::shown(&self.endpoint)
             );

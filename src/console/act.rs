@@ -170,7 +170,8 @@ async fn told(asking: &Asking<'_>, row: &ExecutionRow, key: TaskKey) -> Result<m
                     (visit.name) ": "
                     @match (&attempt.by, &attempt.failure) {
                         (Some(by), None) => { "answered by " b { (by) } }
-                        (Some(by), Some(failure)) => { "answered by " b { (by) } " with " (failure.error.as_deref().unwrap_or("an error")) }
+                        (Some(by), Some(failure)) => { "answered by " b { (by) } " with \
+                            " (failure.error.as_deref().unwrap_or("an error")) }
                         (None, Some(failure)) => { "ended with " (failure.error.as_deref().unwrap_or("an error")) }
                         (None, None) => { "it was answered" }
                     }
@@ -178,7 +179,8 @@ async fn told(asking: &Asking<'_>, row: &ExecutionRow, key: TaskKey) -> Result<m
                     "."
                 }
             }
-            p { a href={ "../executions/" (row.header.id) } { "See the execution" } " · " a href="../inbox" { "Inbox" } }
+            p { a href={ "../executions/" (row.header.id) } { "See the execution" } " · \
+                " a href="../inbox" { "Inbox" } }
         }
     })
 }

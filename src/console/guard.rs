@@ -14,8 +14,10 @@ use super::serve::Console;
 
 /// No script, style, image or connection of another site, none inside of a page, and no text that becomes markup but by
 /// the policy of `live.js`.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-     worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types reveille";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src \
+    'self'; \
+     worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for \
+     'script'; trusted-types reveille";
 
 /// Sets the headers that protect a page.
 pub fn protect(response: &mut HttpResponse, forever: bool) {
@@ -48,7 +50,8 @@ pub fn closed_to(request: &HttpRequest, api: &SharedApi) -> Option<&'static str>
         return None;
     }
     Some(if api.has_keys() {
-        "This connection is not encrypted: a secret or a session would be readable on its way. Use TLS (api.tls.certificate), or a proxy on this machine that has it."
+        "This connection is not encrypted: a secret or a session would be readable on its way. Use TLS \
+         (api.tls.certificate), or a proxy on this machine that has it."
     } else {
         "This server has no access keys (api.keys), so its console answers to this machine only."
     })

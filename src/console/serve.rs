@@ -268,7 +268,11 @@ async fn signing_in(
     }
     let session = console.sessions.begin(key, now);
     let by = By::Person(key.into());
-    tracing::info!({ fields::EVENT } = "console.signed_in", { fields::TASK_BY } = %by, "a person signed in to the console");
+    tracing::info!(
+        { fields::EVENT } = "console.signed_in",
+        { fields::TASK_BY } = %by,
+        "a person signed in to the console"
+    );
     let response = HttpResponse::SeeOther()
         .insert_header((header::LOCATION, "executions"))
         .insert_header((header::SET_COOKIE, guard::cookie(request, &session)))

@@ -1,4 +1,5 @@
-//! Answers of other frameworks: their results and failures, as those of a task. The setting `reply` of a row says which.
+//! Answers of other frameworks: their results and failures, as those of a task. The setting `reply` of a row says
+//! which.
 //!
 //! Sources: Celery's `backends/base.py` (`_get_result_meta`, `prepare_exception`), nameko's `rpc.py` and
 //! `exceptions.py`, the specification of JSON-RPC 2.0.

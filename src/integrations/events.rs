@@ -32,7 +32,8 @@ pub(super) fn put_events(
     if entries.is_empty() || entries.len() > ENTRIES_MAX {
         let bound = if entries.is_empty() { "greater than or equal to 1" } else { "less than or equal to 10" };
         return Err(fields.invalid(&format!(
-            "1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have length {bound}"
+            "1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have length \
+             {bound}"
         )));
     }
     let mut messages = Vec::with_capacity(entries.len());

@@ -77,7 +77,8 @@ fn place(message: &Outgoing) -> String {
     }
 }
 
-/// The failure of a message that found no queue, with what helps. AWS's words come first: definitions may look for them.
+/// The failure of a message that found no queue, with what helps. AWS's words come first: definitions may look for
+/// them.
 #[must_use]
 pub fn with_remedy(failure: Failure, message: &Outgoing, publication: &Publication) -> Failure {
     let Publication::Unroutable { code, .. } = publication else { return failure };

@@ -23,8 +23,10 @@ pub(super) fn invoke(fields: &Fields<'_>, pattern: Pattern, context: &PlanContex
     let queue = function_queue(function);
     if queue.is_empty() || queue.len() > 170 {
         return Err(fields.invalid(&format!(
-            "1 validation error detected: Value '{function}' at 'functionName' failed to satisfy constraint: Member must satisfy regular \
-             expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{{2}}((-gov)|(-iso(b?)))?-[a-z]+-\\d{{1}}:)?(\\d{{12}}:)?(function:)?\
+            "1 validation error detected: Value '{function}' at 'functionName' failed to satisfy constraint: Member \
+             must satisfy regular \
+             expression pattern: \
+             (arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{{2}}((-gov)|(-iso(b?)))?-[a-z]+-\\d{{1}}:)?(\\d{{12}}:)?(function:)?\
              ([a-zA-Z0-9-_\\.]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"
         )));
     }

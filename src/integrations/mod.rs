@@ -202,8 +202,8 @@ fn meant(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>) -
     }
 }
 
-/// The result that a worker's answer to these parameters gives: Lambda's shape around it for `lambda:invoke`, the answer itself for all
-/// others.
+/// The result that a worker's answer to these parameters gives: Lambda's shape around it for `lambda:invoke`, the
+/// answer itself for all others.
 #[must_use]
 pub fn result(resource: &Resource, parameters: &Payload, answer: Payload, now: Timestamp, request_id: Uuid) -> Payload {
     match &resource.kind {

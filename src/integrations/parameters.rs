@@ -111,7 +111,8 @@ impl Service {
         Failure::new(
             error,
             format!(
-                "{message} (Service: {client}; Status Code: {status}; Error Code: {code}; Request ID: {request_id}; Proxy: null)"
+                "{message} (Service: {client}; Status Code: {status}; Error Code: {code}; Request ID: {request_id}; \
+                 Proxy: null)"
             ),
         )
     }
@@ -184,7 +185,8 @@ impl<'a> Fields<'a> {
         self.text(name)?.ok_or_else(|| {
             let member = lower_first(name);
             self.invalid(&format!(
-                "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not be null"
+                "1 validation error detected: Value null at '{member}' failed to satisfy constraint: Member must not \
+                 be null"
             ))
         })
     }
@@ -228,7 +230,8 @@ impl<'a> Fields<'a> {
             let value = text("StringValue").or_else(|| text("BinaryValue"));
             let Some(value) = value.filter(|v| !v.is_empty()) else {
                 let message = format!(
-                    "The message attribute '{name}' must contain non-empty message attribute value for message attribute type '{kind}'."
+                    "The message attribute '{name}' must contain non-empty message attribute value for message \
+                     attribute type '{kind}'."
                 );
                 return Err(self.failure(self.service.exception, 400, "InvalidParameterValue", &message));
             };

@@ -24,7 +24,8 @@ pub struct TableEntry {
     pub resource: String,
     /// Empty: the default exchange.
     pub exchange: String,
-    /// Template: `{service}`, `{action}`, `{message_id}` (a UUID, the same at every dispatch of a task), and `{parameters.Field.Inner}` for a text or number among the parameters.
+    /// Template: `{service}`, `{action}`, `{message_id}` (a UUID, the same at every dispatch of a task), and
+    /// `{parameters.Field.Inner}` for a text or number among the parameters.
     pub routing_key: String,
     /// The parameter that becomes the body, as a dotted path. Empty: all parameters.
     pub body: String,

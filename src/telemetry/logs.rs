@@ -52,7 +52,8 @@ pub enum LogFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
     #[error(
-        "logs.filter is '{filter}': {why}; allowed: off, error, warn, info, debug, trace, or directives such as info,reveille::bus=debug"
+        "logs.filter is '{filter}': {why}; allowed: off, error, warn, info, debug, trace, or directives such as \
+         info,reveille::bus=debug"
     )]
     Filter { filter: String, why: String },
     #[error("a log is already set up in this process")]

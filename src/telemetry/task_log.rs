@@ -129,11 +129,25 @@ impl<'a> TaskLog<'a> {
 
     /// A worker took it (activities).
     pub fn started(&self, worker: Option<&str>) {
-        task_line!(info, self, TASK_STARTED, { fields::WORKER_NAME => worker }, "task of state `{}` taken by a worker", self.state);
+        task_line!(
+            info,
+            self,
+            TASK_STARTED,
+            { fields::WORKER_NAME => worker },
+            "task of state `{}` taken by a worker",
+            self.state
+        );
     }
 
     pub fn heartbeat(&self, face: Face) {
-        task_line!(info, self, TASK_HEARTBEAT, { fields::REPLY_FACE => face.as_str() }, "heartbeat for the task of state `{}`", self.state);
+        task_line!(
+            info,
+            self,
+            TASK_HEARTBEAT,
+            { fields::REPLY_FACE => face.as_str() },
+            "heartbeat for the task of state `{}`",
+            self.state
+        );
     }
 
     /// The task has ended by this reply; `waited` since it was scheduled. `status`: `success` or `failure`.
@@ -152,7 +166,14 @@ impl<'a> TaskLog<'a> {
 
     /// The task ended without its worker: [`crate::interpreter::command::CancelReason::as_str`] says why.
     pub fn cancelled(&self, reason: &str) {
-        task_line!(info, self, TASK_CANCELLED, { fields::REASON => reason }, "task of state `{}` cancelled: {reason}", self.state);
+        task_line!(
+            info,
+            self,
+            TASK_CANCELLED,
+            { fields::REASON => reason },
+            "task of state `{}` cancelled: {reason}",
+            self.state
+        );
     }
 }
 

@@ -46,8 +46,8 @@ impl Shop {
         self.server.call("SendTaskSuccess", &json!({"taskToken": token, "output": output.to_string()}));
     }
 
-    /// A poll whose caller does not stay for its answer: it goes away once it is a consumer of the queue, and the server
-    /// notices.
+    /// A poll whose caller does not stay for its answer: it goes away once it is a consumer of the queue, and the
+    /// server notices.
     fn poll_and_leave(&self, wire: &Wire) {
         let mut stream = TcpStream::connect(self.server.endpoint.trim_start_matches("http://")).unwrap();
         let body = json!({"activityArn": self.activity}).to_string();

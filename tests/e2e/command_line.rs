@@ -1,8 +1,10 @@
 //! The command line against a running server: its output for programs, and its exit codes.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::support::{Launch, Server, asks, cli, cli_json};
+use super::support::{Launch, Server, asks, cli, cli_json, until};
 
 fn write(server: &Server, name: &str, text: &str) -> String {
     let file = server.folder().join(name);
@@ -252,6 +254,12 @@ fn every_command_prints_json_or_a_table() {
         (&["stop", "asks:one"], "stopDate", "stopped "),
         (&["validate", &file], "result", "valid"),
     ] {
+        if arguments == ["tasks"] {
+            // it is listed when it has waited for a moment
+            until("the task is listed", Duration::from_mins(1), || {
+                cli_json(&server, arguments)["tasks"][0].is_object().then_some(())
+            });
+        }
         let shown = cli_json(&server, arguments);
         let shown = if shown.is_array() { &shown[0] } else { &shown };
         assert!(shown.get(json).is_some(), "{arguments:?}: {shown}");

@@ -2,8 +2,8 @@
 //!
 //! Each test has a server on a free port with a store of its own, and a virtual host of its own on the broker of the
 //! run (`REVEILLE_TEST_AMQP_URL`, `REVEILLE_TEST_BROKER_DIR`; `make test` sets both). Tests that disturb a broker start
-//! one of their own. Without a broker the tests that need one say that they are skipped; so do those over PostgreSQL without
-//! `REVEILLE_TEST_POSTGRES_URL`.
+//! one of their own. Without a broker the tests that need one say that they are skipped; so do those over PostgreSQL
+//! without `REVEILLE_TEST_POSTGRES_URL`.
 
 #![expect(clippy::unwrap_used, reason = "the place where a test stops names the fault")]
 

@@ -1,4 +1,5 @@
-//! The server over PostgreSQL and RabbitMQ: callbacks, kill -9 of the engine and of the database, one process at a time.
+//! The server over PostgreSQL and RabbitMQ: callbacks, kill -9 of the engine and of the database, one process at a
+//! time.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! The pure core's targets: bytes of others in, no panic, no hang, no broken law. Called by `main.rs` with mutations from
-//! seeds, and by `fuzz/` guided by coverage; it needs nothing but the core, so that a fuzzer is built in a minute.
+//! The pure core's targets: bytes of others in, no panic, no hang, no broken law. Called by `main.rs` with mutations
+//! from seeds, and by `fuzz/` guided by coverage; it needs nothing but the core, so that a fuzzer is built in a minute.
 
 use std::sync::Arc;
 

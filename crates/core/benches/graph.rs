@@ -1,5 +1,5 @@
-//! How long a picture takes: `cargo bench -p reveille-core --bench graph`. A chain with a Choice at every fifth state, a
-//! Catch at every third and a way back at every twentieth.
+//! How long a picture takes: `cargo bench -p reveille-core --bench graph`. A chain with a Choice at every fifth state,
+//! a Catch at every third and a way back at every twentieth.
 
 use divan::{Bencher, black_box};
 use reveille_core::graph::{Diagram, Fold, Laid, Look, svg};

@@ -74,8 +74,8 @@ impl Timestamp {
 }
 
 /// The one check of timestamps: RFC 3339 as the States Language narrows it, with a capital `T`, and a capital `Z` or an
-/// offset of `±hh:mm`. The calendar library takes more (a blank for the `T`, `[UTC]` at the end, `+01`), so the shape is
-/// looked at first.
+/// offset of `±hh:mm`. The calendar library takes more (a blank for the `T`, `[UTC]` at the end, `+01`), so the shape
+/// is looked at first.
 ///
 /// # Errors
 /// The fault, where `text` is no such time.

@@ -98,8 +98,8 @@ pub const INLINE_MAP_CONCURRENCY: usize = 40;
 pub const MAILBOX_MESSAGES: usize = 1_024;
 /// Events that one commit of the store's writer gathers at most.
 pub const COMMIT_EVENTS_MAX: usize = 4_000;
-/// Bytes that one commit of a store in PostgreSQL gathers: its parameters are in memory twice, and one value of PostgreSQL's
-/// has at most 1 GiB. A single larger append is a commit of its own.
+/// Bytes that one commit of a store in PostgreSQL gathers: its parameters are in memory twice, and one value of
+/// PostgreSQL's has at most 1 GiB. A single larger append is a commit of its own.
 pub const COMMIT_BYTES_MAX: usize = 16 * 1_048_576;
 /// Appends that wait for the store's writer. Further senders wait.
 pub const APPEND_QUEUE: usize = 4_096;
@@ -157,8 +157,8 @@ pub const TASK_QUEUES_MAX: usize = 10_000;
 /// Pollers that wait for activity tasks at once; each is a consumer with its own channel (RabbitMQ: 2,047 to a
 /// connection by default).
 pub const ACTIVITY_POLLERS_MAX: usize = 1_000;
-/// Starts of children that the store is given at once. More would not make it quicker, and all else stands in line behind
-/// them. 128 delayed replies beside a machine that starts itself by 75 ms (p50), 375 ms (p99).
+/// Starts of children that the store is given at once. More would not make it quicker, and all else stands in line
+/// behind them. 128 delayed replies beside a machine that starts itself by 75 ms (p50), 375 ms (p99).
 pub const CHILD_STARTS_AT_ONCE: usize = 32;
 /// So long the start of a child waits for room in memory; then its task fails, so that what starts itself ends.
 pub const CHILD_PATIENCE: Duration = Duration::from_mins(1);
@@ -187,8 +187,8 @@ pub const MAP_RUN_CHILDREN_MAX: u64 = 100_000_000;
 /// One item of a file, in bytes: an item larger than a payload could be narrowed by `ItemSelector`, one larger than
 /// this is a mistake.
 pub const ITEM_BYTES_MAX: usize = 8 * 1_048_576;
-/// The header row of a CSV file, in bytes with its delimiters (AWS: 10 KiB). Each row becomes an item with all names, so
-/// that a row of two bytes may need as much room as the header.
+/// The header row of a CSV file, in bytes with its delimiters (AWS: 10 KiB). Each row becomes an item with all names,
+/// so that a row of two bytes may need as much room as the header.
 pub const CSV_HEADER_BYTES_MAX: usize = 10_240;
 /// Items that `TestState` makes of `mapItemReaderData` (256 KiB), in bytes of JSON text.
 pub const TEST_ITEMS_BYTES_MAX: usize = 8 * 1_048_576;

@@ -1,5 +1,5 @@
-//! Refuses PKCS#12 files. The AMQP client's TLS can read a client certificate from such a file; Reveille gives it PEM files
-//! only, so nothing here is ever called. The functions are those that the TLS layer names.
+//! Refuses PKCS#12 files. The AMQP client's TLS can read a client certificate from such a file; Reveille gives it PEM
+//! files only, so nothing here is ever called. The functions are those that the TLS layer names.
 
 use std::convert::Infallible;
 use std::fmt;

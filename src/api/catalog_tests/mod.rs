@@ -178,7 +178,8 @@ fn an_update_makes_a_revision_unless_it_changes_nothing() {
 
     assert_eq!(
         given.refused("UpdateStateMachine", json!({"stateMachineArn": MACHINE})),
-        "MissingRequiredParameter: Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified"
+        "MissingRequiredParameter: Either the definition, the role ARN, the LoggingConfiguration, or the \
+         TracingConfiguration must be specified"
     );
     let unknown = format!("{MACHINE}x");
     let refused = given.refused("UpdateStateMachine", json!({"stateMachineArn": unknown, "roleArn": ROLE}));

@@ -22,7 +22,8 @@ fn versions_are_numbered_and_their_numbers_never_come_again() {
     assert_eq!(
         refused,
         format!(
-            "ConflictException: Failed to publish the State Machine version for revision {old}. The current State Machine revision is {current}."
+            "ConflictException: Failed to publish the State Machine version for revision {old}. The current State \
+             Machine revision is {current}."
         )
     );
 
@@ -126,7 +127,8 @@ fn an_alias_routes_to_versions_of_one_machine() {
         (
             json!([{"stateMachineVersionArn": MACHINE, "weight": 100}]),
             format!(
-                "ValidationException: Routing configuration must contain state machine version ARNs. Received: [{MACHINE}]"
+                "ValidationException: Routing configuration must contain state machine version ARNs. Received: \
+                 [{MACHINE}]"
             ),
         ),
         (

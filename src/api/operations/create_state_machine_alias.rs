@@ -68,6 +68,7 @@ fn same(before: &AliasRow, wanted: &AliasRow) -> Result<Timestamp, ApiError> {
     if before.description == wanted.description && before.routes == wanted.routes {
         return Ok(before.created);
     }
-    let message = "Failed to create alias because an alias with the same name and a different routing configuration already exists.";
+    let message = "Failed to create alias because an alias with the same name and a different routing configuration \
+        already exists.";
     Err(ApiError::new("ConflictException", message))
 }

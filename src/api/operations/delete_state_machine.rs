@@ -18,7 +18,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
     let given = arn::machine_or_qualified(&input.state_machine_arn)?;
     if given.qualifier.is_some() {
         return Err(ApiError::validation(
-            "DeleteStateMachine takes the ARN of a state machine; use DeleteStateMachineVersion or DeleteStateMachineAlias for a version or an alias",
+            "DeleteStateMachine takes the ARN of a state machine; use DeleteStateMachineVersion or \
+             DeleteStateMachineAlias for a version or an alias",
         ));
     }
     match ctx.catalog.delete_machine(&given.machine).await {

@@ -24,7 +24,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
     if !aliases.is_empty() {
         let names: Vec<&str> = aliases.iter().map(|alias| alias.name.as_str()).collect();
         let message = format!(
-            "Version to be deleted must not be referenced by an alias. Current list of aliases referencing this version: [{}]",
+            "Version to be deleted must not be referenced by an alias. Current list of aliases referencing this \
+             version: [{}]",
             names.join(", ")
         );
         return Err(ApiError::new("ConflictException", message));

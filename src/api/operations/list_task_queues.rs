@@ -1,5 +1,5 @@
-//! `Reveille.ListTaskQueues`, our own operation: the queues that a state machine's definition names, and whether workers
-//! consume them.
+//! `Reveille.ListTaskQueues`, our own operation: the queues that a state machine's definition names, and whether
+//! workers consume them.
 
 use serde::{Deserialize, Serialize};
 

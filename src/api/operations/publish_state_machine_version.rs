@@ -35,7 +35,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     if let Some(wanted) = input.revision_id.filter(|wanted| *wanted != current) {
         // Recorded.
         let message =
-            format!("Failed to publish the State Machine version for revision {wanted}. The current State Machine revision is {current}.");
+            format!("Failed to publish the State Machine version for revision {wanted}. The current State Machine \
+                revision is {current}.");
         return Err(ApiError::new("ConflictException", message));
     }
     let version = machines::publish(ctx, &row.arn, row.revision.id, input.description).await?;

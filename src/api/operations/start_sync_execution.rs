@@ -58,7 +58,10 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let row = ctx.engine().start_sync_execution(input.start.into_request()?).await?.row;
     let (header, summary) = (row.header, row.summary);
     let closed = summary.closed.ok_or_else(|| {
-        tracing::error!({ crate::telemetry::fields::EXECUTION_ARN } = %header.arn, "a synchronous execution was answered before it closed");
+        tracing::error!(
+            { crate::telemetry::fields::EXECUTION_ARN } = %header.arn,
+            "a synchronous execution was answered before it closed"
+        );
         ApiError::internal()
     })?;
     let millis = u64::try_from(closed.at.since(header.started).as_millis()).unwrap_or(u64::MAX);

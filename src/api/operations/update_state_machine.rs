@@ -39,7 +39,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let given = arn::machine_or_qualified(&input.state_machine_arn)?;
     if input.definition.is_none() && input.role_arn.is_none() && input.given.is_empty() {
         // Recorded.
-        let message = "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must be specified";
+        let message = "Either the definition, the role ARN, the LoggingConfiguration, or the TracingConfiguration must \
+            be specified";
         return Err(ApiError::new("MissingRequiredParameter", message));
     }
     machines::check_version_description(input.publish, input.version_description.as_deref())?;

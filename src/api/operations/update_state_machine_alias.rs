@@ -39,7 +39,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         if machine != alias.machine {
             return Err(ApiError::validation_because(
                 "INVALID_ROUTING_CONFIGURATION",
-                format!("Routing configuration must contain versions of the alias' own state machine. Received: [{machine}]"),
+                format!("Routing configuration must contain versions of the alias' own state machine. Received: \
+                    [{machine}]"),
             ));
         }
         alias.routes = routes;

@@ -1,6 +1,6 @@
-//! Deliveries in. A stream goes on over reconnects, with a [`Session`] for each connection; it drives the consumer itself
-//! (no task between the socket and its reader). Where connections end at one of its messages it goes on a connection of
-//! its own until that is over (`isolation`).
+//! Deliveries in. A stream goes on over reconnects, with a [`Session`] for each connection; it drives the consumer
+//! itself (no task between the socket and its reader). Where connections end at one of its messages it goes on a
+//! connection of its own until that is over (`isolation`).
 
 use std::sync::Arc;
 use std::time::Duration;

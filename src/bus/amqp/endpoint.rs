@@ -136,8 +136,8 @@ impl Endpoint {
         self.current().1.clone()
     }
 
-    /// One attempt at each address in turn, with what the files hold now. The error's text names the endpoint's trouble,
-    /// never its password.
+    /// One attempt at each address in turn, with what the files hold now. The error's text names the endpoint's
+    /// trouble, never its password.
     pub(super) async fn connect(&self, purpose: Purpose) -> Result<(Connection, Arc<Marks>), String> {
         let Material { uris, tls } =
             Material::read(self.url.expose_secret(), &self.options).map_err(|e| e.to_string())?;

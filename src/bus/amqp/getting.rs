@@ -1,5 +1,5 @@
-//! Single messages out of queues (`basic.get`). Each queue has a channel of its own: a queue that is not there closes the
-//! channel that asks for it, and acks that were on their way on it would be lost.
+//! Single messages out of queues (`basic.get`). Each queue has a channel of its own: a queue that is not there closes
+//! the channel that asks for it, and acks that were on their way on it would be lost.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Queues that are taken apart from the others (`suspects` decides): who consumes them, on a connection of their own, and
-//! how a message is rejected that cannot come in.
+//! Queues that are taken apart from the others (`suspects` decides): who consumes them, on a connection of their own,
+//! and how a message is rejected that cannot come in.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -244,8 +244,8 @@ fn up(link: &Link) -> Option<Arc<Live>> {
     }
 }
 
-/// Rejects the first message of a queue: the broker has heard it before the message can end this connection. The message,
-/// where it came in all the same.
+/// Rejects the first message of a queue: the broker has heard it before the message can end this connection. The
+/// message, where it came in all the same.
 pub(super) async fn reject_first(live: &Live, queue: ShortString) -> Option<lapin::message::Delivery> {
     let channel = live.channel().await.ok()?;
     let get = channel.basic_get(queue, BasicGetOptions { no_ack: false });

@@ -1,5 +1,6 @@
 //! Messages at which connections end, on the broker of the run: behind a proxy that ends a connection when it sees a
-//! marker, with a flaw that only tests have, and with headers over the agreed frame. Without a broker these are skipped.
+//! marker, with a flaw that only tests have, and with headers over the agreed frame. Without a broker these are
+//! skipped.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -285,8 +286,8 @@ async fn a_network_that_is_cut_again_and_again_is_no_messages_fault() {
     }
 }
 
-/// RabbitMQ keeps to `frame_max` with bodies only: headers that fitted when they were published are too large with what it
-/// adds to them, or for a connection that agreed upon less.
+/// RabbitMQ keeps to `frame_max` with bodies only: headers that fitted when they were published are too large with what
+/// it adds to them, or for a connection that agreed upon less.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_over_the_agreed_frame_cost_no_connection() {
     let Some(url) = url() else { return };

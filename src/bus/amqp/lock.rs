@@ -68,7 +68,8 @@ impl Lock {
                 event = "broker.shared",
                 prefix = self.names.prefix(),
                 other = called,
-                "another engine uses the same names on this virtual host: each takes the other's replies; give one of them a virtual host or a bus.prefix of its own"
+                "another engine uses the same names on this virtual host: each takes the other's replies; give one of \
+                 them a virtual host or a bus.prefix of its own"
             );
             *other = Some(called);
         }

@@ -1,5 +1,5 @@
-//! What a connection is made with: addresses, password, certificates. Read and checked at the start, where a fault stops
-//! it, and read again at each connect: a rotated password or certificate needs no restart.
+//! What a connection is made with: addresses, password, certificates. Read and checked at the start, where a fault
+//! stops it, and read again at each connect: a rotated password or certificate needs no restart.
 
 use std::path::PathBuf;
 
@@ -74,7 +74,8 @@ pub(super) fn addresses(list: &str) -> impl Iterator<Item = &str> {
 
 fn not_a_url() -> BusError {
     BusError::BadUrl(
-        "bus.url is not an AMQP URL (amqp://user:password@host:5672/vhost or amqps://…, special characters %-encoded), nor a list of them"
+        "bus.url is not an AMQP URL (amqp://user:password@host:5672/vhost or amqps://…, special characters %-encoded), \
+         nor a list of them"
             .to_owned(),
     )
 }
@@ -124,7 +125,8 @@ fn check_identity(certificate: &PathBuf, pem: &str, key: &PathBuf, key_pem: &str
     if key_pem.contains("ENCRYPTED") {
         return Err(bad(
             key,
-            "(bus.certificate_key_file) is encrypted; give the key without a passphrase (openssl pkey -in KEY -out PLAIN)"
+            "(bus.certificate_key_file) is encrypted; give the key without a passphrase (openssl pkey -in KEY -out \
+             PLAIN)"
                 .to_owned(),
         ));
     }

@@ -113,7 +113,8 @@ fn guest_without_rights(url: &str) -> Option<String> {
         "eval",
         &format!(
             "rabbit_auth_backend_internal:add_user(<<\"{user}\">>, <<\"word\">>, <<\"t\">>), \
-             rabbit_auth_backend_internal:set_permissions(<<\"{user}\">>, <<\"/\">>, <<\"^$\">>, <<\".*\">>, <<\".*\">>, <<\"t\">>)."
+             rabbit_auth_backend_internal:set_permissions(<<\"{user}\">>, <<\"/\">>, <<\"^$\">>, <<\".*\">>, \
+             <<\".*\">>, <<\"t\">>)."
         ),
     ]);
     let (_, host) = url.split_once('@').expect("a URL with a user");

@@ -206,13 +206,24 @@ impl Supervisor {
             match attempt {
                 Ok((connection, marks)) => {
                     let since = Instant::now();
-                    info!(event = "broker.connected", bus.url = %self.endpoint, link = self.purpose.as_str(), "broker connected");
+                    info!(
+                        event = "broker.connected",
+                        bus.url = %self.endpoint,
+                        link = self.purpose.as_str(),
+                        "broker connected"
+                    );
                     let live = Arc::new(Live { connection, marks, condemned: Notify::new() });
                     self.state.send_replace(State::Up(live.clone()));
                     let Some(reason) = self.hold(&live).await else { return };
                     self.blocked.send_replace(None);
                     self.endpoint.count_lost();
-                    warn!(event = "broker.lost", bus.url = %self.endpoint, link = self.purpose.as_str(), reason, "broker lost");
+                    warn!(
+                        event = "broker.lost",
+                        bus.url = %self.endpoint,
+                        link = self.purpose.as_str(),
+                        reason,
+                        "broker lost"
+                    );
                     self.state.send_replace(State::Down(reason));
                     if since.elapsed() > GOOD_CONNECTION {
                         self.backoff.reset();
@@ -229,9 +240,21 @@ impl Supervisor {
                         news
                     });
                     if first {
-                        warn!(event = "broker.unreachable", bus.url = %self.endpoint, link = self.purpose.as_str(), reason, "broker cannot be reached, trying on");
+                        warn!(
+                            event = "broker.unreachable",
+                            bus.url = %self.endpoint,
+                            link = self.purpose.as_str(),
+                            reason,
+                            "broker cannot be reached, trying on"
+                        );
                     } else {
-                        debug!(event = "broker.unreachable", bus.url = %self.endpoint, link = self.purpose.as_str(), reason, "broker cannot be reached");
+                        debug!(
+                            event = "broker.unreachable",
+                            bus.url = %self.endpoint,
+                            link = self.purpose.as_str(),
+                            reason,
+                            "broker cannot be reached"
+                        );
                     }
                 }
             }
@@ -273,7 +296,8 @@ impl Supervisor {
                 _ = check.tick() => if !live.connection.status().connected() {
                     return self.lost(closing, "the connection was closed".to_owned());
                 },
-                () = live.condemned.notified() => return self.lost(closing, "the connection no longer answers".to_owned()),
+                () = live.condemned.notified() => return self.lost(closing, "the connection no longer \
+                    answers".to_owned()),
                 () = self.closing.notified(), if !closing => {
                     closing = true;
                     self.state.send_replace(State::Closing(Some(live.clone())));

@@ -2,8 +2,8 @@
 //! session it came from, so one of an old connection touches nothing. A task per session tells the broker what was
 //! settled.
 //!
-//! A delivery that could not be handled now is held here and handed out again after a while: the broker hears nothing of
-//! it, so it counts no delivery for what is no fault of the message, and a delivery limit ends only what takes
+//! A delivery that could not be handled now is held here and handed out again after a while: the broker hears nothing
+//! of it, so it counts no delivery for what is no fault of the message, and a delivery limit ends only what takes
 //! connections or processes with it.
 
 use std::collections::VecDeque;

@@ -1,6 +1,7 @@
-//! When a queue is taken apart from the others, and when a message in it is put aside: a connection that ends twice while
-//! the same message comes in has met a message that nobody can receive, or a network that fails at bad moments. Pure: what
-//! was seen comes in, what to do comes out. A wrong suspicion costs a connection and a few seconds, and no message.
+//! When a queue is taken apart from the others, and when a message in it is put aside: a connection that ends twice
+//! while the same message comes in has met a message that nobody can receive, or a network that fails at bad moments.
+//! Pure: what was seen comes in, what to do comes out. A wrong suspicion costs a connection and a few seconds, and no
+//! message.
 //!
 //! ```text
 //! Together ─ twice at the same message ─▶ Apart ─ twice more ─▶ Blank ─ twice more ─▶ Reject ─▶ Apart

@@ -89,8 +89,8 @@ impl Topology {
     /// What is wanted of this name and could be declared: a publish has found it missing. Nothing where the broker has
     /// refused it.
     ///
-    /// `code` says what the broker missed: 404 the exchange, 312 a queue behind it. An exchange that nobody listens to is
-    /// no loss.
+    /// `code` says what the broker missed: 404 the exchange, 312 a queue behind it. An exchange that nobody listens to
+    /// is no loss.
     pub(super) fn missing(&self, to: &Address, code: u16) -> Vec<Item> {
         let wanted = self.lock();
         let is_it = |item: &&Item| match item {

@@ -1,5 +1,5 @@
-//! The form of a body: what it is where it is not the JSON that it should be. Said so that its sender finds the fault in
-//! his own settings: a compression, a charset, a byte order mark.
+//! The form of a body: what it is where it is not the JSON that it should be. Said so that its sender finds the fault
+//! in his own settings: a compression, a charset, a byte order mark.
 
 use crate::bus::Message;
 

@@ -1,5 +1,5 @@
-//! The stub of a refused message: what is left of one that is too much for the parking queue, or for the broker. It says
-//! how large the message was and what its body's digest is, so that the sender's own copy can be found by it.
+//! The stub of a refused message: what is left of one that is too much for the parking queue, or for the broker. It
+//! says how large the message was and what its body's digest is, so that the sender's own copy can be found by it.
 
 use sha2::{Digest, Sha256};
 

@@ -1,7 +1,7 @@
 //! `--mock FILE`: answers for tasks by the name of their state, in the shape of `TestState`'s mocks.
 //!
-//! The engine asks before it sends a task out, so every kind of task has its mock: what goes to a queue or a topic, child
-//! executions, calls of this service itself, and the tasks of a Distributed Map's children.
+//! The engine asks before it sends a task out, so every kind of task has its mock: what goes to a queue or a topic,
+//! child executions, calls of this service itself, and the tasks of a Distributed Map's children.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,8 @@ use crate::interpreter::event::{Failure, FrameId, Payload};
 
 /// The mocks of all states that have none of their own.
 const DEFAULT: &str = "*";
-const SHAPE: &str = "a mock is {\"STATE\": {\"result\": …}} or {\"STATE\": {\"errorOutput\": {\"error\": …, \"cause\": …}}}, \
+const SHAPE: &str = "a mock is {\"STATE\": {\"result\": …}} or {\"STATE\": {\"errorOutput\": {\"error\": …, \"cause\": \
+    …}}}, \
                      or a list of them, one for each call; the state \"*\" stands for all others";
 
 /// One file of mocks, and how far its lists have been used.

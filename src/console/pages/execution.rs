@@ -93,7 +93,8 @@ pub fn page(view: &View<'_>) -> Markup {
             ViewTab::Graph => {
                 div.split {
                     div {
-                        div.stage tabindex="0" role="region" aria-label="Graph of the state machine" data-live="graph" { (drawing(view.graph.clone())) }
+                        div.stage tabindex="0" role="region" aria-label="Graph of the state \
+                            machine" data-live="graph" { (drawing(view.graph.clone())) }
                         section.card aria-label="Time line" {
                             h2 { "Time line" }
                             div data-live="timeline" { (timeline::timeline(view)) }
@@ -136,7 +137,8 @@ pub fn sentence(view: &View<'_>) -> Markup {
         ExecutionStatus::Running | ExecutionStatus::PendingRedrive => standing(view),
         ExecutionStatus::Succeeded => html! { div.say.done { p { "It has succeeded." } } },
         ExecutionStatus::Aborted => html! {
-            div.say.off { p { b { "It was stopped." } " " (closed.and_then(|c| c.cause.as_deref()).unwrap_or_default()) } }
+            div.say.off { p { b { "It was stopped." } " \
+                " (closed.and_then(|c| c.cause.as_deref()).unwrap_or_default()) } }
         },
         ExecutionStatus::Failed | ExecutionStatus::TimedOut => {
             let at = view.story.visits.iter().rev().find(|visit| visit.failure.is_some());
@@ -169,7 +171,8 @@ fn standing(view: &View<'_>) -> Markup {
         return html! {
             @if let Some((at, visit)) = next {
                 div.say {
-                    p { b { "Waits for a moment." } " " a href=(link(view, visit)) { (visit.name) } " goes on " (words::moment(at)) "." }
+                    p { b { "Waits for a moment." } " " a href=(link(view, visit)) { (visit.name) } " goes on \
+                        " (words::moment(at)) "." }
                 }
             } @else {
                 div.say.run { p { b { "It is running." } } }
@@ -204,7 +207,8 @@ fn told(view: &View<'_>, asked: &Asked) -> Markup {
                 Some(queue) if queue.consumers == 0 => {
                     " (" b.bad { "no consumer" } ", " (words::many(queue.ready, "message")) " there)"
                 }
-                Some(queue) => { " (" (words::many(u64::from(queue.consumers), "consumer")) ", " (words::count(queue.ready)) " ahead)" }
+                Some(queue) => { " (" (words::many(u64::from(queue.consumers), "consumer")) ", \
+                    " (words::count(queue.ready)) " ahead)" }
                 None => {}
             }
             ", for " (words::since(wait.since, view.now))

@@ -61,7 +61,8 @@ pub fn list(list: &List<'_>) -> Markup {
                 "Looked at the newest " (words::count(searched)) " executions. "
             }
             @if let Some(after) = &list.more {
-                a href={ "executions?q=" (words::encoded(list.query)) "&after=" (words::encoded(after)) } { "Older executions" }
+                a href={ "executions?q=" (words::encoded(list.query)) "&after=" (words::encoded(after)) } { "Older \
+                    executions" }
             }
         }
     }

@@ -66,7 +66,8 @@ pub fn inbox(inbox: &Inbox<'_>) -> Markup {
         div.inbox {
             div.card.flush data-live="tasks" {
                 @if inbox.rows.is_empty() {
-                    div.empty { p { b { "Nothing waits for an answer." } } p { "A task that waits appears here by itself after a second." } }
+                    div.empty { p { b { "Nothing waits for an answer." } } p { "A task that waits appears here by \
+                        itself after a second." } }
                 }
                 ul { @for row in inbox.rows { (item(inbox, row)) } }
                 @if let Some(more) = &inbox.more { (older(inbox, more)) }
@@ -116,8 +117,10 @@ fn task(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
                     a href={ (inbox.up) "executions/" (open.row.header.id) } { (open.row.header.name) } " of "
                     a href={ (inbox.up) "machines/" (words::encoded(open.row.header.state_machine.last())) } { (open.row.header.state_machine.last()) }
                 }
-                dt { "Asked of" } dd { @if wait.queue { "queue " } b { (wait.destination) } " " (consumers(&open.asked)) }
-                dt { "Waits" } dd { "since " (words::moment(wait.since)) " (" (words::since(wait.since, inbox.now)) ")" }
+                dt { "Asked of" } dd { @if wait.queue { "queue " } b { (wait.destination) } " \
+                    " (consumers(&open.asked)) }
+                dt { "Waits" } dd { "since " (words::moment(wait.since)) " \
+                    (" (words::since(wait.since, inbox.now)) ")" }
                 dt { "Until" } dd {
                     @match wait.timeout { Some(at) => { (words::moment(at)) } None => { "no time limit" } }
                     @if let Some(due) = wait.heartbeat_due { ", heartbeat due " (words::moment(due)) }

@@ -20,7 +20,8 @@ pub fn list(machines: &[Listed], more: Option<&str>) -> Markup {
         h1 { "State machines" }
         div.card.flush data-live="machines" {
             @if machines.is_empty() {
-                div.empty { p { b { "There is no state machine yet." } } p { "Make one with " code { "aws stepfunctions create-state-machine" } " at this server's address." } }
+                div.empty { p { b { "There is no state machine yet." } } p { "Make one with " code { "aws \
+                    stepfunctions create-state-machine" } " at this server's address." } }
             } @else {
                 table {
                     thead { tr { th scope="col" { "Name" } th scope="col" { "Type" } th.num scope="col" { "Running" } th.num scope="col" { "Failed" } th.fold scope="col" { "Changed" } } }
@@ -37,7 +38,8 @@ fn row(Listed { row, running, failed }: &Listed) -> Markup {
         |status: &str| format!("executions?q={}", words::encoded(&format!("machine:\"{}\" status:{status}", row.name)));
     html! {
         tr {
-            td { a href={ "machines/" (words::encoded(&row.name)) } { (row.name) } @if row.deleting { " " span.quiet { "is being deleted" } } }
+            td { a href={ "machines/" (words::encoded(&row.name)) } { (row.name) } @if row.deleting { " \
+                " span.quiet { "is being deleted" } } }
             td { (row.kind.as_str().to_lowercase()) }
             td.num { @if *running > 0 { a href=(of("running")) { (words::count(*running)) } } @else { "0" } }
             td.num { @if *failed > 0 { a.bad href=(of("failed")) { (words::count(*failed)) } } @else { "0" } }
@@ -88,7 +90,8 @@ pub fn one(machine: &Machine<'_>) -> Markup {
         }
         @for diagnostic in machine.diagnostics { (told(diagnostic)) }
         div.split {
-            div.stage tabindex="0" role="region" aria-label="Graph of the state machine" { (drawing(machine.graph.clone())) }
+            div.stage tabindex="0" role="region" aria-label="Graph of the state \
+                machine" { (drawing(machine.graph.clone())) }
             div { (definition(&row.revision.definition)) (versions(machine)) }
         }
     }
@@ -108,7 +111,8 @@ fn versions(machine: &Machine<'_>) -> Markup {
     html! {
         section.card aria-label="Versions" {
             h2 { "Versions and aliases" }
-            @if machine.versions.is_empty() && machine.aliases.is_empty() { p.quiet { "None is published: each start runs the newest definition." } }
+            @if machine.versions.is_empty() && machine.aliases.is_empty() { p.quiet { "None is published: each start \
+                runs the newest definition." } }
             @for alias in machine.aliases {
                 h3 { "Alias " (alias.name) }
                 @for (arn, weight) in &alias.routes { p { "version " (arn.last()) ": " (weight) " %" } }

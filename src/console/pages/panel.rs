@@ -77,12 +77,14 @@ fn state(view: &View<'_>, visit: &Visit) -> Markup {
         dl {
             dt { "Status" } dd { (standing(visit.standing, asked.is_some())) }
             dt { "Type" } dd { (visit.kind.as_str()) }
-            dt { "Since" } dd { (words::moment(visit.entered)) " (" (words::since(visit.entered, visit.left.unwrap_or(view.now))) ")" }
+            dt { "Since" } dd { (words::moment(visit.entered)) " \
+                (" (words::since(visit.entered, visit.left.unwrap_or(view.now))) ")" }
             @if let Some(until) = visit.until { dt { "Goes on" } dd { (words::moment(until)) } }
             @if let Some(asked) = asked { (waiting(asked)) }
             @else if let Some((resource, _)) = &visit.task { dt { "Resource" } dd { (words::resource(resource)) } }
             @if visit.attempts.len() > 1 { dt { "Attempt" } dd { (visit.attempts.len()) } }
-            @if let Some(by) = visit.attempts.last().and_then(|attempt| attempt.by.as_ref()) { dt { "Answered by" } dd { (by) } }
+            @if let Some(by) = visit.attempts.last().and_then(|attempt| attempt.by.as_ref()) { dt { "Answered \
+                by" } dd { (by) } }
         }
         @if let Some(failure) = visit.failure.as_ref().filter(|_| visit.standing != Standing::Done) { (failed(failure)) }
         @if let Some((_, parameters)) = &visit.task {

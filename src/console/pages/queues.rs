@@ -29,7 +29,8 @@ pub fn list(rows: &[(DestinationWaits, Looked)], now: Timestamp) -> Markup {
             } @else {
                 table {
                     thead { tr {
-                        th scope="col" { "Queue or other destination" } th scope="col" { "Consumers" } th.num scope="col" { "Messages ready" }
+                        th scope="col" { "Queue or other \
+                            destination" } th scope="col" { "Consumers" } th.num scope="col" { "Messages ready" }
                         th.num scope="col" { "Tasks waiting" } th scope="col" { "Longest" }
                     } }
                     tbody { @for (waits, looked) in rows { (row(waits, *looked, now)) } }
@@ -46,7 +47,8 @@ fn row(waits: &DestinationWaits, looked: Looked, now: Timestamp) -> Markup {
             td { (waits.destination) }
             td.nowrap {
                 @match looked {
-                    Looked::There(QueueView { consumers: 0, .. }) => { span.status.fail { (icon("failed")) "nobody consumes" } }
+                    Looked::There(QueueView { consumers: 0, .. }) => { span.status.fail { (icon("failed")) "nobody \
+                        consumes" } }
                     Looked::There(view) => { span.status.done { (icon("done")) (words::many(u64::from(view.consumers), "consumer")) } }
                     Looked::Missing => { span.status.fail { (icon("failed")) "there is no such queue" } }
                     Looked::Unknown => { span.status { "the broker does not answer" } }

@@ -18,9 +18,11 @@ const INSERT_ACTIVITY: &str = "INSERT INTO activities (arn, name, created, confi
 const DELETE_ACTIVITY: &str = "DELETE FROM activities WHERE arn = $1";
 
 const MAP_RUN: &str = "SELECT arn, execution, started, stopped, body FROM map_runs WHERE arn = $1";
-const MAP_RUNS: &str = "SELECT arn, execution, started, stopped, body FROM map_runs WHERE execution = $1 AND place > $2 ORDER BY place LIMIT $3";
+const MAP_RUNS: &str = "SELECT arn, execution, started, stopped, body FROM map_runs WHERE execution = $1 AND place > \
+    $2 ORDER BY place LIMIT $3";
 const PUT_MAP_RUN: &str = "INSERT INTO map_runs (arn, execution, started, stopped, body) VALUES ($1, $2, $3, $4, $5) \
-     ON CONFLICT (arn) DO UPDATE SET execution = excluded.execution, started = excluded.started, stopped = excluded.stopped, \
+     ON CONFLICT (arn) DO UPDATE SET execution = excluded.execution, started = excluded.started, stopped = \
+     excluded.stopped, \
      body = excluded.body";
 
 pub(super) async fn put(client: &Client, activity: &ActivityRow) -> Outcome<()> {

@@ -1,8 +1,8 @@
 //! The statements of one commit, and their parameters: one array per column.
 //!
-//! This is the hot path: two appends per callback. Each statement takes all rows of the group (`unnest`), and raises where
-//! it did not find them (`expect`). One statement with data-modifying parts for everything was measured too: it is planned
-//! for one row per part and takes quadratic time (docs/decisions/0031-postgres.md).
+//! This is the hot path: two appends per callback. Each statement takes all rows of the group (`unnest`), and raises
+//! where it did not find them (`expect`). One statement with data-modifying parts for everything was measured too: it
+//! is planned for one row per part and takes quadratic time (docs/decisions/0031-postgres.md).
 
 use futures_util::future::join_all;
 use tokio_postgres::Client;
@@ -20,8 +20,8 @@ use super::waits;
 use super::writer::{Create, Write};
 
 /// Plans of statements by their keys do not depend on what the planner knows of the tables, so it is told to use the
-/// indexes. A process that freezes in the middle of a transaction must not keep its row from a successor for ever. `LOCAL`:
-/// a pooler may give the session to another client after the commit.
+/// indexes. A process that freezes in the middle of a transaction must not keep its row from a successor for ever.
+/// `LOCAL`: a pooler may give the session to another client after the commit.
 macro_rules! begin {
     ($more:literal) => {
         concat!(
@@ -39,26 +39,33 @@ const REVISIONS: &str =
     "SELECT expect($2, count(*)) FROM (SELECT 1 FROM revisions WHERE id = ANY($1) FOR KEY SHARE) known";
 const RELEASE_NAMES: &str = "WITH gone AS (UPDATE headers SET named = false WHERE id = ANY($1) AND named RETURNING 1) \
      SELECT expect($2, count(*)) FROM gone";
-const INSERT_HEADERS: &str = "INSERT INTO headers (id, arn_key, revision, parent, parent_event, item_index, named, arn, name, machine, version_arn, \
+const INSERT_HEADERS: &str = "INSERT INTO headers (id, arn_key, revision, parent, parent_event, item_index, named, \
+    arn, name, machine, version_arn, \
      alias_arn, map_run, trace_header, input) \
-     SELECT id, arn_key, revision, parent, parent_event, item_index, true, arn, name, machine, version_arn, alias_arn, map_run, trace_header, input \
+     SELECT id, arn_key, revision, parent, parent_event, item_index, true, arn, name, machine, version_arn, alias_arn, \
+     map_run, trace_header, input \
      FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
-     AS a (id, arn_key, revision, parent, parent_event, item_index, arn, name, machine, version_arn, alias_arn, map_run, trace_header, input)";
-const INSERT_EXECUTIONS: &str = "INSERT INTO executions (id, version, due, closed, redriven, started, machine, machine_version, machine_alias, map_run, \
+     AS a (id, arn_key, revision, parent, parent_event, item_index, arn, name, machine, version_arn, alias_arn, \
+     map_run, trace_header, input)";
+const INSERT_EXECUTIONS: &str = "INSERT INTO executions (id, version, due, closed, redriven, started, machine, \
+    machine_version, machine_alias, map_run, \
      tasks, redrive_count, partition, status, owes_parent, owes) \
      SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 /// `o` is the row before: the sums need it. One statement, so that they need no second round trip.
 const ADVANCE: &str = "WITH advanced AS ( \
-       UPDATE executions e SET version = a.version, due = a.due, closed = a.closed, redriven = a.redriven, tasks = a.tasks, \
+       UPDATE executions e SET version = a.version, due = a.due, closed = a.closed, redriven = a.redriven, tasks = \
+       a.tasks, \
          redrive_count = a.redrive_count, status = a.status, owes_parent = a.owes_parent, owes = a.owes \
        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
          AS a (id, expects, version, due, closed, redriven, tasks, redrive_count, status, owes_parent, owes) \
          JOIN executions o ON o.id = a.id \
        WHERE e.id = a.id AND e.version = a.expects \
        RETURNING (e.closed IS NULL)::int - (o.closed IS NULL)::int AS executions, \
-         CASE WHEN e.closed IS NULL THEN e.tasks ELSE 0 END - CASE WHEN o.closed IS NULL THEN o.tasks ELSE 0 END AS tasks) \
+         CASE WHEN e.closed IS NULL THEN e.tasks ELSE 0 END - CASE WHEN o.closed IS NULL THEN o.tasks ELSE 0 END AS \
+         tasks) \
      UPDATE totals t SET executions = t.executions + $13 + sums.executions, tasks = t.tasks + $14 + sums.tasks \
-     FROM (SELECT count(*) AS n, coalesce(sum(executions), 0)::bigint AS executions, coalesce(sum(tasks), 0)::bigint AS tasks FROM advanced) sums \
+     FROM (SELECT count(*) AS n, coalesce(sum(executions), 0)::bigint AS executions, coalesce(sum(tasks), 0)::bigint \
+     AS tasks FROM advanced) sums \
      WHERE t.writer = 0 RETURNING t.executions, t.tasks, expect($12, sums.n)";
 /// The newest batch of an execution, not its first.
 const TAKE_NEWEST: &str = "WITH gone AS ( \
@@ -171,8 +178,8 @@ pub(super) fn statements(me: Uuid, group: &[Write]) -> Vec<Statement<'_>> {
     if !told.is_empty() {
         statements.push(Statement::new(PARENTS_TOLD).with(told, Type::UUID_ARRAY));
     }
-    // Last: its row is that of the whole commit. A parent that is told in the same group as an append is told first, and
-    // the append says the same of it.
+    // Last: its row is that of the whole commit. A parent that is told in the same group as an append is told first,
+    // and the append says the same of it.
     statements.push(advanced(&creates, &appends));
     statements
 }

@@ -1,8 +1,8 @@
 //! One process at a time: its row in `nodes`, kept alive by a beat.
 //!
 //! No session holds a lock, so a pooler may change sessions. A process that starts watches the beat of the row that is
-//! there, by its own clock: one that stands still is removed. From then on no commit of the old process lands, because each
-//! commit locks its process's row (`hold` in the migrations). No two machines compare their clocks.
+//! there, by its own clock: one that stands still is removed. From then on no commit of the old process lands, because
+//! each commit locks its process's row (`hold` in the migrations). No two machines compare their clocks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +76,8 @@ pub(super) async fn claim(client: &Client, me: Uuid, shown: &str) -> StoreResult
             }
             Some((before, _)) if before.node == now.node => {
                 return Err(StoreError::Unusable(format!(
-                    "{shown} is in use by another process ({}, version {}): stop that one, or give this one another `store.url`",
+                    "{shown} is in use by another process ({}, version {}): stop that one, or give this one another \
+                     `store.url`",
                     now.name, now.version
                 )));
             }

@@ -1,7 +1,8 @@
 //! Listings and counts of executions: each is a merge of ranges of one index, never a scan.
 //!
-//! A range is one (key, status) of an index that goes on with (started, id). A listing takes a page of each of its ranges,
-//! and keeps the newest page of all. The text of the statement is put together from fixed words; every value is a parameter.
+//! A range is one (key, status) of an index that goes on with (started, id). A listing takes a page of each of its
+//! ranges, and keeps the newest page of all. The text of the statement is put together from fixed words; every value is
+//! a parameter.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,7 +21,8 @@ use super::values::{status, status_code};
 
 /// The machines that have executions: one step in the index per machine, however many executions each has.
 const MACHINES: &str = "machines (machine) AS ((SELECT machine FROM executions ORDER BY machine LIMIT 1) UNION ALL \
-     SELECT (SELECT e.machine FROM executions e WHERE e.machine > m.machine ORDER BY e.machine LIMIT 1) FROM machines m \
+     SELECT (SELECT e.machine FROM executions e WHERE e.machine > m.machine ORDER BY e.machine LIMIT 1) FROM machines \
+     m \
      WHERE m.machine IS NOT NULL)";
 
 /// The rows of a page, each found by its key: `OFFSET 0` keeps the planner from reading a whole table for them.
@@ -115,7 +117,8 @@ pub(super) fn page(filter: &ExecutionFilter) -> Query {
     let after = after.unwrap_or_default();
     let newest = ranges(&mut query, filter, |_, conditions| {
         format!(
-            "SELECT e.started, e.id FROM executions e WHERE {conditions}{after} ORDER BY e.started DESC, e.id DESC LIMIT {limit}"
+            "SELECT e.started, e.id FROM executions e WHERE {conditions}{after} ORDER BY e.started DESC, e.id DESC \
+             LIMIT {limit}"
         )
     });
     // A version and an alias may name the same execution.

@@ -14,7 +14,8 @@ const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/postgres/0001_st
 const LOCK: &str = "SELECT pg_advisory_xact_lock(5928227551203673)";
 const KNOWN: &str = "SELECT to_regclass('schema_version') IS NOT NULL";
 const VERSION: &str = "SELECT version FROM schema_version";
-const MAKE: &str = "CREATE TABLE schema_version (one boolean PRIMARY KEY DEFAULT true CHECK (one), version int NOT NULL); \
+const MAKE: &str = "CREATE TABLE schema_version (one boolean PRIMARY KEY DEFAULT true CHECK (one), version int NOT \
+    NULL); \
      INSERT INTO schema_version (version) VALUES (0)";
 const SET_VERSION: &str = "UPDATE schema_version SET version = $1";
 

@@ -1,12 +1,14 @@
-//! The store in PostgreSQL: one connection that appends, one for the catalog, a few that read, one that keeps the lease.
+//! The store in PostgreSQL: one connection that appends, one for the catalog, a few that read, one that keeps the
+//! lease.
 //!
 //! ```text
 //! Journal::append ─► writer (group commit) ─► commit.rs          Journal::load, list, … ─► readers ─► rows.rs, listing.rs
 //! Catalog::put_…  ─► work (a transaction)  ─► machines.rs, …     Catalog::machine, …    ─► readers ─► machines.rs, …
 //! ```
 //!
-//! Why it is built so, with figures: `docs/decisions/0031-postgres.md`. The tables: `migrations/postgres/`. Nothing relies on
-//! a session: each statement is unnamed, each setting is local to its transaction, so a pooler may stand between.
+//! Why it is built so, with figures: `docs/decisions/0031-postgres.md`. The tables: `migrations/postgres/`. Nothing
+//! relies on a session: each statement is unnamed, each setting is local to its transaction, so a pooler may stand
+//! between.
 
 mod activities;
 mod catalog;
@@ -116,12 +118,12 @@ impl Drop for Inner {
 }
 
 impl Postgres {
-    /// Opens the store in the database of `url`. Missing tables are made, older ones are migrated. A server that is away is
-    /// waited for.
+    /// Opens the store in the database of `url`. Missing tables are made, older ones are migrated. A server that is
+    /// away is waited for.
     ///
     /// # Errors
-    /// `Unusable`, with a text for operators: a wrong URL, a login that is refused, a database that is in use by another
-    /// process or was made by a newer version.
+    /// `Unusable`, with a text for operators: a wrong URL, a login that is refused, a database that is in use by
+    /// another process or was made by a newer version.
     pub async fn open(url: &str, options: Options) -> StoreResult<Self> {
         let connector = Arc::new(Connector::read(url, &options)?);
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -21,8 +21,8 @@ pub(super) fn key(arn: &Arn) -> Uuid {
     digest(arn.as_str())
 }
 
-/// The key of an execution's name. A generated name is a UUID of version 7: its time takes the place of the first bytes,
-/// so that executions that start together lie together in the index, and a commit writes the right edge of it.
+/// The key of an execution's name. A generated name is a UUID of version 7: its time takes the place of the first
+/// bytes, so that executions that start together lie together in the index, and a commit writes the right edge of it.
 pub(super) fn arn_key(arn: &Arn) -> Uuid {
     let mut bytes = key(arn).into_bytes();
     if let Some(name) = generated(arn) {

@@ -16,8 +16,10 @@ use super::values::{optional_time, small, status, time, uint, words};
 macro_rules! columns {
     ($wide:literal) => {
         concat!(
-            "SELECT e.id, e.partition, h.arn, h.name, h.machine, h.revision, h.version_arn, h.alias_arn, h.trace_header, e.started, h.parent, \
-             h.parent_event, h.map_run, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, e.redrive_count, e.redriven, e.owes, \
+            "SELECT e.id, e.partition, h.arn, h.name, h.machine, h.revision, h.version_arn, h.alias_arn, \
+             h.trace_header, e.started, h.parent, \
+             h.parent_event, h.map_run, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, \
+             e.redrive_count, e.redriven, e.owes, \
              e.tasks, ",
             $wide
         )
@@ -44,12 +46,14 @@ pub(super) const ROW: &str = concat!(
 );
 pub(super) const ROW_BY_NAME: &str = concat!(
     columns!("h.input, c.output, c.error, c.cause FROM headers h"),
-    " JOIN executions e ON e.id = h.id LEFT JOIN closings c ON c.id = e.id AND e.closed IS NOT NULL WHERE h.arn_key = $1 AND h.named"
+    " JOIN executions e ON e.id = h.id LEFT JOIN closings c ON c.id = e.id AND e.closed IS NOT NULL WHERE h.arn_key = \
+     $1 AND h.named"
 );
 pub(super) const OWES: &str = page!("partition = $1 AND status = 0 AND owes AND id > $2 ORDER BY id LIMIT $3");
 pub(super) const OWES_FIRST: &str = page!("partition = $1 AND status = 0 AND owes ORDER BY id LIMIT $2");
 pub(super) const OWING: &str = page!("partition = $1 AND owes_parent ORDER BY id LIMIT $2");
-pub(super) const DUE: &str = "SELECT id, due FROM executions WHERE partition = $1 AND status = 0 AND due IS NOT NULL AND due < $2 \
+pub(super) const DUE: &str = "SELECT id, due FROM executions WHERE partition = $1 AND status = 0 AND due IS NOT NULL \
+    AND due < $2 \
      ORDER BY due, id LIMIT $3";
 
 pub(super) async fn execution(client: &Client, id: ExecutionId) -> Outcome<Option<ExecutionRow>> {

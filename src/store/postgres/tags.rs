@@ -8,7 +8,8 @@ use crate::ids::Arn;
 use super::error::Outcome;
 use super::values::words;
 
-const SET: &str = "INSERT INTO tags (resource, key, value) VALUES ($1, $2, $3) ON CONFLICT (resource, key) DO UPDATE SET value = excluded.value";
+const SET: &str = "INSERT INTO tags (resource, key, value) VALUES ($1, $2, $3) ON CONFLICT (resource, key) DO UPDATE \
+    SET value = excluded.value";
 const REMOVE: &str = "DELETE FROM tags WHERE resource = $1 AND key = $2";
 const ALL: &str = "SELECT key, value FROM tags WHERE resource = $1 ORDER BY key";
 const DROP_ALL: &str = "DELETE FROM tags WHERE resource = $1";

@@ -6,8 +6,8 @@
 //!
 //! While one commit is under way the next group gathers, so the groups grow with the load. A request that does not fit
 //! (another version, a taken name) ends the transaction of its group: then all are looked at, those that do not fit are
-//! answered, and the others are sent again. A connection that is lost, or silent, leaves its group unknown: `Unavailable`,
-//! and the engine loads each execution again.
+//! answered, and the others are sent again. A connection that is lost, or silent, leaves its group unknown:
+//! `Unavailable`, and the engine loads each execution again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -142,8 +142,8 @@ pub(super) struct Writer {
     pub lost: watch::Sender<bool>,
 }
 
-/// Requests in a group that show load: the fixed cost of a commit (eight statements, 0.8 ms of PostgreSQL) is then worth
-/// sharing among more of them.
+/// Requests in a group that show load: the fixed cost of a commit (eight statements, 0.8 ms of PostgreSQL) is then
+/// worth sharing among more of them.
 const GROUP_UNDER_LOAD: usize = 2;
 const PAUSE: Duration = Duration::from_millis(2);
 /// The answer to a commit. One that waits longer (for a standby, for a lock of an operator) is unknown.
@@ -245,8 +245,8 @@ impl Writer {
         }
     }
 
-    /// Looks at requests before they are sent, and answers those that do not fit. A name of a client's choice may well be
-    /// taken, so it is always looked up; the others after a refusal.
+    /// Looks at requests before they are sent, and answers those that do not fit. A name of a client's choice may well
+    /// be taken, so it is always looked up; the others after a refusal.
     async fn sift(
         &self,
         client: &Arc<Client>,

@@ -38,7 +38,8 @@ pub(super) fn left_out<T>(row: Outcome<T>, key: impl FnOnce() -> String) -> Outc
             event = "execution.unreadable",
             execution.id = key,
             reason = why,
-            "the store's row of this {what} does not decode; it is left out of listings and of recovery, all others are not"
+            "the store's row of this {what} does not decode; it is left out of listings and of recovery, all others \
+             are not"
         );
     }
     Ok(None)

@@ -61,7 +61,8 @@ const BY_MAP_RUN: &Index = &range!("executions_by_map_run", "map_run = ?1");
 
 /// The machines that have executions: one step in the index per machine, however many executions each has.
 const MACHINES: &str = "WITH RECURSIVE machines (n) AS (SELECT min(machine) FROM executions UNION ALL \
-     SELECT (SELECT min(machine) FROM executions WHERE machine > machines.n) FROM machines WHERE machines.n IS NOT NULL) \
+     SELECT (SELECT min(machine) FROM executions WHERE machine > machines.n) FROM machines WHERE machines.n IS NOT \
+     NULL) \
      SELECT n FROM machines WHERE n IS NOT NULL";
 
 /// A filter with its ARNs looked up.

@@ -22,7 +22,8 @@ macro_rules! select_machine {
 const ONE: &str = select_machine!("WHERE m.arn = ?1");
 const SELECT_PAGE: &str = select_machine!("WHERE m.arn > ?1 ORDER BY m.arn LIMIT ?2");
 const EXISTS: &str = "SELECT 1 FROM machines WHERE arn = ?1";
-const INSERT: &str = "INSERT INTO machines (arn, name, kind, created, deleting, revision, next_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)";
+const INSERT: &str = "INSERT INTO machines (arn, name, kind, created, deleting, revision, next_version) VALUES (?1, \
+    ?2, ?3, ?4, ?5, ?6, 1)";
 const SET_REVISION: &str = "UPDATE machines SET revision = ?2 WHERE arn = ?1";
 const SET_DELETING: &str = "UPDATE machines SET deleting = 1 WHERE arn = ?1";
 const DELETE_VERSIONS: &str = "DELETE FROM versions WHERE machine = ?1";
@@ -38,7 +39,8 @@ const INSERT_REVISION: &str = "INSERT INTO revisions (id, machine, initial, made
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const INSERT_USES: &str = "INSERT INTO revision_uses (revision, uses) VALUES (?1, 0)";
 const UNUSED_REVISIONS: &str = "SELECT u.revision FROM revision_uses u WHERE u.uses <= 0 \
-     AND u.revision NOT IN (SELECT revision FROM machines) AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.revision = u.revision)";
+     AND u.revision NOT IN (SELECT revision FROM machines) AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.revision = \
+     u.revision)";
 const DELETE_REVISION: &str = "DELETE FROM revisions WHERE id = ?1";
 const DELETE_USES: &str = "DELETE FROM revision_uses WHERE revision = ?1";
 

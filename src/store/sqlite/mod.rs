@@ -73,7 +73,8 @@ impl Synchronous {
 }
 
 /// A write of 64 KiB that leaves nothing behind.
-const PROBE: &str = "INSERT INTO settings (key, value) VALUES ('probe', hex(zeroblob(32768))); DELETE FROM settings WHERE key = 'probe'";
+const PROBE: &str = "INSERT INTO settings (key, value) VALUES ('probe', hex(zeroblob(32768))); DELETE FROM settings \
+    WHERE key = 'probe'";
 
 /// The settings of the embedded store (`store.*`).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -139,7 +139,8 @@ pub(super) fn writer(place: Option<&Place>, options: &Options) -> StoreResult<Co
 fn prepare_writer(connection: &mut Connection, shown: &str, on_disk: bool, options: &Options) -> StoreResult<()> {
     let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => StoreError::Unusable(format!(
-            "{shown} is no store of Reveille's (no SQLite database): give another path in `store.url`, or move that file away"
+            "{shown} is no store of Reveille's (no SQLite database): give another path in `store.url`, or move that \
+             file away"
         )),
         _ => classify(&error),
     };
@@ -180,7 +181,8 @@ fn prepare_writer(connection: &mut Connection, shown: &str, on_disk: bool, optio
         let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if verdict != "ok" {
             return Err(StoreError::Unusable(format!(
-                "{shown} is damaged ({verdict}): restore a backup, or recover the readable rows with `sqlite3 {shown} .recover`"
+                "{shown} is damaged ({verdict}): restore a backup, or recover the readable rows with `sqlite3 {shown} \
+                 .recover`"
             )));
         }
     }

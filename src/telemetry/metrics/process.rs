@@ -1,5 +1,5 @@
-//! The process as its operating system counts it, under the names that all Prometheus clients share. Linux only: elsewhere
-//! the values stay 0.
+//! The process as its operating system counts it, under the names that all Prometheus clients share. Linux only:
+//! elsewhere the values stay 0.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -64,7 +64,8 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Failed> {
             // The core's sentence for every result over the limit.
             return Err(Failed::new(
                 "States.DataLimitExceeded",
-                "The state/task 'http' returned a result with a size exceeding the maximum number of bytes service limit.",
+                "The state/task 'http' returned a result with a size exceeding the maximum number of bytes service \
+                 limit.",
             ));
         }
         bytes.extend_from_slice(&piece);

@@ -248,7 +248,8 @@ impl<'n> Checker<'n> {
         let Some(member) = object.get("QueryLanguage") else { return Some(self.machine_language) };
         let language = language_of(member.node.as_str());
         if self.machine_language == QueryLanguage::Jsonata && language == QueryLanguage::JsonPath {
-            let hint = "leave the machine's QueryLanguage at JSONPath and set JSONata on single states, or move this state to JSONata";
+            let hint = "leave the machine's QueryLanguage at JSONPath and set JSONata on single states, or move this \
+                state to JSONata";
             let message = "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine";
             self.read.schema_hint(message, at, member.offset, hint);
             return None;

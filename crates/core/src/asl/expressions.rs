@@ -61,7 +61,8 @@ impl<'n> Checker<'n> {
             return Some(ResultPath::Replace);
         }
         if text.starts_with("$$") {
-            let hint = "the context object is read-only; ResultPath puts the result into the state's input, for example '$.result'";
+            let hint = "the context object is read-only; ResultPath puts the result into the state's input, for \
+                example '$.result'";
             self.read.schema_hint(
                 "Value is not a Reference Path: the context object cannot be written",
                 &at,
@@ -237,7 +238,8 @@ impl<'n> Checker<'n> {
                         refused = true;
                         let name = &member.name;
                         let message = format!(
-                            "The value for the field '{name}' must be a valid JSONPath or a valid intrinsic function call"
+                            "The value for the field '{name}' must be a valid JSONPath or a valid intrinsic function \
+                             call"
                         );
                         self.read.schema_hint(message, at, member.node.offset, reason);
                     }
@@ -279,7 +281,8 @@ impl<'n> Checker<'n> {
     ) -> Result<Option<Expression>, ()> {
         let Some(text) = node.as_str() else { return Ok(None) };
         let Ok(text) = expression_text(text) else {
-            let hint = "put the whole expression between '{%' and '%}', with nothing before or after; join texts with '&' inside";
+            let hint = "put the whole expression between '{%' and '%}', with nothing before or after; join texts with \
+                '&' inside";
             self.read.schema_hint("JSONata string must start with {% and end with %}", at, node.offset, hint);
             return Err(());
         };
@@ -289,7 +292,8 @@ impl<'n> Checker<'n> {
                 Some(message) => (code::INVALID_JSONATA_EXPRESSION, message),
                 None => (code::UNSUPPORTED_JSONATA_EXPRESSION, e.message.as_str()),
             };
-            let hint = "the input is $states.input, the result $states.result, the context object $states.context, a variable $name";
+            let hint = "the input is $states.input, the result $states.result, the context object $states.context, a \
+                variable $name";
             self.read.error(code, message, at, node.offset, hint);
         })?;
         if !in_catcher && expression.references().names(StatesMember::ErrorOutput) {

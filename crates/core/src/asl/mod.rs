@@ -12,7 +12,8 @@
 //! [`parse`] gives a machine or all errors; [`diagnose`] gives errors and warnings for a person to read. Judged as AWS
 //! judges, with AWS's codes and, where known, words. Our own findings are warnings (see [`diagnostics::code`]).
 //!
-//! May enter: `query` (expressions are compiled here), `clock::Timestamp`, `ids`, `limits`, `payload`. No state of an execution, no clock, no I/O.
+//! May enter: `query` (expressions are compiled here), `clock::Timestamp`, `ids`, `limits`, `payload`. No state of an
+//! execution, no clock, no I/O.
 #![expect(clippy::option_option, reason = "outer: refused, and the reader was told; inner: the field is absent")]
 
 mod check;

@@ -119,7 +119,8 @@ impl<'n> Checker<'n> {
         for name in ["ItemReader", "ItemBatcher", "ResultWriter"] {
             if let Some(member) = object.get(name) {
                 let message = format!("An inline Map with '{name}' fails when it is entered");
-                let hint = "set \"ProcessorConfig\": {\"Mode\": \"DISTRIBUTED\", \"ExecutionType\": \"STANDARD\"}, or remove the field";
+                let hint = "set \"ProcessorConfig\": {\"Mode\": \"DISTRIBUTED\", \"ExecutionType\": \"STANDARD\"}, or \
+                    remove the field";
                 self.read.warning(code::DISTRIBUTED_ONLY, message, &at.name(name), member.offset, hint);
             }
         }
@@ -191,7 +192,8 @@ impl<'n> Checker<'n> {
         }
         if mode != Some("DISTRIBUTED") {
             if let Some(member) = config.get("ExecutionType") {
-                let hint = "an inline Map runs inside its own execution: remove ExecutionType, or set \"Mode\": \"DISTRIBUTED\"";
+                let hint = "an inline Map runs inside its own execution: remove ExecutionType, or set \"Mode\": \
+                    \"DISTRIBUTED\"";
                 self.read.schema_hint("Field 'ExecutionType' is not supported", &at, member.offset, hint);
                 return None;
             }

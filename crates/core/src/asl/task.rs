@@ -69,7 +69,8 @@ impl<'n> Checker<'n> {
         let offset = object.node("Resource").map_or(object.offset, |node| node.offset);
         let at = at.name("Resource");
         let Some(resource) = Resource::parse(text) else {
-            let hint = "for example arn:aws:states:::amqp:publish.waitForTaskToken, arn:aws:lambda:REGION:ACCOUNT:function:NAME or \
+            let hint = "for example arn:aws:states:::amqp:publish.waitForTaskToken, \
+                arn:aws:lambda:REGION:ACCOUNT:function:NAME or \
                         arn:aws:states:REGION:ACCOUNT:activity:NAME";
             self.read.schema_hint("Value is not a valid resource ARN", &at, offset, hint);
             return None;
@@ -77,7 +78,8 @@ impl<'n> Checker<'n> {
         if around.kind == MachineKind::Express
             && let Some(message) = refused_by_express(&resource)
         {
-            let hint = "an Express machine waits for no callback: make it a Standard machine, or use the resource without the suffix";
+            let hint = "an Express machine waits for no callback: make it a Standard machine, or use the resource \
+                without the suffix";
             self.read.schema_hint(message, &at, offset, hint);
             return None;
         }

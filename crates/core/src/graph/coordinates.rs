@@ -1,8 +1,8 @@
 //! Where the vertices of a layered block stand.
 //!
-//! From side to side: each vertex wants to stand at the mean of its neighbours; each row keeps its order and its distances
-//! and comes as near to these wishes as it can (isotonic regression). From top to bottom: each rank is as high as its
-//! highest vertex.
+//! From side to side: each vertex wants to stand at the mean of its neighbours; each row keeps its order and its
+//! distances and comes as near to these wishes as it can (isotonic regression). From top to bottom: each rank is as
+//! high as its highest vertex.
 
 use super::layers::{Layers, What};
 
@@ -111,8 +111,8 @@ fn wish(layers: &Layers, x: &[f64], vertex: usize, one_side: Option<bool>) -> (f
     if total == 0.0 { (x[vertex], REST) } else { (sum / total, total) }
 }
 
-/// Places in order, at least `gaps` apart, with the least weighted squares of distances to the wishes (position, weight):
-/// pool adjacent violators.
+/// Places in order, at least `gaps` apart, with the least weighted squares of distances to the wishes (position,
+/// weight): pool adjacent violators.
 pub(super) fn spread(wishes: &[(f64, f64)], gaps: &[f64]) -> Vec<f64> {
     let mut offsets = vec![0.0];
     for gap in gaps {

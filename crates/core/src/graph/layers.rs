@@ -1,13 +1,13 @@
-//! Layers of one block: a rank for each node, points where long edges pass a rank, and an order inside each rank that has
-//! few crossings.
+//! Layers of one block: a rank for each node, points where long edges pass a rank, and an order inside each rank that
+//! has few crossings.
 //!
 //! Nodes are in even ranks. Odd ranks hold bends of edges and their labels. A label is a vertex with a size of its own,
 //! so two labels, or a label and an edge, never share a place.
 
 /// Sweeps over the ranks that look for an order with fewer crossings.
 const SWEEPS_MAX: usize = 24;
-/// Points that long edges may have together. An edge beyond that is drawn straight: a picture with so many long edges is
-/// unreadable in any case, and layout stays fast.
+/// Points that long edges may have together. An edge beyond that is drawn straight: a picture with so many long edges
+/// is unreadable in any case, and layout stays fast.
 const BENDS_MAX: usize = 20_000;
 
 /// An edge of the block as layout sees it.
@@ -132,7 +132,8 @@ impl Layers {
         self.vertices[lower].above.push((upper, weight));
     }
 
-    /// First the order of a walk from the start, then sweeps that put each vertex near its neighbours. The best is kept.
+    /// First the order of a walk from the start, then sweeps that put each vertex near its neighbours. The best is
+    /// kept.
     fn order(&mut self, walk: &[usize]) {
         let ranks = self.vertices.iter().map(|v| v.rank + 1).max().unwrap_or(0);
         self.rows = vec![Vec::new(); ranks];

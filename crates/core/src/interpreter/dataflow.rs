@@ -213,8 +213,8 @@ pub(super) fn assign(
     }
 }
 
-/// The required value of a Map's number, `place` in its state (`ItemBatcher/MaxItemsPerBatch`): AWS has one sentence for
-/// all of the `...Path` fields. Recorded: a text that is a number is one. Measured: a miss names the field.
+/// The required value of a Map's number, `place` in its state (`ItemBatcher/MaxItemsPerBatch`): AWS has one sentence
+/// for all of the `...Path` fields. Recorded: a text that is a number is one. Measured: a miss names the field.
 pub(super) fn map_quantity(
     quantity: &Quantity,
     place: &str,

@@ -1,5 +1,5 @@
-//! A map run, pure: it turns events into commands. The shell (`engine::map_run`) reads, starts and stops; here is decided
-//! when.
+//! A map run, pure: it turns events into commands. The shell (`engine::map_run`) reads, starts and stops; here is
+//! decided when.
 //!
 //! ```text
 //!  Read ──► queue ──► Start (at most MaxConcurrency open) ──► Closed ──┬─► all closed: Finish(Succeeded)

@@ -193,7 +193,8 @@ impl Reader<'_> {
                 self.non_standard(wanted)
             }
             '+' => self.fail(format!(
-                "Unexpected character ({}) in numeric value: JSON spec does not allow numbers to have plus signs: enable \
+                "Unexpected character ({}) in numeric value: JSON spec does not allow numbers to have plus signs: \
+                 enable \
                  `JsonReadFeature.ALLOW_LEADING_PLUS_SIGN_FOR_NUMBERS` to allow",
                 described(c)
             )),

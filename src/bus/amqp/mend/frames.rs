@@ -48,8 +48,8 @@ pub struct Frames {
     /// The delivery whose content header is awaited, by channel.
     awaited: Vec<Option<(u64, Arrival)>>,
     marks: Arc<Marks>,
-    /// What a frame may have on this connection: RabbitMQ keeps to it with bodies, not with content headers, which grow on
-    /// the way (`x-death`, `x-delivery-count`) or come from a connection that agreed upon more.
+    /// What a frame may have on this connection: RabbitMQ keeps to it with bodies, not with content headers, which grow
+    /// on the way (`x-death`, `x-delivery-count`) or come from a connection that agreed upon more.
     frame_max: usize,
     /// No delivery's properties are let through.
     blank: bool,

@@ -159,17 +159,20 @@ pub(super) fn check_size(what: &str, payload: &Payload) -> Result<(), EvalError>
         .map_err(|excess| EvalError::named("States.DataLimitExceeded", data_limit(what, excess)).bare())
 }
 
-/// AWS's sentence for a result over the limit, and ours for one too deep; `what` is a state's name, a service or the ARN of a function.
+/// AWS's sentence for a result over the limit, and ours for one too deep; `what` is a state's name, a service or the
+/// ARN of a function.
 pub(super) fn data_limit(what: &str, excess: Excess) -> String {
     match excess {
         Excess::Bytes => {
             format!(
-                "The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service limit."
+                "The state/task '{what}' returned a result with a size exceeding the maximum number of bytes service \
+                 limit."
             )
         }
         Excess::Depth => {
             format!(
-                "The state/task '{what}' returned a result nested deeper than {JSON_DEPTH_MAX} levels, the limit of this service."
+                "The state/task '{what}' returned a result nested deeper than {JSON_DEPTH_MAX} levels, the limit of \
+                 this service."
             )
         }
     }

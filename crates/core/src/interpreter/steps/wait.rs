@@ -83,7 +83,8 @@ fn parse(text: &str, field: &Text) -> Result<Timestamp, EvalError> {
         format!("The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format string: {text}");
     Err(match field {
         Text::Path(p) => EvalError::runtime(format!(
-            "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: {} == {text}",
+            "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: \
+             {} == {text}",
             p.text()
         )),
         Text::Jsonata(_) => EvalError::value(QueryLanguage::Jsonata, sentence, Some("Timestamp")).after_evaluation(),

@@ -48,7 +48,8 @@ pub enum Refusal {
     ContextWithoutMock,
     /// Recorded.
     #[error(
-        "Invalid Context object provided: Context object contains 'Task' when state is not a Task state with a '.sync' or \
+        "Invalid Context object provided: Context object contains 'Task' when state is not a Task state with a '.sync' \
+         or \
          '.waitForTaskToken' service integration pattern"
     )]
     ContextWithTask,

@@ -1,9 +1,9 @@
-//! What happens at run time: each field that takes its value from the data × each value that it should not have, in both
-//! languages.
+//! What happens at run time: each field that takes its value from the data × each value that it should not have, in
+//! both languages.
 //!
 //! The rows are data (`tests/breadth/runtime.txt`): field, language, value, source of the rule, outcome. A field's name
-//! says how its state is made here. `REVEILLE_WRITE_BREADTH=1` writes what was found; each line is then read against its
-//! source.
+//! says how its state is made here. `REVEILLE_WRITE_BREADTH=1` writes what was found; each line is then read against
+//! its source.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

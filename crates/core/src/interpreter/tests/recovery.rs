@@ -2,8 +2,8 @@
 //! through the persisted form. The cut test: an execution that crashes after any entry, even inside of a decision, ends
 //! as one that does not.
 //!
-//! A failure prints its seed: `REVEILLE_SEED=n cargo test -p reveille-core --lib tests::recovery` plays it again, `REVEILLE_CASES=n`
-//! plays more.
+//! A failure prints its seed: `REVEILLE_SEED=n cargo test -p reveille-core --lib tests::recovery` plays it again,
+//! `REVEILLE_CASES=n` plays more.
 
 use crate::payload::Payload;
 use std::fmt::Debug;

@@ -25,8 +25,8 @@ pub(super) enum Bound {
     Picture,
 }
 
-/// An error with a code of the language, and the values that its sentence names. The name of the function is added where the
-/// function is called.
+/// An error with a code of the language, and the values that its sentence names. The name of the function is added
+/// where the function is called.
 #[derive(Debug, Default)]
 pub(super) struct Fault {
     pub code: &'static str,

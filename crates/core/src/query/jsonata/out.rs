@@ -47,8 +47,8 @@ impl Outward {
         Ok(())
     }
 
-    /// Writes a value where it belongs: values of JSON are large to move. Numbers are written as computed ones are, save
-    /// that a long integer of the payload keeps its digits.
+    /// Writes a value where it belongs: values of JSON are large to move. Numbers are written as computed ones are,
+    /// save that a long integer of the payload keeps its digits.
     fn write(&mut self, value: Val<'_>, place: &mut Value) -> Result<(), Stop> {
         self.draw(1)?;
         self.work += 1;

@@ -61,8 +61,8 @@ impl References {
         self.states.contains(&member)
     }
 
-    /// Whether this member is written out (`$states.result`). `$states` as a whole has the members that there are, in each
-    /// field (recorded).
+    /// Whether this member is written out (`$states.result`). `$states` as a whole has the members that there are, in
+    /// each field (recorded).
     #[must_use]
     pub fn names(&self, member: StatesMember) -> bool {
         self.named.contains(&member)

@@ -11,8 +11,8 @@ use super::number;
 use super::syntax::regex::Pattern;
 use super::syntax::tree::{Lambda, Name, Sym, Transform};
 
-/// The tag takes eight bytes, so that a copy is three whole words: with a tag of one byte the compiler copies odd pieces,
-/// and each read of a value that was just written waits for them.
+/// The tag takes eight bytes, so that a copy is three whole words: with a tag of one byte the compiler copies odd
+/// pieces, and each read of a value that was just written waits for them.
 #[derive(Clone, Copy)]
 #[repr(u64)]
 pub(super) enum Val<'e> {

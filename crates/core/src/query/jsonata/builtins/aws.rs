@@ -37,8 +37,8 @@ pub(super) fn eval<'e>(_: &mut Machine<'e>, _: &[Val<'e>]) -> Outcome<'e> {
     fail("T1006")
 }
 
-/// `$partition(array, size)`: consecutive pieces of at most `size` items; without a size there is one piece. Nothing for
-/// an empty array or the size 0.
+/// `$partition(array, size)`: consecutive pieces of at most `size` items; without a size there is one piece. Nothing
+/// for an empty array or the size 0.
 pub(super) fn partition<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
     let list = arg(args, 0);
     if list.is_undefined() {

@@ -320,7 +320,8 @@ fn from_roman(text: &str) -> f64 {
     })
 }
 
-const FEW: &str = "Zero One Two Three Four Five Six Seven Eight Nine Ten Eleven Twelve Thirteen Fourteen Fifteen Sixteen \
+const FEW: &str = "Zero One Two Three Four Five Six Seven Eight Nine Ten Eleven Twelve Thirteen Fourteen Fifteen \
+    Sixteen \
                    Seventeen Eighteen Nineteen";
 const ORDINALS: &str = "Zeroth First Second Third Fourth Fifth Sixth Seventh Eighth Ninth Tenth Eleventh Twelfth \
                         Thirteenth Fourteenth Fifteenth Sixteenth Seventeenth Eighteenth Nineteenth";
