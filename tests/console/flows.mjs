@@ -309,7 +309,7 @@ flow('the search finds, the address can be shared, and back goes back', async ({
   await page.emulateMedia({ colorScheme: 'light' });
 });
 
-flow('queues: a consumer goes away and the page says so', async ({ page, server }) => {
+flow('queues: what nobody consumes is named, and keys lead on', async ({ page, server }) => {
   await server.start_execution(server.order, 'order-0818', { risk: 31 });
   await page.goto(`${server.base}/console/queues`);
   await page.getByText('nobody consumes').first().waitFor();
