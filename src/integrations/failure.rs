@@ -149,7 +149,8 @@ pub fn failure(resource: &Resource, said: Failure) -> Failure {
     }
     let error = said.error.unwrap_or_else(|| "Lambda.Unknown".to_owned());
     let cause = said.cause.unwrap_or_default();
-    if matches!(serde_json::from_str(&cause), Ok(Value::Object(fields)) if fields.contains_key("errorMessage") || fields.contains_key("errorType"))
+    if matches!(serde_json::from_str(&cause), Ok(Value::Object(fields)) if fields.contains_key("errorMessage")
+        || fields.contains_key("errorType"))
     {
         return Failure::new(error, cause);
     }

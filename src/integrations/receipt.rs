@@ -111,7 +111,8 @@ pub(super) fn with_metadata(
     };
     fields.insert(
         "SdkHttpMetadata".to_owned(),
-        json!({"AllHttpHeaders": all, "HttpHeaders": single, "HttpStatusCode": fields.get("StatusCode").cloned().unwrap_or(json!(200))}),
+        json!({"AllHttpHeaders": all, "HttpHeaders": single,
+            "HttpStatusCode": fields.get("StatusCode").cloned().unwrap_or(json!(200))}),
     );
     fields.insert("SdkResponseMetadata".to_owned(), json!({"RequestId": request_id}));
     fields.sort_keys();

@@ -115,7 +115,8 @@ impl<'a> TaskLog<'a> {
 
     /// The broker has it.
     pub fn confirmed(&self, destination: &str, took: Duration) {
-        task_line!(info, self, TASK_CONFIRMED, { fields::TASK_DESTINATION => destination, fields::DURATION_MS => millis(took) },
+        task_line!(info, self, TASK_CONFIRMED, {
+            fields::TASK_DESTINATION => destination, fields::DURATION_MS => millis(took) },
             "task of state `{}` confirmed by the broker", self.state);
     }
 
@@ -154,7 +155,8 @@ impl<'a> TaskLog<'a> {
     /// `by`: who answered, where that is known.
     pub fn reply_accepted(&self, face: Face, status: &str, error: Option<&str>, by: Option<&str>, waited: Duration) {
         task_line!(info, self, REPLY_ACCEPTED,
-            { fields::REPLY_FACE => face.as_str(), fields::REPLY_STATUS => status, fields::TASK_BY => by, fields::ERROR_NAME => error, fields::DURATION_MS => millis(waited) },
+            { fields::REPLY_FACE => face.as_str(), fields::REPLY_STATUS => status, fields::TASK_BY => by,
+                fields::ERROR_NAME => error, fields::DURATION_MS => millis(waited) },
             "task of state `{}` ended by a reply: {status}", self.state);
     }
 

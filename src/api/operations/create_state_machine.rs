@@ -72,7 +72,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     };
     ctx.declare_task_queues(&row.revision.definition);
     let version = if input.publish { Some(publish(ctx, &row, input.version_description).await?) } else { None };
-    Ok(Output { state_machine_arn: machine.to_string(), creation_date: row.created.into(), state_machine_version_arn: version })
+    Ok(Output { state_machine_arn: machine.to_string(), creation_date: row.created.into(),
+        state_machine_version_arn: version })
 }
 
 /// The machine that has the name, if this request would have made the same one.

@@ -20,7 +20,10 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
     if !matches!(given.qualifier, Some(Qualifier::Version(_))) {
         return Err(ApiError::validation(format!("A state machine version ARN is needed. Received: {}", given.full)));
     }
-    let aliases = routes::aliases_of(ctx, &given.machine, |alias| alias.routes.iter().any(|(version, _)| *version == given.full)).await?;
+    let aliases = routes::aliases_of(ctx, &given.machine, |alias| {
+        alias.routes.iter().any(|(version, _)| *version == given.full)
+    })
+    .await?;
     if !aliases.is_empty() {
         let names: Vec<&str> = aliases.iter().map(|alias| alias.name.as_str()).collect();
         let message = format!(

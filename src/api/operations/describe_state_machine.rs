@@ -49,7 +49,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let whole = found.revision.definition;
     let definition = match &given.label {
         None => whole,
-        Some(label) => definition::labelled(&whole, label).ok_or_else(|| ApiError::machine_does_not_exist(&input.state_machine_arn))?,
+        Some(label) => definition::labelled(&whole, label)
+            .ok_or_else(|| ApiError::machine_does_not_exist(&input.state_machine_arn))?,
     };
     let all = input.included_data.all();
     Ok(Output {

@@ -27,7 +27,8 @@ pub struct Output {
 
 pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let alias = routes::alias(ctx, &input.state_machine_alias_arn).await?;
-    let route = |(version, weight): (crate::ids::Arn, u8)| Route { state_machine_version_arn: version.to_string(), weight };
+    let route = |(version, weight): (crate::ids::Arn, u8)| Route { state_machine_version_arn: version.to_string(),
+        weight };
     Ok(Output {
         state_machine_alias_arn: alias.arn.to_string(),
         name: alias.name,

@@ -41,6 +41,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let more = page::cut(&mut rows, size);
     let next_token = rows.last().filter(|_| more).map(|last| ctx.pages.seal(LISTING, last.arn.as_str(), now));
     let item =
-        |row: crate::store::ActivityRow| Item { activity_arn: row.arn.to_string(), name: row.name, creation_date: row.created.into() };
+        |row: crate::store::ActivityRow| Item { activity_arn: row.arn.to_string(), name: row.name,
+            creation_date: row.created.into() };
     Ok(Output { activities: rows.into_iter().map(item).collect(), next_token })
 }

@@ -104,7 +104,8 @@ async fn of_machine(ctx: &Context, text: &str) -> Result<ExecutionFilter, ApiErr
         }
     }
     // Children of a map run have the version and the alias of their parent's machine; they are listed with their run.
-    Ok(ExecutionFilter { state_machine: Some(given.machine), qualified: Some(given.full), ..ExecutionFilter::default() })
+    Ok(ExecutionFilter { state_machine: Some(given.machine), qualified: Some(given.full),
+        ..ExecutionFilter::default() })
 }
 
 async fn of_map_run(ctx: &Context, text: &str) -> Result<ExecutionFilter, ApiError> {

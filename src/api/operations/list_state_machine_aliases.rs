@@ -54,7 +54,10 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
 
     // A machine has at most 100 aliases: all are read, then cut to the page.
     let mut rows =
-        routes::aliases_of(ctx, &given.machine, |alias| version.is_none_or(|v| alias.routes.iter().any(|(to, _)| to == v))).await?;
+        routes::aliases_of(ctx, &given.machine, |alias| {
+            version.is_none_or(|v| alias.routes.iter().any(|(to, _)| to == v))
+        })
+        .await?;
     if let Some(after) = after
         && let Some(at) = rows.iter().position(|alias| alias.arn.as_str() == after)
     {
@@ -62,6 +65,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     }
     let more = page::cut(&mut rows, page::size(input.max_results));
     let next_token = rows.last().filter(|_| more).map(|last| ctx.pages.seal(listing, last.arn.as_str(), now));
-    let item = |alias: crate::store::AliasRow| Item { state_machine_alias_arn: alias.arn.to_string(), creation_date: alias.created.into() };
+    let item = |alias: crate::store::AliasRow| Item { state_machine_alias_arn: alias.arn.to_string(),
+        creation_date: alias.created.into() };
     Ok(Output { state_machine_aliases: rows.into_iter().map(item).collect(), next_token })
 }

@@ -45,6 +45,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let mut rows = ctx.catalog.versions(&given.machine, after, size + 1).await?;
     let more = page::cut(&mut rows, size);
     let next_token = rows.last().filter(|_| more).map(|last| ctx.pages.seal(listing, &last.number.to_string(), now));
-    let item = |row: VersionRow| Item { state_machine_version_arn: row.arn.to_string(), creation_date: row.created.into() };
+    let item = |row: VersionRow| Item { state_machine_version_arn: row.arn.to_string(),
+        creation_date: row.created.into() };
     Ok(Output { state_machine_versions: rows.into_iter().map(item).collect(), next_token })
 }

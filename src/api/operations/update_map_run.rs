@@ -31,7 +31,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
     match ctx.engine().update_map_run(&arn, change).await {
         Ok(()) => Ok(Empty {}),
         Err(MapRunError::DoesNotExist(_)) => Err(ApiError::resource_not_found(&input.map_run_arn)),
-        Err(e @ MapRunError::Ended(_)) => Err(ApiError::validation_because("CANNOT_UPDATE_COMPLETED_MAP_RUN", e.to_string())),
+        Err(e @ MapRunError::Ended(_)) => Err(ApiError::validation_because("CANNOT_UPDATE_COMPLETED_MAP_RUN",
+            e.to_string())),
         Err(MapRunError::Engine(e)) => Err(e.into()),
     }
 }

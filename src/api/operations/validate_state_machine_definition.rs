@@ -45,6 +45,8 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let max = input.max_results.filter(|max| *max > 0).unwrap_or(DIAGNOSTICS_MAX);
     let truncated = found.len() > max;
     found.truncate(max);
-    let item = |d: Diagnostic| Item { severity: d.severity.name(), code: d.code, message: d.message, location: d.location };
-    Ok(Output { result: if failed { "FAIL" } else { "OK" }, diagnostics: found.into_iter().map(item).collect(), truncated })
+    let item = |d: Diagnostic| Item { severity: d.severity.name(), code: d.code, message: d.message,
+        location: d.location };
+    Ok(Output { result: if failed { "FAIL" } else { "OK" }, diagnostics: found.into_iter().map(item).collect(),
+        truncated })
 }

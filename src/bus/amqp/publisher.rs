@@ -163,7 +163,11 @@ impl Lane {
                     }
                     heard = Instant::now();
                     if let Some(error) = self.state.answer_all(&mut results, &mut returned) {
-                        let last_words = async { while let Some(result) = futures.next().await { results.push(result); } };
+                        let last_words = async {
+                            while let Some(result) = futures.next().await {
+                                results.push(result);
+                            }
+                        };
                         let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
                         let later = self.state.answer_all(&mut results, &mut returned);
                         return later.filter(|_| matches!(error, End::Lost)).unwrap_or(error);
@@ -176,7 +180,9 @@ impl Lane {
                 _ = check.tick() => {
                     if self.link.blocked().is_some() {
                         heard = Instant::now();
-                    } else if heard.elapsed() >= self.patience() && self.oldest().is_some_and(|age| age >= self.patience()) {
+                    } else if heard.elapsed() >= self.patience()
+                        && self.oldest().is_some_and(|age| age >= self.patience())
+                    {
                         return End::Stalled;
                     }
                 }

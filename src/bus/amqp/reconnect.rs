@@ -304,7 +304,8 @@ impl Supervisor {
                 }
                 () = self.end.notified(), if closing => {
                     // a blocked connection cannot even say goodbye
-                    let goodbye = tokio::time::timeout(Duration::from_millis(500), live.connection.close(200, "OK".into())).await;
+                    let goodbye = live.connection.close(200, "OK".into());
+                    let goodbye = tokio::time::timeout(Duration::from_millis(500), goodbye).await;
                     debug!(link = self.purpose.as_str(), orderly = goodbye.is_ok(), "broker connection closed");
                     self.state.send_replace(State::Closing(None));
                     return None;

@@ -169,7 +169,8 @@ impl Shape {
             let value = match value {
                 HeaderValue::Text(text) => AMQPValue::LongString(LongString::from(text)),
                 HeaderValue::Integer(number) => AMQPValue::LongLongInt(number),
-                HeaderValue::Double(_) | HeaderValue::Boolean(_) | HeaderValue::Json(_) => continue, // a task of ours has none
+                HeaderValue::Double(_) | HeaderValue::Boolean(_) | HeaderValue::Json(_) => continue,
+                // a task of ours has none
             };
             headers.insert(name(&header), value);
         }

@@ -29,7 +29,8 @@ fn passivate_after(count: u64) -> Duration {
 pub(super) fn measure(plan: &Plan, count: u64) -> Result<Value, CliError> {
     let queue = format!("bench.quiet.{}", uuid::Uuid::new_v4().simple());
     echo::quiet_queue(&plan.url, &queue)?;
-    let arguments = json!({"url": plan.url, "queue": queue, "folder": plan.folder, "count": count, "logs": plan.logs, "config": plan.config});
+    let arguments = json!({"url": plan.url, "queue": queue, "folder": plan.folder, "count": count, "logs": plan.logs,
+        "config": plan.config});
     let answer = Process::start(Role::Sleepers, &arguments)?.answer();
     echo::clear(&plan.url, &[&queue])?;
     answer

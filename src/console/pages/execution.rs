@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::bus::QueueView;
 use crate::clock::Timestamp;
+use crate::interpreter::event::StateType;
 use crate::store::{ExecutionRow, ExecutionStatus, Wait};
 
 use super::super::story::{Story, Visit};
@@ -85,7 +86,8 @@ pub fn page(view: &View<'_>) -> Markup {
             (actions(view))
             nav.bar.push aria-label="Views" {
                 @for (tab, name) in ViewTab::ALL {
-                    a.chip href={ (view.row.header.id) "?view=" (tab.word()) } aria-current=[(tab == view.tab).then_some("true")] { (name) }
+                    a.chip href={ (view.row.header.id) "?view=" (tab.word()) }
+                        aria-current=[(tab == view.tab).then_some("true")] { (name) }
                 }
             }
         }
@@ -198,7 +200,8 @@ fn told(view: &View<'_>, asked: &Asked) -> Markup {
             @match visit {
                 Some(visit) => {
                     a href=(link(view, visit)) { (wait.state) }
-                    @if let Some(index) = visit.index.filter(|_| visit.depth > 0 && visit.kind == crate::interpreter::event::StateType::Task) { " [" (index) "]" }
+                    @if let Some(index) =
+                        visit.index.filter(|_| visit.depth > 0 && visit.kind == StateType::Task) { " [" (index) "]" }
                 }
                 None => { (wait.state) }
             }
@@ -271,7 +274,13 @@ fn events(view: &View<'_>) -> Markup {
     html! {
         div.card.flush data-live="events" {
             table {
-                thead { tr { th.num scope="col" { "Id" } th scope="col" { "Time" } th scope="col" { "Event" } th scope="col" { "State or task" } th.fold scope="col" { "Details" } } }
+                thead { tr {
+                    th.num scope="col" { "Id" }
+                    th scope="col" { "Time" }
+                    th scope="col" { "Event" }
+                    th scope="col" { "State or task" }
+                    th.fold scope="col" { "Details" }
+                } }
                 tbody { @for event in &page.shown { (event_row(event)) } }
             }
         }

@@ -124,7 +124,11 @@ fn row(item: &Item, now: Timestamp) -> Markup {
         tr {
             td.nowrap { (status(row.summary.status, waits.len() as u64)) }
             td { a href={ "executions/" (row.header.id) } { (row.header.name) } }
-            td.fold { a href={ "machines/" (words::encoded(row.header.state_machine.last())) } { (row.header.state_machine.last()) } }
+            td.fold {
+                a href={ "machines/" (words::encoded(row.header.state_machine.last())) } {
+                    (row.header.state_machine.last())
+                }
+            }
             td.nowrap { (words::moment(row.header.started)) }
             td.nowrap { (words::since(row.header.started, took)) }
             td.fold {

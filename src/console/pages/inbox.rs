@@ -115,7 +115,9 @@ fn task(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
             dl {
                 dt { "Execution" } dd {
                     a href={ (inbox.up) "executions/" (open.row.header.id) } { (open.row.header.name) } " of "
-                    a href={ (inbox.up) "machines/" (words::encoded(open.row.header.state_machine.last())) } { (open.row.header.state_machine.last()) }
+                    a href={ (inbox.up) "machines/" (words::encoded(open.row.header.state_machine.last())) } {
+                        (open.row.header.state_machine.last())
+                    }
                 }
                 dt { "Asked of" } dd { @if wait.queue { "queue " } b { (wait.destination) } " \
                     " (consumers(&open.asked)) }
@@ -199,7 +201,9 @@ fn answer(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
             form method="post" action=(action) {
                 input type="hidden" name="kind" value="success";
                 label for="output" { "Output" span.hint { " (JSON; the state goes on with it)" } }
-                div.wrong[open.typed.is_some()] { textarea #output name="output" rows="6" spellcheck="false" required { (whole) } }
+                div.wrong[open.typed.is_some()] {
+                    textarea #output name="output" rows="6" spellcheck="false" required { (whole) }
+                }
                 div.acts { button type="submit" { "Send the answer" } }
             }
         }
@@ -208,7 +212,8 @@ fn answer(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
             form.field method="post" action=(action) {
                 input type="hidden" name="kind" value="failure";
                 label for="error" { "Error" span.hint { " (Retry and Catch of the state see it)" } }
-                input #error name="error" maxlength="256" list="errors" value=(errors.first().map_or("Rejected", String::as_str));
+                input #error name="error" maxlength="256" list="errors"
+                    value=(errors.first().map_or("Rejected", String::as_str));
                 datalist #errors { @for error in errors { option value=(error) {} } }
                 label for="cause" { "Cause" }
                 input #cause name="cause" maxlength="1000";

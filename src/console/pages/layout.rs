@@ -72,7 +72,8 @@ pub fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
                     @if *tab != Tab::Nowhere {
                         nav aria-label="Pages" data-live="nav" {
                             @for (this, address, name, key) in TABS {
-                                a href={ (up) (address) } data-key=(key) aria-current=[(this == *tab).then_some("page")] {
+                                a href={ (up) (address) } data-key=(key)
+                                    aria-current=[(this == *tab).then_some("page")] {
                                     (name)
                                     @if this == Tab::Inbox { (badge(*waiting)) }
                                 }

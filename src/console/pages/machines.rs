@@ -24,7 +24,13 @@ pub fn list(machines: &[Listed], more: Option<&str>) -> Markup {
                     stepfunctions create-state-machine" } " at this server's address." } }
             } @else {
                 table {
-                    thead { tr { th scope="col" { "Name" } th scope="col" { "Type" } th.num scope="col" { "Running" } th.num scope="col" { "Failed" } th.fold scope="col" { "Changed" } } }
+                    thead { tr {
+                        th scope="col" { "Name" }
+                        th scope="col" { "Type" }
+                        th.num scope="col" { "Running" }
+                        th.num scope="col" { "Failed" }
+                        th.fold scope="col" { "Changed" }
+                    } }
                     tbody { @for machine in machines { (row(machine)) } }
                 }
             }

@@ -86,13 +86,17 @@ fn state(view: &View<'_>, visit: &Visit) -> Markup {
             @if let Some(by) = visit.attempts.last().and_then(|attempt| attempt.by.as_ref()) { dt { "Answered \
                 by" } dd { (by) } }
         }
-        @if let Some(failure) = visit.failure.as_ref().filter(|_| visit.standing != Standing::Done) { (failed(failure)) }
+        @if let Some(failure) = visit.failure.as_ref().filter(|_| visit.standing != Standing::Done) {
+            (failed(failure))
+        }
         @if let Some((_, parameters)) = &visit.task {
             h3 { "What it was asked" }
             (json(parameters.text()))
         }
         @if let Some(asked) = asked.filter(|_| view.who.complete) {
-            div.acts { a.button.first href={ "../inbox/" (view.row.header.id) "-" (asked.wait.scheduled.0) } { "Answer…" } }
+            div.acts {
+                a.button.first href={ "../inbox/" (view.row.header.id) "-" (asked.wait.scheduled.0) } { "Answer…" }
+            }
         }
     }
 }
@@ -116,7 +120,9 @@ fn waiting(asked: &Asked) -> Markup {
 pub fn consumers(asked: &Asked) -> Markup {
     html! {
         @match asked.queue {
-            Some(view) if view.consumers > 0 => { span.status.done { (icon("done")) (words::many(u64::from(view.consumers), "consumer")) } }
+            Some(view) if view.consumers > 0 => {
+                span.status.done { (icon("done")) (words::many(u64::from(view.consumers), "consumer")) }
+            }
             Some(_) => { span.status.fail { (icon("failed")) "no consumer" } }
             None if asked.wait.queue => { span.status { "not known" } }
             None => {}
@@ -154,11 +160,17 @@ fn attempted(n: u64, attempt: &Attempt, now: Timestamp) -> Markup {
         h3 { "Attempt " (n) }
         dl {
             dt { "Began" } dd { (words::moment(attempt.at)) }
-            dt { "Took" } dd { (words::since(attempt.at, attempt.ended.unwrap_or(now))) @if attempt.ended.is_none() { ", still open" } }
+            dt { "Took" } dd {
+                (words::since(attempt.at, attempt.ended.unwrap_or(now)))
+                @if attempt.ended.is_none() { ", still open" }
+            }
             @if let Some(by) = &attempt.by { dt { "Answered by" } dd { (by) } }
             @if let Some(failure) = &attempt.failure {
                 dt { "Error" } dd { span.bad { (failure.error.as_deref().unwrap_or("without a name")) } }
-                @if let Some(cause) = failure.cause.as_deref().filter(|cause| !cause.is_empty()) { dt { "Cause" } dd { (cause) } }
+                @if let Some(cause) = failure.cause.as_deref().filter(|cause| !cause.is_empty()) {
+                    dt { "Cause" }
+                    dd { (cause) }
+                }
             }
         }
     }

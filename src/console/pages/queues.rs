@@ -49,7 +49,9 @@ fn row(waits: &DestinationWaits, looked: Looked, now: Timestamp) -> Markup {
                 @match looked {
                     Looked::There(QueueView { consumers: 0, .. }) => { span.status.fail { (icon("failed")) "nobody \
                         consumes" } }
-                    Looked::There(view) => { span.status.done { (icon("done")) (words::many(u64::from(view.consumers), "consumer")) } }
+                    Looked::There(view) => {
+                        span.status.done { (icon("done")) (words::many(u64::from(view.consumers), "consumer")) }
+                    }
                     Looked::Missing => { span.status.fail { (icon("failed")) "there is no such queue" } }
                     Looked::Unknown => { span.status { "the broker does not answer" } }
                     Looked::NoQueue => { span.quiet { "no queue" } }
