@@ -212,6 +212,24 @@ impl ExecutionStatus {
         Self::ALL.into_iter().find(|s| s.as_str() == text)
     }
 
+    /// Its number in stored rows, which never changes its meaning. Partial indexes name that of `RUNNING`.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Running => 0,
+            Self::Succeeded => 1,
+            Self::Failed => 2,
+            Self::TimedOut => 3,
+            Self::Aborted => 4,
+            Self::PendingRedrive => 5,
+        }
+    }
+
+    #[must_use]
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.code() == code)
+    }
+
     #[must_use]
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Running)

@@ -43,20 +43,12 @@ pub(super) fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Op
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
 }
 
-/// `RUNNING` is 0: partial indexes name it in the migrations.
-pub(super) const fn status_code(status: ExecutionStatus) -> i64 {
-    match status {
-        ExecutionStatus::Running => 0,
-        ExecutionStatus::Succeeded => 1,
-        ExecutionStatus::Failed => 2,
-        ExecutionStatus::TimedOut => 3,
-        ExecutionStatus::Aborted => 4,
-        ExecutionStatus::PendingRedrive => 5,
-    }
+pub(super) fn status_code(status: ExecutionStatus) -> i64 {
+    status.code().into()
 }
 
 pub(super) fn status(code: i64, key: &dyn fmt::Display) -> Outcome<ExecutionStatus> {
-    let known = ExecutionStatus::ALL.into_iter().find(|status| status_code(*status) == code);
+    let known = u8::try_from(code).ok().and_then(ExecutionStatus::of_code);
     known.ok_or_else(|| corrupt("execution", key, &format!("status {code} is unknown")))
 }
 
