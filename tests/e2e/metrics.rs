@@ -85,6 +85,8 @@ fn every_metric_moves_and_gauges_are_right_after_a_restart() {
     assert_eq!(server.ended(&first)["status"], "SUCCEEDED");
     shows(&server, "reveille_replies_refused_total", 2.0);
     shows(&server, "reveille_parking_waiting", 1.0);
+    // The engine looks at the queue now and then, so the number is waited for.
+    shows(&server, "reveille_parked_messages", 1.0);
     seen.look(&server);
     wire.delete(PARKED);
     shows(&server, "reveille_parking_waiting", 0.0);
