@@ -35,9 +35,10 @@ soak: ## the long crash campaign: 200 kills of the engine, 20 of the broker, und
 	cargo build --release
 	.venv/bin/python tests/soak/crash.py --binary target/release/reveille --engine-kills 200 --broker-kills 20 $(ARGS)
 
-lint: ## formatting, clippy, documentation and shell scripts; any warning fails
+lint: ## formatting, clippy, fuzzers that compile, documentation and shell scripts; any warning fails
 	cargo fmt --check -p reveille -p reveille-core
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo check --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --features objects,wire
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	python3 scripts/listings.py --check
 	@if command -v shellcheck >/dev/null; then shellcheck -x scripts/*.sh .ci/run; else echo "shellcheck is not installed: scripts not checked"; fi
