@@ -342,14 +342,7 @@ async fn open_store(settings: &Settings) -> Result<Truth, AppError> {
     let durable = store.synchronous == config::Synchronous::Full;
     guard_files(settings, store.sqlite_path())?;
     let Some(path) = store.sqlite_path() else {
-        let options = postgres::Options {
-            durable,
-            readers: store.readers,
-            ca_file: store.ca_file(),
-            certificate_file: store.certificate_file(),
-            key_file: store.certificate_key_file(),
-        };
-        let store = Postgres::open(store.url.expose(), options).await?;
+        let store = Postgres::open(store.url.expose(), postgres_options(store)).await?;
         let (journal, catalog) = (Arc::new(store.clone()), Arc::new(store.clone()));
         return Ok(Truth { journal, catalog, store: Kept::Postgres(store) });
     };
@@ -363,6 +356,18 @@ async fn open_store(settings: &Settings) -> Result<Truth, AppError> {
     };
     let store = Sqlite::open(path, options)?;
     Ok(Truth { journal: Arc::new(store.clone()), catalog: Arc::new(store.clone()), store: Kept::Sqlite(store) })
+}
+
+/// The options of a store in PostgreSQL, as the settings say them.
+#[must_use]
+pub fn postgres_options(store: &config::StoreOptions) -> postgres::Options {
+    postgres::Options {
+        durable: store.synchronous == config::Synchronous::Full,
+        readers: store.readers,
+        ca_file: store.ca_file(),
+        certificate_file: store.certificate_file(),
+        key_file: store.certificate_key_file(),
+    }
 }
 
 /// Checks that other users can read neither the store nor the objects, which hold payloads and live task tokens. The

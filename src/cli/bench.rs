@@ -2,7 +2,8 @@
 //! load.
 //!
 //! ```text
-//! rounds × ( echo: this process ⇄ broker ⇄ worker     callback: EngineHandle ─► store ─► broker ⇄ worker ─► store ─► ended )
+//! rounds × ( echo: this process ⇄ broker ⇄ worker     callback: EngineHandle ─► store ─► broker ⇄ worker ─► store ─► ended
+//!            with --store: the same callbacks over PostgreSQL )
 //! sleepers: a fresh process that holds executions that wait, awake, then passivated
 //! api: a client process calls the API while callbacks run: DescribeExecution, StartExecution, both; callbacks alone before each
 //! ```
@@ -37,7 +38,8 @@ const ROLE_ARGUMENTS: &str = "REVEILLE_BENCH_ARGUMENTS";
 #[command(after_help = "\
 Examples:
   reveille bench --bus amqp://localhost
-  reveille bench --bus amqp://localhost --count 10000 --only rates")]
+  reveille bench --bus amqp://localhost --count 10000 --only rates
+  reveille bench --bus amqp://localhost --only rates --store postgres://reveille@localhost/bench")]
 pub(super) struct Args {
     /// The broker: amqp://user:password@host:5672/vhost; a vhost without an engine of its own
     #[arg(long, alias = "amqp", value_name = "URL", required_unless_present = "role")]
@@ -69,6 +71,10 @@ pub(super) struct Args {
     /// Log filter of the measured engine: logs cost too
     #[arg(long, default_value = "warn", value_name = "FILTER")]
     logs: String,
+    /// Callbacks over PostgreSQL too, in turn with those over SQLite; a schema is made in this database for each round
+    /// and dropped
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
     /// Settings of the measured engine beside the shipped ones
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -146,8 +152,9 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         folder: args.folder.clone().unwrap_or_else(std::env::temp_dir),
         logs: args.logs.clone(),
         config: args.config.clone(),
+        store: args.store.clone(),
     };
-    logs::init(&settings(&plan, Kind::Quorum, &plan.folder.join("unused"), &[])?.logs, Output::Stderr)
+    logs::init(&settings(&plan, Kind::Quorum, "sqlite:unused", &[])?.logs, Output::Stderr)
         .map_err(|why| CliError::failed(why.to_string()))?;
     let mut measured = json!({"machine": machine::facts(&plan.folder), "in_flight": plan.in_flight});
     let kinds = || args.queues.iter().copied();
@@ -174,9 +181,11 @@ struct Plan {
     folder: PathBuf,
     logs: String,
     config: Option<PathBuf>,
+    /// The database of the callbacks over PostgreSQL.
+    store: Option<String>,
 }
 
-/// Both echoes and callback in turn, over one worker.
+/// Both echoes and callbacks in turn, over one worker.
 fn rates(plan: &Plan, kind: Kind, rounds: u64) -> Result<Value, CliError> {
     let place = echo::Place::prepare(&plan.url, kind)?;
     let worker = Process::start(Role::Worker, &json!({"url": plan.url, "queue": place.queue}))?;
@@ -185,6 +194,9 @@ fn rates(plan: &Plan, kind: Kind, rounds: u64) -> Result<Value, CliError> {
         measured.bare.push(echo::round_trips(plan, echo::Shape::Bare, &place)?);
         measured.tasks.push(echo::round_trips(plan, echo::Shape::Task, &place)?);
         measured.callbacks.push(callback::round_trips(plan, kind, &place)?);
+        if let Some(url) = &plan.store {
+            measured.postgres.push(callback::round_trips_over_postgres(plan, kind, &place, url)?);
+        }
         tracing::info!(round, kind = kind.as_str(), "round done");
     }
     drop(worker);
@@ -193,14 +205,9 @@ fn rates(plan: &Plan, kind: Kind, rounds: u64) -> Result<Value, CliError> {
 }
 
 /// The settings that the measured engine runs with: those that `serve` would have.
-fn settings(
-    plan: &Plan,
-    kind: Kind,
-    store: &std::path::Path,
-    more: &[(&'static str, String)],
-) -> Result<Settings, CliError> {
+fn settings(plan: &Plan, kind: Kind, store: &str, more: &[(&'static str, String)]) -> Result<Settings, CliError> {
     let mut flags = vec![
-        ("store.url", format!("sqlite:{}", store.display())),
+        ("store.url", store.to_owned()),
         ("bus.url", plan.url.clone()),
         ("bus.queue_kind", kind.as_str().to_owned()),
         ("api.listen", "127.0.0.1:0".to_owned()),
@@ -267,8 +274,9 @@ impl Scratch {
         Ok(Self(folder))
     }
 
-    fn store(&self) -> PathBuf {
-        self.0.join("bench.db")
+    /// The URL of a store.
+    fn store(&self) -> String {
+        format!("sqlite:{}", self.0.join("bench.db").display())
     }
 }
 
@@ -289,6 +297,9 @@ struct Figures {
     /// The same of the broker, where it runs on this machine, and of the worker.
     broker_us: f64,
     worker_us: f64,
+    /// That of PostgreSQL's processes, and its log; 0 where it is not measured.
+    postgres_us: f64,
+    log_bytes: f64,
     /// That of this process by thread.
     threads_us: Vec<(String, f64)>,
     /// Writes that one commit of the store gathered, on average; 0 without a store.
@@ -313,6 +324,8 @@ impl Laps {
 /// Gathers latencies and the moments at which the measured part began and ended.
 struct Stopwatch {
     laps: Laps,
+    /// PostgreSQL's first process, where one is measured.
+    postmaster: Option<u32>,
     done: u64,
     began: Option<(std::time::Instant, machine::Cpu)>,
     figures: Option<Figures>,
@@ -320,16 +333,16 @@ struct Stopwatch {
 }
 
 impl Stopwatch {
-    fn new(laps: Laps) -> Self {
+    fn new(laps: Laps, postmaster: Option<u32>) -> Self {
         let latencies = Vec::with_capacity(usize::try_from(laps.count).unwrap_or(0));
-        Self { laps, done: 0, began: None, figures: None, latencies }
+        Self { laps, postmaster, done: 0, began: None, figures: None, latencies }
     }
 
     /// One round trip has ended.
     fn lap(&mut self, took: std::time::Duration) {
         self.done += 1;
         if self.done == self.laps.warm_up {
-            self.began = Some((std::time::Instant::now(), machine::Cpu::now()));
+            self.began = Some((std::time::Instant::now(), machine::Cpu::now(self.postmaster)));
         } else if self.done > self.laps.warm_up && self.figures.is_none() {
             self.latencies.push(took.as_secs_f64() * 1e3);
             if self.done == self.laps.warm_up + self.laps.count {
@@ -342,7 +355,7 @@ impl Stopwatch {
     fn stop(&mut self) {
         let Some((began, cpu)) = &self.began else { return };
         let (wall, count) = (began.elapsed().as_secs_f64(), self.laps.count as f64);
-        let used = machine::Cpu::now();
+        let used = machine::Cpu::now(self.postmaster);
         self.latencies.sort_by(f64::total_cmp);
         self.figures = Some(Figures {
             per_second: count / wall,
@@ -351,6 +364,8 @@ impl Stopwatch {
             cpu_us: (used.process - cpu.process) * 1e6 / count,
             broker_us: (used.broker - cpu.broker) * 1e6 / count,
             worker_us: (used.worker - cpu.worker) * 1e6 / count,
+            postgres_us: (used.postgres - cpu.postgres) * 1e6 / count,
+            log_bytes: 0.0,
             threads_us: used.threads_since(cpu).into_iter().map(|(name, s)| (name, s * 1e6 / count)).collect(),
             writes_per_commit: 0.0,
         });

@@ -41,11 +41,11 @@ pub(super) fn measure(plan: &Plan, kind: Kind, per_second: u32) -> Result<Value,
         let serving = actix_rt::spawn(server.run());
         let mut loads = Vec::new();
         for (name, operations) in LOADS {
-            let alone = drive(&app, &asks, plan).await?;
+            let alone = drive(&app, &asks, plan, None).await?;
             let arguments =
                 json!({"address": address, "machine": passes, "operations": operations, "per_second": per_second});
             let client = Process::start(Role::ApiClient, &arguments)?;
-            let beside = drive(&app, &asks, plan).await?;
+            let beside = drive(&app, &asks, plan, None).await?;
             let answers =
                 actix_rt::task::spawn_blocking(move || client.answer()).await.map_err(|why| failed(&why))??;
             tracing::info!(load = name, "load done");

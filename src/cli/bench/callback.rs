@@ -8,10 +8,11 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::echo::{Place, TASK_TIMEOUT};
-use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Scratch, Stopwatch, settings};
-use crate::app::Application;
+use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Scratch, Stopwatch, machine as system, settings};
+use crate::app::{self, Application};
 use crate::engine::{EngineHandle, StartRequest};
 use crate::ids::Arn;
+use crate::store::postgres::Schema;
 use crate::store::{MachineRow, MachineType, Revision, RevisionId};
 
 pub(super) fn failed(why: &impl std::fmt::Display) -> CliError {
@@ -25,9 +26,38 @@ pub(super) fn round_trips(plan: &Plan, kind: Kind, place: &Place) -> Result<Figu
     actix_rt::System::new().block_on(async {
         let app = Application::build(&settings).await.map_err(|why| failed(&why))?;
         let machine = machine(&app.engine, &place.queue).await?;
-        let figures = drive(&app, &machine, plan).await;
+        let figures = drive(&app, &machine, plan, None).await;
         app.stop().await;
         figures
+    })
+}
+
+/// The same in a schema of its own of this database.
+pub(super) fn round_trips_over_postgres(
+    plan: &Plan,
+    kind: Kind,
+    place: &Place,
+    url: &str,
+) -> Result<Figures, CliError> {
+    // PostgreSQL does not keep the keys of tokens.
+    let key = ("engine.token_key", "5a".repeat(32));
+    let base = settings(plan, kind, url, std::slice::from_ref(&key))?;
+    actix_rt::System::new().block_on(async {
+        let scratch = Schema::make(url, &app::postgres_options(&base.store)).await.map_err(|why| failed(&why))?;
+        let settings = settings(plan, kind, scratch.url(), &[key])?;
+        let app = Application::build(&settings).await.map_err(|why| failed(&why))?;
+        let machine = machine(&app.engine, &place.queue).await?;
+        let before = scratch.logged().await.map_err(|why| failed(&why))?;
+        let figures = drive(&app, &machine, plan, system::postmaster(scratch.session())).await;
+        let after = scratch.logged().await.map_err(|why| failed(&why))?;
+        app.stop().await;
+        scratch.clear().await.map_err(|why| failed(&why))?;
+        let mut figures = figures?;
+        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+        {
+            figures.log_bytes = (after - before) as f64 / Laps::of(plan).total as f64;
+        }
+        Ok(figures)
     })
 }
 
@@ -62,10 +92,15 @@ pub(super) fn request(machine: &Arn) -> StartRequest {
 }
 
 /// Keeps so many executions running until all have ended.
-pub(super) async fn drive(app: &Application, machine: &Arn, plan: &Plan) -> Result<Figures, CliError> {
+pub(super) async fn drive(
+    app: &Application,
+    machine: &Arn,
+    plan: &Plan,
+    postmaster: Option<u32>,
+) -> Result<Figures, CliError> {
     let laps = Laps::of(plan);
     let left = Rc::new(Cell::new(laps.total));
-    let watch = Rc::new(RefCell::new(Stopwatch::new(laps)));
+    let watch = Rc::new(RefCell::new(Stopwatch::new(laps, postmaster)));
     let written = || {
         let figures = app.engine.journal().figures();
         (figures.writes, figures.commits.count())

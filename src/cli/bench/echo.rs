@@ -266,7 +266,7 @@ async fn receive(channel: Channel, queue: String, replies: mpsc::Sender<Duration
 
 async fn count(laps: Laps, mut done: mpsc::Receiver<Duration>, room: &Semaphore) -> Option<Figures> {
     let total = laps.total;
-    let mut watch = Stopwatch::new(laps);
+    let mut watch = Stopwatch::new(laps, None);
     for _ in 0..total {
         watch.lap(done.recv().await?);
         room.add_permits(1);

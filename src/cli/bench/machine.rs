@@ -54,18 +54,21 @@ pub(super) struct Cpu {
     pub broker: f64,
     /// Of the processes that this one started: the worker.
     pub worker: f64,
+    /// Of a PostgreSQL on this machine: its first process and all that this one started.
+    pub postgres: f64,
     /// By name; threads of one name together.
     threads: BTreeMap<String, f64>,
 }
 
 impl Cpu {
-    pub(super) fn now() -> Self {
+    /// `postmaster`: PostgreSQL's first process, where one is measured.
+    pub(super) fn now(postmaster: Option<u32>) -> Self {
         let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
         let mut threads = BTreeMap::new();
         for thread in tasks.filter_map(|task| Stat::read(&task.path().join("stat"))) {
             *threads.entry(thread.kind()).or_insert(0.0) += thread.seconds;
         }
-        let mut now = Self { process: 0.0, broker: 0.0, worker: 0.0, threads };
+        let mut now = Self { process: 0.0, broker: 0.0, worker: 0.0, postgres: 0.0, threads };
         let own = std::process::id();
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
@@ -76,6 +79,11 @@ impl Cpu {
                 now.worker += process.seconds;
             } else if process.name == BROKER {
                 now.broker += process.seconds;
+            } else if postmaster == Some(id) {
+                // With those that have ended.
+                now.postgres += process.seconds + process.of_ended;
+            } else if postmaster == Some(process.parent) {
+                now.postgres += process.seconds;
             }
         }
         now
@@ -87,11 +95,20 @@ impl Cpu {
     }
 }
 
+/// PostgreSQL's first process, by one of its sessions on this machine.
+pub(super) fn postmaster(session: u32) -> Option<u32> {
+    let session = Stat::read(Path::new(&format!("/proc/{session}/stat")))?;
+    let parent = Stat::read(Path::new(&format!("/proc/{}/stat", session.parent)))?;
+    (parent.name == session.name).then_some(session.parent)
+}
+
 /// Name, parent, and user plus system time of a process or thread.
 struct Stat {
     name: String,
     parent: u32,
     seconds: f64,
+    /// That of its children that have ended.
+    of_ended: f64,
 }
 
 impl Stat {
@@ -101,8 +118,9 @@ impl Stat {
         let (head, rest) = text.rsplit_once(") ")?;
         let name = head.split_once('(')?.1.to_owned();
         let fields: Vec<&str> = rest.split(' ').collect();
-        let ticks: f64 = fields.iter().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
-        Some(Self { name, parent: fields.get(1)?.parse().ok()?, seconds: ticks / TICKS })
+        let seconds =
+            |from| fields.iter().skip(from).take(2).filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() / TICKS;
+        Some(Self { name, parent: fields.get(1)?.parse().ok()?, seconds: seconds(11), of_ended: seconds(13) })
     }
 
     /// `actix-rt|system:0|arbiter:1`, cut off at 15 characters: numbers tell nothing here.

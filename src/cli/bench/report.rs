@@ -12,6 +12,14 @@ const RATIO_MIN: f64 = 0.6;
 const AWAKE_BYTES_MAX: f64 = 2_560.0;
 const PASSIVATED_BYTES_MAX: f64 = 300.0;
 
+const OVER_POSTGRES: &str = "callback over PostgreSQL";
+/// Callbacks over PostgreSQL beside those over SQLite: at least this part of the rate, at most this part of the
+/// engine's CPU time; CPU time and log of PostgreSQL.
+const POSTGRES_RATE_MIN: f64 = 0.75;
+const POSTGRES_ENGINE_MAX: f64 = 0.85;
+const POSTGRES_US_MAX: f64 = 100.0;
+const POSTGRES_LOG_MAX: f64 = 4_500.0;
+
 fn rounded(value: f64, digits: i32) -> f64 {
     let by = 10_f64.powi(digits);
     (value * by).round() / by
@@ -29,6 +37,8 @@ pub(super) struct Rounds {
     pub bare: Vec<Figures>,
     pub tasks: Vec<Figures>,
     pub callbacks: Vec<Figures>,
+    /// Callbacks over PostgreSQL; empty where it is not measured.
+    pub postgres: Vec<Figures>,
 }
 
 /// The medians of all rounds; a ratio is the median of each round's own.
@@ -47,26 +57,60 @@ pub(super) fn rates(kind: Kind, rounds: &Rounds) -> Value {
             "cpu_us_each": of(|f| f.cpu_us, 1),
             "broker_cpu_us_each": of(|f| f.broker_us, 1),
             "worker_cpu_us_each": of(|f| f.worker_us, 1),
+            "postgres_cpu_us_each": of(|f| f.postgres_us, 1),
+            "log_bytes_each": of(|f| f.log_bytes, 0),
             "cpu_us_each_by_thread": threads,
             "writes_per_commit": of(|f| f.writes_per_commit, 0),
         })
     };
-    let ratios = |echo: &[Figures]| {
-        let all: Vec<f64> =
-            echo.iter().zip(&rounds.callbacks).map(|(e, c)| rounded(c.per_second / e.per_second, 3)).collect();
+    let ratio = |of: &[Figures], to: &[Figures], figure: fn(&Figures) -> f64| {
+        let all: Vec<f64> = to.iter().zip(of).map(|(to, of)| rounded(figure(of) / figure(to), 3)).collect();
         json!({ "median": median(all.iter().copied()), "rounds": all })
     };
-    json!({
+    let ratios = |echo: &[Figures]| ratio(&rounds.callbacks, echo, |figures| figures.per_second);
+    let mut measured = json!({
         "queues": kind.as_str(),
         "bare echo": side(&rounds.bare),
         "echo of tasks": side(&rounds.tasks),
         "callback": side(&rounds.callbacks),
         "callback_of": { "bare echo": ratios(&rounds.bare), "echo of tasks": ratios(&rounds.tasks) },
-    })
+    });
+    if !rounds.postgres.is_empty() {
+        measured[OVER_POSTGRES] = side(&rounds.postgres);
+        measured["postgres_of_sqlite"] = json!({
+            "per_second": ratio(&rounds.postgres, &rounds.callbacks, |figures| figures.per_second),
+            "cpu_us_each": ratio(&rounds.postgres, &rounds.callbacks, |figures| figures.cpu_us),
+        });
+    }
+    measured
 }
 
 fn number(value: &Value, name: &str) -> f64 {
     value[name].as_f64().unwrap_or(0.0)
+}
+
+/// Callbacks over PostgreSQL beside those over SQLite.
+fn over_postgres(kind: &Value) -> String {
+    let mut rows = Table::new(&["PostgreSQL", "measured", "goal", "rounds"]);
+    let mut row = |what: &str, value: f64, goal: f64, least: bool, each: String| {
+        let good = if least { value >= goal } else { value <= goal };
+        rows.row(vec![
+            (what.to_owned(), Tone::Plain),
+            (value.to_string(), if good { Tone::Good } else { Tone::Bad }),
+            (format!("{} {goal}", if least { "≥" } else { "≤" }), Tone::Plain),
+            (each, Tone::Faint),
+        ]);
+    };
+    let (ratios, figures) = (&kind["postgres_of_sqlite"], &kind[OVER_POSTGRES]);
+    for (what, name, goal, least) in [
+        ("callbacks of SQLite's", "per_second", POSTGRES_RATE_MIN, true),
+        ("CPU of the engine of SQLite's", "cpu_us_each", POSTGRES_ENGINE_MAX, false),
+    ] {
+        row(what, number(&ratios[name], "median"), goal, least, ratios[name]["rounds"].to_string());
+    }
+    row("its CPU µs a callback", number(figures, "postgres_cpu_us_each"), POSTGRES_US_MAX, false, String::new());
+    row("its log, bytes a callback", number(figures, "log_bytes_each"), POSTGRES_LOG_MAX, false, String::new());
+    rows.render()
 }
 
 pub(super) fn table(measured: &Value) -> String {
@@ -90,8 +134,11 @@ pub(super) fn table(measured: &Value) -> String {
             "by thread",
         ]);
         for kind in kinds {
-            for side in ["bare echo", "echo of tasks", "callback"] {
+            for side in ["bare echo", "echo of tasks", "callback", OVER_POSTGRES] {
                 let figures = &kind[side];
+                if !figures.is_object() {
+                    continue;
+                }
                 let ratio = kind["callback_of"][side]["median"].as_f64();
                 let threads = figures["cpu_us_each_by_thread"].as_object().into_iter().flatten();
                 let threads: Vec<String> =
@@ -112,6 +159,9 @@ pub(super) fn table(measured: &Value) -> String {
             }
         }
         let _ = write!(text, "\n{}", rows.render());
+        for kind in kinds.iter().filter(|kind| kind["postgres_of_sqlite"].is_object()) {
+            let _ = write!(text, "\n{}", over_postgres(kind));
+        }
     }
     let sleepers = &measured["sleepers"];
     if sleepers.is_object() {

@@ -47,6 +47,7 @@ pub(super) fn sleep(arguments: &Value) -> Result<(), CliError> {
         folder: text("folder").into(),
         logs: text("logs"),
         config,
+        store: None,
     };
     let count = arguments["count"].as_u64().unwrap_or(0);
     let scratch = Scratch::make(&plan.folder)?;

@@ -26,6 +26,7 @@ mod pieces;
 mod places;
 mod purge;
 mod rows;
+mod scratch;
 mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -52,6 +53,7 @@ use crate::store::{StoreError, StoreResult};
 
 use connect::{Connector, Slot, Waits};
 use error::{Outcome, classify, is_permanent};
+pub use scratch::Schema;
 use work::Work;
 use writer::{Counters, Write, Writer};
 
