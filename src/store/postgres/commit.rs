@@ -5,7 +5,6 @@
 //! is planned for one row per part and takes quadratic time (docs/decisions/0031-postgres.md).
 
 use futures_util::future::join_all;
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
@@ -15,6 +14,7 @@ use crate::store::{Append, Closing, StoreError};
 
 use super::error::{classify, concerns_all, is_taken_over};
 use super::names::{arn_key, key};
+use super::session::Session;
 use super::values::{int, status_code};
 use super::waits;
 use super::writer::{Create, Write};
@@ -33,6 +33,28 @@ macro_rules! begin {
 }
 pub(super) const BEGIN: &str = begin!("");
 const BEGIN_NORMAL: &str = begin!("; SET LOCAL synchronous_commit = off");
+
+/// The same as settings of a session that is the writer's own.
+macro_rules! settings {
+    ($more:literal) => {
+        concat!(
+            "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
+             -c idle_in_transaction_session_timeout=10s",
+            $more
+        )
+    };
+}
+pub(super) const fn settings(durable: bool) -> &'static str {
+    if durable { settings!("") } else { settings!(" -c synchronous_commit=off") }
+}
+
+fn begin(session: &Session, durable: bool) -> &'static str {
+    match (session.is_own(), durable) {
+        (true, _) => "BEGIN",
+        (false, true) => BEGIN,
+        (false, false) => BEGIN_NORMAL,
+    }
+}
 pub(super) const HOLD: &str = "SELECT hold($1)";
 /// The lock keeps the revisions until the commit. A removal locks them too, and looks again afterwards.
 const REVISIONS: &str =
@@ -124,14 +146,17 @@ pub(super) fn column<'a, R, T>(rows: &[&'a R], of: impl Fn(&'a R) -> T) -> Vec<T
 type Totals = (i64, i64);
 
 /// Commits a group, whole or not at all. The last statement gives the sums.
-pub(super) async fn commit(client: &Client, me: Uuid, durable: bool, group: &[Write]) -> Result<Totals, Failed> {
+pub(super) async fn commit(session: &Session, me: Uuid, durable: bool, group: &[Write]) -> Result<Totals, Failed> {
     let statements = statements(me, group);
     let params: Vec<_> = statements.iter().map(Statement::params).collect();
-    let begin = client.batch_execute(if durable { BEGIN } else { BEGIN_NORMAL });
-    let sent =
-        join_all(statements.iter().zip(&params).map(|(statement, values)| client.query_typed(statement.sql, values)));
+    let all = || statements.iter().zip(&params).map(|(statement, values)| (statement.sql, values.as_slice()));
+    if let Err(error) = session.name(all()).await {
+        return Err(Failed::Unknown(classify(&error)));
+    }
+    let begin = session.batch_execute(begin(session, durable));
+    let sent = join_all(all().map(|(sql, values)| session.run(sql, values)));
     // Polled in this order, so sent in this order, before any of them is answered.
-    let (begun, answers, ended) = futures_util::join!(begin, sent, client.batch_execute("COMMIT"));
+    let (begun, answers, ended) = futures_util::join!(begin, sent, session.batch_execute("COMMIT"));
     let mut last = None;
     let mut failed = begun.err();
     for answer in answers {

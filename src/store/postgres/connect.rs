@@ -1,17 +1,20 @@
 //! Connections: made when they are needed, made again when they are lost, with growing waits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
+use uuid::Uuid;
 
 use crate::store::{StoreError, StoreResult};
 
 use super::Options;
-use super::error::{classify, explain};
+use super::error::{classify, explain, may_be_a_pooler};
+use super::session::{self, Session};
 use super::tls::Tls;
 
 /// For one attempt: TCP, TLS, login.
@@ -26,6 +29,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 pub(super) struct Connector {
     config: tokio_postgres::Config,
     tls: Tls,
+    /// A pooler stands between, as far as is known.
+    pooled: AtomicBool,
 }
 
 /// libpq's words for `sslmode`. Ours always verifies the certificate, so the stricter ones are `require`.
@@ -63,7 +68,7 @@ impl Connector {
         config.connect_timeout(CONNECT_TIMEOUT);
         config.keepalives_idle(SILENCE_MAX / 3).keepalives_interval(SILENCE_MAX / 3).keepalives_retries(2);
         config.tcp_user_timeout(SILENCE_MAX);
-        Ok(Self { config, tls: Tls::read(options)? })
+        Ok(Self { config, tls: Tls::read(options)?, pooled: AtomicBool::new(false) })
     }
 
     /// Host, port and database, for people.
@@ -74,8 +79,29 @@ impl Connector {
     }
 
     /// One attempt. Call it on the store's runtime: the connection's own task runs there.
-    pub(super) async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
-        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+    /// `settings` are those of the session (`-c name=value`), where it is the connection's own.
+    pub(super) async fn connect(&self, settings: &str) -> Result<Session, tokio_postgres::Error> {
+        if !self.pooled.load(Ordering::Relaxed) {
+            let mark = Uuid::new_v4().simple().to_string();
+            let mut config = self.config.clone();
+            config.options(session::options(self.config.get_options(), &mark, settings));
+            match self.attempt(&config).await {
+                Ok(client) => {
+                    let session = Session::marked(client, &mark).await?;
+                    self.pooled.store(!session.is_own(), Ordering::Relaxed);
+                    return Ok(session);
+                }
+                Err(error) if !may_be_a_pooler(&error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let session = Session::pooled(self.attempt(&self.config).await?);
+        self.pooled.store(true, Ordering::Relaxed);
+        Ok(session)
+    }
+
+    async fn attempt(&self, config: &tokio_postgres::Config) -> Result<Client, tokio_postgres::Error> {
+        let (client, connection) = config.connect(self.tls.clone()).await?;
         tokio::spawn(async move {
             // Its requests have failed with the same words.
             let _ = connection.await;
@@ -105,24 +131,26 @@ impl Waits {
 /// One connection for the life of the store.
 pub(super) struct Slot {
     connector: Arc<Connector>,
+    settings: &'static str,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    client: Option<Arc<Client>>,
+    client: Option<Arc<Session>>,
     /// Why the last attempt failed, and when the next one may be made.
     failed: Option<(StoreError, Instant)>,
     waits: Waits,
 }
 
 impl Slot {
-    pub(super) fn new(connector: &Arc<Connector>) -> Self {
-        Self { connector: Arc::clone(connector), state: Mutex::default() }
+    /// `settings`: those of its session, see [`Connector::connect`].
+    pub(super) fn new(connector: &Arc<Connector>, settings: &'static str) -> Self {
+        Self { connector: Arc::clone(connector), settings, state: Mutex::default() }
     }
 
     /// The connection, made again where it was lost. Shortly after a failed attempt there is no other.
-    pub(super) async fn client(&self) -> StoreResult<Arc<Client>> {
+    pub(super) async fn client(&self) -> StoreResult<Arc<Session>> {
         let mut state = self.state.lock().await;
         if let Some(client) = state.client.as_ref().filter(|client| !client.is_closed()) {
             return Ok(Arc::clone(client));
@@ -133,7 +161,7 @@ impl Slot {
         {
             return Err(error.clone());
         }
-        let attempt = tokio::time::timeout(CONNECT_TIMEOUT * 2, self.connector.connect()).await;
+        let attempt = tokio::time::timeout(CONNECT_TIMEOUT * 2, self.connector.connect(self.settings)).await;
         let failed = match attempt {
             Ok(Ok(client)) => {
                 let client = Arc::new(client);
@@ -156,7 +184,7 @@ impl Slot {
 
     /// Gives a connection up whose state is not known. Its statement is cancelled: a server that waits for a lock or a
     /// standby would keep one session more with each attempt.
-    pub(super) async fn give_up(&self, client: &Arc<Client>) {
+    pub(super) async fn give_up(&self, client: &Arc<Session>) {
         let mut state = self.state.lock().await;
         if state.client.as_ref().is_some_and(|known| Arc::ptr_eq(known, client)) {
             state.client = None;

@@ -27,6 +27,7 @@ mod places;
 mod purge;
 mod rows;
 mod scratch;
+mod session;
 mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -45,7 +46,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::limits;
@@ -54,6 +54,7 @@ use crate::store::{StoreError, StoreResult};
 use connect::{Connector, Slot, Waits};
 use error::{Outcome, classify, is_permanent};
 pub use scratch::Schema;
+use session::Session;
 use work::Work;
 use writer::{Counters, Write, Writer};
 
@@ -151,11 +152,17 @@ impl Postgres {
         let counters = Arc::new(Counters::default());
         counters.open(totals);
         let (lost, _) = watch::channel(false);
-        let slot = || Arc::new(Slot::new(&connector));
+        let slot = || Arc::new(Slot::new(&connector, ""));
         let (queue, incoming) = mpsc::channel(limits::APPEND_QUEUE);
         let writing = Arc::new(Mutex::new(()));
-        let writer =
-            Writer { slot: slot(), me, durable: options.durable, counters: Arc::clone(&counters), lost: lost.clone() };
+        let writing_slot = Arc::new(Slot::new(&connector, commit::settings(options.durable)));
+        let writer = Writer {
+            slot: writing_slot,
+            me,
+            durable: options.durable,
+            counters: Arc::clone(&counters),
+            lost: lost.clone(),
+        };
         runtime.spawn(writer::serve(writer, incoming, Arc::clone(&writing)));
         let lease = slot();
         runtime.spawn(lease::keep(Arc::clone(&lease), me, lost.clone()));
@@ -206,7 +213,7 @@ impl Postgres {
     async fn write<T, F>(&self, change: F) -> StoreResult<T>
     where
         T: Send + 'static,
-        F: FnOnce(Arc<Client>) -> BoxFuture<'static, Outcome<T>> + Send + 'static,
+        F: FnOnce(Arc<Session>) -> BoxFuture<'static, Outcome<T>> + Send + 'static,
     {
         let work = Arc::clone(&self.inner.work);
         self.on_runtime(async move { work.run(change).await }).await
@@ -215,7 +222,7 @@ impl Postgres {
     async fn reading<T, F>(&self, read: F) -> StoreResult<T>
     where
         T: Send + 'static,
-        F: FnOnce(Arc<Client>) -> BoxFuture<'static, Outcome<T>> + Send + 'static,
+        F: FnOnce(Arc<Session>) -> BoxFuture<'static, Outcome<T>> + Send + 'static,
     {
         let readers = &self.inner.readers;
         let slot = Arc::clone(&readers[self.inner.next_reader.fetch_add(1, Ordering::Relaxed) % readers.len()]);
@@ -264,7 +271,7 @@ async fn first_totals(connector: &Connector, me: Uuid) -> StoreResult<(i64, i64)
     let mut waits = Waits::default();
     let mut told = false;
     loop {
-        let error = match connector.connect().await {
+        let error = match connector.connect("").await {
             Err(error) if is_permanent(&error) => return Err(StoreError::Unusable(error::explain(&error))),
             Err(error) => classify(&error),
             Ok(client) => {

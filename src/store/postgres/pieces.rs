@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::ids::{ExecutionId, Version};
 use crate::store::{Batch, Opened, Place, gone};
 
 use super::error::{Outcome, corrupt, not_found};
+use super::session::Session;
 use super::values::{small, uint};
 
 /// All batches, with their bytes where these are `$2` at most together. The length of a batch is read without its
@@ -20,9 +20,9 @@ pub(super) const BYTES: &str = "SELECT n, after, events, bytes FROM journal WHER
 
 /// All batches where they are `whole` bytes at most, else their places. Each batch must follow the one before it: a gap
 /// must never be folded over.
-pub(super) async fn open(client: &Client, id: ExecutionId, whole: u64) -> Outcome<Opened> {
+pub(super) async fn open(session: &Session, id: ExecutionId, whole: u64) -> Outcome<Opened> {
     let whole = i64::try_from(whole).unwrap_or(i64::MAX);
-    let rows = client.query_typed(OPEN, &[(&id.0, Type::UUID), (&whole, Type::INT8)]).await?;
+    let rows = session.read(OPEN, &[(&id.0, Type::UUID), (&whole, Type::INT8)]).await?;
     let version = uint(rows.first().ok_or_else(|| not_found("execution", &id))?, 0)?;
     let (mut places, mut batches) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
     let mut end = 0;
@@ -45,9 +45,9 @@ pub(super) async fn open(client: &Client, id: ExecutionId, whole: u64) -> Outcom
     Ok(if batches.len() == places.len() { Opened::Whole(batches) } else { Opened::Large(places) })
 }
 
-pub(super) async fn read(client: &Client, id: ExecutionId, places: &[Place]) -> Outcome<Vec<Batch>> {
+pub(super) async fn read(session: &Session, id: ExecutionId, places: &[Place]) -> Outcome<Vec<Batch>> {
     let numbers: Vec<i64> = places.iter().map(|place| place.at).collect();
-    let rows = client.query_typed(BYTES, &[(&id.0, Type::UUID), (&numbers, Type::INT8_ARRAY)]).await?;
+    let rows = session.read(BYTES, &[(&id.0, Type::UUID), (&numbers, Type::INT8_ARRAY)]).await?;
     let mut found: HashMap<i64, Batch> = HashMap::with_capacity(rows.len());
     for row in rows {
         let batch = Batch { after: Version(uint(&row, 1)?), events: small(&row, 2)?, bytes: row.try_get(3)? };

@@ -1,7 +1,7 @@
 //! Reading executions: single rows and pages of one partition. Each read is one statement, so it sees one moment.
 
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -10,6 +10,7 @@ use crate::store::{Closing, ExecutionHeader, ExecutionRow, RevisionId, Summary};
 
 use super::error::Outcome;
 use super::names::arn_key;
+use super::session::Session;
 use super::values::{optional_time, small, status, time, uint, words};
 
 /// The columns that `decode` takes. The wide ones stand last, so that the brief form can leave them out.
@@ -56,18 +57,18 @@ pub(super) const DUE: &str = "SELECT id, due FROM executions WHERE partition = $
     AND due < $2 \
      ORDER BY due, id LIMIT $3";
 
-pub(super) async fn execution(client: &Client, id: ExecutionId) -> Outcome<Option<ExecutionRow>> {
-    let rows = client.query_typed(ROW, &[(&id.0, Type::UUID)]).await?;
+pub(super) async fn execution(session: &Session, id: ExecutionId) -> Outcome<Option<ExecutionRow>> {
+    let rows = session.read(ROW, &[(&id.0, Type::UUID)]).await?;
     rows.first().map(decode).transpose()
 }
 
-pub(super) async fn execution_by_arn(client: &Client, arn: &Arn) -> Outcome<Option<ExecutionRow>> {
-    let rows = client.query_typed(ROW_BY_NAME, &[(&arn_key(arn), Type::UUID)]).await?;
+pub(super) async fn execution_by_arn(session: &Session, arn: &Arn) -> Outcome<Option<ExecutionRow>> {
+    let rows = session.read(ROW_BY_NAME, &[(&arn_key(arn), Type::UUID)]).await?;
     rows.first().map(decode).transpose()
 }
 
 pub(super) async fn owing(
-    client: &Client,
+    session: &Session,
     partition: PartitionId,
     after: Option<ExecutionId>,
     limit: u32,
@@ -75,28 +76,27 @@ pub(super) async fn owing(
     let (partition, limit) = (i32::from(partition.0), i64::from(limit));
     let rows = match after {
         Some(after) => {
-            client.query_typed(OWES, &[(&partition, Type::INT4), (&after.0, Type::UUID), (&limit, Type::INT8)]).await?
+            session.read(OWES, &[(&partition, Type::INT4), (&after.0, Type::UUID), (&limit, Type::INT8)]).await?
         }
-        None => client.query_typed(OWES_FIRST, &[(&partition, Type::INT4), (&limit, Type::INT8)]).await?,
+        None => session.read(OWES_FIRST, &[(&partition, Type::INT4), (&limit, Type::INT8)]).await?,
     };
     rows.iter().map(decode).collect()
 }
 
-pub(super) async fn owing_parents(client: &Client, partition: PartitionId, limit: u32) -> Outcome<Vec<ExecutionRow>> {
+pub(super) async fn owing_parents(session: &Session, partition: PartitionId, limit: u32) -> Outcome<Vec<ExecutionRow>> {
     let (partition, limit) = (i32::from(partition.0), i64::from(limit));
-    let rows = client.query_typed(OWING, &[(&partition, Type::INT4), (&limit, Type::INT8)]).await?;
+    let rows = session.read(OWING, &[(&partition, Type::INT4), (&limit, Type::INT8)]).await?;
     rows.iter().map(decode).collect()
 }
 
 pub(super) async fn due(
-    client: &Client,
+    session: &Session,
     partition: PartitionId,
     before: Timestamp,
     limit: u32,
 ) -> Outcome<Vec<(ExecutionId, Timestamp)>> {
     let (partition, before, limit) = (i32::from(partition.0), before.millis(), i64::from(limit));
-    let rows =
-        client.query_typed(DUE, &[(&partition, Type::INT4), (&before, Type::INT8), (&limit, Type::INT8)]).await?;
+    let rows = session.read(DUE, &[(&partition, Type::INT4), (&before, Type::INT8), (&limit, Type::INT8)]).await?;
     rows.iter().map(|row| Ok((ExecutionId(row.try_get(0)?), time(row, 1)?))).collect()
 }
 

@@ -1,6 +1,5 @@
 //! A schema of its own in a database, for a measurement: a store is made in it, and dropped with it.
 
-use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::store::{StoreError, StoreResult};
@@ -8,13 +7,14 @@ use crate::store::{StoreError, StoreResult};
 use super::Options;
 use super::connect::Connector;
 use super::error::classify;
+use super::session::Session;
 
 /// The part of a URL that sets options of the session.
 const OPTIONS: &str = "options=";
 
 #[derive(Debug)]
 pub struct Schema {
-    client: Client,
+    client: Session,
     name: String,
     url: String,
     session: u32,
@@ -30,7 +30,7 @@ impl Schema {
             )));
         }
         let failed = |error: tokio_postgres::Error| classify(&error);
-        let client = Connector::read(url, options)?.connect().await.map_err(failed)?;
+        let client = Connector::read(url, options)?.connect("").await.map_err(failed)?;
         let name = format!("reveille_bench_{}", Uuid::new_v4().simple());
         client.batch_execute(&format!("CREATE SCHEMA {name}")).await.map_err(failed)?;
         let session: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(failed)?.get(0);

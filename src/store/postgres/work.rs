@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, watch};
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -15,6 +14,7 @@ use crate::store::{StoreError, StoreResult};
 use super::commit::{BEGIN, HOLD};
 use super::connect::Slot;
 use super::error::{Fault, Outcome, concerns_all, is_taken_over};
+use super::session::Session;
 use super::writer::Counters;
 
 /// For a whole transaction; a removal of many rows takes a while.
@@ -35,7 +35,7 @@ impl Work {
 
     pub(super) async fn run<T, F>(&self, change: F) -> StoreResult<T>
     where
-        F: FnOnce(Arc<Client>) -> BoxFuture<'static, Outcome<T>>,
+        F: FnOnce(Arc<Session>) -> BoxFuture<'static, Outcome<T>>,
     {
         let _turn = self.turn.lock().await;
         let client = self.slot.client().await.inspect_err(|_| self.counters.refused())?;
@@ -65,9 +65,9 @@ impl Work {
         }
     }
 
-    async fn transact<T, F>(&self, client: &Arc<Client>, change: F) -> Outcome<T>
+    async fn transact<T, F>(&self, client: &Arc<Session>, change: F) -> Outcome<T>
     where
-        F: FnOnce(Arc<Client>) -> BoxFuture<'static, Outcome<T>>,
+        F: FnOnce(Arc<Session>) -> BoxFuture<'static, Outcome<T>>,
     {
         let done = async {
             client.batch_execute(BEGIN).await?;

@@ -28,6 +28,7 @@ use super::connect::Slot;
 use super::error::classify;
 use super::look;
 use super::names::generated;
+use super::session::Session;
 
 /// A request to the writer.
 #[expect(clippy::large_enum_variant, reason = "nearly all are appends, and an allocation for each is what this spares")]
@@ -249,7 +250,7 @@ impl Writer {
     /// be taken, so it is always looked up; the others after a refusal.
     async fn sift(
         &self,
-        client: &Arc<Client>,
+        client: &Session,
         group: Vec<Write>,
         looked: Looked,
     ) -> Result<Vec<Write>, (Vec<Write>, StoreError)> {

@@ -10,6 +10,7 @@ use crate::ids::Version;
 use crate::store::contract::given::{
     append, at, create, failed, header, id, ids, machine_arn, page, running, with_machine,
 };
+use crate::store::postgres::connect::Connector;
 use crate::store::postgres::{Options, Postgres};
 use crate::store::{Catalog, Journal};
 
@@ -38,7 +39,10 @@ fn pooler() -> Option<Pooler> {
         eprintln!("skipped: pgbouncer is not installed");
         return None;
     };
-    let database = format!("pooled_{}", std::process::id());
+    // Two tests of one process must not share it.
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let database = format!("pooled_{}_{next}", std::process::id());
     sql(&server, &format!("DROP DATABASE IF EXISTS {database}"));
     sql(&server, &format!("CREATE DATABASE {database} TEMPLATE template0"));
     let config: tokio_postgres::Config = server.parse().unwrap();
@@ -67,6 +71,27 @@ fn pooler() -> Option<Pooler> {
         std::thread::sleep(Duration::from_millis(50));
     }
     Some(pooler)
+}
+
+/// Names belong to a session, so they are used where no pooler changes it.
+#[test]
+fn statements_have_names_without_a_pooler_only() {
+    let Some(pooler) = pooler() else { return };
+    let server = std::env::var("REVEILLE_TEST_POSTGRES_URL").unwrap();
+    wait(async {
+        let named = |url: String| async move {
+            let session = Connector::read(&url, &Options::default()).unwrap().connect("-c work_mem=1MB").await.unwrap();
+            assert_eq!(session.read("SELECT 1", &[]).await.unwrap().len(), 1);
+            let names = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT 1'";
+            let names: i64 = session.query_typed_one(names, &[]).await.unwrap().get(0);
+            let memory: String = session.query_typed_one("SHOW work_mem", &[]).await.unwrap().get(0);
+            (session.is_own(), names, memory == "1MB")
+        };
+        assert_eq!(named(server.clone()).await, (true, 1, true));
+        // The settings of the URL stay.
+        assert_eq!(named(format!("{server}?options=-csearch_path%3Dpg_catalog")).await, (true, 1, true));
+        assert_eq!(named(pooler.url.clone()).await, (false, 0, false));
+    });
 }
 
 #[test]
