@@ -358,9 +358,16 @@ async fn open_store(settings: &Settings) -> Result<Truth, AppError> {
     Ok(Truth { journal: Arc::new(store.clone()), catalog: Arc::new(store.clone()), store: Kept::Sqlite(store) })
 }
 
+/// A schema of its own in the database of the settings, for a measurement.
+///
+/// # Errors
+/// A database that cannot be reached, or in which the role may not make a schema.
+pub async fn scratch_schema(store: &config::StoreOptions) -> Result<postgres::Schema, StoreError> {
+    postgres::Schema::make(store.url.expose(), &postgres_options(store)).await
+}
+
 /// The options of a store in PostgreSQL, as the settings say them.
-#[must_use]
-pub fn postgres_options(store: &config::StoreOptions) -> postgres::Options {
+fn postgres_options(store: &config::StoreOptions) -> postgres::Options {
     postgres::Options {
         durable: store.synchronous == config::Synchronous::Full,
         readers: store.readers,

@@ -12,7 +12,6 @@ use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Scratch, Stopwatch, ma
 use crate::app::{self, Application};
 use crate::engine::{EngineHandle, StartRequest};
 use crate::ids::Arn;
-use crate::store::postgres::Schema;
 use crate::store::{MachineRow, MachineType, Revision, RevisionId};
 
 pub(super) fn failed(why: &impl std::fmt::Display) -> CliError {
@@ -43,7 +42,7 @@ pub(super) fn round_trips_over_postgres(
     let key = ("engine.token_key", "5a".repeat(32));
     let base = settings(plan, kind, url, std::slice::from_ref(&key))?;
     actix_rt::System::new().block_on(async {
-        let scratch = Schema::make(url, &app::postgres_options(&base.store)).await.map_err(|why| failed(&why))?;
+        let scratch = app::scratch_schema(&base.store).await.map_err(|why| failed(&why))?;
         let settings = settings(plan, kind, scratch.url(), &[key])?;
         let app = Application::build(&settings).await.map_err(|why| failed(&why))?;
         let machine = machine(&app.engine, &place.queue).await?;
