@@ -57,7 +57,7 @@ bench: ## rates and memory, beside the bare broker's, in release mode; ARGS=… 
 broker: ## a private RabbitMQ to play with, with its management page (guest / guest)
 	@scripts/setup.sh broker
 	@mkdir -p $(BROKER)
-	@BROKER_PLUGINS=$${BROKER_PLUGINS:-rabbitmq_management,rabbitmq_prometheus} scripts/broker.sh start $(BROKER)
+	@BROKER_PLUGINS=$${BROKER_PLUGINS-rabbitmq_management,rabbitmq_prometheus} scripts/broker.sh start $(BROKER)
 	@if [ -f $(BROKER)/management-url ]; then echo "management page: $$(cat $(BROKER)/management-url)"; fi
 	@echo "stop it with: make broker-stop"
 

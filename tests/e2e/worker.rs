@@ -109,6 +109,26 @@ fn heartbeats_keep_a_long_task_alive_and_a_cancelled_one_ends_its_program() {
 }
 
 #[test]
+fn a_worker_that_started_before_the_engine_hears_of_a_cancelled_task() {
+    let Some(url) = vhost() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let (begun, over) = (folder.path().join("begun"), folder.path().join("over"));
+    let script = format!(
+        "trap 'touch {over}; exit 1' TERM; touch {begun}; sleep 300 & wait",
+        over = over.display(),
+        begun = begun.display()
+    );
+    let _worker = Hired::sh(&url, "early", &script);
+    let wire = Wire::to(&url);
+    until("the worker has its queue", SOON, || wire.peek("early"));
+    let server = Server::start(Launch::over(&url));
+    let execution = begin(&server, "early", "call", "early", &json!({}));
+    until("the program begins", SOON, || begun.exists().then_some(()));
+    server.call("StopExecution", &json!({"executionArn": execution}));
+    until("the program is told", SOON, || over.exists().then_some(()));
+}
+
+#[test]
 fn a_worker_that_dies_loses_nothing_and_a_worker_that_stops_finishes() {
     let Some(url) = vhost() else { return };
     let server = Server::start(Launch::over(&url));

@@ -180,8 +180,8 @@ fn links_between_documents_lead_somewhere() {
     none(&broken);
 }
 
-/// A page that no list names is found by no reader: `README.md` names the documents, `docs/decisions/README.md` the
-/// decisions in their order.
+/// A page that no list names is found by no reader: `docs/README.md` names the documents, `docs/decisions/README.md`
+/// the decisions in their order.
 #[test]
 fn every_document_is_in_a_list() {
     let all = texts();
@@ -190,8 +190,10 @@ fn every_document_is_in_a_list() {
     let (pages, documents): (Vec<&str>, Vec<&str>) = documents.partition(|f| f.starts_with("decisions/0"));
     let mut broken: Vec<String> = documents
         .iter()
-        .filter(|document| !text("README.md").contains(&format!("(docs/{document})")))
-        .map(|document| format!("README.md: has no link to docs/{document}"))
+        .filter(|document| {
+            !["README.md"].contains(*document) && !text("docs/README.md").contains(&format!("({document})"))
+        })
+        .map(|document| format!("docs/README.md: has no link to {document}"))
         .collect();
     let pages: Vec<String> = pages.iter().filter_map(|page| page.rsplit('/').next()).map(str::to_owned).collect();
     let listed: Vec<String> = text("docs/decisions/README.md")

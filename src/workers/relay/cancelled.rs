@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::bus::{Address, Delivery, QueueKind, QueueSpec, Settlement, TaskBus};
+use crate::bus::{Address, Delivery, ExchangeSpec, QueueKind, QueueSpec, Settlement, TaskBus};
 
 const PREFETCH: u16 = 100;
 
@@ -36,8 +36,10 @@ impl Cancelled {
     pub async fn listen(bus: &dyn TaskBus) -> (Arc<Self>, BoxStream<'static, Delivery>) {
         let name = format!("{}.worker.{}", bus.names().prefix(), Uuid::new_v4().simple());
         let queue = QueueSpec::plain(name, QueueKind::Temporary);
-        let from = Address { exchange: bus.names().events(), routing_key: "task.cancelled.#".to_owned() };
-        let news = match bus.declare(Vec::new(), vec![queue.clone()], vec![(queue.clone(), from)]).await {
+        // The engine's exchange: a worker may start before the first engine.
+        let events = ExchangeSpec { name: bus.names().events(), kind: "topic" };
+        let from = Address { exchange: events.name.clone(), routing_key: "task.cancelled.#".to_owned() };
+        let news = match bus.declare(vec![events], vec![queue.clone()], vec![(queue.clone(), from)]).await {
             Ok(()) => bus.consume(queue, PREFETCH),
             Err(why) => {
                 warn!(event = "worker.uncancelled", error = %why, "cancelled tasks are done to their end");
