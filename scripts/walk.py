@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
-"""Walks documents as a new user does: a fresh copy of the checkout for each, its commands in their order.
+"""Walks documents as a new user does: a fresh copy of the checkout for each, its commands in their order. The gallery is
+walked behind the tutorial, in the same copy and with its server. Its pictures are compared with their definitions.
 
-    walk.py [--binary FILE] [--keep] [DOCUMENT…]      default: target/debug/reveille, and README.md with the tutorials
+    walk.py [--binary FILE] [--keep] [DOCUMENT…]      default: target/debug/reveille; all documents that are walked
 
 The commands are those of the fenced blocks, so that a document cannot differ from the walk:
 
     ```sh              one command after the other, in one shell
-    ```sh terminal     each command in a terminal of its own, until the end; `reveille serve` starts last. A command
-                       that runs already is killed (SIGKILL) and started again
+    ```sh terminal     each command in a terminal of its own, until the document's end; `reveille serve` starts last, and
+                       takes the place of the server that runs, which is killed (SIGKILL)
     ```sh fails        as the first, and each command must fail
     ```sh stopped      as the first, after the servers were killed
     ```sh elsewhere    not run here; a comment before the block says what runs it
 
 TOKEN is that of the one task that waits; --execution-arn ARN and --state-machine-arn ARN take what was printed last. After the last command every execution
-must have ended well, but those that a block `fails` began.
+must have ended, and ended well unless the document has a block `fails`.
 
-A document's port 8083 becomes a free one. `cargo build` and `cargo demo` take the binary that is given; the walk has the
+The ports 8083 and 9099 become free ones. `cargo build` and `cargo demo` take the binary that is given; the walk has the
 .venv and the node_modules of this checkout. All documents have one broker: the one of REVEILLE_TEST_BROKER_DIR, or the
 walk's own.
 """
@@ -34,7 +35,10 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-DOCUMENTS = ["README.md", "docs/TUTORIAL.md", "docs/OPERATING.md", "examples/art-event/README.md"]
+TUTORIAL = "docs/TUTORIAL.md"
+GALLERY = ["saga", "fan-out", "nightly-batch", "rate-limited-api", "heartbeats", "escalation", "celery"]
+DOCUMENTS = ["README.md", TUTORIAL, "docs/OPERATING.md", "examples/art-event/README.md"]
+PORT = re.compile(r"\b(8083|9099)\b")
 SOON = 90  # seconds; only a fault takes so long
 BLOCK = re.compile(r"^```(\S*) ?(.*)\n((?:.*\n)*?)```$", re.M)
 TOKEN = re.compile(r'"taskToken": ?"([^"]+)"')
@@ -84,11 +88,11 @@ class Fault(Exception):
 
 
 class Walk:
-    """One document in one copy of the checkout."""
+    """Documents, one after the other in one copy of the checkout."""
 
-    def __init__(self, document, binary, broker, folder):
-        self.document, self.folder, self.port = document, folder, free_port()
-        self.said, self.terminals, self.tolerated = "", {}, False
+    def __init__(self, binary, broker, folder):
+        self.folder, self.ports = folder, {"8083": str(free_port()), "9099": str(free_port())}
+        self.said, self.terminals, self.listing, self.seen = "", {}, "", set()
         self.clone = folder / "reveille"
         self.copy()
         (self.clone / ".cache").mkdir()
@@ -104,8 +108,8 @@ class Walk:
                 (shims / tool).symlink_to(there)
         environment = {"PATH": f"{shims}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                        "HOME": str(folder), "LANG": "C.UTF-8", "WALK_BINARY": str(binary), "TMPDIR": str(folder),
-                       "REVEILLE__API__LISTEN": f"127.0.0.1:{self.port}",
-                       "REVEILLE_ENDPOINT": f"http://127.0.0.1:{self.port}",
+                       "REVEILLE__API__LISTEN": f"127.0.0.1:{self.ports['8083']}",
+                       "REVEILLE_ENDPOINT": f"http://127.0.0.1:{self.ports['8083']}",
                        "BROKER_PLUGINS": ""}  # the management page takes half a minute to start on a busy machine
         self.shell = subprocess.Popen(["bash"], cwd=self.clone, env=environment, text=True, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
@@ -152,7 +156,7 @@ class Walk:
 
     def fill(self, command):
         """The command with the token or ARN that its reader sees. A task is listed a moment after its start."""
-        command = command.replace(":8083", f":{self.port}")
+        command = PORT.sub(lambda port: self.ports[port[1]], command)
         if re.search(r"\bTOKEN\b", command):
             tokens = self.until("one waiting task", lambda: len(found := self.tokens()) == 1 and found)
             command = re.sub(r"\bTOKEN\b", tokens[0], command)
@@ -165,11 +169,11 @@ class Walk:
         return command
 
     def tokens(self):
-        return TOKEN.findall(self.run("reveille tasks -o json")[1])
+        return TOKEN.findall(self.run(f"{self.listing} -o json")[1])
 
     def terminal(self, command):
-        if command in self.terminals:
-            self.end(command)
+        if "reveille serve" in command:
+            self.end("reveille serve")
         log = self.folder / f"terminal-{len(list(self.folder.glob('*.log')))}.log"
         file = log.with_suffix(".environment")
         self.run(f"export -p > {file}; printf 'cd %q\\n' \"$PWD\" >> {file}")
@@ -179,20 +183,21 @@ class Walk:
                                        stderr=subprocess.STDOUT, start_new_session=True)
         self.terminals[command] = (process, log)
 
-    def end(self, command):
-        process, _ = self.terminals.pop(command)
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
+    def end(self, word, but=None):
+        """Kills what runs in terminals whose command has the word."""
+        for command in [command for command in self.terminals if word in command and not (but and but in command)]:
+            process, _ = self.terminals.pop(command)
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
 
     def block(self, kind, text):
         if kind == "elsewhere":
             return
         if kind == "stopped":
-            for command in [command for command in self.terminals if "reveille serve" in command]:
-                self.end(command)
+            self.end("reveille serve")
         found = commands(text)
         if kind == "terminal":
             found.sort(key=lambda command: "reveille serve" in command)
@@ -208,12 +213,13 @@ class Walk:
             if time.monotonic() - begun > 5:
                 print(f"    {time.monotonic() - begun:.0f} s", flush=True)
             self.said += output
+            if command.startswith("reveille tasks"):
+                self.listing = command.split("#")[0]
             if (status != 0) != (kind == "fails"):
                 logs = "".join(f"── {name}\n{last(log)}" for name, (_, log) in self.terminals.items())
                 raise Fault(f"exit status {status}:\n{output}\n{logs}")
-            self.tolerated |= kind == "fails"
 
-    def outcome(self):
+    def outcome(self, tolerated):
         """Every execution has ended, and ended well."""
         if not any("reveille serve" in command for command in self.terminals):
             return
@@ -225,22 +231,37 @@ class Walk:
             return output.split()
 
         self.until("an end of every execution", lambda: not those("running"))
-        if not self.tolerated and (failed := those("failed")):
+        failed = set(those("failed")) - self.seen
+        self.seen |= failed
+        if failed and not tolerated:
             raise Fault(f"executions failed: {failed}")
 
-    def walk(self):
+    def walk(self, document):
+        """The fault of a document, or nothing."""
         try:
-            for language, kind, text in BLOCK.findall((ROOT / self.document).read_text()):
+            blocks = BLOCK.findall((ROOT / document).read_text())
+            for language, kind, text in blocks:
                 if language == "sh":
                     self.block(kind.strip(), text)
-            self.outcome()
+            self.outcome(any(kind.strip() == "fails" for _, kind, _ in blocks))
         except Fault as fault:
-            return f"{self.document}: {fault}"
+            return f"{document}: {fault}"
         finally:
-            for command in list(self.terminals):
-                self.end(command)
-            os.killpg(self.shell.pid, signal.SIGKILL)
+            self.end("", but="reveille serve")
         return None
+
+    def close(self):
+        self.end("")
+        os.killpg(self.shell.pid, signal.SIGKILL)
+
+
+def pictures(binary):
+    """Pictures that are not those of the definitions beside them."""
+    for definition in sorted((ROOT / "examples").glob("*/*.asl.json")):
+        picture = definition.with_name(definition.name.replace(".asl.json", ".svg"))
+        drawn = subprocess.run([binary, "graph", definition], check=True, capture_output=True, text=True).stdout
+        if picture.exists() and picture.read_text() != drawn:
+            yield f"{picture.relative_to(ROOT)}: renew it: reveille graph {definition.relative_to(ROOT)}"
 
 
 def main():
@@ -253,13 +274,16 @@ def main():
         sys.exit(f"walk: there is no {given.binary}: cargo build, or --binary FILE")
     broker = os.environ.get("REVEILLE_TEST_BROKER_DIR")
     own = pathlib.Path(broker or tempfile.mkdtemp(prefix="reveille-walk."))
-    faults = []
+    faults, binary = list(pictures(given.binary)), given.binary.resolve()
     for document in given.documents:
         start, folder = time.monotonic(), pathlib.Path(tempfile.mkdtemp(prefix="reveille-walk."))
-        print(f"{document}, in a copy of the checkout", flush=True)
-        fault = Walk(document, given.binary.resolve(), own, folder).walk()
-        print(f"  {'FAILED' if fault else 'walked'}, {time.monotonic() - start:.0f} s", flush=True)
-        faults += filter(None, [fault])
+        walk = Walk(binary, own, folder)
+        for page in [document, *(f"examples/{name}/README.md" for name in GALLERY if document == TUTORIAL)]:
+            print(page, flush=True)
+            fault = walk.walk(page)
+            print(f"  {'FAILED' if fault else 'walked'}, {time.monotonic() - start:.0f} s", flush=True)
+            faults += filter(None, [fault])
+        walk.close()
         if given.keep:
             print(f"  kept in {folder}")
         else:
