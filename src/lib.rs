@@ -40,7 +40,7 @@
 //! `engine/execution/actor.rs` (how that becomes durable), `engine/delivery/replies.rs` (how a reply finds it), then
 //! `docs/ARCHITECTURE.md`.
 
-pub use reveille_core::{asl, clock, csv, graph, ids, interpreter, limits, payload, query, record, replay};
+pub use reveille_core::{asl, clock, csv, forms, graph, ids, interpreter, limits, payload, query, record, replay};
 
 pub mod api;
 pub mod app;

@@ -29,7 +29,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     // AWS's dialect of CSV.
     ("csv", &["limits"]),
     ("query", &["clock", "limits"]),
-    ("asl", &["query", "clock", "ids", "limits", "payload"]),
+    // Forms that people answer tasks with.
+    ("forms", &["query", "clock", "limits"]),
+    ("asl", &["query", "forms", "clock", "ids", "limits", "payload"]),
     ("interpreter", &["asl", "query", "csv", "clock", "ids", "limits", "payload"]),
     ("record", &["interpreter", "limits", "payload"]),
     ("replay", &["interpreter", "asl", "clock", "ids", "limits", "payload"]),
@@ -90,6 +92,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "interpreter",
             "record",
             "asl",
+            "forms",
             "graph",
             "telemetry",
             "clock",

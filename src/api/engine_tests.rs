@@ -199,3 +199,63 @@ async fn an_execution_whose_history_is_full_is_not_redrivable() {
     assert!(refused.contains("ExecutionNotRedrivable") && refused.contains("history event limit"), "{refused}");
     given.engine.stop(WAIT).await;
 }
+
+#[actix_web::test]
+async fn forms_stand_beside_definitions_and_are_checked_when_they_are_put() {
+    let given = given().await;
+    let form = json!({"Title.$": "$.title", "Schema": {"type": "object", "properties": {"n": {"type": "integer"}}}});
+    given.call("Reveille.PutForm", json!({"name": "pay", "form": form})).await.unwrap();
+    given.call("Reveille.PutForm", json!({"name": "ask", "form": {"Text": "once"}})).await.unwrap();
+    given.call("Reveille.PutForm", json!({"name": "ask", "form": {"Text": "twice"}})).await.unwrap();
+    let found = given.call("Reveille.GetForm", json!({"name": "pay"})).await.unwrap();
+    assert_eq!(found, json!({"name": "pay", "form": form}));
+    let first = given.call("Reveille.ListForms", json!({"maxResults": 1})).await.unwrap();
+    assert_eq!(first["forms"], json!([{"name": "ask"}]));
+    let next = given.call("Reveille.ListForms", json!({"nextToken": first["nextToken"]})).await.unwrap();
+    assert_eq!(next, json!({"forms": [{"name": "pay"}]}));
+    let wrong = json!({"name": "x", "form": {"Schema": {"type": "object", "properties": {"n": {"type": "number", "multipleOf": 2}}}}});
+    let why = given.call("Reveille.PutForm", wrong).await.unwrap_err();
+    assert!(why.contains("multipleOf") && why.contains("/Schema/properties/n/multipleOf"), "{why}");
+    let why = given.call("Reveille.PutForm", json!({"name": "a/b", "form": {}})).await.unwrap_err();
+    assert!(why.contains("InvalidName"), "{why}");
+    let large = json!({"name": "x", "form": {"Text": "x".repeat(70_000)}});
+    assert!(given.call("Reveille.PutForm", large).await.unwrap_err().contains("65536"));
+    given.call("Reveille.DeleteForm", json!({"name": "ask"})).await.unwrap();
+    for operation in ["Reveille.DeleteForm", "Reveille.GetForm"] {
+        assert!(given.call(operation, json!({"name": "ask"})).await.unwrap_err().contains("ResourceNotFound"));
+    }
+}
+
+#[actix_web::test]
+async fn a_claim_tells_others_and_is_taken_over_by_force_alone() {
+    let given = given().await;
+    let state = json!({"Type": "Task", "Resource": "arn:aws:states:::reveille:ask.waitForTaskToken", "End": true});
+    let execution = given.start("asks", state, "STANDARD").await;
+    let waiting = given.call("Reveille.ListWaitingTasks", json!({"executionArn": execution})).await.unwrap();
+    let (id, destination) = (&waiting["tasks"][0]["scheduledEventId"], &waiting["tasks"][0]["destination"]);
+    assert_eq!(destination, "inbox");
+    let task = json!({"executionArn": execution, "scheduledEventId": id});
+    let context = |by: &str| {
+        let by = crate::interpreter::event::By::Person(by.into());
+        Context::new(given.engine.clone(), Pages::new(b"test"), WAIT).asked_by(by)
+    };
+    let run = async |by: &str, name: &str, input: &Value| {
+        let operation = super::operations::find(name).unwrap();
+        let Value::Object(input) = input.clone() else { unreachable!("an object") };
+        (operation.run)(&context(by), input).await.map(|body| serde_json::from_slice::<Value>(&body).unwrap())
+    };
+    let claimed = run("olga", "Reveille.ClaimTask", &task).await.unwrap();
+    assert_eq!(claimed["claimedBy"], "olga (console)");
+    run("olga", "Reveille.ClaimTask", &task).await.unwrap();
+    let refused = run("ada", "Reveille.ClaimTask", &task).await.unwrap_err();
+    assert!(refused.kind == "ConflictException" && refused.message.contains("olga"), "{refused:?}");
+    run("ada", "Reveille.ReleaseTask", &task).await.unwrap();
+    assert!(run("ada", "Reveille.ClaimTask", &task).await.is_err(), "a claim of another stays");
+    let mut by_force = task.clone();
+    by_force["force"] = json!(true);
+    assert_eq!(run("ada", "Reveille.ClaimTask", &by_force).await.unwrap()["claimedBy"], "ada (console)");
+    run("ada", "Reveille.ReleaseTask", &task).await.unwrap();
+    run("olga", "Reveille.ClaimTask", &task).await.unwrap();
+    let gone = json!({"executionArn": execution, "scheduledEventId": 99});
+    assert_eq!(run("olga", "Reveille.ClaimTask", &gone).await.unwrap_err().kind, "TaskDoesNotExist");
+}

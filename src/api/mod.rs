@@ -19,6 +19,7 @@ mod auth;
 mod bodies;
 #[cfg(test)]
 mod catalog_tests;
+pub mod claims;
 mod configuration;
 mod connections;
 mod context;
@@ -27,6 +28,7 @@ mod definition;
 mod engine_tests;
 pub mod error;
 mod faces;
+pub mod forms;
 #[cfg(test)]
 mod fuzz;
 pub mod history;

@@ -5,11 +5,13 @@ use serde_json::{Map, Value, json};
 
 use crate::api::error::ApiError;
 use crate::engine::EngineError;
+use crate::forms::{self, Form, Outcome, Wrong};
 use crate::ids::TaskKey;
-use crate::interpreter::event::By;
 use crate::store::ExecutionRow;
 use crate::telemetry::fields;
 
+use super::answers;
+use super::pages::form::Entered;
 use super::pages::inbox::Typed;
 use super::pages::layout::Tab;
 use super::read::{self, Asking};
@@ -31,7 +33,7 @@ pub async fn post(asking: &Asking<'_>, path: &[&str], form: &Fields) -> Reply {
 
 /// Calls an operation of the API as this person.
 async fn call(asking: &Asking<'_>, operation: &'static str, input: Value) -> Result<Value, ApiError> {
-    let by = asking.who.key.as_deref().map_or(By::Console, |key| By::Person(key.into()));
+    let by = asking.who.by();
     let input = if let Value::Object(members) = input { members } else { Map::new() };
     let answered = asking.api.call(operation, input, asking.who.key.as_deref(), by.clone()).await;
     let error = answered.as_ref().err().map(|error| error.kind);
@@ -100,25 +102,103 @@ async fn start(asking: &Asking<'_>, name: &str, form: &Fields) -> Result<Reply, 
 async fn answer(asking: &Asking<'_>, task: &str, form: &Fields) -> Result<Reply, EngineError> {
     let Some(key) = read::inbox::key(task) else { return Ok(Reply::missing("There is no such task.")) };
     let Some(found) = read::inbox::open(asking, key).await? else { return over(asking, key).await };
-    let Some((operation, mut input, said)) = said_of(&found.expected, form) else {
-        return Ok(Reply::missing("The console has no such form."));
+    if let "claim" | "release" | "take" = field(form, "kind") {
+        return claim(asking, task, &found, field(form, "kind")).await;
+    }
+    let (operation, mut input, said) = match said_of(&found, form) {
+        Ok(Some(said)) => said,
+        Ok(None) => return Ok(Reply::missing("The console has no such form.")),
+        Err(wrong) => {
+            let entered = Entered { fields: form.clone(), wrong };
+            return read::inbox::list(asking, Some((task, Some(Typed { entered, ..Typed::default() })))).await;
+        }
     };
     input.insert("taskToken".to_owned(), json!(found.token));
-    let typed = field(form, "output").to_owned();
+    let typed = Typed {
+        output: field(form, "output").to_owned(),
+        why: String::new(),
+        entered: Entered {
+            fields: if field(form, "kind") == "form" { form.clone() } else { Vec::new() },
+            wrong: Vec::new(),
+        },
+    };
     match call(asking, operation, Value::Object(input)).await {
-        Ok(_) => Ok(Reply::Moved(format!("../executions/{}?said={said}", key.execution))),
+        Ok(_) if said == "more-time" => Ok(Reply::Moved(format!("{task}?said={said}"))),
+        Ok(_) => {
+            let (by, said_of) = (asking.who.by().to_string(), in_words(&found, form));
+            let state = &found.asked.wait.state;
+            answers::keep(&asking.console.engine, &found.row, key, state, by, &said_of).await;
+            Ok(Reply::Moved(format!("../executions/{}?said={said}", key.execution)))
+        }
         Err(error) if error.kind == "AccessDeniedException" => Ok(refused("Not done", &error)),
         // Another one was first.
         Err(error) if matches!(error.kind, "TaskTimedOut" | "TaskDoesNotExist") => over(asking, key).await,
-        Err(error) => read::inbox::list(asking, Some((task, Some(Typed { output: typed, why: error.message })))).await,
+        Err(error) => read::inbox::list(asking, Some((task, Some(Typed { why: error.message, ..typed })))).await,
     }
 }
 
-/// The operation that a form of the inbox asks for, without the token.
-fn said_of(
-    expected: &super::infer::Expected,
-    form: &Fields,
-) -> Option<(&'static str, Map<String, Value>, &'static str)> {
+async fn claim(asking: &Asking<'_>, task: &str, found: &read::inbox::Found, kind: &str) -> Result<Reply, EngineError> {
+    let operation = if kind == "release" { "Reveille.ReleaseTask" } else { "Reveille.ClaimTask" };
+    let mut input = json!({
+        "executionArn": found.row.header.arn.as_str(),
+        "scheduledEventId": found.asked.wait.scheduled.0,
+    });
+    if kind == "take" {
+        input["force"] = json!(true);
+    }
+    Ok(match call(asking, operation, input).await {
+        Ok(_) => Reply::Moved(format!("{task}?said={kind}")),
+        Err(error) => refused("Not done", &error),
+    })
+}
+
+/// What a person said, for the list of answers: the words on his button, or the error of his refusal.
+pub(super) fn in_words(found: &read::inbox::Found, form: &Fields) -> String {
+    let n = |name| field(form, name).parse::<usize>().unwrap_or(usize::MAX);
+    let said = match field(form, "kind") {
+        "form" => found
+            .form
+            .as_ref()
+            .ok()
+            .and_then(Option::as_ref)
+            .and_then(|own| own.actions.get(n("action")))
+            .map(|a| a.label.as_str()),
+        "choice" => found.expected.answers.get(n("n")).map(|answer| answer.label.as_str()),
+        "failure" => Some(field(form, "error")),
+        _ => None,
+    };
+    said.filter(|said| !said.is_empty()).unwrap_or("answered").to_owned()
+}
+
+type Said = (&'static str, Map<String, Value>, &'static str);
+
+/// The operation that a form of the inbox asks for, without the token; or the wrong fields of the task's own form.
+fn said_of(found: &read::inbox::Found, form: &Fields) -> Result<Option<Said>, Vec<Wrong>> {
+    match (&found.form, field(form, "kind")) {
+        (Ok(Some(own)), "form") => ended(own, form).map(Some),
+        (_, "form") => Ok(None),
+        _ => Ok(said_without_form(&found.expected, form)),
+    }
+}
+
+/// The end of a task that its form asks for.
+pub(super) fn ended(own: &Form, typed: &Fields) -> Result<Said, Vec<Wrong>> {
+    let action = field(typed, "action").parse().unwrap_or(usize::MAX);
+    let mut input = Map::new();
+    match forms::answer(own, action, typed)? {
+        Outcome::Success(output) => {
+            input.insert("output".to_owned(), json!(output.to_string()));
+            Ok(("SendTaskSuccess", input, "answered"))
+        }
+        Outcome::Failure { error, cause } => {
+            input.insert("error".to_owned(), json!(error));
+            input.insert("cause".to_owned(), json!(cause));
+            Ok(("SendTaskFailure", input, "answered"))
+        }
+    }
+}
+
+fn said_without_form(expected: &super::infer::Expected, form: &Fields) -> Option<Said> {
     let mut input = Map::new();
     match field(form, "kind") {
         "choice" => {
@@ -177,6 +257,10 @@ async fn told(asking: &Asking<'_>, row: &ExecutionRow, key: TaskKey) -> Result<m
                     }
                     @if let Some(ended) = attempt.ended { ", " (super::words::since(ended, told.now)) " ago" }
                     "."
+                }
+                @if let Some(said) = &attempt.said { h3 { "The answer" } (super::pages::layout::json(said.text())) }
+                @if let Some(cause) = attempt.failure.as_ref().and_then(|failure| failure.cause.as_deref()) {
+                    @if !cause.is_empty() { h3 { "The reason" } (super::pages::layout::json(cause)) }
                 }
             }
             p { a href={ "../executions/" (row.header.id) } { "See the execution" } " · \

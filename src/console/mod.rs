@@ -5,6 +5,7 @@
 //!                    read/*.rs: rows and journals, as values ─▶ pages/*.rs: HTML from values alone
 //!                    act.rs: a form as an operation of the API, with the rights of the caller
 //!        live.rs: which topics changed (engine's feed) ─▶ assets/live.js asks for its page again
+//! answers.rs: who answered lately
 //! story.rs: a journal as stays in states    infer.rs: answers that a definition expects    search.rs: the search box
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! words below. Never: an adapter, a stimulus. A token is never in a page or an address.
 
 mod act;
+mod answers;
 mod assets;
 mod guard;
 mod infer;

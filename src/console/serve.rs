@@ -217,6 +217,7 @@ async fn get(asking: &Asking<'_>, path: &[&str]) -> Reply {
         ["executions"] => read::executions::list(asking).await,
         ["executions", id] => read::execution::one(asking, id).await,
         ["inbox"] => read::inbox::list(asking, None).await,
+        ["inbox", "answered"] => read::inbox::answered(asking).await,
         ["inbox", task] => read::inbox::list(asking, Some((task, None))).await,
         ["machines"] => read::machines::list(asking).await,
         ["machines", name] => read::machines::one(asking, name, None).await,

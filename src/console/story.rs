@@ -53,6 +53,8 @@ pub struct Attempt {
     pub failure: Option<Failure>,
     /// Who answered.
     pub by: Option<By>,
+    /// What was answered.
+    pub said: Option<Payload>,
 }
 
 /// One stay in a state.
@@ -247,13 +249,14 @@ impl Reader<'_> {
                     visit.failure = None;
                     visit.standing = if callback { Standing::Waiting } else { Standing::Running };
                     let scheduled = entry.id;
-                    visit.attempts.push(Attempt { scheduled, at, ended: None, failure: None, by: None });
+                    visit.attempts.push(Attempt { scheduled, at, ended: None, failure: None, by: None, said: None });
                 });
             }
-            Event::TaskSucceeded { by, .. } => self.change(frame, |visit| {
+            Event::TaskSucceeded { by, output, .. } => self.change(frame, |visit| {
                 visit.standing = Standing::Running;
                 if let Some(attempt) = visit.attempts.last_mut() {
                     (attempt.ended, attempt.by) = (Some(at), by.as_deref().cloned());
+                    attempt.said = Some(output.clone());
                 }
             }),
             Event::TaskFailed { failure, by, .. } => {

@@ -8,7 +8,7 @@ use super::parameters::{Fields, header};
 use super::{CompletesOn, JSON, Outgoing, Plan, PlanContext};
 use crate::interpreter::event::Failure;
 
-const PARAMETERS: [&str; 13] = [
+const PARAMETERS: [&str; 14] = [
     "Exchange",
     "RoutingKey",
     "Queue",
@@ -22,15 +22,20 @@ const PARAMETERS: [&str; 13] = [
     "UserId",
     "CorrelationId",
     "ReplyTo",
+    "Form",
 ];
 
-/// `{Exchange, RoutingKey, Body, Headers, ...}`; `Queue` is short for the default exchange and that routing key.
+/// `{Exchange, RoutingKey, Body, Headers, ...}`; `Queue` is short for the default exchange and that routing key. `Form`
+/// is for people that answer in the worker's place; it is not sent.
 pub(super) fn publish(
     fields: &Fields<'_>,
     completes_on: CompletesOn,
     context: &PlanContext<'_>,
 ) -> Result<Plan, Failure> {
     fields.only(&PARAMETERS)?;
+    if fields.object("Form")?.is_some() && completes_on == CompletesOn::Confirm {
+        return Err(fields.invalid("Form is for tasks that wait for an answer: amqp:publish.waitForTaskToken"));
+    }
     let (exchange, routing_key) = match (fields.text("Queue")?, fields.text("Exchange")?, fields.text("RoutingKey")?) {
         (Some(queue), None, None) => ("", queue),
         (Some(_), _, _) => return Err(fields.invalid("Give either Queue, or Exchange and RoutingKey")),

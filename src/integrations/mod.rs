@@ -25,6 +25,7 @@ use crate::interpreter::event::{Failure, Payload};
 
 mod amqp;
 mod answers;
+mod ask;
 mod boundary;
 mod events;
 mod failure;
@@ -125,6 +126,8 @@ pub struct Outgoing {
     pub correlation_id: Option<String>,
     pub reply_to: Option<String>,
     pub on_unroutable: OnUnroutable,
+    /// It tells of the task and does not ask for it: without the token, though the task waits for one.
+    pub is_notice: bool,
     /// Additional fields of the service's answer to this message.
     pub answer: serde_json::Map<String, serde_json::Value>,
 }
@@ -144,6 +147,7 @@ impl Outgoing {
             correlation_id: None,
             reply_to: None,
             on_unroutable: OnUnroutable::Fails,
+            is_notice: false,
             answer: serde_json::Map::new(),
         }
     }
@@ -180,6 +184,9 @@ fn meant(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>) -
         ResourceKind::Service { service, action, pattern } => {
             let fields = || parameters::Fields::of(parameters, service, context.message_id);
             let ends = if *pattern == Pattern::RequestResponse { CompletesOn::Confirm } else { CompletesOn::Reply };
+            if resource.is_ask() {
+                return ask::ask(&fields()?, context);
+            }
             // A table entry comes before the built-in services, so that the owner of an installation decides.
             if let Some(entry) = context.table.find(service, action) {
                 return entry.plan(service, action, *pattern, parameters, context);

@@ -11,6 +11,10 @@ use crate::bus::Names;
 /// `None`: the queue is known at run time only, or the task goes to no queue by name.
 #[must_use]
 pub fn queue_named(resource: &Resource, parameters: &Value, table: &ServiceTable, names: &Names) -> Option<String> {
+    if resource.is_ask() {
+        let queue = parameters.get("Notify")?.get("Queue")?.as_str()?;
+        return (!queue.is_empty() && !queue.starts_with("{%")).then(|| queue.to_owned());
+    }
     if let ResourceKind::Service { service, action, .. } = &resource.kind
         && let Some(row) = table.find(service, action)
     {
@@ -72,6 +76,8 @@ mod tests {
             ),
             ("arn:aws:states:::http:invoke", json!({}), Some("http.invoke")),
             ("arn:aws:states:::glue:startJobRun.sync", json!({}), Some("glue.startJobRun")),
+            ("arn:aws:states:::reveille:ask.waitForTaskToken", json!({"Form": {}}), None),
+            ("arn:aws:states:::reveille:ask.waitForTaskToken", json!({"Notify": {"Queue": "mail"}}), Some("mail")),
             ("arn:aws:states:::sns:publish", json!({"TopicArn": "t"}), None),
             ("arn:aws:states:::states:startExecution", json!({}), None),
             ("arn:aws:states:::aws-sdk:sfn:sendTaskSuccess", json!({}), None),

@@ -42,6 +42,31 @@ fn planned(resource: &Resource, parameters: &Value) -> Result<Plan, Failure> {
     plan_with(&ServiceTable::default(), resource, parameters)
 }
 
+#[test]
+fn people_are_asked_without_a_message_and_a_queue_may_hear_of_it_without_the_token() {
+    let ask = service("reveille:ask.waitForTaskToken");
+    let form = json!({"Title": "Approve", "Text": "please", "For": ["pricing"], "Actions": []});
+    assert_eq!(publishing(planned(&ask, &json!({"Form": form})).unwrap()).messages, []);
+    let notify = json!({"Queue": "mail", "Body": {"to": "olga@example.com"}});
+    let messages = publishing(planned(&ask, &json!({"Form": form, "Notify": notify})).unwrap()).messages;
+    let [notice] = messages.as_slice() else { panic!("{messages:?}") };
+    assert!(notice.is_notice && notice.address.routing_key == "mail");
+    let body: Value = serde_json::from_slice(&notice.body).unwrap();
+    let expected = json!({"Title": "Approve", "Text": "please", "For": ["pricing"], "Body": {"to": "olga@example.com"},
+        "ExecutionArn": "arn:execution", "StateMachineArn": "arn:machine"});
+    assert_eq!(body, expected);
+    for wrong in
+        [json!({"Frm": {}}), json!({"Form": 1}), json!({"Notify": {}}), json!({"Notify": {"Queue": "q", "x": 1}})]
+    {
+        assert!(planned(&ask, &wrong).is_err(), "{wrong}");
+    }
+    assert!(planned(&ask, &json!({"Notify": {"Queue": "reveille.start"}})).is_err(), "the engine's own queue");
+    let form = json!({"Queue": "q", "Body": 1, "Form": form});
+    let asked = publishing(planned(&service("amqp:publish.waitForTaskToken"), &form).unwrap()).messages.remove(0);
+    assert_eq!((asked.body.as_slice(), asked.is_notice), (&b"1"[..], false), "the form is not sent");
+    assert!(planned(&service("amqp:publish"), &form).is_err());
+}
+
 fn publishing(plan: Plan) -> Publishing {
     match plan {
         Plan::Publish(publishing) => publishing,

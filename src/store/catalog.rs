@@ -104,6 +104,18 @@ pub struct MapRunRow {
     pub body: serde_json::Value,
 }
 
+/// A small document with a name, such as a form or the claim of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteRow {
+    /// What it is: the same keys of another kind are other notes.
+    pub kind: String,
+    pub key: String,
+    /// JSON text.
+    pub body: String,
+    /// It counts before this time, and may be removed then.
+    pub until: Option<Timestamp>,
+}
+
 /// Everything that has a name beside executions. Listings are in the order of creation and page by the last ARN seen,
 /// also when that one has been deleted since. A row to change or delete must exist (`NotFound`), a row to create must
 /// not (`AlreadyExists`).
@@ -163,6 +175,16 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     fn put_map_run(&self, run: MapRunRow) -> StoreFuture<'_, ()>;
     fn map_run(&self, arn: &Arn) -> StoreFuture<'_, Option<MapRunRow>>;
     fn map_runs(&self, execution: ExecutionId, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MapRunRow>>;
+
+    /// Writes a note in the place of that with its kind and key, and removes all whose time was over at `now`. With
+    /// `new`, one that is there is in the way (`AlreadyExists`).
+    fn put_note(&self, note: NoteRow, new: bool, now: Timestamp) -> StoreFuture<'_, ()>;
+    /// Also one whose time is over, as long as it was not removed.
+    fn note(&self, kind: &str, key: &str) -> StoreFuture<'_, Option<NoteRow>>;
+    /// Notes of a kind, in the order of their keys, from behind `after`.
+    fn notes(&self, kind: &str, after: Option<String>, limit: u32) -> StoreFuture<'_, Vec<NoteRow>>;
+    /// Removes a note and returns it: one caller of many gets it.
+    fn take_note(&self, kind: &str, key: &str) -> StoreFuture<'_, Option<NoteRow>>;
 
     /// A fixed setting of this store (such as the number of partitions): the first call stores the value, every call
     /// returns the stored one.

@@ -21,7 +21,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, TaskKey, Version};
 
 pub use catalog::{
-    ActivityRow, AliasRow, Catalog, MachineRow, MachineType, MapRunRow, Revision, RevisionId, VersionRow,
+    ActivityRow, AliasRow, Catalog, MachineRow, MachineType, MapRunRow, NoteRow, Revision, RevisionId, VersionRow,
 };
 pub use waits::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow};
 

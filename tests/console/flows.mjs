@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { people } from './people.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = join(here, '../..');
@@ -49,8 +50,8 @@ class Server {
       REVEILLE__BUS__URL: process.env.REVEILLE_TEST_AMQP_URL ?? 'embedded:', REVEILLE__BUS__PREFIX: this.prefix ??= `c${this.port}`,
       REVEILLE__BUS__QUEUES: QUEUES.join(','), ...this.settings,
     };
-    const binary = process.env.REVEILLE_BIN ?? join(root, 'target/debug/reveille');
-    this.child = spawn(binary, ['serve'], { env, cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.binary = process.env.REVEILLE_BIN ?? join(root, 'target/debug/reveille');
+    this.child = spawn(this.binary, ['serve'], { env, cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
     this.ended = new Promise((done) => this.child.once('exit', done));
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (text) => { this.log += text; });
     let gone = false;
@@ -97,7 +98,7 @@ const until = async (what, done, within = LONG) => {
 
 // ---- machines
 
-const QUEUES = ['fraud-desk', 'photographer-friend', 'hostile'];
+const QUEUES = ['fraud-desk', 'photographer-friend', 'hostile', 'mail'];
 const ask = (queue, more = {}) => ({
   Type: 'Task', Resource: 'arn:aws:states:::amqp:publish.waitForTaskToken',
   Parameters: { Queue: queue, 'Body.$': '$' }, ...more,
@@ -271,6 +272,8 @@ flow('a refusal takes the Catch path, and the failed execution opens at its fail
   await page.getByText('redriven 1 time').waitFor();
 });
 
+people({ flow, until, watch, accessible, picture });
+
 flow('two people at once: one wins, the other is told', async ({ page, context, server }) => {
   await server.start_execution(server.order, 'order-0817', { risk: 44 });
   const other = watch(await context.newPage());
@@ -284,6 +287,7 @@ flow('two people at once: one wins, the other is told', async ({ page, context, 
   await late.evaluate((form) => { document.body.append(form); form.requestSubmit(); });
   await other.getByText('This task does not wait any more').waitFor();
   await other.getByText(/answered by console/).waitFor();
+  await other.getByText('"approved": true').waitFor();
   await accessible(other, 'a task that is over');
   await other.close();
 });
@@ -368,6 +372,13 @@ flow('no token of a task is in a page or an address', async ({ page, server }) =
 flow('without scripts: lists, one execution, an answer', async ({ browser, server }) => {
   const context = await browser.newContext({ javaScriptEnabled: false });
   const page = watch(await context.newPage());
+  await server.start_execution(server.discount, 'offer-0813', { customer: 'Nordlicht GmbH', value: 4190, asked: 18, documents: [] });
+  await until('it waits', async () => (await server.call('Reveille.ListWaitingTasks', { stateMachineArn: server.discount })).tasks.length === 1);
+  await page.goto(`${server.base}/console/inbox?machine=discount`);
+  await page.getByLabel(/^Discount you grant/).fill('12');
+  await page.getByLabel(/^Reason/).fill('without scripts');
+  await page.getByRole('button', { name: 'Approve' }).click();
+  await page.getByText('It has succeeded').waitFor();
   await page.goto(`${server.base}/console/inbox?machine=art-event`);
   await page.getByLabel('name', { exact: true }).fill('Ada');
   await page.getByRole('button', { name: 'Answer', exact: true }).click();
@@ -381,7 +392,7 @@ flow('without scripts: lists, one execution, an answer', async ({ browser, serve
 flow('a narrow window, and large text, lose nothing', async ({ browser, server }) => {
   const context = await browser.newContext({ viewport: { width: 320, height: 640 } });
   const page = watch(await context.newPage());
-  for (const address of ['executions', 'inbox', 'machines', 'machines/fulfil-order', 'queues']) {
+  for (const address of ['executions', 'inbox', 'inbox?machine=discount', 'inbox/answered', 'machines', 'machines/fulfil-order', 'queues']) {
     await page.goto(`${server.base}/console/${address}`);
     const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
     assert.ok(wide <= room + 1, `${address} is ${wide} wide in ${room}`);

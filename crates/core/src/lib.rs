@@ -8,6 +8,7 @@
 //! | [`record`] | how the entries of a journal are written and read |
 //! | [`asl`] | the language: text → model, diagnostics with line, column and JSON pointer |
 //! | [`query`] | JSONPath, intrinsic functions, payload templates, JSONata |
+//! | [`forms`] | forms that people answer tasks with, and their answers checked |
 //! | [`graph`] | pictures of definitions: layout and SVG |
 //! | [`payload`] | JSON values with their text |
 //! | [`csv`] | AWS's dialect of CSV |
@@ -16,6 +17,7 @@
 pub mod asl;
 pub mod clock;
 pub mod csv;
+pub mod forms;
 pub mod graph;
 pub mod ids;
 pub mod interpreter;

@@ -204,3 +204,19 @@ pub const TOPICS_PER_VIEWER: usize = 200;
 pub const SESSIONS_MAX: usize = 1_000;
 /// Wrong tries to sign in within a minute; then none is taken for a while, whoever asks.
 pub const SIGN_IN_TRIES: usize = 5;
+/// Fields of a form, and values that it shows: a person reads them.
+pub const FORM_FIELDS_MAX: usize = 100;
+/// Words to choose from in one field of a form: a longer list is no longer a choice.
+pub const FORM_WORDS_MAX: usize = 500;
+/// Buttons of a form. An approval link names those that it allows as bits.
+pub const FORM_ACTIONS_MAX: usize = 16;
+/// Memory of a compiled `pattern` of a form: it is compiled for each answer.
+pub const FORM_PATTERN_BYTES_MAX: usize = 262_144;
+/// A form that stands beside definitions, in bytes of JSON.
+pub const FORM_BYTES_MAX: usize = 65_536;
+/// A person who looks at a task holds it for others to see, in seconds; then he may have gone home.
+pub const CLAIM_SECONDS: u32 = 900;
+/// Claims that a page of the inbox looks at: one for each person at work.
+pub const CLAIMS_SHOWN_MAX: u32 = 1_000;
+/// Days that the inbox shows an answer of a person; the journal has it longer.
+pub const ANSWERS_DAYS: u32 = 30;

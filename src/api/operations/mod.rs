@@ -115,6 +115,12 @@ operations! {
     "UpdateStateMachine" Admin update_state_machine;
     "UpdateStateMachineAlias" Admin update_state_machine_alias;
     "ValidateStateMachineDefinition" Read validate_state_machine_definition;
+    "Reveille.ClaimTask" Complete claim_task;
+    "Reveille.DeleteForm" Admin delete_form;
+    "Reveille.GetForm" Read get_form;
+    "Reveille.ListForms" Read list_forms;
+    "Reveille.PutForm" Admin put_form;
+    "Reveille.ReleaseTask" Complete release_task;
     "Reveille.ListTaskQueues" Read list_task_queues;
     "Reveille.ListWaitingTasks" Complete list_waiting_tasks;
 }

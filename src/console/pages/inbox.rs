@@ -1,15 +1,21 @@
 //! The inbox: tasks that wait for an answer, and the answer itself.
 
+use std::collections::HashMap;
+
 use maud::{Markup, html};
 use serde_json::Value;
 
+use crate::api::claims::Claim;
 use crate::clock::Timestamp;
+use crate::forms::Form;
 use crate::ids::TaskKey;
-use crate::store::{ExecutionRow, WaitRow};
+use crate::store::{ExecutionRow, Wait, WaitRow};
 
+use super::super::answers::Answered;
 use super::super::infer::Expected;
 use super::super::words;
 use super::execution::Asked;
+use super::form::{self, Entered, plain};
 use super::layout::{Who, json};
 use super::panel::consumers;
 
@@ -17,6 +23,10 @@ pub struct Inbox<'a> {
     pub rows: &'a [WaitRow],
     pub machine: &'a str,
     pub queue: &'a str,
+    /// By the address of their tasks.
+    pub claims: &'a HashMap<String, Claim>,
+    /// How a claim of this person is named.
+    pub me: String,
     /// The query's value for the next page.
     pub more: Option<String>,
     pub now: Timestamp,
@@ -33,6 +43,8 @@ pub struct Open<'a> {
     pub row: &'a ExecutionRow,
     pub asked: Asked,
     pub expected: &'a Expected,
+    /// Its form; the fault of one that cannot be shown.
+    pub form: Result<Option<&'a Form>, &'a str>,
     /// What the task was asked: JSON.
     pub parameters: &'a str,
     /// An answer that was refused, and why.
@@ -43,6 +55,8 @@ pub struct Open<'a> {
 pub struct Typed {
     pub output: String,
     pub why: String,
+    /// What was typed into the task's form.
+    pub entered: Entered,
 }
 
 /// How a task is named in an address: its execution and event, never its token.
@@ -56,6 +70,11 @@ pub fn inbox(inbox: &Inbox<'_>) -> Markup {
         p.meta { "Tasks that wait for an answer, longest waiting first." }
         (inbox.said)
         form.bar method="get" action={ (inbox.up) "inbox" } {
+            a.chip href={ (inbox.up) "inbox" } aria-current=[(inbox.queue.is_empty()).then_some("true")] { "All" }
+            a.chip href={ (inbox.up) "inbox?queue=inbox" } aria-current=[(inbox.queue == "inbox").then_some("true")] {
+                "For people"
+            }
+            a.chip href={ (inbox.up) "inbox/answered" } { "Answered" }
             label.hidden for="machine" { "State machine" }
             input #machine name="machine" value=(inbox.machine) placeholder="state machine" autocomplete="off";
             label.hidden for="queue" { "Queue" }
@@ -69,7 +88,7 @@ pub fn inbox(inbox: &Inbox<'_>) -> Markup {
                     div.empty { p { b { "Nothing waits for an answer." } } p { "A task that waits appears here by \
                         itself after a second." } }
                 }
-                ul { @for row in inbox.rows { (item(inbox, row)) } }
+                ul.tasks { @for row in inbox.rows { (item(inbox, row)) } }
                 @if let Some(more) = &inbox.more { (older(inbox, more)) }
             }
             // What a person works in is not replaced.
@@ -96,7 +115,10 @@ fn item(inbox: &Inbox<'_>, row: &WaitRow) -> Markup {
                 div.row { b { (row.wait.state) } span.quiet.small { (words::since(row.wait.since, inbox.now)) } }
                 div.small { (row.state_machine.last()) " · " (row.arn.last()) }
                 div.small.quiet {
-                    @if row.wait.queue { "queue " } (row.wait.destination)
+                    @if let Some(claim) = inbox.claims.get(&address(&row.key())) {
+                        span.status { (claim.by) " works on it" } " "
+                    }
+                    (asked_of(&row.wait))
                     @if let Some(due) = row.wait.due() {
                         @if due > inbox.now { " · " (words::since(inbox.now, due)) " left" } @else { " · due" }
                     }
@@ -106,12 +128,23 @@ fn item(inbox: &Inbox<'_>, row: &WaitRow) -> Markup {
     }
 }
 
+/// The one that a task waits for, in words.
+fn asked_of(wait: &Wait) -> String {
+    match (wait.queue, wait.destination.as_str()) {
+        (true, queue) => format!("queue {queue}"),
+        (false, "inbox") => "people, here".to_owned(),
+        (false, destination) => destination.to_owned(),
+    }
+}
+
 fn task(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
     let wait = &open.asked.wait;
+    let form = open.form.ok().flatten();
+    let text = form.and_then(|form| form.text.as_deref()).or(open.expected.comment.as_deref());
     html! {
         section.card aria-label="Task" {
-            h2 { (wait.state) }
-            @if let Some(comment) = &open.expected.comment { p.quiet { (comment) } }
+            h2.big { (form.and_then(|form| form.title.as_deref()).unwrap_or(&wait.state)) }
+            @if let Some(text) = text { p.quiet.prose { (text) } }
             dl {
                 dt { "Execution" } dd {
                     a href={ (inbox.up) "executions/" (open.row.header.id) } { (open.row.header.name) } " of "
@@ -119,8 +152,16 @@ fn task(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
                         (open.row.header.state_machine.last())
                     }
                 }
-                dt { "Asked of" } dd { @if wait.queue { "queue " } b { (wait.destination) } " \
-                    " (consumers(&open.asked)) }
+                dt { "Asked of" } dd {
+                    @match form.map(|form| form.audience.join(", ")).filter(|audience| !audience.is_empty()) {
+                        Some(audience) => { b { (audience) } }
+                        None => { (asked_of(wait)) }
+                    }
+                    " " (consumers(&open.asked))
+                }
+                @if inbox.who.complete || inbox.claims.contains_key(&address(&open.key)) {
+                    dt { "Claimed by" } dd { (claimed(inbox, open)) }
+                }
                 dt { "Waits" } dd { "since " (words::moment(wait.since)) " \
                     (" (words::since(wait.since, inbox.now)) ")" }
                 dt { "Until" } dd {
@@ -130,10 +171,77 @@ fn task(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
                 @if wait.attempt > 1 { dt { "Attempt" } dd { (wait.attempt) } }
             }
             h3 { "What it is about" }
-            (about(open.parameters))
+            @match form.filter(|form| !form.show.is_empty()) {
+                Some(form) => {
+                    (form::shown(&form.show))
+                    details { summary { "Whole payload" } (json(open.parameters)) }
+                }
+                None => { (about(open.parameters)) }
+            }
             @if inbox.who.complete { (answer(inbox, open)) }
             @else { p.quiet { "Your key may not answer tasks." } }
         }
+    }
+}
+
+/// Who works on it, and the buttons to say so.
+fn claimed(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
+    let address = address(&open.key);
+    let action = format!("{}inbox/{address}", inbox.up);
+    let button = |kind: &str, text: &str| {
+        html! {
+            form.inline method="post" action=(action) {
+                input type="hidden" name="kind" value=(kind);
+                button.small type="submit" { (text) }
+            }
+        }
+    };
+    html! {
+        @match inbox.claims.get(&address) {
+            None => { span.quiet { "nobody" } " " (button("claim", "Claim")) }
+            Some(claim) => {
+                b { (claim.by) } ", for " (words::since(inbox.now, claim.until)) " "
+                @if inbox.who.complete {
+                    @if claim.by == inbox.me { (button("release", "Release")) } @else { (button("take", "Take over")) }
+                }
+            }
+        }
+    }
+}
+
+/// Answers of people, newest first.
+pub fn answered(answers: &[Answered], more: Option<&str>, now: Timestamp) -> Markup {
+    html! {
+        h1 { "Answered" }
+        p.meta { "By people, here or by a link, in the last 30 days. The history of each execution has it for good." }
+        div.bar {
+            a.chip href="../inbox" { "All" }
+            a.chip href="../inbox?queue=inbox" { "For people" }
+            a.chip href="answered" aria-current="true" { "Answered" }
+        }
+        div.card.flush data-live="answered" {
+            @if answers.is_empty() {
+                div.empty { p { b { "Nobody has answered here yet." } } }
+            } @else {
+                table {
+                    thead { tr { th { "When" } th { "Who" } th { "Said" } th { "Task" } th.fold { "Execution" } } }
+                    tbody {
+                        @for answer in answers {
+                            tr {
+                                td { (words::moment(answer.at())) br; span.quiet.small { (words::since(answer.at(), now)) " ago" } }
+                                td { (answer.by) }
+                                td { b { (answer.said) } }
+                                td {
+                                    a href={ "../executions/" (words::encoded(&answer.execution)) } { (answer.state) }
+                                }
+                                td.fold { (answer.machine) " · " (answer.name) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if let Some(more) = more { p.foot { a href={ "answered?after=" (words::encoded(more)) } { "More" } } }
     }
 }
 
@@ -157,24 +265,23 @@ fn about(parameters: &str) -> Markup {
     }
 }
 
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) if items.iter().all(Value::is_string) => {
-            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-        }
-        other => other.to_string(),
-    }
-}
-
 fn answer(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
     let action = format!("{}inbox/{}", inbox.up, address(&open.key));
     let Expected { answers, fields, errors, .. } = open.expected;
     let whole = open.typed.as_ref().map_or("", |typed| typed.output.as_str());
+    let form = open.form.ok().flatten();
+    let entered = open.typed.as_ref().map(|typed| &typed.entered).filter(|entered| !entered.fields.is_empty());
+    let why = open.typed.as_ref().map(|typed| typed.why.as_str()).filter(|why| !why.is_empty());
     html! {
         h2 { "Your answer" }
-        @if let Some(typed) = &open.typed { div.say.fail role="alert" { p { (typed.why) } } }
-        @if !answers.is_empty() {
+        @if let Some(why) = why { div.say.fail role="alert" { p { (why) } } }
+        @if let Err(fault) = open.form {
+            div.say { p { "The form of this task cannot be shown: " (fault) } }
+        }
+        @if let Some(form) = form {
+            (form::form(form, &action, &[("kind", "form")], |_| true, entered))
+        }
+        @if !answers.is_empty() && form.is_none() {
             p.quiet.small { "Read from the Choice behind this task:" }
             div.acts {
                 @for (n, answer) in answers.iter().enumerate() {
@@ -186,7 +293,7 @@ fn answer(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
                 }
             }
         }
-        @if !fields.is_empty() {
+        @if !fields.is_empty() && form.is_none() {
             form.field method="post" action=(action) {
                 input type="hidden" name="kind" value="fields";
                 @for name in fields {
@@ -196,19 +303,19 @@ fn answer(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
                 div.acts { button.first type="submit" { "Answer" } }
             }
         }
-        details open[answers.is_empty() && fields.is_empty() || open.typed.is_some()] {
+        details open[answers.is_empty() && fields.is_empty() && form.is_none() || why.is_some()] {
             summary { "Answer with JSON" }
             form method="post" action=(action) {
                 input type="hidden" name="kind" value="success";
                 label for="output" { "Output" span.hint { " (JSON; the state goes on with it)" } }
-                div.wrong[open.typed.is_some()] {
+                div.wrong[why.is_some()] {
                     textarea #output name="output" rows="6" spellcheck="false" required { (whole) }
                 }
                 div.acts { button type="submit" { "Send the answer" } }
             }
         }
         details {
-            summary { "Refuse, or ask for more time" }
+            summary { "Refuse" @if open.asked.wait.heartbeat_due.is_some() { ", or ask for more time" } }
             form.field method="post" action=(action) {
                 input type="hidden" name="kind" value="failure";
                 label for="error" { "Error" span.hint { " (Retry and Catch of the state see it)" } }
@@ -219,9 +326,12 @@ fn answer(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
                 input #cause name="cause" maxlength="1000";
                 div.acts { button.danger type="submit" { "Let the task fail" } }
             }
-            form method="post" action=(action) {
-                input type="hidden" name="kind" value="heartbeat";
-                div.acts { button type="submit" { "More time (heartbeat)" } }
+            @if let Some(due) = open.asked.wait.heartbeat_due {
+                form method="post" action=(action) {
+                    input type="hidden" name="kind" value="heartbeat";
+                    p.hint { "The next sign of life is due " (words::moment(due)) "; this puts it off." }
+                    div.acts { button type="submit" { "Ask for more time" } }
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::interpreter::event::By;
 use crate::store::ExecutionStatus;
 
 use super::super::assets::{LIVE, STYLE, WORKER};
@@ -14,6 +15,13 @@ pub struct Who {
     pub key: Option<String>,
     pub start: bool,
     pub complete: bool,
+}
+
+impl Who {
+    /// As the journal names him.
+    pub fn by(&self) -> By {
+        self.key.as_deref().map_or(By::Console, |key| By::Person(key.into()))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +169,8 @@ pub fn said(word: Option<&str>) -> Markup {
     let text = match word {
         Some("answered") => "Your answer was taken.",
         Some("more-time") => "The task's heartbeat was renewed.",
+        Some("claim" | "take") => "You work on it now; others see that for a quarter of an hour.",
+        Some("release") => "Nobody works on it now.",
         Some("stopped") => "The execution was stopped.",
         Some("redriven") => "The execution goes on from where it failed.",
         Some("started") => "The execution was started.",

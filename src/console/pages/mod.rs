@@ -2,6 +2,7 @@
 
 pub mod execution;
 pub mod executions;
+pub mod form;
 pub mod inbox;
 pub mod layout;
 pub mod machines;

@@ -4,10 +4,13 @@ use maud::{Markup, html};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::api::claims::Claim;
 use crate::bus::QueueView;
 use crate::clock::Timestamp;
+use crate::console::answers::Answered;
 use crate::console::infer::{Answer, Expected};
 use crate::console::pages::execution::{Asked, Events, View, ViewTab};
+use crate::console::pages::form::Entered;
 use crate::console::pages::inbox::{Inbox, Open, Typed};
 use crate::console::pages::layout::{Frame, Tab, Who};
 use crate::console::pages::machines::{Listed, Machine};
@@ -15,12 +18,36 @@ use crate::console::pages::panel::Part;
 use crate::console::pages::queues::Looked;
 use crate::console::pages::{execution, executions, inbox, layout, machines, queues, sign_in};
 use crate::console::story::{Attempt, Standing, Story, Visit};
+use crate::forms::{Form, Wrong};
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey};
 use crate::interpreter::event::{By, Failure, Payload, StateType};
 use crate::store::{
     AliasRow, Closing, DestinationWaits, ExecutionHeader, ExecutionRow, ExecutionStatus, MachineRow, MachineType,
     Revision, RevisionId, Summary, VersionRow, Wait, WaitRow,
 };
+
+/// A form that is hostile in each of its texts, with an input of each kind.
+fn evil_form() -> Form {
+    let fields: serde_json::Map<_, _> = [
+        json!({"type": "string", "title": EVIL, "description": EVIL, "default": EVIL}),
+        json!({"type": "string", "format": "textarea", "default": EVIL, "minLength": 2}),
+        json!({"type": "string", "enum": [EVIL, "b"], "default": EVIL}),
+        json!({"type": "array", "items": {"enum": [EVIL]}, "default": [EVIL]}),
+        json!({"type": "object", "title": EVIL, "properties": {EVIL: {"type": "boolean", "title": EVIL}}}),
+        json!({"type": "number", "minimum": 1, "maximum": 9, "title": EVIL}),
+        json!({"type": "string", "format": "date-time", "title": EVIL}),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(n, field)| (format!("{EVIL}{n}"), field))
+    .collect();
+    let form = json!({
+        "Title": EVIL, "Text": EVIL, "For": [EVIL], "Show": [{"Label": EVIL, "Value": EVIL}, {"Label": EVIL, "Value": {EVIL: EVIL}}],
+        "Schema": {"type": "object", "required": [format!("{EVIL}0")], "properties": fields},
+        "Actions": [{"Label": EVIL, "Success": {EVIL: EVIL}}, {"Label": EVIL, "Failure": {"Error": EVIL, "Cause": EVIL}}],
+    });
+    Form::read(&form).unwrap()
+}
 
 const EVIL: &str = "<img src=x onerror=alert(1)>\"'</script><script>alert(2)</script>&amp;";
 
@@ -103,6 +130,7 @@ fn story() -> Story {
         ended: Some(at(2_000)),
         failure,
         by: Some(By::Person(EVIL.into())),
+        said: Some(Payload::new(json!(EVIL))),
     };
     let visit = Visit {
         pointer: format!("/States/{}", EVIL.replace('/', "~1")),
@@ -212,14 +240,42 @@ fn the_inbox_shows_hostile_text_as_text() {
     let (row, arn) = (row(ExecutionStatus::Running), Arn::new(EVIL));
     let rows = [WaitRow { execution: row.header.id, arn: arn.clone(), state_machine: arn, wait: wait() }];
     let key = TaskKey { execution: row.header.id, scheduled: EventId(4) };
-    for complete in [true, false] {
+    let form = evil_form();
+    let claim = Claim { by: EVIL.to_owned(), until: at(99_000) };
+    let claims = [(inbox::address(&key), claim)].into();
+    let answered = Answered {
+        at: 5,
+        by: EVIL.to_owned(),
+        said: EVIL.to_owned(),
+        state: EVIL.to_owned(),
+        execution: EVIL.to_owned(),
+        name: EVIL.to_owned(),
+        machine: EVIL.to_owned(),
+    };
+    is_safe(&whole(&inbox::answered(&[answered], Some(EVIL), at(9_000))));
+    for (complete, form, marked) in [
+        (true, Ok(Some(&form)), true),
+        (true, Ok(Some(&form)), false),
+        (true, Err(EVIL), false),
+        (false, Ok(None), false),
+    ] {
         let who = Who { key: None, start: false, complete };
-        let typed = Some(Typed { output: EVIL.to_owned(), why: EVIL.to_owned() });
-        let open = Open { key, row: &row, asked: asked(), expected: &expected, parameters: EVIL, typed };
+        let entered = Entered {
+            fields: vec![("f0".to_owned(), EVIL.to_owned()), ("f5".to_owned(), EVIL.to_owned())],
+            wrong: vec![
+                Wrong { field: "f5".to_owned(), label: EVIL.to_owned(), why: EVIL.to_owned() },
+                Wrong { field: EVIL.to_owned(), label: EVIL.to_owned(), why: EVIL.to_owned() },
+            ],
+        };
+        let entered = if marked { entered } else { Entered::default() };
+        let typed = Some(Typed { output: EVIL.to_owned(), why: EVIL.to_owned(), entered });
+        let open = Open { key, row: &row, asked: asked(), expected: &expected, form, parameters: EVIL, typed };
         let shown = Inbox {
             rows: &rows,
             machine: EVIL,
             queue: EVIL,
+            claims: &claims,
+            me: if marked { EVIL.to_owned() } else { "olga (console)".to_owned() },
             more: Some(EVIL.to_owned()),
             now: at(9_000),
             who: &who,

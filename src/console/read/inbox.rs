@@ -3,17 +3,20 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::api::{claims, forms};
+use crate::asl::resource::Resource;
 use crate::engine::EngineError;
+use crate::forms::{Fault, Form};
 use crate::ids::{EventId, ExecutionId, TaskKey};
 use crate::store::{ExecutionRow, WaitFilter, WaitRow};
 
-use super::super::act;
 use super::super::infer::{self, Expected};
 use super::super::live;
 use super::super::pages::execution::Asked;
-use super::super::pages::inbox::{Inbox, Open, Typed, inbox as page};
+use super::super::pages::inbox::{Inbox, Open, Typed, answered as answered_page, inbox as page};
 use super::super::pages::layout::{Tab, said};
 use super::super::serve::{Page, Reply};
+use super::super::{act, answers};
 use super::{Asking, execution};
 
 const PAGE: u32 = 50;
@@ -30,6 +33,8 @@ pub struct Found {
     pub row: ExecutionRow,
     pub asked: Asked,
     pub expected: Expected,
+    /// Its form; the fault of one that cannot be shown.
+    pub form: Result<Option<Form>, String>,
     pub parameters: String,
     /// For the operation that answers; never in a page.
     pub token: String,
@@ -45,7 +50,21 @@ pub async fn open(asking: &Asking<'_>, key: TaskKey) -> Result<Option<Found>, En
     let visit = told.story.visit_of(key.scheduled);
     let definition: Value = serde_json::from_str(&told.definition).unwrap_or_default();
     let expected = visit.map(|visit| infer::expected(&definition, &visit.pointer)).unwrap_or_default();
-    let parameters = visit.and_then(|visit| visit.task.as_ref()).map(|(_, payload)| payload.text().to_owned());
+    let parameters = visit.and_then(|visit| visit.task.as_ref()).map(|(_, payload)| payload);
+    let form = match parameters.and_then(|parameters| parameters.get("Form")) {
+        Some(form) => Form::read(form).map(Some).map_err(first),
+        None => match forms::beside(&**engine.catalog(), &row.header.state_machine, &task.wait.state).await? {
+            Some(template) => {
+                let input = visit.map_or(&Value::Null, |visit| &*visit.input);
+                Form::fill(&template, input).map(Some).map_err(first)
+            }
+            None => Ok(None),
+        },
+    };
+    // Whoever is asked without a message decides by what came into the state.
+    let is_ask = Resource::parse(&task.wait.resource).is_some_and(|resource| resource.is_ask());
+    let shown = if is_ask { visit.map(|visit| &visit.input) } else { parameters };
+    let parameters = shown.map(|payload| payload.text().to_owned());
     let looks = if task.wait.queue {
         asking.console.looks.at(asking.console, vec![task.wait.destination.clone()]).await
     } else {
@@ -53,7 +72,23 @@ pub async fn open(asking: &Asking<'_>, key: TaskKey) -> Result<Option<Found>, En
     };
     let queue = looks.get(&task.wait.destination).copied().and_then(Result::ok).flatten();
     let asked = Asked { wait: task.wait, queue };
-    Ok(Some(Found { row, asked, expected, parameters: parameters.unwrap_or_default(), token: task.token }))
+    Ok(Some(Found { row, asked, expected, form, parameters: parameters.unwrap_or_default(), token: task.token }))
+}
+
+fn first(faults: Vec<Fault>) -> String {
+    faults.into_iter().next().map(|fault| format!("{} ({})", fault.message, fault.hint)).unwrap_or_default()
+}
+
+/// Answers of people, newest first.
+pub async fn answered(asking: &Asking<'_>) -> Result<Reply, EngineError> {
+    let after = Some(asking.query("after")).filter(|after| !after.is_empty());
+    let mut found = answers::page(&asking.console.engine, after, PAGE + 1).await?;
+    let more = found.len() > PAGE as usize;
+    found.truncate(PAGE as usize);
+    let more = found.last().filter(|_| more).map(|(key, _)| key.clone());
+    let found: Vec<_> = found.into_iter().map(|(_, answered)| answered).collect();
+    let content = answered_page(&found, more.as_deref(), asking.console.engine.clock().now());
+    Ok(Reply::Page(Page::new("Answered", Tab::Inbox, content).live(live::WAITS, 30)))
 }
 
 /// `task`: the one that is shown whole, with an answer that was refused.
@@ -86,11 +121,14 @@ pub async fn list(asking: &Asking<'_>, task: Option<(&str, Option<Typed>)>) -> R
         None => None,
     };
     let up = if task_was_named(asking) { "../" } else { "" };
+    let now = asking.console.engine.clock().now();
+    let claims = claims::all(&**asking.console.engine.catalog(), now).await?;
     let open = found.as_ref().map(|(key, found)| Open {
         key: *key,
         row: &found.row,
         asked: Asked { wait: found.asked.wait.clone(), queue: found.asked.queue },
         expected: &found.expected,
+        form: found.form.as_ref().map(Option::as_ref).map_err(String::as_str),
         parameters: &found.parameters,
         typed,
     });
@@ -99,7 +137,9 @@ pub async fn list(asking: &Asking<'_>, task: Option<(&str, Option<Typed>)>) -> R
         machine: &machine,
         queue: &queue,
         more,
-        now: asking.console.engine.clock().now(),
+        claims: &claims,
+        me: asking.who.by().to_string(),
+        now,
         who: asking.who,
         open,
         up,

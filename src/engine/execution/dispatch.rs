@@ -13,7 +13,7 @@ use crate::bus::{Address, BusError, DeclareQueues, HeaderValue, Message, Propert
 use crate::clock::Timestamp;
 use crate::engine::execution::actor::{ExecutionActor, InFlight};
 use crate::engine::services::admission::pause_after;
-use crate::engine::services::task_identity::{message_id, place, traceparent};
+use crate::engine::services::task_identity::{INBOX, message_id, place, traceparent};
 use crate::engine::services::{Services, entropy};
 use crate::engine::types::EngineError;
 use crate::engine::types::StartRequest;
@@ -97,14 +97,16 @@ impl ExecutionActor {
         let messages: Vec<(Address, Message)> = publishing
             .messages
             .iter_mut()
-            .map(|m| (m.address.clone(), self.envelope(&key, m, kind, !completes)))
+            .map(|m| (m.address.clone(), self.envelope(&key, m, kind, !completes && !m.is_notice)))
             .collect();
         if !completes {
             self.in_flight.push(InFlight { scheduled, receipt: Payload::clone(&receipt), confirmed: false });
         }
-        self.services.metrics.task_published();
+        if !messages.is_empty() {
+            self.services.metrics.task_published();
+        }
         if tracing::enabled!(tracing::Level::INFO) {
-            let place = publishing.messages.first().map(|m| place(&m.address)).unwrap_or_default();
+            let place = publishing.messages.first().map_or_else(|| INBOX.to_owned(), |m| place(&m.address));
             self.observer(&[], Face::Engine).task(scheduled, |log, _| log.published(&place));
         }
         let services = Arc::clone(&self.services);
@@ -312,6 +314,7 @@ fn to_queue(queue: String, body: Vec<u8>, message_id: Uuid) -> Outgoing {
         correlation_id: None,
         reply_to: None,
         on_unroutable: integrations::OnUnroutable::Fails,
+        is_notice: false,
         answer: serde_json::Map::new(),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::asl::resource::Resource;
 use crate::engine::services::Services;
-use crate::engine::services::task_identity::{message_id, place};
+use crate::engine::services::task_identity::{INBOX, message_id, place};
 use crate::ids::{Arn, EventId, ExecutionId, TaskKey, Version};
 use crate::integrations::{self, Plan, PlanContext};
 use crate::interpreter::event::{Entry, Event};
@@ -45,9 +45,10 @@ pub(in crate::engine) fn wait(
         execution: arn,
         machine,
     };
-    let plan = Resource::parse(&details.resource)
-        .and_then(|resource| integrations::plan(&resource, &details.parameters, &context).ok());
+    let resource = Resource::parse(&details.resource);
+    let plan = resource.as_ref().and_then(|r| integrations::plan(r, &details.parameters, &context).ok());
     let (destination, queue) = match plan {
+        _ if resource.as_ref().is_some_and(Resource::is_ask) => (INBOX.to_owned(), false),
         Some(Plan::Publish(p)) => {
             p.messages.first().map(|m| (place(&m.address), m.address.exchange.is_empty())).unwrap_or_default()
         }

@@ -6,6 +6,9 @@ use uuid::Uuid;
 use crate::bus::Address;
 use crate::ids::TaskKey;
 
+/// The destination of a task that people answer.
+pub(in crate::engine) const INBOX: &str = "inbox";
+
 /// A destination as logs and listings name it: the queue, or exchange and routing key.
 pub(in crate::engine) fn place(to: &Address) -> String {
     if to.exchange.is_empty() { to.routing_key.clone() } else { format!("{}/{}", to.exchange, to.routing_key) }

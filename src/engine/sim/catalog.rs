@@ -4,7 +4,7 @@
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
 use crate::store::{
-    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreFuture, VersionRow,
+    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreFuture, VersionRow,
 };
 
 use super::ports::{Fault, SimStore};
@@ -65,6 +65,10 @@ impl Catalog for SimStore {
         map_runs(execution: ExecutionId, after: Option<Arn>, limit: u32) -> Vec<MapRunRow>;
         fix_setting(key: &str, value: &str) -> String;
         put_setting(key: &str, value: &str) -> ();
+        put_note(note: NoteRow, new: bool, now: Timestamp) -> ();
+        note(kind: &str, key: &str) -> Option<NoteRow>;
+        notes(kind: &str, after: Option<String>, limit: u32) -> Vec<NoteRow>;
+        take_note(kind: &str, key: &str) -> Option<NoteRow>;
         ping() -> ();
     }
 }

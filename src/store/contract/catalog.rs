@@ -2,7 +2,7 @@
 
 use crate::ids::Arn;
 use crate::store::{
-    AliasRow, Closing, ExecutionHeader, ExecutionStatus, MachineRow, MapRunRow, Revision, StoreError, Summary,
+    AliasRow, Closing, ExecutionHeader, ExecutionStatus, MachineRow, MapRunRow, NoteRow, Revision, StoreError, Summary,
     VersionRow,
 };
 
@@ -235,6 +235,31 @@ pub async fn map_runs_are_put_changed_and_listed_by_execution(store: &dyn Store)
     assert_eq!(store.map_runs(id(1), None, 9).await.unwrap(), [done.clone(), run(1, 1)], "in the order of creation");
     assert_eq!(store.map_runs(id(1), Some(done.arn), 9).await.unwrap(), [run(1, 1)]);
     assert_eq!(store.map_runs(id(9), None, 9).await.unwrap(), []);
+}
+
+pub async fn notes_are_put_listed_taken_once_and_go_with_their_time(store: &dyn Store) {
+    let note = |kind: &str, key: &str, body: &str, until: Option<i64>| NoteRow {
+        kind: kind.into(),
+        key: key.into(),
+        body: body.into(),
+        until: until.map(at),
+    };
+    for given in [note("form", "b", "1", None), note("form", "a", "2", None), note("claim", "a", "3", Some(10))] {
+        store.put_note(given, true, at(1)).await.unwrap();
+    }
+    is_taken(store.put_note(note("form", "a", "9", None), true, at(2)).await);
+    store.put_note(note("form", "a", "4", Some(50)), false, at(2)).await.unwrap();
+    let forms = [note("form", "a", "4", Some(50)), note("form", "b", "1", None)];
+    assert_eq!(store.notes("form", None, 9).await.unwrap(), forms, "in the order of keys");
+    assert_eq!(store.notes("form", Some("a".into()), 9).await.unwrap(), forms[1..]);
+    assert_eq!(store.notes("form", None, 1).await.unwrap(), forms[..1]);
+    assert_eq!(store.note("claim", "a").await.unwrap(), Some(note("claim", "a", "3", Some(10))));
+    is_taken(store.put_note(note("claim", "a", "5", Some(30)), true, at(9)).await);
+    store.put_note(note("claim", "a", "5", Some(30)), true, at(10)).await.unwrap();
+    assert_eq!(store.take_note("claim", "a").await.unwrap().map(|note| note.body), Some("5".to_owned()));
+    assert_eq!(store.take_note("claim", "a").await.unwrap(), None);
+    store.put_note(note("claim", "x", "6", None), true, at(50)).await.unwrap();
+    assert_eq!(store.notes("form", None, 9).await.unwrap(), forms[1..], "the other's time was over");
 }
 
 pub async fn a_setting_of_the_engine_is_replaced(store: &dyn Store) {

@@ -6,7 +6,7 @@ use proptest::test_runner::TestCaseError;
 
 use crate::ids::{Arn, EventId, PartitionId, TaskKey};
 use crate::store::{
-    Closing, ExecutionFilter, ExecutionHeader, ExecutionStatus, StoreError, Summary, WaitChange, WaitFilter,
+    Closing, ExecutionFilter, ExecutionHeader, ExecutionStatus, NoteRow, StoreError, Summary, WaitChange, WaitFilter,
 };
 
 use super::Store;
@@ -64,6 +64,8 @@ enum Request {
     PutActivity(u32),
     DeleteActivity(u32),
     Tag(u32, u32, bool),
+    PutNote(u32, Option<i64>, bool, i64),
+    TakeNote(u32),
 }
 
 fn summary() -> impl Strategy<Value = Summary> {
@@ -120,11 +122,18 @@ fn request() -> impl Strategy<Value = Request> {
         1 => (0..3_u32).prop_map(PutActivity),
         1 => (0..3_u32).prop_map(DeleteActivity),
         1 => (0..2_u32, 0..2_u32, any::<bool>()).prop_map(|(r, k, set)| Tag(r, k, set)),
+        2 => (0..4_u32, prop::option::of(0..9_i64), any::<bool>(), 0..9_i64)
+            .prop_map(|(k, until, new, now)| PutNote(k, until, new, now)),
+        1 => (0..4_u32).prop_map(TakeNote),
     ]
 }
 
 fn name(n: u32) -> &'static str {
     ["m", "o"][n as usize % 2]
+}
+
+fn note(n: u32) -> (String, String) {
+    (["form", "claim"][n as usize % 2].to_owned(), (n / 2).to_string())
 }
 
 fn qualifier(n: u32) -> Arn {
@@ -217,6 +226,15 @@ async fn ask(store: &dyn Store, request: Request) -> String {
             let (set, remove) = if set { (vec![(key, "v".into())], vec![]) } else { (vec![], vec![key]) };
             shown(store.tag(&arn, set, remove).await)
         }
+        Request::PutNote(k, until, new, now) => {
+            let (kind, key) = note(k);
+            let body = format!("[{now}]");
+            shown(store.put_note(NoteRow { kind, key, body, until: until.map(at) }, new, at(now)).await)
+        }
+        Request::TakeNote(k) => {
+            let (kind, key) = note(k);
+            shown(store.take_note(&kind, &key).await)
+        }
     }
 }
 
@@ -246,6 +264,10 @@ async fn everything(store: &dyn Store) -> Vec<String> {
         seen.push(shown(store.revision(revision_id(r)).await));
     }
     seen.push(shown(store.activities(None, 9).await));
+    for kind in ["form", "claim"] {
+        seen.push(shown(store.notes(kind, None, 9).await));
+        seen.push(shown(store.notes(kind, Some("0".to_owned()), 1).await));
+    }
     let figures = store.figures();
     seen.push(format!("{} open executions, {} tasks", figures.open_executions, figures.open_tasks));
     seen

@@ -88,6 +88,7 @@ macro_rules! suite {
                     map_runs_are_put_changed_and_listed_by_execution
                     a_setting_is_fixed_by_its_first_value
                     a_setting_of_the_engine_is_replaced
+                    notes_are_put_listed_taken_once_and_go_with_their_time
                     texts_of_clients_come_back_as_they_were
                     what_is_not_there_is_not_found;
             }

@@ -7,8 +7,8 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
 use crate::limits;
 use crate::store::{
-    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreError, StoreFuture, StoreResult,
-    VersionRow,
+    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreError, StoreFuture,
+    StoreResult, VersionRow,
 };
 
 use super::Memory;
@@ -23,6 +23,7 @@ pub(super) struct State {
     map_runs: Shelf<MapRunRow>,
     tags: HashMap<Arn, BTreeMap<String, String>>,
     settings: HashMap<String, String>,
+    notes: BTreeMap<(String, String), NoteRow>,
 }
 
 #[derive(Debug)]
@@ -376,6 +377,35 @@ impl Catalog for Memory {
             let oldest_first = state.catalog.map_runs.after(after.as_ref())?;
             Ok(oldest_first.filter(|run| run.execution == execution).take(limit as usize).cloned().collect())
         })
+    }
+
+    fn put_note(&self, note: NoteRow, new: bool, now: Timestamp) -> StoreFuture<'_, ()> {
+        self.with(|state| {
+            let notes = &mut state.catalog.notes;
+            notes.retain(|_, note| note.until.is_none_or(|until| until > now));
+            let key = (note.kind.clone(), note.key.clone());
+            if new && notes.contains_key(&key) {
+                return Err(already_exists("note", &note.key));
+            }
+            notes.insert(key, note);
+            Ok(())
+        })
+    }
+
+    fn note(&self, kind: &str, key: &str) -> StoreFuture<'_, Option<NoteRow>> {
+        self.with(|state| Ok(state.catalog.notes.get(&(kind.to_owned(), key.to_owned())).cloned()))
+    }
+
+    fn notes(&self, kind: &str, after: Option<String>, limit: u32) -> StoreFuture<'_, Vec<NoteRow>> {
+        self.with(|state| {
+            let of_kind = state.catalog.notes.values().filter(|note| note.kind == kind);
+            let behind = of_kind.filter(|note| after.as_ref().is_none_or(|after| note.key > *after));
+            Ok(behind.take(limit as usize).cloned().collect())
+        })
+    }
+
+    fn take_note(&self, kind: &str, key: &str) -> StoreFuture<'_, Option<NoteRow>> {
+        self.with(|state| Ok(state.catalog.notes.remove(&(kind.to_owned(), key.to_owned()))))
     }
 
     fn fix_setting(&self, key: &str, value: &str) -> StoreFuture<'_, String> {

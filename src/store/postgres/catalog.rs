@@ -3,10 +3,10 @@
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
 use crate::store::{
-    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreFuture, VersionRow,
+    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreFuture, VersionRow,
 };
 
-use super::{Postgres, activities, machines, tags, versions};
+use super::{Postgres, activities, machines, notes, tags, versions};
 
 impl Catalog for Postgres {
     fn generation(&self) -> Option<u64> {
@@ -146,6 +146,29 @@ impl Catalog for Postgres {
         Box::pin(self.reading(move |client| {
             Box::pin(async move { activities::map_runs(&client, execution, after.as_ref(), limit).await })
         }))
+    }
+
+    fn put_note(&self, note: NoteRow, new: bool, now: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |client| Box::pin(async move { notes::put(&client, &note, new, now).await })))
+    }
+
+    fn note(&self, kind: &str, key: &str) -> StoreFuture<'_, Option<NoteRow>> {
+        let (kind, key) = (kind.to_owned(), key.to_owned());
+        Box::pin(self.reading(move |client| Box::pin(async move { notes::one(&client, &kind, &key).await })))
+    }
+
+    fn notes(&self, kind: &str, after: Option<String>, limit: u32) -> StoreFuture<'_, Vec<NoteRow>> {
+        let kind = kind.to_owned();
+        Box::pin(
+            self.reading(move |client| {
+                Box::pin(async move { notes::page(&client, &kind, after.as_deref(), limit).await })
+            }),
+        )
+    }
+
+    fn take_note(&self, kind: &str, key: &str) -> StoreFuture<'_, Option<NoteRow>> {
+        let (kind, key) = (kind.to_owned(), key.to_owned());
+        Box::pin(self.write(move |client| Box::pin(async move { notes::take(&client, &kind, &key).await })))
     }
 
     fn fix_setting(&self, key: &str, value: &str) -> StoreFuture<'_, String> {

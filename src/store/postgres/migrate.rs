@@ -8,7 +8,10 @@ use crate::store::{StoreError, StoreResult};
 use super::error::{classify, explain};
 
 /// In order; `schema_version` says how many have been applied. Released files never change.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/postgres/0001_store.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/postgres/0001_store.sql"),
+    include_str!("../../../migrations/postgres/0002_notes.sql"),
+];
 
 /// Two starts of one moment take turns: released by the end of the transaction, so that a pooler keeps nothing.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(5928227551203673)";

@@ -22,6 +22,7 @@ mod look;
 mod machines;
 mod migrate;
 mod names;
+mod notes;
 mod pieces;
 mod places;
 mod purge;

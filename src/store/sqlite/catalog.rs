@@ -3,10 +3,10 @@
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
 use crate::store::{
-    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, Revision, RevisionId, StoreFuture, VersionRow,
+    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreFuture, VersionRow,
 };
 
-use super::{Sqlite, activities, machines, map_runs, tags, versions};
+use super::{Sqlite, activities, machines, map_runs, notes, tags, versions};
 
 impl Catalog for Sqlite {
     fn generation(&self) -> Option<u64> {
@@ -132,6 +132,25 @@ impl Catalog for Sqlite {
 
     fn map_runs(&self, execution: ExecutionId, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MapRunRow>> {
         Box::pin(self.reading(move |connection| map_runs::page(connection, execution, after.as_ref(), limit)))
+    }
+
+    fn put_note(&self, note: NoteRow, new: bool, now: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| notes::put(connection, &note, new, now)))
+    }
+
+    fn note(&self, kind: &str, key: &str) -> StoreFuture<'_, Option<NoteRow>> {
+        let (kind, key) = (kind.to_owned(), key.to_owned());
+        Box::pin(self.reading(move |connection| notes::one(connection, &kind, &key)))
+    }
+
+    fn notes(&self, kind: &str, after: Option<String>, limit: u32) -> StoreFuture<'_, Vec<NoteRow>> {
+        let kind = kind.to_owned();
+        Box::pin(self.reading(move |connection| notes::page(connection, &kind, after.as_deref(), limit)))
+    }
+
+    fn take_note(&self, kind: &str, key: &str) -> StoreFuture<'_, Option<NoteRow>> {
+        let (kind, key) = (kind.to_owned(), key.to_owned());
+        Box::pin(self.write(move |connection| notes::take(connection, &kind, &key)))
     }
 
     fn fix_setting(&self, key: &str, value: &str) -> StoreFuture<'_, String> {

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0002_names_in_order_of_time.sql"),
     include_str!("../../../migrations/0003_open_tasks.sql"),
     include_str!("../../../migrations/0004_waits.sql"),
+    include_str!("../../../migrations/0005_notes.sql"),
 ];
 
 /// Applies the missing migrations, all in one transaction: a crash in between leaves the old schema.

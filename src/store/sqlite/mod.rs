@@ -21,6 +21,7 @@ mod machines;
 mod map_runs;
 mod migrate;
 mod names;
+mod notes;
 mod open;
 mod pieces;
 mod places;

@@ -6,16 +6,17 @@
 //!        JSON with places      fields.rs: which field may stand where        targets, ways in, an end
 //!                              reader.rs: types, ranges, presence
 //!                              expressions.rs: paths, templates, JSONata
-//!                              simple, task, choice, nested, map_data, failures, variables: one kind of rule each
+//!                              simple, task, ask, choice, nested, map_data, failures, variables: one kind of rule each
 //! ```
 //!
 //! [`parse`] gives a machine or all errors; [`diagnose`] gives errors and warnings for a person to read. Judged as AWS
 //! judges, with AWS's codes and, where known, words. Our own findings are warnings (see [`diagnostics::code`]).
 //!
-//! May enter: `query` (expressions are compiled here), `clock::Timestamp`, `ids`, `limits`, `payload`. No state of an
+//! May enter: `query` (expressions are compiled here), `forms`, `clock::Timestamp`, `ids`, `limits`, `payload`. No state of an
 //! execution, no clock, no I/O.
 #![expect(clippy::option_option, reason = "outer: refused, and the reader was told; inner: the field is absent")]
 
+mod ask;
 mod check;
 mod choice;
 pub mod diagnostics;

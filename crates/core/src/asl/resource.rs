@@ -99,6 +99,12 @@ impl Resource {
         )
     }
 
+    /// People answer it in the inbox: `reveille:ask`.
+    #[must_use]
+    pub fn is_ask(&self) -> bool {
+        matches!(&self.kind, ResourceKind::Service { service, action, .. } if service == "reveille" && action == "ask")
+    }
+
     /// `resourceType` of Task events: `sqs`, `lambda`, `aws-sdk:dynamodb`.
     #[must_use]
     pub fn resource_type(&self) -> &str {

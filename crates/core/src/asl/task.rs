@@ -49,6 +49,9 @@ impl<'n> Checker<'n> {
             return None;
         }
         let (resource, timeout, heartbeat) = (resource?, timeout?, heartbeat?);
+        if !self.asks(site, &resource, payload) {
+            return None;
+        }
         self.warn_of_callbacks(site, &resource, timeout.is_some() || heartbeat.is_some());
         Some(Task {
             resource,
@@ -137,12 +140,12 @@ fn refused_by_express(resource: &Resource) -> Option<&'static str> {
 }
 
 /// Who takes part in the worker's contract gets the token in a header, or from GetActivityTask: `amqp` resources and
-/// activities. Every other service was made for AWS's way, where the token travels in the payload only: workers and
+/// activities. People that are asked need none. Every other service was made for AWS's way, where the token travels in the payload only: workers and
 /// definitions expect it there.
 fn carries_token_in_header(resource: &Resource) -> bool {
     match &resource.kind {
         ResourceKind::Activity { .. } => true,
-        ResourceKind::Service { service, .. } => service == "amqp",
+        ResourceKind::Service { service, .. } => service == "amqp" || resource.is_ask(),
         ResourceKind::LambdaFunction { .. } => false,
     }
 }

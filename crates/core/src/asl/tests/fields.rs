@@ -293,3 +293,46 @@ fn a_fail_state_has_constants_or_paths() {
         ),
     ]);
 }
+
+#[test]
+fn a_form_is_checked_with_its_task() {
+    let ask = |resource: &str, parameters: &str| {
+        state(&format!(
+            "{{\"Type\": \"Task\", \"Resource\": \"arn:aws:states:::{resource}\", \"TimeoutSeconds\": 9, \"Parameters\": {parameters}, \"End\": true}}"
+        ))
+    };
+    let waiting = "reveille:ask.waitForTaskToken";
+    accepts(&[
+        ask(
+            waiting,
+            r#"{"Form": {"Title.$": "$.t", "Schema": {"type": "object", "properties": {"n": {"type": "number"}}}}}"#,
+        ),
+        ask(waiting, r#"{"Form.$": "$.form", "Notify": {"Queue": "mail"}}"#),
+        ask("amqp:publish.waitForTaskToken", r#"{"Queue": "q", "Form": {"Title": "t"}}"#),
+        ask("sqs:sendMessage", r#"{"QueueUrl": "q", "Form": {"Titel": "t"}}"#),
+    ]);
+    let at = "SCHEMA_VALIDATION_FAILED /States/A/Parameters";
+    refuses(&[
+        (
+            ask(
+                waiting,
+                r#"{"Form": {"Schema": {"type": "object", "properties": {"n": {"type": "number", "multipleOf": 5}}}}}"#,
+            ),
+            &format!(
+                "{at}/Form/Schema/properties/n/multipleOf: Forms do not know the keyword 'multipleOf' for a number"
+            ),
+        ),
+        (
+            ask("amqp:publish.waitForTaskToken", r#"{"Queue": "q", "Form": {"Actions": [{"Label": "x"}]}}"#),
+            &format!("{at}/Form/Actions[0]: An action has either Success or Failure"),
+        ),
+        (ask(waiting, r#"{"Body": 1}"#), &format!("{at}/Body: Field 'Body' is not supported")),
+        (
+            ask("reveille:ask", "{}"),
+            "SCHEMA_VALIDATION_FAILED /States/A/Resource: A task that asks people waits for a token",
+        ),
+    ]);
+    let text = ask(waiting, "{\n  \"Form\": {\n    \"Titel\": \"x\"}}");
+    let found = errors(&text);
+    assert_eq!((found[0].line, found[0].column), (6, 5), "{found:?}");
+}
