@@ -73,6 +73,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "integrations",
             "interpreter",
             "asl",
+            "forms",
             "query",
             "telemetry",
             "clock",

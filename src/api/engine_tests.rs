@@ -229,7 +229,8 @@ async fn forms_stand_beside_definitions_and_are_checked_when_they_are_put() {
 #[actix_web::test]
 async fn a_claim_tells_others_and_is_taken_over_by_force_alone() {
     let given = given().await;
-    let state = json!({"Type": "Task", "Resource": "arn:aws:states:::reveille:ask.waitForTaskToken", "End": true});
+    let state = json!({"Type": "Task", "Resource": "arn:aws:states:::reveille:ask.waitForTaskToken",
+        "Parameters": {}, "End": true});
     let execution = given.start("asks", state, "STANDARD").await;
     let waiting = given.call("Reveille.ListWaitingTasks", json!({"executionArn": execution})).await.unwrap();
     let (id, destination) = (&waiting["tasks"][0]["scheduledEventId"], &waiting["tasks"][0]["destination"]);

@@ -382,11 +382,12 @@ impl Catalog for Memory {
     fn put_note(&self, note: NoteRow, new: bool, now: Timestamp) -> StoreFuture<'_, ()> {
         self.with(|state| {
             let notes = &mut state.catalog.notes;
-            notes.retain(|_, note| note.until.is_none_or(|until| until > now));
             let key = (note.kind.clone(), note.key.clone());
-            if new && notes.contains_key(&key) {
+            let counts = |note: &NoteRow| note.until.is_none_or(|until| until > now);
+            if new && notes.get(&key).is_some_and(counts) {
                 return Err(already_exists("note", &note.key));
             }
+            notes.retain(|_, note| counts(note));
             notes.insert(key, note);
             Ok(())
         })

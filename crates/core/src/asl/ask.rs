@@ -24,6 +24,11 @@ impl<'n> Checker<'n> {
             self.read.schema_hint("A task that asks people waits for a token", &at.name("Resource"), offset, hint);
             return false;
         }
+        if is_ask && !object.has(payload) {
+            let hint = "write {} or a Form; without it the input of the state would be taken for parameters";
+            self.read.schema_hint(format!("These fields are required: [{payload}]"), at, object.offset, hint);
+            return false;
+        }
         let at = at.name(payload);
         let Some(Node { json: Json::Object(members), offset }) = object.node(payload) else { return true };
         let parameters = Object { members, offset: *offset };

@@ -326,6 +326,10 @@ fn a_form_is_checked_with_its_task() {
             ask("amqp:publish.waitForTaskToken", r#"{"Queue": "q", "Form": {"Actions": [{"Label": "x"}]}}"#),
             &format!("{at}/Form/Actions[0]: An action has either Success or Failure"),
         ),
+        (
+            task("").replace("amqp:call", waiting).replace(", }", "}"),
+            "SCHEMA_VALIDATION_FAILED /States/A: These fields are required: [Parameters]",
+        ),
         (ask(waiting, r#"{"Body": 1}"#), &format!("{at}/Body: Field 'Body' is not supported")),
         (
             ask("reveille:ask", "{}"),
