@@ -67,6 +67,7 @@ fn header(revision: RevisionId) -> ExecutionHeader {
         parent: None,
         map_run: None,
         item_index: None,
+        forked: None,
     }
 }
 

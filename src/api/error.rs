@@ -161,6 +161,7 @@ impl From<EngineError> for ApiError {
                 Self::new("ExecutionAlreadyExists", format!("Execution Already Exists: '{arn}'"))
             }
             error @ EngineError::NotRedrivable { .. } => Self::new("ExecutionNotRedrivable", error.to_string()),
+            EngineError::NotForkable { ref why, .. } => Self::validation(format!("Execution cannot be forked: {why}")),
             EngineError::ActivityDoesNotExist(arn) => Self::activity_does_not_exist(arn.as_str()),
             EngineError::TypeNotSupported { .. } => Self::type_not_supported(),
             error @ EngineError::TooManyPollers => Self::new("ActivityWorkerLimitExceeded", error.to_string()),

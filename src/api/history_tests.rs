@@ -65,6 +65,7 @@ fn started() -> Event {
         map_run: None,
         attempt: 0,
         depth: 0,
+        forked: None,
     }))
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::client::ServerArgs;
 use super::names::{self, Named};
-use super::output::{OutputArgs, fields, maybe, status_tone, text, visible};
+use super::output::{Format, OutputArgs, fields, maybe, status_tone, text, visible};
 use super::{CliError, time};
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,14 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let client = args.server.client()?;
     match names::machine_or_execution(&client, &args.what)? {
         Named::Execution(arn) => {
-            args.output.print(&client.call("DescribeExecution", &json!({"executionArn": arn}))?, execution)
+            let shown = client.call("DescribeExecution", &json!({"executionArn": arn}))?;
+            if !matches!(args.output.format(), Format::Table | Format::Wide) {
+                return args.output.print(&shown, execution);
+            }
+            // AWS's own service has no such operation, and a server of an earlier version neither.
+            let lineage = client.call("Reveille.DescribeLineage", &json!({"executionArn": arn, "maxResults": 10}));
+            let lineage = lineage.map(|lineage| relatives(&lineage)).unwrap_or_default();
+            args.output.print(&shown, |shown| execution(shown) + &lineage)
         }
         Named::Machine(arn) => {
             args.output.print(&client.call("DescribeStateMachine", &json!({"stateMachineArn": arn}))?, machine)
@@ -53,6 +60,22 @@ pub(super) fn execution(shown: &Value) -> String {
         ("input", maybe(shown, "input")),
         ("output", maybe(shown, "output")),
     ])
+}
+
+/// `Reveille.DescribeLineage`'s answer for people: a line for each that is there.
+fn relatives(lineage: &Value) -> String {
+    let names = |of: &str| {
+        let all = lineage[of].as_array().map(Vec::as_slice).unwrap_or_default();
+        let named = |one: &Value| names::of_arn(&text(one, "executionArn"));
+        (!all.is_empty()).then(|| all.iter().map(named).collect::<Vec<_>>().join(", "))
+    };
+    let forked = lineage
+        .get("forkedFrom")
+        .map(|origin| format!("{} at {}", names::of_arn(&text(origin, "executionArn")), text(origin, "stateName")));
+    let parent = lineage.get("parent").map(|parent| names::of_arn(&text(parent, "executionArn")));
+    let shown =
+        [("forked from", forked), ("parent", parent), ("forks", names("forks")), ("children", names("children"))];
+    if shown.iter().all(|(_, value)| value.is_none()) { String::new() } else { format!("\n{}", fields(&shown)) }
 }
 
 fn machine(shown: &Value) -> String {

@@ -20,6 +20,7 @@ mod error;
 mod executions;
 mod finish;
 mod follow;
+mod fork;
 mod graph;
 mod health;
 mod help;
@@ -106,6 +107,8 @@ enum Command {
     /// Run failed executions on from where they failed.
     #[command(visible_aliases = ["resume"])]
     Redrive(executions::RedriveArgs),
+    /// Start an execution that begins at a state of another one.
+    Fork(fork::Args),
 
     /// Show the tasks that wait for an answer, with age and queue.
     #[command(visible_aliases = ["waiting", "inbox"])]
@@ -165,6 +168,7 @@ pub fn main() -> ExitCode {
         Command::List(args) => list::execute(&args),
         Command::Stop(args) => executions::stop(&args),
         Command::Redrive(args) => executions::redrive(&args),
+        Command::Fork(args) => fork::execute(&args),
         Command::Tasks(args) => tasks::execute(&args),
         Command::Succeed(args) => finish::succeed(&args),
         Command::Fail(args) => finish::fail(&args),

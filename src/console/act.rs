@@ -6,14 +6,16 @@ use serde_json::{Map, Value, json};
 use crate::api::error::ApiError;
 use crate::engine::EngineError;
 use crate::forms::{self, Form, Outcome, Wrong};
-use crate::ids::TaskKey;
+use crate::ids::{EventId, TaskKey};
 use crate::store::ExecutionRow;
 use crate::telemetry::fields;
 
 use super::answers;
+use super::pages::fork::Filled;
 use super::pages::form::Entered;
 use super::pages::inbox::Typed;
 use super::pages::layout::Tab;
+use super::read::fork::Refused;
 use super::read::{self, Asking};
 use super::serve::{Fields, Page, Reply, field, sign_out};
 
@@ -21,6 +23,7 @@ pub async fn post(asking: &Asking<'_>, path: &[&str], form: &Fields) -> Reply {
     let done = match path {
         ["sign-out"] => return sign_out(asking),
         ["executions", id] => change(asking, id, form).await,
+        ["executions", id, "fork"] => fork(asking, id, form).await,
         ["inbox", task] => answer(asking, task, form).await,
         ["machines", name] => start(asking, name, form).await,
         _ => return Reply::missing("The console has no such form."),
@@ -72,6 +75,36 @@ async fn change(asking: &Asking<'_>, id: &str, form: &Fields) -> Result<Reply, E
         Ok(_) => Reply::Moved(format!("{}?said={said}", row.header.id)),
         Err(error) => refused("Not done", &error),
     })
+}
+
+async fn fork(asking: &Asking<'_>, id: &str, form: &Fields) -> Result<Reply, EngineError> {
+    let Some(row) = read::execution::row(asking, id).await? else {
+        return Ok(Reply::missing("There is no such execution."));
+    };
+    let text = |name: &str| field(form, name).trim().to_owned();
+    let filled = Filled { name: text("name"), input: text("input"), variables: text("variables") };
+    let (state, event) = (field(form, "state").to_owned(), text("event").parse::<u64>().ok());
+    let mut input = json!({"executionArn": row.header.arn.as_str(), "stateName": state});
+    if let Some(event) = event {
+        input["eventId"] = json!(event);
+    }
+    for (name, text) in [("name", &filled.name), ("input", &filled.input), ("variables", &filled.variables)] {
+        if !text.is_empty() {
+            input[name] = json!(text);
+        }
+    }
+    match call(asking, "Reveille.ForkExecution", input).await {
+        Ok(answer) => {
+            let arn = answer.get("executionArn").and_then(Value::as_str).unwrap_or_default();
+            let row = asking.console.engine.execution(&crate::ids::Arn::new(arn)).await?;
+            Ok(Reply::Moved(format!("../{}?said=forked", row.header.id)))
+        }
+        Err(error) if error.kind == "AccessDeniedException" => Ok(refused("Not done", &error)),
+        Err(error) => {
+            let event = event.map(EventId);
+            read::fork::form(asking, id, Some(Refused { state, event, filled, why: error.message })).await
+        }
+    }
 }
 
 async fn start(asking: &Asking<'_>, name: &str, form: &Fields) -> Result<Reply, EngineError> {

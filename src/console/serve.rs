@@ -216,6 +216,7 @@ async fn get(asking: &Asking<'_>, path: &[&str]) -> Reply {
         ["live"] => return stream(asking),
         ["executions"] => read::executions::list(asking).await,
         ["executions", id] => read::execution::one(asking, id).await,
+        ["executions", id, "fork"] => read::fork::form(asking, id, None).await,
         ["inbox"] => read::inbox::list(asking, None).await,
         ["inbox", "answered"] => read::inbox::answered(asking).await,
         ["inbox", task] => read::inbox::list(asking, Some((task, None))).await,

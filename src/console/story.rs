@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::asl::model::Machine;
 use crate::clock::Timestamp;
 use crate::ids::{BlockId, EventId};
-use crate::interpreter::event::{By, Entry, Event, Failure, FrameId, Payload, StateType};
+use crate::interpreter::event::{Assigned, By, Entry, Event, Failure, FrameId, Payload, StateType};
 
 /// How far a stay in a state has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +60,8 @@ pub struct Attempt {
 /// One stay in a state.
 #[derive(Debug, Clone)]
 pub struct Visit {
+    /// The event that entered it.
+    pub event: EventId,
     pub pointer: String,
     pub name: String,
     pub kind: StateType,
@@ -91,20 +93,18 @@ struct Frame {
 }
 
 /// What a journal tells.
+#[derive(Default)]
 pub struct Story {
     pub visits: Vec<Visit>,
     /// Transitions that were taken: from, to, and whether a Catch led there.
     pub taken: BTreeSet<(Option<String>, Option<String>, bool)>,
+    /// Variables that the top level got, with the last event before each of its states could see them.
+    pub assigned: Vec<(EventId, Assigned)>,
 }
 
 impl Story {
     pub fn read(machine: &Machine, entries: &[Entry]) -> Self {
-        let mut reader = Reader {
-            machine,
-            frames: BTreeMap::new(),
-            next: 1,
-            story: Self { visits: Vec::new(), taken: BTreeSet::new() },
-        };
+        let mut reader = Reader { machine, frames: BTreeMap::new(), next: 1, story: Self::default() };
         for entry in entries {
             reader.read(entry);
         }
@@ -146,6 +146,13 @@ impl Story {
         of_state().find(|visit| visit.standing >= Standing::Running).or_else(|| of_state().next())
     }
 
+    /// Variables of the top level when this stay began; of none: as of now.
+    pub fn variables(&self, at: Option<&Visit>) -> Assigned {
+        let before = |event: EventId| at.is_none_or(|visit| event < visit.event);
+        let seen = self.assigned.iter().filter(|(event, _)| before(*event));
+        seen.flat_map(|(_, assigned)| assigned.clone()).collect()
+    }
+
     /// The stay whose task was scheduled by this event.
     pub fn visit_of(&self, scheduled: EventId) -> Option<&Visit> {
         self.visits.iter().rev().find(|visit| visit.attempts.iter().any(|attempt| attempt.scheduled == scheduled))
@@ -178,10 +185,16 @@ impl Reader<'_> {
             Event::ExecutionStarted(started) => {
                 let block = started.block.unwrap_or(BlockId(0));
                 self.frames.insert(FrameId::TOP, Frame { block, depth: 0, index: None, visit: None, map: None });
+                if let Some(forked) = &started.forked {
+                    self.story.assigned.push((entry.id, forked.variables.clone()));
+                }
             }
             Event::ExecutionFailed(_) | Event::ExecutionTimedOut(_) | Event::ExecutionAborted(_) => self.close(at),
             Event::StateEntered { kind, name, input } => self.enter(entry, *kind, name, input),
-            Event::StateExited { output, next, .. } => {
+            Event::StateExited { output, next, assigned, .. } => {
+                if let Some(assigned) = assigned.as_deref().filter(|_| frame == FrameId::TOP) {
+                    self.story.assigned.push((entry.id, assigned.clone()));
+                }
                 self.change(frame, |visit| {
                     visit.left = Some(at);
                     visit.output = Some(output.clone());
@@ -324,6 +337,7 @@ impl Reader<'_> {
         let caught = before.is_some_and(|before| before.standing == Standing::Failed);
         self.story.taken.insert((before.map(|before| before.pointer.clone()), Some(pointer.clone()), caught));
         self.story.visits.push(Visit {
+            event: entry.id,
             pointer,
             name: name.to_owned(),
             kind,

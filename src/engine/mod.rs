@@ -33,7 +33,8 @@ pub use lifecycle::start;
 pub use services::feed::{Feed, News};
 pub use services::quarantine::QUARANTINED;
 pub use types::{
-    ActivityTask, Completion, CompletionError, EngineError, HistoryPage, HistoryQuery, HistoryView, MapRunChange,
-    MapRunError, Options, Parts, StartRequest, StartedExecution, SyncOutcome, WaitingQuery, WaitingTask,
+    ActivityTask, Completion, CompletionError, EngineError, ForkRequest, HistoryPage, HistoryQuery, HistoryView,
+    Lineage, MapRunChange, MapRunError, Options, Parts, StartRequest, StartedExecution, SyncOutcome, WaitingQuery,
+    WaitingTask,
 };
 pub use types::{http_tasks, stand_in};

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::asl::model::Machine;
 use crate::clock::Timestamp;
 use crate::engine::journal::summary::closed;
 use crate::engine::services::definitions::Resolved;
@@ -136,6 +137,37 @@ fn message(
     Ok(Start { header, started: Box::new(started), machine: Arc::clone(&resolved.compiled) })
 }
 
+/// Starts a fork of `source`, whose first event is `started`; durable when it returns.
+pub(in crate::engine) async fn fork(
+    services: &Arc<Services>,
+    source: &ExecutionHeader,
+    name: Option<&str>,
+    started: Started,
+    machine: Arc<Machine>,
+) -> Result<StartedExecution, EngineError> {
+    let _admitted = services.admit()?;
+    services.open.has_room_for_one_more().map_err(EngineError::LimitReached)?;
+    let id = entropy::execution_id();
+    let name = name.map_or_else(|| id.0.to_string(), str::to_owned);
+    let arn = services.realm.execution(source.state_machine.last(), &name);
+    let header = ExecutionHeader {
+        id,
+        partition: services.partition_of(id),
+        arn: arn.clone(),
+        name: name.clone(),
+        started: services.clock.now(),
+        parent: None,
+        forked: Some(source.id),
+        ..source.clone()
+    };
+    let started = Started { arn: arn.clone(), name: name.into(), ..started };
+    match services.courier.start(Start { header, started: Box::new(started), machine }).await {
+        Ok(applied) => Ok(StartedExecution { arn, started: applied.at }),
+        Err(DeliverError::Store(StoreError::AlreadyExists { .. })) => Err(EngineError::ExecutionAlreadyExists(arn)),
+        Err(e) => Err(e.into()),
+    }
+}
+
 /// Starts an execution that no other start shares, and waits for its end.
 pub(in crate::engine) async fn run_to_end(services: &Services, request: &StartRequest) -> Result<Outcome, EngineError> {
     let resolved = resolve(services, request).await?;
@@ -191,6 +223,7 @@ fn new_execution(
         map_run: None,
         attempt: 0,
         depth: 0,
+        forked: None,
     };
     let header = ExecutionHeader {
         id,
@@ -207,6 +240,7 @@ fn new_execution(
         parent,
         map_run: None,
         item_index: None,
+        forked: None,
     };
     Ok((header, started))
 }

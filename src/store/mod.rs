@@ -277,6 +277,17 @@ pub struct ExecutionHeader {
     pub map_run: Option<Arn>,
     /// Position in its map run.
     pub item_index: Option<u64>,
+    /// The execution that it was forked from.
+    pub forked: Option<ExecutionId>,
+}
+
+/// How an execution came from another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinship {
+    /// A task of the other one started it and waits for it.
+    Child,
+    /// It was forked from the other one.
+    Fork,
 }
 
 /// An execution as the index shows it.
@@ -385,6 +396,15 @@ pub trait Journal: Send + Sync + fmt::Debug {
     fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>>;
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>>;
+
+    /// Executions that came from this one, in id order, from after `after`, as brief rows.
+    fn kin(
+        &self,
+        of: ExecutionId,
+        kinship: Kinship,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
     /// Counts per status (children of a map run, or all of a machine), in the order of [`ExecutionStatus::ALL`],
     /// without those that have none. `after` and `limit` do not count.

@@ -274,6 +274,39 @@ flow('a refusal takes the Catch path, and the failed execution opens at its fail
 
 people({ flow, until, watch, accessible, picture });
 
+flow('an execution is forked from a state with another input, and both say what came of what', async ({ page, server }) => {
+  await server.start_execution(server.order, 'order-0820', { risk: 90 });
+  await page.goto(`${server.base}/console/executions?q=order-0820`);
+  await page.getByRole('link', { name: 'order-0820' }).click();
+  await page.getByText('Waits for 1 answer').waitFor();
+  await page.locator('g.state[data-state="/States/Fraud risk?"] a').click();
+  await page.getByRole('link', { name: 'Fork from here…' }).click();
+  await page.getByRole('heading', { name: 'Begin at Fraud risk?' }).waitFor();
+  assert.match(await page.getByLabel(/^Input of the state/).inputValue(), /"risk": 90/);
+  await accessible(page, 'a fork');
+  await page.getByLabel(/^Input of the state/).fill('{"risk": ');
+  await page.getByLabel('Name').fill('order-0820-low-risk');
+  await page.getByRole('button', { name: 'Start the fork' }).click();
+  await page.getByRole('alert').waitFor();
+  assert.equal(await page.getByLabel(/^Input of the state/).inputValue(), '{"risk":', 'what was typed is kept');
+  assert.equal(await page.getByLabel('Name').inputValue(), 'order-0820-low-risk');
+  await page.getByLabel(/^Input of the state/).fill('{"risk": 5, "order": "0820"}');
+  await picture(page, 'fork');
+  await page.getByRole('button', { name: 'Start the fork' }).click();
+  await page.getByText('The fork was started.').waitFor();
+  await page.locator('[data-live=sentence]').getByText('It has succeeded').waitFor();
+  assert.match(await page.locator('[data-live=head]').textContent(), /forked from order-0820 at Fraud risk\?/);
+  await page.getByRole('link', { name: 'order-0820', exact: true }).click();
+  const forks = page.getByRole('region', { name: 'Forks' });
+  await forks.getByRole('link', { name: 'order-0820-low-risk' }).waitFor();
+  assert.match(await page.locator('[data-live=sentence]').textContent(), /Waits for 1 answer/, 'the source goes on as it did');
+  await accessible(page, 'an execution with forks');
+  const waits = page.getByRole('button', { name: 'Stop the execution' });
+  await page.getByText('Stop…').click();
+  await waits.click();
+  await page.getByText('The execution was stopped.').waitFor();
+});
+
 flow('two people at once: one wins, the other is told', async ({ page, context, server }) => {
   await server.start_execution(server.order, 'order-0817', { risk: 44 });
   const other = watch(await context.newPage());

@@ -14,6 +14,7 @@ mod backlog;
 mod backup;
 mod broken;
 mod command_line;
+mod forks;
 mod frameworks;
 mod http;
 mod load;

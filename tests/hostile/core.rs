@@ -151,6 +151,7 @@ impl<'a> Run<'a> {
             map_run: None,
             attempt: 0,
             depth: 0,
+            forked: None,
         };
         self.tell(StimulusKind::Start(Box::new(started)), dice.below(u64::MAX));
         for _ in 0..STIMULI {

@@ -62,6 +62,7 @@ impl Execution {
             map_run: None,
             attempt: 0,
             depth: 0,
+            forked: None,
         };
         let env = Env {
             execution: ExecutionId(uuid::Uuid::nil()),

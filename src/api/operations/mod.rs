@@ -121,6 +121,8 @@ operations! {
     "Reveille.ListForms" Read list_forms;
     "Reveille.PutForm" Admin put_form;
     "Reveille.ReleaseTask" Complete release_task;
+    "Reveille.DescribeLineage" Read describe_lineage;
+    "Reveille.ForkExecution" Start fork_execution;
     "Reveille.ListTaskQueues" Read list_task_queues;
     "Reveille.ListWaitingTasks" Complete list_waiting_tasks;
 }

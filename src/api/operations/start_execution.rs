@@ -7,7 +7,7 @@ use crate::api::arn;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::wire::{EpochSeconds, execution_input};
-use crate::engine::StartRequest;
+use crate::engine::{StartRequest, StartedExecution};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -38,7 +38,12 @@ pub struct Output {
     start_date: EpochSeconds,
 }
 
+impl From<StartedExecution> for Output {
+    fn from(StartedExecution { arn, started }: StartedExecution) -> Self {
+        Self { execution_arn: arn.to_string(), start_date: started.into() }
+    }
+}
+
 pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
-    let started = ctx.engine().start_execution(input.into_request()?).await?;
-    Ok(Output { execution_arn: started.arn.to_string(), start_date: started.started.into() })
+    Ok(ctx.engine().start_execution(input.into_request()?).await?.into())
 }

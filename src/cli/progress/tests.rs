@@ -67,6 +67,7 @@ impl Story {
                 map_run: None,
                 attempt: 0,
                 depth: 0,
+                forked: None,
             })),
         );
     }

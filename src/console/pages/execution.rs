@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::bus::QueueView;
 use crate::clock::Timestamp;
+use crate::engine::Lineage;
 use crate::interpreter::event::StateType;
 use crate::store::{ExecutionRow, ExecutionStatus, Wait};
 
@@ -66,10 +67,19 @@ pub struct View<'a> {
     pub graph: String,
     pub events: Option<Events>,
     pub definition: &'a str,
-    pub parent: Option<&'a ExecutionRow>,
+    pub lineage: &'a Lineage,
     pub said: Markup,
 }
 
+impl View<'_> {
+    /// Express executions leave no journal, and children of a Map Run belong to it.
+    pub fn can_fork(&self) -> bool {
+        !self.row.header.arn.is_express() && self.row.header.map_run.is_none()
+    }
+}
+
+/// Forks and children that are listed, each.
+pub const RELATIVES_SHOWN: usize = 100;
 /// Waiting tasks that the sentence tells of one by one.
 const TOLD_MAX: usize = 4;
 
@@ -108,7 +118,7 @@ pub fn page(view: &View<'_>) -> Markup {
             ViewTab::Events => (events(view)),
             ViewTab::Definition => { (definition(view.definition)) }
         }
-        @if view.tab != ViewTab::Events { (input_and_output(view)) }
+        @if view.tab != ViewTab::Events { (input_and_output(view)) (relatives(view)) }
     }
 }
 
@@ -127,7 +137,17 @@ fn meta(view: &View<'_>) -> Markup {
             }
             " · " (words::count(version.0)) " entries"
             @if summary.redrive_count > 0 { " · redriven " (words::many(u64::from(summary.redrive_count), "time")) }
-            @if let Some(parent) = view.parent { " · parent " a href=(parent.header.id) { (parent.header.name) } }
+            @if let Some(parent) = &view.lineage.parent {
+                " · parent " a href=(parent.header.id) { (parent.header.name) }
+            }
+            @if let Some((forked, source)) = &view.lineage.forked {
+                " · forked from "
+                @match source {
+                    Some(source) => a href=(source.header.id) { (source.header.name) },
+                    None => (forked.from.last()),
+                }
+                " at " (forked.state)
+            }
         }
     }
 }
@@ -255,6 +275,32 @@ fn actions(view: &View<'_>) -> Markup {
                 label for="again" { "Input" span.hint { " (this execution's, to be changed)" } }
                 textarea #again name="input" rows="9" spellcheck="false" { (words::pretty(&view.row.header.input)) }
                 div.acts { button.first type="submit" { "Start" } }
+            }
+        }
+    }
+}
+
+/// Executions that came from this one.
+fn relatives(view: &View<'_>) -> Markup {
+    let Lineage { forks, children, .. } = view.lineage;
+    html! {
+        div data-live="relatives" {
+            @for (title, rows) in [("Forks", forks), ("Children", children)] {
+                @if !rows.is_empty() {
+                    section.card aria-label=(title) {
+                        h2 { (title) }
+                        ul.plain {
+                            @for row in rows.iter().take(RELATIVES_SHOWN) {
+                                li {
+                                    a href=(row.header.id) { (row.header.name) } " "
+                                    (status(row.summary.status, 0))
+                                    " " span.quiet { "started " (words::moment(row.header.started)) }
+                                }
+                            }
+                        }
+                        @if rows.len() > RELATIVES_SHOWN { p.quiet { "The first " (RELATIVES_SHOWN) "." } }
+                    }
+                }
             }
         }
     }

@@ -174,6 +174,7 @@ pub fn said(word: Option<&str>) -> Markup {
         Some("stopped") => "The execution was stopped.",
         Some("redriven") => "The execution goes on from where it failed.",
         Some("started") => "The execution was started.",
+        Some("forked") => "The fork was started.",
         _ => return html! {},
     };
     html! { div.say.done role="status" { p { (text) } } }

@@ -2,6 +2,7 @@
 
 pub mod execution;
 pub mod executions;
+pub mod fork;
 pub mod form;
 pub mod inbox;
 pub mod layout;

@@ -93,9 +93,14 @@ fn state(view: &View<'_>, visit: &Visit) -> Markup {
             h3 { "What it was asked" }
             (json(parameters.text()))
         }
-        @if let Some(asked) = asked.filter(|_| view.who.complete) {
-            div.acts {
+        div.acts {
+            @if let Some(asked) = asked.filter(|_| view.who.complete) {
                 a.button.first href={ "../inbox/" (view.row.header.id) "-" (asked.wait.scheduled.0) } { "Answer…" }
+            }
+            @if view.who.start && visit.depth == 0 && view.can_fork() {
+                a.button href={ (view.row.header.id) "/fork?state=" (words::encoded(&visit.name)) "&event=" (visit.event.0) } {
+                    "Fork from here…"
+                }
             }
         }
     }

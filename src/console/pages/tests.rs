@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::console::answers::Answered;
 use crate::console::infer::{Answer, Expected};
 use crate::console::pages::execution::{Asked, Events, View, ViewTab};
+use crate::console::pages::fork::{self, Beginning, Filled};
 use crate::console::pages::form::Entered;
 use crate::console::pages::inbox::{Inbox, Open, Typed};
 use crate::console::pages::layout::{Frame, Tab, Who};
@@ -18,9 +19,10 @@ use crate::console::pages::panel::Part;
 use crate::console::pages::queues::Looked;
 use crate::console::pages::{execution, executions, inbox, layout, machines, queues, sign_in};
 use crate::console::story::{Attempt, Standing, Story, Visit};
+use crate::engine::Lineage;
 use crate::forms::{Form, Wrong};
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey};
-use crate::interpreter::event::{By, Failure, Payload, StateType};
+use crate::interpreter::event::{By, Failure, Forked, Payload, StateType};
 use crate::store::{
     AliasRow, Closing, DestinationWaits, ExecutionHeader, ExecutionRow, ExecutionStatus, MachineRow, MachineType,
     Revision, RevisionId, Summary, VersionRow, Wait, WaitRow,
@@ -96,6 +98,7 @@ fn row(status: ExecutionStatus) -> ExecutionRow {
             parent: None,
             map_run: None,
             item_index: None,
+            forked: None,
         },
         version: crate::ids::Version(9),
         summary: Summary { status, closed, redrive_count: 1, ..Summary::default() },
@@ -133,6 +136,7 @@ fn story() -> Story {
         said: Some(Payload::new(json!(EVIL))),
     };
     let visit = Visit {
+        event: EventId(2),
         pointer: format!("/States/{}", EVIL.replace('/', "~1")),
         name: EVIL.to_owned(),
         kind: StateType::Task,
@@ -148,14 +152,48 @@ fn story() -> Story {
         failure: Some(failure),
         until: Some(at(70_000)),
     };
-    Story { visits: vec![visit], taken: std::collections::BTreeSet::new() }
+    Story { visits: vec![visit], ..Story::default() }
+}
+
+fn lineage() -> Lineage {
+    let forked = Forked {
+        from: Arn::new(EVIL),
+        state: EVIL.into(),
+        event: EventId(3),
+        input: Payload::new(json!(EVIL)),
+        variables: serde_json::Map::new(),
+    };
+    let relative = || row(ExecutionStatus::Failed);
+    Lineage {
+        row: relative(),
+        forked: Some((Box::new(forked), Some(relative()))),
+        parent: Some(relative()),
+        forks: vec![relative()],
+        children: vec![relative(), relative()],
+    }
+}
+
+#[test]
+fn a_fork_shows_hostile_text_as_text() {
+    let filled = Filled { name: EVIL.to_owned(), input: EVIL.to_owned(), variables: EVIL.to_owned() };
+    let entered = || fork::Entered { event: EventId(3), at: at(5) };
+    let form = fork::Form {
+        row: &row(ExecutionStatus::Failed),
+        beginnings: &[Beginning { name: EVIL.to_owned(), visits: 2 }, Beginning { name: EVIL.to_owned(), visits: 0 }],
+        state: EVIL,
+        event: Some(EventId(3)),
+        entered: &[entered(), entered()],
+        filled: &filled,
+        why: Some(EVIL),
+    };
+    is_safe(&whole(&fork::page(&form)));
 }
 
 #[test]
 fn an_execution_shows_hostile_text_as_text() {
     let (story, who) = (story(), Who { key: None, start: true, complete: true });
     for status in ExecutionStatus::ALL {
-        let (row, parent) = (row(status), row(ExecutionStatus::Succeeded));
+        let (row, lineage) = (row(status), lineage());
         for tab in [ViewTab::Graph, ViewTab::Events, ViewTab::Definition] {
             for part in [Part::State, Part::Input, Part::Output, Part::Attempts] {
                 let event = json!({
@@ -174,7 +212,7 @@ fn an_execution_shows_hostile_text_as_text() {
                     graph: String::new(),
                     events: Some(Events { shown: vec![event], older: Some(3), is_later_page: true }),
                     definition: EVIL,
-                    parent: Some(&parent),
+                    lineage: &lineage,
                     said: layout::said(Some(EVIL)),
                 };
                 is_safe(&whole(&execution::page(&view)));

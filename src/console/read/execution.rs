@@ -13,7 +13,7 @@ use crate::record;
 use crate::store::ExecutionRow;
 
 use super::super::live;
-use super::super::pages::execution::{Asked, Events, View, ViewTab, page};
+use super::super::pages::execution::{Asked, Events, RELATIVES_SHOWN, View, ViewTab, page};
 use super::super::pages::layout::{Tab, said};
 use super::super::pages::panel::Part;
 use super::super::serve::{Page, Reply};
@@ -22,6 +22,9 @@ use super::Asking;
 
 /// Events of a page of the history.
 const EVENTS: usize = 200;
+
+/// Forks and children that the page shows, each.
+const RELATIVES: u32 = RELATIVES_SHOWN as u32;
 
 /// The execution with this id, or this ARN's.
 pub async fn row(asking: &Asking<'_>, id: &str) -> Result<Option<ExecutionRow>, EngineError> {
@@ -47,7 +50,7 @@ pub async fn told(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Told, Engin
     let story = match asl::parse(&definition, MachineKind::Standard) {
         Ok(valid) => Story::read(&valid.machine, &entries),
         // A definition that this version would not take any more still has a row and a history.
-        Err(_) => Story { visits: Vec::new(), taken: std::collections::BTreeSet::new() },
+        Err(_) => Story::default(),
     };
     Ok(Told { story, definition, now: engine.clock().now() })
 }
@@ -97,10 +100,7 @@ pub async fn one(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
         String::new()
     };
     let events = if tab == ViewTab::Events { Some(events(asking, &row).await?) } else { None };
-    let parent = match row.header.parent {
-        Some(task) => asking.console.engine.journal().execution(task.execution).await?,
-        None => None,
-    };
+    let lineage = asking.console.engine.lineage(&row.header.arn, RELATIVES + 1).await?;
     let view = View {
         row: &row,
         now: told.now,
@@ -113,7 +113,7 @@ pub async fn one(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
         graph,
         events,
         definition: &told.definition,
-        parent: parent.as_ref(),
+        lineage: &lineage,
         said: said(Some(&asking.query("said"))),
     };
     let every = if asked.is_empty() { 0 } else { 5 };

@@ -2,6 +2,7 @@
 
 pub mod execution;
 pub mod executions;
+pub mod fork;
 pub mod inbox;
 pub mod machines;
 pub mod queues;

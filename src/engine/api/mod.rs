@@ -3,6 +3,7 @@
 mod activities;
 mod calls;
 mod executions;
+mod forks;
 mod handle;
 pub(in crate::engine) mod health;
 mod history;

@@ -181,6 +181,7 @@ mod tests {
             parent: None,
             map_run: None,
             item_index: None,
+            forked: None,
         }
     }
 

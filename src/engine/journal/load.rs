@@ -4,6 +4,7 @@
 use tokio::sync::Semaphore;
 
 use crate::ids::ExecutionId;
+use crate::interpreter::event::Entry;
 use crate::interpreter::state::State;
 use crate::record;
 use crate::store::{Batch, GONE, Journal, Opened, Place, StoreError};
@@ -52,13 +53,56 @@ pub(in crate::engine) async fn load(
     most: u64,
     execution: ExecutionId,
 ) -> Result<Loaded, DeliverError> {
+    Ok(fold(journal, most, execution, || Fold::new(execution, most), Fold::fold).await?.loaded)
+}
+
+/// Folds a journal, whose batches take no more than `most` bytes each, into a value.
+pub(in crate::engine) async fn fold<T>(
+    journal: &dyn Journal,
+    most: u64,
+    execution: ExecutionId,
+    new: impl Fn() -> T,
+    take: impl Fn(&mut T, Vec<Batch>) -> Result<(), DeliverError>,
+) -> Result<T, DeliverError> {
     let mut looks = LOOKS;
     loop {
-        match Fold::new(execution, most).all(journal).await {
+        let mut folded = new();
+        match pieces(journal, most, execution, |batches| take(&mut folded, batches)).await {
             Err(DeliverError::Store(StoreError::NotFound { what: GONE, .. })) if looks > 0 => looks -= 1,
-            other => return other,
+            other => return other.map(|()| folded),
         }
     }
+}
+
+/// Reads a journal, oldest first.
+async fn pieces(
+    journal: &dyn Journal,
+    most: u64,
+    execution: ExecutionId,
+    mut take: impl FnMut(Vec<Batch>) -> Result<(), DeliverError>,
+) -> Result<(), DeliverError> {
+    match journal.open(execution, PIECE_BYTES).await? {
+        Opened::Whole(batches) => take(batches)?,
+        Opened::Large(places) => {
+            // It is never closed.
+            let _one_of_few = LARGE.acquire().await;
+            let mut rest = &places[..];
+            while !rest.is_empty() {
+                let (piece, others) = rest.split_at(piece(rest));
+                if let Some(place) = piece.iter().find(|place| place.bytes > most) {
+                    return Err(no_room(execution, place.bytes, "a batch of its journal"));
+                }
+                take(journal.read(execution, piece.to_vec()).await?)?;
+                rest = others;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a batch.
+pub(in crate::engine) fn entries(execution: ExecutionId, batch: &Batch) -> Result<Vec<Entry>, DeliverError> {
+    record::decode(&batch.bytes).map_err(|e| corrupt(execution, e.to_string()).into())
 }
 
 struct Fold {
@@ -72,32 +116,11 @@ impl Fold {
         Self { execution, most, loaded: Loaded::default() }
     }
 
-    async fn all(mut self, journal: &dyn Journal) -> Result<Loaded, DeliverError> {
-        match journal.open(self.execution, PIECE_BYTES).await? {
-            Opened::Whole(batches) => self.fold(batches)?,
-            Opened::Large(places) => {
-                // It is never closed.
-                let _one_of_few = LARGE.acquire().await;
-                let mut rest = &places[..];
-                while !rest.is_empty() {
-                    let (piece, others) = rest.split_at(piece(rest));
-                    if let Some(place) = piece.iter().find(|place| place.bytes > self.most) {
-                        return Err(self.no_room(place.bytes, "a batch of its journal"));
-                    }
-                    let batches = journal.read(self.execution, piece.to_vec()).await?;
-                    self.fold(batches)?;
-                    rest = others;
-                }
-            }
-        }
-        Ok(self.loaded)
-    }
-
     fn fold(&mut self, batches: Vec<Batch>) -> Result<(), DeliverError> {
         let Loaded { state, tail, written, held } = &mut self.loaded;
         for batch in batches {
             *written += batch.bytes.len() as u64;
-            let entries = record::decode(&batch.bytes).map_err(|e| corrupt(self.execution, e.to_string()))?;
+            let entries = entries(self.execution, &batch)?;
             if batch.after != state.version() {
                 let why = format!("a batch follows version {}, and the journal is at {}", batch.after, state.version());
                 return Err(corrupt(self.execution, why).into());
@@ -114,14 +137,14 @@ impl Fold {
         }
         *held = state.bytes();
         let held = *held;
-        if held > self.most { Err(self.no_room(held, "what it holds")) } else { Ok(()) }
+        if held > self.most { Err(no_room(self.execution, held, "what it holds")) } else { Ok(()) }
     }
+}
 
-    /// It stands still, as one whose journal is damaged: reading it would take the memory of all others.
-    fn no_room(&self, bytes: u64, what: &str) -> DeliverError {
-        let why = format!("{what} takes {bytes} bytes, more than there is room for; raise engine.execution_bytes_max");
-        corrupt(self.execution, why).into()
-    }
+/// It stands still, as one whose journal is damaged: reading it would take the memory of all others.
+fn no_room(execution: ExecutionId, bytes: u64, what: &str) -> DeliverError {
+    let why = format!("{what} takes {bytes} bytes, more than there is room for; raise engine.execution_bytes_max");
+    corrupt(execution, why).into()
 }
 
 /// How many of these places make a piece: one at least.
@@ -134,6 +157,6 @@ pub(in crate::engine) fn piece(places: &[Place]) -> usize {
     1 + more.count()
 }
 
-fn corrupt(execution: ExecutionId, why: String) -> StoreError {
+pub(in crate::engine) fn corrupt(execution: ExecutionId, why: String) -> StoreError {
     StoreError::Corrupt { what: "journal of execution", key: execution.to_string(), why }
 }

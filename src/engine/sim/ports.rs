@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::memory::Memory;
 use crate::store::{
-    Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal,
+    Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, Kinship,
     StoreError, StoreFuture, WaitFilter, WaitRow,
 };
 
@@ -159,6 +159,16 @@ impl Journal for SimStore {
             self.reading().await?;
             self.memory.list(filter).await
         })
+    }
+
+    fn kin(
+        &self,
+        of: ExecutionId,
+        kinship: Kinship,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.kin(of, kinship, after, limit)
     }
 
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {

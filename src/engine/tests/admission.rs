@@ -24,7 +24,7 @@ use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::store::memory::Memory;
 use crate::store::{
-    Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal,
+    Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, Kinship,
     StoreFuture, WaitFilter, WaitRow,
 };
 
@@ -90,6 +90,16 @@ impl Journal for Gated {
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
         self.memory.list(filter)
+    }
+
+    fn kin(
+        &self,
+        of: ExecutionId,
+        kinship: Kinship,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.kin(of, kinship, after, limit)
     }
 
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {

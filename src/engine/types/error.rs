@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::interpreter::Undecided;
+use crate::interpreter::forking::NoFork;
 use crate::interpreter::state::Misfit;
 use crate::interpreter::stimulus::Rejection;
 use crate::store::{MachineType, StoreError};
@@ -25,6 +26,8 @@ pub enum EngineError {
     ExecutionAlreadyExists(Arn),
     #[error("Execution is not redrivable: '{arn}' {why}")]
     NotRedrivable { arn: Arn, why: String },
+    #[error("Execution cannot be forked: '{arn}' {why}")]
+    NotForkable { arn: Arn, why: NoFork },
     #[error("Activity Does Not Exist: '{0}'")]
     ActivityDoesNotExist(Arn),
     /// The operation does not go with the machine's type (`StartSyncExecution` of a standard one).

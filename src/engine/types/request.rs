@@ -2,7 +2,8 @@
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, TaskKey};
-use crate::interpreter::event::{Entry, Failure, Payload, Tolerance};
+use crate::interpreter::event::{Entry, Failure, Forked, Payload, Tolerance};
+use crate::interpreter::forking::ForkWish;
 use crate::interpreter::map_run::RunLimits;
 use crate::store::{ExecutionRow, Wait};
 
@@ -28,6 +29,27 @@ pub struct StartRequest {
     /// JSON text.
     pub input: String,
     pub trace_header: Option<String>,
+}
+
+/// `Reveille.ForkExecution`, checked by the face.
+#[derive(Debug, Clone)]
+pub struct ForkRequest {
+    pub source: Arn,
+    /// Absent: a UUID.
+    pub name: Option<String>,
+    pub wish: ForkWish,
+}
+
+/// What an execution came from, and what came from it; lists are in the order of starts, up to a limit.
+#[derive(Debug, Clone)]
+pub struct Lineage {
+    pub row: ExecutionRow,
+    /// The beginning of a fork; and its source, unless that is gone.
+    pub forked: Option<(Box<Forked>, Option<ExecutionRow>)>,
+    /// The execution whose task waits for this one.
+    pub parent: Option<ExecutionRow>,
+    pub forks: Vec<ExecutionRow>,
+    pub children: Vec<ExecutionRow>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -6,7 +6,8 @@ use proptest::test_runner::TestCaseError;
 
 use crate::ids::{Arn, EventId, PartitionId, TaskKey};
 use crate::store::{
-    Closing, ExecutionFilter, ExecutionHeader, ExecutionStatus, NoteRow, StoreError, Summary, WaitChange, WaitFilter,
+    Closing, ExecutionFilter, ExecutionHeader, ExecutionStatus, Kinship, NoteRow, StoreError, Summary, WaitChange,
+    WaitFilter,
 };
 
 use super::Store;
@@ -163,6 +164,7 @@ async fn ask(store: &dyn Store, request: Request) -> String {
                 alias_arn: (n % 4 == 1).then(|| qualifier(1)),
                 map_run: (n % 5 < 2).then(|| Arn::new(format!("run{}", n % 5))),
                 parent: n.is_multiple_of(2).then_some(TaskKey { execution: id(e), scheduled: EventId(u64::from(n)) }),
+                forked: (n % 3 == 1).then(|| id(e)),
                 started: at(start),
                 ..header(n)
             };
@@ -244,6 +246,8 @@ async fn everything(store: &dyn Store) -> Vec<String> {
     for n in 0..12 {
         seen.push(format!("{:?} {:?}", store.execution(id(n)).await, store.load(id(n)).await));
         seen.push(shown(store.execution_by_arn(&header(n).arn).await));
+        seen.push(shown(store.kin(id(n), Kinship::Child, None, 9).await));
+        seen.push(shown(store.kin(id(n), Kinship::Fork, Some(id(3)), 9).await));
     }
     for partition in [PartitionId(0), PartitionId(1)] {
         seen.push(shown(store.owing(partition, Some(id(1)), 5).await));

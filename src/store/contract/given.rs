@@ -89,6 +89,7 @@ pub fn header(n: u32) -> ExecutionHeader {
         parent: None,
         map_run: None,
         item_index: None,
+        forked: None,
     }
 }
 

@@ -21,6 +21,7 @@ pub async fn a_created_execution_is_there_with_its_first_batch(store: &dyn Store
         parent: Some(TaskKey { execution: id(99), scheduled: EventId(u64::MAX) }),
         map_run: Some(Arn::new("run")),
         item_index: Some(12),
+        forked: Some(id(98)),
         ..header(1)
     };
     let summary = Summary { due: Some(at(50)), ..running() };

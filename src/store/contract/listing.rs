@@ -1,7 +1,7 @@
 //! Promises about listings and counts of executions.
 
-use crate::ids::Arn;
-use crate::store::{ExecutionFilter, ExecutionHeader, ExecutionStatus, Summary};
+use crate::ids::{Arn, EventId, TaskKey};
+use crate::store::{ExecutionFilter, ExecutionHeader, ExecutionStatus, Kinship, Summary};
 
 use super::Store;
 use super::given::{at, create, failed, header, id, ids, machine_arn, page, running, succeeded, with_machine};
@@ -132,4 +132,32 @@ pub async fn counts_go_by_status(store: &dyn Store) {
     assert_eq!(store.count(open).await.unwrap(), [(ExecutionStatus::Running, 3)]);
     let nothing = ExecutionFilter { state_machine: Some(machine_arn("unknown")), ..ExecutionFilter::default() };
     assert_eq!(store.count(nothing).await.unwrap(), []);
+}
+
+pub async fn kin_are_listed_by_what_they_came_from(store: &dyn Store) {
+    with_machine(store).await;
+    let child = |n: u32, of: u32| {
+        let parent = Some(TaskKey { execution: id(of), scheduled: EventId(u64::from(n)) });
+        ExecutionHeader { parent, ..header(n) }
+    };
+    let fork = |n: u32, of: u32| ExecutionHeader { forked: Some(id(of)), ..header(n) };
+    for header in [header(1), child(2, 1), fork(3, 1), child(4, 1), fork(5, 3), fork(6, 1), child(7, 2)] {
+        create(store, header, succeeded(9)).await;
+    }
+    let kin = |of: u32, kinship: Kinship, after: Option<u32>, limit: u32| async move {
+        ids(&store.kin(id(of), kinship, after.map(id), limit).await.unwrap())
+    };
+    assert_eq!(kin(1, Kinship::Child, None, 9).await, [id(2), id(4)]);
+    assert_eq!(kin(1, Kinship::Child, Some(2), 9).await, [id(4)]);
+    assert_eq!(kin(1, Kinship::Fork, None, 9).await, [id(3), id(6)]);
+    assert_eq!(kin(1, Kinship::Fork, None, 1).await, [id(3)]);
+    assert_eq!(kin(3, Kinship::Fork, None, 9).await, [id(5)]);
+    assert_eq!(kin(4, Kinship::Child, None, 9).await, []);
+    let rows = store.kin(id(1), Kinship::Fork, None, 9).await.unwrap();
+    assert_eq!(rows[0].header.forked, Some(id(1)));
+    assert!(rows[0].header.input.is_empty(), "a brief row");
+    // A source that is purged leaves its forks as they are; a purged fork is listed no more.
+    assert_eq!(store.purge(at(10), 3).await.unwrap(), 3);
+    assert_eq!(kin(1, Kinship::Fork, None, 9).await, [id(6)]);
+    assert_eq!(store.execution(id(6)).await.unwrap().unwrap().header.forked, Some(id(1)));
 }

@@ -65,7 +65,8 @@ macro_rules! suite {
                     a_listing_takes_every_filter
                     children_without_success_wait_for_their_runs_redrive
                     a_brief_listing_leaves_out_what_is_large
-                    counts_go_by_status;
+                    counts_go_by_status
+                    kin_are_listed_by_what_they_came_from;
                 waits:
                     waiting_tasks_are_listed_longest_first_in_pages
                     a_listing_of_waiting_tasks_takes_every_filter

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, Version};
 use crate::store::{
     Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Figures, Journal,
-    StoreError, StoreFuture, StoreResult, Summary, WaitFilter, WaitRow,
+    Kinship, StoreError, StoreFuture, StoreResult, Summary, WaitFilter, WaitRow,
 };
 
 /// A handle, cheap to clone; all clones are one store.
@@ -266,6 +266,24 @@ impl Journal for Memory {
                 .take(filter.limit as usize)
                 .map(|row| shown(row, &filter))
                 .collect())
+        })
+    }
+
+    fn kin(
+        &self,
+        of: ExecutionId,
+        kinship: Kinship,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.with(|state| {
+            let came = |row: &&ExecutionRow| match kinship {
+                Kinship::Child => row.header.parent.is_some_and(|parent| parent.execution == of),
+                Kinship::Fork => row.header.forked == Some(of),
+            };
+            let rows = state.executions.values().map(|entry| &entry.row).filter(came);
+            let behind = rows.filter(|row| after.is_none_or(|after| row.header.id > after));
+            Ok(behind.take(limit as usize).map(|row| row.clone().brief()).collect())
         })
     }
 

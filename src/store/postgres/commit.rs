@@ -63,12 +63,12 @@ const RELEASE_NAMES: &str = "WITH gone AS (UPDATE headers SET named = false WHER
      SELECT expect($2, count(*)) FROM gone";
 const INSERT_HEADERS: &str = "INSERT INTO headers (id, arn_key, revision, parent, parent_event, item_index, named, \
     arn, name, machine, version_arn, \
-     alias_arn, map_run, trace_header, input) \
+     alias_arn, map_run, trace_header, input, forked) \
      SELECT id, arn_key, revision, parent, parent_event, item_index, true, arn, name, machine, version_arn, alias_arn, \
-     map_run, trace_header, input \
-     FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+     map_run, trace_header, input, forked \
+     FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
      AS a (id, arn_key, revision, parent, parent_event, item_index, arn, name, machine, version_arn, alias_arn, \
-     map_run, trace_header, input)";
+     map_run, trace_header, input, forked)";
 const INSERT_EXECUTIONS: &str = "INSERT INTO executions (id, version, due, closed, redriven, started, machine, \
     machine_version, machine_alias, map_run, \
      tasks, redrive_count, partition, status, owes_parent, owes) \
@@ -242,7 +242,8 @@ fn created<'a>(rows: &[&'a Create], statements: &mut Vec<Statement<'a>>) {
         .with(column(rows, |row| row.header.alias_arn.as_ref().map(Arn::as_str)), Type::TEXT_ARRAY)
         .with(column(rows, |row| row.header.map_run.as_ref().map(Arn::as_str)), Type::TEXT_ARRAY)
         .with(column(rows, |row| row.header.trace_header.as_ref().map(String::as_bytes)), Type::BYTEA_ARRAY)
-        .with(column(rows, |row| row.header.input.as_str()), Type::TEXT_ARRAY);
+        .with(column(rows, |row| row.header.input.as_str()), Type::TEXT_ARRAY)
+        .with(column(rows, |row| row.header.forked.map(|source| source.0)), Type::UUID_ARRAY);
     statements.push(headers);
     let executions = Statement::new(INSERT_EXECUTIONS)
         .with(column(rows, |row| row.header.id.0), Type::UUID_ARRAY)

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::{
     Append, Batch, CommitSizes, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus,
-    Figures, Journal, Opened, Place, StoreFuture, WaitFilter, WaitRow,
+    Figures, Journal, Kinship, Opened, Place, StoreFuture, WaitFilter, WaitRow,
 };
 
 use super::writer::{Create, Write};
@@ -79,6 +79,18 @@ impl Journal for Postgres {
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
         Box::pin(self.reading(move |client| Box::pin(async move { listing::list(&client, &filter).await })))
+    }
+
+    fn kin(
+        &self,
+        of: ExecutionId,
+        kinship: Kinship,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(
+            self.reading(move |client| Box::pin(async move { rows::kin(&client, of, kinship, after, limit).await })),
+        )
     }
 
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {

@@ -11,6 +11,7 @@ use super::error::{classify, explain};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0001_store.sql"),
     include_str!("../../../migrations/postgres/0002_notes.sql"),
+    include_str!("../../../migrations/postgres/0003_kin.sql"),
 ];
 
 /// Two starts of one moment take turns: released by the end of the transaction, so that a pooler keeps nothing.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey, Version};
-use crate::store::{Closing, ExecutionHeader, ExecutionRow, RevisionId, Summary};
+use crate::store::{Closing, ExecutionHeader, ExecutionRow, Kinship, RevisionId, Summary};
 
 use super::error::Outcome;
 use super::names::arn_key;
@@ -21,7 +21,7 @@ macro_rules! columns {
              h.trace_header, e.started, h.parent, \
              h.parent_event, h.map_run, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, \
              e.redrive_count, e.redriven, e.owes, \
-             e.tasks, ",
+             e.tasks, h.forked, ",
             $wide
         )
     };
@@ -53,6 +53,21 @@ pub(super) const ROW_BY_NAME: &str = concat!(
 pub(super) const OWES: &str = page!("partition = $1 AND status = 0 AND owes AND id > $2 ORDER BY id LIMIT $3");
 pub(super) const OWES_FIRST: &str = page!("partition = $1 AND status = 0 AND owes ORDER BY id LIMIT $2");
 pub(super) const OWING: &str = page!("partition = $1 AND owes_parent ORDER BY id LIMIT $2");
+/// The same for ids that an index of `headers` gives.
+macro_rules! kin {
+    ($column:literal) => {
+        concat!(
+            columns!("'', NULL::text, NULL::bytea, NULL::bytea FROM"),
+            " (SELECT * FROM headers WHERE ",
+            $column,
+            " = $1 AND id > $2 ORDER BY id LIMIT $3) h CROSS JOIN LATERAL (SELECT * FROM executions WHERE id = h.id \
+             OFFSET 0) e ORDER BY h.id"
+        )
+    };
+}
+
+pub(super) const CHILDREN: &str = kin!("parent");
+pub(super) const FORKS: &str = kin!("forked");
 pub(super) const DUE: &str = "SELECT id, due FROM executions WHERE partition = $1 AND status = 0 AND due IS NOT NULL \
     AND due < $2 \
      ORDER BY due, id LIMIT $3";
@@ -89,6 +104,23 @@ pub(super) async fn owing_parents(session: &Session, partition: PartitionId, lim
     rows.iter().map(decode).collect()
 }
 
+pub(super) async fn kin(
+    session: &Session,
+    of: ExecutionId,
+    kinship: Kinship,
+    after: Option<ExecutionId>,
+    limit: u32,
+) -> Outcome<Vec<ExecutionRow>> {
+    let sql = match kinship {
+        Kinship::Child => CHILDREN,
+        Kinship::Fork => FORKS,
+    };
+    // An id is never all zeros.
+    let (after, limit) = (after.map_or(Uuid::nil(), |after| after.0), i64::from(limit));
+    let rows = session.read(sql, &[(&of.0, Type::UUID), (&after, Type::UUID), (&limit, Type::INT8)]).await?;
+    rows.iter().map(decode).collect()
+}
+
 pub(super) async fn due(
     session: &Session,
     partition: PartitionId,
@@ -121,15 +153,16 @@ pub(super) fn decode(row: &Row) -> Outcome<ExecutionRow> {
         revision: RevisionId(row.try_get(5)?),
         version_arn: arn(6)?,
         alias_arn: arn(7)?,
-        input: row.try_get(23)?,
+        input: row.try_get(24)?,
         trace_header: words(row, 8)?,
         started: time(row, 9)?,
         parent,
         map_run: arn(12)?,
         item_index: row.try_get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
+        forked: row.try_get::<_, Option<Uuid>>(23)?.map(ExecutionId),
     };
     let closed = match optional_time(row, 17)? {
-        Some(at) => Some(Closing { at, output: row.try_get(24)?, error: words(row, 25)?, cause: words(row, 26)? }),
+        Some(at) => Some(Closing { at, output: row.try_get(25)?, error: words(row, 26)?, cause: words(row, 27)? }),
         None => None,
     };
     let summary = Summary {

@@ -43,6 +43,7 @@ const TAKE_TAIL: &str = "DELETE FROM journal WHERE n = ?1 AND execution = ?2 AND
 const INSERT_HEADER: &str = "INSERT INTO headers (n, id, arn_key, named, arn, name, revision, trace_header, parent, \
     parent_event, \
      item_index, input) VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+const INSERT_FORK: &str = "INSERT INTO forks (id, source) VALUES (?1, ?2)";
 const HOLDERS_OF_NAME: &str =
     "SELECT h.n, h.arn, e.closed FROM headers h JOIN executions e ON e.id = h.id WHERE h.arn_key = ?1 AND h.named = 1";
 const RELEASE_NAME: &str = "UPDATE headers SET named = 0 WHERE n = ?1";
@@ -305,6 +306,9 @@ impl<'c> Executions<'c> {
             header.item_index.map(int),
             header.input,
         ])?;
+        if let Some(source) = header.forked {
+            self.connection.prepare_cached(INSERT_FORK)?.execute([blob(header.id), blob(source)])?;
+        }
         if let Some(closing) = &summary.closed {
             self.put_closing(n, closing)?;
         }

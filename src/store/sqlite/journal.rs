@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::{
     Append, Batch, CommitSizes, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus,
-    Figures, Journal, Opened, Place, StoreFuture, WaitFilter, WaitRow,
+    Figures, Journal, Kinship, Opened, Place, StoreFuture, WaitFilter, WaitRow,
 };
 
 use super::writer::Create;
@@ -63,6 +63,16 @@ impl Journal for Sqlite {
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
         Box::pin(self.reading(move |connection| listing::list(connection, &filter)))
+    }
+
+    fn kin(
+        &self,
+        of: ExecutionId,
+        kinship: Kinship,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.reading(move |connection| rows::kin(connection, of, kinship, after, limit)))
     }
 
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {

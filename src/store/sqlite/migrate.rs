@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0003_open_tasks.sql"),
     include_str!("../../../migrations/0004_waits.sql"),
     include_str!("../../../migrations/0005_notes.sql"),
+    include_str!("../../../migrations/0006_kin.sql"),
 ];
 
 /// Applies the missing migrations, all in one transaction: a crash in between leaves the old schema.

@@ -16,6 +16,7 @@ const PREVIOUS: &str = "DELETE FROM journal WHERE n = ?1 RETURNING previous";
 const DELETE_EXECUTION: &str = "DELETE FROM executions WHERE id = ?1";
 const DELETE_CLOSING: &str = "DELETE FROM closings WHERE n = ?1";
 const DELETE_HEADER: &str = "DELETE FROM headers WHERE n = ?1 RETURNING revision";
+const DELETE_FORK: &str = "DELETE FROM forks WHERE id = ?1";
 const DROP_USE: &str = "UPDATE revision_uses SET uses = uses - 1 WHERE revision = ?1";
 /// One look into each index that begins with the number.
 const DELETE_RESOURCE: &str = "DELETE FROM resources WHERE n = ?1 \
@@ -48,6 +49,7 @@ pub(super) fn purge(connection: &Connection, before: Timestamp, limit: u32) -> O
             batch = statement.query_row([n], |row| row.get::<_, Option<i64>>(0)).optional()?.flatten();
         }
         connection.prepare_cached(DELETE_EXECUTION)?.execute([victim.id])?;
+        connection.prepare_cached(DELETE_FORK)?.execute([victim.id])?;
         connection.prepare_cached(DELETE_CLOSING)?.execute([victim.n])?;
         let revision: Option<[u8; 16]> =
             connection.prepare_cached(DELETE_HEADER)?.query_row([victim.n], |row| row.get(0)).optional()?;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey, Version};
-use crate::store::{Batch, Closing, ExecutionHeader, ExecutionRow, Opened, Summary};
+use crate::store::{Batch, Closing, ExecutionHeader, ExecutionRow, Kinship, Opened, Summary};
 
 use super::damage::left_out;
 use super::error::{Outcome, corrupt};
@@ -18,11 +18,11 @@ macro_rules! select_row {
             "SELECT e.id, e.partition, h.arn, h.name, m.arn, h.revision, v.arn, a.arn, h.trace_header, e.started, \
              h.parent, \
              h.parent_event, r.arn, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, \
-             e.redrive_count, e.redriven, e.owes, e.tasks, ",
+             e.redrive_count, e.redriven, e.owes, e.tasks, f.source, ",
             $wide,
             " FROM executions e JOIN headers h ON h.n = e.n JOIN resources m ON m.n = e.machine \
              LEFT JOIN resources v ON v.n = e.machine_version LEFT JOIN resources a ON a.n = e.machine_alias \
-             LEFT JOIN resources r ON r.n = e.map_run ",
+             LEFT JOIN resources r ON r.n = e.map_run LEFT JOIN forks f ON f.id = e.id ",
             $joins,
             " WHERE e.id = ?1"
         )
@@ -43,6 +43,9 @@ const DUE: &str = "SELECT id, due FROM executions INDEXED BY executions_due WHER
      AND due < ?2 ORDER BY due, id LIMIT ?3";
 const OWING: &str = "SELECT id FROM executions INDEXED BY executions_owing WHERE partition = ?1 AND owes_parent = 1 \
     ORDER BY id LIMIT ?2";
+const CHILDREN: &str = "SELECT id FROM headers INDEXED BY headers_by_parent WHERE parent IS NOT NULL AND parent = ?1 \
+    AND id > ?2 ORDER BY id LIMIT ?3";
+const FORKS: &str = "SELECT id FROM forks WHERE source = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 const PARENT_TOLD: &str = "UPDATE executions SET owes_parent = 0 WHERE id = ?1 AND owes_parent = 1";
 
 pub(super) fn execution(connection: &Connection, id: ExecutionId, brief: bool) -> Outcome<Option<ExecutionRow>> {
@@ -71,15 +74,16 @@ fn decode(row: &Row<'_>) -> Outcome<ExecutionRow> {
         revision: revision_id(row.get(5)?),
         version_arn: arn(6)?,
         alias_arn: arn(7)?,
-        input: row.get(23)?,
+        input: row.get(24)?,
         trace_header: row.get(8)?,
         started: time(row, 9)?,
         parent,
         map_run: arn(12)?,
         item_index: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
+        forked: row.get::<_, Option<[u8; 16]>>(23)?.map(execution_id),
     };
     let closed = match optional_time(row, 17)? {
-        Some(at) => Some(Closing { at, output: row.get(24)?, error: row.get(25)?, cause: row.get(26)? }),
+        Some(at) => Some(Closing { at, output: row.get(25)?, error: row.get(26)?, cause: row.get(27)? }),
         None => None,
     };
     let summary = Summary {
@@ -164,6 +168,22 @@ pub(super) fn due(
 
 pub(super) fn owing_parents(connection: &Connection, partition: PartitionId, limit: u32) -> Outcome<Vec<ExecutionRow>> {
     let ids = ids(connection, OWING, params![partition.0, limit])?;
+    fetch(connection, ids, true)
+}
+
+pub(super) fn kin(
+    connection: &Connection,
+    of: ExecutionId,
+    kinship: Kinship,
+    after: Option<ExecutionId>,
+    limit: u32,
+) -> Outcome<Vec<ExecutionRow>> {
+    let sql = match kinship {
+        Kinship::Child => CHILDREN,
+        Kinship::Fork => FORKS,
+    };
+    // An id is never all zeros.
+    let ids = ids(connection, sql, params![blob(of), after.map_or([0; 16], blob), limit])?;
     fetch(connection, ids, true)
 }
 

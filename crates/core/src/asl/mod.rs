@@ -36,7 +36,7 @@ mod task;
 mod tasks;
 #[cfg(test)]
 mod tests;
-mod variables;
+pub(crate) mod variables;
 
 use std::sync::Arc;
 

@@ -36,16 +36,7 @@ impl<'n> Checker<'n> {
     }
 
     fn variable(&mut self, name: &str, at: &Location<'_>, offset: u32) -> bool {
-        let reason = if name == "states" {
-            Some("'states' is reserved: $states holds the state's data".to_owned())
-        } else if name.chars().count() > NAME_CHARS_MAX {
-            Some(format!("the name has more than {NAME_CHARS_MAX} characters"))
-        } else if !is_identifier(name) {
-            Some("a name begins with a letter and goes on with letters, digits and '_'".to_owned())
-        } else {
-            None
-        };
-        if let Some(reason) = reason {
+        if let Some(reason) = misnamed(name) {
             self.read.schema_hint(format!("Invalid variable name: '{name}'"), at, offset, reason);
             return false;
         }
@@ -98,6 +89,19 @@ fn variable_name(key: &str, language: QueryLanguage) -> &str {
     match language {
         QueryLanguage::JsonPath => key.strip_suffix(".$").unwrap_or(key),
         QueryLanguage::Jsonata => key,
+    }
+}
+
+/// Why a variable cannot have this name.
+pub(crate) fn misnamed(name: &str) -> Option<String> {
+    if name == "states" {
+        Some("'states' is reserved: $states holds the state's data".to_owned())
+    } else if name.chars().count() > NAME_CHARS_MAX {
+        Some(format!("the name has more than {NAME_CHARS_MAX} characters"))
+    } else if !is_identifier(name) {
+        Some("a name begins with a letter and goes on with letters, digits and '_'".to_owned())
+    } else {
+        None
     }
 }
 

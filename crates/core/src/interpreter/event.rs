@@ -176,6 +176,25 @@ pub struct Started {
     /// How many executions started each other before it: 0 where a caller or a message did.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub depth: u32,
+    /// It was forked from another execution, and begins in the middle. Absent in journals from before forks existed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked: Option<Box<Forked>>,
+}
+
+/// Where a forked execution comes from and begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forked {
+    /// The execution that it was forked from.
+    pub from: Arn,
+    /// The state of the top level that it enters first.
+    pub state: StateName,
+    /// The event of the source that entered this state; 0: it never did.
+    #[serde(default, skip_serializing_if = "is_zero_id")]
+    pub event: EventId,
+    /// The state's input.
+    pub input: Payload,
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub variables: Assigned,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

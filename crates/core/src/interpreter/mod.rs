@@ -10,6 +10,7 @@ mod dataflow;
 mod decide;
 pub mod event;
 mod failure;
+pub mod forking;
 pub mod heartbeats;
 mod ledger;
 pub mod map_items;

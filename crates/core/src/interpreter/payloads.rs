@@ -9,6 +9,7 @@ pub fn each(event: &Event, see: &mut impl FnMut(&Payload)) {
         Event::ExecutionStarted(started) => {
             see(&started.input);
             started.item.iter().for_each(|item| see(&item.value));
+            started.forked.iter().for_each(|forked| see(&forked.input));
         }
         Event::ExecutionSucceeded { output }
         | Event::StateExited { output, .. }
@@ -45,6 +46,7 @@ pub fn each_mut(event: &mut Event, see: &mut impl FnMut(&mut Payload)) {
         Event::ExecutionStarted(started) => {
             see(&mut started.input);
             started.item.iter_mut().for_each(|item| see(&mut item.value));
+            started.forked.iter_mut().for_each(|forked| see(&mut forked.input));
         }
         Event::ExecutionSucceeded { output }
         | Event::StateExited { output, .. }

@@ -9,8 +9,8 @@ use super::{RecordError, decode, encode};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, BlockId, EventId, ExecutionId, TaskKey};
 use crate::interpreter::event::{
-    Batching, Entry, Event, Failure, FrameId, ItemSource, MapItem, MapRunPlan, MapStarted, Payload, Started, StateType,
-    TaskFamily, TaskScheduled, Tolerance,
+    Batching, Entry, Event, Failure, Forked, FrameId, ItemSource, MapItem, MapRunPlan, MapStarted, Payload, Started,
+    StateType, TaskFamily, TaskScheduled, Tolerance,
 };
 use crate::limits::JSON_DEPTH_MAX;
 
@@ -72,6 +72,17 @@ fn started() -> Started {
         map_run: None,
         attempt: 0,
         depth: 0,
+        forked: None,
+    }
+}
+
+fn forked() -> Forked {
+    Forked {
+        from: Arn::new("arn:aws:states:us-east-1:123456789012:execution:m:source"),
+        state: "Ask".into(),
+        event: EventId(7),
+        input: payload(json!([1, "two"])),
+        variables: [("n".to_owned(), json!(3))].into_iter().collect(),
     }
 }
 
@@ -219,6 +230,7 @@ fn samples() -> Vec<Event> {
         Event::MapRunSucceeded { output: output() },
         Event::MapRunFailed(failure()),
         Event::MapRunRedriven { arn: Arn::new("run"), redrive_count: 1 },
+        Event::ExecutionStarted(Box::new(Started { forked: Some(Box::new(forked())), ..started() })),
     ]
 }
 

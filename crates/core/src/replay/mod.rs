@@ -183,6 +183,7 @@ impl Player<'_> {
             map_run: None,
             attempt: 0,
             depth: 0,
+            forked: None,
         }
     }
 

@@ -81,6 +81,7 @@ impl ChildTemplate {
             map_run: Some(self.run.clone()),
             attempt: self.attempt,
             depth: self.parent.depth,
+            forked: None,
         };
         let header = ExecutionHeader {
             id,
@@ -97,6 +98,7 @@ impl ChildTemplate {
             parent: None,
             map_run: Some(self.run.clone()),
             item_index: Some(child.index),
+            forked: None,
         };
         (header, started)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::ids::{BlockId, EventId, StateName};
-use crate::interpreter::event::{Assigned, Entry, Event, FrameId, Payload, TaskFamily, Variables};
+use crate::interpreter::event::{Assigned, Entry, Event, Forked, FrameId, Payload, TaskFamily, Variables};
 use crate::interpreter::size::json_bytes;
 
 use super::{
@@ -282,9 +282,17 @@ impl State {
             last_event: EventId(0),
             variables: Variables::new(),
             item: None,
-            position: Position::At { next: None, input: Payload::clone(&started.input) },
+            position: match started.forked.as_deref() {
+                None => Position::At { next: None, input: Payload::clone(&started.input) },
+                Some(Forked { state, input, .. }) => {
+                    Position::At { next: Some(Arc::clone(state)), input: Payload::clone(input) }
+                }
+            },
         };
         self.frames.insert(FrameId::TOP, frame);
+        if let Some(forked) = &started.forked {
+            self.assign(FrameId::TOP, &forked.variables);
+        }
         self.next_frame = 1;
         self.mark(FrameId::TOP);
     }

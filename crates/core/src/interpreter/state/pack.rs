@@ -98,6 +98,7 @@ mod tests {
             parent: None,
             attempt: 0,
             depth: 0,
+            forked: None,
             block: None,
             item: None,
             map_run: None,

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::payload::length::json_bytes;
 use crate::payload::{LARGE, Payload};
 
 use super::{Fork, ForkKind, Frame, Position, State, Step, Visit};
@@ -25,6 +26,11 @@ impl State {
         let mut room = Room { bytes: self.variables_bytes, ..Room::default() };
         if let Some(started) = &self.started {
             room.payload(&started.input);
+            if let Some(forked) = &started.forked {
+                room.payload(&forked.input);
+                // The values that the frame does not share with the first event.
+                room.bytes += forked.variables.values().map(json_bytes).sum::<usize>();
+            }
         }
         for (_, frame) in self.frames.iter() {
             room.frame(frame);

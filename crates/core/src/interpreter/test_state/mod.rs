@@ -150,6 +150,7 @@ pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Res
         map_run: None,
         attempt: 0,
         depth: 0,
+        forked: None,
     };
     let env = Env { execution, realm, tokens: &Mint, bounds: Bounds::default(), holds_timeouts: false };
     let mut state = State::default();

@@ -6,6 +6,7 @@ mod breadth;
 mod cases;
 mod conformance;
 mod fit;
+mod forking;
 mod generator;
 mod map_run;
 mod map_runs;
@@ -149,6 +150,7 @@ impl World {
             map_run: None,
             attempt: 0,
             depth: 0,
+            forked: None,
         };
         self.feed(StimulusKind::Start(Box::new(started))).unwrap();
     }
