@@ -59,7 +59,7 @@ fn cpu() -> Duration {
 }
 
 async fn drive(name: &str, bus: Arc<dyn TaskBus>, queue: &str, partition: PartitionId) {
-    let mut replies = bus.replies(partition);
+    let mut replies = bus.replies(partition, 1);
     let room = Arc::new(Semaphore::new(IN_FLIGHT));
     let publisher = {
         let (bus, room, queue) = (bus.clone(), room.clone(), queue.to_owned());

@@ -74,6 +74,7 @@ fn header(revision: RevisionId) -> ExecutionHeader {
 fn append(execution: ExecutionId, after: u64, summary: Summary) -> Append {
     Append {
         execution,
+        partition: PartitionId(0),
         epoch: Epoch::FIRST,
         batch: Batch { after: Version(after), events: 4, bytes: vec![b'x'; 1_200] },
         replaces: 0,

@@ -19,7 +19,7 @@ use crate::engine::{self, EngineError, EngineHandle, Parts};
 use crate::store::memory::Memory;
 use crate::store::postgres::{self, Postgres};
 use crate::store::sqlite::{self, Sqlite};
-use crate::store::{Catalog, Journal, StoreError};
+use crate::store::{Catalog, Journal, Ownership, StoreError};
 use crate::telemetry::Metrics;
 
 /// The time after which a server reports that it is ready although the broker has not declared the engine's queues. It
@@ -98,7 +98,7 @@ impl Application {
     /// own reply queues.
     pub async fn build_temporary(settings: &Settings, stand_in: Option<Arc<dyn StandIn>>) -> Result<Self, AppError> {
         let memory = Arc::new(Memory::new());
-        let truth = Truth { journal: memory.clone(), catalog: memory, store: Kept::Nowhere };
+        let truth = Truth { journal: memory.clone(), catalog: memory, store: Kept::Nowhere, sharing: None };
         let guest = format!("guest-{}.", uuid::Uuid::new_v4().simple());
         let names = Names::for_guest(&settings.bus.prefix, &guest);
         Self::assemble(settings, truth, names, QueueKind::Temporary, stand_in).await
@@ -138,12 +138,17 @@ impl Application {
             clock: Arc::new(clock),
             journal: truth.journal,
             catalog: truth.catalog,
+            ownership: truth.sharing.map(|store| engine::Sharing {
+                store,
+                alone: settings.bus.is_embedded(),
+                lapse: settings.cluster.lapse(),
+            }),
             bus: Arc::clone(&bus),
             tokens: settings.token_keys()?,
             table: settings.integrations.clone(),
             metrics: metrics.clone(),
             options: engine::Options {
-                partitions: settings.engine.partitions(),
+                partitions: settings.partitions(),
                 threads: settings.engine.threads(),
                 passivate_after: settings.engine.passivate_after(),
                 activity_pollers: settings.engine.activity_pollers_max,
@@ -246,6 +251,7 @@ struct Truth {
     journal: Arc<dyn Journal>,
     catalog: Arc<dyn Catalog>,
     store: Kept,
+    sharing: Option<Arc<dyn Ownership>>,
 }
 
 /// The adapter, for its end.
@@ -254,17 +260,6 @@ enum Kept {
     Postgres(Postgres),
     /// In memory alone.
     Nowhere,
-}
-
-impl Kept {
-    /// Ends when another process has taken the store.
-    async fn taken_over(&self) {
-        match self {
-            Self::Postgres(store) => store.taken_over().await,
-            // A lock of the operating system lasts as long as the process.
-            Self::Sqlite(_) | Self::Nowhere => std::future::pending().await,
-        }
-    }
 }
 
 /// A key of the settings, as the API takes it.
@@ -299,13 +294,13 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
             }
             crate::telemetry::logs::ready(address, &store_url, &bus_url);
         });
-        let (why, lost) = tokio::select! {
-            why = stop_signal() => (why, false),
-            () = app.store.taken_over() => ("another process has taken the store over", true),
+        let (why, barred) = tokio::select! {
+            why = stop_signal() => (why.to_owned(), None),
+            why = app.engine.barred() => ("another process has taken the store over".to_owned(), Some(why)),
         };
         let told = std::time::Instant::now();
         ready.abort();
-        crate::telemetry::logs::stopping(why);
+        crate::telemetry::logs::stopping(&why);
         actix_rt::spawn(async {
             let again = stop_signal().await;
             tracing::warn!(reason = again, "a second signal: stopping at once; executions go on after the next start");
@@ -318,8 +313,8 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
         let _ = running.await;
         app.stop_after(told.elapsed()).await;
         crate::telemetry::logs::stopped();
-        if lost {
-            return Err(StoreError::Unusable(format!("{why}: only one may use it")).into());
+        if let Some(barred) = barred {
+            return Err(StoreError::Unusable(barred).into());
         }
         Ok(())
     })
@@ -344,7 +339,8 @@ async fn open_store(settings: &Settings) -> Result<Truth, AppError> {
     let Some(path) = store.sqlite_path() else {
         let store = Postgres::open(store.url.expose(), postgres_options(store)).await?;
         let (journal, catalog) = (Arc::new(store.clone()), Arc::new(store.clone()));
-        return Ok(Truth { journal, catalog, store: Kept::Postgres(store) });
+        let sharing: Arc<dyn Ownership> = Arc::new(store.clone());
+        return Ok(Truth { journal, catalog, store: Kept::Postgres(store), sharing: Some(sharing) });
     };
     let options = sqlite::Options {
         synchronous: if durable { sqlite::Synchronous::Full } else { sqlite::Synchronous::Normal },
@@ -355,7 +351,8 @@ async fn open_store(settings: &Settings) -> Result<Truth, AppError> {
         ..sqlite::Options::default()
     };
     let store = Sqlite::open(path, options)?;
-    Ok(Truth { journal: Arc::new(store.clone()), catalog: Arc::new(store.clone()), store: Kept::Sqlite(store) })
+    let (journal, catalog) = (Arc::new(store.clone()), Arc::new(store.clone()));
+    Ok(Truth { journal, catalog, store: Kept::Sqlite(store), sharing: None })
 }
 
 /// A schema of its own in the database of the settings, for a measurement.

@@ -49,6 +49,7 @@ async fn a_callback_is_seen_waiting_then_answered() {
     let friend = reveille::bus::QueueSpec::plain("friend".to_owned(), reveille::bus::QueueKind::Classic);
     reveille::bus::TaskBus::declare(&*bus, Vec::new(), vec![friend], Vec::new()).await.unwrap();
     let engine = engine::start(Parts {
+        ownership: None,
         realm,
         clock,
         journal: store.clone(),

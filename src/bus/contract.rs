@@ -120,7 +120,7 @@ async fn nothing_more(stream: &mut BoxStream<'static, Delivery>) {
 
 async fn a_task_goes_out_and_its_reply_comes_back(bus: Bus) {
     let partition = PartitionId(60_001);
-    let mut replies = bus.replies(partition);
+    let mut replies = bus.replies(partition, 1);
     let spec = declared(&bus, queue("echo")).await;
     let mut worker = bus.consume(spec.clone(), 10);
     let token = unique("token");

@@ -448,7 +448,7 @@ impl TaskBus for EmbeddedBus {
         &self.shared.names
     }
 
-    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
+    fn replies(&self, partition: PartitionId, _: i32) -> BoxStream<'static, Delivery> {
         let spec = QueueSpec::plain(self.reply_queue(partition), QueueKind::Classic);
         self.consume(spec, limits::REPLY_PREFETCH)
     }

@@ -239,9 +239,10 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
         self.names().replies(partition)
     }
 
-    /// Replies of a partition. Goes on over reconnects (unsettled deliveries come again, `redelivered`); ends only when
-    /// the bus closes. One caller per partition.
-    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery>;
+    /// Replies of a partition. Goes on over reconnects (unsettled deliveries come again, `redelivered`); ends when the
+    /// bus closes, or when it is dropped. One caller per partition in this process. Of consumers in several processes
+    /// the one with the highest `priority` gets all that is new, as long as it takes it.
+    fn replies(&self, partition: PartitionId, priority: i32) -> BoxStream<'static, Delivery>;
 
     /// Deliveries that one stream of replies has out unsettled at most.
     fn reply_prefetch(&self) -> u16 {

@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::ids::Realm;
 
+/// Among 2, 3, 4, 6, 8, 12 or 16 servers they divide evenly. Each is a queue, and RabbitMQ keeps a quorum for each.
+const PARTITIONS_SHARED: u16 = 48;
+
 #[derive(Debug, Clone, Deserialize)]
 pub struct EngineOptions {
     pub(super) region: String,
@@ -53,10 +56,13 @@ impl EngineOptions {
     }
 
     /// The number of partitions of a new store. The default is one per thread and at least two, so that a second thread
-    /// can share the work.
-    #[must_use]
-    pub fn partitions(&self) -> u16 {
-        if self.partitions > 0 { self.partitions } else { u16::try_from(self.threads().clamp(2, 64)).unwrap_or(64) }
+    /// can share the work; in a store that several servers may share, as many as divide well among them.
+    pub(super) fn partitions(&self, shared: bool) -> u16 {
+        match self.partitions {
+            0 if shared => PARTITIONS_SHARED,
+            0 => u16::try_from(self.threads().clamp(2, 64)).unwrap_or(64),
+            asked => asked,
+        }
     }
 
     #[must_use]

@@ -78,6 +78,7 @@ pub(super) const KEYS: &[Key] = &[
     key("bus.start_queue", Kind::Text),
     key("bus.parked_messages_max", Kind::Integer(0, u32::MAX as u64)),
     key("bus.parked_mib_max", Kind::Integer(0, 1 << 30)),
+    key("cluster.lapse_seconds", Kind::Integer(2, 60)),
     key("engine.region", Kind::Text),
     key("engine.account", Kind::Account),
     key("engine.partitions", Kind::Integer(0, 1_024)),

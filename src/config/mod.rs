@@ -20,6 +20,7 @@ use crate::workers::http::Connection;
 
 mod api;
 mod bus;
+mod cluster;
 mod console;
 mod engine;
 mod http;
@@ -30,6 +31,7 @@ mod store;
 
 pub use api::{AccessKey, ApiOptions, CLASSES, Kms};
 pub use bus::{BusOptions, OwnedQueue};
+pub use cluster::ClusterOptions;
 pub use console::ConsoleOptions;
 pub use engine::EngineOptions;
 pub use http::HttpOptions;
@@ -116,6 +118,7 @@ pub struct Settings {
     pub store: StoreOptions,
     pub bus: BusOptions,
     pub engine: EngineOptions,
+    pub cluster: ClusterOptions,
     pub objects: ObjectOptions,
     pub logs: LogOptions,
     pub http: HttpOptions,
@@ -188,6 +191,7 @@ impl Settings {
             store: section(&flat, "store")?,
             bus: section(&flat, "bus")?,
             engine: section(&flat, "engine")?,
+            cluster: section(&flat, "cluster")?,
             objects: section(&flat, "objects")?,
             logs: section(&flat, "logs")?,
             http: section(&flat, "http")?,
@@ -230,6 +234,12 @@ impl Settings {
             return Err(unfit("store.url", "has no path; allowed: sqlite:PATH, such as sqlite:reveille.db".to_owned()));
         }
         Ok(())
+    }
+
+    /// The number of partitions of a new store.
+    #[must_use]
+    pub fn partitions(&self) -> u16 {
+        self.engine.partitions(self.store.sqlite_path().is_none())
     }
 
     /// The keys whose signatures the API accepts. Without any it asks for no signature.

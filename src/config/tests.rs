@@ -91,11 +91,10 @@ fn a_new_store_gets_a_partition_for_each_thread_where_none_are_asked_for() {
         [("1", "0", 2), ("6", "0", 6), ("200", "0", 64), ("6", "1", 1), ("6", "300", 300)]
     {
         let flags = [("engine.threads", threads), ("engine.partitions", partitions)];
-        assert_eq!(
-            load(None, &[], &flags).unwrap().engine.partitions(),
-            made,
-            "{threads} threads, {partitions} asked for"
-        );
+        assert_eq!(load(None, &[], &flags).unwrap().partitions(), made, "{threads} threads, {partitions} asked for");
+        let flags = [flags[0].clone(), flags[1].clone(), ("store.url", "postgres://host/db".into())];
+        let shared = load(None, &[], &flags).unwrap().partitions();
+        assert_eq!(shared, if partitions == "0" { 48 } else { made });
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::bus::{Address, BusError, ExchangeSpec, QueueSpec};
 use crate::ids::PartitionId;
-use crate::store::Epoch;
+use crate::store::{Epoch, NodeCard, ownership};
 
 use super::api::{Engine, EngineHandle, health};
 use super::coordination::Coordinator;
@@ -12,10 +12,14 @@ use super::delivery::parking::{self, Parking};
 use super::delivery::{dead_letters, replies::Replies};
 use super::execution::express::Express;
 use super::journal::waits;
+use super::ownership::Keeper;
 use super::partition::Wiring;
 use super::partition::manager::PartitionManager;
 use super::services::Services;
-use super::types::{EngineError, Parts};
+use super::types::{EngineError, Parts, Sharing};
+
+/// The newest form of records and messages between nodes that this version reads.
+const SPEAKS: u32 = 1;
 
 /// Starts an engine: declares what it owns on the bus, recovers what is owed, then takes replies and keeps time.
 ///
@@ -34,7 +38,17 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
     declare(services, parking);
     handle.declare_all_task_queues().await?;
     let partitions: Vec<PartitionId> = (0..services.options.partitions).map(PartitionId).collect();
-    engine.partitions.begin(&partitions, Epoch::FIRST, &wiring(&handle)).await?;
+    match &engine.keeper {
+        None => {
+            let all: Vec<_> = partitions.iter().map(|partition| (*partition, Epoch::FIRST)).collect();
+            engine.partitions.begin(&all, &wiring(&handle)).await?;
+            services.metrics.partitions_owned(all.len());
+        }
+        Some(keeper) => {
+            actix_rt::spawn(Arc::clone(keeper).run(wiring(&handle)));
+            keeper.begun().await?;
+        }
+    }
     bind_reply_queues(services, &partitions);
     actix_rt::spawn(dead_letters::run(Arc::clone(services), Arc::clone(express), Arc::clone(parking)));
     if let Some(pause) = services.options.health_check {
@@ -45,15 +59,36 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
 
 /// The rooms of an engine. None of its partitions has begun, and nothing runs.
 pub(super) fn make(parts: Parts) -> EngineHandle {
+    let sharing = parts.ownership.clone();
     let services = Services::new(parts);
+    let partitions = Arc::new(PartitionManager::new(Arc::clone(&services)));
+    let keeper = sharing.map(|sharing| {
+        let card = card(&services, &sharing);
+        Keeper::new(Arc::clone(&services), sharing.store, Arc::clone(&partitions), card)
+    });
     EngineHandle::new(Engine {
+        keeper,
+        partitions,
         express: Arc::new(Express::default()),
         coordinator: Coordinator::new(Arc::clone(&services)),
-        partitions: PartitionManager::new(Arc::clone(&services)),
         health: health::Health::default(),
         parking: Parking::new(Arc::clone(&services)),
         services,
     })
+}
+
+/// What this process tells of itself to others that share its store.
+fn card(services: &Services, sharing: &Sharing) -> NodeCard {
+    let print = services.tokens.derive("fingerprint for other nodes");
+    NodeCard {
+        name: ownership::name_of_process(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        speaks: SPEAKS,
+        key_print: print[..8].iter().map(|byte| format!("{byte:02x}")).collect(),
+        alone: sharing.alone,
+        lapse: sharing.lapse,
+        partitions: services.options.partitions,
+    }
 }
 
 /// What the partitions of this engine work with.

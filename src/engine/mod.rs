@@ -15,6 +15,7 @@ mod delivery;
 mod execution;
 mod journal;
 mod lifecycle;
+mod ownership;
 mod partition;
 mod services;
 #[cfg(test)]
@@ -34,7 +35,7 @@ pub use services::feed::{Feed, News};
 pub use services::quarantine::QUARANTINED;
 pub use types::{
     ActivityTask, Completion, CompletionError, EngineError, ForkRequest, HistoryPage, HistoryQuery, HistoryView,
-    Lineage, MapRunChange, MapRunError, Options, Parts, StartRequest, StartedExecution, SyncOutcome, WaitingQuery,
-    WaitingTask,
+    Lineage, MapRunChange, MapRunError, Options, Parts, Sharing, StartRequest, StartedExecution, SyncOutcome,
+    WaitingQuery, WaitingTask,
 };
 pub use types::{http_tasks, stand_in};

@@ -199,7 +199,7 @@ fn new_execution(
     parent: Option<TaskKey>,
     now: Timestamp,
 ) -> Result<(ExecutionHeader, Started), EngineError> {
-    let id = entropy::execution_id();
+    let id = services.execution_id()?;
     // A UUID, as AWS gives; its own, whose time lets the store keep names in the order of starts.
     let name = request.name.clone().unwrap_or_else(|| id.0.to_string());
     let arn = match resolved.kind {

@@ -35,6 +35,7 @@ pub fn parts(journal: Arc<dyn Journal>, catalog: Arc<dyn Catalog>, bus: Arc<dyn 
         clock: Arc::new(SystemClock),
         journal,
         catalog,
+        ownership: None,
         bus,
         tokens: TokenKeys::parse(&new_secret()).unwrap(),
         table: ServiceTable::default(),

@@ -7,6 +7,7 @@ mod catalog;
 #[cfg(test)]
 pub mod contract;
 pub mod memory;
+pub mod ownership;
 mod parts;
 pub mod postgres;
 pub mod sqlite;
@@ -23,6 +24,7 @@ use crate::ids::{Arn, ExecutionId, PartitionId, TaskKey, Version};
 pub use catalog::{
     ActivityRow, AliasRow, Catalog, MachineRow, MachineType, MapRunRow, NoteRow, Revision, RevisionId, VersionRow,
 };
+pub use ownership::{Gift, Node, NodeCard, NodeId, NodeRow, Ownership, PartitionRow, View};
 pub use waits::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow};
 
 /// The failures of a store, split by how the caller can react.
@@ -113,6 +115,8 @@ impl Epoch {
 #[derive(Debug, Clone)]
 pub struct Append {
     pub execution: ExecutionId,
+    /// The execution's.
+    pub partition: PartitionId,
     /// Of the owner that appends.
     pub epoch: Epoch,
     /// `batch.after`, and `replaces` beyond it, is the version expected.

@@ -88,6 +88,11 @@ struct Reason {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Why {
+    why: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct How {
     how: &'static str,
 }
@@ -177,6 +182,9 @@ struct Inner {
     store_append: Histogram,
     store_commit_events: Sizes,
     store_conflicts: Counter,
+    store_fenced: Counter,
+    node_partitions: Gauge,
+    partition_moves: Family<Why, Counter>,
     bus_up: Gauge,
     bus_blocked: Gauge,
     bus_reconnects: Counter,
@@ -277,6 +285,13 @@ impl Metrics {
             ),
             store_commit_events: b.sizes("store_commit_events", "Events that one commit of the store gathered"),
             store_conflicts: b.counter("store_conflicts", "Appends refused by a version conflict"),
+            store_fenced: b.counter("store_fenced", "Appends refused because another node owns the partition"),
+            node_partitions: b.gauge("node_partitions", "Partitions that this node owns now"),
+            partition_moves: b.counters(
+                "partition_moves",
+                &["why"],
+                "Partitions that came to this node (`claimed`, `received`) or went (`given`, `lost`)",
+            ),
             bus_up: b.gauge("bus_up", "1 while the broker is connected"),
             bus_blocked: b.gauge("bus_blocked", "1 while the broker blocks publishers"),
             bus_reconnects: b.counter("bus_reconnects", "Connections to the broker that were lost and made again"),
@@ -486,6 +501,22 @@ impl Metrics {
     /// An append was refused by a version conflict.
     pub fn append_conflict(&self) {
         self.inner.store_conflicts.inc();
+    }
+
+    /// An append was refused: another node owns its partition.
+    pub fn append_fenced(&self) {
+        self.inner.store_fenced.inc();
+    }
+
+    /// A partition came to this node or went, and so many are here now.
+    pub fn partition_moved(&self, why: &'static str, now: usize) {
+        self.inner.partition_moves.get_or_create(&Why { why }).inc();
+        self.partitions_owned(now);
+    }
+
+    /// So many partitions are here.
+    pub fn partitions_owned(&self, now: usize) {
+        self.inner.node_partitions.set(i64::try_from(now).unwrap_or(i64::MAX));
     }
 
     /// `outcome`: `ok`, or the error's name.

@@ -13,6 +13,7 @@ mod art_event;
 mod backlog;
 mod backup;
 mod broken;
+mod cluster;
 mod command_line;
 mod forks;
 mod frameworks;

@@ -33,7 +33,7 @@ fn callbacks_over_postgres_survive_kills_of_the_engine_and_of_the_database() {
     server.kill();
     answer(10);
     server.start_again();
-    assert!(server.log().iter().any(|line| line["event"] == "store.taken_over"));
+    assert!(server.log().iter().any(|line| line["event"] == "node.lapsed"));
     server.wait_for("thirty have ended", SOON, |_| ended(&database) == 30);
 
     // Replies that come while the database is away are given back and come again.
@@ -67,9 +67,9 @@ fn ended(database: &Database) -> usize {
     database.ask("SELECT count(*) FROM executions WHERE closed IS NOT NULL").parse().expect("a number")
 }
 
-/// As after a takeover: the process learns it at its next beat, and ends.
+/// Where its queues are in the server itself it shares the database with no other.
 #[test]
-fn a_server_whose_store_was_taken_over_ends() {
+fn a_server_without_a_broker_that_was_frozen_ends_when_another_has_its_database() {
     let Some(database) = Database::start() else { return };
     let mut server = Server::start(Launch::embedded().on(&database.url));
     let mut backup = Command::new(env!("CARGO_BIN_EXE_reveille"));
@@ -79,14 +79,25 @@ fn a_server_whose_store_was_taken_over_ends() {
 
     let wait = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": true}}});
     let machine = server.machine("waits", &wait.to_string());
+    server.execution(&machine, "before", &json!({}));
+    // Its row goes, and nothing has taken its place: it joins again, and goes on.
     database.ask("DELETE FROM nodes");
-    assert!(server.try_call("StartExecution", &json!({"stateMachineArn": machine})).is_err());
-    until("the server ends", SOON, || (!server.runs()).then_some(()));
+    until("it takes starts again", SOON, || {
+        server.try_call("StartExecution", &json!({"stateMachineArn": machine})).is_ok().then_some(())
+    });
+    signal(&server, "-STOP");
+    let mut other = Server::start(Launch::embedded().on(&database.url));
+    other.execution(&machine, "after", &json!({}));
+    signal(&server, "-CONT");
+    until("the woken server ends", SOON, || (!server.runs()).then_some(()));
     assert!(!server.gone().success());
-    assert_eq!(database.ask("SELECT count(*) FROM executions"), "0");
-    server.start_again();
-    server.execution(&machine, "after", &json!({}));
-    assert!(server.stop().success());
+    assert!(other.stop().success());
+    assert_eq!(database.ask("SELECT count(*) FROM headers WHERE name IN ('before', 'after')"), "2");
+}
+
+fn signal(server: &Server, name: &str) {
+    let told = Command::new("kill").args([name, &server.id().to_string()]).status().expect("kill runs");
+    assert!(told.success());
 }
 
 /// A certificate of the test's own; PostgreSQL's default files, of its own user.

@@ -11,6 +11,7 @@ const ENGINE: &str = "src/engine/";
 const ROOMS: &[&str] = &[
     "lifecycle",
     "api",
+    "ownership",
     "coordination",
     "delivery",
     "starting",

@@ -94,6 +94,9 @@ pub const EXPRESS_REMEMBERED: usize = 1_000;
 pub const EXPRESS_REMEMBERED_BYTES: usize = 16 * 1_048_576;
 /// Iterations of an inline Map that run at once where `MaxConcurrency` is 0 (AWS: 40 are in progress at a time).
 pub const INLINE_MAP_CONCURRENCY: usize = 40;
+/// Ids drawn for a new execution until one falls in a partition of this node. One that owns a single partition of 48
+/// finds none in 1e18 starts once.
+pub const ID_DRAWS_MAX: usize = 2_000;
 /// Messages waiting in an execution's or a partition's mailbox. Further senders wait.
 pub const MAILBOX_MESSAGES: usize = 1_024;
 /// Events that one commit of the store's writer gathers at most.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 use lapin::Consumer;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -49,11 +49,12 @@ pub(super) fn deliveries(
     shared: Shared,
     queue: QueueSpec,
     prefetch: u16,
+    priority: Option<i32>,
     standing: bool,
 ) -> BoxStream<'static, Delivery> {
     let (states, main) = (shared.link.states(), shared.link.states());
     let entry = shared.consumers.enter(&queue.name, standing);
-    let consuming = Consuming { shared, main, states, queue, prefetch, entry, current: None, apart: None };
+    let consuming = Consuming { shared, main, states, queue, prefetch, priority, entry, current: None, apart: None };
     unfold(consuming, |mut c| async move { c.next().await.map(|delivery| (delivery, c)) }).boxed()
 }
 
@@ -64,6 +65,8 @@ struct Consuming {
     states: watch::Receiver<State>,
     queue: QueueSpec,
     prefetch: u16,
+    /// `x-priority`: among the consumers of several processes.
+    priority: Option<i32>,
     entry: Entry,
     current: Option<(Session, Consumer)>,
     apart: Option<Apart>,
@@ -262,7 +265,11 @@ impl Consuming {
             Err(trouble) => return Err(trouble),
         }
         live.answer(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
-        let request = channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default());
+        let mut arguments = FieldTable::default();
+        if let Some(priority) = self.priority {
+            arguments.insert("x-priority".into(), AMQPValue::LongInt(priority));
+        }
+        let request = channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), arguments);
         let consumer = match live.answer(request).await {
             Ok(consumer) => consumer,
             Err(trouble) => {

@@ -45,7 +45,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use lapin::options::QueueDeclareOptions;
@@ -201,6 +200,13 @@ impl AmqpBus {
             isolation: self.isolation.clone(),
             topology: self.topology.clone(),
         }
+    }
+
+    fn consume_with(&self, queue: QueueSpec, prefetch: u16, priority: Option<i32>) -> BoxStream<'static, Delivery> {
+        // at once, not at the first poll: a task published after this call may be answered before that
+        self.topology.want([Item::Queue(queue.clone())]);
+        let standing = !self.options.names.is_aside(&queue.name);
+        consumer::deliveries(self.shared(), queue, prefetch.max(1), priority, standing)
     }
 
     async fn publish_one(&self, to: Address, message: Message) -> Result<Publication, BusError> {
@@ -399,8 +405,8 @@ impl TaskBus for AmqpBus {
         &self.options.names
     }
 
-    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
-        self.consume(self.reply_queue_spec(partition), self.options.reply_prefetch)
+    fn replies(&self, partition: PartitionId, priority: i32) -> BoxStream<'static, Delivery> {
+        self.consume_with(self.reply_queue_spec(partition), self.options.reply_prefetch, Some(priority))
     }
 
     fn reply_prefetch(&self) -> u16 {
@@ -408,10 +414,7 @@ impl TaskBus for AmqpBus {
     }
 
     fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
-        // at once, not at the first poll: a task published after this call may be answered before that
-        self.topology.want([Item::Queue(queue.clone())]);
-        let standing = !self.options.names.is_aside(&queue.name);
-        consumer::deliveries(self.shared(), queue, prefetch.max(1), standing).boxed()
+        self.consume_with(queue, prefetch, None)
     }
 
     fn declare(

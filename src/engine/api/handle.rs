@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::engine::coordination::Coordinator;
 use crate::engine::delivery::parking::Parking;
 use crate::engine::execution::express::Express;
+use crate::engine::ownership::Keeper;
 use crate::engine::partition::manager::PartitionManager;
 use crate::engine::services::Services;
 use crate::engine::services::feed::Feed;
@@ -28,7 +29,9 @@ pub(in crate::engine) struct Engine {
     pub express: Arc<Express>,
     pub coordinator: Arc<Coordinator>,
     pub parking: Arc<Parking>,
-    pub partitions: PartitionManager,
+    pub partitions: Arc<PartitionManager>,
+    /// Where other processes share the store.
+    pub keeper: Option<Arc<Keeper>>,
     pub health: Health,
 }
 
@@ -81,10 +84,24 @@ impl EngineHandle {
     pub async fn stop(&self, within: Duration) {
         self.inner.health.stop();
         let until = tokio::time::Instant::now() + within;
+        if let Some(keeper) = &self.inner.keeper {
+            let _ = tokio::time::timeout_at(until, keeper.hand_over()).await;
+        }
         let _ = tokio::time::timeout_at(until, self.inner.partitions.drain()).await;
         self.inner.services.bus.close(until.saturating_duration_since(tokio::time::Instant::now())).await;
         let _ = tokio::time::timeout_at(until, self.inner.partitions.release_all()).await;
+        if let Some(keeper) = &self.inner.keeper {
+            keeper.leave().await;
+        }
         self.inner.partitions.stop();
+    }
+
+    /// Ends when this engine can never go on beside another process that has its store; says why.
+    pub async fn barred(&self) -> String {
+        match &self.inner.keeper {
+            Some(keeper) => keeper.barred().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Why an execution stands still whose journal cannot be read; `None` for all others.

@@ -41,10 +41,15 @@ impl<K: Eq + Hash + Copy> Counted<K> {
 
     /// Returns when this key is not worked on.
     pub async fn none_of(&self, key: K) {
+        self.none_where(|other| *other == key).await;
+    }
+
+    /// Returns when no such key is worked on.
+    pub async fn none_where(&self, is_such: impl Fn(&K) -> bool) {
         loop {
             let mut ended = std::pin::pin!(self.one_ended.notified());
             ended.as_mut().enable();
-            if !self.open().contains_key(&key) {
+            if !self.open().keys().any(&is_such) {
                 return;
             }
             ended.await;

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use crate::engine::execution::effects::Effects;
 use crate::engine::types::{EngineError, StartRequest, StartedExecution};
-use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
+use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey};
 use crate::interpreter::event::{Started, TaskScheduled};
 use crate::interpreter::state::{Outcome, State};
 
@@ -46,6 +46,16 @@ impl Effects for Coordinator {
         if owes {
             self.settle_end(execution);
         }
+    }
+
+    fn released(self: Arc<Self>, partition: PartitionId) {
+        self.map_runs.end_where(|parent| self.services.partition_of(parent) == partition);
+    }
+
+    fn births_end(self: Arc<Self>, partition: PartitionId) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            self.pending_starts.none_where(|task| self.services.partition_of(task.execution) == partition).await;
+        })
     }
 
     fn settle_end(self: Arc<Self>, execution: ExecutionId) {

@@ -17,6 +17,10 @@ impl Coordinator {
         self.settling.begin(execution);
         actix_rt::spawn(async move {
             while let Err(e) = self.settle(execution).await {
+                if self.services.courier.epoch_of(self.services.partition_of(execution)).is_none() {
+                    // Its next owner settles it.
+                    break;
+                }
                 tracing::warn!(
                     execution.id = %execution,
                     error = %e,

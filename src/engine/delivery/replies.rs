@@ -171,6 +171,11 @@ impl Consumer {
                         delivery.settle(Settlement::Requeue);
                         return;
                     }
+                    if this.replies.services.seat.is_fenced() {
+                        // It comes again, here or to the partition's next owner.
+                        delivery.settle(Settlement::Requeue);
+                        continue;
+                    }
                     if let Some((execution, delivery)) = this.pass_on(delivery) {
                         this.spawn_receive(execution, delivery);
                     }

@@ -274,7 +274,8 @@ impl ExecutionActor {
             before: &before,
             lingered,
         });
-        Ok(Append { execution: self.id, epoch: self.host.epoch(), batch, replaces, summary, waits })
+        let (partition, epoch) = self.host.tenure();
+        Ok(Append { execution: self.id, partition, epoch, batch, replaces, summary, waits })
     }
 
     /// Does what was decided, now that it is durable.

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::engine::types::{EngineError, StartRequest, StartedExecution};
-use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
+use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey};
 use crate::integrations::sfn::Call;
 use crate::interpreter::event::{Failure, Started, TaskScheduled};
 use crate::interpreter::state::{Outcome, State};
@@ -37,6 +37,12 @@ pub(in crate::engine) trait Effects: Send + Sync {
 
     /// An execution has closed: its map run learns of it. `owes`: so must others, until they have taken it.
     fn ended(self: Arc<Self>, execution: ExecutionId, state: &State, owes: bool, outcome: &Outcome);
+
+    /// A partition has ended here: its executions' map runs go on with its next owner.
+    fn released(self: Arc<Self>, partition: PartitionId);
+
+    /// The children that tasks of this partition's executions are starting have been started, or not.
+    fn births_end(self: Arc<Self>, partition: PartitionId) -> BoxFuture<'static, ()>;
 
     /// Brings the end of a closed execution to all that it concerns: map runs, children, the tasks that wait for it.
     fn settle_end(self: Arc<Self>, execution: ExecutionId);

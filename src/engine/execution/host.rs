@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::asl::resource::Resource;
 use crate::clock::Timestamp;
 use crate::engine::types::{Applied, DeliverError};
-use crate::ids::ExecutionId;
+use crate::ids::{ExecutionId, PartitionId};
 use crate::interpreter::state::{Outcome, State};
 use crate::store::Epoch;
 
@@ -22,8 +22,8 @@ pub(in crate::engine) struct Incarnation(pub u64);
 
 /// The partition of an execution, as its actor sees it. Both are on one thread.
 pub(in crate::engine) trait Host {
-    /// The owner's epoch, which every append names.
-    fn epoch(&self) -> Epoch;
+    /// The partition and its owner's epoch, which every append names.
+    fn tenure(&self) -> (PartitionId, Epoch);
 
     /// Where the replies of this partition's tasks arrive.
     fn reply_queue(&self) -> &str;

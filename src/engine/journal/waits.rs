@@ -210,6 +210,7 @@ async fn fill_one(services: &Services, row: ExecutionRow) -> StoreResult<()> {
 fn without_events(row: &ExecutionRow, waits: Vec<WaitChange>) -> Append {
     Append {
         execution: row.header.id,
+        partition: row.header.partition,
         // Stores of an earlier version have one owner.
         epoch: Epoch::FIRST,
         batch: Batch { after: row.version, events: 0, bytes: Vec::new() },

@@ -21,6 +21,7 @@ pub(in crate::engine) async fn write(
     match &written {
         Ok(()) => services.metrics.append(began.elapsed()),
         Err(StoreError::VersionConflict { .. }) => services.metrics.append_conflict(),
+        Err(StoreError::Fenced { .. }) => services.metrics.append_fenced(),
         Err(_) => {}
     }
     written

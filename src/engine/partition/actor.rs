@@ -15,7 +15,7 @@ use crate::interpreter::state::{Outcome, Phase};
 use crate::store::Epoch;
 
 use super::begin::Starting;
-use super::messages::{Beat, Begin, Drain, Release};
+use super::messages::{Abandon, Beat, Begin, Drain, Release};
 use super::state::{PartitionState, Wiring};
 
 /// How often a partition that ends looks whether work is still in progress.
@@ -47,8 +47,8 @@ impl Handler<Begin> for Partition {
         Box::pin(async move {
             // Before anything is published: on a broker that lost its queues, a reply to a queue that is not wanted yet
             // would be lost.
-            let (bus, id) = (Arc::clone(&partition.services.bus), partition.id);
-            let replies = partition.intake.deliveries(bus.reply_prefetch(), move || bus.replies(id));
+            let (bus, id, priority) = (Arc::clone(&partition.services.bus), partition.id, partition.priority());
+            let replies = partition.intake.deliveries(bus.reply_prefetch(), move || bus.replies(id, priority));
             partition.spawn(Rc::clone(&partition).make_room());
             partition.recover().await?;
             let counted = Rc::new(Notify::new());
@@ -143,10 +143,24 @@ impl Handler<Release> for Partition {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, _: Release, _: &mut Self::Context) -> Self::Result {
-        let drained = drain(Rc::clone(&self.state)).into_actor(self);
-        Box::pin(drained.map(|(), partition, ctx| {
+        let partition = Rc::clone(&self.state);
+        let drained = async move {
+            drain(Rc::clone(&partition)).await;
+            Arc::clone(&partition.wiring.effects).births_end(partition.id).await;
+        };
+        Box::pin(drained.into_actor(self).map(|(), partition, ctx| {
             partition.state.end();
             ctx.stop();
         }))
+    }
+}
+
+impl Handler<Abandon> for Partition {
+    type Result = ();
+
+    fn handle(&mut self, _: Abandon, ctx: &mut Self::Context) {
+        self.state.draining.set(true);
+        self.state.end();
+        ctx.stop();
     }
 }

@@ -15,15 +15,15 @@ use crate::engine::execution::turns::Turns;
 use crate::engine::journal::summary::owes_end;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::{Applied, DeliverError};
-use crate::ids::ExecutionId;
+use crate::ids::{ExecutionId, PartitionId};
 use crate::interpreter::state::{Outcome, State};
 use crate::store::{Epoch, StoreError};
 
 use super::state::PartitionState;
 
 impl Host for PartitionState {
-    fn epoch(&self) -> Epoch {
-        self.epoch
+    fn tenure(&self) -> (PartitionId, Epoch) {
+        (self.id, self.epoch)
     }
 
     fn reply_queue(&self) -> &str {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actix::{Actor, Addr, Arbiter};
 use futures_util::future::join_all;
@@ -13,51 +14,60 @@ use crate::ids::PartitionId;
 use crate::store::Epoch;
 
 use super::actor::Partition;
-use super::messages::{Beat, Begin, Drain, Release};
+use super::messages::{Abandon, Beat, Begin, Drain, Release};
 use super::state::Wiring;
+
+/// Work in progress of a partition that is let go has so long to end. Beyond that it is as after a crash.
+const RELEASED_WITHIN: Duration = Duration::from_secs(2);
 
 pub(in crate::engine) struct PartitionManager {
     services: Arc<Services>,
     /// Threads that partitions are spread over; none: all on the caller's own.
     arbiters: Vec<Arbiter>,
-    partitions: Mutex<BTreeMap<PartitionId, Addr<Partition>>>,
+    partitions: Arc<Mutex<BTreeMap<PartitionId, Addr<Partition>>>>,
 }
 
 impl PartitionManager {
     pub fn new(services: Arc<Services>) -> Self {
         let arbiters = (0..services.options.threads).map(|_| Arbiter::new()).collect();
-        Self { services, arbiters, partitions: Mutex::default() }
+        Self { services, arbiters, partitions: Arc::default() }
     }
 
     fn partitions(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Addr<Partition>>> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins these partitions as their owner of this epoch: all take messages before the first of them recovers, since
+    /// Begins these partitions as their owner of these epochs: all take messages before the first of them recovers, since
     /// an execution of one may owe something to an execution of another.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn begin(&self, ids: &[PartitionId], epoch: Epoch, wiring: &Wiring) -> Result<(), DeliverError> {
-        let begun: Vec<Addr<Partition>> = ids.iter().map(|id| self.open(*id, epoch, wiring.clone())).collect();
+    pub async fn begin(&self, owned: &[(PartitionId, Epoch)], wiring: &Wiring) -> Result<(), DeliverError> {
+        let open = |(id, epoch): &(PartitionId, Epoch)| self.open(*id, *epoch, wiring.clone());
+        let begun: Vec<Addr<Partition>> = owned.iter().map(open).collect();
         for begins in join_all(begun.iter().map(|partition| partition.send(Begin))).await {
             begins.map_err(|_| DeliverError::Closed)??;
         }
         Ok(())
     }
 
+    /// A former life of the partition here is over.
     fn open(&self, id: PartitionId, epoch: Epoch, wiring: Wiring) -> Addr<Partition> {
         let own = usize::from(id.0).checked_rem(self.arbiters.len()).and_then(|at| self.arbiters.get(at));
         let arbiter = own.map_or_else(Arbiter::current, Arbiter::handle);
         let address = Partition::start_in_arbiter(&arbiter, move |_| Partition::new(id, epoch, wiring));
         let route = Route {
+            epoch,
             deliver: address.clone().recipient(),
             start: address.clone().recipient(),
             run_to_end: address.clone().recipient(),
             await_end: address.clone().recipient(),
         };
         self.services.courier.route(id, Some(route));
-        self.partitions().insert(id, address.clone());
+        let former = self.partitions().insert(id, address.clone());
+        if let Some(former) = former {
+            former.do_send(Abandon);
+        }
         address
     }
 
@@ -66,9 +76,19 @@ impl PartitionManager {
     pub async fn release(&self, id: PartitionId) {
         self.services.courier.route(id, None);
         let released = self.partitions().remove(&id);
-        if let Some(partition) = released {
+        if let Some(partition) = released
             // One that has ended needs no release.
-            let _ = partition.send(Release).await;
+            && tokio::time::timeout(RELEASED_WITHIN, partition.send(Release)).await.is_err()
+        {
+            partition.do_send(Abandon);
+        }
+    }
+
+    /// Lets a partition go that another owns already: nothing of it counts here any more.
+    pub fn abandon(&self, id: PartitionId) {
+        self.services.courier.route(id, None);
+        if let Some(partition) = self.partitions().remove(&id) {
+            partition.do_send(Abandon);
         }
     }
 
@@ -82,9 +102,12 @@ impl PartitionManager {
     pub fn beat(&self, wanted: impl Fn(PartitionId) -> bool, answered: impl Fn(PartitionId) + Clone + 'static) {
         for (id, partition) in self.partitions().iter().filter(|(id, _)| wanted(**id)) {
             let (id, answer, answered) = (*id, partition.send(Beat), answered.clone());
+            let (partition, partitions) = (partition.clone(), Arc::clone(&self.partitions));
             actix_rt::spawn(async move {
-                // A partition that is gone owes its answer for ever.
-                if answer.await.is_ok() {
+                let answer = answer.await;
+                // One that died owes its answer for ever, one that was let go does not.
+                let is_here = || partitions.lock().unwrap_or_else(PoisonError::into_inner).get(&id) == Some(&partition);
+                if answer.is_ok() || !is_here() {
                     answered(id);
                 }
             });

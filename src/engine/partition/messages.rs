@@ -19,7 +19,12 @@ pub(super) struct Beat;
 #[rtype(result = "()")]
 pub(super) struct Drain;
 
-/// The same, and then end: another owner goes on.
+/// End at once: another owner has gone on already.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Abandon;
+
+/// The same as [`Drain`], and then end: another owner goes on.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(super) struct Release;

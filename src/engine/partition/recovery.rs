@@ -34,6 +34,9 @@ impl PartitionState {
         if let Some(active) = self.registry.find(execution) {
             return Ok(active);
         }
+        if self.is_ended() {
+            return Err(DeliverError::NotHere(self.id));
+        }
         let revival = {
             let mut reviving = self.reviving.borrow_mut();
             if let Some(revival) = reviving.get(&execution) {

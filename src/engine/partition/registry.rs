@@ -156,9 +156,9 @@ impl Registry {
         self.entries.borrow().values().any(|e| e.under_way > 0)
     }
 
-    /// All leave memory.
-    pub fn clear(&self) {
-        self.entries.take();
+    /// All leave memory. Returns how many.
+    pub fn clear(&self) -> usize {
+        self.entries.take().len()
     }
 
     /// A table keeps the room of its fullest hour; a quiet one gives it back.

@@ -76,6 +76,8 @@ pub(in crate::engine) struct PartitionState {
     /// owed again.
     pub(super) redispatch_all: RefCell<HashSet<ExecutionId>>,
     pub(super) draining: Cell<bool>,
+    /// Nothing of it goes on here.
+    ended: Cell<bool>,
     /// Executions that have more to do than one decision may.
     pub(super) turns: Turns,
     /// Timers that are being handled, and word of each that has been.
@@ -110,6 +112,7 @@ impl PartitionState {
             waiters: RefCell::default(),
             redispatch_all: RefCell::default(),
             draining: Cell::new(false),
+            ended: Cell::new(false),
             turns: Turns::default(),
             firing: Cell::new(0),
             fired: Notify::new(),
@@ -126,9 +129,22 @@ impl PartitionState {
     /// Nothing of this partition goes on here: its loops end, and its actors leave memory. What they owe is in the
     /// store, for the next owner.
     pub(super) fn end(&self) {
+        self.ended.set(true);
         self.tasks.take().into_iter().for_each(|task| task.abort());
-        self.registry.clear();
+        for _ in 0..self.registry.clear() {
+            self.services.metrics.execution_slept();
+        }
         self.waiters.take();
+        Arc::clone(&self.wiring.effects).released(self.id);
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Of its consumer of replies: the broker prefers a later owner to a former one that still consumes.
+    pub(super) fn priority(&self) -> i32 {
+        i32::try_from(self.epoch.0).unwrap_or(i32::MAX)
     }
 
     pub fn is_draining(&self) -> bool {

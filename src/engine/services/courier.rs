@@ -11,10 +11,15 @@ use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::StimulusKind;
 
 use crate::engine::types::RETRY_AFTER;
+use crate::store::Epoch;
+
+use super::seat::Seat;
 
 /// Where a partition takes messages.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct Route {
+    /// Under which this engine owns the partition.
+    pub epoch: Epoch,
     pub deliver: Recipient<Deliver>,
     pub start: Recipient<Start>,
     pub run_to_end: Recipient<RunToEnd>,
@@ -25,11 +30,12 @@ pub(in crate::engine) struct Route {
 #[derive(Debug)]
 pub(in crate::engine) struct Courier {
     routes: Vec<RwLock<Option<Arc<Route>>>>,
+    seat: Arc<Seat>,
 }
 
 impl Courier {
-    pub fn new(partitions: u16) -> Self {
-        Self { routes: (0..partitions).map(|_| RwLock::default()).collect() }
+    pub fn new(partitions: u16, seat: Arc<Seat>) -> Self {
+        Self { routes: (0..partitions).map(|_| RwLock::default()).collect(), seat }
     }
 
     /// From now on this partition is reached here; `None`: no more.
@@ -47,7 +53,12 @@ impl Courier {
     fn find(&self, partition: PartitionId) -> Result<Arc<Route>, DeliverError> {
         let slot = self.routes.get(usize::from(partition.0));
         let route = slot.and_then(|slot| slot.read().unwrap_or_else(PoisonError::into_inner).clone());
-        route.ok_or(DeliverError::NotHere(partition))
+        route.filter(|_| !self.seat.is_fenced()).ok_or(DeliverError::NotHere(partition))
+    }
+
+    /// The epoch of a partition that is here; `None`: another node has it, or it is on its way.
+    pub fn epoch_of(&self, partition: PartitionId) -> Option<Epoch> {
+        self.find(partition).ok().map(|route| route.epoch)
     }
 
     /// Delivers an input to an execution, which is revived where it is not in memory.
@@ -76,8 +87,8 @@ impl Courier {
                 return;
             }
             match delivered.into_result() {
-                // The next start delivers it.
-                Ok(_) | Err(DeliverError::Closed) => return,
+                // The next start delivers it, or the partition's next owner: the execution owes it.
+                Ok(_) | Err(DeliverError::Closed | DeliverError::NotHere(_)) => return,
                 Err(e) => {
                     tracing::warn!(
                         execution.id = %execution,

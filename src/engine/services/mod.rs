@@ -14,6 +14,7 @@ pub(in crate::engine) mod logging;
 pub(in crate::engine) mod open_count;
 pub(in crate::engine) mod quarantine;
 pub(in crate::engine) mod resources;
+pub(in crate::engine) mod seat;
 pub(in crate::engine) mod task_identity;
 pub(in crate::engine) mod task_queues;
 
@@ -21,9 +22,10 @@ use std::sync::Arc;
 
 use crate::bus::TaskBus;
 use crate::clock::Clock;
-use crate::engine::types::{Options, Parts};
+use crate::engine::types::{DeliverError, Options, Parts};
 use crate::ids::{ExecutionId, PartitionId, Realm, TaskKey};
 use crate::integrations::ServiceTable;
+use crate::limits;
 use crate::objects::Objects;
 use crate::store::{Catalog, Journal};
 use crate::telemetry::metrics::Metrics;
@@ -43,6 +45,7 @@ pub(in crate::engine) struct Services {
     pub metrics: Metrics,
     pub options: Options,
     pub objects: Objects,
+    pub seat: Arc<seat::Seat>,
     pub courier: courier::Courier,
     pub definitions: definitions::Definitions,
     pub activities: activity_queues::Activities,
@@ -57,6 +60,7 @@ pub(in crate::engine) struct Services {
 impl Services {
     pub fn new(parts: Parts) -> Arc<Self> {
         let options = parts.options;
+        let seat = Arc::<seat::Seat>::default();
         Arc::new(Self {
             definitions: definitions::Definitions::new(Arc::clone(&parts.catalog)),
             quarantine: quarantine::Quarantine::new(Arc::clone(&parts.journal), parts.metrics.clone()),
@@ -70,7 +74,8 @@ impl Services {
             table: parts.table,
             metrics: parts.metrics,
             objects: Objects::new(&options.objects),
-            courier: courier::Courier::new(options.partitions),
+            courier: courier::Courier::new(options.partitions, Arc::clone(&seat)),
+            seat,
             activities: activity_queues::Activities::new(options.queue_kind, options.activity_pollers),
             task_queues: task_queues::TaskQueues::default(),
             footprint: footprint::Footprint::new(options.memory_bytes_max),
@@ -83,6 +88,22 @@ impl Services {
     /// The partition of an execution: fixed by its id.
     pub fn partition_of(&self, execution: ExecutionId) -> PartitionId {
         self.courier.partition_of(execution)
+    }
+
+    /// An id for a new execution, whose partition is here.
+    ///
+    /// # Errors
+    /// No partition is here: this node joins the others, or leaves them.
+    pub fn execution_id(&self) -> Result<ExecutionId, DeliverError> {
+        let mut id = entropy::execution_id();
+        // One of a few nodes finds one within a few draws.
+        for _ in 0..limits::ID_DRAWS_MAX {
+            if self.courier.epoch_of(self.partition_of(id)).is_some() {
+                return Ok(id);
+            }
+            id = entropy::execution_id();
+        }
+        Err(DeliverError::NotHere(self.partition_of(id)))
     }
 
     pub fn token(&self, key: &TaskKey) -> String {

@@ -15,7 +15,7 @@ impl SimStore {
         let fault = self.fault();
         let done = matches!(fault, Fault::None | Fault::AnswerLost).then(call);
         Box::pin(async move {
-            self.world.port().await;
+            self.world.port(self.node).await;
             match done {
                 Some(done) if matches!(fault, Fault::None) => done.await,
                 _ => Self::unavailable(),

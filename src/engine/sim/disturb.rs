@@ -7,6 +7,7 @@ use crate::ids::Realm;
 use crate::interpreter::event::Failure;
 
 use super::rng::Rng;
+use super::workers::Crew;
 use super::world::World;
 use super::{Client, machines};
 
@@ -17,7 +18,7 @@ fn jump(rng: &mut Rng) -> i64 {
 }
 
 /// Plans them.
-pub(super) fn disturb(world: &Arc<World>, engine: &EngineHandle, clients: &[Client], realm: &Realm) {
+pub(super) fn disturb(world: &Arc<World>, crew: &Crew, clients: &[Client], realm: &Realm) {
     let mut inner = world.lock();
     let (rough, jumps) = (inner.faults.rough, inner.faults.jumps);
     for _ in 0..inner.rng.below(jumps + 1) {
@@ -39,19 +40,21 @@ pub(super) fn disturb(world: &Arc<World>, engine: &EngineHandle, clients: &[Clie
         let arn = realm.execution(machines::MACHINE, &client.name);
         if inner.rng.chance(rough) {
             let after = inner.rng.below(200_000);
-            let (world, engine, arn) = (Arc::clone(world), engine.clone(), arn.clone());
+            let (world, crew, arn) = (Arc::clone(world), crew.clone(), arn.clone());
             actix_rt::spawn(async move {
                 world.pass(after).await;
-                let _ = engine.stop_execution(&arn, Failure::named("Stopped")).await;
+                let stop = async |engine: EngineHandle| engine.stop_execution(&arn, Failure::named("Stopped")).await;
+                let _ = crew.ask(&world, stop).await;
             });
         }
         if inner.rng.chance(rough) {
             let after = inner.rng.below(300_000);
-            let (world, engine) = (Arc::clone(world), engine.clone());
+            let (world, crew) = (Arc::clone(world), crew.clone());
             actix_rt::spawn(async move {
                 world.pass(after).await;
                 for _ in 0..200 {
-                    if engine.redrive_execution(&arn, None).await.is_ok() {
+                    let redrive = async |engine: EngineHandle| engine.redrive_execution(&arn, None).await;
+                    if matches!(crew.ask(&world, redrive).await, Some(Ok(_))) {
                         return;
                     }
                     world.pass(1_000).await;

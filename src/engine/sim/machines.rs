@@ -14,7 +14,13 @@ const ERROR: &str = "Boom";
 /// A machine with `calm` contents (no timeouts: its end follows from its definition), or with everything.
 /// `long`: with waits of a month among its waits.
 pub fn machine(rng: &mut Rng, calm: bool, long: bool) -> Value {
-    let mut maker = Maker { rng, calm, long, named: 0 };
+    let mut maker = Maker { rng, calm, long, childless: false, named: 0 };
+    maker.block(0)
+}
+
+/// A machine whose executions start no others.
+pub fn childless(rng: &mut Rng, calm: bool) -> Value {
+    let mut maker = Maker { rng, calm, long: false, childless: true, named: 0 };
     maker.block(0)
 }
 
@@ -31,6 +37,7 @@ struct Maker<'a> {
     rng: &'a mut Rng,
     calm: bool,
     long: bool,
+    childless: bool,
     named: u32,
 }
 
@@ -79,13 +86,13 @@ impl Maker<'_> {
             1 => json!({"Type": "Wait", "Seconds": self.wait()}),
             2 if last && self.rng.chance(30) => json!({"Type": "Fail", "Error": ERROR, "Cause": "by plan"}),
             2 => json!({"Type": "Wait", "Seconds": 1}),
-            3 if depth == 0 => self.child_task(),
+            3 if depth == 0 && !self.childless => self.child_task(),
             3..=7 => self.task(),
             8 | 9 => {
                 let branches: Vec<Value> = (0..2 + self.rng.below(2)).map(|_| self.block(depth + 1)).collect();
                 json!({"Type": "Parallel", "Branches": branches, "ResultPath": "$.parallel"})
             }
-            10 if depth == 0 && self.rng.chance(60) => self.distributed(),
+            10 if depth == 0 && !self.childless && self.rng.chance(60) => self.distributed(),
             _ => {
                 let items: Vec<u64> = (0..self.rng.below(5)).collect();
                 json!({

@@ -13,6 +13,7 @@
 //! `TEST_SEED=n cargo test --lib sim` replays one seed; `SIM_SEEDS=100000` runs so many.
 
 mod catalog;
+mod cluster;
 mod disturb;
 mod hostile;
 mod machines;
@@ -31,7 +32,7 @@ use serde_json::Value;
 use self::disturb::disturb;
 use self::ports::{SimBus, SimStore};
 use self::rng::Rng;
-use self::workers::workers;
+use self::workers::{Crew, workers};
 use self::world::{Faults, World};
 use crate::asl::{MachineKind, parse};
 use crate::clock::{Clock, Timestamp};
@@ -74,6 +75,8 @@ struct Report {
     jumps: u64,
     outlived: u64,
     strange: u64,
+    freezes: u64,
+    takings: u64,
 }
 
 impl Report {
@@ -164,9 +167,10 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
         let parts = Parts {
             realm: realm.clone(),
             clock: Arc::clone(&world) as Arc<dyn Clock>,
-            journal: Arc::new(SimStore { memory: memory.clone(), world: Arc::clone(&world) }),
-            catalog: Arc::new(SimStore { memory: memory.clone(), world: Arc::clone(&world) }),
-            bus: Arc::new(SimBus { world: Arc::clone(&world) }),
+            journal: Arc::new(SimStore { memory: memory.clone(), world: Arc::clone(&world), node: None }),
+            catalog: Arc::new(SimStore { memory: memory.clone(), world: Arc::clone(&world), node: None }),
+            ownership: None,
+            bus: Arc::new(SimBus { world: Arc::clone(&world), node: None }),
             tokens: keys(),
             table: crate::integrations::ServiceTable::default(),
             metrics: Metrics::new(),
@@ -210,12 +214,13 @@ async fn live(
             world.pass(1_000).await;
             return false;
         };
-        actix_rt::spawn(workers(Arc::clone(&world), engine.clone()));
+        let crew = Crew::of(&engine);
+        actix_rt::spawn(workers(Arc::clone(&world), crew.clone()));
         for client in clients.iter_mut().filter(|c| !c.accepted) {
-            start(&world, &engine, &client.name, realm).await;
+            start(&world, &crew, &client.name, realm).await;
             client.accepted = true;
         }
-        disturb(&world, &engine, clients, realm);
+        disturb(&world, &crew, clients, realm);
         actix_rt::spawn(watch(Arc::clone(&world), clock_check));
         // Looked at often while much happens, seldom in a year's wait.
         let (mut pause, mut seen) = (1_000, 0);
@@ -236,7 +241,7 @@ async fn live(
             }
             let mut redriven = false;
             for client in clients.iter().filter(|c| c.redrives) {
-                redriven |= redrive(&world, &engine, &client.name, realm).await;
+                redriven |= redrive(&world, &crew, &client.name, realm).await;
             }
             if !redriven {
                 no_map_run_is_open(&world, &memory).await;
@@ -263,7 +268,7 @@ async fn live(
 }
 
 /// A client that asks until it is answered.
-async fn start(world: &World, engine: &EngineHandle, name: &str, realm: &Realm) {
+async fn start(world: &World, crew: &Crew, name: &str, realm: &Realm) {
     loop {
         let request = StartRequest {
             machine: realm.state_machine(machines::MACHINE),
@@ -271,16 +276,16 @@ async fn start(world: &World, engine: &EngineHandle, name: &str, realm: &Realm) 
             input: r#"{"items": [1, 2, 3]}"#.to_owned(),
             trace_header: None,
         };
-        match engine.start_execution(request).await {
+        match crew.ask(world, async |engine: EngineHandle| engine.start_execution(request).await).await {
             // It was made by an earlier attempt, and has ended since.
-            Ok(_) | Err(crate::engine::types::EngineError::ExecutionAlreadyExists(_)) => return,
-            Err(_) => world.pass(500).await,
+            Some(Ok(_) | Err(crate::engine::types::EngineError::ExecutionAlreadyExists(_))) => return,
+            Some(Err(_)) | None => world.pass(500).await,
         }
     }
 }
 
 /// What failed is run on, once; a client that asks until it is answered. True where it did.
-async fn redrive(world: &World, engine: &EngineHandle, name: &str, realm: &Realm) -> bool {
+async fn redrive(world: &World, crew: &Crew, name: &str, realm: &Realm) -> bool {
     let arn = realm.execution(machines::MACHINE, name);
     let redrivable = || {
         let inner = world.lock();
@@ -293,12 +298,12 @@ async fn redrive(world: &World, engine: &EngineHandle, name: &str, realm: &Realm
     let mut did = false;
     while redrivable() {
         did = true;
-        match engine.redrive_execution(&arn, None).await {
-            Err(crate::engine::types::EngineError::NotRedrivable { why, .. }) if redrivable() => {
+        match crew.ask(world, async |engine: EngineHandle| engine.redrive_execution(&arn, None).await).await {
+            Some(Err(crate::engine::types::EngineError::NotRedrivable { why, .. })) if redrivable() => {
                 world.lock().violate(format!("{name} failed and is not redriven: {why}"));
                 return false;
             }
-            Ok(_) | Err(_) => world.pass(500).await,
+            _ => world.pass(500).await,
         }
     }
     did
@@ -362,6 +367,8 @@ fn report(world: &World, clients: &[Client]) -> Report {
         jumps: inner.jumped,
         outlived: inner.outlived,
         strange: inner.strange,
+        freezes: inner.freezes,
+        takings: inner.takings,
     }
 }
 

@@ -15,8 +15,8 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::memory::Memory;
 use crate::store::{
-    Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, Kinship,
-    StoreError, StoreFuture, WaitFilter, WaitRow,
+    Append, Batch, DestinationWaits, Epoch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Gift,
+    Journal, Kinship, Node, NodeCard, NodeId, NodeRow, Ownership, StoreError, StoreFuture, View, WaitFilter, WaitRow,
 };
 
 use super::world::World;
@@ -25,6 +25,8 @@ use super::world::World;
 pub struct SimStore {
     pub memory: Memory,
     pub world: Arc<World>,
+    /// Of several nodes: which one it is.
+    pub node: Option<usize>,
 }
 
 pub(super) enum Fault {
@@ -62,7 +64,7 @@ impl SimStore {
 
     /// Reads fail too, now and then.
     async fn reading(&self) -> Result<(), StoreError> {
-        self.world.port().await;
+        self.world.port(self.node).await;
         let mut inner = self.world.lock();
         let percent = inner.faults.store / 2;
         if inner.rng.chance(percent) { Self::unavailable() } else { Ok(()) }
@@ -72,7 +74,7 @@ impl SimStore {
 impl Journal for SimStore {
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            self.world.port().await;
+            self.world.port(self.node).await;
             let fault = self.fault();
             if matches!(fault, Fault::Refused | Fault::Conflict) {
                 return Self::unavailable();
@@ -84,14 +86,14 @@ impl Journal for SimStore {
                 inner.landed(&first);
             }
             self.listed(header.id).await?;
-            self.world.port().await;
+            self.world.port(self.node).await;
             if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(()) }
         })
     }
 
     fn append(&self, append: Append) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            self.world.port().await;
+            self.world.port(self.node).await;
             let fault = self.fault();
             match fault {
                 Fault::Refused => return Self::unavailable(),
@@ -104,7 +106,7 @@ impl Journal for SimStore {
             self.memory.append(append.clone()).await?;
             self.world.lock().landed(&append);
             self.listed(append.execution).await?;
-            self.world.port().await;
+            self.world.port(self.node).await;
             if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(()) }
         })
     }
@@ -206,9 +208,49 @@ impl Journal for SimStore {
     }
 }
 
+/// Each call may be lost before or after it did its work.
+macro_rules! shaky {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $($argument: $kind),*) -> StoreFuture<'_, $answer> {
+            Box::pin(async move {
+                self.world.port(self.node).await;
+                let fault = self.fault();
+                if matches!(fault, Fault::Refused) {
+                    return Self::unavailable();
+                }
+                let done = self.memory.$name($($argument),*).await?;
+                self.world.port(self.node).await;
+                if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(done) }
+            })
+        })*
+    };
+}
+
+impl Ownership for SimStore {
+    shaky! {
+        join(card: NodeCard) -> Result<Node, NodeRow>;
+        beat() -> View;
+        bury(node: NodeId, beat: u64) -> bool;
+        give(gifts: Vec<Gift>) -> ();
+        announce_leave() -> ();
+        leave() -> ();
+    }
+
+    fn claim(&self, wanted: Vec<(PartitionId, Epoch)>) -> StoreFuture<'_, Vec<(PartitionId, Epoch)>> {
+        Box::pin(async move {
+            self.world.port(self.node).await;
+            let taken = self.memory.claim(wanted).await?;
+            self.world.lock().takings += taken.len() as u64;
+            self.world.port(self.node).await;
+            Ok(taken)
+        })
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct SimBus {
     pub world: Arc<World>,
+    pub node: Option<usize>,
 }
 
 impl SimBus {
@@ -218,7 +260,7 @@ impl SimBus {
             self.world.lock().leaving(&message, &self.world.tokens);
         }
         loop {
-            self.world.port().await;
+            self.world.port(self.node).await;
             let (lost, unheard, doubled, refused) = {
                 let mut inner = self.world.lock();
                 let (bus, rough) = (inner.faults.bus, inner.faults.rough);
@@ -239,7 +281,7 @@ impl SimBus {
                 };
             }
             self.arrived(&to, &message, if doubled { 2 } else { 1 });
-            self.world.port().await;
+            self.world.port(self.node).await;
             if unheard {
                 self.world.pass(1_500).await;
                 continue;
@@ -249,9 +291,10 @@ impl SimBus {
     }
 
     fn deliveries(&self, queue: String) -> BoxStream<'static, Delivery> {
-        let world = Arc::clone(&self.world);
-        stream::unfold((world, queue), |(world, queue)| async move {
+        let (world, node) = (Arc::clone(&self.world), self.node);
+        stream::unfold((world, queue), move |(world, queue)| async move {
             let found = loop {
+                world.awake(node).await;
                 let changed = world.changed.notified();
                 let taken = {
                     let mut inner = world.lock();
@@ -263,6 +306,7 @@ impl SimBus {
                     taken.map(|(redelivered, message)| {
                         let number = inner.next_number();
                         inner.unsettled.insert(number, (queue.clone(), message.clone()));
+                        inner.taken_by.extend(node.map(|node| (number, node)));
                         (redelivered, message, number)
                     })
                 };
@@ -350,7 +394,7 @@ impl TaskBus for SimBus {
         Box::pin(async move { Ok(self.send(to, message).await) })
     }
 
-    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
+    fn replies(&self, partition: PartitionId, _: i32) -> BoxStream<'static, Delivery> {
         self.deliveries(self.reply_queue(partition))
     }
 

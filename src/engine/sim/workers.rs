@@ -1,6 +1,6 @@
 //! The workers of a world: a task plans their replies, which come in when it is their time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::bus::envelope::{self, Reply, ReplyOutcome};
@@ -81,8 +81,42 @@ impl Inner {
     }
 }
 
+/// The engines that clients may ask: the one of this life, or all nodes that are there.
+#[derive(Clone, Default)]
+pub(super) struct Crew(Arc<Mutex<Vec<(usize, EngineHandle)>>>);
+
+impl Crew {
+    pub fn of(engine: &EngineHandle) -> Self {
+        Self(Arc::new(Mutex::new(vec![(0, engine.clone())])))
+    }
+
+    pub fn joins(&self, node: usize, engine: EngineHandle) {
+        self.0.lock().unwrap().push((node, engine));
+    }
+
+    pub fn goes(&self, node: usize) {
+        self.0.lock().unwrap().retain(|(other, _)| *other != node);
+    }
+
+    /// Asks one of them, another one each time. `None`: none is there, or it has died meanwhile.
+    pub async fn ask<T, F: Future<Output = T>>(
+        &self,
+        world: &World,
+        question: impl FnOnce(EngineHandle) -> F,
+    ) -> Option<T> {
+        let (engine, several) = {
+            let crew = self.0.lock().unwrap();
+            let several = crew.len() > 1;
+            let place = if several { world.lock().rng.below(crew.len() as u64) } else { 0 };
+            (crew.get(usize::try_from(place).unwrap()).map(|(_, engine)| engine.clone())?, several)
+        };
+        let answer = question(engine);
+        if several { tokio::time::timeout(Duration::from_mins(5), answer).await.ok() } else { Some(answer.await) }
+    }
+}
+
 /// Brings the replies in, by the bus or by the API.
-pub(super) async fn workers(world: Arc<World>, engine: EngineHandle) {
+pub(super) async fn workers(world: Arc<World>, crew: Crew) {
     loop {
         let changed = world.changed.notified();
         let (due, wait) = {
@@ -100,7 +134,7 @@ pub(super) async fn workers(world: Arc<World>, engine: EngineHandle) {
         };
         match completion(&planned.message) {
             Some((token, completion)) if planned.by_api => {
-                let (world, engine) = (Arc::clone(&world), engine.clone());
+                let (world, crew) = (Arc::clone(&world), crew.clone());
                 // Lost with the process: then it is as if the worker had died, and the task message comes to another
                 // one.
                 world
@@ -110,9 +144,9 @@ pub(super) async fn workers(world: Arc<World>, engine: EngineHandle) {
                     .or_default()
                     .push_back((false, planned.message.clone()));
                 actix_rt::spawn(async move {
-                    while let Err(CompletionError::Engine(_)) =
-                        engine.complete_task(&token, completion.clone(), None).await
-                    {
+                    let complete =
+                        async |engine: EngineHandle| engine.complete_task(&token, completion.clone(), None).await;
+                    while let None | Some(Err(CompletionError::Engine(_))) = crew.ask(&world, complete).await {
                         world.pass(1_000).await;
                     }
                     world

@@ -15,13 +15,13 @@ use crate::bus::envelope::{self, Reply, ReplyOutcome};
 use crate::bus::{HeaderValue, Message};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::journal::summary::summary;
-use crate::ids::{EventId, ExecutionId, TaskKey};
+use crate::ids::{EventId, ExecutionId, PartitionId, TaskKey};
 use crate::interpreter::due;
 use crate::interpreter::event::Event;
 use crate::interpreter::state::{State, TaskView};
 use crate::interpreter::stimulus::Rejection;
 use crate::record;
-use crate::store::{Append, ExecutionHeader, ExecutionStatus, RevisionId, Summary, WaitRow};
+use crate::store::{Append, Epoch, ExecutionHeader, ExecutionStatus, RevisionId, Summary, WaitRow};
 use crate::token::TokenKeys;
 
 use super::rng::Rng;
@@ -97,6 +97,14 @@ pub struct Inner {
     pub schedule: BTreeMap<(i64, u64), Planned>,
     pub queues: BTreeMap<String, VecDeque<(bool, Message)>>,
     pub unsettled: BTreeMap<u64, (String, Message)>,
+    /// Of several nodes: which one has an unsettled message.
+    pub taken_by: BTreeMap<u64, usize>,
+    /// Of several nodes: until when each is frozen; for ever, where it is dead.
+    nodes: Vec<i64>,
+    /// The newest epoch that each partition's journal has seen.
+    epochs: BTreeMap<PartitionId, Epoch>,
+    pub freezes: u64,
+    pub takings: u64,
     pub last: u64,
     pub violations: Vec<String>,
     pub steps: u64,
@@ -144,6 +152,11 @@ impl World {
             schedule: BTreeMap::new(),
             queues: BTreeMap::new(),
             unsettled: BTreeMap::new(),
+            taken_by: BTreeMap::new(),
+            nodes: Vec::new(),
+            epochs: BTreeMap::new(),
+            freezes: 0,
+            takings: 0,
             last: 0,
             violations: Vec::new(),
             steps: 0,
@@ -191,8 +204,30 @@ impl World {
         inner.crashes += 1;
     }
 
+    /// Where a node is frozen nothing goes on, where it is dead nothing ever does.
+    pub async fn awake(&self, node: Option<usize>) {
+        let Some(node) = node else { return };
+        loop {
+            let left = {
+                let inner = self.lock();
+                inner.nodes[node].saturating_sub(inner.true_time())
+            };
+            match u64::try_from(left) {
+                Ok(0) | Err(_) => return,
+                // It wakes up within its day, or never.
+                Ok(left) if left > 86_400_000 => std::future::pending().await,
+                Ok(left) => self.pass(left).await,
+            }
+        }
+    }
+
     /// Every call of a port passes here: it takes a while, or it is the last one of this process.
-    pub async fn port(&self) {
+    pub async fn port(&self, node: Option<usize>) {
+        self.passes().await;
+        self.awake(node).await;
+    }
+
+    async fn passes(&self) {
         let delay = {
             let mut inner = self.lock();
             inner.steps += 1;
@@ -241,6 +276,30 @@ impl Inner {
     pub fn true_time(&self) -> i64 {
         let passed = self.begun.map_or(0, |begun| i64::try_from(begun.elapsed().as_millis()).unwrap());
         self.base + passed
+    }
+
+    /// A process of several begins; its number.
+    pub fn node_begins(&mut self) -> usize {
+        self.nodes.push(0);
+        self.nodes.len() - 1
+    }
+
+    pub fn node_freezes(&mut self, node: usize, ms: u64) {
+        self.nodes[node] = self.true_time() + i64::try_from(ms).unwrap();
+        self.freezes += 1;
+    }
+
+    /// What it held unsettled comes again.
+    pub fn node_dies(&mut self, node: usize) {
+        self.nodes[node] = i64::MAX;
+        self.crashes += 1;
+        let held: Vec<u64> = self.taken_by.iter().filter(|(_, by)| **by == node).map(|(number, _)| *number).collect();
+        for number in held {
+            self.taken_by.remove(&number);
+            if let Some((queue, message)) = self.unsettled.remove(&number) {
+                self.queues.entry(queue).or_default().push_front((true, message));
+            }
+        }
     }
 
     /// The engine's clock is put forward or back.
@@ -307,6 +366,14 @@ impl Inner {
     pub fn landed(&mut self, append: &Append) {
         if append.batch.events == 0 {
             return;
+        }
+        let newest =
+            *self.epochs.entry(append.partition).and_modify(|e| *e = append.epoch.max(*e)).or_insert(append.epoch);
+        if append.epoch < newest {
+            self.violate(format!(
+                "partition {} has an entry of epoch {} after one of epoch {}",
+                append.partition, append.epoch.0, newest.0
+            ));
         }
         let entries = record::decode(&append.batch.bytes).unwrap();
         let now = self.true_time();

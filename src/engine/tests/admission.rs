@@ -288,8 +288,8 @@ impl TaskBus for Deaf {
         self.0.reply_queue(partition)
     }
 
-    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
-        self.0.replies(partition)
+    fn replies(&self, partition: PartitionId, priority: i32) -> BoxStream<'static, Delivery> {
+        self.0.replies(partition, priority)
     }
 
     fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {

@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::api::EngineHandle;
 use crate::engine::journal::{load, summary};
 use crate::engine::support::{self, realm, request};
-use crate::ids::{Arn, ExecutionId, TaskKey};
+use crate::ids::{Arn, ExecutionId, PartitionId, TaskKey};
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::interpreter::stimulus::{Stimulus, StimulusKind};
@@ -257,8 +257,9 @@ async fn written_and_not_done(
     let events = u32::try_from(decision.entries.len()).unwrap();
     let batch = Batch { after, events, bytes: record::encode(&decision.entries).unwrap() };
     let summary = summary::summary(&machine, &state, false);
+    let partition = PartitionId::of(execution, 2);
     store
-        .append(Append { execution, epoch: Epoch::FIRST, batch, replaces: 0, summary, waits: Vec::new() })
+        .append(Append { execution, partition, epoch: Epoch::FIRST, batch, replaces: 0, summary, waits: Vec::new() })
         .await
         .unwrap();
 }

@@ -47,7 +47,7 @@ async fn a_partition_that_was_released_takes_nothing_and_goes_on_from_the_store_
     let token = sent.correlation_id.clone().unwrap();
     let refused = handle.complete_task(&token, Completion::Heartbeat, None).await.unwrap_err();
     assert!(
-        matches!(&refused, CompletionError::Engine(EngineError::Internal(why)) if why.contains("not here")),
+        matches!(&refused, CompletionError::Engine(EngineError::Busy(why)) if why.contains("not here")),
         "{refused}"
     );
     let reply = |sent: &Properties| {
@@ -65,7 +65,7 @@ async fn a_partition_that_was_released_takes_nothing_and_goes_on_from_the_store_
     assert!(handle.execution(&arn).await.unwrap().summary.status.is_open(), "its reply waits in the queue");
 
     let wiring = crate::engine::lifecycle::wiring(&handle);
-    engine.partitions.begin(&[released], Epoch::FIRST, &wiring).await.unwrap();
+    engine.partitions.begin(&[(released, Epoch::FIRST)], &wiring).await.unwrap();
     let outcome = tokio::time::timeout(LONG, handle.await_end(&arn)).await.expect("it ends").unwrap();
     assert!(matches!(&outcome.result, Conclusion::Succeeded(output) if **output == json!(7)), "{outcome:?}");
     handle.stop(LONG).await;
@@ -82,7 +82,8 @@ async fn a_former_owner_writes_nothing() {
     }
     // The store in memory has one owner, of the first epoch: to it every other one is a former owner.
     let wiring = crate::engine::lifecycle::wiring(&handle);
-    engine.partitions.begin(&partitions, Epoch(2), &wiring).await.unwrap();
+    let wrong: Vec<_> = partitions.iter().map(|partition| (*partition, Epoch(2))).collect();
+    engine.partitions.begin(&wrong, &wiring).await.unwrap();
     let definition = json!({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}});
     let machine = support::machine(&store, "m", &definition).await;
     let refused = handle.start_execution(request(&machine, "e", "{}")).await.unwrap_err();

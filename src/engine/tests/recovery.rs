@@ -65,9 +65,17 @@ async fn a_journal_that_does_not_fit_together_is_put_aside_and_named() {
         let at = Timestamp::from_millis(1);
         let entry = Entry { at, id: EventId(0), previous: EventId(0), frame: FrameId::TOP, event };
         let batch = Batch { after: row.version, events, bytes: record::encode(&[entry]).unwrap() };
-        let (execution, summary) = (row.header.id, row.summary);
+        let (execution, partition, summary) = (row.header.id, row.header.partition, row.summary);
         store
-            .append(Append { execution, epoch: Epoch::FIRST, batch, replaces: 0, summary, waits: Vec::new() })
+            .append(Append {
+                execution,
+                partition,
+                epoch: Epoch::FIRST,
+                batch,
+                replaces: 0,
+                summary,
+                waits: Vec::new(),
+            })
             .await
             .unwrap();
     };

@@ -95,6 +95,7 @@ async fn what_waited_in_a_store_of_an_earlier_version_is_listed_after_a_start() 
         let row = store.execution(task.key.execution).await.unwrap().unwrap();
         let without_row = Append {
             execution: task.key.execution,
+            partition: row.header.partition,
             epoch: Epoch::FIRST,
             batch: Batch { after: row.version, events: 0, bytes: Vec::new() },
             replaces: 0,

@@ -33,9 +33,9 @@ impl TaskBus for Watched {
         self.bus.reply_queue(partition)
     }
 
-    fn replies(&self, partition: PartitionId) -> BoxStream<'static, Delivery> {
+    fn replies(&self, partition: PartitionId, priority: i32) -> BoxStream<'static, Delivery> {
         self.asked.lock().unwrap().push(("wanted", self.reply_queue(partition)));
-        self.bus.replies(partition)
+        self.bus.replies(partition, priority)
     }
 
     fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {

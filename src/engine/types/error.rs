@@ -115,7 +115,7 @@ pub(in crate::engine) enum DeliverError {
     #[error("{0}")]
     Internal(String),
     /// Its partition is not in this process now.
-    #[error("partition {0} is not here: the engine starts, or hands it over")]
+    #[error("partition {0} is not here: another node has it, or it is on its way; try again")]
     NotHere(PartitionId),
     /// Its partition has ended.
     #[error("the engine is stopping")]
@@ -143,6 +143,7 @@ impl From<DeliverError> for EngineError {
         match e {
             DeliverError::Store(e) => Self::Store(e),
             DeliverError::Busy(why) => Self::Busy(why),
+            e @ DeliverError::NotHere(_) => Self::Busy(e.to_string()),
             other => Self::Internal(other.to_string()),
         }
     }

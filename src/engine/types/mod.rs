@@ -10,7 +10,7 @@ pub mod stand_in;
 pub(in crate::engine) use delivery::{Applied, AwaitEnd, Deliver, Delivered, Input, RunToEnd, Start};
 pub use error::{CompletionError, EngineError, MapRunError};
 pub(in crate::engine) use error::{DeliverError, RETRY_AFTER};
-pub use options::{HistoryView, Options, Parts};
+pub use options::{HistoryView, Options, Parts, Sharing};
 pub use request::{
     ActivityTask, Completion, ForkRequest, HistoryPage, HistoryQuery, Lineage, MapRunChange, StartRequest,
     StartedExecution, SyncOutcome, WaitingQuery, WaitingTask,

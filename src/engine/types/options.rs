@@ -14,7 +14,7 @@ use crate::ids::Realm;
 use crate::integrations::ServiceTable;
 use crate::interpreter::event::Entry;
 use crate::objects;
-use crate::store::{Catalog, Journal};
+use crate::store::{Catalog, Journal, Ownership};
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
 
@@ -121,6 +121,16 @@ impl Default for Options {
     }
 }
 
+/// How this process shares its store with others.
+#[derive(Debug, Clone)]
+pub struct Sharing {
+    pub store: Arc<dyn Ownership>,
+    /// No other process may use the store: its queues are in this one.
+    pub alone: bool,
+    /// A node whose beat stands still for so long is gone.
+    pub lapse: Duration,
+}
+
 /// What an engine is made of.
 #[derive(Debug)]
 pub struct Parts {
@@ -128,6 +138,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub journal: Arc<dyn Journal>,
     pub catalog: Arc<dyn Catalog>,
+    /// Where several processes share the store; `None`: this one is its only owner.
+    pub ownership: Option<Sharing>,
     pub bus: Arc<dyn TaskBus>,
     pub tokens: TokenKeys,
     pub table: ServiceTable,

@@ -100,6 +100,7 @@ pub fn batch(after: u64, events: u32, text: &str) -> Batch {
 pub fn append(n: u32, after: u64, events: u32, summary: Summary) -> Append {
     Append {
         execution: id(n),
+        partition: PartitionId(0),
         epoch: Epoch::FIRST,
         batch: batch(after, events, &format!("{n} after {after}")),
         replaces: 0,
@@ -141,6 +142,7 @@ pub async fn with_machine(store: &dyn Store) {
 pub async fn create(store: &dyn Store, header: ExecutionHeader, summary: Summary) {
     let first = Append {
         execution: header.id,
+        partition: header.partition,
         epoch: Epoch::FIRST,
         batch: batch(0, 2, "first"),
         replaces: 0,

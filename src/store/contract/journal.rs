@@ -155,6 +155,7 @@ pub async fn batches_come_back_in_order_and_whole(store: &dyn Store) {
         store
             .append(Append {
                 execution: id(1),
+                partition: PartitionId(0),
                 epoch: Epoch::FIRST,
                 batch: next.clone(),
                 replaces: 0,
@@ -182,6 +183,7 @@ pub async fn a_large_journal_is_read_piece_by_piece(store: &dyn Store) {
         store
             .append(Append {
                 execution: id(1),
+                partition: PartitionId(0),
                 epoch: Epoch::FIRST,
                 batch: next,
                 replaces: 0,

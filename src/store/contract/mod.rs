@@ -6,6 +6,7 @@ mod differential;
 pub mod given;
 mod journal;
 mod listing;
+mod ownership;
 pub mod waits;
 
 use super::{Catalog, Journal};

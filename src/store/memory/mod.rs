@@ -2,6 +2,7 @@
 //! lives as long as its last handle.
 
 mod catalog;
+mod cluster;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,10 +15,12 @@ use crate::store::{
     Kinship, StoreError, StoreFuture, StoreResult, Summary, WaitFilter, WaitRow,
 };
 
-/// A handle, cheap to clone; all clones are one store.
+/// A handle, cheap to clone; all clones are one store, and one process.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
+    /// Where several nodes share the store: which this one is. `None`: the only owner.
+    node: Option<cluster::Seat>,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +35,7 @@ struct State {
     owing: BTreeSet<(PartitionId, ExecutionId)>,
     closed: BTreeSet<(Timestamp, ExecutionId)>,
     waits: waits::Waits,
+    cluster: cluster::State,
     catalog: catalog::State,
 }
 
@@ -90,7 +94,6 @@ impl State {
     }
 
     fn create(&mut self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreResult<()> {
-        first.is_by_the_only_owner()?;
         let Append { batch, summary, waits, .. } = first;
         if batch.after != Version(0) {
             return Err(StoreError::VersionConflict {
@@ -121,7 +124,6 @@ impl State {
 
     fn append(&mut self, append: Append) -> StoreResult<()> {
         let expected = append.expects();
-        append.is_by_the_only_owner()?;
         let Append { execution, batch, replaces, summary, waits, .. } = append;
         let mut entry = self.executions.remove(&execution).ok_or_else(|| no_execution(execution))?;
         let actual = entry.row.version;
@@ -206,11 +208,17 @@ fn shown(row: &ExecutionRow, filter: &ExecutionFilter) -> ExecutionRow {
 impl Journal for Memory {
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
         assert_eq!(header.id, first.execution, "the first append belongs to the execution that is created");
-        self.with(|state| state.create(header, first, reusable_before))
+        self.with(|state| {
+            self.hold(state, &first)?;
+            state.create(header, first, reusable_before)
+        })
     }
 
     fn append(&self, append: Append) -> StoreFuture<'_, ()> {
-        self.with(|state| state.append(append))
+        self.with(|state| {
+            self.hold(state, &append)?;
+            state.append(append)
+        })
     }
 
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
@@ -319,7 +327,9 @@ impl Journal for Memory {
 
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {
         self.with(|state| {
-            if let Some(entry) = state.executions.get_mut(&execution) {
+            if let Some(entry) = state.executions.get_mut(&execution)
+                && self.node.as_ref().is_none_or(|node| state.cluster.owns(node, entry.row.header.partition))
+            {
                 entry.row.summary.owes_parent = false;
                 state.owing.remove(&(entry.row.header.partition, execution));
             }

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::ids::Arn;
-use crate::store::{Append, Closing, StoreError};
+use crate::store::{Append, Closing, Node, StoreError};
 
-use super::error::{classify, concerns_all, is_taken_over};
+use super::error::{classify, concerns_all, is_buried};
 use super::names::{arn_key, key};
 use super::session::Session;
 use super::values::{int, status_code};
@@ -26,7 +26,7 @@ macro_rules! begin {
     ($more:literal) => {
         concat!(
             "BEGIN; SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
-             SET LOCAL idle_in_transaction_session_timeout = '10s'",
+             SET LOCAL idle_in_transaction_session_timeout = '2s'",
             $more
         )
     };
@@ -39,7 +39,7 @@ macro_rules! settings {
     ($more:literal) => {
         concat!(
             "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off \
-             -c idle_in_transaction_session_timeout=10s",
+             -c idle_in_transaction_session_timeout=2s",
             $more
         )
     };
@@ -56,6 +56,8 @@ fn begin(session: &Session, durable: bool) -> &'static str {
     }
 }
 pub(super) const HOLD: &str = "SELECT hold($1)";
+/// The same, with the partitions that the group touches.
+const HOLD_PARTITIONS: &str = "SELECT hold($1, $2, $3)";
 /// The lock keeps the revisions until the commit. A removal locks them too, and looks again afterwards.
 const REVISIONS: &str =
     "SELECT expect($2, count(*)) FROM (SELECT 1 FROM revisions WHERE id = ANY($1) FOR KEY SHARE) known";
@@ -88,7 +90,7 @@ const ADVANCE: &str = "WITH advanced AS ( \
      UPDATE totals t SET executions = t.executions + $13 + sums.executions, tasks = t.tasks + $14 + sums.tasks \
      FROM (SELECT count(*) AS n, coalesce(sum(executions), 0)::bigint AS executions, coalesce(sum(tasks), 0)::bigint \
      AS tasks FROM advanced) sums \
-     WHERE t.writer = 0 RETURNING t.executions, t.tasks, expect($12, sums.n)";
+     WHERE t.writer = $15 RETURNING t.executions, t.tasks, expect($12, sums.n)";
 /// The newest batch of an execution, not its first.
 const TAKE_NEWEST: &str = "WITH gone AS ( \
        DELETE FROM journal j USING unnest($1, $2, $3) AS a (execution, after, events) \
@@ -101,9 +103,11 @@ const PUT_CLOSINGS: &str = "INSERT INTO closings (id, error, cause, output) SELE
      ON CONFLICT (id) DO UPDATE SET error = excluded.error, cause = excluded.cause, output = excluded.output";
 const INSERT_BATCHES: &str =
     "INSERT INTO journal (execution, after, events, epoch, bytes) SELECT * FROM unnest($1, $2, $3, $4, $5)";
-const PARENTS_TOLD: &str = "UPDATE executions SET owes_parent = false WHERE id = ANY($1) AND owes_parent";
+/// By their owner alone: one that was told and then redriven belongs to another perhaps, and owes anew.
+const PARENTS_TOLD: &str = "UPDATE executions e SET owes_parent = false WHERE e.id = ANY($1) AND e.owes_parent \
+    AND EXISTS (SELECT 1 FROM partitions p WHERE p.partition = e.partition AND p.owner = $2)";
 const TOTALS: &str =
-    "UPDATE totals SET executions = executions + $1, tasks = tasks + $2 WHERE writer = 0 RETURNING executions, tasks";
+    "UPDATE totals SET executions = executions + $1, tasks = tasks + $2 WHERE writer = $3 RETURNING executions, tasks";
 
 /// Why nothing of a group is known to be there.
 #[derive(Debug)]
@@ -112,8 +116,8 @@ pub(super) enum Failed {
     Refused(StoreError),
     /// The connection, or the server: the commit may have landed.
     Unknown(StoreError),
-    /// Rolled back: another process has the store.
-    TakenOver,
+    /// Rolled back: others have buried this node.
+    Buried,
 }
 
 /// A statement with the values of its parameters.
@@ -146,8 +150,8 @@ pub(super) fn column<'a, R, T>(rows: &[&'a R], of: impl Fn(&'a R) -> T) -> Vec<T
 type Totals = (i64, i64);
 
 /// Commits a group, whole or not at all. The last statement gives the sums.
-pub(super) async fn commit(session: &Session, me: Uuid, durable: bool, group: &[Write]) -> Result<Totals, Failed> {
-    let statements = statements(me, group);
+pub(super) async fn commit(session: &Session, node: Node, durable: bool, group: &[Write]) -> Result<Totals, Failed> {
+    let statements = statements(node, group);
     let params: Vec<_> = statements.iter().map(Statement::params).collect();
     let all = || statements.iter().zip(&params).map(|(statement, values)| (statement.sql, values.as_slice()));
     if let Err(error) = session.name(all()).await {
@@ -168,7 +172,7 @@ pub(super) async fn commit(session: &Session, me: Uuid, durable: bool, group: &[
     // After a failed statement PostgreSQL answers COMMIT with a rollback, which is no error.
     match failed.or(ended.err()) {
         None => {}
-        Some(error) if is_taken_over(&error) => return Err(Failed::TakenOver),
+        Some(error) if is_buried(&error) => return Err(Failed::Buried),
         Some(error) if concerns_all(&error) => return Err(Failed::Unknown(classify(&error))),
         Some(error) => return Err(Failed::Refused(classify(&error))),
     }
@@ -177,11 +181,12 @@ pub(super) async fn commit(session: &Session, me: Uuid, durable: bool, group: &[
 }
 
 /// The statements of a group, in the order in which they must run.
-pub(super) fn statements(me: Uuid, group: &[Write]) -> Vec<Statement<'_>> {
+pub(super) fn statements(node: Node, group: &[Write]) -> Vec<Statement<'_>> {
     let creates: Vec<&Create> = group.iter().filter_map(Write::as_create).collect();
     let appends: Vec<&Append> = group.iter().filter_map(Write::as_append).collect();
     let told: Vec<Uuid> = group.iter().filter_map(Write::as_told).map(|id| id.0).collect();
-    let mut statements = vec![Statement::new(HOLD).with(me, Type::UUID)];
+    let all: Vec<&Append> = creates.iter().map(|create| &create.first).chain(appends.iter().copied()).collect();
+    let mut statements = vec![held(node, &all)];
     if !creates.is_empty() {
         created(&creates, &mut statements);
     }
@@ -194,19 +199,32 @@ pub(super) fn statements(me: Uuid, group: &[Write]) -> Vec<Statement<'_>> {
             .with(count(&replacing), Type::INT8);
         statements.push(taken);
     }
-    let all: Vec<&Append> = creates.iter().map(|create| &create.first).chain(appends.iter().copied()).collect();
     // An append without events leaves the journal as it is.
     let born = creates.iter().map(|create| &create.first);
     batches(&born.chain(appends.iter().copied().filter(|a| a.batch.events > 0)).collect::<Vec<_>>(), &mut statements);
     ended(&all, &mut statements);
     waits::changed(&all, &mut statements);
     if !told.is_empty() {
-        statements.push(Statement::new(PARENTS_TOLD).with(told, Type::UUID_ARRAY));
+        let told = Statement::new(PARENTS_TOLD).with(told, Type::UUID_ARRAY).with(node.id.0, Type::UUID);
+        statements.push(told);
     }
     // Last: its row is that of the whole commit. A parent that is told in the same group as an append is told first,
     // and the append says the same of it.
-    statements.push(advanced(&creates, &appends));
+    statements.push(advanced(node, &creates, &appends));
     statements
+}
+
+/// This node's row and those of the partitions that the group touches, until the commit.
+fn held<'a>(node: Node, appends: &[&Append]) -> Statement<'a> {
+    let mut touched: Vec<(i32, i64)> =
+        appends.iter().map(|append| (i32::from(append.partition.0), int(append.epoch.0))).collect();
+    touched.sort_unstable();
+    touched.dedup();
+    let (partitions, epochs): (Vec<i32>, Vec<i64>) = touched.into_iter().unzip();
+    Statement::new(HOLD_PARTITIONS)
+        .with(node.id.0, Type::UUID)
+        .with(partitions, Type::INT4_ARRAY)
+        .with(epochs, Type::INT8_ARRAY)
 }
 
 fn count<T>(rows: &[T]) -> i64 {
@@ -293,11 +311,14 @@ fn ended<'a>(rows: &[&'a Append], statements: &mut Vec<Statement<'a>>) {
 }
 
 /// The index of the appends, and the sums.
-fn advanced<'a>(creates: &[&'a Create], rows: &[&'a Append]) -> Statement<'a> {
+fn advanced<'a>(node: Node, creates: &[&'a Create], rows: &[&'a Append]) -> Statement<'a> {
     let open = creates.iter().map(|create| &create.first.summary).filter(|summary| summary.closed.is_none());
     let (executions, tasks) = open.fold((0_i64, 0_i64), |(n, tasks), of| (n + 1, tasks + i64::from(of.tasks)));
     if rows.is_empty() {
-        return Statement::new(TOTALS).with(executions, Type::INT8).with(tasks, Type::INT8);
+        return Statement::new(TOTALS)
+            .with(executions, Type::INT8)
+            .with(tasks, Type::INT8)
+            .with(i32::from(node.slot), Type::INT4);
     }
     let version = |row: &Append| int(row.batch.after.0) + i64::from(row.batch.events);
     Statement::new(ADVANCE)
@@ -315,4 +336,5 @@ fn advanced<'a>(creates: &[&'a Create], rows: &[&'a Append]) -> Statement<'a> {
         .with(count(rows), Type::INT8)
         .with(executions, Type::INT8)
         .with(tasks, Type::INT8)
+        .with(i32::from(node.slot), Type::INT4)
 }

@@ -194,8 +194,4 @@ impl Slot {
             tokio::spawn(tokio::time::timeout(CONNECT_TIMEOUT, async move { cancel.cancel_query(tls).await }));
         }
     }
-
-    pub(super) async fn close(&self) {
-        self.state.lock().await.client = None;
-    }
 }

@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 use crate::store::StoreError;
 
 /// Raised by `hold` of the migrations: the row of this process is gone.
-const TAKEN_OVER: &str = "RV001";
+const BURIED: &str = "RV001";
 
 /// A failure inside a transaction.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ impl From<Fault> for StoreError {
     }
 }
 
-pub(super) fn is_taken_over(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| code.code() == TAKEN_OVER)
+pub(super) fn is_buried(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| code.code() == BURIED)
 }
 
 /// Damage is `Corrupt`. Every other error may pass.

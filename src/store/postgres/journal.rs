@@ -1,6 +1,6 @@
 //! The port's journal, handed to the writer and the readers.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
@@ -16,17 +16,13 @@ impl Journal for Postgres {
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
         assert_eq!(header.id, first.execution, "the first append belongs to the execution that is created");
         Box::pin(async move {
-            first.is_by_the_only_owner()?;
             let create = Box::new(Create { header, first, reusable_before, releases: None });
             self.send(|answer| Write::Create { create, answer }).await
         })
     }
 
     fn append(&self, append: Append) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
-            append.is_by_the_only_owner()?;
-            self.send(|answer| Write::Append { append, answer }).await
-        })
+        Box::pin(self.send(|answer| Write::Append { append, answer }))
     }
 
     fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
@@ -125,10 +121,10 @@ impl Journal for Postgres {
 
     fn figures(&self) -> Figures {
         let counters = &self.inner.counters;
-        let open = |counter: &AtomicI64| u64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(0);
+        let (open_executions, open_tasks) = counters.all_open();
         Figures {
-            open_executions: open(&counters.open_executions),
-            open_tasks: open(&counters.open_tasks),
+            open_executions,
+            open_tasks,
             commits: CommitSizes {
                 counts: std::array::from_fn(|place| counters.commit_sizes[place].load(Ordering::Relaxed)),
                 events: counters.commit_events.load(Ordering::Relaxed),

@@ -1,6 +1,6 @@
 //! A look at requests: which of them do not fit the store, and why.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -11,6 +11,7 @@ use crate::store::{Append, StoreError, not_the_newest};
 
 use super::error::{Fault, Outcome, already_exists, not_found};
 use super::names::arn_key;
+use super::ownership::HELD;
 use super::values::int;
 use super::writer::{Create, Write};
 
@@ -27,7 +28,10 @@ const NEWEST: &str = "SELECT a.id, t.after, t.events FROM unnest($1) AS a (id) \
 #[cfg(test)]
 pub(super) const READS: [&str; 3] = [VERSIONS, HOLDERS, NEWEST];
 
+#[derive(Default)]
 struct Seen {
+    /// The partitions of this node, with their epochs.
+    held: HashSet<(i32, i64)>,
     versions: HashMap<Uuid, i64>,
     /// By the key of the name: the holder, and when it closed.
     holders: HashMap<Uuid, (Uuid, Option<i64>)>,
@@ -38,10 +42,11 @@ struct Seen {
 /// One answer for each request: none where it fits, or is not `wanted`. A creation learns whose name it takes.
 pub(super) async fn look(
     client: &Client,
+    me: Uuid,
     group: &mut [Write],
     wanted: impl Fn(&Write) -> bool,
 ) -> Outcome<Vec<Option<StoreError>>> {
-    let seen = Seen::of(client, group).await?;
+    let seen = Seen::of(client, me, group).await?;
     let judge = |write: &mut Write| -> Option<StoreError> {
         if !wanted(write) {
             return None;
@@ -57,7 +62,7 @@ pub(super) async fn look(
 }
 
 impl Seen {
-    async fn of(client: &Client, group: &[Write]) -> Outcome<Self> {
+    async fn of(client: &Client, me: Uuid, group: &[Write]) -> Outcome<Self> {
         let creates = || group.iter().filter_map(Write::as_create);
         let appends = || group.iter().filter_map(Write::as_append);
         let ids: Vec<Uuid> =
@@ -69,14 +74,18 @@ impl Seen {
         let (ids, keys) = ([(&ids as _, Type::UUID_ARRAY)], [(&keys as _, Type::UUID_ARRAY)]);
         let (revisions, replacing) = ([(&revisions as _, Type::UUID_ARRAY)], [(&replacing as _, Type::UUID_ARRAY)]);
         // Sent together.
-        let (versions, holders, known, newest) = futures_util::try_join!(
+        let own = [(&me as _, Type::UUID)];
+        let (versions, holders, known, newest, held) = futures_util::try_join!(
             client.query_typed(VERSIONS, &ids),
             client.query_typed(HOLDERS, &keys),
             client.query_typed(REVISIONS, &revisions),
             client.query_typed(NEWEST, &replacing),
+            client.query_typed(HELD, &own),
         )?;
-        let mut seen =
-            Self { versions: HashMap::new(), holders: HashMap::new(), revisions: Vec::new(), newest: HashMap::new() };
+        let mut seen = Self::default();
+        for row in held {
+            seen.held.insert((row.try_get(0)?, row.try_get(1)?));
+        }
         for row in versions {
             seen.versions.insert(row.try_get(0)?, row.try_get(1)?);
         }
@@ -92,7 +101,15 @@ impl Seen {
         Ok(seen)
     }
 
+    fn is_held(&self, append: &Append) -> Outcome<()> {
+        if self.held.contains(&(i32::from(append.partition.0), int(append.epoch.0))) {
+            return Ok(());
+        }
+        Err(StoreError::Fenced { execution: append.execution, epoch: append.epoch }.into())
+    }
+
     fn append(&self, append: &Append) -> Outcome<()> {
+        self.is_held(append)?;
         let Append { execution, batch, replaces, .. } = append;
         let version = self.versions.get(&execution.0).ok_or_else(|| not_found("execution", execution))?;
         if int(append.expects().0) != *version {
@@ -110,6 +127,7 @@ impl Seen {
     }
 
     fn create(&self, create: &mut Create) -> Outcome<()> {
+        self.is_held(&create.first)?;
         let Create { header, first, reusable_before, releases } = create;
         if first.batch.after != Version(0) {
             return Err(conflict(header.id, first.batch.after, 0));

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0001_store.sql"),
     include_str!("../../../migrations/postgres/0002_notes.sql"),
     include_str!("../../../migrations/postgres/0003_kin.sql"),
+    include_str!("../../../migrations/postgres/0004_ownership.sql"),
 ];
 
 /// Two starts of one moment take turns: released by the end of the transaction, so that a pooler keeps nothing.

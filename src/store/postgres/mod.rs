@@ -16,13 +16,13 @@ mod commit;
 mod connect;
 mod error;
 mod journal;
-mod lease;
 mod listing;
 mod look;
 mod machines;
 mod migrate;
 mod names;
 mod notes;
+mod ownership;
 mod pieces;
 mod places;
 mod purge;
@@ -46,14 +46,14 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Runtime;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
-use uuid::Uuid;
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::limits;
-use crate::store::{StoreError, StoreResult};
+use crate::store::{Ownership, StoreError, StoreResult};
 
 use connect::{Connector, Slot, Waits};
 use error::{Outcome, classify, is_permanent};
+use ownership::Seat;
 pub use scratch::Schema;
 use session::Session;
 use work::Work;
@@ -93,21 +93,24 @@ pub struct Postgres {
 
 impl std::fmt::Debug for Postgres {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Postgres").field("node", &self.inner.me).finish_non_exhaustive()
+        f.debug_struct("Postgres").field("node", &self.inner.seat.node()).finish_non_exhaustive()
     }
 }
 
 struct Inner {
-    me: Uuid,
+    seat: Arc<Seat>,
     queue: Mutex<Option<mpsc::Sender<Write>>>,
     /// Held by the writer while it runs.
     writing: Arc<Mutex<()>>,
     work: Arc<Work>,
     readers: Vec<Arc<Slot>>,
     next_reader: AtomicUsize,
+    /// Beats.
     lease: Arc<Slot>,
+    /// Changes of the rows of nodes and partitions, one after the other.
+    moves: Arc<Slot>,
+    moving: Mutex<()>,
     counters: Arc<Counters>,
-    lost: watch::Sender<bool>,
     /// The connections live here, apart from the arbiters, which run executions.
     runtime: Option<Runtime>,
 }
@@ -123,11 +126,11 @@ impl Drop for Inner {
 
 impl Postgres {
     /// Opens the store in the database of `url`. Missing tables are made, older ones are migrated. A server that is
-    /// away is waited for.
+    /// away is waited for. The store is read from now on, and written when this process has joined (`Ownership`).
     ///
     /// # Errors
-    /// `Unusable`, with a text for operators: a wrong URL, a login that is refused, a database that is in use by
-    /// another process or was made by a newer version.
+    /// `Unusable`, with a text for operators: a wrong URL, a login that is refused, a database that was made by a newer
+    /// version.
     pub async fn open(url: &str, options: Options) -> StoreResult<Self> {
         let connector = Arc::new(Connector::read(url, &options)?);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -136,9 +139,8 @@ impl Postgres {
             .enable_all()
             .build()
             .map_err(|error| StoreError::Unusable(format!("no thread for the store ({error})")))?;
-        let me = Uuid::now_v7();
         let opening = Arc::clone(&connector);
-        let opened = runtime.spawn(async move { first_totals(&opening, me).await }).await;
+        let opened = runtime.spawn(async move { first_totals(&opening).await }).await;
         let totals = match opened {
             Ok(opened) => opened,
             Err(_) => Err(stopped()),
@@ -151,53 +153,40 @@ impl Postgres {
             }
         };
         let counters = Arc::new(Counters::default());
-        counters.open(totals);
-        let (lost, _) = watch::channel(false);
+        counters.beside(0, totals);
+        let seat = Arc::new(Seat::default());
         let slot = || Arc::new(Slot::new(&connector, ""));
         let (queue, incoming) = mpsc::channel(limits::APPEND_QUEUE);
         let writing = Arc::new(Mutex::new(()));
-        let writing_slot = Arc::new(Slot::new(&connector, commit::settings(options.durable)));
         let writer = Writer {
-            slot: writing_slot,
-            me,
+            slot: Arc::new(Slot::new(&connector, commit::settings(options.durable))),
+            seat: Arc::clone(&seat),
             durable: options.durable,
             counters: Arc::clone(&counters),
-            lost: lost.clone(),
         };
         runtime.spawn(writer::serve(writer, incoming, Arc::clone(&writing)));
-        let lease = slot();
-        runtime.spawn(lease::keep(Arc::clone(&lease), me, lost.clone()));
         let inner = Inner {
-            me,
             queue: Mutex::new(Some(queue)),
             writing,
-            work: Arc::new(Work::new(slot(), me, Arc::clone(&counters), lost.clone())),
+            work: Arc::new(Work::new(slot(), Arc::clone(&seat), Arc::clone(&counters))),
             readers: (0..options.readers.clamp(1, 8)).map(|_| slot()).collect(),
             next_reader: AtomicUsize::new(0),
-            lease,
+            lease: slot(),
+            moves: slot(),
+            moving: Mutex::default(),
+            seat,
             counters,
-            lost,
             runtime: Some(runtime),
         };
         Ok(Self { inner: Arc::new(inner) })
-    }
-
-    /// Ends when another process has taken the store over: nothing that this one does is written any more.
-    pub async fn taken_over(&self) {
-        let mut lost = self.inner.lost.subscribe();
-        // The sender lives as long as this handle.
-        let _ = lost.wait_for(|lost| *lost).await;
     }
 
     /// Writes all queued requests, and gives the store free for another process. Later writes fail.
     pub async fn close(&self) {
         drop(self.inner.queue.lock().await.take());
         drop(self.inner.writing.lock().await);
-        let (lease, me) = (Arc::clone(&self.inner.lease), self.inner.me);
-        let left = self.on_runtime(async move {
-            tokio::time::timeout(LEAVE_WITHIN, lease::leave(&lease, me)).await.unwrap_or_else(|_| Err(stopped()))
-        });
-        if let Err(error) = left.await {
+        let left = tokio::time::timeout(LEAVE_WITHIN, self.leave()).await.unwrap_or_else(|_| Err(stopped()));
+        if let Err(error) = left {
             tracing::warn!(%error, "the store could not be given free; the next start waits some seconds for it");
         }
     }
@@ -248,9 +237,6 @@ impl Postgres {
 
     /// Checks that the store reads and writes. It writes only where the last write failed.
     async fn probe(&self) -> StoreResult<()> {
-        if *self.inner.lost.borrow() {
-            return Err(StoreError::Unusable("another process has taken this store over".into()));
-        }
         self.reading(|client| {
             Box::pin(async move { Ok(client.query_typed("SELECT 1 FROM schema_version", &[]).await.map(drop)?) })
         })
@@ -266,8 +252,8 @@ fn stopped() -> StoreError {
     StoreError::Unavailable("the store has stopped".into())
 }
 
-/// The first connection: schema, lease, sums. A server that is away is waited for.
-async fn first_totals(connector: &Connector, me: Uuid) -> StoreResult<(i64, i64)> {
+/// The first connection: schema, sums. A server that is away is waited for.
+async fn first_totals(connector: &Connector) -> StoreResult<(i64, i64)> {
     let shown = connector.shown();
     let mut waits = Waits::default();
     let mut told = false;
@@ -278,7 +264,6 @@ async fn first_totals(connector: &Connector, me: Uuid) -> StoreResult<(i64, i64)
             Ok(client) => {
                 let ready = async {
                     migrate::migrate(&client, &shown).await?;
-                    lease::claim(&client, me, &shown).await?;
                     writer::totals(&client).await
                 };
                 match ready.await {

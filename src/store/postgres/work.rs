@@ -5,32 +5,32 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use crate::store::{StoreError, StoreResult};
 
 use super::commit::{BEGIN, HOLD};
 use super::connect::Slot;
-use super::error::{Fault, Outcome, concerns_all, is_taken_over};
+use super::error::{Fault, Outcome, concerns_all};
+use super::ownership::Seat;
 use super::session::Session;
 use super::writer::Counters;
 
+const CHANGED: &str = "UPDATE generation SET n = n + 1";
 /// For a whole transaction; a removal of many rows takes a while.
 const ANSWERS: Duration = Duration::from_mins(1);
 
 pub(super) struct Work {
     slot: Arc<Slot>,
-    me: Uuid,
+    seat: Arc<Seat>,
     counters: Arc<Counters>,
-    lost: watch::Sender<bool>,
     turn: Mutex<()>,
 }
 
 impl Work {
-    pub(super) fn new(slot: Arc<Slot>, me: Uuid, counters: Arc<Counters>, lost: watch::Sender<bool>) -> Self {
-        Self { slot, me, counters, lost, turn: Mutex::new(()) }
+    pub(super) fn new(slot: Arc<Slot>, seat: Arc<Seat>, counters: Arc<Counters>) -> Self {
+        Self { slot, seat, counters, turn: Mutex::new(()) }
     }
 
     pub(super) async fn run<T, F>(&self, change: F) -> StoreResult<T>
@@ -49,9 +49,7 @@ impl Work {
             }
             Ok(Err(Fault::Refused(error))) => Err(error),
             Ok(Err(Fault::Postgres(error))) => {
-                if is_taken_over(&error) {
-                    self.lost.send_replace(true);
-                } else if concerns_all(&error) {
+                if concerns_all(&error) {
                     self.slot.give_up(&client).await;
                     self.counters.refused();
                 }
@@ -71,8 +69,14 @@ impl Work {
     {
         let done = async {
             client.batch_execute(BEGIN).await?;
-            client.query_typed(HOLD, &[(&self.me, Type::UUID)]).await?;
-            change(Arc::clone(client)).await
+            // Before it joins a process writes settings alone.
+            if let Some(node) = self.seat.node() {
+                client.query_typed(HOLD, &[(&node.id.0, Type::UUID)]).await?;
+            }
+            let value = change(Arc::clone(client)).await?;
+            // Last: all changes of the catalog wait for this row.
+            client.execute_typed(CHANGED, &[]).await?;
+            Ok(value)
         };
         match done.await {
             Ok(value) => {

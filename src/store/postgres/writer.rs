@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -28,6 +28,7 @@ use super::connect::Slot;
 use super::error::classify;
 use super::look;
 use super::names::generated;
+use super::ownership::Seat;
 use super::session::Session;
 
 /// A request to the writer.
@@ -90,15 +91,31 @@ fn closing_bytes(append: &Append) -> usize {
     append.summary.closed.as_ref().and_then(|closing| closing.output.as_ref()).map_or(0, String::len)
 }
 
+/// One node's may be negative: what it starts another may end.
+#[derive(Debug, Default)]
+struct Sums {
+    executions: AtomicI64,
+    tasks: AtomicI64,
+}
+
+impl Sums {
+    fn set(&self, (executions, tasks): (i64, i64)) {
+        self.executions.store(executions, Ordering::Relaxed);
+        self.tasks.store(tasks, Ordering::Relaxed);
+    }
+}
+
 /// Counters of the writer since its start.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub appends: AtomicU64,
     /// Changes of the catalog.
     pub jobs: AtomicU64,
-    /// Open executions as of the last commit.
-    pub open_executions: AtomicI64,
-    pub open_tasks: AtomicI64,
+    /// Open executions and their tasks as of the last commit: the sums of this node, and those of all others.
+    own: Sums,
+    others: Sums,
+    /// The state of the catalog that this node has seen last.
+    generation: AtomicU64,
     /// Commits by their size, and their events.
     pub commit_sizes: [AtomicU64; CommitSizes::BOUNDS.len() + 1],
     pub commit_events: AtomicU64,
@@ -120,9 +137,24 @@ impl Counters {
         self.refuses.store(true, Ordering::Relaxed);
     }
 
-    pub fn open(&self, (executions, tasks): (i64, i64)) {
-        self.open_executions.store(executions, Ordering::Relaxed);
-        self.open_tasks.store(tasks, Ordering::Relaxed);
+    pub fn open(&self, own: (i64, i64)) {
+        self.own.set(own);
+    }
+
+    /// What other nodes have written meanwhile.
+    pub fn beside(&self, generation: u64, others: (i64, i64)) {
+        self.others.set(others);
+        if self.generation.swap(generation, Ordering::Relaxed) != generation {
+            self.jobs.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Open executions of all nodes, and their tasks.
+    pub fn all_open(&self) -> (u64, u64) {
+        let sum = |own: &AtomicI64, others: &AtomicI64| {
+            u64::try_from(own.load(Ordering::Relaxed) + others.load(Ordering::Relaxed)).unwrap_or(0)
+        };
+        (sum(&self.own.executions, &self.others.executions), sum(&self.own.tasks, &self.others.tasks))
     }
 
     fn committed(&self, writes: usize, events: usize) {
@@ -136,11 +168,10 @@ impl Counters {
 /// What the writer works with.
 pub(super) struct Writer {
     pub slot: Arc<Slot>,
-    pub me: Uuid,
+    pub seat: Arc<Seat>,
     /// `store.synchronous` is full.
     pub durable: bool,
     pub counters: Arc<Counters>,
-    pub lost: watch::Sender<bool>,
 }
 
 /// Requests in a group that show load: the fixed cost of a commit (eight statements, 0.8 ms of PostgreSQL) is then
@@ -194,6 +225,10 @@ impl Writer {
     async fn settle(&self, group: Vec<Write>) {
         let mut work = VecDeque::from([(group, Looked::Not)]);
         while let Some((group, looked)) = work.pop_front() {
+            let Some(node) = self.seat.node() else {
+                self.refuse(group, &StoreError::Unavailable("this process has not joined the others yet".into()));
+                continue;
+            };
             let client = match self.slot.client().await {
                 Ok(client) => client,
                 Err(error) => {
@@ -203,7 +238,7 @@ impl Writer {
                     continue;
                 }
             };
-            let group = match self.sift(&client, group, looked).await {
+            let group = match self.sift(&client, node.id.0, group, looked).await {
                 Ok(group) if group.is_empty() => continue,
                 Ok(group) => group,
                 Err((group, error)) => {
@@ -212,7 +247,7 @@ impl Writer {
                     continue;
                 }
             };
-            let ended = tokio::time::timeout(COMMIT_ANSWERS, commit::commit(&client, self.me, self.durable, &group));
+            let ended = tokio::time::timeout(COMMIT_ANSWERS, commit::commit(&client, node, self.durable, &group));
             let failed = match ended.await {
                 Ok(Ok(totals)) => {
                     self.counters.open(totals);
@@ -231,10 +266,7 @@ impl Writer {
                     self.slot.give_up(&client).await;
                     self.refuse(group, &error);
                 }
-                Failed::TakenOver => {
-                    self.lost.send_replace(true);
-                    group.into_iter().for_each(fenced);
-                }
+                Failed::Buried => group.into_iter().for_each(fenced),
                 Failed::Refused(_) if looked == Looked::Not => work.push_front((group, Looked::AtAll)),
                 Failed::Refused(error) if group.len() == 1 => self.refuse(group, &error),
                 Failed::Refused(_) => {
@@ -251,6 +283,7 @@ impl Writer {
     async fn sift(
         &self,
         client: &Session,
+        me: Uuid,
         group: Vec<Write>,
         looked: Looked,
     ) -> Result<Vec<Write>, (Vec<Write>, StoreError)> {
@@ -263,7 +296,7 @@ impl Writer {
             return Ok(group);
         }
         let mut group = group;
-        let seen = tokio::time::timeout(COMMIT_ANSWERS, look::look(client, &mut group, wanted)).await;
+        let seen = tokio::time::timeout(COMMIT_ANSWERS, look::look(client, me, &mut group, wanted)).await;
         let errors = match seen {
             Ok(Ok(errors)) => errors,
             Ok(Err(fault)) => return Err((group, fault.into())),
@@ -293,17 +326,17 @@ fn answer(group: Vec<Write>, result: &StoreResult<()>) {
     }
 }
 
-/// Another process has the store: nothing of this one counts any more.
+/// Others have buried this node: nothing of it counts any more.
 fn fenced(write: Write) {
     let append = write.as_append().or_else(|| write.as_create().map(|create| &create.first));
     let error = append.map_or_else(
-        || StoreError::Unavailable("another process has taken this store over".into()),
+        || StoreError::Unavailable("this process was taken for dead".into()),
         |append| StoreError::Fenced { execution: append.execution, epoch: append.epoch },
     );
     write.answer(Err(error));
 }
 
-/// The sums over all open executions, at the start.
+/// The sums over all open executions, before this process has sums of its own.
 pub(super) async fn totals(client: &Client) -> StoreResult<(i64, i64)> {
     const TOTALS: &str = "SELECT coalesce(sum(executions), 0)::bigint, coalesce(sum(tasks), 0)::bigint FROM totals";
     let failed = |error: tokio_postgres::Error| classify(&error);

@@ -61,8 +61,16 @@ impl ChildTemplate {
         }
     }
 
-    fn of(&self, services: &Services, child: &Child) -> (ExecutionHeader, Started) {
-        let id = entropy::execution_id();
+    /// Starts this child now.
+    async fn begin(&self, services: &Services, child: &Child) -> Result<ExecutionId, DeliverError> {
+        let (header, started) = self.of(services, child)?;
+        let id = header.id;
+        let start = Start { header, started: Box::new(started), machine: Arc::clone(&self.machine) };
+        services.courier.start(start).await.map(|_| id)
+    }
+
+    fn of(&self, services: &Services, child: &Child) -> Result<(ExecutionHeader, Started), DeliverError> {
+        let id = services.execution_id()?;
         let text = self.name(child.index).to_string();
         let arn = self.arn(services, child.index);
         let machine = services.realm.state_machine(self.place());
@@ -100,7 +108,7 @@ impl ChildTemplate {
             item_index: Some(child.index),
             forked: None,
         };
-        (header, started)
+        Ok((header, started))
     }
 }
 
@@ -120,11 +128,9 @@ pub(super) struct ChildStart {
 pub(super) async fn start(services: &Services, template: &ChildTemplate, child: &Child) -> Result<ChildStart, Failure> {
     let mut waited = Duration::ZERO;
     loop {
-        let (header, started) = template.of(services, child);
-        let (id, arn) = (header.id, header.arn.clone());
-        let start = Start { header, started: Box::new(started), machine: Arc::clone(&template.machine) };
-        let problem = match services.courier.start(start).await {
-            Ok(_) => {
+        let arn = template.arn(services, child.index);
+        let problem = match template.begin(services, child).await {
+            Ok(id) => {
                 services.child_starts();
                 return Ok(ChildStart { id, closed: None });
             }

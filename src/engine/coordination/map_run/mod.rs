@@ -44,10 +44,12 @@ pub(super) fn start(coordinator: Arc<Coordinator>, parent: ExecutionId, started:
     match coordinator.map_runs.claim(&run, started) {
         Claim::Runs => {}
         Claim::Given(sender, receiver) => {
-            actix_rt::spawn(async move {
+            let (its, of) = (Arc::clone(&coordinator), run.clone());
+            let runner = actix_rt::spawn(async move {
                 runner::run(&coordinator, parent, started, &run, sender, receiver).await;
                 coordinator.map_runs.release(&run);
             });
+            its.map_runs.runs(&of, parent, runner.abort_handle());
         }
         Claim::After(former) => {
             actix_rt::spawn(async move {

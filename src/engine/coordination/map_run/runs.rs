@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 use crate::engine::types::MapRunChange;
 use crate::ids::{Arn, EventId, ExecutionId};
@@ -61,6 +62,8 @@ pub(in crate::engine) struct Runs {
 struct Open {
     attempt: EventId,
     messages: mpsc::Sender<RunnerMessage>,
+    /// Of its runner: the execution that it runs for, and what ends it.
+    runner: Option<(ExecutionId, AbortHandle)>,
 }
 
 /// The answer to an attempt of a run that wants to begin.
@@ -83,8 +86,26 @@ impl Runs {
             return if held.attempt == attempt { Claim::Runs } else { Claim::After(held.messages.clone()) };
         }
         let (sender, receiver) = mpsc::channel(RUNNER_QUEUE);
-        open.insert(run.clone(), Open { attempt, messages: sender.clone() });
+        open.insert(run.clone(), Open { attempt, messages: sender.clone(), runner: None });
         Claim::Given(sender, receiver)
+    }
+
+    /// The runner of a run that was given has begun.
+    pub(super) fn runs(&self, run: &Arn, parent: ExecutionId, runner: AbortHandle) {
+        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get_mut(run) {
+            open.runner = Some((parent, runner));
+        }
+    }
+
+    /// Ends the runners for such executions, wherever they are: another node takes them up from the store.
+    pub(in crate::engine::coordination) fn end_where(&self, is_such: impl Fn(ExecutionId) -> bool) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, open| match &open.runner {
+            Some((parent, runner)) if is_such(*parent) => {
+                runner.abort();
+                false
+            }
+            _ => true,
+        });
     }
 
     pub(super) fn release(&self, run: &Arn) {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{fresh, sql, store};
+use super::{fresh, sql, store, whole};
 use crate::ids::Version;
 use crate::store::contract::given::{append, create, header, id, running, with_machine};
 use crate::store::postgres::{Options, Postgres};
-use crate::store::{Catalog, Epoch, Journal, StoreError, StoreResult};
+use crate::store::{Append, Catalog, Epoch, Journal, Ownership, StoreError, StoreResult};
 
 /// A wait with a generous end: the machine may be busy.
 async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
@@ -31,35 +31,37 @@ fn unavailable<T: std::fmt::Debug>(result: &StoreResult<T>) {
 }
 
 #[tokio::test]
-async fn one_process_at_a_time_has_the_store() {
+async fn a_process_that_is_alone_shares_the_store_with_no_other() {
     let Some(url) = fresh() else { return };
-    let first = Postgres::open(&url, Options::default()).await.unwrap();
+    let first = whole(&url).await.unwrap();
     with_machine(&first).await;
-    let error = Postgres::open(&url, Options::default()).await.unwrap_err();
+    let error = whole(&url).await.unwrap_err();
     assert!(error.to_string().contains("is in use by another process"), "{error}");
     first.append(append(1, 0, 1, running())).await.unwrap_err();
     create(&first, header(1), running()).await;
     first.close().await;
     unavailable(&first.append(append(1, 2, 1, running())).await);
 
-    // Given free: the next one has it at once, and finds everything.
-    let second = Postgres::open(&url, Options::default()).await.unwrap();
+    // Given free: the next one has it at once, and finds everything. Its epochs are the next.
+    let next = |epoch, version| Append { epoch: Epoch(epoch), ..append(1, version, 1, running()) };
+    let second = whole(&url).await.unwrap();
     assert_eq!(second.figures().open_executions, 1);
-    second.append(append(1, 2, 1, running())).await.unwrap();
+    second.append(next(2, 2)).await.unwrap();
+    assert!(matches!(second.append(next(1, 3)).await, Err(StoreError::Fenced { epoch: Epoch(1), .. })));
     // Gone without a goodbye: the next one waits for its beat, then takes over.
     drop(second);
-    let third = Postgres::open(&url, Options::default()).await.unwrap();
-    third.append(append(1, 3, 1, running())).await.unwrap();
+    let third = whole(&url).await.unwrap();
+    third.append(next(3, 3)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_process_that_was_taken_for_gone_writes_nothing() {
+async fn a_process_that_was_taken_for_dead_writes_nothing() {
     let Some(url) = fresh() else { return };
-    let frozen = Postgres::open(&url, Options::default()).await.unwrap();
+    let frozen = whole(&url).await.unwrap();
     with_machine(&frozen).await;
     create(&frozen, header(1), running()).await;
     frozen.ping().await.unwrap();
-    // As the next process does it, when the beat has stood still.
+    // As another process does it, when the beat has stood still.
     sql(&url, "DELETE FROM nodes");
     let error = frozen.append(append(1, 2, 1, running())).await.unwrap_err();
     assert!(matches!(error, StoreError::Fenced { execution, epoch: Epoch::FIRST } if execution == id(1)), "{error}");
@@ -67,15 +69,14 @@ async fn a_process_that_was_taken_for_gone_writes_nothing() {
     unavailable(&frozen.parent_told(id(1)).await);
     assert_eq!(frozen.load(id(1)).await.unwrap().len(), 1);
     assert!(!frozen.machine(&header(1).state_machine).await.unwrap().unwrap().deleting);
-    assert!(matches!(frozen.ping().await, Err(StoreError::Unusable(_))));
-    tokio::time::timeout(Duration::from_mins(1), frozen.taken_over()).await.unwrap();
+    assert!(frozen.beat().await.unwrap().nodes.is_empty(), "it sees that it has no row");
 }
 
 #[tokio::test]
 async fn lost_connections_are_made_again() {
     let Some(url) = fresh() else { return };
     let name = format!("lost-{}", std::process::id());
-    let store = Postgres::open(&format!("{url}&application_name={name}"), Options::default()).await.unwrap();
+    let store = whole(&format!("{url}&application_name={name}")).await.unwrap();
     with_machine(&store).await;
     create(&store, header(1), running()).await;
     for round in 0..3 {
@@ -160,7 +161,7 @@ async fn a_commit_whose_answer_is_lost_is_settled_by_loading_again() {
     let through = listener.local_addr().unwrap();
     tokio::spawn(pass_on(listener, server, Arc::clone(&deaf)));
     let url = url.replace(&server.to_string(), &through.to_string());
-    let store = Postgres::open(&url, Options::default()).await.unwrap();
+    let store = whole(&url).await.unwrap();
     with_machine(&store).await;
     create(&store, header(1), running()).await;
     let mut version = 2;
@@ -191,7 +192,7 @@ async fn a_commit_whose_answer_is_lost_is_settled_by_loading_again() {
 async fn a_commit_without_an_answer_is_cancelled() {
     let Some(url) = fresh() else { return };
     let name = format!("stuck-{}", std::process::id());
-    let store = Postgres::open(&format!("{url}&application_name={name}"), Options::default()).await.unwrap();
+    let store = whole(&format!("{url}&application_name={name}")).await.unwrap();
     with_machine(&store).await;
     create(&store, header(1), running()).await;
     let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();

@@ -7,6 +7,7 @@ mod pooler;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Options, Postgres};
+use crate::store::StoreResult;
 
 /// The URL of an empty schema of its own, where a server is there.
 pub(in crate::store) fn fresh() -> Option<String> {
@@ -39,8 +40,22 @@ pub(in crate::store) fn sql(url: &str, text: &str) {
     });
 }
 
+/// Opens a store that is this handle's alone.
+async fn whole(url: &str) -> StoreResult<Postgres> {
+    let store = Postgres::open(url, Options::default()).await?;
+    store.hold_all(16).await?;
+    Ok(store)
+}
+
+/// Two processes over a schema of their own that have not joined.
+pub(in crate::store) fn two() -> Option<(Postgres, Postgres)> {
+    let url = fresh()?;
+    let open = || wait(Postgres::open(&url, Options::default())).unwrap();
+    Some((open(), open()))
+}
+
 /// A store in a schema of its own.
 pub(in crate::store) fn store() -> Option<Postgres> {
     let url = fresh()?;
-    Some(wait(Postgres::open(&url, Options::default())).unwrap())
+    Some(wait(whole(&url)).unwrap())
 }

@@ -13,7 +13,7 @@ use crate::ids::Arn;
 use crate::store::contract::given::{append, at, batch, header, id, machine_arn, running, succeeded};
 use crate::store::contract::waits::wait;
 use crate::store::postgres::{Options, Postgres};
-use crate::store::{Append, ExecutionFilter, ExecutionHeader, ExecutionStatus, WaitChange, WaitFilter};
+use crate::store::{Append, ExecutionFilter, ExecutionHeader, ExecutionStatus, Node, NodeId, WaitChange, WaitFilter};
 
 /// Executions with all that belongs to them: a tenth is open.
 fn fill(n: u32) -> String {
@@ -89,7 +89,8 @@ fn of<T: ToSql + Sync>(value: &T, of: Type) -> (&(dyn ToSql + Sync), Type) {
 async fn commits_use_their_indexes(client: &Client) {
     let group = writes();
     client.batch_execute(BEGIN).await.unwrap();
-    for statement in statements(uuid::Uuid::nil(), &group) {
+    let node = Node { id: NodeId(uuid::Uuid::nil()), slot: 0 };
+    for statement in statements(node, &group) {
         let plans = [plan(client, statement.sql, &statement.params()).await, lasting_plan(client, &statement).await];
         for plan in plans {
             assert!(!scans(&plan), "{}\n{plan}", statement.sql);

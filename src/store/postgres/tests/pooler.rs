@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{sql, wait};
+use super::{sql, wait, whole};
 use crate::ids::Version;
 use crate::store::contract::given::{
     append, at, create, failed, header, id, ids, machine_arn, page, running, with_machine,
@@ -100,6 +100,7 @@ fn everything_goes_through_a_pooler_in_transaction_mode() {
     wait(async {
         let store =
             Postgres::open(&pooler.url, Options { readers: 4, durable: false, ..Options::default() }).await.unwrap();
+        store.hold_all(16).await.unwrap();
         with_machine(&store).await;
         let births = (0..50).map(|n| create(&store, header(n), running()));
         futures_util::future::join_all(births).await;
@@ -122,9 +123,9 @@ fn everything_goes_through_a_pooler_in_transaction_mode() {
         assert_eq!(store.list(page(3)).await.unwrap().len(), 3);
         assert_eq!(ids(&store.owing(crate::ids::PartitionId(0), Some(id(46)), 9).await.unwrap()), [47, 48, 49].map(id));
         store.ping().await.unwrap();
-        let other = Postgres::open(&pooler.url, Options::default()).await.unwrap_err();
+        let other = whole(&pooler.url).await.unwrap_err();
         assert!(other.to_string().contains("is in use by another process"), "{other}");
         store.close().await;
-        Postgres::open(&pooler.url, Options::default()).await.unwrap().close().await;
+        whole(&pooler.url).await.unwrap().close().await;
     });
 }

@@ -254,6 +254,7 @@ async fn a_journal_with_a_hole_is_corrupt_and_its_neighbour_is_not() {
         store
             .append(Append {
                 execution: id(n),
+                partition: crate::ids::PartitionId(0),
                 epoch: Epoch::FIRST,
                 batch,
                 replaces: 0,

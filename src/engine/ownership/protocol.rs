@@ -1,0 +1,219 @@
+//! Who owns which partition: the rules, without a store and without a clock. One look at the rows, the observations of
+//! the looks before, and the moment give the acts of this node.
+//!
+//! ```text
+//! a beat stands still for a lapse ─► Bury ─► its partitions have no living owner ─► Claim ─► Begin
+//! one has too many, another too few, and all is quiet ─► Give ─► the other's next look ─► Begin
+//! others own what is held here ─► Drop          this node has no row ─► Rejoin
+//! ```
+//! Moments are those of this node's own monotonic clock; no clock of another machine is compared. A node that did not
+//! look for a while (it was frozen, or the store was away) judges nobody by what it saw before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::ids::PartitionId;
+use crate::store::{Epoch, Gift, NodeId, View};
+
+/// Times and counts of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) struct Terms {
+    /// A beat that stands still for so long is that of a node which is gone.
+    pub lapse: Duration,
+    /// The nodes must be the same for so long before partitions move for balance alone: a restart of a node then moves
+    /// each partition twice at most.
+    pub quiet: Duration,
+    /// Partitions that a node gives away at once for balance.
+    pub moves_at_once: usize,
+}
+
+impl Terms {
+    pub fn of(lapse: Duration) -> Self {
+        Self { lapse, quiet: lapse * 5 / 3, moves_at_once: 4 }
+    }
+
+    /// Between two looks: a beat goes with each.
+    pub fn pause(&self) -> Duration {
+        self.lapse / 6
+    }
+
+    /// The longest time between two looks whose observations hang together.
+    pub fn gap(&self) -> Duration {
+        self.lapse / 2
+    }
+
+    /// The age of the last good beat beyond which this node takes nothing in: before others can have buried it.
+    pub fn fence(&self) -> Duration {
+        self.lapse * 5 / 6
+    }
+}
+
+/// The rows as they were at a moment between the question and its answer.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Look<'a> {
+    pub view: &'a View,
+    pub asked: Duration,
+    pub answered: Duration,
+}
+
+/// What runs on this node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::engine) struct Holding {
+    /// Partitions that have begun here, and under which epoch.
+    pub held: BTreeMap<PartitionId, Epoch>,
+    /// Those of them that are being given away.
+    pub going: BTreeSet<PartitionId>,
+}
+
+/// What this node has seen in its looks until now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::engine) struct Observations {
+    looked: Option<Duration>,
+    /// Each node's beat, and since when at least it has been that.
+    beats: BTreeMap<NodeId, (u64, Duration)>,
+    /// The living nodes (and which of them leave), and since when they have been these.
+    nodes: Vec<(NodeId, bool)>,
+    since: Duration,
+}
+
+impl Observations {
+    fn take_in(&mut self, Look { view, answered, .. }: Look<'_>, terms: &Terms) {
+        let hangs_together = self.looked.is_some_and(|looked| answered.saturating_sub(looked) <= terms.gap());
+        if !hangs_together {
+            self.beats.clear();
+        }
+        self.looked = Some(answered);
+        let before = std::mem::take(&mut self.beats);
+        for node in &view.nodes {
+            let known = before.get(&node.id).filter(|(beat, _)| *beat == node.beat);
+            self.beats.insert(node.id, (node.beat, known.map_or(answered, |(_, since)| *since)));
+        }
+        let nodes: Vec<(NodeId, bool)> = view.nodes.iter().map(|node| (node.id, node.leaving)).collect();
+        if !hangs_together || nodes != self.nodes {
+            (self.nodes, self.since) = (nodes, answered);
+        }
+    }
+
+    /// For how long this node's beat has stood still.
+    fn still(&self, node: NodeId, asked: Duration) -> Duration {
+        self.beats.get(&node).map_or(Duration::ZERO, |(_, since)| asked.saturating_sub(*since))
+    }
+
+    /// This node's beat has moved lately.
+    pub fn lives(&self, node: NodeId, asked: Duration, terms: &Terms) -> bool {
+        self.beats.contains_key(&node) && self.still(node, asked) <= terms.gap()
+    }
+
+    /// When the next of the other nodes lapses unless it beats: a reason to look then.
+    pub fn next_lapse(&self, me: NodeId, terms: &Terms) -> Option<Duration> {
+        let others = self.beats.iter().filter(|(id, _)| **id != me);
+        others.map(|(_, (_, since))| *since + terms.lapse).min()
+    }
+}
+
+/// What this node does now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) enum Act {
+    /// Others have declared this node dead: nothing is held any more, and it joins again.
+    Rejoin,
+    /// It is not this node's any more, or not in this epoch: it ends here at once.
+    Drop(PartitionId),
+    /// It is this node's, and does not run here yet.
+    Begin(PartitionId, Epoch),
+    /// This node's beat has stood still for the lapse.
+    Bury(NodeId, u64),
+    /// No living node owns these.
+    Claim(Vec<(PartitionId, Epoch)>),
+    /// It ends here, then its new owner is written down.
+    Give(Gift),
+}
+
+/// What this node does after a look.
+pub(in crate::engine) fn step(
+    me: NodeId,
+    holding: &Holding,
+    look: Look<'_>,
+    seen: &mut Observations,
+    terms: &Terms,
+) -> Vec<Act> {
+    let (view, asked) = (look.view, look.asked);
+    let Some(mine) = view.node(me) else { return vec![Act::Rejoin] };
+    seen.take_in(look, terms);
+    let own: BTreeMap<PartitionId, Epoch> =
+        view.partitions.iter().filter(|row| row.owner == Some(me)).map(|row| (row.partition, row.epoch)).collect();
+    let share = share(view);
+    let mut acts = Vec::new();
+    for (partition, epoch) in &holding.held {
+        if own.get(partition) != Some(epoch) {
+            acts.push(Act::Drop(*partition));
+        }
+    }
+    for (partition, epoch) in own.iter().filter(|_| !mine.leaving) {
+        if holding.held.get(partition) != Some(epoch) {
+            acts.push(Act::Begin(*partition, *epoch));
+        }
+    }
+    for node in view.nodes.iter().filter(|node| node.id != me && seen.still(node.id, asked) >= terms.lapse) {
+        acts.push(Act::Bury(node.id, node.beat));
+    }
+    let ownerless = view.partitions.iter().filter(|row| row.owner.is_none_or(|owner| view.node(owner).is_none()));
+    let claims: Vec<(PartitionId, Epoch)> =
+        ownerless.filter(|row| share.get(&row.partition) == Some(&me)).map(|row| (row.partition, row.epoch)).collect();
+    if !claims.is_empty() {
+        acts.push(Act::Claim(claims));
+    }
+    let at_once = if mine.leaving {
+        usize::MAX
+    } else if asked.saturating_sub(seen.since) >= terms.quiet {
+        terms.moves_at_once.saturating_sub(holding.going.len())
+    } else {
+        0
+    };
+    let gifts =
+        own.iter().filter(|(partition, _)| !holding.going.contains(partition)).filter_map(|(partition, epoch)| {
+            let to = *share.get(partition)?;
+            // A node that may be gone gets nothing.
+            (to != me && seen.lives(to, asked, terms)).then_some(Gift { partition: *partition, epoch: *epoch, to })
+        });
+    acts.extend(gifts.take(at_once).map(Act::Give));
+    acts
+}
+
+/// The owner of each partition, as it should be: the same on every node that sees the same rows. As even as can be, and
+/// a partition stays where it is unless its owner is gone, leaves, or has more than its share.
+fn share(view: &View) -> BTreeMap<PartitionId, NodeId> {
+    let mut takers: Vec<(NodeId, u16)> =
+        view.nodes.iter().filter(|node| !node.leaving).filter_map(|node| Some((node.id, node.slot?))).collect();
+    if takers.is_empty() {
+        return BTreeMap::new();
+    }
+    let mut owned: BTreeMap<NodeId, Vec<PartitionId>> = takers.iter().map(|(id, _)| (*id, Vec::new())).collect();
+    let mut free = Vec::new();
+    for row in &view.partitions {
+        match row.owner.and_then(|owner| owned.get_mut(&owner)) {
+            Some(of_one) => of_one.push(row.partition),
+            None => free.push(row.partition),
+        }
+    }
+    // Those that have most keep one more where the division leaves a rest.
+    takers.sort_by_key(|(id, slot)| (std::cmp::Reverse(owned[id].len()), *slot));
+    let (each, rest) = (view.partitions.len() / takers.len(), view.partitions.len() % takers.len());
+    let quota = |place: usize| each + usize::from(place < rest);
+    for (place, (id, _)) in takers.iter().enumerate() {
+        if let Some(of_one) = owned.get_mut(id)
+            && of_one.len() > quota(place)
+        {
+            free.extend(of_one.split_off(quota(place)));
+        }
+    }
+    free.sort_unstable();
+    let mut free = free.into_iter();
+    for (place, (id, _)) in takers.iter().enumerate() {
+        if let Some(of_one) = owned.get_mut(id) {
+            let room = quota(place).saturating_sub(of_one.len());
+            of_one.extend(free.by_ref().take(room));
+        }
+    }
+    let pairs = owned.into_iter().flat_map(|(id, partitions)| partitions.into_iter().map(move |of| (of, id)));
+    pairs.collect()
+}

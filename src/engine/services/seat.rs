@@ -1,0 +1,61 @@
+//! This process among the nodes that share a store: its slot, and whether its word still counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// No moment is later.
+const EVER: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub(in crate::engine) struct Seat {
+    began: Instant,
+    /// Milliseconds after `began` until which this process may take things in.
+    good_until: AtomicU64,
+    slot: watch::Sender<Option<u16>>,
+}
+
+impl Default for Seat {
+    /// Of a process that is the only owner.
+    fn default() -> Self {
+        Self { began: Instant::now(), good_until: AtomicU64::new(EVER), slot: watch::Sender::new(None) }
+    }
+}
+
+impl Seat {
+    /// Since this seat was made, by this process's own clock.
+    pub fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The number of this node, while it has one: it names the node's queue. `None` too where this is the only owner.
+    #[expect(dead_code, reason = "for the node's own queue, which comes with requests to other nodes")]
+    pub fn slot(&self) -> Option<u16> {
+        *self.slot.borrow()
+    }
+
+    /// The slot, whenever it changes: a node that was taken for dead joins again, perhaps with another one.
+    #[expect(dead_code, reason = "for the node's own queue, which comes with requests to other nodes")]
+    pub fn changes(&self) -> watch::Receiver<Option<u16>> {
+        self.slot.subscribe()
+    }
+
+    /// This node has joined, or is no node at present.
+    pub fn sit(&self, slot: Option<u16>) {
+        self.good_until.store(0, Ordering::Relaxed);
+        self.slot.send_replace(slot);
+    }
+
+    /// A beat arrived in the store that will keep this node alive until then.
+    pub fn good_until(&self, until: Duration) {
+        self.good_until.store(u64::try_from(until.as_millis()).unwrap_or(EVER), Ordering::Relaxed);
+    }
+
+    /// Its last good beat is so old that others may have taken this node for dead: nothing is taken in.
+    pub fn is_fenced(&self) -> bool {
+        let until = self.good_until.load(Ordering::Relaxed);
+        until != EVER && self.now().as_millis() > u128::from(until)
+    }
+}
