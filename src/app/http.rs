@@ -16,7 +16,8 @@ use crate::workers::http::{self, Failed, HttpClient, Shown, Traced};
 /// The client, and the thread that it works on.
 pub(super) struct HttpRoom {
     client: HttpClient,
-    runtime: tokio::runtime::Runtime,
+    runtime: Io,
+    inside: tokio::runtime::Handle,
 }
 
 impl HttpRoom {
@@ -25,20 +26,21 @@ impl HttpRoom {
         let client = HttpClient::new(options).map_err(AppError::Http)?;
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("http").enable_all().build()?;
-        Ok(Self { client, runtime })
+        let inside = runtime.handle().clone();
+        Ok(Self { client, runtime: Io(Some(runtime)), inside })
     }
 
     pub(super) fn direct(&self) -> Arc<dyn HttpTasks> {
-        Arc::new(Direct { client: self.client.clone(), inside: self.runtime.handle().clone() })
+        Arc::new(Direct { client: self.client.clone(), inside: self.inside.clone() })
     }
 
     /// Takes tasks until the bus closes.
     pub(super) fn work(&self, bus: Arc<dyn TaskBus>, kind: QueueKind) {
-        self.runtime.spawn(http::run(bus, self.client.clone(), kind));
+        self.inside.spawn(http::run(bus, self.client.clone(), kind));
     }
 
     pub(super) fn into_runtime(self) -> Io {
-        Io(Some(self.runtime))
+        self.runtime
     }
 }
 
