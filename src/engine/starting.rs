@@ -147,7 +147,7 @@ pub(in crate::engine) async fn fork(
 ) -> Result<StartedExecution, EngineError> {
     let _admitted = services.admit()?;
     services.open.has_room_for_one_more().map_err(EngineError::LimitReached)?;
-    let id = entropy::execution_id();
+    let id = services.execution_id()?;
     let name = name.map_or_else(|| id.0.to_string(), str::to_owned);
     let arn = services.realm.execution(source.state_machine.last(), &name);
     let header = ExecutionHeader {
