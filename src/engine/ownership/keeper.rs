@@ -199,7 +199,12 @@ impl Keeper {
     ) -> Result<(), StoreError> {
         for (id, beat, name) in dead {
             if self.store.bury(id, beat).await? {
-                tracing::warn!(event = "node.lapsed", node = name, node.id = %id, "a node is gone: its beat stood still");
+                tracing::warn!(
+                    event = "node.lapsed",
+                    node = name,
+                    node.id = %id,
+                    "a node is gone: its beat stood still"
+                );
             }
         }
         if !claims.is_empty() {

@@ -37,8 +37,8 @@ impl PartitionManager {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins these partitions as their owner of these epochs: all take messages before the first of them recovers, since
-    /// an execution of one may owe something to an execution of another.
+    /// Begins these partitions as their owner of these epochs: all take messages before the first of them recovers,
+    /// since an execution of one may owe something to an execution of another.
     ///
     /// # Errors
     /// The store cannot be read.
