@@ -36,7 +36,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TUTORIAL = "docs/TUTORIAL.md"
-GALLERY = ["saga", "fan-out", "nightly-batch", "rate-limited-api", "heartbeats", "escalation", "celery"]
+GALLERY = ["saga", "fan-out", "nightly-batch", "rate-limited-api", "heartbeats", "escalation", "approval", "celery"]
 DOCUMENTS = ["README.md", TUTORIAL, "docs/OPERATING.md", "examples/art-event/README.md"]
 PORT = re.compile(r"\b(8083|9099)\b")
 SOON = 90  # seconds; only a fault takes so long

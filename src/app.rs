@@ -13,7 +13,7 @@ use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, BusError, DeclareQueues, ExchangeSpec, HTTP_TASKS, Names, QueueKind, QueueSpec, TaskBus};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Settings, SettingsError};
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::engine::stand_in::StandIn;
 use crate::engine::{self, EngineError, EngineHandle, Parts};
 use crate::store::memory::Memory;
@@ -173,6 +173,7 @@ impl Application {
                 start_queue: settings.bus.start_queue(),
                 objects: settings.objects()?,
                 stand_in,
+                address: settings.address(),
                 http_tasks: http.as_ref().map(http::HttpRoom::direct),
                 history_view: Some(|entry, data, region| {
                     api::history::render(entry, api::history::View { data, parameters: data, region })
@@ -189,7 +190,10 @@ impl Application {
             http.into_runtime()
         });
         let shutdown = settings.engine.shutdown();
-        let console = settings.console.enabled.then(|| Console::new(engine.clone()));
+        let console = match settings.console.enabled {
+            true => Some(Console::new(engine.clone(), &console_options(settings)).map_err(AppError::Unsupported)?),
+            false => None,
+        };
         Ok(Self { console, engine, metrics, bus, store: truth.store, shutdown, _io: io, _http: http })
     }
 
@@ -262,13 +266,21 @@ enum Kept {
     Nowhere,
 }
 
+fn console_options(settings: &Settings) -> console::Options {
+    let options = &settings.console;
+    console::Options {
+        user_header: options.user_header.clone(),
+        groups_header: options.groups_header.clone(),
+        trusted_proxies: options.trusted_proxies.clone(),
+        groups: options.groups.clone(),
+    }
+}
+
 /// A key of the settings, as the API takes it.
 fn access_key(key: config::AccessKey) -> api::AccessKey {
     let all = api::AccessKey::all(key.id, key.secret);
     match key.allow {
-        Some(classes) => {
-            api::AccessKey { allow: classes.iter().filter_map(|class| api::Class::parse(class)).collect(), ..all }
-        }
+        Some(classes) => api::AccessKey { allow: api::Class::of_words(classes.iter().map(String::as_str)), ..all },
         None => all,
     }
 }

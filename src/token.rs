@@ -21,6 +21,7 @@ use subtle::ConstantTimeEq;
 use crate::ids::{EventId, ExecutionId, PartitionId, TaskKey};
 
 mod key_file;
+pub mod link;
 
 pub use key_file::{KeyFileError, copy_file, load_or_create};
 

@@ -44,7 +44,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Workers that come with the engine: they see what every worker sees.
     ("workers", &["bus", "clock", "limits"]),
     // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
-    ("integrations", &["bus", "interpreter", "asl", "query", "clock", "ids", "limits", "payload"]),
+    ("integrations", &["bus", "interpreter", "asl", "forms", "query", "clock", "ids", "limits", "payload"]),
     ("telemetry", &["clock", "ids", "token"]),
     (
         "engine",

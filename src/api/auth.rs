@@ -73,6 +73,11 @@ impl Caller<'_> {
         By::Key(self.0.id.as_str().into())
     }
 
+    /// Whether he may see inputs and outputs.
+    pub fn sees_payloads(self) -> bool {
+        self.0.allow.contains(&Class::Payload)
+    }
+
     /// Checks that this key may call this operation as one of class `class`.
     pub fn may(self, operation: &Operation, class: Class, realm: &Realm) -> Result<(), ApiError> {
         if self.0.allow.contains(&class) {

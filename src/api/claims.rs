@@ -12,6 +12,7 @@ use crate::store::{Catalog, NoteRow, StoreError, StoreResult};
 use super::arn;
 use super::context::Context;
 use super::error::ApiError;
+use super::links::address;
 
 const KIND: &str = "claim";
 
@@ -20,10 +21,6 @@ const KIND: &str = "claim";
 pub struct Claim {
     pub by: String,
     pub until: Timestamp,
-}
-
-fn key(task: &TaskKey) -> String {
-    format!("{}-{}", task.execution, task.scheduled.0)
 }
 
 /// The open task that a request names.
@@ -38,7 +35,7 @@ pub async fn task(ctx: &Context, execution: &str, scheduled: u64) -> Result<Task
 
 /// Claims a task for the caller, or renews his claim.
 pub async fn claim(ctx: &Context, task: &TaskKey, force: bool) -> Result<Claim, ApiError> {
-    let (now, key) = (ctx.now(), key(task));
+    let (now, key) = (ctx.now(), address(task));
     let by = ctx.by.as_ref().map_or_else(|| "a caller without a key".to_owned(), ToString::to_string);
     let until = now.plus_seconds(f64::from(CLAIM_SECONDS));
     let note = NoteRow { kind: KIND.to_owned(), key, body: json!({"by": by}).to_string(), until: Some(until) };
@@ -64,17 +61,11 @@ pub async fn claim(ctx: &Context, task: &TaskKey, force: bool) -> Result<Claim, 
 /// Ends the claim of the caller; one of another stays.
 pub async fn release(ctx: &Context, task: &TaskKey) -> Result<(), ApiError> {
     let by = ctx.by.as_ref().map(ToString::to_string);
-    let key = key(task);
+    let key = address(task);
     if ctx.catalog.note(KIND, &key).await?.and_then(read).map(|claim| claim.by) == by {
         ctx.catalog.take_note(KIND, &key).await?;
     }
     Ok(())
-}
-
-/// The claim of a task at this time.
-pub async fn of(catalog: &dyn Catalog, task: &TaskKey, now: Timestamp) -> StoreResult<Option<Claim>> {
-    let claim = catalog.note(KIND, &key(task)).await?.and_then(read);
-    Ok(claim.filter(|claim| claim.until > now))
 }
 
 /// The claims at this time, by the address of their tasks.

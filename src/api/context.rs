@@ -31,6 +31,8 @@ pub struct Context {
     pub any_region: bool,
     /// Who asks.
     pub by: Option<By>,
+    /// Whether he may see inputs and outputs.
+    pub payloads: bool,
 }
 
 impl Context {
@@ -45,6 +47,7 @@ impl Context {
             kms: Kms::default(),
             any_region: false,
             by: None,
+            payloads: true,
             engine,
         }
     }
@@ -60,8 +63,8 @@ impl Context {
 
     /// The same for this caller.
     #[must_use]
-    pub fn asked_by(&self, by: By) -> Self {
-        Self { by: Some(by), ..self.clone() }
+    pub fn asked_by(&self, by: By, payloads: bool) -> Self {
+        Self { by: Some(by), payloads, ..self.clone() }
     }
 
     /// Declares the queues that a definition names, so that its tasks can wait for their workers.

@@ -49,30 +49,51 @@ impl SharedApi {
         self.api.keys().find(key).is_some_and(|key| key.allow.contains(&class))
     }
 
-    /// Calls an operation in the name of a key; without keys anybody may.
+    /// Calls an operation for a caller who may call those of the classes that `may` says.
     pub async fn call(
         &self,
         operation: &'static str,
-        mut input: Map<String, Value>,
-        key: Option<&str>,
+        input: Map<String, Value>,
+        may: impl Fn(Class) -> bool,
         by: By,
     ) -> Result<Value, ApiError> {
         let Some(operation) = operations::find(operation) else {
             return Err(ApiError::unknown_operation(400, "There is no such operation"));
         };
-        let allowed = match key {
-            Some(key) => self.key_may(key, operation.class),
-            None => !self.has_keys(),
-        };
-        if !allowed {
-            let message = format!("Your access key does not allow '{}' operations.", operation.class.as_str());
+        let demanded = operation.demands(&input);
+        if let Some(class) = [Some(operation.class), demanded].into_iter().flatten().find(|class| !may(*class)) {
+            let message = format!("You are not allowed '{}' operations here.", class.as_str());
             return Err(ApiError::new("AccessDeniedException", message));
         }
+        self.run(operation, input, by, may(Class::Payload)).await
+    }
+
+    /// Ends a task for the holder of an approval link, whose code the caller has checked.
+    pub async fn complete_by_link(
+        &self,
+        operation: &'static str,
+        input: Map<String, Value>,
+        by: By,
+    ) -> Result<Value, ApiError> {
+        let found = operations::find(operation).filter(|operation| operation.class == Class::Complete);
+        let Some(operation) = found else {
+            return Err(ApiError::unknown_operation(400, "A link ends tasks and does nothing else"));
+        };
+        self.run(operation, input, by, false).await
+    }
+
+    async fn run(
+        &self,
+        operation: &'static operations::Operation,
+        mut input: Map<String, Value>,
+        by: By,
+        payloads: bool,
+    ) -> Result<Value, ApiError> {
         let model = Model::get();
         if let Some(shapes) = model.operations.get(operation.name) {
             validate::check(model, &shapes.input, &mut input)?;
         }
-        let answer = self.api.run(operation, input, Some(by), Uuid::new_v4()).await?;
+        let answer = self.api.run(operation, input, Some((by, payloads)), Uuid::new_v4()).await?;
         serde_json::from_slice(&answer).map_err(|_| ApiError::internal())
     }
 }

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::engine::AskedTask;
 use crate::forms::{Fault, Form};
 use crate::ids::Arn;
 use crate::limits::{FORM_BYTES_MAX, NAME_CHARS_MAX};
@@ -47,8 +48,23 @@ pub fn note(name: String, form: &Value) -> Result<NoteRow, ApiError> {
     Ok(NoteRow { kind: KIND.to_owned(), key: name, body, until: None })
 }
 
+/// The form of an open task: in its parameters, or beside its definition. Inside: the fault of one that cannot be shown.
+pub async fn of(catalog: &dyn Catalog, asked: &AskedTask) -> StoreResult<Result<Option<Form>, String>> {
+    if let Some(form) = asked.parameters.get("Form") {
+        return Ok(Form::read(form).map(Some).map_err(first));
+    }
+    Ok(match beside(catalog, &asked.row.header.state_machine, &asked.task.wait.state).await? {
+        Some(template) => Form::fill(&template, &asked.input).map(Some).map_err(first),
+        None => Ok(None),
+    })
+}
+
+fn first(faults: Vec<Fault>) -> String {
+    faults.into_iter().next().map(|fault| format!("{} ({})", fault.message, fault.hint)).unwrap_or_default()
+}
+
 /// The form that a tag of the machine gives to a state.
-pub async fn beside(catalog: &dyn Catalog, machine: &Arn, state: &str) -> StoreResult<Option<Value>> {
+async fn beside(catalog: &dyn Catalog, machine: &Arn, state: &str) -> StoreResult<Option<Value>> {
     let key = tag(state);
     let tags = catalog.tags(machine).await?;
     let Some((_, name)) = tags.into_iter().find(|(known, _)| *known == key) else { return Ok(None) };

@@ -35,6 +35,7 @@ pub mod history;
 mod hosts;
 #[cfg(test)]
 mod kinds_tests;
+pub mod links;
 mod machines;
 mod map_runs;
 pub mod model;
@@ -45,6 +46,7 @@ pub mod protocol;
 mod references;
 mod routes;
 mod server;
+pub mod sign_in;
 mod sigv4;
 pub mod start_queue;
 #[cfg(test)]

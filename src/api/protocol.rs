@@ -143,23 +143,23 @@ impl Api {
         if let (Some(caller), Some(class)) = (caller, operation.demands(&input)) {
             caller.may(operation, class, realm)?;
         }
-        self.run(operation, input, caller.map(Caller::by), id).await
+        self.run(operation, input, caller.map(|caller| (caller.by(), caller.sees_payloads())), id).await
     }
 
-    /// Runs an operation whose caller and input have been checked.
+    /// Runs an operation whose caller (and whether he may see payloads) and input have been checked.
     pub(super) async fn run(
         &self,
         operation: &'static Operation,
         input: Map<String, Value>,
-        by: Option<By>,
+        by: Option<(By, bool)>,
         id: Uuid,
     ) -> Result<Vec<u8>, ApiError> {
         let elsewhere = elsewhere(&input, &self.ctx.realm);
         let asked;
         let ctx = match by {
             None => &self.ctx,
-            Some(by) => {
-                asked = self.ctx.asked_by(by);
+            Some((by, payloads)) => {
+                asked = self.ctx.asked_by(by, payloads);
                 &asked
             }
         };

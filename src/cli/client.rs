@@ -104,6 +104,11 @@ fn signer() -> Option<Signer> {
 }
 
 impl Client {
+    /// The server's address, without a slash at its end.
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// Calls an operation of `AWSStepFunctions` or, with its prefix, one of our own (`Reveille.ListWaitingTasks`).
     pub(super) fn call(&self, operation: &str, request: &Value) -> Result<Value, CliError> {
         let target =

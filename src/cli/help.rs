@@ -10,10 +10,10 @@ use super::output::Tone;
 /// Each command stands in one group.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Try it, without a server", &["demo", "init", "run", "validate", "graph"]),
-    ("Executions", &["start", "watch", "list", "describe", "history", "stop", "redrive", "replay"]),
-    ("Tasks", &["tasks", "succeed", "fail", "heartbeat", "worker"]),
+    ("Executions", &["start", "watch", "list", "describe", "history", "stop", "redrive", "fork", "replay"]),
+    ("Tasks", &["tasks", "succeed", "fail", "heartbeat", "link", "worker"]),
     ("State machines", &["machines"]),
-    ("Server and broker", &["serve", "health", "replies", "backup", "bench"]),
+    ("Server and broker", &["serve", "health", "console", "replies", "backup", "bench"]),
     ("More", &["call", "completions", "man", "help"]),
 ];
 

@@ -14,6 +14,7 @@ mod bench;
 mod call;
 mod client;
 mod completions;
+mod console;
 mod demo;
 mod describe;
 mod error;
@@ -27,6 +28,7 @@ mod help;
 mod history;
 mod init;
 mod input;
+mod link;
 mod list;
 mod local;
 mod machines;
@@ -122,6 +124,8 @@ enum Command {
     /// Report that the worker of a task is alive.
     Heartbeat(finish::HeartbeatArgs),
 
+    /// Make a link at which one person answers one task.
+    Link(link::Args),
     /// Do the tasks of a queue with a program or a web service; needs only the broker.
     Worker(worker::Args),
     /// Show refused replies, send them again, or delete them; needs only the broker.
@@ -136,6 +140,8 @@ enum Command {
     /// Call any operation of the API; JSON in, JSON out.
     #[command(visible_aliases = ["api"])]
     Call(call::Args),
+    /// Print the address of the console, with a code that signs in once.
+    Console(console::Args),
     /// Ask a server whether it is ready.
     Health(health::Args),
     /// Print completions for a shell.
@@ -173,11 +179,13 @@ pub fn main() -> ExitCode {
         Command::Succeed(args) => finish::succeed(&args),
         Command::Fail(args) => finish::fail(&args),
         Command::Heartbeat(args) => finish::heartbeat(&args),
+        Command::Link(args) => link::execute(&args),
         Command::Worker(args) => worker::execute(args),
         Command::Replies(command) => replies::execute(&command),
         Command::Backup(args) => backup::execute(&args),
         Command::Machines(command) => machines::execute(&command),
         Command::Call(args) => call::execute(&args),
+        Command::Console(args) => console::execute(&args),
         Command::Health(args) => health::execute(&args),
         Command::Man(args) => man::execute(&args),
         Command::Completions(args) => completions::execute(&args),

@@ -54,7 +54,7 @@ pub struct AccessKey {
 }
 
 /// Classes of operations, as `api.keys` names them.
-pub const CLASSES: [&str; 4] = ["read", "start", "complete", "admin"];
+pub const CLASSES: [&str; 6] = ["read", "start", "complete", "admin", "payload", "no-payload"];
 
 /// Parses `ID:SECRET` or `ID:SECRET:CLASS+CLASS`. An error does not show the secret.
 pub(super) fn access_key(entry: &str) -> Result<AccessKey, String> {

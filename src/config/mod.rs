@@ -156,6 +156,13 @@ fn found() -> Option<PathBuf> {
 }
 
 impl Settings {
+    /// The address of this server for people, without a slash at its end.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let scheme = if self.api.tls().is_some() { "https" } else { "http" };
+        self.console.url().map_or_else(|| format!("{scheme}://{}", self.api.listen), str::to_owned)
+    }
+
     pub fn load(sources: &Sources) -> Result<Self, SettingsError> {
         let mut flat = layers::shipped()?;
         if let Some(path) = &sources.file {

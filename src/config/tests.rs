@@ -274,7 +274,10 @@ fn a_key_may_be_limited_to_classes_of_operations() {
         ("s/2+x", vec!["read".into(), "complete".into()])
     );
     for (text, expected) in [
-        ("a:s:write", "api.keys lets the key 'a' do 'write'; allowed: read, start, complete, admin, joined by +"),
+        (
+            "a:s:write",
+            "api.keys lets the key 'a' do 'write'; allowed: read, start, complete, admin, payload, no-payload, joined by +",
+        ),
         ("a:s:", "api.keys lets the key 'a' do ''"),
         ("a:s,a:t", "api.keys has the key 'a' twice"),
         (

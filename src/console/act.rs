@@ -5,12 +5,11 @@ use serde_json::{Map, Value, json};
 
 use crate::api::error::ApiError;
 use crate::engine::EngineError;
-use crate::forms::{self, Form, Outcome, Wrong};
+use crate::forms::{self, End, Form, Outcome, Wrong};
 use crate::ids::{EventId, TaskKey};
 use crate::store::ExecutionRow;
 use crate::telemetry::fields;
 
-use super::answers;
 use super::pages::fork::Filled;
 use super::pages::form::Entered;
 use super::pages::inbox::Typed;
@@ -18,6 +17,8 @@ use super::pages::layout::Tab;
 use super::read::fork::Refused;
 use super::read::{self, Asking};
 use super::serve::{Fields, Page, Reply, field, sign_out};
+use super::story::Attempt;
+use super::{answers, link};
 
 pub async fn post(asking: &Asking<'_>, path: &[&str], form: &Fields) -> Reply {
     let done = match path {
@@ -38,7 +39,7 @@ pub async fn post(asking: &Asking<'_>, path: &[&str], form: &Fields) -> Reply {
 async fn call(asking: &Asking<'_>, operation: &'static str, input: Value) -> Result<Value, ApiError> {
     let by = asking.who.by();
     let input = if let Value::Object(members) = input { members } else { Map::new() };
-    let answered = asking.api.call(operation, input, asking.who.key.as_deref(), by.clone()).await;
+    let answered = asking.api.call(operation, input, |class| asking.who.may(class), by.clone()).await;
     let error = answered.as_ref().err().map(|error| error.kind);
     tracing::info!(
         { fields::EVENT } = "console.action",
@@ -135,6 +136,9 @@ async fn start(asking: &Asking<'_>, name: &str, form: &Fields) -> Result<Reply, 
 async fn answer(asking: &Asking<'_>, task: &str, form: &Fields) -> Result<Reply, EngineError> {
     let Some(key) = read::inbox::key(task) else { return Ok(Reply::missing("There is no such task.")) };
     let Some(found) = read::inbox::open(asking, key).await? else { return over(asking, key).await };
+    if field(form, "kind") == "link" {
+        return make_link(asking, task, &found, form).await;
+    }
     if let "claim" | "release" | "take" = field(form, "kind") {
         return claim(asking, task, &found, field(form, "kind")).await;
     }
@@ -154,6 +158,7 @@ async fn answer(asking: &Asking<'_>, task: &str, form: &Fields) -> Result<Reply,
             fields: if field(form, "kind") == "form" { form.clone() } else { Vec::new() },
             wrong: Vec::new(),
         },
+        link: None,
     };
     match call(asking, operation, Value::Object(input)).await {
         Ok(_) if said == "more-time" => Ok(Reply::Moved(format!("{task}?said={said}"))),
@@ -168,6 +173,29 @@ async fn answer(asking: &Asking<'_>, task: &str, form: &Fields) -> Result<Reply,
         Err(error) if matches!(error.kind, "TaskTimedOut" | "TaskDoesNotExist") => over(asking, key).await,
         Err(error) => read::inbox::list(asking, Some((task, Some(Typed { why: error.message, ..typed })))).await,
     }
+}
+
+/// Makes an approval link, and shows it once.
+async fn make_link(
+    asking: &Asking<'_>,
+    task: &str,
+    found: &read::inbox::Found,
+    form: &Fields,
+) -> Result<Reply, EngineError> {
+    let mut input = json!({
+        "executionArn": found.row.header.arn.as_str(),
+        "scheduledEventId": found.asked.wait.scheduled.0,
+        "for": field(form, "for").trim(),
+    });
+    if let Ok(days) = field(form, "days").parse::<u64>() {
+        input["expiresSeconds"] = json!(days.saturating_mul(86_400));
+    }
+    let made = match call(asking, "Reveille.CreateApprovalLink", input).await {
+        Ok(answer) => Ok(answer.get("url").and_then(Value::as_str).unwrap_or_default().to_owned()),
+        Err(error) if error.kind == "AccessDeniedException" => return Ok(refused("Not done", &error)),
+        Err(error) => Err(error.message),
+    };
+    read::inbox::list(asking, Some((task, Some(Typed { link: Some(made), ..Typed::default() })))).await
 }
 
 async fn claim(asking: &Asking<'_>, task: &str, found: &read::inbox::Found, kind: &str) -> Result<Reply, EngineError> {
@@ -261,6 +289,18 @@ fn said_without_form(expected: &super::infer::Expected, form: &Fields) -> Option
     Some(("SendTaskSuccess", input, "answered"))
 }
 
+/// What was answered, in the words of the form's buttons; else the error.
+pub(super) fn verdict(form: Option<&Form>, attempt: &Attempt) -> Option<String> {
+    let actions = form.map(|form| form.actions.as_slice()).unwrap_or_default();
+    let error = attempt.failure.as_ref().and_then(|failure| failure.error.as_deref());
+    let found = actions.iter().find(|action| match (&action.end, &attempt.said) {
+        (End::Success(members), Some(said)) => link::holds(said, members),
+        (End::Failure { error: own, .. }, None) => error == Some(own.as_str()),
+        _ => false,
+    });
+    found.map(|action| action.label.clone()).or_else(|| error.map(str::to_owned))
+}
+
 /// The task does not wait any more: who answered, and what became of it.
 pub async fn over(asking: &Asking<'_>, key: TaskKey) -> Result<Reply, EngineError> {
     let Some(row) = read::execution::row(asking, &key.execution.to_string()).await? else {
@@ -272,9 +312,11 @@ pub async fn over(asking: &Asking<'_>, key: TaskKey) -> Result<Reply, EngineErro
 
 async fn told(asking: &Asking<'_>, row: &ExecutionRow, key: TaskKey) -> Result<maud::Markup, EngineError> {
     use maud::html;
-    let told = read::execution::told(asking, row).await?;
+    let told = read::execution::told_to(asking, row).await?;
     let visit = told.story.visit_of(key.scheduled);
     let attempt = visit.and_then(|visit| visit.attempts.iter().find(|attempt| attempt.scheduled == key.scheduled));
+    let parameters = visit.and_then(|visit| visit.task.as_ref()).map(|(_, parameters)| parameters);
+    let form = parameters.and_then(|parameters| Form::read(parameters.get("Form")?).ok());
     Ok(html! {
         div.card {
             h1 { "This task does not wait any more" }
@@ -282,9 +324,10 @@ async fn told(asking: &Asking<'_>, row: &ExecutionRow, key: TaskKey) -> Result<m
                 p {
                     (visit.name) ": "
                     @match (&attempt.by, &attempt.failure) {
-                        (Some(by), None) => { "answered by " b { (by) } }
-                        (Some(by), Some(failure)) => { "answered by " b { (by) } " with \
-                            " (failure.error.as_deref().unwrap_or("an error")) }
+                        (Some(by), _) => {
+                            "answered by " b { (by) }
+                            @if let Some(verdict) = verdict(form.as_ref(), attempt) { ": " b { (verdict) } }
+                        }
                         (None, Some(failure)) => { "ended with " (failure.error.as_deref().unwrap_or("an error")) }
                         (None, None) => { "it was answered" }
                     }

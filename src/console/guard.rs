@@ -45,8 +45,9 @@ pub fn comes_from_our_page(request: &HttpRequest) -> bool {
 }
 
 /// Why this request cannot be let in at all, whoever asks.
-pub fn closed_to(request: &HttpRequest, api: &SharedApi) -> Option<&'static str> {
-    if is_private(request) {
+pub fn closed_to(request: &HttpRequest, api: &SharedApi, console: &Console) -> Option<&'static str> {
+    // A trusted proxy has met the browser itself.
+    if is_private(request) || console.proxy.as_ref().is_some_and(|proxy| proxy.trusts(request)) {
         return None;
     }
     Some(if api.has_keys() {
@@ -83,11 +84,25 @@ pub fn session(request: &HttpRequest) -> Option<String> {
 
 /// The caller of a request; `None`: nobody is signed in, and there are keys.
 pub fn who(request: &HttpRequest, api: &SharedApi, console: &web::Data<Console>) -> Option<Who> {
+    if let Some(proxy) = console.proxy.as_ref().filter(|proxy| proxy.trusts(request)) {
+        // Without keys its word alone counts; with keys a person whom it does not name may sign in.
+        let who = proxy.who(request);
+        if who.is_some() || !api.has_keys() {
+            return who;
+        }
+    }
     if !api.has_keys() {
-        return Some(Who { key: None, start: true, complete: true });
+        return Some(Who { key: None, start: true, complete: true, admin: true, payload: true, by_proxy: false });
     }
     // A session ends with its key.
     let key = console.sessions.key(&session(request)?, Instant::now())?;
     let may = |class| api.key_may(&key, class);
-    may(Class::Read).then(|| Who { start: may(Class::Start), complete: may(Class::Complete), key: Some(key.clone()) })
+    may(Class::Read).then(|| Who {
+        start: may(Class::Start),
+        complete: may(Class::Complete),
+        admin: may(Class::Admin),
+        payload: may(Class::Payload),
+        key: Some(key.clone()),
+        by_proxy: false,
+    })
 }

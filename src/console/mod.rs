@@ -5,7 +5,7 @@
 //!                    read/*.rs: rows and journals, as values ─▶ pages/*.rs: HTML from values alone
 //!                    act.rs: a form as an operation of the API, with the rights of the caller
 //!        live.rs: which topics changed (engine's feed) ─▶ assets/live.js asks for its page again
-//! answers.rs: who answered lately
+//! link.rs: the page of an approval link, at `/a`    answers.rs: who answered lately
 //! story.rs: a journal as stays in states    infer.rs: answers that a definition expects    search.rs: the search box
 //! ```
 //!
@@ -17,8 +17,10 @@ mod answers;
 mod assets;
 mod guard;
 mod infer;
+mod link;
 mod live;
 mod pages;
+mod proxy;
 mod read;
 mod search;
 mod serve;
@@ -26,4 +28,5 @@ mod sessions;
 mod story;
 mod words;
 
+pub use self::proxy::Options;
 pub use self::serve::Console;

@@ -7,16 +7,17 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use maud::Markup;
 
-use crate::api::SharedApi;
+use crate::api::{Class, SharedApi, sign_in};
 use crate::engine::EngineHandle;
 use crate::interpreter::event::By;
 use crate::telemetry::fields;
 
 use super::pages::layout::{self, Frame, Tab, Who};
-use super::pages::sign_in;
+use super::pages::sign_in as sign_in_page;
+use super::proxy::{Options, Proxy};
 use super::read::{self, Asking};
 use super::sessions::Sessions;
-use super::{act, assets, guard, live};
+use super::{act, assets, guard, link, live};
 
 /// The console of one server.
 pub struct Console {
@@ -24,6 +25,7 @@ pub struct Console {
     pub(super) sessions: Sessions,
     pub(super) hub: Arc<live::Hub>,
     pub(super) looks: read::Looks,
+    pub(super) proxy: Option<Proxy>,
 }
 
 /// The fields of a form, in order.
@@ -35,9 +37,13 @@ const FORM_BYTES_MAX: usize = 1_048_576;
 const WRONG_TAKES: Duration = Duration::from_millis(500);
 
 impl Console {
-    pub fn new(engine: EngineHandle) -> web::Data<Self> {
+    /// # Errors
+    /// The setting of the proxy that cannot be used.
+    pub fn new(engine: EngineHandle, options: &Options) -> Result<web::Data<Self>, String> {
+        let proxy = Proxy::new(options)?;
         let hub = live::Hub::new(engine.clone());
-        web::Data::new(Self { engine, sessions: Sessions::default(), hub, looks: read::Looks::default() })
+        let (sessions, looks) = (Sessions::default(), read::Looks::default());
+        Ok(web::Data::new(Self { engine, sessions, hub, looks, proxy }))
     }
 
     /// Ends the live streams, so that a stop need not wait for them.
@@ -52,6 +58,7 @@ impl Console {
             config
                 .app_data(console.clone())
                 .app_data(web::FormConfig::default().limit(FORM_BYTES_MAX))
+                .service(web::resource("/a").to(link::serve))
                 .service(web::resource(["/console", "/console/{rest:.*}"]).to(serve));
         }
     }
@@ -149,7 +156,7 @@ async fn guarded(
     console: &web::Data<Console>,
     path: &[&str],
 ) -> (Reply, Who) {
-    if let Some(why) = guard::closed_to(request, api) {
+    if let Some(why) = guard::closed_to(request, api, console) {
         return (Reply::trouble(StatusCode::FORBIDDEN, "Not from here", why), Who::default());
     }
     let is_post = request.method() == Method::POST;
@@ -167,6 +174,10 @@ async fn guarded(
         return (signing_in(request, payload, api, console).await, Who::default());
     }
     let Some(who) = guard::who(request, api, console) else {
+        if !api.has_keys() {
+            let text = "The proxy in front of this server names nobody, or a person without the right to read.";
+            return (Reply::trouble(StatusCode::FORBIDDEN, "Not for you", text), Who::default());
+        }
         let root = "../".repeat(path.len().saturating_sub(1));
         let to = if request.uri().path().ends_with("/console") {
             "console/sign-in".to_owned()
@@ -192,7 +203,7 @@ async fn guarded(
 }
 
 /// The fields of a form, within the bound.
-async fn fields(request: &HttpRequest, payload: web::Payload) -> Result<Fields, Reply> {
+pub(super) async fn fields(request: &HttpRequest, payload: web::Payload) -> Result<Fields, Reply> {
     let form = web::Form::<Fields>::from_request(request, &mut payload.into_inner()).await;
     form.map(web::Form::into_inner).map_err(|_| {
         Reply::trouble(
@@ -246,7 +257,7 @@ async fn signing_in(
     api: &web::Data<SharedApi>,
     console: &web::Data<Console>,
 ) -> Reply {
-    let form = |why: Option<&str>| Page::new("Sign in", Tab::Nowhere, sign_in::form(why));
+    let form = |why: Option<&str>| Page::new("Sign in", Tab::Nowhere, sign_in_page::form(why));
     if request.method() != Method::POST {
         return Reply::Page(form(None));
     }
@@ -259,17 +270,27 @@ async fn signing_in(
         let why = "There were too many wrong tries. Wait a minute.";
         return Reply::Page(form(Some(why)).with_status(StatusCode::TOO_MANY_REQUESTS));
     }
-    let key = field(&given, "key");
-    if !api.is_secret_of(key, field(&given, "secret")) {
+    let code = field(&given, "code").trim();
+    let key = if code.is_empty() {
+        Some(field(&given, "key").to_owned()).filter(|key| api.is_secret_of(key, field(&given, "secret")))
+    } else {
+        // A key that was taken away since then has no rights any more.
+        let taken = sign_in::take(&**console.engine.catalog(), code, console.engine.clock().now()).await;
+        taken.ok().flatten().filter(|key| api.key_may(key, Class::Read))
+    };
+    let Some(key) = key else {
         console.sessions.wrong(now);
         tokio::time::sleep(WRONG_TAKES).await;
         tracing::warn!({ fields::EVENT } = "console.denied", "a sign-in to the console with a wrong key or secret");
-        return Reply::Page(
-            form(Some("This key and secret do not belong together.")).with_status(StatusCode::FORBIDDEN),
-        );
-    }
-    let session = console.sessions.begin(key, now);
-    let by = By::Person(key.into());
+        let why = if code.is_empty() {
+            "This key and secret do not belong together."
+        } else {
+            "This code was used already, or is older than two minutes. Run reveille console once more."
+        };
+        return Reply::Page(form(Some(why)).with_status(StatusCode::FORBIDDEN));
+    };
+    let session = console.sessions.begin(&key, now);
+    let by = By::Person(key.as_str().into());
     tracing::info!(
         { fields::EVENT } = "console.signed_in",
         { fields::TASK_BY } = %by,

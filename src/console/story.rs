@@ -7,6 +7,9 @@ use crate::clock::Timestamp;
 use crate::ids::{BlockId, EventId};
 use crate::interpreter::event::{Assigned, By, Entry, Event, Failure, FrameId, Payload, StateType};
 
+/// In the place of a payload that is not shown.
+pub const HIDDEN: &str = "hidden: you may not see payloads";
+
 /// How far a stay in a state has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
@@ -109,6 +112,28 @@ impl Story {
             reader.read(entry);
         }
         reader.story
+    }
+
+    /// The same without payloads, for a person who may not see them.
+    #[must_use]
+    pub fn without_payloads(mut self) -> Self {
+        let hidden = || Payload::new(HIDDEN.into());
+        let bare = |failure: &mut Option<Failure>| {
+            if let Some(failure) = failure {
+                failure.cause = None;
+            }
+        };
+        for visit in &mut self.visits {
+            visit.input = hidden();
+            visit.output = visit.output.as_ref().map(|_| hidden());
+            visit.task = visit.task.take().map(|(resource, _)| (resource, hidden()));
+            bare(&mut visit.failure);
+            for attempt in &mut visit.attempts {
+                attempt.said = None;
+                bare(&mut attempt.failure);
+            }
+        }
+        self
     }
 
     /// The standing of each state: that of the stay that matters most now.

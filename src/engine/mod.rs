@@ -27,7 +27,8 @@ pub(crate) mod support;
 mod tests;
 mod types;
 
-pub use api::{EngineHandle, TaskQueue};
+pub use crate::token::link::Link;
+pub use api::{AskedTask, EngineHandle, TaskQueue};
 pub use coordination::map_run::redriven;
 pub use delivery::start_queue::StartMessage;
 pub use lifecycle::start;

@@ -10,7 +10,7 @@
 //! unchanged; `amqp:*` and the table have the broker's own error names (`Amqp.Unroutable`, ...).
 //!
 //! All functions are deterministic: a task that is dispatched again after a crash gets the same messages. May enter:
-//! the words of `bus` (addresses, headers), `interpreter::event::Failure`, `asl::resource`, `query`,
+//! the words of `bus` (addresses, headers), `interpreter::event::Failure`, `asl::resource`, `forms`, `query`,
 //! `payload`, `ids`, `clock`, `limits`.
 
 use std::time::Duration;
@@ -41,6 +41,7 @@ mod states;
 mod table;
 
 pub use answers::{Answer, ReplyForm, answer};
+pub use ask::is_name;
 pub use boundary::refused_by_text;
 pub use failure::{dead_lettered, failure, refusal, unreadable, with_remedy};
 pub use named::queue_named;
@@ -128,8 +129,20 @@ pub struct Outgoing {
     pub on_unroutable: OnUnroutable,
     /// It tells of the task and does not ask for it: without the token, though the task waits for one.
     pub is_notice: bool,
+    /// The engine adds an approval link to the body.
+    pub link: Option<LinkWish>,
     /// Additional fields of the service's answer to this message.
     pub answer: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An approval link that a message is to carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkWish {
+    /// The person that it is for.
+    pub audience: String,
+    /// The buttons of the form that it allows, as bits.
+    pub actions: u16,
+    pub seconds: Option<u64>,
 }
 
 impl Outgoing {
@@ -148,6 +161,7 @@ impl Outgoing {
             reply_to: None,
             on_unroutable: OnUnroutable::Fails,
             is_notice: false,
+            link: None,
             answer: serde_json::Map::new(),
         }
     }

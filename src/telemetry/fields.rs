@@ -23,6 +23,10 @@ pub const WORKER_NAME: &str = "worker.name";
 pub const REPLY_FACE: &str = "reply.face";
 /// Who answered a task: an access key, a person in the console, a user of the broker.
 pub const TASK_BY: &str = "task.by";
+/// An approval link: half of the hash of its code.
+pub const LINK_ID: &str = "link.id";
+/// The person that an approval link was made for.
+pub const LINK_FOR: &str = "link.for";
 /// `success`, `failure`, `heartbeat`.
 pub const REPLY_STATUS: &str = "reply.status";
 /// `accepted`, `duplicate`, `late`, `unknown`, `forged`, `invalid-output`, `too-large`.
@@ -48,7 +52,7 @@ pub const HISTORY_DETAILS: &str = "history.details";
 pub const VERSION: &str = "version";
 
 /// All of them.
-pub const ALL: [&str; 32] = [
+pub const ALL: [&str; 34] = [
     EVENT,
     EXECUTION_ARN,
     EXECUTION_STATUS,
@@ -58,6 +62,8 @@ pub const ALL: [&str; 32] = [
     TASK_RESOURCE,
     TASK_TOKEN_ID,
     TASK_BY,
+    LINK_ID,
+    LINK_FOR,
     TASK_ATTEMPT,
     TASK_DESTINATION,
     TASK_TIMEOUT,

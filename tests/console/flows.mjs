@@ -37,10 +37,15 @@ const freePort = () => new Promise((done) => {
 
 const KEYS = 'olga:olga-secret-0123456789:read+start+complete,reader:reader-secret-0123456789:read';
 
+// What no page, address or log may hold: tokens that the tests have seen, and the secrets of keys.
+const secrets = new Set(KEYS.split(',').map((key) => key.split(':')[1]));
+const servers = [];
+
 class Server {
   constructor(settings = {}) { this.settings = settings; this.log = ''; }
 
   async start() {
+    if (!servers.includes(this)) servers.push(this);
     this.folder ??= mkdtempSync(join(tmpdir(), 'reveille-console.'));
     this.port ??= await freePort();
     this.base = `http://127.0.0.1:${this.port}`;
@@ -73,6 +78,7 @@ class Server {
     const answer = await fetch(this.base, { method: 'POST', headers, body: JSON.stringify(input) });
     const body = await answer.json();
     assert.equal(answer.status, 200, JSON.stringify(body));
+    for (const { taskToken } of body.tasks ?? []) if (taskToken) secrets.add(taskToken);
     return body;
   }
 
@@ -141,11 +147,16 @@ const EVIL = '<img src=x onerror=alert(1)>"\'</script><script>alert(2)</script>&
 // ---- the browser
 
 const foreign = [];
+const shown = [];
 const reports = [];
 const watch = (page) => {
   page.on('request', (request) => {
     const { protocol, hostname } = new URL(request.url());
+    shown.push(request.url());
     if (protocol !== 'data:' && hostname !== '127.0.0.1') foreign.push(request.url());
+  });
+  page.on('response', (response) => {
+    if (/html|event-stream/.test(response.headers()['content-type'] ?? '')) response.text().then((text) => shown.push(text), () => {});
   });
   page.on('console', (message) => { if (/Content Security Policy|Trusted ?Type|Refused to/i.test(message.text())) reports.push(message.text()); });
   page.on('pageerror', (error) => reports.push(String(error)));
@@ -272,7 +283,7 @@ flow('a refusal takes the Catch path, and the failed execution opens at its fail
   await page.getByText('redriven 1 time').waitFor();
 });
 
-people({ flow, until, watch, accessible, picture });
+people({ flow, until, watch, accessible, picture, Server, EVIL });
 
 flow('an execution is forked from a state with another input, and both say what came of what', async ({ page, server }) => {
   await server.start_execution(server.order, 'order-0820', { risk: 90 });
@@ -494,6 +505,16 @@ flow('with keys: sign-in, rights, and forms of other sites', async ({ browser })
   } finally {
     await context.close();
     await server.end();
+  }
+});
+
+flow('no token and no secret of this run is in a page, an address or a log', async ({ server }) => {
+  await server.start_execution(server.friend, 'last', {});
+  await until('a task waits', async () => (await server.call('Reveille.ListWaitingTasks', {})).tasks.length > 0);
+  assert.ok(secrets.size > 2 && shown.length > 100, `${secrets.size} secrets, ${shown.length} texts`);
+  for (const secret of secrets) {
+    for (const text of shown) assert.ok(!text.includes(secret), `a secret is shown: ${text.slice(0, 200)}`);
+    for (const { log } of servers) assert.ok(!log.includes(secret), 'a secret is in a log');
   }
 });
 

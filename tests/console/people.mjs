@@ -1,6 +1,10 @@
-// What people do with the tasks that ask them: forms, claims, answers. Run by flows.mjs.
+// What people do with the tasks that ask them: forms, claims, answers, approval links, ways to sign in. Run by flows.mjs.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import { promisify } from 'node:util';
 
 const ASK = 'arn:aws:states:::reveille:ask.waitForTaskToken';
 const DISCOUNT = {
@@ -37,7 +41,7 @@ const DISCOUNT = {
 };
 const NORDLICHT = { customer: 'Nordlicht GmbH', value: 4190, asked: 18, documents: ['offer-0811.pdf', 'letter.pdf'] };
 
-export const people = ({ flow, until, watch, accessible, picture }) => {
+export const people = ({ flow, until, watch, accessible, picture, Server, EVIL }) => {
 
 flow('a form of one\'s own: what is wrong is marked, what was typed is kept, the answer is the output', async ({ page, server }) => {
   server.discount = await server.machine('discount', DISCOUNT);
@@ -140,4 +144,215 @@ flow('a claim is shown to others, and the list of answers names who said what', 
   await accessible(page, 'answers');
   await picture(page, 'answered');
 });
+
+// ---- approval links
+
+const arnOf = (machine, name) => `${machine.replace(':stateMachine:', ':execution:')}:${name}`;
+const asked = async (server, name) => {
+  await server.start_execution(server.discount, name, NORDLICHT);
+  const executionArn = arnOf(server.discount, name);
+  await until('it waits', async () => (await server.call('Reveille.ListWaitingTasks', { executionArn })).tasks.length === 1);
+  return executionArn;
+};
+
+flow('an approval link: opening it does nothing, a button acts once, the second is told who was first', async ({ page, browser, server }) => {
+  const executionArn = await asked(server, 'offer-0830');
+  const made = await server.call('Reveille.CreateApprovalLink', { executionArn, for: 'olga@example.com', actions: ['Approve'] });
+  assert.ok(made.url.startsWith(`${server.base}/a#`), made.url);
+  assert.deepEqual(made.actions, ['Approve']);
+  const code = made.url.split('#')[1];
+  // What a scanner of mails does.
+  for (let n = 0; n < 10; n += 1) assert.equal((await fetch(made.url)).status, 200);
+  for (const headers of [{}, { 'sec-fetch-site': 'cross-site' }, { origin: 'https://evil.example' }]) {
+    const body = new URLSearchParams({ code, kind: 'form', action: '0', f0: '5', f1: 'not from our page' });
+    assert.ok([403, 421].includes((await fetch(`${server.base}/a`, { method: 'POST', headers, body })).status));
+  }
+  assert.equal((await server.call('DescribeExecution', { executionArn })).status, 'RUNNING');
+  const context = await browser.newContext({ viewport: { width: 1000, height: 900 } });
+  const guest = watch(await context.newPage());
+  await guest.goto(made.url);
+  await guest.getByRole('heading', { name: 'Approve the discount' }).waitFor();
+  await guest.getByText('Nordlicht GmbH').waitFor();
+  assert.equal(await guest.getByRole('button', { name: 'Reject' }).count(), 0, 'the link allows one button');
+  assert.equal(await guest.getByText('Whole payload').count(), 0, 'the page shows what the form shows');
+  assert.ok(!guest.url().includes(code), 'the code is not in the address any more');
+  assert.equal((await context.cookies()).length, 0);
+  await accessible(guest, 'an approval link');
+  await picture(guest, 'link');
+  await guest.getByLabel(/^Discount you grant/).fill('99');
+  await guest.getByLabel(/^Reason/).fill('by mail');
+  await guest.locator('form.answer').evaluate((form) => { form.noValidate = true; });
+  await guest.getByRole('button', { name: 'Approve' }).click();
+  await guest.getByRole('alert').waitFor();
+  // A button that the link does not allow, sent by hand.
+  await guest.evaluate(() => { const form = document.querySelector('form.answer'); const button = form.querySelector('button'); button.value = '1'; form.noValidate = true; button.click(); });
+  await guest.getByText('Choose one of the buttons.').waitFor();
+  assert.equal((await server.call('DescribeExecution', { executionArn })).status, 'RUNNING');
+  await guest.getByLabel(/^Discount you grant/).fill('9');
+  await guest.getByLabel(/^Reason/).fill('by mail');
+  await guest.getByRole('button', { name: 'Approve' }).click();
+  await guest.getByText('Your answer was taken').waitFor();
+  await accessible(guest, 'thanks');
+  await guest.goto('about:blank');
+  await guest.goto(made.url);
+  await guest.getByText('This question is closed').waitFor();
+  await guest.getByText(/Answered by olga@example\.com \(link, made by .*\): Approve, .* ago/).waitFor();
+  await accessible(guest, 'a closed question');
+  await context.close();
+  await page.goto(`${server.base}/console/inbox/answered`);
+  await page.getByRole('row', { name: /olga@example\.com.*Approve.*offer-0830/ }).waitFor();
+  assert.ok(server.log.includes('"event":"link.used"') && server.log.includes('olga@example.com (link'), 'the log says who');
+  assert.ok(!server.log.includes(code), 'the code is in no log');
+});
+
+flow('a link that was withdrawn, is over, was changed, or whose task is gone says so kindly; without scripts it is pasted', async ({ page, browser, server }) => {
+  const executionArn = await asked(server, 'offer-0831');
+  const made = await server.call('Reveille.CreateApprovalLink', { executionArn, for: EVIL.slice(0, 80) });
+  const short = await server.call('Reveille.CreateApprovalLink', { executionArn, for: 'ada@example.com', expiresSeconds: 1 });
+  const other = await server.call('Reveille.CreateApprovalLink', { executionArn, for: 'eve@example.com' });
+  await server.call('Reveille.RevokeApprovalLink', { linkId: other.linkId });
+  const open = async (url) => { await page.goto('about:blank'); await page.goto(url); };
+  await open(other.url);
+  await page.getByText('It was withdrawn').waitFor();
+  await accessible(page, 'a withdrawn link');
+  await until('its time is over', async () => { await open(short.url); await page.getByRole('heading').first().waitFor(); return (await page.content()).includes('It was good until'); });
+  const at = made.url.length - 20;
+  await open(made.url.slice(0, at) + (made.url[at] === 'A' ? 'B' : 'A') + made.url.slice(at + 1));
+  await page.getByText('not one of this server').waitFor();
+  await open(`${server.base}/a`);
+  await accessible(page, 'a link without its code');
+  await open(made.url);
+  await page.getByText('onerror').first().waitFor();
+  assert.equal(await page.locator('img').count(), 0);
+  const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 320, height: 640 } });
+  const bare = watch(await context.newPage());
+  await bare.goto(made.url);
+  await bare.getByLabel('Link').fill(made.url);
+  await bare.getByRole('button', { name: 'Show the question' }).click();
+  await bare.getByRole('heading', { name: 'Approve the discount' }).waitFor();
+  await server.call('StopExecution', { executionArn });
+  await bare.getByLabel(/^Reason/).fill('too late');
+  await bare.getByRole('button', { name: 'Reject' }).click();
+  await bare.getByText('This question is closed').waitFor();
+  await context.close();
+});
+
+flow('a person in the inbox makes a link for somebody else', async ({ page, server }) => {
+  await asked(server, 'offer-0832');
+  await page.goto(`${server.base}/console/inbox?machine=discount`);
+  await page.getByText('Ask another person by a link').click();
+  await page.getByLabel(/^For/).fill('friend@example.com');
+  await page.getByRole('button', { name: 'Make a link' }).click();
+  await page.getByText('The link is made.').waitFor();
+  await accessible(page, 'a link that was made');
+  const address = await page.locator('#made-link').inputValue();
+  await page.goto(address);
+  await page.getByText('friend@example.com').waitFor();
+  await page.getByText('made by console').waitFor();
+  await page.getByLabel(/^Reason/).fill('no, sorry');
+  await page.getByRole('button', { name: 'Reject' }).click();
+  await page.getByText('Your answer was taken').waitFor();
+});
+
+// ---- ways to sign in
+
+const run = promisify(execFile);
+
+flow('reveille console prints an address that signs in once; a key without payloads sees none', async ({ browser }) => {
+  const server = await new Server({ REVEILLE__API__KEYS: 'olga:olga-secret-0123456789:read+start+complete+admin,viewer:viewer-secret-0123456789:read+no-payload' }).start();
+  const context = await browser.newContext();
+  const page = watch(await context.newPage());
+  const cli = (key, ...args) => run(server.binary, args, { env: { PATH: process.env.PATH, HOME: server.folder, REVEILLE_ENDPOINT: server.base, AWS_ACCESS_KEY_ID: key, AWS_SECRET_ACCESS_KEY: `${key}-secret-0123456789` } });
+  const call = async (key, operation, input) => JSON.parse((await cli(key, 'call', operation, JSON.stringify(input))).stdout);
+  try {
+    const { stateMachineArn } = await call('olga', 'CreateStateMachine', { name: 'discount', roleArn: 'arn:aws:iam::000000000000:role/r', definition: JSON.stringify(DISCOUNT) });
+    const { executionArn } = await call('olga', 'StartExecution', { stateMachineArn, name: 'offer-1', input: JSON.stringify({ ...NORDLICHT, secret: 'a payload of nobody else' }) });
+    const address = (await cli('olga', 'console')).stdout.trim();
+    assert.match(address, /\/console\/sign-in#.{43}$/);
+    await page.goto(address);
+    await page.getByRole('heading', { name: 'Executions' }).waitFor();
+    await page.getByText('olga', { exact: true }).waitFor();
+    assert.ok(!page.url().includes('#'));
+    const other = await browser.newContext();
+    const late = watch(await other.newPage());
+    await late.goto(address);
+    await late.getByText('This code was used already').waitFor();
+    await accessible(late, 'a code that was used');
+    // A person without the right to see payloads.
+    await late.goto('about:blank');
+    await late.goto((await cli('viewer', 'console')).stdout.trim());
+    await late.getByRole('heading', { name: 'Executions' }).waitFor();
+    await late.getByRole('link', { name: 'offer-1' }).click();
+    await late.getByText('hidden: you may not see payloads').first().waitFor();
+    const seen = [];
+    for (const view of ['Graph', 'Events', 'Definition']) {
+      await late.getByRole('link', { name: view, exact: true }).click();
+      seen.push(await late.content());
+    }
+    await late.goto(`${server.base}/console/inbox?machine=discount`);
+    await late.getByText('You may not answer tasks').waitFor();
+    seen.push(await late.content());
+    const history = await call('viewer', 'GetExecutionHistory', { executionArn });
+    const described = await call('viewer', 'DescribeExecution', { executionArn });
+    for (const text of [...seen, JSON.stringify(history), JSON.stringify(described)]) {
+      assert.ok(!text.includes('a payload of nobody else') && !text.includes('Nordlicht'), text);
+    }
+    assert.equal(described.inputDetails.included, false);
+    assert.ok(!server.log.includes(address.split('#')[1]), 'the code is in no log');
+    await other.close();
+  } finally {
+    await context.close();
+    await server.end();
+  }
+});
+
+flow('a proxy names the people; nobody else is believed', async ({ browser }) => {
+  const server = await new Server({
+    REVEILLE__CONSOLE__USER_HEADER: 'X-Forwarded-User', REVEILLE__CONSOLE__GROUPS_HEADER: 'X-Forwarded-Groups',
+    REVEILLE__CONSOLE__TRUSTED_PROXIES: '127.0.0.1', REVEILLE__CONSOLE__GROUPS: 'desk=read+complete, viewers=read+no-payload',
+  }).start();
+  let person = { 'x-forwarded-user': 'olga@example.com', 'x-forwarded-groups': 'people,desk' };
+  const proxy = createServer((incoming, outgoing) => {
+    const headers = Object.fromEntries(Object.entries(incoming.headers).filter(([name]) => !name.startsWith('x-forwarded-')));
+    const passed = request({ host: '127.0.0.1', port: server.port, method: incoming.method, path: incoming.url, headers: { ...headers, ...person } }, (answer) => {
+      outgoing.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(outgoing);
+    });
+    passed.on('error', () => outgoing.destroy());
+    incoming.pipe(passed);
+  }).listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  const base = `http://127.0.0.1:${proxy.address().port}`;
+  const context = await browser.newContext();
+  const page = watch(await context.newPage());
+  try {
+    server.discount = await server.machine('discount', DISCOUNT);
+    const executionArn = await asked(server, 'offer-2');
+    await page.goto(`${base}/console/inbox`);
+    await page.getByText('olga@example.com', { exact: true }).waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Sign out' }).count(), 0);
+    await accessible(page, 'a person of a proxy');
+    person = { 'x-forwarded-user': 'ada', 'x-forwarded-groups': 'viewers' };
+    await page.goto(`${base}/console/inbox`);
+    await page.getByText('You may not answer tasks').waitFor();
+    assert.ok(!(await page.content()).includes('Nordlicht'));
+    for (person of [{}, { 'x-forwarded-user': 'eve', 'x-forwarded-groups': 'others' }]) {
+      assert.equal((await page.goto(`${base}/console/inbox`)).status(), 403);
+      await page.getByText('names nobody').waitFor();
+    }
+    person = { 'x-forwarded-user': 'olga@example.com', 'x-forwarded-groups': 'people,desk' };
+    await page.goto(`${base}/console/inbox`);
+    await page.getByLabel(/^Reason/).fill('not this time');
+    await page.getByRole('button', { name: 'Reject' }).click();
+    await page.getByText('Your answer was taken.').waitFor();
+    await until('it has ended', async () => (await server.call('DescribeExecution', { executionArn })).status === 'SUCCEEDED');
+    assert.ok(server.log.includes('"task.by":"olga@example.com (console)"'), 'the log says who');
+  } finally {
+    await context.close();
+    proxy.closeAllConnections();
+    proxy.close();
+    await server.end();
+  }
+});
+
 };

@@ -9,6 +9,7 @@
 
 mod activities;
 mod api;
+mod approval;
 mod art_event;
 mod backlog;
 mod backup;

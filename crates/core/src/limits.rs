@@ -223,3 +223,11 @@ pub const CLAIM_SECONDS: u32 = 900;
 pub const CLAIMS_SHOWN_MAX: u32 = 1_000;
 /// Days that the inbox shows an answer of a person; the journal has it longer.
 pub const ANSWERS_DAYS: u32 = 30;
+/// An approval link ends with its task, and after so many days in any case: a mailbox is kept for years.
+pub const LINK_DAYS_MAX: u32 = 366;
+/// Days of an approval link that asks for no time of its own, where the task has no time limit.
+pub const LINK_DAYS: u32 = 30;
+/// The name of the person that an approval link is made for: an address of e-mail, or a few words.
+pub const LINK_NAME_BYTES_MAX: usize = 254;
+/// Seconds in which a code of `reveille console` is used: a person clicks at once.
+pub const SIGN_IN_CODE_SECONDS: u32 = 120;

@@ -59,7 +59,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let execution = arn::execution(&input.execution_arn)?;
     let row = ctx.engine().execution(&execution).await?;
     let (redrive_status, redrive_status_reason) = ctx.engine().redrive_status(&row).await?;
-    let included = input.included_data.all();
+    let included = ctx.payloads && input.included_data.all();
     let (header, summary) = (row.header, row.summary);
     let (stop_date, output, error, cause) = match summary.closed {
         Some(closed) => (Some(closed.at.into()), closed.output, closed.error, closed.cause),

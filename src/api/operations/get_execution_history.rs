@@ -46,6 +46,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let page = ctx.engine().history(&execution, HistoryQuery { reverse: input.reverse_order, after, limit }).await?;
     let next_token = page.entries.last().filter(|_| page.more);
     let next_token = next_token.map(|last| ctx.pages.seal(listing, &last.id.to_string(), now));
-    let view = View { data: input.include_execution_data.unwrap_or(true), parameters: true, region: &ctx.realm.region };
+    let data = ctx.payloads && input.include_execution_data.unwrap_or(true);
+    let view = View { data, parameters: ctx.payloads, region: &ctx.realm.region };
     Ok(Output { events: page.entries.iter().filter_map(|entry| history::render(entry, view)).collect(), next_token })
 }

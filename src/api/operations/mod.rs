@@ -23,10 +23,26 @@ pub enum Class {
     Complete,
     /// Create, change and delete machines, activities, aliases, versions and tags.
     Admin,
+    /// Inputs, outputs and other payloads in what `Read` shows. No operation is of this class; a key has it unless its
+    /// classes take it away.
+    Payload,
 }
 
 impl Class {
-    pub const ALL: [Self; 4] = [Self::Read, Self::Start, Self::Complete, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Read, Self::Start, Self::Complete, Self::Admin, Self::Payload];
+    /// The word in settings that takes [`Class::Payload`] away.
+    pub const WITHOUT_PAYLOAD: &str = "no-payload";
+
+    /// The classes of these words. Payloads are in, unless the words take them away.
+    pub fn of_words<'w>(words: impl IntoIterator<Item = &'w str> + Clone) -> Vec<Self> {
+        let mut classes: Vec<Self> = words.clone().into_iter().filter_map(Self::parse).collect();
+        if words.into_iter().any(|word| word == Self::WITHOUT_PAYLOAD) {
+            classes.retain(|class| *class != Self::Payload);
+        } else if !classes.is_empty() && !classes.contains(&Self::Payload) {
+            classes.push(Self::Payload);
+        }
+        classes
+    }
 
     /// The class of this name, as [`Class::as_str`] gives it.
     pub fn parse(text: &str) -> Option<Self> {
@@ -40,6 +56,7 @@ impl Class {
             Self::Start => "start",
             Self::Complete => "complete",
             Self::Admin => "admin",
+            Self::Payload => "payload",
         }
     }
 }
@@ -116,6 +133,9 @@ operations! {
     "UpdateStateMachineAlias" Admin update_state_machine_alias;
     "ValidateStateMachineDefinition" Read validate_state_machine_definition;
     "Reveille.ClaimTask" Complete claim_task;
+    "Reveille.CreateApprovalLink" Complete create_approval_link;
+    "Reveille.RevokeApprovalLink" Complete revoke_approval_link;
+    "Reveille.CreateSignIn" Read create_sign_in;
     "Reveille.DeleteForm" Admin delete_form;
     "Reveille.GetForm" Read get_form;
     "Reveille.ListForms" Read list_forms;
@@ -151,6 +171,16 @@ where
 mod tests {
     use super::*;
     use crate::api::model::Model;
+
+    #[test]
+    fn payloads_are_seen_unless_the_words_take_them_away() {
+        use Class::{Complete, Payload, Read};
+        assert_eq!(Class::of_words(["read", "complete"]), [Read, Complete, Payload]);
+        assert_eq!(Class::of_words(["payload", "read"]), [Payload, Read]);
+        assert_eq!(Class::of_words(["read", "no-payload"]), [Read]);
+        assert_eq!(Class::of_words(["no-payload"]), []);
+        assert_eq!(Class::of_words(["nonsense"]), []);
+    }
 
     #[test]
     fn every_operation_of_the_model_has_its_handler() {

@@ -104,6 +104,13 @@ if (every > 0) setInterval(() => { if (!document.hidden) refresh(); }, every * 1
 
 times(document);
 
+// A code in the fragment was never sent: a form takes it to the server, and the page acts only when a person says so.
+const coded = document.querySelector('form[data-code]');
+if (coded && location.hash.length > 1) {
+  coded.elements.code.value = location.hash.slice(1);
+  coded.requestSubmit();
+}
+
 // Keys: `/` to the search, `g` and a letter to a page. Not while typing.
 let went = 0;
 addEventListener('keydown', (event) => {

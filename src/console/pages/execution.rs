@@ -269,12 +269,14 @@ fn actions(view: &View<'_>) -> Markup {
                 button.first type="submit" { "Redrive from the failure" }
             }
         }
-        details.act {
-            summary { "Start again…" }
-            form method="post" action={ "../machines/" (words::encoded(view.row.header.state_machine.last())) } {
-                label for="again" { "Input" span.hint { " (this execution's, to be changed)" } }
-                textarea #again name="input" rows="9" spellcheck="false" { (words::pretty(&view.row.header.input)) }
-                div.acts { button.first type="submit" { "Start" } }
+        @if view.who.payload {
+            details.act {
+                summary { "Start again…" }
+                form method="post" action={ "../machines/" (words::encoded(view.row.header.state_machine.last())) } {
+                    label for="again" { "Input" span.hint { " (this execution's, to be changed)" } }
+                    textarea #again name="input" rows="9" spellcheck="false" { (words::pretty(&view.row.header.input)) }
+                    div.acts { button.first type="submit" { "Start" } }
+                }
             }
         }
     }

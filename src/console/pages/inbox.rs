@@ -57,6 +57,8 @@ pub struct Typed {
     pub why: String,
     /// What was typed into the task's form.
     pub entered: Entered,
+    /// An approval link that was made, or why none was.
+    pub link: Option<Result<String, String>>,
 }
 
 /// How a task is named in an address: its execution and event, never its token.
@@ -179,7 +181,37 @@ fn task(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
                 None => { (about(open.parameters)) }
             }
             @if inbox.who.complete { (answer(inbox, open)) }
-            @else { p.quiet { "Your key may not answer tasks." } }
+            @else { p.quiet { "You may not answer tasks here." } }
+        }
+    }
+}
+
+/// Makes an approval link for a person who does not sign in here.
+fn link(open: &Open<'_>, action: &str) -> Markup {
+    let made = open.typed.as_ref().and_then(|typed| typed.link.as_ref());
+    html! {
+        @if let Some(Ok(address)) = made {
+            div.say.done role="status" {
+                p { b { "The link is made." } " Whoever has it can answer this task. It is shown once." }
+                label.hidden for="made-link" { "Link" }
+                textarea #made-link readonly rows="3" spellcheck="false" { (address) }
+            }
+        }
+        details open[made.is_some_and(Result::is_err)] {
+            summary { "Ask another person by a link" }
+            @if let Some(Err(why)) = made { div.say.fail role="alert" { p { (why) } } }
+            form.field method="post" action=(action) {
+                input type="hidden" name="kind" value="link";
+                label for="link-for" { "For" span.hint { " (a name or an address; the history shows it)" } }
+                input #link-for name="for" maxlength="200" required autocomplete="off";
+                label for="link-days" { "Good for" }
+                select #link-days name="days" {
+                    option value="" { "as long as the task waits" }
+                    option value="1" { "1 day" }
+                    option value="7" { "7 days" }
+                }
+                div.acts { button type="submit" { "Make a link" } }
+            }
         }
     }
 }
@@ -314,6 +346,7 @@ fn answer(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
                 div.acts { button type="submit" { "Send the answer" } }
             }
         }
+        @if form.is_some() { (link(open, &action)) }
         details {
             summary { "Refuse" @if open.asked.wait.heartbeat_due.is_some() { ", or ask for more time" } }
             form.field method="post" action=(action) {

@@ -2,6 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::api::Class;
 use crate::interpreter::event::By;
 use crate::store::ExecutionStatus;
 
@@ -11,13 +12,29 @@ use super::super::words;
 /// Who looks at a page, and what he may do.
 #[derive(Debug, Clone, Default)]
 pub struct Who {
-    /// The key that he signed in with; `None`: there are no keys.
+    /// The key that he signed in with, or the name that a proxy gave him; `None`: there are no keys.
     pub key: Option<String>,
     pub start: bool,
     pub complete: bool,
+    pub admin: bool,
+    /// May see inputs and outputs.
+    pub payload: bool,
+    /// A proxy signed him in, and signs him out.
+    pub by_proxy: bool,
 }
 
 impl Who {
+    /// Whether he may call operations of this class. A person who is let in may read.
+    pub fn may(&self, class: Class) -> bool {
+        match class {
+            Class::Read => true,
+            Class::Start => self.start,
+            Class::Complete => self.complete,
+            Class::Admin => self.admin,
+            Class::Payload => self.payload,
+        }
+    }
+
     /// As the journal names him.
     pub fn by(&self) -> By {
         self.key.as_deref().map_or(By::Console, |key| By::Person(key.into()))
@@ -93,7 +110,11 @@ pub fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
                         @match &who.key {
                             Some(key) => {
                                 span { (key) }
-                                form method="post" action={ (up) "sign-out" } { button type="submit" { "Sign out" } }
+                                @if !who.by_proxy {
+                                    form method="post" action={ (up) "sign-out" } {
+                                        button type="submit" { "Sign out" }
+                                    }
+                                }
                             }
                             None if *tab != Tab::Nowhere => { span { "no access keys: this machine only" } }
                             None => {}

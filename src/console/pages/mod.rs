@@ -6,6 +6,7 @@ pub mod fork;
 pub mod form;
 pub mod inbox;
 pub mod layout;
+pub mod link;
 pub mod machines;
 pub mod panel;
 pub mod queues;

@@ -97,7 +97,7 @@ fn state(view: &View<'_>, visit: &Visit) -> Markup {
             @if let Some(asked) = asked.filter(|_| view.who.complete) {
                 a.button.first href={ "../inbox/" (view.row.header.id) "-" (asked.wait.scheduled.0) } { "Answer…" }
             }
-            @if view.who.start && visit.depth == 0 && view.can_fork() {
+            @if view.who.start && view.who.payload && visit.depth == 0 && view.can_fork() {
                 a.button href={ (view.row.header.id) "/fork?state=" (words::encoded(&visit.name)) "&event=" (visit.event.0) } {
                     "Fork from here…"
                 }

@@ -15,6 +15,15 @@ pub fn form(why: Option<&str>) -> Markup {
                 input #secret name="secret" type="password" autocomplete="current-password" required;
                 div.acts { button.first type="submit" { "Sign in" } }
             }
+            details open[false] {
+                summary { "With a code" }
+                p.quiet { "The command " code { "reveille console" } " prints an address with a code, good once." }
+                form.field method="post" action="sign-in" data-code[why.is_none()] {
+                    label for="code" { "Code" }
+                    input #code name="code" autocomplete="off" required;
+                    div.acts { button type="submit" { "Sign in with the code" } }
+                }
+            }
         }
     }
 }

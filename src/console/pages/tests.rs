@@ -17,9 +17,9 @@ use crate::console::pages::layout::{Frame, Tab, Who};
 use crate::console::pages::machines::{Listed, Machine};
 use crate::console::pages::panel::Part;
 use crate::console::pages::queues::Looked;
-use crate::console::pages::{execution, executions, inbox, layout, machines, queues, sign_in};
+use crate::console::pages::{execution, executions, inbox, layout, link, machines, queues, sign_in};
 use crate::console::story::{Attempt, Standing, Story, Visit};
-use crate::engine::Lineage;
+use crate::engine::{Lineage, Link};
 use crate::forms::{Form, Wrong};
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey};
 use crate::interpreter::event::{By, Failure, Forked, Payload, StateType};
@@ -59,7 +59,7 @@ fn at(ms: i64) -> Timestamp {
 
 /// A page whose content is this, inside of a frame that is hostile too.
 fn whole(content: &Markup) -> String {
-    let who = Who { key: Some(EVIL.to_owned()), start: true, complete: true };
+    let who = Who { key: Some(EVIL.to_owned()), start: true, complete: true, ..Who::default() };
     let frame =
         Frame { title: EVIL, tab: Tab::Inbox, up: "../", who: &who, waiting: Some(7), topics: "waits", every: 5 };
     layout::page(&frame, content).into_string()
@@ -191,7 +191,7 @@ fn a_fork_shows_hostile_text_as_text() {
 
 #[test]
 fn an_execution_shows_hostile_text_as_text() {
-    let (story, who) = (story(), Who { key: None, start: true, complete: true });
+    let (story, who) = (story(), Who { start: true, complete: true, ..Who::default() });
     for status in ExecutionStatus::ALL {
         let (row, lineage) = (row(status), lineage());
         for tab in [ViewTab::Graph, ViewTab::Events, ViewTab::Definition] {
@@ -297,7 +297,7 @@ fn the_inbox_shows_hostile_text_as_text() {
         (true, Err(EVIL), false),
         (false, Ok(None), false),
     ] {
-        let who = Who { key: None, start: false, complete };
+        let who = Who { key: None, start: false, complete, ..Who::default() };
         let entered = Entered {
             fields: vec![("f0".to_owned(), EVIL.to_owned()), ("f5".to_owned(), EVIL.to_owned())],
             wrong: vec![
@@ -306,7 +306,8 @@ fn the_inbox_shows_hostile_text_as_text() {
             ],
         };
         let entered = if marked { entered } else { Entered::default() };
-        let typed = Some(Typed { output: EVIL.to_owned(), why: EVIL.to_owned(), entered });
+        let link = Some(if marked { Ok(EVIL.to_owned()) } else { Err(EVIL.to_owned()) });
+        let typed = Some(Typed { output: EVIL.to_owned(), why: EVIL.to_owned(), entered, link });
         let open = Open { key, row: &row, asked: asked(), expected: &expected, form, parameters: EVIL, typed };
         let shown = Inbox {
             rows: &rows,
@@ -367,7 +368,7 @@ fn machines_show_hostile_text_as_text() {
     };
     let diagnostics = crate::asl::diagnose(EVIL, crate::asl::MachineKind::Standard, crate::asl::Severity::Warning);
     assert!(!diagnostics.is_empty());
-    let who = Who { key: None, start: true, complete: false };
+    let who = Who { start: true, ..Who::default() };
     let machine = Machine {
         row: &row,
         graph: String::new(),
@@ -379,4 +380,23 @@ fn machines_show_hostile_text_as_text() {
         said: html! {},
     };
     is_safe(&whole(&machines::one(&machine)));
+}
+
+#[test]
+fn the_page_of_a_link_shows_hostile_text_as_text() {
+    let (form, task) = (evil_form(), TaskKey { execution: ExecutionId(Uuid::nil()), scheduled: EventId(4) });
+    let own = Link { task, actions: 1, until: 9, audience: EVIL.to_owned(), maker: EVIL.to_owned() };
+    let asked = link::Asked { form: &form, state: EVIL, code: EVIL, link: &own, entered: None, why: Some(EVIL) };
+    let page = whole(&link::task(&asked));
+    is_safe(&page);
+    assert!(page.contains("value=\"0\"") && !page.contains("name=\"action\" value=\"1\""), "one button is allowed");
+    let attempt = story().visits[0].attempts[0].clone();
+    for content in [
+        link::code(Some(EVIL)),
+        link::thanks(EVIL),
+        link::said(EVIL, EVIL),
+        link::over(EVIL, &attempt, Some(EVIL), true, at(9_000)),
+    ] {
+        is_safe(&whole(&content));
+    }
 }

@@ -16,8 +16,8 @@ use super::super::live;
 use super::super::pages::execution::{Asked, Events, RELATIVES_SHOWN, View, ViewTab, page};
 use super::super::pages::layout::{Tab, said};
 use super::super::pages::panel::Part;
-use super::super::serve::{Page, Reply};
-use super::super::story::Story;
+use super::super::serve::{Console, Page, Reply};
+use super::super::story::{HIDDEN, Story};
 use super::Asking;
 
 /// Events of a page of the history.
@@ -39,8 +39,8 @@ pub struct Told {
     pub now: Timestamp,
 }
 
-pub async fn told(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Told, EngineError> {
-    let engine = &asking.console.engine;
+pub async fn told(console: &Console, row: &ExecutionRow) -> Result<Told, EngineError> {
+    let engine = &console.engine;
     let revision = engine.catalog().revision(row.header.revision).await?;
     let definition = revision.map(|revision| revision.definition).unwrap_or_default();
     let mut entries = Vec::new();
@@ -53,6 +53,15 @@ pub async fn told(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Told, Engin
         Err(_) => Story::default(),
     };
     Ok(Told { story, definition, now: engine.clock().now() })
+}
+
+/// The same as this person may see it.
+pub async fn told_to(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Told, EngineError> {
+    let told = told(asking.console, row).await?;
+    if asking.who.payload {
+        return Ok(told);
+    }
+    Ok(Told { story: told.story.without_payloads(), ..told })
 }
 
 /// The picture of a definition with the standing of its states.
@@ -89,7 +98,8 @@ pub async fn asked(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Vec<Asked>
 pub async fn one(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
     let Some(row) = row(asking, id).await? else { return Ok(Reply::missing("There is no such execution here.")) };
     let tab = ViewTab::parse(Some(&asking.query("view")));
-    let told = told(asking, &row).await?;
+    let row = seen(asking, row);
+    let told = told_to(asking, &row).await?;
     let asked = asked(asking, &row).await?;
     let wanted = asking.query("state");
     let chosen = if wanted.is_empty() { None } else { told.story.visit(&wanted) }.or_else(|| told.story.foremost());
@@ -121,13 +131,26 @@ pub async fn one(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
     Ok(Reply::Page(page.live(format!("execution:{} {}", row.header.id, live::WAITS), every)))
 }
 
+/// The row as this person may see it.
+fn seen(asking: &Asking<'_>, mut row: ExecutionRow) -> ExecutionRow {
+    if !asking.who.payload {
+        row.header.input = format!("\"{HIDDEN}\"");
+        if let Some(closed) = &mut row.summary.closed {
+            closed.output = closed.output.as_ref().map(|_| format!("\"{HIDDEN}\""));
+            closed.cause = None;
+        }
+    }
+    row
+}
+
 /// A page of the history, newest first.
 async fn events(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Events, EngineError> {
     let before = asking.query("before").parse::<u64>().ok();
     let query = HistoryQuery { reverse: true, after: before.map(EventId), limit: EVENTS };
     let found = asking.console.engine.history(&row.header.arn, query).await?;
     let older = found.entries.last().filter(|_| found.more).map(|entry| entry.id.0);
-    let view = history::View { data: true, parameters: true, region: &asking.console.engine.realm().region };
+    let payload = asking.who.payload;
+    let view = history::View { data: payload, parameters: payload, region: &asking.console.engine.realm().region };
     let events = found.entries.iter().filter_map(|entry| history::render(entry, view)).collect();
     Ok(Events { shown: events, older, is_later_page: before.is_some() })
 }

@@ -1,5 +1,6 @@
 //! The form of a fork: the states where it can begin, and what was recorded there.
 
+use actix_web::http::StatusCode;
 use serde_json::Value;
 
 use crate::engine::EngineError;
@@ -26,7 +27,11 @@ pub async fn form(asking: &Asking<'_>, id: &str, refused: Option<Refused>) -> Re
     let Some(row) = execution::row(asking, id).await? else {
         return Ok(Reply::missing("There is no such execution here."));
     };
-    let told = execution::told(asking, &row).await?;
+    if !asking.who.payload {
+        let text = "The form of a fork shows what was recorded, and you may not see payloads here.";
+        return Ok(Reply::trouble(StatusCode::FORBIDDEN, "Not for you", text));
+    }
+    let told = execution::told(asking.console, &row).await?;
     let top = || told.story.visits.iter().filter(|visit| visit.depth == 0);
     let beginnings: Vec<Beginning> = states(&told.definition)
         .into_iter()

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use crate::api::{claims, forms};
 use crate::asl::resource::Resource;
-use crate::engine::EngineError;
-use crate::forms::{Fault, Form};
+use crate::engine::{AskedTask, EngineError};
+use crate::forms::Form;
 use crate::ids::{EventId, ExecutionId, TaskKey};
 use crate::store::{ExecutionRow, WaitFilter, WaitRow};
 
@@ -16,6 +16,7 @@ use super::super::pages::execution::Asked;
 use super::super::pages::inbox::{Inbox, Open, Typed, answered as answered_page, inbox as page};
 use super::super::pages::layout::{Tab, said};
 use super::super::serve::{Page, Reply};
+use super::super::story::HIDDEN;
 use super::super::{act, answers};
 use super::{Asking, execution};
 
@@ -43,28 +44,21 @@ pub struct Found {
 /// `None`: it does not wait any more.
 pub async fn open(asking: &Asking<'_>, key: TaskKey) -> Result<Option<Found>, EngineError> {
     let engine = &asking.console.engine;
-    let Some(row) = engine.journal().execution(key.execution).await? else { return Ok(None) };
-    let tasks = engine.waiting_tasks_of(&row.header.arn).await?;
-    let Some(task) = tasks.into_iter().find(|task| task.key == key) else { return Ok(None) };
-    let told = execution::told(asking, &row).await?;
+    let Some(open) = engine.asked(key).await? else { return Ok(None) };
+    let form = forms::of(&**engine.catalog(), &open).await?;
+    let AskedTask { row, task, input, parameters } = open;
+    let told = execution::told_to(asking, &row).await?;
     let visit = told.story.visit_of(key.scheduled);
     let definition: Value = serde_json::from_str(&told.definition).unwrap_or_default();
     let expected = visit.map(|visit| infer::expected(&definition, &visit.pointer)).unwrap_or_default();
-    let parameters = visit.and_then(|visit| visit.task.as_ref()).map(|(_, payload)| payload);
-    let form = match parameters.and_then(|parameters| parameters.get("Form")) {
-        Some(form) => Form::read(form).map(Some).map_err(first),
-        None => match forms::beside(&**engine.catalog(), &row.header.state_machine, &task.wait.state).await? {
-            Some(template) => {
-                let input = visit.map_or(&Value::Null, |visit| &*visit.input);
-                Form::fill(&template, input).map(Some).map_err(first)
-            }
-            None => Ok(None),
-        },
-    };
     // Whoever is asked without a message decides by what came into the state.
     let is_ask = Resource::parse(&task.wait.resource).is_some_and(|resource| resource.is_ask());
-    let shown = if is_ask { visit.map(|visit| &visit.input) } else { parameters };
-    let parameters = shown.map(|payload| payload.text().to_owned());
+    let sees = asking.who.payload;
+    let parameters = if is_ask { input } else { parameters };
+    let parameters = if sees { parameters.text().to_owned() } else { format!("\"{HIDDEN}\"") };
+    // Its title, text and values may be data.
+    let bare = |form: Form| if sees { form } else { Form { title: None, text: None, show: Vec::new(), ..form } };
+    let form = form.map(|form| form.map(bare));
     let looks = if task.wait.queue {
         asking.console.looks.at(asking.console, vec![task.wait.destination.clone()]).await
     } else {
@@ -72,11 +66,7 @@ pub async fn open(asking: &Asking<'_>, key: TaskKey) -> Result<Option<Found>, En
     };
     let queue = looks.get(&task.wait.destination).copied().and_then(Result::ok).flatten();
     let asked = Asked { wait: task.wait, queue };
-    Ok(Some(Found { row, asked, expected, form, parameters: parameters.unwrap_or_default(), token: task.token }))
-}
-
-fn first(faults: Vec<Fault>) -> String {
-    faults.into_iter().next().map(|fault| format!("{} ({})", fault.message, fault.hint)).unwrap_or_default()
+    Ok(Some(Found { row, asked, expected, form, parameters, token: task.token }))
 }
 
 /// Answers of people, newest first.

@@ -7,6 +7,7 @@ mod forks;
 mod handle;
 pub(in crate::engine) mod health;
 mod history;
+mod links;
 mod map_runs;
 mod metrics;
 mod redrivable;
@@ -17,4 +18,5 @@ mod unserved;
 
 pub(in crate::engine) use handle::Engine;
 pub use handle::EngineHandle;
+pub use links::AskedTask;
 pub use task_queues::TaskQueue;

@@ -66,7 +66,7 @@ impl EngineHandle {
         Ok(rows.into_iter().map(shown).collect())
     }
 
-    fn waiting_task(&self, id: ExecutionId, execution: &Arn, machine: &Arn, wait: Wait) -> WaitingTask {
+    pub(super) fn waiting_task(&self, id: ExecutionId, execution: &Arn, machine: &Arn, wait: Wait) -> WaitingTask {
         let key = TaskKey { execution: id, scheduled: wait.scheduled };
         let (execution, state_machine) = (execution.clone(), machine.clone());
         WaitingTask { execution, state_machine, key, token: self.inner.services.token(&key), wait }

@@ -93,6 +93,9 @@ impl ExecutionActor {
         let receipt = integrations::receipt(&resource, &plan, None, now, request_id);
         let Plan::Publish(mut publishing) = plan else { return };
         // What stays of them names where they went.
+        for message in &mut publishing.messages {
+            self.add_link(&key, message);
+        }
         let kind = if resource.waits_for_token() { TaskKind::Callback } else { TaskKind::Request };
         let messages: Vec<(Address, Message)> = publishing
             .messages
@@ -134,6 +137,21 @@ impl ExecutionActor {
             actor.operations_open -= 1;
             actor.published(sent, outcomes, ctx);
         }));
+    }
+
+    /// Adds the approval link that a message is to carry: the same at every dispatch.
+    fn add_link(&self, key: &TaskKey, message: &mut Outgoing) {
+        let Some(wish) = message.link.take() else { return };
+        let (Ok(view), Some(started)) = (self.state.task(key.scheduled), self.state.started()) else { return };
+        let maker = format!("state machine {}", started.machine.last());
+        let (at, deadline) = (view.task.scheduled_at, view.task.deadline());
+        let (code, until) = self.services.link(*key, wish.actions, &wish.audience, &maker, at, wish.seconds, deadline);
+        if let Ok(mut body) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&message.body) {
+            body.insert("Link".to_owned(), self.services.link_address(&code).into());
+            body.insert("LinkFor".to_owned(), wish.audience.into());
+            body.insert("LinkUntil".to_owned(), until.iso().into());
+            message.body = serde_json::Value::Object(body).to_string().into_bytes();
+        }
     }
 
     /// The broker's outcome of each of a task's messages.
@@ -315,6 +333,7 @@ fn to_queue(queue: String, body: Vec<u8>, message_id: Uuid) -> Outgoing {
         reply_to: None,
         on_unroutable: integrations::OnUnroutable::Fails,
         is_notice: false,
+        link: None,
         answer: serde_json::Map::new(),
     }
 }

@@ -10,6 +10,7 @@ pub(in crate::engine) mod feed;
 pub(in crate::engine) mod footprint;
 mod history_lines;
 pub(in crate::engine) mod intake;
+mod links;
 pub(in crate::engine) mod logging;
 pub(in crate::engine) mod open_count;
 pub(in crate::engine) mod quarantine;

@@ -81,6 +81,8 @@ pub struct Options {
     pub objects: objects::Options,
     /// Makes HTTP calls for `TestState`; `None`: nobody in this process.
     pub http_tasks: Option<Arc<dyn HttpTasks>>,
+    /// The address of this server for people, without a slash at its end: approval links begin with it.
+    pub address: String,
     /// Answers tasks in place of their workers; `None`: all go out.
     pub stand_in: Option<Arc<dyn StandIn>>,
 }
@@ -116,6 +118,7 @@ impl Default for Options {
             executions_open_max: crate::limits::EXECUTIONS_OPEN_MAX,
             objects: objects::Options::default(),
             http_tasks: None,
+            address: "http://127.0.0.1:8083".to_owned(),
             stand_in: None,
         }
     }

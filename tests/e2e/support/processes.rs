@@ -74,6 +74,11 @@ impl Program {
         said.lines().find(|line| line.contains(what)).unwrap_or_default().to_owned()
     }
 
+    /// What it has printed.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
     /// Waits until it has printed something.
     #[track_caller]
     pub fn says(&mut self, what: &str) {

@@ -154,6 +154,19 @@ impl Form {
         Self::read(&form)
     }
 
+    /// The actions of these labels as bits, the first the lowest; without labels all of them.
+    ///
+    /// # Errors
+    /// The label that no action has.
+    pub fn bits(&self, labels: Option<&[&str]>) -> Result<u16, String> {
+        let all = || u16::MAX >> (16 - self.actions.len().min(16));
+        let Some(labels) = labels else { return Ok(all()) };
+        labels.iter().try_fold(0, |bits, label| {
+            let place = self.actions.iter().position(|action| action.label == *label);
+            place.map(|n| bits | 1 << n).ok_or_else(|| (*label).to_owned())
+        })
+    }
+
     /// The faults of a form in a definition, as far as its text says.
     #[must_use]
     pub fn faults(template: &Value) -> Vec<Fault> {

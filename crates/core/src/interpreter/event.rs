@@ -122,6 +122,8 @@ pub enum By {
     Console,
     /// The broker's user that sent a reply, as the broker checked it.
     Queue(Arc<str>),
+    /// An approval link: the person that it was made for, and its maker.
+    Link { audience: Arc<str>, maker: Arc<str> },
 }
 
 impl std::fmt::Display for By {
@@ -131,6 +133,7 @@ impl std::fmt::Display for By {
             Self::Person(id) => write!(f, "{id} (console)"),
             Self::Console => f.write_str("console"),
             Self::Queue(user) => write!(f, "queue user {user}"),
+            Self::Link { audience, maker } => write!(f, "{audience} (link, made by {maker})"),
         }
     }
 }
