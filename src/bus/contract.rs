@@ -1,25 +1,25 @@
 //! What both adapters must do, as one suite. The AMQP half needs a broker: `REVEILLE_TEST_AMQP_URL` (`make test` sets
 //! it); without it these tests say so and pass. Names are unique to each test, so that all can share one broker.
 
+mod given;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{BoxStream, FuturesUnordered, StreamExt};
-use uuid::Uuid;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::amqp::{AmqpBus, Options};
+use self::given::{QUIET, broker, confirmed, declared, message, next, nothing_more, queue, text, to_queue, unique};
 use super::embedded::EmbeddedBus;
 use super::{
-    Address, Bounds, BusError, BusHealth, DeclareQueues, Delivery, ExchangeSpec, HeaderValue, Message, Properties,
-    Publication, QueueKind, QueueSpec, Settlement, TaskBus,
+    Address, Bounds, BusError, BusHealth, DeclareQueues, ExchangeSpec, HeaderValue, Publication, QueueKind, QueueSpec,
+    Settlement, TaskBus,
 };
 use crate::ids::PartitionId;
 
 type Bus = Arc<dyn TaskBus>;
 
 const SOON: Duration = Duration::from_secs(20);
-const QUIET: Duration = Duration::from_millis(400);
 
 /// Each contract twice: over the embedded bus, and over a broker where there is one.
 macro_rules! contracts {
@@ -65,58 +65,6 @@ contracts!(
     what_cannot_be_carried_is_refused_and_disturbs_nothing,
     close_ends_streams_and_refuses_publishes,
 );
-
-/// A bus on the broker of the test run.
-async fn broker() -> Option<Arc<AmqpBus>> {
-    let Ok(url) = std::env::var("REVEILLE_TEST_AMQP_URL") else {
-        eprintln!("skipped: REVEILLE_TEST_AMQP_URL names no broker");
-        return None;
-    };
-    let bus = AmqpBus::connect(&url, Options::default()).expect("a usable URL");
-    bus.wait_ready(SOON).await.expect("the broker of the test run");
-    Some(bus)
-}
-
-fn unique(name: &str) -> String {
-    format!("test.{name}.{}", Uuid::new_v4())
-}
-
-fn queue(name: &str) -> QueueSpec {
-    QueueSpec::plain(unique(name), QueueKind::Quorum)
-}
-
-fn to_queue(spec: &QueueSpec) -> Address {
-    Address { exchange: String::new(), routing_key: spec.name.clone() }
-}
-
-fn message(body: impl std::fmt::Display) -> Message {
-    Message {
-        body: body.to_string().into_bytes(),
-        properties: Properties { persistent: true, ..Properties::default() },
-    }
-}
-
-fn text(delivery: &Delivery) -> String {
-    String::from_utf8_lossy(&delivery.message.body).into_owned()
-}
-
-async fn declared(bus: &Bus, spec: QueueSpec) -> QueueSpec {
-    bus.declare(vec![], vec![spec.clone()], vec![]).await.expect("declared");
-    spec
-}
-
-async fn confirmed(bus: &Bus, to: Address, message: Message) {
-    assert_eq!(bus.publish(to, message).await.expect("publish"), Publication::Confirmed);
-}
-
-async fn next(stream: &mut BoxStream<'static, Delivery>) -> Delivery {
-    tokio::time::timeout(SOON, stream.next()).await.expect("a delivery in time").expect("the stream goes on")
-}
-
-async fn nothing_more(stream: &mut BoxStream<'static, Delivery>) {
-    let more = tokio::time::timeout(QUIET, stream.next()).await;
-    assert!(more.is_err(), "nothing more was to come, but {more:?}");
-}
 
 async fn a_task_goes_out_and_its_reply_comes_back(bus: Bus) {
     let partition = PartitionId(60_001);
