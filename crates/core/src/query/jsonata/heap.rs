@@ -1,6 +1,7 @@
 //! Where values are made. Everything an evaluation makes is counted against one limit: the arena, and the scratch
 //! space in which arrays, objects and texts grow before they are moved there in their final size.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -12,6 +13,61 @@ use super::value::{Array, Bind, Fields, Frame, Items, LEVELS_MAX, Object, Tuple,
 
 /// Objects with more fields than this are searched by a sorted index.
 const LINEAR_FIELDS: usize = 8;
+
+/// Bytes of an evaluation's arena to begin with: enough for most.
+const ARENA_BYTES: usize = 4000;
+/// Entries of scratch space to begin with.
+const SCRATCH: usize = 32;
+
+thread_local! {
+    static ROOM: Cell<Option<Room>> = const { Cell::new(None) };
+}
+
+/// Memory that an evaluation leaves to the next one of its thread: most allocate no more than their result. It is of the
+/// same size whether it is new or was left, so that a bound does not depend on what came before.
+pub(super) struct Room {
+    pub bump: Bump,
+    pub scratch: Scratch<'static>,
+    bytes: usize,
+}
+
+impl Room {
+    pub(super) fn take() -> Self {
+        ROOM.take().unwrap_or_else(|| {
+            let bump = Bump::with_capacity(ARENA_BYTES);
+            let bytes = bump.allocated_bytes();
+            Self { bump, scratch: Scratch::default(), bytes }
+        })
+    }
+
+    /// An arena that has grown is not kept.
+    pub(super) fn leave(mut self) {
+        if self.bump.allocated_bytes() == self.bytes {
+            self.bump.reset();
+            ROOM.set(Some(self));
+        }
+    }
+}
+
+/// The stacks on which arrays and objects grow.
+#[derive(Default)]
+pub(super) struct Scratch<'e> {
+    vals: Vec<Val<'e>>,
+    fields: Vec<(&'e str, Val<'e>)>,
+}
+
+impl Scratch<'_> {
+    /// Empty ones in the same memory, for other values.
+    pub(super) fn emptied<'n>(self) -> Scratch<'n> {
+        fn again<T, U>(mut used: Vec<T>) -> Vec<U> {
+            used.clear();
+            // The memory is kept where both types have one layout.
+            let kept: Vec<U> = used.into_iter().map(|_| unreachable!("it was cleared")).collect();
+            if kept.capacity() == SCRATCH { kept } else { Vec::with_capacity(SCRATCH) }
+        }
+        Scratch { vals: again(self.vals), fields: again(self.fields) }
+    }
+}
 
 pub(super) struct Heap<'e> {
     bump: &'e Bump,
@@ -50,19 +106,25 @@ impl fmt::Debug for Heap<'_> {
 }
 
 impl<'e> Heap<'e> {
-    pub(super) fn new(bump: &'e Bump, limit: usize, text_limit: usize) -> Self {
-        bump.set_allocation_limit(Some(limit));
+    pub(super) fn new(bump: &'e Bump, scratch: Scratch<'e>, limit: usize, text_limit: usize) -> Self {
+        let Scratch { vals, fields } = scratch;
+        let outside = vals.capacity() * size_of::<Val<'_>>() + fields.capacity() * size_of::<(&str, Val<'_>)>();
+        bump.set_allocation_limit(Some(limit.saturating_sub(outside)));
         Self {
             bump,
             limit,
             text_limit,
-            outside: 0,
-            vals: Vec::new(),
-            fields: Vec::new(),
+            outside,
+            vals,
+            fields,
             tuples: Vec::new(),
             groups: Vec::new(),
             text: String::new(),
         }
+    }
+
+    pub(super) fn into_scratch(self) -> Scratch<'e> {
+        Scratch { vals: self.vals, fields: self.fields }
     }
 
     pub(super) fn left(&self) -> usize {
@@ -76,18 +138,18 @@ impl<'e> Heap<'e> {
             return Err(Bound::Memory.into());
         }
         self.outside = outside;
-        self.bump.set_allocation_limit(Some(self.limit - outside));
+        self.bump.set_allocation_limit(Some(self.limit.saturating_sub(outside)));
         Ok(())
     }
 
     pub(super) fn release(&mut self, bytes: usize) {
         self.outside = self.outside.saturating_sub(bytes);
-        self.bump.set_allocation_limit(Some(self.limit - self.outside));
+        self.bump.set_allocation_limit(Some(self.limit.saturating_sub(self.outside)));
     }
 
     /// Room for more in a scratch vector: old and new lie side by side while it grows.
     fn grow(&mut self, len: usize, capacity: usize, size: usize, more: usize) -> Result<usize, Stop> {
-        let wanted = (capacity * 2).max(len + more).max(32);
+        let wanted = (capacity * 2).max(len + more).max(SCRATCH);
         self.reserve(wanted * size)?;
         self.release(capacity * size);
         Ok(wanted - len)

@@ -48,12 +48,9 @@ use super::{Entropy, QueryError, Roots};
 use budget::Budget;
 use error::{Bound, Stop};
 use eval::Machine;
-use heap::Heap;
+use heap::{Heap, Room, Scratch};
 use syntax::tree::{Name, Program, Sym};
 use value::{Frame, Val};
-
-/// Bytes of an evaluation's arena to begin with: enough for most.
-const ARENA_BYTES: usize = 4000;
 
 /// A step of an evaluation and an evaluation by itself, in units of work (`limits::DECISION_WORK_MAX`).
 const STEP_WORK: u64 = 2;
@@ -220,19 +217,23 @@ impl Expression {
             bindings.roots.spend(outcome.as_ref().map_or(1, super::work_of));
             return outcome;
         }
-        let bump = Bump::with_capacity(ARENA_BYTES);
-        let (outcome, work) = evaluate(&bump, &self.program, entropy, limits, |heap, globals| {
-            if let Some(name) = self.states {
-                let states = self.states(bindings, heap)?;
-                heap.bind(globals, name, states)?;
-            }
-            for name in &self.variables {
-                if let Some(value) = bindings.roots.variable(self.program.symbols.name(*name)) {
-                    heap.bind(globals, *name, Val::of(value))?;
+        let mut room = Room::take();
+        let scratch = std::mem::take(&mut room.scratch).emptied();
+        let (outcome, work, scratch) =
+            evaluate(&room.bump, scratch, &self.program, entropy, limits, |heap, globals| {
+                if let Some(name) = self.states {
+                    let states = self.states(bindings, heap)?;
+                    heap.bind(globals, name, states)?;
                 }
-            }
-            Ok(Val::Undefined)
-        });
+                for name in &self.variables {
+                    if let Some(value) = bindings.roots.variable(self.program.symbols.name(*name)) {
+                        heap.bind(globals, *name, Val::of(value))?;
+                    }
+                }
+                Ok(Val::Undefined)
+            });
+        room.scratch = scratch.emptied();
+        room.leave();
         bindings.roots.spend(EVALUATION_WORK + work);
         outcome
     }
@@ -251,15 +252,17 @@ impl Expression {
     }
 }
 
-/// One evaluation, and the work that it took. `prepare` binds the variables and gives the input document.
+/// One evaluation, the work that it took, and its scratch space. `prepare` binds the variables and gives the input
+/// document.
 fn evaluate<'e>(
     bump: &'e Bump,
+    scratch: Scratch<'e>,
     program: &'e Program,
     entropy: &'e mut Entropy,
     limits: &Limits,
     prepare: impl FnOnce(&mut Heap<'e>, &'e Frame<'e>) -> Result<Val<'e>, Stop>,
-) -> (Result<Value, QueryError>, u64) {
-    let heap = Heap::new(bump, limits.heap_bytes, limits.string_bytes);
+) -> (Result<Value, QueryError>, u64, Scratch<'e>) {
+    let heap = Heap::new(bump, scratch, limits.heap_bytes, limits.string_bytes);
     let budget = Budget::new(limits.steps, limits.depth);
     let mut machine = Machine::new(heap, budget, entropy, program);
     let run = |machine: &mut Machine<'e>| -> Result<(Option<Value>, u64), Stop> {
@@ -278,7 +281,7 @@ fn evaluate<'e>(
         Err(Stop::Bound(bound)) => Err(QueryError::Bound { message: bound_message(bound, limits) }),
         Err(Stop::Function) => Err(QueryError::UnsupportedType),
     };
-    (outcome, steps * STEP_WORK + copied)
+    (outcome, steps * STEP_WORK + copied, machine.heap.into_scratch())
 }
 
 /// AWS's sentences for memory and stack, and our own for bounds that AWS does not have.

@@ -10,6 +10,7 @@ use bumpalo::Bump;
 use serde_json::{Map, Value};
 
 use super::super::QueryError;
+use super::heap::Scratch;
 use super::tests::entropy;
 use super::value::Val;
 use super::{Limits, evaluate, syntax};
@@ -55,7 +56,7 @@ pub(super) fn run(
     let program = syntax::parse(text).map_err(|refusal| QueryError::Evaluation { message: refusal.message })?;
     let bump = Bump::new();
     let mut entropy = entropy(1);
-    evaluate(&bump, &program, &mut entropy, limits, |heap, globals| {
+    evaluate(&bump, Scratch::default(), &program, &mut entropy, limits, |heap, globals| {
         for (name, value) in bindings {
             if let Some(sym) = program.symbols.find(name) {
                 heap.bind(globals, sym, Val::of(value))?;

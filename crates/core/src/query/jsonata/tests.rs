@@ -349,6 +349,8 @@ fn an_expression_that_touches_little_allocates_little() {
     let allocations = |text: &str| {
         let expression = Expression::compile(text).unwrap();
         let evaluate = || expression.evaluate(&Bindings::new(&world), &mut entropy(1), &Limits::default());
+        // The first evaluation of a thread makes the room that it leaves to the next.
+        assert!(evaluate().is_ok(), "{text}");
         let (outcome, taken) = counting::taken(evaluate);
         assert!(outcome.is_ok(), "{text}: {outcome:?}");
         assert!(taken.most <= 16 << 10, "{text}: {taken:?}");
@@ -360,12 +362,12 @@ fn an_expression_that_touches_little_allocates_little() {
         "$states.input.order.items[1999].price",
         "$count($states.input.order.items)",
         "$toMillis($states.input.order.date)",
+        "$fromMillis($toMillis($states.input.order.date) + 3600000)",
+        // Two texts, three names, a table and its index are the result's own.
+        "$merge([$states.input.order.customer, {'total': $states.input.order.total, 'date': $states.input.order.date}])",
         "'Dear ' & $states.input.order.customer.name & ', ' & $string($states.input.order.total)",
     ] {
         let calls = allocations(text);
         assert!(calls <= 8, "{calls} allocations: {text}");
     }
-    // A result takes what it is made of: a table, an index and a name for each object, and each text.
-    let calls = allocations("$merge([$states.input.order.customer, {'total': $states.input.order.total}])");
-    assert!(calls <= 12, "{calls} allocations");
 }

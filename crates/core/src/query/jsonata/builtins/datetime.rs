@@ -151,75 +151,68 @@ impl Marker {
         Ok(marker)
     }
 
-    fn write(&self, moment: &Moment, hours: f64, minutes: f64) -> Result<String, Stop> {
+    /// Appends this part of a moment.
+    fn write(&self, moment: &Moment, hours: f64, minutes: f64, out: &mut String) -> Result<(), Stop> {
         let value = moment.part(self.component);
-        match self.component {
-            'P' => {
-                let half = if moment.real && moment.hour() >= 12 { "pm" } else { "am" };
-                Ok(if self.names == Some(Case::Upper) { half.to_uppercase() } else { half.to_owned() })
+        let name = match (self.component, self.names) {
+            ('P', _) if moment.real && moment.hour() >= 12 => "pm",
+            ('P', _) => "am",
+            ('C' | 'E', _) => {
+                out.push_str("ISO");
+                return Ok(());
             }
-            'C' | 'E' => Ok("ISO".to_owned()),
-            'Z' | 'z' => self.zone(hours, minutes),
-            'f' => self.picture.as_ref().map_or_else(|| Ok(String::new()), |picture| picture.write(value)),
-            component => {
-                let Some(case) = self.names else {
-                    let value = match self.year_digits {
-                        Some(digits) if component == 'Y' => {
-                            value % 10_f64.powi(i32::try_from(digits).unwrap_or(i32::MAX))
-                        }
-                        _ => value,
-                    };
-                    return self.picture.as_ref().map_or_else(|| Ok(String::new()), |picture| picture.write(value));
+            ('Z' | 'z', _) => return self.zone(hours, minutes, out),
+            ('f', _) | (_, None) => {
+                let value = match self.year_digits {
+                    Some(digits) => value % 10_f64.powi(i32::try_from(digits).unwrap_or(i32::MAX)),
+                    None => value,
                 };
-                let at = number::count(value).wrapping_sub(1);
-                let names = match component {
-                    'M' | 'x' => MONTHS,
-                    'F' => DAYS,
-                    _ => {
-                        return Err(Fault::new("D3133").text(component.encode_utf8(&mut [0; 4])).into());
-                    }
-                };
-                let name = names.split(' ').nth(at).unwrap_or("undefined");
-                let name = match case {
-                    Case::Upper => name.to_uppercase(),
-                    Case::Lower => name.to_lowercase(),
-                    Case::Title => name.to_owned(),
-                };
-                Ok(match self.width_max {
-                    Some(max) if max < name.len() => name[..max].to_owned(),
-                    _ => name,
-                })
+                return self.picture.as_ref().map_or(Ok(()), |picture| picture.write(value, out));
             }
+            (component @ ('M' | 'x' | 'F'), Some(_)) => {
+                let names = if component == 'F' { DAYS } else { MONTHS };
+                names.split(' ').nth(number::count(value).wrapping_sub(1)).unwrap_or("undefined")
+            }
+            (component, Some(_)) => return Err(Fault::new("D3133").text(component.encode_utf8(&mut [0; 4])).into()),
+        };
+        let most = self.width_max.filter(|_| self.component != 'P').unwrap_or(name.len());
+        let name = name.get(..most).unwrap_or(name);
+        match self.names {
+            Some(Case::Upper) => out.extend(name.chars().map(|c| c.to_ascii_uppercase())),
+            Some(Case::Lower) => out.extend(name.chars().map(|c| c.to_ascii_lowercase())),
+            _ => out.push_str(name),
         }
+        Ok(())
     }
 
-    fn zone(&self, hours: f64, minutes: f64) -> Result<String, Stop> {
+    fn zone(&self, hours: f64, minutes: f64, out: &mut String) -> Result<(), Stop> {
         let offset = hours * 100.0 + minutes;
-        let Some(picture) = &self.picture else { return Ok(String::new()) };
+        let Some(picture) = &self.picture else { return Ok(()) };
         let digits = picture.decimal().map_or(0, |decimal| decimal.mandatory);
         let regular = picture.decimal().is_some_and(|decimal| decimal.regular > 0);
         if offset == 0.0 && self.zulu && (regular || (1..=4).contains(&digits)) {
-            return Ok("Z".to_owned());
+            out.push('Z');
+            return Ok(());
         }
-        let shown = if regular {
-            picture.write(offset)?
-        } else {
-            match digits {
-                1 | 2 => {
-                    let hours = picture.write(hours)?;
-                    if minutes == 0.0 {
-                        hours
-                    } else {
-                        [&hours, ":", &Picture::read("00")?.write(minutes.floor())?].concat()
-                    }
+        if self.component == 'z' {
+            out.push_str("GMT");
+        }
+        if offset >= 0.0 {
+            out.push('+');
+        }
+        match digits {
+            _ if regular => picture.write(offset, out),
+            1 | 2 => {
+                picture.write(hours, out)?;
+                if minutes != 0.0 {
+                    out.push(':');
+                    Picture::read("00")?.write(minutes.floor(), out)?;
                 }
-                3 | 4 => picture.write(offset)?,
-                _ => return Err(Fault::new("D3134").into()),
+                Ok(())
             }
-        };
-        let sign = if offset >= 0.0 { "+" } else { "" };
-        let zone = if self.component == 'z' { "GMT" } else { "" };
-        Ok([zone, sign, &shown].concat())
+            3 | 4 => picture.write(offset, out),
+            _ => Err(Fault::new("D3134").into()),
+        }
     }
 }
 
@@ -374,14 +367,14 @@ fn formatted<'e>(machine: &mut Machine<'e>, millis: f64, picture: Option<&str>, 
     };
     let moment = Moment::at(millis + (60.0 * hours + minutes) * 60_000.0);
     let mark = machine.heap.text_mark();
+    let mut shown = String::new();
     for part in parts {
+        shown.clear();
         match part {
-            Part::Literal(text) => machine.heap.write(mark, text)?,
-            Part::Marker(marker) => {
-                let shown = marker.write(&moment, hours, minutes)?;
-                machine.heap.write(mark, &shown)?;
-            }
+            Part::Literal(text) => shown.push_str(text),
+            Part::Marker(marker) => marker.write(&moment, hours, minutes, &mut shown)?,
         }
+        machine.heap.write(mark, &shown)?;
     }
     machine.heap.take_text(mark)
 }

@@ -61,12 +61,10 @@ impl Picture {
         }
         let (primary, modifier) = text.rsplit_once(';').unwrap_or((text, ""));
         let ordinal = modifier.starts_with('o');
-        let case = if matches!(primary, "A" | "I" | "W") {
-            Case::Upper
-        } else if primary == "Ww" {
-            Case::Title
-        } else {
-            Case::Lower
+        let case = match primary {
+            "A" | "I" | "W" => Case::Upper,
+            "Ww" => Case::Title,
+            _ => Case::Lower,
         };
         let primary = match primary {
             "A" | "a" => Primary::Letters,
@@ -112,24 +110,26 @@ impl Picture {
         }
     }
 
-    pub(super) fn write(&self, n: f64) -> Result<String, Stop> {
+    /// Appends a number.
+    pub(super) fn write(&self, n: f64, out: &mut String) -> Result<(), Stop> {
         let magnitude = n.abs();
-        let cased = |text: String| match self.case {
-            Case::Upper => text.to_uppercase(),
-            Case::Lower => text.to_lowercase(),
-            Case::Title => text,
-        };
-        let shown = match &self.primary {
-            Primary::Letters => letters(magnitude, if self.case == Case::Upper { b'A' } else { b'a' }),
-            Primary::Roman => {
-                let roman = roman(magnitude)?;
-                if self.case == Case::Upper { roman.to_uppercase() } else { roman }
-            }
-            Primary::Words => cased(words(magnitude, false, self.ordinal)),
-            Primary::Decimal(decimal) => decimal.write(magnitude, self.ordinal)?,
+        if n < 0.0 {
+            out.push('-');
+        }
+        let from = out.len();
+        match &self.primary {
+            Primary::Letters => letters(magnitude, out),
+            Primary::Roman => roman(magnitude, out)?,
+            Primary::Words => words(magnitude, false, self.ordinal, out),
+            Primary::Decimal(decimal) => return decimal.write(magnitude, self.ordinal, out),
             Primary::Sequence(token) => return Err(Fault::new("D3130").text(token).into()),
-        };
-        Ok(if n < 0.0 { ["-", &shown].concat() } else { shown })
+        }
+        match self.case {
+            Case::Upper => out[from..].make_ascii_uppercase(),
+            Case::Lower => out[from..].make_ascii_lowercase(),
+            Case::Title => {}
+        }
+        Ok(())
     }
 
     /// The number of a text; NaN for one that is none.
@@ -142,15 +142,8 @@ impl Picture {
                 // From the right, each by its power. Other characters count too, and the sum may be infinite or NaN.
                 (0..).zip(units.iter().rev()).map(|(place, unit)| value(*unit) * 26_f64.powi(place)).sum()
             }
-            Primary::Roman => {
-                let upper;
-                from_roman(if self.case == Case::Upper {
-                    text
-                } else {
-                    upper = text.to_uppercase();
-                    &upper
-                })
-            }
+            Primary::Roman if self.case == Case::Upper => from_roman(text),
+            Primary::Roman => from_roman(&text.to_uppercase()),
             Primary::Words => from_words(&text.to_lowercase()),
             Primary::Decimal(decimal) => decimal.parse(text, self.ordinal),
             Primary::Sequence(token) => return Err(Fault::new("D3130").text(token).into()),
@@ -175,17 +168,18 @@ pub(super) fn regular(places: &[usize]) -> usize {
 }
 
 impl Decimal {
-    fn write(&self, magnitude: f64, ordinal: bool) -> Result<String, Stop> {
+    fn write(&self, magnitude: f64, ordinal: bool, out: &mut String) -> Result<(), Stop> {
         let plain = number::text(magnitude);
         if self.mandatory > PICTURE_MAX {
             return Err(Bound::Picture.into());
         }
-        let missing = self.mandatory.saturating_sub(plain.len());
+        let zeros = std::iter::repeat_n('0', self.mandatory.saturating_sub(plain.len()));
         if self.separators.is_empty() && self.zero == ZEROS[0] && !ordinal {
-            return Ok(["0".repeat(missing).as_str(), &plain].concat());
+            out.extend(zeros.chain(plain.chars()));
+            return Ok(());
         }
         let digit = |c: char| char::from_u32((u32::from(c) + self.zero).saturating_sub(0x30)).unwrap_or(c);
-        let mut chars: Vec<char> = std::iter::repeat_n('0', missing).chain(plain.chars()).map(digit).collect();
+        let mut chars: Vec<char> = zeros.chain(plain.chars()).map(digit).collect();
         if self.regular > 0 {
             let separator = self.separators.first().map_or(',', |(_, separator)| *separator);
             let mut at = chars.len();
@@ -204,17 +198,17 @@ impl Decimal {
                 }
             }
         }
-        let mut shown: String = chars.iter().collect();
+        out.extend(&chars);
         if ordinal {
             let teen = chars.len() > 1 && chars[chars.len() - 2] == '1';
-            shown.push_str(match chars.last() {
+            out.push_str(match chars.last() {
                 Some('1') if !teen => "st",
                 Some('2') if !teen => "nd",
                 Some('3') if !teen => "rd",
                 _ => "th",
             });
         }
-        Ok(shown)
+        Ok(())
     }
 
     fn parse(&self, text: &str, ordinal: bool) -> f64 {
@@ -256,14 +250,13 @@ pub(super) fn leading_integer(text: &str) -> f64 {
     sign * text[..digits].chars().fold(0.0, |sum, c| sum * 16.0 + f64::from(c.to_digit(16).unwrap_or(0)))
 }
 
-fn letters(mut n: f64, first: u8) -> String {
+fn letters(mut n: f64, out: &mut String) {
     let mut letters = Vec::new();
     while n >= 1.0 && letters.len() < PICTURE_MAX {
-        let digit = u8::try_from(number::whole((n - 1.0) % 26.0)).unwrap_or(0);
-        letters.push(char::from(first + digit));
+        letters.push(char::from(b'a' + u8::try_from(number::whole((n - 1.0) % 26.0)).unwrap_or(0)));
         n = ((n - 1.0) / 26.0).floor();
     }
-    letters.iter().rev().collect()
+    out.extend(letters.iter().rev());
 }
 
 const ROMAN: [(u32, &str); 13] = [
@@ -282,35 +275,26 @@ const ROMAN: [(u32, &str); 13] = [
     (1, "i"),
 ];
 
-fn roman(n: f64) -> Result<String, Stop> {
+fn roman(n: f64, out: &mut String) -> Result<(), Stop> {
     // A thousand for each letter.
     if n > 1e6 {
         return Err(Bound::Picture.into());
     }
     let mut rest = u32::try_from(number::whole(n)).unwrap_or(0);
-    let mut out = String::new();
     for (value, letters) in ROMAN {
         while rest >= value {
             out.push_str(letters);
             rest -= value;
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 fn from_roman(text: &str) -> f64 {
     let mut largest = 1.0;
-    text.chars().rev().fold(0.0, |sum, c| {
-        let value = match c {
-            'M' => 1000.0,
-            'D' => 500.0,
-            'C' => 100.0,
-            'L' => 50.0,
-            'X' => 10.0,
-            'V' => 5.0,
-            'I' => 1.0,
-            _ => f64::NAN,
-        };
+    text.chars().rev().fold(0.0, |sum, letter| {
+        let known = ROMAN.iter().find(|(_, letters)| letters.chars().eq([letter.to_ascii_lowercase()]));
+        let value = known.filter(|_| letter.is_ascii_uppercase()).map_or(f64::NAN, |(value, _)| f64::from(*value));
         if value < largest {
             sum - value
         } else {
@@ -321,74 +305,59 @@ fn from_roman(text: &str) -> f64 {
 }
 
 const FEW: &str = "Zero One Two Three Four Five Six Seven Eight Nine Ten Eleven Twelve Thirteen Fourteen Fifteen \
-    Sixteen \
-                   Seventeen Eighteen Nineteen";
+                   Sixteen Seventeen Eighteen Nineteen";
 const ORDINALS: &str = "Zeroth First Second Third Fourth Fifth Sixth Seventh Eighth Ninth Tenth Eleventh Twelfth \
                         Thirteenth Fourteenth Fifteenth Sixteenth Seventeenth Eighteenth Nineteenth";
 const TENS: [&str; 8] = ["Twenty", "Thirty", "Forty", "Fifty", "Sixty", "Seventy", "Eighty", "Ninety"];
-const THOUSANDS: [&str; 4] = ["Thousand", "Million", "Billion", "Trillion"];
-
-/// A word of a list, by its place.
-fn word(list: &'static str, at: usize) -> &'static str {
-    list.split(' ').nth(at).unwrap_or_default()
-}
+const POWERS: [(f64, &str); 5] =
+    [(1e12, "Trillion"), (1e9, "Billion"), (1e6, "Million"), (1e3, "Thousand"), (1e2, "Hundred")];
 
 /// `follows`: other words stand before these.
-fn words(n: f64, follows: bool, ordinal: bool) -> String {
+fn words(n: f64, follows: bool, ordinal: bool, out: &mut String) {
     if !n.is_finite() {
-        return number::text(n).to_owned();
+        return out.push_str(&number::text(n));
+    }
+    if follows {
+        out.push_str(if n < 100.0 { " and " } else { ", " });
     }
     let at = number::count(n);
-    if n < 20.0 {
-        let word = word(if ordinal { ORDINALS } else { FEW }, at);
-        return [if follows { " and " } else { "" }, word].concat();
-    }
-    if n < 100.0 {
+    if let Some((power, name)) = POWERS.into_iter().find(|(power, _)| n >= *power) {
+        let count = (n / power).floor();
+        words(count, false, false, out);
+        out.extend([" ", name]);
+        let rest = n - count * power;
+        if rest > 0.0 {
+            words(rest, true, ordinal, out);
+        } else if ordinal {
+            out.push_str("th");
+        }
+    } else if n < 20.0 {
+        out.push_str((if ordinal { ORDINALS } else { FEW }).split(' ').nth(at).unwrap_or_default());
+    } else {
         let ten = TENS[at / 10 - 2];
-        let lead = if follows { " and " } else { "" };
-        return match at % 10 {
-            0 if ordinal => [lead, &ten[..ten.len() - 1], "ieth"].concat(),
-            0 => [lead, ten].concat(),
-            _ => [lead, ten, "-", &words(n % 10.0, false, ordinal)].concat(),
-        };
+        match at % 10 {
+            0 if ordinal => out.extend([&ten[..ten.len() - 1], "ieth"]),
+            0 => out.push_str(ten),
+            _ => {
+                out.extend([ten, "-"]);
+                words(n % 10.0, false, ordinal, out);
+            }
+        }
     }
-    let (count, unit, rest) = if n < 1000.0 {
-        (word(FEW, at / 100).to_owned(), "Hundred", n % 100.0)
-    } else {
-        let power = [1e12, 1e9, 1e6, 1e3].into_iter().position(|power| n >= power).unwrap_or(3);
-        let size = [1e12, 1e9, 1e6, 1e3][power];
-        let count = (n / size).floor();
-        (words(count, false, false), THOUSANDS[3 - power], n - count * size)
-    };
-    let tail = if rest > 0.0 {
-        words(rest, true, ordinal)
-    } else if ordinal {
-        "th".to_owned()
-    } else {
-        String::new()
-    };
-    [if follows { ", " } else { "" }, &count, " ", unit, &tail].concat()
 }
 
 /// The value of a word, in lower case.
 fn word_value(word: &str) -> Option<f64> {
-    let is = |name: &&str| name.eq_ignore_ascii_case(word);
-    let place = |list: &'static str| list.split(' ').position(|name| is(&name));
+    let place = |list: &'static str| list.split(' ').position(|name| name.eq_ignore_ascii_case(word));
     if let Some(at) = place(FEW).or_else(|| place(ORDINALS)) {
         return Some(number::double(at));
     }
-    let stem = word.strip_suffix("ieth").map(|stem| [stem, "y"].concat());
-    if let Some(at) =
-        TENS.iter().position(|name| is(name) || stem.as_deref().is_some_and(|s| name.eq_ignore_ascii_case(s)))
-    {
+    let stem = word.strip_suffix("ieth").map_or_else(|| word.to_owned(), |stem| [stem, "y"].concat());
+    if let Some(at) = TENS.iter().position(|name| name.eq_ignore_ascii_case(&stem)) {
         return Some(number::double(10 * (at + 2)));
     }
     let stem = word.strip_suffix("th").unwrap_or(word);
-    if stem == "hundred" {
-        return Some(100.0);
-    }
-    let at = THOUSANDS.iter().position(|name| name.eq_ignore_ascii_case(stem))?;
-    Some([1e3, 1e6, 1e9, 1e12][at])
+    POWERS.iter().find(|(_, name)| name.eq_ignore_ascii_case(stem)).map(|(power, _)| *power)
 }
 
 fn from_words(text: &str) -> f64 {
@@ -397,15 +366,10 @@ fn from_words(text: &str) -> f64 {
     for word in text.split([' ', '\t', '\n', '\r', '-', '\\']) {
         let value = word_value(word).unwrap_or(f64::NAN);
         let top = parts.pop().unwrap_or(0.0);
-        if value < 100.0 {
-            if top >= 1000.0 {
-                parts.push(top);
-                parts.push(value);
-            } else {
-                parts.push(top + value);
-            }
+        if value < 100.0 && top >= 1000.0 {
+            parts.extend([top, value]);
         } else {
-            parts.push(top * value);
+            parts.push(if value < 100.0 { top + value } else { top * value });
         }
     }
     parts.iter().sum()
@@ -427,7 +391,8 @@ pub(super) fn format_integer<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) ->
     let Some(n) = numeric(args, 0)? else { return Ok(Val::Undefined) };
     let picture = text(machine, args, 1)?.unwrap_or_default();
     machine.step(1 + picture.len())?;
-    let shown = Picture::read(picture)?.write(n.floor())?;
+    let mut shown = String::new();
+    Picture::read(picture)?.write(n.floor(), &mut shown)?;
     machine.step(shown.len())?;
     Ok(Val::Str(machine.heap.str(&shown)?))
 }

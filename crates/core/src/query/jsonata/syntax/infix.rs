@@ -166,24 +166,18 @@ impl Parser<'_> {
         let mut made = Box::new(Node::new(Kind::Null, left.at as usize));
         let mut args = Vec::new();
         let mut open = false;
-        if !self.at(")") {
-            loop {
-                if self.at("?") {
-                    self.advance(false)?;
-                    open = true;
-                    args.push(None);
-                } else {
-                    let mut arg = self.expression(0)?;
-                    Slots::pass_on(&mut arg, &mut made);
-                    args.push(Some(*arg));
-                }
-                if !self.at(",") {
-                    break;
-                }
-                self.advance(true)?;
+        self.listed(")", |parser| {
+            if parser.at("?") {
+                parser.advance(false)?;
+                open = true;
+                args.push(None);
+            } else {
+                let mut arg = parser.expression(0)?;
+                Slots::pass_on(&mut arg, &mut made);
+                args.push(Some(*arg));
             }
-        }
-        self.expect(")", false)?;
+            Ok(())
+        })?;
         let procedure = left;
         made.kind = if open {
             Kind::Partial { procedure, args }
@@ -319,12 +313,10 @@ impl Parser<'_> {
     }
 
     fn assignment(&mut self, left: &Node, at: usize) -> Parsed {
-        let Kind::Variable(name) = left.kind else {
-            return refusal(&Fault::new("S0212"), left.at as usize);
+        let name = match left.kind {
+            Kind::Variable(name) if left.more.is_none() => name,
+            _ => return refusal(&Fault::new("S0212"), left.at as usize),
         };
-        if left.more.is_some() {
-            return refusal(&Fault::new("S0212"), left.at as usize);
-        }
         self.advance(true)?;
         let mut value = self.expression(9)?;
         self.binds = true;

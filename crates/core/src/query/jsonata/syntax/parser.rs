@@ -50,13 +50,9 @@ pub(crate) fn parse(text: &str) -> Parsed<Program> {
     if matches!(root.kind, Kind::Parent(_)) || root.more.as_ref().is_some_and(|more| !more.seeking.is_empty()) {
         return refusal(&Fault::new("S0217"), root.at as usize);
     }
-    unmark(&mut root);
-    Ok(Program { root, symbols: parser.symbols, labels: parser.slots.labels })
-}
-
-/// The root is no step: nothing asks for its tuples.
-fn unmark(root: &mut Node) {
+    // The root is no step: nothing asks for its tuples.
     root.tuple = false;
+    Ok(Program { root, symbols: parser.symbols, labels: parser.slots.labels })
 }
 
 pub(super) struct Parser<'t> {
@@ -225,29 +221,35 @@ impl Parser<'_> {
         Ok(made)
     }
 
+    /// Items between commas, up to and with the closing symbol.
+    pub(super) fn listed(&mut self, close: &str, mut item: impl FnMut(&mut Self) -> Parsed<()>) -> Parsed<()> {
+        if !self.at(close) {
+            item(self)?;
+            while self.at(",") {
+                self.advance(true)?;
+                item(self)?;
+            }
+        }
+        self.expect(close, false)
+    }
+
     pub(super) fn array(&mut self, at: usize) -> Parsed {
         self.advance(true)?;
         let mut made = Box::new(Node::new(Kind::Null, at));
         let mut items = Vec::new();
-        if !self.at("]") {
-            loop {
-                let mut item = self.expression(0)?;
-                Slots::pass_on(&mut item, &mut made);
-                if self.at("..") {
-                    self.advance(true)?;
-                    let mut to = self.expression(0)?;
-                    Slots::pass_on(&mut to, &mut made);
-                    items.push(Item::Range(*item, *to));
-                } else {
-                    items.push(Item::One(*item));
-                }
-                if !self.at(",") {
-                    break;
-                }
-                self.advance(true)?;
+        self.listed("]", |parser| {
+            let mut item = parser.expression(0)?;
+            Slots::pass_on(&mut item, &mut made);
+            if !parser.at("..") {
+                items.push(Item::One(*item));
+                return Ok(());
             }
-        }
-        self.expect("]", false)?;
+            parser.advance(true)?;
+            let mut to = parser.expression(0)?;
+            Slots::pass_on(&mut to, &mut made);
+            items.push(Item::Range(*item, *to));
+            Ok(())
+        })?;
         made.kind = Kind::Array(items);
         Ok(made)
     }
@@ -255,18 +257,12 @@ impl Parser<'_> {
     /// Up to and with the closing brace.
     pub(super) fn pairs(&mut self) -> Parsed<Vec<(Node, Node)>> {
         let mut pairs = Vec::new();
-        if !self.at("}") {
-            loop {
-                let key = self.expression(0)?;
-                self.expect(":", true)?;
-                pairs.push((*key, *self.expression(0)?));
-                if !self.at(",") {
-                    break;
-                }
-                self.advance(true)?;
-            }
-        }
-        self.expect("}", false)?;
+        self.listed("}", |parser| {
+            let key = parser.expression(0)?;
+            parser.expect(":", true)?;
+            pairs.push((*key, *parser.expression(0)?));
+            Ok(())
+        })?;
         Ok(pairs)
     }
 
@@ -296,24 +292,15 @@ impl Parser<'_> {
     fn lambda(&mut self, at: usize) -> Parsed {
         self.advance(true)?;
         let mut params = Vec::new();
-        if !self.at(")") {
-            loop {
-                // Any expression may stand here as far as the grammar goes.
-                let param = self.expression(0)?;
-                match param.kind {
-                    Kind::Variable(name) if param.more.is_none() => params.push(name),
-                    _ => {
-                        let fault = Fault::new("S0208").index(params.len() + 1);
-                        return refusal(&fault, param.at as usize);
-                    }
-                }
-                if !self.at(",") {
-                    break;
-                }
-                self.advance(true)?;
+        self.listed(")", |parser| {
+            // Any expression may stand here as far as the grammar goes.
+            let param = parser.expression(0)?;
+            match param.kind {
+                Kind::Variable(name) if param.more.is_none() => params.push(name),
+                _ => return refusal(&Fault::new("S0208").index(params.len() + 1), param.at as usize),
             }
-        }
-        self.expect(")", false)?;
+            Ok(())
+        })?;
         let signature = if self.at("<") { Some(self.signature()?) } else { None };
         self.expect("{", true)?;
         let outer = std::mem::take(&mut self.binds);
