@@ -182,6 +182,11 @@ impl Application {
             },
         };
         let engine = engine::start(parts).await?;
+        engine.answer_calls(Arc::new(api::TaskCalls::new(
+            &page_secret(settings)?,
+            kms(settings),
+            settings.engine.any_region(),
+        )));
         // A guest on a broker takes no tasks of others.
         let http = http.map(|http| {
             if settings.bus.is_embedded() || replies != QueueKind::Temporary {
@@ -204,10 +209,7 @@ impl Application {
             access_keys: settings.access_keys()?.into_iter().map(access_key).collect(),
             allow_unsigned: settings.api.allow_unsigned,
             any_region: settings.engine.any_region(),
-            kms: match settings.api.kms {
-                config::Kms::Refuse => api::Kms::Refuse,
-                config::Kms::Record => api::Kms::Record,
-            },
+            kms: kms(settings),
             hosts: settings.api.hosts(),
             tls: settings.api.tls().map(|(certificate, key)| api::TlsFiles { certificate, key }),
             connections_max: settings.api.connections_max,
@@ -218,7 +220,7 @@ impl Application {
             shutdown_seconds: settings.engine.shutdown().as_secs().div_ceil(2),
             ..api::Options::default()
         };
-        let secret = settings.token_keys()?.derive("page tokens");
+        let secret = page_secret(settings)?;
         let pages = self.console.as_ref().map(Console::routes);
         let also = move |config: &mut actix_web::web::ServiceConfig| {
             if let Some(pages) = &pages {
@@ -273,6 +275,18 @@ fn console_options(settings: &Settings) -> console::Options {
         groups_header: options.groups_header.clone(),
         trusted_proxies: options.trusted_proxies.clone(),
         groups: options.groups.clone(),
+    }
+}
+
+/// The secret of page tokens: one for clients and tasks.
+fn page_secret(settings: &Settings) -> Result<[u8; 32], SettingsError> {
+    Ok(settings.token_keys()?.derive("page tokens"))
+}
+
+fn kms(settings: &Settings) -> api::Kms {
+    match settings.api.kms {
+        config::Kms::Refuse => api::Kms::Refuse,
+        config::Kms::Record => api::Kms::Record,
     }
 }
 

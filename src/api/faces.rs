@@ -10,11 +10,9 @@ use crate::interpreter::event::By;
 
 use super::error::ApiError;
 use super::hosts::Hosts;
-use super::model::Model;
 use super::operations::{self, Class};
-use super::protocol::Api;
+use super::protocol::{self, Api};
 use super::server;
-use super::validate;
 
 /// The API of this server, for pages.
 pub struct SharedApi {
@@ -85,15 +83,10 @@ impl SharedApi {
     async fn run(
         &self,
         operation: &'static operations::Operation,
-        mut input: Map<String, Value>,
+        input: Map<String, Value>,
         by: By,
         payloads: bool,
     ) -> Result<Value, ApiError> {
-        let model = Model::get();
-        if let Some(shapes) = model.operations.get(operation.name) {
-            validate::check(model, &shapes.input, &mut input)?;
-        }
-        let answer = self.api.run(operation, input, Some((by, payloads)), Uuid::new_v4()).await?;
-        serde_json::from_slice(&answer).map_err(|_| ApiError::internal())
+        protocol::answer(self.api.context(), operation, input, Some((by, payloads)), Uuid::new_v4()).await
     }
 }

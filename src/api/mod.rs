@@ -7,6 +7,7 @@
 //!                     validate.rs: the input against AWS's model (model.rs, model.json)
 //!                     operations/<one file per operation>.rs ─▶ EngineHandle, Catalog, Journal (reads)
 //! reveille.start ─ start_queue.rs ─▶ the same as StartExecution
+//! aws-sdk:sfn:* ─ task_calls.rs ─▶ the same operations, for tasks
 //!                     error.rs: errors in AWS's words                  history.rs: journal entries as AWS's history events
 //! ```
 //!
@@ -52,6 +53,9 @@ pub mod start_queue;
 #[cfg(test)]
 mod start_queue_tests;
 mod tags;
+mod task_calls;
+#[cfg(test)]
+mod task_calls_tests;
 #[cfg(test)]
 mod test_state_tests;
 mod tls;
@@ -63,4 +67,5 @@ pub use self::faces::SharedApi;
 pub use self::operations::Class;
 pub use self::options::{AccessKey, Options};
 pub use self::server::{BindError, Server, ServerHandle};
+pub use self::task_calls::TaskCalls;
 pub use self::tls::Files as TlsFiles;

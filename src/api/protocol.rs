@@ -132,52 +132,75 @@ impl Api {
         if let Some(caller) = caller {
             caller.may(operation, operation.class, realm)?;
         }
-        let mut input = parse(body)?;
-        let model = Model::get();
-        if let Some(shapes) = model.operations.get(operation.name) {
-            validate::check(model, &shapes.input, &mut input)?;
-        }
-        if self.ctx.any_region {
-            input.iter_mut().for_each(|(name, value)| adopt(name, value, realm));
-        }
+        let input = checked(&self.ctx, operation, parse(body)?)?;
         if let (Some(caller), Some(class)) = (caller, operation.demands(&input)) {
             caller.may(operation, class, realm)?;
         }
-        self.run(operation, input, caller.map(|caller| (caller.by(), caller.sees_payloads())), id).await
+        let by = caller.map(|caller| (caller.by(), caller.sees_payloads()));
+        run(&self.ctx, operation, input, by, id).await
     }
+}
 
-    /// Runs an operation whose caller (and whether he may see payloads) and input have been checked.
-    pub(super) async fn run(
-        &self,
-        operation: &'static Operation,
-        input: Map<String, Value>,
-        by: Option<(By, bool)>,
-        id: Uuid,
-    ) -> Result<Vec<u8>, ApiError> {
-        let elsewhere = elsewhere(&input, &self.ctx.realm);
-        let asked;
-        let ctx = match by {
-            None => &self.ctx,
-            Some((by, payloads)) => {
-                asked = self.ctx.asked_by(by, payloads);
-                &asked
-            }
-        };
-        // A panic in one handler ends its request, not the server.
-        let caught = AssertUnwindSafe((operation.run)(ctx, input)).catch_unwind().await;
-        let result = caught.unwrap_or_else(|_| {
-            tracing::error!(
-                { fields::REQUEST_ID } = %id,
-                { fields::API_OPERATION } = operation.name,
-                "the handler of an operation panicked"
-            );
-            Err(ApiError::internal())
-        });
-        result.map_err(|error| match elsewhere {
-            Some(hint) if error.is_missing() => ApiError { message: error.message + &hint, ..error },
-            _ => error,
-        })
+/// Checks an operation's input against the model. Where ARNs of any region are taken, they become those of this server.
+pub(super) fn checked(
+    ctx: &Context,
+    operation: &Operation,
+    mut input: Map<String, Value>,
+) -> Result<Map<String, Value>, ApiError> {
+    let model = Model::get();
+    if let Some(shapes) = model.operations.get(operation.name) {
+        validate::check(model, &shapes.input, &mut input)?;
     }
+    if ctx.any_region {
+        input.iter_mut().for_each(|(name, value)| adopt(name, value, &ctx.realm));
+    }
+    Ok(input)
+}
+
+/// Runs an operation whose caller (and whether he may see payloads) and input have been checked.
+pub(super) async fn run(
+    ctx: &Context,
+    operation: &'static Operation,
+    input: Map<String, Value>,
+    by: Option<(By, bool)>,
+    id: Uuid,
+) -> Result<Vec<u8>, ApiError> {
+    let elsewhere = elsewhere(&input, &ctx.realm);
+    let asked;
+    let ctx = match by {
+        None => ctx,
+        Some((by, payloads)) => {
+            asked = ctx.asked_by(by, payloads);
+            &asked
+        }
+    };
+    // A panic in one handler ends its request, not the server.
+    let caught = AssertUnwindSafe((operation.run)(ctx, input)).catch_unwind().await;
+    let result = caught.unwrap_or_else(|_| {
+        tracing::error!(
+            { fields::REQUEST_ID } = %id,
+            { fields::API_OPERATION } = operation.name,
+            "the handler of an operation panicked"
+        );
+        Err(ApiError::internal())
+    });
+    result.map_err(|error| match elsewhere {
+        Some(hint) if error.is_missing() => ApiError { message: error.message + &hint, ..error },
+        _ => error,
+    })
+}
+
+/// Checks and runs an operation for this process itself, which needs the answer as a value.
+pub(super) async fn answer(
+    ctx: &Context,
+    operation: &'static Operation,
+    input: Map<String, Value>,
+    by: Option<(By, bool)>,
+    id: Uuid,
+) -> Result<Value, ApiError> {
+    let input = checked(ctx, operation, input)?;
+    let answer = run(ctx, operation, input, by, id).await?;
+    serde_json::from_slice(&answer).map_err(|_| ApiError::internal())
 }
 
 /// The headers that are text, for the signature. An `x-amz-` header that is not text cannot have been signed.

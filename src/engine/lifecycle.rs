@@ -1,6 +1,6 @@
 //! An engine begins: its rooms are made and wired here, and nowhere else.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::bus::{Address, BusError, ExchangeSpec, QueueSpec};
 use crate::ids::PartitionId;
@@ -72,6 +72,7 @@ pub(super) fn make(parts: Parts) -> EngineHandle {
         express: Arc::new(Express::default()),
         coordinator: Coordinator::new(Arc::clone(&services)),
         health: health::Health::default(),
+        own_api: OnceLock::new(),
         parking: Parking::new(Arc::clone(&services)),
         services,
     })

@@ -28,9 +28,10 @@ mod tests;
 mod types;
 
 pub use crate::token::link::Link;
-pub use api::{AskedTask, EngineHandle, TaskQueue};
+pub use api::{AskedTask, EngineHandle, OwnApi, TaskQueue};
 pub use coordination::map_run::redriven;
 pub use delivery::start_queue::StartMessage;
+pub use execution::effects::CallError;
 pub use lifecycle::start;
 pub use services::feed::{Feed, News};
 pub use services::quarantine::QUARANTINED;

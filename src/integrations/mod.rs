@@ -213,7 +213,7 @@ fn meant(resource: &Resource, parameters: &Payload, context: &PlanContext<'_>) -
                 ("events", "putEvents") => events::put_events(&fields()?, ends, context),
                 ("lambda", "invoke") => lambda::invoke(&fields()?, *pattern, context),
                 ("states", "startExecution") => states::start_execution(&fields()?, *pattern, context),
-                ("aws-sdk:sfn", action) => match sfn::call(action, &fields()?, *pattern, context) {
+                ("aws-sdk:sfn", action) => match sfn::call(action, parameters, *pattern, context) {
                     Some(plan) => plan,
                     None => TableEntry::default().plan(service, action, *pattern, parameters, context),
                 },

@@ -1,21 +1,32 @@
 //! The engine, as faces see it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use serde_json::Value;
 
 use crate::bus::{BusError, QueueView};
 use crate::clock::Clock;
 use crate::engine::coordination::Coordinator;
 use crate::engine::delivery::parking::Parking;
+use crate::engine::execution::effects::CallError;
 use crate::engine::execution::express::Express;
 use crate::engine::ownership::Keeper;
 use crate::engine::partition::manager::PartitionManager;
 use crate::engine::services::Services;
 use crate::engine::services::feed::Feed;
 use crate::ids::{ExecutionId, Realm};
+use crate::integrations::sfn::Call;
 use crate::store::{Catalog, Journal};
 
 use super::health::Health;
+
+/// The operations of this service, for its own tasks.
+pub trait OwnApi: Send + Sync {
+    /// Performs an operation of this engine.
+    fn call(&self, engine: EngineHandle, call: Call) -> LocalBoxFuture<'static, Result<Value, CallError>>;
+}
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +44,8 @@ pub(in crate::engine) struct Engine {
     /// Where other processes share the store.
     pub keeper: Option<Arc<Keeper>>,
     pub health: Health,
+    /// What tasks call.
+    pub own_api: OnceLock<Arc<dyn OwnApi>>,
 }
 
 impl std::fmt::Debug for EngineHandle {
@@ -48,6 +61,11 @@ impl EngineHandle {
 
     pub(in crate::engine) fn engine(&self) -> &Arc<Engine> {
         &self.inner
+    }
+
+    /// Lets tasks call this API from now on. Only the first one counts.
+    pub fn answer_calls(&self, api: Arc<dyn OwnApi>) {
+        let _ = self.inner.own_api.set(api);
     }
 
     /// Region and account of all ARNs.

@@ -17,6 +17,6 @@ mod test_task;
 mod unserved;
 
 pub(in crate::engine) use handle::Engine;
-pub use handle::EngineHandle;
+pub use handle::{EngineHandle, OwnApi};
 pub use links::AskedTask;
 pub use task_queues::TaskQueue;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use serde_json::Value;
 
 use crate::engine::types::{EngineError, StartRequest, StartedExecution};
@@ -50,13 +50,13 @@ pub(in crate::engine) trait Effects: Send + Sync {
 
 /// Why a call of the API has no answer.
 #[derive(Debug)]
-pub(in crate::engine) enum CallError {
+pub enum CallError {
     /// Nothing is wrong with it: it is made again as long as the task is open.
     Passing(String),
     Failed(Failure),
 }
 
-/// Tasks that call this service itself (`aws-sdk:sfn:*`): the engine does what the API would do.
+/// Tasks that call this service itself (`aws-sdk:sfn:*`).
 pub(in crate::engine) trait Calls: Send + Sync {
-    fn call(&self, call: Call) -> BoxFuture<'static, Result<Value, CallError>>;
+    fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Value, CallError>>;
 }

@@ -46,7 +46,60 @@ impl Pattern {
     }
 }
 
+/// The operations of Step Functions' own API, as an SDK integration names them. The server performs them itself, so it
+/// knows them all.
+pub const SFN_OPERATIONS: [&str; 37] = [
+    "createActivity",
+    "createStateMachine",
+    "createStateMachineAlias",
+    "deleteActivity",
+    "deleteStateMachine",
+    "deleteStateMachineAlias",
+    "deleteStateMachineVersion",
+    "describeActivity",
+    "describeExecution",
+    "describeMapRun",
+    "describeStateMachine",
+    "describeStateMachineAlias",
+    "describeStateMachineForExecution",
+    "getActivityTask",
+    "getExecutionHistory",
+    "listActivities",
+    "listExecutions",
+    "listMapRuns",
+    "listStateMachineAliases",
+    "listStateMachineVersions",
+    "listStateMachines",
+    "listTagsForResource",
+    "publishStateMachineVersion",
+    "redriveExecution",
+    "sendTaskFailure",
+    "sendTaskHeartbeat",
+    "sendTaskSuccess",
+    "startExecution",
+    "startSyncExecution",
+    "stopExecution",
+    "tagResource",
+    "testState",
+    "untagResource",
+    "updateMapRun",
+    "updateStateMachine",
+    "updateStateMachineAlias",
+    "validateStateMachineDefinition",
+];
+
 impl Resource {
+    /// False for an operation that AWS refuses when the machine is created. What other services offer is not known here.
+    #[must_use]
+    pub fn is_offered(&self) -> bool {
+        match &self.kind {
+            ResourceKind::Service { service, action, pattern } if service == "aws-sdk:sfn" => {
+                SFN_OPERATIONS.contains(&action.as_str()) && !matches!(pattern, Pattern::Sync | Pattern::Sync2)
+            }
+            _ => true,
+        }
+    }
+
     /// Takes an ARN apart; `None` where it is none.
     ///
     /// Any service in any partition is a resource: the table of integrations decides its meaning, not the language.

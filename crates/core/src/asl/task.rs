@@ -86,6 +86,16 @@ impl<'n> Checker<'n> {
             self.read.schema_hint(message, &at, offset, hint);
             return None;
         }
+        if !resource.is_offered() {
+            let message = format!(
+                "The resource provided {text} is not recognized. The value is not a valid resource ARN, or the \
+                 resource is not available in this region."
+            );
+            let hint = "the operations of aws-sdk:sfn are those of the API in camelCase, without .sync: for example \
+                arn:aws:states:::aws-sdk:sfn:startExecution";
+            self.read.schema_hint(message, &at, offset, hint);
+            return None;
+        }
         Some(resource)
     }
 

@@ -249,6 +249,7 @@ fn a_task_names_a_resource_and_its_timeouts() {
         task("\"TimeoutSeconds\": 10, \"HeartbeatSeconds\": 9"),
         task("\"TimeoutSecondsPath\": \"$.t\", \"HeartbeatSecondsPath\": \"$.h\""),
         task("\"Credentials\": {\"RoleArn.$\": \"$.role\"}"),
+        state("{\"Type\": \"Task\", \"End\": true, \"Resource\": \"arn:aws:states:::aws-sdk:sfn:startSyncExecution\"}"),
     ]);
     refuses(&[
         (
@@ -258,6 +259,16 @@ fn a_task_names_a_resource_and_its_timeouts() {
         (
             state("{\"Type\": \"Task\", \"End\": true, \"Resource\": \"foo\"}"),
             "SCHEMA_VALIDATION_FAILED /States/A/Resource: Value is not a valid resource ARN",
+        ),
+        (
+            state("{\"Type\": \"Task\", \"End\": true, \"Resource\": \"arn:aws:states:::aws-sdk:sfn:paintExecution\"}"),
+            "SCHEMA_VALIDATION_FAILED /States/A/Resource: The resource provided arn:aws:states:::aws-sdk:sfn:paintExecution is not recognized. The value is not a valid resource ARN, or the resource is not available in this region.",
+        ),
+        (
+            state(
+                "{\"Type\": \"Task\", \"End\": true, \"Resource\": \"arn:aws:states:::aws-sdk:sfn:startExecution.sync\"}",
+            ),
+            "SCHEMA_VALIDATION_FAILED /States/A/Resource: The resource provided arn:aws:states:::aws-sdk:sfn:startExecution.sync is not recognized. The value is not a valid resource ARN, or the resource is not available in this region.",
         ),
         (task("\"TimeoutSeconds\": 0"), "SCHEMA_VALIDATION_FAILED /States/A/TimeoutSeconds: Minimum value is 1"),
         (
