@@ -20,13 +20,15 @@ use crate::store::memory::Memory;
 use crate::store::postgres::{self, Postgres};
 use crate::store::sqlite::{self, Sqlite};
 use crate::store::{Catalog, Journal, Ownership, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces};
 
 /// The time after which a server reports that it is ready although the broker has not declared the engine's queues. It
 /// never waits for a broker that is away.
 const DECLARED_WITHIN: Duration = Duration::from_secs(30);
 /// The time that a stop gives the store to close. The store's log is short.
 const STORE_CLOSES: Duration = Duration::from_secs(20);
+/// The time that a stop gives the collector to take the last spans.
+const TRACES_FLUSH: Duration = Duration::from_secs(5);
 
 /// Reasons why the application cannot start. Each text names the setting to look at.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,8 @@ pub struct Application {
     console: Option<actix_web::web::Data<Console>>,
     store: Kept,
     shutdown: Duration,
+    /// Spans on their way to the collector.
+    traces: Option<Traces>,
     /// The runtime of the broker's connections, apart from the arbiters, which run executions.
     _io: Io,
     /// Where HTTP Tasks are done.
@@ -132,6 +136,7 @@ impl Application {
         };
         own(settings, Arc::clone(&bus))?;
         let http = if settings.http.worker { Some(http::HttpRoom::open(settings)?) } else { None };
+        let traces = settings.otlp()?.map(|otlp| Traces::start(&otlp, metrics.clone())).transpose()?;
         let defaults = engine::Options::default();
         let parts = Parts {
             realm: settings.engine.realm(),
@@ -174,6 +179,7 @@ impl Application {
                 objects: settings.objects()?,
                 stand_in,
                 address: settings.address(),
+                traces: traces.clone(),
                 http_tasks: http.as_ref().map(http::HttpRoom::direct),
                 history_view: Some(|entry, data, region| {
                     api::history::render(entry, api::history::View { data, parameters: data, region })
@@ -199,7 +205,7 @@ impl Application {
             true => Some(Console::new(engine.clone(), &console_options(settings)).map_err(AppError::Unsupported)?),
             false => None,
         };
-        Ok(Self { console, engine, metrics, bus, store: truth.store, shutdown, _io: io, _http: http })
+        Ok(Self { console, engine, metrics, bus, store: truth.store, shutdown, traces, _io: io, _http: http })
     }
 
     /// The API server of this engine. It listens at once and answers when it runs.
@@ -238,6 +244,10 @@ impl Application {
     /// The same, when `spent` of `engine.shutdown_seconds` has already gone.
     async fn stop_after(self, spent: Duration) {
         self.engine.stop(self.shutdown.saturating_sub(spent)).await;
+        if let Some(traces) = self.traces.clone() {
+            // The spans of its last work.
+            let _ = tokio::task::spawn_blocking(move || traces.flush(TRACES_FLUSH)).await;
+        }
         // Actors on other threads may still hold the store when the process ends.
         let closed = async {
             match &self.store {

@@ -13,7 +13,8 @@
 //! | [`store`], [`bus`] | ports: where truth is kept (SQLite, memory); tasks out and replies in (RabbitMQ, in this process) |
 //! | [`integrations`] | what a resource ARN publishes, and how its answer becomes a result; pure |
 //! | [`workers`] | workers that come with the engine: HTTP Tasks |
-//! | [`telemetry`], [`config`] | logs and metrics; settings |
+//! | [`telemetry`], [`config`] | logs, metrics and traces; settings |
+//! | [`spans`], [`trace`] | spans of an execution, folded from its journal; pure |
 //! | [`interpreter`] | THE CORE, pure: `decide(machine, state, stimulus) → events + commands`, `evolve`, `owed` |
 //! | [`asl`] | the language: text → model, diagnostics with line, column and JSON pointer; pure |
 //! | [`query`] | JSONPath, intrinsic functions, payload templates, JSONata; pure |
@@ -40,7 +41,9 @@
 //! `engine/execution/actor.rs` (how that becomes durable), `engine/delivery/replies.rs` (how a reply finds it), then
 //! `docs/ARCHITECTURE.md`.
 
-pub use reveille_core::{asl, clock, csv, forms, graph, ids, interpreter, limits, payload, query, record, replay};
+pub use reveille_core::{
+    asl, clock, csv, forms, graph, ids, interpreter, limits, payload, query, record, replay, spans, trace,
+};
 
 pub mod api;
 pub mod app;

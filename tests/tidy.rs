@@ -32,7 +32,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Forms that people answer tasks with.
     ("forms", &["query", "clock", "limits"]),
     ("asl", &["query", "forms", "clock", "ids", "limits", "payload"]),
-    ("interpreter", &["asl", "query", "csv", "clock", "ids", "limits", "payload"]),
+    // Trace contexts: an execution's first event names the trace in which it was asked for.
+    ("trace", &["ids"]),
+    ("interpreter", &["asl", "query", "csv", "clock", "ids", "limits", "payload", "trace"]),
+    ("spans", &["interpreter", "clock", "ids", "trace"]),
     ("record", &["interpreter", "limits", "payload"]),
     ("replay", &["interpreter", "asl", "clock", "ids", "limits", "payload"]),
     // Pictures of definitions.
@@ -45,7 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("workers", &["bus", "clock", "limits"]),
     // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
     ("integrations", &["bus", "interpreter", "asl", "forms", "query", "clock", "ids", "limits", "payload"]),
-    ("telemetry", &["clock", "ids", "token"]),
+    ("telemetry", &["clock", "ids", "limits", "spans", "token", "trace"]),
     (
         "engine",
         &[
@@ -57,12 +60,14 @@ const ROOMS: &[(&str, &[&str])] = &[
             "record",
             "asl",
             "query",
+            "spans",
             "telemetry",
             "clock",
             "ids",
             "limits",
             "memory",
             "token",
+            "trace",
         ],
     ),
     (
@@ -80,6 +85,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "ids",
             "limits",
             "payload",
+            "trace",
         ],
     ),
     // Pages for people, on the API's server.
@@ -102,7 +108,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     // Reads text into other rooms' options.
-    ("config", &["bus", "objects", "integrations", "telemetry", "ids", "token", "workers"]),
+    ("config", &["bus", "objects", "integrations", "telemetry", "ids", "token", "trace", "workers"]),
     (
         "app",
         &[

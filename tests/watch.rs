@@ -62,8 +62,13 @@ async fn a_callback_is_seen_waiting_then_answered() {
     })
     .await
     .unwrap();
-    let request =
-        StartRequest { machine: arn, name: Some("spring".to_owned()), input: "{}".to_owned(), trace_header: None };
+    let request = StartRequest {
+        machine: arn,
+        name: Some("spring".to_owned()),
+        input: "{}".to_owned(),
+        trace_header: None,
+        trace: None,
+    };
     let started = engine.start_execution(request).await.unwrap();
 
     let mut screen = Screen::new(std::io::sink(), true);
@@ -78,7 +83,7 @@ async fn a_callback_is_seen_waiting_then_answered() {
 
     let answer = Completion::Success(Payload::new(serde_json::json!({"name": "Vera"})));
     let tasks = engine.waiting_tasks_of(&started.arn).await.unwrap();
-    engine.complete_task(&tasks[0].token, answer, None).await.unwrap();
+    engine.complete_task(&tasks[0].token, answer, reveille::engine::Asker::default()).await.unwrap();
     let glance = watch(&engine, &started.arn, &mut screen, |_| false).await.unwrap();
     assert_eq!(glance.row.summary.status, ExecutionStatus::Succeeded);
     assert!(glance.lines[0].plain().starts_with("spring  SUCCEEDED after "));

@@ -36,7 +36,7 @@ pub async fn task(ctx: &Context, execution: &str, scheduled: u64) -> Result<Task
 /// Claims a task for the caller, or renews his claim.
 pub async fn claim(ctx: &Context, task: &TaskKey, force: bool) -> Result<Claim, ApiError> {
     let (now, key) = (ctx.now(), address(task));
-    let by = ctx.by.as_ref().map_or_else(|| "a caller without a key".to_owned(), ToString::to_string);
+    let by = ctx.asker.by.as_ref().map_or_else(|| "a caller without a key".to_owned(), ToString::to_string);
     let until = now.plus_seconds(f64::from(CLAIM_SECONDS));
     let note = NoteRow { kind: KIND.to_owned(), key, body: json!({"by": by}).to_string(), until: Some(until) };
     match ctx.catalog.put_note(note.clone(), true, now).await {
@@ -60,7 +60,7 @@ pub async fn claim(ctx: &Context, task: &TaskKey, force: bool) -> Result<Claim, 
 
 /// Ends the claim of the caller; one of another stays.
 pub async fn release(ctx: &Context, task: &TaskKey) -> Result<(), ApiError> {
-    let by = ctx.by.as_ref().map(ToString::to_string);
+    let by = ctx.asker.by.as_ref().map(ToString::to_string);
     let key = address(task);
     if ctx.catalog.note(KIND, &key).await?.and_then(read).map(|claim| claim.by) == by {
         ctx.catalog.take_note(KIND, &key).await?;

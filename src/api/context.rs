@@ -7,9 +7,8 @@ use serde_json::Value;
 
 use crate::asl::resource::Resource;
 use crate::clock::{Clock, Timestamp};
-use crate::engine::EngineHandle;
+use crate::engine::{Asker, EngineHandle};
 use crate::ids::Realm;
-use crate::interpreter::event::By;
 use crate::store::{Catalog, Journal};
 
 use super::configuration::Kms;
@@ -30,7 +29,7 @@ pub struct Context {
     /// ARNs and signatures of other regions and accounts are taken for those of this server.
     pub any_region: bool,
     /// Who asks.
-    pub by: Option<By>,
+    pub asker: Asker,
     /// Whether he may see inputs and outputs.
     pub payloads: bool,
 }
@@ -46,7 +45,7 @@ impl Context {
             activity_poll,
             kms: Kms::default(),
             any_region: false,
-            by: None,
+            asker: Asker::default(),
             payloads: true,
             engine,
         }
@@ -63,8 +62,8 @@ impl Context {
 
     /// The same for this caller.
     #[must_use]
-    pub fn asked_by(&self, by: By, payloads: bool) -> Self {
-        Self { by: Some(by), payloads, ..self.clone() }
+    pub fn asked_by(&self, asker: Asker, payloads: bool) -> Self {
+        Self { asker, payloads, ..self.clone() }
     }
 
     /// Declares the queues that a definition names, so that its tasks can wait for their workers.

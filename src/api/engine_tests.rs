@@ -238,7 +238,8 @@ async fn a_claim_tells_others_and_is_taken_over_by_force_alone() {
     let task = json!({"executionArn": execution, "scheduledEventId": id});
     let context = |by: &str| {
         let by = crate::interpreter::event::By::Person(by.into());
-        Context::new(given.engine.clone(), Pages::new(b"test"), WAIT).asked_by(by, true)
+        let asker = crate::engine::Asker { by: Some(by), trace: None };
+        Context::new(given.engine.clone(), Pages::new(b"test"), WAIT).asked_by(asker, true)
     };
     let run = async |by: &str, name: &str, input: &Value| {
         let operation = super::operations::find(name).unwrap();

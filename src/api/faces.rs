@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use crate::engine::Asker;
 use crate::interpreter::event::By;
 
 use super::error::ApiError;
@@ -87,6 +88,7 @@ impl SharedApi {
         by: By,
         payloads: bool,
     ) -> Result<Value, ApiError> {
-        protocol::answer(self.api.context(), operation, input, Some((by, payloads)), Uuid::new_v4()).await
+        let asker = (Asker { by: Some(by), trace: None }, payloads);
+        protocol::answer(self.api.context(), operation, input, asker, Uuid::new_v4()).await
     }
 }

@@ -66,6 +66,7 @@ fn started() -> Event {
         attempt: 0,
         depth: 0,
         forked: None,
+        trace: None,
     }))
 }
 
@@ -127,8 +128,20 @@ fn every_visible_event() -> Vec<Event> {
         events.push(Event::TaskStarted { family: family.clone(), scheduled: id, worker_name: Some("w".into()) });
         events.push(Event::TaskStartFailed { family: family.clone(), scheduled: id, failure: failure() });
         events.push(Event::TaskSubmitFailed { family: family.clone(), scheduled: id, failure: failure() });
-        events.push(Event::TaskSucceeded { family: family.clone(), scheduled: id, output: output(), by: None });
-        events.push(Event::TaskFailed { family: family.clone(), scheduled: id, failure: failure(), by: None });
+        events.push(Event::TaskSucceeded {
+            family: family.clone(),
+            scheduled: id,
+            output: output(),
+            by: None,
+            link: None,
+        });
+        events.push(Event::TaskFailed {
+            family: family.clone(),
+            scheduled: id,
+            failure: failure(),
+            by: None,
+            link: None,
+        });
         events.push(Event::TaskTimedOut { family, scheduled: id, failure: failure() });
     }
     events.push(Event::TaskSubmitted { family: sqs(), scheduled: id, output: output() });
@@ -212,7 +225,13 @@ fn details_are_those_recorded_on_aws() {
             json!({}),
         ),
         (
-            Event::TaskFailed { family: sqs(), scheduled: EventId(1), failure: Failure::default(), by: None },
+            Event::TaskFailed {
+                family: sqs(),
+                scheduled: EventId(1),
+                failure: Failure::default(),
+                by: None,
+                link: None,
+            },
             "taskFailedEventDetails",
             json!({"resource": "sendMessage.waitForTaskToken", "resourceType": "sqs"}),
         ),

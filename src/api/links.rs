@@ -76,7 +76,7 @@ pub fn make(
     if bits == 0 || seconds == Some(0) {
         return Err(ApiError::validation("A link allows at least one action, for at least a second"));
     }
-    let maker = ctx.by.as_ref().map_or_else(|| "a caller without a key".to_owned(), ToString::to_string);
+    let maker = ctx.asker.by.as_ref().map_or_else(|| "a caller without a key".to_owned(), ToString::to_string);
     let (address, id, until) = ctx.engine().make_link(&asked.task, bits, audience, &maker, seconds);
     let allowed = form.actions.iter().enumerate().filter(|(n, _)| bits & (1 << n) != 0);
     Ok(Made { address, id, until, actions: allowed.map(|(_, action)| action.label.clone()).collect() })
@@ -88,7 +88,7 @@ pub async fn withdraw(ctx: &Context, id: &str) -> Result<(), ApiError> {
         return Err(ApiError::validation("'linkId' has 32 hexadecimal digits"));
     }
     let now = ctx.now();
-    let by = ctx.by.as_ref().map(ToString::to_string);
+    let by = ctx.asker.by.as_ref().map(ToString::to_string);
     let until = Some(now.plus_seconds(f64::from(LINK_DAYS_MAX) * 86_400.0));
     let note = NoteRow {
         kind: WITHDRAWN.to_owned(),

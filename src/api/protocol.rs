@@ -16,9 +16,10 @@ use super::model::Model;
 use super::operations::{self, Operation};
 use super::sigv4::Signed;
 use super::validate;
+use crate::engine::Asker;
 use crate::ids::Realm;
-use crate::interpreter::event::By;
 use crate::telemetry::{Metrics, fields};
+use crate::trace::TraceOrigin;
 
 /// The content type of requests and answers.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -81,7 +82,9 @@ impl Api {
         };
         let is_let_in = let_in.is_ok();
         let result = match let_in {
-            Ok((operation, body, caller)) => self.perform(operation, body.as_ref(), caller, request_id).await,
+            Ok((operation, body, caller)) => {
+                self.perform(operation, body.as_ref(), (caller, self.trace_of(request.headers)), request_id).await
+            }
             Err(error) => Err(error),
         };
         Answer { is_let_in, ..self.told(name, result, request_id, began) }
@@ -121,11 +124,19 @@ impl Api {
         Ok((body, Some(caller)))
     }
 
+    /// The trace that a request is a part of: W3C's header, else X-Ray's.
+    fn trace_of(&self, headers: &HeaderMap) -> Option<Box<TraceOrigin>> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let w3c = text("traceparent").and_then(|parent| TraceOrigin::of_w3c(parent, text("tracestate")));
+        let origin = w3c.or_else(|| TraceOrigin::of_x_ray(text("x-amzn-trace-id")?, self.ctx.engine().sampling()));
+        origin.map(Box::new)
+    }
+
     async fn perform(
         &self,
         operation: &'static Operation,
         body: &[u8],
-        caller: Option<Caller<'_>>,
+        (caller, trace): (Option<Caller<'_>>, Option<Box<TraceOrigin>>),
         id: Uuid,
     ) -> Result<Vec<u8>, ApiError> {
         let realm = &self.ctx.realm;
@@ -136,8 +147,8 @@ impl Api {
         if let (Some(caller), Some(class)) = (caller, operation.demands(&input)) {
             caller.may(operation, class, realm)?;
         }
-        let by = caller.map(|caller| (caller.by(), caller.sees_payloads()));
-        run(&self.ctx, operation, input, by, id).await
+        let payloads = caller.is_none_or(Caller::sees_payloads);
+        run(&self.ctx, operation, input, (Asker { by: caller.map(Caller::by), trace }, payloads), id).await
     }
 }
 
@@ -162,17 +173,16 @@ pub(super) async fn run(
     ctx: &Context,
     operation: &'static Operation,
     input: Map<String, Value>,
-    by: Option<(By, bool)>,
+    (asker, payloads): (Asker, bool),
     id: Uuid,
 ) -> Result<Vec<u8>, ApiError> {
     let elsewhere = elsewhere(&input, &ctx.realm);
     let asked;
-    let ctx = match by {
-        None => ctx,
-        Some((by, payloads)) => {
-            asked = ctx.asked_by(by, payloads);
-            &asked
-        }
+    let ctx = if asker.is_unknown() && payloads {
+        ctx
+    } else {
+        asked = ctx.asked_by(asker, payloads);
+        &asked
     };
     // A panic in one handler ends its request, not the server.
     let caught = AssertUnwindSafe((operation.run)(ctx, input)).catch_unwind().await;
@@ -195,11 +205,11 @@ pub(super) async fn answer(
     ctx: &Context,
     operation: &'static Operation,
     input: Map<String, Value>,
-    by: Option<(By, bool)>,
+    asker: (Asker, bool),
     id: Uuid,
 ) -> Result<Value, ApiError> {
     let input = checked(ctx, operation, input)?;
-    let answer = run(ctx, operation, input, by, id).await?;
+    let answer = run(ctx, operation, input, asker, id).await?;
     serde_json::from_slice(&answer).map_err(|_| ApiError::internal())
 }
 

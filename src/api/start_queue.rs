@@ -34,7 +34,7 @@ async fn receive(engine: &EngineHandle, message: StartMessage) {
         return;
     }
     let started = match read(message.body(), engine.realm()) {
-        Ok(input) => match input.into_request() {
+        Ok(input) => match input.into_request(message.trace().map(Box::new)) {
             Ok(request) => engine.start_by_message(request, message.message_id()).await.map_err(ApiError::from),
             Err(error) => Err(error),
         },

@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::engine::{CallError, EngineHandle, OwnApi};
+use crate::engine::{Asker, CallError, EngineHandle, OwnApi};
 use crate::integrations::sfn::{self, Call};
 
 use super::configuration::Kms;
@@ -64,7 +64,7 @@ async fn answer(ctx: &Context, call: Call) -> Result<Value, ApiError> {
         Some(shape) => asked(model, shape, call.parameters),
         None => Map::new(),
     };
-    let mut answer = protocol::answer(ctx, operation, input, None, call.request_id).await?;
+    let mut answer = protocol::answer(ctx, operation, input, (Asker::default(), true), call.request_id).await?;
     told(model, &shapes.output, &mut answer);
     Ok(answer)
 }

@@ -19,10 +19,13 @@ use super::{Address, HeaderValue, Headers, Message, Names, Properties, Text};
 use crate::clock::Timestamp;
 use crate::ids::Arn;
 
-pub use reply::{DefectKind, Reply, ReplyDefect, ReplyOutcome, token};
+pub use reply::{DefectKind, Reply, ReplyDefect, ReplyOutcome, token, traceparent, tracestate};
 
 /// Header with the token, in tasks and in replies.
 pub const TASK_TOKEN: &str = "task-token";
+/// W3C trace context.
+pub const TRACEPARENT: &str = "traceparent";
+pub const TRACESTATE: &str = "tracestate";
 /// Header of a reply: `success` (default), `failure`, `heartbeat`.
 pub const TASK_STATUS: &str = "task-status";
 /// Header of a task that wants an answer: which one ends it.
@@ -77,6 +80,7 @@ pub struct TaskMessage {
     /// What is left of the timeout: the broker drops (or dead-letters) the task after it.
     pub expiration: Option<Duration>,
     pub traceparent: Option<String>,
+    pub tracestate: Option<String>,
     pub priority: Option<u8>,
     pub user_id: Option<String>,
     /// AMQP `type`; `None`: `task`.
@@ -115,7 +119,10 @@ impl TaskMessage {
             put("deadline", HeaderValue::Text(deadline.iso()));
         }
         if let Some(traceparent) = self.traceparent {
-            put("traceparent", HeaderValue::Text(traceparent));
+            put(TRACEPARENT, HeaderValue::Text(traceparent));
+        }
+        if let Some(tracestate) = self.tracestate {
+            put(TRACESTATE, HeaderValue::Text(tracestate));
         }
         if let Some(token) = &self.token {
             put(TASK_TOKEN, HeaderValue::Text(token.clone()));
@@ -245,6 +252,7 @@ mod tests {
             deadline: Some(Timestamp::from_millis(1_700_000_060_000)),
             expiration: Some(Duration::from_mins(1)),
             traceparent: None,
+            tracestate: None,
             priority: None,
             user_id: None,
             kind: None,

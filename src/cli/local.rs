@@ -112,7 +112,8 @@ pub(super) async fn install(engine: &EngineHandle, name: &str, definition: &str)
 }
 
 pub(super) async fn start(engine: &EngineHandle, machine: Arn, name: &str, input: &str) -> Result<Arn, CliError> {
-    let request = StartRequest { machine, name: Some(name.to_owned()), input: input.to_owned(), trace_header: None };
+    let request =
+        StartRequest { machine, name: Some(name.to_owned()), input: input.to_owned(), trace_header: None, trace: None };
     Ok(engine.start_execution(request).await?.arn)
 }
 

@@ -13,6 +13,8 @@ pub(super) enum Kind {
     /// As `Secret`, beginning with one of these schemes.
     SecretUrl(&'static [&'static str]),
     Integer(u64, u64),
+    /// From 0 to 1.
+    Share,
     Flag,
     OneOf(&'static [&'static str]),
     Address,
@@ -110,6 +112,11 @@ pub(super) const KEYS: &[Key] = &[
     key("http.worker", Kind::Flag),
     key("http.timeout_seconds", Kind::Integer(1, 300)),
     key("http.private_hosts", Kind::Text),
+    key("telemetry.otlp.endpoint", Kind::Text),
+    key("telemetry.otlp.headers", Kind::Secret),
+    key("telemetry.otlp.headers_file", Kind::Text),
+    key("telemetry.otlp.sampling", Kind::Share),
+    key("telemetry.otlp.service", Kind::Text),
     key("logs.format", Kind::OneOf(&["auto", "json", "pretty"])),
     key("logs.filter", Kind::Text),
 ];
@@ -158,6 +165,13 @@ impl Kind {
                 match number.filter(|n| (least..=most).contains(n)) {
                     Some(number) => Ok(Value::from(number)),
                     None => refuse(&format!("a whole number from {least} to {most}")),
+                }
+            }
+            Self::Share => {
+                let number = value.as_f64().or_else(|| text.and_then(|text| text.parse().ok()));
+                match number.filter(|n| (0.0..=1.0).contains(n)) {
+                    Some(number) => Ok(Value::from(number)),
+                    None => refuse("a number from 0 to 1, such as 0.1"),
                 }
             }
             Self::Flag => match (value, text) {

@@ -4,7 +4,7 @@
 //! Settings are read once, at start. An unknown key or a forbidden value stops the start with the key's full name, its
 //! origin and the allowed values. The other rooms get typed options. Secrets are never shown. May enter: options of
 //! other rooms (`telemetry::LogOptions`, `integrations::ServiceTable`, `bus::QueueKind`, `objects::Options`,
-//! `workers::http::Connection`), `ids`, `token`.
+//! `workers::http::Connection`), `ids`, `token`, `trace`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::integrations::{ServiceTable, TableEntry};
-use crate::telemetry::LogOptions;
+use crate::telemetry::{LogOptions, OtlpOptions};
 use crate::token::{self, TokenKeys};
 use crate::workers::http::Connection;
 
@@ -28,6 +28,7 @@ mod keys;
 mod layers;
 mod objects;
 mod store;
+mod telemetry;
 
 pub use api::{AccessKey, ApiOptions, CLASSES, Kms};
 pub use bus::{BusOptions, OwnedQueue};
@@ -39,6 +40,7 @@ pub use layers::DEFAULT_FILE;
 use layers::Flat;
 pub use objects::ObjectOptions;
 pub use store::{ExposedFiles, StoreOptions, Synchronous};
+pub use telemetry::TelemetryOptions;
 
 /// The name of a settings file that is found without being named.
 const FILE: &str = "reveille.toml";
@@ -122,6 +124,7 @@ pub struct Settings {
     pub objects: ObjectOptions,
     pub logs: LogOptions,
     pub http: HttpOptions,
+    pub telemetry: TelemetryOptions,
     pub integrations: ServiceTable,
     pub connections: Vec<Connection>,
 }
@@ -202,6 +205,7 @@ impl Settings {
             objects: section(&flat, "objects")?,
             logs: section(&flat, "logs")?,
             http: section(&flat, "http")?,
+            telemetry: section(&flat, "telemetry")?,
             integrations,
             connections,
         };
@@ -237,6 +241,7 @@ impl Settings {
         }
         self.bus.queues().map_err(|why| unfit("bus.queues", why))?;
         self.objects.read(self.engine.region()).map_err(|(name, why)| unfit(name, why))?;
+        self.telemetry.otlp().map_err(|(name, why)| unfit(name, why))?;
         if self.store.sqlite_path().is_some_and(|path| path.as_os_str().is_empty()) {
             return Err(unfit("store.url", "has no path; allowed: sqlite:PATH, such as sqlite:reveille.db".to_owned()));
         }
@@ -295,6 +300,13 @@ impl Settings {
         read.map_err(|(name, why)| SettingsError::BadValue { name: name.to_owned(), origin: origin(), why })
     }
 
+    /// The collector of traces; `None`: nothing is traced.
+    pub fn otlp(&self) -> Result<Option<OtlpOptions>, SettingsError> {
+        let origin = || "the settings".to_owned();
+        let read = self.telemetry.otlp();
+        read.map_err(|(name, why)| SettingsError::BadValue { name: name.to_owned(), origin: origin(), why })
+    }
+
     /// Warnings about allowed but risky settings.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -335,7 +347,7 @@ pub fn token_key_beside(store: &Path) -> PathBuf {
 /// Secrets from files: `bus.url_file` → `bus.url`. The file of the signing keys is not read here: it is made if it is
 /// missing.
 fn read_secret_files(flat: &mut Flat) -> Result<(), SettingsError> {
-    for name in ["api.keys", "store.url", "bus.url", "objects.key"] {
+    for name in ["api.keys", "store.url", "bus.url", "objects.key", "telemetry.otlp.headers"] {
         let by_file = format!("{name}_file");
         let Some(file) = flat.get(&by_file).and_then(Value::as_str).filter(|file| !file.is_empty()) else { continue };
         let text = std::fs::read_to_string(file).map_err(|why| SettingsError::NoSecretFile {

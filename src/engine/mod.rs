@@ -36,7 +36,7 @@ pub use lifecycle::start;
 pub use services::feed::{Feed, News};
 pub use services::quarantine::QUARANTINED;
 pub use types::{
-    ActivityTask, Completion, CompletionError, EngineError, ForkRequest, HistoryPage, HistoryQuery, HistoryView,
+    ActivityTask, Asker, Completion, CompletionError, EngineError, ForkRequest, HistoryPage, HistoryQuery, HistoryView,
     Lineage, MapRunChange, MapRunError, Options, Parts, Sharing, StartRequest, StartedExecution, SyncOutcome,
     WaitingQuery, WaitingTask,
 };

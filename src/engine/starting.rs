@@ -13,6 +13,7 @@ use crate::ids::{TaskKey, Version};
 use crate::interpreter::event::{Payload, Started};
 use crate::interpreter::state::Outcome;
 use crate::store::{ExecutionHeader, ExecutionRow, MachineType, StoreError};
+use crate::trace::TraceOrigin;
 
 /// Who asks for an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +209,8 @@ fn new_execution(
     };
     let input =
         Payload::parse(&request.input).map_err(|e| EngineError::Internal(format!("the input is not JSON: {e}")))?;
+    let x_ray = request.trace_header.as_deref().and_then(|text| TraceOrigin::of_x_ray(text, services.sampling()));
+    let trace = x_ray.map(Box::new).or_else(|| request.trace.clone());
     let started = Started {
         input,
         role_arn: resolved.role_arn.as_str().into(),
@@ -224,6 +227,7 @@ fn new_execution(
         attempt: 0,
         depth: 0,
         forked: None,
+        trace,
     };
     let header = ExecutionHeader {
         id,

@@ -91,7 +91,13 @@ pub async fn machine_of_kind(
 }
 
 pub fn request(machine: &Arn, name: &str, input: &str) -> StartRequest {
-    StartRequest { machine: machine.clone(), name: Some(name.to_owned()), input: input.to_owned(), trace_header: None }
+    StartRequest {
+        machine: machine.clone(),
+        name: Some(name.to_owned()),
+        input: input.to_owned(),
+        trace_header: None,
+        trace: None,
+    }
 }
 
 /// The next message of a queue of the embedded bus.

@@ -49,10 +49,14 @@ pub const HISTORY_ID: &str = "history.id";
 pub const HISTORY_PREVIOUS_ID: &str = "history.previous_id";
 pub const HISTORY_TYPE: &str = "history.type";
 pub const HISTORY_DETAILS: &str = "history.details";
+/// The trace of an execution and the span of a task, where traces are collected.
+pub const TRACE_ID: &str = "trace_id";
+pub const SPAN_ID: &str = "span_id";
+pub const TRACES_URL: &str = "traces.url";
 pub const VERSION: &str = "version";
 
 /// All of them.
-pub const ALL: [&str; 34] = [
+pub const ALL: [&str; 37] = [
     EVENT,
     EXECUTION_ARN,
     EXECUTION_STATUS,
@@ -86,5 +90,8 @@ pub const ALL: [&str; 34] = [
     HISTORY_PREVIOUS_ID,
     HISTORY_TYPE,
     HISTORY_DETAILS,
+    TRACE_ID,
+    SPAN_ID,
+    TRACES_URL,
     VERSION,
 ];

@@ -163,6 +163,8 @@ struct Inner {
     starts_under_way: Gauge,
     tasks_unpublished: Gauge,
     asides_dropped: Counter,
+    spans_sent: Counter,
+    spans_dropped: Counter,
     parked: Family<Form, Counter>,
     parked_messages: Gauge,
     parking_waiting: Gauge,
@@ -247,6 +249,9 @@ impl Metrics {
             tasks_unpublished: b.gauge("tasks_unpublished", "Task messages that the broker has not confirmed"),
             asides_dropped: b
                 .counter("asides_dropped", "Verdicts and cancellations dropped because the broker took none"),
+            spans_sent: b.counter("spans_sent", "Spans that the collector of traces took"),
+            spans_dropped: b
+                .counter("spans_dropped", "Spans that the collector refused, or that had no room while it was away"),
             parked: b.counters(
                 "parked",
                 &["form"],
@@ -423,6 +428,14 @@ impl Metrics {
 
     pub fn aside_dropped(&self) {
         self.inner.asides_dropped.inc();
+    }
+
+    pub fn spans_sent(&self, spans: usize) {
+        self.inner.spans_sent.inc_by(spans as u64);
+    }
+
+    pub fn spans_dropped(&self, spans: usize) {
+        self.inner.spans_dropped.inc_by(spans as u64);
     }
 
     /// A refused message is in the parking queue. `form`: `whole`, `stub` or `bare`.

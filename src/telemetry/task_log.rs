@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::fields;
+use super::{fields, otlp};
 use crate::ids::{Arn, EventId};
 use crate::token::fingerprint;
+use crate::trace::{SpanContext, Trace};
 
 pub const EXECUTION_STARTED: &str = "execution.started";
 pub const EXECUTION_CLOSED: &str = "execution.closed";
@@ -76,6 +77,8 @@ pub struct TaskLog<'a> {
     state: &'a str,
     attempt: u32,
     token_id: String,
+    /// Where traces are collected: the ids of trace and span.
+    span: Option<(String, String)>,
 }
 
 /// One line about a task: the common fields, then those of the event.
@@ -88,6 +91,8 @@ macro_rules! task_line {
             { fields::TASK_SCHEDULED_ID } = $task.scheduled.0,
             { fields::TASK_ATTEMPT } = $task.attempt,
             { fields::TASK_TOKEN_ID } = $task.token_id.as_str(),
+            { fields::TRACE_ID } = $task.span.as_ref().map(|(trace, _)| trace.as_str()),
+            { fields::SPAN_ID } = $task.span.as_ref().map(|(_, span)| span.as_str()),
             $({ $name } = $value,)*
             $($message)+
         )
@@ -97,7 +102,13 @@ macro_rules! task_line {
 impl<'a> TaskLog<'a> {
     #[must_use]
     pub fn new(execution: &'a Arn, scheduled: EventId, state: &'a str, attempt: u32, token: &str) -> Self {
-        Self { execution, scheduled, state, attempt, token_id: fingerprint(token) }
+        Self { execution, scheduled, state, attempt, token_id: fingerprint(token), span: None }
+    }
+
+    /// The same, of a task whose span is this.
+    #[must_use]
+    pub fn within(self, span: SpanContext) -> Self {
+        Self { span: Some((otlp::trace_id(span.trace), otlp::span_id(span.span))), ..self }
     }
 
     /// The task is in the journal and owed to its worker.
@@ -193,21 +204,31 @@ pub fn reply_refused(task: Option<(&Arn, EventId)>, token: Option<&str>, face: F
     );
 }
 
-pub fn execution_started(execution: &Arn, machine: &Arn) {
+/// `trace`: where traces are collected.
+pub fn execution_started(execution: &Arn, machine: &Arn, trace: Option<&Trace>) {
     info!(
         { fields::EVENT } = EXECUTION_STARTED,
         { fields::EXECUTION_ARN } = %execution,
         { fields::STATE_MACHINE_ARN } = %machine,
+        { fields::TRACE_ID } = trace.map(|trace| otlp::trace_id(trace.id)),
         "execution started"
     );
 }
 
 /// `status` is AWS's word. A failed execution is no fault of the server, so it is logged at `info`.
-pub fn execution_closed(execution: &Arn, machine: &Arn, status: &str, error: Option<&str>, took: Duration) {
+pub fn execution_closed(
+    execution: &Arn,
+    machine: &Arn,
+    status: &str,
+    error: Option<&str>,
+    took: Duration,
+    trace: Option<&Trace>,
+) {
     info!(
         { fields::EVENT } = EXECUTION_CLOSED,
         { fields::EXECUTION_ARN } = %execution,
         { fields::STATE_MACHINE_ARN } = %machine,
+        { fields::TRACE_ID } = trace.map(|trace| otlp::trace_id(trace.id)),
         { fields::EXECUTION_STATUS } = status,
         { fields::ERROR_NAME } = error,
         { fields::DURATION_MS } = millis(took),
@@ -215,11 +236,12 @@ pub fn execution_closed(execution: &Arn, machine: &Arn, status: &str, error: Opt
     );
 }
 
-pub fn execution_redriven(execution: &Arn, machine: &Arn, count: u32) {
+pub fn execution_redriven(execution: &Arn, machine: &Arn, count: u32, trace: Option<&Trace>) {
     info!(
         { fields::EVENT } = EXECUTION_REDRIVEN,
         { fields::EXECUTION_ARN } = %execution,
         { fields::STATE_MACHINE_ARN } = %machine,
+        { fields::TRACE_ID } = trace.map(|trace| otlp::trace_id(trace.id)),
         { fields::COUNT } = count,
         "execution redriven"
     );
@@ -265,8 +287,10 @@ mod tests {
 
     fn whole_story() {
         let (execution, machine) = (Arn::new("arn:e"), Arn::new("arn:m"));
-        let task = TaskLog::new(&execution, EventId(5), "Hire", 1, TOKEN);
-        execution_started(&execution, &machine);
+        let id = crate::ids::ExecutionId(uuid::Uuid::from_u128(7));
+        let trace = Trace::of(id, None, crate::trace::Sampling(1.0));
+        let task = TaskLog::new(&execution, EventId(5), "Hire", 1, TOKEN).within(trace.task(id, EventId(5)));
+        execution_started(&execution, &machine, Some(&trace));
         task.scheduled("arn:aws:states:::amqp:call", Some(Duration::from_mins(1)));
         task.published("queue 'q'");
         task.confirmed("queue 'q'", Duration::from_millis(3));
@@ -284,8 +308,8 @@ mod tests {
         task.cancelled("stopped");
         reply_refused(Some((&execution, EventId(5))), Some(TOKEN), Face::Api, "late", "the task is no longer open");
         reply_refused(None, None, Face::Amqp, "unknown", "no token");
-        execution_closed(&execution, &machine, "FAILED", Some("Busy"), Duration::from_secs(2));
-        execution_redriven(&execution, &machine, 1);
+        execution_closed(&execution, &machine, "FAILED", Some("Busy"), Duration::from_secs(2), None);
+        execution_redriven(&execution, &machine, 1, None);
     }
 
     #[test]
@@ -315,6 +339,8 @@ mod tests {
             (&1_500.into(), &"Busy".into(), &5.into())
         );
         assert_eq!(accepted["task.token_id"], fingerprint(TOKEN).as_str());
+        assert_eq!(accepted["trace_id"], "00000000000000000000000000000007");
+        assert_eq!(accepted["span_id"], "000000000000000c");
     }
 
     #[test]
@@ -418,7 +444,7 @@ mod tests {
     #[test]
     fn the_document_lists_every_event_and_field() {
         let document = include_str!("../../docs/LOGGING.md");
-        for word in ALL.iter().chain(fields::ALL.iter()).chain(logs::EVENTS.iter()) {
+        for word in ALL.iter().chain(fields::ALL.iter()).chain(logs::EVENTS.iter()).chain(otlp::EVENTS.iter()) {
             assert!(document.contains(&format!("`{word}`")), "docs/LOGGING.md lacks `{word}`");
         }
     }

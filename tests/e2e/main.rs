@@ -34,5 +34,6 @@ mod secrets;
 mod starting;
 mod stopping;
 mod support;
+mod traces;
 mod unreadable;
 mod worker;

@@ -11,12 +11,14 @@ use super::support::{Answer, Broker, Launch, SOON, Server, Wire, asks, until};
 const PARKED: &str = "reveille.parked";
 
 /// Metrics that need another fault than this test makes: each is moved by a test of its own.
-const ELSEWHERE: [&str; 5] = [
+const ELSEWHERE: [&str; 7] = [
     "reveille_asides_dropped",  // engine/pressure_tests.rs: ten thousand of them
     "reveille_bus_deaf_queues", // engine/health_tests.rs, as the three below
     "reveille_bus_refused",
     "reveille_messages_unreadable",
     "reveille_messages_set_aside",
+    "reveille_spans_sent", // telemetry/otlp/tests.rs, as the one below
+    "reveille_spans_dropped",
 ];
 
 /// Every metric that there is: a test beside the registry holds this table to it.

@@ -152,6 +152,7 @@ impl<'a> Run<'a> {
             attempt: 0,
             depth: 0,
             forked: None,
+            trace: None,
         };
         self.tell(StimulusKind::Start(Box::new(started)), dice.below(u64::MAX));
         for _ in 0..STIMULI {
@@ -183,8 +184,8 @@ impl<'a> Run<'a> {
             0 => StimulusKind::Continue,
             1 => StimulusKind::Dispatched { scheduled, receipt: output, completes: dice.below(3) == 0 },
             2 => StimulusKind::DispatchFailed { scheduled, failure },
-            3..7 => StimulusKind::TaskSucceeded { scheduled, output, by: None },
-            7 => StimulusKind::TaskFailed { scheduled, failure, by: None },
+            3..7 => StimulusKind::TaskSucceeded { scheduled, output, by: None, link: None },
+            7 => StimulusKind::TaskFailed { scheduled, failure, by: None, link: None },
             8 => StimulusKind::TaskHeartbeat { scheduled },
             9 => StimulusKind::MapRunEnded {
                 started: any(&runs, dice),

@@ -63,6 +63,7 @@ impl Execution {
             attempt: 0,
             depth: 0,
             forked: None,
+            trace: None,
         };
         let env = Env {
             execution: ExecutionId(uuid::Uuid::nil()),
@@ -84,6 +85,7 @@ impl Execution {
                     scheduled: *scheduled,
                     output: Payload::new(json!(1)),
                     by: None,
+                    link: None,
                 }),
                 Command::Continue => Some(StimulusKind::Continue),
                 Command::Cancel { .. }

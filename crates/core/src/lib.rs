@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`interpreter`] | `decide(machine, state, stimulus) → events + commands`, `evolve`, `owed` |
 //! | [`replay`] | a recorded execution decided again, and its first difference |
+//! | [`spans`], [`trace`] | spans of an execution, folded from its journal; trace contexts |
 //! | [`record`] | how the entries of a journal are written and read |
 //! | [`asl`] | the language: text → model, diagnostics with line, column and JSON pointer |
 //! | [`query`] | JSONPath, intrinsic functions, payload templates, JSONata |
@@ -26,3 +27,5 @@ pub mod payload;
 pub mod query;
 pub mod record;
 pub mod replay;
+pub mod spans;
+pub mod trace;

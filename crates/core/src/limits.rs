@@ -231,3 +231,7 @@ pub const LINK_DAYS: u32 = 30;
 pub const LINK_NAME_BYTES_MAX: usize = 254;
 /// Seconds in which a code of `reveille console` is used: a person clicks at once.
 pub const SIGN_IN_CODE_SECONDS: u32 = 120;
+/// Spans that wait for the collector of traces, about 500 bytes each; those beyond it are dropped.
+pub const SPANS_WAITING_MAX: usize = 50_000;
+/// Spans at which a request to the collector is full: about 400 KB, a tenth of what collectors take by default.
+pub const SPANS_PER_REQUEST: usize = 512;

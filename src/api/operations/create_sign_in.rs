@@ -23,7 +23,7 @@ pub struct Output {
 }
 
 pub async fn handle(ctx: &Context, _: Input) -> Result<Output, ApiError> {
-    let Some(By::Key(key)) = &ctx.by else { return Ok(Output { code: None, expires: None }) };
+    let Some(By::Key(key)) = &ctx.asker.by else { return Ok(Output { code: None, expires: None }) };
     let (code, until) = sign_in::make(&*ctx.catalog, key, ctx.now()).await?;
     Ok(Output { code: Some(code), expires: Some(until.into()) })
 }

@@ -19,7 +19,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
     tracing::info!(
         { fields::EVENT } = "link.revoked",
         { fields::LINK_ID } = input.link_id,
-        { fields::TASK_BY } = ctx.by.as_ref().map(ToString::to_string),
+        { fields::TASK_BY } = ctx.asker.by.as_ref().map(ToString::to_string),
         "an approval link was withdrawn"
     );
     Ok(Empty {})

@@ -18,6 +18,6 @@ pub struct Input {
 
 pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
     let failure = Failure { error: input.error, cause: input.cause, heartbeat: false };
-    ctx.engine().complete_task(&input.task_token, Completion::Failure(failure), ctx.by.clone()).await?;
+    ctx.engine().complete_task(&input.task_token, Completion::Failure(failure), ctx.asker.clone()).await?;
     Ok(Empty {})
 }

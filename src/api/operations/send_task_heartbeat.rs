@@ -14,6 +14,6 @@ pub struct Input {
 }
 
 pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
-    ctx.engine().complete_task(&input.task_token, Completion::Heartbeat, ctx.by.clone()).await?;
+    ctx.engine().complete_task(&input.task_token, Completion::Heartbeat, ctx.asker.clone()).await?;
     Ok(Empty {})
 }

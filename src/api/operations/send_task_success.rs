@@ -22,6 +22,6 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Empty, ApiError> {
         return Err(invalid(format!("Output exceeds the maximum of {PAYLOAD_BYTES_MAX} bytes")));
     }
     let output = Payload::parse(&input.output).map_err(|e| invalid(refusal(&input.output, &e)))?;
-    ctx.engine().complete_task(&input.task_token, Completion::Success(output), ctx.by.clone()).await?;
+    ctx.engine().complete_task(&input.task_token, Completion::Success(output), ctx.asker.clone()).await?;
     Ok(Empty {})
 }

@@ -8,6 +8,7 @@ use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::wire::{EpochSeconds, execution_input};
 use crate::engine::{StartRequest, StartedExecution};
+use crate::trace::TraceOrigin;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,13 +22,13 @@ pub struct Input {
 
 impl Input {
     /// Checked, for the engine.
-    pub fn into_request(self) -> Result<StartRequest, ApiError> {
+    pub fn into_request(self, trace: Option<Box<TraceOrigin>>) -> Result<StartRequest, ApiError> {
         let machine = arn::machine_or_qualified(&self.state_machine_arn)?;
         if let Some(name) = &self.name {
             arn::name(name)?;
         }
         let input = execution_input(self.input)?;
-        Ok(StartRequest { machine: machine.full, name: self.name, input, trace_header: self.trace_header })
+        Ok(StartRequest { machine: machine.full, name: self.name, input, trace_header: self.trace_header, trace })
     }
 }
 
@@ -45,5 +46,5 @@ impl From<StartedExecution> for Output {
 }
 
 pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
-    Ok(ctx.engine().start_execution(input.into_request()?).await?.into())
+    Ok(ctx.engine().start_execution(input.into_request(ctx.asker.trace.clone())?).await?.into())
 }

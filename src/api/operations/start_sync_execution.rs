@@ -55,7 +55,7 @@ struct Billing {
 
 pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let included = input.included_data.all();
-    let row = ctx.engine().start_sync_execution(input.start.into_request()?).await?.row;
+    let row = ctx.engine().start_sync_execution(input.start.into_request(ctx.asker.trace.clone())?).await?.row;
     let (header, summary) = (row.header, row.summary);
     let closed = summary.closed.ok_or_else(|| {
         tracing::error!(

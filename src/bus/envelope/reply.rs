@@ -124,6 +124,18 @@ impl Reply {
     }
 }
 
+/// The span in which a message was sent, as its sender says.
+#[must_use]
+pub fn traceparent(message: &Message) -> Option<&str> {
+    message.properties.headers.get(super::TRACEPARENT).and_then(HeaderValue::as_text)
+}
+
+/// The `tracestate` beside it.
+#[must_use]
+pub fn tracestate(message: &Message) -> Option<&str> {
+    message.properties.headers.get(super::TRACESTATE).and_then(HeaderValue::as_text)
+}
+
 /// The token that a message carries, in its header or in `correlation_id`; not verified. An empty header hides no good
 /// `correlation_id`.
 #[must_use]

@@ -87,7 +87,7 @@ pub(super) async fn machine_of(engine: &EngineHandle, name: &str, state: &Value)
 }
 
 pub(super) fn request(machine: &Arn) -> StartRequest {
-    StartRequest { machine: machine.clone(), name: None, input: PAYLOAD.to_owned(), trace_header: None }
+    StartRequest { machine: machine.clone(), name: None, input: PAYLOAD.to_owned(), trace_header: None, trace: None }
 }
 
 /// Keeps so many executions running until all have ended.

@@ -157,6 +157,7 @@ impl Shape {
             attempt: 1,
             deadline: Some(at.plus(TASK_TIMEOUT)),
             expiration: Some(TASK_TIMEOUT),
+            tracestate: None,
             traceparent: Some(format!("00-{}-{:016x}-01", id.simple(), 3)),
             priority: None,
             user_id: None,

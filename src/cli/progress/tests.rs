@@ -68,6 +68,7 @@ impl Story {
                 attempt: 0,
                 depth: 0,
                 forked: None,
+                trace: None,
             })),
         );
     }
@@ -119,7 +120,13 @@ fn art_event() -> (Story, Vec<Wait>) {
     story.tell(
         1,
         0,
-        Event::TaskSucceeded { family: family(), scheduled: EventId(0), output: Payload::new(json!({})), by: None },
+        Event::TaskSucceeded {
+            family: family(),
+            scheduled: EventId(0),
+            output: Payload::new(json!({})),
+            by: None,
+            link: None,
+        },
     );
     story.exit(1, StateType::Task, "Set up the venue", None);
     let catering = story.task(2, CALL);
@@ -151,10 +158,18 @@ fn branches_are_shown_with_their_states_and_what_they_wait_for() {
 fn a_retry_a_failure_and_the_outcome_are_told() {
     let (mut story, _) = art_event();
     let failure = Failure::new("Kitchen.Busy", "all ovens\nare taken");
-    story.tell(2, 0, Event::TaskFailed { family: family(), scheduled: EventId(0), failure: failure.clone(), by: None });
+    story.tell(
+        2,
+        0,
+        Event::TaskFailed { family: family(), scheduled: EventId(0), failure: failure.clone(), by: None, link: None },
+    );
     story.tell(2, 0, Event::RetryScheduled { retrier: 0, due: Timestamp::from_millis(62_000) });
     assert_eq!(story.lines(&[])[3], "  ├ ◌ Arrange catering  again in 2.0 s after Kitchen.Busy: all ovens are taken");
-    story.tell(2, 0, Event::TaskFailed { family: family(), scheduled: EventId(0), failure: failure.clone(), by: None });
+    story.tell(
+        2,
+        0,
+        Event::TaskFailed { family: family(), scheduled: EventId(0), failure: failure.clone(), by: None, link: None },
+    );
     story.tell(3, 0, Event::StateAborted { kind: StateType::Task });
     story.tell(0, 0, Event::ExecutionFailed(failure));
     let lines = story.lines(&[]);

@@ -19,6 +19,7 @@ use crate::engine::services::feed::Feed;
 use crate::ids::{ExecutionId, Realm};
 use crate::integrations::sfn::Call;
 use crate::store::{Catalog, Journal};
+use crate::trace::Sampling;
 
 use super::health::Health;
 
@@ -84,6 +85,12 @@ impl EngineHandle {
     /// For reading only: rows and listings. Everything that changes an execution goes through the engine.
     pub fn journal(&self) -> &Arc<dyn Journal> {
         &self.inner.services.journal
+    }
+
+    /// The share of traces that are collected where the caller says nothing.
+    #[must_use]
+    pub fn sampling(&self) -> Sampling {
+        self.inner.services.sampling()
     }
 
     /// News of executions from now on.

@@ -3,9 +3,10 @@
 use crate::bus::envelope::Verdict;
 use crate::engine::delivery::verdict::verdict;
 use crate::engine::journal::{load, waits};
-use crate::engine::types::{Completion, CompletionError, Delivered, EngineError, Input, WaitingQuery, WaitingTask};
+use crate::engine::types::{
+    Asker, Completion, CompletionError, Delivered, EngineError, Input, WaitingQuery, WaitingTask,
+};
 use crate::ids::{Arn, ExecutionId, TaskKey};
-use crate::interpreter::event::By;
 use crate::store::{Wait, WaitFilter, WaitRow};
 use crate::telemetry::task_log::{self, Face};
 
@@ -13,12 +14,7 @@ use super::handle::EngineHandle;
 
 impl EngineHandle {
     /// `SendTaskSuccess`, `SendTaskFailure`, `SendTaskHeartbeat`: its effect is durable when it returns `Ok`.
-    pub async fn complete_task(
-        &self,
-        token: &str,
-        completion: Completion,
-        by: Option<By>,
-    ) -> Result<(), CompletionError> {
+    pub async fn complete_task(&self, token: &str, completion: Completion, from: Asker) -> Result<(), CompletionError> {
         let services = &self.inner.services;
         let refused = |verdict: Verdict, counted: &'static str, reason: &str| {
             services.metrics.reply(verdict.as_str());
@@ -29,7 +25,10 @@ impl EngineHandle {
             refused(Verdict::Forged, defect.as_str(), &defect.to_string());
             CompletionError::InvalidToken
         })?;
-        let input = Input::Reply { scheduled: key.scheduled, completion, face: Face::Api, by: by.map(Box::new) };
+        let traced = services.options.traces.is_some();
+        let link = from.trace.filter(|_| traced).map(|origin| Box::new(origin.parent));
+        let input =
+            Input::Reply { scheduled: key.scheduled, completion, face: Face::Api, by: from.by.map(Box::new), link };
         let delivered = services.courier.deliver(key.execution, input).await;
         if let Delivered::Unreadable(e) = delivered {
             return Err(CompletionError::Engine(e.into()));

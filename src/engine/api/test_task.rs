@@ -71,6 +71,7 @@ impl EngineHandle {
             name: None,
             input: parameters.to_string(),
             trace_header: None,
+            trace: None,
         };
         let ended = starting::run_express(&self.inner.services, &request, &resolved).await?;
         Ok(match outcome(&ended.row).map(|o| o.result) {

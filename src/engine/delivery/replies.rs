@@ -26,6 +26,7 @@ use crate::interpreter::event::{By, Failure};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::telemetry::task_log::{self, Face};
 use crate::token::TokenDefect;
+use crate::trace::SpanContext;
 
 use super::arn_of;
 use super::lines::Lines;
@@ -81,6 +82,15 @@ impl Replies {
         self.services.metrics.reply(Verdict::Accepted.as_str());
         self.answer(&delivery, Verdict::Accepted, "");
         delivery.settle(Settlement::Ack);
+    }
+
+    /// Who answered, and in which span.
+    fn from(&self, message: &BusMessage) -> From {
+        let link = match self.services.options.traces {
+            Some(_) => envelope::traceparent(message).and_then(SpanContext::parse).map(Box::new),
+            None => None,
+        };
+        (by_of(message), link)
     }
 
     /// The worker gets the verdict, where its reply has a `reply_to`.
@@ -221,9 +231,9 @@ impl Consumer {
             && !self.lines.has(key.execution);
         let reply = if here { Reply::decode(&delivery.message).ok() } else { None };
         let Some(reply) = reply else { return Some((Some(key.execution), delivery)) };
-        let by = by_of(&delivery.message);
+        let from = self.replies.from(&delivery.message);
         let responder = Responder::Reply(PendingReply::new(key, delivery, self.unsettled.clone()));
-        let message = Message { input: input_of(key, reply.outcome, by), responder };
+        let message = Message { input: input_of(key, reply.outcome, from), responder };
         match self.partition.try_deliver(key.execution, message)?.responder {
             Responder::Reply(reply) => reply.take().map(|delivery| (Some(key.execution), delivery)),
             _ => None,
@@ -245,8 +255,8 @@ impl Consumer {
         let verified = token.map(|token| services.tokens.verify(token));
         match (decoded, verified) {
             (Ok(reply), Some(Ok((key, partition)))) => {
-                let by = by_of(&delivery.message);
-                let delivered = self.deliver(partition, key, input_of(key, reply.outcome, by)).await;
+                let from = self.replies.from(&delivery.message);
+                let delivered = self.deliver(partition, key, input_of(key, reply.outcome, from)).await;
                 self.replies.judged(delivery, key, delivered, intake).await;
             }
             (Err(defect), Some(Ok((key, partition)))) => self.unusable(delivery, key, partition, &defect).await,
@@ -282,6 +292,7 @@ impl Consumer {
                 completion: Completion::Unreadable { why: defect.detail.clone() },
                 face: Face::Amqp,
                 by: by_of(&delivery.message),
+                link: None,
             },
         };
         match self.deliver(partition, key, input).await {
@@ -307,12 +318,15 @@ impl Consumer {
     }
 }
 
+/// Who answered, and in which span.
+type From = (Option<Box<By>>, Option<Box<SpanContext>>);
+
 /// The broker's user that sent a reply. The broker refuses a message that names another one.
 fn by_of(message: &BusMessage) -> Option<Box<By>> {
     message.properties.user_id.as_deref().map(|user| Box::new(By::Queue(user.into())))
 }
 
-fn input_of(key: TaskKey, outcome: ReplyOutcome, by: Option<Box<By>>) -> Input {
+fn input_of(key: TaskKey, outcome: ReplyOutcome, (by, link): From) -> Input {
     let completion = match outcome {
         ReplyOutcome::Success { output } => Completion::Success(output),
         ReplyOutcome::Heartbeat => Completion::Heartbeat,
@@ -322,7 +336,7 @@ fn input_of(key: TaskKey, outcome: ReplyOutcome, by: Option<Box<By>>) -> Input {
             heartbeat: false,
         }),
     };
-    Input::Reply { scheduled: key.scheduled, completion, face: Face::Amqp, by }
+    Input::Reply { scheduled: key.scheduled, completion, face: Face::Amqp, by, link }
 }
 
 /// What is wrong with a token, and where tokens of this kind come from.

@@ -13,11 +13,12 @@ use futures_util::stream::{BoxStream, empty};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::bus::envelope::form;
+use crate::bus::envelope::{self, form};
 use crate::bus::{Address, Delivery, Message, Properties, QueueSpec, Settlement};
 
 use crate::engine::services::Services;
 use crate::engine::services::intake::Intake;
+use crate::trace::TraceOrigin;
 
 use super::parking::{Parking, Why};
 
@@ -78,6 +79,12 @@ impl StartMessage {
 
     pub fn message_id(&self) -> Option<&str> {
         self.delivery.message.properties.message_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// The trace in which it was sent.
+    pub fn trace(&self) -> Option<TraceOrigin> {
+        let message = &self.delivery.message;
+        TraceOrigin::of_w3c(envelope::traceparent(message)?, envelope::tracestate(message))
     }
 
     /// The execution is durable: the answer goes out, then the message is acknowledged.

@@ -36,6 +36,7 @@ use crate::interpreter::event::{Entry, Event, Payload};
 use crate::interpreter::state::{Phase, State};
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Bounds, Env, TokenMint, Undecided};
+use crate::spans::Spans;
 use crate::store::{Append, ExecutionHeader, ExecutionRow, StoreError};
 use crate::telemetry::task_log::Face;
 
@@ -87,6 +88,8 @@ pub(in crate::engine) struct ExecutionActor {
     waits_for_turn: bool,
     /// Its open tasks that have no row in the table of waiting tasks yet.
     pub(super) young: YoungTasks,
+    /// Its open spans, where it is traced and awake.
+    pub(super) spans: Option<Box<Spans>>,
 }
 
 impl ExecutionActor {
@@ -170,6 +173,7 @@ impl ExecutionActor {
             part: Part::default(),
             waits_for_turn: false,
             young: YoungTasks::default(),
+            spans: None,
         }
     }
 
@@ -209,7 +213,7 @@ impl ExecutionActor {
                 return Ok(prepared);
             }
             Input::Stimulus(kind) => kind,
-            Input::Reply { scheduled, completion, by, .. } => self.meaning(scheduled, completion, by, at),
+            Input::Reply { scheduled, completion, by, link, .. } => self.meaning(scheduled, completion, (by, link), at),
             Input::ChildEnded { scheduled, child } => self.child_result(scheduled, &child),
         };
         match self.feed(&mut prepared, kind) {
@@ -404,6 +408,7 @@ impl ExecutionActor {
             // It rests again also where this message is refused and nothing is written.
             self.defer();
         }
+        self.open_spans();
         let prepared = match self.decide(input) {
             Ok(prepared) => prepared,
             Err(e) => {
@@ -455,6 +460,7 @@ impl ExecutionActor {
                         actor.services.open.began();
                     }
                     actor.observer(&prepared.before, face).record(&prepared.entries);
+                    actor.trace(&prepared.entries);
                     actor.services.feed.tell(News {
                         execution: actor.id,
                         status_changed: begun || !actor.state.is_running(),

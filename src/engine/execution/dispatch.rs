@@ -13,7 +13,7 @@ use crate::bus::{Address, BusError, DeclareQueues, HeaderValue, Message, Propert
 use crate::clock::Timestamp;
 use crate::engine::execution::actor::{ExecutionActor, InFlight};
 use crate::engine::services::admission::pause_after;
-use crate::engine::services::task_identity::{INBOX, message_id, place, traceparent};
+use crate::engine::services::task_identity::{INBOX, message_id, place};
 use crate::engine::services::{Services, entropy};
 use crate::engine::types::EngineError;
 use crate::engine::types::StartRequest;
@@ -48,7 +48,7 @@ impl ExecutionActor {
             let (frame, state) = (view.frame, &*view.visit.name);
             match stand_in.word(Asked { execution: self.id, frame, state, resource: &details.resource }) {
                 Word::Answer(completion) => {
-                    let meaning = self.meaning(scheduled, completion, None, self.services.clock.now());
+                    let meaning = self.meaning(scheduled, completion, (None, None), self.services.clock.now());
                     return self.enqueue(ctx, meaning);
                 }
                 Word::Withhold => return,
@@ -212,6 +212,7 @@ impl ExecutionActor {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        let (traceparent, tracestate) = self.task_context(key.scheduled);
         let mut task = TaskMessage {
             body: std::mem::take(&mut message.body),
             content_type: Some(std::mem::take(&mut message.content_type)),
@@ -228,7 +229,8 @@ impl ExecutionActor {
             attempt: view.visit.retry_count() + 1,
             deadline,
             expiration,
-            traceparent: Some(traceparent(key)),
+            traceparent: Some(traceparent.to_string()),
+            tracestate,
             priority: message.priority,
             user_id: message.user_id.clone(),
             kind: message.kind.clone(),
@@ -282,8 +284,9 @@ impl ExecutionActor {
         {
             machine = Arn::new(own);
         }
-        let request = StartRequest { machine, name: Some(name), input, trace_header };
         let waits = matches!(wait, ChildWait::Ended { .. });
+        let trace = self.child_origin(scheduled, waits);
+        let request = StartRequest { machine, name: Some(name), input, trace_header, trace };
         let starting = self.host.effects().start_child(key, request, waits, self.depth_below(scheduled, wait));
         let request_id = Uuid::new_v4();
         self.operations_open += 1;

@@ -10,6 +10,7 @@ use crate::integrations::{self, Answer};
 use crate::interpreter::event::{By, Payload};
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::ExecutionRow;
+use crate::trace::SpanContext;
 
 use super::actor::ExecutionActor;
 
@@ -19,7 +20,7 @@ impl ExecutionActor {
         &self,
         scheduled: EventId,
         completion: Completion,
-        by: Option<Box<By>>,
+        (by, link): (Option<Box<By>>, Option<Box<SpanContext>>),
         at: Timestamp,
     ) -> StimulusKind {
         let details = self.state.task(scheduled).ok().map(|t| Arc::clone(&t.task.details));
@@ -33,7 +34,7 @@ impl ExecutionActor {
                 };
                 let output = match answer {
                     Answer::Result(output) => output,
-                    Answer::Failure(failure) => return StimulusKind::TaskFailed { scheduled, failure, by },
+                    Answer::Failure(failure) => return StimulusKind::TaskFailed { scheduled, failure, by, link },
                     Answer::Working => return StimulusKind::TaskHeartbeat { scheduled },
                 };
                 let output = match (resource, details) {
@@ -42,7 +43,7 @@ impl ExecutionActor {
                     }
                     _ => output,
                 };
-                StimulusKind::TaskSucceeded { scheduled, output, by }
+                StimulusKind::TaskSucceeded { scheduled, output, by, link }
             }
             Completion::Unreadable { why } => {
                 let failure = integrations::unreadable(resource.as_deref(), why);
@@ -53,7 +54,7 @@ impl ExecutionActor {
                     Some(resource) => integrations::failure(&resource, failure),
                     None => failure,
                 };
-                StimulusKind::TaskFailed { scheduled, failure, by }
+                StimulusKind::TaskFailed { scheduled, failure, by, link }
             }
         }
     }
@@ -82,8 +83,8 @@ impl ExecutionActor {
             alias: child.header.alias_arn.as_ref(),
         };
         match integrations::child_result(&child, as_json) {
-            Ok(output) => StimulusKind::TaskSucceeded { scheduled, output: Payload::new(output), by: None },
-            Err(failure) => StimulusKind::TaskFailed { scheduled, failure, by: None },
+            Ok(output) => StimulusKind::TaskSucceeded { scheduled, output: Payload::new(output), by: None, link: None },
+            Err(failure) => StimulusKind::TaskFailed { scheduled, failure, by: None, link: None },
         }
     }
 }

@@ -13,4 +13,5 @@ mod observer;
 mod passivation;
 mod pending;
 pub(in crate::engine) mod state_cell;
+mod tracing;
 pub(in crate::engine) mod turns;

@@ -7,6 +7,7 @@ use crate::ids::{Arn, EventId, ExecutionId, StateName, TaskKey};
 use crate::interpreter::event::{Entry, Event, Failure};
 use crate::interpreter::state::{State, TaskView};
 use crate::telemetry::task_log::{self, Face, TaskLog};
+use crate::trace::Trace;
 
 use crate::engine::execution::express::ExpressSlot;
 use crate::engine::services::Services;
@@ -66,6 +67,12 @@ impl Observer<'_> {
         self.services.log_history(self.logging, self.id, self.arn, &self.machine(), entries);
     }
 
+    /// Its trace, where traces are collected.
+    fn trace(&self) -> Option<Trace> {
+        let sampling = self.services.options.traces.as_ref()?.sampling();
+        Some(Trace::of(self.id, self.state.started().and_then(|started| started.trace.as_deref()), sampling))
+    }
+
     fn machine(&self) -> Arn {
         self.state.started().map_or_else(|| Arn::new(""), |s| s.machine.clone())
     }
@@ -98,12 +105,14 @@ impl Observer<'_> {
     fn log(&self, entry: &Entry) {
         let closed = |status: &str, error: Option<&str>| {
             let took = entry.at.since(self.state.started_at());
-            task_log::execution_closed(self.arn, &self.machine(), status, error, took);
+            task_log::execution_closed(self.arn, &self.machine(), status, error, took, self.trace().as_ref());
         };
         match &entry.event {
-            Event::ExecutionStarted(s) => task_log::execution_started(self.arn, &s.machine),
+            Event::ExecutionStarted(s) => {
+                task_log::execution_started(self.arn, &s.machine, self.trace().as_ref());
+            }
             Event::ExecutionRedriven { redrive_count, .. } => {
-                task_log::execution_redriven(self.arn, &self.machine(), *redrive_count);
+                task_log::execution_redriven(self.arn, &self.machine(), *redrive_count, self.trace().as_ref());
             }
             Event::ExecutionSucceeded { .. } => closed("SUCCEEDED", None),
             Event::ExecutionFailed(f) => closed("FAILED", f.error.as_deref()),
@@ -147,7 +156,12 @@ impl Observer<'_> {
     pub fn task(&self, scheduled: EventId, line: impl FnOnce(&TaskLog<'_>, &TaskSnapshot)) {
         let Some(task) = self.snapshot(scheduled) else { return };
         let token = self.services.token(&TaskKey { execution: self.id, scheduled });
-        line(&TaskLog::new(self.arn, scheduled, &task.state, task.attempt, &token), &task);
+        let log = TaskLog::new(self.arn, scheduled, &task.state, task.attempt, &token);
+        let log = match self.trace() {
+            Some(trace) => log.within(trace.task(self.id, scheduled)),
+            None => log,
+        };
+        line(&log, &task);
     }
 }
 

@@ -26,6 +26,7 @@ impl ExecutionActor {
             self.defer();
         } else if self.is_idle() {
             self.in_flight = Vec::new();
+            self.spans = None;
             if let Some(packed) = self.host.pack(&mut self.state) {
                 self.services.footprint.count(&mut self.part, packed);
             }

@@ -29,8 +29,10 @@ use crate::integrations::ServiceTable;
 use crate::limits;
 use crate::objects::Objects;
 use crate::store::{Catalog, Journal};
+use crate::telemetry::Traces;
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
+use crate::trace::Sampling;
 
 pub(in crate::engine) use crate::engine::types::RETRY_AFTER;
 
@@ -105,6 +107,11 @@ impl Services {
             id = entropy::execution_id();
         }
         Err(DeliverError::NotHere(self.partition_of(id)))
+    }
+
+    /// The share of traces that are collected where the caller says nothing.
+    pub fn sampling(&self) -> Sampling {
+        self.options.traces.as_ref().map_or(Sampling(1.0), Traces::sampling)
     }
 
     pub fn token(&self, key: &TaskKey) -> String {

@@ -22,8 +22,3 @@ pub(in crate::engine) fn message_id(key: &TaskKey) -> Uuid {
     bytes.copy_from_slice(&digest[..16]);
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
-
-/// W3C trace context: the execution is the trace, the task the span.
-pub(in crate::engine) fn traceparent(key: &TaskKey) -> String {
-    format!("00-{}-{:016x}-01", key.execution.0.simple(), key.scheduled.0)
-}

@@ -275,6 +275,7 @@ async fn start(world: &World, crew: &Crew, name: &str, realm: &Realm) {
             name: Some(name.to_owned()),
             input: r#"{"items": [1, 2, 3]}"#.to_owned(),
             trace_header: None,
+            trace: None,
         };
         match crew.ask(world, async |engine: EngineHandle| engine.start_execution(request).await).await {
             // It was made by an earlier attempt, and has ended since.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::bus::envelope::{self, Reply, ReplyOutcome};
 use crate::bus::{HeaderValue, Message, Properties};
 use crate::engine::api::EngineHandle;
+use crate::engine::types::Asker;
 use crate::engine::types::{Completion, CompletionError};
 use crate::interpreter::event::Failure;
 use crate::token::TokenKeys;
@@ -144,8 +145,9 @@ pub(super) async fn workers(world: Arc<World>, crew: Crew) {
                     .or_default()
                     .push_back((false, planned.message.clone()));
                 actix_rt::spawn(async move {
-                    let complete =
-                        async |engine: EngineHandle| engine.complete_task(&token, completion.clone(), None).await;
+                    let complete = async |engine: EngineHandle| {
+                        engine.complete_task(&token, completion.clone(), Asker::default()).await
+                    };
                     while let None | Some(Err(CompletionError::Engine(_))) = crew.ask(&world, complete).await {
                         world.pass(1_000).await;
                     }

@@ -8,6 +8,7 @@ use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, Delivery, Message, Names, Settlement, TaskBus};
 use crate::engine::api::EngineHandle;
 use crate::engine::support;
+use crate::engine::types::Asker;
 use crate::engine::types::Delivered;
 use crate::engine::types::{Completion, HistoryQuery, Input, StartRequest};
 use crate::ids::Arn;
@@ -33,7 +34,7 @@ async fn given() -> Given {
     let activity = engine.realm().activity("paint");
     let definition = json!({ "StartAt": "T", "States": { "T": { "Type": "Task", "Resource": activity, "HeartbeatSeconds": 600, "End": true } } });
     let machine = support::machine(&store, "m", &definition).await;
-    let request = StartRequest { machine, name: None, input: r#"{"a":1}"#.into(), trace_header: None };
+    let request = StartRequest { machine, name: None, input: r#"{"a":1}"#.into(), trace_header: None, trace: None };
     let execution = engine.start_execution(request).await.unwrap().arn;
     Given { engine, bus, activity, execution }
 }
@@ -77,7 +78,7 @@ async fn a_poller_takes_the_task_once_and_completes_it_by_its_token() {
     let (token, input) = given.poll("ann", LONG).await.unwrap();
     assert_eq!(input, r#"{"a":1}"#);
     assert_eq!(given.poll("bob", SOON).await, None);
-    given.engine.complete_task(&token, Completion::Success(json!("done").into()), None).await.unwrap();
+    given.engine.complete_task(&token, Completion::Success(json!("done").into()), Asker::default()).await.unwrap();
     assert_eq!(given.result().await, json!("done"));
     assert_eq!(given.takers().await, [Some("ann".to_owned())]);
 }
@@ -102,8 +103,8 @@ async fn a_heartbeat_of_a_consumer_implies_that_it_took_the_task() {
     let given = given().await;
     let delivery = given.consume().await;
     let token = delivery.message.properties.correlation_id.clone().unwrap();
-    given.engine.complete_task(&token, Completion::Heartbeat, None).await.unwrap();
-    given.engine.complete_task(&token, Completion::Heartbeat, None).await.unwrap();
+    given.engine.complete_task(&token, Completion::Heartbeat, Asker::default()).await.unwrap();
+    given.engine.complete_task(&token, Completion::Heartbeat, Asker::default()).await.unwrap();
     assert_eq!(given.takers().await, [None]);
 }
 
@@ -129,9 +130,9 @@ async fn a_poller_that_stops_waiting_takes_nothing_with_it() {
     let first = given.poll("ann", LONG).await.unwrap();
     // Nothing waits: this one becomes a consumer, and goes.
     drop(tokio::time::timeout(SOON, given.poll("bob", LONG)).await);
-    given.engine.complete_task(&first.0, Completion::Success(json!(1).into()), None).await.unwrap();
+    given.engine.complete_task(&first.0, Completion::Success(json!(1).into()), Asker::default()).await.unwrap();
     let machine = given.engine.realm().state_machine("m");
-    let request = StartRequest { machine, name: None, input: "2".into(), trace_header: None };
+    let request = StartRequest { machine, name: None, input: "2".into(), trace_header: None, trace: None };
     given.engine.start_execution(request).await.unwrap();
     assert_eq!(given.poll("cat", LONG).await.unwrap().1, "2");
 }
@@ -160,10 +161,10 @@ async fn a_journal_does_not_grow_by_heartbeats() {
     let (token, _) = given.poll("ann", LONG).await.unwrap();
     let (key, _) = given.engine.engine().services.tokens.verify(&token).unwrap();
     let journal = || async { given.engine.engine().services.journal.load(key.execution).await.unwrap() };
-    given.engine.complete_task(&token, Completion::Heartbeat, None).await.unwrap();
+    given.engine.complete_task(&token, Completion::Heartbeat, Asker::default()).await.unwrap();
     let before = journal().await;
     for _ in 0..200 {
-        given.engine.complete_task(&token, Completion::Heartbeat, None).await.unwrap();
+        given.engine.complete_task(&token, Completion::Heartbeat, Asker::default()).await.unwrap();
     }
     let after = journal().await;
     let bytes = |batches: &[crate::store::Batch]| batches.iter().map(|b| b.bytes.len()).sum::<usize>();
@@ -172,7 +173,7 @@ async fn a_journal_does_not_grow_by_heartbeats() {
     assert!(bytes(&after) < bytes(&before) + 1_000);
     let last = after.last().unwrap();
     assert!(last.after.0 + u64::from(last.events) >= 200, "each of them counts");
-    given.engine.complete_task(&token, Completion::Success(json!("done").into()), None).await.unwrap();
+    given.engine.complete_task(&token, Completion::Success(json!("done").into()), Asker::default()).await.unwrap();
     assert_eq!(given.result().await, json!("done"));
     assert_eq!(given.takers().await, [Some("ann".to_owned())]);
 }

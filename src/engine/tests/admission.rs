@@ -18,6 +18,7 @@ use crate::bus::{
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::api::EngineHandle;
 use crate::engine::support;
+use crate::engine::types::Asker;
 use crate::engine::types::{Completion, EngineError, Options, StartRequest};
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::interpreter::event::Failure;
@@ -192,7 +193,7 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
     assert!(engine.metrics().lines().any(|line| line == "reveille_starts_throttled_total 20"));
     assert_eq!(engine.engine().services.work_in_progress().0, STARTS_MAX, "a refused start leaves nothing behind");
     // The reply of what runs is taken in meanwhile, and its execution ends.
-    engine.complete_task(&token, Completion::Success(json!("done").into()), None).await.unwrap();
+    engine.complete_task(&token, Completion::Success(json!("done").into()), Asker::default()).await.unwrap();
     let outcome = tokio::time::timeout(LONG, engine.await_end(&running)).await.unwrap().unwrap();
     assert!(matches!(outcome.result, Conclusion::Succeeded(_)), "{outcome:?}");
     // The store is quick again: all that was let in is there, and there is room.

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, Message, Properties, Settlement, TaskBus};
 use crate::engine::support::{self, next, request};
+use crate::engine::types::Asker;
 use crate::engine::types::{Completion, CompletionError, EngineError};
 use crate::interpreter::state::Conclusion;
 use crate::store::Epoch;
@@ -45,7 +46,7 @@ async fn a_partition_that_was_released_takes_nothing_and_goes_on_from_the_store_
 
     // Nothing reaches an execution of it, by either face.
     let token = sent.correlation_id.clone().unwrap();
-    let refused = handle.complete_task(&token, Completion::Heartbeat, None).await.unwrap_err();
+    let refused = handle.complete_task(&token, Completion::Heartbeat, Asker::default()).await.unwrap_err();
     assert!(
         matches!(&refused, CompletionError::Engine(EngineError::Busy(why)) if why.contains("not here")),
         "{refused}"

@@ -8,6 +8,7 @@ use crate::bus::Settlement;
 use crate::bus::embedded::EmbeddedBus;
 use crate::engine::api::EngineHandle;
 use crate::engine::support::{self, next, request};
+use crate::engine::types::Asker;
 use crate::engine::types::{Completion, WaitingQuery, WaitingTask};
 use crate::ids::Arn;
 use crate::interpreter::event::{By, Event, Payload};
@@ -61,11 +62,18 @@ async fn a_task_is_listed_while_it_waits_and_its_row_follows_it() {
     let from_journal = engine.waiting_tasks_of(&arn).await.unwrap();
     assert_eq!((&from_journal[0].wait, &from_journal[0].token), (wait, &task.token));
 
-    engine.complete_task(&task.token, Completion::Heartbeat, None).await.unwrap();
+    engine.complete_task(&task.token, Completion::Heartbeat, Asker::default()).await.unwrap();
     let beaten = listed(&engine).await;
     assert!(beaten[0].wait.last_heartbeat.is_some() && beaten[0].wait.heartbeat_due > wait.heartbeat_due, "{beaten:?}");
     let by = By::Person("olga".into());
-    engine.complete_task(&task.token, Completion::Success(Payload::new(json!(1))), Some(by.clone())).await.unwrap();
+    engine
+        .complete_task(
+            &task.token,
+            Completion::Success(Payload::new(json!(1))),
+            Asker { by: Some(by.clone()), trace: None },
+        )
+        .await
+        .unwrap();
     assert!(listed(&engine).await.is_empty());
     // Who answered stands in the journal.
     let row = engine.execution(&arn).await.unwrap();

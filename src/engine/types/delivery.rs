@@ -14,6 +14,7 @@ use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::store::{ExecutionHeader, ExecutionRow, GONE, StoreError};
 use crate::telemetry::task_log::Face;
+use crate::trace::SpanContext;
 
 /// Something for one execution. To its partition, which finds or revives the actor and has it hear.
 #[derive(Debug, Clone, Message)]
@@ -34,6 +35,8 @@ pub(in crate::engine) enum Input {
         face: Face,
         /// Who answered, where that is known.
         by: Option<Box<By>>,
+        /// The span in which the worker answered.
+        link: Option<Box<SpanContext>>,
     },
     /// The execution that a task waits for has ended: its row.
     ChildEnded { scheduled: EventId, child: Arc<ExecutionRow> },

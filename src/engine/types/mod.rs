@@ -12,6 +12,6 @@ pub use error::{CompletionError, EngineError, MapRunError};
 pub(in crate::engine) use error::{DeliverError, RETRY_AFTER};
 pub use options::{HistoryView, Options, Parts, Sharing};
 pub use request::{
-    ActivityTask, Completion, ForkRequest, HistoryPage, HistoryQuery, Lineage, MapRunChange, StartRequest,
+    ActivityTask, Asker, Completion, ForkRequest, HistoryPage, HistoryQuery, Lineage, MapRunChange, StartRequest,
     StartedExecution, SyncOutcome, WaitingQuery, WaitingTask,
 };

@@ -15,6 +15,7 @@ use crate::integrations::ServiceTable;
 use crate::interpreter::event::Entry;
 use crate::objects;
 use crate::store::{Catalog, Journal, Ownership};
+use crate::telemetry::Traces;
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
 
@@ -85,6 +86,8 @@ pub struct Options {
     pub address: String,
     /// Answers tasks in place of their workers; `None`: all go out.
     pub stand_in: Option<Arc<dyn StandIn>>,
+    /// Where spans go; `None`: nothing is traced.
+    pub traces: Option<Traces>,
 }
 
 impl Default for Options {
@@ -120,6 +123,7 @@ impl Default for Options {
             http_tasks: None,
             address: "http://127.0.0.1:8083".to_owned(),
             stand_in: None,
+            traces: None,
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, TaskKey};
-use crate::interpreter::event::{Entry, Failure, Forked, Payload, Tolerance};
+use crate::interpreter::event::{By, Entry, Failure, Forked, Payload, Tolerance};
 use crate::interpreter::forking::ForkWish;
 use crate::interpreter::map_run::RunLimits;
 use crate::store::{ExecutionRow, Wait};
+use crate::trace::TraceOrigin;
 
 /// What a worker says about its task. Sizes and JSON have been checked by the face.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +29,26 @@ pub struct StartRequest {
     pub name: Option<String>,
     /// JSON text.
     pub input: String,
+    /// X-Ray's form, as AWS's `traceHeader`.
     pub trace_header: Option<String>,
+    /// The trace in which it is asked for, where `trace_header` names none.
+    pub trace: Option<Box<TraceOrigin>>,
+}
+
+/// Who asks, as far as the request tells.
+#[derive(Debug, Clone, Default)]
+pub struct Asker {
+    pub by: Option<By>,
+    /// The trace of the request.
+    pub trace: Option<Box<TraceOrigin>>,
+}
+
+impl Asker {
+    /// The request tells nothing.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.by.is_none() && self.trace.is_none()
+    }
 }
 
 /// `Reveille.ForkExecution`, checked by the face.

@@ -81,10 +81,10 @@ fn spawn(program: &Path, arguments: &[String], task: &Task) -> std::io::Result<C
     command.spawn()
 }
 
-/// `task-token` as `REVEILLE_TASK_TOKEN`; `traceparent` as others call it.
+/// `task-token` as `REVEILLE_TASK_TOKEN`; those of W3C as others call them.
 fn variable(header: &str) -> String {
     let name = header.replace('-', "_").to_uppercase();
-    if header == "traceparent" { name } else { format!("REVEILLE_{name}") }
+    if header.starts_with("trace") { name } else { format!("REVEILLE_{name}") }
 }
 
 fn signal(group: Option<Pid>, signal: Signal) {

@@ -7,7 +7,7 @@ use super::reply_to;
 use crate::bus::{Address, HeaderValue, Message};
 
 /// Headers of the engine that programs and web services get too.
-const TOLD: [&str; 9] = [
+const TOLD: [&str; 10] = [
     "task-kind",
     "resource",
     "execution-arn",
@@ -16,6 +16,7 @@ const TOLD: [&str; 9] = [
     "attempt",
     "deadline",
     "traceparent",
+    "tracestate",
     "task-token",
 ];
 

@@ -79,6 +79,11 @@ impl Program {
         &self.log
     }
 
+    /// All that it has printed so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// Waits until it has printed something.
     #[track_caller]
     pub fn says(&mut self, what: &str) {

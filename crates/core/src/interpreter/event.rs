@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, BlockId, EventId, StateName, TaskKey};
+use crate::trace::{SpanContext, TraceOrigin};
 
 pub use crate::payload::Payload;
 
@@ -182,6 +183,9 @@ pub struct Started {
     /// It was forked from another execution, and begins in the middle. Absent in journals from before forks existed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<Box<Forked>>,
+    /// The trace in which it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Box<TraceOrigin>>,
 }
 
 /// Where a forked execution comes from and begins.
@@ -332,6 +336,9 @@ pub enum Event {
         /// Hidden: who answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Box<By>>,
+        /// Hidden: the span in which the worker answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<Box<SpanContext>>,
     },
     TaskFailed {
         family: TaskFamily,
@@ -340,6 +347,9 @@ pub enum Event {
         /// Hidden: who answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<Box<By>>,
+        /// Hidden: the span in which the worker answered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<Box<SpanContext>>,
     },
     TaskTimedOut {
         family: TaskFamily,

@@ -1,8 +1,8 @@
 //! THE CORE, pure: `decide(machine, state, stimulus) → events + commands`, `evolve(state, event) → state`, `owed(state)
 //! → commands`.
 //!
-//! May enter: `asl`, `query`, `csv`, `ids`, `limits`, `payload`, `clock::Timestamp`. Never: a clock, chance, tokio,
-//! actix, lapin, tracing, a store.
+//! May enter: `asl`, `query`, `csv`, `ids`, `limits`, `payload`, `trace`, `clock::Timestamp`. Never: a clock, chance,
+//! tokio, actix, lapin, tracing, a store.
 
 mod bounds;
 pub mod command;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::ids::{EventId, TaskKey};
+use crate::trace::SpanContext;
 
 use super::event::{By, Failure, Payload, Started};
 
@@ -46,12 +47,16 @@ pub enum StimulusKind {
         output: Payload,
         /// Who answered.
         by: Option<Box<By>>,
+        /// The span in which the worker answered.
+        link: Option<Box<SpanContext>>,
     },
     TaskFailed {
         scheduled: EventId,
         failure: Failure,
         /// Who answered.
         by: Option<Box<By>>,
+        /// The span in which the worker answered.
+        link: Option<Box<SpanContext>>,
     },
     /// A worker answered with more than a payload may hold. That ends a request (AWS: `States.DataLimitExceeded`); a
     /// callback stays open, and the sender is told of the refusal.

@@ -13,7 +13,9 @@ use crate::interpreter::event::{
     StateType, TaskFamily, TaskScheduled, Tolerance,
 };
 use crate::limits::JSON_DEPTH_MAX;
+use crate::trace::{SpanContext, TraceOrigin};
 
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const PINNED: &str = include_str!("form1.jsonl");
 
 macro_rules! every {
@@ -73,6 +75,7 @@ fn started() -> Started {
         attempt: 0,
         depth: 0,
         forked: None,
+        trace: None,
     }
 }
 
@@ -195,8 +198,14 @@ fn samples() -> Vec<Event> {
         Event::TaskSubmitFailed { family: service(), scheduled: scheduled_by, failure: failure() },
         Event::TaskHeartbeat { scheduled: scheduled_by, count: 1 },
         Event::TaskHeartbeat { scheduled: scheduled_by, count: 3 },
-        Event::TaskSucceeded { family: family.clone(), scheduled: scheduled_by, output: output(), by: None },
-        Event::TaskFailed { family: family.clone(), scheduled: scheduled_by, failure: failure(), by: None },
+        Event::TaskSucceeded {
+            family: family.clone(),
+            scheduled: scheduled_by,
+            output: output(),
+            by: None,
+            link: None,
+        },
+        Event::TaskFailed { family: family.clone(), scheduled: scheduled_by, failure: failure(), by: None, link: None },
         Event::TaskTimedOut {
             family,
             scheduled: scheduled_by,
@@ -231,6 +240,24 @@ fn samples() -> Vec<Event> {
         Event::MapRunFailed(failure()),
         Event::MapRunRedriven { arn: Arn::new("run"), redrive_count: 1 },
         Event::ExecutionStarted(Box::new(Started { forked: Some(Box::new(forked())), ..started() })),
+        Event::TaskSucceeded {
+            family: service(),
+            scheduled: scheduled_by,
+            output: output(),
+            by: None,
+            link: SpanContext::parse(TRACEPARENT).map(Box::new),
+        },
+        Event::TaskFailed {
+            family: service(),
+            scheduled: scheduled_by,
+            failure: failure(),
+            by: None,
+            link: SpanContext::parse(TRACEPARENT).map(Box::new),
+        },
+        Event::ExecutionStarted(Box::new(Started {
+            trace: TraceOrigin::of_w3c(TRACEPARENT, Some("a=1")).map(Box::new),
+            ..started()
+        })),
     ]
 }
 
@@ -322,6 +349,7 @@ fn a_payload_of_the_deepest_nesting_survives() {
             scheduled: EventId(3),
             output: payload(deep.clone()),
             by: None,
+            link: None,
         }),
         entry(Event::ExecutionStarted(Box::new(Started { input: payload(deep), ..started() }))),
     ];

@@ -184,6 +184,7 @@ impl Player<'_> {
             attempt: 0,
             depth: 0,
             forked: None,
+            trace: None,
         }
     }
 

@@ -161,9 +161,10 @@ impl RecordedEvent {
                             scheduled,
                             output,
                             by: None,
+                            link: None,
                         }));
                     }
-                    "Failed" => StimulusKind::TaskFailed { scheduled, failure: failure(), by: None },
+                    "Failed" => StimulusKind::TaskFailed { scheduled, failure: failure(), by: None, link: None },
                     "SubmitFailed" | "StartFailed" | "ScheduleFailed" => {
                         StimulusKind::DispatchFailed { scheduled, failure: failure() }
                     }

@@ -17,6 +17,7 @@ use crate::interpreter::map_items::Child;
 use crate::interpreter::map_run::ChildStatus;
 use crate::interpreter::stimulus::StimulusKind;
 use crate::store::{ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, StoreResult};
+use crate::trace::{Trace, TraceOrigin};
 
 /// What all children of a run share.
 #[derive(Debug)]
@@ -61,6 +62,17 @@ impl ChildTemplate {
         }
     }
 
+    /// Each child has a trace of its own, with a link to its parent: a run may have millions.
+    fn origin(&self, services: &Services) -> Option<Box<TraceOrigin>> {
+        let above = self.parent.trace.as_deref();
+        if services.options.traces.is_none() && above.is_none() {
+            return None;
+        }
+        let id = self.parent_row.id;
+        let parent = Trace::of(id, above, services.sampling()).execution(id);
+        Some(Box::new(TraceOrigin { parent, state: above.and_then(|above| above.state.clone()), linked: true }))
+    }
+
     /// Starts this child now.
     async fn begin(&self, services: &Services, child: &Child) -> Result<ExecutionId, DeliverError> {
         let (header, started) = self.of(services, child)?;
@@ -90,6 +102,7 @@ impl ChildTemplate {
             attempt: self.attempt,
             depth: self.parent.depth,
             forked: None,
+            trace: self.origin(services),
         };
         let header = ExecutionHeader {
             id,

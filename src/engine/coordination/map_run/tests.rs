@@ -50,8 +50,13 @@ impl Given {
     }
 
     pub async fn begin(&self, input: &Value) -> Arn {
-        let request =
-            StartRequest { machine: self.machine.clone(), name: None, input: input.to_string(), trace_header: None };
+        let request = StartRequest {
+            machine: self.machine.clone(),
+            name: None,
+            input: input.to_string(),
+            trace_header: None,
+            trace: None,
+        };
         self.engine.start_execution(request).await.unwrap().arn
     }
 

@@ -50,7 +50,7 @@ impl Decider<'_> {
                 self.before_outcome(frame, &task, false);
                 self.emit(
                     frame,
-                    Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by: None },
+                    Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by: None, link: None },
                 );
             }
             StimulusKind::TaskStarted { scheduled, worker_name } => {
@@ -60,15 +60,18 @@ impl Decider<'_> {
                 }
                 self.emit(frame, Event::TaskStarted { family: task.details.family.clone(), scheduled, worker_name });
             }
-            StimulusKind::TaskSucceeded { scheduled, output, by } => {
+            StimulusKind::TaskSucceeded { scheduled, output, by, link } => {
                 let (frame, task) = self.open(scheduled)?;
                 self.before_outcome(frame, &task, true);
-                steps::task::take_result(self, frame, &task, output, by);
+                steps::task::take_result(self, frame, &task, output, by, link);
             }
-            StimulusKind::TaskFailed { scheduled, failure, by } => {
+            StimulusKind::TaskFailed { scheduled, failure, by, link } => {
                 let (frame, task) = self.open(scheduled)?;
                 self.before_outcome(frame, &task, true);
-                self.emit(frame, Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by });
+                self.emit(
+                    frame,
+                    Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by, link },
+                );
             }
             StimulusKind::TaskOverflowed { scheduled } => {
                 let (frame, task) = self.open(scheduled)?;
@@ -76,7 +79,7 @@ impl Decider<'_> {
                 self.before_outcome(frame, &task, true);
                 self.emit(
                     frame,
-                    Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by: None },
+                    Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by: None, link: None },
                 );
             }
             StimulusKind::TaskUnreadable { scheduled, failure } => {
@@ -87,7 +90,7 @@ impl Decider<'_> {
                 self.before_outcome(frame, &task, true);
                 self.emit(
                     frame,
-                    Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by: None },
+                    Event::TaskFailed { family: task.details.family.clone(), scheduled, failure, by: None, link: None },
                 );
             }
             StimulusKind::TaskHeartbeat { scheduled } => {
@@ -182,7 +185,7 @@ impl Decider<'_> {
         }
         let family = task.details.family.clone();
         if completes {
-            self.emit(frame, Event::TaskSucceeded { family, scheduled, output: receipt, by: None });
+            self.emit(frame, Event::TaskSucceeded { family, scheduled, output: receipt, by: None, link: None });
         } else if steps::task::shows_submission(&task.details) {
             self.emit(frame, Event::TaskSubmitted { family, scheduled, output: receipt });
         } else {

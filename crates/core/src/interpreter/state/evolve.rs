@@ -100,7 +100,7 @@ impl State {
                     }
                     visit.retries[i] += 1;
                 }
-                self.step(frame, Step::Backoff { due: *due });
+                self.step(frame, Step::Backoff { due: *due, since: entry.at });
             }
             Event::WaitScheduled { due } => self.step(frame, Step::Waiting { due: *due }),
             Event::WaitEnded => {
@@ -375,7 +375,7 @@ impl State {
     pub(super) fn due_of(&self, frame: FrameId) -> Option<Timestamp> {
         match &self.visit(frame)?.step {
             Step::Task(task) => task.due(),
-            Step::Waiting { due } | Step::Backoff { due } => Some(*due),
+            Step::Waiting { due } | Step::Backoff { due, .. } => Some(*due),
             _ => None,
         }
     }

@@ -90,7 +90,7 @@ pub enum Step {
     /// It failed; a retrier, a catcher or the frame's end follows. Ready.
     Failed(Failure),
     /// A retrier waits.
-    Backoff { due: Timestamp },
+    Backoff { due: Timestamp, since: Timestamp },
 }
 
 /// A map run that has not failed.

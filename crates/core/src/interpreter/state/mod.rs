@@ -198,6 +198,12 @@ impl State {
         self.frames.iter().map(|(id, f)| (*id, f))
     }
 
+    /// The number of the next branch or iteration.
+    #[must_use]
+    pub fn next_frame(&self) -> u32 {
+        self.next_frame
+    }
+
     /// A frame that can go on by itself: the next one after `last`, so that branches take turns.
     #[must_use]
     pub fn next_ready(&self, last: FrameId) -> Option<FrameId> {

@@ -99,6 +99,7 @@ mod tests {
             attempt: 0,
             depth: 0,
             forked: None,
+            trace: None,
             block: None,
             item: None,
             map_run: None,

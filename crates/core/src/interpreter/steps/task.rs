@@ -11,6 +11,7 @@ use crate::interpreter::event::{By, Event, Failure, FrameId, Payload, TaskFamily
 use crate::interpreter::size;
 use crate::interpreter::state::OpenTask;
 use crate::interpreter::test_state::Stage;
+use crate::trace::SpanContext;
 
 use super::{check_size, data_limit, effective_input};
 
@@ -147,16 +148,17 @@ pub(in crate::interpreter) fn take_result(
     task: &OpenTask,
     output: Payload,
     by: Option<Box<By>>,
+    link: Option<Box<SpanContext>>,
 ) {
     let (family, scheduled) = (task.details.family.clone(), task.scheduled);
     let event = match size::of(&output) {
-        Ok(_) => Event::TaskSucceeded { family, scheduled, output, by },
+        Ok(_) => Event::TaskSucceeded { family, scheduled, output, by, link },
         Err(excess) => {
             let failure = Failure::new(
                 "States.DataLimitExceeded",
                 data_limit(limited(&task.details.family, &task.details.resource), excess),
             );
-            Event::TaskFailed { family, scheduled, failure, by }
+            Event::TaskFailed { family, scheduled, failure, by, link }
         }
     };
     d.emit(frame, event);

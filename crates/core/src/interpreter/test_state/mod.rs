@@ -151,6 +151,7 @@ pub fn run(subject: &Subject, request: &Request, answer: Option<&Answer>) -> Res
         attempt: 0,
         depth: 0,
         forked: None,
+        trace: None,
     };
     let env = Env { execution, realm, tokens: &Mint, bounds: Bounds::default(), holds_timeouts: false };
     let mut state = State::default();
@@ -201,11 +202,13 @@ impl Test<'_> {
                             });
                         }
                         Some(Answer::Result(result)) => {
-                            steps::task::take_result(&mut self.d, TOP, &task, Payload::clone(result), None);
+                            steps::task::take_result(&mut self.d, TOP, &task, Payload::clone(result), None, None);
                         }
                         Some(Answer::Error(failure)) => {
-                            self.d
-                                .emit(TOP, Event::TaskFailed { family, scheduled, failure: failure.clone(), by: None });
+                            self.d.emit(
+                                TOP,
+                                Event::TaskFailed { family, scheduled, failure: failure.clone(), by: None, link: None },
+                            );
                         }
                     }
                 }

@@ -35,7 +35,7 @@ fn machine() -> Value {
 fn answer(world: &mut World, output: Value) {
     let scheduled = world.state.tasks().next().unwrap().task.scheduled;
     let output = Payload::new(output);
-    world.feed(StimulusKind::TaskSucceeded { scheduled, output, by: None }).unwrap();
+    world.feed(StimulusKind::TaskSucceeded { scheduled, output, by: None, link: None }).unwrap();
 }
 
 /// Two rounds; `Ask` was entered with `n` 1 and 2, and the third question is open.
@@ -146,12 +146,12 @@ fn a_failed_execution_is_forked_before_its_failure_and_the_fork_is_redriven() {
     let mut source = source();
     let scheduled = source.state.tasks().next().unwrap().task.scheduled;
     let failure = Failure::new("Broken", "on purpose");
-    source.feed(StimulusKind::TaskFailed { scheduled, failure: failure.clone(), by: None }).unwrap();
+    source.feed(StimulusKind::TaskFailed { scheduled, failure: failure.clone(), by: None, link: None }).unwrap();
     assert!(!source.state.is_running());
     let mut world = begun(&source, at("Ask"));
     assert_eq!(asked(&world), json!({ "n": 3, "to": "second" }));
     let scheduled = world.state.tasks().next().unwrap().task.scheduled;
-    world.feed(StimulusKind::TaskFailed { scheduled, failure, by: None }).unwrap();
+    world.feed(StimulusKind::TaskFailed { scheduled, failure, by: None, link: None }).unwrap();
     world.state = world.folded();
     world.feed(StimulusKind::Redrive { token: None }).unwrap();
     assert_eq!(asked(&world), json!({ "n": 3, "to": "second" }));

@@ -292,7 +292,9 @@ fn a_run_that_its_parent_left_is_stopped_until_it_is() {
     assert!(world.commands.contains(&Command::StartMapRun { started: run }));
     world.commands.clear();
     let scheduled = world.state.tasks().next().unwrap().task.scheduled;
-    world.feed(StimulusKind::TaskFailed { scheduled, failure: Failure::new("Broken", "as told"), by: None }).unwrap();
+    world
+        .feed(StimulusKind::TaskFailed { scheduled, failure: Failure::new("Broken", "as told"), by: None, link: None })
+        .unwrap();
     assert!(world.state.is_running());
     assert!(world.commands.contains(&Command::StopMapRun { started: run }));
     world.crash(world.journal.len());

@@ -13,6 +13,7 @@ mod map_runs;
 mod recovery;
 mod redrive;
 mod script;
+mod spans;
 mod table;
 
 use crate::payload::Payload;
@@ -151,6 +152,7 @@ impl World {
             attempt: 0,
             depth: 0,
             forked: None,
+            trace: None,
         };
         self.feed(StimulusKind::Start(Box::new(started))).unwrap();
     }

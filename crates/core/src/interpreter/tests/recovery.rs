@@ -117,10 +117,13 @@ impl Outside {
             },
             3 => StimulusKind::DispatchFailed { scheduled, failure: failure(&mut self.rng) },
             4 => StimulusKind::TaskStarted { scheduled, worker_name: Some("Ada".into()) },
-            5..9 => {
-                StimulusKind::TaskSucceeded { scheduled, output: Payload::new(json!({ "a": [scheduled.0] })), by: None }
-            }
-            9..11 => StimulusKind::TaskFailed { scheduled, failure: failure(&mut self.rng), by: None },
+            5..9 => StimulusKind::TaskSucceeded {
+                scheduled,
+                output: Payload::new(json!({ "a": [scheduled.0] })),
+                by: None,
+                link: None,
+            },
+            9..11 => StimulusKind::TaskFailed { scheduled, failure: failure(&mut self.rng), by: None, link: None },
             11 => StimulusKind::TaskHeartbeat { scheduled },
             12 if self.rng.random_ratio(1, 10) => StimulusKind::Stop(Failure::named("Stopped")),
             13 => StimulusKind::Redrive { token: None },

@@ -64,12 +64,12 @@ impl World {
 
     fn succeed(&mut self, n: u64) {
         let output = Payload::new(json!(format!("done {n}")));
-        self.feed(StimulusKind::TaskSucceeded { scheduled: self.scheduled(n), output, by: None }).unwrap();
+        self.feed(StimulusKind::TaskSucceeded { scheduled: self.scheduled(n), output, by: None, link: None }).unwrap();
     }
 
     fn fail(&mut self, n: u64) {
         let failure = Failure::new("Broken", "on purpose");
-        self.feed(StimulusKind::TaskFailed { scheduled: self.scheduled(n), failure, by: None }).unwrap();
+        self.feed(StimulusKind::TaskFailed { scheduled: self.scheduled(n), failure, by: None, link: None }).unwrap();
     }
 
     /// Redrives as the shell does: from the journal.
@@ -174,7 +174,7 @@ fn tokens_of_the_aborted_branches_stay_dead() {
     let aborted = world.scheduled(1);
     world.fail(0);
     world.redrive();
-    let late = StimulusKind::TaskSucceeded { scheduled: aborted, output: Payload::new(json!(1)), by: None };
+    let late = StimulusKind::TaskSucceeded { scheduled: aborted, output: Payload::new(json!(1)), by: None, link: None };
     assert_eq!(world.feed(late), Err(Rejection::Late));
 }
 
@@ -264,6 +264,6 @@ fn a_redrive_cancels_nothing_since_the_end_before_it_did() {
     assert!(world.open().iter().all(|(_, id)| *id != left && *id != failed));
     // The worker that did not heed it is late.
     let output = Payload::new(json!("done"));
-    let late = world.feed(StimulusKind::TaskSucceeded { scheduled: left, output, by: None }).unwrap_err();
+    let late = world.feed(StimulusKind::TaskSucceeded { scheduled: left, output, by: None, link: None }).unwrap_err();
     assert!(matches!(late, Rejection::Late), "{late:?}");
 }

@@ -269,10 +269,13 @@ fn plan(attempt: &Attempt, scheduled: EventId, at: Timestamp) -> Vec<(Timestamp,
     plan.extend(attempt.heartbeats.iter().map(|s| (at.plus_seconds(*s), StimulusKind::TaskHeartbeat { scheduled })));
     let answer = at.plus_seconds(attempt.after);
     if let Some(output) = attempt.success {
-        plan.push((answer, StimulusKind::TaskSucceeded { scheduled, output: Payload::new(output), by: None }));
+        plan.push((
+            answer,
+            StimulusKind::TaskSucceeded { scheduled, output: Payload::new(output), by: None, link: None },
+        ));
     }
     if let Some(told) = attempt.failure {
-        plan.push((answer, StimulusKind::TaskFailed { scheduled, failure: told.into(), by: None }));
+        plan.push((answer, StimulusKind::TaskFailed { scheduled, failure: told.into(), by: None, link: None }));
     }
     if let Some(told) = attempt.undeliverable {
         plan.push((answer, StimulusKind::DispatchFailed { scheduled, failure: told.into() }));

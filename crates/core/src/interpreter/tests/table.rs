@@ -159,11 +159,11 @@ fn taken(id: u64) -> StimulusKind {
 }
 
 fn success(id: u64) -> StimulusKind {
-    StimulusKind::TaskSucceeded { scheduled: EventId(id), output: Payload::new(json!("done")), by: None }
+    StimulusKind::TaskSucceeded { scheduled: EventId(id), output: Payload::new(json!("done")), by: None, link: None }
 }
 
 fn failure(id: u64) -> StimulusKind {
-    StimulusKind::TaskFailed { scheduled: EventId(id), failure: Failure::new("E", "why"), by: None }
+    StimulusKind::TaskFailed { scheduled: EventId(id), failure: Failure::new("E", "why"), by: None, link: None }
 }
 
 fn heartbeat(id: u64) -> StimulusKind {

@@ -138,7 +138,8 @@ fn a_loop_that_wraps_its_input_ends_long_before_the_history() {
 fn a_workers_result_over_a_limit_fails_its_task() {
     for (output, names) in [(nested(JSON_DEPTH_MAX + 1), "levels"), (json!("x".repeat(PAYLOAD_BYTES_MAX)), "bytes")] {
         let given = Given::callback(json!({})).after(dispatched(3));
-        let reply = StimulusKind::TaskSucceeded { scheduled: EventId(3), output: Payload::new(output), by: None };
+        let reply =
+            StimulusKind::TaskSucceeded { scheduled: EventId(3), output: Payload::new(output), by: None, link: None };
         let given = given.when(reply).then(
             "6<-5 TaskFailed
              7<-6 ExecutionFailed
