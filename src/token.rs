@@ -141,6 +141,19 @@ impl TokenKeys {
         self.newest.mac.clone().chain_update(b"reveille derive ").chain_update(purpose).finalize().into_bytes().into()
     }
 
+    /// A signature for another purpose than tasks'.
+    #[must_use]
+    pub fn sign(&self, purpose: &str, signed: &[u8]) -> [u8; 32] {
+        signature(&self.newest, purpose, signed).finalize().into_bytes().into()
+    }
+
+    /// Tells whether one of our keys made this signature.
+    #[must_use]
+    pub fn is_signed(&self, purpose: &str, signed: &[u8], tag: &[u8]) -> bool {
+        let mut keys = std::iter::once(&self.newest).chain(&self.older);
+        keys.any(|key| signature(key, purpose, signed).verify_slice(tag).is_ok())
+    }
+
     /// The token of a task. The same key and task give the same token: publishing again after a crash repeats it.
     #[must_use]
     pub fn mint(&self, task: &TaskKey, partition: PartitionId) -> String {
@@ -195,6 +208,11 @@ pub fn new_secret() -> SecretString {
     let mut bytes = [0_u8; 32];
     rand::fill(&mut bytes);
     SecretString::from(hex::encode(bytes))
+}
+
+/// No text that a token or [`TokenKeys::derive`] signs begins like this.
+fn signature(key: &Key, purpose: &str, signed: &[u8]) -> Hmac<Sha256> {
+    key.mac.clone().chain_update(b"reveille sign ").chain_update(purpose).chain_update([0]).chain_update(signed)
 }
 
 fn decode_secret(word: &str) -> Option<Vec<u8>> {
@@ -384,5 +402,20 @@ mod tests {
         fn no_text_makes_the_check_panic_or_pass(text in ".{0,100}") {
             prop_assert!(keys(NEW).verify(&text).is_err());
         }
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_purpose_and_outlives_a_rotation() {
+        let old = keys(OLD).sign("tells", b"text");
+        let both = keys(&format!("{NEW}, {OLD}"));
+        assert!(
+            both.is_signed("tells", b"text", &old) && both.is_signed("tells", b"text", &both.sign("tells", b"text"))
+        );
+        for (keys, purpose, text) in
+            [(&both, "other", "text"), (&both, "tells", "texts"), (&keys(NEW), "tells", "text")]
+        {
+            assert!(!keys.is_signed(purpose, text.as_bytes(), &old));
+        }
+        assert!(!both.is_signed("tells", b"text", &old[..31]) && !both.is_signed("tells", b"text", &[]));
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod form;
 mod reply;
+mod tell;
 
 use std::fmt;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::clock::Timestamp;
 use crate::ids::Arn;
 
 pub use reply::{DefectKind, Reply, ReplyDefect, ReplyOutcome, token, traceparent, tracestate};
+pub use tell::{Signs, Tell, TellAnswer, TellDefect};
 
 /// Header with the token, in tasks and in replies.
 pub const TASK_TOKEN: &str = "task-token";

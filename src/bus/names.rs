@@ -80,6 +80,12 @@ impl Names {
         queue.strip_prefix(&*self.prefix).is_some_and(|rest| rest.starts_with(".replies."))
     }
 
+    /// The queue in which a node hears the answers of others.
+    #[must_use]
+    pub fn node(&self, slot: u16) -> String {
+        format!("{}.node.{slot}", self.prefix)
+    }
+
     /// The queue of messages that cannot be used, each with its reason.
     #[must_use]
     pub fn parked(&self) -> String {
@@ -137,6 +143,7 @@ mod tests {
         let names = Names::new("shop.eu");
         let all = [
             (names.replies(PartitionId(3)), "shop.eu.replies.3"),
+            (names.node(2), "shop.eu.node.2"),
             (names.parked(), "shop.eu.parked"),
             (names.start(), "shop.eu.start"),
             (names.dead_letters(), "shop.eu.dead-letters"),

@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Executions", &["start", "watch", "list", "describe", "history", "stop", "redrive", "fork", "replay"]),
     ("Tasks", &["tasks", "succeed", "fail", "heartbeat", "link", "worker"]),
     ("State machines", &["machines"]),
-    ("Server and broker", &["serve", "health", "console", "replies", "backup", "bench"]),
+    ("Server and broker", &["serve", "health", "console", "replies", "nodes", "backup", "bench"]),
     ("More", &["call", "completions", "man", "help"]),
 ];
 

@@ -34,6 +34,7 @@ mod local;
 mod machines;
 mod man;
 mod names;
+mod nodes;
 mod output;
 pub mod progress;
 mod replay;
@@ -131,6 +132,8 @@ enum Command {
     /// Show refused replies, send them again, or delete them; needs only the broker.
     #[command(subcommand, visible_aliases = ["parked"])]
     Replies(replies::Command),
+    /// Show the servers that share a store, and how many partitions each owns.
+    Nodes(nodes::Args),
     /// Copy the store to a file, while a server uses it or not.
     Backup(backup::Args),
 
@@ -182,6 +185,7 @@ pub fn main() -> ExitCode {
         Command::Link(args) => link::execute(&args),
         Command::Worker(args) => worker::execute(args),
         Command::Replies(command) => replies::execute(&command),
+        Command::Nodes(args) => nodes::execute(&args),
         Command::Backup(args) => backup::execute(&args),
         Command::Machines(command) => machines::execute(&command),
         Command::Call(args) => call::execute(&args),

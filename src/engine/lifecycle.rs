@@ -36,6 +36,7 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
     services.open.recount().await?;
     waits::fill(services).await?;
     declare(services, parking);
+    actix_rt::spawn(Arc::clone(services.courier.away()).hear());
     handle.declare_all_task_queues().await?;
     let partitions: Vec<PartitionId> = (0..services.options.partitions).map(PartitionId).collect();
     match &engine.keeper {

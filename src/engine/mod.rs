@@ -28,7 +28,7 @@ mod tests;
 mod types;
 
 pub use crate::token::link::Link;
-pub use api::{AskedTask, EngineHandle, OwnApi, TaskQueue};
+pub use api::{AskedTask, EngineHandle, NodeView, OwnApi, TaskQueue};
 pub use coordination::map_run::redriven;
 pub use delivery::start_queue::StartMessage;
 pub use execution::effects::CallError;

@@ -103,6 +103,11 @@ struct VerdictLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Told {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Form {
     form: &'static str,
 }
@@ -178,6 +183,7 @@ struct Inner {
     heartbeats: Counter,
     replies: Family<VerdictLabel, Counter>,
     replies_refused: Family<Reason, Counter>,
+    tells: Family<Told, Counter>,
     start_messages: Family<VerdictLabel, Counter>,
     callback_latency: Histogram,
     store_appends: Counter,
@@ -276,6 +282,11 @@ impl Metrics {
             heartbeats: b.counter("heartbeats", "Heartbeats accepted"),
             replies: b.counters("replies", &["verdict"], "Replies of workers, by verdict"),
             replies_refused: b.counters("replies_refused", &["reason"], "Replies that changed nothing, by reason"),
+            tells: b.counters(
+                "tells",
+                &["outcome"],
+                "Requests to other nodes, answered or not, and messages that only said they were such",
+            ),
             start_messages: b.counters("start_messages", &["verdict"], "Messages that start an execution, by verdict"),
             callback_latency: b.seconds(
                 "callback_latency",
@@ -503,6 +514,12 @@ impl Metrics {
     /// reasons).
     pub fn reply_refused(&self, reason: &'static str) {
         self.inner.replies_refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A request to another node: `answered` or `unanswered`. A message that says it is one and is not carried out:
+    /// `malformed`, `forged`, `expired`.
+    pub fn tell(&self, outcome: &'static str) {
+        self.inner.tells.get_or_create(&Told { outcome }).inc();
     }
 
     /// An append became durable, `took` after it was handed to the store.

@@ -9,12 +9,12 @@ use super::support::{Answer, Database, Launch, SOON, Server, Wire, asks, until, 
 
 const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-fn launch(bus: &str, database: &Database) -> Launch {
+pub(super) fn launch(bus: &str, database: &Database) -> Launch {
     Launch::over(bus).on(&database.url).with("REVEILLE__ENGINE__TOKEN_KEY", KEY)
 }
 
 /// Each has its half of the partitions.
-fn balanced(servers: [&Server; 2]) {
+pub(super) fn balanced(servers: [&Server; 2]) {
     let has = |server: &Server| server.metric("reveille_node_partitions");
     until("the partitions are even", SOON, || servers.iter().all(|server| has(server) == 24.0).then_some(()));
 }

@@ -34,6 +34,7 @@ mod secrets;
 mod starting;
 mod stopping;
 mod support;
+mod tells;
 mod traces;
 mod unreadable;
 mod worker;

@@ -174,6 +174,8 @@ pub const UNPUBLISHED_BYTES_MAX: usize = 256 * 1_048_576;
 /// Verdicts and cancellations that the broker has not taken; more are dropped. No client waits for them, a few hundred
 /// bytes each.
 pub const ASIDES_MAX: usize = 10_000;
+/// Requests of this node that wait for other nodes; more are refused. Each lives for ten seconds at most.
+pub const TELLS_MAX: usize = 10_000;
 /// Timers of one partition that are handled at once; the others wait in their queue. Each may bring an execution into
 /// memory.
 pub const FIRING_MAX: usize = 1_000;

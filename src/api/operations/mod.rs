@@ -143,6 +143,7 @@ operations! {
     "Reveille.ReleaseTask" Complete release_task;
     "Reveille.DescribeLineage" Read describe_lineage;
     "Reveille.ForkExecution" Start fork_execution;
+    "Reveille.ListNodes" Read list_nodes;
     "Reveille.ListTaskQueues" Read list_task_queues;
     "Reveille.ListWaitingTasks" Complete list_waiting_tasks;
 }

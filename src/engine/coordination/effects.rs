@@ -5,11 +5,13 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::engine::execution::effects::Effects;
-use crate::engine::types::{EngineError, StartRequest, StartedExecution};
+use crate::engine::types::{EngineError, MapRunChange, MapRunError, StartRequest, StartedExecution};
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey};
 use crate::interpreter::event::{Started, TaskScheduled};
 use crate::interpreter::state::{Outcome, State};
+use crate::store::ExecutionStatus;
 
+use super::map_run::runs::child_status;
 use super::{Coordinator, map_run};
 
 impl Effects for Coordinator {
@@ -41,7 +43,7 @@ impl Effects for Coordinator {
 
     fn ended(self: Arc<Self>, execution: ExecutionId, state: &State, owes: bool, outcome: &Outcome) {
         if let Some(run) = state.started().and_then(|s| s.map_run.as_ref()) {
-            self.map_runs.child_closed(run, execution, state.attempt(), outcome);
+            self.child_of_run_closed(run, execution, state.attempt(), outcome);
         }
         if owes {
             self.settle_end(execution);
@@ -56,6 +58,14 @@ impl Effects for Coordinator {
         Box::pin(async move {
             self.pending_starts.none_where(|task| self.services.partition_of(task.execution) == partition).await;
         })
+    }
+
+    fn change_map_run(self: Arc<Self>, run: Arn, change: MapRunChange) -> BoxFuture<'static, Result<(), MapRunError>> {
+        Box::pin(async move { self.change_map_run_here(&run, change).await })
+    }
+
+    fn child_closed(&self, run: &Arn, child: ExecutionId, status: ExecutionStatus, attempt: u32) {
+        self.map_runs.child_closed(run, child, child_status(status), attempt);
     }
 
     fn settle_end(self: Arc<Self>, execution: ExecutionId) {

@@ -5,6 +5,7 @@ mod lines;
 pub(in crate::engine) mod parking;
 pub(in crate::engine) mod replies;
 pub(in crate::engine) mod start_queue;
+mod tells;
 pub(in crate::engine) mod verdict;
 
 use crate::engine::execution::express::Express;

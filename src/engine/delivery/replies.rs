@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
 
 use crate::bus::Message as BusMessage;
-use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Verdict};
+use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Tell, Verdict};
 use crate::bus::{Delivery, Settlement};
 use crate::engine::execution::express::Express;
 use crate::engine::execution::host::Incarnation;
@@ -31,6 +31,7 @@ use crate::trace::SpanContext;
 use super::arn_of;
 use super::lines::Lines;
 use super::parking::{Parking, Why};
+use super::tells;
 use super::verdict::verdict;
 
 /// What the consumers of all partitions share.
@@ -242,6 +243,9 @@ impl Consumer {
 
     async fn receive(&self, delivery: Delivery) {
         let Replies { services, parking, .. } = &self.replies;
+        if Tell::is(&delivery.message) {
+            return tells::take(services, &self.partition, delivery).await;
+        }
         let intake = &self.partition.intake;
         let decoded = match delivery.unreadable() {
             // Nothing but its token can be trusted.

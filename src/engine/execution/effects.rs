@@ -5,11 +5,12 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use serde_json::Value;
 
-use crate::engine::types::{EngineError, StartRequest, StartedExecution};
+use crate::engine::types::{EngineError, MapRunChange, MapRunError, StartRequest, StartedExecution};
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey};
 use crate::integrations::sfn::Call;
 use crate::interpreter::event::{Failure, Started, TaskScheduled};
 use crate::interpreter::state::{Outcome, State};
+use crate::store::ExecutionStatus;
 
 /// Executions that wait for executions.
 pub(in crate::engine) trait Effects: Send + Sync {
@@ -43,6 +44,12 @@ pub(in crate::engine) trait Effects: Send + Sync {
 
     /// The children that tasks of this partition's executions are starting have been started, or not.
     fn births_end(self: Arc<Self>, partition: PartitionId) -> BoxFuture<'static, ()>;
+
+    /// Changes a map run whose execution's partition is here; in force and durable when it returns.
+    fn change_map_run(self: Arc<Self>, run: Arn, change: MapRunChange) -> BoxFuture<'static, Result<(), MapRunError>>;
+
+    /// A child of a map run has closed on another node.
+    fn child_closed(&self, run: &Arn, child: ExecutionId, status: ExecutionStatus, attempt: u32);
 
     /// Brings the end of a closed execution to all that it concerns: map runs, children, the tasks that wait for it.
     fn settle_end(self: Arc<Self>, execution: ExecutionId);

@@ -26,6 +26,8 @@ pub(in crate::engine) struct Keeper {
     card: NodeCard,
     terms: Terms,
     holding: Mutex<Holding>,
+    /// All nodes and partitions, as the last beat found them.
+    seen: Mutex<View>,
     /// Rows are being changed; the steps until then begin and end partitions only.
     moving: AtomicBool,
     /// Others could take this node's partitions now.
@@ -61,6 +63,7 @@ impl Keeper {
             card,
             terms,
             holding: Mutex::default(),
+            seen: Mutex::default(),
             moving: AtomicBool::new(false),
             takers: AtomicBool::new(false),
             done: Notify::new(),
@@ -70,6 +73,11 @@ impl Keeper {
 
     fn holding(&self) -> MutexGuard<'_, Holding> {
         self.holding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All nodes and partitions, as the last beat found them.
+    pub fn seen(&self) -> View {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn seat(&self) -> &Seat {
@@ -151,6 +159,7 @@ impl Keeper {
                     let takers = others.filter(|other| seen.lives(other.id, asked, &self.terms)).count() > 0;
                     self.takers.store(takers, Ordering::Relaxed);
                     self.perform(acts, &view, wiring);
+                    *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = view;
                 }
                 Err(error) => tracing::debug!(%error, "a beat did not arrive"),
             }

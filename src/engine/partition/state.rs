@@ -147,6 +147,11 @@ impl PartitionState {
         i32::try_from(self.epoch.0).unwrap_or(i32::MAX)
     }
 
+    /// What executions do to each other, for words of other nodes.
+    pub fn effects(&self) -> &Arc<dyn Effects> {
+        &self.wiring.effects
+    }
+
     pub fn is_draining(&self) -> bool {
         self.draining.get()
     }

@@ -1,5 +1,5 @@
-//! The one way to an execution that is not in this actor: its partition is found by the execution's id, wherever that
-//! partition lives. A second node changes this file alone.
+//! The one way to an execution that is not in this actor: its partition is found by the execution's id. Where it is not
+//! here, its owner is asked ([`super::away`]).
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,8 +11,9 @@ use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::StimulusKind;
 
 use crate::engine::types::RETRY_AFTER;
-use crate::store::Epoch;
+use crate::store::{Epoch, StoreError};
 
+use super::away::Away;
 use super::seat::Seat;
 
 /// Where a partition takes messages.
@@ -31,11 +32,12 @@ pub(in crate::engine) struct Route {
 pub(in crate::engine) struct Courier {
     routes: Vec<RwLock<Option<Arc<Route>>>>,
     seat: Arc<Seat>,
+    away: Arc<Away>,
 }
 
 impl Courier {
-    pub fn new(partitions: u16, seat: Arc<Seat>) -> Self {
-        Self { routes: (0..partitions).map(|_| RwLock::default()).collect(), seat }
+    pub fn new(partitions: u16, seat: Arc<Seat>, away: Arc<Away>) -> Self {
+        Self { routes: (0..partitions).map(|_| RwLock::default()).collect(), seat, away }
     }
 
     /// From now on this partition is reached here; `None`: no more.
@@ -71,12 +73,22 @@ impl Courier {
         if usize::from(partition.0) >= self.routes.len() {
             return Delivered::Gone(DeliverError::NoExecution(execution));
         }
-        let message = Deliver { execution, input };
-        let applied = match self.find(partition) {
-            Ok(route) => route.deliver.send(message).await.unwrap_or_else(closed),
-            Err(e) => Err(e),
-        };
-        applied.into()
+        let Ok(route) = self.find(partition) else { return self.away.deliver(partition, execution, input).await };
+        if !self.away.has_others() {
+            return route.deliver.send(Deliver { execution, input }).await.unwrap_or_else(closed).into();
+        }
+        match route.deliver.send(Deliver { execution, input: input.clone() }).await.unwrap_or_else(closed) {
+            // It was handed over meanwhile, and nothing was written.
+            Err(DeliverError::Closed | DeliverError::Store(StoreError::Fenced { .. })) => {
+                self.away.deliver(partition, execution, input).await
+            }
+            applied => applied.into(),
+        }
+    }
+
+    /// Words for the partitions of other nodes.
+    pub fn away(&self) -> &Arc<Away> {
+        &self.away
     }
 
     /// Delivers a stimulus again and again until the execution has taken or refused it, or is gone.

@@ -3,6 +3,7 @@
 pub(in crate::engine) mod activity_queues;
 pub(in crate::engine) mod admission;
 mod admit;
+pub(in crate::engine) mod away;
 pub(in crate::engine) mod courier;
 pub(in crate::engine) mod definitions;
 pub(in crate::engine) mod entropy;
@@ -64,6 +65,13 @@ impl Services {
     pub fn new(parts: Parts) -> Arc<Self> {
         let options = parts.options;
         let seat = Arc::<seat::Seat>::default();
+        let away = Arc::new(away::Away::new(
+            Arc::clone(&parts.bus),
+            Arc::clone(&parts.clock),
+            parts.tokens.clone(),
+            parts.metrics.clone(),
+            seat.changes(),
+        ));
         Arc::new(Self {
             definitions: definitions::Definitions::new(Arc::clone(&parts.catalog)),
             quarantine: quarantine::Quarantine::new(Arc::clone(&parts.journal), parts.metrics.clone()),
@@ -77,7 +85,7 @@ impl Services {
             table: parts.table,
             metrics: parts.metrics,
             objects: Objects::new(&options.objects),
-            courier: courier::Courier::new(options.partitions, Arc::clone(&seat)),
+            courier: courier::Courier::new(options.partitions, Arc::clone(&seat), away),
             seat,
             activities: activity_queues::Activities::new(options.queue_kind, options.activity_pollers),
             task_queues: task_queues::TaskQueues::default(),

@@ -31,13 +31,11 @@ impl Seat {
     }
 
     /// The number of this node, while it has one: it names the node's queue. `None` too where this is the only owner.
-    #[expect(dead_code, reason = "for the node's own queue, which comes with requests to other nodes")]
     pub fn slot(&self) -> Option<u16> {
         *self.slot.borrow()
     }
 
     /// The slot, whenever it changes: a node that was taken for dead joins again, perhaps with another one.
-    #[expect(dead_code, reason = "for the node's own queue, which comes with requests to other nodes")]
     pub fn changes(&self) -> watch::Receiver<Option<u16>> {
         self.slot.subscribe()
     }

@@ -7,6 +7,7 @@ mod children;
 mod clock;
 mod express;
 mod health;
+mod nodes;
 mod partition_life;
 mod recovery;
 mod router;

@@ -6,6 +6,7 @@ pub mod http_tasks;
 mod options;
 mod request;
 pub mod stand_in;
+pub(in crate::engine) mod tell;
 
 pub(in crate::engine) use delivery::{Applied, AwaitEnd, Deliver, Delivered, Input, RunToEnd, Start};
 pub use error::{CompletionError, EngineError, MapRunError};

@@ -1,5 +1,7 @@
 //! What faces ask for, and what they are answered.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, TaskKey};
 use crate::interpreter::event::{By, Entry, Failure, Forked, Payload, Tolerance};
@@ -133,7 +135,7 @@ pub struct ActivityTask {
 }
 
 /// `UpdateMapRun`: what is given is changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MapRunChange {
     pub max_concurrency: Option<u64>,
     pub tolerated_failure_count: Option<u64>,

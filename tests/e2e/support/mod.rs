@@ -14,7 +14,7 @@ pub use database::Database;
 pub use processes::{Program, cli, cli_json, python, workers_of_node};
 pub use raw::Raw;
 pub use server::{Launch, Server};
-pub use wire::{Answer, Wire};
+pub use wire::{Answer, Task, Wire};
 
 /// Nothing that a test waits for takes longer on a machine that is busy with other tests.
 pub const SOON: Duration = Duration::from_mins(1);

@@ -30,9 +30,11 @@ use tokio::sync::oneshot;
 use crate::engine::coordination::Coordinator;
 use crate::engine::journal::load;
 use crate::engine::services::RETRY_AFTER;
+use crate::engine::types::tell::{Answer, Word};
 use crate::engine::types::{DeliverError, MapRunChange, MapRunError};
 use crate::ids::{Arn, EventId, ExecutionId};
 use crate::interpreter::map_run::RunEvent;
+use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::StimulusKind;
 
 pub use row::redriven;
@@ -123,6 +125,44 @@ impl Coordinator {
     /// # Errors
     /// There is no such run, or it has ended.
     pub async fn change_map_run(&self, run: &Arn, change: MapRunChange) -> Result<(), MapRunError> {
+        let row = self.services.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
+        let courier = &self.services.courier;
+        let partition = courier.partition_of(row.execution);
+        if courier.epoch_of(partition).is_some() || !courier.away().has_others() {
+            return self.change_map_run_here(run, change).await;
+        }
+        match courier.away().ask(partition, &Word::ChangeMapRun { run: run.clone(), change }).await {
+            Ok(Answer::NoMapRun) => Err(MapRunError::DoesNotExist(run.clone())),
+            Ok(Answer::MapRunEnded) => Err(MapRunError::Ended(run.clone())),
+            Ok(answer) => {
+                let changed = answer.into_delivered(row.execution).into_result();
+                changed.map(drop).map_err(|error| MapRunError::Engine(error.into()))
+            }
+            Err(error) => Err(MapRunError::Engine(error.into())),
+        }
+    }
+
+    /// A child of a run has closed here. Its run may be another node's.
+    pub(super) fn child_of_run_closed(&self, run: &Arn, child: ExecutionId, attempt: u32, outcome: &Outcome) {
+        let status = runs::ended_status(outcome);
+        if self.map_runs.child_closed(run, child, runs::child_status(status), attempt) {
+            return;
+        }
+        if !self.services.courier.away().has_others() {
+            return;
+        }
+        let (services, run) = (Arc::clone(&self.services), run.clone());
+        actix_rt::spawn(async move {
+            let Ok(Some(row)) = services.catalog.map_run(&run).await else { return };
+            let partition = services.courier.partition_of(row.execution);
+            if row.stopped.is_none() && services.courier.epoch_of(partition).is_none() {
+                services.courier.away().say(partition, &Word::ChildClosed { run, child, status, attempt }).await;
+            }
+        });
+    }
+
+    /// The same where the partition of the run's execution is here.
+    pub(super) async fn change_map_run_here(&self, run: &Arn, change: MapRunChange) -> Result<(), MapRunError> {
         let services = &self.services;
         let row = services.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
         if row.stopped.is_some() {

@@ -129,21 +129,33 @@ impl Runs {
         self.most_held.fetch_max(inputs, Ordering::Relaxed);
     }
 
-    /// A child has closed. Where its run is not here (it begins anew, or ended), the rows say it.
-    pub(in crate::engine) fn child_closed(&self, run: &Arn, child: ExecutionId, attempt: u32, outcome: &Outcome) {
-        let Some(sender) = self.find(run) else { return };
-        let status = match &outcome.result {
-            Conclusion::Succeeded(_) => ChildStatus::Succeeded,
-            Conclusion::Failed(_) => ChildStatus::Failed,
-            Conclusion::TimedOut(_) => ChildStatus::TimedOut,
-            Conclusion::Aborted(_) => ChildStatus::Aborted,
-        };
+    /// A child has closed. `false`: its run is not here (it begins anew, or ended, or is another node's); the rows say
+    /// it.
+    pub(in crate::engine) fn child_closed(
+        &self,
+        run: &Arn,
+        child: ExecutionId,
+        status: ChildStatus,
+        attempt: u32,
+    ) -> bool {
+        let Some(sender) = self.find(run) else { return false };
         actix_rt::spawn(async move { sender.send(RunnerMessage::Closed { child, status, attempt }).await });
+        true
+    }
+}
+
+/// The status of an execution that has ended.
+pub(super) const fn ended_status(outcome: &Outcome) -> ExecutionStatus {
+    match &outcome.result {
+        Conclusion::Succeeded(_) => ExecutionStatus::Succeeded,
+        Conclusion::Failed(_) => ExecutionStatus::Failed,
+        Conclusion::TimedOut(_) => ExecutionStatus::TimedOut,
+        Conclusion::Aborted(_) => ExecutionStatus::Aborted,
     }
 }
 
 /// A row's status as a run takes it.
-pub(super) const fn child_status(status: ExecutionStatus) -> ChildStatus {
+pub(in crate::engine) const fn child_status(status: ExecutionStatus) -> ChildStatus {
     match status {
         ExecutionStatus::Running | ExecutionStatus::PendingRedrive => ChildStatus::Running,
         ExecutionStatus::Succeeded => ChildStatus::Succeeded,
