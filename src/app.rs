@@ -201,9 +201,10 @@ impl Application {
             http.into_runtime()
         });
         let shutdown = settings.engine.shutdown();
-        let console = match settings.console.enabled {
-            true => Some(Console::new(engine.clone(), &console_options(settings)).map_err(AppError::Unsupported)?),
-            false => None,
+        let console = if settings.console.enabled {
+            Some(Console::new(engine.clone(), &console_options(settings)).map_err(AppError::Unsupported)?)
+        } else {
+            None
         };
         Ok(Self { console, engine, metrics, bus, store: truth.store, shutdown, traces, _io: io, _http: http })
     }

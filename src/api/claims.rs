@@ -44,7 +44,7 @@ pub async fn claim(ctx: &Context, task: &TaskKey, force: bool) -> Result<Claim, 
         Err(StoreError::AlreadyExists { .. }) => {}
         Err(other) => return Err(other.into()),
     }
-    let before = ctx.catalog.note(KIND, &note.key).await?.and_then(read);
+    let before = ctx.catalog.note(KIND, &note.key).await?.as_ref().and_then(read);
     match before {
         Some(before) if before.by != by && !force => {
             let left = before.until.since(now).as_secs().div_ceil(60);
@@ -62,7 +62,7 @@ pub async fn claim(ctx: &Context, task: &TaskKey, force: bool) -> Result<Claim, 
 pub async fn release(ctx: &Context, task: &TaskKey) -> Result<(), ApiError> {
     let by = ctx.asker.by.as_ref().map(ToString::to_string);
     let key = address(task);
-    if ctx.catalog.note(KIND, &key).await?.and_then(read).map(|claim| claim.by) == by {
+    if ctx.catalog.note(KIND, &key).await?.as_ref().and_then(read).map(|claim| claim.by) == by {
         ctx.catalog.take_note(KIND, &key).await?;
     }
     Ok(())
@@ -71,11 +71,11 @@ pub async fn release(ctx: &Context, task: &TaskKey) -> Result<(), ApiError> {
 /// The claims at this time, by the address of their tasks.
 pub async fn all(catalog: &dyn Catalog, now: Timestamp) -> StoreResult<HashMap<String, Claim>> {
     let notes = catalog.notes(KIND, None, CLAIMS_SHOWN_MAX).await?;
-    let claims = notes.into_iter().filter_map(|note| Some((note.key.clone(), read(note)?)));
+    let claims = notes.into_iter().filter_map(|note| Some((note.key.clone(), read(&note)?)));
     Ok(claims.filter(|(_, claim)| claim.until > now).collect())
 }
 
-fn read(note: NoteRow) -> Option<Claim> {
+fn read(note: &NoteRow) -> Option<Claim> {
     let body: Value = serde_json::from_str(&note.body).ok()?;
     Some(Claim { by: body.get("by")?.as_str()?.to_owned(), until: note.until? })
 }

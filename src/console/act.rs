@@ -334,9 +334,9 @@ async fn told(asking: &Asking<'_>, row: &ExecutionRow, key: TaskKey) -> Result<m
                     @if let Some(ended) = attempt.ended { ", " (super::words::since(ended, told.now)) " ago" }
                     "."
                 }
-                @if let Some(said) = &attempt.said { h3 { "The answer" } (super::pages::layout::json(said.text())) }
+                @if let Some(said) = &attempt.said { h2 { "The answer" } (super::pages::layout::json(said.text())) }
                 @if let Some(cause) = attempt.failure.as_ref().and_then(|failure| failure.cause.as_deref()) {
-                    @if !cause.is_empty() { h3 { "The reason" } (super::pages::layout::json(cause)) }
+                    @if !cause.is_empty() { h2 { "The reason" } (super::pages::layout::json(cause)) }
                 }
             }
             p { a href={ "../executions/" (row.header.id) } { "See the execution" } " · \

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { promisify } from 'node:util';
 
@@ -110,16 +111,16 @@ flow('a form beside a definition that stays as AWS takes it', async ({ page, ser
     Actions: [{ Label: 'Deliver', Success: { approved: true } }, { Label: 'Refuse', Success: { approved: false }, Ask: [] }],
   } });
   await server.call('TagResource', { resourceArn: server.order, tags: [{ key: 'reveille:form:Ask the fraud desk', value: 'desk' }] });
-  await server.start_execution(server.order, 'order-0820', { order: '0820', risk: 61 });
+  await server.start_execution(server.order, 'order-0840', { order: '0840', risk: 61 });
   await page.goto(`${server.base}/console/inbox?machine=fulfil-order`);
-  await page.locator('.tasks').getByRole('link', { name: /order-0820/ }).click();
-  await page.getByRole('heading', { name: 'Order 0820' }).waitFor();
+  await page.locator('.tasks').getByRole('link', { name: /order-0840/ }).click();
+  await page.getByRole('heading', { name: 'Order 0840' }).waitFor();
   await page.getByLabel(/^Note/).fill('spoke to her');
   await page.getByLabel('I have called the customer').check();
   await accessible(page, 'a form beside a definition');
   await page.getByRole('button', { name: 'Deliver' }).click();
   await page.getByText('It has succeeded').waitFor();
-  const { output } = await server.call('DescribeExecution', { executionArn: `${server.order.replace(':stateMachine:', ':execution:')}:order-0820` });
+  const { output } = await server.call('DescribeExecution', { executionArn: `${server.order.replace(':stateMachine:', ':execution:')}:order-0840` });
   assert.deepEqual(JSON.parse(output).desk, { note: 'spoke to her', sure: true, approved: true });
   await server.call('UntagResource', { resourceArn: server.order, tagKeys: ['reveille:form:Ask the fraud desk'] });
 });
@@ -252,6 +253,30 @@ flow('a person in the inbox makes a link for somebody else', async ({ page, serv
   await page.getByLabel(/^Reason/).fill('no, sorry');
   await page.getByRole('button', { name: 'Reject' }).click();
   await page.getByText('Your answer was taken').waitFor();
+});
+
+flow('the art event waits for the friend, and for nobody else', async ({ page, server }) => {
+  const example = (name) => readFileSync(new URL(`../../examples/art-event/${name}`, import.meta.url), 'utf8');
+  const arn = await server.machine('art-event-whole', JSON.parse(example('art-event.asl.json')));
+  await server.start_execution(arn, 'open-studios', JSON.parse(example('input.json')));
+  const executionArn = arnOf(arn, 'open-studios');
+  const answers = { 'Set up the venue': { booked: true }, 'Arrange catering': { menu: 'soup and bread', portions: 40 } };
+  // The workers of the other branches answer.
+  await until('the friend alone is waited for', async () => {
+    const { tasks } = await server.call('Reveille.ListWaitingTasks', { executionArn });
+    for (const { stateName, taskToken } of tasks.filter((task) => answers[task.stateName])) {
+      await server.call('SendTaskSuccess', { taskToken, output: JSON.stringify(answers[stateName]) });
+    }
+    return tasks.length === 1 && tasks[0].stateName === 'Hire a photographer';
+  });
+  await page.goto(`${server.base}/console/executions?q=open-studios`);
+  await page.getByRole('link', { name: 'open-studios' }).click();
+  const sentence = page.locator('[data-live=sentence]');
+  await until('the ink is dry', async () => { await sentence.waitFor(); return page.locator('g.state.done[data-state*="Let the ink dry"]').count(); });
+  assert.match(await sentence.textContent(), /Waits for 1 answer.*Hire a photographer.*queue photographer-friend/s);
+  assert.match(await page.locator('[data-live=panel] h2').first().textContent(), /Hire a photographer/);
+  await accessible(page, 'the art event');
+  await picture(page, 'art-event');
 });
 
 // ---- ways to sign in
