@@ -80,6 +80,7 @@ else
   step "the documents, walked" scripts/walk.py
   step "workers in many languages" scripts/workers.py
   step "packages" scripts/package.sh check target/debug/reveille
+  step "clients of other endpoints" "$PYTHON" -m pytest -q -p no:cacheprovider -W ignore tests/clients/foreign
   step "doctests" cargo test --workspace --doc "${locked[@]}"
   step "the broker's word, cancellation" "$PYTHON" tests/soak/fates.py
   step "hostile campaign, short" "$PYTHON" tests/soak/hostile.py --messages 1000 --seconds 30 --quiet 8 --machines express-loop,loop,journal,work,memory

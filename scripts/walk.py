@@ -92,7 +92,7 @@ class Walk:
 
     def __init__(self, binary, broker, folder):
         self.folder, self.ports = folder, {"8083": str(free_port()), "9099": str(free_port())}
-        self.said, self.terminals, self.listing, self.seen = "", {}, "", set()
+        self.said, self.terminals, self.seen = "", {}, set()
         self.clone = folder / "reveille"
         self.copy()
         (self.clone / ".cache").mkdir()
@@ -238,6 +238,7 @@ class Walk:
 
     def walk(self, document):
         """The fault of a document, or nothing."""
+        self.listing = "reveille tasks"
         try:
             blocks = BLOCK.findall((ROOT / document).read_text())
             for language, kind, text in blocks:
