@@ -104,7 +104,7 @@ const until = async (what, done, within = LONG) => {
 
 // ---- machines
 
-const QUEUES = ['fraud-desk', 'photographer-friend', 'hostile', 'mail'];
+const QUEUES = ['fraud-desk', 'photographer-friend', 'hostile'];
 const ask = (queue, more = {}) => ({
   Type: 'Task', Resource: 'arn:aws:states:::amqp:publish.waitForTaskToken',
   Parameters: { Queue: queue, 'Body.$': '$' }, ...more,
