@@ -139,6 +139,7 @@ impl ExecutionActor {
         let mut actor = Self::with(services, host, (id, incarnation), machine, logging, state);
         actor.young = YoungTasks::of_revived(&actor.state);
         (actor.owed, actor.tail, actor.written) = (Some(bus_kept), tail, written);
+        let held = held + actor.part_of_machine();
         actor.services.footprint.count(&mut actor.part, held);
         actor
     }
@@ -238,8 +239,14 @@ impl ExecutionActor {
         let decision = interpreter::decide(env, &self.machine, self.state.get_mut(), stimulus)?;
         prepared.entries.extend(decision.entries);
         prepared.commands.extend(decision.commands);
-        self.services.footprint.count(&mut self.part, decision.held);
+        let held = decision.held + self.part_of_machine();
+        self.services.footprint.count(&mut self.part, held);
         Ok(())
+    }
+
+    /// Of what the compiled machine takes, which its executions share. A third of the bytes is counted, as with data.
+    fn part_of_machine(&self) -> u64 {
+        self.machine.bytes / 3 / Arc::strong_count(&self.machine) as u64
     }
 
     /// Its own, from its first event: nothing is told of an execution that has not begun. Not kept beside the state,

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::asl::model::Machine;
 use crate::ids::Arn;
+use crate::limits::COMPILED_BYTES_MAX;
 use crate::store::{Catalog, MachineRow, MachineType, Revision, RevisionId, StoreError};
 
 use crate::engine::services::logging::Logging;
 use crate::engine::types::EngineError;
 
-/// Compiled revisions kept; one is some tens of kilobytes at most. Beyond it all are dropped and compiled again when
-/// asked for.
+/// Compiled revisions kept, and what ARNs resolve to. Beyond it, or beyond [`COMPILED_BYTES_MAX`], all are dropped and
+/// compiled again when they are asked for: executions that run keep theirs.
 const COMPILED_MAX: usize = 1_000;
 
 /// What a start resolves to.
@@ -144,8 +145,10 @@ impl Definitions {
                 StoreError::Corrupt { what: "definition of revision", key: revision.id.to_string(), why }
             })?;
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if compiled.len() >= COMPILED_MAX {
+        let held: u64 = compiled.values().map(|(machine, _)| machine.bytes).sum();
+        if compiled.len() >= COMPILED_MAX || held + valid.machine.bytes > COMPILED_BYTES_MAX {
             compiled.clear();
+            self.resolved.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         compiled.insert(revision.id, (Arc::clone(&valid.machine), Logging::of(&revision.configuration)));
         Ok(valid.machine)

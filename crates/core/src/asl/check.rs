@@ -85,7 +85,7 @@ impl<'n> Checker<'n> {
         let timeout_seconds = self.read.integer(&object, "TimeoutSeconds", &at, 1, TASK_TIMEOUT_SECONDS_MAX);
         self.block(&object, &at, 0, kind);
         let blocks: Option<Vec<Block>> = std::mem::take(&mut self.blocks).into_iter().collect();
-        Some(Machine { query_language: self.machine_language, timeout_seconds, blocks: blocks? })
+        Some(Machine { query_language: self.machine_language, timeout_seconds, blocks: blocks?, bytes: 0 })
     }
 
     pub fn comment(&mut self, object: &Object<'n>, at: &Location<'_>) {

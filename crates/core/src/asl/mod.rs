@@ -44,7 +44,9 @@ pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 use self::diagnostics::{Findings, code};
 use self::model::Machine;
 pub use self::tasks::{WrittenTask, tasks};
+use crate::limits::COMPILED_BYTES_PER_BYTE;
 use crate::payload::jackson;
+use crate::query::programs;
 
 /// The type of a machine. An Express machine refuses states that wait for the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,7 +147,10 @@ fn examine(text: &str, kind: MachineKind, whole: Whole) -> (Option<Machine>, Fin
         );
         return (None, findings);
     }
-    let (machine, findings) = check::Checker::check(&node, kind, whole);
+    let ((mut machine, findings), programs) = programs::within(|| check::Checker::check(&node, kind, whole));
+    if let Some(machine) = &mut machine {
+        machine.bytes = text.len() as u64 * COMPILED_BYTES_PER_BYTE + 3 * programs as u64;
+    }
     // An error that left no trace would give neither machine nor reason; the reader is told in any case.
     assert!(machine.is_some() || findings.has_errors(), "a definition was refused without a reason");
     (machine, findings)

@@ -35,6 +35,8 @@ pub struct Machine {
     pub timeout_seconds: Option<u64>,
     /// `blocks[0]` is the top level; nested workflows follow.
     pub blocks: Vec<Block>,
+    /// Memory that the compiled machine takes, about.
+    pub bytes: u64,
 }
 
 /// A set of states with a start: the top level, a branch or a Map's processor.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Action, End, Fault, Field, Form, Format, Kind, Shown, Step};
 use crate::limits::{FORM_ACTIONS_MAX, FORM_FIELDS_MAX, FORM_PATTERN_BYTES_MAX, FORM_WORDS_MAX};
+use crate::query::programs;
 
 /// Reads a form; `template`: it stands in a definition, and parts of it are open.
 pub(super) fn form(value: &Value, template: bool) -> (Form, Vec<Fault>) {
@@ -412,8 +413,7 @@ fn fits(kind: &Kind, default: &Value) -> bool {
 
 /// The expression of a `pattern`.
 pub(super) fn expression(pattern: &str) -> Result<regex::Regex, String> {
-    regex::RegexBuilder::new(pattern)
-        .size_limit(FORM_PATTERN_BYTES_MAX)
-        .build()
-        .map_err(|_| "The pattern is no regular expression that a form can check".to_owned())
+    let folded = programs::folded(pattern, false);
+    programs::compile(&mut regex::RegexBuilder::new(pattern), FORM_PATTERN_BYTES_MAX, folded)
+        .map_err(|reason| format!("The pattern is no regular expression that a form can check: {reason}"))
 }

@@ -14,6 +14,7 @@ use super::PathSyntaxError;
 use super::eval::{Budget, Fault, Query};
 use super::limits::{FILTER_DEPTH_MAX, REGEX_BYTES_MAX};
 use super::parse::{self, Cursor, Names};
+use crate::query::programs;
 
 #[derive(Debug, Clone)]
 pub(super) enum Expr {
@@ -203,10 +204,13 @@ fn pattern(cursor: &mut Cursor<'_>) -> Result<Operand, PathSyntaxError> {
     }
     // Java's `matches`: the whole text.
     let mut builder = RegexBuilder::new(&format!("^(?:{source})$"));
-    builder.size_limit(REGEX_BYTES_MAX);
+    let mut ignores_case = false;
     while let Some(flag) = cursor.peek().filter(char::is_ascii_alphabetic) {
         match flag {
-            'i' => builder.case_insensitive(true),
+            'i' => {
+                ignores_case = true;
+                builder.case_insensitive(true)
+            }
             'm' => builder.multi_line(true),
             's' => builder.dot_matches_new_line(true),
             'x' => builder.ignore_whitespace(true),
@@ -216,9 +220,9 @@ fn pattern(cursor: &mut Cursor<'_>) -> Result<Operand, PathSyntaxError> {
         };
         cursor.bump();
     }
-    let regex = builder
-        .build()
-        .map_err(|e| PathSyntaxError::new(format!("The pattern is no regular expression: {e}"), start))?;
+    let folded = programs::folded(&source, ignores_case);
+    let regex = programs::compile(&mut builder, REGEX_BYTES_MAX, folded)
+        .map_err(|reason| PathSyntaxError::new(format!("The pattern is no regular expression: {reason}"), start))?;
     Ok(Operand::Pattern(Box::new(regex)))
 }
 

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use regex::{Regex, RegexBuilder};
 
 use super::Refusal;
+use crate::query::programs;
 
 /// A compiled literal.
 #[derive(Debug)]
@@ -34,21 +35,21 @@ impl Pattern {
     pub(super) fn compile(pattern: &str, case: bool, lines: bool, at: usize) -> Result<Self, Refusal> {
         let translated = Translation { rest: pattern, whole: pattern, out: String::new(), at, groups: 0 }.run()?;
         let mut builder = RegexBuilder::new(&translated);
-        builder.case_insensitive(!case).multi_line(lines).size_limit(PROGRAM_BYTES_MAX).dfa_size_limit(1 << 20);
-        builder.nest_limit(100);
-        let regex = builder.build().map_err(|error| {
-            let reason = match error {
-                regex::Error::CompiledTooBig(_) => {
-                    format!("it needs more than {PROGRAM_BYTES_MAX} bytes as a program; use smaller repetitions")
-                }
-                other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-            };
+        builder.case_insensitive(!case).multi_line(lines).nest_limit(100);
+        let folded = if case { 0 } else { wide_ranges(&translated) };
+        let regex = programs::compile(&mut builder, PROGRAM_BYTES_MAX, folded).map_err(|reason| {
             Refusal::ours(format!("The regular expression /{pattern}/ cannot be used: {reason}"), at)
         })?;
         // Repetitions unfold in the program, so its cost is not that of the text.
         let cost = 1 + weight(pattern);
         Ok(Self { regex, cost })
     }
+}
+
+/// Ranges that end beyond ASCII.
+fn wide_ranges(translated: &str) -> usize {
+    let wide = |tail: &&str| tail.starts_with("\\x{") || tail.starts_with(|c: char| !c.is_ascii());
+    translated.split('-').skip(1).filter(wide).count()
 }
 
 /// A rough count of the states of a pattern: its length, times its counted repetitions.
@@ -165,7 +166,8 @@ impl Translation<'_> {
             self.out.push_str("\\\\");
             return Ok(());
         };
-        let set = |inner: &str| if in_class { inner.to_owned() } else { format!("[{inner}]") };
+        // These sets are the same in either case. The library would add `ſ` and the sign for Kelvin to a word's letters.
+        let set = |inner: &str| if in_class { inner.to_owned() } else { format!("(?-i:[{inner}])") };
         match c {
             'd' => self.out.push_str(&set(DIGIT)),
             'D' => self.out.push_str(&set(NO_DIGIT)),
