@@ -110,10 +110,14 @@ fn told(model: &Model, name: &str, value: &mut Value) {
                 .collect();
         }
         (Kind::List, Value::Array(items)) => {
-            items.iter_mut().for_each(|item| told(model, shape.member.as_deref().unwrap_or_default(), item));
+            for item in items {
+                told(model, shape.member.as_deref().unwrap_or_default(), item);
+            }
         }
         (Kind::Map, Value::Object(entries)) => {
-            entries.values_mut().for_each(|entry| told(model, shape.value.as_deref().unwrap_or_default(), entry));
+            for entry in entries.values_mut() {
+                told(model, shape.value.as_deref().unwrap_or_default(), entry);
+            }
         }
         (Kind::Timestamp, Value::Number(seconds)) => {
             let seconds = seconds.as_f64().unwrap_or_default();
