@@ -175,6 +175,7 @@ impl Application {
                 memory_bytes_max: settings.engine.memory_bytes_max,
                 nesting_max: settings.engine.nesting_max,
                 executions_open_max: settings.engine.executions_open_max,
+                events: engine::Announced::new(settings.bus.events()),
                 start_queue: settings.bus.start_queue(),
                 objects: settings.objects()?,
                 stand_in,

@@ -26,12 +26,19 @@ pub struct BusOptions {
     pub(super) queues: String,
     pub(super) topics: String,
     pub(super) event_buses: String,
+    pub(super) events: String,
     pub(super) start_queue: String,
     pub(super) parked_messages_max: u32,
     pub(super) parked_mib_max: u64,
 }
 
 impl BusOptions {
+    /// Names of machines whose executions are announced; `*` at the end stands for any text.
+    #[must_use]
+    pub fn events(&self) -> Vec<String> {
+        names(&self.events)
+    }
+
     /// True where the bus is in this process.
     #[must_use]
     pub fn is_embedded(&self) -> bool {

@@ -82,6 +82,7 @@ pub(super) const KEYS: &[Key] = &[
     key("bus.queues", Kind::Text),
     key("bus.topics", Kind::Text),
     key("bus.event_buses", Kind::Text),
+    key("bus.events", Kind::Text),
     key("bus.start_queue", Kind::Text),
     key("bus.parked_messages_max", Kind::Integer(0, u32::MAX as u64)),
     key("bus.parked_mib_max", Kind::Integer(0, 1 << 30)),

@@ -36,8 +36,8 @@ pub use lifecycle::start;
 pub use services::feed::{Feed, News};
 pub use services::quarantine::QUARANTINED;
 pub use types::{
-    ActivityTask, Asker, Completion, CompletionError, EngineError, ForkRequest, HistoryPage, HistoryQuery, HistoryView,
-    Lineage, MapRunChange, MapRunError, Options, Parts, Sharing, StartRequest, StartedExecution, SyncOutcome,
-    WaitingQuery, WaitingTask,
+    ActivityTask, Announced, Asker, Completion, CompletionError, EngineError, ForkRequest, HistoryPage, HistoryQuery,
+    HistoryView, Lineage, MapRunChange, MapRunError, Options, Parts, Sharing, StartRequest, StartedExecution,
+    SyncOutcome, WaitingQuery, WaitingTask,
 };
 pub use types::{http_tasks, stand_in};

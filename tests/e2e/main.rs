@@ -16,6 +16,7 @@ mod backup;
 mod broken;
 mod cluster;
 mod command_line;
+mod events;
 mod forks;
 mod frameworks;
 mod http;

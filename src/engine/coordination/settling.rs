@@ -1,5 +1,6 @@
 //! The end of an execution reaches all that it concerns: its map runs, the children it waited for, the tasks that wait
-//! for it. Its row says that this is owed until all have taken it; a crash in between repeats it after the next start.
+//! for it, the exchange of events. Its row says that this is owed until all have taken it; a crash in between repeats
+//! it after the next start.
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ impl Coordinator {
                 tracing::warn!(
                     execution.id = %execution,
                     error = %e,
-                    "a parent could not be told of its child's end; trying again"
+                    "the end of an execution could not be told to all that it concerns; trying again"
                 );
                 tokio::time::sleep(RETRY_AFTER).await;
             }
@@ -62,6 +63,7 @@ impl Coordinator {
         for task in row.header.parent.iter().chain(state.followers()) {
             self.report_end(&row, *task).await?;
         }
+        self.services.announce_end(execution, &state).await?;
         Ok(self.services.journal.parent_told(execution).await?)
     }
 

@@ -275,7 +275,9 @@ impl ExecutionActor {
         let (batch, replaces) = heartbeat_batch::make(&mut self.tail, prepared.after, &prepared.entries)?;
         // What takes the place of heartbeats is heartbeats: no more than was there.
         self.written += if replaces == 0 { batch.bytes.len() as u64 } else { 0 };
-        let summary = summary(&self.machine, &self.state, self.services.bus.is_durable());
+        let mut summary = summary(&self.machine, &self.state, self.services.bus.is_durable());
+        // Its end is owed to the exchange of events too.
+        summary.owes_parent |= summary.closed.is_some() && self.services.announces(&self.state);
         let before: Vec<EventId> = prepared.before.iter().map(|task| task.scheduled).collect();
         let waits = self.young.changes(&Changed {
             services: &self.services,
@@ -465,6 +467,9 @@ impl ExecutionActor {
                         is_new || prepared.entries.iter().any(|e| matches!(e.event, Event::ExecutionRedriven { .. }));
                     if begun {
                         actor.services.open.began();
+                        if actor.services.announces(&actor.state) {
+                            actor.services.announce_start(actor.id, &actor.state);
+                        }
                     }
                     actor.observer(&prepared.before, face).record(&prepared.entries);
                     actor.trace(&prepared.entries);

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, StateName, TaskKey};
-use crate::interpreter::event::{Entry, Event, Failure};
+use crate::interpreter::event::{Entry, Event, Failure, Started};
 use crate::interpreter::state::{State, TaskView};
 use crate::telemetry::task_log::{self, Face, TaskLog};
 use crate::trace::Trace;
 
 use crate::engine::execution::express::ExpressSlot;
 use crate::engine::services::Services;
+use crate::engine::services::events::TaskChange;
 use crate::engine::services::logging::Logging;
 
 /// What must be known of a task after it has left the state.
@@ -35,7 +36,7 @@ impl TaskSnapshot {
 
 /// An execution, as its log lines name it.
 pub(in crate::engine) struct Observer<'a> {
-    pub services: &'a Services,
+    pub services: &'a Arc<Services>,
     /// Of an express execution.
     pub express: Option<&'a ExpressSlot>,
     pub arn: &'a Arn,
@@ -52,8 +53,12 @@ pub(in crate::engine) struct Observer<'a> {
 impl Observer<'_> {
     /// Tells everything that these entries mean.
     pub fn record(&self, entries: &[Entry]) {
+        let announced = self.services.announces(self.state).then(|| self.state.started()).flatten();
         for entry in entries {
             self.count(entry);
+            if let Some(started) = announced {
+                self.announce(started, entry);
+            }
             if tracing::enabled!(tracing::Level::INFO) {
                 self.log(entry);
             }
@@ -71,6 +76,29 @@ impl Observer<'_> {
     fn trace(&self) -> Option<Trace> {
         let sampling = self.services.options.traces.as_ref()?.sampling();
         Some(Trace::of(self.id, self.state.started().and_then(|started| started.trace.as_deref()), sampling))
+    }
+
+    /// An event for other systems, where the entry is about a task.
+    fn announce(&self, started: &Started, entry: &Entry) {
+        let (kind, scheduled, error) = match &entry.event {
+            Event::TaskScheduled(_) => ("task.scheduled", entry.id, None),
+            Event::TaskSucceeded { scheduled, .. } => ("task.succeeded", *scheduled, None),
+            Event::TaskFailed { scheduled, failure, .. }
+            | Event::TaskStartFailed { scheduled, failure, .. }
+            | Event::TaskSubmitFailed { scheduled, failure, .. } => ("task.failed", *scheduled, Some(failure)),
+            Event::TaskTimedOut { scheduled, failure, .. } => ("task.timed_out", *scheduled, Some(failure)),
+            _ => return,
+        };
+        let Some(task) = self.snapshot(scheduled) else { return };
+        let change = TaskChange {
+            kind,
+            scheduled,
+            at: entry.at,
+            state: &task.state,
+            attempt: task.attempt,
+            error: error.and_then(|failure| failure.error.as_deref()),
+        };
+        self.services.announce_task(self.id, started, &change);
     }
 
     fn machine(&self) -> Arn {

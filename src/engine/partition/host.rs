@@ -98,7 +98,8 @@ impl Host for PartitionState {
 
     fn ended(&self, execution: ExecutionId, state: &State, outcome: &Outcome) {
         self.arm(execution, None);
-        self.tell_end(execution, state, owes_end(state), outcome);
+        let owes = owes_end(state) || self.services.announces(state);
+        self.tell_end(execution, state, owes, outcome);
     }
 
     fn lost(&self, execution: ExecutionId) {

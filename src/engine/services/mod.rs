@@ -7,6 +7,7 @@ pub(in crate::engine) mod away;
 pub(in crate::engine) mod courier;
 pub(in crate::engine) mod definitions;
 pub(in crate::engine) mod entropy;
+pub(in crate::engine) mod events;
 pub(in crate::engine) mod feed;
 pub(in crate::engine) mod footprint;
 mod history_lines;

@@ -1,5 +1,6 @@
 //! Words that the rooms of the engine and its callers speak; no behaviour.
 
+mod announced;
 mod delivery;
 mod error;
 pub mod http_tasks;
@@ -8,6 +9,7 @@ mod request;
 pub mod stand_in;
 pub(in crate::engine) mod tell;
 
+pub use announced::Announced;
 pub(in crate::engine) use delivery::{Applied, AwaitEnd, Deliver, Delivered, Input, RunToEnd, Start};
 pub use error::{CompletionError, EngineError, MapRunError};
 pub(in crate::engine) use error::{DeliverError, RETRY_AFTER};

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::bus::{Bounds, DeclareQueues, Names, QueueKind, TaskBus};
 use crate::clock::Clock;
+use crate::engine::types::announced::Announced;
 use crate::engine::types::http_tasks::HttpTasks;
 use crate::engine::types::stand_in::StandIn;
 use crate::ids::Realm;
@@ -48,6 +49,8 @@ pub struct Options {
     pub retention: Duration,
     /// Cancellations are published to the exchange `reveille.events`.
     pub announce_cancellations: bool,
+    /// Machines of whose executions events are published to the exchange `reveille.events`.
+    pub events: Announced,
     /// Queue in which a message starts an execution; `None`: there is none.
     pub start_queue: Option<String>,
     /// How history events are shown in the log, for machines whose `loggingConfiguration` asks for them; `None`: they
@@ -104,6 +107,7 @@ impl Default for Options {
             name_held: Duration::from_hours(90 * 24),
             retention: Duration::from_hours(90 * 24),
             announce_cancellations: true,
+            events: Announced::default(),
             history_view: None,
             start_queue: Some(Names::shipped().start()),
             activity_pollers: crate::limits::ACTIVITY_POLLERS_MAX,
