@@ -144,7 +144,8 @@ impl Keeper {
                 Ok(view) => {
                     let look = Look { view: &view, asked, answered: self.seat().now() };
                     if view.node(node.id).is_some() {
-                        self.seat().good_until(asked + self.terms.fence());
+                        let others = view.nodes.len() > 1;
+                        self.seat().good_until(others.then(|| asked + self.terms.fence()));
                     }
                     let acts = step(node.id, &self.holding(), look, &mut seen, &self.terms);
                     if acts == [Act::Rejoin] {

@@ -6,8 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// No moment is later.
+/// Of a process that is the only owner of its store. No moment is later.
 const EVER: u64 = u64::MAX;
+/// Of a node without others: no other could take it for dead.
+const UNTIL_OTHERS_COME: u64 = EVER - 1;
 
 #[derive(Debug)]
 pub(in crate::engine) struct Seat {
@@ -46,9 +48,15 @@ impl Seat {
         self.slot.send_replace(slot);
     }
 
-    /// A beat arrived in the store that will keep this node alive until then.
-    pub fn good_until(&self, until: Duration) {
-        self.good_until.store(u64::try_from(until.as_millis()).unwrap_or(EVER), Ordering::Relaxed);
+    /// A beat arrived in the store that keeps this node alive until then; `None`: no other node is there.
+    pub fn good_until(&self, until: Option<Duration>) {
+        let until = until.map_or(UNTIL_OTHERS_COME, |until| u64::try_from(until.as_millis()).unwrap_or(UNTIL_OTHERS_COME));
+        self.good_until.store(until, Ordering::Relaxed);
+    }
+
+    /// This process is the only owner of its store.
+    pub fn is_alone(&self) -> bool {
+        self.good_until.load(Ordering::Relaxed) == EVER
     }
 
     /// Its last good beat is so old that others may have taken this node for dead: nothing is taken in.

@@ -350,7 +350,12 @@ impl SimReceipt {
             return; // the next process gets it
         }
         if let Some((queue, message)) = inner.unsettled.remove(&self.number) {
-            inner.queues.entry(queue).or_default().push_back((true, message));
+            if inner.taken_by.remove(&self.number).is_some() {
+                // After a while: a node that takes nothing in now would be handed it again and again.
+                inner.comes_again(queue, message);
+            } else {
+                inner.queues.entry(queue).or_default().push_back((true, message));
+            }
         }
         drop(inner);
         self.world.changed.notify_waiters();
@@ -377,6 +382,7 @@ impl Receipt for SimReceipt {
             self.again();
         } else {
             inner.unsettled.remove(&self.number);
+            inner.taken_by.remove(&self.number);
         }
     }
 }

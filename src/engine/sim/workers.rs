@@ -76,6 +76,12 @@ impl Inner {
         by_api
     }
 
+    /// A message that a node gave back.
+    pub fn comes_again(&mut self, queue: String, message: Message) {
+        self.last += 1;
+        self.schedule.insert((self.true_time() + 200, self.last), Planned { queue, message, by_api: false });
+    }
+
     pub fn next_number(&mut self) -> u64 {
         self.last += 1;
         self.last
