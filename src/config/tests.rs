@@ -92,7 +92,7 @@ fn a_new_store_gets_a_partition_for_each_thread_where_none_are_asked_for() {
     {
         let flags = [("engine.threads", threads), ("engine.partitions", partitions)];
         assert_eq!(load(None, &[], &flags).unwrap().partitions(), made, "{threads} threads, {partitions} asked for");
-        let flags = [flags[0].clone(), flags[1].clone(), ("store.url", "postgres://host/db".into())];
+        let flags = [flags[0], flags[1], ("store.url", "postgres://host/db")];
         let shared = load(None, &[], &flags).unwrap().partitions();
         assert_eq!(shared, if partitions == "0" { 48 } else { made });
     }

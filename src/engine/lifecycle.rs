@@ -82,11 +82,12 @@ pub(super) fn make(parts: Parts) -> EngineHandle {
 /// What this process tells of itself to others that share its store.
 fn card(services: &Services, sharing: &Sharing) -> NodeCard {
     let print = services.tokens.derive("fingerprint for other nodes");
+    let print = print.iter().take(8).fold(0_u64, |print, byte| print << 8 | u64::from(*byte));
     NodeCard {
         name: ownership::name_of_process(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         speaks: SPEAKS,
-        key_print: print[..8].iter().map(|byte| format!("{byte:02x}")).collect(),
+        key_print: format!("{print:016x}"),
         alone: sharing.alone,
         lapse: sharing.lapse,
         partitions: services.options.partitions,

@@ -166,7 +166,7 @@ impl Keeper {
             }
             let now = self.seat().now();
             let lapse = seen.next_lapse(node.id, &self.terms).filter(|at| *at > now);
-            let wait = lapse.map_or(self.terms.pause(), |at| at - now).min(self.terms.pause());
+            let wait = lapse.map_or(self.terms.pause(), |at| at.saturating_sub(now)).min(self.terms.pause());
             // A little after the lapse: sleeps are measured in whole milliseconds.
             let _ = tokio::time::timeout(wait + Duration::from_millis(1), self.done.notified()).await;
         }

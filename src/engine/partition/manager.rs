@@ -66,7 +66,7 @@ impl PartitionManager {
         self.services.courier.route(id, Some(route));
         let former = self.partitions().insert(id, address.clone());
         if let Some(former) = former {
-            former.do_send(Abandon);
+            abandon(former);
         }
         address
     }
@@ -80,7 +80,7 @@ impl PartitionManager {
             // One that has ended needs no release.
             && tokio::time::timeout(RELEASED_WITHIN, partition.send(Release)).await.is_err()
         {
-            partition.do_send(Abandon);
+            abandon(partition);
         }
     }
 
@@ -88,7 +88,7 @@ impl PartitionManager {
     pub fn abandon(&self, id: PartitionId) {
         self.services.courier.route(id, None);
         if let Some(partition) = self.partitions().remove(&id) {
-            partition.do_send(Abandon);
+            abandon(partition);
         }
     }
 
@@ -131,4 +131,10 @@ impl PartitionManager {
     pub fn arbiters(&self) -> &[Arbiter] {
         &self.arbiters
     }
+}
+
+/// It ends when its mailbox comes to it.
+fn abandon(partition: Addr<Partition>) {
+    // One that has ended already need not hear it.
+    actix_rt::spawn(async move { partition.send(Abandon).await });
 }

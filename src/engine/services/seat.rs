@@ -50,7 +50,8 @@ impl Seat {
 
     /// A beat arrived in the store that keeps this node alive until then; `None`: no other node is there.
     pub fn good_until(&self, until: Option<Duration>) {
-        let until = until.map_or(UNTIL_OTHERS_COME, |until| u64::try_from(until.as_millis()).unwrap_or(UNTIL_OTHERS_COME));
+        let until =
+            until.map_or(UNTIL_OTHERS_COME, |until| u64::try_from(until.as_millis()).unwrap_or(UNTIL_OTHERS_COME));
         self.good_until.store(until, Ordering::Relaxed);
     }
 

@@ -57,7 +57,7 @@ impl State {
         self.joined += 1;
         let node = Node {
             id: NodeId(Uuid::from_u128(self.joined)),
-            slot: (0..).find(|slot| !self.nodes.contains_key(slot)).unwrap_or(u16::MAX),
+            slot: (0..u16::MAX).find(|slot| !self.nodes.contains_key(slot)).unwrap_or(u16::MAX),
         };
         let NodeCard { name, version, speaks, key_print, alone, partitions, .. } = card;
         let (id, slot, leaving, beat) = (node.id, Some(node.slot), false, 0);

@@ -250,7 +250,7 @@ async fn join(client: &Session, card: &NodeCard) -> Outcome<Result<(Node, (i64, 
     if let Some(other) = nodes.iter().find(|other| other.bars(card)) {
         return Ok(Err(other.clone()));
     }
-    let slot = (0..).find(|slot| nodes.iter().all(|node| node.slot != Some(*slot))).unwrap_or(u16::MAX);
+    let slot = (0..u16::MAX).find(|slot| nodes.iter().all(|node| node.slot != Some(*slot))).unwrap_or(u16::MAX);
     let (id, small) = (Uuid::now_v7(), slot.cast_signed());
     let speaks = card.speaks.cast_signed();
     let values: Params = &[
