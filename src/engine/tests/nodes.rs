@@ -48,7 +48,7 @@ impl World {
             let node = crate::engine::lifecycle::make(Parts { tokens: world.tokens.clone(), ..parts });
             let seat = &node.engine().services.seat;
             seat.sit(Some(slot));
-            seat.good_until(Duration::MAX);
+            seat.good_until(Some(Duration::MAX));
             actix_rt::spawn(std::sync::Arc::clone(node.engine().services.courier.away()).hear());
             world.nodes.push(node);
             world.begin(usize::from(slot), PartitionId(slot)).await;
@@ -225,7 +225,7 @@ async fn a_process_that_is_alone_asks_no_other() {
     let asked = world.asked(&machine, "e").await;
     let seat = &world.other().engine().services.seat;
     seat.sit(None);
-    seat.good_until(Duration::MAX);
+    seat.good_until(Some(Duration::MAX));
     let refused = world.other().complete_task(&asked.token, success(), Asker::default()).await.unwrap_err();
     assert!(matches!(refused, CompletionError::Engine(EngineError::Internal(_) | EngineError::Busy(_))), "{refused:?}");
     assert_eq!(world.status(&asked.arn).await, ExecutionStatus::Running);
