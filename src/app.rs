@@ -217,6 +217,7 @@ impl Application {
             access_keys: settings.access_keys()?.into_iter().map(access_key).collect(),
             allow_unsigned: settings.api.allow_unsigned,
             any_region: settings.engine.any_region(),
+            settings: settings.shown.clone(),
             kms: kms(settings),
             hosts: settings.api.hosts(),
             tls: settings.api.tls().map(|(certificate, key)| api::TlsFiles { certificate, key }),
@@ -287,6 +288,7 @@ fn console_options(settings: &Settings) -> console::Options {
         groups_header: options.groups_header.clone(),
         trusted_proxies: options.trusted_proxies.clone(),
         groups: options.groups.clone(),
+        viewers_max: options.viewers_max,
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Context {
     pub kms: Kms,
     /// ARNs and signatures of other regions and accounts are taken for those of this server.
     pub any_region: bool,
+    /// The settings in force, secrets left out.
+    pub settings: Arc<[(String, String)]>,
     /// Who asks.
     pub asker: Asker,
     /// Whether he may see inputs and outputs.
@@ -45,6 +47,7 @@ impl Context {
             activity_poll,
             kms: Kms::default(),
             any_region: false,
+            settings: Arc::from([]),
             asker: Asker::default(),
             payloads: true,
             engine,

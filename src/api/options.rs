@@ -41,6 +41,8 @@ pub struct Options {
     pub kms: Kms,
     /// ARNs and signatures of other regions and accounts are taken for those of this server. Default: false.
     pub any_region: bool,
+    /// The settings in force, secrets left out, as `Reveille.DescribeSystem` shows them. Default: none.
+    pub settings: Vec<(String, String)>,
 }
 
 /// A key that signs requests (Signature V4), and its rights.
@@ -78,6 +80,7 @@ impl Default for Options {
             allow_unsigned: false,
             kms: Kms::default(),
             any_region: false,
+            settings: Vec::new(),
         }
     }
 }

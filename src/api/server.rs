@@ -80,6 +80,7 @@ impl Server {
     ) -> Result<Self, BindError> {
         let mut context = Context::new(engine, Pages::new(secret), Duration::from_secs(options.activity_poll_seconds));
         (context.kms, context.any_region) = (options.kms, options.any_region);
+        context.settings = options.settings.clone().into();
         let keys = Keys::new(options.access_keys.clone());
         Self::serve(options, Api::new(context, keys, metrics), also)
     }

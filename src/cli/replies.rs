@@ -7,7 +7,6 @@
 
 mod ls;
 mod purge;
-mod queue;
 mod replay;
 mod show;
 mod shown;
@@ -23,12 +22,11 @@ use serde_json::{Value, json};
 use super::output::{OutputArgs, Tone, text};
 use super::{CliError, local, time};
 use crate::app;
-use crate::bus::BusHealth;
 use crate::bus::parked::Filter;
+use crate::bus::{BusError, BusHealth};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::config::{Settings, Sources};
-
-use queue::{ParkingQueue, Taken};
+use crate::engine::desk::{Desk, Stays, Taken};
 
 /// A broker that does not answer within this time is given up.
 const BROKER_WITHIN: Duration = Duration::from_secs(10);
@@ -82,6 +80,24 @@ struct ChosenArgs {
     filter: FilterArgs,
 }
 
+/// The parking queue, as the commands read it.
+struct ParkingQueue {
+    desk: Desk,
+    now: Timestamp,
+}
+
+impl ParkingQueue {
+    async fn take(&self, filter: &Filter, limit: u32) -> Result<Taken, CliError> {
+        self.desk.take(filter, limit).await.map_err(|error| match error {
+            BusError::Refused { why, .. } if why.contains("NOT_FOUND") => {
+                CliError::failed(format!("there is no queue {} on this broker", self.desk.queue()))
+                    .hint("a server makes it when it starts; is the URL's virtual host right?")
+            }
+            error => CliError::failed(error.to_string()),
+        })
+    }
+}
+
 /// Messages that `show`, `replay` and `purge` take: more would not fit into memory.
 const MESSAGES_MAX: u32 = 100_000;
 
@@ -121,7 +137,7 @@ fn with(args: &BrokerArgs, work: impl AsyncFnOnce(ParkingQueue) -> Result<(), Cl
                 hint: "is it running, and is the URL right? --bus, or bus.url",
             });
         }
-        let done = work(ParkingQueue { bus: Arc::clone(&bus), now: SystemClock.now() }).await;
+        let done = work(ParkingQueue { desk: Desk::new(Arc::clone(&bus)), now: SystemClock.now() }).await;
         // Gives back the unchanged messages in their order, and waits until the broker has the acknowledgements of the
         // rest.
         bus.close(GOODBYE_WITHIN).await;
@@ -153,13 +169,9 @@ impl ChosenArgs {
     }
 }
 
-/// The given ids without a parked message, each with the reason.
-fn missing(ids: &[String], taken: &Taken) -> Vec<Value> {
-    let there = |id: &&String| taken.chosen().any(|held| held.parked.id == **id);
-    ids.iter()
-        .filter(|id| !there(id))
-        .map(|id| json!({"id": id, "why": "there is no parked reply with this id"}))
-        .collect()
+/// Messages that stay, each with the reason.
+fn kept(stay: &[Stays]) -> Vec<Value> {
+    stay.iter().map(|Stays { id, why }| json!({"id": id, "why": why})).collect()
 }
 
 fn finish(answer: &Value, done: &str, output: OutputArgs) -> Result<(), CliError> {

@@ -5,25 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::clock::Timestamp;
-
-/// `40 ms`, `3.2 s`, `5 min 10 s`, `2 h 5 min`, `3 d 4 h`, `1 y 20 d`: two units, never more.
-#[must_use]
-pub(super) fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let two = |big: u64, big_unit: &str, small: u64, small_unit: &str| match small {
-        0 => format!("{big} {big_unit}"),
-        _ => format!("{big} {big_unit} {small} {small_unit}"),
-    };
-    match seconds {
-        0 => format!("{} ms", duration.as_millis()),
-        1..10 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
-        10..60 => format!("{seconds} s"),
-        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
-        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
-        86_400..31_536_000 => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
-        _ => two(seconds / 31_536_000, "y", seconds % 31_536_000 / 86_400, "d"),
-    }
-}
+pub(super) use crate::clock::duration;
 
 /// `90s`, `15m`, `12h`, `7d`.
 pub(super) fn age(text: &str) -> Result<Duration, String> {
@@ -60,23 +42,6 @@ mod tests {
         }
         for text in ["", "7", "d", "7y", "-1d"] {
             assert!(age(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn durations_have_at_most_two_units() {
-        for (millis, text) in [
-            (0, "0 ms"),
-            (40, "40 ms"),
-            (3_250, "3.2 s"),
-            (42_000, "42 s"),
-            (310_000, "5 min 10 s"),
-            (7_500_000, "2 h 5 min"),
-            (259_200_000, "3 d"),
-            (273_600_000, "3 d 4 h"),
-            (33_264_000_000, "1 y 20 d"),
-        ] {
-            assert_eq!(duration(Duration::from_millis(millis)), text);
         }
     }
 }

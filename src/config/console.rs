@@ -6,6 +6,8 @@ use serde::Deserialize;
 pub struct ConsoleOptions {
     /// Whether the API's server has them.
     pub enabled: bool,
+    /// Live streams at once.
+    pub viewers_max: usize,
     url: String,
     /// Of a proxy that signs people in; the console reads them.
     pub user_header: String,

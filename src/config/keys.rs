@@ -37,6 +37,19 @@ pub(super) const ROWS: [&str; 2] = [INTEGRATIONS, CONNECTIONS];
 pub(super) const INTEGRATIONS: &str = "integrations";
 pub(super) const CONNECTIONS: &str = "connections";
 
+/// The values in force for people. Of a secret it is said whether there is one; a URL is shown without its password.
+pub(super) fn in_force(flat: &super::Flat) -> Vec<(String, String)> {
+    let value = |key: &Key| match (flat.get(key.name), key.kind) {
+        (None, _) => String::new(),
+        (Some(Value::String(text)), Kind::Secret) => if text.is_empty() { "" } else { "(set)" }.to_owned(),
+        (Some(Value::String(url)), Kind::SecretUrl(_)) => super::SecretUrl::new(url).to_string(),
+        (Some(_), Kind::Secret | Kind::SecretUrl(_)) => "(set)".to_owned(),
+        (Some(Value::String(text)), _) => text.clone(),
+        (Some(other), _) => other.to_string(),
+    };
+    KEYS.iter().map(|key| (key.name.to_owned(), value(key))).collect()
+}
+
 pub(super) const KEYS: &[Key] = &[
     key("api.listen", Kind::Address),
     key("api.keys", Kind::Secret),
@@ -55,6 +68,7 @@ pub(super) const KEYS: &[Key] = &[
     key("console.groups_header", Kind::Text),
     key("console.trusted_proxies", Kind::Text),
     key("console.groups", Kind::Text),
+    key("console.viewers_max", Kind::Integer(0, 100_000)),
     key("store.url", Kind::SecretUrl(&["sqlite:", "postgres://", "postgresql://"])),
     key("store.url_file", Kind::Text),
     key("store.synchronous", Kind::OneOf(&["full", "normal"])),

@@ -127,6 +127,8 @@ pub struct Settings {
     pub telemetry: TelemetryOptions,
     pub integrations: ServiceTable,
     pub connections: Vec<Connection>,
+    /// All of them by name, for people: secrets are left out.
+    pub shown: Vec<(String, String)>,
 }
 
 /// The sources of settings besides the shipped file.
@@ -196,6 +198,7 @@ impl Settings {
         let connections: Vec<Connection> = rows(&mut flat, keys::CONNECTIONS)?;
         Connection::check(&connections).map_err(|why| unfit(&format!("connections[{}]", why.row), why.why))?;
         let settings = Self {
+            shown: keys::in_force(&flat),
             api: section(&flat, "api")?,
             console: section(&flat, "console")?,
             store: section(&flat, "store")?,

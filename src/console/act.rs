@@ -10,6 +10,7 @@ use crate::ids::{EventId, TaskKey};
 use crate::store::ExecutionRow;
 use crate::telemetry::fields;
 
+use super::pages::editor::Filled as Edited;
 use super::pages::fork::Filled;
 use super::pages::form::Entered;
 use super::pages::inbox::Typed;
@@ -24,9 +25,16 @@ pub async fn post(asking: &Asking<'_>, path: &[&str], form: &Fields) -> Reply {
     let done = match path {
         ["sign-out"] => return sign_out(asking),
         ["executions", id] => change(asking, id, form).await,
+        ["executions", id, "runs", run] => limits(asking, id, run, form).await,
         ["executions", id, "fork"] => fork(asking, id, form).await,
         ["inbox", task] => answer(asking, task, form).await,
-        ["machines", name] => start(asking, name, form).await,
+        ["parked"] => parked(asking, form).await,
+        ["machines", name] => match field(form, "kind") {
+            "publish" | "alias" => version(asking, name, form).await,
+            _ => start(asking, name, form).await,
+        },
+        ["machines", name, "edit"] => edit(asking, name, form).await,
+        ["new-machine"] => create(asking, form).await,
         _ => return Reply::missing("The console has no such form."),
     };
     done.unwrap_or_else(|error| {
@@ -106,6 +114,127 @@ async fn fork(asking: &Asking<'_>, id: &str, form: &Fields) -> Result<Reply, Eng
             read::fork::form(asking, id, Some(Refused { state, event, filled, why: error.message })).await
         }
     }
+}
+
+/// Parked messages are sent again or deleted: those that the form names, and no other.
+async fn parked(asking: &Asking<'_>, form: &Fields) -> Result<Reply, EngineError> {
+    let ids: Vec<&str> = form.iter().filter(|(name, _)| name == "id").map(|(_, id)| id.as_str()).collect();
+    let mut input = json!({"ids": ids});
+    let (operation, said) = match field(form, "kind") {
+        "replay" => ("Reveille.ReplayParkedMessages", "replayed"),
+        "purge" if field(form, "sure") != "yes" => {
+            let text = "Nothing was deleted: the box that says so was not checked.";
+            return Ok(Reply::trouble(StatusCode::BAD_REQUEST, "Not done", text));
+        }
+        "purge" => ("Reveille.PurgeParkedMessages", "purged"),
+        _ => return Ok(Reply::missing("The console has no such form.")),
+    };
+    match field(form, "queue").trim() {
+        "" => {}
+        queue => input["queue"] = json!(queue),
+    }
+    let answer = match call(asking, operation, input).await {
+        Ok(answer) => answer,
+        Err(error) => return Ok(refused("Not done", &error)),
+    };
+    let kept = answer["kept"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Some(first) = kept.first() else { return Ok(Reply::Moved(format!("parked?said={said}"))) };
+    let why = first["why"].as_str().unwrap_or_default();
+    let text = format!("{} of {} messages stay where they are. The first: {why}.", kept.len(), ids.len());
+    Ok(Reply::trouble(StatusCode::CONFLICT, "Not all done", &text))
+}
+
+/// A form of the editor.
+fn edited(form: &Fields) -> Edited {
+    let text = |name: &str| field(form, name).trim().to_owned();
+    Edited {
+        name: text("name"),
+        express: field(form, "type") == "EXPRESS",
+        role: text("role"),
+        definition: text("definition"),
+        publish: field(form, "publish") == "yes",
+        description: text("description"),
+    }
+}
+
+async fn edit(asking: &Asking<'_>, name: &str, form: &Fields) -> Result<Reply, EngineError> {
+    let filled = edited(form);
+    if field(form, "kind") != "save" {
+        return read::editor::machine(asking, name, Some((filled, None))).await;
+    }
+    let arn = asking.console.engine.realm().state_machine(name);
+    let mut input = json!({
+        "stateMachineArn": arn.as_str(), "definition": filled.definition, "publish": filled.publish,
+    });
+    if filled.publish && !filled.description.is_empty() {
+        input["versionDescription"] = json!(filled.description);
+    }
+    match call(asking, "UpdateStateMachine", input).await {
+        Ok(_) => Ok(Reply::Moved(format!("../{}?said=saved", super::words::encoded(name)))),
+        Err(error) if error.kind == "AccessDeniedException" => Ok(refused("Not done", &error)),
+        Err(error) => read::editor::machine(asking, name, Some((filled, Some(error.message)))).await,
+    }
+}
+
+async fn create(asking: &Asking<'_>, form: &Fields) -> Result<Reply, EngineError> {
+    let filled = edited(form);
+    if field(form, "kind") != "save" {
+        return Ok(read::editor::new(asking, Some((filled, None))));
+    }
+    let input = json!({
+        "name": filled.name, "definition": filled.definition, "roleArn": filled.role, "type": field(form, "type"),
+    });
+    Ok(match call(asking, "CreateStateMachine", input).await {
+        Ok(_) => Reply::Moved(format!("machines/{}?said=saved", super::words::encoded(&filled.name))),
+        Err(error) if error.kind == "AccessDeniedException" => refused("Not done", &error),
+        Err(error) => read::editor::new(asking, Some((filled, Some(error.message)))),
+    })
+}
+
+/// Publishes a version, or makes or changes an alias.
+async fn version(asking: &Asking<'_>, name: &str, form: &Fields) -> Result<Reply, EngineError> {
+    let engine = &asking.console.engine;
+    let arn = engine.realm().state_machine(name);
+    let (operation, input) = if field(form, "kind") == "publish" {
+        ("PublishStateMachineVersion", json!({"stateMachineArn": arn.as_str()}))
+    } else {
+        let weight = field(form, "weight").trim().parse::<u32>().unwrap_or(100).min(100);
+        let route = |version: &str, weight: u32| json!({"stateMachineVersionArn": format!("{arn}:{}", version.trim()), "weight": weight});
+        let mut routes = vec![route(field(form, "first"), weight)];
+        let second = field(form, "second").trim();
+        if !second.is_empty() && weight < 100 {
+            routes.push(route(second, 100 - weight));
+        }
+        let alias = field(form, "alias").trim();
+        let of_alias = crate::ids::Arn::new(format!("{arn}:{alias}"));
+        if engine.catalog().alias(&of_alias).await?.is_some() {
+            let input = json!({"stateMachineAliasArn": of_alias.as_str(), "routingConfiguration": routes});
+            ("UpdateStateMachineAlias", input)
+        } else {
+            ("CreateStateMachineAlias", json!({"name": alias, "routingConfiguration": routes}))
+        }
+    };
+    Ok(match call(asking, operation, input).await {
+        Ok(_) => Reply::Moved(format!("{}?said=saved", super::words::encoded(name))),
+        Err(error) => refused("Not done", &error),
+    })
+}
+
+/// Changes what a Map Run may do.
+async fn limits(asking: &Asking<'_>, id: &str, run: &str, form: &Fields) -> Result<Reply, EngineError> {
+    let Some((_, found)) = read::map_run::find(asking, id, run).await? else {
+        return Ok(Reply::missing("There is no such Map Run."));
+    };
+    let mut input = json!({"mapRunArn": found.arn.as_str()});
+    for (name, member) in [("concurrency", "maxConcurrency"), ("failures", "toleratedFailureCount")] {
+        if let Ok(n) = field(form, name).trim().parse::<u64>() {
+            input[member] = json!(n);
+        }
+    }
+    Ok(match call(asking, "UpdateMapRun", input).await {
+        Ok(_) => Reply::Moved(format!("{run}?said=saved")),
+        Err(error) => refused("Not done", &error),
+    })
 }
 
 async fn start(asking: &Asking<'_>, name: &str, form: &Fields) -> Result<Reply, EngineError> {

@@ -11,7 +11,7 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 
 use crate::engine::{EngineHandle, Feed};
-use crate::limits::{TOPICS_PER_VIEWER, VIEWERS_MAX};
+use crate::limits::TOPICS_PER_VIEWER;
 
 /// Changes are gathered for so long.
 const GATHER: Duration = Duration::from_millis(100);
@@ -29,12 +29,13 @@ pub struct Hub {
     /// Set when the server stops.
     closing: watch::Sender<bool>,
     viewers: Arc<()>,
+    viewers_max: usize,
 }
 
 impl Hub {
-    pub fn new(engine: EngineHandle) -> Arc<Self> {
+    pub fn new(engine: EngineHandle, viewers_max: usize) -> Arc<Self> {
         let (closing, _) = watch::channel(false);
-        Arc::new(Self { engine, topics: Mutex::default(), closing, viewers: Arc::new(()) })
+        Arc::new(Self { engine, topics: Mutex::default(), closing, viewers: Arc::new(()), viewers_max })
     }
 
     /// Ends all streams.
@@ -52,7 +53,8 @@ impl Hub {
         topics: &str,
     ) -> Option<impl Stream<Item = Result<actix_web::web::Bytes, std::io::Error>> + use<>> {
         let viewers = Arc::clone(&self.viewers);
-        if Arc::strong_count(&viewers) > VIEWERS_MAX + 1 {
+        // The hub's own, and this one.
+        if Arc::strong_count(&viewers) > self.viewers_max + 1 {
             return None;
         }
         let wanted: BTreeSet<&str> =

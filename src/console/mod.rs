@@ -15,6 +15,7 @@
 mod act;
 mod answers;
 mod assets;
+mod diff;
 mod guard;
 mod infer;
 mod link;

@@ -21,6 +21,8 @@ pub struct Options {
     pub trusted_proxies: String,
     /// `GROUP=CLASS+CLASS`, separated by commas; the group `*` is everybody.
     pub groups: String,
+    /// Live streams at once.
+    pub viewers_max: usize,
 }
 
 /// The longest name that is taken: an address of e-mail.
@@ -150,6 +152,7 @@ mod tests {
 
     fn proxy(trusted: &str, groups: &str) -> Proxy {
         let options = Options {
+            viewers_max: 0,
             user_header: "X-Forwarded-User".into(),
             groups_header: "X-Forwarded-Groups".into(),
             trusted_proxies: trusted.into(),
@@ -202,6 +205,7 @@ mod tests {
     fn settings_that_cannot_be_used_are_named() {
         let of = |trusted: &str, groups: &str, header: &str| {
             let options = Options {
+                viewers_max: 0,
                 user_header: header.into(),
                 groups_header: String::new(),
                 trusted_proxies: trusted.into(),

@@ -3,6 +3,8 @@
 //! `order status:failed error:Timeout machine:checkout started:>2026-11-28`: words that hold together. A bare word is
 //! the beginning of a name, or a whole ARN or id.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::store::{ExecutionRow, ExecutionStatus};
 
@@ -18,6 +20,16 @@ pub struct Query {
     pub error: Option<String>,
     pub from: Option<Timestamp>,
     pub until: Option<Timestamp>,
+    /// The name of a state that waits.
+    pub state: Option<String>,
+    /// How long it took, or has run until now: more than, less than.
+    pub longer: Option<Duration>,
+    pub shorter: Option<Duration>,
+    /// Id, ARN or `MACHINE:NAME` of the execution whose task waits for it.
+    pub parent: Option<String>,
+    /// Number of a version or name of an alias, of the machine.
+    pub version: Option<String>,
+    pub redriven: Option<bool>,
     /// Words that are not understood, and why.
     pub unknown: Vec<String>,
 }
@@ -47,13 +59,30 @@ impl Query {
                 }
                 Some(("error", part)) if !part.is_empty() => query.error = Some(part.to_lowercase()),
                 Some(("started", range)) => query.started(range),
+                Some(("state", name)) if !name.is_empty() => query.state = Some(name.to_owned()),
+                Some(("took", range)) => query.took(range),
+                Some(("parent", of)) if !of.is_empty() => query.parent = Some(of.to_owned()),
+                Some(("version", name)) if !name.is_empty() => query.version = Some(name.to_owned()),
+                Some(("redriven", "yes")) => query.redriven = Some(true),
+                Some(("redriven", "no")) => query.redriven = Some(false),
                 Some((key, _)) if !word.starts_with("arn:") && key.chars().all(|c| c.is_ascii_lowercase()) => {
-                    query.unknown.push(format!("{key}: known are machine, status, error, started"));
+                    query.unknown.push(format!("{key}: known are {KNOWN}"));
                 }
                 _ => query.words.push(word.to_lowercase()),
             }
         }
+        if query.version.is_some() && query.machine.is_none() {
+            query.unknown.push("version: say of which machine, as machine:NAME version:3".to_owned());
+        }
         query
+    }
+
+    fn took(&mut self, range: &str) {
+        match (range.chars().next(), age(range.trim_start_matches(['>', '<', '=']))) {
+            (Some('<'), Some(age)) => self.shorter = Some(age),
+            (Some('>'), Some(age)) => self.longer = Some(age),
+            _ => self.unknown.push(format!("took:{range}: write took:>5m or took:<2s; units are ms, s, m, h, d")),
+        }
     }
 
     fn started(&mut self, range: &str) {
@@ -77,31 +106,62 @@ impl Query {
         match self.statuses[..] {
             [Wanted::Status(status)] => Some(status),
             [Wanted::Waiting] => Some(ExecutionStatus::Running),
+            // Only an open execution waits.
+            [] if self.state.is_some() => Some(ExecutionStatus::Running),
             _ => None,
         }
     }
 
     /// Each row must be looked at, and some may be left out.
     pub fn is_selective(&self) -> bool {
-        !self.words.is_empty() || self.error.is_some() || self.statuses.len() > 1 || self.wants_waiting()
+        !self.words.is_empty()
+            || self.error.is_some()
+            || self.statuses.len() > 1
+            || self.wants_waiting()
+            || self.longer.is_some()
+            || self.shorter.is_some()
+            || self.parent.is_some()
     }
 
+    /// The rows' waiting tasks must be looked at.
     pub fn wants_waiting(&self) -> bool {
-        self.statuses.contains(&Wanted::Waiting)
+        self.statuses.contains(&Wanted::Waiting) || self.state.is_some()
     }
 
-    /// Whether the row is wanted, as far as the row tells; `waits`: a task of it waits.
-    pub fn matches(&self, row: &ExecutionRow, waits: impl FnOnce() -> bool) -> bool {
+    /// Whether the row is wanted, as far as the row tells; `waits`: states of it that wait.
+    pub fn matches(&self, row: &ExecutionRow, now: Timestamp, waits: &[String]) -> bool {
+        let took = row.summary.closed.as_ref().map_or(now, |closing| closing.at).since(row.header.started);
         let name = || row.header.name.to_lowercase();
         let error = || row.summary.closed.as_ref().and_then(|closing| closing.error.as_ref()).map(|e| e.to_lowercase());
         self.words.iter().all(|word| name().starts_with(word) || row.header.id.to_string() == *word)
             && self.error.as_ref().is_none_or(|part| error().is_some_and(|error| error.contains(part)))
             && self.from.is_none_or(|from| row.header.started >= from)
             && self.until.is_none_or(|until| row.header.started < until)
+            && self.longer.is_none_or(|longer| took > longer)
+            && self.shorter.is_none_or(|shorter| took < shorter)
+            && self.redriven.is_none_or(|redriven| (row.summary.redrive_count > 0) == redriven)
+            && self.state.as_ref().is_none_or(|state| waits.contains(state))
             && (self.statuses.is_empty()
                 || self.statuses.contains(&Wanted::Status(row.summary.status))
-                || (self.wants_waiting() && row.summary.status.is_open() && waits()))
+                || (self.statuses.contains(&Wanted::Waiting) && !waits.is_empty()))
     }
+}
+
+/// The words before a colon.
+const KNOWN: &str = "machine, status, state, error, started, took, parent, version, redriven";
+
+/// `90s`, `1.5h`, `200ms`.
+fn age(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()
 }
 
 /// The words of a text; quotes hold a word together: `machine:"my machine"`.
@@ -148,8 +208,30 @@ mod tests {
     }
 
     #[test]
+    fn further_words_are_read() {
+        let query = Query::parse("machine:m version:live state:\"Ask the desk\" took:>1.5h redriven:yes parent:m:one");
+        assert_eq!((query.version.as_deref(), query.state.as_deref()), (Some("live"), Some("Ask the desk")));
+        assert_eq!((query.longer, query.shorter), (Some(Duration::from_mins(90)), None));
+        assert_eq!((query.redriven, query.parent.as_deref()), (Some(true), Some("m:one")));
+        assert!(query.unknown.is_empty() && query.is_selective() && query.wants_waiting());
+        assert_eq!(query.status(), Some(ExecutionStatus::Running), "only an open one waits");
+        assert_eq!(Query::parse("took:<200ms").shorter, Some(Duration::from_millis(200)));
+        let quick = Query::parse("machine:m version:3 redriven:no");
+        assert!(!quick.is_selective(), "the store's index has these");
+    }
+
+    #[test]
     fn what_is_not_understood_is_told() {
-        for text in ["status:gone", "colour:red", "started:>soon", "started:"] {
+        for text in [
+            "status:gone",
+            "colour:red",
+            "started:>soon",
+            "started:",
+            "took:5m",
+            "took:>5y",
+            "redriven:often",
+            "version:3",
+        ] {
             assert_eq!(Query::parse(text).unknown.len(), 1, "{text}");
         }
         assert_eq!(Query::parse("  \" "), Query::default());

@@ -15,6 +15,7 @@ use crate::telemetry::fields;
 use super::pages::layout::{self, Frame, Tab, Who};
 use super::pages::sign_in as sign_in_page;
 use super::proxy::{Options, Proxy};
+use super::read::stories::Stories;
 use super::read::{self, Asking};
 use super::sessions::Sessions;
 use super::{act, assets, guard, link, live};
@@ -26,6 +27,7 @@ pub struct Console {
     pub(super) hub: Arc<live::Hub>,
     pub(super) looks: read::Looks,
     pub(super) proxy: Option<Proxy>,
+    pub(super) stories: Stories,
 }
 
 /// The fields of a form, in order.
@@ -41,9 +43,9 @@ impl Console {
     /// The setting of the proxy that cannot be used.
     pub fn new(engine: EngineHandle, options: &Options) -> Result<web::Data<Self>, String> {
         let proxy = Proxy::new(options)?;
-        let hub = live::Hub::new(engine.clone());
-        let (sessions, looks) = (Sessions::default(), read::Looks::default());
-        Ok(web::Data::new(Self { engine, sessions, hub, looks, proxy }))
+        let hub = live::Hub::new(engine.clone(), options.viewers_max);
+        let (sessions, looks, stories) = (Sessions::default(), read::Looks::default(), Stories::default());
+        Ok(web::Data::new(Self { engine, sessions, hub, looks, proxy, stories }))
     }
 
     /// Ends the live streams, so that a stop need not wait for them.
@@ -227,13 +229,20 @@ async fn get(asking: &Asking<'_>, path: &[&str]) -> Reply {
         ["live"] => return stream(asking),
         ["executions"] => read::executions::list(asking).await,
         ["executions", id] => read::execution::one(asking, id).await,
+        ["executions", id, "runs", run] => read::map_run::show(asking, id, run).await,
         ["executions", id, "fork"] => read::fork::form(asking, id, None).await,
         ["inbox"] => read::inbox::list(asking, None).await,
         ["inbox", "answered"] => read::inbox::answered(asking).await,
         ["inbox", task] => read::inbox::list(asking, Some((task, None))).await,
         ["machines"] => read::machines::list(asking).await,
         ["machines", name] => read::machines::one(asking, name, None).await,
+        ["machines", name, "edit"] => read::editor::machine(asking, name, None).await,
+        ["machines", name, "diff"] => read::editor::difference(asking, name).await,
+        ["new-machine"] => return read::editor::new(asking, None),
         ["queues"] => read::queues::list(asking).await,
+        ["parked"] => read::parked::list(asking).await,
+        ["parked", id] => read::parked::one(asking, id, None).await,
+        ["system"] => read::system::show(asking).await,
         _ => return Reply::missing("The console has no such page."),
     };
     done.unwrap_or_else(|error| {

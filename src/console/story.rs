@@ -1,10 +1,11 @@
 //! The story of one execution, folded from its journal for people: each stay in a state with its attempts. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::asl::model::Machine;
 use crate::clock::Timestamp;
-use crate::ids::{BlockId, EventId};
+use crate::ids::{Arn, BlockId, EventId};
 use crate::interpreter::event::{Assigned, By, Entry, Event, Failure, FrameId, Payload, StateType};
 
 /// In the place of a payload that is not shown.
@@ -82,6 +83,10 @@ pub struct Visit {
     pub failure: Option<Failure>,
     /// A wait or a backoff ends then.
     pub until: Option<Timestamp>,
+    /// Of an inline Map: how far each iteration has come; `None`: it has not begun.
+    pub iterations: Vec<Option<Standing>>,
+    /// Of a Distributed Map.
+    pub map_run: Option<Arn>,
 }
 
 /// The frame of a branch or an iteration.
@@ -93,10 +98,12 @@ struct Frame {
     visit: Option<usize>,
     /// The block of the iterations of its Map.
     map: Option<BlockId>,
+    /// Of an iteration: the place of its Map's visit.
+    of: Option<usize>,
 }
 
 /// What a journal tells.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Story {
     pub visits: Vec<Visit>,
     /// Transitions that were taken: from, to, and whether a Catch led there.
@@ -106,14 +113,6 @@ pub struct Story {
 }
 
 impl Story {
-    pub fn read(machine: &Machine, entries: &[Entry]) -> Self {
-        let mut reader = Reader { machine, frames: BTreeMap::new(), next: 1, story: Self::default() };
-        for entry in entries {
-            reader.read(entry);
-        }
-        reader.story
-    }
-
     /// The same without payloads, for a person who may not see them.
     #[must_use]
     pub fn without_payloads(mut self) -> Self {
@@ -123,6 +122,7 @@ impl Story {
                 failure.cause = None;
             }
         };
+        self.assigned.clear();
         for visit in &mut self.visits {
             visit.input = hidden();
             visit.output = visit.output.as_ref().map(|_| hidden());
@@ -184,15 +184,25 @@ impl Story {
     }
 }
 
-struct Reader<'m> {
-    machine: &'m Machine,
+/// Folds a journal into its story, entry by entry.
+pub struct Reader {
+    /// None: the definition cannot be read, and there is no story.
+    machine: Option<Arc<Machine>>,
     frames: BTreeMap<FrameId, Frame>,
     /// The number of the next frame.
     next: u32,
     story: Story,
 }
 
-impl Reader<'_> {
+impl Reader {
+    pub fn new(machine: Option<Arc<Machine>>) -> Self {
+        Self { machine, frames: BTreeMap::new(), next: 1, story: Story::default() }
+    }
+
+    pub fn story(&self) -> &Story {
+        &self.story
+    }
+
     fn visit(&mut self, frame: FrameId) -> Option<&mut Visit> {
         let place = self.frames.get(&frame)?.visit?;
         self.story.visits.get_mut(place)
@@ -204,12 +214,13 @@ impl Reader<'_> {
         }
     }
 
-    fn read(&mut self, entry: &Entry) {
+    pub fn read(&mut self, entry: &Entry) {
         let (frame, at) = (entry.frame, entry.at);
         match &entry.event {
             Event::ExecutionStarted(started) => {
                 let block = started.block.unwrap_or(BlockId(0));
-                self.frames.insert(FrameId::TOP, Frame { block, depth: 0, index: None, visit: None, map: None });
+                self.frames
+                    .insert(FrameId::TOP, Frame { block, depth: 0, index: None, visit: None, map: None, of: None });
                 if let Some(forked) = &started.forked {
                     self.story.assigned.push((entry.id, forked.variables.clone()));
                 }
@@ -257,21 +268,41 @@ impl Reader<'_> {
             Event::ParallelStarted { branches, .. } => {
                 let depth = self.frames.get(&frame).map_or(0, |frame| frame.depth) + 1;
                 for (index, block) in (0..).zip(branches) {
-                    self.begin(Frame { block: *block, depth, index: Some(index), visit: None, map: None });
+                    self.begin(Frame { block: *block, depth, index: Some(index), visit: None, map: None, of: None });
                 }
             }
             Event::MapStarted(map) => {
                 if let Some(frame) = self.frames.get_mut(&frame) {
                     frame.map = Some(map.block);
                 }
-            }
-            Event::MapIterationStarted { index, .. } => {
-                let of_map = self.frames.get(&frame).and_then(|frame| Some((frame.map?, frame.depth + 1)));
-                if let Some((block, depth)) = of_map {
-                    self.begin(Frame { block, depth, index: Some(*index), visit: None, map: None });
+                if !map.distributed {
+                    self.change(frame, |visit| visit.iterations = vec![None; map.items.len()]);
                 }
             }
+            Event::MapIterationStarted { index, .. } => {
+                let of_map = self.frames.get(&frame).and_then(|frame| Some((frame.map?, frame.depth + 1, frame.visit)));
+                if let Some((block, depth, of)) = of_map {
+                    self.begin(Frame { block, depth, index: Some(*index), visit: None, map: None, of });
+                }
+                self.iteration(frame, *index, Standing::Running);
+            }
+            Event::MapIterationSucceeded { index, .. } => self.iteration(frame, *index, Standing::Done),
+            Event::MapIterationFailed { index, .. } => self.iteration(frame, *index, Standing::Failed),
+            Event::MapIterationAborted { index, .. } => self.iteration(frame, *index, Standing::Stopped),
+            Event::MapRunStarted { arn, .. } | Event::MapRunRedriven { arn, .. } => {
+                self.change(frame, |visit| visit.map_run = Some(arn.clone()));
+            }
             _ => self.task(entry),
+        }
+    }
+
+    /// Written in the iteration's own frame, or in that of its Map.
+    fn iteration(&mut self, frame: FrameId, index: u64, standing: Standing) {
+        let Some(at) = self.frames.get(&frame).and_then(|frame| frame.of.or(frame.visit)) else { return };
+        let Ok(index) = usize::try_from(index) else { return };
+        let visit = self.story.visits.get_mut(at);
+        if let Some(place) = visit.and_then(|visit| visit.iterations.get_mut(index)) {
+            *place = Some(standing);
         }
     }
 
@@ -339,14 +370,15 @@ impl Reader<'_> {
     }
 
     fn enter(&mut self, entry: &Entry, kind: StateType, name: &str, input: &Payload) {
+        let Some(machine) = self.machine.clone() else { return };
         let known = self.frames.get(&entry.frame).map(|frame| frame.block);
         let holds = |block: &BlockId| {
-            let block = self.machine.blocks.get(block.0 as usize);
+            let block = machine.blocks.get(block.0 as usize);
             block.and_then(|block| block.states.get(name)).map(|state| state.pointer.clone())
         };
         // A frame that this reader does not know has its state in some block.
         let elsewhere = || {
-            let mut blocks = self.machine.blocks.iter();
+            let mut blocks = machine.blocks.iter();
             blocks.find_map(|block| block.states.get(name)).map(|state| state.pointer.clone())
         };
         let Some(pointer) = known.as_ref().and_then(holds).or_else(elsewhere) else { return };
@@ -357,6 +389,7 @@ impl Reader<'_> {
             index: None,
             visit: None,
             map: None,
+            of: None,
         });
         let before = frame.visit.replace(place).and_then(|before| self.story.visits.get(before));
         let caught = before.is_some_and(|before| before.standing == Standing::Failed);
@@ -377,6 +410,8 @@ impl Reader<'_> {
             attempts: Vec::new(),
             failure: None,
             until: None,
+            iterations: Vec::new(),
+            map_run: None,
         });
     }
 }

@@ -1,32 +1,13 @@
 //! Times, durations and counts in words.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use maud::{Markup, html};
 
-use crate::clock::Timestamp;
-
-/// `40 ms`, `12 s`, `5 min`, `2 h 5 min`, `3 d 4 h`: no more than a reader needs.
-pub fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let two = |big: u64, big_unit: &str, small: u64, small_unit: &str| match small {
-        0 => format!("{big} {big_unit}"),
-        _ => format!("{big} {big_unit} {small} {small_unit}"),
-    };
-    match seconds {
-        0 => format!("{} ms", duration.as_millis()),
-        1..60 => format!("{seconds} s"),
-        60..600 => two(seconds / 60, "min", seconds % 60, "s"),
-        600..3_600 => format!("{} min", seconds / 60),
-        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
-        86_400..31_536_000 => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
-        _ => two(seconds / 31_536_000, "y", seconds % 31_536_000 / 86_400, "d"),
-    }
-}
+use crate::clock::{self, Timestamp};
 
 pub fn since(from: Timestamp, now: Timestamp) -> String {
-    duration(now.since(from))
+    clock::duration(now.since(from))
 }
 
 /// A moment. The browser shows it in its own time zone; without scripts it is in UTC.
@@ -143,8 +124,6 @@ mod tests {
     fn words_for_numbers_and_times() {
         assert_eq!((count(7), count(1_234), count(12_408_000)), ("7".into(), "1,234".into(), "12,408,000".into()));
         assert_eq!((many(1, "answer"), many(0, "answer")), ("1 answer".to_owned(), "0 answers".to_owned()));
-        assert_eq!(duration(Duration::from_secs(2_472)), "41 min");
-        assert_eq!(duration(Duration::from_mins(125)), "2 h 5 min");
         assert_eq!(resource("arn:aws:states:::amqp:publish.waitForTaskToken"), "amqp:publish.waitForTaskToken");
         assert_eq!(resource("arn:aws:states:us-east-1:1:activity:paint"), "paint");
         assert_eq!(encoded("/States/A & B#?"), "/States/A%20%26%20B%23%3F");

@@ -28,8 +28,9 @@ mod tests;
 mod types;
 
 pub use crate::token::link::Link;
-pub use api::{AskedTask, EngineHandle, NodeView, OwnApi, TaskQueue};
+pub use api::{AskedTask, EngineHandle, NodeView, OwnApi, System, TaskQueue};
 pub use coordination::map_run::redriven;
+pub use delivery::desk;
 pub use delivery::start_queue::StartMessage;
 pub use execution::effects::CallError;
 pub use lifecycle::start;

@@ -368,6 +368,23 @@ pub trait Journal: Send + Sync + fmt::Debug {
         })
     }
 
+    /// The batches that end behind this version, oldest first. The first may begin before it.
+    fn since(&self, execution: ExecutionId, version: Version) -> StoreFuture<'_, Vec<Batch>> {
+        Box::pin(async move {
+            let is_new = |after: Version, events: u32| after.0 + u64::from(events) > version.0;
+            match self.open(execution, 0).await? {
+                Opened::Whole(mut batches) => {
+                    batches.retain(|batch| is_new(batch.after, batch.events));
+                    Ok(batches)
+                }
+                Opened::Large(mut places) => {
+                    places.retain(|place| is_new(place.after, place.events));
+                    self.read(execution, places).await
+                }
+            }
+        })
+    }
+
     /// The batches at these places of an execution's journal, in their order. `NotFound` of [`GONE`] where a batch is
     /// no longer there: the caller opens the journal again.
     fn read(&self, execution: ExecutionId, places: Vec<Place>) -> StoreFuture<'_, Vec<Batch>> {

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { pages } from './pages.mjs';
 import { people } from './people.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -44,19 +45,24 @@ const servers = [];
 class Server {
   constructor(settings = {}) { this.settings = settings; this.log = ''; }
 
+  /** A command of the same installation. */
+  spawn(args) {
+    return spawn(this.binary, args, { env: this.env, cwd: this.folder, stdio: ['ignore', 'ignore', 'inherit'] });
+  }
+
   async start() {
     if (!servers.includes(this)) servers.push(this);
     this.folder ??= mkdtempSync(join(tmpdir(), 'reveille-console.'));
     this.port ??= await freePort();
     this.base = `http://127.0.0.1:${this.port}`;
-    const env = {
+    this.env = {
       PATH: process.env.PATH, HOME: this.folder, REVEILLE__LOGS__FORMAT: 'json',
       REVEILLE__STORE__URL: `sqlite:${join(this.folder, 'store.db')}`, REVEILLE__API__LISTEN: `127.0.0.1:${this.port}`,
       REVEILLE__BUS__URL: process.env.REVEILLE_TEST_AMQP_URL ?? 'embedded:', REVEILLE__BUS__PREFIX: this.prefix ??= `c${this.port}`,
       REVEILLE__BUS__QUEUES: QUEUES.join(','), ...this.settings,
     };
     this.binary = process.env.REVEILLE_BIN ?? join(root, 'target/debug/reveille');
-    this.child = spawn(this.binary, ['serve'], { env, cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(this.binary, ['serve'], { env: this.env, cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
     this.ended = new Promise((done) => this.child.once('exit', done));
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (text) => { this.log += text; });
     let gone = false;
@@ -104,7 +110,7 @@ const until = async (what, done, within = LONG) => {
 
 // ---- machines
 
-const QUEUES = ['fraud-desk', 'photographer-friend', 'hostile'];
+const QUEUES = ['fraud-desk', 'photographer-friend', 'hostile', 'scales'];
 const ask = (queue, more = {}) => ({
   Type: 'Task', Resource: 'arn:aws:states:::amqp:publish.waitForTaskToken',
   Parameters: { Queue: queue, 'Body.$': '$' }, ...more,
@@ -284,39 +290,7 @@ flow('a refusal takes the Catch path, and the failed execution opens at its fail
 });
 
 people({ flow, until, watch, accessible, picture, Server, EVIL });
-
-flow('an execution is forked from a state with another input, and both say what came of what', async ({ page, server }) => {
-  await server.start_execution(server.order, 'order-0820', { risk: 90 });
-  await page.goto(`${server.base}/console/executions?q=order-0820`);
-  await page.getByRole('link', { name: 'order-0820' }).click();
-  await page.getByText('Waits for 1 answer').waitFor();
-  await page.locator('g.state[data-state="/States/Fraud risk?"] a').click();
-  await page.getByRole('link', { name: 'Fork from here…' }).click();
-  await page.getByRole('heading', { name: 'Begin at Fraud risk?' }).waitFor();
-  assert.match(await page.getByLabel(/^Input of the state/).inputValue(), /"risk": 90/);
-  await accessible(page, 'a fork');
-  await page.getByLabel(/^Input of the state/).fill('{"risk": ');
-  await page.getByLabel('Name').fill('order-0820-low-risk');
-  await page.getByRole('button', { name: 'Start the fork' }).click();
-  await page.getByRole('alert').waitFor();
-  assert.equal(await page.getByLabel(/^Input of the state/).inputValue(), '{"risk":', 'what was typed is kept');
-  assert.equal(await page.getByLabel('Name').inputValue(), 'order-0820-low-risk');
-  await page.getByLabel(/^Input of the state/).fill('{"risk": 5, "order": "0820"}');
-  await picture(page, 'fork');
-  await page.getByRole('button', { name: 'Start the fork' }).click();
-  await page.getByText('The fork was started.').waitFor();
-  await page.locator('[data-live=sentence]').getByText('It has succeeded').waitFor();
-  assert.match(await page.locator('[data-live=head]').textContent(), /forked from order-0820 at Fraud risk\?/);
-  await page.getByRole('link', { name: 'order-0820', exact: true }).click();
-  const forks = page.getByRole('region', { name: 'Forks' });
-  await forks.getByRole('link', { name: 'order-0820-low-risk' }).waitFor();
-  assert.match(await page.locator('[data-live=sentence]').textContent(), /Waits for 1 answer/, 'the source goes on as it did');
-  await accessible(page, 'an execution with forks');
-  const waits = page.getByRole('button', { name: 'Stop the execution' });
-  await page.getByText('Stop…').click();
-  await waits.click();
-  await page.getByText('The execution was stopped.').waitFor();
-});
+pages({ flow, until, watch, accessible, picture, ask, Server, BROKEN });
 
 flow('two people at once: one wins, the other is told', async ({ page, context, server }) => {
   await server.start_execution(server.order, 'order-0817', { risk: 44 });

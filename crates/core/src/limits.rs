@@ -208,8 +208,6 @@ pub const TEST_ITEMS_BYTES_MAX: usize = 8 * 1_048_576;
 pub const RESULT_FILE_BYTES: u64 = 5_000_000_000;
 /// News of executions that wait for their readers; a reader that is further behind hears that it missed some.
 pub const FEED_NEWS_MAX: usize = 8_192;
-/// Live streams of the console at once, each a connection; a page without one asks now and then.
-pub const VIEWERS_MAX: usize = 2_000;
 /// Topics of one live stream: as many as the tabs of one browser show.
 pub const TOPICS_PER_VIEWER: usize = 200;
 /// People signed in to the console at once; one more ends the session that was used the longest ago.

@@ -83,6 +83,8 @@ impl Operation {
 pub const DEMANDED: &str =
     " (TestState without a mock has the effects of the state, like a state machine of the caller's own)";
 
+mod parked_messages;
+
 macro_rules! operations {
     ($($name:literal $class:ident $module:ident;)*) => {
         $(pub mod $module;)*
@@ -142,10 +144,15 @@ operations! {
     "Reveille.PutForm" Admin put_form;
     "Reveille.ReleaseTask" Complete release_task;
     "Reveille.DescribeLineage" Read describe_lineage;
+    "Reveille.DescribeParkedMessage" Complete describe_parked_message;
+    "Reveille.DescribeSystem" Admin describe_system;
     "Reveille.ForkExecution" Start fork_execution;
     "Reveille.ListNodes" Read list_nodes;
+    "Reveille.ListParkedMessages" Read list_parked_messages;
     "Reveille.ListTaskQueues" Read list_task_queues;
     "Reveille.ListWaitingTasks" Complete list_waiting_tasks;
+    "Reveille.PurgeParkedMessages" Admin purge_parked_messages;
+    "Reveille.ReplayParkedMessages" Complete replay_parked_messages;
 }
 
 /// The operation of this name.

@@ -3,11 +3,11 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::queue::ParkingQueue;
-use super::shown::{line_of, table};
-use super::{BrokerArgs, FilterArgs};
+use super::shown::table;
+use super::{BrokerArgs, FilterArgs, ParkingQueue};
 use crate::cli::CliError;
 use crate::cli::output::OutputArgs;
+use crate::engine::desk::line;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -28,6 +28,6 @@ pub(in crate::cli) struct LsArgs {
 
 pub(super) async fn ls(queue: &ParkingQueue, args: &LsArgs) -> Result<(), CliError> {
     let taken = queue.take(&args.filter.filter(&[], queue.now), args.limit).await?;
-    let replies: Vec<Value> = taken.chosen().map(|held| line_of(&held.parked, &held.delivery.message)).collect();
+    let replies: Vec<Value> = taken.chosen().map(|held| line(&held.parked, &held.delivery.message)).collect();
     args.output.print(&json!({"replies": replies, "more": taken.more}), |answer| table(answer, queue.now))
 }

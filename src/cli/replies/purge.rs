@@ -3,9 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::queue::ParkingQueue;
-use super::{BrokerArgs, ChosenArgs, MESSAGES_MAX, finish, missing};
-use crate::bus::Settlement;
+use super::{BrokerArgs, ChosenArgs, MESSAGES_MAX, ParkingQueue, finish, kept};
 use crate::cli::output::OutputArgs;
 use crate::cli::{CliError, input};
 
@@ -27,20 +25,11 @@ pub(in crate::cli) struct PurgeArgs {
 
 pub(super) async fn purge(queue: &ParkingQueue, args: &PurgeArgs) -> Result<(), CliError> {
     let taken = queue.take(&args.chosen.filter.filter(&args.chosen.ids, queue.now), MESSAGES_MAX).await?;
-    let kept = missing(&args.chosen.ids, &taken);
+    let (missing, more) = (kept(&taken.missing(&args.chosen.ids)), taken.more);
     let count = taken.chosen().count();
     if !args.yes && count > 0 && !input::confirm(&format!("delete {count} parked replies for good?"))? {
         return Err(CliError::failed("nothing was deleted"));
     }
-    let (mut purged, mut stay) = (Vec::new(), Vec::new());
-    for held in taken.held {
-        if held.chosen {
-            held.delivery.settle(Settlement::Ack);
-            purged.push(json!({"id": held.parked.id}));
-        } else {
-            stay.push(held.delivery);
-        }
-    }
-    drop(stay);
-    finish(&json!({"purged": purged, "kept": kept, "more": taken.more}), "purged", args.output)
+    let purged: Vec<_> = taken.purge().into_iter().map(|id| json!({"id": id})).collect();
+    finish(&json!({"purged": purged, "kept": missing, "more": more}), "purged", args.output)
 }

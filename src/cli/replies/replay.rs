@@ -4,10 +4,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::queue::ParkingQueue;
-use super::{BrokerArgs, ChosenArgs, MESSAGES_MAX, finish, missing};
-use crate::bus::parked::{self, Parked};
-use crate::bus::{Address, BusHealth, Message, Publication, Settlement};
+use super::{BrokerArgs, ChosenArgs, MESSAGES_MAX, ParkingQueue, finish, kept};
 use crate::cli::CliError;
 use crate::cli::output::OutputArgs;
 
@@ -29,56 +26,14 @@ pub(in crate::cli) struct ReplayArgs {
 }
 
 pub(super) async fn replay(queue: &ParkingQueue, args: &ReplayArgs) -> Result<(), CliError> {
-    if let BusHealth::Blocked(why) = queue.bus.health() {
+    if let Some(why) = queue.desk.blocked() {
         return Err(CliError::failed(format!("the broker takes no messages now: {why}"))
             .hint("nothing was moved; try again when its alarm has cleared"));
     }
-    // All are taken out before the first is sent: a message that is refused again comes back behind them and is not
-    // replayed in a circle.
     let taken = queue.take(&args.chosen.filter.filter(&args.chosen.ids, queue.now), MESSAGES_MAX).await?;
-    let (mut replayed, mut kept, mut stay) = (Vec::new(), missing(&args.chosen.ids, &taken), Vec::new());
-    for held in taken.held {
-        if !held.chosen {
-            stay.push(held.delivery);
-            continue;
-        }
-        let id = held.parked.id;
-        if let Some(why) = held.delivery.unreadable() {
-            stay.push(held.delivery);
-            kept.push(json!({"id": id, "why": why}));
-            continue;
-        }
-        match queue.send_again(&held.delivery.message, args.to.as_deref()).await {
-            Ok(queue) => {
-                held.delivery.settle(Settlement::Ack);
-                replayed.push(json!({"id": id, "to": queue}));
-            }
-            Err(why) => {
-                stay.push(held.delivery);
-                kept.push(json!({"id": id, "why": why}));
-            }
-        }
-    }
-    drop(stay);
-    finish(&json!({"replayed": replayed, "kept": kept, "more": taken.more}), "replayed", args.output)
-}
-
-impl ParkingQueue {
-    /// Publishes a parked message again. Returns its queue, or the reason why it stays.
-    async fn send_again(&self, parked: &Message, to: Option<&str>) -> Result<String, String> {
-        if let Some((why, bytes)) = Parked::of(parked).cut {
-            return Err(format!("only a part of its {bytes} bytes was parked: {why}"));
-        }
-        let (home, message) = parked::replay(parked);
-        let queue = to.map(str::to_owned).or(home.map(|to| to.routing_key));
-        let queue = queue.ok_or("it does not say which queue it was refused in; give one with --to")?;
-        let to = Address { exchange: String::new(), routing_key: queue.clone() };
-        match self.bus.publish(to, message).await {
-            Ok(Publication::Confirmed) => Ok(queue),
-            Ok(Publication::Unroutable { .. }) => Err(format!("there is no queue {queue}")),
-            Ok(Publication::Nacked) => Err(format!("queue {queue} is full")),
-            Ok(Publication::Refused { text }) => Err(text),
-            Err(error) => Err(error.to_string()),
-        }
-    }
+    let (mut stay, more) = (taken.missing(&args.chosen.ids), taken.more);
+    let replayed = queue.desk.replay(taken, args.to.as_deref()).await;
+    stay.extend(replayed.kept);
+    let sent: Vec<_> = replayed.sent.into_iter().map(|(id, to)| json!({"id": id, "to": to})).collect();
+    finish(&json!({"replayed": sent, "kept": kept(&stay), "more": more}), "replayed", args.output)
 }

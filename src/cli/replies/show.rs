@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use super::queue::ParkingQueue;
-use super::shown::{shown, whole};
-use super::{BrokerArgs, MESSAGES_MAX};
+use super::shown::shown;
+use super::{BrokerArgs, MESSAGES_MAX, ParkingQueue};
 use crate::bus::parked::Filter;
 use crate::cli::CliError;
 use crate::cli::output::OutputArgs;
+use crate::engine::desk::whole;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -29,7 +29,8 @@ pub(super) async fn show(queue: &ParkingQueue, args: &ShowArgs) -> Result<(), Cl
     let filter = Filter { ids: vec![args.id.clone()], ..Filter::default() };
     let taken = queue.take(&filter, MESSAGES_MAX).await?;
     let Some(held) = taken.chosen().next() else { return Err(none_of(&args.id)) };
-    args.output.print(&whole(&held.parked, &held.delivery.message, args.reveal), shown)
+    let said = whole(&held.parked, &held.delivery.message, args.reveal, "; --reveal shows it");
+    args.output.print(&said, shown)
 }
 
 fn none_of(id: &str) -> CliError {

@@ -64,7 +64,9 @@ const tell = (text) => {
   region.textContent = text.replace(/\s+/g, ' ').trim();
 };
 
+let live = false;
 const state = (on) => {
+  live = on;
   if (!pulse) return;
   pulse.classList.toggle('on', on);
   pulse.textContent = on ? 'live' : 'not live';
@@ -101,6 +103,38 @@ if (topics.length > 0) {
 // What no stream tells (figures of the broker, times that pass), and where there is no stream.
 const every = Number(body.dataset.every ?? 0);
 if (every > 0) setInterval(() => { if (!document.hidden) refresh(); }, every * 1000);
+
+// Without a stream (there are too many viewers, or a proxy lets none through) the page asks now and then.
+if (topics.length > 0) setInterval(() => { if (!live && !document.hidden) refresh(); }, 10_000);
+
+// Saved views: queries of this browser.
+const views = document.querySelector('[data-views]');
+if (views) {
+  const read = () => { try { return JSON.parse(localStorage.getItem('reveille.views') ?? '[]').filter((view) => typeof view === 'string'); } catch { return []; } };
+  const write = (all) => { localStorage.setItem('reveille.views', JSON.stringify(all.slice(0, 30))); show(); };
+  const query = views.dataset.views;
+  const show = () => {
+    const all = read();
+    const parts = all.map((view) => {
+      const chip = Object.assign(document.createElement('a'), { className: 'chip', href: `executions?q=${encodeURIComponent(view)}`, textContent: view });
+      if (view === query) chip.setAttribute('aria-current', 'true');
+      const forget = Object.assign(document.createElement('button'), { type: 'button', className: 'forget', textContent: '×', title: `Forget the view ${view}` });
+      forget.setAttribute('aria-label', `Forget the view ${view}`);
+      forget.onclick = () => write(read().filter((other) => other !== view));
+      const both = document.createElement('span');
+      both.append(chip, forget);
+      return both;
+    });
+    if (query !== '' && !all.includes(query)) {
+      const save = Object.assign(document.createElement('button'), { type: 'button', textContent: 'Save this view' });
+      save.onclick = () => write([...read(), query]);
+      parts.push(save);
+    }
+    views.replaceChildren(...parts);
+    views.hidden = parts.length === 0;
+  };
+  show();
+}
 
 times(document);
 

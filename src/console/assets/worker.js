@@ -16,7 +16,11 @@ const connect = () => {
   source = new EventSource(`../live?topics=${encodeURIComponent(topics)}`);
   const say = (message) => { for (const port of ports.keys()) port.postMessage(message); };
   source.onopen = () => say('open');
-  source.onerror = () => say('closed');
+  source.onerror = () => {
+    say('closed');
+    // A server with too many viewers has refused it for good: try again later.
+    if (source?.readyState === 2) setTimeout(() => { asked = ''; connect(); }, 30_000);
+  };
   source.onmessage = (event) => {
     for (const [port, topics] of ports) {
       if (topics.includes(event.data)) port.postMessage(event.data);

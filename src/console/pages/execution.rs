@@ -68,6 +68,10 @@ pub struct View<'a> {
     pub events: Option<Events>,
     pub definition: &'a str,
     pub lineage: &'a Lineage,
+    /// Addresses and ids of its Map Runs.
+    pub runs: Vec<(String, String)>,
+    /// The address of the Map Run whose child it is.
+    pub run: Option<String>,
     pub said: Markup,
 }
 
@@ -139,6 +143,9 @@ fn meta(view: &View<'_>) -> Markup {
             @if summary.redrive_count > 0 { " · redriven " (words::many(u64::from(summary.redrive_count), "time")) }
             @if let Some(parent) = &view.lineage.parent {
                 " · parent " a href=(parent.header.id) { (parent.header.name) }
+            }
+            @if let Some(run) = &view.run {
+                " · " a href=(run) { "item " @if let Some(index) = header.item_index { (words::count(index)) } " of a Map Run" }
             }
             @if let Some((forked, source)) = &view.lineage.forked {
                 " · forked from "
@@ -287,6 +294,12 @@ fn relatives(view: &View<'_>) -> Markup {
     let Lineage { forks, children, .. } = view.lineage;
     html! {
         div data-live="relatives" {
+            @if !view.runs.is_empty() {
+                section.card aria-label="Map Runs" {
+                    h2 { "Map Runs" }
+                    ul.plain { @for (address, id) in view.runs.iter().take(RELATIVES_SHOWN) { li { a href=(address) { (id) } } } }
+                }
+            }
             @for (title, rows) in [("Forks", forks), ("Children", children)] {
                 @if !rows.is_empty() {
                     section.card aria-label=(title) {

@@ -46,13 +46,14 @@ pub fn list(list: &List<'_>) -> Markup {
         form.bar method="get" action="executions" role="search" {
             label.hidden for="q" { "Search executions" }
             input.wide #q type="search" name="q" value=(list.query) autocomplete="off" spellcheck="false"
-                placeholder="name, id or ARN   machine:   status:failed   error:   started:>2026-11-28";
+                placeholder="name, id or ARN   machine:   status:failed   state:   error:   started:>2026-11-28   took:>5m";
             button type="submit" { "Search" }
         }
         @for text in list.unknown { div.say.fail role="alert" { p { "Not understood: " (text) } } }
         nav.bar aria-label="Status" data-live="chips" {
             @for (name, word, of) in CHIPS { (chip(list, name, word, of)) }
         }
+        div.bar data-views=(list.query) role="group" aria-label="Saved views" hidden {}
         div.card.flush data-live="rows" {
             @if list.items.is_empty() { (empty(list)) } @else { (table(list)) }
         }

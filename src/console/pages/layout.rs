@@ -47,6 +47,8 @@ pub enum Tab {
     Inbox,
     Machines,
     Queues,
+    Parked,
+    System,
     Nowhere,
 }
 
@@ -68,11 +70,13 @@ pub struct Frame<'a> {
 /// The bound of the number in the navigation.
 pub const WAITING_SHOWN: u64 = 1_000;
 
-const TABS: [(Tab, &str, &str, &str); 4] = [
+const TABS: [(Tab, &str, &str, &str); 6] = [
     (Tab::Executions, "executions", "Executions", "e"),
     (Tab::Inbox, "inbox", "Inbox", "i"),
     (Tab::Machines, "machines", "Machines", "m"),
     (Tab::Queues, "queues", "Queues", "q"),
+    (Tab::Parked, "parked", "Parked", "p"),
+    (Tab::System, "system", "System", "s"),
 ];
 
 pub fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
@@ -96,7 +100,7 @@ pub fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
                     a.brand href={ (up) "executions" } { (bell()) "Reveille" }
                     @if *tab != Tab::Nowhere {
                         nav aria-label="Pages" data-live="nav" {
-                            @for (this, address, name, key) in TABS {
+                            @for (this, address, name, key) in TABS.into_iter().filter(|tab| tab.0 != Tab::System || who.admin) {
                                 a href={ (up) (address) } data-key=(key)
                                     aria-current=[(this == *tab).then_some("page")] {
                                     (name)
@@ -195,6 +199,9 @@ pub fn said(word: Option<&str>) -> Markup {
         Some("stopped") => "The execution was stopped.",
         Some("redriven") => "The execution goes on from where it failed.",
         Some("started") => "The execution was started.",
+        Some("saved") => "It was saved.",
+        Some("replayed") => "The messages were sent again.",
+        Some("purged") => "The messages were deleted.",
         Some("forked") => "The fork was started.",
         _ => return html! {},
     };

@@ -15,9 +15,10 @@ pub struct Listed {
     pub failed: u64,
 }
 
-pub fn list(machines: &[Listed], more: Option<&str>) -> Markup {
+pub fn list(machines: &[Listed], more: Option<&str>, who: &Who) -> Markup {
     html! {
         h1 { "State machines" }
+        @if who.admin { p.bar { a.button href="new-machine" { "New…" } } }
         div.card.flush data-live="machines" {
             @if machines.is_empty() {
                 div.empty { p { b { "There is no state machine yet." } } p { "Make one with " code { "aws \
@@ -91,6 +92,7 @@ pub fn one(machine: &Machine<'_>) -> Markup {
                         div.acts { button.first type="submit" { "Start" } }
                     }
                 }
+                @if machine.who.admin { a.button href={ (name) "/edit" } { "Edit…" } }
                 @if row.kind == MachineType::Express { span.quiet { "Express: its executions leave no history." } }
             }
         }
@@ -103,7 +105,7 @@ pub fn one(machine: &Machine<'_>) -> Markup {
     }
 }
 
-fn told(diagnostic: &Diagnostic) -> Markup {
+pub fn told(diagnostic: &Diagnostic) -> Markup {
     let class = if diagnostic.severity == Severity::Error { "say fail" } else { "say" };
     html! {
         div class=(class) {
@@ -123,12 +125,51 @@ fn versions(machine: &Machine<'_>) -> Markup {
                 h3 { "Alias " (alias.name) }
                 @for (arn, weight) in &alias.routes { p { "version " (arn.last()) ": " (weight) " %" } }
             }
+            @if machine.who.admin { (publish(machine)) }
             @if !machine.versions.is_empty() {
                 h3 { "Versions" }
+                p { a href={ (words::encoded(&machine.row.name)) "/diff" } { "Compare them" } }
                 @for version in machine.versions {
                     p { (version.number) " · " (words::moment(version.created))
                         @if version.revision == machine.row.revision.id { " · current" }
                         @if let Some(text) = &version.description { " · " (text) } }
+                }
+            }
+        }
+    }
+}
+
+/// Publishes a version, and points an alias at one version or two.
+fn publish(machine: &Machine<'_>) -> Markup {
+    let name = words::encoded(&machine.row.name);
+    let versions = |id: &str, may_be_none: bool| {
+        html! {
+            select id=(id) name=(id) {
+                @if may_be_none { option value="" { "none" } }
+                @for version in machine.versions { option value=(version.number) { (version.number) } }
+            }
+        }
+    };
+    html! {
+        div.bar {
+            form method="post" action=(name) {
+                input type="hidden" name="kind" value="publish";
+                button type="submit" { "Publish a version" }
+            }
+            @if !machine.versions.is_empty() {
+                details.act {
+                    summary { "Alias…" }
+                    form method="post" action=(name) {
+                        input type="hidden" name="kind" value="alias";
+                        label for="alias" { "Name" span.hint { " (a new one, or one that is changed)" } }
+                        input #alias name="alias" required maxlength="80" list="aliases";
+                        datalist #aliases { @for alias in machine.aliases { option value=(alias.name) {} } }
+                        label for="first" { "Version" } (versions("first", false))
+                        label for="weight" { "Its weight" span.hint { " (of 100 starts)" } }
+                        input #weight name="weight" type="number" min="0" max="100" value="100" required;
+                        label for="second" { "The other version" span.hint { " (gets the rest)" } } (versions("second", true))
+                        div.acts { button.first type="submit" { "Save" } }
+                    }
                 }
             }
         }

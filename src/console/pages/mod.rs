@@ -1,5 +1,6 @@
 //! The pages: plain functions from plain values to HTML. Nothing here asks the engine.
 
+pub mod editor;
 pub mod execution;
 pub mod executions;
 pub mod fork;
@@ -8,9 +9,13 @@ pub mod inbox;
 pub mod layout;
 pub mod link;
 pub mod machines;
+pub mod map_run;
 pub mod panel;
+pub mod parked;
 pub mod queues;
 pub mod sign_in;
+pub mod strip;
+pub mod system;
 pub mod timeline;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::super::story::{Attempt, Standing, Visit};
 use super::super::words;
 use super::execution::{Asked, View};
 use super::layout::{icon, json};
+use super::strip;
 
 /// The parts of the panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,14 @@ fn state(view: &View<'_>, visit: &Visit) -> Markup {
             @if visit.attempts.len() > 1 { dt { "Attempt" } dd { (visit.attempts.len()) } }
             @if let Some(by) = visit.attempts.last().and_then(|attempt| attempt.by.as_ref()) { dt { "Answered \
                 by" } dd { (by) } }
+        }
+        @if !visit.iterations.is_empty() {
+            h3 { "Iterations" }
+            p { (strip::counts(&visit.iterations)) }
+            (strip::strip(&visit.iterations, "Iterations"))
+        }
+        @if let Some(run) = &visit.map_run {
+            p { a.button href={ (view.row.header.id) "/runs/" (run.last()) } { "Its Map Run…" } }
         }
         @if let Some(failure) = visit.failure.as_ref().filter(|_| visit.standing != Standing::Done) {
             (failed(failure))

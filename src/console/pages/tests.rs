@@ -8,16 +8,22 @@ use crate::api::claims::Claim;
 use crate::bus::QueueView;
 use crate::clock::Timestamp;
 use crate::console::answers::Answered;
+use crate::console::diff::Line;
 use crate::console::infer::{Answer, Expected};
+use crate::console::pages::editor::{Difference, Edited, Editor};
 use crate::console::pages::execution::{Asked, Events, View, ViewTab};
 use crate::console::pages::fork::{self, Beginning, Filled};
 use crate::console::pages::form::Entered;
 use crate::console::pages::inbox::{Inbox, Open, Typed};
 use crate::console::pages::layout::{Frame, Tab, Who};
 use crate::console::pages::machines::{Listed, Machine};
+use crate::console::pages::map_run::MapRun;
 use crate::console::pages::panel::Part;
+use crate::console::pages::parked::Parked;
 use crate::console::pages::queues::Looked;
-use crate::console::pages::{execution, executions, inbox, layout, link, machines, queues, sign_in};
+use crate::console::pages::{
+    editor, execution, executions, inbox, layout, link, machines, map_run, parked, queues, sign_in, system,
+};
 use crate::console::story::{Attempt, Standing, Story, Visit};
 use crate::engine::{Lineage, Link};
 use crate::forms::{Form, Wrong};
@@ -59,7 +65,7 @@ fn at(ms: i64) -> Timestamp {
 
 /// A page whose content is this, inside of a frame that is hostile too.
 fn whole(content: &Markup) -> String {
-    let who = Who { key: Some(EVIL.to_owned()), start: true, complete: true, ..Who::default() };
+    let who = Who { key: Some(EVIL.to_owned()), start: true, complete: true, admin: true, ..Who::default() };
     let frame =
         Frame { title: EVIL, tab: Tab::Inbox, up: "../", who: &who, waiting: Some(7), topics: "waits", every: 5 };
     layout::page(&frame, content).into_string()
@@ -151,6 +157,8 @@ fn story() -> Story {
         attempts: vec![attempt(3, Some(failure.clone())), attempt(4, None)],
         failure: Some(failure),
         until: Some(at(70_000)),
+        iterations: vec![Some(Standing::Failed), Some(Standing::Done), None],
+        map_run: Some(Arn::new(EVIL)),
     };
     Story { visits: vec![visit], ..Story::default() }
 }
@@ -174,6 +182,62 @@ fn lineage() -> Lineage {
 }
 
 #[test]
+fn parked_messages_and_the_system_show_hostile_text_as_text() {
+    let message = json!({
+        "id": EVIL, "verdict": EVIL, "reason": EVIL, "from": EVIL, "parkedAt": EVIL, "cut": EVIL, "bytes": 7,
+        "body": {EVIL: EVIL}, "properties": {EVIL: EVIL}, "headers": {EVIL: {EVIL: EVIL}},
+    });
+    for (admin, said) in [(true, "purged"), (false, EVIL)] {
+        let who = Who { key: None, start: true, complete: true, admin, ..Who::default() };
+        for messages in [&[message.clone(), message.clone()][..], &[]] {
+            let parked = Parked {
+                messages,
+                queue: EVIL,
+                more: true,
+                verdict: EVIL,
+                verdicts: &[(EVIL.to_owned(), 2)],
+                who: &who,
+                said: layout::said(Some(said)),
+            };
+            let page = whole(&parked::list(&parked));
+            is_safe(&page);
+            assert_eq!(page.contains("Delete for good"), admin && !messages.is_empty());
+        }
+        is_safe(&whole(&parked::one(&message, &who, Some(EVIL))));
+    }
+    let system = json!({
+        "version": EVIL, "ready": false, "missing": [EVIL], "doubts": [EVIL], "engine": {"threads": 2}, "store": {},
+        "broker": {"health": EVIL, "why": EVIL}, "settings": {EVIL: EVIL},
+    });
+    is_safe(&whole(&system::page(&system)));
+}
+
+#[test]
+fn a_map_run_shows_hostile_text_as_text() {
+    let run = json!({"status": "RUNNING", "maxConcurrency": 7, "mapRunArn": EVIL});
+    let (parent, who) = (
+        row(ExecutionStatus::Running),
+        Who { key: None, start: true, complete: true, admin: true, payload: true, by_proxy: false },
+    );
+    for only in [None, Some(ExecutionStatus::Failed)] {
+        let of = MapRun {
+            run: &run,
+            id: EVIL,
+            parent: &parent,
+            items: &[Some(Standing::Failed), None],
+            counts: &[(ExecutionStatus::Failed, 1)],
+            children: &[row(ExecutionStatus::Failed), row(ExecutionStatus::Running)],
+            only,
+            more: Some(EVIL.to_owned()),
+            now: at(9_000),
+            who: &who,
+            said: html! {},
+        };
+        is_safe(&whole(&map_run::page(&of)));
+    }
+}
+
+#[test]
 fn a_fork_shows_hostile_text_as_text() {
     let filled = Filled { name: EVIL.to_owned(), input: EVIL.to_owned(), variables: EVIL.to_owned() };
     let entered = || fork::Entered { event: EventId(3), at: at(5) };
@@ -191,7 +255,7 @@ fn a_fork_shows_hostile_text_as_text() {
 
 #[test]
 fn an_execution_shows_hostile_text_as_text() {
-    let (story, who) = (story(), Who { start: true, complete: true, ..Who::default() });
+    let (story, who) = (story(), Who { start: true, complete: true, admin: true, ..Who::default() });
     for status in ExecutionStatus::ALL {
         let (row, lineage) = (row(status), lineage());
         for tab in [ViewTab::Graph, ViewTab::Events, ViewTab::Definition] {
@@ -213,6 +277,8 @@ fn an_execution_shows_hostile_text_as_text() {
                     events: Some(Events { shown: vec![event], older: Some(3), is_later_page: true }),
                     definition: EVIL,
                     lineage: &lineage,
+                    runs: vec![(EVIL.to_owned(), EVIL.to_owned())],
+                    run: Some(EVIL.to_owned()),
                     said: layout::said(Some(EVIL)),
                 };
                 is_safe(&whole(&execution::page(&view)));
@@ -297,7 +363,7 @@ fn the_inbox_shows_hostile_text_as_text() {
         (true, Err(EVIL), false),
         (false, Ok(None), false),
     ] {
-        let who = Who { key: None, start: false, complete, ..Who::default() };
+        let who = Who { key: None, start: false, complete, admin: complete, ..Who::default() };
         let entered = Entered {
             fields: vec![("f0".to_owned(), EVIL.to_owned()), ("f5".to_owned(), EVIL.to_owned())],
             wrong: vec![
@@ -348,7 +414,8 @@ fn machines_show_hostile_text_as_text() {
         deleting: true,
         revision,
     };
-    is_safe(&whole(&machines::list(&[Listed { row: row.clone(), running: 1, failed: 2 }], Some(EVIL))));
+    let admin = Who { key: None, start: true, complete: true, admin: true, payload: true, by_proxy: false };
+    is_safe(&whole(&machines::list(&[Listed { row: row.clone(), running: 1, failed: 2 }], Some(EVIL), &admin)));
     let version = VersionRow {
         arn: arn.clone(),
         machine: arn.clone(),
@@ -380,6 +447,35 @@ fn machines_show_hostile_text_as_text() {
         said: html! {},
     };
     is_safe(&whole(&machines::one(&machine)));
+    is_safe(&whole(&machines::one(&Machine {
+        who: &admin,
+        refused: None,
+        said: html! {},
+        graph: String::new(),
+        ..machine
+    })));
+    let filled = editor::Filled {
+        name: EVIL.to_owned(),
+        express: true,
+        role: EVIL.to_owned(),
+        definition: EVIL.to_owned(),
+        publish: true,
+        description: EVIL.to_owned(),
+    };
+    for edited in [Edited::Machine(EVIL), Edited::New] {
+        let editor = Editor {
+            edited,
+            filled: &filled,
+            graph: String::new(),
+            diagnostics: &diagnostics,
+            checked: true,
+            why: Some(EVIL),
+        };
+        is_safe(&whole(&editor::page(&editor)));
+    }
+    let lines = [Line::Same(EVIL), Line::Removed(EVIL), Line::Added(EVIL)];
+    let of = Difference { machine: EVIL, from: EVIL, to: EVIL, names: &[EVIL.to_owned()], lines: &lines };
+    is_safe(&whole(&editor::difference(&of)));
 }
 
 #[test]

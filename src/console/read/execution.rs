@@ -4,13 +4,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::api::history;
-use crate::asl::{self, MachineKind};
 use crate::clock::Timestamp;
 use crate::engine::{EngineError, HistoryQuery};
 use crate::graph::{Diagram, Fold, Laid, Look, Mark, svg};
 use crate::ids::{EventId, ExecutionId};
-use crate::record;
-use crate::store::ExecutionRow;
+use crate::store::{ExecutionRow, Wait, WaitFilter};
 
 use super::super::live;
 use super::super::pages::execution::{Asked, Events, RELATIVES_SHOWN, View, ViewTab, page};
@@ -18,8 +16,13 @@ use super::super::pages::layout::{Tab, said};
 use super::super::pages::panel::Part;
 use super::super::serve::{Console, Page, Reply};
 use super::super::story::{HIDDEN, Story};
-use super::Asking;
+use super::stories::Looked;
+use super::{Asking, map_run};
 
+/// Entries of a journal that is read as a whole for its open tasks.
+const SHORT: u64 = 500;
+/// Waiting tasks that the page knows of a longer one.
+const WAITS_MAX: u32 = 1_000;
 /// Events of a page of the history.
 const EVENTS: usize = 200;
 
@@ -34,25 +37,15 @@ pub async fn row(asking: &Asking<'_>, id: &str) -> Result<Option<ExecutionRow>, 
 
 /// An execution with its story and its definition.
 pub struct Told {
-    pub story: Story,
+    pub story: Looked,
     pub definition: String,
     pub now: Timestamp,
 }
 
 pub async fn told(console: &Console, row: &ExecutionRow) -> Result<Told, EngineError> {
-    let engine = &console.engine;
-    let revision = engine.catalog().revision(row.header.revision).await?;
-    let definition = revision.map(|revision| revision.definition).unwrap_or_default();
-    let mut entries = Vec::new();
-    for batch in engine.journal().load(row.header.id).await? {
-        entries.extend(record::decode(&batch.bytes).map_err(|why| EngineError::Internal(why.to_string()))?);
-    }
-    let story = match asl::parse(&definition, MachineKind::Standard) {
-        Ok(valid) => Story::read(&valid.machine, &entries),
-        // A definition that this version would not take any more still has a row and a history.
-        Err(_) => Story::default(),
-    };
-    Ok(Told { story, definition, now: engine.clock().now() })
+    let story = console.stories.look(console, row).await?;
+    let definition = story.definition().to_owned();
+    Ok(Told { story, definition, now: console.engine.clock().now() })
 }
 
 /// The same as this person may see it.
@@ -85,14 +78,21 @@ pub async fn asked(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Vec<Asked>
     if !row.summary.status.is_open() {
         return Ok(Vec::new());
     }
-    let tasks = asking.console.engine.waiting_tasks_of(&row.header.arn).await?;
-    let queues = tasks.iter().filter(|task| task.wait.queue).map(|task| task.wait.destination.clone());
+    // The table has a task when it has waited for a second; a journal that is short is read for the younger ones.
+    let tasks: Vec<Wait> = if row.version.0 > SHORT {
+        let filter = WaitFilter { execution: Some(row.header.id), limit: WAITS_MAX, ..WaitFilter::default() };
+        asking.console.engine.journal().waits(filter).await?.into_iter().map(|row| row.wait).collect()
+    } else {
+        let open = asking.console.engine.waiting_tasks_of(&row.header.arn).await?;
+        open.into_iter().map(|task| task.wait).collect()
+    };
+    let queues = tasks.iter().filter(|wait| wait.queue).map(|wait| wait.destination.clone());
     let mut queues: Vec<String> = queues.collect();
     queues.sort_unstable();
     queues.dedup();
     let looks = asking.console.looks.at(asking.console, queues).await;
-    let of = |wait: &crate::store::Wait| looks.get(&wait.destination).copied().and_then(Result::ok).flatten();
-    Ok(tasks.into_iter().map(|task| Asked { queue: of(&task.wait), wait: task.wait }).collect())
+    let of = |wait: &Wait| looks.get(&wait.destination).copied().and_then(Result::ok).flatten();
+    Ok(tasks.into_iter().map(|wait| Asked { queue: of(&wait), wait }).collect())
 }
 
 pub async fn one(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
@@ -124,6 +124,15 @@ pub async fn one(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
         events,
         definition: &told.definition,
         lineage: &lineage,
+        runs: map_run::of(asking, &row)
+            .await?
+            .iter()
+            .map(|run| (map_run::address(run), run.arn.last().to_owned()))
+            .collect(),
+        run: match &row.header.map_run {
+            Some(run) => map_run::parent(asking, run).await?.map(|run| map_run::address(&run)),
+            None => None,
+        },
         said: said(Some(&asking.query("said"))),
     };
     let every = if asked.is_empty() { 0 } else { 5 };

@@ -1,11 +1,12 @@
 //! The list of executions: found by the search box.
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::engine::EngineError;
 use crate::ids::{Arn, ExecutionId};
-use crate::store::{ExecutionFilter, ExecutionRow, WaitFilter};
+use crate::store::{ExecutionFilter, ExecutionRow, Kinship, WaitFilter};
 
 use super::super::live;
 use super::super::pages::executions::{Item, List, list as page};
@@ -15,13 +16,19 @@ use super::super::serve::{Page, Reply};
 use super::Asking;
 
 /// Executions of a page.
-const PAGE: usize = 50;
+const PAGE: usize = 200;
 /// Rows that are read at once where some are left out.
 const SEARCH_PAGE: u32 = 500;
 /// The same, where the rows' errors are needed, which come with their outputs.
 const SEARCH_PAGE_WHOLE: u32 = 50;
 /// Rows that one search looks at.
 const SEARCHED_MAX: u64 = 10_000;
+/// Children of one execution that are looked at.
+const CHILDREN_MAX: u32 = 1_000;
+/// Rows whose further parts are read at once.
+const ROWS_AT_ONCE: usize = 8;
+/// Waiting states of one execution that a search looks at.
+const WAITS_SEARCHED: u32 = 100;
 /// States that a row tells.
 const WAITS_TOLD: u32 = 3;
 
@@ -33,10 +40,8 @@ pub async fn list(asking: &Asking<'_>) -> Result<Reply, EngineError> {
     }
     let found = search(asking, &query, cursor(&asking.query("after"))).await?;
     let counts = asking.console.engine.journal().count(filter(asking, &query)).await?;
-    let mut items = Vec::with_capacity(found.rows.len());
-    for row in found.rows {
-        items.push(item(asking, row).await?);
-    }
+    let items: Vec<Item> =
+        stream::iter(found.rows).map(|row| item(asking, row)).buffered(ROWS_AT_ONCE).try_collect().await?;
     let fresh = items.is_empty() && text.is_empty();
     let content = page(&List {
         query: &text,
@@ -73,11 +78,22 @@ fn filter(asking: &Asking<'_>, query: &Query) -> ExecutionFilter {
     let realm = asking.console.engine.realm();
     ExecutionFilter {
         state_machine: query.machine.as_deref().map(|name| realm.state_machine(name)),
+        qualified: query
+            .machine
+            .as_deref()
+            .zip(query.version.as_deref())
+            .map(|(name, version)| Arn::new(format!("{}:{version}", realm.state_machine(name)))),
+        redriven: query.redriven,
         ..ExecutionFilter::default()
     }
 }
 
-fn cursor(text: &str) -> Option<(Timestamp, ExecutionId)> {
+/// The place of a row in a listing.
+pub fn place(row: &ExecutionRow) -> String {
+    format!("{}:{}", row.header.started.millis(), row.header.id)
+}
+
+pub fn cursor(text: &str) -> Option<(Timestamp, ExecutionId)> {
     let (millis, id) = text.split_once(':')?;
     Some((Timestamp::from_millis(millis.parse().ok()?), ExecutionId(Uuid::parse_str(id).ok()?)))
 }
@@ -109,19 +125,31 @@ async fn search(
         brief: query.error.is_none(),
         ..filter(asking, query)
     };
+    let now = asking.console.engine.clock().now();
     let (mut rows, mut searched) = (Vec::new(), 0_u64);
     loop {
-        let page = journal.list(filter.clone()).await?;
-        let whole = page.len() == limit as usize;
+        let page = match &query.parent {
+            Some(parent) => children(asking, parent).await?,
+            None => journal.list(filter.clone()).await?,
+        };
+        let whole = page.len() == limit as usize && query.parent.is_none();
         for row in page {
             if query.from.is_some_and(|from| row.header.started < from) {
                 return Ok(Found { rows, more: None, searched: selective.then_some(searched) });
             }
             searched += 1;
+            // Children come without their errors.
+            let row = match (&query.parent, &query.error) {
+                (Some(_), Some(_)) => journal.execution(row.header.id).await?.unwrap_or(row),
+                _ => row,
+            };
             let place = (row.header.started, row.header.id);
-            let waits =
-                query.wants_waiting() && row.summary.status.is_open() && waits(asking, &row, 1).await?.len() == 1;
-            if query.matches(&row, || waits) {
+            let waits = if query.wants_waiting() && row.summary.status.is_open() {
+                waits(asking, &row, WAITS_SEARCHED).await?
+            } else {
+                Vec::new()
+            };
+            if query.matches(&row, now, &waits) {
                 if rows.len() == PAGE {
                     let more = rows.last().map(|last: &ExecutionRow| (last.header.started, last.header.id));
                     return Ok(Found { rows, more, searched: selective.then_some(searched) });
@@ -137,6 +165,25 @@ async fn search(
             return Ok(Found { rows, more: filter.after, searched: Some(searched) });
         }
     }
+}
+
+/// Executions that a task of this one started and waits for, newest first.
+async fn children(asking: &Asking<'_>, parent: &str) -> Result<Vec<ExecutionRow>, EngineError> {
+    let engine = &asking.console.engine;
+    let of = match (Uuid::parse_str(parent), parent.split_once(':')) {
+        (Ok(id), _) => Some(ExecutionId(id)),
+        (Err(_), _) if parent.starts_with("arn:") => of_arn(asking, Arn::new(parent)).await?,
+        (Err(_), Some((machine, name))) => of_arn(asking, engine.realm().execution(machine, name)).await?,
+        (Err(_), None) => None,
+    };
+    let Some(of) = of else { return Ok(Vec::new()) };
+    let mut rows = engine.journal().kin(of, Kinship::Child, None, CHILDREN_MAX).await?;
+    rows.sort_unstable_by_key(|row| std::cmp::Reverse((row.header.started, row.header.id)));
+    Ok(rows)
+}
+
+async fn of_arn(asking: &Asking<'_>, arn: Arn) -> Result<Option<ExecutionId>, EngineError> {
+    Ok(asking.console.engine.journal().execution_by_arn(&arn).await?.map(|row| row.header.id))
 }
 
 /// States of this execution that wait.

@@ -1,14 +1,14 @@
 //! State machines.
 
-use crate::asl::{self, MachineKind, Severity};
+use crate::asl::{self, Severity};
 use crate::engine::EngineError;
-use crate::store::{ExecutionFilter, ExecutionStatus, MachineType};
+use crate::store::{ExecutionFilter, ExecutionStatus};
 
 use super::super::live;
 use super::super::pages::layout::{Tab, said};
 use super::super::pages::machines::{Listed, Machine, list as page, one as one_page};
 use super::super::serve::{Page, Reply};
-use super::{Asking, execution};
+use super::{Asking, editor, execution};
 
 const PAGE: u32 = 100;
 /// Versions and aliases that a page shows, each.
@@ -30,7 +30,7 @@ pub async fn list(asking: &Asking<'_>) -> Result<Reply, EngineError> {
         let (running, failed) = (of(ExecutionStatus::Running), of(ExecutionStatus::Failed));
         machines.push(Listed { row, running, failed });
     }
-    let content = page(&machines, more.as_deref());
+    let content = page(&machines, more.as_deref(), asking.who);
     Ok(Reply::Page(Page::new("State machines", Tab::Machines, content).live(live::EXECUTIONS, 0)))
 }
 
@@ -39,11 +39,7 @@ pub async fn one(asking: &Asking<'_>, name: &str, refused: Option<(String, Strin
     let catalog = asking.console.engine.catalog();
     let arn = asking.console.engine.realm().state_machine(name);
     let Some(row) = catalog.machine(&arn).await? else { return Ok(Reply::missing("There is no such state machine.")) };
-    let kind = match row.kind {
-        MachineType::Standard => MachineKind::Standard,
-        MachineType::Express => MachineKind::Express,
-    };
-    let diagnostics = asl::diagnose(&row.revision.definition, kind, Severity::Warning);
+    let diagnostics = asl::diagnose(&row.revision.definition, editor::kind(row.kind), Severity::Warning);
     let versions = catalog.versions(&arn, None, SHOWN).await?;
     let aliases = catalog.aliases(&arn, None, SHOWN).await?;
     let content = one_page(&Machine {

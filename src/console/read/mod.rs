@@ -1,11 +1,16 @@
 //! Rows, journals and figures of the broker, read for the pages.
 
+pub mod editor;
 pub mod execution;
 pub mod executions;
 pub mod fork;
 pub mod inbox;
 pub mod machines;
+pub mod map_run;
+pub mod parked;
 pub mod queues;
+pub mod stories;
+pub mod system;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

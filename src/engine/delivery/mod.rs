@@ -1,6 +1,7 @@
 //! From the broker to an execution, and the verdict back.
 
 pub(in crate::engine) mod dead_letters;
+pub mod desk;
 mod lines;
 pub(in crate::engine) mod parking;
 pub(in crate::engine) mod replies;

@@ -425,3 +425,15 @@ pub async fn purge_takes_what_belonged_to_the_execution(store: &dyn Store) {
     assert_eq!(store.map_run(&run(1).arn).await.unwrap(), None);
     assert_eq!(store.map_run(&run(2).arn).await.unwrap(), Some(run(2)));
 }
+
+pub async fn a_journal_is_read_on_from_a_version(store: &dyn Store) {
+    with_machine(store).await;
+    create(store, header(1), running()).await;
+    store.append(append(1, 2, 3, running())).await.unwrap();
+    store.append(append(1, 5, 1, running())).await.unwrap();
+    let all = store.load(id(1)).await.unwrap();
+    for (version, skipped) in [(0, 0), (1, 0), (2, 1), (4, 1), (5, 2), (6, 3), (9, 3)] {
+        assert_eq!(store.since(id(1), Version(version)).await.unwrap(), all[skipped..], "from {version}");
+    }
+    assert!(matches!(store.since(id(2), Version(0)).await, Err(StoreError::NotFound { .. })));
+}

@@ -53,6 +53,7 @@ macro_rules! suite {
                     batches_come_back_in_order_and_whole
                     a_batch_takes_the_place_of_the_newest_one
                     a_large_journal_is_read_piece_by_piece
+                    a_journal_is_read_on_from_a_version
                     the_summary_shows_what_the_last_append_said
                     a_redriven_execution_is_open_again
                     due_gives_the_soonest_first_and_only_open_ones

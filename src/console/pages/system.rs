@@ -1,0 +1,86 @@
+//! The server itself: is it well, what is it made of, which settings are in force.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::super::words;
+use super::layout::icon;
+
+/// `Reveille.DescribeSystem`'s answer as a page.
+pub fn page(system: &Value) -> Markup {
+    let list = |name: &str| system[name].as_array().cloned().unwrap_or_default();
+    let (missing, doubts) = (list("missing"), list("doubts"));
+    let ready = system["ready"] == true;
+    html! {
+        h1 {
+            "System"
+            @if ready { span.status.done { (icon("done")) "ready" } }
+            @else { span.status.fail { (icon("failed")) "not ready" } }
+        }
+        p.meta { "Reveille " (system["version"].as_str().unwrap_or_default()) }
+        div data-live="health" data-tell {
+            @for why in &missing { div.say.fail { p { (why.as_str().unwrap_or_default()) } } }
+            @for why in &doubts { div.say { p { (why.as_str().unwrap_or_default()) } } }
+            @if missing.is_empty() && doubts.is_empty() { div.say.done { p { "All that it needs is there." } } }
+        }
+        div.cards data-live="figures" {
+            (figures("Engine", &system["engine"], &ENGINE))
+            (figures("Store", &system["store"], &STORE))
+            section.card aria-label="Broker" {
+                h2 { "Broker" }
+                dl {
+                    dt { "Connection" }
+                    dd {
+                        (system["broker"]["health"].as_str().unwrap_or_default())
+                        @if let Some(why) = system["broker"]["why"].as_str() { ": " (why) }
+                    }
+                    dt { "Queues outlive the process" }
+                    dd { @if system["broker"]["durable"] == true { "yes" } @else { "no: it is in this process" } }
+                    dt { "Connections lost" } dd { (number(&system["broker"]["connectionsLost"])) }
+                }
+            }
+        }
+        section.card.flush aria-label="Settings" {
+            table {
+                caption { "Settings in force" span.quiet { " (secrets are not shown)" } }
+                thead { tr { th scope="col" { "Setting" } th scope="col" { "Value" } } }
+                tbody {
+                    @for (name, value) in system["settings"].as_object().into_iter().flatten() {
+                        tr { td { code { (name) } } td { (value.as_str().unwrap_or_default()) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+const ENGINE: [(&str, &str); 8] = [
+    ("executionsOpen", "Open executions"),
+    ("tasksOpen", "Open tasks"),
+    ("executionsBytes", "Bytes of executions in memory"),
+    ("startsUnderWay", "Starts under way"),
+    ("tasksUnpublished", "Tasks that the broker has not confirmed"),
+    ("parkingWaiting", "Refused messages not parked yet"),
+    ("partitions", "Partitions"),
+    ("threads", "Threads"),
+];
+const STORE: [(&str, &str); 5] = [
+    ("bytes", "Bytes of its file"),
+    ("logBytes", "Bytes of its log"),
+    ("writes", "Writes since the start"),
+    ("commits", "Commits since the start"),
+    ("checkpoints", "Checkpoints since the start"),
+];
+
+fn number(value: &Value) -> String {
+    words::count(value.as_u64().unwrap_or_default())
+}
+
+fn figures(title: &str, of: &Value, names: &[(&str, &str)]) -> Markup {
+    html! {
+        section.card aria-label=(title) {
+            h2 { (title) }
+            dl { @for (name, words) in names { dt { (words) } dd { (number(&of[*name])) } } }
+        }
+    }
+}
