@@ -32,11 +32,16 @@ KEY = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 QUEUE = "soak.work"
 TASK = {"Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken", "TimeoutSeconds": 3600,
         "Parameters": {"Queue": QUEUE, "Body": {"n.$": "$.n"}}, "ResultPath": None}
-ONE = {"StartAt": "Ask", "States": {"Ask": {**TASK, "End": True}}}
+
+
+def one(state):
+    return {"StartAt": state, "States": {state: {**TASK, "End": True}}}
+
+
 ASKS = {"StartAt": "First", "States": {
     "First": {**TASK, "Next": "Pause"},
     "Pause": {"Type": "Wait", "Seconds": 1, "Next": "Both"},
-    "Both": {"Type": "Parallel", "Branches": [ONE, ONE], "ResultPath": None, "Next": "Judge"},
+    "Both": {"Type": "Parallel", "Branches": [one("Left"), one("Right")], "ResultPath": None, "Next": "Judge"},
     # One in five fails, and is redriven: a Parallel that is asked again would be another history.
     "Judge": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericEquals": 4, "Next": "Refused"}], "Default": "Last"},
     "Refused": {"Type": "Fail", "Error": "Soak.Four"},
