@@ -19,7 +19,7 @@ use crate::engine::services::Services;
 use crate::engine::services::task_identity::message_id;
 use crate::engine::types::DeliverError;
 use crate::ids::{EventId, ExecutionId, TaskKey};
-use crate::interpreter::event::Started;
+use crate::interpreter::event::{Payload, Started};
 use crate::interpreter::state::{Conclusion, Outcome, Phase, State};
 
 /// Bytes of input and output that an event shows (AWS: 248 KiB together).
@@ -62,11 +62,9 @@ impl Services {
         }
         let (to, message) = self.status_change(execution, state, started, Some(outcome));
         match self.bus.publish(to, message).await {
-            // Without a binding it goes nowhere, as it should.
-            Ok(Publication::Confirmed | Publication::Unroutable { .. }) => Ok(()),
+            // Without a binding it goes nowhere, as it should. A refused one would be refused again.
+            Ok(Publication::Confirmed | Publication::Unroutable { .. } | Publication::Refused { .. }) => Ok(()),
             Ok(Publication::Nacked) => Err(DeliverError::Busy("the broker did not take its event".to_owned())),
-            // It would be refused again.
-            Ok(Publication::Refused { .. }) => Ok(()),
             Err(e) => Err(DeliverError::Busy(e.to_string())),
         }
     }
@@ -82,7 +80,7 @@ impl Services {
             "time": change.at.iso(),
             "error": change.error,
         });
-        let (to, message) = self.event(change.kind, started, Uuid::new_v4(), body);
+        let (to, message) = self.event(change.kind, started, Uuid::new_v4(), &body);
         self.publish_best_effort(to, message);
     }
 
@@ -101,7 +99,7 @@ impl Services {
             Some(Conclusion::TimedOut(f)) => ("execution.timed_out", "TIMED_OUT", None, Some(f)),
             Some(Conclusion::Aborted(f)) => ("execution.aborted", "ABORTED", None, Some(f)),
         };
-        let (input, output) = (started.input.text(), output.map(|output| output.text()));
+        let (input, output) = (started.input.text(), output.map(Payload::text));
         let fits = input.len() + output.map_or(0, str::len) <= DATA_BYTES_MAX;
         let shown = |there: bool| if there { json!({"included": fits}) } else { Value::Null };
         // The same for every copy of it.
@@ -136,10 +134,10 @@ impl Services {
                 "redriveDate": state.redriven_at().map(Timestamp::millis),
             },
         });
-        self.event(kind, started, id, body)
+        self.event(kind, started, id, &body)
     }
 
-    fn event(&self, kind: &'static str, started: &Started, id: Uuid, body: Value) -> (Address, Message) {
+    fn event(&self, kind: &'static str, started: &Started, id: Uuid, body: &Value) -> (Address, Message) {
         let routing_key = format!("{kind}.{}", started.machine_name);
         let routing_key = if routing_key.len() > KEY_BYTES_MAX { kind.to_owned() } else { routing_key };
         let properties = Properties {
