@@ -84,10 +84,7 @@ mod tests {
         fn both_texts_can_be_read_from_their_difference(old in "[abc\n]{0,40}", new in "[abc\n]{0,40}") {
             let all = lines(&old, &new);
             let side = |old: bool| -> Vec<&str> {
-                let of = |line: &Line<'_>| match (*line, old) {
-                    (Line::Removed(_), false) | (Line::Added(_), true) => false,
-                    _ => true,
-                };
+                let of = |line: &Line<'_>| !matches!((line, old), (Line::Removed(_), false) | (Line::Added(_), true));
                 all.iter().filter(|line| of(line)).map(|line| match line {
                     Line::Same(text) | Line::Removed(text) | Line::Added(text) => *text,
                 }).collect()

@@ -63,13 +63,13 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     Ok(Output {
         execution_arn: row.header.arn.to_string(),
         forked_from: origin,
-        parent: parent.map(relative),
-        forks: forks.into_iter().map(relative).collect(),
-        children: children.into_iter().map(relative).collect(),
+        parent: parent.as_ref().map(relative),
+        forks: forks.iter().map(relative).collect(),
+        children: children.iter().map(relative).collect(),
     })
 }
 
-fn relative(row: ExecutionRow) -> Relative {
+fn relative(row: &ExecutionRow) -> Relative {
     Relative {
         execution_arn: row.header.arn.to_string(),
         status: row.summary.status.as_str(),

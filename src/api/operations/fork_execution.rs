@@ -19,6 +19,7 @@ use super::start_execution::Output;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 pub struct Input {
     execution_arn: String,
     /// A state of the top level.

@@ -30,7 +30,6 @@ struct Item {
     answers: bool,
 }
 
-#[expect(clippy::unused_async, reason = "the form of all operations")]
 pub async fn handle(ctx: &Context, _: Input) -> Result<Output, ApiError> {
     Ok(Output { nodes: ctx.engine().nodes().into_iter().map(item).collect() })
 }

@@ -22,7 +22,7 @@ pub fn counts(items: &[Option<Standing>]) -> String {
     for standing in ORDER.into_iter().filter(|standing| *standing != Standing::Done) {
         let n = count(standing);
         if n > 0 {
-            text.push_str(&format!(", {} {}", words::count(n), standing.words()));
+            text.extend([", ", words::count(n).as_str(), " ", standing.words()]);
         }
     }
     text

@@ -27,7 +27,8 @@ const WAITS_MAX: u32 = 1_000;
 const EVENTS: usize = 200;
 
 /// Forks and children that the page shows, each.
-const RELATIVES: u32 = RELATIVES_SHOWN as u32;
+const RELATIVES: u32 = 100;
+const _: () = assert!(RELATIVES as usize == RELATIVES_SHOWN);
 
 /// The execution with this id, or this ARN's.
 pub async fn row(asking: &Asking<'_>, id: &str) -> Result<Option<ExecutionRow>, EngineError> {

@@ -38,7 +38,7 @@ pub async fn form(asking: &Asking<'_>, id: &str, refused: Option<Refused>) -> Re
         .map(|name| Beginning { visits: top().filter(|visit| visit.name == name).count(), name })
         .collect();
     let asked = refused.as_ref().map_or_else(|| asking.query("state"), |refused| refused.state.clone());
-    let foremost = || top().last().map(|visit| visit.name.clone());
+    let foremost = || top().next_back().map(|visit| visit.name.clone());
     let known = beginnings.iter().any(|beginning| beginning.name == asked).then_some(asked);
     let Some(state) = known.or_else(foremost) else {
         return Ok(Reply::missing("This execution has no state to begin at."));

@@ -74,7 +74,7 @@ pub async fn show(asking: &Asking<'_>, execution: &str, id: &str) -> Result<Repl
         }
     }
     let full = only.is_some() && children.len() == CHILDREN as usize;
-    let more = children.last().filter(|_| full).map(|last| executions::place(last));
+    let more = children.last().filter(|_| full).map(executions::place);
     let mut placed = Vec::new();
     for status in ORDER.into_iter().filter(|status| *status != ExecutionStatus::Succeeded) {
         if counts.iter().any(|(counted, _)| *counted == status) {

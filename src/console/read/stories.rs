@@ -136,7 +136,9 @@ impl Told {
                 let entries = record::decode(&batch.bytes).map_err(|why| EngineError::Internal(why.to_string()))?;
                 // Heartbeats that took the place of heartbeats which were read begin before this version. They change
                 // nothing that was read.
-                entries.iter().for_each(|entry| self.reader.read(entry));
+                for entry in &entries {
+                    self.reader.read(entry);
+                }
                 self.bytes += batch.bytes.len() as u64;
                 self.version = Version(batch.after.0 + u64::from(batch.events));
             }

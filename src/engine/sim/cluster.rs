@@ -22,7 +22,7 @@ use crate::store::memory::Memory;
 use crate::telemetry::metrics::Metrics;
 
 const PARTITIONS: u16 = 5;
-const HORIZON: Duration = Duration::from_secs(300);
+const HORIZON: Duration = Duration::from_mins(5);
 /// Longer than any execution here.
 const TOO_LONG: Duration = Duration::from_hours(6);
 

@@ -16,6 +16,7 @@ impl<T: Store + Ownership> Shared for T {}
 
 type Pair = (Box<dyn Shared>, Box<dyn Shared>);
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of the other adapter")]
 fn memory() -> Option<Pair> {
     let store = Memory::new();
     Some((Box::new(store.further_node()), Box::new(store.further_node())))

@@ -32,6 +32,8 @@ impl Drop for Pooler {
 
 /// A pooler with two sessions over a database of its own.
 fn pooler() -> Option<Pooler> {
+    // Two tests of one process must not share it.
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let server = std::env::var("REVEILLE_TEST_POSTGRES_URL").ok()?;
     let program =
         ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| std::fs::exists(path).is_ok_and(|is| is));
@@ -39,8 +41,6 @@ fn pooler() -> Option<Pooler> {
         eprintln!("skipped: pgbouncer is not installed");
         return None;
     };
-    // Two tests of one process must not share it.
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let database = format!("pooled_{}_{next}", std::process::id());
     sql(&server, &format!("DROP DATABASE IF EXISTS {database}"));
