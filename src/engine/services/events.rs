@@ -21,7 +21,6 @@ use crate::engine::types::DeliverError;
 use crate::ids::{EventId, ExecutionId, TaskKey};
 use crate::interpreter::event::{Payload, Started};
 use crate::interpreter::state::{Conclusion, Outcome, Phase, State};
-use crate::payload::Payload;
 
 /// Bytes of input and output that an event shows (AWS: 248 KiB together).
 const DATA_BYTES_MAX: usize = 248 * 1_024;

@@ -15,8 +15,9 @@ pub fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(ms)
 }
 
+/// In the order of `n`; an id is never all zeros.
 pub fn id(n: u32) -> ExecutionId {
-    ExecutionId(Uuid::from_u128(u128::from(n) << 64 | u128::from(n)))
+    ExecutionId(Uuid::from_u128(1 << 96 | u128::from(n) << 64 | u128::from(n)))
 }
 
 pub fn revision_id(n: u32) -> RevisionId {
