@@ -60,8 +60,8 @@ macro_rules! kin {
             columns!("'', NULL::text, NULL::bytea, NULL::bytea FROM"),
             " (SELECT * FROM headers WHERE ",
             $column,
-            " = $1 AND id > $2 ORDER BY id LIMIT $3) h CROSS JOIN LATERAL (SELECT * FROM executions WHERE id = h.id \
-             OFFSET 0) e ORDER BY h.id"
+            " = $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3) h \
+             CROSS JOIN LATERAL (SELECT * FROM executions WHERE id = h.id OFFSET 0) e ORDER BY h.id"
         )
     };
 }
@@ -115,8 +115,7 @@ pub(super) async fn kin(
         Kinship::Child => CHILDREN,
         Kinship::Fork => FORKS,
     };
-    // An id is never all zeros.
-    let (after, limit) = (after.map_or(Uuid::nil(), |after| after.0), i64::from(limit));
+    let (after, limit) = (after.map(|after| after.0), i64::from(limit));
     let rows = session.read(sql, &[(&of.0, Type::UUID), (&after, Type::UUID), (&limit, Type::INT8)]).await?;
     rows.iter().map(decode).collect()
 }

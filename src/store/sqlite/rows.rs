@@ -44,8 +44,8 @@ const DUE: &str = "SELECT id, due FROM executions INDEXED BY executions_due WHER
 const OWING: &str = "SELECT id FROM executions INDEXED BY executions_owing WHERE partition = ?1 AND owes_parent = 1 \
     ORDER BY id LIMIT ?2";
 const CHILDREN: &str = "SELECT id FROM headers INDEXED BY headers_by_parent WHERE parent IS NOT NULL AND parent = ?1 \
-    AND id > ?2 ORDER BY id LIMIT ?3";
-const FORKS: &str = "SELECT id FROM forks WHERE source = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3";
+const FORKS: &str = "SELECT id FROM forks WHERE source = ?1 AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3";
 const PARENT_TOLD: &str = "UPDATE executions SET owes_parent = 0 WHERE id = ?1 AND owes_parent = 1";
 
 pub(super) fn execution(connection: &Connection, id: ExecutionId, brief: bool) -> Outcome<Option<ExecutionRow>> {
@@ -182,8 +182,7 @@ pub(super) fn kin(
         Kinship::Child => CHILDREN,
         Kinship::Fork => FORKS,
     };
-    // An id is never all zeros.
-    let ids = ids(connection, sql, params![blob(of), after.map_or([0; 16], blob), limit])?;
+    let ids = ids(connection, sql, params![blob(of), after.map(blob), limit])?;
     fetch(connection, ids, true)
 }
 
