@@ -10,16 +10,18 @@ use crate::bus::envelope::Tell;
 use crate::bus::{Address, HeaderValue, Message, Properties, QueueKind, QueueSpec, Settlement, TaskBus};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::api::EngineHandle;
+use crate::engine::journal::write::write;
 use crate::engine::services::away::Keys;
 use crate::engine::support::{self, next, request};
 use crate::engine::types::tell::{Answer, Told, Word};
 use crate::engine::types::{Asker, Completion, CompletionError, EngineError, Parts};
-use crate::ids::{Arn, EventId, ExecutionId, PartitionId};
+use crate::ids::{Arn, EventId, ExecutionId, PartitionId, Version};
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::payload::Payload;
 use crate::store::memory::Memory;
-use crate::store::{Epoch, ExecutionStatus};
+use crate::store::{Append, Batch, Epoch, ExecutionStatus, StoreError, Summary};
+use crate::telemetry::metrics::Now;
 use crate::token::{TokenKeys, new_secret};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -229,5 +231,27 @@ async fn a_process_that_is_alone_asks_no_other() {
     let refused = world.other().complete_task(&asked.token, success(), Asker::default()).await.unwrap_err();
     assert!(matches!(refused, CompletionError::Engine(EngineError::Internal(_) | EngineError::Busy(_))), "{refused:?}");
     assert_eq!(world.status(&asked.arn).await, ExecutionStatus::Running);
+    world.stop().await;
+}
+
+#[actix_rt::test]
+async fn an_append_in_the_name_of_another_owner_is_refused_and_counted() {
+    let world = World::new().await;
+    let asked = world.asked(&world.machine().await, "e").await;
+    let batch = Batch { after: Version(1), events: 1, bytes: Vec::new() };
+    let append = Append {
+        execution: asked.id,
+        partition: PartitionId(0),
+        epoch: Epoch(Epoch::FIRST.0 + 1),
+        batch,
+        replaces: 0,
+        summary: Summary::default(),
+        waits: Vec::new(),
+    };
+    let services = &world.nodes[0].engine().services;
+    let refused = write(services, None, append).await;
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
+    let shown = services.metrics.render(&Now::default());
+    assert!(shown.contains("reveille_store_fenced_total 1"), "{shown}");
     world.stop().await;
 }
