@@ -11,7 +11,7 @@ use super::support::{Answer, Broker, Launch, SOON, Server, Wire, asks, until};
 const PARKED: &str = "reveille.parked";
 
 /// Metrics that need another fault than this test makes: each is moved by a test of its own.
-const ELSEWHERE: [&str; 7] = [
+const ELSEWHERE: [&str; 10] = [
     "reveille_asides_dropped",  // engine/pressure_tests.rs: ten thousand of them
     "reveille_bus_deaf_queues", // engine/health_tests.rs, as the three below
     "reveille_bus_refused",
@@ -19,6 +19,9 @@ const ELSEWHERE: [&str; 7] = [
     "reveille_messages_set_aside",
     "reveille_spans_sent", // telemetry/otlp/tests.rs, as the one below
     "reveille_spans_dropped",
+    "reveille_partition_moves", // e2e/cluster.rs: it needs two servers
+    "reveille_tells",           // e2e/tells.rs
+    "reveille_store_fenced",    // engine/tests/nodes.rs
 ];
 
 /// Every metric that there is: a test beside the registry holds this table to it.
