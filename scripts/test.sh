@@ -77,7 +77,8 @@ if [ $# -gt 0 ]; then
 else
   step "tests" "${runner[@]}"
   step "the console in a browser" scripts/console.sh
-  step "the documents, walked" scripts/walk.py
+  # On a broker of its own: queues of the tests before would have other arguments than those of the documents.
+  step "the documents, walked" env -u REVEILLE_TEST_BROKER_DIR scripts/walk.py
   step "workers in many languages" scripts/workers.py
   step "packages" scripts/package.sh check target/debug/reveille
   step "clients of other endpoints" "$PYTHON" -m pytest -q -p no:cacheprovider -W ignore tests/clients/foreign
