@@ -36,7 +36,7 @@ pub fn strip(items: &[Option<Standing>], label: &str) -> Markup {
     let cells = items.len().min(CELLS);
     let width = cells * (CELL + GAP);
     html! {
-        svg.strip viewBox={ "0 0 " (width) " " (HEIGHT) } role="img" aria-label={ (label) ": " (counts(items)) } {
+        svg.strip preserveAspectRatio="xMinYMid" viewBox={ "0 0 " (width) " " (HEIGHT) } role="img" aria-label={ (label) ": " (counts(items)) } {
             @for cell in 0..cells {
                 @let (from, until) = (cell * items.len() / cells, (cell + 1) * items.len() / cells);
                 (one(&items[from..until], from, cell))
