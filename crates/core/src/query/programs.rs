@@ -9,8 +9,8 @@ use crate::limits::REGEX_PROGRAMS_BYTES_MAX;
 
 /// Bytes that a program may have, tried in turn, and those of its cache while it runs.
 const SIZES: [(usize, usize); 2] = [(8 << 10, 64 << 10), (64 << 10, 256 << 10)];
-/// A range of characters in a pattern without regard to case: its characters are looked up in the tables of Unicode. The
-/// widest takes some milliseconds, so a definition spends at most seconds on them.
+/// A range of characters in a pattern without regard to case: its characters are looked up in the tables of Unicode.
+/// The widest takes some milliseconds, so a definition spends at most seconds on them.
 const FOLDED_RANGE: usize = 16 << 10;
 
 thread_local! {
@@ -70,8 +70,8 @@ pub(crate) fn compile(builder: &mut RegexBuilder, most: usize, folded: usize) ->
     compiled
 }
 
-/// At most so many ranges and classes of a pattern in the library's own syntax are without regard to case: flags may stand
-/// inside of it.
+/// At most so many ranges and classes of a pattern in the library's own syntax are without regard to case: flags may
+/// stand inside of it.
 pub(crate) fn folded(pattern: &str, ignores_case: bool) -> usize {
     let flag = |tail: &str| tail.starts_with(|c: char| c.is_ascii_alphabetic() && c != 'P');
     if ignores_case || pattern.split("(?").skip(1).any(flag) {
