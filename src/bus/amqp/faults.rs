@@ -8,8 +8,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeleteOptions, QueuePurgeOptions,
+};
 use tokio::task::JoinHandle;
 
 use super::{AmqpBus, Options};
@@ -138,6 +141,7 @@ async fn nothing_is_lost_whatever_happens_to_the_broker() {
 
     let live = bus.publishing.live().await.expect("open");
     too_large_for_the_broker(&bus).await;
+    closed_with_megabytes_behind(&bus).await;
     exchange_deleted(&bus).await;
     // a channel that the broker closes is no reason to give up the connection
     assert!(Arc::ptr_eq(&live, &bus.publishing.live().await.expect("open")));
@@ -171,6 +175,35 @@ async fn too_large_for_the_broker(bus: &Arc<AmqpBus>) {
     assert!(matches!(&refused, Publication::Refused { text } if text.contains("406")), "{refused:?}");
     let answers = in_time("the others", others).await.expect("load");
     assert!(answers.iter().all(|p| *p == Publication::Confirmed));
+}
+
+/// The client library still holds megabytes for a channel when the broker closes it: they must not reach the broker,
+/// which would end the connection over them ([`super::mend`]).
+async fn closed_with_megabytes_behind(bus: &Arc<AmqpBus>) {
+    let queue = quorum("faults.behind");
+    bus.declare(vec![], vec![queue.clone()], vec![]).await.expect("declared");
+    let body = vec![b'x'; 90_000];
+    let live = bus.publishing.live().await.expect("open");
+    for _ in 0..5 {
+        let channel = live.channel().await.expect("a channel");
+        channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
+        let publishes: Vec<_> = (0..300)
+            .map(|n| {
+                let exchange = if n == 5 { "faults.nowhere" } else { "" };
+                let options = BasicPublishOptions::default();
+                let properties = lapin::BasicProperties::default();
+                channel.basic_publish(exchange.into(), queue.name.as_str().into(), options, &body, properties)
+            })
+            .collect();
+        let sent = in_time("written or refused", join_all(publishes)).await;
+        for confirm in sent.into_iter().flatten() {
+            let _ = confirm.await;
+        }
+        assert!(!channel.status().connected());
+        // the broker answers on another channel: the connection holds
+        let channel = live.channel().await.expect("a channel");
+        channel.queue_purge(queue.name.as_str().into(), QueuePurgeOptions::default()).await.expect("purged");
+    }
 }
 
 /// An exchange that was there is deleted: publishes to it are unroutable, those beside them on the same channels are

@@ -10,11 +10,15 @@
 //!                               and what was on its way when a connection ended ─▶ `suspects`
 //! ```
 //!
+//! On the way out one kind of frame is left out: what lapin still writes to a channel that the broker closed
+//! ([`outgoing`]).
+//!
 //! [`Frames`] and the walk are pure: tests and a fuzz target run them by pieces of any size ([`Frames::run`]), with the
 //! library's own parser as the judge.
 
 mod frames;
 mod marks;
+mod outgoing;
 mod stream;
 #[cfg(test)]
 mod tests;

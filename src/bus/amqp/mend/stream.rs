@@ -1,7 +1,7 @@
 //! lapin on a stream of ours. `Connection::connector` takes any stream: it gets its own, plain or TLS, with [`Frames`]
 //! over the decrypted bytes. All else (tokio, TLS, certificates, EXTERNAL) is lapin's own way.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
@@ -20,6 +20,7 @@ use lapin::{Connection, ConnectionProperties};
 
 use super::frames::Frames;
 use super::marks::Marks;
+use super::outgoing::{Outgoing, Run};
 
 /// What a frame may have where the URL does not say: RabbitMQ's own default. lapin keeps 32 of them twice, and a broker
 /// without a bound (`frame_max = 0`) would have it ask for 256 GiB.
@@ -43,21 +44,22 @@ pub(in crate::bus::amqp) async fn connect(
     let open = async move |uri: AMQPUri, _: Runtime<RuntimeParts<Tokio, Sockets>>| {
         let inner = uri.connect_with_config_async(tls.as_ref(), &sockets).await?;
         let frames = Frames::new(marks.clone()).with_frame_max(frame_max as usize).blanking(blank);
-        Ok(AsyncTcpStream::Plain(Stream { inner, frames }))
+        Ok(AsyncTcpStream::Plain(Stream { inner, frames, outgoing: Outgoing::default() }))
     };
     Connection::connector(uri, runtime, open, options).await
 }
 
-/// A stream whose incoming frames are mended.
+/// A stream whose incoming frames are mended, and whose outgoing frames reach open channels only.
 #[derive(Debug)]
 struct Stream<S> {
     inner: S,
     frames: Frames,
+    outgoing: Outgoing,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut [u8]) -> Poll<io::Result<usize>> {
-        let Self { inner, frames } = &mut *self;
+        let Self { inner, frames, .. } = &mut *self;
         if out.is_empty() {
             return Poll::Ready(Ok(0));
         }
@@ -84,16 +86,28 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
+        parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bytes)
+        let Self { inner, outgoing, .. } = &mut *self;
+        let taken = match outgoing.run(parts) {
+            Run::Drop(len) => len,
+            Run::Pass(len) if parts.len() > 1 && len == parts.iter().map(|part| part.len()).sum::<usize>() => {
+                ready!(Pin::new(inner).poll_write_vectored(cx, parts))?
+            }
+            Run::Pass(len) => {
+                let part = parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part);
+                ready!(Pin::new(inner).poll_write(cx, &part[..len.min(part.len())]))?
+            }
+        };
+        outgoing.advance(parts, taken);
+        Poll::Ready(Ok(taken))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -134,6 +148,9 @@ impl Reactor for Sockets {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let opened = self.0.tcp_connect_addr(address);
-        async move { Ok(Stream { inner: AsyncTcpStream::Plain(opened.await?), frames: Frames::new(Arc::default()) }) }
+        async move {
+            let inner = AsyncTcpStream::Plain(opened.await?);
+            Ok(Stream { inner, frames: Frames::new(Arc::default()), outgoing: Outgoing::default() })
+        }
     }
 }
