@@ -218,6 +218,7 @@ impl Application {
             allow_unsigned: settings.api.allow_unsigned,
             any_region: settings.engine.any_region(),
             settings: settings.shown.clone(),
+            console: self.console.is_some(),
             kms: kms(settings),
             hosts: settings.api.hosts(),
             tls: settings.api.tls().map(|(certificate, key)| api::TlsFiles { certificate, key }),

@@ -30,6 +30,7 @@ mod engine_tests;
 pub mod error;
 mod faces;
 pub mod forms;
+mod front;
 #[cfg(test)]
 mod fuzz;
 pub mod history;

@@ -41,6 +41,8 @@ pub struct Options {
     pub kms: Kms,
     /// ARNs and signatures of other regions and accounts are taken for those of this server. Default: false.
     pub any_region: bool,
+    /// The console is on this server: the front page names it. Default: false.
+    pub console: bool,
     /// The settings in force, secrets left out, as `Reveille.DescribeSystem` shows them. Default: none.
     pub settings: Vec<(String, String)>,
 }
@@ -80,6 +82,7 @@ impl Default for Options {
             allow_unsigned: false,
             kms: Kms::default(),
             any_region: false,
+            console: false,
             settings: Vec::new(),
         }
     }

@@ -11,8 +11,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::ServerHandle as Inner;
 use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer, web};
-use serde_json::json;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use tokio_rustls::server::TlsStream;
 
 use crate::engine::EngineHandle;
@@ -24,6 +23,7 @@ use super::connections;
 use super::context::Context;
 use super::error::ApiError;
 use super::faces::SharedApi;
+use super::front::{self, HasConsole, closing};
 use super::hosts::{Hosts, Visitor};
 use super::options::Options;
 use super::page::Pages;
@@ -107,6 +107,7 @@ impl Server {
         let bodies = web::Data::new(Bodies::new(options.body_bytes_max, options.bodies_bytes_max, within));
         let hosts = web::Data::new(Hosts::new(&options.hosts, addr.ip()));
         let shared = web::Data::new(SharedApi::new(api.clone(), hosts.clone()));
+        let console = web::Data::new(HasConsole(options.console));
         let connections = connections::bound(options.connections_max);
         let builder = HttpServer::new(move || {
             App::new()
@@ -114,9 +115,8 @@ impl Server {
                 .app_data(bodies.clone())
                 .app_data(hosts.clone())
                 .app_data(shared.clone())
-                .route("/healthz", web::get().to(healthz))
-                .route("/readyz", web::get().to(readyz))
-                .route("/metrics", web::get().to(metrics_text))
+                .app_data(console.clone())
+                .configure(front::routes)
                 .configure(also.clone())
                 .default_service(web::to(aws_json))
         })
@@ -235,37 +235,6 @@ impl MessageBody for Whole {
         let answer = std::mem::take(&mut self.get_mut().answer);
         Poll::Ready(Some(answer).filter(|answer| !answer.is_empty()).map(Ok))
     }
-}
-
-/// Answers probes of load balancers. They may use any host name or none, and the answer is of no use to a web page.
-async fn healthz() -> HttpResponse {
-    closing(HttpResponse::Ok()).json(json!({"status": "alive"}))
-}
-
-async fn readyz(api: web::Data<Api>) -> HttpResponse {
-    match api.context().engine().ready().await {
-        Ok(doubts) if doubts.is_empty() => closing(HttpResponse::Ok()).json(json!({"status": "ready"})),
-        Ok(doubts) => closing(HttpResponse::Ok()).json(json!({"status": "ready", "doubts": doubts})),
-        Err(missing) => {
-            closing(HttpResponse::ServiceUnavailable()).json(json!({"status": "not ready", "missing": missing}))
-        }
-    }
-}
-
-async fn metrics_text(request: HttpRequest, api: web::Data<Api>, hosts: web::Data<Hosts>) -> HttpResponse {
-    if let Err(error) = is_for_us(&request, &hosts) {
-        return closing(HttpResponse::Forbidden()).content_type(CONTENT_TYPE).body(api.refuse(error).body);
-    }
-    closing(HttpResponse::Ok())
-        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(api.context().engine().metrics())
-}
-
-/// Closes the connection after an answer to an unknown sender: the next request on it would have no time limit for its
-/// head.
-fn closing(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
-    response.force_close();
-    response
 }
 
 #[cfg(test)]

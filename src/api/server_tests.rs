@@ -68,6 +68,37 @@ async fn it_answers_over_http_and_stops() {
     running.await.unwrap().unwrap();
 }
 
+#[actix_web::test]
+async fn probes_may_use_head_and_a_person_learns_which_server_this_is() {
+    served(Options { console: true, ..options("127.0.0.1:0") }, api(), |addr| {
+        let ask = |line: &str, accept: &str| {
+            let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
+            let answer = told_and_closed(addr, request.as_bytes());
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+            (head.to_owned(), body.to_owned())
+        };
+        for path in ["/", "/healthz", "/readyz", "/metrics"] {
+            let (head, body) = ask(&format!("HEAD {path}"), "*/*");
+            let known = ["200", "503"].iter().any(|status| head.starts_with(&format!("HTTP/1.1 {status}")));
+            assert!(known && body.is_empty(), "{path}: {head} {body}");
+        }
+        let (head, body) = ask("GET /", "text/html,*/*;q=0.8");
+        assert!(head.contains("text/html") && body.contains("href=\"/console\""), "{head} {body}");
+        let (head, body) = ask("GET /", "*/*");
+        assert!(head.contains("application/json") && body.contains("\"server\":\"reveille\""), "{head} {body}");
+        let foreign = "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+        assert!(told_and_closed(addr, foreign.as_bytes()).starts_with("HTTP/1.1 403"));
+        // Other methods are the API's: it says what it expects.
+        assert!(ask("PUT /healthz", "*/*").0.starts_with("HTTP/1.1 404"));
+    })
+    .await;
+    served(options("127.0.0.1:0"), api(), |addr| {
+        let request = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n";
+        assert!(!told_and_closed(addr, request.as_bytes()).contains("/console"), "there is none");
+    })
+    .await;
+}
+
 /// The first line of the answer to a connection that sends these bytes and then no more; empty where it is just closed.
 fn told(addr: SocketAddr, bytes: &[u8]) -> String {
     use std::io::{Read as _, Write as _};

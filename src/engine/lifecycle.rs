@@ -6,6 +6,7 @@ use crate::bus::{Address, BusError, ExchangeSpec, QueueSpec};
 use crate::ids::PartitionId;
 use crate::store::{Epoch, NodeCard, ownership};
 
+use super::api::waiting::Waiting;
 use super::api::{Engine, EngineHandle, health};
 use super::coordination::Coordinator;
 use super::delivery::parking::{self, Parking};
@@ -73,6 +74,7 @@ pub(super) fn make(parts: Parts) -> EngineHandle {
         express: Arc::new(Express::default()),
         coordinator: Coordinator::new(Arc::clone(&services)),
         health: health::Health::default(),
+        waiting: Waiting::default(),
         own_api: OnceLock::new(),
         parking: Parking::new(Arc::clone(&services)),
         services,

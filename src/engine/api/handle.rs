@@ -22,6 +22,7 @@ use crate::store::{Catalog, Journal};
 use crate::trace::Sampling;
 
 use super::health::Health;
+use super::waiting::Waiting;
 
 /// The operations of this service, for its own tasks.
 pub trait OwnApi: Send + Sync {
@@ -45,6 +46,8 @@ pub(in crate::engine) struct Engine {
     /// Where other processes share the store.
     pub keeper: Option<Arc<Keeper>>,
     pub health: Health,
+    /// Of the last scrape.
+    pub waiting: Waiting,
     /// What tasks call.
     pub own_api: OnceLock<Arc<dyn OwnApi>>,
 }

@@ -39,6 +39,7 @@ pub(in crate::engine) async fn run(services: Arc<Services>, express: Arc<Express
 }
 
 async fn take(services: &Services, express: &Express, parking: &Arc<Parking>, intake: &Arc<Intake>, letter: Delivery) {
+    services.metrics.dead_letter(counted(&death(&letter.message).0));
     if let Some(why) = letter.unreadable() {
         tracing::warn!(event = "task.unreadable", reason = why, "a dead letter is parked: {why}");
         park(parking, intake, letter, &why);

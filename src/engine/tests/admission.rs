@@ -190,7 +190,7 @@ async fn a_slow_store_refuses_starts_beyond_the_bound_and_lets_running_work_end(
             "{why}"
         );
     }
-    assert!(engine.metrics().lines().any(|line| line == "reveille_starts_throttled_total 20"));
+    assert!(engine.metrics().await.lines().any(|line| line == "reveille_starts_throttled_total 20"));
     assert_eq!(engine.engine().services.work_in_progress().0, STARTS_MAX, "a refused start leaves nothing behind");
     // The reply of what runs is taken in meanwhile, and its execution ends.
     engine.complete_task(&token, Completion::Success(json!("done").into()), Asker::default()).await.unwrap();
@@ -363,7 +363,8 @@ async fn news_that_a_blocked_broker_does_not_take_is_dropped_beyond_the_bound() 
     for _ in 0..crate::limits::ASIDES_MAX + 7 {
         engine.engine().services.publish_best_effort(to.clone(), Message::default());
     }
-    assert!(engine.metrics().lines().any(|line| line == "reveille_asides_dropped_total 7"), "{}", engine.metrics());
+    let text = engine.metrics().await;
+    assert!(text.lines().any(|line| line == "reveille_asides_dropped_total 7"), "{text}");
 }
 
 #[actix_rt::test]

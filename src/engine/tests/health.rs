@@ -37,11 +37,12 @@ async fn says(engine: &EngineHandle, ready: bool) -> Vec<String> {
 
 async fn shows(engine: &EngineHandle, line: &str) {
     let look = async {
-        while !engine.metrics().lines().any(|l| l == line) {
+        while !engine.metrics().await.lines().any(|l| l == line) {
             tokio::time::sleep(TICK).await;
         }
     };
-    tokio::time::timeout(LONG, look).await.unwrap_or_else(|_| panic!("{line} is not in:\n{}", engine.metrics()));
+    let shown = tokio::time::timeout(LONG, look).await;
+    assert!(shown.is_ok(), "{line} is not in:\n{}", engine.metrics().await);
 }
 
 /// Its thread is held, as a decision without end would hold it.

@@ -102,6 +102,20 @@ impl Book {
         self.register(name, help, Gauge::default())
     }
 
+    /// The same by labels.
+    pub fn moments<L>(
+        &mut self,
+        name: &str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Family<L, Gauge<f64, AtomicU64>>
+    where
+        L: EncodeLabelSet + Clone + Debug + Hash + Eq + Send + Sync + 'static,
+    {
+        self.describe(name, "gauge", labels, help);
+        self.register(name, help, Family::default())
+    }
+
     pub fn seconds(&mut self, name: &str, buckets: impl IntoIterator<Item = f64>, help: &'static str) -> Histogram {
         self.describe(&format!("{name}_seconds"), "histogram", &[], help);
         let histogram = Histogram::new(buckets);

@@ -1,5 +1,7 @@
 //! Metrics as a scrape shows them.
 
+use std::collections::HashSet;
+
 use super::*;
 
 #[test]
@@ -13,6 +15,7 @@ fn what_is_counted_is_shown() {
     metrics.task_scheduled();
     metrics.task_completed(Duration::from_millis(40));
     metrics.task_returned("unroutable");
+    metrics.dead_letter("expired");
     metrics.reply("late");
     metrics.reply_refused("unknown-key");
     metrics.append(Duration::from_millis(2));
@@ -52,6 +55,7 @@ fn what_is_counted_is_shown() {
         "reveille_store_commit_events_count 1",
         r#"reveille_store_commit_events_bucket{le="+Inf"} 1"#,
         r#"reveille_tasks_returned_total{reason="unroutable"} 1"#,
+        r#"reveille_dead_letters_total{reason="expired"} 1"#,
         r#"reveille_replies_total{verdict="late"} 1"#,
         r#"reveille_replies_refused_total{reason="unknown-key"} 1"#,
         r#"reveille_callback_latency_seconds_bucket{le="0.05"} 1"#,
@@ -75,6 +79,31 @@ fn machines_beyond_the_bound_share_a_label() {
     let text = metrics.render(&Now::default());
     assert_eq!(text.lines().filter(|l| l.starts_with("reveille_executions_started_total{")).count(), MACHINES_MAX + 1);
     assert!(text.contains(r#"reveille_executions_started_total{machine="(other)"} 100"#));
+}
+
+#[test]
+fn queues_with_most_tasks_have_a_label_and_go_when_nothing_waits() {
+    let metrics = Metrics::new();
+    let of = |queue: String, waiting, oldest_seconds| QueueNow { queue, waiting, oldest_seconds };
+    let mut queues: Vec<QueueNow> = (0..QUEUES_MAX + 50).map(|n| of(format!("q{n}"), 1 + n as u64, 2.5)).collect();
+    queues.push(of(String::new(), 7, 90.0));
+    let text = metrics.render(&Now { queues: Some(queues), ..Now::default() });
+    let lines = |text: &str, name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+    assert_eq!(lines(&text, "reveille_queue_tasks_waiting{"), QUEUES_MAX + 1);
+    let last = QUEUES_MAX + 49;
+    for line in [
+        format!("reveille_queue_tasks_waiting{{queue=\"q{last}\"}} {}", last + 1),
+        // The fifty smallest have 1 to 50 tasks, and 7 wait elsewhere.
+        format!("reveille_queue_tasks_waiting{{queue=\"(other)\"}} {}", 50 * 51 / 2 + 7),
+        "reveille_queue_oldest_task_seconds{queue=\"(other)\"} 90.0".to_owned(),
+        format!("reveille_queue_oldest_task_seconds{{queue=\"q{last}\"}} 2.5"),
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is not in:\n{text}");
+    }
+    let kept = metrics.render(&Now::default());
+    assert_eq!(lines(&kept, "reveille_queue_tasks_waiting{"), QUEUES_MAX + 1, "not known: as before");
+    let text = metrics.render(&Now { queues: Some(Vec::new()), ..Now::default() });
+    assert_eq!(lines(&text, "reveille_queue_tasks_waiting{"), 0);
 }
 
 /// The document lists all metrics, and no others.
