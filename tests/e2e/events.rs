@@ -63,6 +63,10 @@ fn status_changes_and_task_events_reach_other_systems_also_over_a_crash() {
         (&detail["status"], &detail["input"], &detail["stopDate"]),
         (&json!("RUNNING"), &json!("{\"a\":1}"), &Value::Null)
     );
+    assert_eq!(
+        (&detail["redriveCount"], &detail["redriveStatus"], &detail["redriveStatusReason"]),
+        (&json!(0), &json!("NOT_REDRIVABLE"), &json!("Execution is RUNNING and cannot be redriven"))
+    );
     let scheduled = wait_for(&reader, "task.scheduled.ask")["body"].clone();
     assert_eq!((&scheduled["stateName"], &scheduled["attempt"]), (&json!("Ask"), &json!(1)));
     let token = server.token(&execution, "Ask");
@@ -73,7 +77,16 @@ fn status_changes_and_task_events_reach_other_systems_also_over_a_crash() {
         (&detail["error"], &detail["cause"], &detail["output"]),
         (&json!("Busy"), &json!("later"), &Value::Null)
     );
+    assert_eq!((&detail["redriveStatus"], &detail["redriveStatusReason"]), (&json!("REDRIVABLE"), &Value::Null));
+    let described = server.call("DescribeExecution", &json!({"executionArn": execution}));
+    assert_eq!(detail["redriveStatus"], described["redriveStatus"]);
     assert_eq!(wait_for(&reader, "task.failed.ask")["body"]["error"], "Busy");
+    // A redrive is told with its number.
+    server.call("RedriveExecution", &json!({"executionArn": execution}));
+    let again = until("the redrive's event", SOON, || {
+        events(&reader, "execution.running.ask").into_iter().find(|event| event["body"]["detail"]["redriveCount"] == 1)
+    });
+    assert!(again["body"]["detail"]["redriveDate"].is_number() && again["id"] != running["id"], "{again}");
     let said = reader.said();
     assert!(!said.contains(&token) && !said.contains("silent"), "{said}");
     drop(reader);

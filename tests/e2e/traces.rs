@@ -6,7 +6,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::support::{Launch, Program, SOON, Server, python, until, vhost};
+use reveille::bus::{HeaderValue, Message, Properties};
+
+use super::support::{Launch, Program, SOON, Server, Wire, python, until, vhost};
 
 /// A collector: OTLP over HTTP in both encodings; one line of JSON for each span.
 const COLLECTOR: &str = r#"
@@ -196,4 +198,55 @@ fn a_trace_goes_from_the_caller_through_the_worker_to_the_end() {
     assert_eq!((&answered["trace_id"], &answered["span_id"]), (&json!(TRACE), &first["id"]));
     let own: Vec<&Value> = all.iter().filter(|span| span["name"] == "traced" && span["trace"] != TRACE).collect();
     assert_eq!(own[0]["parent"], "", "it has a trace of its own");
+}
+
+#[test]
+fn a_start_message_continues_its_trace_and_children_of_a_map_run_are_linked() {
+    let (Some(url), Some(python)) = (vhost(), python()) else { return };
+    if !Command::new(&python).args(["-c", "import opentelemetry.proto"]).status().expect("it runs").success() {
+        eprintln!("skipped: PYTHON has no OpenTelemetry (make setup installs it)");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut collector = run(&python, folder.path(), "collector.py", COLLECTOR, &[]);
+    let endpoint = collector.line_with("collecting at").rsplit(' ').next().expect("a URL").to_owned();
+    let server = Server::start(Launch::over(&url).with("REVEILLE__TELEMETRY__OTLP__ENDPOINT", &endpoint));
+    let pass = json!({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": true}}});
+    let machine = server.machine(
+        "fans",
+        &json!({"StartAt": "Fan", "States": {"Fan": {"Type": "Map", "End": true, "ItemsPath": "$.items",
+            "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                "StartAt": pass["StartAt"], "States": pass["States"]}}}})
+        .to_string(),
+    );
+    let wire = Wire::to(&url);
+    wire.wait_for_queue("reveille.start");
+    let request = json!({"stateMachineArn": machine, "name": "by-message", "input": {"items": [1, 2]}});
+    let headers = [
+        ("traceparent".into(), HeaderValue::Text(format!("00-{TRACE}-{CALLER}-01"))),
+        ("tracestate".into(), HeaderValue::Text("shop=1".to_owned())),
+    ];
+    let properties =
+        Properties { content_type: Some("application/json".into()), headers: headers.into(), ..Properties::default() };
+    wire.publish("reveille.start", Message { body: request.to_string().into_bytes(), properties });
+
+    // The children of a run are many: they have traces of their own, with a link to the run's parent.
+    let all = until("the spans of parent and children arrive", SOON, || {
+        let all = spans(&collector);
+        let of = |name: &str| all.iter().filter(|span| span["name"] == name).count();
+        (of("P") == 2 && all.iter().any(|span| span["trace"] == TRACE && span["name"] == "fans")).then_some(all)
+    });
+    let parent = all.iter().find(|span| span["trace"] == TRACE && span["name"] == "fans").expect("the parent");
+    assert_eq!((&parent["parent"], &parent["state"]), (&json!(CALLER), &json!("shop=1")));
+    let fan = all.iter().find(|span| span["name"] == "Fan").expect("the Map state");
+    let of_trace: Vec<&Value> = all.iter().filter(|span| span["trace"] == TRACE).map(|span| &span["id"]).collect();
+    assert_eq!(fan["parent"], parent["id"]);
+    let children: Vec<&Value> =
+        all.iter().filter(|span| span["trace"] != TRACE && span["parent"] == "" && span["name"] != "P").collect();
+    assert_eq!(children.len(), 2, "{all:#?}");
+    assert_ne!(children[0]["trace"], children[1]["trace"]);
+    for child in children {
+        let links = child["links"].as_array().expect("links");
+        assert!(links.len() == 1 && of_trace.contains(&&links[0]), "{child} {all:#?}");
+    }
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::bus::{Address, HeaderValue, Message, Properties, Publication};
 use crate::clock::Timestamp;
 use crate::engine::services::Services;
+use crate::engine::services::redrivable::{self, Execution};
 use crate::engine::services::task_identity::message_id;
 use crate::engine::types::DeliverError;
 use crate::ids::{EventId, ExecutionId, TaskKey};
@@ -106,6 +107,16 @@ impl Services {
         let number = u64::MAX - 2 * u64::from(state.redrive_count()) - u64::from(ended.is_some());
         let id = message_id(&TaskKey { execution, scheduled: EventId(number) });
         let at = ended.map_or(state.redriven_at().unwrap_or(state.started_at()), |outcome| outcome.at);
+        let of = Execution {
+            status,
+            is_child_of_map_run: started.map_run.is_some(),
+            started: state.started_at(),
+            closed: ended.map(|outcome| outcome.at),
+        };
+        let (redrive, because) = match redrivable::status(of, at) {
+            ("REDRIVABLE", _) if state.history_is_full() => redrivable::full(),
+            said => said,
+        };
         let body = json!({
             "version": "0",
             "id": id,
@@ -132,6 +143,8 @@ impl Services {
                 "stateMachineAliasArn": started.alias_arn,
                 "redriveCount": state.redrive_count(),
                 "redriveDate": state.redriven_at().map(Timestamp::millis),
+                "redriveStatus": redrive,
+                "redriveStatusReason": because,
             },
         });
         self.event(kind, started, id, &body)

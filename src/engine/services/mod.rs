@@ -16,6 +16,7 @@ mod links;
 pub(in crate::engine) mod logging;
 pub(in crate::engine) mod open_count;
 pub(in crate::engine) mod quarantine;
+pub(in crate::engine) mod redrivable;
 pub(in crate::engine) mod resources;
 pub(in crate::engine) mod seat;
 pub(in crate::engine) mod task_identity;
