@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Runs the greeters of examples/workers against a broker: each answers a task, and fails a bad one.
+"""Runs the greeters of examples/workers against a broker: each answers a task, and fails a bad one. Then
+`reveille worker check` tries them, where the program was built (REVEILLE_BINARY, or target/debug/reveille).
 
     workers.py [LANGUAGE…]        default: all whose language and AMQP library this machine has
 
-The broker is REVEILLE_TEST_AMQP_URL (scripts/test.sh sets it). Ruby, PHP and Perl are installed by
-scripts/setup.sh; Go and Java are taken where they are, Rust where its example was built. A language that is missing is
+The broker is REVEILLE_TEST_AMQP_URL (scripts/test.sh sets it). Ruby, PHP, Perl and Elixir are installed
+by scripts/setup.sh; Go and Java are taken where they are, Rust where its example was built. A language that is missing is
 named as skipped. tests/e2e runs the workers in Python and Node and `reveille worker`.
 """
+import glob
 import os
 import pathlib
 import shutil
@@ -19,9 +21,11 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORKERS = ROOT / "examples/workers"
 PYTHON = os.environ.get("PYTHON", str(ROOT / ".venv/bin/python"))
+REVEILLE = pathlib.Path(os.environ.get("REVEILLE_BINARY", ROOT / "target/debug/reveille"))
 URL = os.environ.get("REVEILLE_TEST_AMQP_URL") or sys.exit("workers: REVEILLE_TEST_AMQP_URL names no broker")
 SOON = 60  # seconds; only a fault takes so long
 JARS = "/usr/share/java/amqp-client.jar:/usr/share/java/slf4j-api.jar:/usr/share/java/slf4j-nop.jar"
+PLUGINS = next(iter(glob.glob("/usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins")), "/usr/lib/rabbitmq")
 GO = {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": os.environ.get("GOCACHE", "/tmp/go-cache")}
 # Language: what it needs, how it is built (or nothing), how it is run, and its environment. OUT is a folder of the run.
 LANGUAGES = {
@@ -32,6 +36,7 @@ LANGUAGES = {
            "go build -o OUT/greeter go/greeter.go", "OUT/greeter", GO),
     "java": (["javac -version", "ls " + JARS.replace(":", " ")],
              f"javac -d OUT -cp {JARS} java/Greeter.java", f"java -cp OUT:{JARS} Greeter", {}),
+    "elixir": (["elixir --version", f"ls {PLUGINS}"], None, "elixir elixir/greeter.exs", {"ERL_LIBS": PLUGINS}),
     "rust": ([f"ls {ROOT}/target/debug/examples/greeter"], None, f"{ROOT}/target/debug/examples/greeter", {}),
 }
 
@@ -86,7 +91,19 @@ def check(language):
             except ProcessLookupError:
                 pass
             worker.wait()
+        if REVEILLE.exists():
+            return rules(run.replace("OUT", out).split(), environment)
     return None
+
+
+def rules(command, environment):
+    """The rules of a good worker that this one breaks, or nothing."""
+    asked = [REVEILLE, "worker", "check", "greetings", "--payload", '{"name": "Ada"}', "--bad", "{}", "--within", "20"]
+    checked = subprocess.run([*asked, "-o", "jsonl", "--", *command], cwd=WORKERS, text=True, capture_output=True,
+                             env={**environment, "REVEILLE__BUS__URL": URL})
+    kept = [line for line in checked.stdout.splitlines() if '"verdict":"ok"' in line]
+    broken = [line for line in checked.stdout.splitlines() if '"verdict":"broken"' in line]
+    return None if checked.returncode == 0 and kept else "\n".join(broken) + checked.stderr
 
 
 def main():

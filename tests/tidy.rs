@@ -45,7 +45,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bus", &["clock", "ids", "limits", "payload"]),
     ("objects", &["csv", "clock", "ids", "limits"]),
     // Workers that come with the engine: they see what every worker sees.
-    ("workers", &["bus", "clock", "limits"]),
+    ("workers", &["bus", "clock", "ids", "limits"]),
     // What a resource puts on the bus: it speaks the bus's words (address, header, publication), never an adapter's.
     ("integrations", &["bus", "interpreter", "asl", "forms", "query", "clock", "ids", "limits", "payload"]),
     ("telemetry", &["clock", "ids", "limits", "spans", "token", "trace"]),

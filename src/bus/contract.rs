@@ -48,6 +48,7 @@ contracts!(
     each_of_many_concurrent_publishes_gets_its_own_answer,
     a_missing_exchange_disturbs_no_other_publish,
     a_full_queue_nacks,
+    what_a_full_queue_refuses_may_be_seen,
     a_bounded_queue_drops_its_oldest,
     what_waits_in_a_queue_is_counted,
     who_consumes_a_queue_is_counted,
@@ -163,6 +164,25 @@ async fn a_full_queue_nacks(bus: Bus) {
         }
     }
     panic!("20 messages in a queue of 2");
+}
+
+async fn what_a_full_queue_refuses_may_be_seen(bus: Bus) {
+    let seen = declared(&bus, queue("seen")).await;
+    let spec = QueueSpec { kind: QueueKind::Classic, max_length: Some(1), ..queue("full-seen") };
+    let spec = declared(&bus, QueueSpec { refused_to: Some(to_queue(&seen)), ..spec }).await;
+    confirmed(&bus, to_queue(&spec), message("first")).await;
+    assert_eq!(bus.publish(to_queue(&spec), message("second")).await.expect("publish"), Publication::Nacked);
+    for (name, expected) in [(&seen.name, "second"), (&spec.name, "first")] {
+        let taken = loop {
+            if let Some(taken) = bus.get(name).await.expect("get") {
+                break taken;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(text(&taken), expected);
+        taken.settle(Settlement::Ack);
+    }
+    assert!(bus.get(&spec.name).await.expect("get").is_none());
 }
 
 async fn a_bounded_queue_drops_its_oldest(bus: Bus) {

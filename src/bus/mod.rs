@@ -136,6 +136,8 @@ pub struct QueueSpec {
     /// Exchange and routing key for dead letters.
     pub dead_letter: Option<Address>,
     pub max_length: Option<u32>,
+    /// What is over `max_length` is refused, and a copy of it goes here. Of a classic queue without `dead_letter` only.
+    pub refused_to: Option<Address>,
     /// Beyond these the oldest messages are dropped. Not together with `max_length` or `dead_letter`, under which what
     /// is too much is refused.
     pub drop_oldest: Option<Bounds>,
@@ -154,6 +156,7 @@ impl QueueSpec {
             kind,
             dead_letter: None,
             max_length: None,
+            refused_to: None,
             drop_oldest: None,
             message_ttl: None,
             delivery_limit: None,

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::CliError;
+use super::context::{self, Context, Key};
 use super::sigv4::Signer;
 use crate::clock::{Clock, SystemClock};
 
@@ -19,11 +20,15 @@ const TIMEOUT: Duration = Duration::from_secs(70);
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The server to call.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct ServerArgs {
-    /// The server's address [default: AWS_ENDPOINT_URL_SFN, AWS_ENDPOINT_URL, or http://127.0.0.1:8083]
+    /// The server's address [default: of the context, AWS_ENDPOINT_URL_SFN, AWS_ENDPOINT_URL, or
+    /// http://127.0.0.1:8083]
     #[arg(long, alias = "url", env = "REVEILLE_ENDPOINT", value_name = "URL", help_heading = "Server")]
     pub endpoint: Option<String>,
+    /// The server of this name (reveille context)
+    #[arg(long, env = "REVEILLE_CONTEXT", value_name = "NAME", help_heading = "Server")]
+    pub context: Option<String>,
     /// Certificate authority of the server, PEM, in the place of the public ones
     #[arg(long, env = "REVEILLE_CA_FILE", value_name = "FILE", help_heading = "Server")]
     pub ca_file: Option<PathBuf>,
@@ -58,24 +63,44 @@ pub(super) struct Client {
     signer: Option<Signer>,
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A URL with its scheme and its host.
+pub(super) fn check_endpoint(endpoint: &str) -> Result<(&str, &str), CliError> {
+    match endpoint.split_once("://") {
+        Some((scheme @ ("http" | "https"), rest)) if !rest.is_empty() => Ok((scheme, rest)),
+        _ => Err(CliError::usage(format!("the endpoint '{endpoint}' is no URL"))
+            .hint("a URL looks like http://127.0.0.1:8083 (--endpoint, REVEILLE_ENDPOINT)")),
+    }
+}
+
 impl ServerArgs {
+    /// What names the server most closely: a flag or our own variables, then AWS's, then the context in use.
+    fn server(&self) -> Result<Context, CliError> {
+        let of_url = |endpoint: String| Context { endpoint, ca_file: None, region: None, key: None };
+        if let Some(endpoint) = self.endpoint.clone().filter(|endpoint| !endpoint.is_empty()) {
+            return Ok(of_url(endpoint));
+        }
+        if let Some(name) = self.context.as_deref().filter(|name| !name.is_empty()) {
+            return context::of_name(name);
+        }
+        if let Some(endpoint) = variable("AWS_ENDPOINT_URL_SFN").or_else(|| variable("AWS_ENDPOINT_URL")) {
+            return Ok(of_url(endpoint));
+        }
+        Ok(context::in_use()?.unwrap_or_else(|| of_url(DEFAULT_ENDPOINT.to_owned())))
+    }
+
     pub(super) fn client(&self) -> Result<Client, CliError> {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let given = self.endpoint.clone().filter(|endpoint| !endpoint.is_empty());
-        let endpoint = given
-            .or_else(|| variable("AWS_ENDPOINT_URL_SFN"))
-            .or_else(|| variable("AWS_ENDPOINT_URL"))
-            .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-        let endpoint = endpoint.trim_end_matches('/').to_owned();
-        let Some((scheme @ ("http" | "https"), rest)) = endpoint.split_once("://") else {
-            return Err(CliError::usage(format!("the endpoint '{endpoint}' is no URL"))
-                .hint("a URL looks like http://127.0.0.1:8083 (--endpoint, REVEILLE_ENDPOINT)"));
-        };
+        let server = self.server()?;
+        let endpoint = server.endpoint.trim_end_matches('/').to_owned();
+        let (scheme, rest) = check_endpoint(&endpoint)?;
         let host = rest.split('/').next().unwrap_or(rest);
         // The header has no port where it is the scheme's own.
         let host = host.strip_suffix(if scheme == "http" { ":80" } else { ":443" }).unwrap_or(host).to_owned();
         let mut config = ureq::Agent::config_builder();
-        if let Some(file) = &self.ca_file {
+        if let Some(file) = self.ca_file.as_ref().or(server.ca_file.as_ref()) {
             config = config.tls_config(ureq::tls::TlsConfig::builder().root_certs(authorities(file)?).build());
         }
         let agent = config
@@ -85,18 +110,25 @@ impl ServerArgs {
             .user_agent(concat!("reveille-cli/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        Ok(Client { agent, host, signer: signer(), endpoint })
+        Ok(Client { agent, host, signer: signer(server.key, server.region), endpoint })
     }
 }
 
-/// Credentials from the variables of AWS's own tools. Without them requests are not signed.
-fn signer() -> Option<Signer> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+/// The key of the context, else that of the variables of AWS's own tools. Without one requests are not signed.
+fn signer(key: Option<Key>, region: Option<String>) -> Option<Signer> {
+    let of_context = key.is_some();
+    let key = match key {
+        Some(key) => key,
+        None => {
+            Key { id: variable("AWS_ACCESS_KEY_ID")?, secret: SecretString::from(variable("AWS_SECRET_ACCESS_KEY")?) }
+        }
+    };
     Some(Signer {
-        key_id: variable("AWS_ACCESS_KEY_ID")?,
-        secret: SecretString::from(variable("AWS_SECRET_ACCESS_KEY")?),
-        session_token: variable("AWS_SESSION_TOKEN"),
-        region: variable("AWS_REGION")
+        key_id: key.id,
+        secret: key.secret,
+        session_token: variable("AWS_SESSION_TOKEN").filter(|_| !of_context),
+        region: region
+            .or_else(|| variable("AWS_REGION"))
             .or_else(|| variable("AWS_DEFAULT_REGION"))
             .unwrap_or_else(|| "us-east-1".to_owned()),
         service: "states",
@@ -194,7 +226,7 @@ impl Client {
         CliError::Unreachable {
             what: format!("the server at {}", self.endpoint),
             why: why.to_string(),
-            hint: "is it running (reveille serve)? Another address: --endpoint, or REVEILLE_ENDPOINT",
+            hint: "is it running (reveille serve)? Another address: --endpoint, REVEILLE_ENDPOINT, or a context",
         }
     }
 }
@@ -231,7 +263,8 @@ fn refused(operation: &str, status: u16, answer: &Value) -> CliError {
         | "UnrecognizedClientException"
         | "InvalidSignatureException"
         | "AccessDeniedException" => error.hint(
-            "the server asks for a signature: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to one of its api.keys",
+            "the server asks for a signature: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to one of its api.keys, or keep \
+             one in a context",
         ),
         _ => error,
     }

@@ -12,14 +12,16 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Try it, without a server", &["demo", "init", "run", "validate", "graph"]),
     ("Executions", &["start", "watch", "list", "describe", "history", "stop", "redrive", "fork", "replay"]),
     ("Tasks", &["tasks", "succeed", "fail", "heartbeat", "link", "worker"]),
-    ("State machines", &["machines"]),
+    ("State machines", &["machines", "contract"]),
     ("Server and broker", &["serve", "health", "console", "replies", "nodes", "backup", "bench"]),
-    ("More", &["call", "completions", "man", "help"]),
+    ("More", &["context", "call", "completions", "man", "help"]),
 ];
 
 const AFTER: &str = "\
-Each command has examples: reveille COMMAND --help. Commands that call a server take --endpoint, REVEILLE_ENDPOINT or \
-AWS_ENDPOINT_URL, and sign with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.";
+Each command has examples: reveille COMMAND --help. Commands that call a server take --endpoint, REVEILLE_ENDPOINT, \
+AWS_ENDPOINT_URL or a context, and sign with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or the context's key.
+
+Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong, 3 the server or the broker cannot be reached.";
 
 /// The command line with its help.
 pub(super) fn command() -> clap::Command {

@@ -1,5 +1,6 @@
 //! The engine inside this process, for `serve`, `run` and `demo`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::CliError;
 use super::watch::Snapshot;
 use crate::api::history::{self, View};
 use crate::app::{AppError, Application};
+use crate::bus::{BusHealth, TaskBus};
 use crate::config::{Settings, Sources};
 use crate::engine::stand_in::StandIn;
 use crate::engine::{EngineError, EngineHandle, StartRequest};
@@ -19,7 +21,58 @@ use crate::store::{MachineRow, MachineType, Revision, RevisionId, StoreError};
 
 /// The time after which interactive commands give up a broker that does not answer.
 const BROKER_WITHIN: Duration = Duration::from_secs(10);
+/// The time for the broker to receive the last acknowledgements.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(10);
 const ROLE: &str = "arn:aws:iam::123456789012:role/reveille";
+
+/// The broker of a command that needs no server.
+#[derive(Debug, clap::Args)]
+pub(super) struct BrokerArgs {
+    /// The broker [default: the setting bus.url]. Keep a password out of the command line: REVEILLE__BUS__URL
+    #[arg(long, alias = "amqp", value_name = "URL", help_heading = "Broker")]
+    pub bus: Option<String>,
+    /// Settings file of the server
+    #[arg(long, short, env = "REVEILLE_CONFIG", value_name = "FILE", help_heading = "Broker")]
+    pub config: Option<PathBuf>,
+}
+
+impl BrokerArgs {
+    pub(super) fn settings(&self) -> Result<Settings, CliError> {
+        let flags = self.bus.iter().map(|url| ("bus.url", url.clone())).collect();
+        Ok(Settings::load(&Sources::of_process(self.config.clone(), flags))?)
+    }
+}
+
+/// Works on the broker of the settings, which must be there.
+pub(super) fn with_broker<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(Arc<dyn TaskBus>) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    block_on(async {
+        let bus = crate::app::broker(settings)?;
+        let up = async {
+            while matches!(bus.health(), BusHealth::Down(_)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(BROKER_WITHIN, up).await.is_err() {
+            let why = match bus.health() {
+                BusHealth::Down(why) | BusHealth::Blocked(why) => why,
+                BusHealth::Up => "no answer in time".to_owned(),
+            };
+            return Err(CliError::Unreachable {
+                what: format!("the broker at {}", settings.bus.url),
+                why,
+                hint: "is it running, and is the URL right? --bus, or bus.url",
+            });
+        }
+        let done = work(Arc::clone(&bus)).await;
+        // Gives back the unchanged messages in their order, and waits until the broker has the acknowledgements of the
+        // rest.
+        bus.close(GOODBYE_WITHIN).await;
+        done
+    })
+}
 
 /// Runs the server until it is told to stop.
 pub(super) fn serve(settings: &Settings) -> Result<(), CliError> {

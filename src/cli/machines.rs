@@ -1,5 +1,7 @@
 //! `reveille machines create|update|delete|list`; `versions.rs` has the rest.
 
+use std::io::IsTerminal;
+
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -80,6 +82,9 @@ Examples:
 pub(super) struct DeleteArgs {
     /// State machine: name or ARN
     machine: String,
+    /// Do not ask; without a terminal it never does
+    #[arg(long, short)]
+    yes: bool,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -155,6 +160,10 @@ pub(super) fn execute(command: &Command) -> Result<(), CliError> {
         Command::Delete(args) => {
             let client = args.server.client()?;
             let arn = names::machine(&client, &args.machine)?;
+            let asks = !args.yes && std::io::stdin().is_terminal();
+            if asks && !input::confirm(&format!("delete {arn}?"))? {
+                return Err(CliError::failed("nothing was deleted"));
+            }
             let answer = client.call("DeleteStateMachine", &json!({"stateMachineArn": arn}))?;
             args.output.print(&answer, |_| format!("{arn} is deleted; running executions go on to their end"))
         }

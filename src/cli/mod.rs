@@ -15,6 +15,8 @@ mod call;
 mod client;
 mod completions;
 mod console;
+mod context;
+mod contract;
 mod demo;
 mod describe;
 mod error;
@@ -140,6 +142,9 @@ enum Command {
     /// Create, update, delete and list state machines, their versions and aliases.
     #[command(subcommand, visible_aliases = ["machine"])]
     Machines(machines::Command),
+    /// Write what the workers of a state machine must know, as an AsyncAPI document.
+    #[command(visible_aliases = ["asyncapi"])]
+    Contract(contract::Args),
     /// Call any operation of the API; JSON in, JSON out.
     #[command(visible_aliases = ["api"])]
     Call(call::Args),
@@ -147,6 +152,9 @@ enum Command {
     Console(console::Args),
     /// Ask a server whether it is ready.
     Health(health::Args),
+    /// Name servers, and choose the one that commands call.
+    #[command(subcommand, visible_aliases = ["contexts"])]
+    Context(context::Command),
     /// Print completions for a shell.
     Completions(completions::Args),
     /// Write manual pages.
@@ -188,9 +196,11 @@ pub fn main() -> ExitCode {
         Command::Nodes(args) => nodes::execute(&args),
         Command::Backup(args) => backup::execute(&args),
         Command::Machines(command) => machines::execute(&command),
+        Command::Contract(args) => contract::execute(&args),
         Command::Call(args) => call::execute(&args),
         Command::Console(args) => console::execute(&args),
         Command::Health(args) => health::execute(&args),
+        Command::Context(command) => context::execute(&command),
         Command::Man(args) => man::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::Bench(args) => bench::execute(&args),

@@ -9,6 +9,9 @@ use super::output::text;
 /// Machines among which a name is searched.
 const MACHINES_MAX: usize = 10_000;
 
+/// Machines that are asked for an execution of a bare name: a request each.
+const SEARCHED_MAX: usize = 100;
+
 fn is_arn(name: &str) -> bool {
     name.starts_with("arn:")
 }
@@ -41,7 +44,7 @@ pub(super) fn execution(client: &Client, name: &str) -> Result<String, CliError>
     if let Some((of, name)) = name.split_once([':', '/']) {
         return Ok(execution_of(&machine(client, of)?, name));
     }
-    let machines = client.pages("ListStateMachines", json!({}), "stateMachines", 100)?;
+    let machines = client.pages("ListStateMachines", json!({}), "stateMachines", SEARCHED_MAX)?;
     let mut found = Vec::new();
     for machine in &machines {
         let arn = execution_of(&text(machine, "stateMachineArn"), name);
@@ -53,6 +56,10 @@ pub(super) fn execution(client: &Client, name: &str) -> Result<String, CliError>
     }
     match found.as_slice() {
         [one] => Ok(one.clone()),
+        [] if machines.len() == SEARCHED_MAX => {
+            Err(CliError::failed(format!("no execution of the first {SEARCHED_MAX} state machines is called '{name}'"))
+                .hint("give its ARN, or MACHINE:NAME"))
+        }
         [] => Err(CliError::failed(format!("there is no execution '{name}'"))
             .hint("give its ARN, or MACHINE:NAME; reveille list shows them")),
         several => Err(CliError::failed(format!("{} executions are called '{name}'", several.len()))

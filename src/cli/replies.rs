@@ -12,26 +12,18 @@ mod show;
 mod shown;
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::local::BrokerArgs;
 use super::output::{OutputArgs, Tone, text};
 use super::{CliError, local, time};
-use crate::app;
+use crate::bus::BusError;
 use crate::bus::parked::Filter;
-use crate::bus::{BusError, BusHealth};
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::config::{Settings, Sources};
 use crate::engine::desk::{Desk, Stays, Taken};
-
-/// A broker that does not answer within this time is given up.
-const BROKER_WITHIN: Duration = Duration::from_secs(10);
-/// The time for the broker to receive the last acknowledgements.
-const GOODBYE_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -45,16 +37,6 @@ pub(super) enum Command {
     /// Delete replies for good
     #[command(visible_aliases = ["rm"])]
     Purge(purge::PurgeArgs),
-}
-
-#[derive(Debug, Args)]
-struct BrokerArgs {
-    /// The broker [default: the setting bus.url]
-    #[arg(long, alias = "amqp", value_name = "URL", help_heading = "Broker")]
-    bus: Option<String>,
-    /// Settings file of the server
-    #[arg(long, short, env = "REVEILLE_CONFIG", value_name = "FILE", help_heading = "Broker")]
-    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -117,32 +99,8 @@ pub(super) fn execute(command: &Command) -> Result<(), CliError> {
 }
 
 fn with(args: &BrokerArgs, work: impl AsyncFnOnce(ParkingQueue) -> Result<(), CliError>) -> Result<(), CliError> {
-    let flags = args.bus.iter().map(|url| ("bus.url", url.clone())).collect();
-    let settings = Settings::load(&Sources::of_process(args.config.clone(), flags))?;
-    local::block_on(async {
-        let bus = app::broker(&settings)?;
-        let up = async {
-            while matches!(bus.health(), BusHealth::Down(_)) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        if tokio::time::timeout(BROKER_WITHIN, up).await.is_err() {
-            let why = match bus.health() {
-                BusHealth::Down(why) | BusHealth::Blocked(why) => why,
-                BusHealth::Up => "no answer in time".to_owned(),
-            };
-            return Err(CliError::Unreachable {
-                what: format!("the broker at {}", settings.bus.url),
-                why,
-                hint: "is it running, and is the URL right? --bus, or bus.url",
-            });
-        }
-        let done = work(ParkingQueue { desk: Desk::new(Arc::clone(&bus)), now: SystemClock.now() }).await;
-        // Gives back the unchanged messages in their order, and waits until the broker has the acknowledgements of the
-        // rest.
-        bus.close(GOODBYE_WITHIN).await;
-        done
-    })
+    let settings = args.settings()?;
+    local::with_broker(&settings, async |bus| work(ParkingQueue { desk: Desk::new(bus), now: SystemClock.now() }).await)
 }
 
 impl FilterArgs {

@@ -40,7 +40,7 @@ fn server(answers: Vec<(u16, Value)>) -> (ServerArgs, mpsc::Receiver<(String, Va
             reader.get_mut().write_all(format!("{head}{answer}").as_bytes()).unwrap();
         }
     });
-    (ServerArgs { endpoint: Some(endpoint), ca_file: None }, told)
+    (ServerArgs { endpoint: Some(endpoint), ..ServerArgs::default() }, told)
 }
 
 fn machines(names: &[&str]) -> Value {
@@ -59,7 +59,7 @@ fn the_command_line_is_consistent() {
 #[test]
 fn words_that_people_try_are_understood() {
     for line in [
-        "serve --listen 127.0.0.1:0 --store sqlite:x.db --bus embedded:",
+        "serve --listen 127.0.0.1:0 --store sqlite:x.db --bus embedded: --log debug",
         "demo --yes",
         "demo --amqp amqp://h --with-workers",
         "check a.json",
@@ -80,6 +80,13 @@ fn words_that_people_try_are_understood() {
         "tasks m:e --full",
         "worker q --exec jq -- -c .a",
         "worker q --http http://h/x --concurrency 4",
+        "worker check q",
+        "context set a --endpoint http://h:1 --key",
+        "context use --none",
+        "list --context a",
+        "worker check q --payload {} --bad 1 --within 5 -- python3 worker.py --quick",
+        "contract m -o yaml",
+        "contract a.json --execution m:e",
         "replay m:e f.json --definition new.json",
         "replay --last 100 --machine m",
         "init hello --worker python",
@@ -97,7 +104,7 @@ fn words_that_people_try_are_understood() {
         "replies purge --all --yes",
         "backup copy.db --store sqlite:x.db",
         "machine create n f.json --type express",
-        "machines rm n",
+        "machines rm n --yes",
         "machines publish n --description d",
         "machines versions n",
         "machines alias n live 1=90 2=10",
@@ -128,6 +135,9 @@ fn words_that_people_try_are_understood() {
         "replay",
         "worker q",
         "worker q --exec a --http b",
+        "worker check",
+        "context use",
+        "context set a",
         "history m:e --follow --reverse",
         "replies show",
         "backup",
@@ -159,14 +169,14 @@ fn a_refusal_has_awss_words_and_a_hint() {
 #[test]
 fn a_server_that_is_not_there_is_told_with_its_address() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let args = ServerArgs { endpoint: Some(format!("http://{port}")), ca_file: None };
+    let args = ServerArgs { endpoint: Some(format!("http://{port}")), ..ServerArgs::default() };
     let error = args.client().unwrap().call("ListStateMachines", &json!({})).unwrap_err();
     assert!(
         matches!(&error, CliError::Unreachable { what, .. } if what.ends_with(&port.port().to_string())),
         "{error:?}"
     );
     assert!(matches!(
-        ServerArgs { endpoint: Some("localhost".to_owned()), ca_file: None }.client(),
+        ServerArgs { endpoint: Some("localhost".to_owned()), ..ServerArgs::default() }.client(),
         Err(CliError::Usage { .. })
     ));
 }

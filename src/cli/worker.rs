@@ -1,11 +1,14 @@
-//! `reveille worker QUEUE`: does the tasks of a queue with a program or a web service.
+//! `reveille worker QUEUE`: does the tasks of a queue with a program or a web service. `reveille worker check`: tries a
+//! worker.
+
+mod check;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::local::BrokerArgs;
 use super::{CliError, local};
 use crate::app;
-use crate::config::{Settings, Sources};
 use crate::telemetry::logs::{self, Output};
 use crate::workers::relay::{self, Hand};
 
@@ -13,6 +16,7 @@ use crate::workers::relay::{self, Hand};
 const GOODBYE_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_long_help = "\
 A program gets the payload on its standard input and writes the result to its standard output: JSON, or a text, \
 which becomes a string. Another exit code than 0 fails the task with the error Exit.CODE and the end of standard error \
@@ -32,8 +36,11 @@ Examples:
   reveille worker orders --http http://127.0.0.1:3000/orders
   REVEILLE__BUS__URL=amqp://user:password@host reveille worker sums --exec ./sum.py")]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Queue of the tasks; it is declared if it does not exist
-    queue: String,
+    #[arg(required = true)]
+    queue: Option<String>,
     /// Program that does a task; its arguments come behind --
     #[arg(long, value_name = "PROGRAM", required_unless_present = "http", conflicts_with = "http")]
     exec: Option<PathBuf>,
@@ -49,33 +56,33 @@ pub(super) struct Args {
     /// Seconds that tasks in progress have when the worker stops
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     grace: u64,
-    /// The broker [default: the setting bus.url]. Keep a password out of the command line: REVEILLE__BUS__URL
-    #[arg(long, alias = "amqp", value_name = "URL", help_heading = "Broker")]
-    bus: Option<String>,
-    /// Settings file of the server
-    #[arg(long, short, env = "REVEILLE_CONFIG", value_name = "FILE", help_heading = "Broker")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    broker: BrokerArgs,
     /// Arguments of the program
     #[arg(last = true, value_name = "ARG", requires = "exec")]
     arguments: Vec<String>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Try a worker without a server: which rules of a good worker does it keep?
+    Check(check::Args),
+}
+
 pub(super) fn execute(args: Args) -> Result<(), CliError> {
-    let flags = args.bus.iter().map(|url| ("bus.url", url.clone())).collect();
-    let settings = Settings::load(&Sources::of_process(args.config, flags))?;
+    if let Some(Command::Check(args)) = &args.command {
+        return check::execute(args);
+    }
+    let Some(queue) = args.queue else { return Err(CliError::usage("give the QUEUE of the tasks")) };
+    let settings = args.broker.settings()?;
     let hand = match (args.exec, args.http) {
         (Some(program), _) => Hand::Program { path: found(&program)?, arguments: args.arguments },
         (None, Some(url)) => Hand::url(&url).map_err(CliError::usage)?,
         (None, None) => return Err(CliError::usage("give --exec PROGRAM or --http URL")),
     };
     let concurrency = args.concurrency.unwrap_or(if matches!(hand, Hand::Program { .. }) { 1 } else { 16 });
-    let options = relay::Options {
-        queue: args.queue,
-        hand,
-        concurrency,
-        later: args.later,
-        grace: Duration::from_secs(args.grace),
-    };
+    let options =
+        relay::Options { queue, hand, concurrency, later: args.later, grace: Duration::from_secs(args.grace) };
     logs::init(&settings.logs, Output::Stderr).map_err(|why| CliError::failed(why.to_string()))?;
     local::block_on(async {
         let bus = app::broker(&settings)?;

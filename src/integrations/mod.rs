@@ -44,7 +44,7 @@ pub use answers::{Answer, ReplyForm, answer};
 pub use ask::is_name;
 pub use boundary::refused_by_text;
 pub use failure::{dead_lettered, failure, refusal, unreadable, with_remedy};
-pub use named::queue_named;
+pub use named::{PayloadWritten, payload_written, queue_named};
 pub use receipt::receipt;
 pub use states::{Child, ChildStart, ChildWait, child_result, start_failure};
 pub use table::{ServiceTable, TableEntry, TableError};

@@ -1,4 +1,5 @@
-//! The queue that a task names in its definition, where it is written there and not computed.
+//! The queue that a task names in its definition, where it is written there and not computed; and the payload as it is
+//! written.
 
 use serde_json::Value;
 
@@ -47,6 +48,46 @@ pub fn queue_named(resource: &Resource, parameters: &Value, table: &ServiceTable
         },
     };
     (!queue.is_empty()).then_some(queue)
+}
+
+/// The template of the message's body as the definition has it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PayloadWritten<'a> {
+    Template(&'a Value),
+    /// A member of the parameters that is computed as a whole: by a path, or by an expression.
+    Computed(&'a str),
+    /// The state's input.
+    Input,
+}
+
+/// The payload of a task that [`queue_named`] sends to a queue.
+#[must_use]
+pub fn payload_written<'a>(resource: &Resource, parameters: &'a Value, table: &ServiceTable) -> PayloadWritten<'a> {
+    let whole = || if parameters.is_null() { PayloadWritten::Input } else { PayloadWritten::Template(parameters) };
+    let member = |name: &str| {
+        if let Some(template) = parameters.get(name) {
+            return PayloadWritten::Template(template);
+        }
+        let path = parameters.get(format!("{name}.$").as_str()).and_then(Value::as_str);
+        path.map_or(PayloadWritten::Template(&Value::Null), PayloadWritten::Computed)
+    };
+    let ResourceKind::Service { service, action, .. } = &resource.kind else { return whole() };
+    if let Some(row) = table.find(service, action) {
+        return match row.body.split_once('.') {
+            _ if row.body.is_empty() => whole(),
+            None => member(&row.body),
+            Some(_) => {
+                let inner = row.body.split('.').try_fold(parameters, |value, name| value.get(name));
+                inner.map_or_else(whole, PayloadWritten::Template)
+            }
+        };
+    }
+    match (service.as_str(), action.as_str()) {
+        ("amqp", _) => member("Body"),
+        ("lambda", "invoke") => member("Payload"),
+        ("sqs", "sendMessage") => member("MessageBody"),
+        _ => whole(),
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +153,26 @@ mod tests {
             let resource = Resource::parse(arn).unwrap();
             let named = queue_named(&resource, &parameters, &table, Names::shipped());
             assert_eq!(named.as_deref(), queue, "{arn} {parameters}");
+        }
+    }
+
+    #[test]
+    fn a_payload_is_the_member_that_becomes_the_body() {
+        let rows =
+            vec![TableEntry { resource: "celery:*".to_owned(), body: "message".to_owned(), ..TableEntry::default() }];
+        let table = ServiceTable::new(rows).unwrap();
+        let body = json!({"a.$": "$.a"});
+        for (arn, parameters, expected) in [
+            ("arn:aws:states:::amqp:call", json!({"Queue": "q", "Body": body}), PayloadWritten::Template(&body)),
+            ("arn:aws:states:::amqp:call", json!({"Queue": "q", "Body.$": "$.x"}), PayloadWritten::Computed("$.x")),
+            ("arn:aws:states:::amqp:call", json!({"Queue": "q"}), PayloadWritten::Template(&Value::Null)),
+            ("arn:aws:states:::lambda:invoke", json!({"Payload": body}), PayloadWritten::Template(&body)),
+            ("arn:aws:states:::celery:call", json!({"task": "t", "message": body}), PayloadWritten::Template(&body)),
+            ("arn:aws:states:::glue:startJobRun", body.clone(), PayloadWritten::Template(&body)),
+            ("arn:aws:states:us-east-1:123456789012:activity:paint", Value::Null, PayloadWritten::Input),
+        ] {
+            let resource = Resource::parse(arn).unwrap();
+            assert_eq!(payload_written(&resource, &parameters, &table), expected, "{arn} {parameters}");
         }
     }
 }

@@ -326,3 +326,49 @@ fn validate_looks_at_a_broker_for_workers() {
     );
     assert!(output.status.success(), "warnings are no errors");
 }
+
+#[test]
+fn a_context_names_a_server_and_its_key() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    let locked = Server::start(Launch::embedded().with("REVEILLE__API__KEYS", "AKID:hunter2"));
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reveille"));
+        for name in
+            ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "REVEILLE_ENDPOINT", "AWS_REGION"]
+        {
+            command.env_remove(name);
+        }
+        command.args(arguments).env("XDG_CONFIG_HOME", home.path()).envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    };
+    let key = [("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let set = run(&["context", "set", "locked", "--endpoint", &locked.endpoint, "--key"], &key);
+    assert_eq!(set.0, 0, "{}", set.2);
+    assert_eq!(run(&["context", "set", "gone", "--endpoint", "http://127.0.0.1:9"], &[]).0, 0);
+    let mode = std::fs::metadata(home.path().join("reveille/contexts.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+    let (_, listed, _) = run(&["context", "list", "-o", "json"], &[]);
+    assert!(listed.contains("AKID") && !listed.contains("hunter2"), "{listed}");
+
+    let list = |arguments: &[&str], variables: &[(&str, &str)]| {
+        run(&[&["machines", "list", "-o", "json"], arguments].concat(), variables).0
+    };
+    assert_eq!(list(&["--context", "locked"], &[]), 0);
+    assert_eq!(list(&[], &[("REVEILLE_CONTEXT", "locked")]), 0);
+    assert_eq!(run(&["context", "use", "gone"], &[]).0, 0);
+    assert_eq!(list(&[], &[]), 3, "the context in use is called");
+    assert_eq!(list(&["--context", "locked"], &[]), 0);
+    // What the environment names comes before the context in use, and the key goes to its own server only.
+    assert_eq!(run(&["context", "use", "locked"], &[]).0, 0);
+    assert_eq!((list(&[], &[]), list(&[], &[("AWS_ENDPOINT_URL", &locked.endpoint)])), (0, 1));
+    assert_eq!(list(&["--endpoint", &locked.endpoint], &[]), 1);
+    let (code, _, why) = run(&["list", "--context", "lokced"], &[]);
+    assert!(code == 1 && why.contains("there are: gone, locked"), "{why}");
+    assert_eq!(run(&["context", "delete", "locked"], &[]).0, 0);
+    assert_eq!(run(&["context", "use", "locked"], &[]).0, 1);
+}

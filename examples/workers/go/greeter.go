@@ -28,7 +28,7 @@ func main() {
 	tasks := must(channel.Consume("greetings", "", false, false, false, false, nil))
 	for task := range tasks {
 		var order map[string]string
-		must(0, json.Unmarshal(task.Body, &order))
+		_ = json.Unmarshal(task.Body, &order) // a body that is not JSON has no name
 		answer, status := greet(order)
 		must(0, channel.Publish("", task.ReplyTo, false, false, amqp.Publishing{
 			CorrelationId: task.CorrelationId, Headers: amqp.Table{"task-status": status},

@@ -25,7 +25,8 @@ $rabbit->connect(host => $host, port => $port // 5672, user => $user, pass => $p
         $channel->confirm(on_success => sub { $channel->declare_queue(queue => 'greetings', durable => 1, on_success => sub {
             $channel->qos(prefetch_count => 10);
             $channel->consume(queue => 'greetings', no_ack => 0, on_failure => $fail, on_consume => sub { my $task = shift;
-                my $answer = greet(decode_json($task->{body}->payload));
+                my $order = eval { decode_json($task->{body}->payload) }; # nothing where it is not JSON
+                my $answer = greet(ref $order eq 'HASH' ? $order : {});
                 my $header = $task->{header};
                 my $status = $answer->{error} ? 'failure' : 'success'; # Retry and Catch see the error
                 $channel->publish(routing_key => $header->{reply_to}, body => encode_json($answer),

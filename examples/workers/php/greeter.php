@@ -6,11 +6,9 @@ use PhpAmqpLib\Connection\AMQPStreamConnection;
 use PhpAmqpLib\Message\AMQPMessage;
 use PhpAmqpLib\Wire\AMQPTable;
 
-function greet(array $order): array
+function greet(?array $order): array
 {
-    if (empty($order['name'])) {
-        throw new DomainException('the input has no name');
-    }
+    if (empty($order['name'])) throw new DomainException('the input has no name');
     return ['text' => "Hello, {$order['name']}"];
 }
 
@@ -19,12 +17,13 @@ $connection = new AMQPStreamConnection($url['host'], $url['port'] ?? 5672, $url[
     urldecode(substr($url['path'] ?? '/%2f', 1)));
 $channel = $connection->channel();
 $channel->confirm_select();
+$channel->set_nack_handler(fn () => throw new RuntimeException('the broker refused the answer; the task comes again'));
 $channel->basic_qos(0, 10, false);
 $channel->queue_declare('greetings', false, true, false, false);
 $channel->basic_consume('greetings', '', false, false, false, false, function (AMQPMessage $task) use ($channel) {
     $status = 'success';
     try {
-        $answer = greet(json_decode($task->body, true));
+        $answer = greet(json_decode($task->body, true)); // null where it is not JSON
     } catch (DomainException $why) { // Retry and Catch see the error
         $status = 'failure';
         $answer = ['error' => 'Greeter.NoName', 'cause' => $why->getMessage()];

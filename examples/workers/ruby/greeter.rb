@@ -2,19 +2,14 @@
 require 'bunny'
 require 'json'
 
-class Refusal < StandardError
-  attr_reader :error
+# Status and answer; Retry and Catch see the error.
+def greet(body)
+  order = JSON.parse(body)
+  return ['success', { text: "Hello, #{order['name']}" }] if order.is_a?(Hash) && order['name']
 
-  def initialize(error, cause)
-    super(cause)
-    @error = error
-  end
-end
-
-def greet(order)
-  raise Refusal.new('Greeter.NoName', 'the input has no name') unless order['name']
-
-  { text: "Hello, #{order['name']}" }
+  ['failure', { error: 'Greeter.NoName', cause: 'the input has no name' }]
+rescue JSON::ParserError
+  ['failure', { error: 'Greeter.NotJson', cause: 'the task is not JSON' }]
 end
 
 connection = Bunny.new(ENV.fetch('AMQP_URL', 'amqp://localhost'))
@@ -25,16 +20,14 @@ channel.prefetch(10)
 queue = channel.queue('greetings', durable: true)
 puts 'waiting for tasks on queue greetings'
 queue.subscribe(manual_ack: true, block: true) do |delivery, task, body|
-  status = 'success'
-  begin
-    answer = greet(JSON.parse(body))
-  rescue Refusal => e # Retry and Catch see the error
-    status = 'failure'
-    answer = { error: e.error, cause: e.message }
+  status, answer = greet(body)
+  loop do # an answer that the broker refuses goes out again
+    channel.default_exchange.publish(answer.to_json, routing_key: task.reply_to, correlation_id: task.correlation_id,
+                                     headers: { 'task-status' => status }, content_type: 'application/json',
+                                     persistent: true)
+    break if channel.wait_for_confirms
+
+    sleep 1
   end
-  channel.default_exchange.publish(answer.to_json, routing_key: task.reply_to, correlation_id: task.correlation_id,
-                                   headers: { 'task-status' => status }, content_type: 'application/json',
-                                   persistent: true)
-  channel.wait_for_confirms
   channel.ack(delivery.delivery_tag) # after the broker has the answer
 end

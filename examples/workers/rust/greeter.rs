@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 fn greet(order: &Value) -> Result<Value, Value> {
     let name = order["name"].as_str();
-    name.map(|name| json!({"text": format!("Hello, {name}")}))
-        .ok_or_else(|| json!({"error": "Greeter.NoName", "cause": "the input has no name"}))
+    let greeting = name.map(|name| json!({"text": format!("Hello, {name}")}));
+    greeting.ok_or_else(|| json!({"error": "Greeter.NoName", "cause": "the input has no name"}))
 }
 
 #[tokio::main]
@@ -22,7 +22,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (options, none) = (on::BasicConsumeOptions::default(), FieldTable::default());
     let mut tasks = channel.basic_consume("greetings".into(), "".into(), options, none).await?;
     while let Some(task) = tasks.next().await.transpose()? {
-        let (status, answer) = match greet(&serde_json::from_slice(&task.data)?) {
+        // A body that is not JSON has no name.
+        let (status, answer) = match greet(&serde_json::from_slice(&task.data).unwrap_or_default()) {
             Ok(answer) => ("success", answer),
             Err(failure) => ("failure", failure), // Retry and Catch see the error
         };
@@ -33,7 +34,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let to = task.properties.reply_to().clone().ok_or("a task without reply_to")?;
         let (properties, body) = (properties.with_correlation_id(id), answer.to_string().into_bytes());
         let sent = channel.basic_publish("".into(), to, on::BasicPublishOptions::default(), &body, properties);
-        sent.await?.await?;
+        if !sent.await?.await?.is_ack() {
+            return Err("the broker refused the answer; the task comes again".into());
+        }
         task.ack(on::BasicAckOptions::default()).await?; // after the broker has the answer
     }
     Ok(())

@@ -170,7 +170,7 @@ pub(super) fn properties(p: &Properties) -> BasicProperties {
 fn encode(value: &HeaderValue) -> AMQPValue {
     match value {
         HeaderValue::Text(t) => AMQPValue::LongString(LongString::from(t.as_str())),
-        HeaderValue::Integer(i) => AMQPValue::LongLongInt(*i),
+        HeaderValue::Integer(i) => integer(*i),
         HeaderValue::Double(d) => AMQPValue::Double(*d),
         HeaderValue::Boolean(b) => AMQPValue::Boolean(*b),
         HeaderValue::Json(v) => encode_json(v),
@@ -181,9 +181,7 @@ fn encode_json(value: &Value) -> AMQPValue {
     match value {
         Value::Null => AMQPValue::Void,
         Value::Bool(b) => AMQPValue::Boolean(*b),
-        Value::Number(n) => {
-            n.as_i64().map_or_else(|| AMQPValue::Double(n.as_f64().unwrap_or(f64::NAN)), AMQPValue::LongLongInt)
-        }
+        Value::Number(n) => n.as_i64().map_or_else(|| AMQPValue::Double(n.as_f64().unwrap_or(f64::NAN)), integer),
         Value::String(s) => AMQPValue::LongString(LongString::from(s.as_str())),
         Value::Array(items) => {
             AMQPValue::FieldArray(FieldArray::from(items.iter().map(encode_json).collect::<Vec<_>>()))
@@ -245,6 +243,11 @@ fn decode(value: &AMQPValue) -> HeaderValue {
             json => HeaderValue::Json(json),
         },
     }
+}
+
+/// Some client libraries (Perl's Net::AMQP) read integers of 32 bits only.
+fn integer(i: i64) -> AMQPValue {
+    i32::try_from(i).map_or(AMQPValue::LongLongInt(i), AMQPValue::LongInt)
 }
 
 fn decode_json(value: &AMQPValue, depth: usize) -> Value {
@@ -309,6 +312,7 @@ mod tests {
         for (name, value) in [
             ("text", HeaderValue::Text("ü".into())),
             ("integer", HeaderValue::Integer(-7)),
+            ("long", HeaderValue::Integer(1 << 40)),
             ("double", HeaderValue::Double(0.5)),
             ("boolean", HeaderValue::Boolean(true)),
             ("table", HeaderValue::Json(json!({"a": [1, null, {"b": "c"}]}))),
@@ -317,6 +321,15 @@ mod tests {
         }
         let sent = Message { body: b"{}".to_vec(), properties: p };
         assert_eq!(message(sent.body.clone(), &properties(&sent.properties)), sent);
+    }
+
+    #[test]
+    fn an_integer_takes_32_bits_where_it_fits() {
+        for (number, kind) in [(1, 'I'), (-(1 << 31), 'I'), (1 << 31, 'l'), (i64::MIN, 'l')] {
+            let value = integer(number);
+            let is = if matches!(value, AMQPValue::LongInt(_)) { 'I' } else { 'l' };
+            assert_eq!((is, decode(&value)), (kind, HeaderValue::Integer(number)));
+        }
     }
 
     #[test]

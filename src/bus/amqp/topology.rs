@@ -320,7 +320,7 @@ fn arguments(q: &QueueSpec) -> FieldTable {
     if q.kind == QueueKind::Temporary {
         put("x-expires", AMQPValue::LongLongInt(TEMPORARY_UNUSED_MS));
     }
-    if let Some(dead) = &q.dead_letter {
+    if let Some(dead) = q.dead_letter.as_ref().or(q.refused_to.as_ref()) {
         put("x-dead-letter-exchange", text(&dead.exchange));
         put("x-dead-letter-routing-key", text(&dead.routing_key));
         if q.kind == QueueKind::Quorum {
@@ -338,6 +338,8 @@ fn arguments(q: &QueueSpec) -> FieldTable {
             put("x-max-length-bytes", AMQPValue::LongLongInt(i64::try_from(bytes).unwrap_or(i64::MAX)));
         }
         put("x-overflow", text("drop-head"));
+    } else if q.refused_to.is_some() {
+        put("x-overflow", text("reject-publish-dlx"));
     } else if q.max_length.is_some() || (q.dead_letter.is_some() && q.kind == QueueKind::Quorum) {
         put("x-overflow", text("reject-publish"));
     }
@@ -378,6 +380,7 @@ mod tests {
             kind: QueueKind::Quorum,
             dead_letter: Some(Address { exchange: "dlx".into(), routing_key: "dead".into() }),
             max_length: Some(10),
+            refused_to: None,
             drop_oldest: None,
             message_ttl: Some(std::time::Duration::from_secs(2)),
             delivery_limit: Some(5),

@@ -122,12 +122,17 @@ impl World {
         if queues.is_empty() {
             return Publication::Unroutable { code: NO_ROUTE.0, text: NO_ROUTE.1.to_owned() };
         }
-        let mut nacked = false;
+        let (mut nacked, mut refused) = (false, Vec::new());
         for name in queues {
-            if let Some(queue) = self.queues.get_mut(&name) {
-                nacked |= !queue.push(message.clone(), now);
+            if let Some(queue) = self.queues.get_mut(&name)
+                && !queue.push(message.clone(), now)
+            {
+                nacked = true;
+                let to = queue.spec.as_ref().and_then(|spec| spec.refused_to.clone());
+                refused.push(Dead { message: message.clone(), reason: "maxlen", queue: name, to });
             }
         }
+        self.bury(refused, now);
         if nacked { Publication::Nacked } else { Publication::Confirmed }
     }
 

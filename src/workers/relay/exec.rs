@@ -87,7 +87,7 @@ fn variable(header: &str) -> String {
     if header.starts_with("trace") { name } else { format!("REVEILLE_{name}") }
 }
 
-fn signal(group: Option<Pid>, signal: Signal) {
+pub(in crate::workers) fn signal(group: Option<Pid>, signal: Signal) {
     if let Some(group) = group {
         // It may have ended by itself.
         let _ = kill_process_group(group, signal);

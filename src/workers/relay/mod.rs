@@ -23,7 +23,7 @@ use crate::bus::{
 use crate::limits::{CAUSE_CHARS_MAX, ERROR_CHARS_MAX};
 
 mod cancelled;
-mod exec;
+pub(super) mod exec;
 mod task;
 #[cfg(test)]
 mod tests;

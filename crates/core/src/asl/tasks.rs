@@ -13,6 +13,8 @@ pub struct WrittenTask {
     pub resource: Resource,
     /// `Parameters` or `Arguments`, unevaluated; null where there are none.
     pub parameters: Value,
+    /// The whole state, unevaluated.
+    pub written: Value,
     /// Of its `Resource`.
     pub location: String,
     pub line: usize,
@@ -69,6 +71,7 @@ fn task(state: &str, node: &Node, at: Location<'_>, lines: &Lines<'_>, found: &m
         state: state.to_owned(),
         resource,
         parameters: parameters.map(|member| member.node.to_value()).unwrap_or_default(),
+        written: node.to_value(),
         location: at.name("Resource").to_aws(),
         line,
         column,
