@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build deny demo test test-rabbitmq4 conformance console-pictures soak lint listings verify bench broker broker-stop clean-broker clean
+.PHONY: help setup build deny demo test test-rabbitmq4 conformance pictures console-pictures soak lint listings verify bench broker broker-stop clean-broker clean
 
 BROKER := .cache/broker
 
@@ -26,6 +26,11 @@ test-rabbitmq4: ## what concerns the broker, on RabbitMQ 4 in a chroot that it i
 
 conformance: ## the cases recorded on AWS, on the embedded bus; ARGS="--only choice -v" goes to their runner
 	@scripts/conformance.sh $(ARGS)
+
+pictures: ## renew the pictures of a session, a trace and the dashboard from a server that runs for them
+	@scripts/setup.sh broker python monitoring
+	cargo build
+	.venv/bin/python scripts/pictures.py
 
 console-pictures: ## renew the pictures of docs/CONSOLE.md from the console's browser tests
 	@scripts/console.sh --pictures docs/pictures

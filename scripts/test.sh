@@ -9,7 +9,7 @@
 # A broker of your own: set REVEILLE_TEST_AMQP_URL; then REVEILLE_TEST_BROKER_DIR is not set, and tests that must stop
 # a broker start their own with scripts/broker.sh. A PostgreSQL of your own: set REVEILLE_TEST_POSTGRES_URL; tests leave
 # schemas in it.
-# REVEILLE_SKIP_CONFORMANCE=1 leaves the conformance corpus out.
+# REVEILLE_SKIP_CONFORMANCE=1 leaves the conformance corpus out, REVEILLE_SKIP_AIRFLOW=1 Airflow (300 MB).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -80,8 +80,14 @@ else
   # On a broker of its own: queues of the tests before would have other arguments than those of the documents.
   step "the documents, walked" env -u REVEILLE_TEST_BROKER_DIR scripts/walk.py
   step "workers in many languages" scripts/workers.py
+  step "dashboard and alerts" "$PYTHON" scripts/pictures.py --seconds 10 --to "$work" dashboard
   step "packages" scripts/package.sh check target/debug/reveille
   step "clients of other endpoints" "$PYTHON" -m pytest -q -p no:cacheprovider -W ignore tests/clients/foreign
+  if [ -n "${REVEILLE_SKIP_AIRFLOW:-}" ]; then
+    echo "── Airflow: skipped (REVEILLE_SKIP_AIRFLOW)"
+  else
+    step "Airflow's operators" .cache/airflow/bin/python -m pytest -q -p no:cacheprovider -W ignore tests/clients/foreign/test_airflow.py
+  fi
   step "doctests" cargo test --workspace --doc "${locked[@]}"
   step "the broker's word, cancellation" "$PYTHON" tests/soak/fates.py
   step "hostile campaign, short" "$PYTHON" tests/soak/hostile.py --messages 1000 --seconds 30 --quiet 8 --machines express-loop,loop,journal,work,memory

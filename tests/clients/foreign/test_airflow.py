@@ -1,7 +1,9 @@
 """Airflow's hook, operators, sensor and deferrable trigger, unchanged, outside of a task runner.
 
-    python -m venv V && V/bin/pip install boto3 pytest aiobotocore apache-airflow apache-airflow-providers-amazon
-    V/bin/python -m pytest tests/clients/foreign/test_airflow.py
+    scripts/setup.sh airflow
+    .cache/airflow/bin/python -m pytest tests/clients/foreign/test_airflow.py
+
+`make test` does both.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ import uuid
 
 import pytest
 
-pytest.importorskip("airflow.providers.amazon", reason="Airflow is not installed (half a gigabyte)")
+pytest.importorskip("airflow.providers.amazon", reason="Airflow is not installed (300 MB)")
 
 from airflow.providers.amazon.aws.hooks.step_function import StepFunctionHook  # noqa: E402
 from airflow.providers.amazon.aws.operators import step_function as operators  # noqa: E402
