@@ -10,7 +10,7 @@ use super::api::waiting::Waiting;
 use super::api::{Engine, EngineHandle, health};
 use super::coordination::Coordinator;
 use super::delivery::parking::{self, Parking};
-use super::delivery::{dead_letters, replies::Replies};
+use super::delivery::{dead_letters, news, replies::Replies};
 use super::execution::express::Express;
 use super::journal::waits;
 use super::ownership::Keeper;
@@ -48,6 +48,10 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
         }
         Some(keeper) => {
             actix_rt::spawn(Arc::clone(keeper).run(wiring(&handle)));
+            let nodes = Arc::clone(keeper);
+            let slots = move || nodes.seen().nodes.iter().filter_map(|node| node.slot).collect();
+            actix_rt::spawn(news::look(Arc::clone(services), slots));
+            actix_rt::spawn(news::relay(Arc::clone(services)));
             keeper.begun().await?;
         }
     }

@@ -1,5 +1,6 @@
 //! Two servers share a database and a broker: one is killed, frozen, stopped, and all executions go on.
 
+use std::io::{BufRead, BufReader};
 use std::process::Command;
 use std::time::SystemTime;
 
@@ -131,6 +132,49 @@ fn a_frozen_server_that_wakes_up_writes_nothing_and_one_that_leaves_hands_over()
     let _answers = worker(&bus);
     all_ended(&database, 80);
     assert_eq!(second.get("/readyz").0, 200);
+}
+
+/// Prints how long it took; the first news may wait until the other server knows that somebody looks.
+#[test]
+fn a_page_of_one_server_hears_what_the_executions_of_the_other_do() {
+    let (Some(bus), Some(database)) = (vhost(), Database::start()) else { return };
+    let first = Server::start(launch(&bus, &database));
+    let second = Server::start(launch(&bus, &database));
+    let machine = first.machine("passes", r#"{"StartAt": "S", "States": {"S": {"Type": "Pass", "End": true}}}"#);
+    balanced([&first, &second]);
+    let (heard, stream) = std::sync::mpsc::channel();
+    let address = format!("{}/console/live?topics=executions", second.endpoint);
+    std::thread::spawn(move || {
+        let body = ureq::get(&address).call().expect("a stream").into_body().into_reader();
+        for line in BufReader::new(body).lines().map_while(Result::ok) {
+            if heard.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    until("the stream is open", SOON, || stream.try_recv().ok());
+    let news = |number: usize| {
+        let started = std::time::Instant::now();
+        first.execution(&machine, &format!("e{number}"), &json!({}));
+        let end = started + std::time::Duration::from_secs(1);
+        while let Ok(line) = stream.recv_timeout(end.saturating_duration_since(std::time::Instant::now())) {
+            if line == "data: executions" {
+                return Some(started.elapsed());
+            }
+        }
+        None
+    };
+    let mut number = 0;
+    let mut next = || {
+        number += 1;
+        news(number)
+    };
+    until("the other server's executions are heard of", SOON, &mut next);
+    let took: Vec<_> = (0..5).filter_map(|_| next()).collect();
+    println!("news of the other server after {took:?}");
+    let here = "SELECT count(*) FROM executions e JOIN partitions p USING (partition) WHERE p.owner = \
+        (SELECT node FROM nodes ORDER BY since DESC LIMIT 1)";
+    assert_eq!(database.ask(here), "0", "none is at the server that was looked at");
 }
 
 /// Two servers of one database have the same keys, or the tasks of one are forgeries to the other.

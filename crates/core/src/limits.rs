@@ -208,6 +208,8 @@ pub const TEST_ITEMS_BYTES_MAX: usize = 8 * 1_048_576;
 pub const RESULT_FILE_BYTES: u64 = 5_000_000_000;
 /// News of executions that wait for their readers; a reader that is further behind hears that it missed some.
 pub const FEED_NEWS_MAX: usize = 8_192;
+/// Executions that one message of news to another node names, in about 100 KB; beyond it that node's pages ask for all.
+pub const NEWS_PER_MESSAGE: usize = 1_000;
 /// Topics of one live stream: as many as the tabs of one browser show.
 pub const TOPICS_PER_VIEWER: usize = 200;
 /// People signed in to the console at once; one more ends the session that was used the longest ago.
@@ -238,6 +240,22 @@ pub const LINK_DAYS: u32 = 30;
 pub const LINK_NAME_BYTES_MAX: usize = 254;
 /// Seconds in which a code of `reveille console` is used: a person clicks at once.
 pub const SIGN_IN_CODE_SECONDS: u32 = 120;
+/// Bulk actions under way at once: each reads and writes beside the work of all executions.
+pub const BULK_OPEN_MAX: usize = 16;
+/// Executions that one bulk action acts on at once. The rest of the work shares the writer with them.
+pub const BULK_AT_ONCE: usize = 8;
+/// Executions between two notes of its progress: so many at most are looked at twice after a crash.
+pub const BULK_STEP: usize = 32;
+/// Refusals that a bulk action keeps with their reasons; the others are counted.
+pub const BULK_REFUSALS_MAX: usize = 200;
+/// Executions that are looked at to tell how many an action would concern; beyond it the number is a lower bound.
+pub const BULK_COUNTED_MAX: u64 = 10_000;
+/// Parked messages that one look of a bulk action takes out of their queue.
+pub const BULK_PARKED_MAX: u32 = 10_000;
+/// Seconds after which another server goes on with the bulk action of one that is gone.
+pub const BULK_LEASE_SECONDS: u32 = 15;
+/// Days that a bulk action which has ended is listed.
+pub const BULK_DAYS: u32 = 30;
 /// Spans that wait for the collector of traces, about 500 bytes each; those beyond it are dropped.
 pub const SPANS_WAITING_MAX: usize = 50_000;
 /// Spans at which a request to the collector is full: about 400 KB, a tenth of what collectors take by default.

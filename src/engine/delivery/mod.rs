@@ -3,6 +3,7 @@
 pub(in crate::engine) mod dead_letters;
 pub mod desk;
 mod lines;
+pub(in crate::engine) mod news;
 pub(in crate::engine) mod parking;
 pub(in crate::engine) mod replies;
 pub(in crate::engine) mod start_queue;

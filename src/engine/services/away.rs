@@ -15,12 +15,14 @@ use uuid::Uuid;
 use crate::bus::envelope::{Signs, Tell, TellAnswer};
 use crate::bus::{Address, Delivery, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
 use crate::clock::Clock;
-use crate::engine::types::tell::{Answer, Told, Word};
+use crate::engine::types::tell::{Answer, Aside, Told, Word};
 use crate::engine::types::{DeliverError, Delivered, Input};
 use crate::ids::{ExecutionId, PartitionId};
 use crate::limits;
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
+
+use super::onlookers::Onlookers;
 
 /// How long a word waits for its answer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
@@ -56,6 +58,7 @@ pub(in crate::engine) struct Away {
     /// The slot of this node; `None`: it is alone, or has not joined.
     slot: watch::Receiver<Option<u16>>,
     asked: Mutex<HashMap<Uuid, oneshot::Sender<Answer>>>,
+    pub onlookers: Onlookers,
 }
 
 /// A word that waits for its answer; it is forgotten when its asker goes.
@@ -78,8 +81,9 @@ impl Away {
         tokens: TokenKeys,
         metrics: Metrics,
         slot: watch::Receiver<Option<u16>>,
+        onlookers: Onlookers,
     ) -> Self {
-        Self { bus, clock, keys: Keys(tokens), metrics, slot, asked: Mutex::default() }
+        Self { bus, clock, keys: Keys(tokens), metrics, slot, asked: Mutex::default(), onlookers }
     }
 
     /// True where there may be other nodes.
@@ -167,6 +171,7 @@ impl Away {
 
     fn take(&self, delivery: Delivery) {
         match TellAnswer::read(&delivery.message, &self.keys) {
+            Ok(TellAnswer { to, body }) if to.is_nil() => self.onlookers.hear(&body),
             Ok(TellAnswer { to, body }) => {
                 let asker = self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&to);
                 // Another copy, or it came too late.
@@ -189,6 +194,13 @@ impl Away {
     /// The message of an answer.
     pub fn answer(&self, to: Uuid, answer: &Answer) -> crate::bus::Message {
         TellAnswer { to, body: answer.encode() }.into_message(ANSWERED_WITHIN, &self.keys)
+    }
+
+    /// The message of a word for a node, and the node's queue.
+    pub fn aside(&self, slot: u16, aside: &Aside) -> (Address, crate::bus::Message) {
+        let to = Address { exchange: String::new(), routing_key: self.bus.names().node(slot) };
+        let message = TellAnswer { to: Uuid::nil(), body: aside.encode() };
+        (to, message.into_message(ANSWERED_WITHIN, &self.keys))
     }
 
     pub fn keys(&self) -> &Keys {

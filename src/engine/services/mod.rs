@@ -14,6 +14,7 @@ mod history_lines;
 pub(in crate::engine) mod intake;
 mod links;
 pub(in crate::engine) mod logging;
+pub(in crate::engine) mod onlookers;
 pub(in crate::engine) mod open_count;
 pub(in crate::engine) mod quarantine;
 pub(in crate::engine) mod redrivable;
@@ -58,7 +59,7 @@ pub(in crate::engine) struct Services {
     pub task_queues: task_queues::TaskQueues,
     pub footprint: footprint::Footprint,
     pub open: open_count::Open,
-    pub feed: feed::Feeder,
+    pub feed: Arc<feed::Feeder>,
     pub quarantine: quarantine::Quarantine,
     admission: Arc<admission::Admission>,
 }
@@ -66,13 +67,14 @@ pub(in crate::engine) struct Services {
 impl Services {
     pub fn new(parts: Parts) -> Arc<Self> {
         let options = parts.options;
-        let seat = Arc::<seat::Seat>::default();
+        let (seat, feed) = (Arc::<seat::Seat>::default(), Arc::<feed::Feeder>::default());
         let away = Arc::new(away::Away::new(
             Arc::clone(&parts.bus),
             Arc::clone(&parts.clock),
             parts.tokens.clone(),
             parts.metrics.clone(),
             seat.changes(),
+            onlookers::Onlookers::new(Arc::clone(&feed)),
         ));
         Arc::new(Self {
             definitions: definitions::Definitions::new(Arc::clone(&parts.catalog)),
@@ -92,7 +94,7 @@ impl Services {
             activities: activity_queues::Activities::new(options.queue_kind, options.activity_pollers),
             task_queues: task_queues::TaskQueues::default(),
             footprint: footprint::Footprint::new(options.memory_bytes_max),
-            feed: feed::Feeder::default(),
+            feed,
             admission: Arc::default(),
             options,
         })

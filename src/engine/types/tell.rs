@@ -68,6 +68,36 @@ impl Word {
     }
 }
 
+/// A word for a node, in its own queue. It wants no answer, and may be lost.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::engine) enum Aside {
+    /// Somebody looks at the node with this slot, and wants the news of all nodes for a while.
+    Looks { slot: u16 },
+    /// What happened at its sender a moment ago; `all`: more than is named.
+    News { all: bool, news: Vec<Change> },
+}
+
+/// What changed of one execution.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct Change {
+    pub execution: ExecutionId,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub status: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
+}
+
+impl Aside {
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        decode(body)
+    }
+}
+
 /// An input on its way to another node.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
