@@ -240,6 +240,13 @@ impl Application {
         Ok(api::Server::bind(&options, self.engine.clone(), self.metrics.clone(), &secret, also)?)
     }
 
+    /// Ends the live streams of the console.
+    pub fn close_console(&self) {
+        if let Some(console) = &self.console {
+            console.close();
+        }
+    }
+
     /// Lets the work in progress end, then closes bus and store. Waiting executions go on after the next start.
     pub async fn stop(self) {
         self.stop_after(Duration::ZERO).await;
@@ -347,9 +354,7 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
             tracing::warn!(reason = again, "a second signal: stopping at once; executions go on after the next start");
             std::process::exit(1);
         });
-        if let Some(console) = &app.console {
-            console.close();
-        }
+        app.close_console();
         handle.stop().await;
         let _ = running.await;
         app.stop_after(told.elapsed()).await;

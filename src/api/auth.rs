@@ -7,7 +7,7 @@ use crate::ids::Realm;
 use crate::interpreter::event::By;
 
 use super::error::ApiError;
-use super::operations::{Class, DEMANDED, Operation};
+use super::operations::{Class, Operation};
 use super::options::AccessKey;
 use super::sigv4::{Authorization, Signed};
 
@@ -83,7 +83,7 @@ impl Caller<'_> {
         if self.0.allow.contains(&class) {
             return Ok(());
         }
-        let why = if class == operation.class { "" } else { DEMANDED };
+        let why = if class == operation.class { "" } else { operation.why_demanded() };
         let message = format!(
             "User: arn:aws:iam::{}:user/{} is not authorized to perform: states:{} because its access key does not \
              allow '{}' operations{why}",

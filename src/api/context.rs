@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::asl::resource::Resource;
 use crate::clock::{Clock, Timestamp};
@@ -34,6 +35,8 @@ pub struct Context {
     pub asker: Asker,
     /// Whether he may see inputs and outputs.
     pub payloads: bool,
+    /// Wakes the keeper of bulk actions.
+    pub bulk: Arc<Notify>,
 }
 
 impl Context {
@@ -50,6 +53,7 @@ impl Context {
             settings: Arc::from([]),
             asker: Asker::default(),
             payloads: true,
+            bulk: Arc::default(),
             engine,
         }
     }

@@ -18,6 +18,7 @@
 mod arn;
 mod auth;
 mod bodies;
+pub mod bulk;
 #[cfg(test)]
 mod catalog_tests;
 pub mod claims;
@@ -40,6 +41,7 @@ mod kinds_tests;
 pub mod links;
 mod machines;
 mod map_runs;
+pub mod matches;
 pub mod model;
 pub mod operations;
 mod options;
@@ -47,6 +49,7 @@ mod page;
 pub mod protocol;
 mod references;
 mod routes;
+pub mod search;
 mod server;
 pub mod sign_in;
 mod sigv4;

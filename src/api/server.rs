@@ -19,6 +19,7 @@ use crate::telemetry::{Metrics, fields};
 
 use super::auth::Keys;
 use super::bodies::Bodies;
+use super::bulk;
 use super::connections;
 use super::context::Context;
 use super::error::ApiError;
@@ -55,6 +56,7 @@ pub struct Server {
     pub addr: SocketAddr,
     inner: actix_web::dev::Server,
     certificate: Option<Arc<Current>>,
+    context: Context,
 }
 
 /// Stops a running server. Cheap to clone.
@@ -102,6 +104,7 @@ impl Server {
             );
         }
 
+        let context = api.context().clone();
         let api = web::Data::new(api);
         let within = Duration::from_secs(options.body_seconds);
         let bodies = web::Data::new(Bodies::new(options.body_bytes_max, options.bodies_bytes_max, within));
@@ -142,7 +145,7 @@ impl Server {
             Some(current) => builder.listen_rustls_0_23(listener, current.config().map_err(BindError::Settings)?),
             None => builder.listen(listener),
         };
-        Ok(Self { addr, inner: listening.map_err(failed)?.run(), certificate })
+        Ok(Self { addr, inner: listening.map_err(failed)?.run(), certificate, context })
     }
 
     pub fn handle(&self) -> ServerHandle {
@@ -151,10 +154,17 @@ impl Server {
 
     /// Answers requests until [`ServerHandle::stop`].
     pub async fn run(self) -> std::io::Result<()> {
-        let Some(certificate) = self.certificate else { return self.inner.await };
+        let Self { inner, certificate, context, .. } = self;
+        let follow = async {
+            match certificate {
+                Some(certificate) => certificate.follow().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            done = self.inner => done,
-            () = certificate.follow() => Ok(()),
+            done = inner => done,
+            () = follow => Ok(()),
+            () = bulk::keep(context) => Ok(()),
         }
     }
 }

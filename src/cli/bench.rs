@@ -6,6 +6,7 @@
 //!            with --store: the same callbacks over PostgreSQL )
 //! sleepers: a fresh process that holds executions that wait, awake, then passivated
 //! api: a client process calls the API while callbacks run: DescribeExecution, StartExecution, both; callbacks alone before each
+//! viewers: callbacks alone, while browsers follow the console's list of executions, and alone again
 //! ```
 //! One run measures both sides of each ratio in turn, because a shared machine drifts. The worker, the sleepers and the
 //! API's client are this program again, in processes of their own ([`Role`]).
@@ -16,6 +17,7 @@ mod echo;
 mod machine;
 mod report;
 mod sleepers;
+mod viewers;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -59,6 +61,9 @@ pub(super) struct Args {
     /// Calls of each operation in a second, in the part `api`; 0: as fast as they are answered
     #[arg(long, default_value_t = 0, value_name = "RATE")]
     api_per_second: u32,
+    /// Browsers that look at the console, in the part `viewers`
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_500))]
+    viewers: u32,
     /// Kinds of queues
     #[arg(long, value_delimiter = ',', default_values_t = [Kind::Quorum, Kind::Classic], value_name = "KIND")]
     queues: Vec<Kind>,
@@ -93,6 +98,8 @@ enum Part {
     Sleepers,
     /// The API while callbacks run
     Api,
+    /// Callbacks while people look at the console
+    Viewers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -116,6 +123,7 @@ enum Role {
     Worker,
     Sleepers,
     ApiClient,
+    Viewers,
 }
 
 impl Role {
@@ -124,6 +132,7 @@ impl Role {
             Self::Worker => "worker",
             Self::Sleepers => "sleepers",
             Self::ApiClient => "api-client",
+            Self::Viewers => "viewers",
         }
     }
 }
@@ -168,6 +177,10 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     if args.only.contains(&Part::Api) {
         let kind = kinds().next().unwrap_or(Kind::Quorum);
         measured["api"] = api::measure(&plan, kind, args.api_per_second)?;
+    }
+    if args.only.contains(&Part::Viewers) {
+        let kind = kinds().next().unwrap_or(Kind::Quorum);
+        measured["viewers"] = viewers::measure(&plan, kind, args.viewers)?;
     }
     args.output.print(&measured, report::table)
 }
@@ -226,6 +239,7 @@ fn play(role: Role) -> Result<(), CliError> {
         Role::Worker => echo::work(&arguments),
         Role::Sleepers => sleepers::sleep(&arguments),
         Role::ApiClient => api::call(&arguments),
+        Role::Viewers => viewers::look(&arguments),
     }
 }
 

@@ -9,7 +9,7 @@ use super::list::{self, Chosen, Status};
 use super::output::{OutputArgs, Tone, fields, text};
 use super::progress::Line;
 use super::screen::Screen;
-use super::{CliError, input, names, time};
+use super::{CliError, bulk, input, names, time};
 
 /// Executions that one command acts on.
 const EXECUTIONS_MAX: u32 = 100_000;
@@ -19,7 +19,8 @@ const EXECUTIONS_MAX: u32 = 100_000;
 Examples:
   reveille stop art-event:open-studios --error Called.Off
   reveille stop --all --machine art-event --older-than 7d
-  reveille stop --all --machine art-event --yes -o json")]
+  reveille stop --all --machine art-event --yes -o json
+  reveille stop --query 'machine:art-event state:\"Hire a photographer\" started:<2026-11-01'")]
 pub(super) struct StopArgs {
     /// Executions: ARN, or MACHINE:NAME
     executions: Vec<String>,
@@ -41,7 +42,8 @@ pub(super) struct StopArgs {
 #[command(after_help = "\
 Examples:
   reveille redrive art-event:open-studios
-  reveille redrive --all --machine art-event --status failed --since 1h")]
+  reveille redrive --all --machine art-event --status failed --since 1h
+  reveille redrive --query 'machine:art-event error:Carrier.Closed'")]
 pub(super) struct RedriveArgs {
     /// Executions: ARN, or MACHINE:NAME
     executions: Vec<String>,
@@ -57,8 +59,11 @@ pub(super) struct RedriveArgs {
 #[derive(Debug, clap::Args)]
 struct Many {
     /// All executions that the filters let through
-    #[arg(long, conflicts_with = "executions", required_unless_present = "executions")]
+    #[arg(long, conflicts_with = "executions", required_unless_present_any = ["executions", "query"])]
     all: bool,
+    /// All that a search of the console finds; the server does it, also when this command ends before
+    #[arg(long, short, conflicts_with_all = ["executions", "all"])]
+    query: Option<String>,
     /// Only of this state machine: name or ARN
     #[arg(long, short, requires = "all")]
     machine: Option<String>,
@@ -112,6 +117,11 @@ pub(super) fn redrive(args: &RedriveArgs) -> Result<(), CliError> {
 impl Act<'_> {
     fn on(&self, client: &Client, named: &[String], many: &Many, output: OutputArgs) -> Result<(), CliError> {
         let [word, done] = self.words;
+        if let Some(query) = &many.query {
+            let mut wish = self.request.clone();
+            (wish["action"], wish["query"]) = (json!(word.to_uppercase()), json!(query));
+            return bulk::run(client, &wish, many.yes, output);
+        }
         if let [one] = named {
             let answer = self.call(client, &names::execution(client, one)?)?;
             return output.print(&answer, |answer| fields(&[(done, Some(time::moment(&answer[self.date])))]));

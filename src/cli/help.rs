@@ -10,7 +10,7 @@ use super::output::Tone;
 /// Each command stands in one group.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Try it, without a server", &["demo", "init", "run", "validate", "graph"]),
-    ("Executions", &["start", "watch", "list", "describe", "history", "stop", "redrive", "fork", "replay"]),
+    ("Executions", &["start", "watch", "list", "describe", "history", "stop", "redrive", "fork", "bulk", "replay"]),
     ("Tasks", &["tasks", "succeed", "fail", "heartbeat", "link", "worker"]),
     ("State machines", &["machines", "contract"]),
     ("Server and broker", &["serve", "health", "console", "replies", "nodes", "backup", "bench"]),

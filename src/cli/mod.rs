@@ -11,6 +11,7 @@ use clap::{FromArgMatches, Parser, Subcommand};
 
 mod backup;
 mod bench;
+mod bulk;
 mod call;
 mod client;
 mod completions;
@@ -114,6 +115,9 @@ enum Command {
     Redrive(executions::RedriveArgs),
     /// Start an execution that begins at a state of another one.
     Fork(fork::Args),
+    /// Stops, redrives and replays of many at once, as the server does them.
+    #[command(subcommand)]
+    Bulk(bulk::Command),
 
     /// Show the tasks that wait for an answer, with age and queue.
     #[command(visible_aliases = ["waiting", "inbox"])]
@@ -186,6 +190,7 @@ pub fn main() -> ExitCode {
         Command::Stop(args) => executions::stop(&args),
         Command::Redrive(args) => executions::redrive(&args),
         Command::Fork(args) => fork::execute(&args),
+        Command::Bulk(command) => bulk::execute(&command),
         Command::Tasks(args) => tasks::execute(&args),
         Command::Succeed(args) => finish::succeed(&args),
         Command::Fail(args) => finish::fail(&args),

@@ -27,6 +27,8 @@ pub async fn post(asking: &Asking<'_>, path: &[&str], form: &Fields) -> Reply {
         ["executions", id] => change(asking, id, form).await,
         ["executions", id, "runs", run] => limits(asking, id, run, form).await,
         ["executions", id, "fork"] => fork(asking, id, form).await,
+        ["bulk", "new"] => bulk(asking, form).await,
+        ["bulk", id] => cancel(asking, id).await,
         ["inbox", task] => answer(asking, task, form).await,
         ["parked"] => parked(asking, form).await,
         ["machines", name] => match field(form, "kind") {
@@ -114,6 +116,30 @@ async fn fork(asking: &Asking<'_>, id: &str, form: &Fields) -> Result<Reply, Eng
             read::fork::form(asking, id, Some(Refused { state, event, filled, why: error.message })).await
         }
     }
+}
+
+/// A bulk action is started after a confirmation.
+async fn bulk(asking: &Asking<'_>, form: &Fields) -> Result<Reply, EngineError> {
+    let (action, query) = (read::bulk::action(field(form, "action")), field(form, "q"));
+    if field(form, "sure") != "yes" {
+        return read::bulk::plan(asking, action, query, Some("Nothing was done: it was not confirmed.")).await;
+    }
+    let mut input = json!({"action": action, "query": query});
+    if !field(form, "cause").is_empty() {
+        input["cause"] = json!(field(form, "cause"));
+    }
+    match call(asking, "Reveille.StartBulkAction", input).await {
+        Ok(bulk) => Ok(Reply::Moved(bulk["bulkActionId"].as_str().unwrap_or_default().to_owned())),
+        Err(error) if error.kind == "AccessDeniedException" => Ok(refused("Not done", &error)),
+        Err(error) => read::bulk::plan(asking, action, query, Some(&error.message)).await,
+    }
+}
+
+async fn cancel(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
+    Ok(match call(asking, "Reveille.CancelBulkAction", json!({"bulkActionId": id})).await {
+        Ok(_) => Reply::Moved(id.to_owned()),
+        Err(error) => refused("Not done", &error),
+    })
 }
 
 /// Parked messages are sent again or deleted: those that the form names, and no other.

@@ -32,6 +32,7 @@ pub async fn serve(
     };
     let mut response = match reply {
         Reply::Other(response) => response,
+        Reply::Made(html) => HttpResponse::Ok().body(html),
         Reply::Moved(to) => HttpResponse::SeeOther().insert_header((header::LOCATION, to)).finish(),
         Reply::Page(page) => {
             let who = Who::default();
@@ -81,7 +82,7 @@ async fn guarded(
         Ok(given) => given,
         Err(reply) => return reply,
     };
-    opened(api, console, &given).await.unwrap_or_else(|error| {
+    opened(request, api, console, &given).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "the page of an approval link could not be made");
         let text = "The server cannot answer now. Nothing was done; try again in a minute.";
         said(StatusCode::SERVICE_UNAVAILABLE, "Not now", text)
@@ -96,6 +97,7 @@ struct Opened {
 }
 
 async fn opened(
+    request: &HttpRequest,
     api: &web::Data<SharedApi>,
     console: &web::Data<Console>,
     given: &Fields,
@@ -124,8 +126,13 @@ async fn opened(
         let text = "The task has no form that can be shown. Ask the person who sent you the link.";
         return Ok(said(StatusCode::NOT_FOUND, "Nothing to show", text));
     };
+    let signed_in = if form.sign_in { guard::who(request, api, console) } else { None };
+    if form.sign_in && !signed_in.as_ref().is_some_and(|who| who.complete) {
+        return Ok(plain("Sign in", StatusCode::FORBIDDEN, page::sign_in_first(signed_in.is_some())));
+    }
     if field(given, "kind") == "form" {
-        return act(api, console, &opened, asked, &form, given).await;
+        let by = signed_in.map_or_else(|| of_link(&opened.link), |who| who.by());
+        return act(api, console, &opened, (asked, by), &form, given).await;
     }
     tracing::info!(
         { fields::EVENT } = "link.opened",
@@ -148,11 +155,16 @@ fn shown(opened: &Opened, asked: &AskedTask, form: &Form, entered: Option<&Enter
     plain(form.title.as_deref().unwrap_or(&asked.task.wait.state), StatusCode::OK, content)
 }
 
+/// A person who holds a link, and is known by nothing else.
+fn of_link(link: &Link) -> By {
+    By::Link { audience: link.audience.as_str().into(), maker: link.maker.as_str().into() }
+}
+
 async fn act(
     api: &web::Data<SharedApi>,
     console: &web::Data<Console>,
     opened: &Opened,
-    asked: AskedTask,
+    (asked, by): (AskedTask, By),
     form: &Form,
     given: &Fields,
 ) -> Result<Reply, EngineError> {
@@ -167,7 +179,6 @@ async fn act(
         Err(wrong) => return Ok(shown(opened, &asked, form, Some(&entered(wrong)), None)),
     };
     input.insert("taskToken".to_owned(), json!(asked.task.token));
-    let by = By::Link { audience: opened.link.audience.as_str().into(), maker: opened.link.maker.as_str().into() };
     let done = api.complete_by_link(operation, input, by.clone()).await;
     tracing::info!(
         { fields::EVENT } = "link.used",

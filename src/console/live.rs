@@ -1,19 +1,22 @@
 //! The live stream: which topics of a page have changed. It tells topics and no data; the page asks for itself again.
 //!
-//! One task reads the engine's feed and gathers it for a moment, so that an execution with a thousand transitions a
-//! second becomes ten messages a second. A viewer that does not keep up misses repetitions, never the last one.
+//! One task reads the engine's feed. It tells a change at once and then gathers for a moment, so that an execution with
+//! a thousand transitions a second becomes ten messages a second. A viewer that does not keep up misses repetitions,
+//! never the last one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 
 use crate::engine::{EngineHandle, Feed};
 use crate::limits::TOPICS_PER_VIEWER;
 
-/// Changes are gathered for so long.
+/// Changes are gathered for so long after those that were told.
 const GATHER: Duration = Duration::from_millis(100);
 /// A line without meaning comes after so long without another, so that proxies keep the connection.
 const QUIET: Duration = Duration::from_secs(15);
@@ -25,7 +28,10 @@ pub const WAITS: &str = "waits";
 
 pub struct Hub {
     engine: EngineHandle,
+    /// Each with the number of its last change.
     topics: Mutex<HashMap<String, watch::Sender<u64>>>,
+    /// Grows with each change that is told.
+    changes: AtomicU64,
     /// Set when the server stops.
     closing: watch::Sender<bool>,
     viewers: Arc<()>,
@@ -35,7 +41,20 @@ pub struct Hub {
 impl Hub {
     pub fn new(engine: EngineHandle, viewers_max: usize) -> Arc<Self> {
         let (closing, _) = watch::channel(false);
-        Arc::new(Self { engine, topics: Mutex::default(), closing, viewers: Arc::new(()), viewers_max })
+        let (topics, changes) = (Mutex::default(), AtomicU64::default());
+        Arc::new(Self { engine, topics, changes, closing, viewers: Arc::new(()), viewers_max })
+    }
+
+    /// The number of the last change.
+    pub fn now(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Whether somebody follows these topics, and none of them has changed since that number was read.
+    pub fn is_as_of(&self, topics: &str, number: u64) -> bool {
+        let open = self.lock();
+        let as_before = |topic: &str| open.get(topic).is_some_and(|last| *last.borrow() <= number);
+        topics.split_ascii_whitespace().all(as_before)
     }
 
     /// Ends all streams.
@@ -65,8 +84,10 @@ impl Hub {
             if open.is_empty() {
                 actix_web::rt::spawn(gather(Arc::downgrade(self), self.engine.feed()));
             }
+            // Changes before this one were not seen.
+            let number = self.changes.fetch_add(1, Ordering::SeqCst) + 1;
             for topic in wanted {
-                let sender = open.entry(topic.to_owned()).or_insert_with(|| watch::channel(0).0);
+                let sender = open.entry(topic.to_owned()).or_insert_with(|| watch::channel(number).0);
                 receivers.push((topic.to_owned(), sender.subscribe()));
             }
         }
@@ -81,9 +102,10 @@ impl Hub {
     /// Tells the viewers of these topics; forgets topics without a viewer. `false`: there is none left.
     fn tell(&self, changed: &BTreeSet<String>, all: bool) -> bool {
         let mut open = self.lock();
+        let number = self.changes.fetch_add(1, Ordering::SeqCst) + 1;
         open.retain(|topic, sender| {
             if all || changed.contains(topic) {
-                sender.send_modify(|n| *n += 1);
+                sender.send_replace(number);
             }
             !sender.is_closed()
         });
@@ -143,21 +165,21 @@ impl Viewer {
 async fn gather(hub: Weak<Hub>, mut feed: Feed) {
     loop {
         let (mut changed, mut all) = (BTreeSet::new(), false);
-        let until = match tokio::time::timeout(QUIET, feed.next()).await {
-            Ok(news) => {
-                all |= news.is_none();
-                changed.extend(news.into_iter().flat_map(topics));
-                tokio::time::Instant::now() + GATHER
-            }
-            Err(_) => tokio::time::Instant::now(),
-        };
-        while let Ok(news) = tokio::time::timeout_at(until, feed.next()).await {
-            all |= news.is_none();
-            changed.extend(news.into_iter().flat_map(topics));
+        let mut news = tokio::time::timeout(QUIET, feed.next()).await.ok();
+        while let Some(one) = news {
+            all |= one.is_none();
+            changed.extend(one.into_iter().flat_map(topics));
+            news = feed.next().now_or_never();
         }
-        let Some(hub) = hub.upgrade() else { return };
-        if !hub.tell(&changed, all) {
-            return;
+        let is_quiet = !all && changed.is_empty();
+        {
+            let Some(hub) = hub.upgrade() else { return };
+            if !hub.tell(&changed, all) {
+                return;
+            }
+        }
+        if !is_quiet {
+            tokio::time::sleep(GATHER).await;
         }
     }
 }

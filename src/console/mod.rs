@@ -5,8 +5,9 @@
 //!                    read/*.rs: rows and journals, as values ─▶ pages/*.rs: HTML from values alone
 //!                    act.rs: a form as an operation of the API, with the rights of the caller
 //!        live.rs: which topics changed (engine's feed) ─▶ assets/live.js asks for its page again
+//! shown.rs: pages that several people look at, made once
 //! link.rs: the page of an approval link, at `/a`    answers.rs: who answered lately
-//! story.rs: a journal as stays in states    infer.rs: answers that a definition expects    search.rs: the search box
+//! story.rs: a journal as stays in states    infer.rs: answers that a definition expects
 //! ```
 //!
 //! May enter: `api` (its operations, keys and host check), `engine`, the ports' rows (`store`), `graph`, and the core's
@@ -23,9 +24,9 @@ mod live;
 mod pages;
 mod proxy;
 mod read;
-mod search;
 mod serve;
 mod sessions;
+mod shown;
 mod story;
 mod words;
 

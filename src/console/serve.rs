@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use maud::Markup;
 
@@ -18,6 +19,7 @@ use super::proxy::{Options, Proxy};
 use super::read::stories::Stories;
 use super::read::{self, Asking};
 use super::sessions::Sessions;
+use super::shown::{Made, Shown};
 use super::{act, assets, guard, link, live};
 
 /// The console of one server.
@@ -28,6 +30,7 @@ pub struct Console {
     pub(super) looks: read::Looks,
     pub(super) proxy: Option<Proxy>,
     pub(super) stories: Stories,
+    pub(super) shown: Shown,
 }
 
 /// The fields of a form, in order.
@@ -35,6 +38,7 @@ pub(super) type Fields = Vec<(String, String)>;
 
 /// A form holds an output of 256 KiB, and each of its bytes may be written as three.
 const FORM_BYTES_MAX: usize = 1_048_576;
+const HTML: &str = "text/html; charset=utf-8";
 /// A wrong try is answered after so long.
 const WRONG_TAKES: Duration = Duration::from_millis(500);
 
@@ -45,7 +49,8 @@ impl Console {
         let proxy = Proxy::new(options)?;
         let hub = live::Hub::new(engine.clone(), options.viewers_max);
         let (sessions, looks, stories) = (Sessions::default(), read::Looks::default(), Stories::default());
-        Ok(web::Data::new(Self { engine, sessions, hub, looks, proxy, stories }))
+        let shown = Shown::default();
+        Ok(web::Data::new(Self { engine, sessions, hub, looks, proxy, stories, shown }))
     }
 
     /// Ends the live streams, so that a stop need not wait for them.
@@ -70,6 +75,8 @@ impl Console {
 pub(super) enum Reply {
     /// With the status, title and tab of the page.
     Page(Page),
+    /// A page as text.
+    Made(Bytes),
     /// To an address relative to this one.
     Moved(String),
     Other(HttpResponse),
@@ -131,24 +138,43 @@ async fn serve(
     let mut response = match reply {
         Reply::Other(response) => response,
         Reply::Moved(to) => HttpResponse::SeeOther().insert_header((header::LOCATION, to)).finish(),
+        Reply::Made(html) => HttpResponse::Ok().content_type(HTML).body(html),
         Reply::Page(page) => {
-            let up = "../".repeat(path.len().saturating_sub(1));
-            let waiting = if page.tab == Tab::Nowhere { None } else { read::waiting(&console).await };
-            let frame = Frame {
-                title: &page.title,
-                tab: page.tab,
-                up: &up,
-                who: &who,
-                waiting,
-                topics: &page.topics,
-                every: page.every,
-            };
-            let html = layout::page(&frame, &page.content).into_string();
-            HttpResponse::build(page.status).content_type("text/html; charset=utf-8").body(html)
+            HttpResponse::build(page.status).content_type(HTML).body(framed(&console, &path, &who, &page).await)
         }
     };
     guard::protect(&mut response, false);
     response
+}
+
+/// A page with everything around it.
+async fn framed(console: &Console, path: &[&str], who: &Who, page: &Page) -> String {
+    let up = "../".repeat(path.len().saturating_sub(1));
+    let waiting = if page.tab == Tab::Nowhere { None } else { read::waiting(console).await };
+    let Page { title, tab, topics, every, .. } = page;
+    let frame = Frame { title, tab: *tab, up: &up, who, waiting, topics, every: *every };
+    layout::page(&frame, &page.content).into_string()
+}
+
+/// A page that was asked for, made once for all who look at the same.
+async fn shown(asking: &Asking<'_>, path: &[&str]) -> Reply {
+    let console = asking.console;
+    let address = asking.request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+    let place = console.shown.place(&address, asking.who);
+    let mut made = place.lock().await;
+    if let Some(made) = made.as_ref().filter(|made| made.is_good(&console.hub)) {
+        return Reply::Made(made.html.clone());
+    }
+    *made = None;
+    let number = console.hub.now();
+    match get(asking, path).await {
+        Reply::Page(page) if page.status == StatusCode::OK && !page.topics.is_empty() => {
+            let html = Bytes::from(framed(console, path, asking.who, &page).await);
+            *made = Some(Made::new(html.clone(), page.topics, number));
+            Reply::Made(html)
+        }
+        other => other,
+    }
 }
 
 async fn guarded(
@@ -195,11 +221,18 @@ async fn guarded(
     };
     let reply = if is_post {
         match fields(request, payload).await {
-            Ok(form) => act::post(&Asking { request, api, console, who: &who }, path, &form).await,
+            Ok(form) => {
+                let reply = act::post(&Asking { request, api, console, who: &who }, path, &form).await;
+                // Not everything that a form changes is in the live stream.
+                console.shown.forget();
+                reply
+            }
             Err(reply) => reply,
         }
+    } else if *path == ["live"] {
+        stream(&Asking { request, api, console, who: &who })
     } else {
-        get(&Asking { request, api, console, who: &who }, path).await
+        shown(&Asking { request, api, console, who: &who }, path).await
     };
     (reply, who)
 }
@@ -226,11 +259,16 @@ async fn get(asking: &Asking<'_>, path: &[&str]) -> Reply {
             let bare = asking.request.uri().path().ends_with("/console");
             return Reply::Moved(if bare { "console/executions".to_owned() } else { "executions".to_owned() });
         }
-        ["live"] => return stream(asking),
         ["executions"] => read::executions::list(asking).await,
         ["executions", id] => read::execution::one(asking, id).await,
         ["executions", id, "runs", run] => read::map_run::show(asking, id, run).await,
         ["executions", id, "fork"] => read::fork::form(asking, id, None).await,
+        ["bulk"] => read::bulk::list(asking).await,
+        ["bulk", "new"] => {
+            let action = read::bulk::action(&asking.query("action"));
+            read::bulk::plan(asking, action, &asking.query("q"), None).await
+        }
+        ["bulk", id] => read::bulk::one(asking, id).await,
         ["inbox"] => read::inbox::list(asking, None).await,
         ["inbox", "answered"] => read::inbox::answered(asking).await,
         ["inbox", task] => read::inbox::list(asking, Some((task, None))).await,

@@ -27,6 +27,10 @@ pub const TASK_BY: &str = "task.by";
 pub const LINK_ID: &str = "link.id";
 /// The person that an approval link was made for.
 pub const LINK_FOR: &str = "link.for";
+/// A bulk action, its kind (`STOP`, `REDRIVE`, `REPLAY`), and how many refused it.
+pub const BULK_ID: &str = "bulk.id";
+pub const BULK_ACTION: &str = "bulk.action";
+pub const BULK_REFUSED: &str = "bulk.refused";
 /// `success`, `failure`, `heartbeat`.
 pub const REPLY_STATUS: &str = "reply.status";
 /// `accepted`, `duplicate`, `late`, `unknown`, `forged`, `invalid-output`, `too-large`.
@@ -56,7 +60,7 @@ pub const TRACES_URL: &str = "traces.url";
 pub const VERSION: &str = "version";
 
 /// All of them.
-pub const ALL: [&str; 37] = [
+pub const ALL: [&str; 40] = [
     EVENT,
     EXECUTION_ARN,
     EXECUTION_STATUS,
@@ -68,6 +72,9 @@ pub const ALL: [&str; 37] = [
     TASK_BY,
     LINK_ID,
     LINK_FOR,
+    BULK_ID,
+    BULK_ACTION,
+    BULK_REFUSED,
     TASK_ATTEMPT,
     TASK_DESTINATION,
     TASK_TIMEOUT,

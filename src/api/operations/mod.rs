@@ -75,13 +75,27 @@ pub struct Operation {
 impl Operation {
     /// A further class that this input demands, besides `class`.
     pub fn demands(&self, input: &Map<String, Value>) -> Option<Class> {
-        (self.name == "TestState" && !input.contains_key("mock")).then_some(Class::Admin)
+        match self.name {
+            // A caller with his own definition can send any message to any queue.
+            "TestState" if !input.contains_key("mock") => Some(Class::Admin),
+            // As for messages that are named one by one.
+            "Reveille.StartBulkAction" if input.get("action").is_some_and(|action| action == "REPLAY") => {
+                Some(Class::Complete)
+            }
+            _ => None,
+        }
+    }
+
+    /// The reason why an input demands more.
+    pub fn why_demanded(&self) -> &'static str {
+        match self.name {
+            "TestState" => {
+                " (TestState without a mock has the effects of the state, like a state machine of the caller's own)"
+            }
+            _ => " (a parked message is sent again)",
+        }
     }
 }
-
-/// The reason why an input demands more: a caller with his own definition can send any message to any queue.
-pub const DEMANDED: &str =
-    " (TestState without a mock has the effects of the state, like a state machine of the caller's own)";
 
 mod parked_messages;
 
@@ -134,6 +148,7 @@ operations! {
     "UpdateStateMachine" Admin update_state_machine;
     "UpdateStateMachineAlias" Admin update_state_machine_alias;
     "ValidateStateMachineDefinition" Read validate_state_machine_definition;
+    "Reveille.CancelBulkAction" Start cancel_bulk_action;
     "Reveille.ClaimTask" Complete claim_task;
     "Reveille.CreateApprovalLink" Complete create_approval_link;
     "Reveille.RevokeApprovalLink" Complete revoke_approval_link;
@@ -143,16 +158,19 @@ operations! {
     "Reveille.ListForms" Read list_forms;
     "Reveille.PutForm" Admin put_form;
     "Reveille.ReleaseTask" Complete release_task;
+    "Reveille.DescribeBulkAction" Read describe_bulk_action;
     "Reveille.DescribeLineage" Read describe_lineage;
     "Reveille.DescribeParkedMessage" Complete describe_parked_message;
     "Reveille.DescribeSystem" Admin describe_system;
     "Reveille.ForkExecution" Start fork_execution;
+    "Reveille.ListBulkActions" Read list_bulk_actions;
     "Reveille.ListNodes" Read list_nodes;
     "Reveille.ListParkedMessages" Read list_parked_messages;
     "Reveille.ListTaskQueues" Read list_task_queues;
     "Reveille.ListWaitingTasks" Complete list_waiting_tasks;
     "Reveille.PurgeParkedMessages" Admin purge_parked_messages;
     "Reveille.ReplayParkedMessages" Complete replay_parked_messages;
+    "Reveille.StartBulkAction" Start start_bulk_action;
 }
 
 /// The operation of this name.

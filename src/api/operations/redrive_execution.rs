@@ -6,7 +6,9 @@ use crate::api::arn;
 use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::api::wire::EpochSeconds;
+use crate::clock::Timestamp;
 use crate::engine::EngineError;
+use crate::ids::Arn;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,15 +25,20 @@ pub struct Output {
 
 pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let execution = arn::execution(&input.execution_arn)?;
-    if let Some(token) = &input.client_token
-        && let Some(before) = ctx.engine().redriven_with(&execution, token).await?
-    {
-        return Ok(Output { redrive_date: before.into() });
-    }
-    let row = ctx.engine().execution(&execution).await?;
-    if let (_, Some(why)) = ctx.engine().redrive_status(&row).await? {
-        return Err(EngineError::NotRedrivable { arn: execution, why }.into());
-    }
-    let redriven = ctx.engine().redrive_execution(&execution, input.client_token.as_deref()).await?;
+    let redriven = redrive(ctx, &execution, input.client_token.as_deref()).await?;
     Ok(Output { redrive_date: redriven.into() })
+}
+
+/// Redrives an execution; returns when.
+pub async fn redrive(ctx: &Context, execution: &Arn, token: Option<&str>) -> Result<Timestamp, ApiError> {
+    if let Some(token) = token
+        && let Some(before) = ctx.engine().redriven_with(execution, token).await?
+    {
+        return Ok(before);
+    }
+    let row = ctx.engine().execution(execution).await?;
+    if let (_, Some(why)) = ctx.engine().redrive_status(&row).await? {
+        return Err(EngineError::NotRedrivable { arn: execution.clone(), why }.into());
+    }
+    Ok(ctx.engine().redrive_execution(execution, token).await?)
 }

@@ -221,5 +221,26 @@ pub(super) fn table(measured: &Value) -> String {
         }
         let _ = write!(text, "\n{}", rows.render());
     }
+    if measured["viewers"].is_object() {
+        let _ = write!(text, "\n{}", viewers(&measured["viewers"]));
+    }
     text
+}
+
+fn viewers(measured: &Value) -> String {
+    let seen = &measured["seen"];
+    let mut rows =
+        Table::new(&["viewers", "callbacks", "alone", "and after", "ratio", "news", "pages", "p50 ms", "p99 ms"]);
+    rows.row(vec![
+        (format!("{:.0}", number(measured, "viewers")), Tone::Plain),
+        (format!("{:.0}", number(measured, "callbacks_beside_per_second")), Tone::Plain),
+        (format!("{:.0}", number(measured, "callbacks_alone_per_second")), Tone::Plain),
+        (format!("{:.0}", number(measured, "callbacks_after_per_second")), Tone::Plain),
+        (format!("{:.3}", number(measured, "ratio")), Tone::Plain),
+        (format!("{:.0}", number(seen, "news_per_second")), Tone::Plain),
+        (format!("{:.0}", number(seen, "pages_per_second")), Tone::Plain),
+        (format!("{:.1}", number(seen, "page_p50_ms")), Tone::Plain),
+        (format!("{:.1}", number(seen, "page_p99_ms")), Tone::Plain),
+    ]);
+    rows.render()
 }

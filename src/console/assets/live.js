@@ -29,6 +29,7 @@ let again = false;
 const refresh = async () => {
   if (asking) { again = true; return; }
   asking = true;
+  const began = performance.now();
   try {
     const answer = await fetch(location.href, { headers: { accept: 'text/html' }, cache: 'no-store' });
     if (answer.redirected && answer.url.includes('sign-in')) { location.reload(); return; }
@@ -50,8 +51,12 @@ const refresh = async () => {
   } catch {
     state(false);
   } finally {
-    asking = false;
-    if (again) { again = false; refresh(); }
+    // What happens in the next moment is one change; a server that takes long to answer is asked less often.
+    const rest = Math.min(5000, Math.max(150, 5 * (performance.now() - began)));
+    setTimeout(() => {
+      asking = false;
+      if (again) { again = false; refresh(); }
+    }, rest);
   }
 };
 

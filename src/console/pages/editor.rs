@@ -72,9 +72,14 @@ pub fn page(editor: &Editor<'_>) -> Markup {
                     input.whole #role name="role" value=(filled.role);
                 }
                 label for="definition" { "Definition" }
-                textarea.code #definition name="definition" rows="28" spellcheck="false" wrap="off" { (filled.definition) }
+                textarea.code #definition name="definition" rows="28" spellcheck="false" wrap="off" {
+                    (filled.definition)
+                }
                 @if let Edited::Machine(_) = editor.edited {
-                    label { input type="checkbox" name="publish" value="yes" checked[filled.publish]; " Publish as a version" }
+                    label {
+                        input type="checkbox" name="publish" value="yes" checked[filled.publish];
+                        " Publish as a version"
+                    }
                     label for="description" { "Description of the version" }
                     input.whole #description name="description" maxlength="256" value=(filled.description);
                 }
@@ -83,7 +88,9 @@ pub fn page(editor: &Editor<'_>) -> Markup {
                     button.first type="submit" name="kind" value="save" { "Save" }
                 }
             }
-            div.stage tabindex="0" role="region" aria-label="Graph of the definition" { (drawing(editor.graph.clone())) }
+            div.stage tabindex="0" role="region" aria-label="Graph of the definition" {
+                (drawing(editor.graph.clone()))
+            }
         }
     }
 }
@@ -110,7 +117,10 @@ pub fn difference(of: &Difference<'_>) -> Markup {
     html! {
         h1 { "Versions of " (of.machine) }
         p.meta { a href={ "../" (words::encoded(of.machine)) } { "Back" } }
-        form.bar method="get" { (choice("from", "From", of.from)) (choice("to", "To", of.to)) button type="submit" { "Compare" } }
+        form.bar method="get" {
+            (choice("from", "From", of.from)) (choice("to", "To", of.to))
+            button type="submit" { "Compare" }
+        }
         p { @if changed == 0 { "They are the same." } @else { (words::many(changed, "line")) " differ." } }
         section.card aria-label="Difference" {
             pre.long.difference tabindex="0" {

@@ -13,6 +13,7 @@ use super::super::story::{Story, Visit};
 use super::super::words;
 use super::layout::{Who, drawing, json, status};
 use super::panel::{self, Part};
+use super::strip::MapItems;
 use super::timeline;
 
 /// A task that waits, with what the broker says of its queue.
@@ -48,10 +49,12 @@ impl ViewTab {
 pub struct Events {
     /// As AWS shows them.
     pub shown: Vec<Value>,
-    /// The last event of this page, where there are older ones.
+    /// The first event of the next page, where there are older ones.
     pub older: Option<u64>,
-    /// This is not the newest page.
-    pub is_later_page: bool,
+    /// The event that this page begins with; `None`: the newest.
+    pub from: Option<u64>,
+    /// Only events that this finds; empty: all.
+    pub find: String,
 }
 
 pub struct View<'a> {
@@ -65,6 +68,8 @@ pub struct View<'a> {
     pub asked: &'a [Asked],
     /// The graph as SVG.
     pub graph: String,
+    /// Of Distributed Maps.
+    pub items: &'a MapItems,
     pub events: Option<Events>,
     pub definition: &'a str,
     pub lineage: &'a Lineage,
@@ -145,7 +150,9 @@ fn meta(view: &View<'_>) -> Markup {
                 " · parent " a href=(parent.header.id) { (parent.header.name) }
             }
             @if let Some(run) = &view.run {
-                " · " a href=(run) { "item " @if let Some(index) = header.item_index { (words::count(index)) } " of a Map Run" }
+                " · " a href=(run) {
+                    "item " @if let Some(index) = header.item_index { (words::count(index)) } " of a Map Run"
+                }
             }
             @if let Some((forked, source)) = &view.lineage.forked {
                 " · forked from "
@@ -297,7 +304,9 @@ fn relatives(view: &View<'_>) -> Markup {
             @if !view.runs.is_empty() {
                 section.card aria-label="Map Runs" {
                     h2 { "Map Runs" }
-                    ul.plain { @for (address, id) in view.runs.iter().take(RELATIVES_SHOWN) { li { a href=(address) { (id) } } } }
+                    ul.plain {
+                        @for (address, id) in view.runs.iter().take(RELATIVES_SHOWN) { li { a href=(address) { (id) } } }
+                    }
                 }
             }
             @for (title, rows) in [("Forks", forks), ("Children", children)] {
@@ -332,9 +341,20 @@ fn input_and_output(view: &View<'_>) -> Markup {
 fn events(view: &View<'_>) -> Markup {
     let Some(page) = &view.events else { return html! { p.quiet { "An express execution has no history." } } };
     let id = view.row.header.id;
+    let find = if page.find.is_empty() { String::new() } else { format!("&find={}", words::encoded(&page.find)) };
     html! {
+        form.bar method="get" action=(id) role="search" {
+            input type="hidden" name="view" value="events";
+            label.inline for="find" { "Find" }
+            input #find type="search" name="find" value=(page.find) autocomplete="off"
+                placeholder="state, type or error";
+            label.inline for="from" { "from event" }
+            input.number #from type="number" name="from" min="1" value=[page.from];
+            button type="submit" { "Show" }
+        }
         div.card.flush data-live="events" {
-            table {
+            @if page.shown.is_empty() { div.empty { p { b { "No event matches." } } } }
+            table hidden[page.shown.is_empty()] {
                 thead { tr {
                     th.num scope="col" { "Id" }
                     th scope="col" { "Time" }
@@ -346,8 +366,8 @@ fn events(view: &View<'_>) -> Markup {
             }
         }
         p.foot {
-            @if page.is_later_page { a href={ (id) "?view=events" } { "Newest events" } " " }
-            @if let Some(older) = page.older { a href={ (id) "?view=events&before=" (older) } { "Older events" } }
+            @if page.from.is_some() || !page.find.is_empty() { a href={ (id) "?view=events" } { "Newest events" } " " }
+            @if let Some(older) = page.older { a href={ (id) "?view=events&from=" (older) (find) } { "Older events" } }
         }
     }
 }

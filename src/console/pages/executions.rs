@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::store::{ExecutionRow, ExecutionStatus};
 
 use super::super::words;
-use super::layout::status;
+use super::layout::{Who, status};
 
 /// One row of the list.
 pub struct Item {
@@ -27,6 +27,7 @@ pub struct List<'a> {
     pub now: Timestamp,
     /// Nothing was ever started here.
     pub fresh: bool,
+    pub who: &'a Who,
     pub said: Markup,
 }
 
@@ -50,8 +51,11 @@ pub fn list(list: &List<'_>) -> Markup {
             button type="submit" { "Search" }
         }
         @for text in list.unknown { div.say.fail role="alert" { p { "Not understood: " (text) } } }
-        nav.bar aria-label="Status" data-live="chips" {
-            @for (name, word, of) in CHIPS { (chip(list, name, word, of)) }
+        div.bar {
+            nav.chips aria-label="Status" data-live="chips" {
+                @for (name, word, of) in CHIPS { (chip(list, name, word, of)) }
+            }
+            (bulk(list))
         }
         div.bar data-views=(list.query) role="group" aria-label="Saved views" hidden {}
         div.card.flush data-live="rows" {
@@ -86,6 +90,21 @@ fn chip(list: &List<'_>, name: &str, word: &str, of: Option<ExecutionStatus>) ->
     html! {
         a.chip href={ "executions?q=" (words::encoded(&query)) } aria-current=[(now == word).then_some("true")] {
             (name) @if let Some(count) = count { " " (words::count(count)) }
+        }
+    }
+}
+
+/// Acts on all that the query finds, on this page and behind it.
+fn bulk(list: &List<'_>) -> Markup {
+    let failed = ["status:failed", "status:timed_out", "status:aborted"];
+    let action = if failed.iter().any(|status| list.query.contains(status)) { "REDRIVE" } else { "STOP" };
+    html! {
+        @if list.who.start && !list.query.is_empty() && list.unknown.is_empty() && !list.items.is_empty() {
+            a.button.push href={ "bulk/new?action=" (action) "&q=" (words::encoded(list.query)) } {
+                "Act on all of these…"
+            }
+        } @else if !list.fresh {
+            a.push href="bulk" { "Bulk actions" }
         }
     }
 }

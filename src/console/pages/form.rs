@@ -49,7 +49,8 @@ pub fn form(
             }
             div.acts {
                 @for (place, (n, action)) in buttons.iter().enumerate() {
-                    button.first[place == 0].danger[matches!(action.end, End::Failure { .. })] type="submit" name="action"
+                    @let is_failure = matches!(action.end, End::Failure { .. });
+                    button.first[place == 0].danger[is_failure] type="submit" name="action"
                         value=(n) formnovalidate[!asks_all_that_is_required(form, action)] { (action.label) }
                 }
             }

@@ -25,6 +25,8 @@ pub struct Inbox<'a> {
     pub queue: &'a str,
     /// By the address of their tasks.
     pub claims: &'a HashMap<String, Claim>,
+    /// Titles of forms, in the same way.
+    pub titles: &'a HashMap<String, String>,
     /// How a claim of this person is named.
     pub me: String,
     /// The query's value for the next page.
@@ -114,7 +116,8 @@ fn item(inbox: &Inbox<'_>, row: &WaitRow) -> Markup {
     html! {
         li {
             a href={ (inbox.up) "inbox/" (address(&row.key())) } aria-current=[current.then_some("true")] {
-                div.row { b { (row.wait.state) } span.quiet.small { (words::since(row.wait.since, inbox.now)) } }
+                @let title = inbox.titles.get(&address(&row.key())).unwrap_or(&row.wait.state);
+                div.row { b { (title) } span.quiet.small { (words::since(row.wait.since, inbox.now)) } }
                 div.small { (row.state_machine.last()) " · " (row.arn.last()) }
                 div.small.quiet {
                     @if let Some(claim) = inbox.claims.get(&address(&row.key())) {
@@ -260,7 +263,10 @@ pub fn answered(answers: &[Answered], more: Option<&str>, now: Timestamp) -> Mar
                     tbody {
                         @for answer in answers {
                             tr {
-                                td { (words::moment(answer.at())) br; span.quiet.small { (words::since(answer.at(), now)) " ago" } }
+                                td {
+                                    (words::moment(answer.at())) br;
+                                    span.quiet.small { (words::since(answer.at(), now)) " ago" }
+                                }
                                 td { (answer.by) }
                                 td { b { (answer.said) } }
                                 td {

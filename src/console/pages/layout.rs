@@ -100,7 +100,8 @@ pub fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
                     a.brand href={ (up) "executions" } { (bell()) "Reveille" }
                     @if *tab != Tab::Nowhere {
                         nav aria-label="Pages" data-live="nav" {
-                            @for (this, address, name, key) in TABS.into_iter().filter(|tab| tab.0 != Tab::System || who.admin) {
+                            @let shown = TABS.into_iter().filter(|tab| tab.0 != Tab::System || who.admin);
+                            @for (this, address, name, key) in shown {
                                 a href={ (up) (address) } data-key=(key)
                                     aria-current=[(this == *tab).then_some("page")] {
                                     (name)

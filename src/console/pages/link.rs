@@ -1,5 +1,5 @@
-//! The page of an approval link: what the task is about, in the words of its form, and its buttons. It shows nothing else
-//! of the task, and needs no sign-in.
+//! The page of an approval link: what the task is about, in the words of its form, and its buttons. It shows nothing
+//! else of the task, and needs no sign-in unless the form says so.
 
 use maud::{Markup, html};
 
@@ -53,6 +53,20 @@ pub fn task(asked: &Asked<'_>) -> Markup {
             "For " b { (link.audience) } ", made by " (link.maker) ". Good until \
             " (words::moment(Timestamp::from_millis(link.until))) ", for one answer. Whoever has this link can answer: \
             do not pass it on."
+        }
+    }
+}
+
+/// The form is for people who are signed in. `is_known`: he is, and may not answer.
+pub fn sign_in_first(is_known: bool) -> Markup {
+    html! {
+        div.card.link-page {
+            h1 { "Only for people who are signed in" }
+            @if is_known {
+                p { "You are signed in, and your key may not answer tasks. Ask the person who sent you the link." }
+            } @else {
+                p { a href="console/sign-in" { "Sign in" } ", then open the link again." }
+            }
         }
     }
 }

@@ -167,7 +167,8 @@ fn publish(machine: &Machine<'_>) -> Markup {
                         label for="first" { "Version" } (versions("first", false))
                         label for="weight" { "Its weight" span.hint { " (of 100 starts)" } }
                         input #weight name="weight" type="number" min="0" max="100" value="100" required;
-                        label for="second" { "The other version" span.hint { " (gets the rest)" } } (versions("second", true))
+                        label for="second" { "The other version" span.hint { " (gets the rest)" } }
+                        (versions("second", true))
                         div.acts { button.first type="submit" { "Save" } }
                     }
                 }

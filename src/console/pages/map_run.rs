@@ -39,7 +39,11 @@ pub fn page(of: &MapRun<'_>) -> Markup {
             p { b { (strip::counts(of.items)) } }
             (strip::strip(of.items, "Items"))
             dl {
-                dt { "At once" } dd { @if number("maxConcurrency") > 0.0 { (number("maxConcurrency")) } @else { "as many as there is room for" } }
+                dt { "At once" }
+                dd {
+                    @if number("maxConcurrency") > 0.0 { (number("maxConcurrency")) }
+                    @else { "as many as there is room for" }
+                }
                 dt { "Tolerated" }
                 dd { (number("toleratedFailureCount")) " failures, " (number("toleratedFailurePercentage")) " %" }
             }
@@ -92,8 +96,10 @@ fn children(of: &MapRun<'_>) -> Markup {
                             td.num { @if let Some(index) = row.header.item_index { (words::count(index)) } }
                             td.nowrap { (status(row.summary.status, 0)) }
                             td { a href={ "../../" (row.header.id) } { (row.header.name) } }
-                            td.fold.nowrap { (words::since(row.header.started, closed.map_or(of.now, |closing| closing.at))) }
-                            td.fold { @if let Some(error) = closed.and_then(|closing| closing.error.as_deref()) { span.bad { (error) } } }
+                            @let ended = closed.map_or(of.now, |closing| closing.at);
+                            td.fold.nowrap { (words::since(row.header.started, ended)) }
+                            @let error = closed.and_then(|closing| closing.error.as_deref());
+                            td.fold { @if let Some(error) = error { span.bad { (error) } } }
                         }
                     }
                 }

@@ -1,5 +1,6 @@
 //! The pages: plain functions from plain values to HTML. Nothing here asks the engine.
 
+pub mod bulk;
 pub mod editor;
 pub mod execution;
 pub mod executions;

@@ -93,6 +93,7 @@ fn state(view: &View<'_>, visit: &Visit) -> Markup {
             (strip::strip(&visit.iterations, "Iterations"))
         }
         @if let Some(run) = &visit.map_run {
+            @if let Some(items) = view.items.get(&visit.pointer) { h3 { "Items" } p { (items.words) } }
             p { a.button href={ (view.row.header.id) "/runs/" (run.last()) } { "Its Map Run…" } }
         }
         @if let Some(failure) = visit.failure.as_ref().filter(|_| visit.standing != Standing::Done) {
@@ -107,7 +108,8 @@ fn state(view: &View<'_>, visit: &Visit) -> Markup {
                 a.button.first href={ "../inbox/" (view.row.header.id) "-" (asked.wait.scheduled.0) } { "Answer…" }
             }
             @if view.who.start && view.who.payload && visit.depth == 0 && view.can_fork() {
-                a.button href={ (view.row.header.id) "/fork?state=" (words::encoded(&visit.name)) "&event=" (visit.event.0) } {
+                @let state = words::encoded(&visit.name);
+                a.button href={ (view.row.header.id) "/fork?state=" (state) "&event=" (visit.event.0) } {
                     "Fork from here…"
                 }
             }

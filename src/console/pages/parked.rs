@@ -47,10 +47,23 @@ pub fn list(parked: &Parked<'_>) -> Markup {
         @if !parked.messages.is_empty() { (bulk(parked)) }
         div.card.flush {
             @if parked.messages.is_empty() {
-                div.empty { p { b { "Nothing is parked." } } p { "A reply that cannot be used comes here with its reason." } }
+                div.empty {
+                    p { b { "Nothing is parked." } }
+                    p { "A reply that cannot be used comes here with its reason." }
+                }
             } @else { (table(parked)) }
         }
-        @if parked.more { p.foot { "There are more behind these: they show when these are gone." } }
+        @if parked.more {
+            p.foot {
+                "There are more behind these: they show when these are gone. "
+                @if parked.who.complete && parked.who.start {
+                    @let verdict = if parked.verdict.is_empty() { "all" } else { parked.verdict };
+                    a href={ "bulk/new?action=REPLAY&q=verdict:" (words::encoded(verdict)) } {
+                        "Send all of them again…"
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -125,7 +138,8 @@ fn bulk(parked: &Parked<'_>) -> Markup {
 }
 
 fn sure(n: u64) -> Markup {
-    html! { label { input type="checkbox" name="sure" value="yes" required; " Yes, delete " (words::many(n, "message")) } }
+    let what = words::many(n, "message");
+    html! { label { input type="checkbox" name="sure" value="yes" required; " Yes, delete " (what) } }
 }
 
 /// One message, as `Reveille.DescribeParkedMessage` shows it.
@@ -183,7 +197,8 @@ pub fn one(message: &Value, who: &Who, why: Option<&str>) -> Markup {
             dl {
                 @for part in ["properties", "headers"] {
                     @for (name, value) in message[part].as_object().into_iter().flatten() {
-                        @if !value.is_null() { dt.wrap { (name) } dd { (value.as_str().map_or_else(|| value.to_string(), str::to_owned)) } }
+                        @let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                        @if !value.is_null() { dt.wrap { (name) } dd { (shown) } }
                     }
                 }
             }

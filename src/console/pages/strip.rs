@@ -1,6 +1,10 @@
 //! The items of a Map as one strip of cells, and their counts in words.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
+
+use crate::graph::Items;
 
 use super::super::story::Standing;
 use super::super::words;
@@ -28,6 +32,17 @@ pub fn counts(items: &[Option<Standing>]) -> String {
     text
 }
 
+/// The items of Maps by the pointers of their states.
+pub type MapItems = BTreeMap<String, Items>;
+
+/// The same for the box of the Map in the graph.
+pub fn parts(items: &[Option<Standing>]) -> Items {
+    let count = |standing: Option<Standing>| items.iter().filter(|item| **item == standing).count() as u64;
+    let mut parts: Vec<_> = ORDER.into_iter().map(|standing| (standing.class(), count(Some(standing)))).collect();
+    parts.push(("pending", count(None)));
+    Items { words: counts(items), parts }
+}
+
 /// The strip. `label` names it for those who do not see it.
 pub fn strip(items: &[Option<Standing>], label: &str) -> Markup {
     if items.is_empty() {
@@ -36,7 +51,8 @@ pub fn strip(items: &[Option<Standing>], label: &str) -> Markup {
     let cells = items.len().min(CELLS);
     let width = cells * (CELL + GAP);
     html! {
-        svg.strip preserveAspectRatio="xMinYMid" viewBox={ "0 0 " (width) " " (HEIGHT) } role="img" aria-label={ (label) ": " (counts(items)) } {
+        svg.strip preserveAspectRatio="xMinYMid" viewBox={ "0 0 " (width) " " (HEIGHT) } role="img"
+            aria-label={ (label) ": " (counts(items)) } {
             @for cell in 0..cells {
                 @let (from, until) = (cell * items.len() / cells, (cell + 1) * items.len() / cells);
                 (one(&items[from..until], from, cell))
@@ -72,6 +88,14 @@ mod tests {
         assert_eq!(drawn.matches("class=\"done\"").count(), CELLS - 2, "and the cell with the last item is not done");
         assert!(drawn.contains("9,998 of 10,000 done, 1 failed"), "{drawn}");
         assert!(drawn.len() < 40_000);
+    }
+
+    #[test]
+    fn the_box_of_a_map_counts_each_item_once() {
+        let items = [Some(Standing::Failed), Some(Standing::Done), None, Some(Standing::Done)];
+        let parts = parts(&items);
+        assert_eq!(parts.parts.iter().map(|(_, n)| n).sum::<u64>(), 4);
+        assert_eq!((parts.parts[0], parts.words.as_str()), (("failed", 1), "2 of 4 done, 1 failed"));
     }
 
     #[test]

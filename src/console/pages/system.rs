@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::super::words;
 use super::layout::icon;
 
-/// `Reveille.DescribeSystem`'s answer as a page.
-pub fn page(system: &Value) -> Markup {
+/// The answers of `Reveille.DescribeSystem` and `Reveille.ListNodes` as a page.
+pub fn page(system: &Value, nodes: &[Value]) -> Markup {
     let list = |name: &str| system[name].as_array().cloned().unwrap_or_default();
     let (missing, doubts) = (list("missing"), list("doubts"));
     let ready = system["ready"] == true;
@@ -40,6 +40,7 @@ pub fn page(system: &Value) -> Markup {
                 }
             }
         }
+        section.card.flush aria-label="Servers" data-live="nodes" { (servers(nodes)) }
         section.card.flush aria-label="Settings" {
             table {
                 caption { "Settings in force" span.quiet { " (secrets are not shown)" } }
@@ -71,6 +72,37 @@ const STORE: [(&str, &str); 5] = [
     ("commits", "Commits since the start"),
     ("checkpoints", "Checkpoints since the start"),
 ];
+
+/// The servers that share the store.
+fn servers(nodes: &[Value]) -> Markup {
+    let text = |node: &Value, name: &str| node[name].as_str().unwrap_or_default().to_owned();
+    html! {
+        table {
+            caption { "Servers" span.quiet { " (that share this store)" } }
+            thead { tr {
+                th.num scope="col" { "Slot" } th scope="col" { "Server" } th.fold scope="col" { "Version" }
+                th.num scope="col" { "Partitions" } th scope="col" { "Status" }
+            } }
+            tbody {
+                @for node in nodes {
+                    tr {
+                        td.num { @if let Some(slot) = node["slot"].as_u64() { (slot) } @else { "–" } }
+                        td {
+                            (text(node, "name"))
+                            @if node["answers"] == true { " " span.quiet { "(made this page)" } }
+                        }
+                        td.fold { (text(node, "version")) }
+                        td.num { (number(&node["partitions"])) }
+                        td.nowrap {
+                            @if node["status"] == "ACTIVE" { span.status.done { (icon("done")) "active" } }
+                            @else { span.status.wait { (icon("waiting")) (text(node, "status").to_lowercase()) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
 
 fn number(value: &Value) -> String {
     words::count(value.as_u64().unwrap_or_default())

@@ -22,11 +22,12 @@ use crate::console::pages::panel::Part;
 use crate::console::pages::parked::Parked;
 use crate::console::pages::queues::Looked;
 use crate::console::pages::{
-    editor, execution, executions, inbox, layout, link, machines, map_run, parked, queues, sign_in, system,
+    bulk, editor, execution, executions, inbox, layout, link, machines, map_run, parked, queues, sign_in, system,
 };
 use crate::console::story::{Attempt, Standing, Story, Visit};
 use crate::engine::{Lineage, Link};
 use crate::forms::{Form, Wrong};
+use crate::graph::Items;
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, TaskKey};
 use crate::interpreter::event::{By, Failure, Forked, Payload, StateType};
 use crate::store::{
@@ -163,6 +164,10 @@ fn story() -> Story {
     Story { visits: vec![visit], ..Story::default() }
 }
 
+fn evil_items() -> Items {
+    Items { words: EVIL.to_owned(), parts: vec![("done", 3), ("failed", 1)] }
+}
+
 fn lineage() -> Lineage {
     let forked = Forked {
         from: Arn::new(EVIL),
@@ -209,7 +214,35 @@ fn parked_messages_and_the_system_show_hostile_text_as_text() {
         "version": EVIL, "ready": false, "missing": [EVIL], "doubts": [EVIL], "engine": {"threads": 2}, "store": {},
         "broker": {"health": EVIL, "why": EVIL}, "settings": {EVIL: EVIL},
     });
-    is_safe(&whole(&system::page(&system)));
+    let nodes = [
+        json!({"slot": 1, "name": EVIL, "version": EVIL, "status": EVIL, "partitions": 24, "answers": true}),
+        json!({"name": EVIL, "status": "ACTIVE"}),
+    ];
+    is_safe(&whole(&system::page(&system, &nodes)));
+}
+
+#[test]
+fn bulk_actions_show_hostile_text_as_text() {
+    let who = Who { start: true, ..Who::default() };
+    let shown = |status: &str, action: &str| {
+        json!({
+            "bulkActionId": EVIL, "action": action, "query": EVIL, "status": status, "by": EVIL, "cause": EVIL,
+            "startDate": 1.5, "stopDate": 2.5, "expected": 7, "expectedMore": true, "done": 3, "refused": 2,
+            "refusals": [{"id": EVIL, "why": EVIL}],
+        })
+    };
+    for action in ["STOP", "REDRIVE", "REPLAY", EVIL] {
+        for (expected, why) in [(Ok((7, true)), Some(EVIL)), (Ok((0, false)), None), (Err(EVIL), None)] {
+            let plan = bulk::Plan { query: EVIL, action, expected, why };
+            is_safe(&whole(&bulk::plan(&plan)));
+        }
+        let all = [shown("RUNNING", action), shown("COMPLETED", action), shown(EVIL, action)];
+        for bulk in &all {
+            is_safe(&whole(&bulk::one(bulk, &who)));
+        }
+        is_safe(&whole(&bulk::list(&all, &who)));
+    }
+    is_safe(&whole(&bulk::list(&[], &who)));
 }
 
 #[test]
@@ -258,6 +291,7 @@ fn an_execution_shows_hostile_text_as_text() {
     let (story, who) = (story(), Who { start: true, complete: true, admin: true, ..Who::default() });
     for status in ExecutionStatus::ALL {
         let (row, lineage) = (row(status), lineage());
+        let items = [(story.visits[0].pointer.clone(), evil_items())].into();
         for tab in [ViewTab::Graph, ViewTab::Events, ViewTab::Definition] {
             for part in [Part::State, Part::Input, Part::Output, Part::Attempts] {
                 let event = json!({
@@ -274,7 +308,8 @@ fn an_execution_shows_hostile_text_as_text() {
                     chosen: story.visits.first(),
                     asked: &[asked()],
                     graph: String::new(),
-                    events: Some(Events { shown: vec![event], older: Some(3), is_later_page: true }),
+                    items: &items,
+                    events: Some(Events { shown: vec![event], older: Some(3), from: Some(4), find: EVIL.to_owned() }),
                     definition: EVIL,
                     lineage: &lineage,
                     runs: vec![(EVIL.to_owned(), EVIL.to_owned())],
@@ -296,7 +331,7 @@ fn the_graph_shows_hostile_text_as_text() {
     let story = story();
     let svg = crate::console::read::execution::graph(
         &definition.to_string(),
-        Some(&story),
+        Some((&story, &[(story.visits[0].pointer.clone(), evil_items())].into())),
         Some(&story.visits[0].pointer),
         Some("x?state=".to_owned()),
     );
@@ -320,6 +355,7 @@ fn lists_show_hostile_text_as_text() {
             counts: &[],
             now: at(9_000),
             fresh: false,
+            who: &Who { start: true, ..Who::default() },
             said: layout::said(Some(EVIL)),
         };
         is_safe(&whole(&executions::list(&list)));
@@ -347,6 +383,7 @@ fn the_inbox_shows_hostile_text_as_text() {
     let form = evil_form();
     let claim = Claim { by: EVIL.to_owned(), until: at(99_000) };
     let claims = [(inbox::address(&key), claim)].into();
+    let titles = [(inbox::address(&key), EVIL.to_owned())].into();
     let answered = Answered {
         at: 5,
         by: EVIL.to_owned(),
@@ -380,6 +417,7 @@ fn the_inbox_shows_hostile_text_as_text() {
             machine: EVIL,
             queue: EVIL,
             claims: &claims,
+            titles: &titles,
             me: if marked { EVIL.to_owned() } else { "olga (console)".to_owned() },
             more: Some(EVIL.to_owned()),
             now: at(9_000),
@@ -490,6 +528,8 @@ fn the_page_of_a_link_shows_hostile_text_as_text() {
     for content in [
         link::code(Some(EVIL)),
         link::thanks(EVIL),
+        link::sign_in_first(false),
+        link::sign_in_first(true),
         link::said(EVIL, EVIL),
         link::over(EVIL, &attempt, Some(EVIL), true, at(9_000)),
     ] {

@@ -1,6 +1,6 @@
 //! One execution: its row, its journal as a story, what it waits for.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::api::history;
@@ -14,10 +14,11 @@ use super::super::live;
 use super::super::pages::execution::{Asked, Events, RELATIVES_SHOWN, View, ViewTab, page};
 use super::super::pages::layout::{Tab, said};
 use super::super::pages::panel::Part;
+use super::super::pages::strip::{self, MapItems};
 use super::super::serve::{Console, Page, Reply};
-use super::super::story::{HIDDEN, Story};
+use super::super::story::{HIDDEN, Standing, Story};
 use super::stories::Looked;
-use super::{Asking, map_run};
+use super::{Asking, map_run, parked};
 
 /// Entries of a journal that is read as a whole for its open tasks.
 const SHORT: u64 = 500;
@@ -25,6 +26,11 @@ const SHORT: u64 = 500;
 const WAITS_MAX: u32 = 1_000;
 /// Events of a page of the history.
 const EVENTS: usize = 200;
+/// Events that a search in a history looks at, in all and at once.
+const EVENTS_SEARCHED: usize = 25_000;
+const EVENTS_AT_ONCE: usize = 2_500;
+/// Map Runs of one execution whose counts the graph shows.
+const MAP_RUNS_TOLD: usize = 20;
 
 /// Forks and children that the page shows, each.
 const RELATIVES: u32 = 100;
@@ -58,17 +64,45 @@ pub async fn told_to(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Told, En
     Ok(Told { story: told.story.without_payloads(), ..told })
 }
 
-/// The picture of a definition with the standing of its states.
-pub fn graph(definition: &str, story: Option<&Story>, chosen: Option<&str>, link: Option<String>) -> String {
+/// The items of the Distributed Maps of an execution; those of inline ones are in its story.
+async fn distributed(asking: &Asking<'_>, story: &Story) -> MapItems {
+    let mut items = MapItems::new();
+    let visits = story.visits.iter().rev().filter_map(|visit| Some((visit, visit.map_run.as_ref()?)));
+    for (visit, run) in visits.take(MAP_RUNS_TOLD) {
+        let described = parked::ask(asking, "DescribeMapRun", json!({"mapRunArn": run.as_str()})).await;
+        if let Ok(described) = described
+            && !items.contains_key(&visit.pointer)
+        {
+            items.insert(visit.pointer.clone(), map_run::told(&described));
+        }
+    }
+    items
+}
+
+/// The picture of a definition with the standing of its states. `items`: of Distributed Maps.
+pub fn graph(
+    definition: &str,
+    story: Option<(&Story, &MapItems)>,
+    chosen: Option<&str>,
+    link: Option<String>,
+) -> String {
     let Ok(definition) = serde_json::from_str::<Value>(definition) else { return String::new() };
     let diagram = Diagram::read(&definition);
-    let standings = story.map(Story::standings).unwrap_or_default();
-    let mark = |standing: super::super::story::Standing| Mark { class: standing.class(), words: standing.words() };
+    let standings = story.map(|(story, _)| story.standings()).unwrap_or_default();
+    let items = |pointer: &str| {
+        let (story, distributed) = story?;
+        let inline = || story.visit(pointer).filter(|visit| !visit.iterations.is_empty());
+        distributed.get(pointer).cloned().or_else(|| inline().map(|visit| strip::parts(&visit.iterations)))
+    };
+    let mark = |(pointer, standing): (&str, Standing)| {
+        let mark = Mark { class: standing.class(), words: standing.words(), items: items(pointer) };
+        (pointer.to_owned(), mark)
+    };
     let look = Look {
         style: false,
         link,
-        marks: standings.into_iter().map(|(pointer, standing)| (pointer.to_owned(), mark(standing))).collect(),
-        taken: story.map(|story| story.taken.clone()).unwrap_or_default(),
+        marks: standings.into_iter().map(mark).collect(),
+        taken: story.map(|(story, _)| story.taken.clone()).unwrap_or_default(),
         chosen: chosen.map(str::to_owned),
     };
     svg::draw(&Laid::of(&diagram, Fold::for_size(diagram.states())), &look)
@@ -104,9 +138,11 @@ pub async fn one(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
     let asked = asked(asking, &row).await?;
     let wanted = asking.query("state");
     let chosen = if wanted.is_empty() { None } else { told.story.visit(&wanted) }.or_else(|| told.story.foremost());
+    let items = if tab == ViewTab::Graph { distributed(asking, &told.story).await } else { MapItems::new() };
     let graph = if tab == ViewTab::Graph {
         let link = format!("{}?view=graph&state=", row.header.id);
-        graph(&told.definition, Some(&told.story), chosen.map(|visit| visit.pointer.as_str()), Some(link))
+        let chosen = chosen.map(|visit| visit.pointer.as_str());
+        graph(&told.definition, Some((&told.story, &items)), chosen, Some(link))
     } else {
         String::new()
     };
@@ -122,6 +158,7 @@ pub async fn one(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
         chosen,
         asked: &asked,
         graph,
+        items: &items,
         events,
         definition: &told.definition,
         lineage: &lineage,
@@ -153,14 +190,42 @@ fn seen(asking: &Asking<'_>, mut row: ExecutionRow) -> ExecutionRow {
     row
 }
 
-/// A page of the history, newest first.
+/// A page of the history, newest first: all events, or those that a search finds.
 async fn events(asking: &Asking<'_>, row: &ExecutionRow) -> Result<Events, EngineError> {
-    let before = asking.query("before").parse::<u64>().ok();
-    let query = HistoryQuery { reverse: true, after: before.map(EventId), limit: EVENTS };
-    let found = asking.console.engine.history(&row.header.arn, query).await?;
-    let older = found.entries.last().filter(|_| found.more).map(|entry| entry.id.0);
+    let from = asking.query("from").parse::<u64>().ok();
+    let find = asking.query("find").trim().to_lowercase();
     let payload = asking.who.payload;
     let view = history::View { data: payload, parameters: payload, region: &asking.console.engine.realm().region };
-    let events = found.entries.iter().filter_map(|entry| history::render(entry, view)).collect();
-    Ok(Events { shown: events, older, is_later_page: before.is_some() })
+    let limit = if find.is_empty() { EVENTS } else { EVENTS_AT_ONCE };
+    let (mut shown, mut looked) = (Vec::new(), 0);
+    // The page begins with this event.
+    let mut after = from.map(|from| EventId(from.saturating_add(1)));
+    let older = 'pages: loop {
+        let query = HistoryQuery { reverse: true, after, limit };
+        let found = asking.console.engine.history(&row.header.arn, query).await?;
+        for entry in &found.entries {
+            if shown.len() == EVENTS {
+                break 'pages Some(entry.id.0);
+            }
+            (after, looked) = (Some(entry.id), looked + 1);
+            shown.extend(history::render(entry, view).filter(|event| find.is_empty() || is_found(event, &find)));
+        }
+        match after {
+            Some(EventId(last)) if found.more && (find.is_empty() || looked >= EVENTS_SEARCHED) => {
+                break Some(last.saturating_sub(1));
+            }
+            _ if found.more && !found.entries.is_empty() => {}
+            _ => break None,
+        }
+    };
+    Ok(Events { shown, older, from, find })
+}
+
+/// Whether an event's type, or the name of its state, task or error, holds this text, which is in lower case.
+fn is_found(event: &Value, text: &str) -> bool {
+    let holds =
+        |value: Option<&Value>| value.and_then(Value::as_str).is_some_and(|value| value.to_lowercase().contains(text));
+    let mut details = event.as_object().into_iter().flatten().filter(|(key, _)| key.ends_with("EventDetails"));
+    holds(event.get("type"))
+        || details.any(|(_, of)| ["name", "resource", "error"].into_iter().any(|name| holds(of.get(name))))
 }

@@ -1,5 +1,8 @@
 //! Tasks that wait for an answer.
 
+use std::collections::HashMap;
+
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -13,7 +16,7 @@ use crate::store::{ExecutionRow, WaitFilter, WaitRow};
 use super::super::infer::{self, Expected};
 use super::super::live;
 use super::super::pages::execution::Asked;
-use super::super::pages::inbox::{Inbox, Open, Typed, answered as answered_page, inbox as page};
+use super::super::pages::inbox::{Inbox, Open, Typed, address, answered as answered_page, inbox as page};
 use super::super::pages::layout::{Tab, said};
 use super::super::serve::{Page, Reply};
 use super::super::story::HIDDEN;
@@ -21,6 +24,8 @@ use super::super::{act, answers};
 use super::{Asking, execution};
 
 const PAGE: u32 = 50;
+/// Executions that are read at once for the titles of their forms.
+const TITLES_AT_ONCE: usize = 8;
 
 /// The task that an address names.
 pub fn key(text: &str) -> Option<TaskKey> {
@@ -62,7 +67,7 @@ pub async fn open(asking: &Asking<'_>, key: TaskKey) -> Result<Option<Found>, En
     let looks = if task.wait.queue {
         asking.console.looks.at(asking.console, vec![task.wait.destination.clone()]).await
     } else {
-        std::collections::HashMap::new()
+        HashMap::new()
     };
     let queue = looks.get(&task.wait.destination).copied().and_then(Result::ok).flatten();
     let asked = Asked { wait: task.wait, queue };
@@ -79,6 +84,22 @@ pub async fn answered(asking: &Asking<'_>) -> Result<Reply, EngineError> {
     let found: Vec<_> = found.into_iter().map(|(_, answered)| answered).collect();
     let content = answered_page(&found, more.as_deref(), asking.console.engine.clock().now());
     Ok(Reply::Page(Page::new("Answered", Tab::Inbox, content).live(live::WAITS, 30)))
+}
+
+/// The titles of the rows' own forms, as this person may see them, by the addresses of their tasks.
+async fn titles(asking: &Asking<'_>, rows: &[WaitRow]) -> HashMap<String, String> {
+    // A task with a form beside its definition has the state's name.
+    let is_ask = |row: &&WaitRow| Resource::parse(&row.wait.resource).is_some_and(|resource| resource.is_ask());
+    let asks: Vec<TaskKey> = rows.iter().filter(is_ask).filter(|_| asking.who.payload).map(WaitRow::key).collect();
+    let found = stream::iter(asks).map(|key| async move { Some((address(&key), title(asking, key).await?)) });
+    found.buffer_unordered(TITLES_AT_ONCE).filter_map(|found| async { found }).collect().await
+}
+
+async fn title(asking: &Asking<'_>, key: TaskKey) -> Option<String> {
+    let row = asking.console.engine.journal().execution(key.execution).await.ok()??;
+    let story = asking.console.stories.look(asking.console, &row).await.ok()?;
+    let (_, parameters) = story.visit_of(key.scheduled)?.task.as_ref()?;
+    parameters.get("Form")?.get("Title")?.as_str().map(str::to_owned)
 }
 
 /// `task`: the one that is shown whole, with an answer that was refused.
@@ -113,6 +134,7 @@ pub async fn list(asking: &Asking<'_>, task: Option<(&str, Option<Typed>)>) -> R
     let up = if task_was_named(asking) { "../" } else { "" };
     let now = asking.console.engine.clock().now();
     let claims = claims::all(&**asking.console.engine.catalog(), now).await?;
+    let titles = titles(asking, &rows).await;
     let open = found.as_ref().map(|(key, found)| Open {
         key: *key,
         row: &found.row,
@@ -128,6 +150,7 @@ pub async fn list(asking: &Asking<'_>, task: Option<(&str, Option<Typed>)>) -> R
         queue: &queue,
         more,
         claims: &claims,
+        titles: &titles,
         me: asking.who.by().to_string(),
         now,
         who: asking.who,

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::api::matches::{parse_place, place, place_text};
 use crate::engine::{EngineError, redriven};
+use crate::graph::Items;
 use crate::ids::Arn;
 use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus, MapRunRow};
 
@@ -10,7 +12,8 @@ use super::super::pages::layout::{Tab, said};
 use super::super::pages::map_run::{MapRun, page};
 use super::super::serve::{Page, Reply};
 use super::super::story::Standing;
-use super::{Asking, execution, executions, parked};
+use super::super::words;
+use super::{Asking, execution, parked};
 
 /// Map Runs of one execution that are looked through for one.
 const RUNS: u32 = 1_000;
@@ -69,12 +72,12 @@ pub async fn show(asking: &Asking<'_>, execution: &str, id: &str) -> Result<Repl
     let mut children = Vec::new();
     for status in ORDER.into_iter().filter(|status| only.is_none_or(|only| only == *status)) {
         if counts.iter().any(|(counted, _)| *counted == status) {
-            let after = executions::cursor(&asking.query("after")).filter(|_| only.is_some());
+            let after = parse_place(&asking.query("after")).filter(|_| only.is_some());
             children.extend(journal.list(ExecutionFilter { after, ..filter(Some(status), CHILDREN, false) }).await?);
         }
     }
     let full = only.is_some() && children.len() == CHILDREN as usize;
-    let more = children.last().filter(|_| full).map(executions::place);
+    let more = children.last().filter(|_| full).map(|row| place_text(place(row)));
     let mut placed = Vec::new();
     for status in ORDER.into_iter().filter(|status| *status != ExecutionStatus::Succeeded) {
         if counts.iter().any(|(counted, _)| *counted == status) {
@@ -100,12 +103,46 @@ pub async fn show(asking: &Asking<'_>, execution: &str, id: &str) -> Result<Repl
     Ok(Reply::Page(page.live(format!("execution:{}", parent.header.id), every)))
 }
 
+/// The children of a run by how far they have come, as `DescribeMapRun` counts them: those that matter most first.
+fn counted(described: &Value) -> [(Option<Standing>, u64); 6] {
+    let of = |name: &str| described["executionCounts"][name].as_u64().unwrap_or_default();
+    let begun = of("failed") + of("timedOut") + of("aborted") + of("pendingRedrive") + of("running") + of("succeeded");
+    [
+        (Some(Standing::Failed), of("failed") + of("timedOut")),
+        (Some(Standing::Stopped), of("aborted")),
+        (Some(Standing::Retrying), of("pendingRedrive")),
+        (Some(Standing::Running), of("running")),
+        (Some(Standing::Done), of("succeeded")),
+        (None, of("total").saturating_sub(begun)),
+    ]
+}
+
+/// The same for the box of the Map in the graph.
+pub fn told(described: &Value) -> Items {
+    let counts = counted(described);
+    let whole: u64 = counts.iter().map(|(_, n)| n).sum();
+    let done = counts.iter().find(|(standing, _)| *standing == Some(Standing::Done)).map_or(0, |(_, n)| *n);
+    let mut text = format!("{} of {} done", words::count(done), words::count(whole));
+    for (standing, n) in counts {
+        if let Some(standing) = standing.filter(|standing| *standing != Standing::Done && n > 0) {
+            text.extend([", ", words::count(n).as_str(), " ", standing.words()]);
+        }
+    }
+    let parts = counts.map(|(standing, n)| (standing.map_or("pending", Standing::class), n));
+    Items { words: text, parts: parts.to_vec() }
+}
+
 /// How far each child has come. Children begin in the order of their items; those that are not placed have succeeded.
 fn items(described: &Value, counts: &[(ExecutionStatus, u64)], placed: &[ExecutionRow]) -> Vec<Option<Standing>> {
     let begun = counts.iter().map(|(_, n)| n).sum::<u64>();
     let total = described["executionCounts"]["total"].as_u64().unwrap_or(begun).max(begun);
     if total > ITEMS_MAX {
         return Vec::new();
+    }
+    if begun == 0 {
+        // Express children have no rows: their numbers are known, their places are not.
+        let some = |(standing, n): (Option<Standing>, u64)| (0..n).map(move |_| standing);
+        return counted(described).into_iter().flat_map(some).collect();
     }
     let of = |row: &ExecutionRow| match row.summary.status {
         ExecutionStatus::Failed | ExecutionStatus::TimedOut => Standing::Failed,

@@ -1,5 +1,6 @@
 //! Rows, journals and figures of the broker, read for the pages.
 
+pub mod bulk;
 pub mod editor;
 pub mod execution;
 pub mod executions;

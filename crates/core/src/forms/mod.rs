@@ -1,7 +1,7 @@
 //! Forms that people answer tasks with: read from JSON, and answers checked against them. Pure.
 //!
 //! ```text
-//! "Form": {Title, Text, For, Show, Schema, Actions} ──read──▶ Form, or faults with their places
+//! "Form": {Title, Text, For, Show, Schema, Actions, SignIn} ──read──▶ Form, or faults with their places
 //! what a person typed, and the button ──check::answer──▶ the task's output or failure, or the wrong fields
 //! ```
 //!
@@ -36,6 +36,8 @@ pub struct Form {
     pub fields: Vec<Field>,
     /// At least one.
     pub actions: Vec<Action>,
+    /// An approval link shows it only to a person who is signed in and may answer tasks.
+    pub sign_in: bool,
 }
 
 /// A value that helps to decide.

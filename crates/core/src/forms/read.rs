@@ -20,7 +20,7 @@ struct Reader {
     fields: usize,
 }
 
-const FORM: [&str; 6] = ["Title", "Text", "For", "Show", "Schema", "Actions"];
+const FORM: [&str; 7] = ["Title", "Text", "For", "Show", "Schema", "Actions", "SignIn"];
 const OF_ALL: [&str; 4] = ["type", "title", "description", "default"];
 
 impl Reader {
@@ -82,6 +82,16 @@ impl Reader {
                 reader.fault(format!("{name} must be a text"), "write a string here");
             }
             text
+        })
+    }
+
+    fn flag(&mut self, object: &Map<String, Value>, name: &str) -> Option<bool> {
+        self.member(object, name, |reader, value| {
+            let flag = value.as_bool();
+            if flag.is_none() {
+                reader.fault(format!("{name} must be true or false"), "write true or false here");
+            }
+            flag
         })
     }
 
@@ -148,6 +158,7 @@ impl Reader {
             show,
             fields,
             actions,
+            sign_in: self.flag(object, "SignIn").unwrap_or_default(),
         }
     }
 

@@ -29,7 +29,7 @@ use serde_json::Value;
 
 pub use self::diagram::Diagram;
 pub use self::layout::{Fold, Laid};
-pub use self::svg::{Look, Mark};
+pub use self::svg::{Items, Look, Mark};
 
 /// The picture of a definition as a whole SVG document, with its style inside.
 pub fn picture(definition: &Value) -> String {

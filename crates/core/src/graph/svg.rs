@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::diagram::{EdgeKind, NodeKind};
-use super::layout::{Laid, LaidBlock, LaidLine, LaidNode, PADDING, Shape, TITLE_HEIGHT};
+use super::layout::{DETAIL_SIZE, Laid, LaidBlock, LaidLine, LaidNode, NAME_SIZE, PADDING, Shape, TITLE_HEIGHT};
 use super::routes::Point;
+use super::text;
 
 /// The style of a picture, light and dark; a page includes it in its own style sheet.
 pub const STYLE: &str = include_str!("graph.css");
@@ -17,6 +18,8 @@ pub const STYLE: &str = include_str!("graph.css");
 const MARGIN: f64 = 16.0;
 /// Most that a curve bends before it turns to the other side.
 const CURVE_MAX: f64 = 40.0;
+/// Width of the part of a Map's bar that tells of one item among thousands.
+const PART_MIN: f64 = 3.0;
 
 /// Optional parts of a drawing.
 #[derive(Debug, Default)]
@@ -36,10 +39,19 @@ pub struct Look {
 pub type Taken = (Option<String>, Option<String>, bool);
 
 /// How far a state has come: its class, which is also the name of its icon, and the same in words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     pub class: &'static str,
     pub words: &'static str,
+    /// Of a Map.
+    pub items: Option<Items>,
+}
+
+/// The items of a Map in words, and how many are of each class.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Items {
+    pub words: String,
+    pub parts: Vec<(&'static str, u64)>,
 }
 
 /// The whole picture as one `<svg>` element.
@@ -183,7 +195,9 @@ impl Pen<'_> {
                     self.put(format_args!(r#"<a href="{link}{pointer}">"#));
                 }
                 // Its first title is the name of a link.
+                let items = mark.and_then(|mark| mark.items.as_ref());
                 let how = mark.map(|mark| format!(", {}", mark.words)).unwrap_or_default();
+                let how = how + &items.map(|items| format!(", {}", items.words)).unwrap_or_default();
                 self.put(format_args!("<title>{}</title>", Escaped(&(title(&state.name, &state.detail) + &how))));
                 self.rect("card", (left, top), (node.width, node.height), 7.0);
                 // A state in two lines has its icon between them.
@@ -210,6 +224,18 @@ impl Pen<'_> {
                         r##"<use class="mark" href="#graph-is-{marked}" x="{left:.1}" y="{top:.1}" width="13" height="13"/>"##
                     ));
                 }
+                if let Some(items) = items {
+                    // Beside the name, where there is room.
+                    let room = node.width - 30.0 - text::width(name, NAME_SIZE) - 30.0;
+                    if !lanes.is_empty() && text::width(&items.words, DETAIL_SIZE) <= room {
+                        let (x, base) = (left + node.width - 18.0, top + middle + 4.5);
+                        let words = Escaped(&items.words);
+                        self.put(format_args!(
+                            r#"<text class="detail" text-anchor="end" x="{x:.1}" y="{base:.1}">{words}</text>"#
+                        ));
+                    }
+                    self.items(items, (left + 10.0, top + node.height - 9.0), node.width - 20.0);
+                }
                 if self.look.link.is_some() {
                     self.put(format_args!("</a>"));
                 }
@@ -223,6 +249,27 @@ impl Pen<'_> {
                 }
                 self.put(format_args!("</g>"));
             }
+        }
+    }
+
+    /// The items of a Map as one bar: a part for each class, wide enough to be seen.
+    fn items(&mut self, items: &Items, (left, top): Point, width: f64) {
+        let whole = items.parts.iter().map(|(_, n)| n).sum::<u64>();
+        let shown: Vec<_> = items.parts.iter().filter(|(_, n)| *n > 0).collect();
+        if whole == 0 {
+            return;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a share of a few hundred pixels")]
+        let share = |n: u64| n as f64 / whole as f64;
+        let wide: Vec<f64> = shown.iter().map(|(_, n)| (share(*n) * width).max(PART_MIN)).collect();
+        let scale = width / wide.iter().sum::<f64>();
+        let mut x = left;
+        for ((class, _), wide) in shown.into_iter().zip(wide) {
+            let wide = wide * scale;
+            self.put(format_args!(
+                r#"<rect class="part {class}" x="{x:.1}" y="{top:.1}" width="{wide:.1}" height="5"/>"#
+            ));
+            x += wide;
         }
     }
 

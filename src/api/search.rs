@@ -1,4 +1,4 @@
-//! The language of the search box over executions. Pure.
+//! The language of searches over executions, as the console's search box and bulk actions take it. Pure.
 //!
 //! `order status:failed error:Timeout machine:checkout started:>2026-11-28`: words that hold together. A bare word is
 //! the beginning of a name, or a whole ARN or id.
