@@ -14,6 +14,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { access } from './access.mjs';
+import { large, many } from './many.mjs';
 import { pages } from './pages.mjs';
 import { people } from './people.mjs';
 
@@ -110,7 +112,7 @@ const until = async (what, done, within = LONG) => {
 
 // ---- machines
 
-const QUEUES = ['fraud-desk', 'photographer-friend', 'hostile', 'scales'];
+const QUEUES = ['fraud-desk', 'photographer-friend', 'hostile', 'scales', 'slow'];
 const ask = (queue, more = {}) => ({
   Type: 'Task', Resource: 'arn:aws:states:::amqp:publish.waitForTaskToken',
   Parameters: { Queue: queue, 'Body.$': '$' }, ...more,
@@ -319,7 +321,7 @@ flow('the search finds, the address can be shared, and back goes back', async ({
   assert.equal(await page.locator('tbody tr').count(), 1);
   const shared = page.url();
   await accessible(page, 'the list');
-  await page.getByRole('link', { name: 'All' }).click();
+  await page.getByRole('link', { name: 'All', exact: true }).click();
   await page.getByText('Looked at').waitFor();
   await page.goBack();
   assert.equal(page.url(), shared);
@@ -407,16 +409,8 @@ flow('without scripts: lists, one execution, an answer', async ({ browser, serve
   await context.close();
 });
 
-flow('a narrow window, and large text, lose nothing', async ({ browser, server }) => {
-  const context = await browser.newContext({ viewport: { width: 320, height: 640 } });
-  const page = watch(await context.newPage());
-  for (const address of ['executions', 'inbox', 'inbox?machine=discount', 'inbox/answered', 'machines', 'machines/fulfil-order', 'queues']) {
-    await page.goto(`${server.base}/console/${address}`);
-    const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
-    assert.ok(wide <= room + 1, `${address} is ${wide} wide in ${room}`);
-  }
-  await context.close();
-});
+many({ flow, until, watch, accessible, picture, ask, Server });
+access({ flow, until, watch, ask, Server, EVIL });
 
 flow('the server is killed: the page says so, and catches up after the restart', async ({ page, server }) => {
   await page.goto(`${server.base}/console/executions`);
@@ -481,6 +475,8 @@ flow('with keys: sign-in, rights, and forms of other sites', async ({ browser })
     await server.end();
   }
 });
+
+large({ flow, until, accessible, picture });
 
 flow('no token and no secret of this run is in a page, an address or a log', async ({ server }) => {
   await server.start_execution(server.friend, 'last', {});

@@ -88,7 +88,8 @@ export const pages = ({ flow, until, watch, accessible, picture, ask, Server, BR
     await open('nine');
     await page.getByText('It failed with Item.Broken').waitFor();
     await page.goto(`${page.url().split('?')[0]}?view=graph&state=/States/Each`);
-    await page.getByText(/of 9 done, 1 failed/).waitFor();
+    await page.locator('[data-live=panel]').getByText(/of 9 done, 1 failed/).waitFor();
+    assert.match(await page.locator('g.state.map title').first().textContent(), /Each, failed, .* of 9 done, 1 failed/);
     assert.equal(await page.locator('.strip rect').count(), 9);
     await accessible(page, 'a Map');
     const config = { ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' } };

@@ -283,6 +283,48 @@ flow('the art event waits for the friend, and for nobody else', async ({ page, s
 
 const run = promisify(execFile);
 
+flow('a link to a form with SignIn is for people who are signed in', async ({ browser }) => {
+  const server = await new Server({ REVEILLE__API__KEYS: 'olga:olga-secret-0123456789:read+start+complete+admin,viewer:viewer-secret-0123456789:read' }).start();
+  const context = await browser.newContext();
+  const page = watch(await context.newPage());
+  const env = { PATH: process.env.PATH, HOME: server.folder, REVEILLE_ENDPOINT: server.base, AWS_ACCESS_KEY_ID: 'olga', AWS_SECRET_ACCESS_KEY: 'olga-secret-0123456789' };
+  const call = async (operation, input) => JSON.parse((await run(server.binary, ['call', operation, JSON.stringify(input)], { env })).stdout);
+  const signIn = async (key) => {
+    await page.goto(`${server.base}/console/sign-in`);
+    await page.getByLabel('Key').fill(key);
+    await page.getByLabel('Secret').fill(`${key}-secret-0123456789`);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('heading', { name: 'Executions' }).waitFor();
+  };
+  try {
+    const closed = structuredClone(DISCOUNT);
+    closed.States['Approve the discount'].Parameters.Form.SignIn = true;
+    const { stateMachineArn } = await call('CreateStateMachine', { name: 'discount', roleArn: 'arn:aws:iam::000000000000:role/r', definition: JSON.stringify(closed) });
+    const { executionArn } = await call('StartExecution', { stateMachineArn, name: 'offer-1', input: JSON.stringify(NORDLICHT) });
+    const { url } = await call('Reveille.CreateApprovalLink', { executionArn, for: 'olga@example.com' });
+    const open = async () => { await page.goto('about:blank'); await page.goto(url); };
+    await open();
+    await page.getByText('Only for people who are signed in').waitFor();
+    assert.ok(!(await page.content()).includes('Nordlicht'));
+    await accessible(page, 'a link that asks for a sign-in');
+    await signIn('viewer');
+    await open();
+    await page.getByText('your key may not answer tasks').waitFor();
+    await page.goto(`${server.base}/console/executions`);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await signIn('olga');
+    await open();
+    await page.getByText('Nordlicht GmbH').waitFor();
+    await page.getByLabel(/^Reason/).fill('not this time');
+    await page.getByRole('button', { name: 'Reject' }).click();
+    await page.getByText('Your answer was taken').waitFor();
+    assert.ok(server.log.includes('"task.by":"olga (console)"'), 'the log says who');
+  } finally {
+    await context.close();
+    await server.end();
+  }
+});
+
 flow('reveille console prints an address that signs in once; a key without payloads sees none', async ({ browser }) => {
   const server = await new Server({ REVEILLE__API__KEYS: 'olga:olga-secret-0123456789:read+start+complete+admin,viewer:viewer-secret-0123456789:read+no-payload' }).start();
   const context = await browser.newContext();
@@ -309,6 +351,12 @@ flow('reveille console prints an address that signs in once; a key without paylo
     await late.getByRole('heading', { name: 'Executions' }).waitFor();
     await late.getByRole('link', { name: 'offer-1' }).click();
     await late.getByText('hidden: you may not see payloads').first().waitFor();
+    // What he may not do is not drawn, and is refused by hand.
+    for (const name of ['Stop…', 'Start again…', 'Answer…', 'Fork from here…']) assert.equal(await late.getByText(name).count(), 0, name);
+    for (const [address, form] of [['', { kind: 'stop' }], ['../bulk/new', { action: 'STOP', q: 'status:running', sure: 'yes' }]]) {
+      const status = await late.evaluate(async ([address, form]) => (await fetch(new URL(address, location.href), { method: 'POST', body: new URLSearchParams(form) })).status, [address, form]);
+      assert.equal(status, 403, address);
+    }
     const seen = [];
     for (const view of ['Graph', 'Events', 'Definition']) {
       await late.getByRole('link', { name: view, exact: true }).click();
