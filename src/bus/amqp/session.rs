@@ -208,7 +208,8 @@ impl Session {
             some: Notify::new(),
             enough: Notify::new(),
             ack_count: prefetch.map_or(ACK_COUNT, |prefetch| ACK_COUNT.min(usize::from(prefetch).div_ceil(2))),
-            requeue_delay: shared.requeue_delay,
+            // A message that is asked for one by one comes again when it is asked for: no hot loop.
+            requeue_delay: if streams { shared.requeue_delay } else { Duration::ZERO },
             streams,
             held: Notify::new(),
         });

@@ -8,6 +8,7 @@
 mod shown;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -19,6 +20,22 @@ pub use shown::{line, whole};
 
 /// Two looks at once would each see a part of the queue.
 static LOOKS: Semaphore = Semaphore::const_new(1);
+/// The broker has messages that were given back after so long.
+const GIVEN_BACK: Duration = Duration::from_millis(50);
+
+/// The only look at present. The next one begins when the messages of this one are back.
+struct Look(Option<SemaphorePermit<'static>>);
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        if let (Some(permit), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                tokio::time::sleep(GIVEN_BACK).await;
+                drop(permit);
+            });
+        }
+    }
+}
 
 /// The parking queue of a broker.
 pub struct Desk {
@@ -39,7 +56,7 @@ pub struct Taken {
     held: Vec<Held>,
     /// There was more in the queue.
     pub more: bool,
-    _look: Option<SemaphorePermit<'static>>,
+    _look: Look,
 }
 
 /// A message that stays in the queue, and why.
@@ -104,7 +121,7 @@ impl Desk {
     /// What the broker said.
     pub async fn take(&self, filter: &Filter, limit: u32) -> Result<Taken, BusError> {
         // It is never closed.
-        let look = LOOKS.acquire().await.ok();
+        let look = Look(LOOKS.acquire().await.ok());
         let mut held = Vec::new();
         let hold = |delivery: Delivery, within: bool| {
             let parked = Parked::of(&delivery.message);
