@@ -158,6 +158,7 @@ impl Application {
                 passivate_after: settings.engine.passivate_after(),
                 activity_pollers: settings.engine.activity_pollers_max,
                 queue_kind: settings.bus.queue_kind,
+                task_headers: settings.bus.headers,
                 // A guest leaves no queue behind.
                 declare_queues: if replies == QueueKind::Temporary {
                     DeclareQueues::Never

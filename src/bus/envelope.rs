@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Address, HeaderValue, Headers, Message, Names, Properties, Text};
+use super::{Address, HeaderValue, Headers, Message, Names, Properties, TaskHeaders, Text};
 use crate::clock::Timestamp;
 use crate::ids::Arn;
 
@@ -107,16 +107,19 @@ impl fmt::Debug for TaskMessage {
 impl TaskMessage {
     /// The message as AMQP carries it.
     #[must_use]
-    pub fn into_message(self) -> Message {
+    pub fn into_message(self, fields: TaskHeaders) -> Message {
+        let full = fields == TaskHeaders::Full;
         let mut headers = self.headers;
         let mut put = |name: &'static str, value: HeaderValue| {
             headers.insert(name.into(), value);
         };
-        put("execution-arn", HeaderValue::Text(self.execution.as_str().to_owned()));
-        put("state-machine-arn", HeaderValue::Text(self.state_machine.as_str().to_owned()));
-        put("state-name", HeaderValue::Text(self.state_name));
-        put("resource", HeaderValue::Text(self.resource));
-        put("attempt", HeaderValue::Integer(i64::from(self.attempt)));
+        if full {
+            put("execution-arn", HeaderValue::Text(self.execution.as_str().to_owned()));
+            put("state-machine-arn", HeaderValue::Text(self.state_machine.as_str().to_owned()));
+            put("state-name", HeaderValue::Text(self.state_name));
+            put("resource", HeaderValue::Text(self.resource));
+            put("attempt", HeaderValue::Integer(i64::from(self.attempt)));
+        }
         if let Some(deadline) = self.deadline {
             put("deadline", HeaderValue::Text(deadline.iso()));
         }
@@ -141,10 +144,10 @@ impl TaskMessage {
                 reply_to: self.reply_to,
                 correlation_id: self.token,
                 message_id: Some(self.message_id),
-                app_id: Some("reveille".into()),
-                kind: Some(self.kind.unwrap_or("task".into())),
+                app_id: full.then(|| "reveille".into()),
+                kind: self.kind.or_else(|| full.then(|| "task".into())),
                 user_id: self.user_id,
-                timestamp: Some(self.at),
+                timestamp: full.then_some(self.at),
                 expiration: self.expiration,
                 priority: self.priority,
                 persistent: true,
@@ -272,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_task_carries_the_token_twice_and_the_contracts_headers() {
-        let message = task().into_message();
+        let message = task().into_message(TaskHeaders::Full);
         let p = &message.properties;
         assert_eq!(p.correlation_id.as_deref(), Some("secret-token"));
         assert_eq!(p.headers[TASK_TOKEN], HeaderValue::Text("secret-token".to_owned()));
@@ -283,10 +286,28 @@ mod tests {
         assert_eq!(p.headers["task-kind"], HeaderValue::Text("callback".to_owned()));
         assert_eq!(p.headers["resource"], HeaderValue::Text("arn:r".to_owned()));
         assert_eq!(p.headers["heartbeat-seconds"], HeaderValue::Integer(30));
-        let plain = TaskMessage { token: None, ..task() }.into_message();
+        let plain = TaskMessage { token: None, ..task() }.into_message(TaskHeaders::Full);
         assert!(!plain.properties.headers.contains_key("task-kind"), "no answer ends it");
         assert_eq!(p.headers["deadline"], HeaderValue::Text("2023-11-14T22:14:20.000Z".to_owned()));
         assert_eq!(p.headers["execution-arn"], HeaderValue::Text("arn:e".to_owned()));
+    }
+
+    #[test]
+    fn a_lean_task_has_what_an_answer_needs_and_what_its_machine_gave() {
+        let lean = |task: TaskMessage| task.into_message(TaskHeaders::Lean).properties;
+        let p = lean(TaskMessage { traceparent: Some("00-t".to_owned()), heartbeat_seconds: None, ..task() });
+        assert_eq!(
+            p.headers.keys().map(|k| &**k).collect::<Vec<_>>(),
+            ["deadline", TASK_KIND, TASK_TOKEN, TRACEPARENT]
+        );
+        assert_eq!((p.app_id, p.kind, p.timestamp), (None, None, None));
+        assert_eq!((p.correlation_id.as_deref(), p.message_id.as_deref()), (Some("secret-token"), Some("m-1")));
+        assert!(p.reply_to.is_some() && p.persistent && p.expiration.is_some() && p.content_type.is_some());
+        assert!(lean(task()).headers.contains_key("heartbeat-seconds"), "a worker could not know when to beat");
+        let mut own = TaskMessage { kind: Some("order".into()), ..task() };
+        own.headers.insert("tenant".into(), HeaderValue::Text("a".to_owned()));
+        let p = lean(own);
+        assert_eq!((p.kind.as_deref(), &p.headers["tenant"]), (Some("order"), &HeaderValue::Text("a".to_owned())));
     }
 
     #[test]
@@ -294,7 +315,7 @@ mod tests {
         let mut t = task();
         t.headers.insert(TASK_TOKEN.into(), HeaderValue::Text("mine".to_owned()));
         t.headers.insert("tenant".into(), HeaderValue::Text("a".to_owned()));
-        let message = t.into_message();
+        let message = t.into_message(TaskHeaders::Full);
         assert_eq!(message.properties.headers[TASK_TOKEN], HeaderValue::Text("secret-token".to_owned()));
         assert_eq!(message.properties.headers["tenant"], HeaderValue::Text("a".to_owned()));
     }
@@ -444,7 +465,7 @@ mod tests {
     fn no_debug_output_and_no_error_shows_a_token() {
         let ok = Reply::decode(&reply("{}", &[(TASK_TOKEN, "secret-header")])).expect("reply");
         let defect = Reply::decode(&reply("secret-token", &[(TASK_TOKEN, "secret-header")])).expect_err("not JSON");
-        let shown = format!("{ok:?} {defect:?} {defect} {:?} {:?}", task(), task().into_message());
+        let shown = format!("{ok:?} {defect:?} {defect} {:?} {:?}", task(), task().into_message(TaskHeaders::Full));
         assert!(!shown.contains("secret"), "{shown}");
     }
 }

@@ -128,6 +128,18 @@ pub enum DeclareQueues {
     Never,
 }
 
+/// What the message of a task carries. Each field costs the broker processor time, however short it is
+/// (docs/BENCHMARKS.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskHeaders {
+    /// All that a worker, a log or a person may want to know.
+    #[default]
+    Full,
+    /// What an answer needs: the token, which answer ends the task, how long it waits, and the trace.
+    Lean,
+}
+
 /// A queue that the engine declares.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueSpec {

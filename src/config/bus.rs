@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{SecretUrl, names, path};
-use crate::bus::{Bounds, DeclareQueues, Names, QueueKind};
+use crate::bus::{Bounds, DeclareQueues, Names, QueueKind, TaskHeaders};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct BusOptions {
@@ -22,6 +22,7 @@ pub struct BusOptions {
     pub(super) ca_file: String,
     pub(super) certificate_file: String,
     pub(super) certificate_key_file: String,
+    pub headers: TaskHeaders,
     pub declare: DeclareQueues,
     pub(super) queues: String,
     pub(super) topics: String,

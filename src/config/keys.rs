@@ -92,6 +92,7 @@ pub(super) const KEYS: &[Key] = &[
     key("bus.ca_file", Kind::Text),
     key("bus.certificate_file", Kind::Text),
     key("bus.certificate_key_file", Kind::Text),
+    key("bus.headers", Kind::OneOf(&["full", "lean"])),
     key("bus.declare", Kind::OneOf(&["auto", "dead-letters", "never"])),
     key("bus.queues", Kind::Text),
     key("bus.topics", Kind::Text),

@@ -22,8 +22,13 @@ struct Event {
 /// The event has begun, the friend has been asked; nothing else is left to do. `None` where the run has no broker or no
 /// workers.
 fn with_the_friend_thinking(friend: &[&str], variables: &[(&str, &str)]) -> Option<Event> {
+    with(&[], friend, variables)
+}
+
+fn with(settings: &[(&'static str, &str)], friend: &[&str], variables: &[(&str, &str)]) -> Option<Event> {
     let (url, python, node) = (vhost()?, python()?, workers_of_node()?);
-    let server = Server::start(Launch::over(&url));
+    let server =
+        Server::start(settings.iter().fold(Launch::over(&url), |launch, (name, value)| launch.with(name, value)));
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/workers");
     let amqp = ("AMQP_URL", url.as_str());
     let mut workers = [
@@ -49,6 +54,14 @@ fn the_engine_is_killed_while_the_friend_thinks_and_the_friend_answers_over_amqp
     let Some(mut event) = with_the_friend_thinking(&[], &variables) else { return };
     event.server.kill();
     event.server.start_again();
+    event.friend.says("recommended Vera Holm");
+    succeeded(&event, "Vera Holm");
+}
+
+#[test]
+fn workers_answer_tasks_that_have_few_fields() {
+    let variables = [("THINK_SECONDS", "2"), ("HEARTBEAT_EVERY", "1")];
+    let Some(mut event) = with(&[("REVEILLE__BUS__HEADERS", "lean")], &[], &variables) else { return };
     event.friend.says("recommended Vera Holm");
     succeeded(&event, "Vera Holm");
 }

@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Stopwatch};
 use crate::bus::envelope::{TaskKind, TaskMessage};
-use crate::bus::{HeaderValue, Message, Names};
+use crate::bus::{HeaderValue, Message, Names, TaskHeaders};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, PartitionId};
 
@@ -164,7 +164,7 @@ impl Shape {
             kind: None,
             headers: BTreeMap::new(),
         };
-        let Message { properties: task, .. } = task.into_message();
+        let Message { properties: task, .. } = task.into_message(TaskHeaders::Full);
         let mut headers = FieldTable::default();
         for (header, value) in task.headers {
             let value = match value {

@@ -239,7 +239,7 @@ impl ExecutionActor {
         if !expects_reply {
             task.reply_to.clone_from(&message.reply_to);
         }
-        let mut out = task.into_message();
+        let mut out = task.into_message(self.services.options.task_headers);
         if !expects_reply {
             out.properties.correlation_id.clone_from(&message.correlation_id);
         }

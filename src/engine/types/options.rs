@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bus::{Bounds, DeclareQueues, Names, QueueKind, TaskBus};
+use crate::bus::{Bounds, DeclareQueues, Names, QueueKind, TaskBus, TaskHeaders};
 use crate::clock::Clock;
 use crate::engine::types::announced::Announced;
 use crate::engine::types::http_tasks::HttpTasks;
@@ -60,6 +60,8 @@ pub struct Options {
     pub activity_pollers: usize,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
+    /// What the message of a task carries.
+    pub task_headers: TaskHeaders,
     /// The queues that definitions name.
     pub declare_queues: DeclareQueues,
     /// Of them, the queues that are declared by somebody else.
@@ -112,6 +114,7 @@ impl Default for Options {
             start_queue: Some(Names::shipped().start()),
             activity_pollers: crate::limits::ACTIVITY_POLLERS_MAX,
             queue_kind: QueueKind::Quorum,
+            task_headers: TaskHeaders::Full,
             declare_queues: DeclareQueues::Never,
             declared_queues: HashSet::new(),
             any_region: false,

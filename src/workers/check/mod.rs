@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::bus::envelope::{TaskKind, TaskMessage};
-use crate::bus::{Address, BusError, Headers, Publication, QueueKind, QueueSpec, Settlement, TaskBus};
+use crate::bus::{Address, BusError, Headers, Publication, QueueKind, QueueSpec, Settlement, TaskBus, TaskHeaders};
 use crate::clock::{Clock, SystemClock};
 use crate::ids::Arn;
 
@@ -237,7 +237,7 @@ impl<'a> Checker<'a> {
         self.sent.push(asked.message_id.clone());
         self.inbox.expect(asked);
         let to = Address { exchange: String::new(), routing_key: self.options.queue.clone() };
-        match self.bus.publish(to, message.into_message()).await? {
+        match self.bus.publish(to, message.into_message(TaskHeaders::Full)).await? {
             Publication::Confirmed => Ok(()),
             refused => Err(CheckError::Unfit(format!("the queue '{}' takes no task: {refused:?}", self.options.queue))),
         }
