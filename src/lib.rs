@@ -4,13 +4,14 @@
 //!
 //! # The rooms, from the top down (imports run downward only)
 //!
-//! | room | what it is for |
+//! | room | purpose |
 //! |---|---|
 //! | [`cli`] | one file per subcommand; arguments in, words out |
 //! | [`app`] | the composition root: the only place that names adapters |
 //! | [`api`] | the AWS Step Functions API: AWS JSON 1.0 over HTTP, one file per operation |
 //! | [`engine`] | the shell: actors around the core; [`engine::EngineHandle`] is its only face |
-//! | [`store`], [`bus`] | ports: where truth is kept (SQLite, memory); tasks out and replies in (RabbitMQ, in this process) |
+//! | [`store`] | port: where the truth is kept (SQLite, PostgreSQL, memory) |
+//! | [`bus`] | port: tasks out and replies in (RabbitMQ, in this process) |
 //! | [`integrations`] | what a resource ARN publishes, and how its answer becomes a result; pure |
 //! | [`workers`] | workers that come with the engine: HTTP Tasks |
 //! | [`telemetry`], [`config`] | logs, metrics and traces; settings |
@@ -32,12 +33,12 @@
 //! from its journal → `decide` gives `TaskSubmitted`, `TaskSucceeded`, ... → one append → the delivery is acknowledged,
 //! and only then.
 //!
-//! After a crash: fold the journal ([`interpreter::state::State::evolve`], the same code as live), do what is
-//! [`interpreter::owed`].
+//! After a crash: fold the journal ([`interpreter::state::State::evolve`], the same code as live), then perform the
+//! commands of [`interpreter::owed`].
 //!
 //! # Where to start reading
 //!
-//! `interpreter/decide.rs` (what an execution does), `interpreter/state/mod.rs` (what it is),
+//! `interpreter/decide.rs` (the decisions of an execution), `interpreter/state/mod.rs` (its state),
 //! `engine/execution/actor.rs` (how that becomes durable), `engine/delivery/replies.rs` (how a reply finds it), then
 //! `docs/ARCHITECTURE.md`.
 

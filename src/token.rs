@@ -1,13 +1,14 @@
 //! Task tokens: a signed [`TaskKey`], as text that a worker gives back.
 //!
 //! ```text
-//! base64url( version · key id · partition (2) · execution (16) · event id (varint) · HMAC-SHA256 of all that, first 16 bytes )
+//! base64url( version · key id · partition (2) · execution (16) · event id (varint) ·
+//!            HMAC-SHA256 of all that, first 16 bytes )
 //! ```
 //!
 //! 52 characters at most for any task of a history within its limit, never more than 62: it fits AMQP's
 //! `correlation_id` and a URL. The token says which task and which partition, so that a reply finds its execution
-//! without a lookup; the signature says that we made it. A token is a secret (whoever holds it ends the task): logs
-//! carry its [`fingerprint`].
+//! without a lookup; the signature says that we made it. A token is a secret (its holder can end the task): logs carry
+//! its [`fingerprint`].
 
 use std::fmt;
 
@@ -46,7 +47,7 @@ pub enum TokenDefect {
     /// out.
     #[error("the task token was signed with a key that is not (or no longer) among engine.token_key")]
     UnknownKey,
-    /// The signature does not fit: somebody changed it or made it up.
+    /// The signature does not fit: the token was changed or made up.
     #[error("the signature of the task token is wrong")]
     Forged,
 }
@@ -86,8 +87,8 @@ struct Key {
 
 impl Key {
     fn new(secret: &[u8]) -> Option<Self> {
-        // The id comes from the secret, so that nobody has to number keys; equal ids of two keys only cost one more
-        // comparison.
+        // The id comes from the secret, so that operators need not number keys; equal ids of two keys only cost one
+        // more comparison.
         let id = Sha256::new().chain_update(b"reveille token key id").chain_update(secret).finalize()[0];
         Hmac::<Sha256>::new_from_slice(secret).ok().map(|mac| Self { id, mac })
     }
@@ -196,7 +197,7 @@ impl TokenKeys {
     }
 }
 
-/// What logs show of a token: enough to recognise it, nothing to use it with. 12 hex digits of its SHA-256.
+/// The mark of a token in logs: enough to recognise it, nothing to use it with. 12 hex digits of its SHA-256.
 #[must_use]
 pub fn fingerprint(token: &str) -> String {
     hex::encode(&Sha256::digest(token.as_bytes())[..6])

@@ -1,5 +1,5 @@
-//! What all fuzzers share: the choice of a target, good inputs to begin from, and the house's own mutations beside
-//! libFuzzer's, which know JSON and nesting.
+//! The parts that all fuzzers share: the choice of a target, good inputs to begin from, and the house's own mutations
+//! beside libFuzzer's, which know JSON and nesting.
 
 #[path = "../../tests/hostile/mutate.rs"]
 #[allow(dead_code, reason = "inputs by chance alone are for tests/hostile")]

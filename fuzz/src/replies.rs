@@ -46,7 +46,8 @@ pub fn reply(data: &[u8]) {
     let _ = mended.map(|mended| mended.to_string());
 }
 
-/// What we send is within a frame, is read by our own filter without a change, and a second trip changes nothing.
+/// A message that we send is within a frame, our own filter reads it without a change, and a second trip changes
+/// nothing.
 fn comes_as_it_went(message: &Message) {
     let bytes = wire(&encode(&message.properties));
     assert!(bytes.len() + 20 <= FRAME_BYTES_MAX, "headers of {} bytes pass and fit no frame", bytes.len());

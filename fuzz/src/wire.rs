@@ -59,7 +59,7 @@ mod bus {
     }
 }
 
-/// What a refused signature is told.
+/// The answer to a refused signature.
 mod error {
     #[derive(Debug)]
     pub struct ApiError(pub String);
@@ -73,8 +73,8 @@ mod error {
 
 const TARGETS: &[Target] = &[("frame", frame), ("reply", replies::reply), ("sigv4", signed)];
 
-/// Bytes of the broker, the first of which says by how many at once they come: what is let through is read by the
-/// library's parser, is as long as what came, and is the same however it came.
+/// Bytes of the broker; the first says how many come at once. The library's parser reads the output of the filter,
+/// which is as long as the input, and the same for every way of cutting the input.
 fn frame(data: &[u8]) {
     let Some((piece, data)) = data.split_first() else { return };
     let filter = |piece: usize| frames::Frames::new(Arc::new(marks::Marks::new(Arc::default()))).run(data, piece);
@@ -99,7 +99,7 @@ fn frame(data: &[u8]) {
     }
 }
 
-/// Lines `name: value` of a head; a signature of nobody's is not taken.
+/// Lines `name: value` of a head; a signature without an owner is not taken.
 fn signed(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.lines();

@@ -79,7 +79,7 @@ impl Default for Encryption {
     }
 }
 
-/// What becomes of a customer managed key: nothing here encrypts with it.
+/// The fate of a customer managed key: nothing here encrypts with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kms {

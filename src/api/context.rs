@@ -31,7 +31,7 @@ pub struct Context {
     pub any_region: bool,
     /// The settings in force, secrets left out.
     pub settings: Arc<[(String, String)]>,
-    /// Who asks.
+    /// The caller.
     pub asker: Asker,
     /// Whether he may see inputs and outputs.
     pub payloads: bool,

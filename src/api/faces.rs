@@ -1,4 +1,5 @@
-//! What another face on the same server uses: the API's operations with the rights of its keys, and its host check.
+//! The parts that another face on the same server uses: the API's operations with the rights of its keys, and its host
+//! check.
 
 use actix_web::{HttpRequest, web};
 use secrecy::ExposeSecret;

@@ -1,5 +1,5 @@
-//! Forms beside definitions: documents by name, joined to the states of a machine by its tags. For definitions that must
-//! stay as AWS takes them.
+//! Forms beside definitions, for definitions that must stay as AWS takes them. Each is a document with a name; the tags
+//! of a machine join it to a state.
 
 use serde_json::Value;
 
@@ -48,7 +48,8 @@ pub fn note(name: String, form: &Value) -> Result<NoteRow, ApiError> {
     Ok(NoteRow { kind: KIND.to_owned(), key: name, body, until: None })
 }
 
-/// The form of an open task: in its parameters, or beside its definition. Inside: the fault of one that cannot be shown.
+/// The form of an open task: in its parameters, or beside its definition. Inside: the fault of a form that cannot be
+/// shown.
 pub async fn of(catalog: &dyn Catalog, asked: &AskedTask) -> StoreResult<Result<Option<Form>, String>> {
     if let Some(form) = asked.parameters.get("Form") {
         return Ok(Form::read(form).map(Some).map_err(first));

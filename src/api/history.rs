@@ -13,7 +13,7 @@ use crate::interpreter::event::{Entry, Event, Failure, StateType, TaskFamily, Ta
 pub struct View<'a> {
     /// `includeExecutionData`: without it inputs, outputs and variables are left out.
     pub data: bool,
-    /// What a `TaskScheduled` sends: AWS leaves it in a history without data, and a log has it only with them.
+    /// The parameters of a `TaskScheduled`: AWS leaves them in a history without data, and a log has it only with them.
     pub parameters: bool,
     /// The region that `TaskScheduled` shows.
     pub region: &'a str,

@@ -82,7 +82,7 @@ pub fn make(
     Ok(Made { address, id, until, actions: allowed.map(|(_, action)| action.label.clone()).collect() })
 }
 
-/// Withdraws a link for good. One that never was is no error: nothing is stored of links that were made.
+/// Withdraws a link for good. A link that never was is no error: nothing is stored of links that were made.
 pub async fn withdraw(ctx: &Context, id: &str) -> Result<(), ApiError> {
     if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(ApiError::validation("'linkId' has 32 hexadecimal digits"));

@@ -8,7 +8,7 @@
 //!                     operations/<one file per operation>.rs ─▶ EngineHandle, Catalog, Journal (reads)
 //! reveille.start ─ start_queue.rs ─▶ the same as StartExecution
 //! aws-sdk:sfn:* ─ task_calls.rs ─▶ the same operations, for tasks
-//!                     error.rs: errors in AWS's words                  history.rs: journal entries as AWS's history events
+//!                     error.rs: errors in AWS's words          history.rs: journal entries as AWS's history events
 //! ```
 //!
 //! May enter: `engine` (its handle), the ports' rows (`store`), `interpreter::event` for the history, `asl` to check

@@ -211,7 +211,7 @@ fn a_state_that_is_done_for_real_demands_more() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever arrives, the answer is one of the protocol and never a 500.
+    /// Any request gets an answer of the protocol, and never a 500.
     #[test]
     fn no_body_makes_a_server_error(
         operation in prop::sample::select(vec!["CreateActivity", "ListStateMachines", "TagResource", "CreateStateMachineAlias", "DescribeStateMachine", "ListExecutions", "UpdateMapRun"]),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::store::{ExecutionRow, ExecutionStatus};
 
-/// What a query asks for.
+/// The terms of a query.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Query {
     /// Beginnings of the name; lower case.

@@ -11,7 +11,7 @@ use crate::store::{Catalog, NoteRow, StoreResult};
 
 const KIND: &str = "sign-in";
 
-/// The store has the hash alone: who reads it cannot sign in.
+/// The store has the hash alone: its readers cannot sign in.
 fn hash(code: &str) -> String {
     hex::encode(Sha256::digest(code.as_bytes()))
 }

@@ -39,7 +39,7 @@ fn succeeded(conclusion: Conclusion) -> Value {
     }
 }
 
-/// Waits for whoever gets its token: an execution of `worker`.
+/// Waits for the receiver of its token: an execution of `worker`.
 fn asks(worker: &str) -> Value {
     json!({ "StartAt": "T", "States": { "T": { "Type": "Task", "End": true,
         "Resource": "arn:aws:states:::states:startExecution.waitForTaskToken",

@@ -1,4 +1,4 @@
-//! What both adapters must do, as one suite. The AMQP half needs a broker: `REVEILLE_TEST_AMQP_URL` (`make test` sets
+//! The duties of both adapters, as one suite. The AMQP half needs a broker: `REVEILLE_TEST_AMQP_URL` (`make test` sets
 //! it); without it these tests say so and pass. Names are unique to each test, so that all can share one broker.
 
 mod given;
@@ -346,7 +346,7 @@ async fn get_takes_one_message(bus: Bus) {
     one.settle(Settlement::Ack);
     let two = bus.get(&spec.name).await.expect("get").expect("a message");
     two.settle(Settlement::Requeue);
-    // The broker takes back what was given back when it comes to it.
+    // The broker takes a returned delivery back when it comes to it.
     let back = async {
         loop {
             match bus.get(&spec.name).await.expect("get") {

@@ -2,11 +2,11 @@
 //! without RabbitMQ.
 //!
 //! Default exchange, `direct`, `fanout` and `topic` exchanges, `mandatory`, per-message expiration, queue TTL,
-//! prefetch, redelivery of what was given back or dropped, bounded queues that nack, dead letters with `x-death`, as
-//! RabbitMQ has them. Two differences, both because nobody but the engine and its in-process workers is there to
-//! declare anything:
+//! prefetch, redelivery of returned and dropped deliveries, bounded queues that nack, dead letters with `x-death`, as
+//! RabbitMQ has them. Two differences, both because only the engine and its in-process workers are there to declare
+//! anything:
 //!
-//! - a publish through the default exchange to a queue that nobody declared **declares it**: the task waits there for
+//! - a publish through the default exchange to an undeclared queue **declares it**: the task waits there for
 //!   its worker;
 //! - nothing outlives the process ([`TaskBus::is_durable`] is false): recovery publishes every open task again.
 //!
@@ -139,8 +139,8 @@ impl EmbeddedBus {
         })
     }
 
-    /// Sees to it that what expires reaches its dead-letter queue although nobody consumes; one task a bus, only while
-    /// there is need.
+    /// Moves expired messages to their dead-letter queue where no consumer does it. One task per bus, only while there
+    /// is need.
     fn sweep(&self) {
         if !self.lock().queues.values().any(Queue::may_bury) || self.shared.sweeping.swap(true, Ordering::AcqRel) {
             return;
@@ -239,8 +239,8 @@ struct EmbeddedReceipt {
     /// `None` once settled.
     stored: Option<Stored>,
     window: Option<Arc<Window>>,
-    /// What is given back counts towards the queue's delivery limit: a worker's. What the engine cannot handle now is
-    /// no fault of the message.
+    /// Returned deliveries count towards the queue's delivery limit: those of workers do. Messages that the engine
+    /// cannot handle now have no fault.
     counts: bool,
 }
 
@@ -310,7 +310,7 @@ impl TaskBus for EmbeddedBus {
     }
 
     fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
-        // a queue with other arguments stays as it is: it is consumed all the same, as there is nobody to look
+        // a queue with other arguments stays as it is and is consumed all the same
         let _ = self.lock().declare(&queue);
         self.deliveries(&queue.name, prefetch, false)
     }
@@ -359,7 +359,7 @@ impl TaskBus for EmbeddedBus {
         false
     }
 
-    /// Ends all streams. There is nothing to wait for: what is unsettled ends with the process.
+    /// Ends all streams. There is nothing to wait for: unsettled messages end with the process.
     fn close(&self, _within: Duration) -> BoxFuture<'_, ()> {
         self.shared.closing.store(true, Ordering::Release);
         self.shared.closed.send_replace(true);

@@ -2,7 +2,9 @@
 //! clock.
 //!
 //! ```text
-//! TaskMessage ── into_message ──▶ queue ──▶ worker ──▶ reply queue ──▶ Reply::decode ──▶ engine ── verdict ──▶ the worker's own reply_to
+//! TaskMessage ── into_message ──▶ queue ──▶ worker ──▶ reply queue ──▶ Reply::decode ──▶ engine
+//!                                             ▲                                            │
+//!                                             └─── the worker's own reply_to ◀── verdict ──┘
 //! ```
 //!
 //! A token is a secret: [`Reply`], [`ReplyDefect`] and [`TaskMessage`] show that there is one, never which.
@@ -32,7 +34,7 @@ pub const TRACESTATE: &str = "tracestate";
 pub const TASK_STATUS: &str = "task-status";
 /// Header of a task that wants an answer: which one ends it.
 pub const TASK_KIND: &str = "task-kind";
-/// A verdict is news for a worker that waits for it now; it must not pile up in a queue that nobody reads.
+/// A verdict is news for a worker that waits for it now. It must not pile up in a queue without a consumer.
 const VERDICT_EXPIRATION: Duration = Duration::from_mins(10);
 
 /// The answer that ends a task.
@@ -54,7 +56,7 @@ impl TaskKind {
     }
 }
 
-/// What goes out for one task.
+/// The message of one task.
 #[derive(Clone, PartialEq)]
 pub struct TaskMessage {
     /// The payload: JSON text unless `content_type` says otherwise.
@@ -79,7 +81,7 @@ pub struct TaskMessage {
     pub attempt: u32,
     /// When the engine stops waiting.
     pub deadline: Option<Timestamp>,
-    /// What is left of the timeout: the broker drops (or dead-letters) the task after it.
+    /// The rest of the timeout: the broker drops (or dead-letters) the task after it.
     pub expiration: Option<Duration>,
     pub traceparent: Option<String>,
     pub tracestate: Option<String>,
@@ -157,7 +159,7 @@ impl TaskMessage {
     }
 }
 
-/// What became of a reply, for the worker that sent it.
+/// The outcome of a reply, for the worker that sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
     Accepted,
@@ -194,9 +196,8 @@ impl From<DefectKind> for Verdict {
     }
 }
 
-/// The verdict on a reply, for the reply's own `reply_to`; `None` where there is nobody to tell. A `reply_to` that
-/// names a reply queue is nobody: the verdict would come in as a reply, be refused, and its verdict come in again, for
-/// ever.
+/// The verdict on a reply, for the reply's own `reply_to`; `None` where the reply names no receiver. A reply queue is
+/// no receiver: the verdict would come in as a reply, be refused, and its verdict come in again, for ever.
 #[must_use]
 pub fn verdict(
     names: &Names,

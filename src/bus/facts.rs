@@ -1,7 +1,7 @@
-//! What a bus knows of itself beside up and down: for readiness and metrics, which ask at the moment that they need it.
+//! Facts of a bus beside up and down, for readiness and metrics, which ask at the moment that they need them.
 //!
 //! How to read it: an engine is *deaf* where [`BusFacts::deaf`] gives something: a queue that it lives by has no
-//! consumer, so what arrives there is heard by nobody. A refused declaration ([`BusFacts::refused`]) is worth a metric
+//! consumer, so messages pile up there. A refused declaration ([`BusFacts::refused`]) is worth a metric
 //! and a person's look, but stops nothing by itself: a queue that is there is consumed all the same. Counts only grow.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub struct BusFacts {
     /// Every queue that is being consumed or should be.
     pub consumers: Vec<ConsumerFact>,
-    /// What the broker refuses to declare, now.
+    /// Declarations that the broker refuses now.
     pub refused: Vec<RefusedFact>,
     /// Connections that were lost since the start, each of which was made again or is being made.
     pub connections_lost: u64,
@@ -41,13 +41,13 @@ pub struct ConsumerFact {
 pub struct RefusedFact {
     /// `queue reveille.parked`, `exchange news`.
     pub what: String,
-    /// AMQP's reply code: 403 no right, 405 somebody else's, 406 other arguments.
+    /// AMQP's reply code: 403 no right, 405 another connection's, 406 other arguments.
     pub code: u16,
     pub why: String,
 }
 
 impl BusFacts {
-    /// Queues that the engine lives by and that nobody consumes now: while there is one, the engine is not ready.
+    /// Queues of the engine that have no consumer now: while there is one, the engine is not ready.
     pub fn deaf(&self) -> impl Iterator<Item = &ConsumerFact> {
         self.consumers.iter().filter(|consumer| consumer.standing && !consumer.active)
     }

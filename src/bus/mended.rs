@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// What had to be changed in a message; several may hold.
+/// The changes in a message; several may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Mended(u8);
 
@@ -70,7 +70,7 @@ impl Mended {
     }
 }
 
-/// What was wrong, for the reason of a refusal.
+/// The defect, for the reason of a refusal.
 impl fmt::Display for Mended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the message cannot be read as it came")?;

@@ -28,7 +28,7 @@ pub use mended::Mended;
 pub use message::{Address, HeaderValue, Headers, Message, Properties, Text};
 pub use names::{DEFAULT_PREFIX, HTTP_TASKS, Names};
 
-/// What the broker said of a publish. While the broker cannot be reached, a publish waits and is sent again; it never
+/// The broker's answer to a publish. While the broker cannot be reached, a publish waits and is sent again; it never
 /// fails for that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Publication {
@@ -95,7 +95,7 @@ pub enum BusError {
     /// Not reachable now; the bus goes on trying.
     #[error("the broker cannot be reached: {0}")]
     Unavailable(String),
-    /// The broker refuses what we ask (other arguments on an existing queue, no permission). A person must look.
+    /// The broker refuses a request (other arguments on an existing queue, no permission). A person must look.
     #[error("the broker refuses {what}: {why}")]
     Refused { what: String, why: String },
     #[error("{0}")]
@@ -204,7 +204,7 @@ impl QueueSpec {
     }
 }
 
-/// How much a queue holds; what is `None` has no bound.
+/// The room of a queue; `None` is no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {
     pub messages: Option<u32>,
@@ -278,10 +278,9 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
     /// Takes one message from a queue, if there is one (`basic.get`).
     fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>>;
 
-    /// What a queue holds and who consumes it; `None`: there is no such queue.
+    /// The messages and consumers of a queue; `None`: there is no such queue.
     ///
-    /// Asked where deliveries come in: what was on the way to this process before the answer has come in when the
-    /// answer has.
+    /// Asked where deliveries come in: messages that were on their way to this process have come in before the answer.
     fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>>;
 
     /// [`QueueView::ready`] of a queue.
@@ -304,8 +303,8 @@ pub trait TaskBus: Send + Sync + fmt::Debug {
 
     fn health(&self) -> BusHealth;
 
-    /// What else the bus knows of itself, now: which queues have a consumer, what the broker refuses, what was counted.
-    /// [`BusFacts`] says how readiness and metrics read it.
+    /// Further facts of the bus, now: queues with and without a consumer, refusals of the broker, counts. [`BusFacts`]
+    /// says how readiness and metrics read them.
     fn facts(&self) -> BusFacts {
         BusFacts::default()
     }

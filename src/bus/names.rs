@@ -10,15 +10,15 @@ pub const DEFAULT_PREFIX: &str = "reveille";
 /// Bytes of a prefix: with an activity's name (80 characters) behind it a name still fits a short string of AMQP.
 pub const PREFIX_BYTES_MAX: usize = 64;
 
-/// The queue of HTTP Tasks: the one that `http:invoke` has where no row of the settings says otherwise.
+/// The queue of HTTP Tasks: `http:invoke` goes there where no row of the settings says otherwise.
 pub const HTTP_TASKS: &str = "http.invoke";
 
 /// Gives each name. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     prefix: Arc<str>,
-    /// Stands between `<prefix>.replies.` and the partition. A guest on somebody's broker has one of its own: it must
-    /// not take the replies of the engine that lives there.
+    /// Stands between `<prefix>.replies.` and the partition. A guest on a broker has a text of its own: it must not
+    /// take the replies of the engine that lives there.
     guest: Arc<str>,
 }
 

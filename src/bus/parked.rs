@@ -1,6 +1,7 @@
 //! The wire form of a message that was refused: as it came, with why, when and where. Pure functions over [`Message`].
 //!
-//! The token is left in it, so that a reply can be replayed; whoever may read the parking queue may end those tasks.
+//! The token is left in it, so that a reply can be replayed. A right to read the parking queue is a right to end those
+//! tasks.
 
 mod stub;
 
@@ -26,7 +27,7 @@ const OURS: [&str; 5] = [ID, VERDICT, REASON, AT, FROM];
 /// Sender-selected distribution: RabbitMQ sends a copy to each queue that `CC` and `BCC` name, so a parked message that
 /// kept them would come in again where it was refused. The names that they are kept under mean nothing to it.
 const ROUTES: [(&str, &str); 2] = [("CC", "x-parked-cc"), ("BCC", "x-parked-bcc")];
-/// What the broker adds on the way.
+/// Headers that the broker adds on the way.
 const BROKERS: [&str; 8] = [
     "x-death",
     "x-first-death-exchange",
@@ -84,7 +85,7 @@ fn mark(headers: &mut Headers, refusal: &Refusal<'_>) {
     }
 }
 
-/// What a parked message says of itself.
+/// The description of a parked message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
     pub id: String,
@@ -136,7 +137,7 @@ fn digest(message: &Message) -> String {
     hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// Which parked messages are meant. What is empty lets all through; what is given must all fit.
+/// A choice of parked messages. An empty field lets all through; all other fields must fit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     pub ids: Vec<String>,

@@ -74,7 +74,7 @@ struct Many {
     yes: bool,
 }
 
-/// What is done to each execution.
+/// The action for each execution.
 struct Act<'a> {
     /// `stop`, `stopped`.
     words: [&'static str; 2],

@@ -12,7 +12,7 @@ use crate::app;
 use crate::telemetry::logs::{self, Output};
 use crate::workers::relay::{self, Hand};
 
-/// What the last replies and acknowledgements have when the worker stops.
+/// The time for the last replies and acknowledgements when the worker stops.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]

@@ -33,7 +33,7 @@ fn node(value: &Value, depth: usize, text: &mut String) {
     }
 }
 
-/// Behind a name: a scalar on the same line, what has members on the next ones.
+/// Behind a name: a scalar on the same line, objects and arrays on the next lines.
 fn inner(value: &Value, depth: usize, text: &mut String) {
     let nests = matches!(value, Value::Object(members) if !members.is_empty())
         || matches!(value, Value::Array(items) if !items.is_empty());

@@ -1,4 +1,4 @@
-//! What a form asks for, done as an operation of the API with the rights of the caller.
+//! Requests of forms, done as operations of the API with the rights of the caller.
 
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -368,7 +368,7 @@ async fn claim(asking: &Asking<'_>, task: &str, found: &read::inbox::Found, kind
     })
 }
 
-/// What a person said, for the list of answers: the words on his button, or the error of his refusal.
+/// A person's answer, for the list of answers: the words on his button, or the error of his refusal.
 pub(super) fn in_words(found: &read::inbox::Found, form: &Fields) -> String {
     let n = |name| field(form, name).parse::<usize>().unwrap_or(usize::MAX);
     let said = match field(form, "kind") {
@@ -444,7 +444,7 @@ fn said_without_form(expected: &super::infer::Expected, form: &Fields) -> Option
     Some(("SendTaskSuccess", input, "answered"))
 }
 
-/// What was answered, in the words of the form's buttons; else the error.
+/// The answer, in the words of the form's buttons; else the error.
 pub(super) fn verdict(form: Option<&Form>, attempt: &Attempt) -> Option<String> {
     let actions = form.map(|form| form.actions.as_slice()).unwrap_or_default();
     let error = attempt.failure.as_ref().and_then(|failure| failure.error.as_deref());

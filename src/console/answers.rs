@@ -16,7 +16,7 @@ const KIND: &str = "answer";
 pub struct Answered {
     pub at: i64,
     pub by: String,
-    /// What he said, in words: the label of a button, or the error of a refusal.
+    /// The answer in words: the label of a button, or the error of a refusal.
     pub said: String,
     pub state: String,
     pub execution: String,

@@ -1,4 +1,4 @@
-//! Who may see and do what: the host of a request, the site that a form comes from, the session; and the headers that
+//! Rights of callers: the host of a request, the site that a form comes from, the session; and the headers that
 //! every answer of the console has.
 
 use std::time::Instant;
@@ -44,7 +44,7 @@ pub fn comes_from_our_page(request: &HttpRequest) -> bool {
     }
 }
 
-/// Why this request cannot be let in at all, whoever asks.
+/// Why this request cannot be let in at all, from any caller.
 pub fn closed_to(request: &HttpRequest, api: &SharedApi, console: &Console) -> Option<&'static str> {
     // A trusted proxy has met the browser itself.
     if is_private(request) || console.proxy.as_ref().is_some_and(|proxy| proxy.trusts(request)) {
@@ -58,7 +58,7 @@ pub fn closed_to(request: &HttpRequest, api: &SharedApi, console: &Console) -> O
     })
 }
 
-/// Nobody in between can read along.
+/// True where no third party can read along.
 fn is_private(request: &HttpRequest) -> bool {
     let here = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
     here || request.app_config().secure()
@@ -82,7 +82,7 @@ pub fn session(request: &HttpRequest) -> Option<String> {
     pairs.find(|(name, _)| *name == cookie_name(request)).map(|(_, value)| value.to_owned())
 }
 
-/// The caller of a request; `None`: nobody is signed in, and there are keys.
+/// The caller of a request; `None`: there are keys, and no caller is signed in.
 pub fn who(request: &HttpRequest, api: &SharedApi, console: &web::Data<Console>) -> Option<Who> {
     if let Some(proxy) = console.proxy.as_ref().filter(|proxy| proxy.trusts(request)) {
         // Without keys its word alone counts; with keys a person whom it does not name may sign in.

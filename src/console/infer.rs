@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-/// What a person may answer, as far as the definition tells.
+/// The possible answers of a person, as far as the definition tells.
 #[derive(Debug, Default, PartialEq)]
 pub struct Expected {
     /// Whole answers: those that the Choice behind the task tells apart.
@@ -23,7 +23,7 @@ pub struct Answer {
     pub output: Value,
 }
 
-/// Suggestions for one task: more than these help nobody.
+/// Suggestions for one task: more are too many to read.
 const ANSWERS_MAX: usize = 12;
 
 /// Reads the definition around the state at `pointer`.

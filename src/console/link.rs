@@ -1,5 +1,5 @@
 //! The page of an approval link, at `/a`. The address of a link has its code in the fragment, which no browser sends: a
-//! GET cannot act, whoever makes it, and shows the same page to all. The page sends the code with a form, sees what the
+//! GET cannot act and shows the same page to all. The page sends the code with a form, sees what the
 //! task is about, and acts with a button.
 
 use actix_web::http::{Method, StatusCode, header};

@@ -10,7 +10,7 @@ use crate::api::Class;
 
 use super::pages::layout::Who;
 
-/// What the settings say of the proxy, as text.
+/// The settings of the proxy, as text.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The header with the name of the person; empty: there is no such proxy.
@@ -115,7 +115,7 @@ impl Proxy {
         peer.is_some_and(|peer| self.trusted.iter().any(|network| network.holds(peer)))
     }
 
-    /// The person of a request of a trusted proxy; `None`: it names nobody, or one without the right to read.
+    /// The person of a request of a trusted proxy; `None`: it names no person, or a person without the right to read.
     pub fn who(&self, request: &HttpRequest) -> Option<Who> {
         let name = single(request, &self.user)?;
         if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) {

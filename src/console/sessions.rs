@@ -1,4 +1,4 @@
-//! Who is signed in: sessions in memory, each made with an access key of the API. A cookie holds 256 random bits; only
+//! Signed-in people: sessions in memory, each made with an access key of the API. A cookie holds 256 random bits; only
 //! their hash is kept here.
 
 use std::collections::HashMap;

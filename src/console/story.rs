@@ -55,9 +55,9 @@ pub struct Attempt {
     pub at: Timestamp,
     pub ended: Option<Timestamp>,
     pub failure: Option<Failure>,
-    /// Who answered.
+    /// The person who answered.
     pub by: Option<By>,
-    /// What was answered.
+    /// The answer.
     pub said: Option<Payload>,
 }
 
@@ -77,7 +77,7 @@ pub struct Visit {
     pub standing: Standing,
     pub input: Payload,
     pub output: Option<Payload>,
-    /// What the task was asked, and by which resource.
+    /// The parameters of the task, and its resource.
     pub task: Option<(String, Payload)>,
     pub attempts: Vec<Attempt>,
     pub failure: Option<Failure>,
@@ -102,7 +102,7 @@ struct Frame {
     of: Option<usize>,
 }
 
-/// What a journal tells.
+/// The story of a journal.
 #[derive(Debug, Clone, Default)]
 pub struct Story {
     pub visits: Vec<Visit>,
@@ -141,7 +141,7 @@ impl Story {
         let mut standings: BTreeMap<&str, Standing> = BTreeMap::new();
         for visit in &self.visits {
             let of_state = standings.entry(&visit.pointer).or_insert(visit.standing);
-            // A state that runs again is not what it was; else the newest stay counts.
+            // An open stay comes before closed ones; else the newest stay counts.
             let open = |standing: Standing| standing >= Standing::Running;
             if open(visit.standing) || !open(*of_state) {
                 *of_state = visit.standing;
@@ -150,7 +150,7 @@ impl Story {
         standings
     }
 
-    /// The stay that a page shows first: one that waits, else one that runs or failed, else the last.
+    /// The stay that a page shows first: a waiting stay, else a running or failed stay, else the last.
     pub fn foremost(&self) -> Option<&Visit> {
         let with = |standing| self.visits.iter().rev().find(|visit| visit.standing == standing);
         let leaf = |standing| {
@@ -354,7 +354,7 @@ impl Reader {
         });
     }
 
-    /// What was under way when the execution ended.
+    /// Closes the stays that were open when the execution ended.
     fn close(&mut self, at: Timestamp) {
         for visit in self.story.visits.iter_mut().filter(|visit| visit.left.is_none()) {
             (visit.left, visit.standing, visit.until) = (Some(at), Standing::Stopped, None);

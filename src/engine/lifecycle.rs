@@ -22,7 +22,7 @@ use super::types::{EngineError, Parts, Sharing};
 /// The newest form of records and messages between nodes that this version reads.
 const SPEAKS: u32 = 1;
 
-/// Starts an engine: declares what it owns on the bus, recovers what is owed, then takes replies and keeps time.
+/// Starts an engine: declares its own queues, recovers debts, then takes replies and keeps time.
 ///
 /// # Errors
 /// Where the store cannot be read or holds other fixed settings.
@@ -85,7 +85,7 @@ pub(super) fn make(parts: Parts) -> EngineHandle {
     })
 }
 
-/// What this process tells of itself to others that share its store.
+/// This process, as others that share its store see it.
 fn card(services: &Services, sharing: &Sharing) -> NodeCard {
     let print = services.tokens.derive("fingerprint for other nodes");
     let print = print.iter().take(8).fold(0_u64, |print, byte| print << 8 | u64::from(*byte));
@@ -100,7 +100,7 @@ fn card(services: &Services, sharing: &Sharing) -> NodeCard {
     }
 }
 
-/// What the partitions of this engine work with.
+/// The parts that the partitions of this engine work with.
 pub(super) fn wiring(handle: &EngineHandle) -> Wiring {
     let Engine { services, express, coordinator, parking, .. } = &**handle.engine();
     Wiring {
@@ -130,7 +130,7 @@ fn bind_reply_queues(services: &Arc<Services>, partitions: &[PartitionId]) {
         };
         let bindings =
             exchanges.iter().flat_map(|exchange| queues.iter().map(move |queue| binding(exchange, queue))).collect();
-        // What the broker refuses the bus tells.
+        // The bus logs refusals of the broker.
         let _ = bus.declare(exchanges.clone(), Vec::new(), bindings).await;
     });
 }
@@ -144,7 +144,7 @@ fn declare(services: &Arc<Services>, parking: &Arc<Parking>) {
         // First, and by itself: another's refusal must not leave it out.
         parking.declare().await;
         let declared = bus.declare(exchanges, Vec::new(), Vec::new()).await;
-        // What the broker refuses the bus tells.
+        // The bus logs refusals of the broker.
         if let Err(e @ (BusError::BadUrl(_) | BusError::Closed | BusError::Unavailable(_))) = declared {
             tracing::error!(error = %e, "the engine's exchanges could not be declared");
         }

@@ -1,4 +1,4 @@
-//! What tests run an engine on: ports in memory unless they say otherwise, and machines in its catalog.
+//! The parts of an engine under test: ports in memory unless a test says otherwise, and machines in its catalog.
 
 use std::sync::Arc;
 use std::time::Duration;

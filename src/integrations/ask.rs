@@ -8,7 +8,7 @@ use crate::forms::Form;
 use crate::interpreter::event::Failure;
 use crate::limits::LINK_NAME_BYTES_MAX;
 
-/// No message, or one that tells a queue of the task. It carries no token: only people answer.
+/// No message, or a message that tells a queue of the task. It carries no token: only people answer.
 pub(super) fn ask(fields: &Fields<'_>, context: &PlanContext<'_>) -> Result<Plan, Failure> {
     fields.only(&["Form", "Notify"])?;
     let form = fields.object("Form")?;
@@ -71,7 +71,7 @@ fn no_button(label: &str) -> String {
     format!("The form has no action '{label}' that a link could allow")
 }
 
-/// One line of a mail: what a link may say of its person.
+/// One line of a mail: the name of a link's person.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= LINK_NAME_BYTES_MAX && !name.contains(char::is_control)

@@ -53,7 +53,7 @@ fn unroutable(message: &Outgoing, code: u16, text: &str) -> Failure {
     Failure::new("Amqp.Unroutable", format!("No queue takes messages for {}: {code} {text}. {remedy}", place(message)))
 }
 
-/// What to start or to set, so that the message finds a queue.
+/// The remedy: a program to start or a setting, so that the message finds a queue.
 fn remedy(message: &Outgoing, code: u16) -> String {
     let Address { exchange, routing_key } = &message.address;
     match (exchange.as_str(), code) {
@@ -77,7 +77,7 @@ fn place(message: &Outgoing) -> String {
     }
 }
 
-/// The failure of a message that found no queue, with what helps. AWS's words come first: definitions may look for
+/// The failure of a message that found no queue, with the remedy. AWS's words come first: definitions may look for
 /// them.
 #[must_use]
 pub fn with_remedy(failure: Failure, message: &Outgoing, publication: &Publication) -> Failure {

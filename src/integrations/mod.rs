@@ -1,8 +1,9 @@
 //! Resources: turn a Task's ARN and its evaluated parameters into messages, and the answer into a result. Pure.
 //!
 //! ```text
-//! plan ──▶ messages ──▶ broker ──▶ refusal? ── no ──▶ receipt   (TaskSubmitted, or the result where a confirm completes the task)
-//!                                                  ──▶ worker ──▶ result | failure   (TaskSucceeded, TaskFailed)
+//! plan ──▶ messages ──▶ broker ──▶ refusal? ── no ──▶ receipt   (TaskSubmitted; or the result, where a confirm
+//!                                                  │             completes the task)
+//!                                                  └▶ worker ──▶ result | failure   (TaskSucceeded, TaskFailed)
 //! ```
 //!
 //! One file per service. Other services go by the `[[integrations]]` table of the settings, or else to the queue

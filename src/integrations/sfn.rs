@@ -21,7 +21,8 @@ pub struct Call {
     pub request_id: Uuid,
 }
 
-/// Plans an operation. `None`: a pattern that the SDK integration does not have, planned like that of any other service.
+/// Plans an operation. `None`: a pattern that the SDK integration does not have. It is planned as for any other
+/// service.
 pub(super) fn call(
     action: &str,
     parameters: &Payload,
@@ -39,7 +40,7 @@ pub(super) fn call(
 }
 
 fn request(action: &str, parameters: &Payload, context: &PlanContext<'_>) -> Result<Plan, Failure> {
-    // Refuses what is no object, as every other service does.
+    // Refuses parameters that are no object, as every other service does.
     Fields::of(parameters, "aws-sdk:sfn", context.message_id)?;
     let mut parameters = parameters.as_object().cloned().unwrap_or_default();
     // A call that is made again after a crash is the same one.

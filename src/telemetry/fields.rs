@@ -21,7 +21,7 @@ pub const TASK_TIMEOUT: &str = "task.timeout";
 pub const WORKER_NAME: &str = "worker.name";
 /// The interface on which a reply came in: `amqp` or `api`.
 pub const REPLY_FACE: &str = "reply.face";
-/// Who answered a task: an access key, a person in the console, a user of the broker.
+/// The answerer of a task: an access key, a person in the console, a user of the broker.
 pub const TASK_BY: &str = "task.by";
 /// An approval link: half of the hash of its code.
 pub const LINK_ID: &str = "link.id";

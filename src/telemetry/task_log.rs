@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! execution.started
-//!   task.scheduled ─▶ task.published ─▶ task.confirmed ─▶ [task.started] ─▶ [task.heartbeat]* ─▶ reply.accepted
-//!                                   └▶ task.returned                                          └▶ task.timed_out | task.cancelled
+//!   task.scheduled ─▶ task.published ─▶ task.confirmed ─▶ [task.started] ─▶ [task.heartbeat]*
+//!                                   └▶ task.returned             ─▶ reply.accepted | task.timed_out | task.cancelled
 //!   reply.refused: a reply that changed nothing, and why
 //! execution.closed
 //! ```

@@ -1,9 +1,10 @@
 //! The code of an approval link: the task, the buttons that it allows, its end, and for whom and by whom it was made,
-//! with a signature. It says all that a page needs, so nothing is stored when one is made; who has it may act on that
-//! task until then.
+//! with a signature. It says all that a page needs, so nothing is stored when a link is made; its holder may act on
+//! that task until then.
 //!
 //! ```text
-//! base64url( form · key id · execution (16) · event id (8) · end (8) · buttons (2) · length, name · length, maker · HMAC-SHA256 (32) )
+//! base64url( form · key id · execution (16) · event id (8) · end (8) · buttons (2) · length, name · length, maker ·
+//!            HMAC-SHA256 (32) )
 //! ```
 
 use base64::Engine as _;
@@ -21,7 +22,7 @@ const MAC_BYTES: usize = 32;
 const FIXED_BYTES: usize = 1 + 1 + 16 + 8 + 8 + 2;
 /// Names of people and makers are cut here: an address of e-mail has 254 bytes at most.
 const NAME_BYTES_MAX: usize = 255;
-/// What the signature is of, beside the code: a token or a derived key is never the same bytes.
+/// Signed together with the code: a token or a derived key is never the same bytes.
 const PURPOSE: &[u8] = b"reveille link ";
 
 /// An approval link, as its code has it.
@@ -34,7 +35,7 @@ pub struct Link {
     pub until: i64,
     /// The person that it was made for.
     pub audience: String,
-    /// Who made it.
+    /// The person that made it.
     pub maker: String,
 }
 

@@ -1,4 +1,5 @@
-//! An approval by mail: the example's definition and its mail worker, and what mail programs and people do with the link.
+//! An approval by mail: the example's definition and its mail worker, and what mail programs and people do with the
+//! link.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::{Launch, Program, Server, cli, python, vhost};
 
-/// What a browser sends from the page of a link.
+/// The request of a browser from the page of a link.
 fn post(server: &Server, fields: &[(&str, &str)]) -> (u16, String) {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
     let call = agent.post(format!("{}/a", server.endpoint)).header("Sec-Fetch-Site", "same-origin");

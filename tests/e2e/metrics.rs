@@ -113,7 +113,7 @@ fn every_metric_moves_and_gauges_are_right_after_a_restart() {
     server.wait_for("it is started", SOON, |server| server.metric("reveille_start_messages_total") >= 1.0);
     seen.look(&server);
 
-    // Somebody writes to the store besides us: an append finds another version than it expects.
+    // Another program writes to the store: an append finds another version than it expects.
     let conflict = server.execution(&beats, "conflict", &json!({"number": 1}));
     let token = server.token(&conflict, "Ask");
     let bump =

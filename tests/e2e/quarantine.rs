@@ -29,7 +29,7 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
             store.execute("UPDATE journal SET bytes = ?2 WHERE n = ?1", (row, damaged(&bytes))).unwrap();
             (row, bytes)
         };
-        // One that does not decode, and one whose second event was lost.
+        // A batch that does not decode, and a batch whose second event was lost.
         let lost = |bytes: &[u8]| {
             let mut batch: serde_json::Value = serde_json::from_slice(bytes).unwrap();
             batch["e"].as_array_mut().unwrap().remove(1);
@@ -63,7 +63,7 @@ fn an_execution_that_cannot_be_read_is_named_and_all_others_run() {
     assert_eq!(server.ended(&after)["status"], "SUCCEEDED");
     assert_eq!(server.log().iter().filter(|line| named(line)).count(), 1, "said once");
 
-    // Its row in the index is damaged too: a listing leaves out what cannot be shown, and shows the others.
+    // Its row in the index is damaged too: a listing leaves out unreadable rows, and shows the others.
     assert!(server.stop().success());
     let store = rusqlite::Connection::open(server.store()).unwrap();
     let revision: Vec<u8> =

@@ -124,7 +124,7 @@ fn a_request_that_is_answered_with_too_much_fails() {
     assert_eq!((&shown["status"], &shown["error"]), (&json!("FAILED"), &json!("States.DataLimitExceeded")), "{shown}");
 }
 
-/// An unreadable answer to a request is the only one that will ever come: Retry and Catch see it with its fault.
+/// No other answer follows an unreadable answer to a request: Retry and Catch see it with its fault.
 #[test]
 fn a_request_that_is_answered_with_no_json_fails() {
     let Some(desk) = Desk::open() else { return };

@@ -1,4 +1,5 @@
-//! What other users of the machine can see of a server: its files, its arguments; and that one store has one server.
+//! The parts of a server that other users of the machine can see: its files, its arguments; and that one store has one
+//! server.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

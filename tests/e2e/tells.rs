@@ -38,7 +38,7 @@ fn a_request_for_an_execution_of_another_server_is_done() {
     assert!(nodes.len() == 2 && nodes.iter().all(|node| node["partitions"] == 24 && node["status"] == "ACTIVE"));
     assert_eq!(nodes.iter().filter(|node| node["answers"] == true).count(), 1, "{nodes:?}");
 
-    // What one server makes, the other one knows.
+    // An object that one server makes is known to the other.
     let machine = first.machine("asks", &asks("work", &json!({})));
     let by_second = second.execution(&machine, "by-second", &json!({"number": 0}));
     let task = wire.task("work");

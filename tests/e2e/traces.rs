@@ -192,7 +192,7 @@ fn a_trace_goes_from_the_caller_through_the_worker_to_the_end() {
     }
     assert_eq!((&first["error"], &second["error"], &execution["error"]), (&json!("Busy"), &json!(""), &json!("")));
     assert_eq!((&execution["state"], &done["state"]), (&json!("shop=1"), &json!("shop=1")), "tracestate goes along");
-    // What began before the crash kept its time.
+    // A span that began before the crash kept its time.
     assert!(first["from"].as_u64() < failed["from"].as_u64() && execution["from"].as_u64() <= first["from"].as_u64());
     let answered = server.log().into_iter().find(|line| line["event"] == "reply.accepted").expect("a line");
     assert_eq!((&answered["trace_id"], &answered["span_id"]), (&json!(TRACE), &first["id"]));

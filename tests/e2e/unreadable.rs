@@ -56,8 +56,8 @@ fn what_cannot_be_read_is_parked_and_its_neighbours_are_heard() {
     std::thread::scope(|scope| {
         // A poller waits in the activity's queue: an unreadable message is no task for it.
         let poller = scope.spawn(|| server.call("GetActivityTask", &request));
-        // By a connection of its own: a look at a queue that is not there yet closes the channel, and what was
-        // acknowledged on it just before may come again.
+        // By a connection of its own: a look at a queue that is not there yet closes the channel, and deliveries that
+        // were acknowledged on it just before may come again.
         Wire::to(&url).wait_for_queue("reveille.activity.paint");
         let mut raw = Raw::to(&url);
         for (flags, properties, _) in &bad {

@@ -177,7 +177,7 @@ fn tasks_are_done_at_a_time_and_later_answers_come_with_the_token() {
     assert_eq!(ended(&server, &later), of("SUCCEEDED", r#"{"by":"hand"}"#));
 }
 
-/// A web service. What it was asked, whole, comes out of the channel.
+/// A web service. Its requests, whole, come out of the channel.
 fn service(listener: TcpListener) -> mpsc::Receiver<String> {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {

@@ -22,14 +22,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mutate::{Dice, Seeds};
-// What the judges that the fuzzers share know the server by.
+// The names of the server for the judges that the fuzzers share.
 use reveille::{bus, clock, limits, objects};
 
 /// Most that one input may make its thread hold at once. JSONata may build 256 MiB.
 const MEMORY_MAX: isize = 1 << 30;
 /// A single input that takes so long hangs. (A release build takes milliseconds, the machine may be slow.)
 const HANG: Duration = Duration::from_mins(2);
-/// How often somebody looks.
+/// How often the test looks.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Counts what each thread holds.

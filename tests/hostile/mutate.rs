@@ -25,7 +25,7 @@ impl Dice {
     }
 }
 
-/// What a target's inputs are made from.
+/// The material of a target's inputs.
 pub struct Seeds {
     /// Those inputs as they are.
     pub good: Vec<Vec<u8>>,
@@ -160,7 +160,7 @@ fn cases() -> Vec<Value> {
     files.iter().filter_map(|file| serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()).collect()
 }
 
-/// What in a case is good for a target.
+/// The parts of a case that suit a target.
 fn collect(target: &str, value: &Value, into: &mut Vec<Vec<u8>>) {
     match value {
         Value::Object(fields) => {

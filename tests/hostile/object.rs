@@ -1,5 +1,5 @@
-//! Names of buckets and keys, whoever chose them: what is written lies below its own bucket and nowhere else, and is
-//! read and listed under the name that it was written under; a service is asked for that bucket and that key.
+//! Names of buckets and keys, from any source: an object lies below its own bucket and nowhere else, and is read and
+//! listed under the name that it was written under; a service is asked for that bucket and that key.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -152,7 +152,7 @@ fn decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// A service without a bucket or an object; what it is asked for.
+/// A service without a bucket or an object, with its requests.
 fn server() -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));

@@ -1,5 +1,5 @@
-//! What holds of a message in a reply queue, whoever wrote it: it is a reply within its bounds or a defect, it can be
-//! parked, and what was parked says why and comes back as it was.
+//! Rules for a message in a reply queue, from any sender: it is a reply within its bounds or a defect, it can be
+//! parked, and the parked message has the reason and comes back unchanged.
 
 use crate::bus::envelope::{Reply, ReplyOutcome, Verdict, verdict};
 use crate::bus::parked::{Cut, Parked, Refusal, digest_of, park, replay, stub};
@@ -9,14 +9,14 @@ use crate::{clock, limits};
 const QUEUE: &str = "reveille.replies.3";
 const BROKERS: [&str; 2] = ["x-death", "x-delivery-count"];
 
-/// What would be sent for a message: the verdict, and the copies for the parking queue, each tried where the one before
+/// The messages for a reply: the verdict, and the copies for the parking queue, each tried where the one before
 /// is refused.
 pub struct Sent {
     pub verdict: Option<(Address, Message)>,
     pub copies: Vec<Message>,
 }
 
-/// Judges a message; what it says where it is a reply, and what would be sent.
+/// Judges a message: its outcome where it is a reply, and the messages that would be sent.
 pub fn judge(message: &Message) -> (Option<ReplyOutcome>, Sent) {
     let _ = format!("{message:?}");
     let (outcome, why, detail) = match Reply::decode(message) {

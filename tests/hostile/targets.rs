@@ -1,4 +1,4 @@
-//! What takes in other people's bytes, each as a function of bytes: it may refuse them, and it may not panic, hang, or
+//! The readers of other people's bytes, each as a function of bytes: it may refuse them, and it may not panic, hang, or
 //! break a law. Called by `main.rs` with mutations from seeds. `core.rs` has those of the pure core.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use super::{object, reply as judged};
 /// A target's name and itself.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// What there is, by name.
+/// All targets, by name.
 pub const TARGETS: &[Target] = &[
     ("definition", definition),
     ("jsonpath", core::jsonpath),
@@ -118,7 +118,7 @@ pub fn reply(data: &[u8]) {
     }
 }
 
-/// A text that claims to be a token: none is taken but the one that was minted.
+/// A text that claims to be a token: only a minted token is taken.
 pub fn token(data: &[u8]) {
     let keys = |secret: &str| TokenKeys::parse(&secret.into()).expect("a good key");
     let (ours, theirs) = (keys(&"5a".repeat(32)), keys(&"a5".repeat(32)));

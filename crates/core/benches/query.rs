@@ -1,4 +1,4 @@
-//! The query room: what one path, one call, one template costs. `cargo bench --bench query`.
+//! The query room: the cost of one path, one call, one template. `cargo bench --bench query`.
 
 use divan::{Bencher, black_box};
 use reveille_core::clock::Timestamp;

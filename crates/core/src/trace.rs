@@ -113,8 +113,8 @@ impl TraceOrigin {
         (trace != 0).then_some(Self { parent, state: None, linked: false })
     }
 
-    /// Of an execution that a task started. One that the task waits for is a part of its trace. Any other may live long
-    /// after it, so it has a trace of its own.
+    /// The origin of an execution that a task started. A child that the task waits for is a part of its trace. Any
+    /// other may live long after it, so it has a trace of its own.
     #[must_use]
     pub fn of_task(task: SpanContext, state: Option<Arc<str>>, waits: bool) -> Self {
         Self { parent: task, state, linked: !waits }

@@ -1,4 +1,4 @@
-//! Inputs made from the model and a random number: what fits, what nearly fits, and what does not.
+//! Inputs made from the model and a random number: some fit, some nearly fit, some do not.
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};

@@ -28,7 +28,7 @@ const COMMON: [&str; 3] = ["ValidationException", "SerializationException", "Thr
 
 /// A request before it is sent.
 struct Request {
-    /// Of the operation that is meant; what arrives may name another one.
+    /// Of the operation that is meant; the request may name another.
     operation: String,
     method: String,
     path: String,
@@ -125,7 +125,7 @@ fn request(rng: &mut StdRng, world: &World) -> Request {
     request
 }
 
-/// Another method, another path, headers that are missing, doubled, or hold what no client sends.
+/// Another method, another path, headers that are missing, doubled, or hold values that no client sends.
 fn strange_envelope(rng: &mut StdRng, request: &mut Request) {
     let bytes = |rng: &mut StdRng| {
         let mut bytes = vec![0_u8; rng.random_range(0..64)];

@@ -1,5 +1,5 @@
-//! `Reveille.ClaimTask`, our own operation: tells others that somebody works on a task, for a quarter of an hour. It is
-//! no right: anybody may still answer, and take it over with `force`.
+//! `Reveille.ClaimTask`, our own operation: tells others that a person works on a task, for a quarter of an hour. A
+//! claim is no right: all others may still answer, and take the task over with `force`.
 
 use serde::{Deserialize, Serialize};
 

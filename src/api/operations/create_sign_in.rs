@@ -15,7 +15,7 @@ pub struct Input {}
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// Absent where there are no keys: nobody signs in.
+    /// Absent where there are no keys and so no sign-in.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! `Reveille.DescribeLineage`, our own operation: what an execution came from (the source of a fork, the parent whose
+//! `Reveille.DescribeLineage`, our own operation: the origins of an execution (the source of a fork, the parent whose
 //! task waits for it), and what came from it.
 
 use serde::{Deserialize, Serialize};

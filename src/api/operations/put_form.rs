@@ -1,5 +1,5 @@
-//! `Reveille.PutForm`, our own operation: a form beside definitions, joined to a state by the tag `reveille:form:<state>`
-//! of its machine.
+//! `Reveille.PutForm`, our own operation: a form beside definitions. The tag `reveille:form:<state>` of a machine joins
+//! it to a state.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -16,7 +16,7 @@ enum Slot {
     Gone,
 }
 
-/// What to tell the broker.
+/// The settlements for the broker.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Batch {
     /// Ack with `multiple` up to this tag.
@@ -80,8 +80,8 @@ impl Tracker {
         self.settled
     }
 
-    /// What can be acked together; `strays` asks for the rest too, one by one: they would fill the prefetch behind one
-    /// slow delivery.
+    /// The deliveries that can be acked together. `strays` asks for the others too, one by one: they would fill the
+    /// prefetch behind one slow delivery.
     pub(super) fn take(&mut self, strays: bool) -> Batch {
         let mut batch = Batch::default();
         while let Some(slot @ (Slot::Settled | Slot::Gone)) = self.slots.front() {

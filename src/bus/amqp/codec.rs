@@ -115,8 +115,8 @@ fn json_bytes(value: &Value) -> usize {
     }
 }
 
-/// The properties as lapin sends them. A text that [`refusal`] has let through fits; one that did not pass there is
-/// left out, not sent broken.
+/// The properties as lapin sends them. A text that [`refusal`] has let through fits; any other text is left out, not
+/// sent broken.
 pub(super) fn properties(p: &Properties) -> BasicProperties {
     let fit = |text: Option<&str>| text.and_then(|t| ShortString::try_new(t).ok());
     let mut out = BasicProperties::default().with_delivery_mode(if p.persistent { 2 } else { 1 });

@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// A queue that is apart gave nothing for so long: what ended the connections is gone.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// What every consumer of a bus shares.
+/// The parts that all consumers of a bus share.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
     pub(super) runtime: Handle,
@@ -38,7 +38,7 @@ pub(super) struct Shared {
     /// Sessions that have settlements to tell; `close` waits for none.
     pub(super) sessions: Arc<watch::Sender<usize>>,
     pub(super) consumers: Arc<Consumers>,
-    /// Publishes what was held too long.
+    /// Publishes deliveries that were held too long.
     pub(super) lane: mpsc::Sender<Errand>,
     pub(super) isolation: Arc<Isolation>,
     pub(super) topology: Arc<Topology>,
@@ -60,7 +60,7 @@ pub(super) fn deliveries(
 
 struct Consuming {
     shared: Shared,
-    /// Of the connection that all share, and of the one that is used now: mostly the same.
+    /// States of the connection that all share, and of the connection in use: mostly the same.
     main: watch::Receiver<State>,
     states: watch::Receiver<State>,
     queue: QueueSpec,
@@ -129,7 +129,7 @@ impl Consuming {
         }
     }
 
-    /// Where a connection has ended: what was on its way to this consumer, on this channel of it.
+    /// After the end of a connection: looks at the messages that were on their way to this consumer, on this channel.
     async fn judge(&mut self, live: &Live, channel: u16) {
         if live.connection.status().connected() {
             return;
@@ -260,7 +260,7 @@ impl Consuming {
         let item = Item::Queue(self.queue.clone());
         match declare(&live, &channel, &item).await {
             Ok(()) => shared.topology.is_there(&item),
-            // Other arguments, or no right to declare: one that is there is consumed as it is. `topology` tells.
+            // Other arguments, or no right to declare: an existing queue is consumed as it is. `topology` logs it.
             Err(Trouble::Refused(403 | 405 | 406, _)) => channel = live.channel().await?,
             Err(trouble) => return Err(trouble),
         }

@@ -29,7 +29,8 @@ pub struct Options {
     pub reply_queue_kind: QueueKind,
     /// A file that holds the URL, read again at each connect; else the URL that was given.
     pub url_file: Option<PathBuf>,
-    /// Who this engine is (its store), for another one that uses the same names; `None`: it does not look for others.
+    /// The identity of this engine (its store), for another engine with the same names; `None`: it does not look for
+    /// others.
     pub identity: Option<String>,
     /// Names of what the engine owns.
     pub names: Names,
@@ -102,7 +103,7 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// Reads URL and certificate files once, to tell at the start what cannot be used.
+    /// Reads URL and certificate files once, so that faults in them end the start.
     pub(super) fn new(url: &str, options: &Options) -> Result<Self, BusError> {
         let material = Material::read(url, options)?;
         Ok(Self {

@@ -14,7 +14,7 @@ use super::publisher::verdict_of;
 use super::reconnect::{Link, Trouble};
 use crate::bus::Publication;
 
-/// Names come from definitions, and may be computed: bounded. Beyond it they are asked for anew.
+/// Names come from definitions, and may be computed: bounded. Beyond the bound they are asked for again.
 const KNOWN_MAX: usize = 10_000;
 /// Channels that ask at the same time.
 const ASKING_MAX: usize = 4;

@@ -1,4 +1,4 @@
-//! What happens to brokers, done to one: killed, suspended, cut off, out of memory, its queues and exchanges deleted.
+//! Faults of brokers, done to a broker: killed, suspended, cut off, out of memory, its queues and exchanges deleted.
 //! It starts a broker of its own with `scripts/broker.sh`, since all of this would disturb the tests that share one;
 //! where the run has no broker, neither has this.
 
@@ -212,7 +212,7 @@ async fn exchange_deleted(bus: &Arc<AmqpBus>) {
     let exchange = ExchangeSpec { name: "faults.exchange".into(), kind: "fanout" };
     let queue = quorum("faults.neighbour");
     bus.declare(vec![], vec![queue.clone()], vec![]).await.expect("declared");
-    // somebody else's: the engine's own would be declared again
+    // a foreign queue: the engine's own would be declared again
     let channel = bus.publishing.live().await.expect("open").channel().await.expect("a channel");
     channel
         .exchange_declare(

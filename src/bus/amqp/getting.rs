@@ -14,8 +14,8 @@ use super::reconnect::Trouble;
 use super::session::Session;
 use crate::bus::{BusError, Delivery};
 
-/// Queues that keep their channel; the one that was asked the longest ago gives its own up. What is out on it may still
-/// be settled for a while.
+/// Queues that keep their channel. The queue that was asked the longest ago gives its channel up; deliveries that are
+/// out on it may still be settled for a while.
 const CHANNELS_MAX: usize = 8;
 /// Between tries while the connection is away.
 const AGAIN: Duration = Duration::from_millis(100);

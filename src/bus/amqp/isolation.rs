@@ -22,7 +22,7 @@ use super::suspects::{Aside, Case, Course, News, Print};
 
 /// Queues that something is remembered of; more are not looked at.
 const CASES_MAX: usize = 1_000;
-/// What is still being handled when a queue goes back to the others may be settled for so long.
+/// Deliveries in progress when a queue goes back to the others may be settled for so long.
 const LINGER: Duration = Duration::from_secs(30);
 /// The broker answers a get within this time, or the connection has ended over it.
 const REJECT_WITHIN: Duration = Duration::from_secs(3);
@@ -56,7 +56,7 @@ pub(super) enum Claim {
     Wait,
 }
 
-/// A queue that is apart is consumed by whoever holds this.
+/// The holder of this consumes a queue that is apart.
 #[derive(Debug)]
 pub(super) struct Taken {
     isolation: Arc<Isolation>,

@@ -1,6 +1,6 @@
 //! Two engines with the same names on one virtual host take each other's replies and starts. Each consumes the queue
-//! `<prefix>.engine` exclusively, and answers there who it is; one that is refused asks, and says who it is itself. So
-//! both tell of the other.
+//! `<prefix>.engine` exclusively, and answers there with its identity. An engine that is refused asks, with its own
+//! identity. So both log the other.
 //!
 //! A dead connection of our own that the broker still holds refuses as well, but answers nothing: nothing is told.
 
@@ -36,7 +36,7 @@ const DIRECT_REPLY: &str = "amq.rabbitmq.reply-to";
 pub(super) struct Lock {
     pub(super) link: Link,
     pub(super) names: Names,
-    /// What distinguishes this engine: its store.
+    /// The identity of this engine: its store.
     pub(super) identity: String,
     /// Shown for it: the connection's name.
     pub(super) called: String,
@@ -59,7 +59,7 @@ impl Lock {
         }
     }
 
-    /// Once, until the other one has gone: what it says of itself is not to be trusted.
+    /// Logs the other engine once, until it has gone. Its words are not to be trusted.
     fn tell(&self, called: &str) {
         let called: String = called.chars().take(NAME_CHARS_MAX).collect();
         let mut other = self.other.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,7 +124,7 @@ impl Lock {
         }
     }
 
-    /// Identity and name of whoever holds the lock.
+    /// Identity and name of the engine that holds the lock.
     async fn ask(&self, live: &Arc<Live>) -> Option<(String, String)> {
         let channel = live.channel().await.ok()?;
         let no_ack = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
@@ -144,7 +144,7 @@ impl Lock {
         introduced(&answer.data)
     }
 
-    /// Who this engine is, in questions and answers.
+    /// The identity and name of this engine, in questions and answers.
     fn introduction(&self) -> String {
         json!({"identity": self.identity, "called": self.called}).to_string()
     }

@@ -1,4 +1,4 @@
-//! What a connection is made with: addresses, password, certificates. Read and checked at the start, where a fault
+//! The parts of a connection: addresses, password, certificates. Read and checked at the start, where a fault
 //! stops it, and read again at each connect: a rotated password or certificate needs no restart.
 
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! Owning queues on a broker that others use as well: refused declarations, missing rights, what was deleted, and how
-//! often a message may come again. On the broker of the run; without one these are skipped.
+//! Owning queues on a broker that others use as well: refused declarations, missing rights, deleted queues, and the
+//! number of redeliveries. On the broker of the run; without a broker these tests are skipped.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -157,7 +157,7 @@ async fn without_the_right_to_declare_what_is_there_is_consumed_and_what_is_miss
         told && facts.refused.iter().any(|r| r.what.contains(&missing.name) && r.code == 403)
     })
     .await;
-    // somebody makes it: it is heard without a restart
+    // its owner makes it: it is consumed without a restart
     owner.declare(vec![], vec![missing.clone()], vec![]).await.expect("declared");
     assert_eq!(publish(&owner, to("", &missing.name)).await, Publication::Confirmed);
     assert!(tokio::time::timeout(SOON, polled).await.expect("in time").expect("no panic"));

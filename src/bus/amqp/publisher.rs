@@ -62,7 +62,7 @@ pub(super) struct Lane {
     state: Sending,
 }
 
-/// What outlives a channel.
+/// The parts that outlive a channel.
 struct Sending {
     /// To be sent (again) before anything new.
     backlog: VecDeque<Errand>,
@@ -192,7 +192,7 @@ impl Lane {
                         State::Down(_) | State::Closing(None) => false,
                     };
                     if !here {
-                        // what was confirmed before the end is confirmed
+                        // confirms from before the end count
                         while let Some(Some(result)) = futures.next().now_or_never() {
                             results.push(result);
                         }
@@ -259,7 +259,7 @@ impl Lane {
     }
 }
 
-/// What the sender of a publish learns that the broker closed its channel for.
+/// The answer to the sender of a publish that the broker closed its channel for.
 pub(super) fn verdict_of(code: u16, text: &str) -> Publication {
     if code == 404 {
         Publication::Unroutable { code, text: text.to_owned() }
@@ -269,7 +269,7 @@ pub(super) fn verdict_of(code: u16, text: &str) -> Publication {
 }
 
 impl Errand {
-    /// The one who asked may have gone: nobody to tell.
+    /// Answers the caller, who may have gone.
     fn tell(self, publication: Publication) {
         let _ = self.answer.send(publication);
     }
@@ -284,7 +284,7 @@ impl Sending {
         (number, job)
     }
 
-    /// What was out on a lost channel is sent again, first, in its order.
+    /// Messages that were out on a lost channel are sent again, first, in their order.
     fn take_back(&mut self) {
         let mut flying: Vec<_> = self.flying.drain().collect();
         flying.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
@@ -295,9 +295,9 @@ impl Sending {
 
     /// Answers confirmed publishes; the reason, where the channel is lost.
     ///
-    /// lapin hands a returned message to whichever publish is confirmed next, not to the one that was returned: under
-    /// an ack with `multiple` that is any of them. So returns are gathered from all results first, and each is matched
-    /// with its own publish.
+    /// lapin hands a returned message to the publish that is confirmed next, not to its own: under an ack with
+    /// `multiple` that is any of them. So returns are gathered from all results first, and each is matched with its own
+    /// publish.
     fn answer_all(
         &mut self,
         results: &mut Vec<(u64, lapin::Result<Confirmation>)>,
@@ -356,13 +356,13 @@ fn is_return_of(returned: &BasicReturnMessage, job: &Job) -> bool {
         && returned.delivery.data == job.message.body
 }
 
-/// Code and text where the broker closed channel or connection because of what was sent on it.
+/// Code and text where the broker closed channel or connection because of a message on it.
 fn blame(error: &lapin::Error) -> Option<(u16, String)> {
     let ErrorKind::ProtocolError(e) = error.kind() else { return None };
     let blames = match e.kind() {
         AMQPErrorKind::Soft(_) => true,
         // frame error, syntax error, command invalid, unexpected frame: a connection that was merely forced to close
-        // (320) blames nobody
+        // (320) blames no message
         AMQPErrorKind::Hard(_) => matches!(e.get_id(), 501 | 502 | 503 | 505),
     };
     blames.then(|| (e.get_id(), e.get_message().as_str().to_owned()))

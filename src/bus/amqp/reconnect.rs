@@ -4,8 +4,8 @@
 //! writes nothing on it, not even acks: on a connection of their own, replies keep flowing and are acknowledged while
 //! publishes wait.
 //!
-//! lapin's own recovery is not used: it gives up after a number of tries, has no say in what is declared first, and is
-//! young.
+//! lapin's own recovery is not used: it gives up after a number of tries, leaves the order of declarations no choice,
+//! and is young.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +87,7 @@ impl From<&lapin::Error> for Trouble {
     }
 }
 
-/// What a connection is for, as the broker and the log show it.
+/// The purpose of a connection, as the broker and the log show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Publish,
@@ -115,7 +115,7 @@ const NOT_YET: &str = "not connected yet";
 pub(super) enum State {
     Down(String),
     Up(Arc<Live>),
-    /// The bus is closing: finish what is under way, begin nothing.
+    /// The bus is closing: finish work in progress, begin nothing.
     Closing(Option<Arc<Live>>),
 }
 
@@ -172,7 +172,7 @@ impl Link {
         }
     }
 
-    /// Begins the end: the connection stays for what is under way, until [`Link::shut`].
+    /// Begins the end: the connection stays for work in progress, until [`Link::shut`].
     pub(super) fn close(&self) {
         self.closing.notify_one();
     }
@@ -228,7 +228,7 @@ impl Supervisor {
                     if since.elapsed() > GOOD_CONNECTION {
                         self.backoff.reset();
                     }
-                    // what is left of it (condemned, half dead) must not hold up the next one
+                    // a former connection (condemned, half dead) must not hold up the next
                     tokio::spawn(async move {
                         tokio::time::timeout(ANSWER_TIMEOUT, live.connection.close(200, "OK".into())).await
                     });

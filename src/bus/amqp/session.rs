@@ -1,10 +1,9 @@
-//! Settlements of one channel: each connection has its own [`Session`] (channel, tracker), and a receipt settles in the
-//! session it came from, so one of an old connection touches nothing. A task per session tells the broker what was
-//! settled.
+//! Settlements of one channel. Each connection has its own [`Session`] (channel, tracker). A receipt settles in the
+//! session it came from, so a receipt of an old connection touches nothing. A task per session tells the broker.
 //!
-//! A delivery that could not be handled now is held here and handed out again after a while: the broker hears nothing
-//! of it, so it counts no delivery for what is no fault of the message, and a delivery limit ends only what takes
-//! connections or processes with it.
+//! A delivery that could not be handled now is held here and handed out again after a while. The broker does not learn
+//! of it, so it counts no delivery where the message has no fault, and a delivery limit ends only messages that take
+//! connections or processes with them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -33,8 +32,8 @@ const ACK_IDLE: Duration = Duration::from_millis(25);
 const ACK_COUNT: usize = 128;
 /// Settled deliveries behind an open one are acked one by one at the latest after this.
 const STRAY_AGE: Duration = Duration::from_millis(100);
-/// A delivery that was held for so long goes to the end of its queue as a new message: RabbitMQ closes a channel over
-/// one that is unacknowledged for 30 minutes, and counts that.
+/// A delivery that was held for so long goes to the end of its queue as a new message: RabbitMQ closes the channel of a
+/// delivery that is unacknowledged for 30 minutes, and counts that.
 const HELD_MAX: Duration = Duration::from_mins(10);
 /// A stream was dropped: its deliveries that are still being handled may be settled for so long before its channel
 /// closes.
@@ -61,7 +60,7 @@ pub(super) struct Settlements {
     /// So many are enough.
     ack_count: usize,
     requeue_delay: Duration,
-    /// A stream hands out again what is held; without one (`basic.get`) it goes back to the broker.
+    /// A stream hands out held deliveries again. Without a stream (`basic.get`) they go back to the broker.
     streams: bool,
     /// Something is held.
     held: Notify,
@@ -74,7 +73,7 @@ struct Settling {
     giving_back: VecDeque<(Instant, u64)>,
     /// Deliveries to hand out again, and when; in order.
     held: VecDeque<Held>,
-    /// The stream is gone: settle what is out, then end.
+    /// The stream is gone: settle open deliveries, then end.
     closed: bool,
 }
 
@@ -83,7 +82,7 @@ impl Settlements {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Handed out again after a while, or given back where nobody would hand it out.
+    /// Holds a delivery, to hand it out again after a while; without a stream it is given back.
     fn hold(&self, tag: u64, since: Instant, message: Message, mended: Option<Mended>) {
         let mut state = self.lock();
         if state.closed || !self.streams {
@@ -184,8 +183,8 @@ impl Drop for AmqpReceipt {
     }
 }
 
-/// A channel with the task that tells the broker what was settled on it. Dropped: what is out may still be settled, for
-/// a while.
+/// A channel with the task that tells the broker the settlements on it. After its drop open deliveries may still be
+/// settled, for a while.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) live: Arc<Live>,
@@ -262,7 +261,7 @@ impl Session {
         Delivery { message, redelivered, mended, receipt: Box::new(receipt) }
     }
 
-    /// The next of the held whose time has come; one that was held too long goes to the end of its queue.
+    /// The next held delivery whose time has come. A delivery that was held too long goes to the end of its queue.
     pub(super) fn again(&self, shared: &Shared, queue: &str) -> Option<Delivery> {
         let now = Instant::now();
         while let Some(held) = self.settlements.take_held(now) {
@@ -309,7 +308,7 @@ struct Teller {
 
 impl Teller {
     async fn run(mut self) {
-        // a failure means that the channel is gone; its deliveries come again, there is nobody to tell
+        // a failure means that the channel is gone; its deliveries come again
         if let Err(error) = self.tell().await {
             debug!(%error, "settlements end with their channel");
         }

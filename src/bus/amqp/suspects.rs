@@ -1,7 +1,7 @@
-//! When a queue is taken apart from the others, and when a message in it is put aside: a connection that ends twice
-//! while the same message comes in has met a message that nobody can receive, or a network that fails at bad moments.
-//! Pure: what was seen comes in, what to do comes out. A wrong suspicion costs a connection and a few seconds, and no
-//! message.
+//! When a queue is taken apart from the others, and when a message in it is put aside. A connection that ends twice
+//! while the same message comes in has met a message that no client can receive, or a network that fails at bad
+//! moments. Pure: observations come in, actions come out. A wrong suspicion costs a connection and a few seconds, and
+//! no message.
 //!
 //! ```text
 //! Together ─ twice at the same message ─▶ Apart ─ twice more ─▶ Blank ─ twice more ─▶ Reject ─▶ Apart
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What tells one message from others, each time that it is delivered.
+/// The marks of a message, the same at each delivery.
 pub(super) type Print = u64;
 
 /// Deaths at one message until the next thing is tried.
@@ -57,7 +57,7 @@ impl Aside {
     }
 }
 
-/// What a step has led to.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct News {
     /// From `Together` to `Apart`, or back.
@@ -65,7 +65,7 @@ pub(super) struct News {
     pub(super) aside: Option<Aside>,
 }
 
-/// What is known of one queue.
+/// The observations of one queue.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Case {
     course: Course,
@@ -146,7 +146,7 @@ impl Case {
         News { aside, turned: (self.course != Course::Together).then(|| self.back()) }
     }
 
-    /// The first message was rejected: the last one that was on its way.
+    /// The first message was rejected: the last message that was on its way.
     pub(super) fn rejected(&mut self, window: usize) {
         self.rejected = self.last.as_ref().and_then(|(last, _)| last.first().copied());
         self.turn(Course::Apart, window);

@@ -1,4 +1,4 @@
-//! What the engine owns on the broker: exchanges, queues, bindings. Remembered, and declared again on each new
+//! The engine's own exchanges, queues and bindings on the broker. Remembered, and declared again on each new
 //! connection before anything is published on it: a reply to a queue that is not there is lost without a word.
 
 use std::collections::{BTreeMap, HashSet};
@@ -56,7 +56,7 @@ pub(super) struct Topology {
 struct Wanted {
     items: Vec<Item>,
     known: HashSet<String>,
-    /// What the broker refuses now, by what it is.
+    /// The refusals of the broker now, by item.
     refused: BTreeMap<String, RefusedFact>,
     /// Queues of workers that are not there and that the engine may not make. Their workers make them.
     left: HashSet<String>,
@@ -71,7 +71,7 @@ impl Topology {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers. Publishes wait until what is new has been declared.
+    /// Remembers items. Publishes wait until new items have been declared.
     pub(super) fn want(&self, items: impl IntoIterator<Item = Item>) {
         let mut wanted = self.lock();
         let before = wanted.items.len();
@@ -86,10 +86,10 @@ impl Topology {
         }
     }
 
-    /// What is wanted of this name and could be declared: a publish has found it missing. Nothing where the broker has
-    /// refused it.
+    /// The wanted items of this name that could be declared, where a publish has found them missing. Nothing where the
+    /// broker has refused them.
     ///
-    /// `code` says what the broker missed: 404 the exchange, 312 a queue behind it. An exchange that nobody listens to
+    /// `code` says which part the broker missed: 404 the exchange, 312 a queue behind it. An exchange without a queue
     /// is no loss.
     pub(super) fn missing(&self, to: &Address, code: u16) -> Vec<Item> {
         let wanted = self.lock();
@@ -152,7 +152,7 @@ impl Topology {
             )
             .await;
         }
-        // closing: what is under way may go out
+        // closing: messages in progress may go out
         self.declared.send_replace(true);
     }
 
@@ -182,7 +182,7 @@ impl Topology {
                 }
                 Err(Trouble::Refused(code, why)) => {
                     let exists = exists(live, item).await?;
-                    // without the right to make it, one that its owner has made is as good
+                    // without the right to make a queue, the queue that its owner has made is as good
                     let is_fine = exists && (matches!(code, 403 | 405) || item.is_of_workers());
                     if item.is_of_workers() && !exists {
                         self.leave(item, code, &why);
@@ -302,9 +302,9 @@ pub(super) async fn declare(live: &Live, channel: &Channel, item: &Item) -> Resu
     }
 }
 
-/// Arguments of `queue.declare`. A queue with a length or with dead letters refuses what is over it (`reject-publish`):
-/// a nack tells the engine, while the default drops the oldest task, and only so are dead letters handed over with
-/// confirms (`at-least-once`).
+/// Arguments of `queue.declare`. A queue with a length or with dead letters refuses messages beyond its length
+/// (`reject-publish`): a nack tells the engine, while the default drops the oldest task, and only so are dead letters
+/// handed over with confirms (`at-least-once`).
 fn arguments(q: &QueueSpec) -> FieldTable {
     let mut table = FieldTable::default();
     let mut put = |key: &str, value: AMQPValue| {

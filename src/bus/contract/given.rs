@@ -1,4 +1,4 @@
-//! What each contract begins with: a bus, queues, messages, and what a stream is expected to give.
+//! The beginning of each contract: a bus, queues, messages, and the expected deliveries of a stream.
 
 use std::sync::Arc;
 use std::time::Duration;

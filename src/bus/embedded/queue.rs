@@ -95,7 +95,7 @@ impl Queue {
         Some(stored)
     }
 
-    /// The next message; what has expired before it goes to `dead`.
+    /// The next message. Expired messages before it go to `dead`.
     pub(super) fn pop(&mut self, now: Instant, dead: &mut Vec<Dead>) -> Option<Stored> {
         while self.resting.front().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, stored)) = self.resting.pop_front() {
@@ -117,7 +117,7 @@ impl Queue {
         !self.expiries.is_empty() && self.spec.as_ref().is_some_and(|s| s.dead_letter.is_some())
     }
 
-    /// Moves what has expired to `dead`.
+    /// Moves expired messages to `dead`.
     pub(super) fn expire(&mut self, now: Instant, dead: &mut Vec<Dead>) {
         if self.expiries.first_key_value().is_some_and(|(at, _)| *at <= now) {
             self.expiries = self.expiries.split_off(&now);
@@ -154,7 +154,7 @@ impl Queue {
             *self.expiries.entry(expires).or_default() += 1;
         }
         self.bytes += stored.message.body.len() as u64;
-        // what came back goes to its old place, so it comes before what was published after it
+        // a returned message goes to its old place, before messages that were published after it
         let index = self.ready.partition_point(|s| s.place < stored.place);
         self.ready.insert(index, stored);
         self.news.notify_one();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::queue::{Dead, Queue};
 use crate::bus::{Address, BusError, ExchangeSpec, HeaderValue, Message, Publication, QueueSpec};
 
-/// What RabbitMQ says of a publish that no queue takes, and of one to an exchange that is not there.
+/// The code and text of RabbitMQ for a publish that no queue takes, and for a publish to an exchange that is not there.
 const NO_ROUTE: (u16, &str) = (312, "NO_ROUTE");
 const NOT_FOUND: u16 = 404;
 /// Dead letters of dead letters: a cycle of queues ends here.

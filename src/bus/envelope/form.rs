@@ -1,5 +1,5 @@
-//! The form of a body: what it is where it is not the JSON that it should be. Said so that its sender finds the fault
-//! in his own settings: a compression, a charset, a byte order mark.
+//! The form of a body that is not the JSON that it should be. Its description lets the sender find the fault in his own
+//! settings: a compression, a charset, a byte order mark.
 
 use crate::bus::Message;
 
@@ -13,7 +13,7 @@ pub fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(UTF8_MARK).unwrap_or(body)
 }
 
-/// Why the body of `message` is no JSON: what it looks like, what its properties say of it, and where a reader of JSON
+/// Why the body of `message` is no JSON: its looks, the claims of its properties, and the place where a reader of JSON
 /// stopped. Holds nothing of the body.
 #[must_use]
 pub fn why_no_json(what: &str, message: &Message, error: &serde_json::Error) -> String {

@@ -1,4 +1,4 @@
-//! What a worker says: its message read, or what is wrong with it.
+//! A worker's reply: its message read, or the defect of the message.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::bus::{HeaderValue, Message};
 use crate::limits;
 use crate::payload::Payload;
 
-/// What a worker says of its task.
+/// A worker's report on its task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReplyOutcome {
     Success { output: Payload },
@@ -93,7 +93,7 @@ impl Reply {
     /// not say it.
     ///
     /// # Errors
-    /// What is wrong with it, with the token where there is one.
+    /// The defect, with the token where there is one.
     pub fn decode(message: &Message) -> Result<Self, ReplyDefect> {
         let properties = &message.properties;
         let token = token(message);
@@ -171,7 +171,7 @@ fn success(message: &Message) -> Result<ReplyOutcome, (DefectKind, String)> {
             format!("the output has {} bytes, more than {} (PAYLOAD_BYTES_MAX)", body.len(), limits::PAYLOAD_BYTES_MAX);
         return Err((DefectKind::TooLarge, detail));
     }
-    // What is not UTF-8 is not JSON: serde_json says where.
+    // Bytes that are not UTF-8 are not JSON: serde_json says where.
     let output = match std::str::from_utf8(body) {
         Ok(text) => Payload::parse(text),
         Err(_) => serde_json::from_slice(body).map(Payload::new),

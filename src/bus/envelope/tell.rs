@@ -90,7 +90,7 @@ impl Tell {
         Message { body: self.body, properties }
     }
 
-    /// Reads one that came in for a partition.
+    /// Reads a word that came in for a partition.
     ///
     /// # Errors
     /// It must not be carried out.

@@ -1,5 +1,5 @@
-//! The stub of a refused message: what is left of one that is too much for the parking queue, or for the broker. It
-//! says how large the message was and what its body's digest is, so that the sender's own copy can be found by it.
+//! The stub of a refused message that is too large for the parking queue, or for the broker. It has the size of the
+//! message and the digest of its body, so that the sender's own copy can be found by it.
 
 use sha2::{Digest, Sha256};
 
@@ -30,7 +30,7 @@ pub enum Cut {
 }
 
 impl Cut {
-    /// What is tried after this was refused.
+    /// The next try after a refusal of this.
     #[must_use]
     pub const fn after(tried: Option<Self>) -> Option<Self> {
         match tried {

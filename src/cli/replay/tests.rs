@@ -16,7 +16,7 @@ fn definition() -> Value {
     }})
 }
 
-/// What a server would show of it: the answer came after an hour with heartbeats, the wait took 300 days.
+/// A server's view of it: the answer came after an hour with heartbeats, the wait took 300 days.
 fn history() -> Vec<Value> {
     let data = |text: Value| text.to_string();
     let at = 1_700_000_000.123;

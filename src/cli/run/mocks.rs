@@ -177,7 +177,7 @@ impl Mock {
     }
 }
 
-/// What of a state a mock must know.
+/// The facts of a state that a mock needs.
 struct Known {
     kind: String,
     resource: Option<Resource>,

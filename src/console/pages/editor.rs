@@ -9,14 +9,14 @@ use super::super::words;
 use super::layout::drawing;
 use super::machines::told;
 
-/// What is edited.
+/// The machine in the editor.
 pub enum Edited<'a> {
     /// A machine that is there.
     Machine(&'a str),
     New,
 }
 
-/// What stands in the fields.
+/// The texts of the fields.
 #[derive(Clone, Default)]
 pub struct Filled {
     pub name: String,

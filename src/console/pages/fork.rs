@@ -22,7 +22,7 @@ pub struct Entered {
     pub at: Timestamp,
 }
 
-/// What stands in the fields.
+/// The texts of the fields.
 #[derive(Clone, Default)]
 pub struct Filled {
     pub name: String,

@@ -1,12 +1,12 @@
-//! A form as a page: labelled inputs with the rules that a browser can check, and a button for each action. What was
-//! typed stays where an answer was not taken.
+//! A form as a page: labelled inputs with the rules that a browser can check, and a button for each action. Typed text
+//! stays where an answer was not taken.
 
 use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::forms::{Action, End, Field, Form, Format, Kind, Shown, Wrong, path};
 
-/// What was typed, and what is wrong with it.
+/// The typed fields, and their faults.
 #[derive(Debug, Clone, Default)]
 pub struct Entered {
     pub fields: Vec<(String, String)>,
@@ -216,7 +216,7 @@ fn hint(field: &Field, name: &str, wrong: Option<&str>) -> Markup {
     }
 }
 
-/// What a person should know before he types.
+/// The facts that a person needs before he types.
 fn rule(kind: &Kind) -> Option<String> {
     match kind {
         Kind::Number { min: Some(min), max: Some(max), .. } => Some(format!("{min} to {max}")),

@@ -45,9 +45,9 @@ pub struct Open<'a> {
     pub row: &'a ExecutionRow,
     pub asked: Asked,
     pub expected: &'a Expected,
-    /// Its form; the fault of one that cannot be shown.
+    /// Its form, or the fault of a form that cannot be shown.
     pub form: Result<Option<&'a Form>, &'a str>,
-    /// What the task was asked: JSON.
+    /// The parameters of the task: JSON.
     pub parameters: &'a str,
     /// An answer that was refused, and why.
     pub typed: Option<Typed>,
@@ -57,7 +57,7 @@ pub struct Open<'a> {
 pub struct Typed {
     pub output: String,
     pub why: String,
-    /// What was typed into the task's form.
+    /// The typed fields of the task's form.
     pub entered: Entered,
     /// An approval link that was made, or why none was.
     pub link: Option<Result<String, String>>,
@@ -95,7 +95,7 @@ pub fn inbox(inbox: &Inbox<'_>) -> Markup {
                 ul.tasks { @for row in inbox.rows { (item(inbox, row)) } }
                 @if let Some(more) = &inbox.more { (older(inbox, more)) }
             }
-            // What a person works in is not replaced.
+            // A form that a person works in is not replaced.
             div data-live="task" data-keep=[inbox.open.is_some().then_some("")] {
                 @match &inbox.open {
                     Some(open) => (task(inbox, open)),
@@ -133,7 +133,7 @@ fn item(inbox: &Inbox<'_>, row: &WaitRow) -> Markup {
     }
 }
 
-/// The one that a task waits for, in words.
+/// The person or worker that a task waits for, in words.
 fn asked_of(wait: &Wait) -> String {
     match (wait.queue, wait.destination.as_str()) {
         (true, queue) => format!("queue {queue}"),
@@ -219,7 +219,7 @@ fn link(open: &Open<'_>, action: &str) -> Markup {
     }
 }
 
-/// Who works on it, and the buttons to say so.
+/// The person that works on it, and the buttons to claim it.
 fn claimed(inbox: &Inbox<'_>, open: &Open<'_>) -> Markup {
     let address = address(&open.key);
     let action = format!("{}inbox/{address}", inbox.up);

@@ -9,7 +9,7 @@ use crate::store::ExecutionStatus;
 use super::super::assets::{LIVE, STYLE, WORKER};
 use super::super::words;
 
-/// Who looks at a page, and what he may do.
+/// The reader of a page, and his rights.
 #[derive(Debug, Clone, Default)]
 pub struct Who {
     /// The key that he signed in with, or the name that a proxy gave him; `None`: there are no keys.
@@ -190,7 +190,7 @@ pub fn drawing(svg: String) -> PreEscaped<String> {
     PreEscaped(svg)
 }
 
-/// A sentence about what was just done, from a fixed list: no text of an address is shown.
+/// A sentence about the last action, from a fixed list: no text of an address is shown.
 pub fn said(word: Option<&str>) -> Markup {
     let text = match word {
         Some("answered") => "Your answer was taken.",

@@ -9,7 +9,7 @@ use crate::store::DestinationWaits;
 use super::super::words;
 use super::layout::icon;
 
-/// What the broker says of a queue.
+/// The broker's view of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Looked {
     There(QueueView),

@@ -1,4 +1,4 @@
-//! The server itself: is it well, what is it made of, which settings are in force.
+//! The server itself: its health, its parts, the settings in force.
 
 use maud::{Markup, html};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! One execution: its row, its journal as a story, what it waits for.
+//! One execution: its row, its journal as a story, its waiting tasks.
 
 use serde_json::{Value, json};
 use uuid::Uuid;

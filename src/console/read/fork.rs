@@ -1,4 +1,4 @@
-//! The form of a fork: the states where it can begin, and what was recorded there.
+//! The form of a fork: the states where it can begin, and the data recorded there.
 
 use actix_web::http::StatusCode;
 use serde_json::Value;

@@ -39,7 +39,7 @@ pub struct Found {
     pub row: ExecutionRow,
     pub asked: Asked,
     pub expected: Expected,
-    /// Its form; the fault of one that cannot be shown.
+    /// Its form, or the fault of a form that cannot be shown.
     pub form: Result<Option<Form>, String>,
     pub parameters: String,
     /// For the operation that answers; never in a page.
@@ -56,7 +56,7 @@ pub async fn open(asking: &Asking<'_>, key: TaskKey) -> Result<Option<Found>, En
     let visit = told.story.visit_of(key.scheduled);
     let definition: Value = serde_json::from_str(&told.definition).unwrap_or_default();
     let expected = visit.map(|visit| infer::expected(&definition, &visit.pointer)).unwrap_or_default();
-    // Whoever is asked without a message decides by what came into the state.
+    // People who are asked without a message decide by the input of the state.
     let is_ask = Resource::parse(&task.wait.resource).is_some_and(|resource| resource.is_ask());
     let sees = asking.who.payload;
     let parameters = if is_ask { input } else { parameters };

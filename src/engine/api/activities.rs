@@ -45,7 +45,8 @@ impl EngineHandle {
         };
         let queue = services.bus.names().activity(&name);
         activities.declare(&*services.bus, &queue).await;
-        // What waits already is taken by one request to the broker; only a poller that must wait becomes a consumer.
+        // A task that waits already is taken by one request to the broker; only a poller that must wait becomes a
+        // consumer.
         loop {
             match services.bus.get(&queue).await {
                 Ok(Some(delivery)) => {
@@ -60,7 +61,7 @@ impl EngineHandle {
                 }
             }
         }
-        // One message at a time: what this poller does not take is everybody's again when the stream ends.
+        // One message at a time: a message that this poller does not take is free for others when the stream ends.
         let mut deliveries = services.bus.consume(activities.spec(&*services.bus, &queue), 1);
         while let Ok(Some(delivery)) = timeout_at(until, deliveries.next()).await {
             if let Some(task) = self.hand_out(&queue, delivery, worker_name.as_ref()).await? {
@@ -70,7 +71,7 @@ impl EngineHandle {
         Ok(None)
     }
 
-    /// A message as the task that it is; `None` where it is over, or nobody's.
+    /// The task of a message; `None` where the task is over, or the message names none.
     async fn hand_out(
         &self,
         queue: &str,

@@ -145,7 +145,7 @@ impl EngineHandle {
         )))
     }
 
-    /// When this client token redrove this execution, if it did lately: what a repeated `RedriveExecution` is answered
+    /// When this client token redrove this execution, if it did lately: the answer to a repeated `RedriveExecution`
     /// with. From the journal, so it holds across a restart.
     pub async fn redriven_with(&self, arn: &Arn, token: &str) -> Result<Option<Timestamp>, EngineError> {
         let row = self.journaled(arn).await?;

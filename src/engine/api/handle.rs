@@ -46,9 +46,9 @@ pub(in crate::engine) struct Engine {
     /// Where other processes share the store.
     pub keeper: Option<Arc<Keeper>>,
     pub health: Health,
-    /// Of the last scrape.
+    /// The counts of the last scrape.
     pub waiting: Waiting,
-    /// What tasks call.
+    /// The operations that tasks call.
     pub own_api: OnceLock<Arc<dyn OwnApi>>,
 }
 
@@ -107,8 +107,8 @@ impl EngineHandle {
         self.inner.services.bus.look(queue).await
     }
 
-    /// Lets work in progress end, then the bus send what it has (both together at most `within`); what waits goes on
-    /// after the next start.
+    /// Lets work in progress end, then lets the bus send its messages; both together take at most `within`. Waiting
+    /// executions go on after the next start.
     pub async fn stop(&self, within: Duration) {
         self.inner.health.stop();
         let until = tokio::time::Instant::now() + within;

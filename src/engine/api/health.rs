@@ -1,7 +1,7 @@
 //! Can the engine do its work? Asked by `/readyz`, watched once a second: a change is logged once, and metrics show it.
 //!
-//! A partition is asked through its mailbox, like everything that is asked of it; one that does not answer for
-//! [`SILENT`] is starved or stuck, and what belongs to it stands still.
+//! A partition is asked through its mailbox, as for all other requests. A partition that does not answer for [`SILENT`]
+//! is starved or stuck, and its executions stand still.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,7 +45,7 @@ impl Missing {
         }
     }
 
-    /// Of the same thing, whatever the words are now.
+    /// True for the same part, with any words.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Deaf { queue: a, .. }, Self::Deaf { queue: b, .. }) => a == b,
@@ -83,7 +83,7 @@ pub(in crate::engine) struct Health {
 }
 
 impl Health {
-    /// The engine stops: what goes away now is no news.
+    /// The engine stops: a part that goes away now is no news.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
@@ -119,7 +119,7 @@ impl Health {
         (0..).map(PartitionId).zip(asked.iter()).filter(|(_, since)| silent(since)).map(|(id, _)| id).collect()
     }
 
-    /// What is missing now; what is new in it, and what is there again.
+    /// Keeps the missing parts. Returns those that are newly missing, and those that are there again.
     fn change(&self, now: Vec<Missing>) -> (Vec<Missing>, Vec<Missing>) {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         let not_in = |of: &[Missing], others: &[Missing]| -> Vec<Missing> {
@@ -132,7 +132,7 @@ impl Health {
 }
 
 impl Engine {
-    /// What the engine needs and does not have.
+    /// The missing parts of the engine.
     async fn missing(&self) -> Vec<Missing> {
         let mut missing = Vec::new();
         match tokio::time::timeout(STORE_ANSWERS, self.services.catalog.ping()).await {
@@ -156,7 +156,7 @@ impl Engine {
         missing
     }
 
-    /// What keeps nobody from working, and is worth a look.
+    /// Facts that stop no work, and are worth a look.
     fn doubts(&self) -> Vec<String> {
         let facts = self.services.bus.facts();
         let refused = facts.refused.iter().map(|r| format!("the broker refuses {}: {} {}", r.what, r.code, r.why));
@@ -202,7 +202,7 @@ pub(in crate::engine) async fn watch(engine: Weak<Engine>, pause: Duration) {
 }
 
 impl EngineHandle {
-    /// Can the engine do its work now? What is worth a look all the same; or what is missing, in words.
+    /// Can the engine do its work now? If so, the facts that are worth a look; else the missing parts, in words.
     pub async fn ready(&self) -> Result<Vec<String>, Vec<String>> {
         let missing = self.inner.missing().await;
         if missing.is_empty() {

@@ -11,7 +11,7 @@ use crate::token::link::Link;
 
 use super::handle::EngineHandle;
 
-/// An open task with what it was asked.
+/// An open task with its parameters.
 #[derive(Debug, Clone)]
 pub struct AskedTask {
     pub row: ExecutionRow,

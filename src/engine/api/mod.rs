@@ -1,4 +1,4 @@
-//! What faces may ask of the engine: [`EngineHandle`]. No rule stands here.
+//! The questions that faces may ask: [`EngineHandle`]. No rule stands here.
 
 mod activities;
 mod calls;

@@ -1,4 +1,4 @@
-//! Tasks whose queue nobody reads: told at once where somebody waits for the answer at a terminal (`TestState`).
+//! Tasks whose queue has no consumer. `TestState` says so at once, because its caller waits for the answer.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl EngineHandle {
         self.with_plan_context(|context| integrations::refused_by_text(resource, template, context))
     }
 
-    /// What planning asks for, where no execution is at hand.
+    /// The context of a plan, where no execution is at hand.
     fn with_plan_context<T>(&self, plan: impl FnOnce(&PlanContext<'_>) -> T) -> T {
         let nobody = Arn::new("");
         plan(&PlanContext {

@@ -14,7 +14,7 @@ use crate::ids::{ExecutionId, TaskKey};
 use counted::Counted;
 use map_run::runs::Runs;
 
-/// What executions do to each other.
+/// Effects of executions on each other.
 pub(in crate::engine) struct Coordinator {
     services: Arc<Services>,
     map_runs: Runs,

@@ -1,7 +1,7 @@
-//! Task messages that the broker gave up: what it knows becomes the task's failure, and Retry and Catch see it.
+//! Task messages that the broker gave up. The broker's reason becomes the task's failure, which Retry and Catch see.
 //!
 //! The queues that the settings tell the engine to own send their dead letters here (`app` declares them so). A message
-//! without a token is nobody's task: it is parked, with the reason.
+//! without a token belongs to no task: it is parked, with the reason.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::arn_of;
 use super::parking::{Parking, Why};
 
 const PREFETCH: u16 = 100;
-/// A message expires when its task does: what comes so close to the deadline is left to the timeout, whose name the
+/// A message expires when its task does: a message so close to the deadline is left to the timeout, whose name the
 /// definition knows.
 const NEAR_THE_DEADLINE_SECONDS: f64 = 2.0;
 
@@ -63,7 +63,7 @@ async fn take(services: &Services, express: &Express, parking: &Arc<Parking>, in
         return;
     }
     let failure = integrations::dead_lettered(&reason, &queue);
-    // By the token: the headers are whatever their sender likes.
+    // By the token: headers may hold anything.
     let arn = arn_of(services, express, key.execution).await;
     tracing::warn!(
         event = "task.returned",

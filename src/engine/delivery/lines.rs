@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::bus::Delivery;
 use crate::ids::ExecutionId;
 
-/// The lines of a partition. What stands in them is bounded by what the broker gives out unacknowledged.
+/// The lines of a partition. The broker's prefetch bounds their number of messages.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     waiting: RefCell<HashMap<ExecutionId, VecDeque<Delivery>>>,

@@ -1,8 +1,8 @@
-//! What was refused is put aside: into the parking queue, with its reason, and acknowledged after that. It always ends:
-//! what is too much for the queue is cut to a stub, a queue that is gone is declared again, and what passes (a broker
-//! that is away, an alarm, a full queue) is waited for, longer each time.
+//! Refused messages are put into the parking queue, each with its reason, and are acknowledged after that. Parking
+//! always ends: a message that is too large for the queue is cut to a stub, a queue that is gone is declared again, and
+//! the end of passing troubles (a broker that is away, an alarm, a full queue) is waited for, longer each time.
 //!
-//! The same for replies, starts, dead letters and messages in an activity's queue.
+//! Replies, starts, dead letters and messages in an activity's queue are parked in the same way.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ const COPIES_MAX: usize = 100;
 
 type Fingerprint = [u8; 32];
 
-/// What waits for the parking queue.
+/// The messages that wait for the parking queue.
 pub(in crate::engine) struct Parking {
     services: Arc<Services>,
     waiting: Mutex<HashMap<Fingerprint, Waiting>>,
@@ -52,7 +52,7 @@ struct Declared {
 #[derive(Debug, Default)]
 struct Waiting {
     alike: usize,
-    /// Of the delivery, and of its later copies: a connection that is lost gives out again what was not acknowledged.
+    /// Receipts of the delivery and of its later copies: after a lost connection unacknowledged messages come again.
     receipts: Vec<Box<dyn Receipt>>,
 }
 
@@ -136,7 +136,7 @@ impl Drop for Place<'_> {
         };
         let none_waits = waiting.is_empty();
         drop(waiting);
-        // What is dropped unsettled comes again.
+        // A receipt that is dropped unsettled brings the message again.
         receipts.into_iter().filter(|_| self.parked).for_each(|receipt| receipt.settle(Settlement::Ack));
         if none_waits && self.parking.said.swap(false, Ordering::AcqRel) {
             tracing::info!(event = "parking.resumed", "all that waited for the parking queue is in it");
@@ -182,7 +182,7 @@ impl Parking {
                 None => parked::park(&message, &refusal),
                 Some((cut, refused)) => {
                     if digest.is_none() {
-                        // on a thread of its own: a partition does not stand still over somebody's 100 MB
+                        // on a thread of its own: a partition does not stand still over a message of 100 MB
                         let message = Arc::clone(&message);
                         digest = tokio::task::spawn_blocking(move || parked::digest_of(&message.body)).await.ok();
                     }
@@ -241,7 +241,7 @@ impl Parking {
         }
     }
 
-    /// Declares the parking queue. One that its owner has declared otherwise is used as it is.
+    /// Declares the parking queue. A queue with other arguments is used as it is.
     pub(in crate::engine) async fn declare(&self) {
         let mut declared = self.declared.lock().await;
         if declared.at.is_some_and(|at| at.elapsed() < DECLARED_FOR) {

@@ -34,7 +34,7 @@ use super::parking::{Parking, Why};
 use super::tells;
 use super::verdict::verdict;
 
-/// What the consumers of all partitions share.
+/// The parts that the consumers of all partitions share.
 #[derive(Clone)]
 pub(in crate::engine) struct Replies {
     services: Arc<Services>,
@@ -85,7 +85,7 @@ impl Replies {
         delivery.settle(Settlement::Ack);
     }
 
-    /// Who answered, and in which span.
+    /// The answerer, and its span.
     fn from(&self, message: &BusMessage) -> From {
         let link = match self.services.options.traces {
             Some(_) => envelope::traceparent(message).and_then(SpanContext::parse).map(Box::new),
@@ -135,7 +135,7 @@ impl Replies {
         // A further copy of a reply that waits for the parking queue: it was answered and logged with the first.
         let Some(delivery) = self.parking.join(delivery) else { return };
         self.services.metrics.reply(verdict.as_str());
-        // A forged one has been counted by what is wrong with it.
+        // A forged reply has been counted by the defect of its token.
         if verdict != Verdict::Forged {
             self.services.metrics.reply_refused(verdict.as_str());
         }
@@ -162,7 +162,7 @@ struct Consumer {
 
 impl Consumer {
     /// At most the prefetch of replies is under way at once. Most are for executions in memory and are handed to their
-    /// actors; a task of its own is made for what takes longer.
+    /// actors; longer work gets a task of its own.
     async fn run(self, mut replies: BoxStream<'static, Delivery>, mut again: mpsc::Receiver<Delivery>) {
         let this = Rc::new(self);
         let backlog = &this.partition.backlog;
@@ -322,7 +322,7 @@ impl Consumer {
     }
 }
 
-/// Who answered, and in which span.
+/// The answerer, and its span.
 type From = (Option<Box<By>>, Option<Box<SpanContext>>);
 
 /// The broker's user that sent a reply. The broker refuses a message that names another one.
@@ -343,7 +343,7 @@ fn input_of(key: TaskKey, outcome: ReplyOutcome, (by, link): From) -> Input {
     Input::Reply { scheduled: key.scheduled, completion, face: Face::Amqp, by, link }
 }
 
-/// What is wrong with a token, and where tokens of this kind come from.
+/// The defect of a token, and the source of tokens of this kind.
 fn forged(wrong: TokenDefect) -> String {
     match wrong {
         TokenDefect::UnknownKey => format!(

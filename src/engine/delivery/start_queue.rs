@@ -4,7 +4,7 @@
 //! publisher ─► reveille.start ─► StartMessage ─┬─► its face (`api::start_queue`) starts, answers, acknowledges
 //!                                              └─► never a start: answered, parked with its reason, acknowledged
 //! ```
-//! The engine owns queue and settlement; what a body means and the words of an answer belong to the face.
+//! The engine owns queue and settlement; the meaning of a body and the words of an answer belong to the face.
 
 use std::sync::Arc;
 
@@ -67,12 +67,12 @@ impl StartMessage {
         form::without_mark(&self.delivery.message.body)
     }
 
-    /// Why it must be refused whatever it says.
+    /// Why it must be refused without a look at its body.
     pub fn unreadable(&self) -> Option<String> {
         self.delivery.unreadable()
     }
 
-    /// It was given out before: whoever had it gave it back or is gone.
+    /// It was given out before: its former consumer gave it back or is gone.
     pub fn is_redelivered(&self) -> bool {
         self.delivery.redelivered
     }

@@ -1,6 +1,6 @@
 //! Words of other nodes, in the reply queue of a partition that is here: carried out, answered, then acknowledged.
 //!
-//! A forged or late one does nothing. One that meets the end of this ownership goes back to the queue, for the next
+//! A forged or late word does nothing. A word that meets the end of this ownership goes back to the queue, for the next
 //! owner.
 
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! The verdict on a reply: one function for AMQP and HTTP, whatever the reply came to.
+//! The verdict on a reply: one function for AMQP and HTTP, and for every outcome.
 
 use crate::bus::envelope::Verdict;
 use crate::engine::types::{DeliverError, Delivered};
@@ -16,7 +16,7 @@ pub(in crate::engine) fn verdict(delivered: Delivered) -> Result<(Verdict, Strin
         Delivered::Gone(DeliverError::Store(StoreError::NotFound { .. })) => {
             (Verdict::Unknown, "there is no such execution".to_owned())
         }
-        // One that cannot be read: only this execution is affected, and coming again would not mend it.
+        // The execution cannot be read: it alone is affected, and a repeated reply would not mend it.
         Delivered::Gone(error) | Delivered::Unreadable(error) => (Verdict::Unknown, error.to_string()),
         Delivered::Later(error) => return Err(error),
     })

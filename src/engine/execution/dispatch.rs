@@ -1,4 +1,4 @@
-//! Effects: tasks go out, and what the bus says of them comes back as stimuli.
+//! Effects: tasks go out, and the answers of the bus come back as stimuli.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl ExecutionActor {
         let plan = Plan::Publish(publishing);
         let receipt = integrations::receipt(&resource, &plan, None, now, request_id);
         let Plan::Publish(mut publishing) = plan else { return };
-        // What stays of them names where they went.
+        // The rest of them names their destination.
         for message in &mut publishing.messages {
             self.add_link(&key, message);
         }
@@ -201,7 +201,7 @@ impl ExecutionActor {
         }
     }
 
-    /// The message as it goes out: what is large is taken from `message`.
+    /// The message as it goes out. Its large parts are taken from `message`.
     fn envelope(&self, key: &TaskKey, message: &mut Outgoing, kind: TaskKind, expects_reply: bool) -> Message {
         let Ok(view) = self.state.task(key.scheduled) else { return Message::default() };
         let started = self.state.started();
@@ -263,7 +263,8 @@ impl ExecutionActor {
         self.state.task(scheduled).is_ok_and(|view| self.services.child_gives_up(waited(view.task.scheduled_at)))
     }
 
-    /// How deep what this task starts is. Applied by the journal alone: the same whenever it is asked.
+    /// The nesting depth of an execution that this task starts. It depends on the journal alone: the same whenever it
+    /// is asked.
     fn depth_below(&self, scheduled: EventId, wait: ChildWait) -> u32 {
         let Some(depth) = self.state.started().map(|s| s.depth) else { return 1 };
         let begun = self.state.redriven_at().unwrap_or(self.state.started_at());
@@ -349,7 +350,7 @@ fn returned(publication: &Publication) -> &'static str {
     }
 }
 
-/// Tells whoever works on a task that it has ended without him.
+/// Tells the worker of a task that the task has ended without its reply.
 pub(in crate::engine) fn cancelled(services: &Arc<Services>, execution: &Arn, key: TaskKey, reason: CancelReason) {
     let token = services.token(&key);
     let fingerprint = crate::token::fingerprint(&token);

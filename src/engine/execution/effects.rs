@@ -1,4 +1,4 @@
-//! What an execution does to other executions, and to this service. The rooms above do it.
+//! Effects of an execution on other executions, and on this service. The rooms above perform them.
 
 use std::sync::Arc;
 

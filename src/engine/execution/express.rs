@@ -3,8 +3,8 @@
 //!
 //! Source: AWS developer guide, "Choosing workflow type": at-least-once, no history, names not unique, `StartExecution`
 //! not idempotent. The actor is the same as a standard execution's; its entries are folded and told, and then
-//! forgotten. What is kept here is one row per open execution, and the rows of the last ones that closed, for whoever
-//! asks by ARN.
+//! forgotten. This file keeps one row per open execution, and the rows of the last executions that closed, for requests
+//! that name an ARN.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -113,7 +113,7 @@ fn weight(row: &ExecutionRow) -> usize {
 }
 
 /// An express execution's place in memory, held by its actor. An actor that goes away before its execution has closed
-/// (a panic, the end of the process) takes the execution with it: nobody waits for ever.
+/// (a panic, the end of the process) takes the execution with it, so that no caller waits for ever.
 pub(in crate::engine) struct ExpressSlot {
     express: Arc<Express>,
     host: Rc<dyn Host>,
@@ -140,7 +140,7 @@ impl ExpressSlot {
 
 impl Drop for ExpressSlot {
     fn drop(&mut self) {
-        // What has closed is remembered; only what is still open is lost.
+        // A closed execution is remembered. Only an open execution is lost.
         if self.express.row(self.id).is_some_and(|row| row.summary.status.is_open())
             && let Some(arn) = self.express.lose(self.id)
         {

@@ -1,4 +1,4 @@
-//! What an execution asks of its partition.
+//! Requests of an execution to its partition.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,11 +51,11 @@ pub(in crate::engine) trait Host {
     /// was made meanwhile stays: each answer that the old one owed comes here.
     fn forget(&self, execution: ExecutionId, incarnation: Incarnation);
 
-    /// The store did not take what an execution had decided. The execution is looked at again after a while, for
-    /// nothing else may ask for what it owes.
+    /// The store did not take the decision of an execution. The execution is revived after a while, because no other
+    /// event may ask for its debts.
     fn revive_later(self: Rc<Self>, execution: ExecutionId);
 
-    /// What the first message decided was not written, or was refused: the execution does not exist.
+    /// The first decision was not written, or was refused: the execution does not exist.
     fn not_begun(&self, execution: ExecutionId, incarnation: Incarnation, error: &DeliverError);
 
     /// The outcome of a reply that was handed to this actor.
@@ -67,7 +67,7 @@ pub(in crate::engine) trait Host {
     /// The execution is gone without an end: an express one whose actor died.
     fn lost(&self, execution: ExecutionId);
 
-    /// What this execution does to others.
+    /// The effects of this execution on others.
     fn effects(&self) -> Arc<dyn Effects>;
 
     /// Calls of this service's own API.

@@ -1,5 +1,5 @@
-//! A message to an execution, and where its outcome goes. The actor answers itself, when what it decided is durable: no
-//! task waits in between.
+//! A message to an execution, and the receiver of its outcome. The actor itself answers when its decision is durable:
+//! no task waits in between.
 
 use std::rc::Rc;
 

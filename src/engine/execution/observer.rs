@@ -1,4 +1,4 @@
-//! What is logged and counted of an execution, from the entries that its journal now holds.
+//! Log lines and counts of an execution, from the entries that its journal now holds.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::engine::services::Services;
 use crate::engine::services::events::TaskChange;
 use crate::engine::services::logging::Logging;
 
-/// What must be known of a task after it has left the state.
+/// The facts of a task that are needed after it has left the state.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct TaskSnapshot {
     pub scheduled: EventId,
@@ -180,7 +180,7 @@ impl Observer<'_> {
             .or_else(|| self.state.task(scheduled).ok().map(TaskSnapshot::of))
     }
 
-    /// One line about a task. A task that began and ended within one decision has no line: nobody outside ever saw it.
+    /// One line about a task. A task that began and ended within one decision has no line: no message of it went out.
     pub fn task(&self, scheduled: EventId, line: impl FnOnce(&TaskLog<'_>, &TaskSnapshot)) {
         let Some(task) = self.snapshot(scheduled) else { return };
         let token = self.services.token(&TaskKey { execution: self.id, scheduled });

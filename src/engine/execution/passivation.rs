@@ -7,7 +7,7 @@ use crate::engine::execution::message::{CanPassivate, IsClosed};
 use crate::interpreter::state::Phase;
 
 impl ExecutionActor {
-    /// Has the partition look at it again in a while: then what the broker confirmed is written, or, where nothing
+    /// Has the partition look at it again in a while: then the broker's confirms are written, or, where nothing
     /// happened, it rests.
     pub(in crate::engine) fn defer(&mut self) {
         if self.deferred.is_none() && self.express.is_none() {

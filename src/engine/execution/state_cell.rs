@@ -1,4 +1,4 @@
-//! What an actor holds of its execution: the state as it is, or packed while nothing happens.
+//! The state of an execution in its actor's memory: as it is, or packed while nothing happens.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -13,10 +13,10 @@ const FRAMES_MAX: usize = 8;
 /// Machines whose pattern is kept. Beyond it all are dropped; those that were packed against one keep it.
 const PATTERNS_MAX: usize = 1_000;
 
-/// Shown of one that is packed: nobody looks, since every handler wakes it first.
+/// Shown in place of a packed state. No handler reads it, because each unpacks the state first.
 static NOTHING: LazyLock<State> = LazyLock::new(State::default);
 
-/// What a partition's sleepers are packed against, by machine.
+/// The templates that a partition's sleepers are packed against, by machine.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct PackTemplates(HashMap<Arn, Rc<[u8]>>);
 
@@ -72,7 +72,7 @@ impl StateCell {
         Ok(())
     }
 
-    /// The state of one that is awake.
+    /// The state of an execution that is awake.
     pub fn get_mut(&mut self) -> &mut State {
         if self.is_asleep() {
             *self = Self::new(State::default());

@@ -1,11 +1,11 @@
-//! Long work of a partition goes piece by piece, one piece of one execution at a time: however many executions have
-//! more to do, whoever else wants the thread waits for one piece.
+//! Long work of a partition goes piece by piece, one piece of one execution at a time. All other work of the thread
+//! waits for one piece at most, however many executions have more to do.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Who goes on next, in the order of asking.
+/// The executions that wait for a turn, in the order of asking.
 #[derive(Clone)]
 pub(in crate::engine) struct Turns(Arc<Semaphore>);
 
@@ -28,7 +28,7 @@ impl Turns {
 }
 
 impl Turn {
-    /// The piece is done with what runs now; the next one begins when all others on this thread have had theirs.
+    /// The piece ends here; the next piece begins when all others on this thread have had theirs.
     pub fn ends(self) {
         actix_rt::spawn(async move {
             tokio::task::yield_now().await;

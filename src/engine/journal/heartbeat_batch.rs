@@ -9,7 +9,7 @@ use crate::store::Batch;
 
 use crate::engine::types::DeliverError;
 
-/// What may be replaced.
+/// The newest batch of a journal, where later heartbeats may replace it.
 #[derive(Debug)]
 pub(in crate::engine) struct ReplaceableBatch {
     after: Version,
@@ -27,8 +27,8 @@ fn weight(entries: &[Entry]) -> u32 {
     entries.iter().fold(0, |sum, e| sum.saturating_add(e.event.weight()))
 }
 
-/// The batch that these entries make behind `after`, and the events of the one whose place it takes (0: it stands
-/// behind it). `tail` becomes what may be replaced when it has landed; where it does not land its actor is thrown away.
+/// The batch that these entries make behind `after`, and the events of the batch whose place it takes (0: it takes no
+/// place). `tail` becomes this batch where heartbeats may replace it. If the append fails the actor is thrown away.
 pub(in crate::engine) fn make(
     tail: &mut Option<ReplaceableBatch>,
     after: Version,

@@ -1,4 +1,4 @@
-//! Reading and writing journals, and what the index shows of them.
+//! Reading and writing journals, and their summaries in the index.
 
 pub(in crate::engine) mod heartbeat_batch;
 pub(in crate::engine) mod history_page;

@@ -1,4 +1,4 @@
-//! What the store's index shows of an execution: a function of its state and nothing else.
+//! The summary of an execution in the store's index: a function of its state and nothing else.
 
 use crate::asl::model::Machine;
 use crate::interpreter;
@@ -13,7 +13,7 @@ pub(in crate::engine) fn owes_end(state: &State) -> bool {
         || state.left_children().next().is_some()
 }
 
-/// What the store's index shows of an execution: a function of its state and nothing else.
+/// The summary of an execution in the store's index: a function of its state and nothing else.
 pub(in crate::engine) fn summary(machine: &Machine, state: &State, bus_is_durable: bool) -> Summary {
     let (status, closed) = match state.phase() {
         Phase::New | Phase::Running => (ExecutionStatus::Running, None),

@@ -78,7 +78,7 @@ pub(in crate::engine) fn of_state(services: &Services, execution: ExecutionId, s
     state.tasks().map(|view| wait(services, execution, &started.arn, &started.machine, view)).collect()
 }
 
-/// What an append changed.
+/// The changes of an append.
 pub(in crate::engine) struct Changed<'a> {
     pub services: &'a Services,
     pub execution: ExecutionId,
@@ -149,7 +149,7 @@ fn task_of(event: &Event) -> Option<EventId> {
     }
 }
 
-/// Writes the rows of what is open in a store of an earlier version, in the background and once.
+/// Writes the rows of open tasks in a store of an earlier version, in the background and once.
 pub(in crate::engine) async fn fill(services: &Arc<Services>) -> StoreResult<()> {
     if services.catalog.fix_setting(SETTING, WRITTEN).await? == WRITTEN {
         return Ok(());

@@ -27,7 +27,7 @@ pub(in crate::engine) async fn write(
     written
 }
 
-/// The name of this execution is free where the one that has it closed before this moment.
+/// The name of this execution is free if its holder closed before this moment.
 fn name_reusable_before(services: &Services, header: &ExecutionHeader) -> Timestamp {
     if header.map_run.is_some() {
         // A child of a map run is itself for ever: its run may be redriven when its name would be free for others.

@@ -228,7 +228,7 @@ impl Keeper {
     fn begin(self: &Arc<Self>, partition: PartitionId, epoch: Epoch, why: &'static str, wiring: &Wiring) {
         let now = {
             let mut holding = self.holding();
-            // One that is still on its way to another is begun at the next look.
+            // A partition that is still on its way to another node is begun at the next look.
             let waits = self.is(&Stage::Ends) || holding.going.contains(&partition);
             if waits || holding.held.insert(partition, epoch) == Some(epoch) {
                 return;
@@ -324,7 +324,7 @@ impl Keeper {
         }
     }
 
-    /// The beat ends, and this node's row goes. What it owns is free for others.
+    /// The beat ends, and this node's row goes. Its partitions are free for others.
     pub async fn leave(&self) {
         self.stage.send_replace(Stage::Ends);
         self.done.notify_one();

@@ -1,13 +1,13 @@
-//! Who owns which partition: the rules, without a store and without a clock. One look at the rows, the observations of
-//! the looks before, and the moment give the acts of this node.
+//! The ownership of partitions: the rules, without a store and without a clock. One look at the rows, the observations
+//! of the looks before, and the moment give the acts of this node.
 //!
 //! ```text
 //! a beat stands still for a lapse ─► Bury ─► its partitions have no living owner ─► Claim ─► Begin
 //! one has too many, another too few, and all is quiet ─► Give ─► the other's next look ─► Begin
-//! others own what is held here ─► Drop          this node has no row ─► Rejoin
+//! others own a partition that is held here ─► Drop          this node has no row ─► Rejoin
 //! ```
 //! Moments are those of this node's own monotonic clock; no clock of another machine is compared. A node that did not
-//! look for a while (it was frozen, or the store was away) judges nobody by what it saw before.
+//! look for a while (it was frozen, or the store was away) judges no other node by its earlier looks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub(in crate::engine) struct Look<'a> {
     pub answered: Duration,
 }
 
-/// What runs on this node.
+/// The partitions that run on this node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::engine) struct Holding {
     /// Partitions that have begun here, and under which epoch.
@@ -65,7 +65,7 @@ pub(in crate::engine) struct Holding {
     pub going: BTreeSet<PartitionId>,
 }
 
-/// What this node has seen in its looks until now.
+/// The earlier looks of this node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::engine) struct Observations {
     looked: Option<Duration>,
@@ -111,7 +111,7 @@ impl Observations {
     }
 }
 
-/// What this node does now.
+/// An action of this node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::engine) enum Act {
     /// Others have declared this node dead: nothing is held any more, and it joins again.
@@ -128,7 +128,7 @@ pub(in crate::engine) enum Act {
     Give(Gift),
 }
 
-/// What this node does after a look.
+/// The actions of this node after a look.
 pub(in crate::engine) fn step(
     me: NodeId,
     holding: &Holding,

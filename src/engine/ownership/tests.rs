@@ -56,7 +56,7 @@ fn at(view: &View, when: Duration) -> Look<'_> {
     Look { view, asked: when, answered: when }
 }
 
-/// What node 1 does at the last of these looks.
+/// The actions of node 1 at the last of these looks.
 fn acts(looks: &[(u64, &View)], holding: &Holding) -> Vec<Act> {
     let mut seen = Observations::default();
     let done = looks.iter().map(|(when, view)| step(node(1), holding, at(view, ms(*when)), &mut seen, &terms()));
@@ -150,7 +150,7 @@ struct Actor {
     frozen: u64,
     dead: bool,
     leaving: bool,
-    /// What it has asked and not yet heard: when it asked, when it hears, and what.
+    /// Its open question: the moment of the question, the moment of the answer, and the answer.
     asked: Option<(u64, u64, View)>,
     next: u64,
 }
@@ -161,7 +161,7 @@ struct World {
     joined: u16,
     nodes: BTreeMap<NodeId, (NodeRow, u64)>,
     partitions: BTreeMap<PartitionId, (Epoch, Option<NodeId>)>,
-    /// Who was ever the owner in an epoch.
+    /// The owners of all epochs.
     owners: BTreeMap<(PartitionId, Epoch), NodeId>,
     actors: Vec<Actor>,
     gifts: usize,
@@ -250,7 +250,7 @@ impl World {
         }
     }
 
-    /// What an actor does at this moment.
+    /// The step of an actor at this moment.
     fn tick(&mut self, actor: &mut Actor) {
         if actor.dead || actor.frozen > self.now {
             return;

@@ -123,7 +123,7 @@ impl Handler<Beat> for Partition {
     fn handle(&mut self, _: Beat, _: &mut Self::Context) {}
 }
 
-/// Work in progress ends by itself; a closed store or bus ends what cannot.
+/// Waits for the end of work in progress. Work that cannot end is ended by a closed store or bus.
 async fn drain(partition: Rc<PartitionState>) {
     partition.draining.set(true);
     while partition.registry.is_any_told() {

@@ -1,12 +1,13 @@
-//! What was answered in time counts, also where the answer waited in the queue: while nobody ran, or while this process
-//! stood still. So timeouts of tasks are held back until the backlog of the partition's reply queue has been taken in.
+//! An answer in time counts, also where it waited in the queue because no server ran or this process stood still. So
+//! timeouts of tasks are held back until the backlog of the partition's reply queue has been taken in.
 //!
 //! ```text
 //! start, or a pause noticed ─► held ─► how much waits in the queue? ─► so much has come in, and nothing more is there
-//!                                         ─► what was under way is settled ─► released: what came due meanwhile is due
+//!                                         ─► work in progress is settled ─► released: held timeouts are due
 //!                 BACKLOG_STILL_MAX without any: a task must not wait for ever for a broker that is away
 //! ```
-//! Only what ends a task waits (its timeout, its heartbeats, its execution's timeout); Wait states and retries do not.
+//! Only the ends of tasks are held back (their timeouts, their heartbeats, the execution's timeout); Wait states and
+//! retries are not.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -22,7 +23,7 @@ use crate::ids::ExecutionId;
 /// So much later than it was to wake, and the process stood still (or was short of time): a stop, a machine that slept,
 /// a clock that was set. It is never to wake later than after `clock_check`.
 pub(super) const LATE: Duration = Duration::from_millis(500);
-/// What is due waits so long for the backlog before it is looked at.
+/// Due timeouts wait so long for the backlog before they are looked at.
 const SOON: Duration = Duration::from_secs(1);
 
 /// May tasks time out?
@@ -107,7 +108,7 @@ impl Backlog {
         self.held.get()
     }
 
-    /// Mostly the backlog is taken in at once: what is due waits a moment for it, so that it is not looked at twice.
+    /// Mostly the backlog is taken in at once: due timeouts wait a moment for it, so that they are not looked at twice.
     pub async fn released_soon(&self) {
         let released = self.released.notified();
         if self.is_held() {
@@ -129,7 +130,7 @@ impl Backlog {
         }
     }
 
-    /// It has been looked at, and what is due still is what is held back: true, and it comes again at the end.
+    /// True where the execution has been looked at and only held timeouts of it are due. It comes again at the end.
     pub fn keeps(&self, execution: ExecutionId) -> bool {
         let keeps = self.is_held() && self.seen.borrow().contains(&execution);
         if keeps {
@@ -170,7 +171,7 @@ impl Backlog {
         }
     }
 
-    /// All that was under way is settled. What begins meanwhile is not waited for.
+    /// All work that was in progress is settled. Work that begins meanwhile is not waited for.
     pub(super) async fn settled(&self) {
         let round = self.round.replace(Rc::default());
         while round.open.get() > 0 {

@@ -18,7 +18,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 impl PartitionState {
     /// Releases the timeouts of tasks when the backlog is taken in; again after each pause. Runs as long as the
-    /// partition. `counted` is told when the queue may be consumed: what comes in before that would not be counted.
+    /// partition. `counted` is told when the queue may be consumed: messages that come in before that would not be
+    /// counted.
     pub(super) async fn watch_backlog(self: Rc<Self>, counted: Rc<Notify>) {
         loop {
             let why = tokio::select! {
@@ -79,7 +80,7 @@ impl PartitionState {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        // What was on the way while the queue was counted: it has come in when a second answer has.
+        // Messages that were on the way while the queue was counted have come in when a second answer has.
         self.waiting().await;
         backlog.dry().await;
         backlog.settled().await;
@@ -91,7 +92,7 @@ impl PartitionState {
             match self.services.bus.waiting(&self.reply_queue).await {
                 Ok(count) => return count.unwrap_or(0),
                 Err(BusError::Closed) => return 0,
-                // It may not be looked at; what comes in within a moment is all that can be known.
+                // It may not be looked at; only messages that come in within a moment are known.
                 Err(BusError::Refused { .. } | BusError::BadUrl(_)) => {
                     tokio::time::sleep(LATE).await;
                     return 0;

@@ -10,10 +10,10 @@ use crate::engine::types::Input;
 use super::state::PartitionState;
 
 impl PartitionState {
-    /// Writes down confirms whose replies have not come, and lets rest what nothing happened to. Runs as long as the
+    /// Writes down confirms whose replies have not come, and packs idle executions. Runs as long as the
     /// partition.
     pub(super) async fn flush_deferred(self: Rc<Self>) {
-        // So often is often enough: what is late here is only written later.
+        // Often enough: a late round only means a later write.
         let pause = (self.services.options.confirm_linger / 4).max(std::time::Duration::from_millis(1));
         loop {
             let next = self.deferred.borrow().front().map(|(at, _)| *at);
@@ -26,8 +26,8 @@ impl PartitionState {
             loop {
                 let due = self.deferred.borrow_mut().pop_front_if(|(at, _)| *at <= now);
                 let Some((_, execution)) = due else { break };
-                // Gone from memory: it has ended. Most have. Refused where its mailbox is full: then it is busy, and
-                // what it writes next holds the confirm.
+                // Most have ended and left memory. A full mailbox refuses the message: then the execution is busy, and
+                // its next append holds the confirm.
                 self.registry.hint(execution, Message { input: Input::WriteConfirms, responder: Responder::Nobody });
             }
         }

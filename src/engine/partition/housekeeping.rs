@@ -1,5 +1,5 @@
-//! What belongs to no execution: closed ones leave the store after the retention time, deleted machines when nothing
-//! runs them.
+//! Work that belongs to no execution: closed executions leave the store after the retention time, deleted machines when
+//! nothing runs them.
 
 use std::sync::Arc;
 

@@ -77,7 +77,7 @@ impl PartitionManager {
         self.services.courier.route(id, None);
         let released = self.partitions().remove(&id);
         if let Some(partition) = released
-            // One that has ended needs no release.
+            // An actor that has ended needs no release.
             && tokio::time::timeout(RELEASED_WITHIN, partition.send(Release)).await.is_err()
         {
             abandon(partition);
@@ -92,7 +92,7 @@ impl PartitionManager {
         }
     }
 
-    /// Work in progress of all partitions ends; what waits goes on after the next start.
+    /// Work in progress of all partitions ends; waiting executions go on after the next start.
     pub async fn drain(&self) {
         let all: Vec<Addr<Partition>> = self.partitions().values().cloned().collect();
         join_all(all.iter().map(|partition| partition.send(Drain))).await;
@@ -105,7 +105,7 @@ impl PartitionManager {
             let (partition, partitions) = (partition.clone(), Arc::clone(&self.partitions));
             actix_rt::spawn(async move {
                 let answer = answer.await;
-                // One that died owes its answer for ever, one that was let go does not.
+                // A partition that died owes its answer for ever, a released partition does not.
                 let is_here = || partitions.lock().unwrap_or_else(PoisonError::into_inner).get(&id) == Some(&partition);
                 if answer.is_ok() || !is_here() {
                     answered(id);
@@ -135,6 +135,6 @@ impl PartitionManager {
 
 /// It ends when its mailbox comes to it.
 fn abandon(partition: Addr<Partition>) {
-    // One that has ended already need not hear it.
+    // An actor that has ended already need not hear it.
     actix_rt::spawn(async move { partition.send(Abandon).await });
 }

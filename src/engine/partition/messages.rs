@@ -1,4 +1,4 @@
-//! What a partition is told beside the messages to its executions.
+//! Messages to a partition beside the messages to its executions.
 
 use actix::Message;
 

@@ -86,7 +86,7 @@ impl PartitionState {
         Ok(active)
     }
 
-    /// After a start: what is owed is done. Sleepers that owe nothing stay asleep.
+    /// Performs the debts of all executions after a start. Sleepers that owe nothing stay asleep.
     pub(super) async fn recover(self: &Rc<Self>) -> Result<(), DeliverError> {
         self.fetch_due().await?;
         let mut after = None;

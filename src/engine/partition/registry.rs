@@ -1,5 +1,5 @@
-//! The executions of a partition that are in memory: their actors' addresses, when each was last told something, and
-//! what is under way.
+//! The executions of a partition that are in memory: their actors' addresses, the time of the last message of each, and
+//! messages in progress.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -88,8 +88,8 @@ impl Registry {
         entries.get(&execution).map(|e| &e.active).filter(|r| r.incarnation == incarnation).map(|r| r.addr.clone())
     }
 
-    /// Hands a message to its actor, and counts it as under way; gives it back where there is no actor, or one that
-    /// takes none now.
+    /// Hands a message to its actor, and counts it as in progress. Gives the message back where there is no actor, or
+    /// where the actor takes none now.
     pub fn hand(&self, execution: ExecutionId, message: Message) -> Option<Message> {
         let mut entries = self.entries.borrow_mut();
         let Some(entry) = entries.get_mut(&execution) else { return Some(message) };
@@ -103,7 +103,7 @@ impl Registry {
         }
     }
 
-    /// Hands over a message that nobody misses where it is not taken. It does not count as use.
+    /// Hands over a message that may be lost. It does not count as use.
     pub fn hint(&self, execution: ExecutionId, message: Message) {
         if let Some(entry) = self.entries.borrow().get(&execution) {
             let _ = entry.active.addr.try_send(message);
@@ -128,7 +128,7 @@ impl Registry {
         }
     }
 
-    /// True where this actor was here; one that was revived meanwhile stays.
+    /// True where this actor was here. An actor that was revived meanwhile stays.
     pub fn remove(&self, execution: ExecutionId, incarnation: Incarnation) -> bool {
         let mut entries = self.entries.borrow_mut();
         let is_here = entries.get(&execution).is_some_and(|e| e.active.incarnation == incarnation);

@@ -1,4 +1,4 @@
-//! Who takes the replies of a partition. The room above does it.
+//! The consumer of a partition's replies, as a trait. The room above implements it.
 
 use std::rc::Rc;
 

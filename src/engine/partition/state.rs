@@ -1,4 +1,4 @@
-//! What a partition and its executions share, on their one thread.
+//! The parts that a partition and its executions share, on their one thread.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -33,7 +33,7 @@ use super::timers::Timers;
 pub(super) type Revival = SharedFuture<LocalBoxFuture<'static, Result<Active, DeliverError>>>;
 type EndWaiter = oneshot::Sender<Result<Outcome, DeliverError>>;
 
-/// What every partition works with: the services, and the rooms above by their traits.
+/// The parts that every partition works with: the services, and the rooms above by their traits.
 #[derive(Clone)]
 pub(in crate::engine) struct Wiring {
     pub services: Arc<Services>,
@@ -43,7 +43,7 @@ pub(in crate::engine) struct Wiring {
     pub replies: Arc<dyn ReplyConsumer>,
 }
 
-/// What the partition and its executions share, on their one thread.
+/// The parts that the partition and its executions share, on their one thread.
 pub(in crate::engine) struct PartitionState {
     pub id: PartitionId,
     /// Which time of ownership this is: each append names it.
@@ -57,7 +57,7 @@ pub(in crate::engine) struct PartitionState {
     pub backlog: Backlog,
     pub resources: Resources,
     pub(super) registry: Registry,
-    /// What runs as long as the partition.
+    /// The tasks that run as long as the partition.
     pub(super) tasks: RefCell<Vec<JoinHandle<()>>>,
     pub(super) reviving: RefCell<HashMap<ExecutionId, Revival>>,
     pub(super) timers: RefCell<Timers>,
@@ -83,7 +83,7 @@ pub(in crate::engine) struct PartitionState {
     /// Timers that are being handled, and word of each that has been.
     pub(super) firing: Cell<usize>,
     pub(super) fired: Notify,
-    /// The store is being asked for what is due soon; it did not answer the last time.
+    /// The store is being asked for executions that are due soon; it did not answer the last time.
     pub(super) fetching: Cell<bool>,
     pub(super) fetch_failing: Cell<bool>,
 }
@@ -126,7 +126,7 @@ impl PartitionState {
         self.tasks.borrow_mut().push(actix_rt::spawn(task));
     }
 
-    /// Nothing of this partition goes on here: its loops end, and its actors leave memory. What they owe is in the
+    /// Nothing of this partition goes on here: its loops end, and its actors leave memory. Their debts are in the
     /// store, for the next owner.
     pub(super) fn end(&self) {
         self.ended.set(true);
@@ -142,12 +142,12 @@ impl PartitionState {
         self.ended.get()
     }
 
-    /// Of its consumer of replies: the broker prefers a later owner to a former one that still consumes.
+    /// The priority of its consumer of replies: the broker prefers a later owner to a former owner that still consumes.
     pub(super) fn priority(&self) -> i32 {
         i32::try_from(self.epoch.0).unwrap_or(i32::MAX)
     }
 
-    /// What executions do to each other, for words of other nodes.
+    /// The effects of executions on each other, for words of other nodes.
     pub fn effects(&self) -> &Arc<dyn Effects> {
         &self.wiring.effects
     }

@@ -1,8 +1,8 @@
-//! One timer queue per partition. It holds only what is due soon; what is due later waits in the store's index and is
-//! fetched in time.
+//! One timer queue per partition. It holds only executions that are due soon; later due times wait in the store's index
+//! and are fetched in time.
 //!
-//! An execution has at most one entry that counts: the one in `armed`. Entries that were armed anew stay in the heap
-//! and are passed over.
+//! An execution has at most one entry that counts: its entry in `armed`. Older entries of it stay in the heap and are
+//! passed over.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -18,14 +18,15 @@ const PASSED_OVER_MAX: usize = 1_024;
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Timestamp, ExecutionId)>>,
     armed: HashMap<ExecutionId, Timestamp>,
-    /// What is due at or after this moment is left to the store.
+    /// Due times at or after this moment are left to the store.
     horizon: Timestamp,
-    /// What has come below the horizon is fetched from here on.
+    /// The next fetch begins at this due time.
     fetch_at: Timestamp,
 }
 
 impl Timers {
-    /// The store is asked for what is due within `length`; what is armed from now on is kept here up to there.
+    /// The store is asked for executions that are due within `length`. Timers that are armed from now on are kept here
+    /// if they are due before that.
     pub fn begin_fetch(&mut self, now: Timestamp, length: Duration) {
         self.horizon = now.plus(length);
         self.fetch_at = Timestamp::default();
@@ -36,8 +37,8 @@ impl Timers {
         self.fetch_at = now.plus(length / 2);
     }
 
-    /// The store must be asked, be it because time passed, because the clock was put forward, or because it could not
-    /// answer. After a step back there is no hurry: what is due sooner is here.
+    /// True where the store must be asked: time passed, the clock was put forward, or the store could not answer. After
+    /// a step back there is no hurry: earlier due times are here.
     pub fn fetch_is_due(&self, now: Timestamp) -> bool {
         now >= self.fetch_at
     }

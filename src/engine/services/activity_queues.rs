@@ -25,13 +25,13 @@ impl Activities {
         QueueSpec::owned(queue.to_owned(), self.kind, bus.names())
     }
 
-    /// Declares the queue of an activity, once. One that its owner has declared otherwise is used as it is.
+    /// Declares the queue of an activity, once. A queue with other arguments is used as it is.
     pub async fn declare(&self, bus: &dyn TaskBus, queue: &str) {
         if self.declared.lock().unwrap_or_else(PoisonError::into_inner).contains(queue) {
             return;
         }
-        // A broker that is away declares it when it is back, before anything is published; what it refuses the bus
-        // tells, and the queue is used as it is.
+        // A broker that is away declares it when it is back, before anything is published. The bus logs a refusal, and
+        // the queue is used as it is.
         let _ = bus.declare(Vec::new(), vec![self.spec(bus, queue)], Vec::new()).await;
         self.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
     }
@@ -40,8 +40,8 @@ impl Activities {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner).remove(queue);
     }
 
-    /// Puts a task into its activity's queue. A queue that was deleted is declared again; one that is full is waited
-    /// for: an activity's task waits for its worker, it does not fail for want of one.
+    /// Puts a task into its activity's queue. A deleted queue is declared again. Room in a full queue is waited for: a
+    /// task of an activity waits for its worker, and does not fail for want of a worker.
     pub async fn offer(&self, bus: &dyn TaskBus, to: Address, message: Message) -> Result<Publication, BusError> {
         loop {
             self.declare(bus, &to.routing_key).await;

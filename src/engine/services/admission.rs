@@ -1,7 +1,7 @@
-//! How much is under way, and when new work is refused: what is accepted must never pile up in memory without end. A
-//! flood of starts, a store that is slow and a broker that takes nothing all end here; the answer is
-//! `ThrottlingException`. Work that runs is not asked: its replies and timers go on, bounded by the executions that
-//! were let in. Its children are counted as starts, take turns, and wait where half of the room is taken.
+//! Admission control: counts work in progress, and refuses starts beyond a bound. Accepted work never piles up in
+//! memory without end: a flood of starts, a slow store and a broker that takes nothing all end here, with
+//! `ThrottlingException`. Running work is not asked: its replies and timers go on, bounded by the executions that were
+//! let in. Its children count as starts, take turns, and wait where half of the room is taken.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ const CHILD_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// No child has waited for so long: the next that waits is news again. Longer than the longest pause.
 const CHILDREN_CALM: Duration = Duration::from_secs(30);
 
-/// What is under way now.
+/// Work in progress.
 #[derive(Debug)]
 pub(in crate::engine) struct Admission {
     /// Starts that the store has not taken yet.
@@ -27,7 +27,7 @@ pub(in crate::engine) struct Admission {
     /// Task messages that the broker has not confirmed, and their bytes.
     unpublished: AtomicUsize,
     unpublished_bytes: AtomicUsize,
-    /// News that nobody waits for (verdicts, cancellations) on the way to the broker.
+    /// Notices (verdicts, cancellations) on the way to the broker.
     pub(super) notices: AtomicUsize,
     /// Refusing now: said once, when it begins.
     pub(super) throttling: AtomicBool,
@@ -97,7 +97,7 @@ pub(super) struct Load {
     unpublished_bytes: usize,
 }
 
-/// May one more start come in? The refusal says what is full, and which setting bounds it.
+/// May one more start come in? The refusal names the full room, and the setting that bounds it.
 pub(super) fn admits(load: Load, starts_max: usize, unpublished_max: usize) -> Result<(), String> {
     let Load { starts, unpublished, unpublished_bytes } = load;
     if starts >= starts_max {

@@ -1,7 +1,7 @@
 //! Words for partitions that other nodes own: through the partition's own reply queue, answered to this node's queue.
 //!
-//! The owner of the partition consumes the queue, whoever it is by then, so a word that meets a handover waits and does
-//! not fail. A word that has no answer in time counts as not carried out: its asker may repeat it.
+//! The owner of the partition at that time consumes the queue, so a word that meets a handover waits and does not fail.
+//! A word that has no answer in time counts as not carried out: its asker may repeat it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

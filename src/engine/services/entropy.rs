@@ -2,7 +2,7 @@
 
 use crate::ids::ExecutionId;
 
-/// What a decision may use.
+/// The chance of a decision.
 pub(in crate::engine) fn entropy() -> u64 {
     #[cfg(test)]
     if let Some(n) = seeded::next() {

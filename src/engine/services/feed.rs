@@ -1,4 +1,4 @@
-//! News of executions for those that look: what changed, after it is durable. Without payloads and tokens.
+//! News of executions for observers: durable changes, without payloads and tokens.
 //!
 //! A feed without a reader costs one load of an atomic per append. `delivery::news` brings those of other nodes.
 
@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, watch};
 use crate::ids::ExecutionId;
 use crate::limits::FEED_NEWS_MAX;
 
-/// What one append changed.
+/// The changes of one append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct News {
     pub execution: ExecutionId,

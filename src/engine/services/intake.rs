@@ -1,6 +1,6 @@
-//! A queue of ours that is consumed. What was refused and cannot be parked yet stays unacknowledged, and so takes a
-//! place in the prefetch; where such deliveries fill it, a further window is opened, so that good ones behind them come
-//! in.
+//! The consumption of a queue of ours. A refused delivery that cannot be parked yet stays unacknowledged, and so takes
+//! a place in the prefetch. Where such deliveries fill the prefetch, a further window is opened, so that good
+//! deliveries behind them come in.
 //!
 //! ```text
 //! prefetch: [refused, waits][refused, waits][refused, waits] full ─► a second consumer with a prefetch of its own

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-/// What one machine's executions log.
+/// The logging of one machine's executions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::engine) struct Logging {
     level: Level,

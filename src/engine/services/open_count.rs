@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use crate::store::{ExecutionFilter, ExecutionStatus, Journal, StoreError};
 use crate::telemetry::metrics::Metrics;
 
-/// Counted as they begin and end, and now and then anew from the store: an answer that was lost is made good.
+/// Open executions, counted as they begin and end. Now and then the store is asked again, which mends lost answers.
 pub(in crate::engine) struct Open {
     count: AtomicI64,
     most: u64,

@@ -11,7 +11,7 @@ use crate::telemetry::metrics::Metrics;
 
 use crate::engine::types::DeliverError;
 
-/// What `DescribeExecution` shows as the error of one.
+/// The error that `DescribeExecution` shows for a quarantined execution.
 pub const QUARANTINED: &str = "Reveille.Quarantined";
 
 pub(in crate::engine) struct Quarantine {

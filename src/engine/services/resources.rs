@@ -10,7 +10,7 @@ use crate::asl::resource::Resource;
 /// Of the machines that are busy at one time; beyond it all are taken apart again.
 const KEPT_MAX: usize = 1_024;
 
-/// What one thread has taken apart.
+/// The resources that one thread has taken apart.
 #[derive(Default)]
 pub(in crate::engine) struct Resources(RefCell<HashMap<Arc<str>, Rc<Resource>>>);
 

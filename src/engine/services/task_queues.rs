@@ -11,7 +11,7 @@ use crate::engine::services::Services;
 use crate::integrations;
 use crate::limits;
 
-/// What the broker takes as a queue's name.
+/// The longest name that the broker takes for a queue.
 const NAME_BYTES_MAX: usize = 255;
 /// Names that RabbitMQ keeps for itself.
 const RESERVED: &str = "amq.";

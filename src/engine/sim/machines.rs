@@ -24,7 +24,7 @@ pub fn childless(rng: &mut Rng, calm: bool) -> Value {
     maker.block(0)
 }
 
-/// What `startExecution.sync` runs. Never fails.
+/// The machine that `startExecution.sync` runs. It never fails.
 pub fn child() -> Value {
     json!({"StartAt": "K1", "States": {
         "K1": {"Type": "Wait", "Seconds": 3, "Next": "K2"},
@@ -192,7 +192,7 @@ fn task(resource: &str, parameters: Value, rest: &Value) -> Value {
     task
 }
 
-/// What a worker makes of a task: its result, or its failure.
+/// A worker's answer to a task: its result, or its failure.
 pub fn work(state: &str, attempt: i64, body: &[u8]) -> Result<Value, Value> {
     let mut sum = 0xcbf2_9ce4_8422_2325_u64;
     for byte in state.bytes().chain(attempt.to_be_bytes()).chain(body.iter().copied()) {

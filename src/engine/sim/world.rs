@@ -1,4 +1,4 @@
-//! What surrounds the engine and survives it: true time, the broker's queues, the workers, and a second copy of every
+//! The surroundings that survive the engine: true time, the broker's queues, the workers, and a second copy of every
 //! execution, folded from what landed in the journal. Each thing that crosses a port is checked here against that copy.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -32,7 +32,7 @@ const LONGEST_REST: Duration = Duration::from_hours(24 * 45);
 /// Calls of the API that have no answer yet.
 pub const API: &str = "api";
 
-/// What goes wrong, and how often (in percent).
+/// The faults, and how often they happen (in percent).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
     /// Appends: refused before they landed, landed and reported as failed, told of a conflict that is none.
@@ -92,7 +92,7 @@ pub struct Inner {
     pub machines: HashMap<RevisionId, Arc<Machine>>,
     pub executions: BTreeMap<ExecutionId, Fold>,
     message_ids: HashMap<String, String>,
-    /// What workers said of a task.
+    /// The workers' replies about a task.
     pub answers: HashMap<TaskKey, Vec<Value>>,
     pub schedule: BTreeMap<(i64, u64), Planned>,
     pub queues: BTreeMap<String, VecDeque<(bool, Message)>>,
@@ -289,7 +289,7 @@ impl Inner {
         self.freezes += 1;
     }
 
-    /// What it held unsettled comes again.
+    /// Its unsettled messages come again.
     pub fn node_dies(&mut self, node: usize) {
         self.nodes[node] = i64::MAX;
         self.crashes += 1;
@@ -306,7 +306,7 @@ impl Inner {
     pub fn step_clock(&mut self, by: i64) {
         self.skew += by;
         self.jumped += 1;
-        // What is not due any more has not waited for too long.
+        // An execution that is not due any more has not waited for too long.
         let now = Timestamp::from_millis(self.true_time() + self.skew);
         self.overdue.retain(|_, (due, _)| *due <= now);
     }

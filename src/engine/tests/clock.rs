@@ -16,7 +16,7 @@ use crate::ids::Arn;
 use crate::store::memory::Memory;
 
 const DAY: i64 = 86_400_000;
-/// Later than a second: the engine looks once a second, and what it then does takes a moment.
+/// Later than a second: the engine looks once a second, and its work then takes a moment.
 const A_LOOK: Duration = Duration::from_millis(1_100);
 
 /// Goes with the runtime's time, which a test lets pass at once, and is off by `skew`.
@@ -132,7 +132,7 @@ fn a_clock_that_is_put_back_for_good_lets_nothing_end_early() {
     });
 }
 
-/// What nothing happens to leaves memory, whatever the clock says of when something last happened.
+/// An idle execution leaves memory, whatever the clock says of its last message.
 #[test]
 fn a_clock_that_is_put_back_keeps_no_execution_in_memory() {
     on_paused_time(async {

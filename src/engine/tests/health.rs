@@ -21,7 +21,7 @@ async fn engine(bus: Arc<dyn TaskBus>) -> EngineHandle {
     crate::engine::lifecycle::start(parts(Arc::<Memory>::clone(&store), store, bus, options)).await.unwrap()
 }
 
-/// What it says of itself once it is ready, or no more.
+/// The engine's facts once it is ready, or no longer ready.
 async fn says(engine: &EngineHandle, ready: bool) -> Vec<String> {
     let look = async {
         loop {

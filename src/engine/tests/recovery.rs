@@ -1,4 +1,4 @@
-//! What a start does on the bus, and in which order; and with journals that do not fit together.
+//! A start: its requests to the bus in their order, and journals that do not fit together.
 
 use std::sync::Arc;
 use std::time::Duration;

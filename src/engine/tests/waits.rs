@@ -75,7 +75,7 @@ async fn a_task_is_listed_while_it_waits_and_its_row_follows_it() {
         .await
         .unwrap();
     assert!(listed(&engine).await.is_empty());
-    // Who answered stands in the journal.
+    // The name of the answering person stands in the journal.
     let row = engine.execution(&arn).await.unwrap();
     let batches = store.load(row.header.id).await.unwrap();
     let entries = batches.iter().flat_map(|batch| record::decode(&batch.bytes).unwrap());

@@ -1,4 +1,4 @@
-//! What the actors say to each other.
+//! The words between actors.
 
 use std::sync::Arc;
 
@@ -28,19 +28,19 @@ pub(in crate::engine) struct Deliver {
 pub(in crate::engine) enum Input {
     /// As the core takes it.
     Stimulus(StimulusKind),
-    /// A worker's word, still in the worker's form: what it means depends on the task's resource.
+    /// A worker's answer, still in the worker's form: its meaning depends on the task's resource.
     Reply {
         scheduled: EventId,
         completion: Completion,
         face: Face,
-        /// Who answered, where that is known.
+        /// The answerer, where it is known.
         by: Option<Box<By>>,
         /// The span in which the worker answered.
         link: Option<Box<SpanContext>>,
     },
     /// The execution that a task waits for has ended: its row.
     ChildEnded { scheduled: EventId, child: Arc<ExecutionRow> },
-    /// Write down what was confirmed meanwhile.
+    /// Write the broker's confirms that have come in.
     WriteConfirms,
 }
 
@@ -55,14 +55,14 @@ impl Input {
     }
 }
 
-/// A stimulus was taken in, and what it led to is durable.
+/// A stimulus was taken in, and the decision about it is durable.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::engine) struct Applied {
     /// When it was taken in.
     pub at: Timestamp,
 }
 
-/// What became of an input: one type for everything that is delivered to an execution.
+/// The outcome of an input: one type for all deliveries to an execution.
 #[derive(Debug, Clone)]
 pub(in crate::engine) enum Delivered {
     /// Taken in, and durable.

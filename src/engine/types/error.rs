@@ -12,7 +12,7 @@ use crate::store::{MachineType, StoreError};
 /// How long after a failure of the store the same is tried again.
 pub(in crate::engine) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why the engine did not do what was asked. Faces turn each into their own words (the API: AWS's error types).
+/// Reasons why the engine refused a request. Each face has words of its own for them (the API: AWS's error types).
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum EngineError {
     #[error("State Machine Does Not Exist: '{0}'")]

@@ -17,7 +17,7 @@ pub struct Exchanged {
     pub body: String,
 }
 
-/// A call with what was seen of it.
+/// A call with its request and response.
 #[derive(Debug, Clone)]
 pub struct SeenCall {
     pub result: Result<Payload, Failure>,
@@ -27,6 +27,6 @@ pub struct SeenCall {
 
 /// Makes calls in this process.
 pub trait HttpTasks: fmt::Debug + Send + Sync {
-    /// `reveal`: what is seen holds the secrets of connections.
+    /// `reveal`: request and response hold the secrets of connections.
     fn call(&self, parameters: Value, reveal: bool) -> BoxFuture<'static, SeenCall>;
 }

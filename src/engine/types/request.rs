@@ -1,4 +1,4 @@
-//! What faces ask for, and what they are answered.
+//! Requests of the faces, and their answers.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::interpreter::map_run::RunLimits;
 use crate::store::{ExecutionRow, Wait};
 use crate::trace::TraceOrigin;
 
-/// What a worker says about its task. Sizes and JSON have been checked by the face.
+/// A worker's report on its task. Sizes and JSON have been checked by the face.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Completion {
     Success(Payload),
@@ -37,7 +37,7 @@ pub struct StartRequest {
     pub trace: Option<Box<TraceOrigin>>,
 }
 
-/// Who asks, as far as the request tells.
+/// The caller, as far as the request tells.
 #[derive(Debug, Clone, Default)]
 pub struct Asker {
     pub by: Option<By>,
@@ -62,7 +62,7 @@ pub struct ForkRequest {
     pub wish: ForkWish,
 }
 
-/// What an execution came from, and what came from it; lists are in the order of starts, up to a limit.
+/// The origins and the descendants of an execution; lists are in the order of starts, up to a limit.
 #[derive(Debug, Clone)]
 pub struct Lineage {
     pub row: ExecutionRow,
@@ -109,12 +109,12 @@ pub struct WaitingTask {
     /// Without version or alias qualifier.
     pub state_machine: Arn,
     pub key: TaskKey,
-    /// The token itself: shown to who may complete tasks, never logged.
+    /// The token itself: shown to callers that may complete tasks, never logged.
     pub token: String,
     pub wait: Wait,
 }
 
-/// What a listing of waiting tasks shows. The default is all, longest waiting first.
+/// A query for waiting tasks. The default is all, longest waiting first.
 #[derive(Debug, Clone, Default)]
 pub struct WaitingQuery {
     pub state_machine: Option<Arn>,
@@ -134,7 +134,7 @@ pub struct ActivityTask {
     pub input: String,
 }
 
-/// `UpdateMapRun`: what is given is changed.
+/// `UpdateMapRun`: the given values are changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct MapRunChange {
     pub max_concurrency: Option<u64>,

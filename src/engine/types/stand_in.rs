@@ -17,7 +17,7 @@ pub struct Asked<'a> {
     pub resource: &'a str,
 }
 
-/// What becomes of a task.
+/// The fate of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Word {
     /// This is its worker's answer.

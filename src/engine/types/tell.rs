@@ -1,4 +1,4 @@
-//! What nodes say to each other, as the body of a message: JSON with its version. A version or a word that the hearer
+//! The words between nodes, as the body of a message: JSON with its version. A version or a word that the hearer
 //! does not know is answered so, and does nothing.
 //!
 //! An input goes as it is. The row of a child that has ended does not: its hearer reads it in the store.
@@ -301,7 +301,7 @@ impl Answer {
         decode(body).unwrap_or(Self::NotUnderstood)
     }
 
-    /// What became of an input of `execution`.
+    /// The outcome of an input of `execution`.
     pub fn into_delivered(self, execution: ExecutionId) -> Delivered {
         match self {
             Self::Applied { at } => Delivered::Applied(Applied { at }),

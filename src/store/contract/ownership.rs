@@ -93,7 +93,7 @@ async fn a_partition_is_claimed_once_and_given_by_its_owner_alone((a, b): Pair) 
     b.give(vec![gift(0, 1, second.id)]).await.unwrap();
     a.give(vec![gift(0, 9, second.id), gift(2, 1, nobody), gift(1, 1, second.id)]).await.unwrap();
     assert_eq!(owners(&*a).await, [(1, one), (2, two), (1, one), (1, two)]);
-    // Who left owns nothing that counts.
+    // A node that left owns nothing that counts.
     b.leave().await.unwrap();
     assert_eq!(b.claim(partitions(&[2], 1)).await.unwrap(), []);
     let mut taken = a.claim([partitions(&[1], 2), partitions(&[3], 1)].concat()).await.unwrap();
@@ -135,7 +135,7 @@ async fn who_does_not_own_the_partition_in_this_epoch_writes_nothing((a, b): Pai
     fenced(&a.append(under(1, 3)).await, 1);
     fenced(&a.append(under(2, 3)).await, 2);
     b.append(under(2, 3)).await.unwrap();
-    // Buried: nothing of it counts, not even what nobody has claimed yet.
+    // Buried: nothing of it counts, not even partitions without a new owner.
     a.claim(partitions(&[2], 0)).await.unwrap();
     assert!(b.bury(first.id, 0).await.unwrap());
     let late = Append { partition: PartitionId(2), ..append(4, 0, 1, running()) };

@@ -79,7 +79,7 @@ impl State {
 }
 
 impl Memory {
-    /// A further node of this store: a handle that writes what it owns, once it has joined.
+    /// A further node of this store: a handle that writes to its own partitions, once it has joined.
     #[must_use]
     pub fn further_node(&self) -> Self {
         Self { state: Arc::clone(&self.state), node: Some(Seat::default()) }

@@ -22,10 +22,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Waits between attempts: the first, and the longest.
 const WAIT_MIN: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(2);
-/// A silent peer is given up after this long, whatever TCP itself thinks.
+/// A silent peer is given up after this long, before TCP itself gives up.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
-/// What a connection is made with.
+/// The parts of a connection.
 pub(super) struct Connector {
     config: tokio_postgres::Config,
     tls: Tls,
@@ -61,7 +61,7 @@ impl Connector {
         if config.get_application_name().is_none() {
             config.application_name("reveille");
         }
-        // Of several hosts the one that takes writes; a standby would refuse them.
+        // Of several hosts the primary; a standby would refuse writes.
         if config.get_hosts().len() > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }

@@ -108,7 +108,7 @@ pub(super) fn is_permanent(error: &tokio_postgres::Error) -> bool {
     }
 }
 
-/// True where a server refuses what a connection asks for in its first packet, as poolers do. It refuses neither the
+/// True where a server refuses a request of a connection's first packet, as poolers do. It refuses neither the
 /// login nor the database, and it is not out of connections.
 pub(super) fn may_be_a_pooler(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| !["28", "3D", "53", "57"].iter().any(|class| code.code().starts_with(class)))

@@ -1,9 +1,8 @@
-//! The store in PostgreSQL: one connection that appends, one for the catalog, a few that read, one that keeps the
-//! lease.
+//! The store in PostgreSQL: one connection for appends, one for the catalog, a few for reads, one for the lease.
 //!
 //! ```text
-//! Journal::append ─► writer (group commit) ─► commit.rs          Journal::load, list, … ─► readers ─► rows.rs, listing.rs
-//! Catalog::put_…  ─► work (a transaction)  ─► machines.rs, …     Catalog::machine, …    ─► readers ─► machines.rs, …
+//! Journal::append ─► writer (group commit) ─► commit.rs      Journal::load, list, … ─► readers ─► rows.rs, listing.rs
+//! Catalog::put_…  ─► work (a transaction)  ─► machines.rs, … Catalog::machine, …    ─► readers ─► machines.rs, …
 //! ```
 //!
 //! Why it is built so, with figures: `docs/decisions/0031-postgres.md`. The tables: `migrations/postgres/`. Nothing

@@ -34,7 +34,7 @@ impl Deref for Session {
     }
 }
 
-/// What a connection asks for in its first packet, beside the settings of its URL.
+/// The requests of a connection's first packet, beside the settings of its URL.
 pub(super) fn options(of_url: Option<&str>, mark: &str, settings: &str) -> String {
     format!("{} -c {VARIABLE}={mark} {settings}", of_url.unwrap_or_default())
 }

@@ -34,7 +34,7 @@ impl Tls {
                 }
             }
             None => {
-                // One that cannot be read is no reason to stop: the server's issuer may be among the others.
+                // An unreadable certificate is no reason to stop: the server's issuer may be among the others.
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             }
         }
@@ -107,7 +107,7 @@ where
 pub(super) struct Stream<S>(Box<tokio_rustls::client::TlsStream<S>>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Stream<S> {
-    /// None: the certificate has been verified, so nobody stands between.
+    /// None: the certificate has been verified, so no third party stands between.
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()
     }

@@ -1,7 +1,7 @@
 //! The one connection that appends: group commit in one round trip.
 //!
 //! ```text
-//! append → bounded queue → gather waiting requests → BEGIN · hold · statements · COMMIT, all sent before anything is read
+//! append → bounded queue → gather waiting requests → BEGIN · hold · statements · COMMIT, all sent before a read
 //! ```
 //!
 //! While one commit is under way the next group gathers, so the groups grow with the load. A request that does not fit
@@ -91,7 +91,7 @@ fn closing_bytes(append: &Append) -> usize {
     append.summary.closed.as_ref().and_then(|closing| closing.output.as_ref()).map_or(0, String::len)
 }
 
-/// One node's may be negative: what it starts another may end.
+/// A node's own counts may be negative: an execution may start on one node and end on another.
 #[derive(Debug, Default)]
 struct Sums {
     executions: AtomicI64,
@@ -141,7 +141,7 @@ impl Counters {
         self.own.set(own);
     }
 
-    /// What other nodes have written meanwhile.
+    /// The appends of other nodes meanwhile.
     pub fn beside(&self, generation: u64, others: (i64, i64)) {
         self.others.set(others);
         if self.generation.swap(generation, Ordering::Relaxed) != generation {
@@ -165,7 +165,7 @@ impl Counters {
     }
 }
 
-/// What the writer works with.
+/// The parts of the writer.
 pub(super) struct Writer {
     pub slot: Arc<Slot>,
     pub seat: Arc<Seat>,
@@ -178,7 +178,8 @@ pub(super) struct Writer {
 /// worth sharing among more of them.
 const GROUP_UNDER_LOAD: usize = 2;
 const PAUSE: Duration = Duration::from_millis(2);
-/// The answer to a commit. One that waits longer (for a standby, for a lock of an operator) is unknown.
+/// The time for the answer to a commit. A commit that waits longer (for a standby, for a lock of an operator) has an
+/// unknown outcome.
 const COMMIT_ANSWERS: Duration = Duration::from_secs(10);
 
 /// Serves until the queue is closed.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::store::{StoreError, StoreResult};
 
-/// What tells one file from another: device and number.
+/// The identity of a file: device and number.
 type Id = (u64, u64);
 
 #[derive(Debug)]

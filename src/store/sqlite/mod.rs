@@ -1,8 +1,8 @@
 //! The embedded store: one SQLite file, one thread that writes, a few that read.
 //!
 //! ```text
-//! Journal::append ─► writer (group commit) ─► executions.rs      Journal::load, list, … ─► reader threads ─► rows.rs, listing.rs
-//! Catalog::put_…  ─► writer (as a job)     ─► machines.rs, …     Catalog::machine, …    ─► reader threads ─► machines.rs, …
+//! Journal::append ─► writer (group commit) ─► executions.rs   Journal::load, list, … ─► readers ─► rows.rs, listing.rs
+//! Catalog::put_…  ─► writer (as a job)     ─► machines.rs, …  Catalog::machine, …    ─► readers ─► machines.rs, …
 //! ```
 //!
 //! Why it is built so, with figures: `docs/decisions/0002-store.md`. The tables: `migrations/`.

@@ -58,7 +58,7 @@ struct Parcel {
 
 enum Order {
     Spans(Parcel),
-    /// Send what is there, and say so.
+    /// Send all spans that are there, and confirm.
     Flush(Sender<()>),
 }
 
@@ -75,7 +75,7 @@ struct Inner {
     metrics: Metrics,
 }
 
-/// What both sides know.
+/// The parts that both sides share.
 #[derive(Default)]
 struct State {
     /// Spans in memory.

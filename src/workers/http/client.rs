@@ -26,7 +26,7 @@ pub(super) fn make(guard: &Guard, timeout: Duration) -> reqwest::Result<reqwest:
         .build()
 }
 
-/// What came back.
+/// The response.
 pub(super) struct Response {
     pub status: u16,
     reason: String,

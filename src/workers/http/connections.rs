@@ -31,8 +31,8 @@ pub struct Connection {
     pub adds: Adds,
 }
 
-/// What a connection adds to each request beside its authorization (AWS: `InvocationHttpParameters`). Its values win
-/// over those of the definition.
+/// The parameters that a connection adds to each request beside its authorization (AWS: `InvocationHttpParameters`).
+/// Its values win over those of the definition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Adds {
     pub headers: BTreeMap<String, Given>,
@@ -136,7 +136,7 @@ impl TryFrom<Row> for Connection {
     }
 }
 
-/// What is wrong with a row.
+/// A fault of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionError {
     pub row: usize,

@@ -1,4 +1,4 @@
-//! Which addresses may be called. A name is resolved once: what was looked at is what is connected to.
+//! Which addresses may be called. A name is resolved once: the connection goes to the address that was checked.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -80,7 +80,7 @@ impl Failed {
     }
 }
 
-/// What went out or came in, as `TestState` shows it.
+/// A request or response, as `TestState` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
     pub protocol: String,
@@ -177,7 +177,7 @@ pub async fn run(bus: Arc<dyn TaskBus>, client: HttpClient, kind: QueueKind) {
 async fn work(bus: &dyn TaskBus, client: &HttpClient, task: Delivery) -> Result<(), BusError> {
     let asked = &task.message.properties;
     let Some(to) = asked.reply_to.clone() else {
-        // Nobody waits for an answer.
+        // No caller waits for an answer.
         task.settle(Settlement::Ack);
         return Ok(());
     };

@@ -95,7 +95,7 @@ impl Body {
 
 impl Request {
     /// # Errors
-    /// What of the parameters makes no request.
+    /// The faults of parameters that make no request.
     pub(super) fn read(parameters: &Value, region: &str, guard: &Guard) -> Result<Self, Failed> {
         let Some(fields) = parameters.as_object() else {
             return Err(Failed::parameters("The parameters of an HTTP Task must be an object"));

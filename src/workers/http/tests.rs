@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::bus::embedded::EmbeddedBus;
 
-/// What the server was asked, as text.
+/// The requests to the server, as text.
 type Heard = Arc<Mutex<Vec<String>>>;
 
 struct Server {

@@ -94,7 +94,7 @@ pub(in crate::workers) fn signal(group: Option<Pid>, signal: Signal) {
     }
 }
 
-/// Standard output. Over the limit of a payload the program is ended: nothing takes what it writes.
+/// Standard output. Over the limit of a payload the program is ended: no reader takes its output.
 async fn head(pipe: Option<impl AsyncRead + Unpin>, group: Option<Pid>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {

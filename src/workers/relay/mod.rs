@@ -50,7 +50,7 @@ pub struct Options {
     pub grace: Duration,
 }
 
-/// What does the work.
+/// The program or service that does the work.
 #[derive(Debug, Clone)]
 pub enum Hand {
     Program { path: PathBuf, arguments: Vec<String> },

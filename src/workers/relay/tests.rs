@@ -1,4 +1,4 @@
-//! What a program or a task says, without a broker. `tests/e2e/worker.rs` has the whole of it.
+//! Answers of programs and tasks, without a broker. `tests/e2e/worker.rs` has the whole of it.
 
 use std::path::Path;
 

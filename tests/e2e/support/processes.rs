@@ -74,7 +74,7 @@ impl Program {
         said.lines().find(|line| line.contains(what)).unwrap_or_default().to_owned()
     }
 
-    /// What it has printed.
+    /// The file with its output.
     pub fn log(&self) -> &Path {
         &self.log
     }

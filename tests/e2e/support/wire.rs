@@ -85,7 +85,7 @@ impl Wire {
         });
     }
 
-    /// Waits for a queue that somebody else declares.
+    /// Waits for a queue that another program declares.
     #[track_caller]
     pub fn wait_for_queue(&self, queue: &str) {
         super::until(&format!("the queue {queue}"), SOON, || match self.runtime.block_on(self.bus.get(queue)) {

@@ -1,5 +1,5 @@
-//! Reading fields: each function takes a field out of an object if it has the right shape, and otherwise says what is
-//! wrong.
+//! Reading fields: each function takes a field out of an object if it has the right shape, and otherwise reports the
+//! fault.
 //!
 //! The messages are AWS's where one is recorded (`These fields are required: [..]`, `Expected value of type [..]`,
 //! `Minimum value is ..`, `Value cannot be empty`, `Field '..' is not supported`); the others follow their form.

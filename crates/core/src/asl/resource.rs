@@ -89,7 +89,8 @@ pub const SFN_OPERATIONS: [&str; 37] = [
 ];
 
 impl Resource {
-    /// False for an operation that AWS refuses when the machine is created. What other services offer is not known here.
+    /// False for an operation that AWS refuses when the machine is created. The operations of other services are not
+    /// known here.
     #[must_use]
     pub fn is_offered(&self) -> bool {
         match &self.kind {

@@ -1,5 +1,4 @@
-//! Text → [`Node`]: JSON that remembers where each value and each key stands, so that a semantic error has a line and a
-//! column.
+//! Text → [`Node`]: JSON with the place of each value and each key, so that a semantic error has a line and a column.
 //!
 //! One pass, no look-back. Nesting is bounded by [`JSON_DEPTH_MAX`], the size by [`DEFINITION_BYTES_MAX`]: the scanner
 //! recurses and offsets are 32 bits wide. A key that occurs twice in an object is kept twice; the reader of the object

@@ -1,4 +1,4 @@
-//! The tasks of a definition as they are written, for what looks at a definition from outside.
+//! The tasks of a definition as they are written, for readers outside of the interpreter.
 
 use serde_json::Value;
 

@@ -254,7 +254,7 @@ proptest! {
         }
     }
 
-    /// What is taken fits the schema, whatever was typed.
+    /// An accepted answer fits the schema, whatever was typed.
     #[test]
     fn an_answer_that_is_taken_fits(
         fields in prop::collection::vec(any_field(), 1..5),

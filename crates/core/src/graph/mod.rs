@@ -1,8 +1,8 @@
-//! A picture of a definition: which state leads where, drawn as SVG.
+//! A picture of a definition: its states and transitions, drawn as SVG.
 //!
 //! ```text
 //! definition ──diagram::Diagram──▶ blocks of nodes and edges, with labels (rules.rs)
-//!            ──layout::Laid──────▶ each block placed in layers: layers.rs (ranks, order), coordinates.rs, routes.rs
+//!            ──layout::Laid──────▶ each block in layers: layers.rs (ranks, order), coordinates.rs, routes.rs
 //!            ──svg::draw─────────▶ text, with one group per state that a page can mark and link
 //! ```
 //!

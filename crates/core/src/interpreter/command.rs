@@ -1,4 +1,4 @@
-//! What the core orders the shell to do, after the events that order it are durable.
+//! The orders of the core to the shell, done after the events that order them are durable.
 //!
 //! There are no timer commands: [`super::due`] says when something is due next, and the shell keeps one timer
 //! per execution at that moment (see `docs/decisions/0001-one-due-time.md`).
@@ -7,7 +7,7 @@ use crate::ids::EventId;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Send the task out; [`super::state::State::task`] holds what it needs. Safe to do twice: same token.
+    /// Send the task out; [`super::state::State::task`] has its details. Safe to do twice: same token.
     Dispatch { scheduled: EventId },
     /// The task ended without its worker: notify the worker.
     Cancel { scheduled: EventId, reason: CancelReason },

@@ -209,7 +209,7 @@ pub(super) fn caught(
 /// Handles a failure that nothing caught: it ends the branch and its fork, or at the top the execution.
 fn end_frame(d: &mut Decider<'_>, frame: FrameId, failure: Failure) {
     let Some((parent, index)) = d.state.frame(frame).map(|f| (f.parent, u64::from(f.index))) else { return };
-    // Measured: what nothing can catch ends the execution at once, without a word of its branch or its siblings.
+    // Measured: a failure without a catcher ends the execution at once, without a word of its branch or its siblings.
     let Some(parent) = parent.filter(|_| !failure.is_runtime()) else {
         d.close_failed(frame, failure);
         return;

@@ -12,7 +12,7 @@ use super::event::{Assigned, Entry, Event, Forked, FrameId, Payload, Started};
 use super::size;
 use super::state::{Misfit, State};
 
-/// What a caller asks for. What is absent is as it was recorded.
+/// A request for a fork. Absent fields are as they were recorded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ForkWish {
     /// A state of the top level.

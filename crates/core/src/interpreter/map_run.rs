@@ -1,4 +1,4 @@
-//! A map run, pure: it turns events into commands. The shell (`engine::map_run`) reads, starts and stops; here is
+//! A map run, pure: it turns events into commands. The shell (`engine::coordination`) reads, starts and stops; here is
 //! decided when.
 //!
 //! ```text

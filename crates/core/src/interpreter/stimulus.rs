@@ -45,7 +45,7 @@ pub enum StimulusKind {
     TaskSucceeded {
         scheduled: EventId,
         output: Payload,
-        /// Who answered.
+        /// The answerer.
         by: Option<Box<By>>,
         /// The span in which the worker answered.
         link: Option<Box<SpanContext>>,
@@ -53,7 +53,7 @@ pub enum StimulusKind {
     TaskFailed {
         scheduled: EventId,
         failure: Failure,
-        /// Who answered.
+        /// The answerer.
         by: Option<Box<By>>,
         /// The span in which the worker answered.
         link: Option<Box<SpanContext>>,

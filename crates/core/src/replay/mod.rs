@@ -5,7 +5,7 @@
 //! recorded history ─► outside events as stimuli, time from event to event ─► decide ─► events ─► compared, one by one
 //! ```
 //! A history has the form that the API shows (`GetExecutionHistory` with its data), so histories of AWS can be replayed
-//! too. The replay ends at the first difference: what follows has no recorded answers.
+//! too. The replay ends at the first difference: later tasks have no recorded answers.
 //!
 //! May enter: `interpreter`, `asl`, `clock`, `ids`, `limits`, `payload`.
 

@@ -47,7 +47,7 @@ pub(super) struct RecordedEvent {
     pub at: Timestamp,
 }
 
-/// What came from outside.
+/// The stimuli from outside.
 pub(super) enum Outside {
     Stimulus(StimulusKind),
     /// Why the history does not tell it.
@@ -58,7 +58,7 @@ impl Recorded {
     /// Reads a history, in its order, with its data. `arn` is the execution's, where it is known.
     ///
     /// # Errors
-    /// What the record lacks.
+    /// The parts that the record lacks.
     pub fn read(arn: Option<&str>, history: &[Value]) -> Result<Self, Unreadable> {
         let first = history.first().ok_or(Unreadable::Empty)?;
         if first["type"] != "ExecutionStarted" {

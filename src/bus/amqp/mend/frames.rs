@@ -48,7 +48,7 @@ pub struct Frames {
     /// The delivery whose content header is awaited, by channel.
     awaited: Vec<Option<(u64, Arrival)>>,
     marks: Arc<Marks>,
-    /// What a frame may have on this connection: RabbitMQ keeps to it with bodies, not with content headers, which grow
+    /// The largest frame on this connection: RabbitMQ keeps to it with bodies, not with content headers, which grow
     /// on the way (`x-death`, `x-delivery-count`) or come from a connection that agreed upon more.
     frame_max: usize,
     /// No delivery's properties are let through.
@@ -59,7 +59,7 @@ pub struct Frames {
 #[cfg(test)]
 pub(super) const TEST_FLAW: &[u8] = b"x-test-flaw";
 
-/// What tells a message from others, as far as it was seen.
+/// The marks of a message, as far as it was seen.
 fn print(before: u64, parts: &[&[u8]]) -> u64 {
     let mut hash = DefaultHasher::new();
     hash.write_u64(before);
@@ -90,7 +90,7 @@ impl Frames {
         }
     }
 
-    /// What we ask for; the broker may ask for less.
+    /// The size that we ask for; the broker may ask for less.
     #[must_use]
     pub fn with_frame_max(mut self, bytes: usize) -> Self {
         self.frame_max = bytes.max(FRAME_MIN);
@@ -261,7 +261,7 @@ impl Frames {
         Ok(size)
     }
 
-    /// Changes a content header until the library can read it: what was changed, and its size afterwards.
+    /// Changes a content header until the library can read it. Returns the changes, and the new size.
     fn mend(&mut self, from: usize, size: usize, blank: bool) -> io::Result<(Mended, usize)> {
         if size < BLANK_HEADER {
             return Err(broken("a content header is too short"));

@@ -1,4 +1,4 @@
-//! What a connection brings, until its consumers take it: which deliveries were mended, which are on their way.
+//! The deliveries of a connection, until its consumers take them: mended ones, and those on their way.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,10 +41,10 @@ pub struct Arrival {
     pub mended: Mended,
 }
 
-/// The deliveries of one connection that their consumer has not taken, by channel and delivery tag: which of them were
-/// mended, and what was on its way when the connection ended. A delivery is here before lapin sees it. Those that no
-/// consumer takes go when their channel is opened again, or with the connection: there are no more of them than the
-/// prefetch lets be out.
+/// The deliveries of one connection that their consumer has not taken, by channel and delivery tag. They tell which
+/// deliveries were mended, and which were on their way when the connection ended. A delivery is here before lapin sees
+/// it. Deliveries that no consumer takes go when their channel is opened again, or with the connection: the prefetch
+/// bounds their number.
 #[derive(Debug, Default)]
 pub struct Marks {
     arrivals: Mutex<HashMap<(u16, u64), Arrival>>,
@@ -61,12 +61,13 @@ impl Marks {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The consumer takes this delivery: what was mended in it. Asked once, for each delivery and each `basic.get`.
+    /// The consumer takes this delivery, and gets the changes in it. Asked once, for each delivery and each
+    /// `basic.get`.
     pub fn take(&self, channel: u16, tag: u64) -> Option<Mended> {
         self.lock().remove(&(channel, tag)).map(|arrival| arrival.mended).filter(|mended| !mended.is_none())
     }
 
-    /// What has come in on a channel, whole or in part, and was not taken, in order.
+    /// The deliveries of a channel that have come in, whole or in part, and were not taken, in order.
     #[must_use]
     pub fn left(&self, channel: u16) -> Vec<Arrival> {
         let arrivals = self.lock();

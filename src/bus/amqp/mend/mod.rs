@@ -4,10 +4,10 @@
 //! ```text
 //! socket ─▶ TLS ─▶ Stream ─▶ lapin
 //!                    │ Frames   holds back method and header frames until they are whole, counts bodies through
-//!                    │ Walker   walks their texts and tables, changes what cannot be read, keeps lengths
+//!                    │ Walker   walks their texts and tables, changes unreadable parts, keeps lengths
 //!                    ▼
-//!                  Marks        (channel, delivery tag) → what was changed ─▶ `Delivery::mended`
-//!                               and what was on its way when a connection ended ─▶ `suspects`
+//!                  Marks        (channel, delivery tag) → the changes ─▶ `Delivery::mended`
+//!                               and the messages on their way when a connection ended ─▶ `suspects`
 //! ```
 //!
 //! On the way out one kind of frame is left out: what lapin still writes to a channel that the broker closed

@@ -22,7 +22,7 @@ use super::frames::Frames;
 use super::marks::Marks;
 use super::outgoing::{Outgoing, Run};
 
-/// What a frame may have where the URL does not say: RabbitMQ's own default. lapin keeps 32 of them twice, and a broker
+/// The largest frame where the URL does not say: RabbitMQ's own default. lapin keeps 32 of them twice, and a broker
 /// without a bound (`frame_max = 0`) would have it ask for 256 GiB.
 const FRAME_BYTES: u32 = 131_072;
 const FRAME_BYTES_MAX: u32 = 1_048_576;

@@ -1,5 +1,5 @@
-//! The library's own parser is the judge: whatever comes out of the filter, it reads; what it could read before and
-//! what is within our bounds comes out byte for byte.
+//! The library's own parser is the judge: it reads all output of the filter. Input that it could read before, within
+//! our bounds, comes out byte for byte.
 
 use std::sync::Arc;
 

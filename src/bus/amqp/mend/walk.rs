@@ -1,4 +1,4 @@
-//! What a frame of the broker may hold so that lapin can read it. Pure; lengths stay as they are.
+//! The rules of a frame of the broker that lapin can read. Pure; lengths stay as they are.
 
 use std::ops::Range;
 

@@ -87,7 +87,7 @@ impl Given {
     }
 }
 
-/// An express child begins from its start, as AWS starts it anew.
+/// An express child begins from its start, as on AWS.
 #[actix_rt::test]
 async fn express_children_that_failed_begin_again() {
     let mut machine = map(json!({ "MaxConcurrency": 1 }), json!({ "Type": "Succeed" }));
@@ -240,8 +240,8 @@ async fn a_redrive_waits_for_the_runner_of_the_attempt_before() {
     assert_eq!(given.end(&execution).await, succeeded(json!([0, 1])));
 }
 
-/// Whoever stops a run asks until its end is written, and may ask late: the attempt that a redrive has begun since is
-/// not meant.
+/// A stop of a run is repeated until the run's end is written, and may come late. It does not concern the attempt that
+/// a redrive has begun since.
 #[actix_rt::test]
 async fn a_late_stop_does_not_meet_the_attempt_after() {
     let given = Given::new(&checks(3)).await;

@@ -16,7 +16,7 @@ use crate::interpreter::state::State;
 use crate::objects::items::{Csv, Delimiter, Format, Headers, ItemError, Items, JsonArray, Lines, Uris};
 use crate::objects::{Listed, Listing, Objects};
 
-/// The items of a run and what makes children of them.
+/// The items of a run, and the template of their children.
 #[derive(Debug)]
 pub(super) struct Source {
     feed: Feed,
@@ -144,7 +144,7 @@ impl Source {
     }
 }
 
-/// What a file gives: a value, or a pair `{"Key", "Value"}` that is taken apart.
+/// A value of a file, or a pair `{"Key", "Value"}` that is taken apart.
 fn item(mut value: Value, is_pair: bool) -> Item {
     if !is_pair {
         return Item { value, key: None };

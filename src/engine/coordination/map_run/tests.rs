@@ -96,7 +96,7 @@ impl Given {
         for arbiter in engine.engine().partitions.arbiters() {
             arbiter.stop();
         }
-        // What listens outside the arbiters lets go of the store.
+        // Listeners outside the arbiters let go of the store.
         engine.engine().services.bus.close(Duration::ZERO).await;
         drop((engine, store));
         let (engine, store) = start(folder.path()).await;
@@ -436,7 +436,7 @@ async fn results_are_exported_with_a_manifest() {
         let name = format!("out/{}/SUCCEEDED_0.{extension}", row.arn.last());
         assert_eq!((&file["Key"], &file["Size"]), (&json!(name), &json!(wanted.len())));
         assert_eq!(given.object(&name), wanted);
-        // What failed is shown whole, whatever the transformation.
+        // A failed child is shown whole, under any transformation.
         let failed = given.object(manifest["ResultFiles"]["FAILED"][0]["Key"].as_str().unwrap());
         let failed: Value =
             serde_json::from_str(failed.trim_start_matches('[').trim_end().trim_end_matches(']')).unwrap();

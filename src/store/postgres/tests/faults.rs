@@ -145,7 +145,7 @@ async fn pass_on(listener: TcpListener, server: SocketAddr, deaf: Arc<AtomicBool
                     break;
                 }
             }
-            // What was sent is at the server; nothing of its answers gets here.
+            // The messages have reached the server; none of its answers gets here.
             there.abort();
         });
     }

@@ -1,4 +1,4 @@
-//! What the contract suites do not cover. It needs a server: `REVEILLE_TEST_POSTGRES_URL` (`make test` sets it).
+//! Tests beside the contract suites. They need a server: `REVEILLE_TEST_POSTGRES_URL` (`make test` sets it).
 
 mod faults;
 mod plans;

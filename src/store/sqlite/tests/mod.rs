@@ -1,4 +1,4 @@
-//! What only a store on a disk must show.
+//! Tests that only a store on a disk has to pass.
 
 mod faults;
 mod kill;

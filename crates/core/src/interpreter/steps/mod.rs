@@ -151,8 +151,8 @@ pub(super) fn exit(
     Ok(())
 }
 
-/// Whatever an event will hold is a payload: over its limits (AWS: 256 KiB; ours: 128 levels) is an error. Its cause is
-/// AWS's sentence alone (recorded).
+/// A value that an event will hold is a payload: over its limits (AWS: 256 KiB; ours: 128 levels) it is an error. Its
+/// cause is AWS's sentence alone (recorded).
 pub(super) fn check_size(what: &str, payload: &Payload) -> Result<(), EvalError> {
     size::of(payload)
         .map(drop)

@@ -15,7 +15,7 @@ use super::{Answer, Refusal, Request, Stage};
 
 const TOP: FrameId = FrameId::TOP;
 
-/// Evaluates what comes before the iterations. Outer error: the request is wrong; inner: the state fails.
+/// Evaluates the steps before the iterations. Outer error: the request is wrong; inner: the state fails.
 pub(super) fn prepare(
     d: &mut Decider<'_>,
     state: &model::State,
@@ -74,7 +74,7 @@ fn iterations(
             .enumerate()
             .map(|(i, value)| MapItem { index: i as u64, value: Payload::new(value), key: None, source: None })
             .collect(),
-        // What a reader would read is not known.
+        // The items of a reader are not known.
         None if map.item_reader.is_some() => Vec::new(),
         None => fork::items(map, state, &input, &scope, entropy)?,
     };

@@ -1,11 +1,12 @@
 //! `TestState`: one state, run alone on the core, with every value on its way shown.
 //!
 //! ```text
-//! Subject (a state, or a machine and a name) ─► run(Request) ─► Report: status, output or error, next state, what was seen on the way
-//!                                                  └─► Call: the task is to be done for real; run again with its answer
+//! Subject (a state, or a machine and a name) ─► run(Request) ─► Report: status, output or error, next state,
+//!                                                  │              values on the way
+//!                                                  └─► Call: the task is done for real; run again with its answer
 //! ```
-//! Nothing is journaled; the steps are those of every execution (`steps`), a `Probe` looks on. A Map or Parallel state
-//! is never entered: its result is the mock's.
+//! Nothing is journaled. The steps are those of every execution (`steps`), and a `Probe` observes them. A Map or
+//! Parallel state is never entered: its result is the mock's.
 //!
 //! Source: `TestState` of the Step Functions API reference; forms and texts as recorded on AWS where a comment says so.
 
@@ -33,7 +34,7 @@ use super::event::{Assigned, Event, Failure, FrameId, Payload, Started};
 use super::state::{Position, State, Step};
 use super::{failure, steps};
 
-/// What a test is made of.
+/// The parts of a test.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub input: Payload,
@@ -55,7 +56,7 @@ pub struct Configuration {
     pub retrier_retry_count: u32,
     pub error_caused_by_state: Option<String>,
     pub map_iteration_failure_count: Option<u64>,
-    /// What an `ItemReader` would read.
+    /// The items of an `ItemReader`.
     pub map_item_reader_data: Option<String>,
 }
 
@@ -316,7 +317,7 @@ impl Test<'_> {
     }
 }
 
-/// What AWS shows of a state of this kind (recorded).
+/// The values that AWS shows of a state of this kind (recorded).
 fn shown(state: &model::State, seen: &mut Inspection) {
     match (state.language, &state.kind) {
         (QueryLanguage::Jsonata, kind) => {
@@ -330,11 +331,11 @@ fn shown(state: &model::State, seen: &mut Inspection) {
                 seen.values.extend(result.map(|v| (Stage::Result, v)));
             }
         }
-        // A constant result: what comes in is not looked at.
+        // A constant result: the input is not looked at.
         (QueryLanguage::JsonPath, Kind::Pass(pass)) if pass.result.is_some() => {
             seen.values.remove(&Stage::InputPath);
         }
-        // Recorded: a mock stands for what branches and iterations do, and what goes into them is not shown.
+        // Recorded: a mock stands for branches and iterations, and their input is not shown.
         (QueryLanguage::JsonPath, Kind::Parallel(_)) => {
             for stage in [Stage::InputPath, Stage::Parameters, Stage::Result] {
                 seen.values.remove(&stage);

@@ -1,8 +1,8 @@
-//! What happens at run time: each field that takes its value from the data × each value that it should not have, in
+//! Behaviour at run time: each field that takes its value from the data × each value that it should not have, in
 //! both languages.
 //!
 //! The rows are data (`tests/breadth/runtime.txt`): field, language, value, source of the rule, outcome. A field's name
-//! says how its state is made here. `REVEILLE_WRITE_BREADTH=1` writes what was found; each line is then read against
+//! says how its state is made here. `REVEILLE_WRITE_BREADTH=1` writes the outcomes; each line is then read against
 //! its source.
 
 use std::fmt::Write as _;

@@ -1,5 +1,5 @@
-//! The project's own corpus: `tests/cases/<area>/<case>.json`, each a rule of the language with what must come of it.
-//! The form is told in `tests/cases/README.md`. [`runs`] gives them to the cut test too.
+//! The project's own corpus: `tests/cases/<area>/<case>.json`, each a rule of the language with its outcome. Their form
+//! stands in `tests/cases/README.md`. [`runs`] gives them to the cut test too.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

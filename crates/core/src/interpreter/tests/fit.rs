@@ -106,7 +106,7 @@ fn a_damaged_journal_fits_or_is_named() {
     assert!(named.get() > 0 || std::env::var("REVEILLE_SEED").is_ok());
 }
 
-/// Whatever was folded: the questions of the shell are answered, and a decision is made or refused.
+/// After any fold the questions of the shell are answered, and a decision is made or refused.
 fn go_on(world: &World, mut state: State) {
     let at = due(&world.machine, &state).unwrap_or(world.now).max(world.now);
     drop(owed(&state, false));

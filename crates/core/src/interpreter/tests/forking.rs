@@ -1,4 +1,4 @@
-//! Forks: an execution that begins at a state of another one, with what was recorded there.
+//! Forks: an execution that begins at a state of another execution, with the data that was recorded there.
 
 use serde_json::{Value, json};
 

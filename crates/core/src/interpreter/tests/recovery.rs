@@ -1,6 +1,6 @@
 //! The journal is the truth. The replay property: after every stimulus, the state is what its journal folds to, also
 //! through the persisted form. The cut test: an execution that crashes after any entry, even inside of a decision, ends
-//! as one that does not.
+//! as without the crash.
 //!
 //! A failure prints its seed: `REVEILLE_SEED=n cargo test -p reveille-core --lib tests::recovery` plays it again,
 //! `REVEILLE_CASES=n` plays more.
@@ -182,7 +182,7 @@ impl Outside {
     }
 }
 
-/// What holds for every execution at every moment.
+/// The rules for every execution at every moment.
 fn laws(world: &World) -> Result<(), String> {
     let (state, journal) = (&world.state, &world.journal);
     let ids: Vec<u64> = journal.iter().map(|e| e.id.0).filter(|id| *id != 0).collect();

@@ -1,7 +1,7 @@
 //! Workers by script: what each attempt of each task is answered, and when. See `tests/cases/README.md` for the form.
 //!
 //! An answer depends on the task alone (its state, its iteration, how often it was scheduled before), never on how the
-//! execution came there: an execution that crashed anywhere gets the same answers as one that did not.
+//! execution came there: an execution gets the same answers with a crash anywhere and without.
 
 use crate::payload::Payload;
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ pub(super) struct Play<'s> {
     pub world: World,
     pub script: &'s Script,
     attempts: BTreeMap<Place, usize>,
-    /// What the outside does with each open task, in the order of time.
+    /// The outside's actions for each open task, in the order of time.
     plans: BTreeMap<EventId, Vec<(Timestamp, StimulusKind)>>,
     seen: usize,
 }
@@ -221,7 +221,7 @@ impl<'s> Play<'s> {
         worked
     }
 
-    /// Time jumps to the next event: an answer before what is due at the same moment.
+    /// Time jumps to the next event. An answer comes before timers of the same moment.
     fn next_moment(&mut self) {
         let open: Vec<EventId> = self.world.state.tasks().map(|t| t.task.scheduled).collect();
         let answer = open.iter().filter_map(|id| Some((self.plans.get(id)?.first()?.0, *id))).min();

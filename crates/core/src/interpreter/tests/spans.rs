@@ -18,7 +18,7 @@ fn execution() -> ExecutionId {
     ExecutionId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000))
 }
 
-/// The spans of a journal. `cut`: before each entry the fold begins anew, at the state of that moment.
+/// The spans of a journal. `cut`: before each entry the fold begins again, at the state of that moment.
 fn spans(journal: &[Entry], cut: bool) -> Vec<Span> {
     let (mut state, mut out) = (State::default(), Vec::new());
     let mut fold = Spans::of(execution(), &state, Sampling(1.0));

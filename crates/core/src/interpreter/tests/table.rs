@@ -1,5 +1,5 @@
-//! Given (an execution, and what it was told so far) / when (a stimulus) / then (events and commands), for the
-//! decisions that matter.
+//! Given (an execution with its stimuli so far) / when (a stimulus) / then (events and commands), for the decisions
+//! that matter.
 //!
 //! An event is written as in a history, `id<-previous Type`; a hidden one as `- Type`; a command as `! Command`.
 #![expect(clippy::needless_pass_by_value, reason = "what is given is written in place, as json!({ … })")]

@@ -23,8 +23,8 @@ thread_local! {
     static ROOM: Cell<Option<Room>> = const { Cell::new(None) };
 }
 
-/// Memory that an evaluation leaves to the next one of its thread: most allocate no more than their result. It is of the
-/// same size whether it is new or was left, so that a bound does not depend on what came before.
+/// Memory that an evaluation leaves to the next evaluation of its thread: most allocate no more than their result. New
+/// memory has the same size, so that a bound does not depend on earlier evaluations.
 pub(super) struct Room {
     pub bump: Bump,
     pub scratch: Scratch<'static>,

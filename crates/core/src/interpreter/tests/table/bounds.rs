@@ -101,7 +101,7 @@ fn the_results_of_a_fork_end_it_where_the_joined_result_would_be_too_large() {
     let fits = run(&map(json!({ "ResultPath": null }), pass.clone()), results_of(PAYLOAD_BYTES_MAX));
     assert!(matches!(fits.conclusion(), Conclusion::Succeeded(_)), "{:?}", fits.conclusion());
 
-    // Each iteration adds to what it was given, so that the items are within the limit and the results are not.
+    // Each iteration adds to its input, so that the items are within the limit and the results are not.
     let grow = json!({ "P": { "Type": "Pass", "Parameters": { "a.$": "$", "b.$": "$" }, "End": true } });
     let items = json!(vec!["r".repeat(20_000); 12]);
     let caught = json!([{ "ErrorEquals": ["States.DataLimitExceeded"], "Next": "C" }]);
@@ -140,7 +140,7 @@ fn branches_of_a_parallel_are_measured_together_too() {
     assert!(matches!(small.conclusion(), Conclusion::Succeeded(output) if **output == json!({ "n": 1 })));
 }
 
-/// What one start of 240 KB could multiply: held are the iterations that run, not all.
+/// Data that one start of 240 KB could multiply: held are the iterations that run, not all.
 #[test]
 fn a_map_that_gives_each_item_the_whole_input_holds_what_runs() {
     let input = json!({ "i": vec![0; 20_000], "x": "y".repeat(180_000) });

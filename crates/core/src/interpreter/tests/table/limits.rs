@@ -92,7 +92,7 @@ fn nested(levels: usize) -> Value {
     (0..levels).fold(json!(1), |inner, _| json!([inner]))
 }
 
-/// Every way in which a definition wraps what it was given: each ends in an error that names the limit, and the journal
+/// Every way in which a definition wraps its input: each ends in an error that names the limit, and the journal
 /// decodes.
 #[test]
 fn values_that_nest_ever_deeper_end_in_an_error_that_names_the_limit() {

@@ -1,4 +1,4 @@
-//! Redrive: what has closed without success goes on from where it stood.
+//! Redrive: an execution that has closed without success goes on where it stood.
 
 use super::*;
 use crate::payload::Payload;

@@ -72,7 +72,7 @@ pub(super) fn partition<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outc
 }
 
 /// `$range(first, last, delta)`: `first`, `first + delta`, ... up to and with `last`, all truncated to whole numbers.
-/// Nothing without a delta, or with one that does not lead to `last`.
+/// Nothing without a delta, or with a delta that does not lead to `last`.
 pub(super) fn range<'e>(machine: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
     if arg(args, 0).is_undefined() {
         return Ok(Val::Undefined);

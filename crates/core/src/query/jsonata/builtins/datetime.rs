@@ -216,7 +216,7 @@ impl Marker {
     }
 }
 
-/// A moment of the calendar. One that JavaScript's calendar has not has NaN for each part.
+/// A moment of the calendar. Each part is NaN where JavaScript's calendar lacks the moment.
 pub(super) struct Moment {
     real: bool,
     /// Milliseconds of the day.

@@ -132,7 +132,7 @@ impl Picture {
         Ok(())
     }
 
-    /// The number of a text; NaN for one that is none.
+    /// The number of a text; NaN for any other text.
     pub(super) fn parse(&self, text: &str) -> Result<f64, Stop> {
         Ok(match &self.primary {
             Primary::Letters => {

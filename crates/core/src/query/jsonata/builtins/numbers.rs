@@ -97,7 +97,7 @@ pub(super) fn power<'e>(_: &mut Machine<'e>, args: &[Val<'e>]) -> Outcome<'e> {
     let Some(base) = numeric(args, 0)? else { return Ok(Val::Undefined) };
     let exponent = numeric(args, 1)?.unwrap_or(f64::NAN);
     let result = base.powf(exponent);
-    // A power of 1 is 1 here, whatever the exponent.
+    // A power of 1 is 1 here, with any exponent.
     if result.is_finite() && exponent.is_finite() {
         return Ok(Val::Num(result));
     }

@@ -50,7 +50,7 @@ impl Cursor<'_> {
     }
 }
 
-/// Milliseconds of an ISO 8601 text; one without a zone is in UTC. NaN for one that only looks like a date.
+/// Milliseconds of an ISO 8601 text. A text without a zone is in UTC. NaN where it only looks like a date.
 fn iso(text: &str) -> Option<f64> {
     let mut cursor = Cursor { rest: text };
     let year = cursor.digits(4)?;
@@ -201,7 +201,7 @@ fn read(parts: &[Part], text: &str) -> Result<Option<Components>, Stop> {
     }
     let mut components = Components::new();
     if !fits[0][0] {
-        // A picture that cannot be read at all is told, whatever the text.
+        // An unreadable picture is an error, with any text.
         for part in parts {
             if let Part::Marker(marker) = part {
                 check(marker)?;

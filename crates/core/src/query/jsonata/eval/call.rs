@@ -120,7 +120,7 @@ impl<'e> Machine<'e> {
         named(value, name_of(self, procedure))
     }
 
-    /// Calls a function that a function was given. One that kept its place has the context in which it was written.
+    /// Calls a function that is an argument of a function. A closure has the context in which it was written.
     pub(in crate::query::jsonata) fn call_back(&mut self, function: Val<'e>, args: &[Val<'e>]) -> Outcome<'e> {
         let input = match function {
             Val::Fun(Fun::Lambda { input, .. }) => *input,

@@ -276,7 +276,7 @@ impl<'e> Machine<'e> {
                 continue;
             }
             match value.array() {
-                // A long range stays what it is as long as it stands alone.
+                // A long range stays a range as long as it stands alone.
                 Some(Items::Range { .. }) if !whole && items.len() == 1 => only = Some(value),
                 Some(inner) if !whole => self.push_all(inner)?,
                 _ => self.heap.push(value)?,
