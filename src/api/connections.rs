@@ -28,8 +28,7 @@ pub fn bound(wanted: usize) -> usize {
     if let (true, Some(limit)) = (bound < wanted, descriptors) {
         tracing::warn!(
             "api.connections_max is {wanted}, but this process may have only {limit} open files: {bound} connections \
-             are \
-             taken at once (raise the limit: ulimit -n, LimitNOFILE, --ulimit nofile)"
+             are taken at once (raise the limit: ulimit -n, LimitNOFILE, --ulimit nofile)"
         );
     }
     bound

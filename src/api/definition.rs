@@ -2,24 +2,16 @@
 
 use serde_json::Value;
 
-use crate::asl::{self, Diagnostic, Diagnostics, MachineKind, Severity};
-use crate::store::MachineType;
+use crate::asl::{self, Diagnostic, Diagnostics, MachineType, Severity};
 
 use super::context::Context;
 use super::error::ApiError;
 use crate::asl::diagnostics::code;
 use crate::asl::resource::Resource;
 
-fn kind_of(kind: MachineType) -> MachineKind {
-    match kind {
-        MachineType::Standard => MachineKind::Standard,
-        MachineType::Express => MachineKind::Express,
-    }
-}
-
 /// All errors of a definition and, where `least` is a warning, its warnings.
 pub fn diagnose(ctx: &Context, text: &str, kind: MachineType, least: Severity) -> Vec<Diagnostic> {
-    let mut found = asl::diagnose(text, kind_of(kind), least);
+    let mut found = asl::diagnose(text, kind, least);
     if !found.iter().any(|d| d.severity == Severity::Error) {
         found.splice(0..0, sent_to_the_engine(text, |resource, template| ctx.refused_by_text(resource, template)));
     }
@@ -37,7 +29,7 @@ fn checked(
     kind: MachineType,
     refused: impl Fn(&Resource, &Value) -> Option<String>,
 ) -> Result<(), ApiError> {
-    let faults = match asl::parse(text, kind_of(kind)) {
+    let faults = match asl::parse(text, kind) {
         Ok(_) => Diagnostics(sent_to_the_engine(text, refused)),
         Err(faults) => faults,
     };

@@ -254,8 +254,7 @@ fn elsewhere(input: &Map<String, Value>, realm: &Realm) -> Option<String> {
     input.values().filter_map(Value::as_str).filter(|text| text.starts_with("arn:")).find(is_foreign).map(|_| {
         format!(
             " (the ARN names another region or account: this server's are '{}' and '{}', its settings engine.region \
-             and \
-             engine.account)",
+             and engine.account)",
             realm.region, realm.account
         )
     })

@@ -113,8 +113,7 @@ impl<'a> Signed<'a> {
         {
             return Err(invalid(format!(
                 "Credential should be scoped to a valid region: this server's is '{region}' (its setting \
-                 engine.region), \
-                 the request was signed for '{}'.",
+                 engine.region), the request was signed for '{}'.",
                 authorization.region.escape_debug()
             )));
         }
@@ -144,8 +143,7 @@ impl<'a> Signed<'a> {
         }
         Err(invalid(
             "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
-             Access Key and \
-             signing method. Consult the service documentation for details.",
+             Access Key and signing method. Consult the service documentation for details.",
         ))
     }
 

@@ -333,10 +333,9 @@ mod tests {
     fn several_errors_are_joined_in_the_order_of_the_model() {
         assert_eq!(
             verdict("CreateStateMachineInput", json!({"name": "", "roleArn": null})),
-            "3 validation errors detected: \
-             Value '' at 'name' failed to satisfy constraint: Member must have length greater than or equal to 1; \
-             Value null at 'definition' failed to satisfy constraint: Member must not be null; \
-             Value null at 'roleArn' failed to satisfy constraint: Member must not be null"
+            "3 validation errors detected: Value '' at 'name' failed to satisfy constraint: Member must have length \
+             greater than or equal to 1; Value null at 'definition' failed to satisfy constraint: Member must not be \
+             null; Value null at 'roleArn' failed to satisfy constraint: Member must not be null"
         );
     }
 

@@ -2,10 +2,12 @@
 //! load.
 //!
 //! ```text
-//! rounds × ( echo: this process ⇄ broker ⇄ worker     callback: EngineHandle ─► store ─► broker ⇄ worker ─► store ─► ended
+//! rounds × ( echo: this process ⇄ broker ⇄ worker
+//!            callback: EngineHandle ─► store ─► broker ⇄ worker ─► store ─► ended
 //!            with --store: the same callbacks over PostgreSQL )
 //! sleepers: a fresh process that holds executions that wait, awake, then passivated
-//! api: a client process calls the API while callbacks run: DescribeExecution, StartExecution, both; callbacks alone before each
+//! api: a client process calls the API while callbacks run: DescribeExecution, StartExecution, both; before each,
+//!      callbacks alone
 //! viewers: callbacks alone, while browsers follow the console's list of executions, and alone again
 //! ```
 //! One run measures both sides of each ratio in turn, because a shared machine drifts. The worker, the sleepers and the
@@ -30,7 +32,10 @@ use crate::config::{Settings, Sources};
 use crate::telemetry::logs::{self, Output};
 
 /// The body of every round trip.
-const PAYLOAD: &str = r#"{"order":"4711","customer":{"name":"Ann","city":"Ulm"},"items":[{"sku":"a-1","count":2},{"sku":"b-2","count":1}],"note":"ring twice"}"#;
+const PAYLOAD: &str = concat!(
+    r#"{"order":"4711","customer":{"name":"Ann","city":"Ulm"},"#,
+    r#""items":[{"sku":"a-1","count":2},{"sku":"b-2","count":1}],"note":"ring twice"}"#
+);
 /// Variables with the role and the arguments of a child process. They are not on the command line because a URL holds a
 /// password.
 const ROLE: &str = "REVEILLE_BENCH_ROLE";
@@ -68,7 +73,12 @@ pub(super) struct Args {
     #[arg(long, value_delimiter = ',', default_values_t = [Kind::Quorum, Kind::Classic], value_name = "KIND")]
     queues: Vec<Kind>,
     /// Only these parts
-    #[arg(long, value_delimiter = ',', default_values_t = [Part::Rates, Part::Sleepers, Part::Api], value_name = "PART")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values_t = [Part::Rates, Part::Sleepers, Part::Api],
+        value_name = "PART"
+    )]
     only: Vec<Part>,
     /// Where stores are made [default: the folder for temporary files]; a real disk, for figures that mean something
     #[arg(long, value_name = "FOLDER")]
@@ -185,7 +195,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     args.output.print(&measured, report::table)
 }
 
-/// What all parts need to know.
+/// The arguments of all parts.
 #[derive(Debug, Clone)]
 struct Plan {
     url: String,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::output::line;
 use super::{CliError, input};
-use crate::asl::{self, MachineKind, Severity};
+use crate::asl::{self, MachineType, Severity};
 use crate::graph::{Diagram, Fold, Laid, Look, svg};
 
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub(super) struct Args {
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let text = input::file(&args.file)?;
     let Ok(definition) = serde_json::from_str::<Value>(&text) else {
-        let problem = asl::diagnose(&text, MachineKind::Standard, Severity::Error).into_iter().next();
+        let problem = asl::diagnose(&text, MachineType::Standard, Severity::Error).into_iter().next();
         let why = problem.map_or_else(|| "no JSON".to_owned(), |problem| problem.message);
         return Err(CliError::usage(format!("{} cannot be drawn: {why}", args.file)));
     };

@@ -112,14 +112,14 @@ fn named(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asl::{self, MachineKind, Severity};
+    use crate::asl::{self, MachineType, Severity};
 
     #[test]
     fn the_definition_has_no_warning_and_no_placeholder_is_left() {
         for worker in [Worker::Sh, Worker::Python, Worker::Node] {
             let files = files("greeting", worker);
             let definition = &files[0].1;
-            assert_eq!(asl::diagnose(definition, MachineKind::Standard, Severity::Warning), []);
+            assert_eq!(asl::diagnose(definition, MachineType::Standard, Severity::Warning), []);
             for (name, content, _) in &files {
                 for placeholder in ["NAME", "WORKER", "RUN"] {
                     assert!(!content.contains(placeholder), "{name}: {placeholder}");

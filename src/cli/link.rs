@@ -56,6 +56,6 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     }
     let made = client.call("Reveille.CreateApprovalLink", &request)?;
     // The address alone is on standard output, so that a script can send it.
-    note(&format!("link {}: whoever has the address can answer, until the task ends", text(&made, "linkId")));
+    note(&format!("link {}: anyone with the address can answer until the task ends", text(&made, "linkId")));
     line(&text(&made, "url"))
 }

@@ -9,7 +9,7 @@ use super::client::{Client, ServerArgs};
 use super::output::{OutputArgs, Tone, text, visible};
 use super::{CliError, input, list, names};
 use crate::api::history::{self, View};
-use crate::asl::{self, MachineKind};
+use crate::asl::{self, MachineType};
 use crate::interpreter::event::Entry;
 use crate::replay::{Difference, End, Recorded, Report, replay};
 
@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// Executions (ARN, or MACHINE:NAME), or files with histories
     #[arg(value_name = "EXECUTION|FILE", required_unless_present = "last")]
     recorded: Vec<String>,
-    /// Definition to replay against [default: the one that each execution ran]
+    /// Definition to replay against [default: each execution's own]
     #[arg(long, short, value_name = "FILE")]
     definition: Option<String>,
     /// The newest N executions, of all machines or of --machine
@@ -58,7 +58,7 @@ struct Tape {
     definition: Option<String>,
 }
 
-/// What came of one.
+/// The outcome of one replay.
 struct Played {
     name: String,
     result: Result<Report, String>,
@@ -123,7 +123,7 @@ fn save(file: &str, tape: &Tape) -> Result<(), CliError> {
 }
 
 fn parsed(definition: &str) -> Result<std::sync::Arc<asl::model::Machine>, String> {
-    let machine = asl::parse(definition, MachineKind::Standard).map_err(|faults| faults.to_string())?;
+    let machine = asl::parse(definition, MachineType::Standard).map_err(|faults| faults.to_string())?;
     Ok(machine.machine)
 }
 

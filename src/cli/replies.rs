@@ -23,7 +23,7 @@ use super::{CliError, local, time};
 use crate::bus::BusError;
 use crate::bus::parked::Filter;
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::engine::desk::{Desk, Stays, Taken};
+use crate::engine::parked_messages::{ParkedMessages, Stays, Taken};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -64,15 +64,15 @@ struct ChosenArgs {
 
 /// The parking queue, as the commands read it.
 struct ParkingQueue {
-    desk: Desk,
+    messages: ParkedMessages,
     now: Timestamp,
 }
 
 impl ParkingQueue {
     async fn take(&self, filter: &Filter, limit: u32) -> Result<Taken, CliError> {
-        self.desk.take(filter, limit).await.map_err(|error| match error {
+        self.messages.take(filter, limit).await.map_err(|error| match error {
             BusError::Refused { why, .. } if why.contains("NOT_FOUND") => {
-                CliError::failed(format!("there is no queue {} on this broker", self.desk.queue()))
+                CliError::failed(format!("there is no queue {} on this broker", self.messages.queue()))
                     .hint("a server makes it when it starts; is the URL's virtual host right?")
             }
             error => CliError::failed(error.to_string()),
@@ -100,7 +100,7 @@ pub(super) fn execute(command: &Command) -> Result<(), CliError> {
 
 fn with(args: &BrokerArgs, work: impl AsyncFnOnce(ParkingQueue) -> Result<(), CliError>) -> Result<(), CliError> {
     let settings = args.settings()?;
-    local::with_broker(&settings, async |bus| work(ParkingQueue { desk: Desk::new(bus), now: SystemClock.now() }).await)
+    local::with_broker(&settings, async |bus| work(ParkingQueue { messages: ParkedMessages::new(bus), now: SystemClock.now() }).await)
 }
 
 impl FilterArgs {

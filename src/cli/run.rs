@@ -12,7 +12,7 @@ use super::output::line;
 use super::screen::Screen;
 use super::watch::{Snapshot, watch};
 use super::{CliError, input, local, validate};
-use crate::asl::{self, MachineKind, Severity};
+use crate::asl::{self, MachineType, Severity};
 use crate::engine::EngineHandle;
 use crate::engine::stand_in::StandIn;
 use crate::ids::Arn;
@@ -53,7 +53,7 @@ pub(super) struct Args {
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let definition = input::file(&args.file)?;
     let input = input::json(&args.input, "the input")?;
-    let findings = asl::diagnose(&definition, MachineKind::Standard, Severity::Error);
+    let findings = asl::diagnose(&definition, MachineType::Standard, Severity::Error);
     if !findings.is_empty() {
         let _ = write!(anstream::stderr(), "{}", validate::render(&args.file, &definition, &findings));
         return Err(CliError::Reported);

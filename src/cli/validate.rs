@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::output::{Format, OutputArgs, Tone, line};
 use super::{CliError, input};
-use crate::asl::{self, Diagnostic, MachineKind, Severity};
+use crate::asl::{self, Diagnostic, MachineType, Severity};
 
 mod consumers;
 
@@ -62,7 +62,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     if failed { Err(CliError::Reported) } else { Ok(()) }
 }
 
-impl From<Type> for MachineKind {
+impl From<Type> for MachineType {
     fn from(kind: Type) -> Self {
         match kind {
             Type::Standard => Self::Standard,
@@ -197,7 +197,7 @@ mod tests {
     fn a_wrong_definition_is_told_with_its_place() {
         let text =
             "{\n  \"StartAt\": \"A\",\n  \"States\": {\n    \"A\": {\"Type\": \"Pass\", \"Next\": \"B\"}\n  }\n}";
-        let found = asl::diagnose(text, MachineKind::Standard, Severity::Warning);
+        let found = asl::diagnose(text, MachineType::Standard, Severity::Warning);
         assert!(found.iter().any(|finding| is_error(finding) && finding.line == 4), "{found:?}");
         let shown = anstream::adapter::strip_str(&render("m.json", text, &found)).to_string();
         assert!(shown.contains("m.json:4:") && shown.contains("4 |     \"A\": {\"Type\""), "{shown}");

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::ids::Realm;
+use crate::limits::EngineBounds;
 
 /// Among 2, 3, 4, 6, 8, 12 or 16 servers they divide evenly. Each is a queue, and RabbitMQ keeps a quorum for each.
 const PARTITIONS_SHARED: u16 = 48;
@@ -17,18 +18,12 @@ pub struct EngineOptions {
     pub(super) partitions: u16,
     pub(super) threads: usize,
     pub(super) passivate_after_seconds: u64,
-    pub activity_pollers_max: usize,
     pub(super) token_key: SecretString,
     pub(super) token_key_file: String,
     pub(super) retention_days: u32,
     pub(super) shutdown_seconds: u64,
-    pub starts_max: usize,
-    pub unpublished_max: usize,
-    pub execution_bytes_max: u64,
-    pub journal_bytes_max: u64,
-    pub memory_bytes_max: u64,
-    pub nesting_max: u32,
-    pub executions_open_max: u64,
+    #[serde(flatten)]
+    pub bounds: EngineBounds,
 }
 
 impl EngineOptions {

@@ -4,7 +4,7 @@
 //! Settings are read once, at start. An unknown key or a forbidden value stops the start with the key's full name, its
 //! origin and the allowed values. The other rooms get typed options. Secrets are never shown. May enter: options of
 //! other rooms (`telemetry::LogOptions`, `integrations::ServiceTable`, `bus::QueueKind`, `objects::Options`,
-//! `workers::http::Connection`), `ids`, `token`, `trace`.
+//! `workers::http::Connection`), `ids`, `limits::EngineBounds`, `token`, `trace`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -319,16 +319,13 @@ impl Settings {
             if self.api.keys.expose_secret().is_empty() {
                 warnings.push(format!(
                     "api.listen is {listen}, and api.keys is empty: any client that reaches it may do everything, and \
-                     read and end \
-                     every task (set api.keys, and api.tls.certificate and api.tls.key)"
+                     read and end every task (set api.keys, and api.tls.certificate and api.tls.key)"
                 ));
             } else if self.api.tls().is_none() {
                 warnings.push(format!(
                     "api.listen is {listen}, without TLS: payloads and task tokens can be read on the way, and a \
-                     signed \
-                     request can be sent again for five minutes (set api.tls.certificate and api.tls.key, or let a \
-                     proxy \
-                     speak TLS)"
+                     signed request can be sent again for five minutes (set api.tls.certificate and api.tls.key, or \
+                     let a proxy speak TLS)"
                 ));
             }
         }

@@ -34,8 +34,7 @@ impl ObjectOptions {
         if host.is_none_or(|host| host.is_empty() || host.contains(['@', '?', '#', ' '])) {
             let why = format!(
                 "is {}; allowed: the URL of an S3-compatible service, such as https://s3.eu-central-1.amazonaws.com, \
-                 without \
-                 a user, a query or spaces",
+                 without a user, a query or spaces",
                 super::keys::shown(&self.endpoint)
             );
             return Err(("objects.endpoint", why));

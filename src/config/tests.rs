@@ -59,6 +59,7 @@ fn the_shipped_settings_are_those_that_the_design_names() {
     assert!(settings.bus.is_embedded());
     assert_eq!((settings.bus.queue_kind, settings.bus.prefetch), (QueueKind::Quorum, crate::limits::REPLY_PREFETCH));
     assert_eq!(settings.engine.realm(), Realm::new("us-east-1", "123456789012"));
+    assert_eq!(settings.engine.bounds, crate::limits::EngineBounds::default());
     assert_eq!(settings.engine.retention(), Duration::from_hours(90 * 24));
     assert_eq!(settings.objects.folder, crate::objects::Options::default().folder);
     assert_eq!(settings.logs, LogOptions::default());

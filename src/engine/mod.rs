@@ -30,7 +30,7 @@ mod types;
 pub use crate::token::link::Link;
 pub use api::{AskedTask, EngineHandle, NodeView, OwnApi, System, TaskQueue};
 pub use coordination::map_run::redriven;
-pub use delivery::desk;
+pub use delivery::parked_messages;
 pub use delivery::start_queue::StartMessage;
 pub use execution::effects::CallError;
 pub use lifecycle::start;

@@ -1,5 +1,5 @@
 //! A start: the ARN resolves to a revision, the name to an ARN, and a new execution begins under it. Where the name is
-//! taken, the caller decides what that means.
+//! taken, the caller decides on the meaning.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::interpreter::state::Outcome;
 use crate::store::{ExecutionHeader, ExecutionRow, MachineType, StoreError};
 use crate::trace::TraceOrigin;
 
-/// Who asks for an execution.
+/// The caller that asks for an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Origin {
     Caller,
@@ -54,7 +54,7 @@ pub(in crate::engine) enum StartOutcome {
     NameTaken(Box<ExecutionRow>),
 }
 
-/// What the ARN of a start means; an alias chooses among its routes.
+/// The machine and revision of a start's ARN; an alias chooses among its routes.
 pub(in crate::engine) async fn resolve(
     services: &Services,
     request: &StartRequest,
@@ -68,7 +68,7 @@ pub(in crate::engine) async fn start(
     request: &StartRequest,
     origin: Origin,
 ) -> Result<StartOutcome, EngineError> {
-    let (depth, most) = (origin.depth(), services.options.nesting_max);
+    let (depth, most) = (origin.depth(), services.options.bounds.nesting_max);
     if depth > most {
         services.metrics.start_refused("nesting");
         return Err(EngineError::LimitReached(format!(
@@ -110,7 +110,7 @@ async fn standard(
     }
 }
 
-/// Not idempotent: each start is an execution of its own, whatever its name.
+/// Not idempotent: each start is an execution of its own, under any name.
 async fn express(
     services: &Services,
     request: &StartRequest,

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+pub use crate::ids::MachineType;
 use crate::ids::{Arn, ExecutionId};
 
 use super::StoreFuture;
@@ -18,23 +19,6 @@ pub struct RevisionId(pub uuid::Uuid);
 impl fmt::Display for RevisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum MachineType {
-    Standard,
-    Express,
-}
-
-impl MachineType {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Standard => "STANDARD",
-            Self::Express => "EXPRESS",
-        }
     }
 }
 
@@ -107,7 +91,7 @@ pub struct MapRunRow {
 /// A small document with a name, such as a form or the claim of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoteRow {
-    /// What it is: the same keys of another kind are other notes.
+    /// Its kind: the same keys of another kind are other notes.
     pub kind: String,
     pub key: String,
     /// JSON text.
@@ -177,7 +161,7 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     fn map_runs(&self, execution: ExecutionId, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MapRunRow>>;
 
     /// Writes a note in the place of that with its kind and key, and removes all whose time was over at `now`. With
-    /// `new`, one that is there is in the way (`AlreadyExists`).
+    /// `new`, an existing note is in the way (`AlreadyExists`).
     fn put_note(&self, note: NoteRow, new: bool, now: Timestamp) -> StoreFuture<'_, ()>;
     /// Also one whose time is over, as long as it was not removed.
     fn note(&self, kind: &str, key: &str) -> StoreFuture<'_, Option<NoteRow>>;

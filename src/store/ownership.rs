@@ -26,7 +26,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// What a node tells of itself when it joins.
+/// The card of a node that joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeCard {
     /// Host and process, for people.
@@ -51,7 +51,7 @@ pub struct Node {
     pub slot: u16,
 }
 
-/// The row of a living node, or of one that died lately.
+/// The row of a living node, or of a node that died lately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeRow {
     pub id: NodeId,
@@ -125,14 +125,14 @@ pub trait Ownership: Send + Sync + fmt::Debug {
     /// that were taken, with the new epoch.
     fn claim(&self, wanted: Vec<(PartitionId, Epoch)>) -> StoreFuture<'_, Vec<(PartitionId, Epoch)>>;
 
-    /// Makes other nodes the owners of partitions that this node has in these epochs: each gets the next epoch. What is
-    /// not this node's any more, or would go to a node without a row, stays as it is.
+    /// Makes other nodes the owners of partitions that this node has in these epochs: each gets the next epoch. A
+    /// partition that is not this node's any more, or would go to a node without a row, stays as it is.
     fn give(&self, gifts: Vec<Gift>) -> StoreFuture<'_, ()>;
 
     /// Tells the others that this node gives its partitions away.
     fn announce_leave(&self) -> StoreFuture<'_, ()>;
 
-    /// Removes this node's row. What it owns is free for the others.
+    /// Removes this node's row. Its partitions are free for the others.
     fn leave(&self) -> StoreFuture<'_, ()>;
 }
 
@@ -171,8 +171,8 @@ fn barred(card: &NodeCard, other: &NodeRow) -> String {
         );
     }
     format!(
-        "the database is in use by another process ({name}, version {version}): stop that one, or give this one another \
-         `store.url`. Processes share a database where they share a broker too (`bus.url`)"
+        "the database is in use by another process ({name}, version {version}): stop that process, or give this one \
+         another `store.url`. Processes share a database where they share a broker too (`bus.url`)"
     )
 }
 

@@ -14,8 +14,7 @@ use super::{KeyError, TokenKeys, new_secret};
 pub enum KeyFileError {
     #[error(
         "the token key file {path} may be read by others (mode {mode:04o}): its key can end any task. Run: chmod 600 \
-         {path} \
-         (secrets of containers may be readable for all where they are mounted below /run/secrets)"
+         {path} (secrets of containers may be readable for all where they are mounted below /run/secrets)"
     )]
     Exposed { path: PathBuf, mode: u32 },
     #[error("the token key file {path} holds no usable key: {why}")]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use reveille_core::asl::model::Machine;
-use reveille_core::asl::{MachineKind, Severity, diagnose, parse, parse_state};
+use reveille_core::asl::{MachineType, Severity, diagnose, parse, parse_state};
 use reveille_core::clock::Timestamp;
 use reveille_core::ids::{Arn, EventId, ExecutionId, Realm, TaskKey};
 use reveille_core::interpreter::event::{Entry, Failure, Started};
@@ -21,7 +21,7 @@ use reveille_core::query::{Entropy, QueryError, Roots};
 use reveille_core::record;
 use serde_json::{Value, json};
 
-/// What a caller does with each state that a run comes to.
+/// A caller's action for each state of a run.
 pub type Also = fn(&State, Timestamp);
 
 /// Stimuli that one machine gets.
@@ -101,18 +101,18 @@ impl TokenMint for Tokens {
     }
 }
 
-/// A definition, byte 0, an input: read, told what is wrong with it, and where nothing is, run with an outside by
-/// chance.
+/// A definition, byte 0, an input: read, with its faults reported. A definition without a fault is run with an outside
+/// by chance.
 pub fn definition(data: &[u8], also: Also) {
     let (text, input) = text_and_document(data);
     for severity in [Severity::Warning, Severity::Error] {
-        let _ = diagnose(&text, MachineKind::Express, severity);
+        let _ = diagnose(&text, MachineType::Express, severity);
     }
     let _ = parse_state(&text);
-    if let Err(wrong) = parse(&text, MachineKind::Express) {
+    if let Err(wrong) = parse(&text, MachineType::Express) {
         let _ = wrong.to_string();
     }
-    if let Ok(valid) = parse(&text, MachineKind::Standard) {
+    if let Ok(valid) = parse(&text, MachineType::Standard) {
         let mut dice = Dice::of(data);
         Run::new(&valid.machine, also).play(input, &mut dice);
     }
@@ -282,7 +282,7 @@ pub fn jsonata(data: &[u8]) {
     }
 }
 
-/// What lies in the store: a damaged batch is an error, not the end of the process.
+/// Batches in the store: a damaged batch is an error, not the end of the process.
 pub fn journal(data: &[u8]) {
     if let Ok(entries) = record::decode(data) {
         let again = record::encode(&entries).expect("what was read can be written");

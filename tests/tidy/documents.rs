@@ -8,8 +8,8 @@ use super::{is_document, none, root, texts};
 const COLUMNS_MAX: usize = 100;
 const TABLE_COLUMNS_MAX: usize = 4;
 
-/// Words that make a sentence odd, and the plain way.
-const WORDS: &[(&str, &str)] = &[
+/// Words that make a sentence odd, and the plain way. Comments in code are held to them too.
+pub(super) const WORDS: &[(&str, &str)] = &[
     ("nobody", "say that there is none"),
     ("somebody", "name the person or the program"),
     ("whoever", "name the person or the program"),
@@ -60,11 +60,11 @@ fn could_be_broken(line: &str) -> bool {
 }
 
 /// The line in small letters, without code in it.
-fn words(line: &str) -> String {
+pub(super) fn words(line: &str) -> String {
     line.split('`').step_by(2).collect::<Vec<_>>().join("``").to_lowercase()
 }
 
-fn holds(words: &str, banned: &str) -> bool {
+pub(super) fn holds(words: &str, banned: &str) -> bool {
     let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     words.match_indices(banned).any(|(at, found)| {
         !is_letter(words[..at].chars().next_back()) && !is_letter(words[at + found.len()..].chars().next())

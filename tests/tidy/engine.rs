@@ -51,7 +51,7 @@ fn module(file: &str) -> Vec<&str> {
     path
 }
 
-/// What a file names of the engine, as paths below it: `crate::engine::a::b`, `super::b` from wherever it stands, and
+/// The paths below the engine that a file names: `crate::engine::a::b`, `super::b` from wherever it stands, and
 /// `b::c` of a module `b` that the file declares itself.
 fn named(file: &str, code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
@@ -181,22 +181,6 @@ fn circles_of_files_in_the_engine_are_pairs() {
     for (file, many, _) in CIRCLES {
         if !circles.iter().any(|circle| circle.contains(file) && circle.len() == *many) {
             broken.push(format!("CIRCLES: there is no circle of {many} files around {file} any more"));
-        }
-    }
-    none(&broken);
-}
-
-/// The same as `max_width` of rustfmt, which leaves strings, macros and comments as they are.
-const COLUMNS_MAX: usize = 120;
-
-#[test]
-fn lines_of_the_engine_fit_with_their_strings() {
-    let mut broken = Vec::new();
-    for (file, text) in sources().into_iter().filter(|(file, _)| file.starts_with(ENGINE)) {
-        // A module of tests stands last; it may hold a wide line of data.
-        let lines = text.lines().take_while(|line| *line != "mod tests {").zip(1..);
-        for (_, number) in lines.filter(|(line, _)| line.chars().count() > COLUMNS_MAX) {
-            broken.push(format!("{file}:{number}: break the line at {COLUMNS_MAX} columns, a string with \\"));
         }
     }
     none(&broken);

@@ -1,5 +1,5 @@
-//! The pure core: what a transition costs, and that cost does not grow with the square of anything. `cargo bench
-//! --bench core`.
+//! The pure core: the cost of a transition, and a check that cost does not grow with the square of anything. `cargo
+//! bench --bench core`.
 //!
 //! `items_count` is transitions (states left), iterations or events: divan prints their rate. Cases of the same kind in
 //! two sizes stand side by side: where the rate of the larger one falls, something is quadratic.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use reveille_core::asl::model::Machine;
-use reveille_core::asl::{MachineKind, parse};
+use reveille_core::asl::{MachineType, parse};
 use reveille_core::clock::Timestamp;
 use reveille_core::ids::{Arn, ExecutionId, Realm, TaskKey};
 use reveille_core::interpreter::command::Command;
@@ -40,7 +40,7 @@ struct Execution {
 
 impl Execution {
     fn of(definition: &Value, input: Value) -> Self {
-        let machine = parse(&definition.to_string(), MachineKind::Standard).expect("a valid machine").machine;
+        let machine = parse(&definition.to_string(), MachineType::Standard).expect("a valid machine").machine;
         Self { machine, input: Payload::new(input), realm: Realm::new("us-east-1", "123456789012") }
     }
 
@@ -75,7 +75,7 @@ impl Execution {
         let (mut state, mut journal) = (State::default(), Vec::new());
         let mut next = vec![StimulusKind::Start(Box::new(started))];
         while let Some(kind) = next.pop() {
-            // Answers to what has ended with its execution are late.
+            // Answers to tasks that ended with their execution are late.
             let Ok(decision) = decide(env, &self.machine, &mut state, Stimulus { at, entropy: 7, kind }) else {
                 continue;
             };
@@ -208,7 +208,7 @@ fn payload(bencher: Bencher, bytes: usize, state: &Value) {
     Execution::of(&json!({ "StartAt": "S0", "States": states }), json!({ "rows": rows })).bench(bencher, left);
 }
 
-/// What a start pays for an execution: its journal folded.
+/// The cost of an execution at a start: its journal folded.
 #[divan::bench(args = [600, 6_000])]
 fn fold_of_a_journal(bencher: Bencher, rounds: usize) {
     let journal = Execution::of(&loops(false, rounds), json!({})).run();

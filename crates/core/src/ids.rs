@@ -127,6 +127,52 @@ impl FromStr for Arn {
     }
 }
 
+/// The type of a state machine, in AWS's words. An Express machine refuses states that wait for the outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum MachineType {
+    #[default]
+    Standard,
+    Express,
+}
+
+impl MachineType {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "STANDARD",
+            Self::Express => "EXPRESS",
+        }
+    }
+}
+
+/// The kind of an execution. It decides where the execution is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutionKind {
+    Standard,
+    /// In memory alone: nothing of it is written.
+    Express,
+    /// A child of a Map Run. It is journaled in any case, because its run counts on it.
+    MapRunChild(MachineType),
+}
+
+impl ExecutionKind {
+    #[must_use]
+    pub fn of(execution: &Arn, map_run: Option<&Arn>) -> Self {
+        let machine = if execution.is_express() { MachineType::Express } else { MachineType::Standard };
+        match (map_run, machine) {
+            (Some(_), machine) => Self::MapRunChild(machine),
+            (None, MachineType::Standard) => Self::Standard,
+            (None, MachineType::Express) => Self::Express,
+        }
+    }
+
+    #[must_use]
+    pub fn is_journaled(self) -> bool {
+        self != Self::Express
+    }
+}
+
 /// A UUID derived from the named thing: the same for ever, on every node.
 #[must_use]
 pub fn derived_uuid(parts: &[&[u8]]) -> Uuid {
@@ -187,5 +233,28 @@ impl Realm {
     #[must_use]
     pub fn activity(&self, name: &str) -> Arn {
         Arn::new(format!("arn:aws:states:{}:{}:activity:{name}", self.region, self.account))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ARN and the run of an execution say its kind; only an express execution outside of a run has no journal.
+    #[test]
+    fn an_executions_arn_and_run_say_its_kind() {
+        let realm = Realm::new("us-east-1", "000000000000");
+        let standard = realm.execution("m", "n");
+        let express = realm.express_execution("m", "n", ExecutionId(Uuid::nil()));
+        let run = realm.map_run("m", "l", Uuid::nil());
+        for (arn, run, kind, journaled) in [
+            (&standard, None, ExecutionKind::Standard, true),
+            (&express, None, ExecutionKind::Express, false),
+            (&standard, Some(&run), ExecutionKind::MapRunChild(MachineType::Standard), true),
+            (&express, Some(&run), ExecutionKind::MapRunChild(MachineType::Express), true),
+        ] {
+            let found = ExecutionKind::of(arn, run);
+            assert_eq!((found, found.is_journaled()), (kind, journaled), "{arn} {run:?}");
+        }
     }
 }

@@ -2,6 +2,39 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+
+/// The bounds of an engine that an operator sets, each as `engine.<name>`. All other bounds are constants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct EngineBounds {
+    pub activity_pollers_max: usize,
+    /// Starts in progress at once; more are refused (`ThrottlingException`).
+    pub starts_max: usize,
+    /// Task messages without the broker's confirm. Beyond the bound new starts are refused.
+    pub unpublished_max: usize,
+    /// Bytes that one execution may hold in memory. An execution that goes over a bound of its own ends.
+    pub execution_bytes_max: u64,
+    pub journal_bytes_max: u64,
+    pub memory_bytes_max: u64,
+    pub nesting_max: u32,
+    pub executions_open_max: u64,
+}
+
+impl Default for EngineBounds {
+    fn default() -> Self {
+        Self {
+            activity_pollers_max: ACTIVITY_POLLERS_MAX,
+            starts_max: STARTS_MAX,
+            unpublished_max: UNPUBLISHED_MAX,
+            execution_bytes_max: EXECUTION_BYTES_MAX,
+            journal_bytes_max: JOURNAL_BYTES_MAX,
+            memory_bytes_max: MEMORY_BYTES_MAX,
+            nesting_max: NESTING_MAX,
+            executions_open_max: EXECUTIONS_OPEN_MAX,
+        }
+    }
+}
+
 /// Input and output of states, tasks and executions, in bytes of UTF-8 (AWS: 256 KiB).
 pub const PAYLOAD_BYTES_MAX: usize = 262_144;
 /// A definition, in bytes (AWS: 1 MiB).
@@ -101,8 +134,8 @@ pub const EXPRESS_REMEMBERED: usize = 1_000;
 pub const EXPRESS_REMEMBERED_BYTES: usize = 16 * 1_048_576;
 /// Iterations of an inline Map that run at once where `MaxConcurrency` is 0 (AWS: 40 are in progress at a time).
 pub const INLINE_MAP_CONCURRENCY: usize = 40;
-/// Ids drawn for a new execution until one falls in a partition of this node. One that owns a single partition of 48
-/// finds none in 1e18 starts once.
+/// Ids drawn for a new execution until an id falls in a partition of this node. A node that owns a single partition of
+/// 48 finds none in one of 1e18 starts.
 pub const ID_DRAWS_MAX: usize = 2_000;
 /// Messages waiting in an execution's or a partition's mailbox. Further senders wait.
 pub const MAILBOX_MESSAGES: usize = 1_024;
@@ -170,12 +203,17 @@ pub const ACTIVITY_POLLERS_MAX: usize = 1_000;
 /// Starts of children that the store is given at once. More would not make it quicker, and all else stands in line
 /// behind them. 128 delayed replies beside a machine that starts itself by 75 ms (p50), 375 ms (p99).
 pub const CHILD_STARTS_AT_ONCE: usize = 32;
-/// So long the start of a child waits for room in memory; then its task fails, so that what starts itself ends.
+/// So long the start of a child waits for room in memory; then its task fails, so that machines that start themselves
+/// end.
 pub const CHILD_PATIENCE: Duration = Duration::from_mins(1);
 /// Replies whose actors ended before they heard them, in one partition; those beyond it are given back to the broker.
 pub const UNHEARD_REPLIES: usize = 1_024;
 /// Messages waiting in one execution's mailbox; its partition waits beyond it.
 pub const EXECUTION_MAILBOX: usize = 64;
+/// The default bound of starts in progress: each holds its input until the store has written it.
+pub const STARTS_MAX: usize = 2_000;
+/// The default bound of task messages without the broker's confirm: some seconds of a broker's work.
+pub const UNPUBLISHED_MAX: usize = 10_000;
 /// Bytes of task messages that the broker has not confirmed, beyond which new starts are refused: they are in memory.
 pub const UNPUBLISHED_BYTES_MAX: usize = 256 * 1_048_576;
 /// Verdicts and cancellations that the broker has not taken; more are dropped. No client waits for them, a few hundred
@@ -214,7 +252,7 @@ pub const NEWS_PER_MESSAGE: usize = 1_000;
 pub const TOPICS_PER_VIEWER: usize = 200;
 /// People signed in to the console at once; one more ends the session that was used the longest ago.
 pub const SESSIONS_MAX: usize = 1_000;
-/// Wrong tries to sign in within a minute; then none is taken for a while, whoever asks.
+/// Wrong tries to sign in within a minute. Then no try of any caller is taken for a while.
 pub const SIGN_IN_TRIES: usize = 5;
 /// Fields of a form, and values that it shows: a person reads them.
 pub const FORM_FIELDS_MAX: usize = 100;
@@ -258,5 +296,5 @@ pub const BULK_LEASE_SECONDS: u32 = 15;
 pub const BULK_DAYS: u32 = 30;
 /// Spans that wait for the collector of traces, about 500 bytes each; those beyond it are dropped.
 pub const SPANS_WAITING_MAX: usize = 50_000;
-/// Spans at which a request to the collector is full: about 400 KB, a tenth of what collectors take by default.
+/// Spans at which a request to the collector is full: about 400 KB, a tenth of a collector's default bound.
 pub const SPANS_PER_REQUEST: usize = 512;

@@ -25,7 +25,8 @@ pub struct Output {
 
 pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
     let activity = arn::activity(&input.activity_arn)?;
-    let row = ctx.catalog.activity(&activity).await?.ok_or_else(|| ApiError::activity_does_not_exist(&input.activity_arn))?;
+    let found = ctx.catalog.activity(&activity).await?;
+    let row = found.ok_or_else(|| ApiError::activity_does_not_exist(&input.activity_arn))?;
     Ok(Output {
         activity_arn: row.arn.to_string(),
         name: row.name,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::api::context::Context;
 use crate::api::error::ApiError;
 use crate::clock::Timestamp;
-use crate::engine::desk::{Desk, Filter, Stays, Taken, line, whole};
+use crate::engine::parked_messages::{Filter, ParkedMessages, Stays, Taken, line, whole};
 
 /// Messages that one request takes out of the queue: each is a delivery of the broker's.
 const LOOKED_MAX: u32 = 1_000;
@@ -48,11 +48,11 @@ impl Chosen {
         if named { Ok(()) } else { Err(ApiError::validation("Which messages? Give ids, a filter, or all")) }
     }
 
-    async fn take(&self, ctx: &Context, most: u32) -> Result<(Desk, Taken), ApiError> {
-        let desk = ctx.engine().desk();
+    async fn take(&self, ctx: &Context, most: u32) -> Result<(ParkedMessages, Taken), ApiError> {
+        let parked = ctx.engine().parked_messages();
         let limit = self.max_results.filter(|n| *n > 0).unwrap_or(most).min(most);
-        let taken = desk.take(&self.filter(ctx.now()), limit).await.map_err(broker)?;
-        Ok((desk, taken))
+        let taken = parked.take(&self.filter(ctx.now()), limit).await.map_err(broker)?;
+        Ok((parked, taken))
     }
 }
 
@@ -65,14 +65,14 @@ fn kept(stay: &[Stays]) -> Vec<Value> {
 }
 
 pub async fn list(ctx: &Context, input: Chosen) -> Result<Value, ApiError> {
-    let (desk, taken) = input.take(ctx, LOOKED_MAX).await?;
+    let (parked, taken) = input.take(ctx, LOOKED_MAX).await?;
     let messages: Vec<Value> = taken.chosen().map(|held| line(&held.parked, &held.delivery.message)).collect();
-    Ok(json!({"queue": desk.queue(), "messages": messages, "more": taken.more}))
+    Ok(json!({"queue": parked.queue(), "messages": messages, "more": taken.more}))
 }
 
 pub async fn describe(ctx: &Context, input: One) -> Result<Value, ApiError> {
     let filter = Filter { ids: vec![input.id], ..Filter::default() };
-    let taken = ctx.engine().desk().take(&filter, CHANGED_MAX).await.map_err(broker)?;
+    let taken = ctx.engine().parked_messages().take(&filter, CHANGED_MAX).await.map_err(broker)?;
     let Some(held) = taken.chosen().next() else {
         return Err(ApiError::validation("There is no parked message with this id"));
     };
@@ -85,12 +85,12 @@ pub async fn describe(ctx: &Context, input: One) -> Result<Value, ApiError> {
 
 pub async fn replay(ctx: &Context, input: Chosen) -> Result<Value, ApiError> {
     input.checked()?;
-    let (desk, taken) = input.take(ctx, CHANGED_MAX).await?;
-    if let Some(why) = desk.blocked() {
+    let (parked, taken) = input.take(ctx, CHANGED_MAX).await?;
+    if let Some(why) = parked.blocked() {
         return Err(ApiError::unavailable(format!("The broker takes no messages now: {why}")));
     }
     let (mut stay, more) = (taken.missing(&input.ids), taken.more);
-    let done = desk.replay(taken, input.queue.as_deref()).await;
+    let done = parked.replay(taken, input.queue.as_deref()).await;
     stay.extend(done.kept);
     let replayed: Vec<Value> = done.sent.into_iter().map(|(id, queue)| json!({"id": id, "queue": queue})).collect();
     Ok(json!({"replayed": replayed, "kept": kept(&stay), "more": more}))

@@ -65,6 +65,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         ApiError::internal()
     })?;
     let millis = u64::try_from(closed.at.since(header.started).as_millis()).unwrap_or(u64::MAX);
+    let steps = millis.div_ceil(BILLED_STEP_MILLIS).max(1);
     Ok(Output {
         execution_arn: header.arn.to_string(),
         state_machine_arn: header.state_machine.to_string(),
@@ -81,7 +82,7 @@ pub async fn handle(ctx: &Context, input: Input) -> Result<Output, ApiError> {
         trace_header: header.trace_header,
         billing_details: Billing {
             billed_memory_used_in_mb: BILLED_MEMORY_MB,
-            billed_duration_in_milliseconds: millis.div_ceil(BILLED_STEP_MILLIS).max(1).saturating_mul(BILLED_STEP_MILLIS),
+            billed_duration_in_milliseconds: steps.saturating_mul(BILLED_STEP_MILLIS),
         },
     })
 }

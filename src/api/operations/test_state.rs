@@ -301,7 +301,9 @@ fn output(report: Report, inspected: bool) -> Output {
             request: None,
             response: None,
             // Recorded: left out where there is none.
-            variables: (!inspection.variables.is_empty()).then(|| Text(Payload::new(Value::Object(inspection.variables)))),
+            variables: Some(inspection.variables)
+                .filter(|variables| !variables.is_empty())
+                .map(|variables| Text(Payload::new(Value::Object(variables)))),
             error_details: inspection.error_details.map(|d| ErrorDetails {
                 catch_index: d.catch_index,
                 retry_index: d.retry_index,

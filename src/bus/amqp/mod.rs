@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! endpoint   URL, TLS, backoff                  reconnect  a link: one connection, made again for ever
-//! topology   what we own, declared again        publisher  lanes: publish, confirm, send again
+//! topology   our queues, declared again         publisher  lanes: publish, confirm, send again
 //! exchanges  which exchanges are there          consumer   streams of deliveries, settlements
 //! session    settlements of one channel         acks       which deliveries can be acked together
 //! suspects   when a queue is taken apart        isolation  how
@@ -72,7 +72,7 @@ use crate::ids::PartitionId;
 
 /// `declare` and `get` wait so long for a broker that is away before they say so.
 const UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
-/// What the broker says of a queue that is not there.
+/// The broker's code for a queue that is not there.
 const NOT_FOUND: u16 = 404;
 /// Errands that wait for their lane beyond its window; their senders wait beyond it.
 const LANE_INBOX: usize = 256;
@@ -89,7 +89,7 @@ pub struct AmqpBus {
     exchanges: Arc<Exchanges>,
     lanes: Vec<mpsc::Sender<Errand>>,
     next_lane: AtomicUsize,
-    /// Publishes that nobody has answered.
+    /// Publishes without an answer.
     open: AtomicUsize,
     answered: Notify,
     closing: AtomicBool,
@@ -174,7 +174,7 @@ impl AmqpBus {
             Ok(result) => result,
             Err(_) => Err(BusError::Unavailable(match self.health() {
                 BusHealth::Down(why) => why,
-                _ => "what is wanted is not declared yet".to_owned(),
+                _ => "queues and exchanges are not declared yet".to_owned(),
             })),
         }
     }
@@ -234,7 +234,7 @@ impl AmqpBus {
         }
         let job = Arc::new(Job { to, message });
         let said = self.send(job.clone()).await?;
-        // 312 and 404: what is wanted was deleted meanwhile
+        // 312 and 404: a wanted queue or exchange was deleted meanwhile
         if self.declare_missing(&job.to, &said).await {
             return self.send(job).await;
         }
@@ -248,9 +248,9 @@ impl AmqpBus {
         answered.await.map_err(|_| BusError::Closed)
     }
 
-    /// Declares again what is wanted at this address; false where nothing is. A queue that we consume is left to its
-    /// stream: RabbitMQ moves a consumer of a deleted queue to one that is made at once under its name without a word,
-    /// and some were seen to hear nothing there.
+    /// Declares again the wanted queue or exchange of this address; false where there is none. A queue that we consume
+    /// is left to its stream: RabbitMQ silently moves a consumer of a deleted queue to a queue that is made at once
+    /// under the same name, and some were seen to receive nothing there.
     async fn declare_missing(&self, to: &Address, said: &Publication) -> bool {
         let Publication::Unroutable { code, .. } = said else { return false };
         let missing = self.topology.missing(to, *code);
@@ -267,9 +267,9 @@ impl AmqpBus {
         matches!(self.topology.declare_all(&live, &missing).await, Ok(None))
     }
 
-    /// Declares now; what cannot be reached within a moment is declared after the reconnect.
+    /// Declares now, or after the reconnect where the broker cannot be reached within a moment.
     async fn declare_items(&self, items: Vec<Item>) -> Result<(), BusError> {
-        // Publishes wait for what is wanted, so nothing else must wait for queues of workers.
+        // Publishes wait for wanted items, so nothing else must wait for queues of workers.
         if items.iter().all(Item::is_of_workers) {
             self.topology.want(items);
             return Ok(());
@@ -288,7 +288,7 @@ impl AmqpBus {
             Ok(result) => result,
             Err(_) => Err(self.unavailable()),
         };
-        // also what was refused: after a reconnect, or with rights that were given meanwhile, it is tried again
+        // also refused items: they are tried again after a reconnect, or with rights that were given meanwhile
         if matches!(result, Ok(()) | Err(BusError::Unavailable(_))) {
             for item in &items {
                 if let Item::Exchange(e) = item {

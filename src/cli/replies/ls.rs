@@ -7,7 +7,7 @@ use super::shown::table;
 use super::{BrokerArgs, FilterArgs, ParkingQueue};
 use crate::cli::CliError;
 use crate::cli::output::OutputArgs;
-use crate::engine::desk::line;
+use crate::engine::parked_messages::line;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -26,13 +26,13 @@ pub(in crate::cli) struct ReplayArgs {
 }
 
 pub(super) async fn replay(queue: &ParkingQueue, args: &ReplayArgs) -> Result<(), CliError> {
-    if let Some(why) = queue.desk.blocked() {
+    if let Some(why) = queue.messages.blocked() {
         return Err(CliError::failed(format!("the broker takes no messages now: {why}"))
             .hint("nothing was moved; try again when its alarm has cleared"));
     }
     let taken = queue.take(&args.chosen.filter.filter(&args.chosen.ids, queue.now), MESSAGES_MAX).await?;
     let (mut stay, more) = (taken.missing(&args.chosen.ids), taken.more);
-    let replayed = queue.desk.replay(taken, args.to.as_deref()).await;
+    let replayed = queue.messages.replay(taken, args.to.as_deref()).await;
     stay.extend(replayed.kept);
     let sent: Vec<_> = replayed.sent.into_iter().map(|(id, to)| json!({"id": id, "to": to})).collect();
     finish(&json!({"replayed": sent, "kept": kept(&stay), "more": more}), "replayed", args.output)

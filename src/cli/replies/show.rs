@@ -7,7 +7,7 @@ use super::{BrokerArgs, MESSAGES_MAX, ParkingQueue};
 use crate::bus::parked::Filter;
 use crate::cli::CliError;
 use crate::cli::output::OutputArgs;
-use crate::engine::desk::whole;
+use crate::engine::parked_messages::whole;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

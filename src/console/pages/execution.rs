@@ -1,4 +1,4 @@
-//! One execution: in words what it stands at, its graph, and beside it the chosen state.
+//! One execution: its position in words, its graph, and beside it the chosen state.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::bus::QueueView;
 use crate::clock::Timestamp;
 use crate::engine::Lineage;
+use crate::ids::ExecutionKind;
 use crate::interpreter::event::StateType;
 use crate::store::{ExecutionRow, ExecutionStatus, Wait};
 
@@ -83,7 +84,7 @@ pub struct View<'a> {
 impl View<'_> {
     /// Express executions leave no journal, and children of a Map Run belong to it.
     pub fn can_fork(&self) -> bool {
-        !self.row.header.arn.is_express() && self.row.header.map_run.is_none()
+        self.row.header.kind() == ExecutionKind::Standard
     }
 }
 
@@ -166,7 +167,7 @@ fn meta(view: &View<'_>) -> Markup {
     }
 }
 
-/// What the execution stands at, in words.
+/// The position of the execution, in words.
 pub fn sentence(view: &View<'_>) -> Markup {
     let closed = view.row.summary.closed.as_ref();
     match view.row.summary.status {

@@ -471,7 +471,7 @@ fn machines_show_hostile_text_as_text() {
         created: at(0),
         updated: at(0),
     };
-    let diagnostics = crate::asl::diagnose(EVIL, crate::asl::MachineKind::Standard, crate::asl::Severity::Warning);
+    let diagnostics = crate::asl::diagnose(EVIL, crate::asl::MachineType::Standard, crate::asl::Severity::Warning);
     assert!(!diagnostics.is_empty());
     let who = Who { start: true, ..Who::default() };
     let machine = Machine {

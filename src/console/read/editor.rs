@@ -1,8 +1,8 @@
 //! The editor of a definition, and the difference of two versions.
 
-use crate::asl::{self, MachineKind, Severity};
+use crate::asl::{self, MachineType, Severity};
 use crate::engine::EngineError;
-use crate::store::{MachineRow, MachineType};
+use crate::store::MachineRow;
 
 use super::super::diff;
 use super::super::pages::editor::{Difference, Edited, Editor, Filled, difference as difference_page, page};
@@ -15,13 +15,6 @@ use super::{Asking, execution};
 const VERSIONS: u32 = 100;
 /// The name of the definition that is in force.
 const CURRENT: &str = "current";
-
-pub const fn kind(of: MachineType) -> MachineKind {
-    match of {
-        MachineType::Standard => MachineKind::Standard,
-        MachineType::Express => MachineKind::Express,
-    }
-}
 
 async fn row(asking: &Asking<'_>, name: &str) -> Result<Option<MachineRow>, EngineError> {
     let arn = asking.console.engine.realm().state_machine(name);
@@ -43,7 +36,7 @@ pub async fn machine(
         let definition = words::pretty(&row.revision.definition);
         (Filled { definition, ..Filled::default() }, None)
     });
-    Ok(shown(Edited::Machine(name), &filled, kind(row.kind), checked, why.as_deref(), format!("Edit {name}")))
+    Ok(shown(Edited::Machine(name), &filled, row.kind, checked, why.as_deref(), format!("Edit {name}")))
 }
 
 pub fn new(asking: &Asking<'_>, filled: Option<(Filled, Option<String>)>) -> Reply {
@@ -60,14 +53,14 @@ pub fn new(asking: &Asking<'_>, filled: Option<(Filled, Option<String>)>) -> Rep
         let role = format!("arn:aws:iam::{account}:role/reveille");
         (Filled { definition: definition.to_owned(), role, ..Filled::default() }, None)
     });
-    let kind = if filled.express { MachineKind::Express } else { MachineKind::Standard };
+    let kind = if filled.express { MachineType::Express } else { MachineType::Standard };
     shown(Edited::New, &filled, kind, checked, why.as_deref(), "New state machine".to_owned())
 }
 
 fn shown(
     edited: Edited<'_>,
     filled: &Filled,
-    kind: MachineKind,
+    kind: MachineType,
     checked: bool,
     why: Option<&str>,
     title: String,

@@ -8,7 +8,7 @@ use super::super::live;
 use super::super::pages::layout::{Tab, said};
 use super::super::pages::machines::{Listed, Machine, list as page, one as one_page};
 use super::super::serve::{Page, Reply};
-use super::{Asking, editor, execution};
+use super::{Asking, execution};
 
 const PAGE: u32 = 100;
 /// Versions and aliases that a page shows, each.
@@ -39,7 +39,7 @@ pub async fn one(asking: &Asking<'_>, name: &str, refused: Option<(String, Strin
     let catalog = asking.console.engine.catalog();
     let arn = asking.console.engine.realm().state_machine(name);
     let Some(row) = catalog.machine(&arn).await? else { return Ok(Reply::missing("There is no such state machine.")) };
-    let diagnostics = asl::diagnose(&row.revision.definition, editor::kind(row.kind), Severity::Warning);
+    let diagnostics = asl::diagnose(&row.revision.definition, row.kind, Severity::Warning);
     let versions = catalog.versions(&arn, None, SHOWN).await?;
     let aliases = catalog.aliases(&arn, None, SHOWN).await?;
     let content = one_page(&Machine {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as Held, OwnedMutexGuard};
 
-use crate::asl::{self, MachineKind};
+use crate::asl::{self, MachineType};
 use crate::engine::EngineError;
 use crate::ids::{ExecutionId, Version};
 use crate::record;
@@ -117,7 +117,7 @@ impl Told {
         let revision = console.engine.catalog().revision(row.header.revision).await?;
         let definition = revision.map(|revision| revision.definition).unwrap_or_default();
         // A definition that this version would not take any more still has a row and a history.
-        let machine = asl::parse(&definition, MachineKind::Standard).ok().map(|valid| valid.machine);
+        let machine = asl::parse(&definition, MachineType::Standard).ok().map(|valid| valid.machine);
         Ok(Self { reader: Reader::new(machine), version: Version(0), bytes: 0, definition })
     }
 

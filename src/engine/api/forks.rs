@@ -24,7 +24,7 @@ impl EngineHandle {
         let execution = row.header.id;
         let forking = load::fold(
             &*services.journal,
-            services.options.execution_bytes_max,
+            services.options.bounds.execution_bytes_max,
             execution,
             || Forking::new(wish.clone()),
             |forking, batches| {
@@ -40,7 +40,7 @@ impl EngineHandle {
         starting::fork(services, &row.header, name.as_deref(), started, machine).await
     }
 
-    /// What an execution came from, and what came from it; each list up to `limit`.
+    /// The origins and the descendants of an execution; each list has up to `limit`.
     pub async fn lineage(&self, arn: &Arn, limit: u32) -> Result<Lineage, EngineError> {
         let row = self.execution(arn).await?;
         let (id, journal) = (row.header.id, &self.inner.services.journal);

@@ -1,12 +1,12 @@
 //! The engine's own state in figures, for people.
 
 use crate::bus::BusHealth;
-use crate::engine::delivery::desk::Desk;
+use crate::engine::delivery::parked_messages::ParkedMessages;
 use crate::store::Figures;
 
 use super::handle::EngineHandle;
 
-/// What an engine is made of, and how it is doing.
+/// The parts of an engine, and their health.
 #[derive(Debug)]
 pub struct System {
     pub partitions: u16,
@@ -29,15 +29,15 @@ pub struct System {
     pub connections_lost: u64,
     /// Why it is not ready.
     pub missing: Vec<String>,
-    /// What is worth a look all the same.
+    /// Facts that stop no work, and are worth a look.
     pub doubts: Vec<String>,
 }
 
 impl EngineHandle {
     /// The parking queue, for a person.
     #[must_use]
-    pub fn desk(&self) -> Desk {
-        Desk::new(self.inner.services.bus.clone())
+    pub fn parked_messages(&self) -> ParkedMessages {
+        ParkedMessages::new(self.inner.services.bus.clone())
     }
 
     pub async fn system(&self) -> System {

@@ -15,7 +15,7 @@ use crate::engine::types::EngineError;
 const DECLARED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(200);
 /// Machines that are read at once.
-const PAGE: u32 = 100;
+const MACHINES_PER_PAGE: u32 = 100;
 
 /// A queue that a definition names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl EngineHandle {
             return;
         }
         let bus = Arc::clone(&services.bus);
-        // What the broker refuses the bus tells.
+        // The bus logs refusals of the broker.
         let declaring = Box::pin(async move { bus.declare(Vec::new(), queues, Vec::new()).await.is_ok() });
         poll_once_then_spawn(declaring);
     }
@@ -53,12 +53,12 @@ impl EngineHandle {
         }
         let mut after = None;
         loop {
-            let page = services.catalog.machines(after, PAGE).await?;
+            let page = services.catalog.machines(after, MACHINES_PER_PAGE).await?;
             for machine in &page {
                 self.declare_task_queues(&machine.revision.definition);
             }
             match page.last() {
-                Some(last) if page.len() == PAGE as usize => after = Some(last.arn.clone()),
+                Some(last) if page.len() == MACHINES_PER_PAGE as usize => after = Some(last.arn.clone()),
                 _ => return Ok(()),
             }
         }

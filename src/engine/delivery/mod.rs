@@ -1,9 +1,9 @@
 //! From the broker to an execution, and the verdict back.
 
 pub(in crate::engine) mod dead_letters;
-pub mod desk;
 mod lines;
 pub(in crate::engine) mod news;
+pub mod parked_messages;
 pub(in crate::engine) mod parking;
 pub(in crate::engine) mod replies;
 pub(in crate::engine) mod start_queue;

@@ -14,7 +14,6 @@ use actix::prelude::*;
 
 use crate::asl::model::Machine;
 use crate::clock::Timestamp;
-use crate::engine::execution::dispatch;
 use crate::engine::execution::express::{Express, ExpressSlot};
 use crate::engine::execution::host::{Host, Incarnation};
 use crate::engine::execution::message::{Message, Responder};
@@ -33,7 +32,7 @@ use crate::engine::types::{Applied, DeliverError, Input};
 use crate::ids::{Arn, EventId, ExecutionId, TaskKey, Version};
 use crate::interpreter::command::Command;
 use crate::interpreter::event::{Entry, Event, Payload};
-use crate::interpreter::state::{Phase, State};
+use crate::interpreter::state::State;
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Bounds, Env, TokenMint, Undecided};
 use crate::spans::Spans;
@@ -44,9 +43,9 @@ use crate::telemetry::task_log::Face;
 #[derive(Debug)]
 pub(in crate::engine) struct InFlight {
     pub scheduled: EventId,
-    /// What the history will show of the submission.
+    /// The output of `TaskSubmitted` in the history.
     pub receipt: Payload,
-    /// The broker's word is there; it is written with the next append, or after the linger.
+    /// The broker has confirmed the message. The confirm is written with the next append, or after `confirm_linger`.
     pub confirmed: bool,
 }
 
@@ -54,9 +53,9 @@ pub(in crate::engine) struct ExecutionActor {
     pub services: Arc<Services>,
     pub host: Rc<dyn Host>,
     pub id: ExecutionId,
-    incarnation: Incarnation,
+    pub(super) incarnation: Incarnation,
     pub machine: Arc<Machine>,
-    /// What its machine's `loggingConfiguration` asks for.
+    /// The `loggingConfiguration` of its machine.
     pub logging: Logging,
     pub state: StateCell,
     /// Until it exists in the store: its header.
@@ -73,8 +72,8 @@ pub(in crate::engine) struct ExecutionActor {
     pub(super) wakes: bool,
     /// An append is under way: the state is ahead of the journal, and nothing else may be decided.
     pub(super) appending: bool,
-    /// Loaded from the journal: what is owed is performed when the actor starts. `Some(false)`: the bus forgot its
-    /// queues.
+    /// Set where the state was loaded from the journal: debts are performed when the actor starts. `Some(false)`: the
+    /// bus forgot its queues.
     owed: Option<bool>,
     /// How far it was when the partition was asked to look at it again in a while.
     pub(super) deferred: Option<Version>,
@@ -82,10 +81,10 @@ pub(in crate::engine) struct ExecutionActor {
     tail: Option<ReplaceableBatch>,
     /// Bytes of its journal.
     written: u64,
-    /// What it holds.
+    /// Its share of the memory that is counted.
     pub(super) part: Part,
     /// It has more to do, and waits for its turn.
-    waits_for_turn: bool,
+    pub(super) waits_for_turn: bool,
     /// Its open tasks that have no row in the table of waiting tasks yet.
     pub(super) young: YoungTasks,
     /// Its open spans, where it is traced and awake.
@@ -124,7 +123,7 @@ impl ExecutionActor {
         Ok(actor)
     }
 
-    /// One that comes back from its journal.
+    /// An execution that comes back from its journal.
     pub fn revived(
         services: Arc<Services>,
         host: Rc<dyn Host>,
@@ -178,7 +177,7 @@ impl ExecutionActor {
         }
     }
 
-    /// What the stimulus means, decided and encoded. Nothing is done yet.
+    /// Decides about an input. No effect happens yet.
     fn decide(&mut self, input: Input) -> Result<Prepared, DeliverError> {
         // The row and the first event tell one start date.
         let at = self.new_header.as_ref().map_or_else(|| self.services.clock.now(), |header| header.started);
@@ -190,8 +189,8 @@ impl ExecutionActor {
             rejection: None,
             before: self.state.tasks().map(TaskSnapshot::of).collect(),
         };
-        // What the broker confirmed meanwhile is written first; a reply, or a worker that took the task, proves it for
-        // that task.
+        // The broker's confirms are written first. A reply, or a worker that took the task, proves the confirm of that
+        // task.
         let replied = match &input {
             Input::Reply { scheduled, .. }
             | Input::Stimulus(
@@ -226,12 +225,12 @@ impl ExecutionActor {
 
     fn feed(&mut self, prepared: &mut Prepared, kind: StimulusKind) -> Result<(), Undecided> {
         let tokens = Mint { services: &self.services };
-        let options = &self.services.options;
+        let set = &self.services.options.bounds;
         let bounds = Bounds {
-            held: options.execution_bytes_max,
+            held: set.execution_bytes_max,
             share: self.services.footprint.share(),
-            journal: options.journal_bytes_max,
-            journal_left: options.journal_bytes_max.saturating_sub(self.written),
+            journal: set.journal_bytes_max,
+            journal_left: set.journal_bytes_max.saturating_sub(self.written),
         };
         let holds_timeouts = self.host.holds_timeouts();
         let env = Env { execution: self.id, realm: &self.services.realm, tokens: &tokens, bounds, holds_timeouts };
@@ -244,13 +243,14 @@ impl ExecutionActor {
         Ok(())
     }
 
-    /// Of what the compiled machine takes, which its executions share. A third of the bytes is counted, as with data.
+    /// Its part of the compiled machine's memory, which the executions of that machine share. A third of the bytes is
+    /// counted, as with data.
     fn part_of_machine(&self) -> u64 {
         self.machine.bytes / 3 / Arc::strong_count(&self.machine) as u64
     }
 
-    /// Its own, from its first event: nothing is told of an execution that has not begun. Not kept beside the state,
-    /// which sleeps packed.
+    /// Its ARN, from its first event: nothing is told of an execution that has not begun. It is not kept beside the
+    /// state, which sleeps packed.
     pub(in crate::engine) fn arn(&self) -> &Arn {
         static NONE: LazyLock<Arn> = LazyLock::new(|| Arn::new(""));
         self.state.started().map_or(&NONE, |started| &started.arn)
@@ -273,7 +273,7 @@ impl ExecutionActor {
     /// `lingered`: nothing has happened to it for the linger of confirms.
     fn append(&mut self, prepared: &Prepared, lingered: bool) -> Result<Append, DeliverError> {
         let (batch, replaces) = heartbeat_batch::make(&mut self.tail, prepared.after, &prepared.entries)?;
-        // What takes the place of heartbeats is heartbeats: no more than was there.
+        // Heartbeats take the place of heartbeats and add no bytes.
         self.written += if replaces == 0 { batch.bytes.len() as u64 } else { 0 };
         let mut summary = summary(&self.machine, &self.state, self.services.bus.is_durable());
         // Its end is owed to the exchange of events too.
@@ -290,75 +290,9 @@ impl ExecutionActor {
         let (partition, epoch) = self.host.tenure();
         Ok(Append { execution: self.id, partition, epoch, batch, replaces, summary, waits })
     }
-
-    /// Does what was decided, now that it is durable.
-    fn perform(&mut self, commands: Vec<Command>, ctx: &mut Context<Self>) {
-        for command in commands {
-            match command {
-                Command::Dispatch { scheduled } => self.dispatch(scheduled, ctx),
-                Command::Cancel { scheduled, reason } => {
-                    self.in_flight.retain(|f| f.scheduled != scheduled);
-                    dispatch::cancelled(&self.services, self.arn(), TaskKey { execution: self.id, scheduled }, reason);
-                    self.services.metrics.task_cancelled(reason.as_str());
-                }
-                Command::Continue => self.go_on_in_turn(ctx),
-                Command::StartMapRun { started } => {
-                    if let Some(view) = self.state.map_run(started) {
-                        self.host.effects().start_map_run(self.id, started, view.run.arn.clone());
-                    }
-                }
-                Command::StopMapRun { started } => {
-                    if let Some((_, run)) = self.state.stopping().find(|(id, _)| *id == started) {
-                        self.host.effects().stop_map_run(self.id, started, run.clone());
-                    }
-                }
-                Command::StopChild { scheduled } => {
-                    let left = self
-                        .state
-                        .left_children()
-                        .find(|(id, _)| *id == scheduled)
-                        .map(|(_, details)| Arc::clone(details));
-                    if let Some((details, started)) = left.zip(self.state.started().cloned()) {
-                        let task = TaskKey { execution: self.id, scheduled };
-                        self.host.effects().stop_child(task, started, details);
-                    }
-                }
-                Command::Finish => {
-                    self.host.forget(self.id, self.incarnation);
-                    if let Phase::Closed(outcome) = self.state.phase() {
-                        match self.express.take() {
-                            Some(slot) => slot.close(self.state.version(), outcome),
-                            None => self.services.open.ended(),
-                        }
-                        self.host.ended(self.id, &self.state, outcome);
-                    }
-                    ctx.stop();
-                }
-            }
-        }
-        if self.state.is_running() {
-            self.host.arm(self.id, interpreter::due(&self.machine, &self.state));
-            self.defer();
-        }
-    }
-
-    /// The rest of a long decision follows when it is its turn.
-    fn go_on_in_turn(&mut self, ctx: &mut Context<Self>) {
-        if self.waits_for_turn {
-            return;
-        }
-        self.waits_for_turn = true;
-        self.operations_open += 1;
-        ctx.spawn(self.host.turns().next().into_actor(self).map(|turn, actor, ctx| {
-            actor.waits_for_turn = false;
-            actor.operations_open -= 1;
-            actor.enqueue(ctx, StimulusKind::Continue);
-            turn.ends();
-        }));
-    }
 }
 
-/// What a message led to, before it is durable.
+/// The decision about a message, before it is durable.
 struct Prepared {
     at: Timestamp,
     entries: Vec<Entry>,
@@ -393,7 +327,7 @@ impl Actor for ExecutionActor {
 }
 
 impl ExecutionActor {
-    /// Takes a message in. While what it led to is not durable the mailbox stands still.
+    /// Takes a message in. The mailbox stands still until the decision is durable.
     pub(super) fn take(&mut self, input: Input, responder: Responder, ctx: &mut Context<Self>) {
         let face = input.face();
         let lingered = matches!(input, Input::WriteConfirms);
@@ -431,7 +365,7 @@ impl ExecutionActor {
             self.perform(prepared.commands, ctx);
             return self.answer(responder, told(prepared.at, prepared.rejection));
         }
-        // An express execution has no journal: what is decided is done at once.
+        // An express execution has no journal: its commands are done at once.
         let append = if self.express.is_some() {
             None
         } else {
@@ -461,41 +395,51 @@ impl ExecutionActor {
         };
         ctx.wait(durable.into_actor(self).map(move |result, actor, ctx| {
             let result = match result {
-                Ok(()) => {
-                    actor.appending = false;
-                    let begun =
-                        is_new || prepared.entries.iter().any(|e| matches!(e.event, Event::ExecutionRedriven { .. }));
-                    if begun {
-                        actor.services.open.began();
-                        if actor.services.announces(&actor.state) {
-                            actor.services.announce_start(actor.id, &actor.state);
-                        }
-                    }
-                    actor.observer(&prepared.before, face).record(&prepared.entries);
-                    actor.trace(&prepared.entries);
-                    actor.services.feed.tell(News {
-                        execution: actor.id,
-                        status_changed: begun || !actor.state.is_running(),
-                        waits_changed,
-                    });
-                    actor.perform(prepared.commands, ctx);
-                    told(prepared.at, prepared.rejection)
-                }
-                Err(e) => {
-                    // The state is ahead of its journal: it must not be used again.
-                    actor.host.forget(actor.id, actor.incarnation);
-                    // One that could not be made may have been made all the same: the store does not always know.
-                    let elsewhere = matches!(e, StoreError::Fenced { .. });
-                    if !elsewhere && (!is_new || matches!(e, StoreError::Unavailable(_))) {
-                        Rc::clone(&actor.host).revive_later(actor.id);
-                    }
-                    ctx.stop();
-                    Err(e.into())
-                }
+                Ok(()) => actor.committed(prepared, face, (is_new, waits_changed), ctx),
+                Err(e) => actor.lost(e, is_new, ctx),
             };
             actor.answer(responder, result);
             actor.wake(ctx);
         }));
+    }
+
+    /// The decision is durable: others are told of it, and its commands are done.
+    fn committed(
+        &mut self,
+        prepared: Prepared,
+        face: Face,
+        (is_new, waits_changed): (bool, bool),
+        ctx: &mut Context<Self>,
+    ) -> Result<Applied, DeliverError> {
+        self.appending = false;
+        let begun = is_new || prepared.entries.iter().any(|e| matches!(e.event, Event::ExecutionRedriven { .. }));
+        if begun {
+            self.services.open.began();
+            if self.services.announces(&self.state) {
+                self.services.announce_start(self.id, &self.state);
+            }
+        }
+        self.observer(&prepared.before, face).record(&prepared.entries);
+        self.trace(&prepared.entries);
+        self.services.feed.tell(News {
+            execution: self.id,
+            status_changed: begun || !self.state.is_running(),
+            waits_changed,
+        });
+        self.perform(prepared.commands, ctx);
+        told(prepared.at, prepared.rejection)
+    }
+
+    /// The append failed. The state is ahead of its journal and must not be used again.
+    fn lost(&self, error: StoreError, is_new: bool, ctx: &mut Context<Self>) -> Result<Applied, DeliverError> {
+        self.host.forget(self.id, self.incarnation);
+        // A new execution may be in the store all the same: the store does not always know.
+        let elsewhere = matches!(error, StoreError::Fenced { .. });
+        if !elsewhere && (!is_new || matches!(error, StoreError::Unavailable(_))) {
+            Rc::clone(&self.host).revive_later(self.id);
+        }
+        ctx.stop();
+        Err(error.into())
     }
 
     /// A decision that does not fit its own journal: nothing of it is written, and the next message begins again from

@@ -12,6 +12,7 @@ pub(in crate::engine) mod message;
 mod observer;
 mod passivation;
 mod pending;
+mod perform;
 pub(in crate::engine) mod state_cell;
 mod tracing;
 pub(in crate::engine) mod turns;

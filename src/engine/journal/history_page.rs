@@ -1,5 +1,5 @@
-//! Pages of a history. A page reads and decodes the batches that it shows and a few more to find its place: what it
-//! costs does not grow with the history before it.
+//! Pages of a history. A page reads and decodes the batches that it shows and a few more to find its place. Its cost
+//! does not grow with the history before it.
 
 use crate::ids::{EventId, ExecutionId};
 use crate::interpreter::event::Entry;
@@ -14,8 +14,8 @@ use crate::engine::types::{HistoryPage, HistoryQuery};
 /// says of its pages.
 const PAGE_BYTES: usize = 8 * 1_048_576;
 
-/// How often a journal is looked at anew whose newest batch was replaced meanwhile.
-const LOOKS: usize = 8;
+/// How often a journal is read again if its newest batch is replaced meanwhile.
+const READS_MAX: usize = 8;
 
 /// A page of the visible events of a journal.
 pub(in crate::engine) async fn read(
@@ -23,7 +23,7 @@ pub(in crate::engine) async fn read(
     execution: ExecutionId,
     query: &HistoryQuery,
 ) -> Result<HistoryPage, StoreError> {
-    let mut looks = LOOKS;
+    let mut looks = READS_MAX;
     loop {
         let mut pages = Pages::open(journal, execution).await?;
         match page(&mut pages, query).await {
@@ -86,8 +86,8 @@ impl<'j> Pages<'j> {
 
     /// The last batch whose first visible event is not after this one: its place, or just before it.
     async fn find(&mut self, event: EventId) -> Result<usize, StoreError> {
-        // An event's id is never greater than its place in the journal, which counts hidden events too: what is before
-        // is not looked at.
+        // An event's id is never greater than its place in the journal, which counts hidden events too. Earlier batches
+        // are not looked at.
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
@@ -97,7 +97,7 @@ impl<'j> Pages<'j> {
         high = self.len();
         while low < high {
             let middle = low + (high - low) / 2;
-            // A batch of hidden events only says nothing: the next one that shows something speaks for it.
+            // A batch of hidden events only has no visible id: the next batch with a visible event decides.
             let mut speaker = middle;
             let mut first = None;
             while speaker < high && first.is_none() {

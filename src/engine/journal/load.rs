@@ -1,5 +1,5 @@
-//! Reading journals: folded piece by piece, so that what is in memory is a state and one piece, not a journal; and not
-//! folded at all where the state has no room.
+//! Reading journals. They are folded piece by piece, so that memory holds a state and one piece, not a journal. They
+//! are not folded at all where the state has no room.
 
 use tokio::sync::Semaphore;
 
@@ -17,10 +17,10 @@ use crate::engine::types::DeliverError;
 pub(in crate::engine) const PIECE_BYTES: u64 = 1_048_576;
 /// Batches of one piece.
 const PIECE_BATCHES: usize = 1_000;
-/// How often a journal is looked at anew whose newest batch was replaced meanwhile.
-const LOOKS: usize = 8;
-/// An execution that holds more than this many times of what it may does not come from this version: its journal was
-/// written when nothing bounded it.
+/// How often a journal is read again if its newest batch is replaced meanwhile.
+const READS_MAX: usize = 8;
+/// An execution that holds more than this many times its bound comes from an earlier version: its journal was written
+/// when nothing bounded it.
 const BEYOND: u64 = 2;
 
 /// Large journals that are read at once: a start asks for hundreds.
@@ -42,9 +42,9 @@ pub(in crate::engine) async fn state(services: &Services, execution: ExecutionId
     Ok(whole(services, execution).await?.state)
 }
 
-/// The state of an execution, and what its actor must know of its journal.
+/// The state of an execution, and the facts of its journal that its actor needs.
 pub(in crate::engine) async fn whole(services: &Services, execution: ExecutionId) -> Result<Loaded, DeliverError> {
-    load(&*services.journal, BEYOND * services.options.execution_bytes_max, execution).await
+    load(&*services.journal, BEYOND * services.options.bounds.execution_bytes_max, execution).await
 }
 
 /// Folds a journal whose state, and each batch of it, takes no more than `most` bytes.
@@ -64,7 +64,7 @@ pub(in crate::engine) async fn fold<T>(
     new: impl Fn() -> T,
     take: impl Fn(&mut T, Vec<Batch>) -> Result<(), DeliverError>,
 ) -> Result<T, DeliverError> {
-    let mut looks = LOOKS;
+    let mut looks = READS_MAX;
     loop {
         let mut folded = new();
         match pieces(journal, most, execution, |batches| take(&mut folded, batches)).await {

@@ -46,8 +46,9 @@ impl PartitionState {
         let services = Arc::clone(&self.services);
         let host: Rc<dyn Host> = Rc::<Self>::clone(self);
         let responder = Responder::Beginning(answer);
-        // A map run's child is journaled in any case: its run counts on it.
-        let actor = if header.arn.is_express() && header.map_run.is_none() {
+        let actor = if header.kind().is_journaled() {
+            ExecutionActor::new(services, Rc::clone(&host), incarnation, header, machine)
+        } else {
             match ExecutionActor::express(
                 services,
                 Arc::clone(&self.wiring.express),
@@ -59,8 +60,6 @@ impl PartitionState {
                 Ok(actor) => actor,
                 Err(error) => return responder.respond(&host, execution, incarnation, Err(error)),
             }
-        } else {
-            ExecutionActor::new(services, Rc::clone(&host), incarnation, header, machine)
         };
         let addr = actor.start();
         let first = Message { input: Input::Stimulus(StimulusKind::Start(started)), responder };
@@ -96,7 +95,7 @@ mod tests {
             let outcome = run(name).await.expect("it ends").unwrap();
             assert!(matches!(&outcome.result, Conclusion::Succeeded(output) if **output == json!(7)), "{outcome:?}");
         }
-        // A start that another one would share is none for who wants an end of his own.
+        // A start that another call would share is no start for a caller who wants an end of its own.
         let refused = run("a").await.expect("it is answered").unwrap_err();
         assert!(matches!(refused, EngineError::ExecutionAlreadyExists(_)), "{refused}");
         engine.stop(Duration::from_secs(5)).await;

@@ -1,5 +1,5 @@
-//! A partition's clock: what is due is fired, what becomes due soon is fetched from the store, what is idle leaves
-//! memory.
+//! A partition's clock: due executions are fired, executions that become due soon are fetched from the store, idle
+//! executions leave memory.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use super::backlog::Planned;
 use super::housekeeping;
 use super::state::PartitionState;
 
-/// The partition that looks after what belongs to no execution.
+/// The partition that does the housekeeping.
 const HOUSEKEEPER: PartitionId = PartitionId(0);
 /// So many executions that left memory, or were packed, are worth the allocator's trouble of giving pages back.
 const TRIM_AFTER_LEFT: usize = 1_000;
 
 impl PartitionState {
-    /// Fires everything that is due, and waits for what is due next. Runs as long as the partition.
+    /// Fires all due executions, and waits for the next due time. Runs as long as the partition.
     ///
-    /// Due times are moments of the wall clock, and a sleep is measured by another one: the wall clock is put forward
-    /// and back, and a machine that sleeps stops the other one. So no sleep is longer than `clock_check`, and each
-    /// round asks the clock anew. This is the only place that sleeps until a moment of the wall clock.
+    /// Due times are moments of the wall clock, and a sleep is measured by another clock: the wall clock is put forward
+    /// and back, and a machine that sleeps stops the other clock. So no sleep is longer than `clock_check`, and each
+    /// round asks the wall clock again. This is the only place that sleeps until a moment of the wall clock.
     pub(super) async fn keep_time(self: Rc<Self>) {
         // A partition that stops begins nothing new: its timers are in the store.
         while !self.is_draining() {
@@ -48,7 +48,7 @@ impl PartitionState {
         }
     }
 
-    /// Fires what is due at `now`.
+    /// Fires the executions that are due at `now`.
     async fn fire_due(self: &Rc<Self>, now: Timestamp) {
         loop {
             // After a long sleep very many may be due at once.
@@ -71,7 +71,7 @@ impl PartitionState {
     async fn fire(self: &Rc<Self>, execution: ExecutionId, due: Timestamp) {
         let input = Input::Stimulus(StimulusKind::Clock);
         match Delivered::from(self.deliver(Deliver { execution, input }).await) {
-            // One that is unreadable stands still until its journal is mended; the log has said so.
+            // An unreadable execution stands still until its journal is mended; the log has said so.
             Delivered::Applied(_) | Delivered::Refused(_) | Delivered::Gone(_) | Delivered::Unreadable(_) => {}
             Delivered::Later(e) => {
                 tracing::warn!(execution.id = %execution, error = %e, "a timer could not be handled; it comes again");
@@ -83,7 +83,8 @@ impl PartitionState {
         }
     }
 
-    /// Fetches what becomes due soon, beside the timers. Where the store does not answer, again after a while.
+    /// Fetches executions that become due soon, beside the timers. Where the store does not answer, again after a
+    /// while.
     async fn fetch_soon(self: Rc<Self>) {
         match self.fetch_due().await {
             Ok(()) => self.fetch_failing.set(false),
@@ -92,7 +93,7 @@ impl PartitionState {
                     tracing::warn!(
                         partition = %self.id,
                         error = %e,
-                        "what is due soon could not be read; trying again"
+                        "executions that are due soon could not be read; trying again"
                     );
                 }
                 tokio::time::sleep(RETRY_AFTER).await;
@@ -102,7 +103,7 @@ impl PartitionState {
         self.sooner.notify_one();
     }
 
-    /// Lets idle executions leave memory, and looks after what belongs to no execution.
+    /// Lets idle executions leave memory, and does the housekeeping.
     pub(super) async fn sweep(self: Rc<Self>) {
         let options = &self.services.options;
         let mut asleep = Duration::ZERO;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::bus::{Address, BusHealth, Message};
 use crate::engine::services::Services;
 use crate::engine::services::admission::{ChildPermit, Kind, Permit, admits};
-use crate::engine::types::{EngineError, Options};
+use crate::engine::types::EngineError;
 use crate::ids::Arn;
-use crate::limits;
+use crate::limits::{self, EngineBounds};
 
 impl Services {
     /// For metrics: starts that wait for the store, task messages that wait for the broker.
@@ -20,7 +20,7 @@ impl Services {
 
     /// Lets one more start in, or refuses it because too much is under way. Held until the start is durable.
     pub(in crate::engine) fn admit(self: &Arc<Self>) -> Result<Permit, EngineError> {
-        let Options { starts_max, unpublished_max, .. } = self.options;
+        let EngineBounds { starts_max, unpublished_max, .. } = self.options.bounds;
         let admitted = admits(self.admission.load(), starts_max, unpublished_max);
         match admitted.and_then(|()| self.footprint.refusal().map_or(Ok(()), Err)) {
             Ok(()) => {
@@ -50,7 +50,7 @@ impl Services {
         // It is never closed.
         let turn = self.admission.child_starts.acquire().await.ok();
         let starts = self.admission.load().starts;
-        if starts >= self.options.starts_max.div_ceil(2) {
+        if starts >= self.options.bounds.starts_max.div_ceil(2) {
             return Err(EngineError::Busy(format!(
                 "{starts} starts wait for the store, half of what engine.starts_max lets in: a child waits"
             )));
@@ -61,8 +61,8 @@ impl Services {
         Ok(ChildPermit { _turn: turn, _start: Permit::begin(&self.admission, Kind::Start) })
     }
 
-    /// True where a start that has waited so long for room waits no longer: what starts itself may hold all the room
-    /// that its children wait for.
+    /// True where a start that has waited so long for room waits no longer: machines that start themselves may hold all
+    /// the room that its children wait for.
     pub(in crate::engine) fn child_gives_up(&self, waited: Duration) -> bool {
         waited >= limits::CHILD_PATIENCE && self.footprint.refusal_of_child().is_some()
     }
@@ -93,8 +93,8 @@ impl Services {
         Permit::begin(&self.admission, Kind::Publish { bytes })
     }
 
-    /// Publishes what nothing waits for. Where the broker has not taken the last ten thousand of them, more are
-    /// dropped: they are news, and must not fill the memory while nobody can read them.
+    /// Publishes a notice. While the broker has not taken the last ten thousand notices, more are dropped: they must
+    /// not fill the memory while no consumer can read them.
     pub(in crate::engine) fn publish_best_effort(self: &Arc<Self>, to: Address, message: Message) {
         let waiting = self.admission.notices.load(Ordering::Acquire);
         if waiting >= limits::ASIDES_MAX {
@@ -113,7 +113,7 @@ impl Services {
         }
         let (services, permit) = (Arc::clone(self), Permit::begin(&self.admission, Kind::Notice));
         actix_rt::spawn(async move {
-            // Nobody may be listening; that is no error.
+            // A notice without a consumer is no error.
             let _ = services.bus.publish(to, message).await;
             drop(permit);
         });

@@ -11,11 +11,11 @@ use crate::store::{Catalog, MachineRow, MachineType, Revision, RevisionId, Store
 use crate::engine::services::logging::Logging;
 use crate::engine::types::EngineError;
 
-/// Compiled revisions kept, and what ARNs resolve to. Beyond it, or beyond [`COMPILED_BYTES_MAX`], all are dropped and
+/// Compiled revisions and resolved ARNs that are kept. Beyond it, or beyond [`COMPILED_BYTES_MAX`], all are dropped and
 /// compiled again when they are asked for: executions that run keep theirs.
 const COMPILED_MAX: usize = 1_000;
 
-/// What a start resolves to.
+/// The machine and revision of a start.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct Resolved {
     pub machine: Arn,
@@ -32,7 +32,7 @@ pub(in crate::engine) struct Resolved {
 pub(in crate::engine) struct Definitions {
     catalog: Arc<dyn Catalog>,
     compiled: Mutex<HashMap<RevisionId, (Arc<Machine>, Logging)>>,
-    /// What machine and version ARNs resolve to, while the catalog stands still: a start then asks the store nothing.
+    /// Resolved ARNs of machines and versions, while the catalog stands still: a start then asks the store nothing.
     resolved: Mutex<HashMap<Arn, (u64, Arc<Resolved>)>>,
 }
 
@@ -54,8 +54,8 @@ impl Definitions {
         self.compile(&revision)
     }
 
-    /// What runs when this ARN (a machine, a version or an alias) is started. `chance` in [0, 1) chooses between an
-    /// alias's routes.
+    /// The machine and revision that a start of this ARN (a machine, a version or an alias) runs. `chance` in [0, 1)
+    /// chooses between an alias's routes.
     pub async fn resolve(&self, arn: &Arn, chance: f64) -> Result<Arc<Resolved>, EngineError> {
         // Looked at before anything is read: a change in between is seen by the next start.
         let generation = self.catalog.generation();
@@ -66,7 +66,7 @@ impl Definitions {
             return Ok(Arc::clone(resolved));
         }
         let resolved = Arc::new(self.look_up(arn, chance).await?);
-        // An alias chooses anew at every start.
+        // An alias chooses again at every start.
         if let Some(generation) = generation.filter(|_| resolved.alias_arn.is_none()) {
             let mut known = known();
             if known.len() >= COMPILED_MAX {
@@ -126,7 +126,8 @@ impl Definitions {
         self.compiled.lock().unwrap_or_else(PoisonError::into_inner).get(&id).map(|(machine, _)| Arc::clone(machine))
     }
 
-    /// What executions of a revision log. One that was compiled is known; a log is no reason to read the store.
+    /// The logging of executions of a revision. It is known once the revision is compiled; a log is no reason to read
+    /// the store.
     pub fn logging(&self, id: RevisionId) -> Logging {
         self.compiled
             .lock()
@@ -138,8 +139,8 @@ impl Definitions {
 
     fn compile(&self, revision: &Revision) -> Result<Arc<Machine>, EngineError> {
         // Judged when it was made: express-only rules need not be judged again.
-        let valid = crate::asl::parse(&revision.definition, crate::asl::MachineKind::Standard)
-            .or_else(|_| crate::asl::parse(&revision.definition, crate::asl::MachineKind::Express))
+        let valid = crate::asl::parse(&revision.definition, MachineType::Standard)
+            .or_else(|_| crate::asl::parse(&revision.definition, MachineType::Express))
             .map_err(|d| {
                 let why = d.invalid_definition_message();
                 StoreError::Corrupt { what: "definition of revision", key: revision.id.to_string(), why }

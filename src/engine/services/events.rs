@@ -1,4 +1,4 @@
-//! What is published of executions to the exchange `reveille.events`, for machines that ask for it (`bus.events`).
+//! Events of executions on the exchange `reveille.events`, for machines that ask for them (`bus.events`).
 //!
 //! | event | how sure |
 //! |---|---|
@@ -19,7 +19,7 @@ use crate::engine::services::Services;
 use crate::engine::services::redrivable::{self, Execution};
 use crate::engine::services::task_identity::message_id;
 use crate::engine::types::DeliverError;
-use crate::ids::{EventId, ExecutionId, TaskKey};
+use crate::ids::{EventId, ExecutionId, ExecutionKind, TaskKey};
 use crate::interpreter::event::{Payload, Started};
 use crate::interpreter::state::{Conclusion, Outcome, Phase, State};
 
@@ -43,7 +43,7 @@ impl Services {
     /// be millions.
     pub fn announces(&self, state: &State) -> bool {
         let events = &self.options.events;
-        let has = |s: &Started| !s.is_express() && s.map_run.is_none() && events.has(&s.machine_name);
+        let has = |s: &Started| s.kind() == ExecutionKind::Standard && events.has(&s.machine_name);
         !events.is_empty() && state.started().is_some_and(|s| has(s))
     }
 

@@ -14,8 +14,8 @@ use crate::limits::{EXECUTION_OWN_BYTES, EXECUTION_SHARE_MIN, HEAVY_EXECUTION_BY
 
 /// How often it is looked for executions that may leave while there is no room.
 pub(in crate::engine) const LOOK: Duration = Duration::from_millis(500);
-/// A journal that is to be read waits at most so long for room: what it owes may be what others wait for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A journal that is to be read waits at most so long for room: others may wait for its debts.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Sums over the process, kept through [`Part`].
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Footprint {
 
     fn change(&self, part: &mut Part, now: u64) {
         let before = std::mem::replace(&mut part.0, now);
-        // Modulo 2^64 the sum is right whatever the order of two threads is.
+        // Modulo 2^64 the sum is right in any order of two threads.
         if now != before {
             let sum = self.bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
             let half = self.most / 2;
@@ -136,7 +136,7 @@ impl Footprint {
         // It is never closed.
         let permit = self.one_by_one.acquire().await.ok();
         let began = tokio::time::Instant::now();
-        while self.is_full() && began.elapsed() < PATIENCE {
+        while self.is_full() && began.elapsed() < ROOM_WAIT_MAX {
             tokio::time::sleep(LOOK / 10).await;
         }
         permit

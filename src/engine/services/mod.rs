@@ -1,4 +1,4 @@
-//! What all rooms share, without an execution.
+//! The parts that all rooms share, without an execution.
 
 pub(in crate::engine) mod activity_queues;
 pub(in crate::engine) mod admission;
@@ -79,7 +79,11 @@ impl Services {
         Arc::new(Self {
             definitions: definitions::Definitions::new(Arc::clone(&parts.catalog)),
             quarantine: quarantine::Quarantine::new(Arc::clone(&parts.journal), parts.metrics.clone()),
-            open: open_count::Open::new(Arc::clone(&parts.journal), options.executions_open_max, parts.metrics.clone()),
+            open: open_count::Open::new(
+                Arc::clone(&parts.journal),
+                options.bounds.executions_open_max,
+                parts.metrics.clone(),
+            ),
             realm: parts.realm,
             clock: parts.clock,
             journal: parts.journal,
@@ -91,9 +95,9 @@ impl Services {
             objects: Objects::new(&options.objects),
             courier: courier::Courier::new(options.partitions, Arc::clone(&seat), away),
             seat,
-            activities: activity_queues::Activities::new(options.queue_kind, options.activity_pollers),
+            activities: activity_queues::Activities::new(options.queue_kind, options.bounds.activity_pollers_max),
             task_queues: task_queues::TaskQueues::default(),
-            footprint: footprint::Footprint::new(options.memory_bytes_max),
+            footprint: footprint::Footprint::new(options.bounds.memory_bytes_max),
             feed,
             admission: Arc::default(),
             options,

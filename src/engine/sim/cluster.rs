@@ -1,6 +1,6 @@
 //! Several nodes in one world: they share its store and its broker, die, freeze at any call of a port, leave, come
-//! back, and take over from each other. What is checked is what one process is checked for, and that no partition's
-//! journal has an entry of an older epoch after one of a newer.
+//! back, and take over from each other. The checks are those of one process; and no partition's journal has an entry of
+//! an older epoch after an entry of a newer epoch.
 //!
 //! Machines start no other executions here: words between nodes are not simulated yet.
 
@@ -12,7 +12,7 @@ use super::rng::Rng;
 use super::workers::{Crew, workers};
 use super::world::{Faults, World};
 use super::{Client, Report, keys, machines, number, on_paused_time, put_machine, redrive, report, start, watch};
-use crate::asl::{MachineKind, parse};
+use crate::asl::{MachineType, parse};
 use crate::clock::Clock;
 use crate::engine::services::entropy::seeded;
 use crate::engine::types::{Options, Parts, Sharing};
@@ -121,7 +121,7 @@ fn run(seed: u64) -> Report {
     seeded::set(Some(seed));
     on_paused_time(async {
         let valid =
-            parse(&definition.to_string(), MachineKind::Standard).unwrap_or_else(|d| panic!("seed {seed}: {d}"));
+            parse(&definition.to_string(), MachineType::Standard).unwrap_or_else(|d| panic!("seed {seed}: {d}"));
         let id = put_machine(&memory, &realm, machines::MACHINE, 1, &definition).await;
         world.lock().machines.insert(id, valid.machine);
         world.begin(None);

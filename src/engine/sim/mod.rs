@@ -6,7 +6,7 @@
 //! life 2: engine, from the same journal ── dies ──────┤
 //! life n: engine ── every execution has ended ────────┘
 //! ```
-//! `world` checks everything that crosses a port, as it crosses; here is checked what must be true at the end. A calm
+//! `world` checks everything that crosses a port, as it crosses; this file checks the end. A calm
 //! world's executions must end as in a world without faults. Not simulated: threads (all actors share one), and the
 //! adapters themselves, which have their own contract tests and the crash campaign.
 //!
@@ -34,7 +34,7 @@ use self::ports::{SimBus, SimStore};
 use self::rng::Rng;
 use self::workers::{Crew, workers};
 use self::world::{Faults, World};
-use crate::asl::{MachineKind, parse};
+use crate::asl::{MachineType, parse};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::api::EngineHandle;
 use crate::engine::services::entropy::seeded;
@@ -42,17 +42,17 @@ use crate::engine::types::{Options, Parts, StartRequest};
 use crate::ids::Realm;
 use crate::interpreter::state::{Conclusion, Phase};
 use crate::store::memory::Memory;
-use crate::store::{Catalog, Journal, MachineRow, MachineType, Revision, RevisionId};
+use crate::store::{Catalog, Journal, MachineRow, Revision, RevisionId};
 use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
 
 /// Longer than any execution may live.
 const TOO_LONG: Duration = Duration::from_hours(700 * 24);
 
-/// What is due may wait so long for a store that fails again and again.
+/// Due executions may wait so long for a store that fails again and again.
 const LATE_MAX: Duration = Duration::from_mins(1);
 
-/// Who started an execution and looks after it.
+/// The client that started an execution and looks after it.
 #[derive(Debug)]
 struct Client {
     name: String,
@@ -144,7 +144,7 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
             [(machines::MACHINE, &definition), (machines::CHILD, &machines::child())].into_iter().enumerate()
         {
             let valid =
-                parse(&text.to_string(), MachineKind::Standard).unwrap_or_else(|d| panic!("seed {seed}: {d}\n{text}"));
+                parse(&text.to_string(), MachineType::Standard).unwrap_or_else(|d| panic!("seed {seed}: {d}\n{text}"));
             let id = put_machine(&memory, &realm, name, number as u128 + 1, text).await;
             world.lock().machines.insert(id, valid.machine);
         }
@@ -285,7 +285,7 @@ async fn start(world: &World, crew: &Crew, name: &str, realm: &Realm) {
     }
 }
 
-/// What failed is run on, once; a client that asks until it is answered. True where it did.
+/// A failed execution is run on, once; a client that asks until it is answered. True where it did.
 async fn redrive(world: &World, crew: &Crew, name: &str, realm: &Realm) -> bool {
     let arn = realm.execution(machines::MACHINE, name);
     let redrivable = || {
@@ -373,7 +373,7 @@ fn report(world: &World, clients: &[Client]) -> Report {
     }
 }
 
-/// What is wrong with the world of a seed, and how much happened in it.
+/// The faults of a seed's world, and the counts of its events.
 fn simulate_seed(seed: u64) -> (Vec<String>, Report) {
     let mut rng = Rng::new(!seed);
     let calm = rng.chance(60);
@@ -390,7 +390,7 @@ fn simulate_seed(seed: u64) -> (Vec<String>, Report) {
     if calm {
         let undisturbed = run(seed, true, Faults::default());
         wrong.extend(undisturbed.violations.into_iter().map(|v| format!("undisturbed: {v}")));
-        // What takes about a year may end before it in one of the two, and be timed out in the other.
+        // An execution of about a year may end in time in one of the two, and be timed out in the other.
         if undisturbed.outcomes != disturbed.outcomes && undisturbed.outlived + disturbed.outlived == 0 {
             wrong.push(format!(
                 "ended otherwise than undisturbed:\n  {:?}\n  {:?}",

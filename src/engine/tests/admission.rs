@@ -1,33 +1,32 @@
 //! A store that does not answer: new starts are refused at the bound, what runs goes on, and all that was let in ends.
-//! A broker that takes nothing: news for nobody is dropped. Very many timers at one moment: all are handled. Closed
-//! executions leave after their time.
+//! A broker that takes nothing: notices that no one awaits are dropped. Very many timers at one moment: all are
+//! handled. Closed executions leave after their time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all, pending};
-use futures_util::stream::BoxStream;
+use futures_util::future::{join_all, pending};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{
-    Address, BusError, BusHealth, Delivery, ExchangeSpec, Message, Publication, QueueSpec, QueueView, TaskBus,
-};
+use crate::bus::{Address, Message, TaskBus};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::api::EngineHandle;
 use crate::engine::support;
-use crate::engine::types::Asker;
-use crate::engine::types::{Completion, EngineError, Options, StartRequest};
+use crate::engine::types::{Asker, Completion, EngineError, Options, StartRequest};
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
+use crate::limits::EngineBounds;
 use crate::store::memory::Memory;
 use crate::store::{
     Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, Kinship,
     StoreFuture, WaitFilter, WaitRow,
 };
+
+use super::watched::Watched;
 
 const STARTS_MAX: usize = 5;
 const LONG: Duration = Duration::from_secs(30);
@@ -152,7 +151,12 @@ async fn given(gate: Arc<Semaphore>) -> (EngineHandle, Arn) {
     let activity = "arn:aws:states:us-east-1:000000000000:activity:paint";
     let definition = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": activity, "End": true}}});
     let journal = Arc::new(Gated { memory: memory.clone(), gate, stands: None });
-    let options = Options { partitions: 2, threads: 1, starts_max: STARTS_MAX, ..Options::default() };
+    let options = Options {
+        partitions: 2,
+        threads: 1,
+        bounds: EngineBounds { starts_max: STARTS_MAX, ..EngineBounds::default() },
+        ..Options::default()
+    };
     engine(&memory, journal, Arc::new(EmbeddedBus::new()), options, &definition).await
 }
 
@@ -241,7 +245,7 @@ async fn children_take_turns_and_all_are_started() {
     assert_eq!(engine.engine().services.work_in_progress().0, 0);
 }
 
-/// What starts itself may hold all the room that its children wait for.
+/// A machine that starts itself may hold all the room that its children wait for.
 #[test]
 fn the_start_of_a_child_that_finds_no_room_in_memory_fails_after_a_while() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -249,7 +253,12 @@ fn the_start_of_a_child_that_finds_no_room_in_memory_fails_after_a_while() {
         let memory = Memory::new();
         // The parent alone takes half of it.
         let room = 2 * crate::limits::EXECUTION_OWN_BYTES;
-        let options = Options { partitions: 1, threads: 0, memory_bytes_max: room, ..Options::default() };
+        let options = Options {
+            partitions: 1,
+            threads: 0,
+            bounds: EngineBounds { memory_bytes_max: room, ..EngineBounds::default() },
+            ..Options::default()
+        };
         let itself = json!({"StartAt": "S", "States": {"S": starts(&support::realm().state_machine("m"))}});
         let clock = Arc::new(Runtimes(tokio::time::Instant::now()));
         let bus = Arc::new(EmbeddedBus::new());
@@ -276,89 +285,38 @@ impl Clock for Runtimes {
     }
 }
 
-/// A broker that takes no message, as one with an alarm. How long it was given to close.
-#[derive(Debug, Clone, Default)]
-struct Deaf(EmbeddedBus, Arc<std::sync::OnceLock<Duration>>);
-
-impl TaskBus for Deaf {
-    fn publish(&self, _: Address, _: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
-        pending().boxed()
-    }
-
-    fn reply_queue(&self, partition: PartitionId) -> String {
-        self.0.reply_queue(partition)
-    }
-
-    fn replies(&self, partition: PartitionId, priority: i32) -> BoxStream<'static, Delivery> {
-        self.0.replies(partition, priority)
-    }
-
-    fn consume(&self, queue: QueueSpec, prefetch: u16) -> BoxStream<'static, Delivery> {
-        self.0.consume(queue, prefetch)
-    }
-
-    fn declare(
-        &self,
-        exchanges: Vec<ExchangeSpec>,
-        queues: Vec<QueueSpec>,
-        bindings: Vec<(QueueSpec, Address)>,
-    ) -> BoxFuture<'_, Result<(), BusError>> {
-        self.0.declare(exchanges, queues, bindings)
-    }
-
-    fn get(&self, queue: &str) -> BoxFuture<'_, Result<Option<Delivery>, BusError>> {
-        self.0.get(queue)
-    }
-
-    fn look(&self, queue: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>> {
-        self.0.look(queue)
-    }
-
-    fn health(&self) -> BusHealth {
-        BusHealth::Blocked("low on memory".to_owned())
-    }
-
-    fn is_durable(&self) -> bool {
-        true
-    }
-
-    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
-        self.1.set(within).expect("closed once");
-        self.0.close(within)
-    }
-}
-
 #[actix_rt::test]
 async fn a_stop_has_one_time_for_all_that_it_waits_for() {
     let wait = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 900, "End": true}}});
     let options = || Options { partitions: 1, threads: 1, ..Options::default() };
     // Nothing is under way: all of it is left for the bus.
-    let (memory, bus) = (Memory::new(), Deaf::default());
-    let (idle, _) = engine(&memory, Arc::new(memory.clone()), Arc::new(bus.clone()), options(), &wait).await;
+    let (memory, bus) = (Memory::new(), Arc::new(Watched::blocked()));
+    let (idle, _) = engine(&memory, Arc::new(memory.clone()), Arc::<Watched>::clone(&bus), options(), &wait).await;
     idle.stop(LONG).await;
-    assert!(*bus.1.get().unwrap() > Duration::ZERO);
+    assert!(*bus.closed_within.get().unwrap() > Duration::ZERO);
     // An append that stands still takes all of it: nothing is left.
-    let (memory, bus) = (Memory::new(), Deaf::default());
+    let (memory, bus) = (Memory::new(), Arc::new(Watched::blocked()));
     let stands = Arc::new(Notify::new());
     let journal = Arc::new(Gated {
         memory: memory.clone(),
         gate: Arc::new(Semaphore::new(1)),
         stands: Some(Arc::clone(&stands)),
     });
-    let (engine, machine) = engine(&memory, journal, Arc::new(bus.clone()), options(), &wait).await;
+    let (engine, machine) = engine(&memory, journal, Arc::<Watched>::clone(&bus), options(), &wait).await;
     let arn = engine.start_execution(request(&machine, "e")).await.unwrap().arn;
     let stopping = engine.clone();
     actix_rt::spawn(async move { stopping.stop_execution(&arn, Failure::default()).await });
     stands.notified().await;
     engine.stop(Duration::from_secs(1)).await;
-    assert_eq!(bus.1.get(), Some(&Duration::ZERO));
+    assert_eq!(bus.closed_within.get(), Some(&Duration::ZERO));
 }
 
 #[actix_rt::test]
 async fn news_that_a_blocked_broker_does_not_take_is_dropped_beyond_the_bound() {
     let memory = Memory::new();
     let options = Options { partitions: 1, threads: 1, ..Options::default() };
-    let (engine, _) = engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf::default()), options, &json!({})).await;
+    let (engine, _) =
+        engine(&memory, Arc::new(memory.clone()), Arc::new(Watched::blocked()), options, &json!({})).await;
     let to = Address { exchange: String::new(), routing_key: "worker.inbox".to_owned() };
     for _ in 0..crate::limits::ASIDES_MAX + 7 {
         engine.engine().services.publish_best_effort(to.clone(), Message::default());
@@ -372,9 +330,14 @@ async fn tasks_that_a_blocked_broker_does_not_take_bound_the_starts_and_the_refu
     let memory = Memory::new();
     let task = json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": {"RoutingKey": "q", "Body": {}}, "End": true});
     let definition = json!({"StartAt": "T", "States": {"T": task}});
-    let options = Options { partitions: 2, threads: 1, unpublished_max: 4, ..Options::default() };
+    let options = Options {
+        partitions: 2,
+        threads: 1,
+        bounds: EngineBounds { unpublished_max: 4, ..EngineBounds::default() },
+        ..Options::default()
+    };
     let (engine, machine) =
-        engine(&memory, Arc::new(memory.clone()), Arc::new(Deaf::default()), options, &definition).await;
+        engine(&memory, Arc::new(memory.clone()), Arc::new(Watched::blocked()), options, &definition).await;
     for n in 0..4_usize {
         engine.start_execution(request(&machine, &format!("n-{n}"))).await.unwrap();
         while engine.engine().services.work_in_progress().1 <= n {

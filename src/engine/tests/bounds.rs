@@ -11,6 +11,7 @@ use crate::engine::support::{self, machine, request, small};
 use crate::engine::types::{EngineError, HistoryQuery, Options};
 use crate::ids::Arn;
 use crate::interpreter::event::{Event, Failure};
+use crate::limits::EngineBounds;
 use crate::store::memory::Memory;
 use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus, Journal};
 
@@ -49,7 +50,11 @@ async fn history(engine: &EngineHandle, arn: &Arn, limit: usize) -> Vec<u64> {
 #[actix_rt::test]
 async fn a_full_journal_ends_its_execution_and_is_read_piece_by_piece() {
     let store = Memory::new();
-    let engine = engine(&store, Options { journal_bytes_max: 4_000_000, ..small() }).await;
+    let engine = engine(
+        &store,
+        Options { bounds: EngineBounds { journal_bytes_max: 4_000_000, ..EngineBounds::default() }, ..small() },
+    )
+    .await;
     // Each round makes another 100 KB.
     let pass = json!({ "Type": "Pass", "Parameters": { "x.$": "$.x", "at.$": "$$.State.EnteredTime" }, "Next": "B" });
     let out =
@@ -105,7 +110,11 @@ async fn what_has_no_room_is_put_aside_at_a_start_and_comes_back_with_more_room(
     tokio::time::timeout(LONG, waits).await.expect("all branches wait");
     first.stop(Duration::from_secs(5)).await;
 
-    let narrow = engine(&store, Options { execution_bytes_max: 1_500_000, ..small() }).await;
+    let narrow = engine(
+        &store,
+        Options { bounds: EngineBounds { execution_bytes_max: 1_500_000, ..EngineBounds::default() }, ..small() },
+    )
+    .await;
     narrow.stop_execution(&large, Failure::new("E", "c")).await.unwrap_err();
     let id = narrow.execution(&large).await.unwrap().header.id;
     let why = narrow.quarantined(id).expect("it is put aside");
@@ -132,7 +141,9 @@ fn starts_itself(resource: &str) -> Value {
 async fn executions_that_start_each_other_end_at_a_depth() {
     for resource in ["arn:aws:states:::states:startExecution", "arn:aws:states:::states:startExecution.sync:2"] {
         let store = Memory::new();
-        let engine = engine(&store, Options { nesting_max: 5, ..small() }).await;
+        let engine =
+            engine(&store, Options { bounds: EngineBounds { nesting_max: 5, ..EngineBounds::default() }, ..small() })
+                .await;
         let machine = machine(&store, "self", &starts_itself(resource)).await;
         let first = engine.start_execution(request(&machine, "first", "{}")).await.unwrap().arn;
         end(&engine, &first).await;
@@ -158,7 +169,7 @@ async fn executions_that_start_each_other_end_at_a_depth() {
 #[actix_rt::test]
 async fn open_executions_are_bounded_also_after_a_restart() {
     let store = Memory::new();
-    let bounded = || Options { executions_open_max: 3, ..small() };
+    let bounded = || Options { bounds: EngineBounds { executions_open_max: 3, ..EngineBounds::default() }, ..small() };
     let first = engine(&store, bounded()).await;
     let wait = json!({ "Type": "Wait", "Seconds": 3_000, "End": true });
     let machine = machine(&store, "w", &json!({ "StartAt": "W", "States": { "W": wait } })).await;
@@ -185,7 +196,11 @@ fn noise(bytes: usize) -> String {
 async fn executions_in_memory_hold_no_more_than_they_may_together() {
     let store = Memory::new();
     let defer = Duration::from_millis(20);
-    let options = || Options { memory_bytes_max: 2_000_000, confirm_linger: defer, ..small() };
+    let options = || Options {
+        bounds: EngineBounds { memory_bytes_max: 2_000_000, ..EngineBounds::default() },
+        confirm_linger: defer,
+        ..small()
+    };
     let first = engine(&store, options()).await;
     let wait = json!({ "Type": "Wait", "Seconds": 3_000, "End": true });
     let machine = machine(&store, "w", &json!({ "StartAt": "W", "States": { "W": wait } })).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::asl::{MachineKind, parse};
+use crate::asl::{MachineType, parse};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::api::EngineHandle;
 use crate::engine::journal::{load, summary};
@@ -42,7 +42,7 @@ async fn given(store: &Memory, engine: &EngineHandle, definition: &Value) -> (Ar
     (parent, child)
 }
 
-/// What the executions of the store show, once they show it.
+/// The shown executions of the store, once all are there.
 async fn eventually<T>(store: &Memory, seen: impl Fn(&[ExecutionRow]) -> Option<T>) -> T {
     let look = async {
         loop {
@@ -141,7 +141,7 @@ async fn only_its_own_child_is_stopped() {
     assert!(engine.execution(&other).await.unwrap().summary.status.is_open());
 }
 
-/// A task whose child runs already, started by somebody else with this name and input.
+/// A task whose child runs already: another caller has started it with this name and input.
 fn same_start() -> Value {
     let mut task = child_task(json!({ "End": true }));
     task["Parameters"]["Name"] = json!("taken");
@@ -240,7 +240,7 @@ impl TokenMint for NoTokens {
     }
 }
 
-/// What a process writes that dies before it does any of it.
+/// The entries of a process that dies before their effects.
 async fn written_and_not_done(
     store: &Memory,
     execution: ExecutionId,
@@ -248,7 +248,7 @@ async fn written_and_not_done(
     kind: StimulusKind,
     definition: &Value,
 ) {
-    let machine = parse(&definition.to_string(), MachineKind::Standard).unwrap().machine;
+    let machine = parse(&definition.to_string(), MachineType::Standard).unwrap().machine;
     let mut state = load::load(store, u64::MAX, execution).await.unwrap().state;
     let after = state.version();
     let realm = realm();

@@ -1,9 +1,10 @@
-//! The embedded bus with an observer: what an engine asks of it, and what it says of itself.
+//! The embedded bus with an observer: the requests of an engine, the facts that the bus reports, and an alarm.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, pending};
 use futures_util::stream::BoxStream;
 
 use crate::bus::embedded::EmbeddedBus;
@@ -17,12 +18,25 @@ pub struct Watched {
     bus: EmbeddedBus,
     /// Reply queues wanted, and `reply_to` of tasks.
     pub asked: Mutex<Vec<(&'static str, String)>>,
-    /// What it says of itself, as a broker's may.
+    /// The facts that it reports, as a broker may.
     pub facts: Mutex<BusFacts>,
+    /// It takes no message, as a broker with an alarm.
+    blocked: bool,
+    /// The time that it was given to close.
+    pub closed_within: OnceLock<Duration>,
+}
+
+impl Watched {
+    pub fn blocked() -> Self {
+        Self { blocked: true, ..Self::default() }
+    }
 }
 
 impl TaskBus for Watched {
     fn publish(&self, to: Address, message: Message) -> BoxFuture<'_, Result<Publication, BusError>> {
+        if self.blocked {
+            return pending().boxed();
+        }
         if let Some(reply_to) = &message.properties.reply_to {
             self.asked.lock().unwrap().push(("published", reply_to.clone()));
         }
@@ -60,7 +74,7 @@ impl TaskBus for Watched {
     }
 
     fn health(&self) -> BusHealth {
-        self.bus.health()
+        if self.blocked { BusHealth::Blocked("low on memory".to_owned()) } else { self.bus.health() }
     }
 
     fn facts(&self) -> BusFacts {
@@ -68,10 +82,11 @@ impl TaskBus for Watched {
     }
 
     fn is_durable(&self) -> bool {
-        self.bus.is_durable()
+        self.blocked || self.bus.is_durable()
     }
 
     fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        self.closed_within.set(within).expect("closed once");
         self.bus.close(within)
     }
 }

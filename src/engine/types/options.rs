@@ -14,6 +14,7 @@ use crate::engine::types::stand_in::StandIn;
 use crate::ids::Realm;
 use crate::integrations::ServiceTable;
 use crate::interpreter::event::Entry;
+use crate::limits::EngineBounds;
 use crate::objects;
 use crate::store::{Catalog, Journal, Ownership};
 use crate::telemetry::Traces;
@@ -27,21 +28,21 @@ pub type HistoryView = fn(entry: &Entry, data: bool, region: &str) -> Option<Val
 /// Settings of the engine.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Fixed when a store is made; what the store has wins.
+    /// Fixed when a store is made: a store's own number wins.
     pub partitions: u16,
     /// Threads that partitions are spread over; 0: all on the caller's own.
     pub threads: usize,
-    /// An execution that nothing happens to for so long leaves memory.
+    /// An execution that is idle for so long leaves memory.
     pub passivate_after: Duration,
     /// How often idle executions are looked for.
     pub sweep: Duration,
-    /// What is due within this time is kept in memory; the rest waits in the store's index.
+    /// Executions that are due within this time are kept in memory; later due times wait in the store's index.
     pub horizon: Duration,
-    /// The wall clock may be put forward or back at any time: who waits for a moment of it looks at it again so often.
+    /// The longest sleep until a moment of the wall clock, which may be put forward or back at any time.
     pub clock_check: Duration,
-    /// How often it is looked whether all that the engine needs is there; `None`: never, but when it is asked.
+    /// How often the engine's health is checked; `None`: only on request.
     pub health_check: Option<Duration>,
-    /// A broker's confirm waits so long for the reply, to share its append.
+    /// How long a broker's confirm is held back, so that it can be written together with the reply.
     pub confirm_linger: Duration,
     /// How long after its end a standard execution holds its name (AWS: 90 days).
     pub name_held: Duration,
@@ -56,36 +57,22 @@ pub struct Options {
     /// How history events are shown in the log, for machines whose `loggingConfiguration` asks for them; `None`: they
     /// are not.
     pub history_view: Option<HistoryView>,
-    /// Pollers that may wait for activity tasks at once.
-    pub activity_pollers: usize,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
     /// What the message of a task carries.
     pub task_headers: TaskHeaders,
     /// The queues that definitions name.
     pub declare_queues: DeclareQueues,
-    /// Of them, the queues that are declared by somebody else.
+    /// Of them, the queues that are declared elsewhere.
     pub declared_queues: HashSet<String>,
     /// A child that is started by an ARN of another region or account is this engine's machine of that name.
     pub any_region: bool,
-    /// What the parking queue holds; beyond it the oldest messages are dropped.
+    /// Room of the parking queue; beyond it the oldest messages are dropped.
     pub parking: Bounds,
-    /// Starts under way at once; more are refused (`ThrottlingException`).
-    pub starts_max: usize,
-    /// Task messages that the broker has not confirmed, beyond which new starts are refused.
-    pub unpublished_max: usize,
-    /// Bytes that one execution may hold in memory, and in its journal; it ends where it goes over one.
-    pub execution_bytes_max: u64,
-    pub journal_bytes_max: u64,
-    /// Bytes that all executions in memory may hold together.
-    pub memory_bytes_max: u64,
-    /// Executions that may have started each other, one below the other.
-    pub nesting_max: u32,
-    /// Standard executions that may be open.
-    pub executions_open_max: u64,
+    pub bounds: EngineBounds,
     /// Where Distributed Maps read and write.
     pub objects: objects::Options,
-    /// Makes HTTP calls for `TestState`; `None`: nobody in this process.
+    /// Makes HTTP calls for `TestState`; `None`: this process makes none.
     pub http_tasks: Option<Arc<dyn HttpTasks>>,
     /// The address of this server for people, without a slash at its end: approval links begin with it.
     pub address: String,
@@ -112,20 +99,13 @@ impl Default for Options {
             events: Announced::default(),
             history_view: None,
             start_queue: Some(Names::shipped().start()),
-            activity_pollers: crate::limits::ACTIVITY_POLLERS_MAX,
             queue_kind: QueueKind::Quorum,
             task_headers: TaskHeaders::Full,
             declare_queues: DeclareQueues::Never,
             declared_queues: HashSet::new(),
             any_region: false,
             parking: Bounds { messages: Some(100_000), bytes: Some(1 << 30) },
-            starts_max: 2_000,
-            unpublished_max: 10_000,
-            execution_bytes_max: crate::limits::EXECUTION_BYTES_MAX,
-            memory_bytes_max: crate::limits::MEMORY_BYTES_MAX,
-            journal_bytes_max: crate::limits::JOURNAL_BYTES_MAX,
-            nesting_max: crate::limits::NESTING_MAX,
-            executions_open_max: crate::limits::EXECUTIONS_OPEN_MAX,
+            bounds: EngineBounds::default(),
             objects: objects::Options::default(),
             http_tasks: None,
             address: "http://127.0.0.1:8083".to_owned(),
@@ -145,7 +125,7 @@ pub struct Sharing {
     pub lapse: Duration,
 }
 
-/// What an engine is made of.
+/// The parts of an engine.
 #[derive(Debug)]
 pub struct Parts {
     pub realm: Realm,

@@ -22,8 +22,7 @@ const MAP_RUNS: &str = "SELECT arn, execution, started, stopped, body FROM map_r
     $2 ORDER BY place LIMIT $3";
 const PUT_MAP_RUN: &str = "INSERT INTO map_runs (arn, execution, started, stopped, body) VALUES ($1, $2, $3, $4, $5) \
      ON CONFLICT (arn) DO UPDATE SET execution = excluded.execution, started = excluded.started, stopped = \
-     excluded.stopped, \
-     body = excluded.body";
+     excluded.stopped, body = excluded.body";
 
 pub(super) async fn put(client: &Client, activity: &ActivityRow) -> Outcome<()> {
     if one(client, &activity.arn).await?.is_some() {

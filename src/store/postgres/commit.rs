@@ -19,7 +19,7 @@ use super::values::{int, status_code};
 use super::waits;
 use super::writer::{Create, Write};
 
-/// Plans of statements by their keys do not depend on what the planner knows of the tables, so it is told to use the
+/// Plans of statements by their keys do not depend on the planner's statistics of the tables, so it is told to use the
 /// indexes. A process that freezes in the middle of a transaction must not keep its row from a successor for ever.
 /// `LOCAL`: a pooler may give the session to another client after the commit.
 macro_rules! begin {
@@ -64,46 +64,35 @@ const REVISIONS: &str =
 const RELEASE_NAMES: &str = "WITH gone AS (UPDATE headers SET named = false WHERE id = ANY($1) AND named RETURNING 1) \
      SELECT expect($2, count(*)) FROM gone";
 const INSERT_HEADERS: &str = "INSERT INTO headers (id, arn_key, revision, parent, parent_event, item_index, named, \
-    arn, name, machine, version_arn, \
-     alias_arn, map_run, trace_header, input, forked) \
-     SELECT id, arn_key, revision, parent, parent_event, item_index, true, arn, name, machine, version_arn, alias_arn, \
-     map_run, trace_header, input, forked \
-     FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
-     AS a (id, arn_key, revision, parent, parent_event, item_index, arn, name, machine, version_arn, alias_arn, \
-     map_run, trace_header, input, forked)";
+    arn, name, machine, version_arn, alias_arn, map_run, trace_header, input, forked) SELECT id, arn_key, revision, \
+    parent, parent_event, item_index, true, arn, name, machine, version_arn, alias_arn, map_run, trace_header, input, \
+    forked FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS a (id, arn_key, revision, \
+    parent, parent_event, item_index, arn, name, machine, version_arn, alias_arn, map_run, trace_header, input, \
+    forked)";
 const INSERT_EXECUTIONS: &str = "INSERT INTO executions (id, version, due, closed, redriven, started, machine, \
-    machine_version, machine_alias, map_run, \
-     tasks, redrive_count, partition, status, owes_parent, owes) \
-     SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    machine_version, machine_alias, map_run, tasks, redrive_count, partition, status, owes_parent, owes) SELECT * FROM \
+    unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 /// `o` is the row before: the sums need it. One statement, so that they need no second round trip.
-const ADVANCE: &str = "WITH advanced AS ( \
-       UPDATE executions e SET version = a.version, due = a.due, closed = a.closed, redriven = a.redriven, tasks = \
-       a.tasks, \
-         redrive_count = a.redrive_count, status = a.status, owes_parent = a.owes_parent, owes = a.owes \
-       FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-         AS a (id, expects, version, due, closed, redriven, tasks, redrive_count, status, owes_parent, owes) \
-         JOIN executions o ON o.id = a.id \
-       WHERE e.id = a.id AND e.version = a.expects \
-       RETURNING (e.closed IS NULL)::int - (o.closed IS NULL)::int AS executions, \
-         CASE WHEN e.closed IS NULL THEN e.tasks ELSE 0 END - CASE WHEN o.closed IS NULL THEN o.tasks ELSE 0 END AS \
-         tasks) \
-     UPDATE totals t SET executions = t.executions + $13 + sums.executions, tasks = t.tasks + $14 + sums.tasks \
-     FROM (SELECT count(*) AS n, coalesce(sum(executions), 0)::bigint AS executions, coalesce(sum(tasks), 0)::bigint \
-     AS tasks FROM advanced) sums \
-     WHERE t.writer = $15 RETURNING t.executions, t.tasks, expect($12, sums.n)";
+const ADVANCE: &str = "WITH advanced AS ( UPDATE executions e SET version = a.version, due = a.due, closed = a.closed, \
+       redriven = a.redriven, tasks = a.tasks, redrive_count = a.redrive_count, status = a.status, owes_parent = \
+       a.owes_parent, owes = a.owes FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS a (id, expects, \
+       version, due, closed, redriven, tasks, redrive_count, status, owes_parent, owes) JOIN executions o ON o.id = \
+       a.id WHERE e.id = a.id AND e.version = a.expects RETURNING (e.closed IS NULL)::int - (o.closed IS NULL)::int AS \
+       executions, CASE WHEN e.closed IS NULL THEN e.tasks ELSE 0 END - CASE WHEN o.closed IS NULL THEN o.tasks ELSE 0 \
+       END AS tasks) UPDATE totals t SET executions = t.executions + $13 + sums.executions, tasks = t.tasks + $14 + \
+       sums.tasks FROM (SELECT count(*) AS n, coalesce(sum(executions), 0)::bigint AS executions, coalesce(sum(tasks), \
+       0)::bigint AS tasks FROM advanced) sums WHERE t.writer = $15 RETURNING t.executions, t.tasks, expect($12, \
+       sums.n)";
 /// The newest batch of an execution, not its first.
-const TAKE_NEWEST: &str = "WITH gone AS ( \
-       DELETE FROM journal j USING unnest($1, $2, $3) AS a (execution, after, events) \
-       WHERE j.execution = a.execution AND j.after = a.after AND j.events = a.events \
-         AND j.n = (SELECT n FROM journal WHERE execution = a.execution ORDER BY n DESC LIMIT 1) \
-         AND EXISTS (SELECT 1 FROM journal f WHERE f.execution = a.execution AND f.n < j.n) \
-       RETURNING 1) \
-     SELECT expect($4, count(*)) FROM gone";
+const TAKE_NEWEST: &str = "WITH gone AS ( DELETE FROM journal j USING unnest($1, $2, $3) AS a (execution, after, \
+       events) WHERE j.execution = a.execution AND j.after = a.after AND j.events = a.events AND j.n = (SELECT n FROM \
+       journal WHERE execution = a.execution ORDER BY n DESC LIMIT 1) AND EXISTS (SELECT 1 FROM journal f WHERE \
+       f.execution = a.execution AND f.n < j.n) RETURNING 1) SELECT expect($4, count(*)) FROM gone";
 const PUT_CLOSINGS: &str = "INSERT INTO closings (id, error, cause, output) SELECT * FROM unnest($1, $2, $3, $4) \
      ON CONFLICT (id) DO UPDATE SET error = excluded.error, cause = excluded.cause, output = excluded.output";
 const INSERT_BATCHES: &str =
     "INSERT INTO journal (execution, after, events, epoch, bytes) SELECT * FROM unnest($1, $2, $3, $4, $5)";
-/// By their owner alone: one that was told and then redriven belongs to another perhaps, and owes anew.
+/// By their owner alone: an execution that was settled and then redriven may have another owner, and owes again.
 const PARENTS_TOLD: &str = "UPDATE executions e SET owes_parent = false WHERE e.id = ANY($1) AND e.owes_parent \
     AND EXISTS (SELECT 1 FROM partitions p WHERE p.partition = e.partition AND p.owner = $2)";
 const TOTALS: &str =

@@ -22,8 +22,7 @@ use super::values::{status, status_code};
 /// The machines that have executions: one step in the index per machine, however many executions each has.
 const MACHINES: &str = "machines (machine) AS ((SELECT machine FROM executions ORDER BY machine LIMIT 1) UNION ALL \
      SELECT (SELECT e.machine FROM executions e WHERE e.machine > m.machine ORDER BY e.machine LIMIT 1) FROM machines \
-     m \
-     WHERE m.machine IS NOT NULL)";
+     m WHERE m.machine IS NOT NULL)";
 
 /// The rows of a page, each found by its key: `OFFSET 0` keeps the planner from reading a whole table for them.
 const ROWS: &str = "FROM page p CROSS JOIN LATERAL (SELECT * FROM executions WHERE id = p.id OFFSET 0) e \

@@ -20,9 +20,8 @@ const HOLDERS: &str = "SELECT h.arn_key, h.id, e.closed FROM headers h JOIN exec
     AND h.arn_key = ANY($1)";
 const REVISIONS: &str = "SELECT id FROM revisions WHERE id = ANY($1)";
 /// The two newest batches of each execution.
-const NEWEST: &str = "SELECT a.id, t.after, t.events FROM unnest($1) AS a (id) \
-     CROSS JOIN LATERAL (SELECT n, after, events FROM journal WHERE execution = a.id ORDER BY n DESC LIMIT 2) t ORDER \
-     BY a.id, t.n DESC";
+const NEWEST: &str = "SELECT a.id, t.after, t.events FROM unnest($1) AS a (id) CROSS JOIN LATERAL (SELECT n, after, \
+     events FROM journal WHERE execution = a.id ORDER BY n DESC LIMIT 2) t ORDER BY a.id, t.n DESC";
 
 /// Each takes one array of ids.
 #[cfg(test)]

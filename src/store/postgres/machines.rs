@@ -42,15 +42,12 @@ const INSERT_REVISION: &str = "INSERT INTO revisions (id, machine, initial, made
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
 /// The lock waits for creations that name one of them, and keeps later ones from it.
 const LOCK_UNUSED: &str = "SELECT r.id FROM revisions r WHERE NOT EXISTS (SELECT 1 FROM machines m WHERE m.revision = \
-    r.id) \
-     AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.revision = r.id) AND NOT EXISTS (SELECT 1 FROM headers h WHERE \
-     h.revision = r.id) \
-     FOR UPDATE";
+    r.id) AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.revision = r.id) AND NOT EXISTS (SELECT 1 FROM headers h \
+    WHERE h.revision = r.id) FOR UPDATE";
 /// A creation that came before the lock shows only to a statement that begins after it.
 const DELETE_UNUSED: &str = "DELETE FROM revisions r WHERE r.id = ANY($1) AND NOT EXISTS (SELECT 1 FROM machines m \
-    WHERE m.revision = r.id) \
-     AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.revision = r.id) AND NOT EXISTS (SELECT 1 FROM headers h WHERE \
-     h.revision = r.id)";
+    WHERE m.revision = r.id) AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.revision = r.id) AND NOT EXISTS (SELECT \
+    1 FROM headers h WHERE h.revision = r.id)";
 
 async fn exists(client: &Client, arn: &Arn) -> Outcome<bool> {
     Ok(client.query_typed_opt(EXISTS, &[(&arn.as_str(), Type::TEXT)]).await?.is_some())

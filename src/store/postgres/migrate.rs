@@ -20,8 +20,7 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(5928227551203673)";
 const KNOWN: &str = "SELECT to_regclass('schema_version') IS NOT NULL";
 const VERSION: &str = "SELECT version FROM schema_version";
 const MAKE: &str = "CREATE TABLE schema_version (one boolean PRIMARY KEY DEFAULT true CHECK (one), version int NOT \
-    NULL); \
-     INSERT INTO schema_version (version) VALUES (0)";
+    NULL); INSERT INTO schema_version (version) VALUES (0)";
 const SET_VERSION: &str = "UPDATE schema_version SET version = $1";
 
 /// Applies the missing migrations, all in one transaction: a crash in between leaves the old schema.

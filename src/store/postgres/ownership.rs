@@ -43,18 +43,15 @@ const BESIDE: &str = "SELECT n, coalesce(sum(executions), 0)::bigint, coalesce(s
 /// A commit of a node that is being buried, or robbed, is waited for so long; then it is tried again.
 const PATIENT: &str = "BEGIN; SET LOCAL lock_timeout = '1s'";
 const BURY: &str = "DELETE FROM nodes WHERE node = $1 AND beat = $2";
-const CLAIM: &str = "UPDATE partitions p SET epoch = p.epoch + 1, owner = $1 \
-    FROM unnest($2, $3) AS wanted (partition, epoch) \
-    WHERE p.partition = wanted.partition AND p.epoch = wanted.epoch \
-      AND NOT EXISTS (SELECT 1 FROM nodes WHERE node = p.owner) AND EXISTS (SELECT 1 FROM nodes WHERE node = $1) \
-    RETURNING p.partition, p.epoch";
-const GIVE: &str = "UPDATE partitions p SET epoch = p.epoch + 1, owner = gift.node \
-    FROM unnest($2, $3, $4) AS gift (partition, epoch, node) \
-    WHERE p.partition = gift.partition AND p.epoch = gift.epoch AND p.owner = $1 \
-      AND EXISTS (SELECT 1 FROM nodes WHERE node = gift.node)";
+const CLAIM: &str = "UPDATE partitions p SET epoch = p.epoch + 1, owner = $1 FROM unnest($2, $3) AS wanted (partition, \
+    epoch) WHERE p.partition = wanted.partition AND p.epoch = wanted.epoch AND NOT EXISTS (SELECT 1 FROM nodes WHERE \
+    node = p.owner) AND EXISTS (SELECT 1 FROM nodes WHERE node = $1) RETURNING p.partition, p.epoch";
+const GIVE: &str = "UPDATE partitions p SET epoch = p.epoch + 1, owner = gift.node FROM unnest($2, $3, $4) AS gift \
+    (partition, epoch, node) WHERE p.partition = gift.partition AND p.epoch = gift.epoch AND p.owner = $1 AND EXISTS \
+    (SELECT 1 FROM nodes WHERE node = gift.node)";
 const LEAVING: &str = "UPDATE nodes SET leaving = true WHERE node = $1";
 const LEAVE: &str = "DELETE FROM nodes WHERE node = $1";
-/// What this node holds, for a look at a commit that was refused.
+/// The partitions of this node, for a look at a commit that was refused.
 pub(super) const HELD: &str = "SELECT partition, epoch FROM partitions WHERE owner = $1";
 
 /// Which row of `nodes` is this process's.
@@ -199,7 +196,7 @@ impl Postgres {
                 loop {
                     tokio::time::sleep(ownership::LAPSE / 6).await;
                     let Some(inner) = store.upgrade().filter(|inner| inner.seat.node().is_some()) else { return };
-                    // A server that is away takes nobody's row.
+                    // A server that is away has no row to take.
                     let _ = Self { inner }.beat().await;
                 }
             });

@@ -13,9 +13,9 @@ use super::values::{small, uint};
 
 /// All batches, with their bytes where these are `$2` at most together. The length of a batch is read without its
 /// bytes.
-pub(super) const OPEN: &str = "SELECT e.version, j.n, j.after, j.events, octet_length(j.bytes)::bigint, \
-       CASE WHEN sum(octet_length(j.bytes)) OVER () <= $2 THEN j.bytes END \
-     FROM executions e LEFT JOIN journal j ON j.execution = e.id WHERE e.id = $1 ORDER BY j.n";
+pub(super) const OPEN: &str = "SELECT e.version, j.n, j.after, j.events, octet_length(j.bytes)::bigint, CASE WHEN \
+       sum(octet_length(j.bytes)) OVER () <= $2 THEN j.bytes END FROM executions e LEFT JOIN journal j ON j.execution \
+       = e.id WHERE e.id = $1 ORDER BY j.n";
 pub(super) const BYTES: &str = "SELECT n, after, events, bytes FROM journal WHERE execution = $1 AND n = ANY($2)";
 
 /// All batches where they are `whole` bytes at most, else their places. Each batch must follow the one before it: a gap

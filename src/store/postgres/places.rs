@@ -29,8 +29,7 @@ impl Listing {
 
 const FIND_DEPARTED: &str = "SELECT place FROM departed WHERE arn = $1";
 const REMEMBER: &str = "INSERT INTO departed (arn, place, n) VALUES ($1, $2, (SELECT coalesce(max(n), 0) + 1 FROM \
-    departed)) \
-     ON CONFLICT (arn) DO UPDATE SET place = excluded.place, n = excluded.n";
+    departed)) ON CONFLICT (arn) DO UPDATE SET place = excluded.place, n = excluded.n";
 const FORGET: &str = "DELETE FROM departed WHERE arn = $1";
 const FORGET_OLDEST: &str = "DELETE FROM departed WHERE n <= (SELECT max(n) FROM departed) - $1";
 

@@ -9,10 +9,9 @@ use crate::clock::Timestamp;
 use super::error::Outcome;
 use super::machines;
 
-/// Locked: one that is redriven at this moment is not removed.
+/// Locked: an execution that is redriven at this moment is not removed.
 pub(super) const VICTIMS: &str = "SELECT id FROM executions WHERE closed IS NOT NULL AND closed < $1 AND NOT \
-    owes_parent \
-     ORDER BY closed, id LIMIT $2 FOR UPDATE SKIP LOCKED";
+    owes_parent ORDER BY closed, id LIMIT $2 FOR UPDATE SKIP LOCKED";
 pub(super) const DELETES: [&str; 6] = [
     "DELETE FROM journal WHERE execution = ANY($1)",
     "DELETE FROM closings WHERE id = ANY($1)",

@@ -18,10 +18,8 @@ macro_rules! columns {
     ($wide:literal) => {
         concat!(
             "SELECT e.id, e.partition, h.arn, h.name, h.machine, h.revision, h.version_arn, h.alias_arn, \
-             h.trace_header, e.started, h.parent, \
-             h.parent_event, h.map_run, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, \
-             e.redrive_count, e.redriven, e.owes, \
-             e.tasks, h.forked, ",
+             h.trace_header, e.started, h.parent, h.parent_event, h.map_run, h.item_index, e.version, e.status, e.due, \
+             e.closed, e.owes_parent, e.redrive_count, e.redriven, e.owes, e.tasks, h.forked, ",
             $wide
         )
     };
@@ -69,8 +67,7 @@ macro_rules! kin {
 pub(super) const CHILDREN: &str = kin!("parent");
 pub(super) const FORKS: &str = kin!("forked");
 pub(super) const DUE: &str = "SELECT id, due FROM executions WHERE partition = $1 AND status = 0 AND due IS NOT NULL \
-    AND due < $2 \
-     ORDER BY due, id LIMIT $3";
+    AND due < $2 ORDER BY due, id LIMIT $3";
 
 pub(super) async fn execution(session: &Session, id: ExecutionId) -> Outcome<Option<ExecutionRow>> {
     let rows = session.read(ROW, &[(&id.0, Type::UUID)]).await?;

@@ -19,21 +19,15 @@ use super::values::{int, optional_time, small, time, uint, words};
 const GONE: &str = "DELETE FROM waits w USING unnest($1, $2) AS a (execution, scheduled) \
      WHERE w.execution = a.execution AND w.scheduled = a.scheduled";
 const PUT: &str = "INSERT INTO waits (execution, scheduled, machine, destination_key, since, timeout, heartbeat_due, \
-    last_heartbeat, attempt, queue, \
-       submitted, destination, state, resource) \
-     SELECT a.execution, a.scheduled, e.machine, a.destination_key, a.since, a.timeout, a.heartbeat_due, \
-     a.last_heartbeat, a.attempt, a.queue, \
-       a.submitted, a.destination, a.state, a.resource \
-     FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) AS a (execution, scheduled, destination_key, \
-     since, timeout, heartbeat_due, \
-       last_heartbeat, attempt, queue, submitted, destination, state, resource) JOIN executions e ON e.id = \
-       a.execution \
-     ON CONFLICT (execution, scheduled) DO UPDATE SET destination_key = excluded.destination_key, since = \
-     excluded.since, timeout = excluded.timeout, \
-       heartbeat_due = excluded.heartbeat_due, last_heartbeat = excluded.last_heartbeat, attempt = excluded.attempt, \
-       queue = excluded.queue, \
-       submitted = excluded.submitted, destination = excluded.destination, state = excluded.state, resource = \
-       excluded.resource";
+    last_heartbeat, attempt, queue, submitted, destination, state, resource) SELECT a.execution, a.scheduled, \
+    e.machine, a.destination_key, a.since, a.timeout, a.heartbeat_due, a.last_heartbeat, a.attempt, a.queue, \
+    a.submitted, a.destination, a.state, a.resource FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+    $13) AS a (execution, scheduled, destination_key, since, timeout, heartbeat_due, last_heartbeat, attempt, queue, \
+    submitted, destination, state, resource) JOIN executions e ON e.id = a.execution ON CONFLICT (execution, \
+    scheduled) DO UPDATE SET destination_key = excluded.destination_key, since = excluded.since, timeout = \
+    excluded.timeout, heartbeat_due = excluded.heartbeat_due, last_heartbeat = excluded.last_heartbeat, attempt = \
+    excluded.attempt, queue = excluded.queue, submitted = excluded.submitted, destination = excluded.destination, \
+    state = excluded.state, resource = excluded.resource";
 pub(super) const DESTINATIONS: &str = "SELECT destination, bool_or(queue), count(*), min(since) FROM waits \
      GROUP BY destination ORDER BY destination LIMIT $1";
 
@@ -109,10 +103,8 @@ pub(super) fn page(filter: &WaitFilter) -> Query {
     let range = range(&mut query, filter);
     query.sql = format!(
         "SELECT w.execution, w.scheduled, h.arn, h.machine, w.destination, w.queue, w.state, w.resource, w.since, \
-         w.timeout, w.heartbeat_due, \
-         w.last_heartbeat, w.attempt, w.submitted FROM (SELECT w.* {range}) w \
-         CROSS JOIN LATERAL (SELECT * FROM headers WHERE id = w.execution OFFSET 0) h \
-         ORDER BY w.since, w.execution, w.scheduled"
+         w.timeout, w.heartbeat_due, w.last_heartbeat, w.attempt, w.submitted FROM (SELECT w.* {range}) w CROSS JOIN \
+         LATERAL (SELECT * FROM headers WHERE id = w.execution OFFSET 0) h ORDER BY w.since, w.execution, w.scheduled"
     );
     query
 }

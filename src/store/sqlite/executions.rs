@@ -25,24 +25,20 @@ const CACHED_MAX: usize = 8_192;
 const FIND: &str = "SELECT n, version, tail, status, due, closed, owes_parent, redrive_count, redriven, owes, tasks \
     FROM executions WHERE id = ?1";
 const INSERT_EXECUTION: &str = "INSERT INTO executions (id, n, partition, version, tail, status, due, closed, \
-    owes_parent, redrive_count, \
-     redriven, started, machine, machine_version, machine_alias, map_run, owes, tasks) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+    owes_parent, redrive_count, redriven, started, machine, machine_version, machine_alias, map_run, owes, tasks) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 const ADVANCE: &str = "UPDATE executions SET version = ?2, tail = ?3 WHERE id = ?1";
 const ADVANCE_TASKS: &str = "UPDATE executions SET version = ?2, tail = ?3, tasks = ?4 WHERE id = ?1";
 const ADVANCE_DUE: &str = "UPDATE executions SET version = ?2, tail = ?3, tasks = ?4, due = ?5 WHERE id = ?1";
 const ADVANCE_ALL: &str = "UPDATE executions SET version = ?2, tail = ?3, due = ?4, status = ?5, closed = ?6, \
-    owes_parent = ?7, \
-     redrive_count = ?8, redriven = ?9, owes = ?10, tasks = ?11 WHERE id = ?1";
+    owes_parent = ?7, redrive_count = ?8, redriven = ?9, owes = ?10, tasks = ?11 WHERE id = ?1";
 const INSERT_BATCH: &str =
     "INSERT INTO journal (n, execution, previous, after, events, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 /// Mostly for heartbeats, which are rare beside appends.
 const TAKE_TAIL: &str = "DELETE FROM journal WHERE n = ?1 AND execution = ?2 AND after = ?3 AND events = ?4 AND \
-    previous IS NOT NULL \
-     RETURNING previous";
+    previous IS NOT NULL RETURNING previous";
 const INSERT_HEADER: &str = "INSERT INTO headers (n, id, arn_key, named, arn, name, revision, trace_header, parent, \
-    parent_event, \
-     item_index, input) VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    parent_event, item_index, input) VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 const INSERT_FORK: &str = "INSERT INTO forks (id, source) VALUES (?1, ?2)";
 const HOLDERS_OF_NAME: &str =
     "SELECT h.n, h.arn, e.closed FROM headers h JOIN executions e ON e.id = h.id WHERE h.arn_key = ?1 AND h.named = 1";
@@ -429,7 +425,7 @@ impl<'c> Executions<'c> {
         Ok(n)
     }
 
-    /// Removes the newest batch for the one that replaces it. Returns the number of the batch before it.
+    /// Removes the newest batch, which another replaces. Returns the number of the batch before it.
     fn take_tail(&self, append: &Append, standing: &Standing) -> Outcome<Option<i64>> {
         let Append { execution, batch, replaces, .. } = append;
         let mut statement = self.connection.prepare_cached(TAKE_TAIL)?;

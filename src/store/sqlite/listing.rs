@@ -27,22 +27,19 @@ macro_rules! range {
                 $index,
                 " WHERE ",
                 $key,
-                " AND status = ?2 \
-                 AND (started, id) < (?3, ?4) AND started >= ?5 \
-                 AND (?6 IS NULL OR machine = ?6) AND (?7 IS NULL OR machine_version = ?7 OR machine_alias = ?7) \
-                 AND (?8 IS NULL OR map_run = ?8) AND (?9 IS NULL OR (redrive_count > 0) = ?9) \
-                 AND (?11 IS NULL OR (ifnull(closed, 9223372036854775807) < ?11) = ?12) \
-                 ORDER BY started DESC, id DESC LIMIT ?10"
+                " AND status = ?2 AND (started, id) < (?3, ?4) AND started >= ?5 AND (?6 IS NULL OR machine = ?6) AND \
+                 (?7 IS NULL OR machine_version = ?7 OR machine_alias = ?7) AND (?8 IS NULL OR map_run = ?8) AND (?9 \
+                 IS NULL OR (redrive_count > 0) = ?9) AND (?11 IS NULL OR (ifnull(closed, 9223372036854775807) < ?11) \
+                 = ?12) ORDER BY started DESC, id DESC LIMIT ?10"
             ),
             count: concat!(
                 "SELECT count(*) FROM executions INDEXED BY ",
                 $index,
                 " WHERE ",
                 $key,
-                " AND status = ?2 \
-                 AND (?3 IS NULL OR machine = ?3) AND (?4 IS NULL OR machine_version = ?4 OR machine_alias = ?4) \
-                 AND (?5 IS NULL OR map_run = ?5) AND (?6 IS NULL OR (redrive_count > 0) = ?6) \
-                 AND (?7 IS NULL OR (ifnull(closed, 9223372036854775807) < ?7) = ?8)"
+                " AND status = ?2 AND (?3 IS NULL OR machine = ?3) AND (?4 IS NULL OR machine_version = ?4 OR \
+                 machine_alias = ?4) AND (?5 IS NULL OR map_run = ?5) AND (?6 IS NULL OR (redrive_count > 0) = ?6) AND \
+                 (?7 IS NULL OR (ifnull(closed, 9223372036854775807) < ?7) = ?8)"
             ),
         }
     };
@@ -60,10 +57,9 @@ const BY_ALIAS: &Index = &range!("executions_by_alias", "machine_alias = ?1");
 const BY_MAP_RUN: &Index = &range!("executions_by_map_run", "map_run = ?1");
 
 /// The machines that have executions: one step in the index per machine, however many executions each has.
-const MACHINES: &str = "WITH RECURSIVE machines (n) AS (SELECT min(machine) FROM executions UNION ALL \
-     SELECT (SELECT min(machine) FROM executions WHERE machine > machines.n) FROM machines WHERE machines.n IS NOT \
-     NULL) \
-     SELECT n FROM machines WHERE n IS NOT NULL";
+const MACHINES: &str = "WITH RECURSIVE machines (n) AS (SELECT min(machine) FROM executions UNION ALL SELECT (SELECT \
+     min(machine) FROM executions WHERE machine > machines.n) FROM machines WHERE machines.n IS NOT NULL) SELECT n \
+     FROM machines WHERE n IS NOT NULL";
 
 /// A filter with its ARNs looked up.
 struct Plan {

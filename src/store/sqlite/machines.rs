@@ -38,9 +38,8 @@ const REVISION_EXISTS: &str = "SELECT 1 FROM revisions WHERE id = ?1";
 const INSERT_REVISION: &str = "INSERT INTO revisions (id, machine, initial, made, role_arn, configuration, definition) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const INSERT_USES: &str = "INSERT INTO revision_uses (revision, uses) VALUES (?1, 0)";
-const UNUSED_REVISIONS: &str = "SELECT u.revision FROM revision_uses u WHERE u.uses <= 0 \
-     AND u.revision NOT IN (SELECT revision FROM machines) AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.revision = \
-     u.revision)";
+const UNUSED_REVISIONS: &str = "SELECT u.revision FROM revision_uses u WHERE u.uses <= 0 AND u.revision NOT IN (SELECT \
+     revision FROM machines) AND NOT EXISTS (SELECT 1 FROM versions v WHERE v.revision = u.revision)";
 const DELETE_REVISION: &str = "DELETE FROM revisions WHERE id = ?1";
 const DELETE_USES: &str = "DELETE FROM revision_uses WHERE revision = ?1";
 

@@ -14,10 +14,9 @@ use super::versions::{all, find};
 const ONE: &str = "SELECT arn, execution, started, stopped, body FROM map_runs WHERE arn = ?1";
 const SELECT_PAGE: &str = "SELECT arn, execution, started, stopped, body FROM map_runs WHERE execution = ?1 AND place \
     > ?2 ORDER BY place LIMIT ?3";
-const PUT: &str = "INSERT INTO map_runs (arn, execution, started, stopped, body) VALUES (?1, ?2, ?3, ?4, ?5) \
-     ON CONFLICT (arn) DO UPDATE SET execution = excluded.execution, started = excluded.started, stopped = \
-     excluded.stopped, \
-     body = excluded.body";
+const PUT: &str = "INSERT INTO map_runs (arn, execution, started, stopped, body) VALUES (?1, ?2, ?3, ?4, ?5) ON \
+     CONFLICT (arn) DO UPDATE SET execution = excluded.execution, started = excluded.started, stopped = \
+     excluded.stopped, body = excluded.body";
 const DELETE_OF_EXECUTION: &str = "DELETE FROM map_runs WHERE execution = ?1";
 
 pub(super) fn put(connection: &Connection, run: &MapRunRow) -> Outcome<()> {

@@ -10,8 +10,7 @@ use super::error::Outcome;
 use super::{machines, map_runs, waits};
 
 const VICTIMS: &str = "SELECT id, n, tail, machine, machine_version, machine_alias, map_run FROM executions INDEXED BY \
-    executions_closed \
-     WHERE closed IS NOT NULL AND closed < ?1 AND owes_parent = 0 ORDER BY closed, id LIMIT ?2";
+    executions_closed WHERE closed IS NOT NULL AND closed < ?1 AND owes_parent = 0 ORDER BY closed, id LIMIT ?2";
 const PREVIOUS: &str = "DELETE FROM journal WHERE n = ?1 RETURNING previous";
 const DELETE_EXECUTION: &str = "DELETE FROM executions WHERE id = ?1";
 const DELETE_CLOSING: &str = "DELETE FROM closings WHERE n = ?1";
@@ -19,11 +18,9 @@ const DELETE_HEADER: &str = "DELETE FROM headers WHERE n = ?1 RETURNING revision
 const DELETE_FORK: &str = "DELETE FROM forks WHERE id = ?1";
 const DROP_USE: &str = "UPDATE revision_uses SET uses = uses - 1 WHERE revision = ?1";
 /// One look into each index that begins with the number.
-const DELETE_RESOURCE: &str = "DELETE FROM resources WHERE n = ?1 \
-     AND NOT EXISTS (SELECT 1 FROM executions WHERE machine = ?1) AND NOT EXISTS (SELECT 1 FROM executions WHERE \
-     machine_version = ?1) \
-     AND NOT EXISTS (SELECT 1 FROM executions WHERE machine_alias = ?1) AND NOT EXISTS (SELECT 1 FROM executions WHERE \
-     map_run = ?1)";
+const DELETE_RESOURCE: &str = "DELETE FROM resources WHERE n = ?1 AND NOT EXISTS (SELECT 1 FROM executions WHERE \
+     machine = ?1) AND NOT EXISTS (SELECT 1 FROM executions WHERE machine_version = ?1) AND NOT EXISTS (SELECT 1 FROM \
+     executions WHERE machine_alias = ?1) AND NOT EXISTS (SELECT 1 FROM executions WHERE map_run = ?1)";
 
 struct Victim {
     id: [u8; 16],

@@ -16,13 +16,12 @@ macro_rules! select_row {
     ($wide:literal, $joins:literal) => {
         concat!(
             "SELECT e.id, e.partition, h.arn, h.name, m.arn, h.revision, v.arn, a.arn, h.trace_header, e.started, \
-             h.parent, \
-             h.parent_event, r.arn, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, \
+             h.parent, h.parent_event, r.arn, h.item_index, e.version, e.status, e.due, e.closed, e.owes_parent, \
              e.redrive_count, e.redriven, e.owes, e.tasks, f.source, ",
             $wide,
-            " FROM executions e JOIN headers h ON h.n = e.n JOIN resources m ON m.n = e.machine \
-             LEFT JOIN resources v ON v.n = e.machine_version LEFT JOIN resources a ON a.n = e.machine_alias \
-             LEFT JOIN resources r ON r.n = e.map_run LEFT JOIN forks f ON f.id = e.id ",
+            " FROM executions e JOIN headers h ON h.n = e.n JOIN resources m ON m.n = e.machine LEFT JOIN resources v \
+             ON v.n = e.machine_version LEFT JOIN resources a ON a.n = e.machine_alias LEFT JOIN resources r ON r.n = \
+             e.map_run LEFT JOIN forks f ON f.id = e.id ",
             $joins,
             " WHERE e.id = ?1"
         )
@@ -33,14 +32,11 @@ const ROW: &str = select_row!("h.input, c.output, c.error, c.cause", "LEFT JOIN 
 const ROW_BRIEF: &str = select_row!("'', NULL, NULL, NULL", "");
 const ID_BY_ARN: &str = "SELECT id, arn FROM headers WHERE arn_key = ?1 AND named = 1";
 const OWES: &str = "SELECT id FROM executions INDEXED BY executions_owes WHERE partition = ?1 AND status = 0 AND owes \
-    = 1 AND id > ?2 \
-     ORDER BY id LIMIT ?3";
+    = 1 AND id > ?2 ORDER BY id LIMIT ?3";
 const OWES_FIRST: &str = "SELECT id FROM executions INDEXED BY executions_owes WHERE partition = ?1 AND status = 0 AND \
-    owes = 1 \
-     ORDER BY id LIMIT ?2";
+    owes = 1 ORDER BY id LIMIT ?2";
 const DUE: &str = "SELECT id, due FROM executions INDEXED BY executions_due WHERE partition = ?1 AND status = 0 AND \
-    due IS NOT NULL \
-     AND due < ?2 ORDER BY due, id LIMIT ?3";
+    due IS NOT NULL AND due < ?2 ORDER BY due, id LIMIT ?3";
 const OWING: &str = "SELECT id FROM executions INDEXED BY executions_owing WHERE partition = ?1 AND owes_parent = 1 \
     ORDER BY id LIMIT ?2";
 const CHILDREN: &str = "SELECT id FROM headers INDEXED BY headers_by_parent WHERE parent IS NOT NULL AND parent = ?1 \

@@ -35,8 +35,7 @@ const ALIASES: &str = select_alias!("WHERE machine = ?1 AND place > ?2 ORDER BY 
 const INSERT_ALIAS: &str = "INSERT INTO aliases (arn, machine, name, description, routes, created, updated) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const UPDATE_ALIAS: &str = "UPDATE aliases SET machine = ?2, name = ?3, description = ?4, routes = ?5, created = ?6, \
-    updated = ?7 \
-     WHERE arn = ?1";
+    updated = ?7 WHERE arn = ?1";
 const DELETE_ALIAS: &str = "DELETE FROM aliases WHERE arn = ?1";
 
 pub(super) fn put_version(

@@ -13,9 +13,8 @@ use super::executions::find_resource;
 use super::values::{blob, execution_id, int, optional_time, time, uint};
 
 const PUT: &str = "INSERT OR REPLACE INTO waits (execution, scheduled, machine, destination, queue, state, resource, \
-    since, timeout, \
-     heartbeat_due, last_heartbeat, attempt, submitted) \
-     VALUES (?1, ?2, (SELECT machine FROM executions WHERE id = ?1), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    since, timeout, heartbeat_due, last_heartbeat, attempt, submitted) VALUES (?1, ?2, (SELECT machine FROM executions \
+    WHERE id = ?1), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 const GONE: &str = "DELETE FROM waits WHERE execution = ?1 AND scheduled = ?2";
 const DROP_ALL: &str = "DELETE FROM waits WHERE execution = ?1";
 
@@ -23,9 +22,8 @@ macro_rules! filters {
     ($key:literal) => {
         concat!(
             $key,
-            " AND (w.since, w.execution, w.scheduled) > (?1, ?2, ?3) AND (?4 IS NULL OR w.since < ?4) \
-             AND (?5 IS NULL OR w.execution = ?5) AND (?6 IS NULL OR w.machine = ?6) AND (?7 IS NULL OR w.destination \
-             = ?7)"
+            " AND (w.since, w.execution, w.scheduled) > (?1, ?2, ?3) AND (?4 IS NULL OR w.since < ?4) AND (?5 IS NULL \
+             OR w.execution = ?5) AND (?6 IS NULL OR w.machine = ?6) AND (?7 IS NULL OR w.destination = ?7)"
         )
     };
 }
@@ -36,8 +34,7 @@ macro_rules! index {
         Index {
             page: concat!(
                 "SELECT w.execution, w.scheduled, h.arn, m.arn, w.destination, w.queue, w.state, w.resource, w.since, \
-                 w.timeout, \
-                 w.heartbeat_due, w.last_heartbeat, w.attempt, w.submitted FROM waits w ",
+                 w.timeout, w.heartbeat_due, w.last_heartbeat, w.attempt, w.submitted FROM waits w ",
                 $index,
                 " CROSS JOIN executions e ON e.id = w.execution CROSS JOIN headers h ON h.n = e.n \
                  CROSS JOIN resources m ON m.n = w.machine WHERE ",
@@ -66,8 +63,7 @@ const BY_MACHINE: &Index = &index!("INDEXED BY waits_by_machine", "w.machine = ?
 const BY_SINCE: &Index = &index!("INDEXED BY waits_by_since", "w.since >= ?1");
 
 const DESTINATIONS: &str = "SELECT destination, max(queue), count(*), min(since) FROM waits INDEXED BY \
-    waits_by_destination \
-     GROUP BY destination ORDER BY destination LIMIT ?1";
+    waits_by_destination GROUP BY destination ORDER BY destination LIMIT ?1";
 
 /// Writes the changes that an append carries.
 pub(super) fn change(connection: &Connection, execution: ExecutionId, changes: &[WaitChange]) -> Outcome<()> {

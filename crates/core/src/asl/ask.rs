@@ -44,7 +44,7 @@ impl<'n> Checker<'n> {
         }
         if let Some(form) = parameters.node("Form") {
             let at = at.name("Form").to_aws();
-            for Fault { path, message, hint } in Form::faults(&form.to_value()) {
+            for Fault { path, message, hint } in Form::faults_within(&form.to_value(), self.programs) {
                 let place = path.iter().fold(at.clone(), |place, step| format!("{place}{step}"));
                 let offset = place_of(form, &path) as usize;
                 self.read.findings.error(code::SCHEMA_VALIDATION_FAILED, message, Some(place), offset, Some(hint));

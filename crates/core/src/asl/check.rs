@@ -13,12 +13,15 @@ use super::location::Location;
 use super::model::{Block, BlockId, Kind, Machine, Pass, QueryLanguage, ResultPath, State, StateName, Transition};
 use super::reader::{Object, Reader, duplicates};
 use super::spans::{Json, Node};
-use super::{MachineKind, Whole};
+use super::{MachineType, Whole};
 use crate::limits::{BLOCK_DEPTH_MAX, NAME_CHARS_MAX, TASK_TIMEOUT_SECONDS_MAX};
 use crate::payload::Payload;
+use crate::query::programs::Programs;
 
 pub(super) struct Checker<'n> {
     pub read: Reader,
+    /// For the regular expressions of the definition.
+    pub programs: &'n Programs,
     /// The query language of the machine, for states that name none.
     pub machine_language: QueryLanguage,
     blocks: Vec<Option<Block>>,
@@ -39,7 +42,7 @@ pub(super) struct Around {
     pub block: usize,
     pub depth: usize,
     /// The type of the block's execution: the children of a Distributed Map may be Express in a Standard machine.
-    pub kind: MachineKind,
+    pub kind: MachineType,
 }
 
 /// A state while it is read.
@@ -53,9 +56,15 @@ pub(super) struct Site<'a, 'n> {
 
 impl<'n> Checker<'n> {
     /// Reads the whole definition. The machine is there if nothing was refused.
-    pub fn check(node: &'n Node, kind: MachineKind, whole: Whole) -> (Option<Machine>, Findings) {
+    pub fn check(
+        node: &'n Node,
+        kind: MachineType,
+        whole: Whole,
+        programs: &'n Programs,
+    ) -> (Option<Machine>, Findings) {
         let mut checker = Self {
             read: Reader::default(),
+            programs,
             machine_language: QueryLanguage::JsonPath,
             blocks: Vec::new(),
             graphs: Vec::new(),
@@ -72,7 +81,7 @@ impl<'n> Checker<'n> {
         (machine, read.findings)
     }
 
-    fn machine(&mut self, node: &'n Node, kind: MachineKind) -> Option<Machine> {
+    fn machine(&mut self, node: &'n Node, kind: MachineType) -> Option<Machine> {
         let at = Location::TOP;
         let object = self.read.as_object(node, &at)?;
         self.read.known_fields(&object, fields::MACHINE, None, &at);
@@ -98,7 +107,7 @@ impl<'n> Checker<'n> {
         object: &Object<'n>,
         at: &Location<'_>,
         depth: usize,
-        kind: MachineKind,
+        kind: MachineType,
     ) -> Option<BlockId> {
         if depth > BLOCK_DEPTH_MAX {
             let hint = "start a child execution (arn:aws:states:::states:startExecution.sync:2) for the inner part";

@@ -85,7 +85,7 @@ impl<'n> Checker<'n> {
     /// Any JSONPath.
     fn path(&mut self, node: &'n Node, at: &Location<'_>) -> Option<Path> {
         let text = self.read.as_string(node, at)?;
-        Path::parse(text)
+        Path::parse_within(text, self.programs)
             .map_err(|e| {
                 self.read.schema_hint(
                     "Value must be a valid JSONPath.",
@@ -109,7 +109,7 @@ impl<'n> Checker<'n> {
             );
         };
         // AWS's reader of reference paths wants the '$' first; that of JSONPaths lets blanks stand before it.
-        let parsed = ReferencePath::parse(text).map_err(|e| e.to_string());
+        let parsed = ReferencePath::parse_within(text, self.programs).map_err(|e| e.to_string());
         parsed
             .and_then(|path| if text.starts_with('$') { Ok(path) } else { Err(String::new()) })
             .map_err(|e| refuse(self, &e))
@@ -148,7 +148,7 @@ impl<'n> Checker<'n> {
         match language {
             QueryLanguage::JsonPath => {
                 let sound = self.payload_fields(node, at);
-                match PathTemplate::compile(&value) {
+                match PathTemplate::compile_within(&value, self.programs) {
                     Ok(template) if sound => Some(Template::JsonPath(template)),
                     Ok(_) => None,
                     Err(e) => {
@@ -159,7 +159,7 @@ impl<'n> Checker<'n> {
                     }
                 }
             }
-            QueryLanguage::Jsonata => match JsonataTemplate::compile(&value) {
+            QueryLanguage::Jsonata => match JsonataTemplate::compile_within(&value, self.programs) {
                 Ok(template) => {
                     if !in_catcher && template.references().any(|r| r.names(StatesMember::ErrorOutput)) {
                         self.refuse_expressions(node, at, in_catcher);
@@ -230,9 +230,9 @@ impl<'n> Checker<'n> {
                     let reason = match member.node.as_str() {
                         None => Some("the value must be a string".to_owned()),
                         Some(text) if text.starts_with('$') => {
-                            Path::parse(text).err().map(|e| path_hint(text, &e.to_string()))
+                            Path::parse_within(text, self.programs).err().map(|e| path_hint(text, &e.to_string()))
                         }
-                        Some(text) => Intrinsic::parse(text).err().map(|e| e.to_string()),
+                        Some(text) => Intrinsic::parse_within(text, self.programs).err().map(|e| e.to_string()),
                     };
                     if let Some(reason) = reason {
                         refused = true;
@@ -287,7 +287,7 @@ impl<'n> Checker<'n> {
             return Err(());
         };
         let Some(text) = text else { return Ok(None) };
-        let expression = Expression::compile(text).map_err(|e| {
+        let expression = Expression::compile_within(text, self.programs).map_err(|e| {
             let (code, message) = match strip_jsonata_code(&e.message) {
                 Some(message) => (code::INVALID_JSONATA_EXPRESSION, message),
                 None => (code::UNSUPPORTED_JSONATA_EXPRESSION, e.message.as_str()),
@@ -410,11 +410,11 @@ impl<'n> Checker<'n> {
                 reason,
             );
         };
-        Intrinsic::parse(text).map_err(|e| refuse(self, e.to_string())).ok()
+        Intrinsic::parse_within(text, self.programs).map_err(|e| refuse(self, e.to_string())).ok()
     }
 }
 
-/// Whether a literal reads as if somebody expected it to be evaluated.
+/// Whether a literal reads as if its author expected it to be evaluated.
 pub(super) fn looks_computed(text: &str) -> bool {
     text == "$"
         || text.starts_with("$.")

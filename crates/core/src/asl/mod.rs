@@ -2,18 +2,20 @@
 //! what to do.
 //!
 //! ```text
-//! text ──spans::scan──▶ Node ──check::Checker──▶ blocks, states, compiled expressions ──graph::Graph──▶ Machine
-//!        JSON with places      fields.rs: which field may stand where        targets, ways in, an end
+//! text ──spans::scan──▶ Node ──check::Checker──▶ blocks, states, expressions ──graph::Graph──▶ Machine
+//!        JSON with places      fields.rs: the allowed fields of a state    targets, ways in, an end
 //!                              reader.rs: types, ranges, presence
 //!                              expressions.rs: paths, templates, JSONata
-//!                              simple, task, ask, choice, nested, map_data, failures, variables: one kind of rule each
+//!                              simple, task, ask, choice, nested, map_data, failures, variables:
+//!                                  one kind of rule each
 //! ```
 //!
-//! [`parse`] gives a machine or all errors; [`diagnose`] gives errors and warnings for a person to read. Judged as AWS
-//! judges, with AWS's codes and, where known, words. Our own findings are warnings (see [`diagnostics::code`]).
+//! [`parse`] gives a machine or all errors; [`diagnose`] gives errors and warnings for a person to read. Definitions
+//! are judged as AWS judges them, with AWS's codes and, where known, words. Findings of our own are warnings (see
+//! [`diagnostics::code`]).
 //!
-//! May enter: `query` (expressions are compiled here), `forms`, `clock::Timestamp`, `ids`, `limits`, `payload`. No state of an
-//! execution, no clock, no I/O.
+//! May enter: `query` (expressions are compiled here), `forms`, `clock::Timestamp`, `ids`, `limits`, `payload`. No
+//! state of an execution, no clock, no I/O.
 #![expect(clippy::option_option, reason = "outer: refused, and the reader was told; inner: the field is absent")]
 
 mod ask;
@@ -44,17 +46,10 @@ pub use self::diagnostics::{Diagnostic, Diagnostics, Severity};
 use self::diagnostics::{Findings, code};
 use self::model::Machine;
 pub use self::tasks::{WrittenTask, tasks};
+pub use crate::ids::MachineType;
 use crate::limits::COMPILED_BYTES_PER_BYTE;
 use crate::payload::jackson;
-use crate::query::programs;
-
-/// The type of a machine. An Express machine refuses states that wait for the outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MachineKind {
-    #[default]
-    Standard,
-    Express,
-}
+use crate::query::programs::Programs;
 
 /// A definition that was accepted.
 #[derive(Debug, Clone)]
@@ -68,7 +63,7 @@ pub struct ValidMachine {
 ///
 /// # Errors
 /// All that is wrong with it, in the order in which AWS reports it.
-pub fn parse(text: &str, kind: MachineKind) -> Result<ValidMachine, Diagnostics> {
+pub fn parse(text: &str, kind: MachineType) -> Result<ValidMachine, Diagnostics> {
     valid(text, examine(text, kind, Whole::Machine))
 }
 
@@ -82,10 +77,10 @@ pub const LONE_STATE: &str = "StateName";
 pub fn parse_state(text: &str) -> Result<ValidMachine, Diagnostics> {
     // Text that is no JSON by itself must not become JSON through the text around it.
     if spans::scan(text).is_err() {
-        return valid(text, examine(text, MachineKind::Standard, Whole::Machine));
+        return valid(text, examine(text, MachineType::Standard, Whole::Machine));
     }
     let whole = format!(r#"{{"StartAt":"{LONE_STATE}","States":{{"{LONE_STATE}":{text}}}}}"#);
-    valid(&whole, examine(&whole, MachineKind::Standard, Whole::State))
+    valid(&whole, examine(&whole, MachineType::Standard, Whole::State))
 }
 
 /// The definition of a text.
@@ -106,7 +101,7 @@ fn valid(text: &str, (machine, findings): (Option<Machine>, Findings)) -> Result
 
 /// All findings: errors first, then, where `least` is [`Severity::Warning`], warnings.
 #[must_use]
-pub fn diagnose(text: &str, kind: MachineKind, least: Severity) -> Vec<Diagnostic> {
+pub fn diagnose(text: &str, kind: MachineType, least: Severity) -> Vec<Diagnostic> {
     let (mut all, warnings) = examine(text, kind, Whole::Machine).1.settle(text);
     if least == Severity::Warning {
         all.extend(warnings);
@@ -115,7 +110,7 @@ pub fn diagnose(text: &str, kind: MachineKind, least: Severity) -> Vec<Diagnosti
 }
 
 /// The machine is there exactly where there is no error.
-fn examine(text: &str, kind: MachineKind, whole: Whole) -> (Option<Machine>, Findings) {
+fn examine(text: &str, kind: MachineType, whole: Whole) -> (Option<Machine>, Findings) {
     let mut findings = Findings::default();
     let missing = || Some("a definition is an object with StartAt and States".to_owned());
     if text.trim().is_empty() {
@@ -147,9 +142,10 @@ fn examine(text: &str, kind: MachineKind, whole: Whole) -> (Option<Machine>, Fin
         );
         return (None, findings);
     }
-    let ((mut machine, findings), programs) = programs::within(|| check::Checker::check(&node, kind, whole));
+    let programs = Programs::default();
+    let (mut machine, findings) = check::Checker::check(&node, kind, whole, &programs);
     if let Some(machine) = &mut machine {
-        machine.bytes = text.len() as u64 * COMPILED_BYTES_PER_BYTE + 3 * programs as u64;
+        machine.bytes = text.len() as u64 * COMPILED_BYTES_PER_BYTE + 3 * programs.taken() as u64;
     }
     // An error that left no trace would give neither machine nor reason; the reader is told in any case.
     assert!(machine.is_some() || findings.has_errors(), "a definition was refused without a reason");

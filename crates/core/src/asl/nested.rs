@@ -3,7 +3,7 @@
 //! Source: Amazon States Language specification, "Parallel State", "Map State"; developer guide, "Using Map state in
 //! Distributed mode".
 
-use super::MachineKind;
+use super::MachineType;
 use super::check::{Checker, Site};
 use super::diagnostics::code;
 use super::expressions::QuantityField;
@@ -164,8 +164,8 @@ impl<'n> Checker<'n> {
         self.comment(&processor, &at);
         let mode = self.mode(&processor, &at, around.kind);
         let kind = match mode {
-            Some(MapMode::Distributed { express: true }) => MachineKind::Express,
-            Some(MapMode::Distributed { express: false }) => MachineKind::Standard,
+            Some(MapMode::Distributed { express: true }) => MachineType::Express,
+            Some(MapMode::Distributed { express: false }) => MachineType::Standard,
             _ => around.kind,
         };
         // Child executions do not see the variables of the parent, so no name of theirs can collide.
@@ -178,7 +178,7 @@ impl<'n> Checker<'n> {
     }
 
     /// `ProcessorConfig`: inline unless it says otherwise.
-    fn mode(&mut self, processor: &Object<'n>, at: &Location<'_>, kind: MachineKind) -> Option<MapMode> {
+    fn mode(&mut self, processor: &Object<'n>, at: &Location<'_>, kind: MachineType) -> Option<MapMode> {
         if !processor.has("ProcessorConfig") {
             return Some(MapMode::Inline);
         }
@@ -202,7 +202,7 @@ impl<'n> Checker<'n> {
         if !self.read.required(&config, &["ExecutionType"], &at) {
             return None;
         }
-        if kind == MachineKind::Express {
+        if kind == MachineType::Express {
             let offset = config.node("Mode").map_or(config.offset, |node| node.offset);
             let hint = "use \"Mode\": \"INLINE\", or make this a Standard machine";
             self.read.schema_hint(

@@ -3,7 +3,7 @@
 //! Source: Amazon States Language specification, "Task State"; developer guide, "Service integration patterns"; the
 //! messages about Express machines as recorded.
 
-use super::MachineKind;
+use super::MachineType;
 use super::check::{Checker, Site};
 use super::diagnostics::code;
 use super::expressions::QuantityField;
@@ -73,12 +73,11 @@ impl<'n> Checker<'n> {
         let at = at.name("Resource");
         let Some(resource) = Resource::parse(text) else {
             let hint = "for example arn:aws:states:::amqp:publish.waitForTaskToken, \
-                arn:aws:lambda:REGION:ACCOUNT:function:NAME or \
-                        arn:aws:states:REGION:ACCOUNT:activity:NAME";
+                arn:aws:lambda:REGION:ACCOUNT:function:NAME or arn:aws:states:REGION:ACCOUNT:activity:NAME";
             self.read.schema_hint("Value is not a valid resource ARN", &at, offset, hint);
             return None;
         };
-        if around.kind == MachineKind::Express
+        if around.kind == MachineType::Express
             && let Some(message) = refused_by_express(&resource)
         {
             let hint = "an Express machine waits for no callback: make it a Standard machine, or use the resource \
@@ -149,9 +148,9 @@ fn refused_by_express(resource: &Resource) -> Option<&'static str> {
     }
 }
 
-/// Who takes part in the worker's contract gets the token in a header, or from GetActivityTask: `amqp` resources and
-/// activities. People that are asked need none. Every other service was made for AWS's way, where the token travels in the payload only: workers and
-/// definitions expect it there.
+/// Workers of `amqp` resources and of activities take the token from a header, or from `GetActivityTask`. People that
+/// are asked need none. Definitions for all other services have the token in the payload only, as on AWS, and their
+/// workers expect it there.
 fn carries_token_in_header(resource: &Resource) -> bool {
     match &resource.kind {
         ResourceKind::Activity { .. } => true,

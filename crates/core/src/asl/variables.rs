@@ -43,8 +43,7 @@ impl<'n> Checker<'n> {
         let (_, outer) = self.variables.split_last().map_or((None, &[][..]), |(own, outer)| (Some(own), outer));
         if outer.iter().any(|names| names.contains(name)) {
             let hint = "an inner block cannot assign a variable that has a value outside: use another name, or return \
-                the value in Output \
-                        and assign it in the state around this block";
+                the value in Output and assign it in the state around this block";
             let message = format!("Variable '{name}' is assigned in an outer scope too");
             self.read.warning(code::VARIABLE_IN_OUTER_SCOPE, message, at, offset, hint);
         }

@@ -4,6 +4,7 @@ use serde_json::{Map, Number, Value};
 
 use super::read::expression;
 use super::{Action, End, Field, Form, Format, Kind};
+use crate::query::programs::Programs;
 
 /// The end of a task that an answer asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +28,7 @@ pub fn path(group: Option<usize>, n: usize) -> String {
     group.map_or_else(|| format!("f{n}"), |group| format!("f{group}-{n}"))
 }
 
-/// Reads what was typed as an answer by this action. A name may stand several times: once for each word of a list.
+/// Reads typed fields as an answer by this action. A name may stand several times: once for each word of a list.
 ///
 /// # Errors
 /// The wrong fields, all of them. An action that the form does not have is wrong as a whole.
@@ -53,7 +54,7 @@ pub fn answer(form: &Form, action: usize, typed: &[(String, String)]) -> Result<
     })
 }
 
-/// The fixed cause, and what was typed: one text as it is, several as JSON.
+/// The fixed cause, and the typed fields: one text as it is, several as JSON.
 fn cause_of(cause: Option<&str>, given: &Map<String, Value>) -> String {
     let mut values = given.values();
     let typed = match (values.next(), values.next()) {
@@ -221,7 +222,8 @@ fn fitting(text: &str, min: Option<u64>, max: Option<u64>, pattern: Option<&str>
     if max.is_some_and(|max| count > max) {
         return Err(format!("Write at most {} characters; these are {count}.", max.unwrap_or_default()));
     }
-    let fits = |pattern: &str| expression(pattern).is_ok_and(|expression| expression.is_match(text));
+    let fits =
+        |pattern: &str| expression(pattern, &Programs::default()).is_ok_and(|expression| expression.is_match(text));
     match pattern {
         Some(pattern) if !fits(pattern) => Err(format!("This does not have the form {pattern}")),
         _ => Ok(()),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "Form": {Title, Text, For, Show, Schema, Actions, SignIn} ──read──▶ Form, or faults with their places
-//! what a person typed, and the button ──check::answer──▶ the task's output or failure, or the wrong fields
+//! the typed fields, and the button ──check::answer──▶ the task's output or failure, or the wrong fields
 //! ```
 //!
 //! A form in a definition is a payload template: members with `.$` and JSONata expressions are open until the task
@@ -20,6 +20,7 @@ mod tests;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
+use crate::query::programs::Programs;
 use crate::query::template::Template;
 use crate::query::{Entropy, Roots};
 
@@ -108,7 +109,7 @@ pub enum End {
     },
 }
 
-/// What is wrong with a form, and where.
+/// A fault of a form, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub path: Vec<Step>,
@@ -138,7 +139,7 @@ impl Form {
     /// # Errors
     /// Its faults.
     pub fn read(form: &Value) -> Result<Self, Vec<Fault>> {
-        let (form, faults) = read::form(form, false);
+        let (form, faults) = read::form(form, false, &Programs::default());
         if faults.is_empty() { Ok(form) } else { Err(faults) }
     }
 
@@ -169,10 +170,16 @@ impl Form {
         })
     }
 
-    /// The faults of a form in a definition, as far as its text says.
+    /// The faults of a form's template, as far as its text says.
     #[must_use]
     pub fn faults(template: &Value) -> Vec<Fault> {
-        read::form(template, true).1
+        Self::faults_within(template, &Programs::default())
+    }
+
+    /// The same for a form in a definition, whose patterns share `programs`.
+    #[must_use]
+    pub fn faults_within(template: &Value, programs: &Programs) -> Vec<Fault> {
+        read::form(template, true, programs).1
     }
 }
 

@@ -4,17 +4,19 @@ use serde_json::{Map, Value};
 
 use super::{Action, End, Fault, Field, Form, Format, Kind, Shown, Step};
 use crate::limits::{FORM_ACTIONS_MAX, FORM_FIELDS_MAX, FORM_PATTERN_BYTES_MAX, FORM_WORDS_MAX};
-use crate::query::programs;
+use crate::query::programs::{self, Programs};
 
 /// Reads a form; `template`: it stands in a definition, and parts of it are open.
-pub(super) fn form(value: &Value, template: bool) -> (Form, Vec<Fault>) {
-    let mut reader = Reader { template, faults: Vec::new(), at: Vec::new(), fields: 0 };
+pub(super) fn form(value: &Value, template: bool, programs: &Programs) -> (Form, Vec<Fault>) {
+    let mut reader = Reader { template, programs, faults: Vec::new(), at: Vec::new(), fields: 0 };
     let form = reader.form(value);
     (form, reader.faults)
 }
 
-struct Reader {
+struct Reader<'p> {
     template: bool,
+    /// For the patterns of fields.
+    programs: &'p Programs,
     faults: Vec<Fault>,
     at: Vec<Step>,
     fields: usize,
@@ -23,7 +25,7 @@ struct Reader {
 const FORM: [&str; 7] = ["Title", "Text", "For", "Show", "Schema", "Actions", "SignIn"];
 const OF_ALL: [&str; 4] = ["type", "title", "description", "default"];
 
-impl Reader {
+impl Reader<'_> {
     fn fault(&mut self, message: impl Into<String>, hint: impl Into<String>) {
         self.faults.push(Fault { path: self.at.clone(), message: message.into(), hint: hint.into() });
     }
@@ -311,7 +313,7 @@ impl Reader {
             }
         });
         let pattern = self.text(object, "pattern");
-        if let Some(why) = pattern.as_deref().and_then(|pattern| expression(pattern).err()) {
+        if let Some(why) = pattern.as_deref().and_then(|pattern| expression(pattern, self.programs).err()) {
             self.within(Step::Name("pattern".to_owned()), |reader| {
                 reader.fault(why, "a regular expression without look-around and back-references");
             });
@@ -423,8 +425,9 @@ fn fits(kind: &Kind, default: &Value) -> bool {
 }
 
 /// The expression of a `pattern`.
-pub(super) fn expression(pattern: &str) -> Result<regex::Regex, String> {
+pub(super) fn expression(pattern: &str, programs: &Programs) -> Result<regex::Regex, String> {
     let folded = programs::folded(pattern, false);
-    programs::compile(&mut regex::RegexBuilder::new(pattern), FORM_PATTERN_BYTES_MAX, folded)
+    programs
+        .compile(&mut regex::RegexBuilder::new(pattern), FORM_PATTERN_BYTES_MAX, folded)
         .map_err(|reason| format!("The pattern is no regular expression that a form can check: {reason}"))
 }

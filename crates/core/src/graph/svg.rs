@@ -96,11 +96,14 @@ const DEFINITIONS: &str = concat!(
     arrow!("arrow-taken"),
     r#"<symbol id="graph-pass" viewBox="0 0 16 16"><path d="M2 8h11M9 4l4 4-4 4"/></symbol>"#,
     r#"<symbol id="graph-task" viewBox="0 0 16 16"><path d="M2 3h12v10H2zM5 8l2 2 4-4"/></symbol>"#,
-    r#"<symbol id="graph-callback" viewBox="0 0 16 16"><path d="M4 2h8M4 14h8M5 2c0 4 6 4 6 6s-6 2-6 6M11 2c0 4-6 4-6 6s6 2 6 6"/></symbol>"#,
+    r#"<symbol id="graph-callback" viewBox="0 0 16 16"><path d="M4 2h8M4 14h8M5 2c0 4 6 4 6 6s-6 2-6 6"#,
+    r#"M11 2c0 4-6 4-6 6s6 2 6 6"/></symbol>"#,
     r#"<symbol id="graph-choice" viewBox="0 0 16 16"><path d="M8 2l6 6-6 6-6-6z"/></symbol>"#,
     r#"<symbol id="graph-wait" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M8 4.5V8l2.5 2"/></symbol>"#,
-    r#"<symbol id="graph-succeed" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M5 8l2 2.5L11 6"/></symbol>"#,
-    r#"<symbol id="graph-fail" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M5.5 5.5l5 5M10.5 5.5l-5 5"/></symbol>"#,
+    r#"<symbol id="graph-succeed" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/>"#,
+    r#"<path d="M5 8l2 2.5L11 6"/></symbol>"#,
+    r#"<symbol id="graph-fail" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/>"#,
+    r#"<path d="M5.5 5.5l5 5M10.5 5.5l-5 5"/></symbol>"#,
     r#"<symbol id="graph-parallel" viewBox="0 0 16 16"><path d="M8 1v3M3 15V7h10v8M3 4h10v3M8 7v8"/></symbol>"#,
     r#"<symbol id="graph-map" viewBox="0 0 16 16"><path d="M2 2h9v9H2zM5 14h9V5"/></symbol>"#,
     r#"<symbol id="graph-unknown" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/></symbol>"#,
@@ -110,7 +113,8 @@ const DEFINITIONS: &str = concat!(
 const MARKS: &str = concat!(
     r#"<symbol id="graph-is-done" viewBox="0 0 16 16"><path d="M3 8.5l3.5 3.5L13 4.5"/></symbol>"#,
     r#"<symbol id="graph-is-running" viewBox="0 0 16 16"><path d="M5 3l8 5-8 5z"/></symbol>"#,
-    r#"<symbol id="graph-is-waiting" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M8 4.5V8l2.5 2"/></symbol>"#,
+    r#"<symbol id="graph-is-waiting" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/>"#,
+    r#"<path d="M8 4.5V8l2.5 2"/></symbol>"#,
     r#"<symbol id="graph-is-retrying" viewBox="0 0 16 16"><path d="M13 8a5 5 0 1 1-1.5-3.5M12 1.5v3H9"/></symbol>"#,
     r#"<symbol id="graph-is-failed" viewBox="0 0 16 16"><path d="M4 4l8 8M12 4l-8 8"/></symbol>"#,
     r#"<symbol id="graph-is-stopped" viewBox="0 0 16 16"><path d="M4 4h8v8H4z"/></symbol>"#,
@@ -221,8 +225,9 @@ impl Pen<'_> {
                     let (left, top) = (x - 6.5, y - 6.5);
                     self.put(format_args!(r#"<circle class="mark-ground" cx="{x:.1}" cy="{y:.1}" r="9"/>"#));
                     self.put(format_args!(
-                        r##"<use class="mark" href="#graph-is-{marked}" x="{left:.1}" y="{top:.1}" width="13" height="13"/>"##
+                        r##"<use class="mark" href="#graph-is-{marked}" x="{left:.1}" y="{top:.1}" "##
                     ));
+                    self.put(format_args!(r#"width="13" height="13"/>"#));
                 }
                 if let Some(items) = items {
                     // Beside the name, where there is room.

@@ -87,8 +87,7 @@ impl Decider<'_> {
         self.emit(FrameId::TOP, Event::ExecutionFailed(Failure::new("States.DataLimitExceeded", cause)));
     }
 
-    /// Express executions have no journal, but the children of map runs.
     fn is_journaled(&self) -> bool {
-        !self.state.is_express() || self.state.started().is_some_and(|s| s.map_run.is_some())
+        self.state.started().is_none_or(|started| started.kind().is_journaled())
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::clock::Timestamp;
-use crate::ids::{Arn, BlockId, EventId, StateName, TaskKey};
+use crate::ids::{Arn, BlockId, EventId, ExecutionKind, StateName, TaskKey};
 use crate::trace::{SpanContext, TraceOrigin};
 
 pub use crate::payload::Payload;
@@ -111,7 +111,7 @@ impl Failure {
     }
 }
 
-/// Who gave an answer or an order, as far as the way that it came tells. AWS's history does not show it.
+/// The author of an answer or an order, as far as its way in tells. AWS's history does not show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
@@ -215,6 +215,11 @@ impl Started {
     #[must_use]
     pub fn is_express(&self) -> bool {
         self.arn.is_express()
+    }
+
+    #[must_use]
+    pub fn kind(&self) -> ExecutionKind {
+        ExecutionKind::of(&self.arn, self.map_run.as_ref())
     }
 }
 

@@ -194,8 +194,7 @@ impl Reader<'_> {
             }
             '+' => self.fail(format!(
                 "Unexpected character ({}) in numeric value: JSON spec does not allow numbers to have plus signs: \
-                 enable \
-                 `JsonReadFeature.ALLOW_LEADING_PLUS_SIGN_FOR_NUMBERS` to allow",
+                 enable `JsonReadFeature.ALLOW_LEADING_PLUS_SIGN_FOR_NUMBERS` to allow",
                 described(c)
             )),
             c if is_identifier_start(c) => self.unrecognized(start),

@@ -9,7 +9,7 @@ pub mod intrinsics;
 mod java;
 pub mod jsonata;
 pub mod jsonpath;
-pub(crate) mod programs;
+pub mod programs;
 #[cfg(test)]
 mod recorded;
 pub mod reference_path;

@@ -1,4 +1,4 @@
-//! Regular expressions of one definition, compiled into one room. Each is small, but a definition of 1 MiB has room for
+//! Regular expressions of one definition, compiled into common room. Each is small, but a definition of 1 MiB may hold
 //! tens of thousands: without a common bound their programs would take gigabytes, and seconds to compile.
 
 use std::cell::Cell;
@@ -13,10 +13,17 @@ const SIZES: [(usize, usize); 2] = [(8 << 10, 64 << 10), (64 << 10, 256 << 10)];
 /// The widest takes some milliseconds, so a definition spends at most seconds on them.
 const FOLDED_RANGE: usize = 16 << 10;
 
-thread_local! {
-    /// Bytes left to the definition that this thread checks. A parser is called from many places of a check, and none
-    /// of them has a use for it, so it is no argument of theirs.
-    static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+/// Room for the programs of regular expressions. A check of a definition hands one room to all its parsers; an
+/// expression that is compiled alone has a room of its own.
+#[derive(Debug)]
+pub struct Programs {
+    left: Cell<usize>,
+}
+
+impl Default for Programs {
+    fn default() -> Self {
+        Self { left: Cell::new(REGEX_PROGRAMS_BYTES_MAX) }
+    }
 }
 
 /// Why a pattern has no program.
@@ -44,30 +51,37 @@ impl std::fmt::Display for NoProgram {
     }
 }
 
-/// Checks one definition. All patterns compiled in `check` share one room; the number is what they took of it.
-pub(crate) fn within<T>(check: impl FnOnce() -> T) -> (T, usize) {
-    struct Restore(Option<usize>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            LEFT.set(self.0);
-        }
+impl Programs {
+    /// Bytes of the room that programs have taken.
+    pub(crate) fn taken(&self) -> usize {
+        REGEX_PROGRAMS_BYTES_MAX - self.left.get()
     }
-    let before = Restore(LEFT.replace(Some(REGEX_PROGRAMS_BYTES_MAX)));
-    let made = check();
-    let taken = REGEX_PROGRAMS_BYTES_MAX - LEFT.get().unwrap_or_default();
-    drop(before);
-    (made, taken)
-}
 
-/// Compiles a pattern. `most` bounds its program in bytes; `folded` is its number of ranges without regard to case.
-pub(crate) fn compile(builder: &mut RegexBuilder, most: usize, folded: usize) -> Result<Regex, NoProgram> {
-    // A pattern outside of a definition has a room of its own.
-    let mut left = LEFT.get().unwrap_or(REGEX_PROGRAMS_BYTES_MAX);
-    let compiled = charged(builder, most, folded, &mut left);
-    if LEFT.get().is_some() {
-        LEFT.set(Some(left));
+    /// Compiles a pattern. `most` bounds its program in bytes; `folded` is its number of ranges without regard to case.
+    pub(crate) fn compile(&self, builder: &mut RegexBuilder, most: usize, folded: usize) -> Result<Regex, NoProgram> {
+        self.take(folded.saturating_mul(FOLDED_RANGE))?;
+        for (size, cache) in SIZES.into_iter().chain([(most, 1 << 20)]) {
+            // A failed try has taken its time too.
+            self.take(size)?;
+            match builder.size_limit(size).dfa_size_limit(cache).build() {
+                Ok(regex) => return Ok(regex),
+                Err(regex::Error::CompiledTooBig(_)) => {}
+                Err(other) => {
+                    let text = other.to_string();
+                    let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                    return Err(NoProgram::Wrong(reason.to_owned()));
+                }
+            }
+        }
+        Err(NoProgram::TooLarge(most))
     }
-    compiled
+
+    fn take(&self, bytes: usize) -> Result<(), NoProgram> {
+        let rest = self.left.get().checked_sub(bytes);
+        // Without room the next pattern is refused before any work.
+        self.left.set(rest.unwrap_or_default());
+        rest.map(|_| ()).ok_or(NoProgram::NoRoom)
+    }
 }
 
 /// At most so many ranges and classes of a pattern in the library's own syntax are without regard to case: flags may
@@ -81,36 +95,12 @@ pub(crate) fn folded(pattern: &str, ignores_case: bool) -> usize {
     }
 }
 
-fn charged(builder: &mut RegexBuilder, most: usize, folded: usize, left: &mut usize) -> Result<Regex, NoProgram> {
-    let mut take = |bytes: usize| {
-        let rest = left.checked_sub(bytes);
-        // Without room the next one is refused before any work.
-        *left = rest.unwrap_or_default();
-        rest.map(|_| ()).ok_or(NoProgram::NoRoom)
-    };
-    take(folded.saturating_mul(FOLDED_RANGE))?;
-    for (size, cache) in SIZES.into_iter().chain([(most, 1 << 20)]) {
-        // What fails has taken its time too.
-        take(size)?;
-        match builder.size_limit(size).dfa_size_limit(cache).build() {
-            Ok(regex) => return Ok(regex),
-            Err(regex::Error::CompiledTooBig(_)) => {}
-            Err(other) => {
-                let text = other.to_string();
-                let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                return Err(NoProgram::Wrong(reason.to_owned()));
-            }
-        }
-    }
-    Err(NoProgram::TooLarge(most))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::asl::{MachineKind, parse};
+    use crate::asl::{MachineType, parse};
     use crate::query::worked::Worked;
 
     fn pass(fields: &serde_json::Value) -> String {
@@ -127,11 +117,11 @@ mod tests {
     #[test]
     fn a_definition_with_many_small_patterns_is_valid() {
         let patterns = (0..300).map(|n| format!("{{% $contains('abc', /^[A-Za-z]{{1,20}}-{n}$/i) %}}"));
-        let machine = parse(&jsonata(&patterns.collect::<Vec<_>>()), MachineKind::Standard).unwrap().machine;
+        let machine = parse(&jsonata(&patterns.collect::<Vec<_>>()), MachineType::Standard).unwrap().machine;
         assert!(machine.bytes > 300 * 8 * 1024, "{}", machine.bytes);
     }
 
-    /// Room and time are bounded, whatever the patterns are.
+    /// Room and time are bounded for all patterns.
     #[test]
     fn patterns_of_a_definition_share_one_room() {
         let n = 1_500;
@@ -153,22 +143,28 @@ mod tests {
             ("paths without case", path(r"/[\\p{L}a-\\x{10ffff}]/i")),
         ] {
             let start = Worked::now();
-            let refused = parse(&text, MachineKind::Standard).map(|_| ()).unwrap_err().0;
+            let refused = parse(&text, MachineType::Standard).map(|_| ()).unwrap_err().0;
             let says = |text: &str| text.contains("regular expressions of this definition need more");
             let said = refused.iter().any(|d| says(&d.message) || d.hint.as_deref().is_some_and(says));
             assert!(said, "{what}: {:?}", refused.first());
-            // Unoptimised code needs ten times as long as what is shipped.
+            // Unoptimised code needs ten times as long as the shipped build.
             assert!(start.elapsed().as_secs() < 60, "{what}: {:?}", start.elapsed());
         }
     }
 
     #[test]
-    fn a_pattern_outside_of_a_definition_has_its_own_room() {
-        for n in 4_000..4_003 {
-            assert!(compile(&mut RegexBuilder::new(&format!("[a-z]{{{n}}}")), 1 << 20, 0).is_ok());
+    fn programs_take_of_their_own_room_only() {
+        let compile = |programs: &Programs, pattern: &str| {
+            programs.compile(&mut RegexBuilder::new(pattern), 1 << 20, 0).map(|_| ())
+        };
+        let wide = |n: usize| format!("[a-z]{{{n}}}");
+        for n in 4_000..4_005 {
+            assert!(compile(&Programs::default(), &wide(n)).is_ok());
         }
-        let open = String::from("(");
-        let wrong = compile(&mut RegexBuilder::new(&open), 1 << 20, 0).unwrap_err();
+        let shared = Programs::default();
+        let taken: Vec<bool> = (4_000..4_005).map(|n| compile(&shared, &wide(n)).is_ok()).collect();
+        assert_eq!(taken, [true, true, true, false, false]);
+        let wrong = compile(&Programs::default(), "(").unwrap_err();
         assert_eq!(wrong.to_string(), "unclosed group");
     }
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::jsonpath::{Lookup, Path, PathSyntaxError, Root, Step};
+use super::programs::Programs;
 use super::{QueryError, Roots};
 
 /// A compiled reference path.
@@ -32,7 +33,15 @@ impl ReferencePath {
     /// # Errors
     /// The reason why `text` is no path or no reference path, with the byte offset.
     pub fn parse(text: &str) -> Result<Self, PathSyntaxError> {
-        let path = Path::parse(text)?;
+        Self::parse_within(text, &Programs::default())
+    }
+
+    /// The same for a path of a definition, whose patterns share `programs`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_within(text: &str, programs: &Programs) -> Result<Self, PathSyntaxError> {
+        let path = Path::parse_within(text, programs)?;
         if let Some((offset, c)) = operator_outside_quotes(text) {
             return Err(PathSyntaxError::new(
                 format!("A reference path names one place and cannot contain '{c}'"),

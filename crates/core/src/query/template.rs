@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::intrinsics::Intrinsic;
 use super::jsonpath::{Lookup, Path};
+use super::programs::Programs;
 use super::{Entropy, QueryError, Roots};
 use crate::limits::JSON_DEPTH_MAX;
 
@@ -89,7 +90,15 @@ impl Template {
     /// # Errors
     /// The first field that is wrong, in document order, or a template that nests too deep.
     pub fn compile(json: &Value) -> Result<Self, TemplateError> {
-        let node = compile(json, &mut String::new(), 0)?;
+        Self::compile_within(json, &Programs::default())
+    }
+
+    /// The same for a template of a definition, whose patterns share `programs`.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_within(json: &Value, programs: &Programs) -> Result<Self, TemplateError> {
+        let node = compile(json, &mut String::new(), 0, programs)?;
         let passes_input = node.passes_input();
         Ok(Self { node, passes_input })
     }
@@ -113,13 +122,8 @@ impl Template {
         let input = roots.text_of_input().filter(|text| self.passes_input && *text != "null")?;
         let mut out = Vec::with_capacity(input.len() + 256);
         let written = self.node.write(&mut out, input, roots, entropy);
-        // Whatever serde_json writes is UTF-8.
+        // serde_json writes UTF-8.
         Some(written.map(|()| String::from_utf8(out).unwrap_or_default()))
-    }
-
-    /// Whether the template is the same for all inputs.
-    pub fn is_constant(&self) -> bool {
-        matches!(self.node, Node::Constant(_))
     }
 
     /// Every path in the template, those in intrinsic functions included.
@@ -146,7 +150,7 @@ impl Template {
 }
 
 /// `pointer` grows and shrinks on the way. Evaluation recurses as deep as the template, so the depth is bounded here.
-fn compile(json: &Value, pointer: &mut String, depth: usize) -> Result<Node, TemplateError> {
+fn compile(json: &Value, pointer: &mut String, depth: usize, programs: &Programs) -> Result<Node, TemplateError> {
     if depth > JSON_DEPTH_MAX {
         let detail = format!("more than {JSON_DEPTH_MAX} levels");
         return Err(TemplateError {
@@ -163,8 +167,11 @@ fn compile(json: &Value, pointer: &mut String, depth: usize) -> Result<Node, Tem
                 pointer.push('/');
                 pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
                 compiled.push(match name.strip_suffix(".$") {
-                    Some(bare) => Field { name: bare.to_owned(), value: expression(name, value, pointer)? },
-                    None => Field { name: name.clone(), value: FieldValue::Node(compile(value, pointer, depth + 1)?) },
+                    Some(bare) => Field { name: bare.to_owned(), value: expression(name, value, pointer, programs)? },
+                    None => Field {
+                        name: name.clone(),
+                        value: FieldValue::Node(compile(value, pointer, depth + 1, programs)?),
+                    },
                 });
                 pointer.truncate(here);
             }
@@ -179,7 +186,7 @@ fn compile(json: &Value, pointer: &mut String, depth: usize) -> Result<Node, Tem
             for (at, item) in items.iter().enumerate() {
                 pointer.push('/');
                 pointer.push_str(&at.to_string());
-                compiled.push(compile(item, pointer, depth + 1)?);
+                compiled.push(compile(item, pointer, depth + 1, programs)?);
                 pointer.truncate(here);
             }
             if compiled.iter().all(|node| matches!(node, Node::Constant(_))) {
@@ -194,7 +201,7 @@ fn compile(json: &Value, pointer: &mut String, depth: usize) -> Result<Node, Tem
 }
 
 /// The content of a `.$` field.
-fn expression(name: &str, value: &Value, pointer: &str) -> Result<FieldValue, TemplateError> {
+fn expression(name: &str, value: &Value, pointer: &str, programs: &Programs) -> Result<FieldValue, TemplateError> {
     let wrong = |detail: String| TemplateError {
         pointer: pointer.to_owned(),
         message: format!(
@@ -204,11 +211,11 @@ fn expression(name: &str, value: &Value, pointer: &str) -> Result<FieldValue, Te
     };
     let Value::String(text) = value else { return Err(wrong("it is no string".to_owned())) };
     if Intrinsic::looks_like(text) {
-        return Intrinsic::parse(text)
+        return Intrinsic::parse_within(text, programs)
             .map(|call| FieldValue::Intrinsic(Box::new(call)))
             .map_err(|e| wrong(e.to_string()));
     }
-    Path::parse(text).map(|path| FieldValue::Path(Box::new(path))).map_err(|e| wrong(e.to_string()))
+    Path::parse_within(text, programs).map(|path| FieldValue::Path(Box::new(path))).map_err(|e| wrong(e.to_string()))
 }
 
 impl Node {
@@ -436,7 +443,8 @@ mod tests {
         let template = Template::compile(&json!({"fixed": {"deep": [{"er": 1}]}, "x.$": "$"})).unwrap();
         let Node::Object(fields) = &template.node else { panic!("{template:?}") };
         assert!(matches!(fields[0].value, FieldValue::Node(Node::Constant(_))));
-        assert!(Template::compile(&json!({"a": [1, {"b": 2}]})).unwrap().is_constant());
+        let constant = Template::compile(&json!({"a": [1, {"b": 2}]})).unwrap();
+        assert!(matches!(constant.node, Node::Constant(_)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::asl::model::Machine;
 use crate::engine::coordination::map_run::row::{Row, RunStatus};
-use crate::engine::coordination::map_run::runs::{PAGE, child_status};
+use crate::engine::coordination::map_run::runs::{ROWS_PER_PAGE, child_status};
 use crate::engine::services::admission::pause_after;
 use crate::engine::services::{RETRY_AFTER, Services, entropy};
 use crate::engine::types::{DeliverError, Delivered, Input, Start};
@@ -19,7 +19,7 @@ use crate::interpreter::stimulus::StimulusKind;
 use crate::store::{ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, StoreError, StoreResult};
 use crate::trace::{Trace, TraceOrigin};
 
-/// What all children of a run share.
+/// The parts that all children of a run share.
 #[derive(Debug)]
 pub(super) struct ChildTemplate {
     pub run: Arn,
@@ -133,8 +133,8 @@ pub(super) struct ChildStart {
     pub closed: Option<ChildStatus>,
 }
 
-/// Starts a child; durable when it returns. One that exists is not started again; one without success is redriven where
-/// its run is, once in each attempt.
+/// Starts a child; the start is durable when this returns. A child that exists is not started again. A child without
+/// success is redriven where its run is redriven, once in each attempt.
 ///
 /// # Errors
 /// It can never be started.
@@ -201,7 +201,7 @@ pub(super) async fn known(services: &Services, run: &Arn) -> StoreResult<(Vec<Ch
         let filter = ExecutionFilter {
             map_run: Some(run.clone()),
             after,
-            limit: PAGE,
+            limit: ROWS_PER_PAGE,
             brief: true,
             ..ExecutionFilter::default()
         };
@@ -226,7 +226,7 @@ async fn open(services: &Services, run: &Arn) -> StoreResult<Vec<ExecutionRow>> 
     let filter = ExecutionFilter {
         map_run: Some(run.clone()),
         status: Some(ExecutionStatus::Running),
-        limit: PAGE,
+        limit: ROWS_PER_PAGE,
         brief: true,
         ..ExecutionFilter::default()
     };
@@ -282,7 +282,7 @@ pub(super) async fn over(
             map_run: Some(run.clone()),
             status: Some(ExecutionStatus::Running),
             after,
-            limit: PAGE,
+            limit: ROWS_PER_PAGE,
             brief: true,
             ..ExecutionFilter::default()
         };

@@ -5,8 +5,8 @@
 //!                           │  pure MapRun decides
 //!                           ├─ source.rs    items → inputs of children, page by page
 //!                           ├─ children.rs  starts them (named by run and index: twice is once), stops them
-//!                           ├─ results.rs   gathers or writes what they gave
-//!                           └─ row.rs       what DescribeMapRun shows
+//!                           ├─ results.rs   gathers or writes their outputs
+//!                           └─ row.rs       the row that DescribeMapRun shows
 //! ```
 //! Nothing of a run is lost with the process: the parent's journal says that it is open (`owed`), its children's rows
 //! say how far it is. The items are read again from their beginning, and children that exist are not started again.
@@ -38,7 +38,7 @@ use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::StimulusKind;
 
 pub use row::redriven;
-use runs::{Claim, ENDING, PAGE, RunnerMessage};
+use runs::{Claim, ENDING, ROWS_PER_PAGE, RunnerMessage};
 
 /// Runs a map run of an execution here, unless it does already. A redrive may come while the attempt before it writes
 /// its end.
@@ -78,7 +78,7 @@ impl Coordinator {
         loop {
             if let Some((attempt, runner)) = self.map_runs.holder(run) {
                 if attempt > last {
-                    // Redriven since: so what was to be stopped has ended.
+                    // Redriven since: the attempt that was to be stopped has ended.
                     return;
                 }
                 if runner.send(RunnerMessage::Event(RunEvent::Stop)).await.is_ok() {
@@ -106,10 +106,10 @@ impl Coordinator {
     pub(in crate::engine) async fn end_map_runs(&self, execution: ExecutionId) -> Result<(), DeliverError> {
         let mut after = None;
         loop {
-            let runs = self.services.catalog.map_runs(execution, after, PAGE).await?;
+            let runs = self.services.catalog.map_runs(execution, after, ROWS_PER_PAGE).await?;
             let Some(last) = runs.last().map(|r| r.arn.clone()) else { return Ok(()) };
             if runs.iter().any(|r| r.stopped.is_none()) {
-                // Read after the rows: what is in both is not left.
+                // Read after the rows: a run that is in both is not left.
                 let state = load::state(&self.services, execution).await?;
                 let awaited = |run: &Arn| state.map_runs().any(|view| view.run.arn == *run);
                 for run in runs.iter().filter(|r| r.stopped.is_none() && !awaited(&r.arn)) {
@@ -176,7 +176,7 @@ impl Coordinator {
                 return Ok(result?);
             }
         }
-        // It is about to begin anew: it will read its limits from the row. Or it has just ended.
+        // The run is about to begin again and will read its limits from the row. Or it has just ended.
         let row = services.catalog.map_run(run).await?.ok_or_else(|| MapRunError::DoesNotExist(run.clone()))?;
         let mut row = row::Row::from(row);
         if row.is_stopped() {

@@ -1,7 +1,7 @@
-//! What a run's children gave: gathered as the state's result, or written to files with a manifest.
+//! Outputs of a run's children: gathered as the state's result, or written to files with a manifest.
 //!
 //! Source: developer guide, "ResultWriter (Map)": names of files, members of records, `Transformation`, `OutputType`. A
-//! child that failed is shown as with `NONE`, whatever the transformation.
+//! child that failed is shown as with `NONE`, under any transformation.
 
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ use crate::engine::coordination::map_run::children::ChildTemplate;
 use crate::engine::services::{RETRY_AFTER, Services};
 
 /// Rows that are read at once, in the order of items.
-const ROWS: u64 = 100;
+const CHILDREN_PER_READ: u64 = 100;
 
 /// How a run ended for its parent.
 pub(super) struct Ended {
@@ -81,7 +81,7 @@ pub(super) async fn collect(services: &Services, template: &ChildTemplate, run: 
     }
 }
 
-/// Children of the indices in `range`, in their order; one that could not be started is missing.
+/// Children of the indices in `range`, in their order. A child that could not be started is missing.
 async fn rows(
     services: &Services,
     template: &ChildTemplate,
@@ -92,14 +92,14 @@ async fn rows(
     found.into_iter().filter_map(Result::transpose).collect()
 }
 
-/// The state's result: what each child gave, in the order of items.
+/// The state's result: the output of each child, in the order of items.
 async fn gather(services: &Services, template: &ChildTemplate, run: &MapRun) -> Result<Value, Problem> {
     let transformation = template.transformation().unwrap_or(Transformation::Compact);
     let mut results = Vec::new();
     let mut bytes = 2;
     let mut from = 0;
     while from < run.begun() {
-        let to = (from + ROWS).min(run.begun());
+        let to = (from + CHILDREN_PER_READ).min(run.begun());
         for row in rows(services, template, from..to).await? {
             let before = results.len();
             transform(&row, transformation, &mut results);
@@ -206,7 +206,7 @@ impl<'a> Writer<'a> {
             (File::new("SUCCEEDED"), File::new("FAILED"), File::new("PENDING"));
         let mut from = 0;
         while from < run.begun() {
-            let to = (from + ROWS).min(run.begun());
+            let to = (from + CHILDREN_PER_READ).min(run.begun());
             for row in rows(self.services, self.template, from..to).await? {
                 let mut results = Vec::new();
                 transform(&row, transformation, &mut results);

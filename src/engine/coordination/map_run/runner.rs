@@ -25,11 +25,11 @@ use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::DeliverError;
 
 /// How often a run that moves writes its counts.
-const PROGRESS: Duration = Duration::from_secs(1);
+const ROW_WRITTEN_EVERY: Duration = Duration::from_secs(1);
 /// After so long without a message, the index is asked whether children have closed unheard (on another node, in a
 /// crash); then after twice as long, and so on, up to an hour: a run that waits for months costs nothing.
-const QUIET: Duration = Duration::from_secs(10);
-const QUIET_MAX: Duration = Duration::from_hours(1);
+const SILENCE_CHECK: Duration = Duration::from_secs(10);
+const SILENCE_CHECK_MAX: Duration = Duration::from_hours(1);
 
 /// Runs a map run to its end, from its beginning or from where its children are.
 pub(super) async fn run(
@@ -142,12 +142,11 @@ impl Runner {
 
     /// Until the run knows how it ends.
     async fn work(&mut self, messages: &mut mpsc::Receiver<RunnerMessage>) -> RunOutcome {
-        let mut quiet = QUIET;
+        let mut quiet = SILENCE_CHECK;
         let mut listens = Instant::now() + quiet;
         let mut shows = Instant::now();
-        // What came while it was opened is heard before it begins: it may have been stopped. Begin it must all the
-        // same: what came may have been about a child that is known to be over, and then nothing else would set the run
-        // going.
+        // A message that came in meanwhile is taken first: the run may have been stopped. The run must begin after it:
+        // the message may be about a child that is known to be over, and then no other message would set the run going.
         if let Ok(message) = messages.try_recv()
             && let Some(outcome) = self.take(message).await
         {
@@ -162,17 +161,17 @@ impl Runner {
             next = loop {
                 tokio::select! {
                     message = messages.recv() => {
-                        quiet = QUIET;
+                        quiet = SILENCE_CHECK;
                         listens = Instant::now() + quiet;
                         // The runner holds a sender of its own: there is always a next message.
                         if let Some(message) = message { break message; }
                     }
                     () = tokio::time::sleep_until(shows), if self.moved => {
                         self.show_progress().await;
-                        shows = Instant::now() + PROGRESS;
+                        shows = Instant::now() + ROW_WRITTEN_EVERY;
                     }
                     () = tokio::time::sleep_until(listens), if !self.ids.is_empty() => {
-                        quiet = (quiet * 2).min(QUIET_MAX);
+                        quiet = (quiet * 2).min(SILENCE_CHECK_MAX);
                         listens = Instant::now() + quiet;
                         self.listen();
                     }

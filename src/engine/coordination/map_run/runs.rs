@@ -19,13 +19,13 @@ use super::source;
 /// concurrency.
 const RUNNER_QUEUE: usize = 256;
 /// Rows read at once of a run's children, or of an execution's runs.
-pub(super) const PAGE: u32 = 500;
+pub(super) const ROWS_PER_PAGE: u32 = 500;
 
 /// To a runner.
 #[derive(Debug)]
 pub(super) enum RunnerMessage {
     Event(RunEvent),
-    /// The source comes back with what was read from it.
+    /// The source comes back with the items that were read from it.
     Read {
         source: Box<source::Source>,
         event: RunEvent,
@@ -36,8 +36,8 @@ pub(super) enum RunnerMessage {
         id: ExecutionId,
         closed: Option<ChildStatus>,
     },
-    /// `attempt`: which of the run's attempts it worked for. One that is revived to be redriven tells its former end
-    /// once more.
+    /// `attempt`: the attempt of the run that the child worked for. A child that is revived to be redriven reports its
+    /// former end once more.
     Closed {
         child: ExecutionId,
         status: ChildStatus,
@@ -53,16 +53,16 @@ pub(super) enum RunnerMessage {
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Runs {
     open: Mutex<HashMap<Arn, Open>>,
-    /// Most inputs of children that one run held at once since the start: what bounds memory, for tests to look at.
+    /// Most inputs of children that one run held at once since the start: the bound of memory, for tests to look at.
     pub(super) most_held: AtomicUsize,
 }
 
-/// A run that somebody holds.
+/// A run that an attempt holds.
 #[derive(Debug)]
 struct Open {
     attempt: EventId,
     messages: mpsc::Sender<RunnerMessage>,
-    /// Of its runner: the execution that it runs for, and what ends it.
+    /// The execution that its runner works for, and the handle that ends the runner.
     runner: Option<(ExecutionId, AbortHandle)>,
 }
 
@@ -71,11 +71,11 @@ pub(super) enum Claim {
     Given(mpsc::Sender<RunnerMessage>, mpsc::Receiver<RunnerMessage>),
     /// It has begun already.
     Runs,
-    /// Another attempt has not quite ended: what it does last is under way.
+    /// Another attempt has not quite ended: its last work is in progress.
     After(mpsc::Sender<RunnerMessage>),
 }
 
-/// In the place of an attempt: who ends a run that nobody holds.
+/// In the place of an attempt: the end of a run that no attempt holds.
 pub(super) const ENDING: EventId = EventId(0);
 
 impl Runs {
@@ -129,8 +129,8 @@ impl Runs {
         self.most_held.fetch_max(inputs, Ordering::Relaxed);
     }
 
-    /// A child has closed. `false`: its run is not here (it begins anew, or ended, or is another node's); the rows say
-    /// it.
+    /// A child has closed. `false`: its run is not here (it begins again, or ended, or another node has it); the rows
+    /// have the child's end.
     pub(in crate::engine) fn child_closed(
         &self,
         run: &Arn,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::asl::{Diagnostic, MachineKind, Severity, diagnose, parse};
+use crate::asl::{Diagnostic, MachineType, Severity, diagnose, parse};
 
 /// Cases that we judge otherwise than the corpus expects, and why.
 const KNOWN: [(&str, &str); 6] = [
@@ -79,8 +79,8 @@ fn fill(text: &str) -> String {
     out + rest
 }
 
-fn kind(name: Option<&str>) -> MachineKind {
-    if name == Some("EXPRESS") { MachineKind::Express } else { MachineKind::Standard }
+fn kind(name: Option<&str>) -> MachineType {
+    if name == Some("EXPRESS") { MachineType::Express } else { MachineType::Standard }
 }
 
 /// `diagnostics` as the API shows them.
@@ -99,7 +99,7 @@ fn shown(diagnostics: &[Diagnostic]) -> Value {
 fn judge(case: &Value) -> Vec<(String, bool, String)> {
     match case["kind"].as_str().unwrap() {
         "validation" => {
-            let verdict = parse(&text(&case["definition"]), MachineKind::Standard);
+            let verdict = parse(&text(&case["definition"]), MachineType::Standard);
             let accept = case["expect"]["accept"].as_bool().unwrap();
             let why = verdict.as_ref().map_or_else(ToString::to_string, |_| "accepted".into());
             vec![("verdict".into(), verdict.is_ok() == accept, why)]

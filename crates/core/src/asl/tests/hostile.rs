@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::asl::diagnostics::DIAGNOSTICS_MAX;
-use crate::asl::{MachineKind, Severity, diagnose, parse};
+use crate::asl::{MachineType, Severity, diagnose, parse};
 use crate::limits::{BLOCK_DEPTH_MAX, DEFINITION_BYTES_MAX};
 use crate::query::worked::Worked;
 
@@ -30,7 +30,7 @@ fn rich() -> Value {
 
 #[test]
 fn the_rich_machine_is_accepted() {
-    parse(&rich().to_string(), MachineKind::Standard).unwrap();
+    parse(&rich().to_string(), MachineType::Standard).unwrap();
 }
 
 fn places(value: &Value, at: &str, into: &mut Vec<String>) {
@@ -85,7 +85,7 @@ proptest! {
     #[test]
     fn arbitrary_json_gives_a_verdict_with_places_inside_the_text(value in any_json()) {
         let text = serde_json::to_string_pretty(&value).unwrap();
-        for d in diagnose(&text, MachineKind::Express, Severity::Warning) {
+        for d in diagnose(&text, MachineType::Express, Severity::Warning) {
             prop_assert!(d.line >= 1 && d.line <= text.lines().count().max(1) && d.column >= 1);
         }
     }
@@ -97,13 +97,13 @@ proptest! {
         places(&machine, "", &mut all);
         *machine.pointer_mut(place.get(&all).as_str()).unwrap() = part;
         let text = machine.to_string();
-        let verdict = parse(&text, MachineKind::Standard);
-        prop_assert_eq!(verdict.is_ok(), diagnose(&text, MachineKind::Standard, Severity::Error).is_empty());
+        let verdict = parse(&text, MachineType::Standard);
+        prop_assert_eq!(verdict.is_ok(), diagnose(&text, MachineType::Standard, Severity::Error).is_empty());
     }
 
     #[test]
     fn arbitrary_text_gives_a_verdict(text in "\\PC{0,64}|[\\[\\]{}\",:\\\\ \\n0-9a-z]{0,64}") {
-        let found = diagnose(&text, MachineKind::Standard, Severity::Error);
+        let found = diagnose(&text, MachineType::Standard, Severity::Error);
         prop_assert!(!found.is_empty());
     }
 }
@@ -115,7 +115,7 @@ fn quickly(text: String) -> Vec<crate::asl::Diagnostic> {
         .stack_size(2 << 20)
         .spawn(move || {
             let started = Worked::now();
-            (diagnose(&text, MachineKind::Standard, Severity::Warning), started.elapsed())
+            (diagnose(&text, MachineType::Standard, Severity::Warning), started.elapsed())
         })
         .unwrap()
         .join()

@@ -7,7 +7,7 @@ mod hostile;
 mod models;
 mod workflows;
 
-use super::{Diagnostic, MachineKind, Severity, diagnose};
+use super::{Diagnostic, MachineType, Severity, diagnose};
 
 /// A machine with the one state `A`, whose object begins at line 4, column 6.
 fn state(object: &str) -> String {
@@ -24,7 +24,7 @@ fn task(fields: &str) -> String {
 }
 
 fn errors(text: &str) -> Vec<Diagnostic> {
-    diagnose(text, MachineKind::Standard, Severity::Error)
+    diagnose(text, MachineType::Standard, Severity::Error)
 }
 
 /// `CODE location: message`, one line each.
@@ -50,7 +50,7 @@ fn accepts(table: &[String]) {
 /// Each definition is accepted and gives exactly these warnings: code and location.
 fn warns(table: &[(String, &str)]) {
     for (text, expected) in table {
-        let found = diagnose(text, MachineKind::Standard, Severity::Warning);
+        let found = diagnose(text, MachineType::Standard, Severity::Warning);
         let found: Vec<String> = found
             .iter()
             .map(|d| format!("{} {} {}", d.severity.name(), d.code, d.location.as_deref().unwrap_or("-")))

@@ -1,7 +1,7 @@
 //! The models of accepted definitions.
 
 use crate::asl::model::{BlockId, Kind, MapMode, Quantity, QueryLanguage, ResultPath, Transition};
-use crate::asl::{MachineKind, parse};
+use crate::asl::{MachineType, parse};
 
 #[test]
 fn nested_workflows_are_numbered_in_the_order_of_the_text() {
@@ -11,7 +11,7 @@ fn nested_workflows_are_numbered_in_the_order_of_the_text() {
             {"StartAt": "B", "States": {"B": {"Type": "Wait", "Seconds": 3, "End": true}}}]},
         "M": {"Type": "Map", "End": true, "QueryLanguage": "JSONata", "MaxConcurrency": 2, "ItemProcessor": {
             "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}, "StartAt": "a/b", "States": {"a/b": {"Type": "Pass", "End": true}}}}}}"#;
-    let machine = parse(text, MachineKind::Standard).unwrap().machine;
+    let machine = parse(text, MachineType::Standard).unwrap().machine;
     assert_eq!(
         (machine.query_language, machine.timeout_seconds, machine.blocks.len()),
         (QueryLanguage::JsonPath, Some(9), 4)
@@ -40,7 +40,7 @@ fn nested_workflows_are_numbered_in_the_order_of_the_text() {
 fn retriers_have_their_defaults() {
     let text = r#"{"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": "arn:aws:states:::amqp:call", "End": true,
         "Retry": [{"ErrorEquals": ["X"]}, {"ErrorEquals": ["States.ALL"], "JitterStrategy": "FULL", "BackoffRate": 1.5, "MaxAttempts": 0}]}}}"#;
-    let machine = parse(text, MachineKind::Standard).unwrap().machine;
+    let machine = parse(text, MachineType::Standard).unwrap().machine;
     let Kind::Task(task) = &machine.blocks[0].states["T"].kind else { panic!() };
     let shown: Vec<String> = task
         .retry

@@ -1,6 +1,6 @@
 //! Rules of retriers, catchers, choices, nested workflows, the graph; and the warnings.
 
-use crate::asl::{MachineKind, Severity, diagnose, parse};
+use crate::asl::{MachineType, Severity, diagnose, parse};
 
 use super::{accepts, errors, refuses, state, task, told, warns};
 
@@ -174,7 +174,7 @@ fn the_graph_is_judged_as_the_service_judges_it() {
         ),
         (machine(&[end("A"), end("A")].join(",")), "DUPLICATE_STATE_NAME /States/A: Duplicate State name: A"),
     ]);
-    let refused = parse(&machine(&[pass("A", "B"), pass("B", "A")].join(",")), MachineKind::Standard).unwrap_err();
+    let refused = parse(&machine(&[pass("A", "B"), pass("B", "A")].join(",")), MachineType::Standard).unwrap_err();
     assert_eq!(
         refused.invalid_definition_message(),
         "Invalid State Machine Definition: 'MISSING_END_STATE: Workflow has no terminal state at null'"
@@ -314,7 +314,7 @@ fn how_a_map_runs_its_items() {
             "SCHEMA_VALIDATION_FAILED /States/A/ItemProcessor/States/B/Resource: Express state machine does not support '.waitForTaskToken' service integration ",
         ),
     ]);
-    let found = diagnose(&map(&distributed("EXPRESS"), ""), MachineKind::Express, Severity::Error);
+    let found = diagnose(&map(&distributed("EXPRESS"), ""), MachineType::Express, Severity::Error);
     assert_eq!(
         told(&found),
         format!(
@@ -327,7 +327,7 @@ fn how_a_map_runs_its_items() {
 fn an_express_machine_has_no_callbacks() {
     let refused = |resource: &str| {
         let text = state(&format!("{{\"Type\": \"Task\", \"Resource\": \"{resource}\", \"End\": true}}"));
-        told(&diagnose(&text, MachineKind::Express, Severity::Error))
+        told(&diagnose(&text, MachineType::Express, Severity::Error))
     };
     assert_eq!(refused("arn:aws:states:::lambda:invoke"), "");
     let at = "SCHEMA_VALIDATION_FAILED /States/A/Resource: Express state machine does not support";

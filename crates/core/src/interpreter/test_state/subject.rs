@@ -1,4 +1,4 @@
-//! The state under test, cut out of its machine, and what a mock of it must look like.
+//! The state under test, cut out of its machine, and the form of a mock of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::asl::model::{Block, Kind, Machine, State};
 use crate::asl::resource::{Pattern, Resource, ResourceKind};
-use crate::asl::{self, Diagnostics, LONE_STATE, MachineKind, ValidMachine};
+use crate::asl::{self, Diagnostics, LONE_STATE, MachineType, ValidMachine};
 use crate::ids::StateName;
 use crate::interpreter::event::{Failure, Payload};
 
@@ -27,7 +27,7 @@ impl Subject {
     /// Outer: the definition is not valid. Inner: there is no such state.
     pub fn parse(definition: &str, name: Option<&str>) -> Result<Result<Self, Refusal>, Diagnostics> {
         let ValidMachine { machine, .. } = match name {
-            Some(_) => asl::parse(definition, MachineKind::Standard)?,
+            Some(_) => asl::parse(definition, MachineType::Standard)?,
             None => asl::parse_state(definition)?,
         };
         let found = Arc::into_inner(machine).ok_or(Refusal::Stuck);
@@ -125,7 +125,7 @@ impl Subject {
     /// A mocked result, if it has the form that the state's own result would have.
     ///
     /// # Errors
-    /// What it should be instead.
+    /// The form that it should have.
     pub fn mocked_result(&self, text: &str) -> Result<Answer, Refusal> {
         let value: Value = serde_json::from_str(text).map_err(|_| Refusal::MockNotJson)?;
         match (&self.state.kind, &value) {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::script::{Attempt, Script, Told, without_answers};
 use super::{World, name};
 use crate::asl::model::Machine;
-use crate::asl::{MachineKind, parse};
+use crate::asl::{MachineType, parse};
 use crate::interpreter::state::Conclusion;
 
 fn corpus() -> Option<PathBuf> {
@@ -25,7 +25,7 @@ pub(super) struct Recorded {
     pub id: String,
     pub machine: Arc<Machine>,
     pub input: Value,
-    /// What its tasks were answered on AWS.
+    /// The answers to its tasks on AWS.
     pub script: Script,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn executions() -> (Vec<Recorded>, usize) {
                 let input = run["input"].as_str().and_then(|i| serde_json::from_str(i).ok());
                 // The pure core reads and writes no objects.
                 let objects = text.contains("ItemReader") || text.contains("ResultWriter");
-                match (parse(&text, MachineKind::Standard), input) {
+                match (parse(&text, MachineType::Standard), input) {
                     (Ok(valid), Some(input)) if !objects => {
                         let script = script(run["expect"]["history"].as_array().map_or(&[], Vec::as_slice));
                         all.push(Recorded { id: case["id"].to_string(), machine: valid.machine, input, script });
@@ -142,7 +142,7 @@ fn check(case: &Value, run: &Value, row: &mut [usize; 4], bad: &mut Vec<String>)
     let definition = &case["definitions"][usize::try_from(run["definition"].as_u64().unwrap()).unwrap()]["definition"];
     let text = definition.as_str().map_or_else(|| definition.to_string(), str::to_owned);
     let Some(input) = run["input"].as_str().and_then(|i| serde_json::from_str(i).ok()) else { return };
-    let machine = match parse(&text, MachineKind::Standard) {
+    let machine = match parse(&text, MachineType::Standard) {
         Ok(valid) => valid.machine,
         Err(d) => {
             bad.push(format!("{id}: refused: {d}"));

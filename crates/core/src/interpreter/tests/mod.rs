@@ -27,7 +27,7 @@ use super::state::{Conclusion, Phase, State};
 use super::stimulus::{Rejection, Stimulus, StimulusKind};
 use super::{Bounds, Decision, Env, TokenMint, Undecided, decide, owed};
 use crate::asl::model::Machine;
-use crate::asl::{MachineKind, parse};
+use crate::asl::{MachineType, parse};
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, Realm, TaskKey};
 
@@ -56,7 +56,7 @@ pub(super) struct World {
 
 impl World {
     pub fn new(definition: &Value) -> Self {
-        let valid = parse(&definition.to_string(), MachineKind::Standard).unwrap_or_else(|d| panic!("{d}"));
+        let valid = parse(&definition.to_string(), MachineType::Standard).unwrap_or_else(|d| panic!("{d}"));
         Self::of(valid.machine)
     }
 
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// A stimulus, and what it led to: nothing changes where it is rejected.
+    /// Feeds a stimulus. Nothing changes where it is rejected.
     pub fn feed(&mut self, kind: StimulusKind) -> Result<(), Rejection> {
         let before = self.journal.len();
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -22,7 +22,8 @@ use serde_json::Value;
 
 pub use self::function::Function;
 use self::strings::Piece;
-use super::jsonpath::{Lookup, Path, Root};
+use super::jsonpath::{Lookup, Path};
+use super::programs::Programs;
 use super::{Entropy, QueryError, Roots, java};
 
 /// Bounds of this room; going over one is an error that names it.
@@ -96,7 +97,15 @@ impl Intrinsic {
     /// # Errors
     /// The fault of the form, the unknown function, or too deep nesting, with the byte offset.
     pub fn parse(text: &str) -> Result<Self, IntrinsicSyntaxError> {
-        Ok(Self { text: text.to_owned(), call: parse::whole(text)? })
+        Self::parse_within(text, &Programs::default())
+    }
+
+    /// The same for a call of a definition, whose patterns share `programs`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_within(text: &str, programs: &Programs) -> Result<Self, IntrinsicSyntaxError> {
+        Ok(Self { text: text.to_owned(), call: parse::whole(text, programs)? })
     }
 
     /// The call as written.
@@ -116,11 +125,6 @@ impl Intrinsic {
         let mut out = Vec::new();
         self.call.paths(&mut out);
         out
-    }
-
-    /// Whether the call reads the context object.
-    pub fn uses_context(&self) -> bool {
-        self.paths().iter().any(|path| *path.root() == Root::Context)
     }
 
     /// Computes the call.

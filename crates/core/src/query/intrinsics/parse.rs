@@ -8,6 +8,7 @@ use super::strings;
 use super::{Argument, ArgumentValue, Call, IntrinsicSyntaxError};
 use crate::query::jsonpath::parse::Cursor;
 use crate::query::jsonpath::{Path, PathSyntaxError};
+use crate::query::programs::Programs;
 
 impl IntrinsicSyntaxError {
     fn new(message: impl Into<String>, offset: usize) -> Self {
@@ -15,8 +16,8 @@ impl IntrinsicSyntaxError {
     }
 }
 
-pub(super) fn whole(text: &str) -> Result<Call, IntrinsicSyntaxError> {
-    let mut cursor = Cursor::new(text);
+pub(super) fn whole(text: &str, programs: &Programs) -> Result<Call, IntrinsicSyntaxError> {
+    let mut cursor = Cursor::new(text, programs);
     let call = call(&mut cursor, 1)?;
     cursor.skip_blanks();
     if cursor.at_end() { Ok(call) } else { Err(IntrinsicSyntaxError::new("Nothing can follow the call", cursor.at)) }
@@ -145,6 +146,6 @@ fn path(cursor: &mut Cursor<'_>) -> Result<Path, IntrinsicSyntaxError> {
         }
         cursor.bump();
     }
-    Path::parse(&cursor.text[from..cursor.at])
+    Path::parse_within(&cursor.text[from..cursor.at], cursor.programs)
         .map_err(|PathSyntaxError { message, offset }| IntrinsicSyntaxError::new(message, from + offset))
 }

@@ -2,15 +2,15 @@
 //! document (everything is read through `$states` and the workflow variables).
 //!
 //! ```text
-//! text ──compile──▶ Expression (Send + Sync, shared in an Arc) ──evaluate(Bindings, Entropy, Limits)──▶ serde_json::Value
-//!   syntax/: tokens, grammar, tree              heap.rs, value.rs: values that borrow the payload, one bounded arena
-//!   rules.rs: what may not stand there,         eval/, builtins/: the evaluator and the functions; budget.rs: its work
-//!             what the expression reads         out.rs: the result, within its bounds
+//! text ──compile──▶ Expression (shared in an Arc) ──evaluate(Bindings, Entropy, Limits)──▶ serde_json::Value
+//!   syntax/: tokens, grammar, tree         heap.rs, value.rs: values that borrow the payload, one bounded arena
+//!   rules.rs: forbidden parts, and the     eval/, builtins/: the evaluator and the functions; budget.rs: its work
+//!             names that are read          out.rs: the result, within its bounds
 //! ```
 //!
 //! `template.rs` holds the fields of a state (`Arguments`, `Output`, ...) in which such expressions stand, `cause.rs`
 //! AWS's sentences for what went wrong. Evaluation is synchronous, runs on the caller's thread and ends within its
-//! [`Limits`], whatever the expression does: see `docs/decisions/0025-jsonata.md`.
+//! [`Limits`] in any case: see `docs/decisions/0025-jsonata.md`.
 
 mod budget;
 mod builtins;
@@ -42,8 +42,9 @@ use serde_json::Value;
 
 pub use cause::cause;
 pub use rules::{References, StatesMember};
-pub use template::{Failure, Field, JsonataTemplate, TemplateError, ValueType, expression_text};
+pub use template::{Failure, JsonataTemplate, TemplateError, ValueType, expression_text};
 
+use super::programs::Programs;
 use super::{Entropy, QueryError, Roots};
 use budget::Budget;
 use error::{Bound, Stop};
@@ -175,12 +176,21 @@ impl Expression {
     /// Compiles the text between `{%` and `%}`, as Step Functions does when a machine is created.
     ///
     /// # Errors
-    /// What stands where it may not: a syntax error with JSONata's code, or something that Step Functions does not
+    /// A part that is not allowed there: a syntax error with JSONata's code, or a feature that Step Functions does not
     /// offer (`$eval`; `$`, `$$` or a bare field name at the top level; operators newer than 2.0.6).
     pub fn compile(text: &str) -> Result<Self, SyntaxError> {
+        Self::compile_within(text, &Programs::default())
+    }
+
+    /// The same for an expression of a definition, whose patterns share `programs`.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_within(text: &str, programs: &Programs) -> Result<Self, SyntaxError> {
         let text = text.trim();
         let refused = |(message, offset)| SyntaxError { message, offset: Some(offset) };
-        let program = Box::new(syntax::parse(text).map_err(|refusal| refused((refusal.message, refusal.at)))?);
+        let program =
+            Box::new(syntax::parse(text, programs).map_err(|refusal| refused((refusal.message, refusal.at)))?);
         let references = rules::apply(&program).map_err(refused)?;
         let plain_path = rules::plain_path(&program).and_then(|(root, names)| PlainPath::new(root, &names));
         let states = program.symbols.find(rules::STATES).filter(|_| references.reads_states());

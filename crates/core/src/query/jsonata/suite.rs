@@ -10,6 +10,7 @@ use bumpalo::Bump;
 use serde_json::{Map, Value};
 
 use super::super::QueryError;
+use super::super::programs::Programs;
 use super::heap::Scratch;
 use super::tests::entropy;
 use super::value::Val;
@@ -37,7 +38,7 @@ fn excluded(text: &str, case: &Value) -> Option<&'static str> {
     let code = case["code"].as_str().or_else(|| case["error"]["code"].as_str()).unwrap_or_default();
     if text.contains("$eval") {
         Some("$eval is not offered")
-    } else if syntax::parse(text).is_err_and(|refusal| refusal.message.contains("2.0.6")) {
+    } else if syntax::parse(text, &Programs::default()).is_err_and(|refusal| refusal.message.contains("2.0.6")) {
         Some("operator of 2.1 or later")
     } else if code == "U1001" {
         Some("expects the time or depth limit of the suite's own runner")
@@ -53,7 +54,8 @@ pub(super) fn run(
     bindings: &Map<String, Value>,
     limits: &Limits,
 ) -> Result<Value, QueryError> {
-    let program = syntax::parse(text).map_err(|refusal| QueryError::Evaluation { message: refusal.message })?;
+    let program = syntax::parse(text, &Programs::default())
+        .map_err(|refusal| QueryError::Evaluation { message: refusal.message })?;
     let bump = Bump::new();
     let mut entropy = entropy(1);
     evaluate(&bump, Scratch::default(), &program, &mut entropy, limits, |heap, globals| {

@@ -7,6 +7,7 @@
 
 use serde_json::{Map, Value};
 
+use super::super::programs::Programs;
 use super::super::{Entropy, QueryError};
 use super::{Bindings, Expression, Limits, References, SyntaxError, cause};
 
@@ -74,7 +75,15 @@ impl JsonataTemplate {
     /// # Errors
     /// The first expression that does not compile, with its place.
     pub fn compile(value: &Value) -> Result<Self, TemplateError> {
-        Ok(Self { root: compile(value, &mut String::new())? })
+        Self::compile_within(value, &Programs::default())
+    }
+
+    /// The same for a value of a definition, whose patterns share `programs`.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_within(value: &Value, programs: &Programs) -> Result<Self, TemplateError> {
+        Ok(Self { root: compile(value, &mut String::new(), programs)? })
     }
 
     /// The value, where no part of it has to be computed.
@@ -144,18 +153,19 @@ fn failure(expression: &Expression, location: &str, error: QueryError) -> Box<Fa
     Box::new(Failure { location: location.to_owned(), expression: expression.text().to_owned(), error })
 }
 
-fn compile(value: &Value, pointer: &mut String) -> Result<Node, TemplateError> {
+fn compile(value: &Value, pointer: &mut String, programs: &Programs) -> Result<Node, TemplateError> {
     let here = pointer.len();
     let mut below = |name: &str, value: &Value| {
         pointer.push('/');
         pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
-        let node = compile(value, pointer);
+        let node = compile(value, pointer, programs);
         pointer.truncate(here);
         node
     };
     match value {
         Value::String(text) => {
-            let compiled = expression_text(text).and_then(|inner| inner.map(Expression::compile).transpose());
+            let compiled = expression_text(text)
+                .and_then(|inner| inner.map(|inner| Expression::compile_within(inner, programs)).transpose());
             match compiled {
                 Ok(Some(expression)) => Ok(Node::Expression(Box::new(expression))),
                 Ok(None) => Ok(Node::Constant(value.clone())),
@@ -260,49 +270,6 @@ impl ValueType {
             return Ok(value);
         }
         Err(QueryError::UnexpectedType { expected: self.name(), actual: actual.name(), value })
-    }
-}
-
-/// A field that takes one value of one type, literal or computed.
-#[derive(Debug)]
-pub enum Field {
-    Literal(Value),
-    Expression(Expression),
-}
-
-impl Field {
-    /// Compiles a field's value. A string that is no expression is a literal; whether the field takes one is the
-    /// validator's business.
-    ///
-    /// # Errors
-    /// Where the value is an expression that does not compile.
-    pub fn compile(value: &Value) -> Result<Self, SyntaxError> {
-        let text = match value {
-            Value::String(text) => expression_text(text)?,
-            _ => None,
-        };
-        Ok(match text {
-            Some(text) => Self::Expression(Expression::compile(text)?),
-            None => Self::Literal(value.clone()),
-        })
-    }
-
-    /// The value, computed and of the expected type. A literal is given as it is.
-    ///
-    /// # Errors
-    /// The failure of the expression, or [`QueryError::UnexpectedType`].
-    pub fn evaluate(
-        &self,
-        expected: ValueType,
-        name: &str,
-        bindings: &Bindings<'_>,
-        entropy: &mut Entropy,
-        limits: &Limits,
-    ) -> Result<Value, Box<Failure>> {
-        match self {
-            Self::Literal(value) => Ok(value.clone()),
-            Self::Expression(expression) => expression.evaluate_as(expected, name, bindings, entropy, limits),
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What Step Functions' users see: recorded answers, references, refusals, the functions of AWS.
+//! JSONata as users of Step Functions see it: recorded answers, references, refusals, the functions of AWS.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -157,9 +157,9 @@ fn a_field_of_one_type_refuses_others_in_the_words_of_aws() {
         "The JSONata expression '$ItemsVar' specified for the field 'Items' returned an unexpected result type. Expected 'array', \
          but was 'string' for value: \"string\""
     );
-    let seconds = Field::compile(&json!("{% 1+2 %}")).unwrap();
+    let seconds = Expression::compile("1+2").unwrap();
     let three =
-        seconds.evaluate(ValueType::Number, "Seconds", &Bindings::new(&world), &mut entropy(1), &Limits::default());
+        seconds.evaluate_as(ValueType::Number, "Seconds", &Bindings::new(&world), &mut entropy(1), &Limits::default());
     assert_eq!(three, Ok(json!(3)));
 }
 

@@ -239,8 +239,7 @@ impl Query {
         self.segments[at].write_fragment(&mut fragment);
         Fault::unfit(format!(
             "Expected to find an object with property {fragment} in path {} but found '{}'. This is not a json object \
-             according to the \
-             JsonProvider: '{JSON_PROVIDER}'.",
+             according to the JsonProvider: '{JSON_PROVIDER}'.",
             self.prefix(at),
             java::class(found)
         ))

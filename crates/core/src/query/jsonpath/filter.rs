@@ -221,7 +221,9 @@ fn pattern(cursor: &mut Cursor<'_>) -> Result<Operand, PathSyntaxError> {
         cursor.bump();
     }
     let folded = programs::folded(&source, ignores_case);
-    let regex = programs::compile(&mut builder, REGEX_BYTES_MAX, folded)
+    let regex = cursor
+        .programs
+        .compile(&mut builder, REGEX_BYTES_MAX, folded)
         .map_err(|reason| PathSyntaxError::new(format!("The pattern is no regular expression: {reason}"), start))?;
     Ok(Operand::Pattern(Box::new(regex)))
 }

@@ -19,6 +19,7 @@ use std::fmt;
 use serde_json::Value;
 
 use self::eval::{Budget, Fault, Query};
+use super::programs::Programs;
 use super::{QueryError, Roots};
 
 /// Bounds of this room; going over one is an error that names it.
@@ -114,7 +115,15 @@ impl Path {
     /// # Errors
     /// The fault in Jayway's dialect, with the byte offset.
     pub fn parse(text: &str) -> Result<Self, PathSyntaxError> {
-        let (root, query) = parse::path(text)?;
+        Self::parse_within(text, &Programs::default())
+    }
+
+    /// The same for a path of a definition, whose patterns share `programs`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_within(text: &str, programs: &Programs) -> Result<Self, PathSyntaxError> {
+        let (root, query) = parse::path(text, programs)?;
         Ok(Self { text: text.to_owned(), root, query })
     }
 
@@ -130,11 +139,6 @@ impl Path {
 
     pub fn root(&self) -> &Root {
         &self.root
-    }
-
-    /// Whether the path is a bare root: `$`, `$$` or `$name`.
-    pub fn is_bare_root(&self) -> bool {
-        self.query.is_empty()
     }
 
     /// Evaluates over `roots`. A definite path borrows the value it names unless it merges properties or ends in a

@@ -6,10 +6,11 @@ use super::functions::Function;
 use super::limits::SEGMENTS_MAX;
 use super::{PathSyntaxError, Root};
 use crate::limits::NAME_CHARS_MAX;
+use crate::query::programs::Programs;
 
-pub(super) fn path(text: &str) -> Result<(Root, Query), PathSyntaxError> {
+pub(super) fn path(text: &str, programs: &Programs) -> Result<(Root, Query), PathSyntaxError> {
     let trimmed = text.trim_end();
-    let mut cursor = Cursor::new(trimmed);
+    let mut cursor = Cursor::new(trimmed, programs);
     cursor.skip_blanks();
     if !cursor.eat('$') {
         return Err(cursor.error("A path must start with '$'"));
@@ -244,11 +245,13 @@ fn integer(cursor: &mut Cursor<'_>) -> Result<Option<i64>, PathSyntaxError> {
 pub(in crate::query) struct Cursor<'t> {
     pub text: &'t str,
     pub at: usize,
+    /// For the patterns in the text.
+    pub programs: &'t Programs,
 }
 
 impl<'t> Cursor<'t> {
-    pub fn new(text: &'t str) -> Self {
-        Self { text, at: 0 }
+    pub fn new(text: &'t str, programs: &'t Programs) -> Self {
+        Self { text, at: 0, programs }
     }
 
     pub fn rest(&self) -> &'t str {

@@ -9,6 +9,7 @@ use super::lexer::{Lexer, Tok, Token};
 use super::regex::Pattern;
 use super::signature::Signature;
 use super::tree::{Item, Kind, Lambda, Name, Node, Program, Symbols, Transform};
+use crate::query::programs::Programs;
 
 /// Bytes of one expression. AWS has no figure of its own below the definition's 1 MiB.
 const TEXT_BYTES_MAX: usize = 128 * 1024;
@@ -22,7 +23,7 @@ pub(super) fn refusal<T>(fault: &Fault, at: usize) -> Parsed<T> {
     Err(Box::new(Refusal::new(fault, at)))
 }
 
-pub(crate) fn parse(text: &str) -> Parsed<Program> {
+pub(crate) fn parse(text: &str, programs: &Programs) -> Parsed<Program> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(Box::new(Refusal::ours(
             format!("the expression is longer than {TEXT_BYTES_MAX} bytes"),
@@ -31,6 +32,7 @@ pub(crate) fn parse(text: &str) -> Parsed<Program> {
     }
     let mut parser = Parser {
         lexer: Lexer::new(text),
+        programs,
         token: Token { tok: Tok::End, at: 0 },
         symbols: Symbols::default(),
         slots: Slots::default(),
@@ -57,6 +59,8 @@ pub(crate) fn parse(text: &str) -> Parsed<Program> {
 
 pub(super) struct Parser<'t> {
     pub(super) lexer: Lexer<'t>,
+    /// For the regular expressions in the text.
+    programs: &'t Programs,
     pub(super) token: Token,
     pub(super) symbols: Symbols,
     pub(super) slots: Slots,
@@ -139,7 +143,7 @@ impl Parser<'_> {
             Tok::Null => Kind::Null,
             Tok::Bool(b) => Kind::Bool(b),
             Tok::Regex { pattern, case, lines } => {
-                Kind::Regex(Box::new(Pattern::compile(&pattern, case, lines, at + 1).map_err(Box::new)?))
+                Kind::Regex(Box::new(Pattern::compile(&pattern, case, lines, at + 1, self.programs).map_err(Box::new)?))
             }
         };
         self.advance(false)?;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use regex::{Regex, RegexBuilder};
 
 use super::Refusal;
-use crate::query::programs;
+use crate::query::programs::Programs;
 
 /// A compiled literal.
 #[derive(Debug)]
@@ -23,7 +23,10 @@ const PROGRAM_BYTES_MAX: usize = 512 * 1024;
 
 /// White space in JavaScript.
 const SPACE: &str = r"\t-\r\x{20}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}\x{feff}";
-const NO_SPACE: &str = r"\x{0}-\x{8}\x{e}-\x{1f}\x{21}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{fefe}\x{ff00}-\x{10ffff}";
+const NO_SPACE: &str = concat!(
+    r"\x{0}-\x{8}\x{e}-\x{1f}\x{21}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}",
+    r"\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{fefe}\x{ff00}-\x{10ffff}"
+);
 const WORD: &str = "0-9A-Za-z_";
 const NO_WORD: &str = r"\x{0}-/:-@\[-\^`\{-\x{10ffff}";
 const DIGIT: &str = "0-9";
@@ -32,12 +35,18 @@ const ANY_IN_LINE: &str = r"[^\n\r\x{2028}\x{2029}]";
 
 impl Pattern {
     /// `at` is the byte at which the pattern begins.
-    pub(super) fn compile(pattern: &str, case: bool, lines: bool, at: usize) -> Result<Self, Refusal> {
+    pub(super) fn compile(
+        pattern: &str,
+        case: bool,
+        lines: bool,
+        at: usize,
+        programs: &Programs,
+    ) -> Result<Self, Refusal> {
         let translated = Translation { rest: pattern, whole: pattern, out: String::new(), at, groups: 0 }.run()?;
         let mut builder = RegexBuilder::new(&translated);
         builder.case_insensitive(!case).multi_line(lines).nest_limit(100);
         let folded = if case { 0 } else { wide_ranges(&translated) };
-        let regex = programs::compile(&mut builder, PROGRAM_BYTES_MAX, folded).map_err(|reason| {
+        let regex = programs.compile(&mut builder, PROGRAM_BYTES_MAX, folded).map_err(|reason| {
             Refusal::ours(format!("The regular expression /{pattern}/ cannot be used: {reason}"), at)
         })?;
         // Repetitions unfold in the program, so its cost is not that of the text.
@@ -166,7 +175,8 @@ impl Translation<'_> {
             self.out.push_str("\\\\");
             return Ok(());
         };
-        // These sets are the same in either case. The library would add `ſ` and the sign for Kelvin to a word's letters.
+        // These sets are the same in either case. The library would add `ſ` and the sign for Kelvin to the letters of a
+        // word.
         let set = |inner: &str| if in_class { inner.to_owned() } else { format!("(?-i:[{inner}])") };
         match c {
             'd' => self.out.push_str(&set(DIGIT)),

@@ -1,4 +1,4 @@
-//! The desk: parked messages are looked at, sent again, or deleted. The command line does it over a broker alone, the
+//! Parked messages: they are looked at, sent again, or deleted. The command line does it over a broker alone, the
 //! API and the console over the engine's bus.
 //!
 //! Messages are taken out of the queue without acknowledging them, and go back in their order when they are dropped,
@@ -38,7 +38,7 @@ impl Drop for Look {
 }
 
 /// The parking queue of a broker.
-pub struct Desk {
+pub struct ParkedMessages {
     bus: Arc<dyn TaskBus>,
 }
 
@@ -66,7 +66,7 @@ pub struct Stays {
     pub why: String,
 }
 
-/// What became of messages that were to be sent again.
+/// The outcome of messages that were to be sent again.
 #[derive(Debug, Default)]
 pub struct Replayed {
     /// Id and queue.
@@ -103,7 +103,7 @@ impl Taken {
     }
 }
 
-impl Desk {
+impl ParkedMessages {
     #[must_use]
     pub fn new(bus: Arc<dyn TaskBus>) -> Self {
         Self { bus }
@@ -118,7 +118,7 @@ impl Desk {
     /// Takes up to `limit` messages out of the queue, oldest first.
     ///
     /// # Errors
-    /// What the broker said.
+    /// The broker's answer.
     pub async fn take(&self, filter: &Filter, limit: u32) -> Result<Taken, BusError> {
         // It is never closed.
         let look = Look(LOOKS.acquire().await.ok());

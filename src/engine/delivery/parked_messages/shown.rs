@@ -9,7 +9,7 @@ use crate::bus::{HeaderValue, Message};
 use crate::clock::Timestamp;
 use crate::token::fingerprint;
 
-/// What a listing shows.
+/// An item of a listing.
 #[must_use]
 pub fn line(parked: &Parked, message: &Message) -> Value {
     let p = &message.properties;
