@@ -1,4 +1,4 @@
-//! What is answered beside the API: probes of load balancers, metrics, and a word for a person who opens the address.
+//! Answers beside the API: probes of load balancers, metrics, and a word for a person who opens the address.
 
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Route, guard, web};
@@ -16,7 +16,7 @@ pub(super) struct HasConsole(pub bool);
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let look = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     let at = |path: &str, route: Route| {
-        // Other methods go on to the API, which says what it expects.
+        // Other methods go on to the API, which tells the expected method.
         web::resource(path.to_owned()).guard(guard::Any(guard::Get()).or(guard::Head())).route(route)
     };
     config
@@ -70,7 +70,8 @@ async fn front(
         .body(page.into_string())
 }
 
-const API: &str = "The API of AWS Step Functions is at POST / of this address: aws stepfunctions … --endpoint-url, or the reveille command.";
+const API: &str = "The API of AWS Step Functions is at POST / of this address: aws stepfunctions … --endpoint-url, or \
+    the reveille command.";
 
 /// Answers probes of load balancers. They may use any host name or none, and the answer is of no use to a web page.
 async fn healthz() -> HttpResponse {

@@ -88,7 +88,7 @@ async fn probes_may_use_head_and_a_person_learns_which_server_this_is() {
         assert!(head.contains("application/json") && body.contains("\"server\":\"reveille\""), "{head} {body}");
         let foreign = "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n";
         assert!(told_and_closed(addr, foreign.as_bytes()).starts_with("HTTP/1.1 403"));
-        // Other methods are the API's: it says what it expects.
+        // Other methods are the API's, which tells the expected method.
         assert!(ask("PUT /healthz", "*/*").0.starts_with("HTTP/1.1 404"));
     })
     .await;

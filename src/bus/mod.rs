@@ -148,10 +148,10 @@ pub struct QueueSpec {
     /// Exchange and routing key for dead letters.
     pub dead_letter: Option<Address>,
     pub max_length: Option<u32>,
-    /// What is over `max_length` is refused, and a copy of it goes here. Of a classic queue without `dead_letter` only.
+    /// Messages beyond `max_length` are refused, and copies go here. Of a classic queue without `dead_letter` only.
     pub refused_to: Option<Address>,
-    /// Beyond these the oldest messages are dropped. Not together with `max_length` or `dead_letter`, under which what
-    /// is too much is refused.
+    /// Beyond these the oldest messages are dropped. Not together with `max_length` or `dead_letter`, under which
+    /// further messages are refused.
     pub drop_oldest: Option<Bounds>,
     pub message_ttl: Option<Duration>,
     pub delivery_limit: Option<u32>,

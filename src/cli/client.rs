@@ -77,7 +77,7 @@ pub(super) fn check_endpoint(endpoint: &str) -> Result<(&str, &str), CliError> {
 }
 
 impl ServerArgs {
-    /// What names the server most closely: a flag or our own variables, then AWS's, then the context in use.
+    /// The closest name of the server: a flag or our own variables, then AWS's, then the context in use.
     fn server(&self) -> Result<Context, CliError> {
         let of_url = |endpoint: String| Context { endpoint, ca_file: None, region: None, key: None };
         if let Some(endpoint) = self.endpoint.clone().filter(|endpoint| !endpoint.is_empty()) {
@@ -263,8 +263,8 @@ fn refused(operation: &str, status: u16, answer: &Value) -> CliError {
         | "UnrecognizedClientException"
         | "InvalidSignatureException"
         | "AccessDeniedException" => error.hint(
-            "the server asks for a signature: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to one of its api.keys, or keep \
-             one in a context",
+            "the server asks for a signature: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to one of its api.keys, \
+             or keep one in a context",
         ),
         _ => error,
     }

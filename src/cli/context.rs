@@ -1,6 +1,6 @@
 //! `reveille context`: servers by name, in a file of the user's own.
 //!
-//! What the command line and the environment name comes first: a flag, `REVEILLE_ENDPOINT`, `REVEILLE_CONTEXT`, AWS's
+//! Names of the command line and the environment come first: a flag, `REVEILLE_ENDPOINT`, `REVEILLE_CONTEXT`, AWS's
 //! variables; then the context in use. A key goes to the server of its context only.
 
 use std::collections::BTreeMap;

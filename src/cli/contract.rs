@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::client::{Client, ServerArgs};
 use super::output::{OutputArgs, text};
 use super::{CliError, input, names, yaml};
-use crate::asl::{self, MachineKind, Severity};
+use crate::asl::{self, MachineType, Severity};
 use crate::config::{Settings, Sources};
 
 use recorded::Examples;
@@ -45,7 +45,7 @@ pub(super) struct Args {
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {
     let settings = Settings::load(&Sources::of_process(args.config.clone(), Vec::new()))?;
     let (name, definition, version) = read(args)?;
-    if asl::diagnose(&definition, MachineKind::Standard, Severity::Error).iter().any(super::validate::is_error) {
+    if asl::diagnose(&definition, MachineType::Standard, Severity::Error).iter().any(super::validate::is_error) {
         return Err(CliError::failed(format!("the definition of {name} has errors"))
             .hint("reveille validate FILE shows each with its line"));
     }

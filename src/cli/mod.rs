@@ -156,7 +156,7 @@ enum Command {
     Console(console::Args),
     /// Ask a server whether it is ready.
     Health(health::Args),
-    /// Name servers, and choose the one that commands call.
+    /// Name servers, and choose the server of commands.
     #[command(subcommand, visible_aliases = ["contexts"])]
     Context(context::Command),
     /// Print completions for a shell.

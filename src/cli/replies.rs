@@ -100,7 +100,9 @@ pub(super) fn execute(command: &Command) -> Result<(), CliError> {
 
 fn with(args: &BrokerArgs, work: impl AsyncFnOnce(ParkingQueue) -> Result<(), CliError>) -> Result<(), CliError> {
     let settings = args.settings()?;
-    local::with_broker(&settings, async |bus| work(ParkingQueue { messages: ParkedMessages::new(bus), now: SystemClock.now() }).await)
+    local::with_broker(&settings, async |bus| {
+        work(ParkingQueue { messages: ParkedMessages::new(bus), now: SystemClock.now() }).await
+    })
 }
 
 impl FilterArgs {

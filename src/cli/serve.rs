@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// /etc/reveille/reveille.toml]
     #[arg(long, short, env = "REVEILLE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What is logged: off, error, warn, info, debug, trace, or directives such as info,reveille::bus=debug
+    /// The level of the log: off, error, warn, info, debug, trace, or directives such as info,reveille::bus=debug
     #[arg(long, short = 'v', value_name = "FILTER")]
     log: Option<String>,
     /// Print the settings file with all defaults, and exit

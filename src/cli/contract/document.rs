@@ -224,13 +224,14 @@ fn message(task: &WrittenTask, table: &ServiceTable, example: Option<&Example>, 
     if let Some(own) = task.parameters.get("Headers").filter(|own| own.is_object()) {
         headers = json!({"allOf": [headers, schema::schema(own)]});
     }
+    let kind = if recorded.is_some() { "recorded" } else { "form" };
     let mut message = json!({
         "name": "task",
         "title": task.state,
         "contentType": "application/json",
         "headers": headers,
         "payload": schema,
-        "examples": [{"name": if recorded.is_some() { "recorded" } else { "form" }, "payload": recorded.unwrap_or(filled)}],
+        "examples": [{"name": kind, "payload": recorded.unwrap_or(filled)}],
         "bindings": {"amqp": {"messageType": "task", "bindingVersion": "0.3.0"}},
     });
     if wants_answer {

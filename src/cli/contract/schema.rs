@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// The schema of what a template gives: what is written is constant, what is computed may be anything.
+/// The schema of a template's value: written parts are constant, computed parts may be anything.
 pub(super) fn schema(template: &Value) -> Value {
     match template {
         Value::Object(members) => {

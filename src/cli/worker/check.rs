@@ -30,10 +30,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "JSON")]
     bad: Option<String>,
     /// HeartbeatSeconds of a task
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = seconds())]
     heartbeat: u64,
     /// The time for each answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = seconds())]
     within: u64,
     #[command(flatten)]
     broker: BrokerArgs,
@@ -42,6 +42,11 @@ pub(super) struct Args {
     /// The worker, to be started by the check: its program and arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+}
+
+/// Up to a day.
+fn seconds() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=86_400)
 }
 
 pub(super) fn execute(args: &Args) -> Result<(), CliError> {

@@ -7,7 +7,7 @@ const REDRIVABLE_DAYS: f64 = 14.0;
 /// AWS: an execution is open for at most a year, the time before a redrive included.
 const OPEN_DAYS: f64 = 365.0;
 
-/// What the answer depends on.
+/// The facts that the answer depends on.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Execution<'a> {
     /// AWS's word.

@@ -1,4 +1,4 @@
-//! What a scrape reads at its moment.
+//! The figures of a scrape at its moment.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ pub struct Now {
     pub executions_open: u64,
     pub executions_bytes: u64,
     pub tasks_waiting: u64,
-    /// Waiting tasks by destination; `None`: not known now, and what was shown stays.
+    /// Waiting tasks by destination; `None`: not known now, and the shown values stay.
     pub queues: Option<Vec<QueueNow>>,
     pub starts_under_way: u64,
     pub tasks_unpublished: u64,

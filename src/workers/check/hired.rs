@@ -46,7 +46,7 @@ impl Hired {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// The end of what it wrote.
+    /// The end of its output.
     pub fn said(&self) -> String {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&said).trim().to_owned()

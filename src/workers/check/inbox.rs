@@ -1,4 +1,4 @@
-//! What a worker answered, by task.
+//! The answers of a worker, by task.
 
 use std::collections::HashMap;
 use std::time::Duration;

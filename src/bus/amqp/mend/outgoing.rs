@@ -93,7 +93,7 @@ impl Place {
 }
 
 impl Outgoing {
-    /// What becomes of the first bytes. They end with whole frames, as lapin writes them; the beginning of a head that
+    /// The fate of the first bytes. They end with whole frames, as lapin writes them; the beginning of a head that
     /// stands at their end would pass.
     pub(super) fn run(&self, parts: &[IoSlice<'_>]) -> Run {
         let mut place = self.place;
