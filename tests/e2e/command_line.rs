@@ -363,7 +363,7 @@ fn a_context_names_a_server_and_its_key() {
     assert_eq!(run(&["context", "use", "gone"], &[]).0, 0);
     assert_eq!(list(&[], &[]), 3, "the context in use is called");
     assert_eq!(list(&["--context", "locked"], &[]), 0);
-    // What the environment names comes before the context in use, and the key goes to its own server only.
+    // Names of the environment come before the context in use, and the key goes to its own server only.
     assert_eq!(run(&["context", "use", "locked"], &[]).0, 0);
     assert_eq!((list(&[], &[]), list(&[], &[("AWS_ENDPOINT_URL", &locked.endpoint)])), (0, 1));
     assert_eq!(list(&["--endpoint", &locked.endpoint], &[]), 1);

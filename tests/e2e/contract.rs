@@ -60,7 +60,7 @@ fn contract(folder: &Path, arguments: &[&str]) -> (PathBuf, Value) {
     (file, serde_json::from_slice(&output.stdout).expect("JSON"))
 }
 
-/// Judges documents; what it says of them.
+/// Judges documents. Returns the faults.
 fn judged(files: &[PathBuf]) -> Option<String> {
     let (python, node) = (python()?, workers_of_node()?);
     let schema = node.join("node_modules/@asyncapi/specs/schemas/3.0.0.json");

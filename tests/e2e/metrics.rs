@@ -106,7 +106,7 @@ fn every_metric_moves_and_gauges_are_right_after_a_restart() {
     wire.wait_for_queue("reveille.start");
     let start = json!({"stateMachineArn": machine, "name": "by-message", "input": {"number": 1}});
     wire.reply("reveille.start", None, &answer("success", &start));
-    // A dead letter that is nobody's task.
+    // A dead letter that belongs to no task.
     wire.reply("reveille.dead-letters", None, &answer("success", &json!(1)));
     shows(&server, "reveille_dead_letters_total", 1.0);
     shows(&server, "reveille_queue_tasks_waiting{queue=\"work\"}", 1.0);

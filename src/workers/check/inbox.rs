@@ -13,7 +13,7 @@ use crate::bus::{BusError, Delivery, Settlement, TaskBus};
 
 const PREFETCH: u16 = 100;
 
-/// A reply queue, and what has come in.
+/// A reply queue, and the messages that have come in.
 pub(super) struct Inbox {
     pub queue: String,
     stream: BoxStream<'static, Delivery>,
@@ -23,11 +23,11 @@ pub(super) struct Inbox {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     tasks: HashMap<String, Heard>,
-    /// What belongs to no task, in words.
+    /// Messages that belong to no task, in words.
     pub strays: Vec<String>,
 }
 
-/// What was heard of one task.
+/// The answers to one task.
 #[derive(Debug, Clone)]
 pub(super) struct Heard {
     pub sent: Instant,
@@ -127,7 +127,7 @@ mod tests {
             (&[1, 3], &[4], Some(2)),
             (&[5], &[6], Some(5)),
             (&[1], &[9], Some(8)),
-            // One that comes after the end counts for nothing.
+            // An answer after the end counts for nothing.
             (&[1, 20], &[2, 30], Some(1)),
         ] {
             let silence = silence.map(Duration::from_secs);

@@ -1,6 +1,6 @@
 //! The rules that keep a task from getting lost: a reply that the broker refuses, and a worker that dies.
 //!
-//! Replies go to a queue that is full. It hands what it refuses to a second queue, so the checker knows the moment in
+//! Replies go to a queue that is full. It hands refused replies to a second queue, so the checker knows the moment in
 //! which the worker has tried.
 
 use tokio::time::Instant;
@@ -106,7 +106,7 @@ async fn redelivered(checker: &mut Checker<'_>, full: &mut Full, task: &Asked) -
 /// A reply queue without room.
 struct Full {
     queue: String,
-    /// Copies of what it refused.
+    /// Copies of refused replies.
     refused: Inbox,
 }
 

@@ -4,8 +4,8 @@
 //! ```text
 //! checker ─► the worker's queue ─► worker ─► a reply queue of the checker (or a full one, which refuses) ─► finding
 //! ```
-//! What the worker did is seen in what reaches the broker, never guessed from time, except for heartbeats. A checker
-//! that starts the worker itself can also kill it.
+//! The actions of the worker are seen in messages at the broker, never guessed from time, except for heartbeats. A
+//! checker that starts the worker itself can also kill it.
 
 mod cases;
 mod hired;
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The tasks of a checker that nothing takes leave their queue by themselves.
 const EXPIRES: Duration = Duration::from_mins(10);
 
-/// What is tried, and with what.
+/// The task of a check, and the payloads.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub queue: String,
@@ -39,7 +39,7 @@ pub struct Options {
     pub payload: String,
     /// A payload that it must fail.
     pub bad: Option<String>,
-    /// What the tasks say of `HeartbeatSeconds`, in the case that is about them.
+    /// The `HeartbeatSeconds` of the tasks, in the case of heartbeats.
     pub heartbeat: Duration,
     /// The time for an answer.
     pub within: Duration,
@@ -49,7 +49,7 @@ pub struct Options {
     pub url: String,
 }
 
-/// What came of a rule.
+/// The outcome of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Kept,
@@ -71,7 +71,7 @@ impl Verdict {
     }
 }
 
-/// One rule, and what was seen of it.
+/// One rule, and the observations of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub rule: &'static str,
@@ -131,7 +131,7 @@ impl<'a> Checker<'a> {
         let inbox = Inbox::open(bus, &format!("{}.worker.{}", bus.names().prefix(), Uuid::new_v4().simple())).await?;
         let mut checker = Self { bus, options, inbox, hired: None, sent: Vec::new(), findings: Vec::new() };
         if options.command.is_some() {
-            // One that has just ended is still there for a moment.
+            // A process that has just ended is still there for a moment.
             checker.gone().await?;
         }
         let view = bus.look(&options.queue).await?;
@@ -183,7 +183,7 @@ impl<'a> Checker<'a> {
         Ok(false)
     }
 
-    /// The worker of the next case: one that has ended is started again, where that is ours to do.
+    /// The worker of the next case: an ended worker is started again, where that is ours to do.
     async fn still_works(&mut self) -> Result<bool, CheckError> {
         if self.hired.as_mut().is_some_and(Hired::has_ended) {
             self.hire()?;
