@@ -21,7 +21,7 @@ pub(super) enum Command {
     Ls(LsArgs),
     /// Show one: how far it has come, what refused it
     Show(OneArgs),
-    /// Let one do no more; what it did stays done
+    /// Let one do no more; its finished work stays
     Cancel(OneArgs),
     /// Send parked messages again, by verdict
     #[command(after_help = "\

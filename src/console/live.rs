@@ -50,7 +50,7 @@ impl Hub {
         self.changes.load(Ordering::SeqCst)
     }
 
-    /// Whether somebody follows these topics, and none of them has changed since that number was read.
+    /// Whether a page follows these topics, and none of them has changed since that number was read.
     pub fn is_as_of(&self, topics: &str, number: u64) -> bool {
         let open = self.lock();
         let as_before = |topic: &str| open.get(topic).is_some_and(|last| *last.borrow() <= number);

@@ -1,6 +1,6 @@
 //! Pages that are looked at by several people: one of them is made when something on it has changed, and all get it.
 //!
-//! A page may be given again as long as somebody follows its topics and none of them has changed, for a second at most
+//! A page may be given again as long as a page follows its topics and none of them has changed, for a second at most
 //! (figures of the broker and times change by themselves).
 
 use std::collections::HashMap;

@@ -134,7 +134,7 @@ fn a_frozen_server_that_wakes_up_writes_nothing_and_one_that_leaves_hands_over()
     assert_eq!(second.get("/readyz").0, 200);
 }
 
-/// Prints how long it took; the first news may wait until the other server knows that somebody looks.
+/// Prints how long it took; the first news may wait until the other server knows of the viewer.
 #[test]
 fn a_page_of_one_server_hears_what_the_executions_of_the_other_do() {
     let (Some(bus), Some(database)) = (vhost(), Database::start()) else { return };

@@ -290,7 +290,7 @@ pub const BULK_REFUSALS_MAX: usize = 200;
 pub const BULK_COUNTED_MAX: u64 = 10_000;
 /// Parked messages that one look of a bulk action takes out of their queue.
 pub const BULK_PARKED_MAX: u32 = 10_000;
-/// Seconds after which another server goes on with the bulk action of one that is gone.
+/// Seconds after which another server goes on with the bulk action of a server that is gone.
 pub const BULK_LEASE_SECONDS: u32 = 15;
 /// Days that a bulk action which has ended is listed.
 pub const BULK_DAYS: u32 = 30;

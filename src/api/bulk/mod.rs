@@ -28,7 +28,7 @@ use super::wire::EpochSeconds;
 pub use self::notes::{cancel, find, list};
 pub use self::run::keep;
 
-/// What is done to each.
+/// The action for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Act {
@@ -71,7 +71,7 @@ pub enum Status {
     Cancelled,
 }
 
-/// One that refused.
+/// An item that refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// ARN of an execution, or id of a message.
@@ -105,7 +105,7 @@ pub struct Bulk {
     pub query: String,
     pub error: Option<String>,
     pub cause: Option<String>,
-    /// Who asked for it.
+    /// The caller that asked for it.
     pub by: String,
     pub status: Status,
     pub started: Timestamp,

@@ -24,7 +24,7 @@ fn read(note: &NoteRow) -> Option<Bulk> {
     serde_json::from_str(&note.body).ok()
 }
 
-/// Writes its present form. One that has ended is written before the open one goes.
+/// Writes its present form. An ended action is written before its open form goes.
 pub async fn save(catalog: &dyn Catalog, bulk: &Bulk, now: Timestamp) -> StoreResult<()> {
     let is_open = bulk.status == Status::Running;
     let (kind, until) =
@@ -61,7 +61,7 @@ pub async fn list(catalog: &dyn Catalog, limit: u32) -> StoreResult<Vec<Bulk>> {
     let mut all = open(catalog).await?;
     let ended = catalog.notes(ENDED, None, limit).await?;
     all.extend(ended.iter().filter_map(read));
-    // One that ended in between is in both: its end counts.
+    // An action that ended in between is in both: its end counts.
     all.sort_by(|a, b| a.id.cmp(&b.id).then_with(|| b.ended.cmp(&a.ended)));
     all.dedup_by(|later, first| later.id == first.id);
     all.truncate(limit as usize);

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::engine::EngineHandle;
-use crate::engine::desk::Filter;
+use crate::engine::parked_messages::Filter;
 use crate::ids::Arn;
 use crate::interpreter::event::Failure;
 use crate::limits::{BULK_AT_ONCE, BULK_LEASE_SECONDS, BULK_PARKED_MAX, BULK_REFUSALS_MAX, BULK_STEP};
@@ -140,7 +140,7 @@ impl Job<'_> {
                     };
                     looked += 1;
                     bulk.place = Some(place_text(place(&seen.row)));
-                    // It acts on what was there when it was asked for, and once.
+                    // It acts on items that were there at its request, and once.
                     let is_later = seen.row.header.started > bulk.started;
                     let was_redriven = seen.row.summary.redriven_at.is_some_and(|at| at >= bulk.started);
                     if seen.matches && bulk.action.is_for(&seen.row) && !is_later && !was_redriven {
@@ -196,16 +196,16 @@ impl Job<'_> {
 
     /// Sends parked messages again, in rounds: those that were parked before the action was asked for.
     async fn parked(&mut self, bulk: &mut Bulk, verdicts: Vec<String>) -> Result<Status, Stopped> {
-        let desk = self.ctx.engine().desk();
+        let parked = self.ctx.engine().parked_messages();
         let filter = Filter { verdicts, before: Some(bulk.started), ..Filter::default() };
         let (mut looks, mut kept) = (PARKED, HashSet::new());
         loop {
-            let taken = desk.take(&filter, looks).await.map_err(|error| unavailable(&error))?;
-            if let Some(why) = desk.blocked() {
+            let taken = parked.take(&filter, looks).await.map_err(|error| unavailable(&error))?;
+            if let Some(why) = parked.blocked() {
                 return Err(Stopped::Failed(unavailable(&why)));
             }
             let more = taken.more;
-            let replayed = desk.replay(taken, None).await;
+            let replayed = parked.replay(taken, None).await;
             bulk.done += replayed.sent.len() as u64;
             for one in replayed.kept {
                 if kept.insert(one.id.clone()) {
@@ -248,6 +248,6 @@ fn unavailable(error: &dyn std::fmt::Display) -> ApiError {
 /// Parked messages of these verdicts, among those that a request may look at.
 pub async fn count_parked(engine: &EngineHandle, verdicts: Vec<String>, now: Timestamp) -> Result<Count, ApiError> {
     let filter = Filter { verdicts, before: Some(now), ..Filter::default() };
-    let taken = engine.desk().take(&filter, BULK_PARKED_MAX).await.map_err(|error| unavailable(&error))?;
+    let taken = engine.parked_messages().take(&filter, BULK_PARKED_MAX).await.map_err(|error| unavailable(&error))?;
     Ok(Count { matches: taken.chosen().count() as u64, more: taken.more })
 }

@@ -127,7 +127,7 @@ async fn a_redrive_goes_through_all_failed_ones_once_and_lists_what_refuses() {
     for arn in &failed {
         assert_eq!(closed(&ctx, arn).await["redriveCount"], 1, "it failed again, and is not met a second time");
     }
-    // The same action again, as after a crash before its note: each redrive is the one that was done.
+    // The same action again, as after a crash before its note: each redrive is the earlier redrive.
     let mut again = Bulk { status: Status::Running, walk: 0, place: None, done: 0, ..bulk.clone() };
     again.started = ctx.now();
     ctx.catalog.take_note("bulk.ended", &again.id).await.unwrap();

@@ -1,4 +1,4 @@
-//! `Reveille.CancelBulkAction`, our own operation: lets a bulk action do no more. What it did stays done.
+//! `Reveille.CancelBulkAction`, our own operation: lets a bulk action do no more. Its finished work stays.
 
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Callbacks while people look at them: so many live streams of the list of executions are open, and each asks for the
-//! page again when it hears of a change, as `live.js` does. The viewers are a process of their own on this machine: what
-//! they take of it counts against the ratio.
+//! page again when it hears of a change, as `live.js` does. The viewers are a process of their own on this machine:
+//! their processor time counts against the ratio.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -19,7 +19,7 @@ pub struct Plan<'a> {
     pub why: Option<&'a str>,
 }
 
-/// The words for an action: what is done, what was done, and to what.
+/// The words for an action: present, past, and its object.
 fn verbs(action: &str) -> [&'static str; 3] {
     match action {
         "REDRIVE" => ["Redrive", "redriven", "execution"],
@@ -42,7 +42,7 @@ fn many((n, more): (u64, bool), action: &str) -> String {
     if more { format!("at least {things}") } else { things }
 }
 
-/// What would be done, and the button for it.
+/// The planned action, and the button for it.
 pub fn plan(plan: &Plan<'_>) -> Markup {
     let [verb, _, _] = verbs(plan.action);
     html! {

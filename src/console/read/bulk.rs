@@ -12,7 +12,7 @@ use super::{Asking, parked};
 
 /// Bulk actions of the page.
 const SHOWN: u32 = 100;
-/// Seconds after which a page of one that is under way asks again.
+/// Seconds after which a page of an action in progress asks again.
 const AGAIN: u32 = 1;
 
 pub async fn list(asking: &Asking<'_>) -> Result<Reply, EngineError> {
@@ -34,7 +34,7 @@ pub async fn one(asking: &Asking<'_>, id: &str) -> Result<Reply, EngineError> {
     Ok(Reply::Page(page.live("bulk", every)))
 }
 
-/// What an action would do. `why`: it was not started.
+/// The plan of an action. `why`: it was not started.
 pub async fn plan(asking: &Asking<'_>, action: &str, query: &str, why: Option<&str>) -> Result<Reply, EngineError> {
     let wish = json!({"action": action, "query": query, "dryRun": true});
     let by = asking.who.by();

@@ -102,7 +102,7 @@ async fn title(asking: &Asking<'_>, key: TaskKey) -> Option<String> {
     parameters.get("Form")?.get("Title")?.as_str().map(str::to_owned)
 }
 
-/// `task`: the one that is shown whole, with an answer that was refused.
+/// `task`: the task that is shown whole, with an answer that was refused.
 pub async fn list(asking: &Asking<'_>, task: Option<(&str, Option<Typed>)>) -> Result<Reply, EngineError> {
     let (machine, queue) = (asking.query("machine"), asking.query("queue"));
     let realm = asking.console.engine.realm();

@@ -23,7 +23,7 @@ const CALM: Duration = Duration::from_millis(200);
 /// News are gathered for so long.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// Tells the nodes of these slots that somebody looks here, whenever that is so.
+/// Tells the nodes of these slots that a person looks here, whenever that is so.
 pub(in crate::engine) async fn look(services: Arc<Services>, slots: impl Fn() -> Vec<u16>) {
     let mut viewers = services.feed.viewers();
     loop {

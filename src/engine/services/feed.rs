@@ -48,7 +48,7 @@ impl Feeder {
         self.send(Item { news: Some(news), is_elsewhere: false });
     }
 
-    /// What another node told; `None`: anything may have changed there.
+    /// News of another node; `None`: anything may have changed there.
     pub fn tell_elsewhere(&self, news: Option<News>) {
         self.send(Item { news, is_elsewhere: true });
     }
@@ -94,7 +94,7 @@ impl Feed {
     pub async fn next(&mut self) -> Option<News> {
         loop {
             match self.ring.recv().await {
-                // What other nodes told is not told to them again.
+                // News of other nodes is not told to them again.
                 Ok(item) if item.is_elsewhere && self.viewers.is_none() => {}
                 Ok(item) => return item.news,
                 Err(broadcast::error::RecvError::Lagged(_)) => return None,

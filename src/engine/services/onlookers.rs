@@ -1,4 +1,4 @@
-//! Other nodes that somebody looks at: which they are, and what they tell. `delivery::news` speaks to them.
+//! Other nodes that people look at, and the news of those nodes. `delivery::news` speaks to them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::feed::{Feeder, News};
 /// A node that was not told again within this time sends no more.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 
-/// Slots of nodes that somebody looks at, each with the end of that.
+/// Slots of nodes that people look at, each with the end of that.
 pub(in crate::engine) type Lookers = HashMap<u16, Instant>;
 
 #[derive(Debug)]

@@ -72,13 +72,13 @@ impl Word {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::engine) enum Aside {
-    /// Somebody looks at the node with this slot, and wants the news of all nodes for a while.
+    /// A person looks at the node with this slot, and wants the news of all nodes for a while.
     Looks { slot: u16 },
-    /// What happened at its sender a moment ago; `all`: more than is named.
+    /// The changes at its sender a moment ago; `all`: more than is named.
     News { all: bool, news: Vec<Change> },
 }
 
-/// What changed of one execution.
+/// The change of one execution.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::engine) struct Change {
     pub execution: ExecutionId,
