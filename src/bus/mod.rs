@@ -128,7 +128,7 @@ pub enum DeclareQueues {
     Never,
 }
 
-/// What the message of a task carries. Each field costs the broker processor time, however short it is
+/// The fields of a task's message. Each field costs the broker processor time, however short it is
 /// (docs/BENCHMARKS.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -136,7 +136,7 @@ pub enum TaskHeaders {
     /// All that a worker, a log or a person may want to know.
     #[default]
     Full,
-    /// What an answer needs: the token, which answer ends the task, how long it waits, and the trace.
+    /// The needs of an answer: the token, which answer ends the task, how long it waits, and the trace.
     Lean,
 }
 

@@ -59,7 +59,7 @@ pub struct Options {
     pub history_view: Option<HistoryView>,
     /// Kind of the queues that the engine declares for itself.
     pub queue_kind: QueueKind,
-    /// What the message of a task carries.
+    /// The fields of a task's message.
     pub task_headers: TaskHeaders,
     /// The queues that definitions name.
     pub declare_queues: DeclareQueues,
