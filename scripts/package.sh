@@ -156,7 +156,7 @@ check() {
   distroless "$out"
   context "$out"
   have systemd-analyze unit "$out"
-  have kubernetes-validate kubernetes-validate --strict packaging/kubernetes/reveille.yaml
+  have kubernetes-validate kubernetes-validate --strict packaging/kubernetes/*.yaml
   have jactionlint jactionlint --ignore pinned .github/workflows/release.yml
   have hadolint hadolint Dockerfile
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod broker;
+mod copy;
 mod http;
 mod stores;
 
 pub use broker::{broker, look_at_broker};
+pub use copy::{Copied, copy_store};
 pub use stores::{Backup, backup, scratch_schema};
 use stores::{Kept, Truth};
 
@@ -19,7 +21,7 @@ use crate::config::{self, Settings, SettingsError};
 use crate::console::{self, Console};
 use crate::engine::stand_in::StandIn;
 use crate::engine::{self, EngineError, EngineHandle, Parts};
-use crate::store::StoreError;
+use crate::store::{StoreError, copying};
 use crate::telemetry::{Metrics, Traces};
 
 /// The time after which a server reports that it is ready although the broker has not declared the engine's queues. It
@@ -126,6 +128,7 @@ impl Application {
         let identity = if is_guest {
             None
         } else {
+            copying::must_be_whole(truth.catalog.as_ref()).await?;
             Some(truth.catalog.fix_setting("store.id", &uuid::Uuid::new_v4().to_string()).await?)
         };
         let bus: Arc<dyn TaskBus> = if settings.bus.is_embedded() {

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "tidy/deployments.rs"]
+mod deployments;
 #[path = "tidy/engine.rs"]
 mod engine;
 #[path = "tidy/heads.rs"]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::AppError;
 use crate::config::{self, Settings, SettingsError};
+use crate::store::copying::Portable;
 use crate::store::memory::Memory;
 use crate::store::postgres::{self, Postgres};
 use crate::store::sqlite::{self, Sqlite};
@@ -35,6 +36,15 @@ pub(super) enum Kept {
 }
 
 impl Kept {
+    /// The store as a whole, for a copy.
+    pub fn portable(&self) -> Option<&dyn Portable> {
+        match self {
+            Self::Sqlite(store) => Some(store),
+            Self::Postgres(store) => Some(store),
+            Self::Nowhere => None,
+        }
+    }
+
     pub async fn close(&self) {
         match self {
             Self::Sqlite(store) => store.close().await,

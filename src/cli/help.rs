@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Executions", &["start", "watch", "list", "describe", "history", "stop", "redrive", "fork", "bulk", "replay"]),
     ("Tasks", &["tasks", "succeed", "fail", "heartbeat", "link", "worker"]),
     ("State machines", &["machines", "contract"]),
-    ("Server and broker", &["serve", "health", "console", "replies", "nodes", "backup", "bench"]),
+    ("Server and broker", &["serve", "health", "console", "replies", "nodes", "backup", "store", "bench"]),
     ("More", &["context", "call", "completions", "man", "help"]),
 ];
 

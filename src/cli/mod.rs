@@ -48,6 +48,7 @@ mod secrecy;
 mod serve;
 mod sigv4;
 mod start;
+mod store;
 mod tasks;
 mod time;
 mod validate;
@@ -142,6 +143,9 @@ enum Command {
     Nodes(nodes::Args),
     /// Copy the store to a file, while a server uses it or not.
     Backup(backup::Args),
+    /// Move a store from SQLite to PostgreSQL, or back, while no server runs on it.
+    #[command(subcommand)]
+    Store(store::Command),
 
     /// Create, update, delete and list state machines, their versions and aliases.
     #[command(subcommand, visible_aliases = ["machine"])]
@@ -200,6 +204,7 @@ pub fn main() -> ExitCode {
         Command::Replies(command) => replies::execute(&command),
         Command::Nodes(args) => nodes::execute(&args),
         Command::Backup(args) => backup::execute(&args),
+        Command::Store(command) => store::execute(&command),
         Command::Machines(command) => machines::execute(&command),
         Command::Contract(args) => contract::execute(&args),
         Command::Call(args) => call::execute(&args),

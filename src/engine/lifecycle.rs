@@ -2,25 +2,26 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::bus::{Address, BusError, ExchangeSpec, QueueSpec};
+use crate::bus::{BusError, ExchangeSpec};
 use crate::ids::PartitionId;
-use crate::store::{Epoch, NodeCard, ownership};
+use crate::store::{Epoch, NodeCard, StoreError, ownership};
 
 use super::api::waiting::Waiting;
 use super::api::{Engine, EngineHandle, health};
 use super::coordination::Coordinator;
 use super::delivery::parking::{self, Parking};
-use super::delivery::{dead_letters, news, replies::Replies};
+use super::delivery::{bindings, dead_letters, news, replies::Replies};
 use super::execution::express::Express;
 use super::journal::waits;
 use super::ownership::Keeper;
 use super::partition::Wiring;
 use super::partition::manager::PartitionManager;
 use super::services::Services;
-use super::types::{EngineError, Parts, Sharing};
+use super::types::{EngineError, Parts, Sharing, tell};
 
-/// The newest form of records and messages between nodes that this version reads.
-const SPEAKS: u32 = 1;
+/// The form that a version must read to run on this store. A version that writes a newer one raises it, when no node
+/// is left that does not read it.
+const FORM: &str = "engine.form";
 
 /// Starts an engine: declares its own queues, recovers debts, then takes replies and keeps time.
 ///
@@ -31,6 +32,15 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
     let fixed = parts.catalog.fix_setting("engine.partitions", &asked).await?;
     parts.options.partitions =
         fixed.parse().map_err(|_| EngineError::Internal(format!("the store fixes engine.partitions to '{fixed}'")))?;
+    let form = parts.catalog.fix_setting(FORM, &tell::NEWEST.to_string()).await?;
+    if form.parse().is_ok_and(|form: u32| form > tell::NEWEST) {
+        return Err(EngineError::Store(StoreError::Unusable(format!(
+            "the store was written by a newer version of Reveille (form {form}; this version, {}, reads up to {}): \
+             start the newer version",
+            env!("CARGO_PKG_VERSION"),
+            tell::NEWEST
+        ))));
+    }
     let handle = make(parts);
     let engine = handle.engine();
     let Engine { services, express, parking, .. } = &**engine;
@@ -55,7 +65,7 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
             keeper.begun().await?;
         }
     }
-    bind_reply_queues(services, &partitions);
+    bindings::bind(services, &partitions);
     actix_rt::spawn(dead_letters::run(Arc::clone(services), Arc::clone(express), Arc::clone(parking)));
     if let Some(pause) = services.options.health_check {
         actix_rt::spawn(health::watch(Arc::downgrade(engine), pause));
@@ -92,7 +102,7 @@ fn card(services: &Services, sharing: &Sharing) -> NodeCard {
     NodeCard {
         name: ownership::name_of_process(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        speaks: SPEAKS,
+        speaks: tell::NEWEST,
         key_print: format!("{print:016x}"),
         alone: sharing.alone,
         lapse: sharing.lapse,
@@ -110,29 +120,6 @@ pub(super) fn wiring(handle: &EngineHandle) -> Wiring {
         calls: Arc::new(handle.clone()),
         replies: Arc::new(Replies::new(Arc::clone(services), Arc::clone(express), Arc::clone(parking))),
     }
-}
-
-/// Answers that come through an exchange reach the reply queues by their names. After the partitions have begun: the
-/// queues are theirs.
-fn bind_reply_queues(services: &Arc<Services>, partitions: &[PartitionId]) {
-    let exchanges: Vec<ExchangeSpec> =
-        services.table.reply_exchanges().map(|name| ExchangeSpec { name: name.to_owned(), kind: "topic" }).collect();
-    if exchanges.is_empty() {
-        return;
-    }
-    let bus = Arc::clone(&services.bus);
-    let queues: Vec<String> = partitions.iter().map(|partition| bus.reply_queue(*partition)).collect();
-    let kind = services.options.queue_kind;
-    actix_rt::spawn(async move {
-        let binding = |exchange: &ExchangeSpec, queue: &String| {
-            let spec = QueueSpec { only_if_missing: true, ..QueueSpec::owned(queue.clone(), kind, bus.names()) };
-            (spec, Address { exchange: exchange.name.clone(), routing_key: queue.clone() })
-        };
-        let bindings =
-            exchanges.iter().flat_map(|exchange| queues.iter().map(move |queue| binding(exchange, queue))).collect();
-        // The bus logs refusals of the broker.
-        let _ = bus.declare(exchanges.clone(), Vec::new(), bindings).await;
-    });
 }
 
 /// The queues and exchanges that the engine owns. In the background: a broker that is away must not hold up the start.

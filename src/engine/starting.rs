@@ -1,6 +1,7 @@
 //! A start: the ARN resolves to a revision, the name to an ARN, and a new execution begins under it. Where the name is
 //! taken, the caller decides on the meaning.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::asl::model::Machine;
@@ -9,9 +10,10 @@ use crate::engine::journal::summary::closed;
 use crate::engine::services::definitions::Resolved;
 use crate::engine::services::{Services, entropy};
 use crate::engine::types::{DeliverError, EngineError, Start, StartRequest, StartedExecution, SyncOutcome};
-use crate::ids::{TaskKey, Version};
+use crate::ids::{ExecutionId, TaskKey, Version};
 use crate::interpreter::event::{Payload, Started};
 use crate::interpreter::state::Outcome;
+use crate::limits::STARTS_AGAIN_MAX;
 use crate::store::{ExecutionHeader, ExecutionRow, MachineType, StoreError};
 use crate::trace::TraceOrigin;
 
@@ -96,17 +98,32 @@ async fn standard(
     resolved: &Resolved,
     origin: Origin,
 ) -> Result<StartOutcome, EngineError> {
-    let start = message(services, request, resolved, origin)?;
-    let arn = start.header.arn.clone();
-    match services.courier.start(start).await {
-        Ok(applied) => Ok(StartOutcome::Started(StartedExecution { arn, started: applied.at })),
-        Err(DeliverError::Store(StoreError::AlreadyExists { .. })) => {
-            let holder = services.journal.execution_by_arn(&arn).await?;
-            let row =
-                holder.ok_or_else(|| EngineError::Busy(format!("the name of '{arn}' is changing hands; try again")))?;
-            Ok(StartOutcome::NameTaken(Box::new(row)))
+    let mut request = Cow::Borrowed(request);
+    let mut made: Vec<ExecutionId> = Vec::new();
+    loop {
+        let start = message(services, &request, resolved, origin).await?;
+        let ExecutionHeader { id, arn, name, .. } = &start.header;
+        let (id, arn, name) = (*id, arn.clone(), name.clone());
+        match services.courier.start(start).await {
+            Ok(applied) => return Ok(StartOutcome::Started(StartedExecution { arn, started: applied.at })),
+            Err(DeliverError::Store(StoreError::AlreadyExists { .. })) => {
+                let holder = services.journal.execution_by_arn(&arn).await?;
+                let busy = || EngineError::Busy(format!("the name of '{arn}' is changing hands; try again"));
+                let row = holder.ok_or_else(busy)?;
+                if made.contains(&row.header.id) {
+                    let started = row.header.started;
+                    return Ok(StartOutcome::Started(StartedExecution { arn, started }));
+                }
+                return Ok(StartOutcome::NameTaken(Box::new(row)));
+            }
+            // It met a handover: perhaps it was written, perhaps not. Another one of the same name tells, or takes its
+            // place.
+            Err(e) if e.is_handover() && services.courier.away().has_others() && made.len() < STARTS_AGAIN_MAX => {
+                made.push(id);
+                request.to_mut().name = Some(name);
+            }
+            Err(e) => return Err(e.into()),
         }
-        Err(e) => Err(e.into()),
     }
 }
 
@@ -121,19 +138,24 @@ async fn express(
     if origin.parent().is_some() {
         return Err(EngineError::TypeNotSupported { machine: resolved.machine.clone(), kind: resolved.kind });
     }
-    let start = message(services, request, resolved, origin)?;
+    let start = message(services, request, resolved, origin).await?;
     let arn = start.header.arn.clone();
     let applied = services.courier.start(start).await?;
     Ok(StartOutcome::Started(StartedExecution { arn, started: applied.at }))
 }
 
-fn message(
+async fn message(
     services: &Services,
     request: &StartRequest,
     resolved: &Resolved,
     origin: Origin,
 ) -> Result<Start, EngineError> {
-    let (header, mut started) = new_execution(services, request, resolved, origin.parent(), services.clock.now())?;
+    let id = match resolved.kind {
+        MachineType::Standard => services.execution_id().await?,
+        MachineType::Express => services.express_id().await?,
+    };
+    let now = services.clock.now();
+    let (header, mut started) = new_execution(services, id, request, resolved, origin.parent(), now)?;
     started.depth = origin.depth();
     Ok(Start { header, started: Box::new(started), machine: Arc::clone(&resolved.compiled) })
 }
@@ -148,7 +170,7 @@ pub(in crate::engine) async fn fork(
 ) -> Result<StartedExecution, EngineError> {
     let _admitted = services.admit()?;
     services.open.has_room_for_one_more().map_err(EngineError::LimitReached)?;
-    let id = services.execution_id()?;
+    let id = services.execution_id().await?;
     let name = name.map_or_else(|| id.0.to_string(), str::to_owned);
     let arn = services.realm.execution(source.state_machine.last(), &name);
     let header = ExecutionHeader {
@@ -172,7 +194,7 @@ pub(in crate::engine) async fn fork(
 /// Starts an execution that no other start shares, and waits for its end.
 pub(in crate::engine) async fn run_to_end(services: &Services, request: &StartRequest) -> Result<Outcome, EngineError> {
     let resolved = resolve(services, request).await?;
-    let start = message(services, request, &resolved, Origin::Caller)?;
+    let start = message(services, request, &resolved, Origin::Caller).await?;
     let arn = start.header.arn.clone();
     services.courier.run_to_end(start).await.map_err(|e| match e {
         DeliverError::Store(StoreError::AlreadyExists { .. }) => EngineError::ExecutionAlreadyExists(arn),
@@ -186,7 +208,7 @@ pub(in crate::engine) async fn run_express(
     request: &StartRequest,
     resolved: &Resolved,
 ) -> Result<SyncOutcome, EngineError> {
-    let start = message(services, request, resolved, Origin::Caller)?;
+    let start = message(services, request, resolved, Origin::Caller).await?;
     let header = start.header.clone();
     let outcome = services.courier.run_to_end(start).await?;
     Ok(SyncOutcome { row: ExecutionRow { header, version: Version(0), summary: closed(&outcome) } })
@@ -195,12 +217,12 @@ pub(in crate::engine) async fn run_express(
 /// Header and first event of a new execution.
 fn new_execution(
     services: &Services,
+    id: ExecutionId,
     request: &StartRequest,
     resolved: &Resolved,
     parent: Option<TaskKey>,
     now: Timestamp,
 ) -> Result<(ExecutionHeader, Started), EngineError> {
-    let id = services.execution_id()?;
     // A UUID, as AWS gives; its own, whose time lets the store keep names in the order of starts.
     let name = request.name.clone().unwrap_or_else(|| id.0.to_string());
     let arn = match resolved.kind {

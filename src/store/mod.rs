@@ -6,6 +6,7 @@
 mod catalog;
 #[cfg(test)]
 pub mod contract;
+pub mod copying;
 pub mod memory;
 pub mod ownership;
 mod parts;

@@ -13,6 +13,10 @@ use crate::ids::PartitionId;
 
 use super::{Epoch, StoreError, StoreFuture, StoreResult};
 
+/// A version reads its newest form and the one before, and writes either. Nodes whose newest forms are further apart do
+/// not understand each other.
+pub const FORMS_APART_MAX: u32 = 1;
+
 /// [`NodeCard::lapse`] where no setting says otherwise.
 pub const LAPSE: Duration = Duration::from_secs(3);
 
@@ -70,7 +74,11 @@ pub struct NodeRow {
 impl NodeRow {
     /// A node of this card cannot share the store with it.
     pub(super) fn bars(&self, card: &NodeCard) -> bool {
-        self.alone || card.alone || self.key_print != card.key_print
+        self.alone || card.alone || self.key_print != card.key_print || !self.understands(card)
+    }
+
+    fn understands(&self, card: &NodeCard) -> bool {
+        self.speaks.abs_diff(card.speaks) <= FORMS_APART_MAX
     }
 }
 
@@ -163,7 +171,15 @@ pub async fn join(ownership: &dyn Ownership, card: NodeCard) -> StoreResult<Node
 }
 
 fn barred(card: &NodeCard, other: &NodeRow) -> String {
-    let NodeRow { name, version, .. } = other;
+    let NodeRow { name, version, speaks, .. } = other;
+    if !card.alone && !other.alone && !other.understands(card) {
+        return format!(
+            "the database is in use by a process of a version that is too far from this one ({name}, version \
+             {version}, form {speaks}; this one is version {}, form {}): upgrade one version after the other, or stop \
+             that process first",
+            card.version, card.speaks
+        );
+    }
     if !card.alone && !other.alone {
         return format!(
             "the database is in use by a process with other token keys ({name}, version {version}): give all processes \

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::support::{Answer, Database, Launch, SOON, Server, Wire, asks, until, vhost};
 
-const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+pub(super) const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 pub(super) fn launch(bus: &str, database: &Database) -> Launch {
     Launch::over(bus).on(&database.url).with("REVEILLE__ENGINE__TOKEN_KEY", KEY)

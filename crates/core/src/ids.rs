@@ -14,6 +14,26 @@ use uuid::Uuid;
 #[serde(transparent)]
 pub struct ExecutionId(pub Uuid);
 
+impl ExecutionId {
+    /// The same id, made to say that the execution lives in this express partition and nowhere else (UUID v8).
+    #[must_use]
+    pub fn placed_in(self, partition: PartitionId) -> Self {
+        let mut bytes = self.0.into_bytes();
+        bytes[6] = 0x80 | (bytes[6] & 0x0f);
+        bytes[8] = 0x80 | (bytes[8] & 0x3f);
+        bytes[14..].copy_from_slice(&partition.0.to_be_bytes());
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// The express partition that its id names. No id of an execution in the store names one.
+    #[must_use]
+    pub fn express_partition(self) -> Option<PartitionId> {
+        let bytes = self.0.as_bytes();
+        let partition = PartitionId(u16::from_be_bytes([bytes[14], bytes[15]]));
+        (self.0.get_version_num() == 8 && partition.is_express()).then_some(partition)
+    }
+}
+
 impl fmt::Display for ExecutionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -25,7 +45,26 @@ impl fmt::Display for ExecutionId {
 #[serde(transparent)]
 pub struct PartitionId(pub u16);
 
+/// Numbers from here on are express partitions.
+const EXPRESS: u16 = 0x8000;
+/// The bits of their numbers within their node.
+const EXPRESS_BITS: u32 = 4;
+
 impl PartitionId {
+    /// Express partitions that a node may have at most.
+    pub const EXPRESS_MAX: u16 = 1 << EXPRESS_BITS;
+
+    /// A partition that lives and dies with the node of this slot, for express executions.
+    #[must_use]
+    pub const fn express(slot: u16, n: u16) -> Self {
+        Self(EXPRESS | (slot << EXPRESS_BITS) | (n % Self::EXPRESS_MAX))
+    }
+
+    #[must_use]
+    pub const fn is_express(self) -> bool {
+        self.0 >= EXPRESS
+    }
+
     /// The partition of an execution: by the random tail of its id, so that ids made in one moment spread.
     #[must_use]
     pub fn of(execution: ExecutionId, partitions: u16) -> Self {
@@ -36,6 +75,9 @@ impl PartitionId {
 
 impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_express() {
+            return write!(f, "n{}.{}", (self.0 & !EXPRESS) >> EXPRESS_BITS, self.0 % Self::EXPRESS_MAX);
+        }
         self.0.fmt(f)
     }
 }

@@ -137,6 +137,13 @@ pub const INLINE_MAP_CONCURRENCY: usize = 40;
 /// Ids drawn for a new execution until an id falls in a partition of this node. A node that owns a single partition of
 /// 48 finds none in one of 1e18 starts.
 pub const ID_DRAWS_MAX: usize = 2_000;
+/// A start waits so long for the first partition of its node. A node that was taken for dead and has joined again gets
+/// its share when the nodes have been the same for five seconds.
+pub const PARTITION_WAIT: Duration = Duration::from_secs(8);
+/// Partitions for express executions that a node has at most. Each is a channel to the broker.
+pub const EXPRESS_PARTITIONS_MAX: u16 = 2;
+/// A start that met a handover is made again in another partition so often.
+pub const STARTS_AGAIN_MAX: usize = 3;
 /// Messages waiting in an execution's or a partition's mailbox. Further senders wait.
 pub const MAILBOX_MESSAGES: usize = 1_024;
 /// Events that one commit of the store's writer gathers at most.

@@ -65,8 +65,8 @@ use self::publisher::{Errand, Job, Lane};
 use self::reconnect::{Link, Purpose, State, Trouble};
 use self::topology::{Item, Topology};
 use super::{
-    Address, BusError, BusFacts, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueSpec, QueueView,
-    TaskBus,
+    Address, BusError, BusFacts, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueKind, QueueSpec,
+    QueueView, TaskBus,
 };
 use crate::ids::PartitionId;
 
@@ -186,7 +186,9 @@ impl AmqpBus {
     }
 
     fn reply_queue_spec(&self, partition: PartitionId) -> QueueSpec {
-        QueueSpec::owned(self.reply_queue(partition), self.options.reply_queue_kind, &self.options.names)
+        // Its executions end with its node.
+        let kind = if partition.is_express() { QueueKind::Temporary } else { self.options.reply_queue_kind };
+        QueueSpec::owned(self.reply_queue(partition), kind, &self.options.names)
     }
 
     fn shared(&self) -> consumer::Shared {

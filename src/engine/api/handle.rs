@@ -24,6 +24,9 @@ use crate::trace::Sampling;
 use super::health::Health;
 use super::waiting::Waiting;
 
+/// How often a stop looks whether the last express execution has ended.
+const EXPRESS_LOOK: Duration = Duration::from_millis(10);
+
 /// The operations of this service, for its own tasks.
 pub trait OwnApi: Send + Sync {
     /// Performs an operation of this engine.
@@ -115,6 +118,8 @@ impl EngineHandle {
         if let Some(keeper) = &self.inner.keeper {
             let _ = tokio::time::timeout_at(until, keeper.hand_over()).await;
         }
+        // No other server goes on with express executions.
+        let _ = tokio::time::timeout_at(until - within / 4, self.express_end()).await;
         let _ = tokio::time::timeout_at(until, self.inner.partitions.drain()).await;
         self.inner.services.bus.close(until.saturating_duration_since(tokio::time::Instant::now())).await;
         let _ = tokio::time::timeout_at(until, self.inner.partitions.release_all()).await;
@@ -122,6 +127,13 @@ impl EngineHandle {
             keeper.leave().await;
         }
         self.inner.partitions.stop();
+    }
+
+    /// Returns when no express execution is open.
+    async fn express_end(&self) {
+        while self.inner.express.open().0 > 0 {
+            tokio::time::sleep(EXPRESS_LOOK).await;
+        }
     }
 
     /// Ends when this engine can never go on beside another process that has its store; says why.

@@ -3,6 +3,7 @@
 //! A partition is asked through its mailbox, as for all other requests. A partition that does not answer for [`SILENT`]
 //! is starved or stuck, and its executions stand still.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -31,10 +32,12 @@ pub(in crate::engine) enum Missing {
         why: String,
     },
     Partition(PartitionId),
+    /// This server shares its store, and owns no partition of it now.
+    Idle,
 }
 
 impl Missing {
-    const REASONS: [&'static str; 4] = ["store", "bus", "deaf", "partition"];
+    const REASONS: [&'static str; 5] = ["store", "bus", "deaf", "partition", "idle"];
 
     fn reason(&self) -> &'static str {
         match self {
@@ -42,6 +45,7 @@ impl Missing {
             Self::Bus(_) => "bus",
             Self::Deaf { .. } => "deaf",
             Self::Partition(_) => "partition",
+            Self::Idle => "idle",
         }
     }
 
@@ -69,14 +73,15 @@ impl fmt::Display for Missing {
             Self::Partition(id) => {
                 write!(f, "engine: partition {id} has not answered for {} s: its thread is held", SILENT.as_secs())
             }
+            Self::Idle => f.write_str("engine: this server owns no partition now, so it begins no execution"),
         }
     }
 }
 
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Health {
-    /// Since when each partition owes an answer.
-    asked: Mutex<Vec<Option<Instant>>>,
+    /// Partitions that owe an answer, and since when.
+    asked: Mutex<BTreeMap<PartitionId, Instant>>,
     /// As it was looked at last.
     missing: Mutex<Vec<Missing>>,
     stopping: AtomicBool,
@@ -95,28 +100,22 @@ impl Health {
     }
 
     /// Marks that this partition is asked; false where it still owes an answer.
-    fn ask(&self, partition: usize) -> bool {
+    fn ask(&self, partition: PartitionId) -> bool {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.len() <= partition {
-            asked.resize(partition + 1, None);
-        }
-        let free = asked[partition].is_none();
+        let free = !asked.contains_key(&partition);
         if free {
-            asked[partition] = Some(Instant::now());
+            asked.insert(partition, Instant::now());
         }
         free
     }
 
-    fn answered(&self, partition: usize) {
-        if let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get_mut(partition) {
-            *asked = None;
-        }
+    fn answered(&self, partition: PartitionId) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition);
     }
 
     fn silent(&self) -> Vec<PartitionId> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent = |since: &Option<Instant>| since.is_some_and(|since| since.elapsed() >= SILENT);
-        (0..).map(PartitionId).zip(asked.iter()).filter(|(_, since)| silent(since)).map(|(id, _)| id).collect()
+        asked.iter().filter(|(_, since)| since.elapsed() >= SILENT).map(|(id, _)| *id).collect()
     }
 
     /// Keeps the missing parts. Returns those that are newly missing, and those that are there again.
@@ -153,6 +152,9 @@ impl Engine {
             BusHealth::Down(why) => missing.push(Missing::Bus(why)),
         }
         missing.extend(self.health.silent().into_iter().map(Missing::Partition));
+        if self.keeper.is_some() && !self.services.courier.has_partition() {
+            missing.push(Missing::Idle);
+        }
         missing
     }
 
@@ -168,10 +170,10 @@ impl Engine {
 /// Asks every partition that owes no answer.
 fn ask_partitions(engine: &Arc<Engine>) {
     let answers = Arc::downgrade(engine);
-    let wanted = |id: PartitionId| engine.health.ask(usize::from(id.0));
+    let wanted = |id: PartitionId| engine.health.ask(id);
     engine.partitions.beat(wanted, move |id| {
         if let Some(engine) = answers.upgrade() {
-            engine.health.answered(usize::from(id.0));
+            engine.health.answered(id);
         }
     });
 }
@@ -220,16 +222,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_partition_that_owes_its_answer_for_two_seconds_is_named_until_it_answers() {
         let health = Health::default();
-        assert!(health.ask(0) && health.ask(1));
-        health.answered(0);
+        let (first, second) = (PartitionId(0), PartitionId(1));
+        assert!(health.ask(first) && health.ask(second));
+        health.answered(first);
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(health.ask(0) && !health.ask(1));
+        assert!(health.ask(first) && !health.ask(second));
         assert_eq!(health.silent(), []);
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(health.silent(), [PartitionId(1)]);
-        health.answered(1);
+        health.answered(second);
         assert_eq!(health.silent(), []);
-        assert!(health.ask(1));
+        assert!(health.ask(second));
     }
 
     #[test]
@@ -240,7 +243,7 @@ mod tests {
         assert_eq!(health.change(vec![store("a"), deaf("q")]), (vec![store("a"), deaf("q")], vec![]));
         assert_eq!(health.change(vec![store("b"), deaf("r")]), (vec![deaf("r")], vec![deaf("q")]));
         let now = health.reasons();
-        assert_eq!(now, [("store", true), ("bus", false), ("deaf", true), ("partition", false)]);
+        assert_eq!(now, [("store", true), ("bus", false), ("deaf", true), ("partition", false), ("idle", false)]);
         assert_eq!(health.change(vec![]), (vec![], vec![store("b"), deaf("r")]));
         assert!(health.reasons().iter().all(|(_, so)| !so));
     }

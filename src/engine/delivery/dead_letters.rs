@@ -51,7 +51,7 @@ async fn take(services: &Services, express: &Express, parking: &Arc<Parking>, in
         park(parking, intake, letter, &reason);
         return;
     };
-    let Ok((key, partition)) = services.tokens.verify(token) else {
+    let Ok((key, _)) = services.tokens.verify(token) else {
         park(parking, intake, letter, &reason);
         return;
     };
@@ -78,7 +78,7 @@ async fn take(services: &Services, express: &Express, parking: &Arc<Parking>, in
     services.metrics.task_returned(counted(&reason));
     let input = Input::Stimulus(StimulusKind::DispatchFailed { scheduled: key.scheduled, failure });
     // Another copy was answered, or its execution is over or unreadable: there is nothing to fail.
-    let again = matches!(services.courier.deliver_by(partition, key.execution, input).await, Delivered::Later(_));
+    let again = matches!(services.courier.deliver(key.execution, input).await, Delivered::Later(_));
     letter.settle(if again { Settlement::Requeue } else { Settlement::Ack });
 }
 

@@ -1,5 +1,6 @@
 //! From the broker to an execution, and the verdict back.
 
+pub(in crate::engine) mod bindings;
 pub(in crate::engine) mod dead_letters;
 mod lines;
 pub(in crate::engine) mod news;

@@ -130,7 +130,7 @@ mod tests {
         for one in [news(1, false), news(2, false), news(1, true)] {
             gathered.add(Some(one));
         }
-        let body = gathered.into_aside().encode();
+        let body = gathered.into_aside().encode(crate::engine::types::tell::NEWEST);
         let feed = Arc::<Feeder>::default();
         let other = Onlookers::new(Arc::clone(&feed));
         let mut viewer = feed.read();

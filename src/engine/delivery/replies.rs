@@ -21,7 +21,7 @@ use crate::engine::partition::{PartitionState, ReplyConsumer};
 use crate::engine::services::Services;
 use crate::engine::services::intake::Intake;
 use crate::engine::types::{Completion, Deliver, Delivered, Input};
-use crate::ids::{ExecutionId, PartitionId, TaskKey};
+use crate::ids::{ExecutionId, TaskKey};
 use crate::interpreter::event::{By, Failure};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::telemetry::task_log::{self, Face};
@@ -182,7 +182,7 @@ impl Consumer {
                         delivery.settle(Settlement::Requeue);
                         return;
                     }
-                    if this.replies.services.seat.is_fenced() {
+                    if this.replies.services.seat.is_fenced() && !this.partition.id.is_express() {
                         // It comes again, here or to the partition's next owner.
                         delivery.settle(Settlement::Requeue);
                         continue;
@@ -225,9 +225,9 @@ impl Consumer {
     fn pass_on(&self, delivery: Delivery) -> Option<(Option<ExecutionId>, Delivery)> {
         let tokens = &self.replies.services.tokens;
         let verified = envelope::token(&delivery.message).and_then(|token| tokens.verify(token).ok());
-        let Some((key, partition)) = verified else { return Some((None, delivery)) };
+        let Some((key, _)) = verified else { return Some((None, delivery)) };
         let here = delivery.unreadable().is_none()
-            && partition == self.partition.id
+            && self.replies.services.partition_of(key.execution) == self.partition.id
             && self.partition.is_awake(key.execution)
             && !self.lines.has(key.execution);
         let reply = if here { Reply::decode(&delivery.message).ok() } else { None };
@@ -258,12 +258,12 @@ impl Consumer {
         };
         let verified = token.map(|token| services.tokens.verify(token));
         match (decoded, verified) {
-            (Ok(reply), Some(Ok((key, partition)))) => {
+            (Ok(reply), Some(Ok((key, _)))) => {
                 let from = self.replies.from(&delivery.message);
-                let delivered = self.deliver(partition, key, input_of(key, reply.outcome, from)).await;
+                let delivered = self.deliver(key, input_of(key, reply.outcome, from)).await;
                 self.replies.judged(delivery, key, delivered, intake).await;
             }
-            (Err(defect), Some(Ok((key, partition)))) => self.unusable(delivery, key, partition, &defect).await,
+            (Err(defect), Some(Ok((key, _)))) => self.unusable(delivery, key, &defect).await,
             (decoded, Some(Err(wrong))) => {
                 let Some(delivery) = parking.join(delivery) else { return };
                 services.metrics.reply_refused(wrong.as_str());
@@ -286,7 +286,7 @@ impl Consumer {
 
     /// A genuine token, and an answer that cannot be used: more than a payload may hold, or no JSON. A request fails
     /// with it, since it has one answer; a callback's reply is refused, as the API refuses it, and its task stays open.
-    async fn unusable(&self, delivery: Delivery, key: TaskKey, partition: PartitionId, defect: &ReplyDefect) {
+    async fn unusable(&self, delivery: Delivery, key: TaskKey, defect: &ReplyDefect) {
         let (replies, intake) = (&self.replies, &self.partition.intake);
         let verdict = Verdict::from(defect.kind);
         let input = match defect.kind {
@@ -299,7 +299,7 @@ impl Consumer {
                 link: None,
             },
         };
-        match self.deliver(partition, key, input).await {
+        match self.deliver(key, input).await {
             Delivered::Applied(_) => {
                 replies.services.metrics.reply(verdict.as_str());
                 replies.answer(&delivery, verdict, &defect.detail);
@@ -312,13 +312,13 @@ impl Consumer {
         }
     }
 
-    /// To the execution, here or in the partition that the token names.
-    async fn deliver(&self, partition: PartitionId, key: TaskKey, input: Input) -> Delivered {
-        let execution = key.execution;
-        if partition == self.partition.id {
+    /// To the execution, here or in another partition.
+    async fn deliver(&self, key: TaskKey, input: Input) -> Delivered {
+        let (execution, services) = (key.execution, &self.replies.services);
+        if services.partition_of(execution) == self.partition.id {
             return self.partition.deliver(Deliver { execution, input }).await.into();
         }
-        self.replies.services.courier.deliver_by(partition, execution, input).await
+        services.courier.deliver(execution, input).await
     }
 }
 

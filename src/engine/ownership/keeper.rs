@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use crate::engine::delivery::bindings;
 use crate::engine::partition::Wiring;
 use crate::engine::partition::manager::PartitionManager;
 use crate::engine::services::seat::Seat;
 use crate::engine::services::{RETRY_AFTER, Services};
 use crate::ids::PartitionId;
+use crate::limits;
 use crate::store::{Epoch, Gift, Node, NodeCard, NodeId, Ownership, StoreError, View, ownership};
 
 use super::protocol::{Act, Holding, Look, Observations, Terms, step};
@@ -129,10 +131,26 @@ impl Keeper {
             };
             self.seat().sit(Some(node.slot));
             tracing::info!(event = "node.joined", node.id = %node.id, node.slot, "this node has joined");
+            let express = self.express_partitions(node.slot);
+            match self.partitions.begin(&express, &wiring).await {
+                Ok(()) => bindings::bind(&self.services, &self.services.courier.express_partitions()),
+                Err(error) => tracing::error!(%error, "this node takes no express executions"),
+            }
             self.live(node, &wiring).await;
             self.seat().sit(None);
             self.drop_all();
+            // Another node may have this slot now, and the replies with it.
+            for (partition, _) in express {
+                self.partitions.abandon(partition);
+            }
         }
+    }
+
+    /// Where the express executions of this node live.
+    fn express_partitions(&self, slot: u16) -> Vec<(PartitionId, Epoch)> {
+        let threads = u16::try_from(self.services.options.threads).unwrap_or(u16::MAX);
+        let partitions = threads.clamp(1, limits::EXPRESS_PARTITIONS_MAX);
+        (0..partitions).map(|n| (PartitionId::express(slot, n), Epoch::FIRST)).collect()
     }
 
     /// One life of this node: until others have buried it, or it has left.
@@ -147,6 +165,7 @@ impl Keeper {
                         let others = view.nodes.len() > 1;
                         self.seat().good_until(others.then(|| asked + self.terms.fence()));
                     }
+                    self.seat().meets(view.nodes.iter().map(|node| node.speaks));
                     let acts = step(node.id, &self.holding(), look, &mut seen, &self.terms);
                     if acts == [Act::Rejoin] {
                         tracing::warn!(

@@ -88,6 +88,10 @@ impl PartitionState {
 
     /// Performs the debts of all executions after a start. Sleepers that owe nothing stay asleep.
     pub(super) async fn recover(self: &Rc<Self>) -> Result<(), DeliverError> {
+        if self.id.is_express() {
+            // Nothing of it is in the store.
+            return Ok(());
+        }
         self.fetch_due().await?;
         let mut after = None;
         loop {

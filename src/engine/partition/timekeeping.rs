@@ -31,7 +31,8 @@ impl PartitionState {
         while !self.is_draining() {
             self.backlog.released_soon().await;
             let now = self.services.clock.now();
-            if self.timers.borrow().fetch_is_due(now) && !self.fetching.replace(true) {
+            let fetches = !self.id.is_express() && self.timers.borrow().fetch_is_due(now);
+            if fetches && !self.fetching.replace(true) {
                 actix_rt::spawn(Rc::clone(&self).fetch_soon());
             }
             self.fire_due(now).await;

@@ -23,6 +23,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::token::TokenKeys;
 
 use super::onlookers::Onlookers;
+use super::seat::Seat;
 
 /// How long a word waits for its answer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
@@ -55,6 +56,7 @@ pub(in crate::engine) struct Away {
     clock: Arc<dyn Clock>,
     keys: Keys,
     metrics: Metrics,
+    seat: Arc<Seat>,
     /// The slot of this node; `None`: it is alone, or has not joined.
     slot: watch::Receiver<Option<u16>>,
     asked: Mutex<HashMap<Uuid, oneshot::Sender<Answer>>>,
@@ -80,10 +82,11 @@ impl Away {
         clock: Arc<dyn Clock>,
         tokens: TokenKeys,
         metrics: Metrics,
-        slot: watch::Receiver<Option<u16>>,
+        seat: Arc<Seat>,
         onlookers: Onlookers,
     ) -> Self {
-        Self { bus, clock, keys: Keys(tokens), metrics, slot, asked: Mutex::default(), onlookers }
+        let slot = seat.changes();
+        Self { bus, clock, keys: Keys(tokens), metrics, seat, slot, asked: Mutex::default(), onlookers }
     }
 
     /// True where there may be other nodes.
@@ -96,27 +99,33 @@ impl Away {
         let Some(input) = Told::of(input) else { return Delivered::Later(DeliverError::NotHere(partition)) };
         match self.ask(partition, &Word::Input { execution, input }).await {
             Ok(answer) => answer.into_delivered(execution),
+            Err(DeliverError::NoExecution(_)) => Delivered::Gone(DeliverError::NoExecution(execution)),
             Err(error) => Delivered::Later(error),
         }
     }
 
     /// # Errors
     /// This node has no queue for the answer, the word could not be sent, or it was not answered in time.
+    /// `NoExecution`: the execution was on a node that has gone.
     pub async fn ask(&self, partition: PartitionId, word: &Word) -> Result<Answer, DeliverError> {
         let Some(slot) = *self.slot.borrow() else { return Err(DeliverError::NotHere(partition)) };
         let mut asked = self.register()?;
         let until = Instant::now() + ANSWERED_WITHIN;
         let (to, message) = self.message(partition, word, asked.id, Some(self.bus.names().node(slot)));
-        let sent = async {
-            match self.bus.publish(to, message).await {
-                Ok(Publication::Confirmed) => std::future::pending().await,
-                Ok(said) => format!("the broker does not take it ({said:?})"),
-                Err(error) => error.to_string(),
-            }
-        };
         let failed = |why: String| {
             self.metrics.tell("unanswered");
-            Err(DeliverError::Busy(format!("the owner of partition {partition} could not be asked: {why}; try again")))
+            DeliverError::Busy(format!("the owner of partition {partition} could not be asked: {why}; try again"))
+        };
+        let sent = async {
+            match (self.bus.publish(to, message).await, word) {
+                (Ok(Publication::Confirmed), _) => std::future::pending().await,
+                // Its node has gone, and all its executions with it.
+                (Ok(Publication::Unroutable { .. }), Word::Input { execution, .. }) if partition.is_express() => {
+                    DeliverError::NoExecution(*execution)
+                }
+                (Ok(said), _) => failed(format!("the broker does not take it ({said:?})")),
+                (Err(error), _) => failed(error.to_string()),
+            }
         };
         tokio::select! {
             biased;
@@ -125,11 +134,11 @@ impl Away {
                     self.metrics.tell("answered");
                     Ok(answer)
                 }
-                Err(_) => failed("this node stops".to_owned()),
+                Err(_) => Err(failed("this node stops".to_owned())),
             },
-            why = sent => failed(why),
+            error = sent => Err(error),
             () = tokio::time::sleep_until(until) => {
-                failed(format!("it has not answered within {} s", ANSWERED_WITHIN.as_secs()))
+                Err(failed(format!("it has not answered within {} s", ANSWERED_WITHIN.as_secs())))
             }
         }
     }
@@ -193,13 +202,13 @@ impl Away {
 
     /// The message of an answer.
     pub fn answer(&self, to: Uuid, answer: &Answer) -> crate::bus::Message {
-        TellAnswer { to, body: answer.encode() }.into_message(ANSWERED_WITHIN, &self.keys)
+        TellAnswer { to, body: answer.encode(self.seat.form()) }.into_message(ANSWERED_WITHIN, &self.keys)
     }
 
     /// The message of a word for a node, and the node's queue.
     pub fn aside(&self, slot: u16, aside: &Aside) -> (Address, crate::bus::Message) {
         let to = Address { exchange: String::new(), routing_key: self.bus.names().node(slot) };
-        let message = TellAnswer { to: Uuid::nil(), body: aside.encode() };
+        let message = TellAnswer { to: Uuid::nil(), body: aside.encode(self.seat.form()) };
         (to, message.into_message(ANSWERED_WITHIN, &self.keys))
     }
 
@@ -226,7 +235,7 @@ impl Away {
         reply_to: Option<String>,
     ) -> (Address, crate::bus::Message) {
         let expires = self.clock.now().plus(ANSWERED_WITHIN);
-        let tell = Tell { id, expires, reply_to, body: word.encode() };
+        let tell = Tell { id, expires, reply_to, body: word.encode(self.seat.form()) };
         let to = Address { exchange: String::new(), routing_key: self.bus.reply_queue(partition) };
         (to, tell.into_message(partition, ANSWERED_WITHIN, &self.keys))
     }

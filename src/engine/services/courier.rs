@@ -1,9 +1,12 @@
 //! The one way to an execution that is not in this actor: its partition is found by the execution's id. Where it is not
 //! here, its owner is asked ([`super::away`]).
 
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use actix::{MailboxError, Recipient};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::engine::types::{Applied, AwaitEnd, Deliver, DeliverError, Delivered, Input, RunToEnd, Start};
 use crate::ids::{ExecutionId, PartitionId};
@@ -31,28 +34,68 @@ pub(in crate::engine) struct Route {
 #[derive(Debug)]
 pub(in crate::engine) struct Courier {
     routes: Vec<RwLock<Option<Arc<Route>>>>,
+    /// This node's own, for express executions.
+    express: RwLock<HashMap<PartitionId, Arc<Route>>>,
+    /// Something is reached here that was not.
+    opened: Notify,
     seat: Arc<Seat>,
     away: Arc<Away>,
 }
 
 impl Courier {
     pub fn new(partitions: u16, seat: Arc<Seat>, away: Arc<Away>) -> Self {
-        Self { routes: (0..partitions).map(|_| RwLock::default()).collect(), seat, away }
+        let routes = (0..partitions).map(|_| RwLock::default()).collect();
+        Self { routes, express: RwLock::default(), opened: Notify::new(), seat, away }
     }
 
     /// From now on this partition is reached here; `None`: no more.
     pub fn route(&self, partition: PartitionId, route: Option<Route>) {
-        if let Some(slot) = self.routes.get(usize::from(partition.0)) {
-            *slot.write().unwrap_or_else(PoisonError::into_inner) = route.map(Arc::new);
+        let (opens, route) = (route.is_some(), route.map(Arc::new));
+        if partition.is_express() {
+            let mut express = self.express.write().unwrap_or_else(PoisonError::into_inner);
+            match route {
+                Some(route) => _ = express.insert(partition, route),
+                None => _ = express.remove(&partition),
+            }
+        } else if let Some(slot) = self.routes.get(usize::from(partition.0)) {
+            *slot.write().unwrap_or_else(PoisonError::into_inner) = route;
         }
+        if opens {
+            self.opened.notify_waiters();
+        }
+    }
+
+    /// Ready when something is reached here that was not when this was called.
+    pub fn opened(&self) -> Notified<'_> {
+        self.opened.notified()
+    }
+
+    /// The express partitions of this node.
+    pub fn express_partitions(&self) -> Vec<PartitionId> {
+        let express = self.express.read().unwrap_or_else(PoisonError::into_inner);
+        let mut partitions: Vec<PartitionId> = express.keys().copied().collect();
+        partitions.sort_unstable();
+        partitions
+    }
+
+    /// True where some partition is here.
+    pub fn has_partition(&self) -> bool {
+        let is_here = |slot: &RwLock<Option<_>>| slot.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        self.routes.iter().any(is_here)
     }
 
     /// The partition of an execution: fixed by its id.
     pub fn partition_of(&self, execution: ExecutionId) -> PartitionId {
-        PartitionId::of(execution, u16::try_from(self.routes.len()).unwrap_or(u16::MAX))
+        let by_hash = || PartitionId::of(execution, u16::try_from(self.routes.len()).unwrap_or(u16::MAX));
+        execution.express_partition().unwrap_or_else(by_hash)
     }
 
     fn find(&self, partition: PartitionId) -> Result<Arc<Route>, DeliverError> {
+        if partition.is_express() {
+            // Nothing of it is in the store, so no other node can have taken it.
+            let express = self.express.read().unwrap_or_else(PoisonError::into_inner);
+            return express.get(&partition).cloned().ok_or(DeliverError::NotHere(partition));
+        }
         let slot = self.routes.get(usize::from(partition.0));
         let route = slot.and_then(|slot| slot.read().unwrap_or_else(PoisonError::into_inner).clone());
         route.filter(|_| !self.seat.is_fenced()).ok_or(DeliverError::NotHere(partition))
@@ -63,16 +106,10 @@ impl Courier {
         self.find(partition).ok().map(|route| route.epoch)
     }
 
-    /// Delivers an input to an execution, which is revived where it is not in memory.
+    /// Delivers an input to an execution, which is revived where it is not in memory. Its partition is found by its id;
+    /// a token may name another one, where the store was copied into more partitions.
     pub async fn deliver(&self, execution: ExecutionId, input: Input) -> Delivered {
-        self.deliver_by(self.partition_of(execution), execution, input).await
-    }
-
-    /// The same where a token has named the partition.
-    pub async fn deliver_by(&self, partition: PartitionId, execution: ExecutionId, input: Input) -> Delivered {
-        if usize::from(partition.0) >= self.routes.len() {
-            return Delivered::Gone(DeliverError::NoExecution(execution));
-        }
+        let partition = self.partition_of(execution);
         let Ok(route) = self.find(partition) else { return self.away.deliver(partition, execution, input).await };
         if !self.away.has_others() {
             return route.deliver.send(Deliver { execution, input }).await.unwrap_or_else(closed).into();

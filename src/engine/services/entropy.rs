@@ -22,7 +22,8 @@ pub(in crate::engine) fn unit() -> f64 {
 pub(in crate::engine) fn execution_id() -> ExecutionId {
     #[cfg(test)]
     if let Some(n) = seeded::next() {
-        return ExecutionId(uuid::Uuid::from_u64_pair(n, !n));
+        let bytes = uuid::Uuid::from_u64_pair(n, !n).into_bytes();
+        return ExecutionId(uuid::Builder::from_bytes(bytes).with_version(uuid::Version::SortRand).into_uuid());
     }
     ExecutionId(uuid::Uuid::now_v7())
 }

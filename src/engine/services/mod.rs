@@ -25,6 +25,8 @@ pub(in crate::engine) mod task_queues;
 
 use std::sync::Arc;
 
+use tokio::time::{Instant, timeout_at};
+
 use crate::bus::TaskBus;
 use crate::clock::Clock;
 use crate::engine::types::{DeliverError, Options, Parts};
@@ -73,7 +75,7 @@ impl Services {
             Arc::clone(&parts.clock),
             parts.tokens.clone(),
             parts.metrics.clone(),
-            seat.changes(),
+            Arc::clone(&seat),
             onlookers::Onlookers::new(Arc::clone(&feed)),
         ));
         Arc::new(Self {
@@ -109,11 +111,38 @@ impl Services {
         self.courier.partition_of(execution)
     }
 
-    /// An id for a new execution, whose partition is here.
+    /// An id for a new execution, whose partition is here. A node that has none (it was taken for dead, and joins
+    /// again) waits a while for its first.
     ///
     /// # Errors
-    /// No partition is here: this node joins the others, or leaves them.
-    pub fn execution_id(&self) -> Result<ExecutionId, DeliverError> {
+    /// No partition is here.
+    pub async fn execution_id(&self) -> Result<ExecutionId, DeliverError> {
+        self.drawn(Self::draw).await
+    }
+
+    /// An id for a new express execution, which lives on this node.
+    ///
+    /// # Errors
+    /// This node has not joined.
+    pub async fn express_id(&self) -> Result<ExecutionId, DeliverError> {
+        self.drawn(Self::draw_express).await
+    }
+
+    async fn drawn(
+        &self,
+        draw: impl Fn(&Self) -> Result<ExecutionId, DeliverError>,
+    ) -> Result<ExecutionId, DeliverError> {
+        let until = Instant::now() + limits::PARTITION_WAIT;
+        loop {
+            let opened = self.courier.opened();
+            let drawn = draw(self);
+            if drawn.is_ok() || timeout_at(until, opened).await.is_err() {
+                return drawn;
+            }
+        }
+    }
+
+    fn draw(&self) -> Result<ExecutionId, DeliverError> {
         let mut id = entropy::execution_id();
         if self.seat.is_alone() {
             return Ok(id);
@@ -125,7 +154,17 @@ impl Services {
             }
             id = entropy::execution_id();
         }
-        Err(DeliverError::NotHere(self.partition_of(id)))
+        Err(DeliverError::NoPartition)
+    }
+
+    fn draw_express(&self) -> Result<ExecutionId, DeliverError> {
+        let id = entropy::execution_id();
+        if self.seat.is_alone() {
+            return Ok(id);
+        }
+        let mine = self.courier.express_partitions();
+        let chosen = usize::from(id.0.as_bytes()[13]).checked_rem(mine.len()).and_then(|at| mine.get(at));
+        chosen.map(|partition| id.placed_in(*partition)).ok_or(DeliverError::NoPartition)
     }
 
     /// The share of traces that are collected where the caller says nothing.

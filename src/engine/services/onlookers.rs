@@ -74,7 +74,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_node_that_looks_no_more_is_forgotten() {
         let onlookers = Onlookers::new(Arc::default());
-        onlookers.hear(&Aside::Looks { slot: 7 }.encode());
+        onlookers.hear(&Aside::Looks { slot: 7 }.encode(crate::engine::types::tell::NEWEST));
         onlookers.forget();
         assert_eq!(onlookers.slots(), [7]);
         tokio::time::advance(FORGOTTEN_AFTER).await;

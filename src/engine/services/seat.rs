@@ -1,10 +1,12 @@
 //! This process among the nodes that share a store: its slot, and whether its word still counts.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+use crate::engine::types::tell::NEWEST;
 
 /// Of a process that is the only owner of its store. No moment is later.
 const EVER: u64 = u64::MAX;
@@ -17,12 +19,19 @@ pub(in crate::engine) struct Seat {
     /// Milliseconds after `began` until which this process may take things in.
     good_until: AtomicU64,
     slot: watch::Sender<Option<u16>>,
+    /// The newest form that all nodes read.
+    form: AtomicU32,
 }
 
 impl Default for Seat {
     /// Of a process that is the only owner.
     fn default() -> Self {
-        Self { began: Instant::now(), good_until: AtomicU64::new(EVER), slot: watch::Sender::new(None) }
+        Self {
+            began: Instant::now(),
+            good_until: AtomicU64::new(EVER),
+            slot: watch::Sender::new(None),
+            form: AtomicU32::new(NEWEST),
+        }
     }
 }
 
@@ -40,6 +49,16 @@ impl Seat {
     /// The slot, whenever it changes: a node that was taken for dead joins again, perhaps with another one.
     pub fn changes(&self) -> watch::Receiver<Option<u16>> {
         self.slot.subscribe()
+    }
+
+    /// The newest form that all nodes read: what this one writes.
+    pub fn form(&self) -> u32 {
+        self.form.load(Ordering::Relaxed)
+    }
+
+    /// The nodes that live read up to these forms.
+    pub fn meets(&self, forms: impl Iterator<Item = u32>) {
+        self.form.store(forms.fold(NEWEST, u32::min), Ordering::Relaxed);
     }
 
     /// This node has joined, or is no node at present.
@@ -64,5 +83,22 @@ impl Seat {
     pub fn is_fenced(&self) -> bool {
         let until = self.good_until.load(Ordering::Relaxed);
         until != EVER && self.now().as_millis() > u128::from(until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_writes_what_the_oldest_one_reads() {
+        let seat = Seat::default();
+        assert_eq!(seat.form(), NEWEST);
+        seat.meets([NEWEST + 1, NEWEST].into_iter());
+        assert_eq!(seat.form(), NEWEST, "a newer node reads it too");
+        seat.meets([NEWEST, NEWEST - 1].into_iter());
+        assert_eq!(seat.form(), NEWEST - 1);
+        seat.meets([NEWEST].into_iter());
+        assert_eq!(seat.form(), NEWEST, "the older one has gone");
     }
 }

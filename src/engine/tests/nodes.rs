@@ -13,14 +13,14 @@ use crate::engine::api::EngineHandle;
 use crate::engine::journal::write::write;
 use crate::engine::services::away::Keys;
 use crate::engine::support::{self, next, request};
-use crate::engine::types::tell::{Answer, Told, Word};
+use crate::engine::types::tell::{Answer, NEWEST, Told, Word};
 use crate::engine::types::{Asker, Completion, CompletionError, EngineError, Parts};
 use crate::ids::{Arn, EventId, ExecutionId, PartitionId, Version};
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::payload::Payload;
 use crate::store::memory::Memory;
-use crate::store::{Append, Batch, Epoch, ExecutionStatus, StoreError, Summary};
+use crate::store::{Append, Batch, Epoch, ExecutionStatus, MachineType, StoreError, Summary};
 use crate::telemetry::metrics::Now;
 use crate::token::{TokenKeys, new_secret};
 
@@ -148,6 +148,52 @@ async fn a_node_that_does_not_own_an_execution_has_its_owner_do_what_is_asked() 
 }
 
 #[actix_rt::test]
+async fn a_start_waits_for_the_first_partition_of_its_node() {
+    let world = World::new().await;
+    let machine = world.machine().await;
+    world.nodes[0].engine().partitions.release(PartitionId(0)).await;
+    let (node, asked) = (world.nodes[0].clone(), request(&machine, "late", "{}"));
+    let start = actix_rt::spawn(async move { node.start_execution(asked).await });
+    // It has been polled, and nothing can begin.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!start.is_finished());
+    world.begin(0, PartitionId(0)).await;
+    let arn = tokio::time::timeout(LONG, start).await.expect("an answer").unwrap().unwrap().arn;
+    assert_eq!(world.status(&arn).await, ExecutionStatus::Running);
+    world.stop().await;
+}
+
+#[actix_rt::test]
+async fn an_express_execution_is_reached_on_its_node_and_not_lost_with_a_partition() {
+    let world = World::new().await;
+    let home = PartitionId::express(0, 0);
+    world.begin(0, home).await;
+    let wait = json!({
+        "Type": "Task", "Resource": "arn:aws:states:::amqp:call", "TimeoutSeconds": 100, "End": true,
+        "Parameters": {"Exchange": "", "RoutingKey": "work", "Body.$": "$"},
+    });
+    let definition = json!({"StartAt": "T", "States": {"T": wait}});
+    let realm = support::realm();
+    let machine = support::machine_of_kind(&world.store, &realm, "x", MachineType::Express, &definition).await;
+    let queue = QueueSpec::plain("work".into(), QueueKind::Classic);
+    world.bus.declare(Vec::new(), vec![queue], Vec::new()).await.unwrap();
+    let arn = world.nodes[0].start_execution(request(&machine, "e", "{}")).await.unwrap().arn;
+    let task = next(&world.bus, "work").await;
+    let token = task.message.properties.correlation_id.clone().unwrap();
+    assert_eq!(task.message.properties.reply_to.as_deref(), Some("reveille.replies.n0.0"));
+    task.settle(Settlement::Ack);
+    let (key, named) = world.tokens.verify(&token).unwrap();
+    assert_eq!((key.execution.express_partition(), named), (Some(home), home));
+    world.nodes[0].engine().partitions.release(PartitionId(0)).await;
+    world.other().complete_task(&token, success(), Asker::default()).await.unwrap();
+    let end = tokio::time::timeout(LONG, world.nodes[0].await_end(&arn)).await.expect("it ends").unwrap();
+    assert!(matches!(&end.result, Conclusion::Succeeded(output) if **output == json!(7)), "{end:?}");
+    world.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_request_that_meets_a_handover_waits_for_the_next_owner() {
     let world = World::new().await;
     let machine = world.machine().await;
@@ -195,12 +241,12 @@ async fn a_forged_or_late_word_does_nothing_and_an_unknown_one_is_answered() {
         .unwrap();
     let stop = Word::Input { execution: asked.id, input: Told::Stop { failure: Failure::default() } };
     let past = HeaderValue::Integer(SystemClock.now().millis() - 1);
-    world.send(stop.encode(), |m| m.properties.reply_to = Some("thief".into())).await;
-    world.send(stop.encode(), |m| drop(m.properties.headers.insert("expires".into(), past.clone()))).await;
-    world.send(stop.encode(), |m| drop(m.properties.headers.remove("signature"))).await;
+    world.send(stop.encode(NEWEST), |m| m.properties.reply_to = Some("thief".into())).await;
+    world.send(stop.encode(NEWEST), |m| drop(m.properties.headers.insert("expires".into(), past.clone()))).await;
+    world.send(stop.encode(NEWEST), |m| drop(m.properties.headers.remove("signature"))).await;
     let stranger = TokenKeys::parse(&new_secret()).unwrap();
     let (id, expires) = (uuid::Uuid::from_u128(8), SystemClock.now().plus(LONG));
-    let forged = Tell { id, expires, reply_to: Some("answers".into()), body: stop.encode() };
+    let forged = Tell { id, expires, reply_to: Some("answers".into()), body: stop.encode(NEWEST) };
     let forged = forged.into_message(PartitionId(0), LONG, &Keys(stranger));
     world.send(Vec::new(), |m| *m = forged.clone()).await;
     // Genuine, in a form that is not known yet.
@@ -214,7 +260,7 @@ async fn a_forged_or_late_word_does_nothing_and_an_unknown_one_is_answered() {
     // An answer that no node gave ends no waiting.
     let (to, properties) =
         (world.bus.names().node(1), Properties { kind: Some("reveille.answer".into()), ..Properties::default() });
-    let lie = Message { body: Answer::Gone.encode(), properties };
+    let lie = Message { body: Answer::Gone.encode(NEWEST), properties };
     world.bus.publish(Address { exchange: String::new(), routing_key: to }, lie).await.unwrap();
     world.other().complete_task(&asked.token, success(), Asker::default()).await.unwrap();
     world.stop().await;

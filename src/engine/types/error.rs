@@ -117,12 +117,20 @@ pub(in crate::engine) enum DeliverError {
     /// Its partition is not in this process now.
     #[error("partition {0} is not here: another node has it, or it is on its way; try again")]
     NotHere(PartitionId),
+    /// None is in this process now, so nothing can begin here.
+    #[error("this server owns no partition now: it has joined the others lately, or leaves them; try again")]
+    NoPartition,
     /// Its partition has ended.
     #[error("the engine is stopping")]
     Closed,
 }
 
 impl DeliverError {
+    /// Another node has the partition now, or will have it.
+    pub fn is_handover(&self) -> bool {
+        matches!(self, Self::Closed | Self::NotHere(_) | Self::Store(StoreError::Fenced { .. }))
+    }
+
     /// The execution cannot go on: it is in quarantine, which has been logged.
     pub fn is_corrupt(&self) -> bool {
         matches!(self, Self::Store(StoreError::Corrupt { .. }) | Self::Misfit(_))
@@ -143,7 +151,7 @@ impl From<DeliverError> for EngineError {
         match e {
             DeliverError::Store(e) => Self::Store(e),
             DeliverError::Busy(why) => Self::Busy(why),
-            e @ DeliverError::NotHere(_) => Self::Busy(e.to_string()),
+            e @ (DeliverError::NotHere(_) | DeliverError::NoPartition) => Self::Busy(e.to_string()),
             other => Self::Internal(other.to_string()),
         }
     }

@@ -14,12 +14,17 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
 use crate::interpreter::event::{By, Failure, Payload};
 use crate::interpreter::stimulus::{Rejection, StimulusKind};
+#[cfg(doc)]
+use crate::store::ownership::FORMS_APART_MAX;
 use crate::store::{ExecutionStatus, StoreError};
 use crate::telemetry::task_log::Face;
 use crate::trace::SpanContext;
 
-/// The form of a body.
-const VERSION: u32 = 1;
+/// The newest form of bodies, and of records in the store, that this version reads. It writes the newest that all nodes
+/// read: its own, or the one before ([`FORMS_APART_MAX`]).
+pub(in crate::engine) const NEWEST: u32 = 1;
+/// The oldest form of bodies that it reads.
+const OLDEST: u32 = 1;
 
 /// A body with its version. The words of an unknown version are not read.
 #[derive(Serialize, Deserialize)]
@@ -33,13 +38,13 @@ struct Head {
     v: u32,
 }
 
-fn encode<T: Serialize>(tell: &T) -> Vec<u8> {
-    serde_json::to_vec(&Body { v: VERSION, tell }).expect("words and payloads are JSON")
+fn encode<T: Serialize>(form: u32, tell: &T) -> Vec<u8> {
+    serde_json::to_vec(&Body { v: form, tell }).expect("words and payloads are JSON")
 }
 
 fn decode<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Option<T> {
     let Head { v } = serde_json::from_slice(body).ok()?;
-    if v != VERSION {
+    if !(OLDEST..=NEWEST).contains(&v) {
         return None;
     }
     serde_json::from_slice(body).ok().map(|Body { tell, .. }| tell)
@@ -58,8 +63,9 @@ pub(in crate::engine) enum Word {
 }
 
 impl Word {
-    pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+    /// In a form that all nodes read.
+    pub fn encode(&self, form: u32) -> Vec<u8> {
+        encode(form, self)
     }
 
     /// `None`: of another version, or unknown.
@@ -89,8 +95,8 @@ pub(in crate::engine) struct Change {
 }
 
 impl Aside {
-    pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+    pub fn encode(&self, form: u32) -> Vec<u8> {
+        encode(form, self)
     }
 
     pub fn decode(body: &[u8]) -> Option<Self> {
@@ -292,8 +298,8 @@ impl From<&Delivered> for Answer {
 }
 
 impl Answer {
-    pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+    pub fn encode(&self, form: u32) -> Vec<u8> {
+        encode(form, self)
     }
 
     /// An answer of a newer version says nothing to this one.
@@ -330,7 +336,7 @@ mod tests {
 
     fn roundtrip(input: Input) -> Input {
         let word = Word::Input { execution: ExecutionId(uuid::Uuid::from_u128(1)), input: Told::of(input).unwrap() };
-        let Some(Word::Input { input, .. }) = Word::decode(&word.encode()) else { panic!("an input") };
+        let Some(Word::Input { input, .. }) = Word::decode(&word.encode(NEWEST)) else { panic!("an input") };
         let Heard::Input(input) = input.into_input() else { panic!("not a child's end") };
         input
     }
@@ -402,7 +408,7 @@ mod tests {
     #[test]
     fn an_answer_says_what_became_of_it() {
         let id = ExecutionId(uuid::Uuid::from_u128(1));
-        let back = |delivered: Delivered| Answer::decode(&Answer::from(&delivered).encode()).into_delivered(id);
+        let back = |delivered: Delivered| Answer::decode(&Answer::from(&delivered).encode(NEWEST)).into_delivered(id);
         let at = Timestamp::from_millis(5);
         assert!(matches!(back(Delivered::Applied(Applied { at })), Delivered::Applied(a) if a.at == at));
         let rejections = NOT_APPLICABLE.map(Rejection::NotApplicable).into_iter().chain([

@@ -192,6 +192,10 @@ async fn a_node_that_is_alone_keeps_others_out_until_its_beat_stands_still((a, b
     let refused = async {
         let error = join(&*a, NodeCard { key_print: "other".into(), ..card() }).await.unwrap_err();
         assert!(error.to_string().contains("engine.token_key"), "{error}");
+        for speaks in [1, 5] {
+            let error = join(&*a, NodeCard { speaks, ..card() }).await.unwrap_err();
+            assert!(error.to_string().contains("one version after the other"), "{error}");
+        }
     };
     tokio::select! {
         () = beats => {}

@@ -13,6 +13,7 @@ mod activities;
 mod catalog;
 mod commit;
 mod connect;
+mod copying;
 mod error;
 mod journal;
 mod listing;

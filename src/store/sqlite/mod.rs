@@ -11,6 +11,7 @@ mod activities;
 mod backup;
 mod catalog;
 mod checkpoint;
+mod copying;
 mod damage;
 mod error;
 mod executions;

@@ -25,6 +25,12 @@ pub fn vhost() -> Option<String> {
     Some(format!("{server}/{name}"))
 }
 
+/// The output of `rabbitmqctl`, asked about the broker of the run.
+pub fn broker_says(arguments: &[&str]) -> String {
+    let dir = std::env::var_os("REVEILLE_TEST_BROKER_DIR").expect("the run has a broker");
+    run("ctl", Path::new(&dir), arguments)
+}
+
 fn make(dir: &Path) -> Vec<String> {
     let names: Vec<String> = (0..BATCH).map(|_| format!("e2e-{}", uuid::Uuid::new_v4().simple())).collect();
     let list = names.iter().map(|name| format!("<<\"{name}\">>")).collect::<Vec<_>>().join(",");

@@ -75,14 +75,14 @@ impl ChildTemplate {
 
     /// Starts this child now.
     async fn begin(&self, services: &Services, child: &Child) -> Result<ExecutionId, DeliverError> {
-        let (header, started) = self.of(services, child)?;
+        let (header, started) = self.of(services, child).await?;
         let id = header.id;
         let start = Start { header, started: Box::new(started), machine: Arc::clone(&self.machine) };
         services.courier.start(start).await.map(|_| id)
     }
 
-    fn of(&self, services: &Services, child: &Child) -> Result<(ExecutionHeader, Started), DeliverError> {
-        let id = services.execution_id()?;
+    async fn of(&self, services: &Services, child: &Child) -> Result<(ExecutionHeader, Started), DeliverError> {
+        let id = services.execution_id().await?;
         let text = self.name(child.index).to_string();
         let arn = self.arn(services, child.index);
         let machine = services.realm.state_machine(self.place());
