@@ -114,6 +114,10 @@ pub enum QueueKind {
     /// Of a guest that leaves nothing behind: the broker deletes it soon after its last use. No setting names it.
     #[serde(skip)]
     Temporary,
+    /// The same, replicated: a server among others hears the answers to its words in it, also after the loss of a
+    /// broker's node. No setting names it.
+    #[serde(skip)]
+    OfNode,
 }
 
 /// The queues that definitions name: whether and how the engine declares them.

@@ -84,7 +84,7 @@ def an_expired_task_fails_before_its_timeout(server, _):
 
 
 def a_task_over_the_length_is_nacked(server, channel):
-    # A quorum queue refuses a moment after its length was reached: some more may get in, the rest is told at once.
+    # A quorum queue refuses a moment after its length was reached: some more may get in, the rest is told when it was refused for 15 s.
     states = {"Each": {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": {"StartAt": "T", "States": {
         "T": task(SHORT, Catch=[{"ErrorEquals": ["Amqp.Nacked"], "Next": "Full"}], TimeoutSeconds=600, End=True),
         "Full": {"Type": "Pass", "End": True}}}, "End": True}}
@@ -94,7 +94,7 @@ def a_task_over_the_length_is_nacked(server, channel):
     while not nacked and time.monotonic() < begun + PATIENCE:
         rounds += 1
         arn = server.insist("StartExecution", stateMachineArn=machine, name=f"n-{rounds}", input=json.dumps({"items": [1] * 20}))["executionArn"]
-        time.sleep(1)
+        time.sleep(17)
         events = server.insist("GetExecutionHistory", executionArn=arn, maxResults=1000)["events"]
         failed = [e for e in events if e["type"] in ("TaskFailed", "TaskSubmitFailed")]
         details = [e.get("taskFailedEventDetails") or e.get("taskSubmitFailedEventDetails") for e in failed]

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 use super::codec::{self, short};
 use super::consumers::{Consumers, Entry};
 use super::isolation::{Apart, Claim, Isolation, reject_first};
+use super::plants;
 use super::publisher::{Errand, Job};
 use super::reconnect::{Link, Live, State, Trouble};
 use super::session::Session;
@@ -266,7 +267,7 @@ impl Consuming {
         }
         live.answer(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
         let mut arguments = FieldTable::default();
-        if let Some(priority) = self.priority {
+        if let Some(priority) = self.priority.filter(|_| !plants::is_planted("priority")) {
             arguments.insert("x-priority".into(), AMQPValue::LongInt(priority));
         }
         let request = channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), arguments);

@@ -10,6 +10,7 @@
 //! material   addresses and certificates, read    lock       another engine with the same names is noticed
 //! getting    single messages, a channel for each queue
 //! mend       what lapin could not read, mended before it sees it
+//! plants     faults for campaigns, in debug builds only
 //! ```
 //!
 //! Two links: one publishes, one consumes and declares (`reconnect` says why). Logs: connected, lost, blocked,
@@ -34,6 +35,7 @@ mod material;
 pub mod mend;
 #[cfg(test)]
 mod owning;
+mod plants;
 mod publisher;
 mod reconnect;
 mod session;
@@ -51,6 +53,7 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tracing::warn;
 
 pub use endpoint::{Options, connection_name};
@@ -72,6 +75,10 @@ use crate::ids::PartitionId;
 
 /// `declare` and `get` wait so long for a broker that is away before they say so.
 const UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
+/// A broker that refuses a message (`basic.nack`) is asked again for so long: its queue may be full, and it may be one
+/// whose leader was on a node that died (RabbitMQ 3.10 refused some for 13 s after one of three was killed).
+const NACKED_WITHIN: Duration = Duration::from_secs(15);
+const NACKED_PAUSE: Duration = Duration::from_millis(500);
 /// The broker's code for a queue that is not there.
 const NOT_FOUND: u16 = 404;
 /// Errands that wait for their lane beyond its window; their senders wait beyond it.
@@ -235,12 +242,19 @@ impl AmqpBus {
             }
         }
         let job = Arc::new(Job { to, message });
-        let said = self.send(job.clone()).await?;
-        // 312 and 404: a wanted queue or exchange was deleted meanwhile
-        if self.declare_missing(&job.to, &said).await {
-            return self.send(job).await;
+        let until = Instant::now() + NACKED_WITHIN;
+        loop {
+            let said = self.send(job.clone()).await?;
+            // 312 and 404: a wanted queue or exchange was deleted meanwhile
+            if self.declare_missing(&job.to, &said).await {
+                return self.send(job).await;
+            }
+            let is_last = Instant::now() >= until || self.closing.load(Ordering::Acquire);
+            if said != Publication::Nacked || is_last {
+                return Ok(said);
+            }
+            tokio::time::sleep(NACKED_PAUSE).await;
         }
-        Ok(said)
     }
 
     async fn send(&self, job: Arc<Job>) -> Result<Publication, BusError> {

@@ -77,6 +77,21 @@ async fn a_refused_declaration_holds_up_no_other_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_queue_refuses_is_sent_again_for_a_while() {
+    let Some(url) = url() else { return };
+    let bus = connected(&url).await;
+    let queue = QueueSpec { max_length: Some(1), ..QueueSpec::plain(unique("full"), QueueKind::Classic) };
+    bus.declare(vec![], vec![queue.clone()], vec![]).await.expect("declared");
+    assert_eq!(publish(&bus, to("", &queue.name)).await, Publication::Confirmed);
+    let mut second = std::pin::pin!(publish(&bus, to("", &queue.name)));
+    let said = tokio::time::timeout(Duration::from_secs(1), &mut second).await;
+    assert!(said.is_err(), "a refusal is no answer yet: {said:?}");
+    bus.get(&queue.name).await.expect("there").expect("the first").settle(Settlement::Ack);
+    assert_eq!(second.await, Publication::Confirmed);
+    bus.close(SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_deleted_is_declared_again_by_the_publish_that_misses_it() {
     let Some(url) = url() else { return };
     let bus = connected(&url).await;

@@ -19,6 +19,7 @@ use tracing::debug;
 use super::acks::Tracker;
 use super::codec;
 use super::consumer::Shared;
+use super::plants;
 use super::publisher::{Errand, Job};
 use super::reconnect::{Live, State};
 use crate::bus::{Address, Delivery, Mended, Message, Publication, Receipt, Settlement};
@@ -244,6 +245,10 @@ impl Session {
     pub(super) fn delivery(&self, delivery: lapin::message::Delivery) -> Delivery {
         let tag = delivery.delivery_tag;
         self.settlements.lock().tracker.delivered(tag);
+        if plants::is_planted("ack") {
+            self.settlements.settle(tag, Settlement::Ack);
+            self.settlements.enough.notify_one();
+        }
         let mended = self.live.marks.take(self.channel.id(), tag);
         let message = codec::message(delivery.data, &delivery.properties);
         self.hand_out(tag, Instant::now(), message, mended, delivery.redelivered)

@@ -314,10 +314,10 @@ fn arguments(q: &QueueSpec) -> FieldTable {
     };
     let text = |t: &str| AMQPValue::LongString(LongString::from(t));
     // `classic` goes unsaid: a worker that declares the queue plainly, as most do, would be refused over the difference
-    if q.kind == QueueKind::Quorum {
+    if matches!(q.kind, QueueKind::Quorum | QueueKind::OfNode) {
         put("x-queue-type", text("quorum"));
     }
-    if q.kind == QueueKind::Temporary {
+    if matches!(q.kind, QueueKind::Temporary | QueueKind::OfNode) {
         put("x-expires", AMQPValue::LongLongInt(TEMPORARY_UNUSED_MS));
     }
     if let Some(dead) = q.dead_letter.as_ref().or(q.refused_to.as_ref()) {
@@ -413,6 +413,7 @@ mod tests {
         assert_eq!(keys(&classic), ["x-dead-letter-exchange", "x-dead-letter-routing-key", "x-message-ttl"]);
         let temporary = QueueSpec { kind: QueueKind::Temporary, dead_letter: None, message_ttl: None, ..classic };
         assert_eq!(keys(&temporary), ["x-expires"]);
+        assert_eq!(keys(&QueueSpec { kind: QueueKind::OfNode, ..temporary }), ["x-expires", "x-queue-type"]);
     }
 
     #[test]

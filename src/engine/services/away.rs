@@ -161,7 +161,7 @@ impl Away {
                 }
                 continue;
             };
-            let queue = QueueSpec::plain(self.bus.names().node(mine), QueueKind::Temporary);
+            let queue = QueueSpec::plain(self.bus.names().node(mine), QueueKind::OfNode);
             let mut answers = self.bus.consume(queue, ANSWERS_PREFETCH);
             loop {
                 tokio::select! {
