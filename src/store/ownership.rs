@@ -65,6 +65,8 @@ pub struct NodeRow {
     pub alone: bool,
     /// It gives its partitions away, and takes none.
     pub leaving: bool,
+    /// It does not reach the broker. Others that do are better owners.
+    pub deaf: bool,
     pub name: String,
     pub version: String,
     pub speaks: u32,
@@ -139,6 +141,9 @@ pub trait Ownership: Send + Sync + fmt::Debug {
 
     /// Tells the others that this node gives its partitions away.
     fn announce_leave(&self) -> StoreFuture<'_, ()>;
+
+    /// Tells the others whether this node reaches the broker.
+    fn announce_deaf(&self, deaf: bool) -> StoreFuture<'_, ()>;
 
     /// Removes this node's row. Its partitions are free for the others.
     fn leave(&self) -> StoreFuture<'_, ()>;

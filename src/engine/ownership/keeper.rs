@@ -15,6 +15,7 @@ use crate::ids::PartitionId;
 use crate::limits;
 use crate::store::{Epoch, Gift, Node, NodeCard, NodeId, Ownership, StoreError, View, ownership};
 
+use super::ears::Ears;
 use super::protocol::{Act, Holding, Look, Observations, Terms, step};
 
 /// The longest wait of a start for the first partition: others give some away when all has been quiet for a while.
@@ -34,6 +35,9 @@ pub(in crate::engine) struct Keeper {
     moving: AtomicBool,
     /// Others could take this node's partitions now.
     takers: AtomicBool,
+    ears: Ears,
+    /// The others are being told whether this node is deaf.
+    telling: AtomicBool,
     /// Something was done: a look is worthwhile.
     done: Notify,
     stage: watch::Sender<Stage>,
@@ -68,6 +72,8 @@ impl Keeper {
             seen: Mutex::default(),
             moving: AtomicBool::new(false),
             takers: AtomicBool::new(false),
+            ears: Ears::default(),
+            telling: AtomicBool::new(false),
             done: Notify::new(),
             stage: watch::Sender::new(Stage::Joining),
         })
@@ -115,6 +121,13 @@ impl Keeper {
 
     /// Runs until the node has left.
     pub async fn run(self: Arc<Self>, wiring: Wiring) {
+        let ears = Arc::clone(&self);
+        let listening = actix_rt::spawn(async move { ears.ears.listen(&ears.services, &ears.terms).await });
+        self.keep(&wiring).await;
+        listening.abort();
+    }
+
+    async fn keep(self: &Arc<Self>, wiring: &Wiring) {
         while !self.is(&Stage::Ends) {
             let node = match ownership::join(self.store.as_ref(), self.card.clone()).await {
                 Ok(node) => node,
@@ -132,11 +145,11 @@ impl Keeper {
             self.seat().sit(Some(node.slot));
             tracing::info!(event = "node.joined", node.id = %node.id, node.slot, "this node has joined");
             let express = self.express_partitions(node.slot);
-            match self.partitions.begin(&express, &wiring).await {
+            match self.partitions.begin(&express, wiring).await {
                 Ok(()) => bindings::bind(&self.services, &self.services.courier.express_partitions()),
                 Err(error) => tracing::error!(%error, "this node takes no express executions"),
             }
-            self.live(node, &wiring).await;
+            self.live(node, wiring).await;
             self.seat().sit(None);
             self.drop_all();
             // Another node may have this slot now, and the replies with it.
@@ -160,12 +173,16 @@ impl Keeper {
             let asked = self.seat().now();
             match self.store.beat().await {
                 Ok(view) => {
-                    let look = Look { view: &view, asked, answered: self.seat().now() };
+                    let unheard = self.ears.unheard(self.seat());
+                    let look = Look { view: &view, asked, answered: self.seat().now(), unheard };
                     if view.node(node.id).is_some() {
                         let others = view.nodes.len() > 1;
                         self.seat().good_until(others.then(|| asked + self.terms.fence()));
                     }
                     self.seat().meets(view.nodes.iter().map(|node| node.speaks));
+                    if let Some(mine) = view.node(node.id) {
+                        self.tell_deafness(mine.deaf, look.unheard >= self.terms.deaf());
+                    }
                     let acts = step(node.id, &self.holding(), look, &mut seen, &self.terms);
                     if acts == [Act::Rejoin] {
                         tracing::warn!(
@@ -189,6 +206,27 @@ impl Keeper {
             // A little after the lapse: sleeps are measured in whole milliseconds.
             let _ = tokio::time::timeout(wait + Duration::from_millis(1), self.done.notified()).await;
         }
+    }
+
+    /// What the others know of it, and what is true.
+    fn tell_deafness(self: &Arc<Self>, told: bool, deaf: bool) {
+        if told == deaf || self.telling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if deaf {
+            tracing::warn!(
+                event = "node.deaf",
+                "this node does not reach the broker; others that do get its partitions"
+            );
+        }
+        let this = Arc::clone(self);
+        actix_rt::spawn(async move {
+            if let Err(error) = this.store.announce_deaf(deaf).await {
+                tracing::debug!(%error, "the others could not be told whether this node reaches the broker");
+            }
+            this.telling.store(false, Ordering::Release);
+            this.done.notify_one();
+        });
     }
 
     fn perform(self: &Arc<Self>, acts: Vec<Act>, view: &View, wiring: &Wiring) {
@@ -306,7 +344,12 @@ impl Keeper {
         self.holding().going.insert(partition);
         let this = Arc::clone(self);
         actix_rt::spawn(async move {
-            this.partitions.release(partition).await;
+            if this.ears.unheard(this.seat()) >= this.terms.deaf() {
+                // Its work in progress waits for the broker.
+                this.partitions.abandon(partition);
+            } else {
+                this.partitions.release(partition).await;
+            }
             let given = this.store.give(vec![gift]).await;
             let now = {
                 let mut holding = this.holding();

@@ -7,6 +7,7 @@
 //! ```
 //! Why it is built so: `docs/decisions/0037-leases-and-epochs.md`.
 
+mod ears;
 mod keeper;
 mod protocol;
 #[cfg(test)]

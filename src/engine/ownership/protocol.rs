@@ -4,6 +4,7 @@
 //! ```text
 //! a beat stands still for a lapse ─► Bury ─► its partitions have no living owner ─► Claim ─► Begin
 //! one has too many, another too few, and all is quiet ─► Give ─► the other's next look ─► Begin
+//! this one does not reach the broker, and another does ─► Give all
 //! others own a partition that is held here ─► Drop          this node has no row ─► Rejoin
 //! ```
 //! Moments are those of this node's own monotonic clock; no clock of another machine is compared. A node that did not
@@ -42,6 +43,12 @@ impl Terms {
         self.lapse / 2
     }
 
+    /// A broker that was not heard for so long makes this node deaf. Half of the time after which it gives its
+    /// partitions away: where the broker itself is away, all have become deaf by then, and nothing moves.
+    pub fn deaf(&self) -> Duration {
+        self.lapse / 2
+    }
+
     /// The age of the last good beat beyond which this node takes nothing in: before others can have buried it.
     pub fn fence(&self) -> Duration {
         self.lapse * 5 / 6
@@ -54,6 +61,8 @@ pub(in crate::engine) struct Look<'a> {
     pub view: &'a View,
     pub asked: Duration,
     pub answered: Duration,
+    /// For how long this node has not heard the broker.
+    pub unheard: Duration,
 }
 
 /// The partitions that run on this node.
@@ -71,8 +80,8 @@ pub(in crate::engine) struct Observations {
     looked: Option<Duration>,
     /// Each node's beat, and since when at least it has been that.
     beats: BTreeMap<NodeId, (u64, Duration)>,
-    /// The living nodes (and which of them leave), and since when they have been these.
-    nodes: Vec<(NodeId, bool)>,
+    /// The living nodes (and which of them leave or are deaf), and since when they have been these.
+    nodes: Vec<(NodeId, bool, bool)>,
     since: Duration,
 }
 
@@ -88,7 +97,7 @@ impl Observations {
             let known = before.get(&node.id).filter(|(beat, _)| *beat == node.beat);
             self.beats.insert(node.id, (node.beat, known.map_or(answered, |(_, since)| *since)));
         }
-        let nodes: Vec<(NodeId, bool)> = view.nodes.iter().map(|node| (node.id, node.leaving)).collect();
+        let nodes: Vec<_> = view.nodes.iter().map(|node| (node.id, node.leaving, node.deaf)).collect();
         if !hangs_together || nodes != self.nodes {
             (self.nodes, self.since) = (nodes, answered);
         }
@@ -162,7 +171,7 @@ pub(in crate::engine) fn step(
     if !claims.is_empty() {
         acts.push(Act::Claim(claims));
     }
-    let at_once = if mine.leaving {
+    let at_once = if mine.leaving || (mine.deaf && look.unheard >= terms.lapse) {
         usize::MAX
     } else if asked.saturating_sub(seen.since) >= terms.quiet {
         terms.moves_at_once.saturating_sub(holding.going.len())
@@ -180,10 +189,13 @@ pub(in crate::engine) fn step(
 }
 
 /// The owner of each partition, as it should be: the same on every node that sees the same rows. As even as can be, and
-/// a partition stays where it is unless its owner is gone, leaves, or has more than its share.
+/// a partition stays where it is unless its owner is gone, leaves, is deaf beside others that are not, or has more than
+/// its share.
 fn share(view: &View) -> BTreeMap<PartitionId, NodeId> {
+    let stay = || view.nodes.iter().filter(|node| !node.leaving);
+    let all_are_deaf = stay().all(|node| node.deaf);
     let mut takers: Vec<(NodeId, u16)> =
-        view.nodes.iter().filter(|node| !node.leaving).filter_map(|node| Some((node.id, node.slot?))).collect();
+        stay().filter(|node| all_are_deaf || !node.deaf).filter_map(|node| Some((node.id, node.slot?))).collect();
     if takers.is_empty() {
         return BTreeMap::new();
     }

@@ -31,6 +31,7 @@ fn row(n: u16, beat: u64) -> NodeRow {
         beat,
         alone: false,
         leaving: false,
+        deaf: false,
         name: format!("n{n}"),
         version: String::new(),
         speaks: 1,
@@ -53,7 +54,7 @@ fn holds(partitions: &[u16]) -> Holding {
 }
 
 fn at(view: &View, when: Duration) -> Look<'_> {
-    Look { view, asked: when, answered: when }
+    Look { view, asked: when, answered: when, unheard: Duration::ZERO }
 }
 
 /// The actions of node 1 at the last of these looks.
@@ -103,12 +104,39 @@ fn a_node_that_did_not_look_judges_nobody_by_what_it_saw_before() {
     assert_eq!(acts(&[(0, &now), (500, &now), (2_100, &now), (3_600, &now)], &holds(&[0])), []);
     // A question that was answered late: the beat may have been seen at any moment in between.
     let mut seen = Observations::default();
-    let slow = |asked, answered| Look { view: &now, asked: ms(asked), answered: ms(answered) };
+    let slow = |asked, answered| Look { asked: ms(asked), ..at(&now, ms(answered)) };
     let holding = holds(&[0]);
     for look in [slow(0, 1_400), slow(1_500, 2_800), slow(2_900, 4_200)] {
         assert_eq!(step(node(1), &holding, look, &mut seen, &terms()), []);
     }
     assert_eq!(step(node(1), &holding, slow(4_400, 4_500), &mut seen, &terms()), [Act::Bury(node(2), 5)]);
+}
+
+#[test]
+fn a_node_that_does_not_reach_the_broker_gives_all_to_those_that_do() {
+    let deaf = |which: &[u16]| {
+        let nodes = [1, 2, 3].map(|n| NodeRow { deaf: which.contains(&n), ..row(n, 0) });
+        view(nodes.to_vec(), &[1, 1, 2, 3])
+    };
+    let done = |view: &View, unheard: Duration, holding: &Holding| {
+        let mut seen = Observations::default();
+        step(node(1), holding, Look { unheard, ..at(view, ms(0)) }, &mut seen, &terms())
+    };
+    let gift = |n, to| Act::Give(Gift { partition: PartitionId(n), epoch: Epoch(1), to: node(to) });
+    let mine = holds(&[0, 1]);
+    // Not at once: others may be about to find that they do not reach it either.
+    assert_eq!(done(&deaf(&[1]), LAPSE - ms(1), &mine), []);
+    assert_eq!(done(&deaf(&[1]), LAPSE, &mine), [gift(0, 2), gift(1, 3)]);
+    assert_eq!(done(&deaf(&[1, 2]), LAPSE, &mine), [gift(0, 3), gift(1, 3)]);
+    // Where no node reaches the broker, each keeps what it has.
+    assert_eq!(done(&deaf(&[1, 2, 3]), LAPSE, &mine), []);
+    // Those who do reach it take what is free; a deaf one takes nothing.
+    let mut free = deaf(&[2, 3]);
+    free.partitions[2].owner = None;
+    assert_eq!(done(&free, Duration::ZERO, &mine), [Act::Claim(vec![(PartitionId(2), Epoch(1))])]);
+    let mut free = deaf(&[1]);
+    free.partitions[2].owner = None;
+    assert_eq!(done(&free, ms(2_000), &mine), []);
 }
 
 fn quiet_looks(view: &View, beats: impl Fn(u64) -> View, last: u64) -> Vec<(u64, View)> {
@@ -269,7 +297,7 @@ impl World {
                 actor.asked = Some((asked, heard, view));
                 return;
             }
-            let look = Look { view: &view, asked: ms(asked), answered: ms(self.now) };
+            let look = Look { view: &view, asked: ms(asked), answered: ms(self.now), unheard: Duration::ZERO };
             for act in step(me, &actor.holding, look, &mut actor.seen, &terms()) {
                 self.act(actor, me, act);
             }

@@ -6,7 +6,7 @@
 //! life 2: engine, from the same journal ── dies ──────┤
 //! life n: engine ── every execution has ended ────────┘
 //! ```
-//! `world` checks everything that crosses a port, as it crosses; this file checks the end. A calm
+//! `witness` checks everything that crosses a port, as it crosses; this file checks the end. A calm
 //! world's executions must end as in a world without faults. Not simulated: threads (all actors share one), and the
 //! adapters themselves, which have their own contract tests and the crash campaign.
 //!
@@ -19,6 +19,7 @@ mod hostile;
 mod machines;
 mod ports;
 mod rng;
+mod witness;
 mod workers;
 mod world;
 
@@ -76,7 +77,9 @@ struct Report {
     outlived: u64,
     strange: u64,
     freezes: u64,
+    cuts: u64,
     takings: u64,
+    words: u64,
 }
 
 impl Report {
@@ -89,6 +92,10 @@ impl Report {
         self.jumps += other.jumps;
         self.outlived += other.outlived;
         self.strange += other.strange;
+        self.freezes += other.freezes;
+        self.cuts += other.cuts;
+        self.takings += other.takings;
+        self.words += other.words;
     }
 }
 
@@ -124,6 +131,16 @@ async fn put_machine(memory: &Memory, realm: &Realm, name: &str, number: u128, d
     id
 }
 
+/// The machine of a world, and the one that it starts.
+async fn put_machines(world: &World, memory: &Memory, realm: &Realm, definition: &Value) {
+    let child = machines::child();
+    for (number, name, text) in [(1, machines::MACHINE, definition), (2, machines::CHILD, &child)] {
+        let valid = parse(&text.to_string(), MachineType::Standard).unwrap_or_else(|d| panic!("{d}\n{text}"));
+        let id = put_machine(memory, realm, name, number, text).await;
+        world.lock().machines.insert(id, valid.machine);
+    }
+}
+
 /// Runs the world of a seed to its end.
 fn run(seed: u64, calm: bool, faults: Faults) -> Report {
     let mut rng = Rng::new(seed.wrapping_mul(31));
@@ -139,16 +156,7 @@ fn run(seed: u64, calm: bool, faults: Faults) -> Report {
     let world = World::new(seed, faults, keys());
     let memory = Memory::new();
     seeded::set(Some(seed));
-    on_paused_time(async {
-        for (number, (name, text)) in
-            [(machines::MACHINE, &definition), (machines::CHILD, &machines::child())].into_iter().enumerate()
-        {
-            let valid =
-                parse(&text.to_string(), MachineType::Standard).unwrap_or_else(|d| panic!("seed {seed}: {d}\n{text}"));
-            let id = put_machine(&memory, &realm, name, number as u128 + 1, text).await;
-            world.lock().machines.insert(id, valid.machine);
-        }
-    });
+    on_paused_time(put_machines(&world, &memory, &realm, &definition));
     let lives = if faults.crashes > 0 { rng.below(6) } else { 0 };
     for life in 0_u64.. {
         let until_crash = (life < lives).then(|| rng.below(120));
@@ -369,7 +377,9 @@ fn report(world: &World, clients: &[Client]) -> Report {
         outlived: inner.outlived,
         strange: inner.strange,
         freezes: inner.freezes,
+        cuts: inner.cuts,
         takings: inner.takings,
+        words: inner.words,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::store::{
     Journal, Kinship, Node, NodeCard, NodeId, NodeRow, Ownership, StoreError, StoreFuture, View, WaitFilter, WaitRow,
 };
 
-use super::world::World;
+use super::world::{World, is_node_queue};
 
 #[derive(Debug, Clone)]
 pub struct SimStore {
@@ -233,6 +233,7 @@ impl Ownership for SimStore {
         bury(node: NodeId, beat: u64) -> bool;
         give(gifts: Vec<Gift>) -> ();
         announce_leave() -> ();
+        announce_deaf(deaf: bool) -> ();
         leave() -> ();
     }
 
@@ -240,7 +241,9 @@ impl Ownership for SimStore {
         Box::pin(async move {
             self.world.port(self.node).await;
             let taken = self.memory.claim(wanted).await?;
-            self.world.lock().takings += taken.len() as u64;
+            for (partition, epoch) in &taken {
+                self.world.lock().taken(*partition, *epoch);
+            }
             self.world.port(self.node).await;
             Ok(taken)
         })
@@ -261,6 +264,7 @@ impl SimBus {
         }
         loop {
             self.world.port(self.node).await;
+            self.world.reach(self.node).await;
             let (lost, unheard, doubled, refused) = {
                 let mut inner = self.world.lock();
                 let (bus, rough) = (inner.faults.bus, inner.faults.rough);
@@ -294,7 +298,7 @@ impl SimBus {
         let (world, node) = (Arc::clone(&self.world), self.node);
         stream::unfold((world, queue), move |(world, queue)| async move {
             let found = loop {
-                world.awake(node).await;
+                world.reach(node).await;
                 let changed = world.changed.notified();
                 let taken = {
                     let mut inner = world.lock();
@@ -328,6 +332,11 @@ impl SimBus {
             match to.routing_key.as_str() {
                 "work" => inner.worked(message, &self.world.tokens),
                 parked if *parked == *Names::shipped().parked() => inner.parked(message, &self.world.tokens),
+                // Words between nodes, and their answers.
+                words if Names::shipped().is_reply_queue(words) || is_node_queue(words) => {
+                    inner.queues.entry(words.to_owned()).or_default().push_back((false, message.clone()));
+                    inner.words += 1;
+                }
                 _ => {}
             }
         }
@@ -422,7 +431,10 @@ impl TaskBus for SimBus {
     }
 
     fn look(&self, _: &str) -> BoxFuture<'_, Result<Option<QueueView>, BusError>> {
-        Box::pin(async { Ok(Some(QueueView { ready: 0, consumers: 0 })) })
+        Box::pin(async {
+            self.world.reach(self.node).await;
+            Ok(Some(QueueView { ready: 0, consumers: 0 }))
+        })
     }
 
     fn health(&self) -> BusHealth {

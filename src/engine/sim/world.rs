@@ -1,5 +1,5 @@
-//! The surroundings that survive the engine: true time, the broker's queues, the workers, and a second copy of every
-//! execution, folded from what landed in the journal. Each thing that crosses a port is checked here against that copy.
+//! The surroundings that survive the engine: true time, the broker's queues, the workers, and the copies of the
+//! `witness`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -11,23 +11,14 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::asl::model::Machine;
-use crate::bus::envelope::{self, Reply, ReplyOutcome};
-use crate::bus::{HeaderValue, Message};
+use crate::bus::{Message, Names};
 use crate::clock::{Clock, Timestamp};
-use crate::engine::journal::summary::summary;
-use crate::ids::{EventId, ExecutionId, PartitionId, TaskKey};
-use crate::interpreter::due;
-use crate::interpreter::event::Event;
-use crate::interpreter::state::{State, TaskView};
-use crate::interpreter::stimulus::Rejection;
-use crate::record;
-use crate::store::{Append, Epoch, ExecutionHeader, ExecutionStatus, RevisionId, Summary, WaitRow};
+use crate::ids::{ExecutionId, PartitionId, TaskKey};
+use crate::store::{Epoch, RevisionId};
 use crate::token::TokenKeys;
 
 use super::rng::Rng;
-
-/// No machine rests longer: a wait of a month, a day of it without a process, and clocks that jump.
-const LONGEST_REST: Duration = Duration::from_hours(24 * 45);
+use super::witness::Fold;
 
 /// Calls of the API that have no answer yet.
 pub const API: &str = "api";
@@ -51,21 +42,14 @@ pub struct Faults {
 }
 
 impl Faults {
-    fn is_none(self) -> bool {
+    pub(super) fn is_none(self) -> bool {
         self.store + self.bus + self.rough + self.jumps + self.crashes + self.hostile == 0
     }
 }
 
-/// An execution as its journal tells it.
-#[derive(Debug)]
-pub struct Fold {
-    pub header: ExecutionHeader,
-    pub state: State,
-    before_tail: State,
-    machine: Arc<Machine>,
-    ended: BTreeSet<EventId>,
-    /// When something last happened to it.
-    last: Option<Timestamp>,
+/// Answers to a node's words: where the node is gone, they are for no other.
+pub(super) fn is_node_queue(name: &str) -> bool {
+    name.strip_prefix(Names::shipped().prefix()).is_some_and(|rest| rest.starts_with(".node."))
 }
 
 /// A reply that a worker has yet to send.
@@ -81,17 +65,17 @@ pub struct Inner {
     pub rng: Rng,
     pub faults: Faults,
     /// True time at the start of this life; the engine's clock is off by `skew`.
-    base: i64,
-    begun: Option<Instant>,
+    pub(super) base: i64,
+    pub(super) begun: Option<Instant>,
     pub skew: i64,
     /// Executions that have been due for a while: which moment, and since when in true time.
-    overdue: HashMap<ExecutionId, (Timestamp, i64)>,
+    pub(super) overdue: HashMap<ExecutionId, (Timestamp, i64)>,
     /// Calls of ports until the process dies.
     until_crash: Option<u64>,
     pub dead: bool,
     pub machines: HashMap<RevisionId, Arc<Machine>>,
     pub executions: BTreeMap<ExecutionId, Fold>,
-    message_ids: HashMap<String, String>,
+    pub(super) message_ids: HashMap<String, String>,
     /// The workers' replies about a task.
     pub answers: HashMap<TaskKey, Vec<Value>>,
     pub schedule: BTreeMap<(i64, u64), Planned>,
@@ -101,10 +85,15 @@ pub struct Inner {
     pub taken_by: BTreeMap<u64, usize>,
     /// Of several nodes: until when each is frozen; for ever, where it is dead.
     nodes: Vec<i64>,
-    /// The newest epoch that each partition's journal has seen.
-    epochs: BTreeMap<PartitionId, Epoch>,
+    /// Of several nodes: until when each is cut off from the broker.
+    cut: Vec<i64>,
+    /// The newest epoch that each partition has had.
+    pub(super) epochs: BTreeMap<PartitionId, Epoch>,
     pub freezes: u64,
+    pub cuts: u64,
     pub takings: u64,
+    /// Messages between nodes.
+    pub words: u64,
     pub last: u64,
     pub violations: Vec<String>,
     pub steps: u64,
@@ -117,7 +106,7 @@ pub struct Inner {
     /// Executions whose machine's waits, one after the other, took longer than the year that an execution may have.
     pub outlived: u64,
     /// `SIM_TRACE=1`, for a person who replays a seed.
-    trace: bool,
+    pub(super) trace: bool,
 }
 
 pub struct World {
@@ -154,9 +143,12 @@ impl World {
             unsettled: BTreeMap::new(),
             taken_by: BTreeMap::new(),
             nodes: Vec::new(),
+            cut: Vec::new(),
             epochs: BTreeMap::new(),
             freezes: 0,
+            cuts: 0,
             takings: 0,
+            words: 0,
             last: 0,
             violations: Vec::new(),
             steps: 0,
@@ -221,6 +213,22 @@ impl World {
         }
     }
 
+    /// Until the broker is reached.
+    pub async fn reach(&self, node: Option<usize>) {
+        self.awake(node).await;
+        let Some(node) = node else { return };
+        loop {
+            let left = {
+                let inner = self.lock();
+                inner.cut[node].saturating_sub(inner.true_time())
+            };
+            match u64::try_from(left) {
+                Ok(left) if left > 0 => self.pass(left).await,
+                Ok(_) | Err(_) => return self.awake(Some(node)).await,
+            }
+        }
+    }
+
     /// Every call of a port passes here: it takes a while, or it is the last one of this process.
     pub async fn port(&self, node: Option<usize>) {
         self.passes().await;
@@ -261,7 +269,8 @@ impl World {
     /// No reply is under way or waits for its verdict.
     pub fn is_quiet(&self) -> bool {
         let inner = self.lock();
-        inner.schedule.is_empty() && inner.unsettled.is_empty() && inner.queues.iter().all(|(_, q)| q.is_empty())
+        let all_read = inner.queues.iter().all(|(name, queue)| queue.is_empty() || is_node_queue(name));
+        inner.schedule.is_empty() && inner.unsettled.is_empty() && all_read
     }
 }
 
@@ -281,7 +290,14 @@ impl Inner {
     /// A process of several begins; its number.
     pub fn node_begins(&mut self) -> usize {
         self.nodes.push(0);
+        self.cut.push(0);
         self.nodes.len() - 1
+    }
+
+    /// A node has taken a partition.
+    pub fn taken(&mut self, partition: PartitionId, epoch: Epoch) {
+        self.takings += 1;
+        self.epochs.entry(partition).and_modify(|newest| *newest = epoch.max(*newest)).or_insert(epoch);
     }
 
     pub fn node_freezes(&mut self, node: usize, ms: u64) {
@@ -289,10 +305,21 @@ impl Inner {
         self.freezes += 1;
     }
 
+    /// The broker gives its unsettled messages to others, as it does with a connection that is gone.
+    pub fn node_is_cut_off(&mut self, node: usize, ms: u64) {
+        self.cut[node] = self.true_time() + i64::try_from(ms).unwrap();
+        self.cuts += 1;
+        self.gives_back(node);
+    }
+
     /// Its unsettled messages come again.
     pub fn node_dies(&mut self, node: usize) {
         self.nodes[node] = i64::MAX;
         self.crashes += 1;
+        self.gives_back(node);
+    }
+
+    fn gives_back(&mut self, node: usize) {
         let held: Vec<u64> = self.taken_by.iter().filter(|(_, by)| **by == node).map(|(number, _)| *number).collect();
         for number in held {
             self.taken_by.remove(&number);
@@ -311,29 +338,6 @@ impl Inner {
         self.overdue.retain(|_, (due, _)| *due <= now);
     }
 
-    /// Nothing may wait for a moment that passed longer than `grace` ago, whatever the clock did meanwhile.
-    pub fn look_for_overdue(&mut self, grace: Duration) {
-        let true_now = self.true_time();
-        let now = Timestamp::from_millis(true_now + self.skew);
-        let grace = i64::try_from(grace.as_millis()).unwrap();
-        let mut wrong = Vec::new();
-        for (id, fold) in &self.executions {
-            match due(&fold.machine, &fold.state) {
-                Some(at) if at <= now => {
-                    let since = self.overdue.entry(*id).or_insert((at, true_now));
-                    if since.0 != at {
-                        *since = (at, true_now);
-                    } else if true_now - since.1 > grace {
-                        wrong.push(format!("{}: nothing happens, though it is due since {at}", fold.header.name));
-                        since.1 = i64::MAX; // said once
-                    }
-                }
-                _ => _ = self.overdue.remove(id),
-            }
-        }
-        self.violations.append(&mut wrong);
-    }
-
     fn delay(&mut self) -> u64 {
         match self.rng.below(10) {
             0..=5 => 0,
@@ -344,186 +348,5 @@ impl Inner {
 
     pub fn violate(&mut self, what: String) {
         self.violations.push(what);
-    }
-
-    pub fn born(&mut self, header: &ExecutionHeader) {
-        let machine = Arc::clone(&self.machines[&header.revision]);
-        let fold = Fold {
-            header: header.clone(),
-            state: State::default(),
-            before_tail: State::default(),
-            machine,
-            ended: BTreeSet::new(),
-            last: None,
-        };
-        if self.executions.values().any(|f| f.header.arn == header.arn) {
-            self.violate(format!("{} was made twice", header.arn));
-        }
-        self.executions.insert(header.id, fold);
-    }
-
-    /// An append has landed: the journal is well-formed, and the row says what the fold says.
-    pub fn landed(&mut self, append: &Append) {
-        if append.batch.events == 0 {
-            return;
-        }
-        let newest =
-            *self.epochs.entry(append.partition).and_modify(|e| *e = append.epoch.max(*e)).or_insert(append.epoch);
-        if append.epoch < newest {
-            self.violate(format!(
-                "partition {} has an entry of epoch {} after one of epoch {}",
-                append.partition, append.epoch.0, newest.0
-            ));
-        }
-        let entries = record::decode(&append.batch.bytes).unwrap();
-        let now = self.true_time();
-        let Some(fold) = self.executions.get_mut(&append.execution) else {
-            self.violate("an append to an execution that was never made".to_owned());
-            return;
-        };
-        let mut wrong = Vec::new();
-        if append.replaces > 0 {
-            // Heartbeats in the place of earlier ones: it goes on from the state before those.
-            fold.state = fold.before_tail.clone();
-        } else {
-            fold.before_tail = fold.state.clone();
-        }
-        let now = now % 10_000_000_000;
-        let name = fold.header.name.clone();
-        for entry in &entries {
-            if self.trace {
-                println!("{now} {name} {} {:.160}", entry.id, format!("{:?}", entry.event));
-            }
-            if entry.id.0 != 0 && entry.id.0 != fold.state.last_id().0 + 1 {
-                wrong.push(format!("{name}: event {} follows {}", entry.id, fold.state.last_id()));
-            }
-            let outcome = match &entry.event {
-                Event::TaskSucceeded { scheduled, output, .. } => Some((scheduled, Some(output))),
-                Event::TaskFailed { scheduled, .. } | Event::TaskTimedOut { scheduled, .. } => Some((scheduled, None)),
-                _ => None,
-            };
-            if let Some((scheduled, output)) = outcome {
-                if !fold.ended.insert(*scheduled) {
-                    wrong.push(format!("{name}: the task of event {scheduled} ended twice"));
-                }
-                let key = TaskKey { execution: append.execution, scheduled: *scheduled };
-                if let (Some(output), Some(said)) = (output, self.answers.get(&key))
-                    && !said.iter().any(|answer| answer == &**output)
-                {
-                    wrong.push(format!(
-                        "{name}: the task of event {scheduled} has a result that its worker did not give"
-                    ));
-                }
-            }
-            if matches!(entry.event, Event::ExecutionTimedOut(_)) {
-                if fold.last.is_none_or(|last| entry.at.since(last) > LONGEST_REST) {
-                    wrong.push(format!("{name}: it stood still until its year was over"));
-                }
-                self.outlived += 1;
-            }
-            fold.last = Some(entry.at);
-            if let Err(misfit) = fold.state.evolve(entry) {
-                wrong.push(format!("{name}: {misfit}"));
-            }
-        }
-        let said: &Summary = &append.summary;
-        let meant = summary(&fold.machine, &fold.state, true);
-        if *said != meant {
-            wrong.push(format!("{name}: the row says {said:?}, its journal {meant:?}"));
-        }
-        if fold.state.is_running() != (said.status == ExecutionStatus::Running) {
-            wrong.push(format!("{name}: the row's status is {}", said.status));
-        }
-        self.violations.append(&mut wrong);
-    }
-
-    /// The rows of waiting tasks say what the journal says; a task without a row is still owed.
-    pub fn listed(&mut self, execution: ExecutionId, rows: &[WaitRow]) {
-        let Some(fold) = self.executions.get(&execution) else { return };
-        let open = |task| if fold.state.is_running() { fold.state.task(task).ok() } else { None };
-        let mut wrong = Vec::new();
-        for WaitRow { wait, .. } in rows {
-            let said = (wait.since, wait.due(), wait.last_heartbeat, wait.submitted);
-            let meant = open(wait.scheduled)
-                .map(|TaskView { task, .. }| (task.scheduled_at, task.due(), task.last_heartbeat, task.published));
-            if meant != Some(said) {
-                wrong.push(format!("the row of task {} says {said:?}, its journal {meant:?}", wait.scheduled));
-            }
-        }
-        for TaskView { task, .. } in fold.state.tasks().filter(|_| fold.state.is_running()) {
-            if task.published && !rows.iter().any(|row| row.wait.scheduled == task.scheduled) {
-                wrong.push(format!("task {} waits at the broker and has no row", task.scheduled));
-            }
-        }
-        for why in &mut wrong {
-            *why = format!("{}: {why}", fold.header.name);
-        }
-        self.violations.append(&mut wrong);
-    }
-
-    fn task(&self, key: TaskKey) -> Result<bool, Rejection> {
-        let fold = self.executions.get(&key.execution).ok_or(Rejection::Unknown)?;
-        fold.state.task(key.scheduled).map(|view| view.task.published)
-    }
-
-    /// A message leaves the engine: what orders it is in the journal, and its ids are those of its task.
-    pub fn leaving(&mut self, message: &Message, tokens: &TokenKeys) {
-        let Some(token) = message.properties.headers.get(envelope::TASK_TOKEN).and_then(HeaderValue::as_text) else {
-            return;
-        };
-        if message.properties.headers.contains_key("x-verdict") {
-            return;
-        }
-        let Ok((key, _)) = tokens.verify(token) else {
-            return self.violate("a task went out with a token that is not ours".to_owned());
-        };
-        if self.trace {
-            let name = self.executions.get(&key.execution).map(|f| f.header.name.as_str()).unwrap_or_default();
-            println!("{} {name} out {} {:?}", self.true_time() % 10_000_000_000, key.scheduled, self.task(key));
-        }
-        match self.task(key) {
-            // Where nothing fails. Elsewhere a reply may overtake the publish that an actor has ordered and not yet
-            // begun.
-            Ok(true) if self.faults.is_none() => {
-                self.violate(format!(
-                    "the task of event {} went out again after its confirm was written",
-                    key.scheduled
-                ));
-            }
-            Err(Rejection::Unknown) => {
-                self.violate(format!("the task of event {} went out before it was written", key.scheduled));
-            }
-            Ok(_) | Err(_) => {}
-        }
-        let id = message.properties.message_id.clone().unwrap_or_default();
-        if self.message_ids.entry(id).or_insert_with(|| token.to_owned()) != token {
-            self.violate("two tasks share a message id".to_owned());
-        }
-        if message.properties.correlation_id.as_deref() != Some(token) {
-            self.violate("correlation_id is not the token".to_owned());
-        }
-    }
-
-    /// A reply is acknowledged: its effect is in the journal, or it could have none.
-    pub fn acknowledged(&mut self, message: &Message, tokens: &TokenKeys) {
-        let Ok(reply) = Reply::decode(message) else { return };
-        let Ok((key, _)) = tokens.verify(&reply.token) else { return };
-        if reply.outcome != ReplyOutcome::Heartbeat && self.task(key).is_ok() {
-            self.violate(format!(
-                "a good reply for the task of event {} was acknowledged, and the task is still open",
-                key.scheduled
-            ));
-        }
-    }
-
-    /// A reply is parked: only for a reason.
-    pub fn parked(&mut self, message: &Message, tokens: &TokenKeys) {
-        self.stranger_parked(message);
-        let verdict =
-            message.properties.headers.get("x-verdict").and_then(HeaderValue::as_text).unwrap_or_default().to_owned();
-        let genuine = Reply::decode(message).is_ok_and(|reply| tokens.verify(&reply.token).is_ok());
-        if genuine && !matches!(verdict.as_str(), "duplicate" | "late") {
-            self.violate(format!("a good reply was refused as {verdict}"));
-        }
     }
 }

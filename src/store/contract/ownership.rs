@@ -67,6 +67,10 @@ async fn a_node_has_a_slot_and_a_beat_and_others_see_it((a, b): Pair) {
     assert_eq!((view.nodes[0].speaks, view.nodes[0].leaving, view.nodes[0].alone), (3, false, false));
     let numbers: Vec<_> = view.partitions.iter().map(|row| (row.partition.0, row.epoch, row.owner)).collect();
     assert_eq!(numbers, (0..4).map(|n| (n, Epoch(0), None)).collect::<Vec<_>>());
+    for deaf in [true, false] {
+        a.announce_deaf(deaf).await.unwrap();
+        assert_eq!(b.beat().await.unwrap().nodes.iter().map(|node| node.deaf).collect::<Vec<_>>(), [deaf, false]);
+    }
     a.announce_leave().await.unwrap();
     assert!(b.beat().await.unwrap().nodes[0].leaving);
     a.leave().await.unwrap();

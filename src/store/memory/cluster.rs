@@ -20,6 +20,9 @@ pub(super) struct State {
     joined: u128,
     nodes: BTreeMap<u16, NodeRow>,
     partitions: BTreeMap<PartitionId, (Epoch, Option<NodeId>)>,
+    /// A planted fault: appends are not held against their owners.
+    #[cfg(test)]
+    unfenced: bool,
 }
 
 /// Which node a handle is; all clones of the handle are one.
@@ -60,8 +63,9 @@ impl State {
             slot: (0..u16::MAX).find(|slot| !self.nodes.contains_key(slot)).unwrap_or(u16::MAX),
         };
         let NodeCard { name, version, speaks, key_print, alone, partitions, .. } = card;
-        let (id, slot, leaving, beat) = (node.id, Some(node.slot), false, 0);
-        self.nodes.insert(node.slot, NodeRow { id, slot, beat, alone, leaving, name, version, speaks, key_print });
+        let (id, slot, leaving, deaf, beat) = (node.id, Some(node.slot), false, false, 0);
+        let row = NodeRow { id, slot, beat, alone, leaving, deaf, name, version, speaks, key_print };
+        self.nodes.insert(node.slot, row);
         for partition in (0..partitions).map(PartitionId) {
             self.partitions.entry(partition).or_insert((Epoch(0), None));
         }
@@ -85,9 +89,19 @@ impl Memory {
         Self { state: Arc::clone(&self.state), node: Some(Seat::default()) }
     }
 
+    /// Takes the fence out, for a simulation that must find it missing.
+    #[cfg(test)]
+    pub fn take_fence_out(&self) {
+        self.lock().cluster.unfenced = true;
+    }
+
     /// The fence of an append.
     pub(super) fn hold(&self, state: &super::State, append: &Append) -> StoreResult<()> {
         let Some(seat) = &self.node else { return append.is_by_the_only_owner() };
+        #[cfg(test)]
+        if state.cluster.unfenced {
+            return Ok(());
+        }
         let owned = state.cluster.owns(seat, append.partition)
             && state.cluster.partitions.get(&append.partition).is_some_and(|(epoch, _)| *epoch == append.epoch);
         if owned { Ok(()) } else { Err(StoreError::Fenced { execution: append.execution, epoch: append.epoch }) }
@@ -161,6 +175,14 @@ impl Ownership for Memory {
         self.clustered(|seat, state| {
             if let Some(row) = state.row(seat.id()) {
                 row.leaving = true;
+            }
+        })
+    }
+
+    fn announce_deaf(&self, deaf: bool) -> StoreFuture<'_, ()> {
+        self.clustered(move |seat, state| {
+            if let Some(row) = state.row(seat.id()) {
+                row.deaf = deaf;
             }
         })
     }

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0002_notes.sql"),
     include_str!("../../../migrations/postgres/0003_kin.sql"),
     include_str!("../../../migrations/postgres/0004_ownership.sql"),
+    include_str!("../../../migrations/postgres/0005_deaf.sql"),
 ];
 
 /// Two starts of one moment take turns: released by the end of the transaction, so that a pooler keeps nothing.

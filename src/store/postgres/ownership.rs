@@ -28,7 +28,7 @@ const ANSWERS: Duration = Duration::from_secs(2);
 /// Two joins of one moment take turns. Released by the end of the transaction.
 const JOIN_LOCK: &str = "SELECT pg_advisory_xact_lock(5928227551203674)";
 const NODES: &str =
-    "SELECT node, slot, beat, alone, leaving, name, version, speaks, key_print FROM nodes ORDER BY slot";
+    "SELECT node, slot, beat, alone, leaving, deaf, name, version, speaks, key_print FROM nodes ORDER BY slot";
 const INSERT: &str = "INSERT INTO nodes (node, slot, beat, alone, name, version, speaks, key_print, since) \
     VALUES ($1, $2, 0, $3, $4, $5, $6, $7, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)";
 const ALL_PARTITIONS: &str =
@@ -50,6 +50,7 @@ const GIVE: &str = "UPDATE partitions p SET epoch = p.epoch + 1, owner = gift.no
     (partition, epoch, node) WHERE p.partition = gift.partition AND p.epoch = gift.epoch AND p.owner = $1 AND EXISTS \
     (SELECT 1 FROM nodes WHERE node = gift.node)";
 const LEAVING: &str = "UPDATE nodes SET leaving = true WHERE node = $1";
+const DEAF: &str = "UPDATE nodes SET deaf = $2 WHERE node = $1";
 const LEAVE: &str = "DELETE FROM nodes WHERE node = $1";
 /// The partitions of this node, for a look at a commit that was refused.
 pub(super) const HELD: &str = "SELECT partition, epoch FROM partitions WHERE owner = $1";
@@ -155,6 +156,14 @@ impl Ownership for Postgres {
         let me = self.inner.seat.id();
         Box::pin(self.moving(move |client| async move {
             client.execute_typed(LEAVING, &[(&me, Type::UUID)]).await?;
+            Ok(())
+        }))
+    }
+
+    fn announce_deaf(&self, deaf: bool) -> StoreFuture<'_, ()> {
+        let me = self.inner.seat.id();
+        Box::pin(self.moving(move |client| async move {
+            client.execute_typed(DEAF, &[(&me, Type::UUID), (&deaf, Type::BOOL)]).await?;
             Ok(())
         }))
     }
@@ -273,10 +282,11 @@ fn node(row: &Row) -> Outcome<NodeRow> {
         beat: uint(row, 2)?,
         alone: row.try_get(3)?,
         leaving: row.try_get(4)?,
-        name: row.try_get(5)?,
-        version: row.try_get(6)?,
-        speaks: row.try_get::<_, i32>(7)?.cast_unsigned(),
-        key_print: row.try_get(8)?,
+        deaf: row.try_get(5)?,
+        name: row.try_get(6)?,
+        version: row.try_get(7)?,
+        speaks: row.try_get::<_, i32>(8)?.cast_unsigned(),
+        key_print: row.try_get(9)?,
     })
 }
 
