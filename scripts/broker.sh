@@ -19,6 +19,9 @@
 #   BROKER_CONF        file appended to rabbitmq.conf
 #   BROKER_ERL_ARGS    further arguments for the Erlang VM
 #   BROKER_BIN         folder of rabbitmq-server and rabbitmqctl, to try another version
+#   BROKER_TOOL        for ctl: another tool than rabbitmqctl
+#   BROKER_NAME        name of the Erlang node at its first start, default reveille
+#   BROKER_EPMD        port of an epmd that it shares with others (broker-cluster.sh)
 set -euo pipefail
 
 die() { echo "broker.sh: $*" >&2; exit 1; }
@@ -89,23 +92,23 @@ load_env() {
 
 # Ports and names are chosen once, at the first start; a restart must find its data and its clients again.
 write_env() {
-  local port=${1:-} dist epmd management prometheus taken=""
+  local port=${1:-} dist epmd management prometheus name=${BROKER_NAME:-reveille}@localhost taken=""
   if [ -f "$dir/env" ]; then
     # shellcheck source=/dev/null
     . "$dir/env"
     port=${port:-$BROKER_PORT} dist=$RABBITMQ_DIST_PORT epmd=$ERL_EPMD_PORT
-    management=$BROKER_MANAGEMENT_PORT prometheus=$BROKER_PROMETHEUS_PORT
+    management=$BROKER_MANAGEMENT_PORT prometheus=$BROKER_PROMETHEUS_PORT name=$RABBITMQ_NODENAME
   else
     port=${port:-$(free_port)}; taken=$port
     dist=$(free_port); taken="$taken $dist"
-    epmd=$(free_port); taken="$taken $epmd"
+    epmd=${BROKER_EPMD:-$(free_port)}; taken="$taken $epmd"
     management=$(free_port); taken="$taken $management"
     prometheus=$(free_port)
   fi
   mkdir -p "$dir/data" "$dir/log" "$dir/home"
   {
     cat <<ENV
-export RABBITMQ_NODENAME=reveille@localhost
+export RABBITMQ_NODENAME=$name
 export RABBITMQ_DIST_PORT=$dist
 export ERL_EPMD_PORT=$epmd
 export ERL_EPMD_ADDRESS=127.0.0.1
@@ -195,7 +198,7 @@ case $command in
   kill) load_env; kill_now ;;
   restart) load_env; stop; start ;;
   discard) load_env; kill_now; stop; rm -rf "$dir" ;;
-  ctl) need_broker; load_env; exec "$bin/rabbitmqctl" -n "$RABBITMQ_NODENAME" "$@" ;;
+  ctl) need_broker; load_env; exec "$bin/${BROKER_TOOL:-rabbitmqctl}" -n "$RABBITMQ_NODENAME" "$@" ;;
   url) load_env; cat "$dir/url" ;;
   status) load_env; alive "$(pid_of pid)" && answers_amqp "$BROKER_PORT" ;;
   *) usage 2 >&2 ;;

@@ -8,6 +8,9 @@
 #   postgres.sh restart DIR         stop and start: same port, same data
 #   postgres.sh discard DIR         kill, and delete DIR
 #   postgres.sh sql     DIR ARGS…   psql ARGS…
+#   postgres.sh standby DIR OF      DIR becomes a new standby of the server in OF, which waits for it at each commit
+#                                   (what DIR held is deleted); prints its URL
+#   postgres.sh promote DIR         that standby takes writes from now on, and waits for no other
 #   postgres.sh url     DIR         the URL
 #   postgres.sh status  DIR         exit status 0 while it accepts connections
 #
@@ -28,7 +31,7 @@ case ${1:-} in -h | --help | help) usage ;; esac
 command=$1 dir=$2
 shift 2
 
-if [ "$command" = start ]; then mkdir -p "$dir"; fi
+case $command in start | standby) mkdir -p "$dir" ;; esac
 [ -d "$dir" ] || die "$dir: no server was ever started there"
 dir=$(cd "$dir" && pwd)
 data=$dir/data
@@ -79,6 +82,26 @@ wait_gone() { # PID TENTHS
   return 1
 }
 
+# The server runs, and answers: its URL.
+serve() {
+  echo "postgres://reveille@127.0.0.1:$(port)/postgres" >"$dir/url"
+  touch "$dir/log"
+  # A closing terminal or Ctrl-C of the caller would end it: a session of its own keeps it. Nothing of it holds the
+  # caller's output.
+  (
+    cd /
+    exec setsid "${as_server[@]}" "$bin/postgres" -D "$data" -p "$(cat "$dir/port")"
+  ) >>"$dir/log" 2>&1 </dev/null &
+  local _
+  for _ in $(seq 1 600); do
+    if ready; then cat "$dir/url"; return; fi
+    sleep 0.1
+  done
+  tail -n 20 "$dir/log" >&2
+  kill_now
+  die "the server was not ready after 60 s; see $dir/log"
+}
+
 start() {
   need_server
   if alive "$(pid)"; then ready && { cat "$dir/url"; return; }; die "$dir: a server runs there but does not answer"; fi
@@ -96,22 +119,7 @@ start() {
       if [ -n "${POSTGRES_CONF:-}" ]; then cat "$POSTGRES_CONF"; fi
     } >>"$data/postgresql.conf"
   fi
-  echo "postgres://reveille@127.0.0.1:$(port)/postgres" >"$dir/url"
-  touch "$dir/log"
-  # A closing terminal or Ctrl-C of the caller would end it: a session of its own keeps it. Nothing of it holds the
-  # caller's output.
-  (
-    cd /
-    exec setsid "${as_server[@]}" "$bin/postgres" -D "$data" -p "$(cat "$dir/port")"
-  ) >>"$dir/log" 2>&1 </dev/null &
-  local _
-  for _ in $(seq 1 600); do
-    if ready; then cat "$dir/url"; return; fi
-    sleep 0.1
-  done
-  tail -n 20 "$dir/log" >&2
-  kill_now
-  die "the server was not ready after 60 s; see $dir/log"
+  serve
 }
 
 stop() {
@@ -134,13 +142,46 @@ kill_now() {
   rm -f "$data/postmaster.pid" "$data"/.s.PGSQL.* # its process may still be listed, though dead
 }
 
+psql() { "$bin/psql" -X -h 127.0.0.1 -p "$(port)" -U reveille -d postgres "$@"; }
+
+# A base backup of the server in OF, which then commits nothing that this one has not.
+standby() {
+  local of=$1 state="" _
+  need_server
+  kill_now
+  rm -rf "$data"
+  mkdir -p "$data"
+  [ -f "$dir/port" ] || free_port >"$dir/port"
+  if [ ${#as_server[@]} -gt 0 ]; then chown "$owner" "$dir" "$data"; fi
+  chmod 700 "$data"
+  (cd / && "${as_server[@]}" "$bin/pg_basebackup" -h 127.0.0.1 -p "$(cat "$of/port")" -U reveille -D "$data" -R -X stream --checkpoint=fast --no-sync) \
+    >"$dir/basebackup.log" 2>&1 || { tail -n 20 "$dir/basebackup.log" >&2; die "pg_basebackup failed"; }
+  printf "unix_socket_directories = '%s'\nwal_retrieve_retry_interval = 500ms\n" "$data" >>"$data/postgresql.conf"
+  serve >/dev/null
+  dir=$of psql -qAt -c "ALTER SYSTEM SET synchronous_standby_names = '*'" -c "SELECT pg_reload_conf()" >/dev/null
+  for _ in $(seq 1 300); do
+    state=$(dir=$of psql -qAt -c "SELECT sync_state FROM pg_stat_replication")
+    if [ "$state" = sync ]; then cat "$dir/url"; return; fi
+    sleep 0.1
+  done
+  die "the standby does not keep up after 30 s: its state is '$state'; see $dir/log"
+}
+
+promote() {
+  need_server
+  # In its copy of the settings it waits for a standby, and it has none.
+  psql -qAt -c "ALTER SYSTEM SET synchronous_standby_names = ''" -c "SELECT pg_reload_conf()" -c "SELECT pg_promote()" >/dev/null
+}
+
 case $command in
   start) start "$@" ;;
+  standby) standby "$@" ;;
+  promote) promote ;;
   stop) stop ;;
   kill) kill_now ;;
   restart) stop; start ;;
   discard) kill_now; rm -rf "$dir" ;;
-  sql) need_server; exec "$bin/psql" -X -h 127.0.0.1 -p "$(port)" -U reveille -d postgres "$@" ;;
+  sql) need_server; psql "$@" ;;
   url) cat "$dir/url" ;;
   status) need_server; alive "$(pid)" && ready ;;
   *) usage 2 >&2 ;;

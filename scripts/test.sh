@@ -91,6 +91,8 @@ else
   step "doctests" cargo test --workspace --doc "${locked[@]}"
   step "the broker's word, cancellation" "$PYTHON" tests/soak/fates.py
   step "hostile campaign, short" "$PYTHON" tests/soak/hostile.py --messages 1000 --seconds 30 --quiet 8 --machines express-loop,loop,journal,work,memory
+  step "histories of a cluster, judged" "$PYTHON" tests/soak/histories.py
+  step "cluster campaign, short" "$PYTHON" tests/soak/cluster.py --faults 14 --seconds 75 --rate 2
   step "crash campaign, short" "$PYTHON" tests/soak/crash.py --engine-kills 12 --broker-kills 1 --seconds 75 --rate 1
   if [ -z "${REVEILLE_SKIP_CONFORMANCE:-}" ]; then
     step "conformance with AWS" scripts/conformance.sh

@@ -1,10 +1,16 @@
-"""The cluster campaign: several real servers over one PostgreSQL and one RabbitMQ; clients and workers on random servers; faults by a seed.
+"""The cluster campaign: several real servers over PostgreSQL with a synchronous standby and a RabbitMQ of three nodes; clients and workers on
+random servers; faults by a seed.
 
-    python tests/soak/cluster.py [--binary target/release/reveille] [--nodes 3] [--faults 30] [--seconds 150] [--seed N] [--plant fence]
+    python tests/soak/cluster.py [--binary target/release/reveille] [--faults 30] [--seconds 150] [--seed N] [--brokers 1] [--databases 1]
+    python tests/soak/cluster.py --plant fence|priority|ack          # a debug build; exit status 0 where the fault is found
 
-Faults: kill -9 and a new start; frozen (SIGSTOP) for up to eight seconds, then woken; SIGTERM and a new start; PostgreSQL killed and started
-again. At the end everything is healed, all executions must end, and `histories.py` judges the record. `--plant fence` takes the fence out of
-the store (its function `hold` then lets everything through): the campaign must then find something, and exits with 0 where it does.
+Faults (`KINDS`): a server is killed, stopped, frozen for longer than the lapse, cut off from PostgreSQL or from RabbitMQ; the primary is
+killed and started again, or its standby promoted; the standby is killed; one of the brokers is killed. Before a server is harmed a burst of
+answers is on its way to executions that it owns, so that it has commits in flight. While a server is frozen, answers to executions that it
+owned must take effect elsewhere. At the end everything is healed, all executions must end, and `histories.py` judges the record.
+
+Planted faults: `fence` (the store's function `hold` lets every commit through), `priority` (consumers without x-priority), `ack` (a reply is
+acknowledged before its effect is durable). The last two are `REVEILLE_PLANT` of a debug build; a release build has none of them.
 Exit status 0 when all of it holds. The seed decides what happens when; what that hits is up to the machine.
 """
 import argparse
@@ -15,38 +21,18 @@ import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
-
-import pika
 
 import histories
-from crash import ROLE, ROOT, free_port
+from cluster_load import ASKS, HOLDS, WAITS, Answers, Client, Cluster, Holder, Worker, family, one
+from cluster_parts import Brokers, Databases, Node, script
+from crash import ROLE, ROOT
 
-KEY = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-QUEUE = "soak.work"
-TASK = {"Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken", "TimeoutSeconds": 3600,
-        "Parameters": {"Queue": QUEUE, "Body": {"n.$": "$.n"}}, "ResultPath": None}
-
-
-def one(state):
-    return {"StartAt": state, "States": {state: {**TASK, "End": True}}}
-
-
-ASKS = {"StartAt": "First", "States": {
-    "First": {**TASK, "Next": "Pause"},
-    "Pause": {"Type": "Wait", "Seconds": 1, "Next": "Both"},
-    "Both": {"Type": "Parallel", "Branches": [one("Left"), one("Right")], "ResultPath": None, "Next": "Judge"},
-    # One in five fails, and is redriven: a Parallel that is asked again would be another history.
-    "Judge": {"Type": "Choice", "Choices": [{"Variable": "$.n", "NumericEquals": 4, "Next": "Refused"}], "Default": "Last"},
-    "Refused": {"Type": "Fail", "Error": "Soak.Four"},
-    "Last": {**TASK, "End": True}}}
-WAITS = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+# The database's own witness: owners in the order of their changes, and entries whose epoch is not that of their partition at that moment,
+# or whose owner was declared dead.
 WATCH = """
 CREATE TABLE partitions_log (n bigserial, partition int, epoch bigint, owner uuid);
 CREATE FUNCTION log_owner() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -54,185 +40,185 @@ CREATE FUNCTION log_owner() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   RETURN NEW; END $$;
 CREATE TRIGGER log_owner AFTER INSERT OR UPDATE OF epoch, owner ON partitions FOR EACH ROW EXECUTE FUNCTION log_owner();
 INSERT INTO partitions_log (partition, epoch, owner) SELECT partition, epoch, owner FROM partitions WHERE owner IS NOT NULL;
+CREATE TABLE strays (execution uuid, epoch bigint, newest bigint, lives boolean);
+CREATE FUNCTION log_strays() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO strays SELECT a.execution, a.epoch, p.epoch, n.node IS NOT NULL
+    FROM added a JOIN executions e ON e.id = a.execution JOIN partitions p ON p.partition = e.partition LEFT JOIN nodes n ON n.node = p.owner
+    WHERE p.epoch <> a.epoch OR n.node IS NULL;
+  RETURN NULL; END $$;
+CREATE TRIGGER log_strays AFTER INSERT ON journal REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION log_strays();
 """
 NO_FENCE = """
 CREATE OR REPLACE FUNCTION hold(me uuid) RETURNS void LANGUAGE plpgsql AS $$ BEGIN END $$;
 CREATE OR REPLACE FUNCTION hold(me uuid, of_partitions int[], of_epochs bigint[]) RETURNS void LANGUAGE plpgsql AS $$ BEGIN END $$;
 """
+# Each as often as it stands here.
+KINDS = {"kill": 4, "freeze": 4, "term": 3, "cut-database": 2, "cut-broker": 2, "restart": 1, "promote": 2, "standby": 1, "broker": 3}
+OF_PAIR, OF_THREE = {"promote", "standby"}, {"broker"}
+FINDS = {"fence": "freeze", "priority": "freeze", "ack": "kill"}
+# Answers to executions of a frozen server take effect within this, or it is said to hold them. The broker gives it up after three
+# heartbeats: that must be later.
+ELSEWHERE = 40
+HEARTBEAT = 20
 
 
-def script(name, *arguments):
-    return subprocess.run([ROOT / "scripts" / name, *map(str, arguments)], check=True, capture_output=True, text=True).stdout.strip()
+class Faults:
+    def __init__(self, args, cluster, databases, brokers, holder, answers, dice):
+        self.args, self.cluster, self.databases, self.brokers = args, cluster, databases, brokers
+        self.holder, self.answers, self.dice = holder, answers, dice
+        self.counts, self.wrong, self.behind, self.elsewhere = collections.Counter(), [], [], 0
 
+    def plan(self):
+        if self.args.plant:
+            return [FINDS[self.args.plant]] * self.args.faults
+        chosen = self.args.only.split(",") if self.args.only else list(KINDS)
+        kinds = [kind for kind, times in KINDS.items() for _ in range(times)
+                 if kind in chosen and (kind not in OF_PAIR or self.args.databases > 1) and (kind not in OF_THREE or self.args.brokers > 1)]
+        drawn = []
+        while len(drawn) < self.args.faults:
+            self.dice.shuffle(kinds)
+            drawn += kinds
+        return drawn[:self.args.faults]
 
-class Node:
-    def __init__(self, binary, folder, number, store, bus):
-        self.port, self.log = free_port(), folder / f"node-{number}.log"
-        self.command = [str(binary), "serve", "--listen", f"127.0.0.1:{self.port}", "--store", store, "--bus", bus]
-        self.environment = {**os.environ, "REVEILLE__LOGS__FORMAT": "json", "REVEILLE__ENGINE__TOKEN_KEY": KEY, "REVEILLE__BUS__DECLARE": "never",
-                            "REVEILLE__ENGINE__PASSIVATE_AFTER_SECONDS": "2"}
-        self.process = None
+    def victim(self):
+        """A server that is ready, while another one is."""
+        while True:
+            ready = [node for node in self.cluster.nodes if node.process and node.process.poll() is None and node.look()]
+            if len(ready) > 1:
+                return self.dice.choice(ready)
+            time.sleep(0.3)
 
-    def start(self):
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env=self.environment)
-
-    def ready(self, seconds=180):
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"a server ended by itself with {self.process.returncode}; see {self.log}")
+    def later(self, what, *arguments):
+        """Goes on beside the next faults."""
+        def attempt():
             try:
-                if urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5).status == 200:
-                    return
-            except OSError:
-                time.sleep(0.1)
-        raise RuntimeError(f"a server is not ready after {seconds} s; see {self.log}")
+                what(*arguments)
+            except Exception as error:  # noqa: BLE001 - said at the end
+                self.wrong.append(f"{what.__name__}: {error}")
+        thread = threading.Thread(target=attempt, daemon=True, name=what.__name__)
+        thread.start()
+        self.behind.append(thread)
 
-    def signal(self, what):
-        self.process.send_signal(what)
+    def owned(self, node):
+        return {arn for (arn,) in self.databases.sql(
+            f"SELECT h.arn FROM executions e JOIN headers h USING (id) JOIN partitions p USING (partition) WHERE e.closed IS NULL AND {node.owns()}")}
 
-    def ask(self, operation, body, patience=15):
-        """The answer and its status; None where there is none."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", json.dumps(body).encode(), {
-            "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"AWSStepFunctions.{operation}"})
-        try:
-            return 200, json.load(urllib.request.urlopen(request, timeout=patience))
-        except urllib.error.HTTPError as error:
-            return error.code, {"__type": "?", **json.loads(error.read() or b"{}")}
-        except (OSError, ValueError):
-            return None, {}
+    def burst(self, node, most):
+        """Answers on their way to executions of this server. It has had none, some or all of them when this returns."""
+        self.answers.give(self.holder.take(self.owned(node), most))
+        time.sleep(self.dice.uniform(0, 0.1))
 
+    def kill(self):
+        node = self.victim()
+        if self.dice.random() < 0.7 or self.args.plant:
+            self.burst(node, 60)
+        node.kill()
+        self.later(self.again, node, self.dice.uniform(0, 4))
 
-class Cluster:
-    """The servers, and the record of what clients were told."""
-
-    def __init__(self, nodes):
-        self.nodes, self.lock, self.stopping = nodes, threading.Lock(), False
-        self.record = {"starts": [], "answers": [], "stops": [], "redrives": []}
-        self.statuses = collections.Counter()
-
-    def add(self, kind, **what):
-        with self.lock:
-            self.record[kind].append(what)
-
-    def insist(self, dice, operation, body, patience=240):
-        """Asks one server after the other until one says yes or no: "ok" or "refused", with its answer; "unknown" if none does."""
-        until, tried = time.monotonic() + patience, 0
-        while time.monotonic() < until:
-            status, answer = dice.choice(self.nodes).ask(operation, body)
-            with self.lock:
-                self.statuses[f"{operation} {status} {answer.get('__type', '').split('#')[-1]}".strip()] += 1
-            if status == 200:
-                return "ok", answer, tried
-            if status == 400 and "Throttling" not in answer["__type"]:
-                return "refused", answer, tried
-            tried += 1
-            time.sleep(0.2)
-        return "unknown", {}, tried
-
-
-class Client(threading.Thread):
-    """Starts, looks, stops, redrives, each on a random server."""
-
-    def __init__(self, cluster, machines, number, seed, rate):
-        super().__init__(daemon=True)
-        self.cluster, self.machines, self.number, self.dice, self.pause = cluster, machines, number, random.Random(seed), 1 / rate
-
-    def run(self):
-        count = 0
-        while not self.cluster.stopping:
-            count += 1
-            self.one(f"c{self.number}-{count}", count % 5)
-            time.sleep(self.pause)
-
-    def one(self, name, n):
-        cluster, dice = self.cluster, self.dice
-        kind = "waits" if dice.random() < 0.2 else "asks"
-        machine = self.machines[kind]
-        arn = machine.replace("stateMachine", "execution") + f":{name}"
-        told, answer, _ = cluster.insist(dice, "StartExecution", {"stateMachineArn": machine, "name": name, "input": json.dumps({"n": n})})
-        if told == "refused" and "ExecutionAlreadyExists" in answer["__type"]:
-            told = "unknown"  # an attempt whose answer was lost
-        if told == "refused":
-            raise RuntimeError(f"a start was refused: {answer}")
-        seen = told != "ok" or cluster.insist(dice, "DescribeExecution", {"executionArn": arn})[0] != "refused"
-        cluster.add("starts", arn=arn, told=told, seen=seen)
-        if kind == "waits" and told == "ok":
-            stopped, _, _ = cluster.insist(dice, "StopExecution", {"executionArn": arn, "error": "Soak.Stop"})
-            cluster.add("stops", arn=arn, told=stopped)
-
-
-class Worker(threading.Thread):
-    """Answers tasks over AMQP or HTTP, at times twice, at times not before it dies."""
-
-    def __init__(self, cluster, bus, number, seed):
-        super().__init__(daemon=True)
-        self.cluster, self.bus, self.number, self.dice, self.count = cluster, bus, number, random.Random(seed), 0
-
-    def run(self):
-        while not self.cluster.stopping:
-            try:
-                with pika.BlockingConnection(pika.URLParameters(self.bus + "?heartbeat=60")) as connection:
-                    channel = connection.channel()
-                    channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
-                    channel.basic_qos(prefetch_count=5)
-                    channel.basic_consume(QUEUE, self.handle)
-                    while not self.cluster.stopping:
-                        connection.process_data_events(time_limit=0.5)
-            except (pika.exceptions.AMQPError, ConnectionError):
-                time.sleep(0.3)
-
-    def handle(self, channel, method, properties, _):
-        headers, token = properties.headers, properties.headers["task-token"]
-        if self.dice.random() < 0.02:
-            raise ConnectionError("this worker dies before it answers")
-        self.count += 1
-        arn, reply = headers["execution-arn"], f"w{self.number}-{self.count}"
-        output = json.dumps({"reply": reply})
-        if self.dice.random() < 0.5:
-            # Before it is sent: it may take effect at once.
-            self.cluster.add("answers", arn=arn, reply=reply, told="unknown")
-            for _ in range(2 if self.dice.random() < 0.1 else 1):
-                channel.basic_publish("", properties.reply_to, output, pika.BasicProperties(delivery_mode=2, correlation_id=token))
-        else:
-            told, answer, tried = self.cluster.insist(self.dice, "SendTaskSuccess", {"taskToken": token, "output": output}, patience=120)
-            if told == "refused" and tried:
-                told = "unknown"  # an attempt before it may have been carried out
-            if told == "refused" and "TaskTimedOut" not in answer["__type"]:
-                raise RuntimeError(f"a good token was refused: {answer}")
-            self.cluster.add("answers", arn=arn, reply=reply, told=told)
-        channel.basic_ack(method.delivery_tag)
-
-
-def plan(count, dice):
-    kinds = ["kill", "freeze", "term", "freeze", "kill", "term", "freeze", "kill", "term", "database"]
-    drawn = [kinds[n % len(kinds)] for n in range(count)]
-    dice.shuffle(drawn)
-    return drawn
-
-
-def harm(what, cluster, dice, folder, database):
-    node = dice.choice(cluster.nodes)
-    if what == "kill":
-        node.signal(signal.SIGKILL)
-        node.process.wait()
-        time.sleep(dice.uniform(0, 5))
-        node.start()
-    elif what == "freeze":
-        node.signal(signal.SIGSTOP)
-        time.sleep(dice.uniform(1, 8))
-        node.signal(signal.SIGCONT)
-        return
-    elif what == "term":
-        node.signal(signal.SIGTERM)
+    def again(self, node, down):
         node.process.wait(timeout=90)
+        time.sleep(down)
         node.start()
-    else:
-        script("postgres.sh", "kill", database)
-        time.sleep(dice.uniform(0, 2))
-        script("postgres.sh", "start", database)
-    node.ready()
+        node.ready()
+
+    def term(self):
+        node = self.victim()
+        self.burst(node, 20)
+        node.signal(signal.SIGTERM)
+        self.later(self.again, node, 0)
+
+    def freeze(self):
+        node = self.victim()
+        partitions = [p for (p,) in self.databases.sql(f"SELECT p.partition FROM partitions p WHERE {node.owns()}")]
+        owned = self.owned(node)
+        # Half of the tasks stay for the time when it is frozen.
+        tasks = self.holder.take(owned)
+        now, then = tasks[::2], tasks[1::2]
+        self.answers.give(now)
+        time.sleep(self.dice.uniform(0, 0.1))
+        node.signal(signal.SIGSTOP)
+        try:
+            if self.dice.random() < 0.2 and not self.args.plant:
+                self.answers.give(then)
+                time.sleep(self.dice.uniform(0.5, 3))
+                return
+            left, until = partitions, time.monotonic() + 60
+            while left and time.monotonic() < until:
+                left = self.databases.sql(
+                    f"SELECT 1 FROM partitions p WHERE partition IN ({','.join(partitions)}) AND {node.owns()} OR p.owner NOT IN (SELECT node FROM nodes)")
+            if left:
+                self.wrong.append("the partitions of a frozen server have no other owner after 60 s")
+            # Its commit may be on the way for as long as it sleeps.
+            time.sleep(self.dice.uniform(0, 2))
+            asked = self.answers.give(then)
+            silent = self.holder.all_have_asked_again(asked, ELSEWHERE)
+            self.elsewhere += len(asked) - len(silent)
+            if silent:
+                self.wrong.append(f"{len(silent)} of {len(asked)} answers to executions of a frozen server took no effect within {ELSEWHERE} s: {silent[:3]}")
+        finally:
+            node.signal(signal.SIGCONT)
+
+    def cut(self, gates, node):
+        self.burst(node, 20)
+        for gate in gates:
+            gate.cut()
+        time.sleep(self.dice.choice([self.dice.uniform(0.5, 3), self.dice.uniform(4, 9)]))
+        for gate in gates:
+            gate.heal()
+
+    def do(self, what):
+        if what in ("kill", "term", "freeze"):
+            getattr(self, what)()
+        elif what == "cut-database":
+            node = self.victim()
+            self.cut(node.to_database, node)
+        elif what == "cut-broker":
+            node = self.victim()
+            self.cut(node.to_broker, node)
+        elif what == "restart":
+            self.burst(self.victim(), 20)
+            self.databases.restart(self.dice.uniform(0, 2))
+        elif what == "standby":
+            self.databases.restart_standby(self.dice.uniform(0, 2))
+        elif what == "promote":
+            self.burst(self.victim(), 20)
+            self.databases.promote(self.dice.uniform(0, 1))
+            self.databases.rebuild()
+        elif what == "broker" and any(thread.name == "revive" and thread.is_alive() for thread in self.behind):
+            return self.do("kill")  # two of three brokers must run
+        elif what == "broker":
+            number = self.dice.randrange(self.brokers.count)
+            self.burst(self.victim(), 20)
+            self.brokers.kill(number)
+            time.sleep(self.dice.uniform(0, 3))
+            self.later(self.brokers.revive, number)
+        self.counts[what] += 1
+
+    def settle(self):
+        for thread in self.behind:
+            thread.join(timeout=240)
+            if thread.is_alive():
+                self.wrong.append("something does not come back within 240 s")
+        self.behind.clear()
+
+    def found(self):
+        return bool(self.wrong or self.cluster.failed or self.databases.sql("SELECT 1 FROM strays LIMIT 1"))
+
+    def all(self):
+        until = time.monotonic() + self.args.seconds
+        for what in self.plan():
+            time.sleep(self.dice.uniform(0.3, 3))
+            if time.monotonic() > until:
+                break
+            began = time.monotonic()
+            self.do(what)
+            record = self.cluster.record
+            print(f"{what} ({time.monotonic() - began:.1f} s): {len(record['starts'])} starts, {len(record['answers'])} answers", flush=True)
+            if self.args.plant and self.found():
+                break
+        self.settle()
+        for node in self.cluster.nodes:
+            node.ready()
 
 
 def every(cluster, dice, operation, field, body):
@@ -246,18 +232,16 @@ def every(cluster, dice, operation, field, body):
             return rows
 
 
-def look(cluster, dice, database):
+def look(cluster, dice, databases):
     """What is there, for the judge."""
-    def sql(text):
-        return [line.split("|") for line in script("postgres.sh", "sql", database, "-At", "-c", text).splitlines()]
-
     epochs = collections.defaultdict(list)
-    for execution, epoch in sql("SELECT execution, epoch FROM journal ORDER BY n"):
+    for execution, epoch in databases.sql("SELECT execution, epoch FROM journal ORDER BY n"):
         epochs[execution].append(int(epoch))
-    rows, copies = {}, collections.Counter()
-    for key, arn, partition, redrives, closed in sql(
+    rows, copies, names = {}, collections.Counter(), {}
+    for key, arn, partition, redrives, closed in databases.sql(
             "SELECT e.id, h.arn, e.partition, e.redrive_count, e.closed IS NOT NULL FROM executions e JOIN headers h USING (id)"):
         copies[arn] += 1
+        names[key] = arn
         rows[arn] = {"copies": copies[arn], "partition": int(partition), "redrives": int(redrives), "epochs": epochs[key], "events": [],
                      "status": histories.OPEN}
         if closed == "t":
@@ -267,84 +251,133 @@ def look(cluster, dice, database):
             output = json.loads(event.get("taskSucceededEventDetails", {}).get("output") or "{}")
             row["events"].append({"id": event["id"], "type": event["type"], "previous": event.get("previousEventId", 0),
                                   "reply": output.get("reply") if isinstance(output, dict) else None})
-    owners = [(int(p), int(e), o) for p, e, o in sql("SELECT partition, epoch, owner FROM partitions_log ORDER BY n")]
-    return {"executions": rows, "owners": owners}
+    owners = [(int(p), int(e), o) for p, e, o in databases.sql("SELECT partition, epoch, owner FROM partitions_log ORDER BY n")]
+    strays = [(names.get(x, x), int(e), int(n), lives == "t") for x, e, n, lives in databases.sql("SELECT * FROM strays")]
+    return {"executions": rows, "owners": owners, "strays": strays}
+
+
+def unplanned(executions):
+    """Those that ended otherwise than their machine says."""
+    ends = {"asks": ("SUCCEEDED", "FAILED"), "waits": ("ABORTED",)}
+    return [f"{arn}: it ended as {row['status']}" for arn, row in executions.items()
+            if row["status"] not in (*ends.get(arn.split(":")[6].split("/")[0], ("SUCCEEDED",)), histories.OPEN)]
+
+
+def wait_until(condition, until):
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.5)
+
+
+def finish(args, cluster, databases, faults, machines, dice):
+    """All executions end: those that failed are redriven, those that ask again and again get their last answer."""
+    cluster.started = False
+    until = time.monotonic() + args.patience
+
+    def still(machine="%"):
+        return int(databases.sql(f"SELECT count(*) FROM executions JOIN headers h USING (id) WHERE closed IS NULL AND h.arn LIKE '{machine}'")[0][0])
+
+    wait_until(lambda: still("%:asks:%") == 0, until)
+    failed = [row["executionArn"] for row in every(cluster, dice, "ListExecutions", "executions", {
+        "stateMachineArn": machines["asks"], "statusFilter": "FAILED"})]
+    for arn in failed[:50]:
+        cluster.add("redrives", arn=arn, told=cluster.insist(dice, "RedriveExecution", {"executionArn": arn})[0])
+
+    def none():
+        faults.answers.give(faults.holder.take(), last=True)
+        return still() == 0
+
+    wait_until(none, until)
+    return still()
 
 
 def campaign(args, dice, folder):
-    database = folder / "postgres"
-    bus, store = script("broker.sh", "start", folder / "broker"), script("postgres.sh", "start", database)
-    cluster = Cluster([Node(args.binary, folder, n, store, bus) for n in range(args.nodes)])
+    brokers, databases, cluster = None, None, None
     try:
+        brokers, databases = Brokers(folder / "broker", args.brokers), Databases(folder, args.databases)
+        plant = args.plant if args.plant != "fence" else None
+        cluster = Cluster([Node(args.binary, folder, n, databases, brokers, plant, args.heartbeat) for n in range(args.nodes)])
         for node in cluster.nodes:
             node.start()
         for node in cluster.nodes:
             node.ready()
-        script("postgres.sh", "sql", database, "-qAt", "-c", WATCH + (NO_FENCE if args.plant == "fence" else ""))
-        made = {name: cluster.insist(dice, "CreateStateMachine", {"name": name, "definition": json.dumps(definition), "roleArn": ROLE})[1]
-                for name, definition in (("asks", ASKS), ("waits", WAITS))}
-        machines = {name: answer["stateMachineArn"] for name, answer in made.items()}
-        workers = [Worker(cluster, bus, n, args.seed + n) for n in range(3)]
-        clients = [Client(cluster, machines, n, args.seed + 100 + n, args.rate / 2) for n in range(2)]
-        for thread in workers + clients:
+        databases.sql(WATCH + (NO_FENCE if args.plant == "fence" else ""))
+        machines = {}
+        for name, definition in (("asks", ASKS), ("waits", WAITS), ("holds", HOLDS), ("child", one("Work"))):
+            machines[name] = cluster.insist(dice, "CreateStateMachine", {"name": name, "definition": json.dumps(definition), "roleArn": ROLE})[1]["stateMachineArn"]
+        definition = json.dumps(family(machines["child"]))
+        machines["family"] = cluster.insist(dice, "CreateStateMachine", {"name": "family", "definition": definition, "roleArn": ROLE})[1]["stateMachineArn"]
+        holder = Holder(cluster, brokers, args.seed + 50)
+        answers = Answers(cluster, brokers, holder, args.seed + 60)
+        workers = [Worker(cluster, brokers, n, args.seed + n) for n in range(3)]
+        clients = [Client(cluster, machines, n, args.seed + 100 + n, args.rate / 4) for n in range(4)]
+        for thread in [holder, *workers]:
             thread.start()
-        counts, until = collections.Counter(), time.monotonic() + args.seconds
-        for what in plan(args.faults, dice):
-            time.sleep(dice.uniform(1, 5))
-            if time.monotonic() > until:
-                break
-            harm(what, cluster, dice, folder, database)
-            counts[what] += 1
-            print(f"{what}: {len(cluster.record['starts'])} starts, {len(cluster.record['answers'])} answers", flush=True)
-        for client in clients:
-            client.pause = 3600  # no new ones; what is under way ends
-        open_now = "SELECT count(*) FROM executions WHERE closed IS NULL"
-        until = time.monotonic() + args.patience
-        while (left := script("postgres.sh", "sql", database, "-At", "-c", open_now)) != "0" and time.monotonic() < until:
-            time.sleep(0.5)
-        failed = [row["executionArn"] for row in every(cluster, dice, "ListExecutions", "executions", {
-            "stateMachineArn": machines["asks"], "statusFilter": "FAILED"})]
-        for arn in failed[:50]:
-            cluster.add("redrives", arn=arn, told=cluster.insist(dice, "RedriveExecution", {"executionArn": arn})[0])
-        while (left := script("postgres.sh", "sql", database, "-At", "-c", open_now)) != "0" and time.monotonic() < until:
-            time.sleep(0.5)
+            thread.listens.wait(60)  # its queue is there
+        for n in range(args.held):
+            arn = machines["holds"].replace("stateMachine", "execution") + f":held-{n}"
+            told, _, _ = cluster.insist(dice, "StartExecution", {"stateMachineArn": machines["holds"], "name": f"held-{n}", "input": json.dumps({"n": n})})
+            cluster.add("starts", arn=arn, told="ok" if told == "ok" else "unknown", seen=True)
+        for thread in [*answers.threads, *clients]:
+            thread.start()
+        faults, began = Faults(args, cluster, databases, brokers, holder, answers, dice), time.monotonic()
+        faults.all()
+        took = time.monotonic() - began
+        left = finish(args, cluster, databases, faults, machines, dice)
         cluster.stopping = True
-        for thread in workers:
+        for thread in workers + clients:
             thread.join(timeout=130)
-        dead = [thread.name for thread in workers if thread.is_alive()]
-        wrong = histories.judge({**cluster.record, **look(cluster, dice, database)})
-        wrong += [f"{left} executions have not ended"] if left != "0" else []
-        wrong += [f"{name} hangs" for name in dead]
-        record = cluster.record
-        print(f"{sum(counts.values())} faults {dict(counts)}; {len(record['starts'])} starts, {len(record['answers'])} answers, "
-              f"{len(record['stops'])} stops, {len(record['redrives'])} redrives")
-        for status, count in sorted(cluster.statuses.items()):
-            print(f"  {count:6} {status}")
-        for why in wrong[:40]:
-            print("WRONG", why)
-        print(f"{len(wrong)} violations")
+        there = look(cluster, dice, databases)
+        wrong = histories.judge({**cluster.record, **there}) + unplanned(there["executions"])
+        wrong += faults.wrong + cluster.failed
+        wrong += [f"{left} executions have not ended"] if left else []
+        wrong += [f"{type(thread).__name__} hangs" for thread in workers + clients if thread.is_alive()]
+        say(cluster, faults, wrong, took, databases)
         return wrong
     finally:
-        cluster.stopping = True
-        for node in cluster.nodes:
-            if node.process and node.process.poll() is None:
-                node.signal(signal.SIGCONT)
-                node.process.kill()
-        script("broker.sh", "discard", folder / "broker")
-        script("postgres.sh", "discard", database)
+        if cluster:
+            cluster.stopping = True
+            for node in cluster.nodes:
+                if node.process and node.process.poll() is None:
+                    node.signal(signal.SIGCONT)
+                    node.kill()
+        if databases:
+            databases.discard()
+        if brokers:
+            brokers.discard()
+
+
+def say(cluster, faults, wrong, took, databases):
+    record = cluster.record
+    moves = databases.sql("SELECT count(*) FROM partitions_log")[0][0]
+    print(f"{sum(faults.counts.values())} faults in {took:.0f} s {dict(faults.counts)}; {len(record['starts'])} starts, {len(record['answers'])} answers "
+          f"({faults.answers.count} in bursts, {faults.elsewhere} while their server was frozen), {len(record['stops'])} stops, "
+          f"{len(record['redrives'])} redrives; partitions changed hands {moves} times")
+    for status, count in sorted(cluster.statuses.items()):
+        print(f"  {count:6} {status}")
+    for why in wrong[:40]:
+        print("WRONG", why)
+    print(f"{len(wrong)} violations")
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--binary", default=ROOT / "target/debug/reveille", type=pathlib.Path)
     options.add_argument("--nodes", type=int, default=3)
+    options.add_argument("--brokers", type=int, choices=[1, 3], default=3)
+    options.add_argument("--databases", type=int, choices=[1, 2], default=2)
     options.add_argument("--faults", type=int, default=30)
     options.add_argument("--seconds", type=int, default=150, help="no further faults after this time")
     options.add_argument("--rate", type=float, default=4, help="executions started per second")
-    options.add_argument("--patience", type=int, default=300, help="seconds for all to end after the last fault")
+    options.add_argument("--held", type=int, default=90, help="executions that are answered in bursts")
+    options.add_argument("--heartbeat", type=int, default=HEARTBEAT, help="bus.heartbeat_seconds; with less than 15 nothing is said of frozen servers")
+    options.add_argument("--patience", type=int, help="seconds for all to end after the last fault")
     options.add_argument("--seed", type=int, default=int(os.environ.get("TEST_SEED", time.time_ns() % 1_000_000)))
-    options.add_argument("--plant", choices=["fence"], help="a fault of the store that must be found")
+    options.add_argument("--only", help="kinds of faults, separated by commas")
+    options.add_argument("--plant", choices=sorted(FINDS), help="a fault that must be found")
     args = options.parse_args()
+    args.patience = args.patience or (30 if args.plant else 300)
+    if args.plant in ("priority", "ack") and b"REVEILLE_PLANT" not in args.binary.read_bytes():
+        sys.exit(f"{args.binary} is no debug build: nothing can be planted there")
     print(f"seed {args.seed} (TEST_SEED={args.seed} draws the same faults)", flush=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="reveille-cluster."))
     os.chmod(folder, 0o755)  # PostgreSQL may run as another user

@@ -10,6 +10,7 @@ What must hold:
   - each acknowledged stop ended its execution, each acknowledged redrive is counted
   - in the order of a journal epochs never go back, and each is one that the partition had
   - epochs of a partition grow, and each has one owner
+  - no entry was written under an epoch that its partition had no more, or by an owner that was declared dead
 """
 import collections
 import copy
@@ -22,6 +23,7 @@ import sys
 # What is there:
 #   executions {arn: {"status", "copies", "partition", "redrives", "epochs": [in the order of its journal], "events": [...]}}
 #   owners     [(partition, epoch, owner)] in the order of their changes
+#   strays     [(arn, epoch, epoch of the partition at that moment, whether its owner lived)], as the database saw them
 OPEN = "RUNNING"
 
 
@@ -49,6 +51,8 @@ def judge(record):
     for redrive in record["redrives"]:
         if redrive["told"] == "ok" and executions.get(redrive["arn"], {}).get("redrives", 0) < 1:
             wrong.append(f"{redrive['arn']}: the redrive was acknowledged, and is not counted")
+    wrong += [f"{arn}: an entry of epoch {epoch} was written when its partition had {newest}" + ("" if lives else ", and its owner was dead")
+              for arn, epoch, newest, lives in record["strays"]]
     return wrong + of_owners(record["owners"], executions)
 
 
@@ -109,7 +113,7 @@ def good():
         "stops": [{"arn": "b", "told": "ok"}], "redrives": [{"arn": "c", "told": "ok"}],
         "executions": {"a": row, "b": {**copy.deepcopy(row), "status": "ABORTED", "events": events[:2]},
                        "c": {**copy.deepcopy(row), "redrives": 1, "events": events[:2]}},
-        "owners": [(3, 1, "x"), (3, 2, "y"), (4, 1, "x")]}
+        "owners": [(3, 1, "x"), (3, 2, "y"), (4, 1, "x")], "strays": []}
 
 
 def spoil(record, fault):
@@ -142,6 +146,8 @@ def spoil(record, fault):
         row["epochs"] = [1, 7]
     elif fault == "two owners":
         record["owners"].append((4, 1, "y"))
+    elif fault == "stray":
+        record["strays"].append(("a", 1, 2, True))
     elif fault == "epoch back":
         record["owners"].append((3, 1, "x"))
     else:
@@ -149,7 +155,7 @@ def spoil(record, fault):
 
 
 FAULTS = ["lost start", "stale read", "second execution", "open", "hole", "lost answer", "invented answer", "answer twice", "task without an end",
-          "stop without effect", "redrive without effect", "older epoch", "epoch of nobody", "two owners", "epoch back"]
+          "stop without effect", "redrive without effect", "older epoch", "epoch of nobody", "two owners", "epoch back", "stray"]
 
 if __name__ == "__main__":
     if judge(good()):
