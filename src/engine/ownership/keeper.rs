@@ -208,7 +208,7 @@ impl Keeper {
         }
     }
 
-    /// What the others know of it, and what is true.
+    /// Corrects this node's row, which says whether it is deaf (`told`).
     fn tell_deafness(self: &Arc<Self>, told: bool, deaf: bool) {
         if told == deaf || self.telling.swap(true, Ordering::AcqRel) {
             return;

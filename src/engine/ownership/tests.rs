@@ -128,9 +128,9 @@ fn a_node_that_does_not_reach_the_broker_gives_all_to_those_that_do() {
     assert_eq!(done(&deaf(&[1]), LAPSE - ms(1), &mine), []);
     assert_eq!(done(&deaf(&[1]), LAPSE, &mine), [gift(0, 2), gift(1, 3)]);
     assert_eq!(done(&deaf(&[1, 2]), LAPSE, &mine), [gift(0, 3), gift(1, 3)]);
-    // Where no node reaches the broker, each keeps what it has.
+    // Where no node reaches the broker, each keeps its partitions.
     assert_eq!(done(&deaf(&[1, 2, 3]), LAPSE, &mine), []);
-    // Those who do reach it take what is free; a deaf one takes nothing.
+    // Nodes that reach it take the free partitions; a deaf node takes none.
     let mut free = deaf(&[2, 3]);
     free.partitions[2].owner = None;
     assert_eq!(done(&free, Duration::ZERO, &mine), [Act::Claim(vec![(PartitionId(2), Epoch(1))])]);

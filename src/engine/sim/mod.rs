@@ -131,7 +131,7 @@ async fn put_machine(memory: &Memory, realm: &Realm, name: &str, number: u128, d
     id
 }
 
-/// The machine of a world, and the one that it starts.
+/// The machine of a world, and the machine of its children.
 async fn put_machines(world: &World, memory: &Memory, realm: &Realm, definition: &Value) {
     let child = machines::child();
     for (number, name, text) in [(1, machines::MACHINE, definition), (2, machines::CHILD, &child)] {

@@ -1,5 +1,5 @@
-//! The witness: a second copy of every execution, folded from what landed in the journal, and what must hold of each
-//! thing that crosses a port.
+//! The witness: a second copy of every execution, folded from the entries that landed in the journal, and the rules of
+//! each thing that crosses a port.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
