@@ -134,16 +134,16 @@ languages() {
 monitoring() { have prometheus || apt prometheus || true; }
 
 airflow() {
-  local wanted=tests/clients/foreign/airflow.txt stamp=.cache/airflow/installed.txt
-  if [ -n "${REVEILLE_SKIP_AIRFLOW:-}" ] || cmp -s "$wanted" "$stamp"; then return; fi
+  local list=tests/clients/foreign/airflow.txt stamp=.cache/airflow/installed.txt
+  if [ -n "${REVEILLE_SKIP_AIRFLOW:-}" ] || cmp -s "$list" "$stamp"; then return; fi
   python # what makes an environment
   say "installing Airflow into .cache/airflow"
   rm -rf .cache/airflow
   if quietly .venv/bin/python -m venv .cache/airflow &&
-    quietly .cache/airflow/bin/python -m pip install --disable-pip-version-check -q --no-compile -r "$wanted"; then
-    cp "$wanted" "$stamp"
+    quietly .cache/airflow/bin/python -m pip install --disable-pip-version-check -q --no-compile -r "$list"; then
+    cp "$list" "$stamp"
   else
-    missing+=("the packages of $wanted (REVEILLE_SKIP_AIRFLOW=1 goes without)")
+    missing+=("the packages of $list (REVEILLE_SKIP_AIRFLOW=1 goes without)")
   fi
 }
 

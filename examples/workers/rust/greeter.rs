@@ -7,8 +7,7 @@ use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::{Value, json};
 
 fn greet(order: &Value) -> Result<Value, Value> {
-    let name = order["name"].as_str();
-    let greeting = name.map(|name| json!({"text": format!("Hello, {name}")}));
+    let greeting = order["name"].as_str().map(|name| json!({"text": format!("Hello, {name}")}));
     greeting.ok_or_else(|| json!({"error": "Greeter.NoName", "cause": "the input has no name"}))
 }
 
@@ -34,9 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let to = task.properties.reply_to().clone().ok_or("a task without reply_to")?;
         let (properties, body) = (properties.with_correlation_id(id), answer.to_string().into_bytes());
         let sent = channel.basic_publish("".into(), to, on::BasicPublishOptions::default(), &body, properties);
-        if !sent.await?.await?.is_ack() {
-            return Err("the broker refused the answer; the task comes again".into());
-        }
+        sent.await?.await?.is_ack().then_some(()).ok_or("the broker refused the answer; the task comes again")?;
         task.ack(on::BasicAckOptions::default()).await?; // after the broker has the answer
     }
     Ok(())
