@@ -53,8 +53,13 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         None => Examples::default(),
         Some(execution) => of_execution(&args.server.client()?, execution)?,
     };
-    let of =
-        document::Of { name: &name, version: &version, table: &settings.integrations, names: &settings.bus.names() };
+    let of = document::Of {
+        name: &name,
+        version: &version,
+        table: &settings.integrations,
+        headers: settings.bus.headers,
+        names: &settings.bus.names(),
+    };
     let contract = document::of(&definition, &of, &examples);
     args.output.print(&contract, yaml::yaml)
 }

@@ -11,7 +11,7 @@ use super::recorded::{Example, Examples};
 use super::schema;
 use crate::asl::resource::{Pattern, ResourceKind};
 use crate::asl::{self, WrittenTask};
-use crate::bus::Names;
+use crate::bus::{Names, TaskHeaders};
 use crate::integrations::{CompletesOn, PayloadWritten, ReplyForm, ServiceTable, payload_written, queue_named};
 
 /// The machine, and the settings that say where its tasks go.
@@ -20,6 +20,8 @@ pub(super) struct Of<'a> {
     pub version: &'a str,
     pub table: &'a ServiceTable,
     pub names: &'a Names,
+    /// The fields of the messages (`bus.headers`).
+    pub headers: TaskHeaders,
 }
 
 const REPLIES: &str = "replies";
@@ -58,7 +60,7 @@ pub(super) fn of(definition: &str, of: &Of<'_>, examples: &Examples) -> Value {
         "defaultContentType": "application/json",
         "channels": document.channels,
         "operations": document.operations,
-        "components": {"messages": document.messages, "schemas": {"taskHeaders": task_headers()}},
+        "components": {"messages": document.messages, "schemas": {"taskHeaders": task_headers(of.headers)}},
     });
     if !elsewhere.is_empty() {
         // Exchanges, computed queues, executions, people.
@@ -342,28 +344,36 @@ fn reply_headers(status: &str) -> Value {
 }
 
 /// `docs/WORKERS.md` has the same table.
-fn task_headers() -> Value {
+fn task_headers(carried: TaskHeaders) -> Value {
     let text = |about: &str| json!({"type": "string", "description": about});
-    json!({
+    let mut headers = json!({
         "type": "object",
-        "required": ["resource", "execution-arn", "state-machine-arn", "state-name", "attempt"],
         "properties": {
             "task-token": {"type": "string", "maxLength": 255, "description": "The task token, a secret"},
             "task-kind": {
                 "enum": ["request", "callback"],
                 "description": "request: the first reply ends it; callback: a reply with the token, later",
             },
-            "resource": text("The Resource of the state"),
             "heartbeat-seconds": {"type": "integer", "description": "The time in which a heartbeat is wanted"},
-            "execution-arn": text("The execution"),
-            "state-machine-arn": text("The state machine"),
-            "state-name": text("The state"),
-            "attempt": {"type": "integer", "minimum": 1, "description": "The number of the attempt"},
             "deadline": text("When the task times out"),
             "traceparent": text("W3C trace context"),
             "tracestate": text("W3C trace context"),
         },
-    })
+    });
+    if carried == TaskHeaders::Full {
+        headers["required"] = json!(["resource", "execution-arn", "state-machine-arn", "state-name", "attempt"]);
+        for (name, about) in [
+            ("resource", "The Resource of the state"),
+            ("execution-arn", "The execution"),
+            ("state-machine-arn", "The state machine"),
+            ("state-name", "The state"),
+        ] {
+            headers["properties"][name] = text(about);
+        }
+        headers["properties"]["attempt"] =
+            json!({"type": "integer", "minimum": 1, "description": "The number of the attempt"});
+    }
+    headers
 }
 
 #[cfg(test)]
@@ -372,7 +382,11 @@ mod tests {
 
     fn contract(definition: &Value, examples: &Examples) -> Value {
         let (table, names) = (ServiceTable::default(), Names::shipped());
-        of(&definition.to_string(), &Of { name: "m", version: "1", table: &table, names }, examples)
+        of(
+            &definition.to_string(),
+            &Of { name: "m", version: "1", table: &table, names, headers: TaskHeaders::Full },
+            examples,
+        )
     }
 
     fn task(resource: &str, more: &Value) -> Value {
@@ -409,6 +423,13 @@ mod tests {
         assert_eq!(contract["operations"]["D"].get("reply"), None, "the confirm ends it");
         assert_eq!(contract["x-tasks-without-a-written-queue"][0]["state"], "C");
         assert_eq!(contract["channels"]["queue.q"]["messages"].as_object().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn lean_tasks_promise_few_headers() {
+        let names = |carried| task_headers(carried)["properties"].as_object().unwrap().len();
+        assert_eq!((names(TaskHeaders::Full), names(TaskHeaders::Lean)), (11, 6));
+        assert_eq!(task_headers(TaskHeaders::Lean).get("required"), None);
     }
 
     #[test]

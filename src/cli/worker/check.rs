@@ -57,6 +57,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         bad: args.bad.as_deref().map(|bad| input::json(bad, "--bad")).transpose()?,
         heartbeat: Duration::from_secs(args.heartbeat),
         within: Duration::from_secs(args.within),
+        headers: settings.bus.headers,
         command: (!args.command.is_empty()).then(|| args.command.clone()),
         url: settings.bus.url.expose().to_owned(),
     };

@@ -43,6 +43,8 @@ pub struct Options {
     pub heartbeat: Duration,
     /// The time for an answer.
     pub within: Duration,
+    /// The fields of the server's tasks.
+    pub headers: TaskHeaders,
     /// The program to start as the worker; `None`: the worker runs already.
     pub command: Option<Vec<String>>,
     /// The broker, for the program's environment.
@@ -237,7 +239,7 @@ impl<'a> Checker<'a> {
         self.sent.push(asked.message_id.clone());
         self.inbox.expect(asked);
         let to = Address { exchange: String::new(), routing_key: self.options.queue.clone() };
-        match self.bus.publish(to, message.into_message(TaskHeaders::Full)).await? {
+        match self.bus.publish(to, message.into_message(self.options.headers)).await? {
             Publication::Confirmed => Ok(()),
             refused => Err(CheckError::Unfit(format!("the queue '{}' takes no task: {refused:?}", self.options.queue))),
         }
