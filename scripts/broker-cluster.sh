@@ -3,7 +3,7 @@
 #
 #   broker-cluster.sh start   DIR     start all; prints the AMQP URLs, separated by commas, when each knows the others
 #   broker-cluster.sh kill    DIR N   kill -9 of node N
-#   broker-cluster.sh revive  DIR N   start it again; returns when another may be killed
+#   broker-cluster.sh revive  DIR N   start it again; returns when it runs among the others
 #   broker-cluster.sh discard DIR     kill all, and delete DIR
 #   broker-cluster.sh ctl     DIR N ARGS…  rabbitmqctl ARGS… on node N
 #   broker-cluster.sh urls    DIR     the URLs
@@ -67,11 +67,7 @@ discard() {
 case $command in
   start) start ;;
   kill) "$one" kill "$dir/$1" ;;
-  revive)
-    "$one" start "$dir/$1" >/dev/null
-    "$one" ctl "$dir/$1" await_startup --timeout 60 >/dev/null
-    # Each quorum queue may lose a node again.
-    BROKER_TOOL=rabbitmq-upgrade "$one" ctl "$dir/$1" await_online_quorum_plus_one -t 60 >/dev/null ;;
+  revive) "$one" start "$dir/$1" >/dev/null; "$one" ctl "$dir/$1" await_startup --timeout 60 >/dev/null ;;
   discard) discard ;;
   ctl) n=$1; shift; "$one" ctl "$dir/$n" "$@" ;;
   urls) urls ;;

@@ -19,7 +19,6 @@
 #   BROKER_CONF        file appended to rabbitmq.conf
 #   BROKER_ERL_ARGS    further arguments for the Erlang VM
 #   BROKER_BIN         folder of rabbitmq-server and rabbitmqctl, to try another version
-#   BROKER_TOOL        for ctl: another tool than rabbitmqctl
 #   BROKER_NAME        name of the Erlang node at its first start, default reveille
 #   BROKER_EPMD        port of an epmd that it shares with others (broker-cluster.sh)
 set -euo pipefail
@@ -198,7 +197,7 @@ case $command in
   kill) load_env; kill_now ;;
   restart) load_env; stop; start ;;
   discard) load_env; kill_now; stop; rm -rf "$dir" ;;
-  ctl) need_broker; load_env; exec "$bin/${BROKER_TOOL:-rabbitmqctl}" -n "$RABBITMQ_NODENAME" "$@" ;;
+  ctl) need_broker; load_env; exec "$bin/rabbitmqctl" -n "$RABBITMQ_NODENAME" "$@" ;;
   url) load_env; cat "$dir/url" ;;
   status) load_env; alive "$(pid_of pid)" && answers_amqp "$BROKER_PORT" ;;
   *) usage 2 >&2 ;;
