@@ -54,7 +54,10 @@ start() {
     BROKER_NAME=broker$n BROKER_EPMD=$(cat "$dir/epmd") "$one" start "$dir/$n" >/dev/null & waits+=($!)
   done
   for n in "${waits[@]}"; do wait "$n" || { discard; die "a node did not start; see above"; }; done
-  "$one" ctl "$dir/1" await_online_nodes 3 --timeout 60 >/dev/null || die "the nodes do not know each other after 60 s"
+  # All of them: a queue gets its members from the nodes that the declaring one knows.
+  waits=()
+  for n in $nodes; do "$one" ctl "$dir/$n" await_online_nodes 3 --timeout 60 >/dev/null & waits+=($!); done
+  for n in "${waits[@]}"; do wait "$n" || { discard; die "the nodes do not know each other after 60 s"; }; done
   urls
 }
 

@@ -12,8 +12,12 @@ WORK, HELD = "soak.work", "soak.held"
 GONE = (pika.exceptions.AMQPError, ConnectionError)
 
 
+# A queue without a majority of its nodes refuses messages for longer than the engine sends them again.
+RETRY = [{"ErrorEquals": ["Amqp.Nacked"], "IntervalSeconds": 1, "BackoffRate": 1, "MaxAttempts": 1000}]
+
+
 def callback(to, **more):
-    return {"Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken", "TimeoutSeconds": 3600,
+    return {"Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken", "TimeoutSeconds": 3600, "Retry": RETRY,
             "Parameters": {"Queue": to, "Body": {"n.$": "$.n"}}, "ResultPath": None, **more}
 
 
