@@ -17,11 +17,20 @@ const PAUSE: Duration = Duration::from_millis(300);
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// List bulk actions of the last 30 days, newest first
-    #[command(visible_aliases = ["list"])]
+    #[command(visible_aliases = ["list"], after_help = "\
+Examples:
+  reveille bulk ls
+  reveille bulk ls -o json")]
     Ls(LsArgs),
     /// Show one: how far it has come, what refused it
+    #[command(after_help = "\
+Examples:
+  reveille bulk show 3f2c")]
     Show(OneArgs),
     /// Let one do no more; its finished work stays
+    #[command(after_help = "\
+Examples:
+  reveille bulk cancel 3f2c")]
     Cancel(OneArgs),
     /// Send parked messages again, by verdict
     #[command(after_help = "\
