@@ -102,7 +102,7 @@ fn express_executions_outlive_moves_of_partitions_and_the_stop_of_their_server()
         assert!(is_of(&ended, 5), "{ended}");
     });
     assert!(first.gone().success());
-    assert_eq!(second.get("/readyz").0, 200);
+    second.wait_for("it is ready with all partitions", SOON, |server| server.get("/readyz").0 == 200);
 }
 
 /// An execution without a waiting client is finished too, before its server goes.
