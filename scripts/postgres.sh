@@ -156,6 +156,7 @@ standby() {
   chmod 700 "$data"
   (cd / && "${as_server[@]}" "$bin/pg_basebackup" -h 127.0.0.1 -p "$(cat "$of/port")" -U reveille -D "$data" -R -X stream --checkpoint=fast --no-sync) \
     >"$dir/basebackup.log" 2>&1 || { tail -n 20 "$dir/basebackup.log" >&2; die "pg_basebackup failed"; }
+  rm -f "$data"/.s.PGSQL.* # the lock of a socket is copied, and may name a process that lives
   printf "unix_socket_directories = '%s'\nwal_retrieve_retry_interval = 500ms\n" "$data" >>"$data/postgresql.conf"
   serve >/dev/null
   dir=$of psql -qAt -c "ALTER SYSTEM SET synchronous_standby_names = '*'" -c "SELECT pg_reload_conf()" >/dev/null
