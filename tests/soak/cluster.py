@@ -26,8 +26,10 @@ import tempfile
 import threading
 import time
 
+import pika
+
 import histories
-from cluster_load import ASKS, HOLDS, WAITS, Answers, Client, Cluster, Holder, Worker, family, one
+from cluster_load import ASKS, GONE, HOLDS, WAITS, Answers, Client, Cluster, Holder, Worker, family, one
 from cluster_parts import Brokers, Databases, Node, script
 from crash import ROLE, ROOT
 
@@ -127,6 +129,16 @@ class Faults:
         node.signal(signal.SIGTERM)
         self.later(self.again, node, 0)
 
+    def is_consumed_again(self, partitions):
+        """The new owner of each consumes beside the frozen server. An answer that comes before waits with the frozen one."""
+        try:
+            with pika.BlockingConnection(pika.URLParameters(self.dice.choice(self.brokers.urls))) as connection:
+                channel = connection.channel()
+                queues = [channel.queue_declare(f"reveille.replies.{p}", passive=True) for p in partitions]
+                return all(queue.method.consumer_count > 1 for queue in queues)
+        except GONE:
+            return False
+
     def freeze(self):
         node = self.victim()
         partitions = [p for (p,) in self.databases.sql(f"SELECT p.partition FROM partitions p WHERE {node.owns()}")]
@@ -148,6 +160,7 @@ class Faults:
                     f"SELECT 1 FROM partitions p WHERE partition IN ({','.join(partitions)}) AND {node.owns()} OR p.owner NOT IN (SELECT node FROM nodes)")
             if left:
                 self.wrong.append("the partitions of a frozen server have no other owner after 60 s")
+            wait_until(lambda: self.is_consumed_again(partitions), until)
             # Its commit may be on the way for as long as it sleeps.
             time.sleep(self.dice.uniform(0, 2))
             asked = self.answers.give(then)
