@@ -124,6 +124,7 @@ fn refused_replies_that_cannot_be_parked_hold_up_no_good_one() {
     assert_eq!(server.ended(&execution)["output"], r#""good""#);
     server.wait_for("all were refused", SOON, |server| lines(server, "reply.refused") == 100);
     assert!(server.metric("reveille_parking_waiting") > 50.0);
+    server.wait_for("it is said that some wait", SOON, |server| lines(server, "parking.delayed") == 1);
     // Room again: nothing was lost.
     let mut parked = 0;
     until("all were parked", SOON, || {

@@ -78,7 +78,10 @@ const UNAVAILABLE_AFTER: Duration = Duration::from_secs(5);
 /// A broker that refuses a message (`basic.nack`) is asked again for so long: its queue may be full, and it may be one
 /// whose leader was on a node that died (RabbitMQ 3.10 refused some for 13 s after one of three was killed).
 const NACKED_WITHIN: Duration = Duration::from_secs(15);
+/// The first pause before that; each next one is twice as long, up to the longest: many tasks for a full queue must not
+/// become a storm of copies.
 const NACKED_PAUSE: Duration = Duration::from_millis(500);
+const NACKED_PAUSE_MAX: Duration = Duration::from_secs(4);
 /// The broker's code for a queue that is not there.
 const NOT_FOUND: u16 = 404;
 /// Errands that wait for their lane beyond its window; their senders wait beyond it.
@@ -243,6 +246,7 @@ impl AmqpBus {
         }
         let job = Arc::new(Job { to, message });
         let until = Instant::now() + NACKED_WITHIN;
+        let mut pause = NACKED_PAUSE;
         loop {
             let said = self.send(job.clone()).await?;
             // 312 and 404: a wanted queue or exchange was deleted meanwhile
@@ -253,7 +257,8 @@ impl AmqpBus {
             if said != Publication::Nacked || is_last {
                 return Ok(said);
             }
-            tokio::time::sleep(NACKED_PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(NACKED_PAUSE_MAX);
         }
     }
 
