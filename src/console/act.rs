@@ -225,7 +225,10 @@ async fn version(asking: &Asking<'_>, name: &str, form: &Fields) -> Result<Reply
         ("PublishStateMachineVersion", json!({"stateMachineArn": arn.as_str()}))
     } else {
         let weight = field(form, "weight").trim().parse::<u32>().unwrap_or(100).min(100);
-        let route = |version: &str, weight: u32| json!({"stateMachineVersionArn": format!("{arn}:{}", version.trim()), "weight": weight});
+        let route = |version: &str, weight: u32| {
+            let version = format!("{arn}:{}", version.trim());
+            json!({"stateMachineVersionArn": version, "weight": weight})
+        };
         let mut routes = vec![route(field(form, "first"), weight)];
         let second = field(form, "second").trim();
         if !second.is_empty() && weight < 100 {

@@ -306,7 +306,9 @@ fn relatives(view: &View<'_>) -> Markup {
                 section.card aria-label="Map Runs" {
                     h2 { "Map Runs" }
                     ul.plain {
-                        @for (address, id) in view.runs.iter().take(RELATIVES_SHOWN) { li { a href=(address) { (id) } } }
+                        @for (address, id) in view.runs.iter().take(RELATIVES_SHOWN) {
+                            li { a href=(address) { (id) } }
+                        }
                     }
                 }
             }

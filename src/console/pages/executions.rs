@@ -31,6 +31,10 @@ pub struct List<'a> {
     pub said: Markup,
 }
 
+/// Shown in the empty field of the search.
+const WORDS_OF_A_SEARCH: &str = "name, id or ARN   machine:   status:failed   state:   error:   \
+    started:>2026-11-28   took:>5m";
+
 const CHIPS: [(&str, &str, Option<ExecutionStatus>); 6] = [
     ("All", "", None),
     ("Running", "running", Some(ExecutionStatus::Running)),
@@ -47,7 +51,7 @@ pub fn list(list: &List<'_>) -> Markup {
         form.bar method="get" action="executions" role="search" {
             label.hidden for="q" { "Search executions" }
             input.wide #q type="search" name="q" value=(list.query) autocomplete="off" spellcheck="false"
-                placeholder="name, id or ARN   machine:   status:failed   state:   error:   started:>2026-11-28   took:>5m";
+                placeholder=(WORDS_OF_A_SEARCH);
             button type="submit" { "Search" }
         }
         @for text in list.unknown { div.say.fail role="alert" { p { "Not understood: " (text) } } }

@@ -51,9 +51,13 @@ fn evil_form() -> Form {
     .map(|(n, field)| (format!("{EVIL}{n}"), field))
     .collect();
     let form = json!({
-        "Title": EVIL, "Text": EVIL, "For": [EVIL], "Show": [{"Label": EVIL, "Value": EVIL}, {"Label": EVIL, "Value": {EVIL: EVIL}}],
+        "Title": EVIL, "Text": EVIL, "For": [EVIL],
+        "Show": [{"Label": EVIL, "Value": EVIL}, {"Label": EVIL, "Value": {EVIL: EVIL}}],
         "Schema": {"type": "object", "required": [format!("{EVIL}0")], "properties": fields},
-        "Actions": [{"Label": EVIL, "Success": {EVIL: EVIL}}, {"Label": EVIL, "Failure": {"Error": EVIL, "Cause": EVIL}}],
+        "Actions": [
+            {"Label": EVIL, "Success": {EVIL: EVIL}},
+            {"Label": EVIL, "Failure": {"Error": EVIL, "Cause": EVIL}},
+        ],
     });
     Form::read(&form).unwrap()
 }
