@@ -85,7 +85,7 @@ class Faults:
     def victim(self):
         """A server that is ready, while another one is."""
         while True:
-            ready = [node for node in self.cluster.nodes if node.process and node.process.poll() is None and node.look()]
+            ready = [node for node in self.cluster.nodes if node.process.poll() is None and node.look()]
             if len(ready) > 1:
                 return self.dice.choice(ready)
             time.sleep(0.3)

@@ -181,6 +181,10 @@ class Node:
     def look(self):
         """It is ready."""
         if self.process.poll() is not None:
+            # A start in the middle of which PostgreSQL goes away fails; an orchestrator starts it again.
+            if self.log.read_bytes().splitlines()[-1].startswith(b"error: store.url: the store cannot take writes now"):
+                self.start()
+                return False
             raise RuntimeError(f"a server ended by itself with {self.process.returncode}; see {self.log}")
         try:
             return urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2).status == 200
