@@ -182,7 +182,8 @@ class Node:
         """It is ready."""
         if self.process.poll() is not None:
             # A start in the middle of which PostgreSQL goes away fails; an orchestrator starts it again.
-            if self.log.read_bytes().splitlines()[-1].startswith(b"error: store.url: the store cannot take writes now"):
+            last = self.log.read_bytes().splitlines()[-1]
+            if last.startswith(b"error: ") and b": the store cannot take writes now: " in last:
                 self.start()
                 return False
             raise RuntimeError(f"a server ended by itself with {self.process.returncode}; see {self.log}")
