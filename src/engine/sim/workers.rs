@@ -111,14 +111,13 @@ impl Crew {
         world: &World,
         question: impl FnOnce(EngineHandle) -> F,
     ) -> Option<T> {
-        let (engine, several) = {
+        let (engine, may_die) = {
             let crew = self.0.lock().unwrap();
-            let several = crew.len() > 1;
-            let place = if several { world.lock().rng.below(crew.len() as u64) } else { 0 };
-            (crew.get(usize::try_from(place).unwrap()).map(|(_, engine)| engine.clone())?, several)
+            let place = if crew.len() > 1 { world.lock().rng.below(crew.len() as u64) } else { 0 };
+            (crew.get(usize::try_from(place).unwrap()).map(|(_, engine)| engine.clone())?, world.lock().has_nodes())
         };
         let answer = question(engine);
-        if several { tokio::time::timeout(Duration::from_mins(5), answer).await.ok() } else { Some(answer.await) }
+        if may_die { tokio::time::timeout(Duration::from_mins(5), answer).await.ok() } else { Some(answer.await) }
     }
 }
 

@@ -300,6 +300,11 @@ impl Inner {
         self.epochs.entry(partition).and_modify(|newest| *newest = epoch.max(*newest)).or_insert(epoch);
     }
 
+    /// Each engine is one of several processes, and may die alone: its calls then wait for ever.
+    pub fn has_nodes(&self) -> bool {
+        !self.nodes.is_empty()
+    }
+
     pub fn node_freezes(&mut self, node: usize, ms: u64) {
         self.nodes[node] = self.true_time() + i64::try_from(ms).unwrap();
         self.freezes += 1;
