@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::CliError;
-use super::output::{OutputArgs, fields};
+use super::output::{OutputArgs, fields, maybe};
 use crate::config::{Settings, Sources};
 
 #[derive(Debug, clap::Args)]
@@ -44,11 +44,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
 }
 
 fn table(answer: &Value) -> String {
-    let text = |name: &str| match &answer[name] {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    };
+    let text = |name| maybe(answer, name);
     fields(&[
         ("backup", text("file")),
         ("bytes", text("bytes")),

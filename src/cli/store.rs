@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::output::{OutputArgs, fields, note};
+use super::output::{OutputArgs, fields, maybe, note};
 use super::{CliError, local};
 use crate::config::{Settings, Sources};
 use crate::store::copying::Progress;
@@ -71,11 +71,7 @@ fn tell(Progress { compares, executions, of }: Progress) {
 }
 
 fn table(answer: &Value) -> String {
-    let text = |name: &str| match &answer[name] {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    };
+    let text = |name| maybe(answer, name);
     fields(&[
         ("store", text("store")),
         ("executions", text("executions")),
