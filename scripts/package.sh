@@ -141,15 +141,16 @@ check() {
   binary "$1" "$out"
   archive "$out"
   deb "$out"
+  # Lists are read whole: \`grep -q\` behind a pipe ends at its first line, and \`pipefail\` takes the writer's end for a fault.
   files=$(dpkg-deb --contents "$out"/*.deb)
   for wanted in ./usr/bin/reveille ./lib/systemd/system/reveille.service ./etc/reveille/reveille.toml \
     ./usr/share/man/man1/reveille.1.gz ./usr/share/bash-completion/completions/reveille ./usr/share/doc/reveille/copyright; do
     grep -q " $wanted\$" <<<"$files" || die "the .deb lacks $wanted"
   done
   ! grep -vE ' root/root ' <<<"$files" || die "the .deb has files of another owner"
-  dpkg-deb --field "$out"/*.deb Depends | grep -q 'libc6 (>= ' || die "the .deb does not depend on the C library"
-  tar -tzf "$out"/reveille-"$version"-*.tar.gz | grep -q '/share/man/man1/reveille.1.gz$' || die "the archive lacks the manual"
-  ! readelf -S "$out/reveille" | grep -q '\.debug_info' || die "the binary has debug information"
+  grep -q 'libc6 (>= ' <<<"$(dpkg-deb --field "$out"/*.deb Depends)" || die "the .deb does not depend on the C library"
+  grep -q '/share/man/man1/reveille.1.gz$' <<<"$(tar -tzf "$out"/reveille-"$version"-*.tar.gz)" || die "the archive lacks the manual"
+  ! grep -q '\.debug_info' <<<"$(readelf -S "$out/reveille")" || die "the binary has debug information"
   "$out/reveille" --version >/dev/null
   REVEILLE_CONFIG=packaging/reveille.toml "$out/reveille" serve --print-config >/dev/null || die "packaging/reveille.toml is no settings file"
   echo "package: .deb, archive and binary: ok ($(du -k "$out/reveille" | cut -f1) KiB of program, $(du -k "$out"/*.deb | cut -f1) KiB of .deb)"
