@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 pub use crate::ids::MachineType;
 use crate::ids::{Arn, ExecutionId};
 
-use super::StoreFuture;
+use super::{StoreFuture, Tenure};
 
 /// The id of one definition of a state machine. The definition is kept as long as an execution or version points at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -155,8 +155,9 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     fn tag(&self, resource: &Arn, set: Vec<(String, String)>, remove: Vec<String>) -> StoreFuture<'_, ()>;
     fn tags(&self, resource: &Arn) -> StoreFuture<'_, Vec<(String, String)>>;
 
-    /// Creates or changes a map run.
-    fn put_map_run(&self, run: MapRunRow) -> StoreFuture<'_, ()>;
+    /// Creates or changes a map run. `under`: of the partition of its execution. Fails with `Fenced` as an append does:
+    /// a former owner that goes on late does not open a run again that the next owner has ended.
+    fn put_map_run(&self, run: MapRunRow, under: Tenure) -> StoreFuture<'_, ()>;
     fn map_run(&self, arn: &Arn) -> StoreFuture<'_, Option<MapRunRow>>;
     fn map_runs(&self, execution: ExecutionId, after: Option<Arn>, limit: u32) -> StoreFuture<'_, Vec<MapRunRow>>;
 

@@ -112,6 +112,24 @@ impl Epoch {
     pub const FIRST: Self = Self(1);
 }
 
+/// An owner's time with a partition: under it the owner writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tenure {
+    pub partition: PartitionId,
+    pub epoch: Epoch,
+}
+
+impl Tenure {
+    fn fenced(self, execution: ExecutionId) -> StoreError {
+        StoreError::Fenced { execution, epoch: self.epoch }
+    }
+
+    /// For a store of one owner: refuses a write under another epoch than the first.
+    fn is_of_the_only_owner(self, execution: ExecutionId) -> StoreResult<()> {
+        if self.epoch == Epoch::FIRST { Ok(()) } else { Err(self.fenced(execution)) }
+    }
+}
+
 /// One append: it is written whole or not at all. One without events leaves the journal as it is, and changes the index
 /// and the table of waiting tasks alone.
 #[derive(Debug, Clone)]
@@ -132,12 +150,8 @@ pub struct Append {
 }
 
 impl Append {
-    /// For a store of one owner: refuses an append under another epoch than the first.
-    fn is_by_the_only_owner(&self) -> StoreResult<()> {
-        if self.epoch == Epoch::FIRST {
-            return Ok(());
-        }
-        Err(StoreError::Fenced { execution: self.execution, epoch: self.epoch })
+    fn tenure(&self) -> Tenure {
+        Tenure { partition: self.partition, epoch: self.epoch }
     }
 
     /// The version that the journal must have before the append.

@@ -18,7 +18,7 @@ impl Coordinator {
         self.settling.begin(execution);
         actix_rt::spawn(async move {
             while let Err(e) = self.settle(execution).await {
-                if self.services.courier.epoch_of(self.services.partition_of(execution)).is_none() {
+                if !self.services.courier.holds(self.services.partition_of(execution)) {
                     // Its next owner settles it.
                     break;
                 }

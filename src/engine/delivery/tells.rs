@@ -11,7 +11,7 @@ use crate::bus::{Address, Delivery, Settlement};
 use crate::engine::partition::PartitionState;
 use crate::engine::services::Services;
 use crate::engine::types::tell::{Answer, Heard, Word};
-use crate::engine::types::{Applied, Deliver, DeliverError, Delivered, Input, MapRunError};
+use crate::engine::types::{Applied, Deliver, Delivered, EngineError, Input, MapRunError};
 use crate::interpreter::stimulus::Rejection;
 use crate::store::StoreError;
 
@@ -62,9 +62,7 @@ async fn carry_out(
             };
             let delivered = Delivered::from(partition.deliver(Deliver { execution, input }).await);
             match delivered {
-                Delivered::Later(
-                    DeliverError::Closed | DeliverError::NotHere(_) | DeliverError::Store(StoreError::Fenced { .. }),
-                ) => None,
+                Delivered::Later(error) if error.is_handover() => None,
                 // The first copy was taken in, and its answer or its acknowledgement was lost.
                 Delivered::Refused(Rejection::Duplicate) if again => {
                     Some(Answer::from(&Delivered::Applied(Applied { at: services.clock.now() })))
@@ -72,14 +70,13 @@ async fn carry_out(
                 delivered => Some(Answer::from(&delivered)),
             }
         }
-        Word::ChangeMapRun { run, change } => {
-            Some(match Arc::clone(partition.effects()).change_map_run(run, change).await {
-                Ok(()) => Answer::Applied { at: services.clock.now() },
-                Err(MapRunError::Ended(_)) => Answer::MapRunEnded,
-                Err(MapRunError::DoesNotExist(_)) => Answer::NoMapRun,
-                Err(MapRunError::Engine(error)) => Answer::Later { why: error.to_string() },
-            })
-        }
+        Word::ChangeMapRun { run, change } => match Arc::clone(partition.effects()).change_map_run(run, change).await {
+            Ok(()) => Some(Answer::Applied { at: services.clock.now() }),
+            Err(MapRunError::Ended(_)) => Some(Answer::MapRunEnded),
+            Err(MapRunError::DoesNotExist(_)) => Some(Answer::NoMapRun),
+            Err(MapRunError::Engine(EngineError::Store(StoreError::Fenced { .. }))) => None,
+            Err(MapRunError::Engine(error)) => Some(Answer::Later { why: error.to_string() }),
+        },
         Word::ChildClosed { run, child, status, attempt } => {
             partition.effects().child_closed(&run, child, status, attempt);
             Some(Answer::Applied { at: services.clock.now() })

@@ -36,7 +36,7 @@ use crate::interpreter::state::State;
 use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
 use crate::interpreter::{self, Bounds, Env, TokenMint, Undecided};
 use crate::spans::Spans;
-use crate::store::{Append, ExecutionHeader, ExecutionRow, StoreError};
+use crate::store::{Append, ExecutionHeader, ExecutionRow, StoreError, Tenure};
 use crate::telemetry::task_log::Face;
 
 /// A task message whose fate is not in the journal yet.
@@ -287,7 +287,7 @@ impl ExecutionActor {
             before: &before,
             lingered,
         });
-        let (partition, epoch) = self.host.tenure();
+        let Tenure { partition, epoch } = self.host.tenure();
         Ok(Append { execution: self.id, partition, epoch, batch, replaces, summary, waits })
     }
 }
@@ -358,12 +358,12 @@ impl ExecutionActor {
                 if matches!(e, DeliverError::Misfit(_)) {
                     self.quarantine(e.clone(), ctx);
                 }
-                return self.answer(responder, Err(e));
+                return self.answer(responder, self.unwritten(Err(e)));
             }
         };
         if prepared.entries.is_empty() && !(lingered && grown) {
             self.perform(prepared.commands, ctx);
-            return self.answer(responder, told(prepared.at, prepared.rejection));
+            return self.answer(responder, self.unwritten(told(prepared.at, prepared.rejection)));
         }
         // An express execution has no journal: its commands are done at once.
         let append = if self.express.is_some() {
@@ -449,6 +449,17 @@ impl ExecutionActor {
         let (services, id) = (Arc::clone(&self.services), self.id);
         actix::spawn(async move { services.quarantine.record_load(id, &Err::<(), _>(misfit)).await });
         ctx.stop();
+    }
+
+    /// An answer for which nothing was written, so the store's fence has not been asked: it counts where this actor's
+    /// memory is the newest word.
+    fn unwritten(&self, result: Result<Applied, DeliverError>) -> Result<Applied, DeliverError> {
+        match result {
+            Ok(_) | Err(DeliverError::Rejected(_)) if self.host.may_be_behind() => {
+                Err(DeliverError::NotHere(self.host.tenure().partition))
+            }
+            result => result,
+        }
     }
 
     fn answer(&self, responder: Responder, result: Result<Applied, DeliverError>) {

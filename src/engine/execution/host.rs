@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::asl::resource::Resource;
 use crate::clock::Timestamp;
 use crate::engine::types::{Applied, DeliverError};
-use crate::ids::{ExecutionId, PartitionId};
+use crate::ids::ExecutionId;
 use crate::interpreter::state::{Outcome, State};
-use crate::store::Epoch;
+use crate::store::Tenure;
 
 use super::effects::{Calls, Effects};
 use super::message::PendingReply;
@@ -23,7 +23,11 @@ pub(in crate::engine) struct Incarnation(pub u64);
 /// The partition of an execution, as its actor sees it. Both are on one thread.
 pub(in crate::engine) trait Host {
     /// The partition and its owner's epoch, which every append names.
-    fn tenure(&self) -> (PartitionId, Epoch);
+    fn tenure(&self) -> Tenure;
+
+    /// Nothing of this partition counts here any more, or that is not known just now: another owner may have gone on
+    /// from the journal, and an answer from memory alone may be an old one.
+    fn may_be_behind(&self) -> bool;
 
     /// Where the replies of this partition's tasks arrive.
     fn reply_queue(&self) -> &str;

@@ -177,7 +177,7 @@ impl Keeper {
                     let look = Look { view: &view, asked, answered: self.seat().now(), unheard };
                     if view.node(node.id).is_some() {
                         let others = view.nodes.len() > 1;
-                        self.seat().good_until(others.then(|| asked + self.terms.fence()));
+                        self.seat().good_until(asked + self.terms.fence(), others);
                     }
                     self.seat().meets(view.nodes.iter().map(|node| node.speaks));
                     if let Some(mine) = view.node(node.id) {
@@ -283,20 +283,21 @@ impl Keeper {
     }
 
     fn begin(self: &Arc<Self>, partition: PartitionId, epoch: Epoch, why: &'static str, wiring: &Wiring) {
-        let now = {
+        let (begun, now) = {
             let mut holding = self.holding();
             // A partition that is still on its way to another node is begun at the next look.
             let waits = self.is(&Stage::Ends) || holding.going.contains(&partition);
-            if waits || holding.held.insert(partition, epoch) == Some(epoch) {
+            if waits || !holding.begins(partition, epoch, self.seat().now()) {
                 return;
             }
-            holding.held.len()
+            // At once: a look right after this one may find it lost, and then it must be there to be let go.
+            (self.partitions.begin(&[(partition, epoch)], wiring), holding.held.len())
         };
         tracing::info!(event = "partition.taken", %partition, epoch = epoch.0, why, "this node owns the partition now");
         self.services.metrics.partition_moved(why, now);
-        let (this, wiring) = (Arc::clone(self), wiring.clone());
+        let this = Arc::clone(self);
         actix_rt::spawn(async move {
-            match this.partitions.begin(&[(partition, epoch)], &wiring).await {
+            match begun.await {
                 Ok(()) => {
                     this.stage.send_if_modified(|stage| {
                         let first = *stage == Stage::Joining;
@@ -312,7 +313,7 @@ impl Keeper {
                     // A look finds that it is this node's, and does not run.
                     let mut holding = this.holding();
                     if holding.held.get(&partition) == Some(&epoch) && !holding.going.contains(&partition) {
-                        holding.held.remove(&partition);
+                        holding.ends(partition, epoch, this.seat().now());
                         this.partitions.abandon(partition);
                     }
                 }
@@ -354,9 +355,7 @@ impl Keeper {
             let now = {
                 let mut holding = this.holding();
                 holding.going.remove(&partition);
-                if holding.held.get(&partition) == Some(&gift.epoch) {
-                    holding.held.remove(&partition);
-                }
+                holding.ends(partition, gift.epoch, this.seat().now());
                 holding.held.len()
             };
             match given {

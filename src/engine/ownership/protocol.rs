@@ -72,6 +72,34 @@ pub(in crate::engine) struct Holding {
     pub held: BTreeMap<PartitionId, Epoch>,
     /// Those of them that are being given away.
     pub going: BTreeSet<PartitionId>,
+    /// When each last began or ended here.
+    pub changed: BTreeMap<PartitionId, Duration>,
+}
+
+impl Holding {
+    /// A partition begins here. `false`: it runs in this epoch already, or in a later one.
+    pub fn begins(&mut self, partition: PartitionId, epoch: Epoch, now: Duration) -> bool {
+        let begins = self.held.get(&partition).is_none_or(|held| *held < epoch);
+        if begins {
+            self.held.insert(partition, epoch);
+            self.changed.insert(partition, now);
+        }
+        begins
+    }
+
+    /// It ends here in this epoch, or its row was changed.
+    pub fn ends(&mut self, partition: PartitionId, epoch: Epoch, now: Duration) {
+        self.changed.insert(partition, now);
+        if self.held.get(&partition) == Some(&epoch) {
+            self.held.remove(&partition);
+        }
+    }
+
+    /// The rows of a look that was asked then may be older than this holding: beats and changes of rows go side
+    /// by side.
+    fn is_newer(&self, partition: PartitionId, asked: Duration) -> bool {
+        self.changed.get(&partition).is_some_and(|changed| *changed >= asked)
+    }
 }
 
 /// The earlier looks of this node.
@@ -148,12 +176,12 @@ pub(in crate::engine) fn step(
     let (view, asked) = (look.view, look.asked);
     let Some(mine) = view.node(me) else { return vec![Act::Rejoin] };
     seen.take_in(look, terms);
-    let own: BTreeMap<PartitionId, Epoch> =
-        view.partitions.iter().filter(|row| row.owner == Some(me)).map(|row| (row.partition, row.epoch)).collect();
+    let own = view.partitions.iter().filter(|row| row.owner == Some(me) && !holding.is_newer(row.partition, asked));
+    let own: BTreeMap<PartitionId, Epoch> = own.map(|row| (row.partition, row.epoch)).collect();
     let share = share(view);
     let mut acts = Vec::new();
     for (partition, epoch) in &holding.held {
-        if own.get(partition) != Some(epoch) {
+        if own.get(partition) != Some(epoch) && !holding.is_newer(*partition, asked) {
             acts.push(Act::Drop(*partition));
         }
     }

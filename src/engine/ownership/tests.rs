@@ -82,6 +82,23 @@ fn what_is_owned_begins_and_what_is_lost_is_dropped() {
 }
 
 #[test]
+fn rows_that_were_read_before_a_partition_began_or_ended_here_tell_nothing_of_it() {
+    let slow = |view, asked| Look { asked: ms(asked), ..at(view, ms(2_000)) };
+    let acts = |look, holding: &Holding| step(node(1), holding, look, &mut Observations::default(), &terms());
+    // Claimed while a beat was under way: its rows are those from before.
+    let mut holding = Holding::default();
+    assert!(holding.begins(PartitionId(0), Epoch(1), ms(1_000)));
+    let free = view(vec![row(1, 0), row(2, 0)], &[2]);
+    assert_eq!(acts(slow(&free, 900), &holding), []);
+    assert_eq!(acts(slow(&free, 1_001), &holding), [Act::Drop(PartitionId(0))]);
+    // Given away meanwhile: it does not begin again.
+    holding.ends(PartitionId(0), Epoch(1), ms(3_000));
+    let mine = view(vec![row(1, 0), row(2, 0)], &[1]);
+    assert_eq!(acts(slow(&mine, 2_900), &holding), []);
+    assert_eq!(acts(slow(&mine, 3_001), &holding), [Act::Begin(PartitionId(0), Epoch(1))]);
+}
+
+#[test]
 fn a_beat_that_stands_still_for_a_lapse_is_that_of_a_dead_node() {
     let now = view(vec![row(1, 0), row(2, 5)], &[1, 2]);
     let moved = view(vec![row(1, 0), row(2, 6)], &[1, 2]);
@@ -249,7 +266,7 @@ impl World {
                 *actor = Actor { leaving: actor.leaving, dead: actor.leaving, next: self.now, ..Actor::default() };
             }
             Act::Drop(partition) => _ = actor.holding.held.remove(&partition),
-            Act::Begin(partition, epoch) => _ = actor.holding.held.insert(partition, epoch),
+            Act::Begin(partition, epoch) => _ = actor.holding.begins(partition, epoch, ms(self.now)),
             Act::Bury(node, beat) => {
                 if let Some((row, beaten)) = self.nodes.get(&node)
                     && row.beat == beat
@@ -264,12 +281,12 @@ impl World {
                     let free = owner.is_none_or(|owner| !self.nodes.contains_key(&owner));
                     if epoch == seen && free && self.nodes.contains_key(&me) {
                         self.own(partition, epoch, me);
-                        actor.holding.held.insert(partition, Epoch(epoch.0 + 1));
+                        actor.holding.begins(partition, Epoch(epoch.0 + 1), ms(self.now));
                     }
                 }
             }
             Act::Give(Gift { partition, epoch, to }) => {
-                actor.holding.held.remove(&partition);
+                actor.holding.ends(partition, epoch, ms(self.now));
                 if self.partitions[&partition] == (epoch, Some(me)) && self.nodes.contains_key(&to) {
                     self.own(partition, epoch, to);
                     self.gifts += 1;

@@ -15,15 +15,19 @@ use crate::engine::execution::turns::Turns;
 use crate::engine::journal::summary::owes_end;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::{Applied, DeliverError};
-use crate::ids::{ExecutionId, PartitionId};
+use crate::ids::ExecutionId;
 use crate::interpreter::state::{Outcome, State};
-use crate::store::{Epoch, StoreError};
+use crate::store::{StoreError, Tenure};
 
 use super::state::PartitionState;
 
 impl Host for PartitionState {
-    fn tenure(&self) -> (PartitionId, Epoch) {
-        (self.id, self.epoch)
+    fn tenure(&self) -> Tenure {
+        Tenure { partition: self.id, epoch: self.epoch }
+    }
+
+    fn may_be_behind(&self) -> bool {
+        self.is_ended() || !(self.id.is_express() || self.services.seat.is_sure())
     }
 
     fn reply_queue(&self) -> &str {

@@ -38,17 +38,24 @@ impl PartitionManager {
     }
 
     /// Begins these partitions as their owner of these epochs: all take messages before the first of them recovers,
-    /// since an execution of one may owe something to an execution of another.
+    /// since an execution of one may owe something to an execution of another. They are here when this returns, so a
+    /// partition can be let go at once; the future tells when they have recovered.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn begin(&self, owned: &[(PartitionId, Epoch)], wiring: &Wiring) -> Result<(), DeliverError> {
+    pub fn begin(
+        &self,
+        owned: &[(PartitionId, Epoch)],
+        wiring: &Wiring,
+    ) -> impl Future<Output = Result<(), DeliverError>> + use<> {
         let open = |(id, epoch): &(PartitionId, Epoch)| self.open(*id, *epoch, wiring.clone());
         let begun: Vec<Addr<Partition>> = owned.iter().map(open).collect();
-        for begins in join_all(begun.iter().map(|partition| partition.send(Begin))).await {
-            begins.map_err(|_| DeliverError::Closed)??;
+        async move {
+            for begins in join_all(begun.iter().map(|partition| partition.send(Begin))).await {
+                begins.map_err(|_| DeliverError::Closed)??;
+            }
+            Ok(())
         }
-        Ok(())
     }
 
     /// A former life of the partition here is over.

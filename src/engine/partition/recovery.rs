@@ -65,6 +65,10 @@ impl PartitionState {
             EngineError::Store(e) => DeliverError::Store(e),
             other => DeliverError::Internal(other.to_string()),
         })?;
+        if self.is_ended() {
+            // It ended while the journal was read: its next owner may have gone on already.
+            return Err(DeliverError::NotHere(self.id));
+        }
         let bus_kept = !self.redispatch_all.borrow_mut().remove(&execution);
         let incarnation = self.registry.incarnation();
         let actor = ExecutionActor::revived(
@@ -102,6 +106,9 @@ impl PartitionState {
             }
             let revivals = rows.iter().map(|row| self.active(row.header.id));
             for (row, result) in rows.iter().zip(futures_util::future::join_all(revivals).await) {
+                if self.is_ended() {
+                    return Err(DeliverError::NotHere(self.id));
+                }
                 if let Err(e) = result
                     && !e.is_corrupt()
                 {

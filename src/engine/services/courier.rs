@@ -14,7 +14,7 @@ use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::StimulusKind;
 
 use crate::engine::types::RETRY_AFTER;
-use crate::store::{Epoch, StoreError};
+use crate::store::{Epoch, Tenure};
 
 use super::away::Away;
 use super::seat::Seat;
@@ -96,14 +96,28 @@ impl Courier {
             let express = self.express.read().unwrap_or_else(PoisonError::into_inner);
             return express.get(&partition).cloned().ok_or(DeliverError::NotHere(partition));
         }
-        let slot = self.routes.get(usize::from(partition.0));
-        let route = slot.and_then(|slot| slot.read().unwrap_or_else(PoisonError::into_inner).clone());
-        route.filter(|_| !self.seat.is_fenced()).ok_or(DeliverError::NotHere(partition))
+        self.route_of(partition).filter(|_| !self.seat.is_fenced()).ok_or(DeliverError::NotHere(partition))
+    }
+
+    fn route_of(&self, partition: PartitionId) -> Option<Arc<Route>> {
+        let slot = self.routes.get(usize::from(partition.0))?;
+        slot.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The epoch of a partition that is here; `None`: another node has it, or it is on its way.
     pub fn epoch_of(&self, partition: PartitionId) -> Option<Epoch> {
         self.find(partition).ok().map(|route| route.epoch)
+    }
+
+    /// This engine's tenure over the partition of an execution, where it is here.
+    pub fn tenure_over(&self, execution: ExecutionId) -> Result<Tenure, DeliverError> {
+        let partition = self.partition_of(execution);
+        self.find(partition).map(|route| Tenure { partition, epoch: route.epoch })
+    }
+
+    /// The partition is here, though perhaps nothing is taken in just now.
+    pub fn holds(&self, partition: PartitionId) -> bool {
+        self.route_of(partition).is_some()
     }
 
     /// Delivers an input to an execution, which is revived where it is not in memory. Its partition is found by its id;
@@ -116,9 +130,7 @@ impl Courier {
         }
         match route.deliver.send(Deliver { execution, input: input.clone() }).await.unwrap_or_else(closed) {
             // It was handed over meanwhile, and nothing was written.
-            Err(DeliverError::Closed | DeliverError::Store(StoreError::Fenced { .. })) => {
-                self.away.deliver(partition, execution, input).await
-            }
+            Err(error) if error.is_handover() => self.away.deliver(partition, execution, input).await,
             applied => applied.into(),
         }
     }

@@ -18,6 +18,8 @@ pub(in crate::engine) struct Seat {
     began: Instant,
     /// Milliseconds after `began` until which this process may take things in.
     good_until: AtomicU64,
+    /// Until which no other node can own a partition of this one.
+    sure_until: AtomicU64,
     slot: watch::Sender<Option<u16>>,
     /// The newest form that all nodes read.
     form: AtomicU32,
@@ -29,6 +31,7 @@ impl Default for Seat {
         Self {
             began: Instant::now(),
             good_until: AtomicU64::new(EVER),
+            sure_until: AtomicU64::new(EVER),
             slot: watch::Sender::new(None),
             form: AtomicU32::new(NEWEST),
         }
@@ -64,14 +67,15 @@ impl Seat {
     /// This node has joined, or is no node at present.
     pub fn sit(&self, slot: Option<u16>) {
         self.good_until.store(0, Ordering::Relaxed);
+        self.sure_until.store(0, Ordering::Relaxed);
         self.slot.send_replace(slot);
     }
 
-    /// A beat arrived in the store that keeps this node alive until then; `None`: no other node is there.
-    pub fn good_until(&self, until: Option<Duration>) {
-        let until =
-            until.map_or(UNTIL_OTHERS_COME, |until| u64::try_from(until.as_millis()).unwrap_or(UNTIL_OTHERS_COME));
-        self.good_until.store(until, Ordering::Relaxed);
+    /// A beat arrived in the store that keeps this node alive until then. `others`: other nodes are there.
+    pub fn good_until(&self, until: Duration, others: bool) {
+        let until = u64::try_from(until.as_millis()).unwrap_or(UNTIL_OTHERS_COME);
+        self.sure_until.store(until, Ordering::Relaxed);
+        self.good_until.store(if others { until } else { UNTIL_OTHERS_COME }, Ordering::Relaxed);
     }
 
     /// This process is the only owner of its store.
@@ -81,7 +85,17 @@ impl Seat {
 
     /// Its last good beat is so old that others may have taken this node for dead: nothing is taken in.
     pub fn is_fenced(&self) -> bool {
-        let until = self.good_until.load(Ordering::Relaxed);
+        self.is_past(&self.good_until)
+    }
+
+    /// No other node can have taken a partition of this one. A node that saw no others may be frozen while one comes:
+    /// it takes things in, because the store refuses wrong writes, and it refuses nothing for good.
+    pub fn is_sure(&self) -> bool {
+        !self.is_past(&self.sure_until)
+    }
+
+    fn is_past(&self, until: &AtomicU64) -> bool {
+        let until = until.load(Ordering::Relaxed);
         until != EVER && self.now().as_millis() > u128::from(until)
     }
 }

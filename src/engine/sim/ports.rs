@@ -208,33 +208,35 @@ impl Journal for SimStore {
     }
 }
 
-/// Each call may be lost before or after it did its work.
+/// Each call may be lost before or after it did its work. The arguments before a semicolon are references.
 macro_rules! shaky {
-    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
-        $(fn $name(&self, $($argument: $kind),*) -> StoreFuture<'_, $answer> {
+    ($($name:ident($(&$borrowed:ident: $of:ty),*; $($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $($borrowed: &$of,)* $($argument: $kind),*) -> StoreFuture<'_, $answer> {
+            $(let $borrowed = $borrowed.to_owned();)*
             Box::pin(async move {
                 self.world.port(self.node).await;
                 let fault = self.fault();
-                if matches!(fault, Fault::Refused) {
+                if matches!(fault, Fault::Refused | Fault::Conflict) {
                     return Self::unavailable();
                 }
-                let done = self.memory.$name($($argument),*).await?;
+                let done = self.memory.$name($(&$borrowed,)* $($argument),*).await?;
                 self.world.port(self.node).await;
                 if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(done) }
             })
         })*
     };
 }
+pub(super) use shaky;
 
 impl Ownership for SimStore {
     shaky! {
-        join(card: NodeCard) -> Result<Node, NodeRow>;
-        beat() -> View;
-        bury(node: NodeId, beat: u64) -> bool;
-        give(gifts: Vec<Gift>) -> ();
-        announce_leave() -> ();
-        announce_deaf(deaf: bool) -> ();
-        leave() -> ();
+        join(; card: NodeCard) -> Result<Node, NodeRow>;
+        beat(;) -> View;
+        bury(; node: NodeId, beat: u64) -> bool;
+        give(; gifts: Vec<Gift>) -> ();
+        announce_leave(;) -> ();
+        announce_deaf(; deaf: bool) -> ();
+        leave(;) -> ();
     }
 
     fn claim(&self, wanted: Vec<(PartitionId, Epoch)>) -> StoreFuture<'_, Vec<(PartitionId, Epoch)>> {
@@ -242,7 +244,7 @@ impl Ownership for SimStore {
             self.world.port(self.node).await;
             let taken = self.memory.claim(wanted).await?;
             for (partition, epoch) in &taken {
-                self.world.lock().taken(*partition, *epoch);
+                self.world.lock().taken(self.node, *partition, *epoch);
             }
             self.world.port(self.node).await;
             Ok(taken)

@@ -10,6 +10,7 @@ use crate::bus::envelope::{self, Reply, ReplyOutcome};
 use crate::bus::{HeaderValue, Message};
 use crate::clock::Timestamp;
 use crate::engine::journal::summary::summary;
+use crate::engine::types::CompletionError;
 use crate::ids::{EventId, ExecutionId, TaskKey};
 use crate::interpreter::due;
 use crate::interpreter::event::Event;
@@ -230,14 +231,32 @@ impl Inner {
         }
     }
 
+    /// A call with a reply has its final answer: as a reply that is acknowledged.
+    pub fn answered(&mut self, message: &Message, answer: &Result<(), CompletionError>, tokens: &TokenKeys) {
+        let Ok(reply) = Reply::decode(message) else { return };
+        let Ok((key, _)) = tokens.verify(&reply.token) else { return };
+        let heartbeat = reply.outcome == ReplyOutcome::Heartbeat && answer.is_ok();
+        if !heartbeat && self.task(key).is_ok() {
+            self.violate(format!(
+                "a call with a good reply for the task of event {} was answered {answer:?}, and the task is still open",
+                key.scheduled
+            ));
+        }
+    }
+
     /// A reply is parked: only for a reason.
     pub fn parked(&mut self, message: &Message, tokens: &TokenKeys) {
         self.stranger_parked(message);
         let verdict =
             message.properties.headers.get("x-verdict").and_then(HeaderValue::as_text).unwrap_or_default().to_owned();
-        let genuine = Reply::decode(message).is_ok_and(|reply| tokens.verify(&reply.token).is_ok());
-        if genuine && !matches!(verdict.as_str(), "duplicate" | "late") {
-            self.violate(format!("a good reply was refused as {verdict}"));
+        let Ok(reply) = Reply::decode(message) else { return };
+        let Ok((key, _)) = tokens.verify(&reply.token) else { return };
+        if !matches!(verdict.as_str(), "duplicate" | "late") || self.task(key).is_ok() {
+            let task = self.task(key);
+            self.violate(format!(
+                "a good reply for the task of event {} was refused as {verdict}, the task is {task:?}",
+                key.scheduled
+            ));
         }
     }
 }

@@ -72,14 +72,15 @@ impl Inner {
         self.last += 1;
         let by_api = self.rng.chance(15);
         let at = self.true_time() + i64::try_from(after).unwrap();
-        self.schedule.insert((at, self.last), Planned { queue: queue.to_owned(), message, by_api });
+        self.schedule.insert((at, self.last), Planned { queue: queue.to_owned(), message, by_api, redelivered: false });
         by_api
     }
 
     /// A message that a node gave back.
     pub fn comes_again(&mut self, queue: String, message: Message) {
         self.last += 1;
-        self.schedule.insert((self.true_time() + 200, self.last), Planned { queue, message, by_api: false });
+        let again = Planned { queue, message, by_api: false, redelivered: true };
+        self.schedule.insert((self.true_time() + 200, self.last), again);
     }
 
     pub fn next_number(&mut self) -> u64 {
@@ -153,19 +154,20 @@ pub(super) async fn workers(world: Arc<World>, crew: Crew) {
                     let complete = async |engine: EngineHandle| {
                         engine.complete_task(&token, completion.clone(), Asker::default()).await
                     };
-                    while let None | Some(Err(CompletionError::Engine(_))) = crew.ask(&world, complete).await {
-                        world.pass(1_000).await;
-                    }
-                    world
-                        .lock()
-                        .queues
-                        .entry(world::API.to_owned())
-                        .or_default()
-                        .retain(|(_, m)| *m != planned.message);
+                    let answer = loop {
+                        match crew.ask(&world, complete).await {
+                            None | Some(Err(CompletionError::Engine(_))) => world.pass(1_000).await,
+                            Some(answer) => break answer,
+                        }
+                    };
+                    let mut inner = world.lock();
+                    inner.answered(&planned.message, &answer, &world.tokens);
+                    inner.queues.entry(world::API.to_owned()).or_default().retain(|(_, m)| *m != planned.message);
                 });
             }
             _ => {
-                world.lock().queues.entry(planned.queue).or_default().push_back((false, planned.message));
+                let came = (planned.redelivered, planned.message);
+                world.lock().queues.entry(planned.queue).or_default().push_back(came);
                 world.changed.notify_waiters();
             }
         }

@@ -58,6 +58,7 @@ pub struct Planned {
     pub queue: String,
     pub message: Message,
     pub by_api: bool,
+    pub redelivered: bool,
 }
 
 #[derive(Debug)]
@@ -181,7 +182,7 @@ impl World {
         for (_, message) in inner.queues.remove(API).unwrap_or_default() {
             inner.last += 1;
             let place = (inner.base + 1_000, inner.last);
-            inner.schedule.insert(place, Planned { queue: String::new(), message, by_api: true });
+            inner.schedule.insert(place, Planned { queue: String::new(), message, by_api: true, redelivered: false });
         }
     }
 
@@ -291,11 +292,13 @@ impl Inner {
     pub fn node_begins(&mut self) -> usize {
         self.nodes.push(0);
         self.cut.push(0);
+        self.note(|| format!("node {} begins", self.nodes.len() - 1));
         self.nodes.len() - 1
     }
 
     /// A node has taken a partition.
-    pub fn taken(&mut self, partition: PartitionId, epoch: Epoch) {
+    pub fn taken(&mut self, node: Option<usize>, partition: PartitionId, epoch: Epoch) {
+        self.note(|| format!("node {node:?} takes {partition} in epoch {}", epoch.0));
         self.takings += 1;
         self.epochs.entry(partition).and_modify(|newest| *newest = epoch.max(*newest)).or_insert(epoch);
     }
@@ -308,12 +311,14 @@ impl Inner {
     pub fn node_freezes(&mut self, node: usize, ms: u64) {
         self.nodes[node] = self.true_time() + i64::try_from(ms).unwrap();
         self.freezes += 1;
+        self.note(|| format!("node {node} freezes for {ms} ms"));
     }
 
     /// The broker gives its unsettled messages to others, as it does with a connection that is gone.
     pub fn node_is_cut_off(&mut self, node: usize, ms: u64) {
         self.cut[node] = self.true_time() + i64::try_from(ms).unwrap();
         self.cuts += 1;
+        self.note(|| format!("node {node} is cut off for {ms} ms"));
         self.gives_back(node);
     }
 
@@ -321,6 +326,7 @@ impl Inner {
     pub fn node_dies(&mut self, node: usize) {
         self.nodes[node] = i64::MAX;
         self.crashes += 1;
+        self.note(|| format!("node {node} is gone"));
         self.gives_back(node);
     }
 
@@ -353,5 +359,12 @@ impl Inner {
 
     pub fn violate(&mut self, what: String) {
         self.violations.push(what);
+    }
+
+    /// For a person who replays a seed.
+    pub fn note(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{} {}", self.true_time() % 10_000_000_000, what());
+        }
     }
 }

@@ -5,8 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{join_all, pending};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore};
 
@@ -16,120 +15,18 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::api::EngineHandle;
 use crate::engine::support;
 use crate::engine::types::{Asker, Completion, EngineError, Options, StartRequest};
-use crate::ids::{Arn, ExecutionId, PartitionId};
+use crate::ids::Arn;
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
 use crate::limits::EngineBounds;
 use crate::store::memory::Memory;
-use crate::store::{
-    Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, Kinship,
-    StoreFuture, WaitFilter, WaitRow,
-};
+use crate::store::{ExecutionStatus, Journal};
 
+use super::gated::Gated;
 use super::watched::Watched;
 
 const STARTS_MAX: usize = 5;
 const LONG: Duration = Duration::from_secs(30);
-
-/// A store whose creations wait at a gate, and whose appends may stand still. Everything else goes through at once.
-#[derive(Debug)]
-struct Gated {
-    memory: Memory,
-    gate: Arc<Semaphore>,
-    /// Word of an append that stands still.
-    stands: Option<Arc<Notify>>,
-}
-
-impl Journal for Gated {
-    fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
-        Box::pin(async move {
-            self.gate.acquire().await.expect("the gate is never closed for good").forget();
-            self.memory.create(header, first, reusable_before).await
-        })
-    }
-
-    fn append(&self, append: Append) -> StoreFuture<'_, ()> {
-        match &self.stands {
-            None => self.memory.append(append),
-            Some(word) => {
-                word.notify_one();
-                pending().boxed()
-            }
-        }
-    }
-
-    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
-        self.memory.load(execution)
-    }
-
-    fn owing(
-        &self,
-        partition: PartitionId,
-        after: Option<ExecutionId>,
-        limit: u32,
-    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.owing(partition, after, limit)
-    }
-
-    fn due(
-        &self,
-        partition: PartitionId,
-        before: Timestamp,
-        limit: u32,
-    ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
-        self.memory.due(partition, before, limit)
-    }
-
-    fn execution(&self, id: ExecutionId) -> StoreFuture<'_, Option<ExecutionRow>> {
-        self.memory.execution(id)
-    }
-
-    fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
-        self.memory.execution_by_arn(arn)
-    }
-
-    fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.list(filter)
-    }
-
-    fn kin(
-        &self,
-        of: ExecutionId,
-        kinship: Kinship,
-        after: Option<ExecutionId>,
-        limit: u32,
-    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.kin(of, kinship, after, limit)
-    }
-
-    fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
-        self.memory.count(filter)
-    }
-
-    fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
-        self.memory.waits(filter)
-    }
-
-    fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {
-        self.memory.count_waits(filter)
-    }
-
-    fn waits_by_destination(&self, limit: u32) -> StoreFuture<'_, Vec<DestinationWaits>> {
-        self.memory.waits_by_destination(limit)
-    }
-
-    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.owing_parents(partition, limit)
-    }
-
-    fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {
-        self.memory.parent_told(execution)
-    }
-
-    fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
-        self.memory.purge(before, limit)
-    }
-}
 
 /// An engine on these ports, with one machine.
 async fn engine(
@@ -150,7 +47,7 @@ async fn given(gate: Arc<Semaphore>) -> (EngineHandle, Arn) {
     let memory = Memory::new();
     let activity = "arn:aws:states:us-east-1:000000000000:activity:paint";
     let definition = json!({"StartAt": "T", "States": {"T": {"Type": "Task", "Resource": activity, "End": true}}});
-    let journal = Arc::new(Gated { memory: memory.clone(), gate, stands: None });
+    let journal = Arc::new(Gated { gate, ..Gated::over(&memory) });
     let options = Options {
         partitions: 2,
         threads: 1,
@@ -227,7 +124,7 @@ async fn children_take_turns_and_all_are_started() {
     };
     let branches: Vec<Value> = (0..2 * crate::limits::CHILD_STARTS_AT_ONCE / 40).map(branch).collect();
     let count = 40 * branches.len();
-    let journal = Arc::new(Gated { memory: memory.clone(), gate: Arc::clone(&gate), stands: None });
+    let journal = Arc::new(Gated { gate: Arc::clone(&gate), ..Gated::over(&memory) });
     let options = Options { partitions: 2, threads: 1, ..Options::default() };
     let all = json!({"StartAt": "A", "States": {"A": {"Type": "Parallel", "Branches": branches, "End": true}}});
     let (engine, machine) = engine(&memory, journal, Arc::new(EmbeddedBus::new()), options, &all).await;
@@ -297,11 +194,8 @@ async fn a_stop_has_one_time_for_all_that_it_waits_for() {
     // An append that stands still takes all of it: nothing is left.
     let (memory, bus) = (Memory::new(), Arc::new(Watched::blocked()));
     let stands = Arc::new(Notify::new());
-    let journal = Arc::new(Gated {
-        memory: memory.clone(),
-        gate: Arc::new(Semaphore::new(1)),
-        stands: Some(Arc::clone(&stands)),
-    });
+    let gate = Arc::new(Semaphore::new(1));
+    let journal = Arc::new(Gated { gate, stands: Some(Arc::clone(&stands)), ..Gated::over(&memory) });
     let (engine, machine) = engine(&memory, journal, Arc::<Watched>::clone(&bus), options(), &wait).await;
     let arn = engine.start_execution(request(&machine, "e")).await.unwrap().arn;
     let stopping = engine.clone();

@@ -1,14 +1,20 @@
 //! A task that ends without its child has the child stopped: whatever ended it, and whenever the process dies.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::asl::{MachineType, parse};
+use crate::bus::Settlement;
+use crate::bus::embedded::EmbeddedBus;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::engine::api::EngineHandle;
 use crate::engine::journal::{load, summary};
-use crate::engine::support::{self, realm, request};
+use crate::engine::support::{self, next, realm, request};
+use crate::engine::types::{Asker, Completion, Options};
 use crate::ids::{Arn, ExecutionId, PartitionId, TaskKey};
 use crate::interpreter::event::Failure;
 use crate::interpreter::state::Conclusion;
@@ -17,6 +23,8 @@ use crate::interpreter::{Bounds, Env, TokenMint};
 use crate::record;
 use crate::store::memory::Memory;
 use crate::store::{Append, Batch, Epoch, ExecutionFilter, ExecutionRow, ExecutionStatus, Journal};
+
+use super::gated::Gated;
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -285,4 +293,43 @@ async fn a_child_is_stopped_after_a_crash_that_came_before_its_stop() {
         is_settled(&store, parent).await;
         again.stop(LONG).await;
     }
+}
+
+#[actix_rt::test]
+async fn a_parent_hears_of_its_child_although_this_node_took_nothing_in_for_a_while() {
+    let (store, bus) = (Memory::new(), EmbeddedBus::new());
+    let journal = Arc::new(Gated { looks: Arc::new(Semaphore::new(1)), ..Gated::over(&store) });
+    let Gated { looks, looking, failing, .. } = &*journal;
+    let (looks, looking, failing) = (Arc::clone(looks), Arc::clone(looking), Arc::clone(failing));
+    // One thread: what follows a look follows it at once.
+    let options = Options { threads: 0, ..support::small() };
+    let parts = support::parts(journal, Arc::new(store.clone()), Arc::new(bus.clone()), options);
+    let engine = crate::engine::lifecycle::start(parts).await.unwrap();
+    let ask = json!({
+        "Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken",
+        "Parameters": {"Queue": "work", "Body.$": "$"}, "End": true,
+    });
+    support::machine(&store, "child", &alone(&ask)).await;
+    let machine = support::machine(&store, "parent", &alone(&child_task(json!({ "End": true })))).await;
+    let parent = engine.start_execution(request(&machine, "p", "{}")).await.unwrap().arn;
+    let task = next(&bus, "work").await;
+    let token = task.message.properties.correlation_id.clone().unwrap();
+    task.settle(Settlement::Ack);
+    let closed = Arc::clone(&looks).acquire_owned().await.unwrap();
+    engine.complete_task(&token, Completion::Success(json!(7).into()), Asker::default()).await.unwrap();
+    while looking.load(Ordering::Acquire) == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // The store does not answer for a moment, so beats are late.
+    let seat = &engine.engine().services.seat;
+    seat.good_until(Duration::ZERO, true);
+    failing.store(looking.load(Ordering::Acquire), Ordering::Release);
+    drop(closed);
+    while failing.load(Ordering::Acquire) > 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    seat.good_until(Duration::MAX, true);
+    let end = tokio::time::timeout(LONG, engine.await_end(&parent)).await.expect("it ends").unwrap();
+    assert!(matches!(end.result, Conclusion::Succeeded(_)), "{end:?}");
+    engine.stop(LONG).await;
 }

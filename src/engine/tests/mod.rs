@@ -6,6 +6,7 @@ mod bounds;
 mod children;
 mod clock;
 mod express;
+mod gated;
 mod health;
 mod nodes;
 mod partition_life;

@@ -50,7 +50,7 @@ impl World {
             let node = crate::engine::lifecycle::make(Parts { tokens: world.tokens.clone(), ..parts });
             let seat = &node.engine().services.seat;
             seat.sit(Some(slot));
-            seat.good_until(Some(Duration::MAX));
+            seat.good_until(Duration::MAX, true);
             actix_rt::spawn(std::sync::Arc::clone(node.engine().services.courier.away()).hear());
             world.nodes.push(node);
             world.begin(usize::from(slot), PartitionId(slot)).await;
@@ -273,7 +273,7 @@ async fn a_process_that_is_alone_asks_no_other() {
     let asked = world.asked(&machine, "e").await;
     let seat = &world.other().engine().services.seat;
     seat.sit(None);
-    seat.good_until(Some(Duration::MAX));
+    seat.good_until(Duration::MAX, true);
     let refused = world.other().complete_task(&asked.token, success(), Asker::default()).await.unwrap_err();
     assert!(matches!(refused, CompletionError::Engine(EngineError::Internal(_) | EngineError::Busy(_))), "{refused:?}");
     assert_eq!(world.status(&asked.arn).await, ExecutionStatus::Running);
@@ -299,5 +299,30 @@ async fn an_append_in_the_name_of_another_owner_is_refused_and_counted() {
     assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
     let shown = services.metrics.render(&Now::default());
     assert!(shown.contains("reveille_store_fenced_total 1"), "{shown}");
+    world.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_node_that_may_have_been_taken_for_dead_refuses_nothing_for_good() {
+    let world = World::new().await;
+    let asked = world.asked(&world.machine().await, "e").await;
+    let key = world.tokens.verify(&asked.token).unwrap().0;
+    let later = crate::ids::TaskKey { scheduled: EventId(99), ..key };
+    let token = world.tokens.mint(&later, PartitionId(0));
+    let node = &world.nodes[0];
+    // With it the broker's confirm is written: nothing is left to write.
+    node.complete_task(&asked.token, Completion::Heartbeat, Asker::default()).await.unwrap();
+    let seat = &node.engine().services.seat;
+    // No other was there at its last beat, which is old: one may have come, and gone on.
+    seat.sit(None);
+    seat.good_until(Duration::from_nanos(1), false);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let answer = node.complete_task(&token, success(), Asker::default()).await.unwrap_err();
+    assert!(matches!(answer, CompletionError::Engine(EngineError::Busy(_))), "{answer:?}");
+    // The store checks an answer for which something is written.
+    node.complete_task(&asked.token, success(), Asker::default()).await.unwrap();
+    seat.good_until(Duration::MAX, false);
+    let answer = node.complete_task(&token, success(), Asker::default()).await.unwrap_err();
+    assert!(matches!(answer, CompletionError::Closed | CompletionError::Unknown), "{answer:?}");
     world.stop().await;
 }

@@ -1,17 +1,23 @@
 //! A partition begins and ends by itself: its executions stand still without it, and go on where it begins again.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, Message, Properties, Settlement, TaskBus};
 use crate::engine::support::{self, next, request};
 use crate::engine::types::Asker;
 use crate::engine::types::{Completion, CompletionError, EngineError};
+use crate::ids::{EventId, PartitionId, TaskKey};
 use crate::interpreter::state::Conclusion;
-use crate::store::Epoch;
 use crate::store::memory::Memory;
+use crate::store::{Epoch, Journal};
+
+use super::gated::Gated;
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -77,7 +83,7 @@ async fn a_former_owner_writes_nothing() {
     let (store, bus) = (Memory::new(), EmbeddedBus::new());
     let handle = support::engine_on(&store, &bus).await;
     let engine = handle.engine();
-    let partitions: Vec<_> = (0..engine.services.options.partitions).map(crate::ids::PartitionId).collect();
+    let partitions: Vec<_> = (0..engine.services.options.partitions).map(PartitionId).collect();
     for partition in &partitions {
         engine.partitions.release(*partition).await;
     }
@@ -89,5 +95,54 @@ async fn a_former_owner_writes_nothing() {
     let machine = support::machine(&store, "m", &definition).await;
     let refused = handle.start_execution(request(&machine, "e", "{}")).await.unwrap_err();
     assert!(refused.to_string().contains("another owner"), "{refused}");
+    handle.stop(LONG).await;
+}
+
+#[actix_rt::test]
+async fn an_execution_that_is_read_while_its_partition_ends_answers_nothing() {
+    let (store, bus) = (Memory::new(), EmbeddedBus::new());
+    let journal = Arc::new(Gated { looks: Arc::new(Semaphore::new(0)), ..Gated::over(&store) });
+    let (looks, looking) = (Arc::clone(&journal.looks), Arc::clone(&journal.looking));
+    let parts = support::parts(journal, Arc::new(store.clone()), Arc::new(bus.clone()), support::small());
+    let handle = crate::engine::lifecycle::start(parts).await.unwrap();
+    let wait = json!({"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 900, "End": true}}});
+    let machine = support::machine(&store, "m", &wait).await;
+    let arn = handle.start_execution(request(&machine, "e", "{}")).await.unwrap().arn;
+    let header = store.execution_by_arn(&arn).await.unwrap().unwrap().header;
+    let (partitions, wiring) = (&handle.engine().partitions, crate::engine::lifecycle::wiring(&handle));
+    let former = [(header.partition, Epoch::FIRST)];
+    // It leaves memory with its partition, which begins again.
+    partitions.release(header.partition).await;
+    partitions.begin(&former, &wiring).await.unwrap();
+    // A task of which the journal knows nothing yet.
+    let key = TaskKey { execution: header.id, scheduled: EventId(99) };
+    let token = handle.engine().services.token(&key);
+    let (node, its) = (handle.clone(), token.clone());
+    let call = actix_rt::spawn(async move { node.complete_task(&its, Completion::Heartbeat, Asker::default()).await });
+    while looking.load(Ordering::Acquire) == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    partitions.abandon(header.partition);
+    partitions.begin(&former, &wiring).await.unwrap();
+    looks.add_permits(1);
+    let answer = tokio::time::timeout(LONG, call).await.expect("an answer").unwrap().unwrap_err();
+    assert!(matches!(answer, CompletionError::Engine(EngineError::Busy(_))), "another may know the task: {answer:?}");
+    let answer = handle.complete_task(&token, Completion::Heartbeat, Asker::default()).await.unwrap_err();
+    assert!(matches!(answer, CompletionError::Unknown), "{answer:?}");
+    handle.stop(LONG).await;
+}
+
+#[actix_rt::test]
+async fn a_partition_that_is_let_go_right_after_it_began_is_gone() {
+    let (store, bus) = (Memory::new(), EmbeddedBus::new());
+    let handle = support::engine_on(&store, &bus).await;
+    let (engine, wiring) = (handle.engine(), crate::engine::lifecycle::wiring(&handle));
+    engine.partitions.release(PartitionId(0)).await;
+    let begun = engine.partitions.begin(&[(PartitionId(0), Epoch::FIRST)], &wiring);
+    assert!(engine.services.courier.holds(PartitionId(0)));
+    engine.partitions.abandon(PartitionId(0));
+    // The outcome does not matter.
+    let _ = begun.await;
+    assert!(!engine.services.courier.holds(PartitionId(0)));
     handle.stop(LONG).await;
 }

@@ -2,14 +2,14 @@
 
 use crate::ids::Arn;
 use crate::store::{
-    AliasRow, Closing, ExecutionHeader, ExecutionStatus, MachineRow, MapRunRow, NoteRow, Revision, StoreError, Summary,
-    VersionRow,
+    AliasRow, Closing, Epoch, ExecutionHeader, ExecutionStatus, MachineRow, MapRunRow, NoteRow, Revision, StoreError,
+    Summary, VersionRow,
 };
 
 use super::Store;
 use super::given::{
     activity, alias, append, at, create, header, id, machine, machine_arn, never, revision, revision_id, running,
-    succeeded,
+    succeeded, under,
 };
 
 fn names<T>(rows: &[T], name: impl Fn(&T) -> &str) -> Vec<String> {
@@ -226,10 +226,12 @@ pub async fn map_runs_are_put_changed_and_listed_by_execution(store: &dyn Store)
         body: serde_json::json!({"n": n, "tolerated": 12.5}),
     };
     for (n, of) in [(2, 1), (1, 1), (3, 2)] {
-        store.put_map_run(run(n, of)).await.unwrap();
+        store.put_map_run(run(n, of), under(1)).await.unwrap();
     }
     let done = MapRunRow { stopped: Some(at(9)), body: serde_json::json!({"done": true}), ..run(2, 1) };
-    store.put_map_run(done.clone()).await.unwrap();
+    store.put_map_run(done.clone(), under(1)).await.unwrap();
+    let late = store.put_map_run(run(2, 1), under(7)).await;
+    assert!(matches!(late, Err(StoreError::Fenced { execution, epoch: Epoch(7) }) if execution == id(1)), "{late:?}");
     assert_eq!(store.map_run(&done.arn).await.unwrap(), Some(done.clone()));
     assert_eq!(store.map_run(&Arn::new("none")).await.unwrap(), None);
     assert_eq!(store.map_runs(id(1), None, 9).await.unwrap(), [done.clone(), run(1, 1)], "in the order of creation");

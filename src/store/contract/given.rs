@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, Version};
 use crate::store::{
     ActivityRow, AliasRow, Append, Batch, Closing, Epoch, ExecutionFilter, ExecutionHeader, ExecutionRow,
-    ExecutionStatus, MachineRow, MachineType, Revision, RevisionId, Summary,
+    ExecutionStatus, MachineRow, MachineType, Revision, RevisionId, Summary, Tenure,
 };
 
 use super::Store;
@@ -96,6 +96,11 @@ pub fn header(n: u32) -> ExecutionHeader {
 
 pub fn batch(after: u64, events: u32, text: &str) -> Batch {
     Batch { after: Version(after), events, bytes: text.as_bytes().to_vec() }
+}
+
+/// Of the partition of all headers here.
+pub fn under(epoch: u64) -> Tenure {
+    Tenure { partition: PartitionId(0), epoch: Epoch(epoch) }
 }
 
 pub fn append(n: u32, after: u64, events: u32, summary: Summary) -> Append {

@@ -7,7 +7,8 @@ use crate::store::{
 
 use super::Store;
 use super::given::{
-    append, at, batch, create, due, failed, header, id, ids, never, page, revision_id, running, succeeded, with_machine,
+    append, at, batch, create, due, failed, header, id, ids, never, page, revision_id, running, succeeded, under,
+    with_machine,
 };
 
 pub async fn a_created_execution_is_there_with_its_first_batch(store: &dyn Store) {
@@ -419,8 +420,8 @@ pub async fn purge_takes_what_belonged_to_the_execution(store: &dyn Store) {
         stopped: None,
         body: serde_json::json!({"n": n}),
     };
-    store.put_map_run(run(1)).await.unwrap();
-    store.put_map_run(run(2)).await.unwrap();
+    store.put_map_run(run(1), under(1)).await.unwrap();
+    store.put_map_run(run(2), under(1)).await.unwrap();
     assert_eq!(store.purge(at(6), 9).await.unwrap(), 1);
     assert_eq!(store.map_run(&run(1).arn).await.unwrap(), None);
     assert_eq!(store.map_run(&run(2).arn).await.unwrap(), Some(run(2)));

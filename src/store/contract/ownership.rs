@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::ids::{PartitionId, Version};
+use crate::ids::{Arn, PartitionId, Version};
 use crate::store::memory::Memory;
 use crate::store::ownership::join;
-use crate::store::{Append, Epoch, Gift, Node, NodeCard, NodeId, Ownership, StoreError, StoreResult};
+use crate::store::{Append, Epoch, Gift, MapRunRow, Node, NodeCard, NodeId, Ownership, StoreError, StoreResult};
 
 use super::Store;
-use super::given::{append, create, header, id, never, running, with_machine};
+use super::given::{append, at, create, header, id, never, running, under, with_machine};
 
 trait Shared: Store + Ownership {}
 
@@ -150,6 +150,28 @@ async fn who_does_not_own_the_partition_in_this_epoch_writes_nothing((a, b): Pai
     assert!(b.execution(id(2)).await.unwrap().is_none() && b.execution(id(4)).await.unwrap().is_none());
 }
 
+async fn a_former_owner_does_not_open_a_map_run_again((a, b): Pair) {
+    let (first, second) = (joined(&*a, card()).await, joined(&*b, card()).await);
+    a.claim(partitions(&[0], 0)).await.unwrap();
+    let open = MapRunRow {
+        arn: Arn::new("run"),
+        execution: id(1),
+        started: at(1),
+        stopped: None,
+        body: serde_json::json!({"of": 1}),
+    };
+    a.put_map_run(open.clone(), under(1)).await.unwrap();
+    fenced(&b.put_map_run(open.clone(), under(1)).await, 1);
+    a.give(vec![Gift { partition: PartitionId(0), epoch: Epoch(1), to: second.id }]).await.unwrap();
+    let ended = MapRunRow { stopped: Some(at(2)), ..open.clone() };
+    b.put_map_run(ended.clone(), under(2)).await.unwrap();
+    fenced(&a.put_map_run(open.clone(), under(1)).await, 1);
+    fenced(&a.put_map_run(open.clone(), under(2)).await, 2);
+    assert!(b.bury(first.id, 0).await.unwrap());
+    a.put_map_run(open, under(1)).await.unwrap_err();
+    assert_eq!(b.map_run(&ended.arn).await.unwrap(), Some(ended));
+}
+
 async fn a_parent_is_told_by_the_owner_of_its_child((a, b): Pair) {
     joined(&*a, card()).await;
     joined(&*b, card()).await;
@@ -236,6 +258,7 @@ promises! {
         a_partition_is_claimed_once_and_given_by_its_owner_alone
         a_node_is_buried_unless_it_has_beaten_meanwhile
         who_does_not_own_the_partition_in_this_epoch_writes_nothing
+        a_former_owner_does_not_open_a_map_run_again
         a_parent_is_told_by_the_owner_of_its_child
         a_node_that_is_alone_keeps_others_out_until_its_beat_stands_still
         a_change_of_the_catalog_is_seen_by_all;
@@ -244,6 +267,7 @@ promises! {
         a_partition_is_claimed_once_and_given_by_its_owner_alone
         a_node_is_buried_unless_it_has_beaten_meanwhile
         who_does_not_own_the_partition_in_this_epoch_writes_nothing
+        a_former_owner_does_not_open_a_map_run_again
         a_parent_is_told_by_the_owner_of_its_child
         a_node_that_is_alone_keeps_others_out_until_its_beat_stands_still
         a_change_of_the_catalog_is_seen_by_all;

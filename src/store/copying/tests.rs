@@ -8,7 +8,7 @@ use super::*;
 use crate::ids::{Arn, EventId, TaskKey, Version};
 use crate::store::contract::given::{
     activity, alias, append, at, batch, create, due, failed, header, id, machine, machine_arn, revision, revision_id,
-    running, succeeded,
+    running, succeeded, under,
 };
 use crate::store::postgres::{self, Postgres};
 use crate::store::sqlite::{self, Sqlite};
@@ -97,7 +97,7 @@ async fn fill(store: &Sqlite) {
         stopped: None,
         body: serde_json::json!({"x": [1, null]}),
     };
-    store.put_map_run(run).await.unwrap();
+    store.put_map_run(run, under(1)).await.unwrap();
     create(store, ExecutionHeader { forked: Some(id(1)), ..header(6) }, due(700)).await;
     // A journal that is read in several pieces.
     create(store, header(7), running()).await;

@@ -8,7 +8,7 @@ use crate::ids::{Arn, ExecutionId};
 use crate::limits;
 use crate::store::{
     ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreError, StoreFuture,
-    StoreResult, VersionRow,
+    StoreResult, Tenure, VersionRow,
 };
 
 use super::Memory;
@@ -358,8 +358,9 @@ impl Catalog for Memory {
         })
     }
 
-    fn put_map_run(&self, run: MapRunRow) -> StoreFuture<'_, ()> {
+    fn put_map_run(&self, run: MapRunRow, under: Tenure) -> StoreFuture<'_, ()> {
         self.with(|state| {
+            self.hold(state, run.execution, under)?;
             match state.catalog.map_runs.get_mut(&run.arn) {
                 Some(there) => *there = run,
                 None => state.catalog.map_runs.add(&run.arn.clone(), run),

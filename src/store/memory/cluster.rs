@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use crate::ids::PartitionId;
+use crate::ids::{ExecutionId, PartitionId};
 use crate::store::{
-    Append, Epoch, Gift, Node, NodeCard, NodeId, NodeRow, Ownership, PartitionRow, StoreError, StoreFuture,
-    StoreResult, View,
+    Epoch, Gift, Node, NodeCard, NodeId, NodeRow, Ownership, PartitionRow, StoreError, StoreFuture, StoreResult,
+    Tenure, View,
 };
 
 use super::Memory;
@@ -20,7 +20,7 @@ pub(super) struct State {
     joined: u128,
     nodes: BTreeMap<u16, NodeRow>,
     partitions: BTreeMap<PartitionId, (Epoch, Option<NodeId>)>,
-    /// A planted fault: appends are not held against their owners.
+    /// A planted fault: writes are not held against their owners.
     #[cfg(test)]
     unfenced: bool,
 }
@@ -95,16 +95,16 @@ impl Memory {
         self.lock().cluster.unfenced = true;
     }
 
-    /// The fence of an append.
-    pub(super) fn hold(&self, state: &super::State, append: &Append) -> StoreResult<()> {
-        let Some(seat) = &self.node else { return append.is_by_the_only_owner() };
+    /// The fence of a write that concerns an execution.
+    pub(super) fn hold(&self, state: &super::State, execution: ExecutionId, under: Tenure) -> StoreResult<()> {
+        let Some(seat) = &self.node else { return under.is_of_the_only_owner(execution) };
         #[cfg(test)]
         if state.cluster.unfenced {
             return Ok(());
         }
-        let owned = state.cluster.owns(seat, append.partition)
-            && state.cluster.partitions.get(&append.partition).is_some_and(|(epoch, _)| *epoch == append.epoch);
-        if owned { Ok(()) } else { Err(StoreError::Fenced { execution: append.execution, epoch: append.epoch }) }
+        let owned = state.cluster.owns(seat, under.partition)
+            && state.cluster.partitions.get(&under.partition).is_some_and(|(epoch, _)| *epoch == under.epoch);
+        if owned { Ok(()) } else { Err(under.fenced(execution)) }
     }
 
     fn clustered<T: Send + 'static>(&self, work: impl FnOnce(&Seat, &mut State) -> T) -> StoreFuture<'_, T> {

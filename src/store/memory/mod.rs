@@ -209,14 +209,14 @@ impl Journal for Memory {
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
         assert_eq!(header.id, first.execution, "the first append belongs to the execution that is created");
         self.with(|state| {
-            self.hold(state, &first)?;
+            self.hold(state, first.execution, first.tenure())?;
             state.create(header, first, reusable_before)
         })
     }
 
     fn append(&self, append: Append) -> StoreFuture<'_, ()> {
         self.with(|state| {
-            self.hold(state, &append)?;
+            self.hold(state, append.execution, append.tenure())?;
             state.append(append)
         })
     }

@@ -5,11 +5,12 @@ use tokio_postgres::{Client, Row};
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
-use crate::store::{ActivityRow, MapRunRow};
+use crate::store::{ActivityRow, MapRunRow, Node, Tenure};
 
-use super::error::{Outcome, already_exists, not_found};
+use super::commit::HOLD_PARTITIONS;
+use super::error::{Outcome, already_exists, is_buried, is_foreign, not_found};
 use super::places::{self, Listing};
-use super::values::{Params, json, optional_time, time};
+use super::values::{Params, int, json, optional_time, time};
 
 const ACTIVITY: &str = "SELECT arn, name, created, configuration FROM activities WHERE arn = $1";
 const ACTIVITIES: &str =
@@ -66,7 +67,21 @@ fn decode(row: &Row) -> Outcome<ActivityRow> {
     Ok(ActivityRow { name: row.try_get(1)?, created: time(row, 2)?, configuration, arn })
 }
 
-pub(super) async fn put_map_run(client: &Client, run: &MapRunRow) -> Outcome<()> {
+/// `node`: the writer. Its hold of the partition lasts until the commit.
+pub(super) async fn put_map_run(client: &Client, run: &MapRunRow, node: Option<Node>, under: Tenure) -> Outcome<()> {
+    let Tenure { partition, epoch } = under;
+    let held: Params = &[
+        (&node.map(|node| node.id.0), Type::UUID),
+        (&vec![i32::from(partition.0)], Type::INT4_ARRAY),
+        (&vec![int(epoch.0)], Type::INT8_ARRAY),
+    ];
+    if let Err(error) = client.query_typed(HOLD_PARTITIONS, held).await {
+        return Err(if is_buried(&error) || is_foreign(&error) {
+            under.fenced(run.execution).into()
+        } else {
+            error.into()
+        });
+    }
     let values: Params = &[
         (&run.arn.as_str(), Type::TEXT),
         (&run.execution.0, Type::UUID),

@@ -1,9 +1,12 @@
 //! The port's catalog, handed to the writer and the readers.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
 use crate::store::{
-    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreFuture, VersionRow,
+    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreFuture, Tenure,
+    VersionRow,
 };
 
 use super::{Postgres, activities, machines, notes, tags, versions};
@@ -133,8 +136,11 @@ impl Catalog for Postgres {
         Box::pin(self.reading(move |client| Box::pin(async move { tags::all(&client, &resource).await })))
     }
 
-    fn put_map_run(&self, run: MapRunRow) -> StoreFuture<'_, ()> {
-        Box::pin(self.write(move |client| Box::pin(async move { activities::put_map_run(&client, &run).await })))
+    fn put_map_run(&self, run: MapRunRow, under: Tenure) -> StoreFuture<'_, ()> {
+        let seat = Arc::clone(&self.inner.seat);
+        Box::pin(self.write(move |client| {
+            Box::pin(async move { activities::put_map_run(&client, &run, seat.node(), under).await })
+        }))
     }
 
     fn map_run(&self, arn: &Arn) -> StoreFuture<'_, Option<MapRunRow>> {

@@ -57,7 +57,7 @@ fn begin(session: &Session, durable: bool) -> &'static str {
 }
 pub(super) const HOLD: &str = "SELECT hold($1)";
 /// The same, with the partitions that the group touches.
-const HOLD_PARTITIONS: &str = "SELECT hold($1, $2, $3)";
+pub(super) const HOLD_PARTITIONS: &str = "SELECT hold($1, $2, $3)";
 /// The lock keeps the revisions until the commit. A removal locks them too, and looks again afterwards.
 const REVISIONS: &str =
     "SELECT expect($2, count(*)) FROM (SELECT 1 FROM revisions WHERE id = ANY($1) FOR KEY SHARE) known";

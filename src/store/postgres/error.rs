@@ -9,6 +9,8 @@ use crate::store::StoreError;
 
 /// Raised by `hold` of the migrations: the row of this process is gone.
 const BURIED: &str = "RV001";
+/// Raised by it: another process owns a partition, or this one owns it in another epoch.
+const FOREIGN: &str = "RV003";
 
 /// A failure inside a transaction.
 #[derive(Debug)]
@@ -43,6 +45,10 @@ impl From<Fault> for StoreError {
 
 pub(super) fn is_buried(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| code.code() == BURIED)
+}
+
+pub(super) fn is_foreign(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| code.code() == FOREIGN)
 }
 
 /// Damage is `Corrupt`. Every other error may pass.

@@ -3,7 +3,8 @@
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
 use crate::store::{
-    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreFuture, VersionRow,
+    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreFuture, Tenure,
+    VersionRow,
 };
 
 use super::{Sqlite, activities, machines, map_runs, notes, tags, versions};
@@ -121,8 +122,8 @@ impl Catalog for Sqlite {
         Box::pin(self.reading(move |connection| tags::all(connection, &resource)))
     }
 
-    fn put_map_run(&self, run: MapRunRow) -> StoreFuture<'_, ()> {
-        Box::pin(self.write(move |connection| map_runs::put(connection, &run)))
+    fn put_map_run(&self, run: MapRunRow, under: Tenure) -> StoreFuture<'_, ()> {
+        Box::pin(self.write(move |connection| map_runs::put(connection, &run, under)))
     }
 
     fn map_run(&self, arn: &Arn) -> StoreFuture<'_, Option<MapRunRow>> {

@@ -236,7 +236,7 @@ impl<'c> Executions<'c> {
         first: &Append,
         reusable_before: Timestamp,
     ) -> Outcome<()> {
-        first.is_by_the_only_owner()?;
+        first.tenure().is_of_the_only_owner(first.execution)?;
         // All refusals stand before the first write, so that a refused one leaves nothing to undo in the common
         // transaction. The last of them is that write: SQLite itself sees that an id is taken.
         if first.batch.after != Version(0) {
@@ -321,7 +321,7 @@ impl<'c> Executions<'c> {
     }
 
     pub(super) fn append(&mut self, append: &Append) -> Outcome<()> {
-        append.is_by_the_only_owner()?;
+        append.tenure().is_of_the_only_owner(append.execution)?;
         let Append { execution: id, batch, summary, replaces, .. } = append;
         let known = self.standing.get(id).copied();
         let standing = known

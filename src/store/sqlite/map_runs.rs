@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
-use crate::store::MapRunRow;
+use crate::store::{MapRunRow, Tenure};
 
 use super::error::Outcome;
 use super::places::{self, Listing};
@@ -19,7 +19,8 @@ const PUT: &str = "INSERT INTO map_runs (arn, execution, started, stopped, body)
      excluded.stopped, body = excluded.body";
 const DELETE_OF_EXECUTION: &str = "DELETE FROM map_runs WHERE execution = ?1";
 
-pub(super) fn put(connection: &Connection, run: &MapRunRow) -> Outcome<()> {
+pub(super) fn put(connection: &Connection, run: &MapRunRow, under: Tenure) -> Outcome<()> {
+    under.is_of_the_only_owner(run.execution)?;
     connection.prepare_cached(PUT)?.execute(params![
         run.arn.as_str(),
         blob(run.execution),

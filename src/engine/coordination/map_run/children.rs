@@ -304,7 +304,9 @@ pub(super) async fn over(
 }
 
 /// Ends a run that has no runner: its children are stopped, its row says that it was aborted.
-pub(super) async fn abandon(services: &Services, run: &Arn) -> StoreResult<()> {
+pub(super) async fn abandon(services: &Services, parent: ExecutionId, run: &Arn) -> Result<(), DeliverError> {
+    // Before the row is read: a later owner may change it.
+    let tenure = services.courier.tenure_over(parent)?;
     stop_all(services, run).await;
     let Some(mut row) = services.catalog.map_run(run).await?.map(Row::from) else { return Ok(()) };
     if row.is_stopped() {
@@ -314,5 +316,5 @@ pub(super) async fn abandon(services: &Services, run: &Arn) -> StoreResult<()> {
         services.journal.count(ExecutionFilter { map_run: Some(run.clone()), ..ExecutionFilter::default() }).await?;
     row.count_by_status(&counts);
     row.end(RunStatus::Aborted, services.clock.now());
-    services.catalog.put_map_run(row.to_store()).await
+    Ok(services.catalog.put_map_run(row.to_store(), tenure).await?)
 }

@@ -31,11 +31,12 @@ use crate::engine::coordination::Coordinator;
 use crate::engine::journal::load;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::tell::{Answer, Word};
-use crate::engine::types::{DeliverError, MapRunChange, MapRunError};
+use crate::engine::types::{DeliverError, EngineError, MapRunChange, MapRunError};
 use crate::ids::{Arn, EventId, ExecutionId};
 use crate::interpreter::map_run::RunEvent;
 use crate::interpreter::state::Outcome;
 use crate::interpreter::stimulus::StimulusKind;
+use crate::store::StoreError;
 
 pub use row::redriven;
 use runs::{Claim, ENDING, ROWS_PER_PAGE, RunnerMessage};
@@ -65,7 +66,7 @@ pub(super) fn start(coordinator: Arc<Coordinator>, parent: ExecutionId, started:
 /// Ends a map run that its execution left behind; the execution learns of it when no child is open any more.
 pub(super) fn stop(coordinator: Arc<Coordinator>, parent: ExecutionId, started: EventId, run: Arn) {
     actix_rt::spawn(async move {
-        coordinator.run_ended(&run, started).await;
+        coordinator.run_ended(parent, &run, started).await;
         let stopped = StimulusKind::MapRunStopped { started };
         coordinator.services.courier.deliver_until_taken(parent, stopped).await;
     });
@@ -74,7 +75,7 @@ pub(super) fn stop(coordinator: Arc<Coordinator>, parent: ExecutionId, started: 
 impl Coordinator {
     /// Stops a run and waits until it has ended: by its runner, or (after a restart) without one. `last`: attempts that
     /// an event behind this one began are not meant.
-    async fn run_ended(&self, run: &Arn, last: EventId) {
+    async fn run_ended(&self, parent: ExecutionId, run: &Arn, last: EventId) {
         loop {
             if let Some((attempt, runner)) = self.map_runs.holder(run) {
                 if attempt > last {
@@ -85,7 +86,7 @@ impl Coordinator {
                     runner.closed().await;
                 }
             } else if let Claim::Given(_sender, _receiver) = self.map_runs.claim(run, ENDING) {
-                let result = children::abandon(&self.services, run).await;
+                let result = children::abandon(&self.services, parent, run).await;
                 self.map_runs.release(run);
                 match result {
                     Ok(()) => return,
@@ -113,7 +114,7 @@ impl Coordinator {
                 let state = load::state(&self.services, execution).await?;
                 let awaited = |run: &Arn| state.map_runs().any(|view| view.run.arn == *run);
                 for run in runs.iter().filter(|r| r.stopped.is_none() && !awaited(&r.arn)) {
-                    self.run_ended(&run.arn, state.last_id()).await;
+                    self.run_ended(execution, &run.arn, state.last_id()).await;
                 }
             }
             after = Some(last);
@@ -129,7 +130,11 @@ impl Coordinator {
         let courier = &self.services.courier;
         let partition = courier.partition_of(row.execution);
         if courier.epoch_of(partition).is_some() || !courier.away().has_others() {
-            return self.change_map_run_here(run, change).await;
+            match self.change_map_run_here(run, change).await {
+                // It was handed over meanwhile, and nothing was written.
+                Err(MapRunError::Engine(EngineError::Store(StoreError::Fenced { .. }))) => {}
+                changed => return changed,
+            }
         }
         match courier.away().ask(partition, &Word::ChangeMapRun { run: run.clone(), change }).await {
             Ok(Answer::NoMapRun) => Err(MapRunError::DoesNotExist(run.clone())),
@@ -168,6 +173,7 @@ impl Coordinator {
         if row.stopped.is_some() {
             return Err(MapRunError::Ended(run.clone()));
         }
+        let tenure = services.courier.tenure_over(row.execution).map_err(EngineError::from)?;
         if let Some(runner) = self.map_runs.find(run) {
             let (done, changed) = oneshot::channel();
             if runner.send(RunnerMessage::Changed { change, done }).await.is_ok()
@@ -183,6 +189,6 @@ impl Coordinator {
             return Err(MapRunError::Ended(run.clone()));
         }
         row.set_limits(&change.apply(row.limits()));
-        Ok(services.catalog.put_map_run(row.to_store()).await?)
+        Ok(services.catalog.put_map_run(row.to_store(), tenure).await?)
     }
 }

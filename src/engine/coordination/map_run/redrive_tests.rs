@@ -247,14 +247,13 @@ async fn a_late_stop_does_not_meet_the_attempt_after() {
     let given = Given::new(&checks(3)).await;
     let execution = given.begin(&json!([{ "n": 0, "ok": true }, { "n": 1 }])).await;
     assert!(matches!(given.end(&execution).await, Conclusion::Failed(_)));
-    let run = given.ended_run(&execution).await.arn;
+    let ended = given.ended_run(&execution).await;
     let page = given.engine.history(&execution, HistoryQuery::default()).await.unwrap();
     let begun = |entry: &Entry| matches!(entry.event, Event::MapRunStarted { .. }).then_some(entry.id);
     let first = page.entries.iter().find_map(begun).unwrap();
     given.engine.redrive_execution(&execution, None).await.unwrap();
     given.map_run(&execution, |row| row.stopped.is_none()).await;
-    tokio::time::timeout(Duration::from_mins(1), given.engine.engine().coordinator.run_ended(&run, first))
-        .await
-        .expect("that one has ended");
+    let stopped = given.engine.engine().coordinator.run_ended(ended.execution, &ended.arn, first);
+    tokio::time::timeout(Duration::from_mins(1), stopped).await.expect("that one has ended");
     assert_eq!(given.end(&execution).await, succeeded(json!([0, 1])));
 }

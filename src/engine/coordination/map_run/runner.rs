@@ -12,7 +12,7 @@ use crate::interpreter::event::Failure;
 use crate::interpreter::map_items;
 use crate::interpreter::map_run::{ChildStatus, MapRun, RunCommand, RunEvent, RunLimits, RunOutcome};
 use crate::interpreter::stimulus::StimulusKind;
-use crate::store::StoreError;
+use crate::store::{StoreError, Tenure};
 
 use crate::engine::coordination::Coordinator;
 use crate::engine::coordination::map_run::children::{self, ChildTemplate};
@@ -62,6 +62,8 @@ struct Runner {
     parent: ExecutionId,
     started: EventId,
     arn: Arn,
+    /// Under which it read the state and the row: its changes of the row are refused when that is over.
+    tenure: Tenure,
     run: MapRun,
     template: Arc<ChildTemplate>,
     /// Away while it is read from.
@@ -84,6 +86,7 @@ impl Runner {
         sender: mpsc::Sender<RunnerMessage>,
     ) -> Result<Option<Self>, DeliverError> {
         let services = &coordinator.services;
+        let tenure = services.courier.tenure_over(parent)?;
         let state = load::state(services, parent).await?;
         let Some(view) = state.map_run(started) else { return Ok(None) };
         let (Some(plan), Some(origin)) = (view.run.plan.clone(), state.started().map(Arc::clone)) else {
@@ -97,13 +100,13 @@ impl Runner {
         let row = if let Some(mut row) = services.catalog.map_run(arn).await?.map(Row::from) {
             if row.redrives() < redrives {
                 row.redrive(redrives, started_at);
-                services.catalog.put_map_run(row.to_store()).await?;
+                services.catalog.put_map_run(row.to_store(), tenure).await?;
             }
             row
         } else {
             let limits = RunLimits { max_concurrency: plan.max_concurrency, tolerance: plan.tolerance };
             let row = Row::new(arn.clone(), parent, started_at, &limits);
-            services.catalog.put_map_run(row.to_store()).await?;
+            services.catalog.put_map_run(row.to_store(), tenure).await?;
             row
         };
         let state_name = Arc::clone(&view.visit.name);
@@ -129,6 +132,7 @@ impl Runner {
             parent,
             started,
             arn: arn.clone(),
+            tenure,
             run: MapRun::new(row.limits(), known, redrives > 0),
             template: Arc::new(template),
             source: source.map(Box::new),
@@ -213,7 +217,7 @@ impl Runner {
             RunnerMessage::Changed { change, done } => {
                 let limits = change.apply(*self.run.limits());
                 self.row.set_limits(&limits);
-                let kept = self.coordinator.services.catalog.put_map_run(self.row.to_store()).await;
+                let kept = self.coordinator.services.catalog.put_map_run(self.row.to_store(), self.tenure).await;
                 let changed = kept.is_ok();
                 let _ = done.send(kept);
                 if !changed {
@@ -289,7 +293,7 @@ impl Runner {
         if self.moved {
             self.moved = false;
             self.row.count(&self.run, 0);
-            if let Err(e) = self.coordinator.services.catalog.put_map_run(self.row.to_store()).await {
+            if let Err(e) = self.coordinator.services.catalog.put_map_run(self.row.to_store(), self.tenure).await {
                 tracing::debug!(map_run.arn = %self.arn, error = %e, "a map run's counts could not be written");
                 self.moved = true;
             }
@@ -316,8 +320,9 @@ impl Runner {
         };
         self.row.end(status, services.clock.now());
         let status = status.as_str();
-        while let Err(e) = services.catalog.put_map_run(self.row.to_store()).await {
-            if matches!(e, StoreError::Unusable(_)) {
+        while let Err(e) = services.catalog.put_map_run(self.row.to_store(), self.tenure).await {
+            // Of a run whose partition has another owner that one writes the end.
+            if matches!(e, StoreError::Unusable(_) | StoreError::Fenced { .. }) {
                 return;
             }
             tracing::warn!(

@@ -1,0 +1,141 @@
+//! A store in memory with gates.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::pending;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::clock::Timestamp;
+use crate::ids::{Arn, ExecutionId, PartitionId};
+use crate::store::memory::Memory;
+use crate::store::{
+    Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, Kinship,
+    StoreError, StoreFuture, WaitFilter, WaitRow,
+};
+
+/// A store whose creations and looks at rows wait at gates, and whose appends may stand still. Everything else goes
+/// through at once.
+#[derive(Debug)]
+pub struct Gated {
+    pub memory: Memory,
+    pub gate: Arc<Semaphore>,
+    /// Word of an append that stands still.
+    pub stands: Option<Arc<Notify>>,
+    /// The gate of [`Journal::execution`]: open while it has a permit.
+    pub looks: Arc<Semaphore>,
+    /// Looks that wait at it.
+    pub looking: Arc<AtomicUsize>,
+    /// Looks that will fail.
+    pub failing: Arc<AtomicUsize>,
+}
+
+impl Gated {
+    /// All gates are open.
+    pub fn over(memory: &Memory) -> Self {
+        let open = || Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        let (looking, failing) = Default::default();
+        Self { memory: memory.clone(), gate: open(), stands: None, looks: open(), looking, failing }
+    }
+}
+
+impl Journal for Gated {
+    fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.gate.acquire().await.expect("the gate is never closed for good").forget();
+            self.memory.create(header, first, reusable_before).await
+        })
+    }
+
+    fn append(&self, append: Append) -> StoreFuture<'_, ()> {
+        match &self.stands {
+            None => self.memory.append(append),
+            Some(word) => {
+                word.notify_one();
+                pending().boxed()
+            }
+        }
+    }
+
+    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
+        self.memory.load(execution)
+    }
+
+    fn owing(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.owing(partition, after, limit)
+    }
+
+    fn due(
+        &self,
+        partition: PartitionId,
+        before: Timestamp,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
+        self.memory.due(partition, before, limit)
+    }
+
+    fn execution(&self, id: ExecutionId) -> StoreFuture<'_, Option<ExecutionRow>> {
+        Box::pin(async move {
+            self.looking.fetch_add(1, Ordering::AcqRel);
+            drop(self.looks.acquire().await);
+            self.looking.fetch_sub(1, Ordering::AcqRel);
+            let less = |left: usize| left.checked_sub(1);
+            if self.failing.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok() {
+                return Err(StoreError::Unavailable("the test says so".to_owned()));
+            }
+            self.memory.execution(id).await
+        })
+    }
+
+    fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
+        self.memory.execution_by_arn(arn)
+    }
+
+    fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.list(filter)
+    }
+
+    fn kin(
+        &self,
+        of: ExecutionId,
+        kinship: Kinship,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.kin(of, kinship, after, limit)
+    }
+
+    fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
+        self.memory.count(filter)
+    }
+
+    fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
+        self.memory.waits(filter)
+    }
+
+    fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {
+        self.memory.count_waits(filter)
+    }
+
+    fn waits_by_destination(&self, limit: u32) -> StoreFuture<'_, Vec<DestinationWaits>> {
+        self.memory.waits_by_destination(limit)
+    }
+
+    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.owing_parents(partition, limit)
+    }
+
+    fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {
+        self.memory.parent_told(execution)
+    }
+
+    fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
+        self.memory.purge(before, limit)
+    }
+}
