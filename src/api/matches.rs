@@ -9,7 +9,7 @@ use crate::engine::{EngineError, EngineHandle};
 use crate::ids::{Arn, ExecutionId};
 use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus, Kinship, WaitFilter};
 
-use super::search::Query;
+use super::search::{MapRuns, Query};
 
 /// Rows that are read at once where some are left out.
 const PAGE: u32 = 500;
@@ -52,6 +52,11 @@ pub fn filter(engine: &EngineHandle, query: &Query) -> ExecutionFilter {
             .zip(query.version.as_deref())
             .map(|(name, version)| Arn::new(format!("{}:{version}", realm.state_machine(name)))),
         redriven: query.redriven,
+        map_run: match &query.map_runs {
+            MapRuns::Of(arn) => Some(Arn::new(arn.as_str())),
+            MapRuns::With | MapRuns::Without => None,
+        },
+        outside_map_runs: query.map_runs == MapRuns::Without,
         ..ExecutionFilter::default()
     }
 }

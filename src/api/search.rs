@@ -30,6 +30,7 @@ pub struct Query {
     /// Number of a version or name of an alias, of the machine.
     pub version: Option<String>,
     pub redriven: Option<bool>,
+    pub map_runs: MapRuns,
     /// Words that are not understood, and why.
     pub unknown: Vec<String>,
 }
@@ -39,6 +40,16 @@ pub enum Wanted {
     Status(ExecutionStatus),
     /// Running, and a task of it waits.
     Waiting,
+}
+
+/// Children of Map Runs: a run may have millions, and a person looks for the execution that has the run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum MapRuns {
+    #[default]
+    Without,
+    With,
+    /// The children of the run with this ARN.
+    Of(String),
 }
 
 impl Query {
@@ -65,6 +76,13 @@ impl Query {
                 Some(("version", name)) if !name.is_empty() => query.version = Some(name.to_owned()),
                 Some(("redriven", "yes")) => query.redriven = Some(true),
                 Some(("redriven", "no")) => query.redriven = Some(false),
+                Some(("maprun", "all")) => query.map_runs = MapRuns::With,
+                Some(("maprun", arn)) if arn.starts_with("arn:") => query.map_runs = MapRuns::Of(arn.to_owned()),
+                Some(("maprun", other)) => {
+                    query
+                        .unknown
+                        .push(format!("maprun:{other}: write maprun:all, or maprun: and the ARN of a Map Run"));
+                }
                 Some((key, _)) if !word.starts_with("arn:") && key.chars().all(|c| c.is_ascii_lowercase()) => {
                     query.unknown.push(format!("{key}: known are {KNOWN}"));
                 }
@@ -148,7 +166,7 @@ impl Query {
 }
 
 /// The words before a colon.
-const KNOWN: &str = "machine, status, state, error, started, took, parent, version, redriven";
+const KNOWN: &str = "machine, status, state, error, started, took, parent, version, redriven, maprun";
 
 /// `90s`, `1.5h`, `200ms`.
 fn age(text: &str) -> Option<Duration> {
@@ -216,8 +234,12 @@ mod tests {
         assert!(query.unknown.is_empty() && query.is_selective() && query.wants_waiting());
         assert_eq!(query.status(), Some(ExecutionStatus::Running), "only an open one waits");
         assert_eq!(Query::parse("took:<200ms").shorter, Some(Duration::from_millis(200)));
-        let quick = Query::parse("machine:m version:3 redriven:no");
+        let run = "arn:aws:states:us-east-1:000000000000:mapRun:m/Each:1b9d6bcd";
+        let quick = Query::parse(&format!("machine:m version:3 redriven:no maprun:{run}"));
         assert!(!quick.is_selective(), "the store's index has these");
+        assert_eq!((quick.map_runs, quick.unknown), (MapRuns::Of(run.to_owned()), Vec::<String>::new()));
+        assert_eq!(Query::parse("maprun:all").map_runs, MapRuns::With);
+        assert_eq!(Query::parse("order").map_runs, MapRuns::Without);
     }
 
     #[test]
@@ -230,6 +252,8 @@ mod tests {
             "took:5m",
             "took:>5y",
             "redriven:often",
+            "maprun:some",
+            "maprun:",
             "version:3",
         ] {
             assert_eq!(Query::parse(text).unknown.len(), 1, "{text}");

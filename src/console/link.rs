@@ -32,7 +32,7 @@ pub async fn serve(
     };
     let mut response = match reply {
         Reply::Other(response) => response,
-        Reply::Made(html) => HttpResponse::Ok().body(html),
+        Reply::Made(html) => html.answer(&request, HttpResponse::Ok()),
         Reply::Moved(to) => HttpResponse::SeeOther().insert_header((header::LOCATION, to)).finish(),
         Reply::Page(page) => {
             let who = Who::default();

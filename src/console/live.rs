@@ -16,8 +16,11 @@ use tokio::sync::watch;
 use crate::engine::{EngineHandle, Feed};
 use crate::limits::TOPICS_PER_VIEWER;
 
-/// Changes are gathered for so long after those that were told.
+/// Changes are gathered for so long after those that were told, and longer where many look: a message and the page that
+/// it asks for cost the server more than the change. So viewers hear 500 times a second in all.
 const GATHER: Duration = Duration::from_millis(100);
+const GATHER_FOR_EACH: Duration = Duration::from_millis(2);
+const GATHER_MAX: Duration = Duration::from_secs(2);
 /// A line without meaning comes after so long without another, so that proxies keep the connection.
 const QUIET: Duration = Duration::from_secs(15);
 
@@ -62,6 +65,12 @@ impl Hub {
         self.closing.send_replace(true);
     }
 
+    /// Those that look now.
+    fn viewers(&self) -> u32 {
+        // One count is the hub's own.
+        u32::try_from(Arc::strong_count(&self.viewers) - 1).unwrap_or(u32::MAX)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<u64>>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,8 +81,8 @@ impl Hub {
         topics: &str,
     ) -> Option<impl Stream<Item = Result<actix_web::web::Bytes, std::io::Error>> + use<>> {
         let viewers = Arc::clone(&self.viewers);
-        // The hub's own, and this one.
-        if Arc::strong_count(&viewers) > self.viewers_max + 1 {
+        // This one is among them.
+        if self.viewers() as usize > self.viewers_max {
             return None;
         }
         let wanted: BTreeSet<&str> =
@@ -172,16 +181,22 @@ async fn gather(hub: Weak<Hub>, mut feed: Feed) {
             news = feed.next().now_or_never();
         }
         let is_quiet = !all && changed.is_empty();
+        let rest;
         {
             let Some(hub) = hub.upgrade() else { return };
             if !hub.tell(&changed, all) {
                 return;
             }
+            rest = gathered_for(hub.viewers());
         }
         if !is_quiet {
-            tokio::time::sleep(GATHER).await;
+            tokio::time::sleep(rest).await;
         }
     }
+}
+
+fn gathered_for(viewers: u32) -> Duration {
+    (GATHER_FOR_EACH * viewers).clamp(GATHER, GATHER_MAX)
 }
 
 fn topics(news: crate::engine::News) -> Vec<String> {
@@ -198,6 +213,13 @@ fn topics(news: crate::engine::News) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_viewers_hear_less_often() {
+        let rest = |viewers| gathered_for(viewers).as_millis();
+        assert_eq!((rest(0), rest(50), rest(100), rest(500), rest(100_000)), (100, 100, 200, 1_000, 2_000));
+        assert_eq!(gathered_for(u32::MAX), GATHER_MAX);
+    }
 
     #[test]
     fn topics_are_plain_words() {

@@ -18,6 +18,7 @@ mod answers;
 mod assets;
 mod diff;
 mod guard;
+mod gzip;
 mod infer;
 mod link;
 mod live;

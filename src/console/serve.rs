@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::web::Bytes;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use maud::Markup;
 
 use crate::api::{Class, SharedApi, sign_in};
@@ -13,6 +12,7 @@ use crate::engine::EngineHandle;
 use crate::interpreter::event::By;
 use crate::telemetry::fields;
 
+use super::gzip::Body;
 use super::pages::layout::{self, Frame, Tab, Who};
 use super::pages::sign_in as sign_in_page;
 use super::proxy::{Options, Proxy};
@@ -76,7 +76,7 @@ pub(super) enum Reply {
     /// With the status, title and tab of the page.
     Page(Page),
     /// A page as text.
-    Made(Bytes),
+    Made(Body),
     /// To an address relative to this one.
     Moved(String),
     Other(HttpResponse),
@@ -127,7 +127,7 @@ async fn serve(
     if let ["assets", name] = path[..]
         && let Some(asset) = assets::find(name)
     {
-        let mut response = HttpResponse::Ok().content_type(asset.content_type).body(asset.bytes.clone());
+        let mut response = asset.body.answer(&request, typed(StatusCode::OK, asset.content_type));
         guard::protect(&mut response, true);
         return response;
     }
@@ -138,12 +138,19 @@ async fn serve(
     let mut response = match reply {
         Reply::Other(response) => response,
         Reply::Moved(to) => HttpResponse::SeeOther().insert_header((header::LOCATION, to)).finish(),
-        Reply::Made(html) => HttpResponse::Ok().content_type(HTML).body(html),
+        Reply::Made(html) => html.answer(&request, typed(StatusCode::OK, HTML)),
         Reply::Page(page) => {
-            HttpResponse::build(page.status).content_type(HTML).body(framed(&console, &path, &who, &page).await)
+            let html = Body::new(framed(&console, &path, &who, &page).await);
+            html.answer(&request, typed(page.status, HTML))
         }
     };
     guard::protect(&mut response, false);
+    response
+}
+
+fn typed(status: StatusCode, content_type: &str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.content_type(content_type);
     response
 }
 
@@ -169,7 +176,7 @@ async fn shown(asking: &Asking<'_>, path: &[&str]) -> Reply {
     let number = console.hub.now();
     match get(asking, path).await {
         Reply::Page(page) if page.status == StatusCode::OK && !page.topics.is_empty() => {
-            let html = Bytes::from(framed(console, path, asking.who, &page).await);
+            let html = Body::new(framed(console, path, asking.who, &page).await);
             *made = Some(Made::new(html.clone(), page.topics, number));
             Reply::Made(html)
         }

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix_web::web::Bytes;
 use tokio::sync::Mutex as Turn;
 
+use super::gzip::Body;
 use super::live::Hub;
 use super::pages::layout::Who;
 
@@ -20,7 +20,7 @@ const KEPT: usize = 64;
 
 /// A page that was made.
 pub struct Made {
-    pub html: Bytes,
+    pub html: Body,
     topics: String,
     /// The hub's number before it was made.
     number: u64,
@@ -28,7 +28,7 @@ pub struct Made {
 }
 
 impl Made {
-    pub fn new(html: Bytes, topics: String, number: u64) -> Self {
+    pub fn new(html: Body, topics: String, number: u64) -> Self {
         Self { html, topics, number, at: Instant::now() }
     }
 

@@ -267,6 +267,8 @@ pub struct ExecutionFilter {
     /// Version or alias ARN.
     pub qualified: Option<Arn>,
     pub map_run: Option<Arn>,
+    /// Leave out the machines of Map Runs' children, which are `name/label`, where no resource is named above.
+    pub outside_map_runs: bool,
     pub status: Option<ExecutionStatus>,
     /// `Some(true)`: only redriven ones; `Some(false)`: only those never redriven.
     pub redriven: Option<bool>,
@@ -278,6 +280,13 @@ pub struct ExecutionFilter {
     pub limit: u32,
     /// Return the rows as [`ExecutionRow::brief`] makes them.
     pub brief: bool,
+}
+
+impl ExecutionFilter {
+    #[must_use]
+    pub fn is_outside_map_runs(&self) -> bool {
+        self.outside_map_runs && self.state_machine.is_none() && self.qualified.is_none() && self.map_run.is_none()
+    }
 }
 
 /// The events of executions: the only truth.

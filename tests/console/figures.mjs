@@ -78,9 +78,10 @@ try {
     for (let n = 0; n < 10; n += 1) await ended((await call('StartExecution', { stateMachineArn: arn, input: JSON.stringify(items) })).executionArn);
     console.log(`100,000 executions made in ${((performance.now() - began) / 1000).toFixed(0)} s`);
     await pause(2_000);
-    await pages('a page of 200 of 100,000 executions', 'executions');
-    await pages('the same, failed ones', 'executions?q=status:failed');
-    await pages('the same, a word that 10,000 are looked at for', 'executions?q=no-such-name', 20);
+    await pages('a page of 200 of 100,000 executions', 'executions?q=maprun:all');
+    await pages('the same, failed ones', 'executions?q=maprun:all+status:failed');
+    await pages('the same, a word that 10,000 are looked at for', 'executions?q=maprun:all+no-such-name', 20);
+    await pages('executions without their children', 'executions');
   }
   if (wants('map')) {
     const arn = await machine('map-of-many', map('EXPRESS'));
@@ -103,7 +104,7 @@ async function first(path, pattern) {
 
 /** From the answer of the API (the append is durable then) to the change on the screen, with 100 more viewers. */
 async function live(browser) {
-  const arn = await machine('live', { StartAt: 'Ask', States: { Ask: callback('desk', { ResultPath: null, Next: 'Again' }), Again: { Type: 'Pass', Next: 'Ask' } } });
+  const arn = await machine('live', { StartAt: 'Ask', States: { Ask: callback('desk', { ResultPath: null, Next: 'Again' }), Again: { Type: 'Choice', Default: 'Ask', Choices: [{ Variable: '$.stop', IsPresent: true, Next: 'End' }] }, End: { Type: 'Succeed' } } });
   const { executionArn } = await call('StartExecution', { stateMachineArn: arn, name: 'live' });
   const task = async () => { for (;;) { const { tasks } = await call('Reveille.ListWaitingTasks', { executionArn }); if (tasks.length > 0) return tasks[0]; await pause(20); } };
   await task();

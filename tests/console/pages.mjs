@@ -110,6 +110,16 @@ export const pages = ({ flow, until, watch, accessible, picture, ask, Server, BR
     await page.getByRole('link', { name: /item 7 of a Map Run/ }).click();
     await page.getByRole('link', { name: /^succeeded 39/i }).click();
     assert.equal(await page.locator('tbody tr').count(), 39);
+    const children = async (query) => {
+      const answer = await page.goto(`${server.base}/console/executions?q=${encodeURIComponent(query)}`);
+      assert.equal(answer.headers()['content-encoding'], 'gzip');
+      return page.locator('tbody tr').getByRole('link', { name: /^map-distributed\// }).count();
+    };
+    assert.equal(await children('machine:map-distributed'), 0, 'the machine itself has one execution');
+    assert.equal(await children('started:>2020-01-01'), 0);
+    assert.equal(await children('maprun:all'), 40);
+    const runs = await server.call('ListMapRuns', { stateMachineArn: distributed, executionArn: distributed.replace(':stateMachine:', ':execution:').concat(':forty') });
+    assert.equal(await children(`maprun:${runs.mapRuns[0].mapRunArn} status:failed`), 1);
   });
 
   flow('a machine is made, mended where the editor says, published, compared, and given an alias', async ({ page, server }) => {

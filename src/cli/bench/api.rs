@@ -172,7 +172,7 @@ fn keep_calling(
 fn request(stream: &mut BufReader<TcpStream>, operation: &str, body: &Value) -> std::io::Result<Option<Value>> {
     let body = body.to_string();
     let head = format!(
-        "POST / HTTP/1.1\r\nHost: bench\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: \
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: \
          AWSStepFunctions.{operation}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );

@@ -92,7 +92,8 @@ pub fn page(frame: &Frame<'_>, content: &Markup) -> Markup {
                 title { (title) " · Reveille" }
                 link rel="stylesheet" href=(asset(&STYLE.name));
                 link rel="icon" href="data:,";
-                script type="module" src=(asset(&LIVE.name)) {}
+                // It writes times as the reader's clock has them: before the first picture, so that no line moves.
+                script type="module" src=(asset(&LIVE.name)) blocking="render" {}
             }
             body data-up=(up) data-topics=(topics) data-every=(every) data-worker=(asset(&WORKER.name)) {
                 a.skip href="#content" { "Skip to the content" }

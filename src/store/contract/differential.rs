@@ -198,6 +198,7 @@ async fn ask(store: &dyn Store, request: Request) -> String {
                 state_machine: machine.map(|n| machine_arn(name(n))),
                 qualified: qualified.map(qualifier),
                 map_run: run.map(|n| Arn::new(format!("run{n}"))),
+                outside_map_runs: limit % 5 == 0,
                 status: status.map(|n| ExecutionStatus::ALL[n]),
                 redriven,
                 run_redriven: (limit % 3 == 0).then(|| at(25)),

@@ -62,6 +62,12 @@ pub async fn a_listing_takes_every_filter(store: &dyn Store) {
     assert_eq!(of(ExecutionFilter { redriven: Some(false), ..none() }).await, [id(4), id(3), id(2), id(1)]);
     let failed_version = ExecutionFilter { qualified: Some(version), status: Some(ExecutionStatus::Failed), ..none() };
     assert_eq!(of(failed_version).await, [id(3)]);
+    let labelled = ExecutionHeader { state_machine: machine_arn("m/Each"), map_run: Some(run.clone()), ..header(6) };
+    create(store, labelled, running()).await;
+    let outside = ExecutionFilter { outside_map_runs: true, limit: 9, ..none() };
+    assert_eq!(ids(&store.list(outside.clone()).await.unwrap()), [id(5), id(4), id(3), id(2), id(1)]);
+    let counted: u64 = store.count(outside).await.unwrap().iter().map(|(_, n)| n).sum();
+    assert_eq!(counted, 5);
     let elsewhere = ExecutionFilter { map_run: Some(run), state_machine: Some(machine_arn("other")), ..none() };
     assert_eq!(of(elsewhere).await, [], "filters hold together");
 }

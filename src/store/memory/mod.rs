@@ -195,6 +195,7 @@ fn matches(row: &ExecutionRow, filter: &ExecutionFilter) -> bool {
             .as_ref()
             .is_none_or(|arn| header.version_arn.as_ref() == Some(arn) || header.alias_arn.as_ref() == Some(arn))
         && filter.map_run.as_ref().is_none_or(|run| header.map_run.as_ref() == Some(run))
+        && !(filter.is_outside_map_runs() && header.state_machine.last().contains('/'))
         && filter.status.is_none_or(|wanted| status(row, filter) == wanted)
         && filter.redriven.is_none_or(|redriven| (row.summary.redrive_count > 0) == redriven)
 }

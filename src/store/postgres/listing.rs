@@ -24,6 +24,10 @@ const MACHINES: &str = "machines (machine) AS ((SELECT machine FROM executions O
      SELECT (SELECT e.machine FROM executions e WHERE e.machine > m.machine ORDER BY e.machine LIMIT 1) FROM machines \
      m WHERE m.machine IS NOT NULL)";
 
+/// Leaves out the machines of Map Runs' children (`name/label`), which may have millions of rows.
+const UNLABELLED: &str = " AND (SELECT strpos(h.machine, '/') FROM executions e JOIN headers h ON h.id = e.id WHERE \
+     e.machine = m.machine LIMIT 1) = 0";
+
 /// The rows of a page, each found by its key: `OFFSET 0` keeps the planner from reading a whole table for them.
 const ROWS: &str = "FROM page p CROSS JOIN LATERAL (SELECT * FROM executions WHERE id = p.id OFFSET 0) e \
      CROSS JOIN LATERAL (SELECT * FROM headers WHERE id = p.id OFFSET 0) h";
@@ -91,6 +95,7 @@ fn range(query: &mut Query, filter: &ExecutionFilter, (column, value): Start, pa
 
 /// One subquery for each range.
 fn ranges(query: &mut Query, filter: &ExecutionFilter, one: impl Fn(&Part, &str) -> String) -> Vec<String> {
+    let kept = if filter.is_outside_map_runs() { UNLABELLED } else { "" };
     let mut all = Vec::new();
     for start in starts(filter) {
         for part in parts(filter.status, filter.run_redriven) {
@@ -98,7 +103,7 @@ fn ranges(query: &mut Query, filter: &ExecutionFilter, one: impl Fn(&Part, &str)
             all.push(match start.1 {
                 Some(_) => format!("({of_range})"),
                 None => format!(
-                    "(SELECT r.* FROM machines m CROSS JOIN LATERAL ({of_range}) r WHERE m.machine IS NOT NULL)"
+                    "(SELECT r.* FROM machines m CROSS JOIN LATERAL ({of_range}) r WHERE m.machine IS NOT NULL{kept})"
                 ),
             });
         }

@@ -41,6 +41,13 @@ macro_rules! range {
                  machine_alias = ?4) AND (?5 IS NULL OR map_run = ?5) AND (?6 IS NULL OR (redrive_count > 0) = ?6) AND \
                  (?7 IS NULL OR (ifnull(closed, 9223372036854775807) < ?7) = ?8)"
             ),
+            count_alone: concat!(
+                "SELECT count(*) FROM executions INDEXED BY ",
+                $index,
+                " WHERE ",
+                $key,
+                " AND status = ?2"
+            ),
         }
     };
 }
@@ -48,6 +55,8 @@ macro_rules! range {
 struct Index {
     page: &'static str,
     count: &'static str,
+    /// Without further filters: the index alone is read, a twentieth of the time.
+    count_alone: &'static str,
 }
 
 const BY_MACHINE: &Index = &range!("executions_by_machine", "machine = ?1");
@@ -56,12 +65,14 @@ const BY_VERSION: &Index = &range!("executions_by_version", "machine_version = ?
 const BY_ALIAS: &Index = &range!("executions_by_alias", "machine_alias = ?1");
 const BY_MAP_RUN: &Index = &range!("executions_by_map_run", "map_run = ?1");
 
-/// The machines that have executions: one step in the index per machine, however many executions each has.
+/// The machines that have executions: one step in the index per machine, however many executions each has. With `?1`
+/// without those of Map Runs' children (`name/label`), which may be millions of rows that would all be left out.
 const MACHINES: &str = "WITH RECURSIVE machines (n) AS (SELECT min(machine) FROM executions UNION ALL SELECT (SELECT \
      min(machine) FROM executions WHERE machine > machines.n) FROM machines WHERE machines.n IS NOT NULL) SELECT n \
-     FROM machines WHERE n IS NOT NULL";
+     FROM machines WHERE n IS NOT NULL AND NOT (?1 AND (SELECT instr(arn, '/') FROM resources r WHERE r.n = \
+     machines.n) > 0)";
 
-/// A filter with its ARNs looked up.
+/// A filter with its ARNs looked up: ranges of an index, and the filters that this index does not hold.
 struct Plan {
     ranges: Vec<(&'static Index, i64)>,
     parts: Vec<Part>,
@@ -84,19 +95,24 @@ fn plan(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Option<Pla
     else {
         return Ok(None);
     };
-    let of_machines = if filter.redriven == Some(true) { BY_REDRIVEN } else { BY_MACHINE };
-    let ranges = match (map_run, qualified, machine) {
-        (Some(map_run), _, _) => vec![(BY_MAP_RUN, map_run)],
-        (None, Some(qualified), _) => vec![(BY_VERSION, qualified), (BY_ALIAS, qualified)],
-        (None, None, Some(machine)) => vec![(of_machines, machine)],
-        (None, None, None) => {
-            let mut statement = connection.prepare_cached(MACHINES)?;
-            let machines = statement.query_map([], |row| row.get::<_, i64>(0))?;
-            machines.map(|machine| Ok((of_machines, machine?))).collect::<Outcome<_>>()?
-        }
-    };
     let parts = parts(filter.status, filter.run_redriven);
-    Ok(Some(Plan { ranges, parts, machine, qualified, map_run, redriven: filter.redriven }))
+    let mut plan = Plan { ranges: Vec::new(), parts, machine, qualified, map_run, redriven: filter.redriven };
+    plan.ranges = if let Some(map_run) = plan.map_run.take() {
+        vec![(BY_MAP_RUN, map_run)]
+    } else if let Some(qualified) = plan.qualified.take() {
+        vec![(BY_VERSION, qualified), (BY_ALIAS, qualified)]
+    } else {
+        let index = if plan.redriven.take_if(|redriven| *redriven).is_some() { BY_REDRIVEN } else { BY_MACHINE };
+        let machines = if let Some(machine) = plan.machine.take() {
+            vec![machine]
+        } else {
+            let mut statement = connection.prepare_cached(MACHINES)?;
+            let machines = statement.query_map([filter.is_outside_map_runs()], |row| row.get(0))?;
+            machines.collect::<Result<_, _>>()?
+        };
+        machines.into_iter().map(|machine| (index, machine)).collect()
+    };
+    Ok(Some(plan))
 }
 
 pub(super) fn list(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Vec<ExecutionRow>> {
@@ -168,21 +184,27 @@ fn places(
 pub(super) fn count(connection: &Connection, filter: &ExecutionFilter) -> Outcome<Vec<(ExecutionStatus, u64)>> {
     let Some(plan) = plan(connection, filter)? else { return Ok(Vec::new()) };
     let mut counts: BTreeMap<i64, (ExecutionStatus, u64)> = BTreeMap::new();
+    let alone = plan.machine.is_none() && plan.qualified.is_none() && plan.map_run.is_none() && plan.redriven.is_none();
     for Part { stored, seen, closed } in &plan.parts {
         for (index, key) in &plan.ranges {
-            let n: i64 = connection.prepare_cached(index.count)?.query_row(
-                params![
-                    key,
-                    status_code(*stored),
-                    plan.machine,
-                    plan.qualified,
-                    plan.map_run,
-                    plan.redriven,
-                    closed.map(|(at, _)| at.millis()),
-                    closed.map(|(_, before)| before)
-                ],
-                |row| row.get(0),
-            )?;
+            let n: i64 = if alone && closed.is_none() {
+                let mut statement = connection.prepare_cached(index.count_alone)?;
+                statement.query_row(params![key, status_code(*stored)], |row| row.get(0))?
+            } else {
+                connection.prepare_cached(index.count)?.query_row(
+                    params![
+                        key,
+                        status_code(*stored),
+                        plan.machine,
+                        plan.qualified,
+                        plan.map_run,
+                        plan.redriven,
+                        closed.map(|(at, _)| at.millis()),
+                        closed.map(|(_, before)| before)
+                    ],
+                    |row| row.get(0),
+                )?
+            };
             counts.entry(status_code(*seen)).or_insert((*seen, 0)).1 += n.cast_unsigned();
         }
     }
