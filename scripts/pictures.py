@@ -316,6 +316,14 @@ def evaluated(api, target, begin, end):
             yield name, points
 
 
+def quantity(value, unit):
+    if unit == "bytes":
+        return f"{value / 2**20:.0f} MiB"
+    if unit == "s":
+        return f"{value:.1f} s" if value >= 1 else f"{value * 1000:.0f} ms"
+    return f"{value:.3g}" + ("/s" if unit in ("ops", "reqps") else "")
+
+
 def chart(panel, drawn):
     grid = panel["gridPos"]
     x, y, wide, high = 12 + grid["x"] * 49, 12 + grid["y"] * 22, grid["w"] * 49 - 12, grid["h"] * 22 - 12
@@ -323,16 +331,23 @@ def chart(panel, drawn):
             text(x + 10, y + 20, panel["title"])]
     times = [at for _, points in drawn for at, _ in points]
     most = max([value for _, points in drawn for _, value in points], default=0) or 1
-    for at, (name, points) in enumerate(drawn[:7]):
+    # Names stand in as many columns as leave room for the longest.
+    shown = drawn[:6]
+    columns = max([n for n in (4, 3, 2) if max((len(name) for name, _ in shown), default=0) * 6.2 < (wide - 20) / n],
+                  default=1)
+    for at, (name, points) in enumerate(shown):
         colour, span = LINES[at % len(LINES)], max(times) - min(times) or 1
-        path = " ".join(f"{x + 44 + (wide - 56) * (t - min(times)) / span:.1f},{y + high - 40 - (high - 74) * v / most:.1f}"
+        path = " ".join(f"{x + 54 + (wide - 66) * (t - min(times)) / span:.1f},{y + high - 40 - (high - 74) * v / most:.1f}"
                         for t, v in points)
         body.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        body.append(text(x + 10 + at % 4 * (wide - 20) / 4, y + high - 20 + at // 4 * 12, name[:14],
+        row = at // columns
+        if row > 1:
+            continue
+        body.append(text(x + 10 + at % columns * (wide - 20) / columns, y + high - 20 + row * 12, name,
                          f'style="fill:{colour};font-size:10px"'))
     if not drawn:
         body.append(text(x + 10, y + 60, "nothing to show", 'style="fill:#8b949e"'))
-    body.append(text(x + 6, y + 40, f"{most:.3g}", 'style="fill:#8b949e;font-size:10px"'))
+    body.append(text(x + 6, y + 40, quantity(most, panel["fieldConfig"]["defaults"].get("unit")), 'style="fill:#8b949e;font-size:10px"'))
     return "\n".join(body)
 
 
