@@ -18,21 +18,23 @@ scripts/setup.sh
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/reveille-test.XXXXXX")
 chmod a+x "$work" # PostgreSQL runs as another user than root
-log=$work/output.log
-steps=() failed=0
+mkdir "$work/output"
+log=$work/output/first steps=$work/steps other=
+touch "$steps"
 
 finish() {
   local status=$?
   trap - EXIT
+  if [ -n "$other" ]; then kill -- "-$other" 2>/dev/null || true; fi
   if [ -f "$work/broker/env" ]; then
-    if [ "$status" != 0 ] || [ "$failed" != 0 ]; then
+    if [ "$status" != 0 ] || grep -q FAILED "$steps"; then
       mkdir -p .cache
       cp "$work/broker/log/rabbit.log" .cache/last-test-broker.log 2>/dev/null && echo "broker log kept in .cache/last-test-broker.log" >&2
     fi
     scripts/broker.sh discard "$work/broker" || true
   fi
   if [ -d "$work/postgres" ]; then
-    if [ "$status" != 0 ] || [ "$failed" != 0 ]; then
+    if [ "$status" != 0 ] || grep -q FAILED "$steps"; then
       mkdir -p .cache
       cp "$work/postgres/log" .cache/last-test-postgres.log 2>/dev/null || true
     fi
@@ -45,13 +47,27 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-# step NAME CMD…: runs it, remembers how it went, goes on.
+# step NAME CMD…: runs it, writes down how it went, goes on.
 step() {
   local name=$1 start=$SECONDS verdict=ok
   shift
   echo "── $name"
-  "$@" 2>&1 | tee -a "$log" || { verdict=FAILED; failed=$((failed + 1)); }
-  steps+=("$(printf '%-32s %-7s %4d s' "$name" "$verdict" $((SECONDS - start)))")
+  "$@" 2>&1 | tee -a "$log" || verdict=FAILED
+  printf '%-32s %-7s %4d s\n' "$name" "$verdict" $((SECONDS - start)) >>"$steps"
+}
+
+# beside FUNCTION: its steps go on while others run, in a process group of their own. `together` waits, and prints what
+# they printed.
+beside() {
+  set -m
+  (log=$work/output/$1; "$1" >"$work/printed" 2>&1) &
+  set +m
+  other=$!
+}
+together() {
+  wait "$other" || printf '%-32s %-7s\n' "steps side by side" FAILED >>"$steps"
+  other=
+  cat "$work/printed"
 }
 
 if [ -z "${REVEILLE_TEST_AMQP_URL:-}" ]; then
@@ -72,11 +88,7 @@ else
   runner=(cargo test --workspace --lib --bins --tests --no-fail-fast "${locked[@]}")
 fi
 
-if [ $# -gt 0 ]; then
-  step "tests matching $*" "${runner[@]}" "$@"
-else
-  step "tests" "${runner[@]}"
-  step "the console in a browser" scripts/console.sh
+users() {
   # On a broker of its own: queues of the tests before would have other arguments than those of the documents.
   step "the documents, walked" env -u REVEILLE_TEST_BROKER_DIR scripts/walk.py
   step "workers in many languages" scripts/workers.py
@@ -89,24 +101,38 @@ else
     step "Airflow's operators" .cache/airflow/bin/python -m pytest -q -p no:cacheprovider -W ignore tests/clients/foreign/test_airflow.py
   fi
   step "doctests" cargo test --workspace --doc "${locked[@]}"
+  step "cluster campaign, short" "$PYTHON" tests/soak/cluster.py --faults 14 --seconds 75 --rate 2
   step "the broker's word, cancellation" "$PYTHON" tests/soak/fates.py
+}
+
+servers() {
+  step "the console in a browser" scripts/console.sh
   step "hostile campaign, short" "$PYTHON" tests/soak/hostile.py --messages 1000 --seconds 30 --quiet 8 --machines express-loop,loop,journal,work,memory
   step "histories of a cluster, judged" "$PYTHON" tests/soak/histories.py
-  step "cluster campaign, short" "$PYTHON" tests/soak/cluster.py --faults 14 --seconds 75 --rate 2
   step "crash campaign, short" "$PYTHON" tests/soak/crash.py --engine-kills 12 --broker-kills 1 --seconds 75 --rate 1
   if [ -z "${REVEILLE_SKIP_CONFORMANCE:-}" ]; then
     step "conformance with AWS" scripts/conformance.sh
   fi
+}
+
+if [ $# -gt 0 ]; then
+  step "tests matching $*" "${runner[@]}" "$@"
+else
+  step "tests" "${runner[@]}"
+  # Each waits more than it computes: two of them at once fill two cores.
+  beside servers
+  users
+  together
 fi
 
 # Sums what the runners printed: nextest's "Summary … N passed, N failed, N skipped", cargo test's "test result: …".
 count() {
-  sed 's/\x1b\[[0-9;]*m//g' "$log" | { grep -E '^ *Summary \[|^test result:' || true; } | { grep -oE "[0-9]+ $1" || true; } |
+  cat "$work"/output/* | sed 's/\x1b\[[0-9;]*m//g' | { grep -E '^ *Summary \[|^test result:' || true; } | { grep -oE "[0-9]+ $1" || true; } |
     awk '{ n += $1 } END { print n + 0 }'
 }
 echo
-printf '%s\n' "${steps[@]}"
-broken=$(count 'failed')
+cat "$steps"
+failed=$(grep -c FAILED "$steps" || true) broken=$(count 'failed')
 if [ "$failed" != 0 ] && [ "$broken" = 0 ]; then broken=$failed; fi # a step failed outside of any test
 echo "tests: $(count passed) passed, $broken failed"
 if [ "$failed" != 0 ]; then exit 1; fi
