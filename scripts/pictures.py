@@ -347,7 +347,8 @@ def chart(panel, drawn):
                          f'style="fill:{colour};font-size:10px"'))
     if not drawn:
         body.append(text(x + 10, y + 60, "nothing to show", 'style="fill:#8b949e"'))
-    body.append(text(x + 6, y + 40, quantity(most, panel["fieldConfig"]["defaults"].get("unit")), 'style="fill:#8b949e;font-size:10px"'))
+    highest = quantity(most, panel["fieldConfig"]["defaults"].get("unit"))
+    body.append(text(x + 6, y + 40, highest, 'style="fill:#8b949e;font-size:10px"'))
     return "\n".join(body)
 
 
