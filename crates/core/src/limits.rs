@@ -140,6 +140,9 @@ pub const ID_DRAWS_MAX: usize = 2_000;
 /// A start waits so long for the first partition of its node. A node that was taken for dead and has joined again gets
 /// its share when the nodes have been the same for five seconds.
 pub const PARTITION_WAIT: Duration = Duration::from_secs(8);
+/// The last pause between two looks for an execution whose creation was given up. The pauses double from a second, so
+/// the commit is looked for over two minutes: a database that lost its connection ends it within those.
+pub const CREATION_LOOK_MAX: Duration = Duration::from_mins(1);
 /// Partitions for express executions that a node has at most. Each is a channel to the broker.
 pub const EXPRESS_PARTITIONS_MAX: u16 = 2;
 /// A start that met a handover is made again in another partition so often.

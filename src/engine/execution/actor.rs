@@ -343,7 +343,7 @@ impl ExecutionActor {
         if let Err(e) = self.state.unpack() {
             tracing::error!(execution.id = %self.id, error = %e, "an execution is read from its journal again");
             self.host.forget(self.id, self.incarnation);
-            Rc::clone(&self.host).revive_later(self.id);
+            Rc::clone(&self.host).revive_later(self.id, false);
             ctx.stop();
             return self.answer(responder, Err(DeliverError::Internal(e.to_string())));
         }
@@ -436,7 +436,7 @@ impl ExecutionActor {
         // A new execution may be in the store all the same: the store does not always know.
         let elsewhere = matches!(error, StoreError::Fenced { .. });
         if !elsewhere && (!is_new || matches!(error, StoreError::Unavailable(_))) {
-            Rc::clone(&self.host).revive_later(self.id);
+            Rc::clone(&self.host).revive_later(self.id, is_new);
         }
         ctx.stop();
         Err(error.into())

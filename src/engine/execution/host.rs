@@ -56,8 +56,8 @@ pub(in crate::engine) trait Host {
     fn forget(&self, execution: ExecutionId, incarnation: Incarnation);
 
     /// The store did not take the decision of an execution. The execution is revived after a while, because no other
-    /// event may ask for its debts.
-    fn revive_later(self: Rc<Self>, execution: ExecutionId);
+    /// event may ask for its debts. `is_new`: the decision would have made it, and may be under way at the store still.
+    fn revive_later(self: Rc<Self>, execution: ExecutionId, is_new: bool);
 
     /// The first decision was not written, or was refused: the execution does not exist.
     fn not_begun(&self, execution: ExecutionId, incarnation: Incarnation, error: &DeliverError);

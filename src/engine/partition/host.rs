@@ -17,6 +17,7 @@ use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::{Applied, DeliverError};
 use crate::ids::ExecutionId;
 use crate::interpreter::state::{Outcome, State};
+use crate::limits;
 use crate::store::{StoreError, Tenure};
 
 use super::state::PartitionState;
@@ -71,15 +72,23 @@ impl Host for PartitionState {
         }
     }
 
-    fn revive_later(self: Rc<Self>, execution: ExecutionId) {
+    fn revive_later(self: Rc<Self>, execution: ExecutionId, is_new: bool) {
         actix_rt::spawn(async move {
+            let mut pause = RETRY_AFTER;
             loop {
-                tokio::time::sleep(RETRY_AFTER).await;
+                tokio::time::sleep(pause).await;
                 let e = match self.active(execution).await {
-                    // Or it was never made.
-                    Ok(_) | Err(DeliverError::NoExecution(_) | DeliverError::Store(StoreError::NotFound { .. })) => {
-                        return;
+                    Ok(_) => return,
+                    Err(DeliverError::NoExecution(_) | DeliverError::Store(StoreError::NotFound { .. })) => {
+                        if !is_new || pause >= limits::CREATION_LOOK_MAX {
+                            // It was never made.
+                            return;
+                        }
+                        pause *= 2;
+                        continue;
                     }
+                    // Its next owner finds it.
+                    Err(e) if e.is_handover() => return,
                     Err(e) => e,
                 };
                 tracing::warn!(execution.id = %execution, error = %e, "an execution could not be revived");

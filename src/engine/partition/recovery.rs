@@ -120,7 +120,7 @@ impl PartitionState {
                     // Where the store could not answer just now it is asked again: nothing else may touch this
                     // execution for a long time.
                     if matches!(e, DeliverError::Store(StoreError::Unavailable(_))) {
-                        Rc::clone(self).revive_later(row.header.id);
+                        Rc::clone(self).revive_later(row.header.id, false);
                     }
                 }
             }

@@ -34,6 +34,8 @@ pub(super) enum Fault {
     Refused,
     AnswerLost,
     Conflict,
+    /// Of several nodes: a commit that was given up goes on at the server, and lands so much later.
+    Late(u64),
 }
 
 impl SimStore {
@@ -43,15 +45,32 @@ impl SimStore {
         if !inner.rng.chance(percent) {
             return Fault::None;
         }
-        match inner.rng.below(3) {
+        match inner.rng.below(if self.node.is_some() { 4 } else { 3 }) {
             0 => Fault::Refused,
             1 => Fault::AnswerLost,
-            _ => Fault::Conflict,
+            2 => Fault::Conflict,
+            _ => Fault::Late(100 + inner.rng.below(15_000)),
         }
     }
 
     pub(super) fn unavailable<T>() -> Result<T, StoreError> {
         Err(StoreError::Unavailable("the simulation says so".to_owned()))
+    }
+
+    async fn made(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> Result<(), StoreError> {
+        self.memory.create(header.clone(), first.clone(), reusable_before).await?;
+        {
+            let mut inner = self.world.lock();
+            inner.born(&header);
+            inner.landed(&first);
+        }
+        self.listed(header.id).await
+    }
+
+    async fn appended(&self, append: Append) -> Result<(), StoreError> {
+        self.memory.append(append.clone()).await?;
+        self.world.lock().landed(&append);
+        self.listed(append.execution).await
     }
 
     /// The rows of waiting tasks, after an append.
@@ -79,13 +98,16 @@ impl Journal for SimStore {
             if matches!(fault, Fault::Refused | Fault::Conflict) {
                 return Self::unavailable();
             }
-            self.memory.create(header.clone(), first.clone(), reusable_before).await?;
-            {
-                let mut inner = self.world.lock();
-                inner.born(&header);
-                inner.landed(&first);
+            if let Fault::Late(ms) = fault {
+                let store = self.clone();
+                actix_rt::spawn(async move {
+                    store.world.pass(ms).await;
+                    let _ = store.made(header, first, reusable_before).await;
+                });
+                self.world.port(self.node).await;
+                return Self::unavailable();
             }
-            self.listed(header.id).await?;
+            self.made(header, first, reusable_before).await?;
             self.world.port(self.node).await;
             if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(()) }
         })
@@ -101,11 +123,18 @@ impl Journal for SimStore {
                     let (execution, expected) = (append.execution, append.batch.after);
                     return Err(StoreError::VersionConflict { execution, expected, actual: expected });
                 }
+                Fault::Late(ms) => {
+                    let store = self.clone();
+                    actix_rt::spawn(async move {
+                        store.world.pass(ms).await;
+                        let _ = store.appended(append).await;
+                    });
+                    self.world.port(self.node).await;
+                    return Self::unavailable();
+                }
                 Fault::None | Fault::AnswerLost => {}
             }
-            self.memory.append(append.clone()).await?;
-            self.world.lock().landed(&append);
-            self.listed(append.execution).await?;
+            self.appended(append).await?;
             self.world.port(self.node).await;
             if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(()) }
         })
@@ -221,7 +250,7 @@ macro_rules! shaky {
                 }
                 let done = self.memory.$name($(&$borrowed,)* $($argument),*).await?;
                 self.world.port(self.node).await;
-                if matches!(fault, Fault::AnswerLost) { Self::unavailable() } else { Ok(done) }
+                if matches!(fault, Fault::AnswerLost | Fault::Late(_)) { Self::unavailable() } else { Ok(done) }
             })
         })*
     };

@@ -29,6 +29,8 @@ pub struct Gated {
     pub looking: Arc<AtomicUsize>,
     /// Looks that will fail.
     pub failing: Arc<AtomicUsize>,
+    /// Creations are reported as failed, and land when this gate opens.
+    pub late: Option<Arc<Semaphore>>,
 }
 
 impl Gated {
@@ -36,13 +38,21 @@ impl Gated {
     pub fn over(memory: &Memory) -> Self {
         let open = || Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
         let (looking, failing) = Default::default();
-        Self { memory: memory.clone(), gate: open(), stands: None, looks: open(), looking, failing }
+        Self { memory: memory.clone(), gate: open(), stands: None, looks: open(), looking, failing, late: None }
     }
 }
 
 impl Journal for Gated {
     fn create(&self, header: ExecutionHeader, first: Append, reusable_before: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(async move {
+            if let Some(late) = self.late.clone() {
+                let memory = self.memory.clone();
+                actix_rt::spawn(async move {
+                    drop(late.acquire().await);
+                    memory.create(header, first, reusable_before).await
+                });
+                return Err(StoreError::Unavailable("no answer in time".to_owned()));
+            }
             self.gate.acquire().await.expect("the gate is never closed for good").forget();
             self.memory.create(header, first, reusable_before).await
         })

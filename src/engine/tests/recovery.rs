@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::Semaphore;
 
+use crate::bus::Settlement;
+use crate::bus::embedded::EmbeddedBus;
 use crate::clock::Timestamp;
-use crate::engine::support::{self, request, small};
+use crate::engine::services::RETRY_AFTER;
+use crate::engine::support::{self, next, request, small};
 use crate::ids::EventId;
 use crate::interpreter::event::{Entry, Event, Failure, FrameId};
 use crate::record;
 use crate::store::memory::Memory;
 use crate::store::{Append, Batch, Epoch, Journal};
 
+use super::gated::Gated;
 use super::watched::Watched;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -93,5 +98,25 @@ async fn a_journal_that_does_not_fit_together_is_put_aside_and_named() {
         assert!(why.contains(said), "{why}");
     }
     engine.stop_execution(&arns[2], Failure::new("E", "c")).await.unwrap();
+    engine.stop(LONG).await;
+}
+
+#[actix_rt::test]
+async fn an_execution_whose_creation_lands_after_it_was_given_up_runs() {
+    let (store, bus) = (Memory::new(), EmbeddedBus::new());
+    let late = Arc::new(Semaphore::new(0));
+    let journal = Arc::new(Gated { late: Some(Arc::clone(&late)), ..Gated::over(&store) });
+    let parts = support::parts(journal, Arc::new(store.clone()), Arc::new(bus.clone()), small());
+    let engine = crate::engine::lifecycle::start(parts).await.unwrap();
+    let ask = json!({
+        "Type": "Task", "Resource": "arn:aws:states:::amqp:publish.waitForTaskToken",
+        "Parameters": {"Queue": "work", "Body.$": "$"}, "End": true,
+    });
+    let machine = support::machine(&store, "m", &json!({"StartAt": "T", "States": {"T": ask}})).await;
+    engine.start_execution(request(&machine, "e", "{}")).await.unwrap_err();
+    // A first look finds nothing.
+    tokio::time::sleep(RETRY_AFTER + Duration::from_millis(500)).await;
+    late.add_permits(1);
+    next(&bus, "work").await.settle(Settlement::Ack);
     engine.stop(LONG).await;
 }
