@@ -32,6 +32,9 @@ pub struct ConsumerFact {
     /// The engine lives by it: replies, starts, dead letters. False for pollers of an activity, which come and go, and
     /// for HTTP Tasks.
     pub standing: bool,
+    /// It was asked for a moment ago, and the broker has not answered yet: as each partition's queue when a server
+    /// takes it over.
+    pub opening: bool,
     /// Why there is none, in the broker's words.
     pub trouble: Option<String>,
 }
@@ -47,8 +50,8 @@ pub struct RefusedFact {
 }
 
 impl BusFacts {
-    /// Queues of the engine that have no consumer now: while there is one, the engine is not ready.
+    /// Queues of the engine that have no consumer, and are about to get none: while there is one, the engine is not ready.
     pub fn deaf(&self) -> impl Iterator<Item = &ConsumerFact> {
-        self.consumers.iter().filter(|consumer| consumer.standing && !consumer.active)
+        self.consumers.iter().filter(|consumer| consumer.standing && !consumer.active && !consumer.opening)
     }
 }

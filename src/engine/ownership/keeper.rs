@@ -16,7 +16,7 @@ use crate::limits;
 use crate::store::{Epoch, Gift, Node, NodeCard, NodeId, Ownership, StoreError, View, ownership};
 
 use super::ears::Ears;
-use super::protocol::{Act, Holding, Look, Observations, Terms, step};
+use super::protocol::{Act, Holding, Look, Observations, Terms, pause, step};
 
 /// The longest wait of a start for the first partition: others give some away when all has been quiet for a while.
 const FIRST_PARTITION: u32 = 4;
@@ -33,6 +33,9 @@ pub(in crate::engine) struct Keeper {
     seen: Mutex<View>,
     /// Rows are being changed; the steps until then begin and end partitions only.
     moving: AtomicBool,
+    /// Partitions that have ended here, and are given away together with the next transaction.
+    given: Mutex<Vec<Gift>>,
+    giving: tokio::sync::Mutex<()>,
     /// Others could take this node's partitions now.
     takers: AtomicBool,
     ears: Ears,
@@ -71,6 +74,8 @@ impl Keeper {
             holding: Mutex::default(),
             seen: Mutex::default(),
             moving: AtomicBool::new(false),
+            given: Mutex::default(),
+            giving: tokio::sync::Mutex::default(),
             takers: AtomicBool::new(false),
             ears: Ears::default(),
             telling: AtomicBool::new(false),
@@ -170,7 +175,7 @@ impl Keeper {
     async fn live(self: &Arc<Self>, node: Node, wiring: &Wiring) {
         let mut seen = Observations::default();
         while !self.is(&Stage::Ends) {
-            let asked = self.seat().now();
+            let (asked, mut wait) = (self.seat().now(), self.terms.pause());
             match self.store.beat().await {
                 Ok(view) => {
                     let unheard = self.ears.unheard(self.seat());
@@ -196,13 +201,14 @@ impl Keeper {
                     let takers = others.filter(|other| seen.lives(other.id, asked, &self.terms)).count() > 0;
                     self.takers.store(takers, Ordering::Relaxed);
                     self.perform(acts, &view, wiring);
+                    wait = pause(node.id, &view, &self.terms);
                     *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = view;
                 }
                 Err(error) => tracing::debug!(%error, "a beat did not arrive"),
             }
             let now = self.seat().now();
             let lapse = seen.next_lapse(node.id, &self.terms).filter(|at| *at > now);
-            let wait = lapse.map_or(self.terms.pause(), |at| at.saturating_sub(now)).min(self.terms.pause());
+            let wait = lapse.map_or(wait, |at| at.saturating_sub(now)).min(wait);
             // A little after the lapse: sleeps are measured in whole milliseconds.
             let _ = tokio::time::timeout(wait + Duration::from_millis(1), self.done.notified()).await;
         }
@@ -351,23 +357,35 @@ impl Keeper {
             } else {
                 this.partitions.release(partition).await;
             }
-            let given = this.store.give(vec![gift]).await;
+            this.given.lock().unwrap_or_else(PoisonError::into_inner).push(gift);
+            let _turn = this.giving.lock().await;
+            let gifts = std::mem::take(&mut *this.given.lock().unwrap_or_else(PoisonError::into_inner));
+            // None: it was given with others.
+            if !gifts.is_empty() {
+                let given = this.store.give(gifts.clone()).await;
+                this.gave(&gifts, &given);
+            }
+        });
+    }
+
+    fn gave(&self, gifts: &[Gift], given: &Result<(), StoreError>) {
+        for Gift { partition, epoch, to } in gifts {
             let now = {
-                let mut holding = this.holding();
-                holding.going.remove(&partition);
-                holding.ends(partition, gift.epoch, this.seat().now());
+                let mut holding = self.holding();
+                holding.going.remove(partition);
+                holding.ends(*partition, *epoch, self.seat().now());
                 holding.held.len()
             };
             match given {
                 Ok(()) => {
-                    tracing::info!(event = "partition.given", %partition, node.id = %gift.to, "another node gets it");
-                    this.services.metrics.partition_moved("given", now);
+                    tracing::info!(event = "partition.given", %partition, node.id = %to, "another node gets it");
+                    self.services.metrics.partition_moved("given", now);
                 }
                 // A look finds whose it is.
                 Err(error) => tracing::warn!(%partition, %error, "a partition could not be given away"),
             }
-            this.done.notify_one();
-        });
+        }
+        self.done.notify_one();
     }
 
     /// Gives all partitions to the others, where there are any. Returns when that is done.

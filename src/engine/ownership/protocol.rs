@@ -38,6 +38,11 @@ impl Terms {
         self.lapse / 6
     }
 
+    /// Between two looks while another node gives its partitions away: each stands still until its new owner looks.
+    pub fn short_pause(&self) -> Duration {
+        self.pause() / 10
+    }
+
     /// The longest time between two looks whose observations hang together.
     pub fn gap(&self) -> Duration {
         self.lapse / 2
@@ -199,7 +204,9 @@ pub(in crate::engine) fn step(
     if !claims.is_empty() {
         acts.push(Act::Claim(claims));
     }
-    let at_once = if mine.leaving || (mine.deaf && look.unheard >= terms.lapse) {
+    // The others look often when they have seen that this node leaves.
+    let others_know = asked.saturating_sub(seen.since) >= terms.pause();
+    let at_once = if (mine.leaving && others_know) || (mine.deaf && look.unheard >= terms.lapse) {
         usize::MAX
     } else if asked.saturating_sub(seen.since) >= terms.quiet {
         terms.moves_at_once.saturating_sub(holding.going.len())
@@ -214,6 +221,13 @@ pub(in crate::engine) fn step(
         });
     acts.extend(gifts.take(at_once).map(Act::Give));
     acts
+}
+
+/// How long this node waits after a look before the next.
+pub(in crate::engine) fn pause(me: NodeId, view: &View, terms: &Terms) -> Duration {
+    let leaves = |id: NodeId| id != me && view.node(id).is_some_and(|node| node.leaving);
+    let gives = view.partitions.iter().any(|row| row.owner.is_some_and(leaves));
+    if gives { terms.short_pause() } else { terms.pause() }
 }
 
 /// The owner of each partition, as it should be: the same on every node that sees the same rows. As even as can be, and

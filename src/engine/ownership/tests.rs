@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::protocol::{Act, Holding, Look, Observations, Terms, step};
+use super::protocol::{Act, Holding, Look, Observations, Terms, pause, step};
 use crate::ids::PartitionId;
 use crate::store::{Epoch, Gift, NodeId, NodeRow, PartitionRow, View};
 
@@ -176,13 +176,24 @@ fn partitions_move_for_balance_when_all_has_been_quiet_and_few_at_once() {
     assert_eq!(done(5_000, &holding), [6, 7, 8, 9].map(gift));
     holding.going.extend([PartitionId(6), PartitionId(7)]);
     assert_eq!(done(5_000, &holding), [8, 9].map(gift), "four at once, with those that are on their way");
-    // A node that leaves gives all, at once, to those that stay.
+    // A node that leaves gives all, at once, to those that stay; when they have seen that it leaves.
     let mut leaving = beats(1);
     leaving.nodes[0].leaving = true;
     let all = holds(&(0..12).collect::<Vec<_>>());
-    let looks = [(0, beats(0)), (500, leaving)];
-    let given = acts(&looks.iter().map(|(when, view)| (*when, view)).collect::<Vec<_>>(), &all);
-    assert_eq!(given, (0..12).map(gift).collect::<Vec<_>>());
+    let given = |last| acts(&[(0, &beats(0)), (500, &leaving), (last, &leaving)], &all);
+    assert_eq!(given(900), []);
+    assert_eq!(given(1_000), (0..12).map(gift).collect::<Vec<_>>());
+}
+
+#[test]
+fn others_look_often_while_a_node_gives_its_partitions_away() {
+    let mut now = view(vec![row(1, 0), row(2, 0)], &[1, 2]);
+    let waits = |view: &View, me| pause(node(me), view, &terms());
+    assert_eq!((waits(&now, 1), waits(&now, 2)), (ms(500), ms(500)));
+    now.nodes[1].leaving = true;
+    assert_eq!((waits(&now, 1), waits(&now, 2)), (ms(50), ms(500)));
+    now.partitions[1].owner = Some(node(1));
+    assert_eq!(waits(&now, 1), ms(500), "it has given all");
 }
 
 /// A node of a world.
@@ -435,7 +446,8 @@ proptest! {
         // Its own, and at most one more for each that has less than the others then.
         world.gifts = 0;
         world.fault(&Fault::Leave(nodes));
-        world.rest(1_500);
+        // Two looks until the others know, and one to find what is theirs.
+        world.rest(2_500);
         let left = world.settled();
         prop_assert_eq!(left.len(), nodes);
         world.rest(20_000);

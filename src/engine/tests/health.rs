@@ -69,6 +69,7 @@ async fn a_deaf_engine_is_not_ready_and_a_refused_declaration_is_a_doubt() {
         queue: "reveille.replies.1".to_owned(),
         active,
         standing,
+        opening: false,
         trouble: Some("ACCESS_REFUSED".to_owned()),
     };
     bus.facts.lock().unwrap().consumers = vec![consumer(true, true), consumer(false, false)];
