@@ -181,11 +181,6 @@ class Node:
     def look(self):
         """It is ready."""
         if self.process.poll() is not None:
-            # A start in the middle of which PostgreSQL goes away fails; an orchestrator starts it again.
-            last = self.log.read_bytes().splitlines()[-1]
-            if last.startswith(b"error: ") and b": the store cannot take writes now: " in last:
-                self.start()
-                return False
             raise RuntimeError(f"a server ended by itself with {self.process.returncode}; see {self.log}")
         try:
             return urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2).status == 200

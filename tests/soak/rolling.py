@@ -11,20 +11,17 @@ import collections
 import http.client
 import itertools
 import json
-import os
 import pathlib
-import random
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 
-from cluster_load import HOLDS, Answers, Cluster, Holder, Loop
-from cluster_parts import Brokers, Databases, Node
+from cluster_load import Loop
 from crash import ROLE, ROOT
-from standstill import quantile
+from stage import on_stage, quantile
 
 PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
 MAP = {"StartAt": "M", "States": {"M": {
@@ -40,11 +37,23 @@ class Balancer(threading.Thread):
         super().__init__(daemon=True)
         self.nodes, self.good, self.turn = nodes, list(nodes), itertools.count()
         self.lock, self.said, self.bad, self.times = threading.Lock(), collections.Counter(), [], []
+        self.lapses = collections.Counter()
 
     def run(self):
         while True:
-            self.good = [node for node in self.nodes if node.process.poll() is None and node.look()] or list(self.nodes)
+            self.good = [node for node in self.nodes if node.process.poll() is None and self.look(node)] or list(self.nodes)
             time.sleep(0.3)
+
+    def look(self, node):
+        """It is ready. A server that runs and is not says why: after its start it waits for its first partition, later it has a reason."""
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{node.port}/readyz", timeout=2).close()
+            return True
+        except urllib.error.HTTPError as error:
+            self.lapses[", ".join(json.loads(error.read())["missing"])[:120]] += 1
+        except OSError:
+            pass
+        return False
 
     def ask(self, operation, **body):
         """The answer; raises where it is not one of 200."""
@@ -173,67 +182,51 @@ def main():
     options.add_argument("--held", type=int, default=20)
     options.add_argument("--seed", type=int, default=1)
     args = options.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="reveille-rolling."))
-    os.chmod(folder, 0o755)
-    brokers, databases, cluster, bad = Brokers(folder / "broker", 1), Databases(folder, 1), None, ["it broke off"]
-    try:
-        cluster = Cluster([Node(args.binary, folder, n, databases, brokers, None, 5, 48, gates=False) for n in range(3)])
-        for node in cluster.nodes:
-            node.start()
-        for node in cluster.nodes:
-            node.ready()
-        dice, balancer = random.Random(args.seed), Balancer(cluster.nodes)
-        balancer.start()
-        Everything.machines = {name: balancer.ask("CreateStateMachine", name=name, definition=json.dumps(definition), roleArn=ROLE, type=kind)["stateMachineArn"]
-                               for name, definition, kind in (("holds", HOLDS, "STANDARD"), ("express", PASS, "EXPRESS"), ("map", MAP, "STANDARD"))}
-        holder = Holder(cluster, brokers, 50)
-        answers = Answers(cluster, brokers, holder, 60, threads=2)
-        holder.start()
-        holder.listens.wait(60)
-        for n in range(args.held):
-            balancer.ask("StartExecution", stateMachineArn=Everything.machines["holds"], name=f"held-{n}", input=json.dumps({"n": n}))
-        pulse, clients = Pulse(cluster, holder, answers), [Everything(cluster, balancer, n) for n in range(args.clients)]
-        for thread in [*answers.threads, pulse, *clients]:
-            thread.start()
-        time.sleep(15)
-        quiet, began = len(pulse.took), time.monotonic()
-        stops = []
-        for number in range(args.restarts):
-            node = cluster.nodes[number % 3]
-            told = time.monotonic()
-            node.signal(signal.SIGTERM)
-            node.process.wait(timeout=90)
-            stops.append(time.monotonic() - told)
-            node.start()
-            node.ready()
-            time.sleep(dice.uniform(1, 3))
-        took = time.monotonic() - began
-        cluster.stopping = True
-        for thread in clients:
-            thread.join(timeout=120)
-        bad = balancer.bad + cluster.failed
-        before, during = [t for t, _ in pulse.took[:quiet]], [t for t, _ in pulse.took[quiet:]]
-        print(f"{args.restarts} restarts in {took:.0f} s; SIGTERM to end p50 {quantile(stops, .5):.2f} s, max {max(stops):.2f} s; "
-              f"{len(balancer.times)} requests in {sum(c.circles for c in clients)} circles of all operations")
-        print(f"  answers: {dict(balancer.said)}")
-        slow = sorted(balancer.times, reverse=True)[:5]
-        print(f"  a request took p50 {quantile([t for t, _ in balancer.times], .5):.3f} s, p99 {quantile([t for t, _ in balancer.times], .99):.3f} s; "
-              f"the slowest {[(round(t, 2), o) for t, o in slow]}")
-        print(f"  from an answer over AMQP to the next question: before p50 {quantile(before, .5):.3f}, max {max(before, default=0):.3f} s; "
-              f"during the restarts {len(during)} times, p50 {quantile(during, .5):.3f}, p99 {quantile(during, .99):.3f}, max {max(during, default=0):.3f} s")
-        for why in bad[:20]:
-            print("WRONG", why)
-        print(f"{len(bad)} answers other than 200 and throttling")
-    finally:
-        if cluster:
-            cluster.stopping = True
-            for node in cluster.nodes:
-                if node.process and node.process.poll() is None:
-                    node.kill()
-        databases.discard()
-        brokers.discard()
-    shutil.rmtree(folder, ignore_errors=True)
-    sys.exit(1 if bad else 0)
+    sys.exit(on_stage("rolling", lambda stage: play(args, stage), binary=args.binary, seed=args.seed, brokers=1, databases=1, gates=False))
+
+
+def play(args, stage):
+    """Whether anything was wrong."""
+    cluster, balancer = stage.cluster, Balancer(stage.cluster.nodes)
+    balancer.start()
+    stage.machine("express", PASS, "EXPRESS")
+    stage.machine("map", MAP)
+    stage.hold(args.held, threads=2)
+    Everything.machines = stage.machines
+    pulse, clients = Pulse(cluster, stage.holder, stage.answers), [Everything(cluster, balancer, n) for n in range(args.clients)]
+    for thread in [pulse, *clients]:
+        thread.start()
+    time.sleep(15)
+    quiet, began = len(pulse.took), time.monotonic()
+    stops = []
+    for number in range(args.restarts):
+        node = cluster.nodes[number % len(cluster.nodes)]
+        told = time.monotonic()
+        node.signal(signal.SIGTERM)
+        node.process.wait(timeout=90)
+        stops.append(time.monotonic() - told)
+        node.start()
+        node.ready()
+        time.sleep(stage.dice.uniform(1, 3))
+    took = time.monotonic() - began
+    cluster.stopping = True
+    for thread in clients:
+        thread.join(timeout=120)
+    bad = balancer.bad + cluster.failed
+    before, during = [t for t, _ in pulse.took[:quiet]], [t for t, _ in pulse.took[quiet:]]
+    times = [t for t, _ in balancer.times]
+    print(f"{args.restarts} restarts in {took:.0f} s; SIGTERM to end p50 {quantile(stops, .5):.2f} s, max {max(stops):.2f} s; "
+          f"{len(balancer.times)} requests in {sum(c.circles for c in clients)} circles of all operations")
+    print(f"  answers: {dict(balancer.said)}")
+    print(f"  not ready: {dict(balancer.lapses)}")
+    slow = sorted(balancer.times, reverse=True)[:5]
+    print(f"  a request took p50 {quantile(times, .5):.3f} s, p99 {quantile(times, .99):.3f} s; the slowest {[(round(t, 2), o) for t, o in slow]}")
+    print(f"  from an answer over AMQP to the next question: before p50 {quantile(before, .5):.3f}, max {max(before, default=0):.3f} s; "
+          f"during the restarts {len(during)} times, p50 {quantile(during, .5):.3f}, p99 {quantile(during, .99):.3f}, max {max(during, default=0):.3f} s")
+    for why in bad[:20]:
+        print("WRONG", why)
+    print(f"{len(bad)} answers other than 200 and throttling")
+    return bool(bad)
 
 
 if __name__ == "__main__":

@@ -8,21 +8,16 @@ fault, in seconds: when the first went on after the fault; how long the answers 
 frozen or cut off may have been handed them), and the later ones. At the end all must end, and `histories.py` judges the record.
 """
 import argparse
-import json
-import os
 import pathlib
-import random
-import shutil
 import signal
 import sys
-import tempfile
 import time
 
 import histories
 from cluster import WATCH, Faults, look, wait_until
-from cluster_load import ASKS, HOLDS, WAITS, Answers, Cluster, Holder
-from cluster_parts import Brokers, Databases, Node
-from crash import ROLE, ROOT
+from cluster_load import ASKS, WAITS
+from crash import ROOT
+from stage import on_stage, quantile
 
 SCENES = ["kill", "stop", "freeze", "cut-database", "cut-broker", "promote", "broker"]
 # Of a server that is frozen or cut off: longer than the broker keeps what it was handed.
@@ -30,38 +25,21 @@ AWAY = 20
 NEW = 5
 
 
-class Stage:
-    def __init__(self, args, folder):
-        self.args, self.dice = args, random.Random(args.seed)
-        self.brokers, self.databases = Brokers(folder / "broker", 3), Databases(folder, 2)
-        self.cluster = Cluster([Node(args.binary, folder, n, self.databases, self.brokers, None, 5, args.partitions) for n in range(3)])
-        for node in self.cluster.nodes:
-            node.start()
-        for node in self.cluster.nodes:
-            node.ready()
+class Play:
+    def __init__(self, args, stage):
+        self.args, self.stage, self.dice = args, stage, stage.dice
+        self.cluster, self.databases, self.brokers = stage.cluster, stage.databases, stage.brokers
         self.databases.sql(WATCH)
-        self.machines = {name: self.ask("CreateStateMachine", name=name, definition=json.dumps(definition), roleArn=ROLE)["stateMachineArn"]
-                         for name, definition in (("asks", ASKS), ("waits", WAITS), ("holds", HOLDS))}
-        self.holder = Holder(self.cluster, self.brokers, args.seed + 50)
-        self.answers = Answers(self.cluster, self.brokers, self.holder, args.seed + 60)
+        stage.machine("asks", ASKS)
+        stage.machine("waits", WAITS)
+        stage.hold(args.held)
+        self.holder, self.answers = stage.holder, stage.answers
         self.faults = Faults(args, self.cluster, self.databases, self.brokers, self.holder, self.answers, self.dice)
-        for thread in [self.holder, *self.answers.threads]:
-            thread.start()
-        self.holder.listens.wait(60)
-        for n in range(args.held):
-            arn = self.ask("StartExecution", stateMachineArn=self.machines["holds"], name=f"held-{n}", input=json.dumps({"n": n}))["executionArn"]
-            self.cluster.add("starts", arn=arn, told="ok", seen=True)
-
-    def ask(self, operation, **body):
-        told, answer, _ = self.cluster.insist(self.dice, operation, body)
-        if told != "ok":
-            raise RuntimeError(f"{operation}: {told} {answer}")
-        return answer
 
     def even(self):
         """Each server owns its share, and all executions wait for an answer."""
         def settled():
-            counts = [int(n) for (n,) in self.databases.sql("SELECT count(p.partition) FROM nodes n LEFT JOIN partitions p ON p.owner = n.node GROUP BY n.node")]
+            counts = self.stage.shares()
             return len(counts) == 3 and max(counts) - min(counts) <= 1 and len(self.holder.waiting) == self.args.held
         until = time.monotonic() + 120
         wait_until(settled, until)
@@ -133,20 +111,6 @@ class Stage:
         self.cluster.stopping = True
         return histories.judge({**self.cluster.record, **look(self.cluster, self.dice, self.databases)}) + self.faults.wrong + self.cluster.failed
 
-    def discard(self):
-        self.cluster.stopping = True
-        for node in self.cluster.nodes:
-            if node.process and node.process.poll() is None:
-                node.signal(signal.SIGCONT)
-                node.kill()
-        self.databases.discard()
-        self.brokers.discard()
-
-
-def quantile(values, share):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
-
 
 def say(name, fault, times, back):
     early = [went - at for at, went in times.values() if at < fault + NEW and went > at]
@@ -171,23 +135,17 @@ def main():
     options.add_argument("--partitions", type=int, default=48)
     options.add_argument("--seed", type=int, default=1)
     args = options.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="reveille-standstill."))
-    os.chmod(folder, 0o755)
-    stage, stuck = None, 0
-    try:
-        stage = Stage(args, folder)
-        for number in range(args.rounds):
-            for name in args.only.split(","):
-                stuck += say(name, *stage.scene(name, number))
-        wrong = stage.end()
+
+    def play(stage):
+        played = Play(args, stage)
+        stuck = sum(say(name, *played.scene(name, number)) for number in range(args.rounds) for name in args.only.split(","))
+        wrong = played.end()
         for why in wrong[:20]:
             print("WRONG", why)
         print(f"{len(wrong)} violations")
-    finally:
-        if stage:
-            stage.discard()
-    shutil.rmtree(folder, ignore_errors=True)
-    sys.exit(1 if wrong or stuck else 0)
+        return bool(wrong or stuck)
+
+    sys.exit(on_stage("standstill", play, binary=args.binary, seed=args.seed, brokers=3, databases=2, partitions=args.partitions))
 
 
 if __name__ == "__main__":
