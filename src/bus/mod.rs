@@ -114,10 +114,18 @@ pub enum QueueKind {
     /// Of a guest that leaves nothing behind: the broker deletes it soon after its last use. No setting names it.
     #[serde(skip)]
     Temporary,
-    /// The same, replicated: a server among others hears the answers to its words in it, also after the loss of a
-    /// broker's node. No setting names it.
+    /// The same, replicated: a server among others hears the answers to its words in it, and those to its express
+    /// executions, also after the loss of a broker's node. No setting names it.
     #[serde(skip)]
     OfNode,
+}
+
+impl QueueKind {
+    /// The kind of the reply queues whose executions end with their server, where the others are of this kind.
+    #[must_use]
+    pub fn that_ends(self) -> Self {
+        if self == Self::Quorum { Self::OfNode } else { Self::Temporary }
+    }
 }
 
 /// The queues that definitions name: whether and how the engine declares them.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use reveille::ids::{EventId, ExecutionId, PartitionId, TaskKey};
 
 use super::cluster::{KEY, balanced, launch};
-use super::support::{Answer, Database, SOON, Server, Task, Wire, until, vhost};
+use super::support::{Answer, Brokers, Database, SOON, Server, Task, Wire, until, vhost};
 
 /// One task that is a request to the queue `work`.
 fn calls() -> String {
@@ -103,6 +103,25 @@ fn express_executions_outlive_moves_of_partitions_and_the_stop_of_their_server()
     });
     assert!(first.gone().success());
     second.wait_for("it is ready with all partitions", SOON, |server| server.get("/readyz").0 == 200);
+}
+
+/// The reply queues of a server's express executions are on the broker's node that it is connected to.
+#[test]
+fn express_executions_go_on_when_a_node_of_the_broker_is_lost() {
+    let (Some(brokers), Some(database)) = (Brokers::start(), Database::start()) else { return };
+    // Few queues: each has a new leader to elect, on a machine that is busy with other tests.
+    let launch = launch(&brokers.urls.join(","), &database).with("REVEILLE__ENGINE__PARTITIONS", "2");
+    let server = Server::start(launch.with("REVEILLE__BUS__HEARTBEAT_SECONDS", "30"));
+    let wire = Wire::to(&brokers.urls[2]);
+    wire.declare(&["work"]);
+    let machine = machine(&server);
+    wire.worker("work", 20, |task| Answer::success(&task.body["number"]));
+    let request = json!({"stateMachineArn": machine, "input": "{\"number\":7}"});
+    let ends = || server.try_call("StartSyncExecution", &request).ok().filter(|ended| is_of(ended, 7));
+    until("it ends", SOON, ends);
+    brokers.kill("1");
+    until("it is ready without that node", SOON, || (server.get("/readyz").0 == 200).then_some(()));
+    until("one ends without that node", SOON, ends);
 }
 
 /// An execution without a waiting client is finished too, before its server goes.

@@ -68,8 +68,8 @@ use self::publisher::{Errand, Job, Lane};
 use self::reconnect::{Link, Purpose, State, Trouble};
 use self::topology::{Item, Topology};
 use super::{
-    Address, BusError, BusFacts, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueKind, QueueSpec,
-    QueueView, TaskBus,
+    Address, BusError, BusFacts, BusHealth, Delivery, ExchangeSpec, Message, Names, Publication, QueueSpec, QueueView,
+    TaskBus,
 };
 use crate::ids::PartitionId;
 
@@ -197,7 +197,8 @@ impl AmqpBus {
 
     fn reply_queue_spec(&self, partition: PartitionId) -> QueueSpec {
         // Its executions end with its node.
-        let kind = if partition.is_express() { QueueKind::Temporary } else { self.options.reply_queue_kind };
+        let kind = self.options.reply_queue_kind;
+        let kind = if partition.is_express() { kind.that_ends() } else { kind };
         QueueSpec::owned(self.reply_queue(partition), kind, &self.options.names)
     }
 

@@ -15,7 +15,8 @@ pub(in crate::engine) fn bind(services: &Arc<Services>, partitions: &[PartitionI
     }
     let bus = Arc::clone(&services.bus);
     let of = |partition: &PartitionId| {
-        let kind = if partition.is_express() { QueueKind::Temporary } else { services.options.queue_kind };
+        let kind = services.options.queue_kind;
+        let kind = if partition.is_express() { kind.that_ends() } else { kind };
         (bus.reply_queue(*partition), kind)
     };
     let queues: Vec<(String, QueueKind)> = partitions.iter().map(of).collect();

@@ -73,16 +73,54 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        let _ = Command::new(script()).arg("discard").arg(self.dir.path()).output();
+        let _ = Command::new(script(ONE)).arg("discard").arg(self.dir.path()).output();
     }
 }
 
+/// Three brokers in a cluster; killed and deleted at the end.
+pub struct Brokers {
+    dir: tempfile::TempDir,
+    pub urls: Vec<String>,
+}
+
+impl Brokers {
+    /// `None`, and a word about it, where the run has no broker at all.
+    pub fn start() -> Option<Self> {
+        if std::env::var_os("REVEILLE_TEST_AMQP_URL").is_none() {
+            eprintln!("skipped: REVEILLE_TEST_AMQP_URL names no broker, so none is started (make test does)");
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        let said = run_script(CLUSTER, "start", dir.path(), &[]);
+        let urls = said.trim().lines().last().expect("URLs").split(',').map(str::to_owned).collect();
+        Some(Self { dir, urls })
+    }
+
+    /// kill -9 of a node, 1 to 3.
+    pub fn kill(&self, node: &str) {
+        run_script(CLUSTER, "kill", self.dir.path(), &[node]);
+    }
+}
+
+impl Drop for Brokers {
+    fn drop(&mut self) {
+        let _ = Command::new(script(CLUSTER)).arg("discard").arg(self.dir.path()).output();
+    }
+}
+
+const ONE: &str = "broker.sh";
+const CLUSTER: &str = "broker-cluster.sh";
+
 fn run(command: &str, dir: &Path, arguments: &[&str]) -> String {
-    let output = Command::new(script()).arg(command).arg(dir).args(arguments).output().expect("scripts/broker.sh runs");
+    run_script(ONE, command, dir, arguments)
+}
+
+fn run_script(name: &str, command: &str, dir: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(script(name)).arg(command).arg(dir).args(arguments).output().expect("the script runs");
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn script() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/broker.sh")
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name)
 }

@@ -9,7 +9,7 @@ mod wire;
 
 use std::time::{Duration, Instant};
 
-pub use broker::{Broker, broker_says, vhost};
+pub use broker::{Broker, Brokers, broker_says, vhost};
 pub use database::Database;
 pub use processes::{Program, cli, cli_json, python, workers_of_node};
 pub use raw::Raw;
