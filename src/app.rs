@@ -1,11 +1,15 @@
 //! The composition root, the only place that names adapters. It turns settings into a running engine.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 mod broker;
 mod copy;
 mod http;
+mod starting;
 mod stores;
 
 pub use broker::{broker, look_at_broker};
@@ -21,7 +25,7 @@ use crate::config::{self, Settings, SettingsError};
 use crate::console::{self, Console};
 use crate::engine::stand_in::StandIn;
 use crate::engine::{self, EngineError, EngineHandle, Parts};
-use crate::store::{StoreError, copying};
+use crate::store::{StoreError, copying, patiently};
 use crate::telemetry::{Metrics, Traces};
 
 /// The time after which a server reports that it is ready although the broker has not declared the engine's queues. It
@@ -91,12 +95,18 @@ impl Application {
         Self::build_with(settings, None).await
     }
 
+    /// The same. `away` tells why a start waits for its store.
+    async fn build_telling(settings: &Settings, away: watch::Sender<Option<String>>) -> Result<Self, AppError> {
+        let truth = stores::open(settings, away).await?;
+        Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind, None).await
+    }
+
     /// The same, with answers for tasks that do not go out.
     ///
     /// # Errors
     /// As [`Self::build`].
     pub async fn build_with(settings: &Settings, stand_in: Option<Arc<dyn StandIn>>) -> Result<Self, AppError> {
-        let truth = stores::open(settings).await?;
+        let truth = stores::open(settings, watch::Sender::default()).await?;
         Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind, stand_in).await
     }
 
@@ -128,8 +138,9 @@ impl Application {
         let identity = if is_guest {
             None
         } else {
-            copying::must_be_whole(truth.catalog.as_ref()).await?;
-            Some(truth.catalog.fix_setting("store.id", &uuid::Uuid::new_v4().to_string()).await?)
+            let (catalog, id) = (truth.catalog.as_ref(), uuid::Uuid::new_v4().to_string());
+            patiently(catalog, async || copying::must_be_whole(catalog).await).await?;
+            Some(patiently(catalog, async || catalog.fix_setting("store.id", &id).await).await?)
         };
         let bus: Arc<dyn TaskBus> = if settings.bus.is_embedded() {
             Arc::new(EmbeddedBus::with_names(names))
@@ -187,24 +198,12 @@ impl Application {
 
     /// The API server of this engine. It listens at once and answers when it runs.
     pub fn bind(&self, settings: &Settings) -> Result<api::Server, AppError> {
-        let options = api::Options {
-            listen: settings.api.listen.to_string(),
-            access_keys: settings.access_keys()?.into_iter().map(access_key).collect(),
-            allow_unsigned: settings.api.allow_unsigned,
-            any_region: settings.engine.any_region(),
-            settings: settings.shown.clone(),
-            console: self.console.is_some(),
-            kms: kms(settings),
-            hosts: settings.api.hosts(),
-            tls: settings.api.tls().map(|(certificate, key)| api::TlsFiles { certificate, key }),
-            connections_max: settings.api.connections_max,
-            bodies_bytes_max: settings.api.bodies_bytes_max,
-            body_seconds: settings.api.body_seconds,
-            // Open requests (pollers may wait for a minute) have half of the time; the other half is for the work that
-            // they started.
-            shutdown_seconds: settings.engine.shutdown().as_secs().div_ceil(2),
-            ..api::Options::default()
-        };
+        self.bind_on(settings, None)
+    }
+
+    /// The same, on a port that may listen already.
+    fn bind_on(&self, settings: &Settings, listener: Option<TcpListener>) -> Result<api::Server, AppError> {
+        let options = api_options(settings, self.console.is_some())?;
         let secret = page_secret(settings)?;
         let pages = self.console.as_ref().map(Console::routes);
         let also = move |config: &mut actix_web::web::ServiceConfig| {
@@ -212,7 +211,7 @@ impl Application {
                 pages(config);
             }
         };
-        Ok(api::Server::bind(&options, self.engine.clone(), self.metrics.clone(), &secret, also)?)
+        Ok(api::Server::bind(&options, self.engine.clone(), self.metrics.clone(), &secret, listener, also)?)
     }
 
     /// Ends the live streams of the console.
@@ -265,6 +264,28 @@ fn engine_options(settings: &Settings) -> Result<engine::Options, SettingsError>
     })
 }
 
+/// The options of the API server, as the settings say them.
+fn api_options(settings: &Settings, console: bool) -> Result<api::Options, SettingsError> {
+    Ok(api::Options {
+        listen: settings.api.listen.to_string(),
+        access_keys: settings.access_keys()?.into_iter().map(access_key).collect(),
+        allow_unsigned: settings.api.allow_unsigned,
+        any_region: settings.engine.any_region(),
+        settings: settings.shown.clone(),
+        console,
+        kms: kms(settings),
+        hosts: settings.api.hosts(),
+        tls: settings.api.tls().map(|(certificate, key)| api::TlsFiles { certificate, key }),
+        connections_max: settings.api.connections_max,
+        bodies_bytes_max: settings.api.bodies_bytes_max,
+        body_seconds: settings.api.body_seconds,
+        // Open requests (pollers may wait for a minute) have half of the time; the other half is for the work that they
+        // started.
+        shutdown_seconds: settings.engine.shutdown().as_secs().div_ceil(2),
+        ..api::Options::default()
+    })
+}
+
 fn console_options(settings: &Settings) -> console::Options {
     let options = &settings.console;
     console::Options {
@@ -300,11 +321,11 @@ fn access_key(key: config::AccessKey) -> api::AccessKey {
 /// Serves until a signal asks it to stop; a second signal stops at once.
 pub fn serve(settings: &Settings) -> Result<(), AppError> {
     actix_rt::System::new().block_on(async {
-        let app = Application::build(settings).await?;
+        let (app, listener) = starting::start(settings).await?;
         // Only a server reads the start queue; a single run is a guest on the broker.
         let messages = app.engine.start_messages();
         actix_rt::spawn(api::start_queue::run(app.engine.clone(), messages));
-        let server = app.bind(settings)?;
+        let server = app.bind_on(settings, listener)?;
         let (handle, address) = (server.handle(), server.addr);
         let running = actix_rt::spawn(server.run());
         let (bus, store_url, bus_url) =

@@ -74,7 +74,7 @@ const API: &str = "The API of AWS Step Functions is at POST / of this address: a
     the reveille command.";
 
 /// Answers probes of load balancers. They may use any host name or none, and the answer is of no use to a web page.
-async fn healthz() -> HttpResponse {
+pub(super) async fn healthz() -> HttpResponse {
     closing(HttpResponse::Ok()).json(json!({"status": "alive"}))
 }
 

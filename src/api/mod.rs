@@ -64,6 +64,7 @@ mod task_calls_tests;
 mod test_state_tests;
 mod tls;
 mod validate;
+mod waiting;
 mod wire;
 
 pub use self::configuration::Kms;
@@ -73,3 +74,4 @@ pub use self::options::{AccessKey, Options};
 pub use self::server::{BindError, Server, ServerHandle};
 pub use self::task_calls::TaskCalls;
 pub use self::tls::Files as TlsFiles;
+pub use self::waiting::Waiting;

@@ -72,29 +72,32 @@ impl ServerHandle {
 
 impl Server {
     /// Listens. `secret` is any secret that all nodes of this installation share; page tokens are signed with a key
-    /// derived from it. `also` adds routes of other interfaces (the console) to the same server.
+    /// derived from it. `listener`: a port that listens already. `also` adds routes of other interfaces (the console) to
+    /// the same server.
     pub fn bind(
         options: &Options,
         engine: EngineHandle,
         metrics: Metrics,
         secret: &[u8],
+        listener: Option<TcpListener>,
         also: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     ) -> Result<Self, BindError> {
         let mut context = Context::new(engine, Pages::new(secret), Duration::from_secs(options.activity_poll_seconds));
         (context.kms, context.any_region) = (options.kms, options.any_region);
         context.settings = options.settings.clone().into();
         let keys = Keys::new(options.access_keys.clone());
-        Self::serve(options, Api::new(context, keys, metrics), also)
+        Self::serve(options, Api::new(context, keys, metrics), listener, also)
     }
 
     fn serve(
         options: &Options,
         api: Api,
+        listener: Option<TcpListener>,
         also: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     ) -> Result<Self, BindError> {
         options.check().map_err(BindError::Settings)?;
         let certificate = options.tls.as_ref().map(Current::load).transpose().map_err(BindError::Settings)?;
-        let listener = listen(options)?;
+        let listener = listener.map_or_else(|| listen(options), Ok)?;
         let failed = |source| BindError::Listen { listen: options.listen.clone(), source };
         let addr = listener.local_addr().map_err(failed)?;
         if options.access_keys.is_empty() {
@@ -174,7 +177,7 @@ impl Server {
 struct Local(IpAddr);
 
 /// Opens the listener. Without keys only loopback addresses are allowed, unless the settings say otherwise.
-fn listen(options: &Options) -> Result<TcpListener, BindError> {
+pub(super) fn listen(options: &Options) -> Result<TcpListener, BindError> {
     let failed = |source| BindError::Listen { listen: options.listen.clone(), source };
     let addrs: Vec<SocketAddr> = options.listen.to_socket_addrs().map_err(failed)?.collect();
     if options.access_keys.is_empty() && !options.allow_unsigned && addrs.iter().any(|addr| !addr.ip().is_loopback()) {

@@ -30,9 +30,9 @@ fn options(listen: &str) -> Options {
 
 #[test]
 fn without_keys_only_loopback_is_served_unless_told() {
-    let refused = Server::serve(&options("0.0.0.0:0"), api(), nothing).err().unwrap().to_string();
+    let refused = Server::serve(&options("0.0.0.0:0"), api(), None, nothing).err().unwrap().to_string();
     assert!(refused.starts_with("api.listen is 0.0.0.0:0, which other machines can reach"), "{refused}");
-    let refused = Server::serve(&options("nonsense"), api(), nothing).err().unwrap().to_string();
+    let refused = Server::serve(&options("nonsense"), api(), None, nothing).err().unwrap().to_string();
     assert!(refused.starts_with("api.listen: cannot listen on nonsense"), "{refused}");
     assert!(listen(&Options { allow_unsigned: true, ..options("0.0.0.0:0") }).is_ok());
 }
@@ -49,7 +49,7 @@ fn post(url: &str, target: &str, body: &str) -> (u16, String, String, String) {
 
 #[actix_web::test]
 async fn it_answers_over_http_and_stops() {
-    let server = Server::serve(&options("127.0.0.1:0"), api(), nothing).unwrap();
+    let server = Server::serve(&options("127.0.0.1:0"), api(), None, nothing).unwrap();
     let (url, handle) = (format!("http://{}", server.addr), server.handle());
     let running = actix_web::rt::spawn(server.run());
     let asked = actix_web::rt::task::spawn_blocking(move || {
@@ -130,7 +130,7 @@ fn told_and_closed(addr: SocketAddr, bytes: &[u8]) -> String {
 
 /// Serves while `ask` runs.
 async fn served(options: Options, api: Api, ask: impl FnOnce(SocketAddr) + Send + 'static) {
-    let server = Server::serve(&options, api, nothing).unwrap();
+    let server = Server::serve(&options, api, None, nothing).unwrap();
     let (addr, handle) = (server.addr, server.handle());
     let running = actix_web::rt::spawn(server.run());
     actix_web::rt::task::spawn_blocking(move || ask(addr)).await.unwrap();
@@ -254,7 +254,7 @@ async fn a_connection_is_kept_for_requests_that_were_let_in() {
 
 #[actix_web::test]
 async fn bytes_that_are_no_request_end_their_connection_and_nothing_else() {
-    let server = Server::serve(&options("127.0.0.1:0"), api(), nothing).unwrap();
+    let server = Server::serve(&options("127.0.0.1:0"), api(), None, nothing).unwrap();
     let (addr, handle) = (server.addr, server.handle());
     let running = actix_web::rt::spawn(server.run());
     let asked = actix_web::rt::task::spawn_blocking(move || {
@@ -320,6 +320,6 @@ async fn with_a_certificate_only_tls_is_spoken() {
     })
     .await;
     std::fs::write(&files.key, "no key").unwrap();
-    let refused = Server::serve(&Options { tls: Some(files), ..options("127.0.0.1:0") }, api(), nothing);
+    let refused = Server::serve(&Options { tls: Some(files), ..options("127.0.0.1:0") }, api(), None, nothing);
     assert!(refused.err().unwrap().to_string().starts_with("api.tls.key names"));
 }

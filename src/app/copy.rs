@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::config::{Settings, SettingsError};
 use crate::store::StoreError;
 use crate::store::copying::{self, CopyMade, Progress};
@@ -75,7 +77,7 @@ pub async fn copy_store(
 
 /// A database that is away is waited for, for a moment.
 async fn open(settings: &Settings) -> Result<Kept, AppError> {
-    match tokio::time::timeout(ANSWERS_WITHIN, stores::open(settings)).await {
+    match tokio::time::timeout(ANSWERS_WITHIN, stores::open(settings, watch::Sender::default())).await {
         Ok(opened) => Ok(opened?.store),
         Err(_) => Err(StoreError::Unavailable(format!("{} does not answer", settings.store.url)).into()),
     }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::AppError;
 use crate::config::{self, Settings, SettingsError};
 use crate::store::copying::Portable;
@@ -54,12 +56,13 @@ impl Kept {
     }
 }
 
-pub(super) async fn open(settings: &Settings) -> Result<Truth, AppError> {
+/// `away` tells why a start waits for the store.
+pub(super) async fn open(settings: &Settings, away: watch::Sender<Option<String>>) -> Result<Truth, AppError> {
     let store = &settings.store;
     let durable = store.synchronous == config::Synchronous::Full;
     guard_files(settings, store.sqlite_path())?;
     let Some(path) = store.sqlite_path() else {
-        let store = Postgres::open(store.url.expose(), postgres_options(store)).await?;
+        let store = Postgres::open_telling(store.url.expose(), postgres_options(store), away).await?;
         let (journal, catalog) = (Arc::new(store.clone()), Arc::new(store.clone()));
         let sharing: Arc<dyn Ownership> = Arc::new(store.clone());
         return Ok(Truth { journal, catalog, store: Kept::Postgres(store), sharing: Some(sharing) });

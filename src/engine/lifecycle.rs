@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::bus::{BusError, ExchangeSpec};
 use crate::ids::PartitionId;
-use crate::store::{Epoch, NodeCard, StoreError, ownership};
+use crate::store::{Epoch, NodeCard, StoreError, ownership, patiently};
 
 use super::api::waiting::Waiting;
 use super::api::{Engine, EngineHandle, health};
@@ -23,16 +23,18 @@ use super::types::{EngineError, Parts, Sharing, tell};
 /// is left that does not read it.
 const FORM: &str = "engine.form";
 
-/// Starts an engine: declares its own queues, recovers debts, then takes replies and keeps time.
+/// Starts an engine: declares its own queues, recovers debts, then takes replies and keeps time. A store that is reached
+/// over a connection may go away meanwhile: it is waited for.
 ///
 /// # Errors
 /// Where the store cannot be read or holds other fixed settings.
 pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
     let asked = parts.options.partitions.max(1).to_string();
-    let fixed = parts.catalog.fix_setting("engine.partitions", &asked).await?;
+    let catalog = Arc::clone(&parts.catalog);
+    let fixed = patiently(&*catalog, async || catalog.fix_setting("engine.partitions", &asked).await).await?;
     parts.options.partitions =
         fixed.parse().map_err(|_| EngineError::Internal(format!("the store fixes engine.partitions to '{fixed}'")))?;
-    let form = parts.catalog.fix_setting(FORM, &tell::NEWEST.to_string()).await?;
+    let form = patiently(&*catalog, async || catalog.fix_setting(FORM, &tell::NEWEST.to_string()).await).await?;
     if form.parse().is_ok_and(|form: u32| form > tell::NEWEST) {
         return Err(EngineError::Store(StoreError::Unusable(format!(
             "the store was written by a newer version of Reveille (form {form}; this version, {}, reads up to {}): \
@@ -44,11 +46,11 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
     let handle = make(parts);
     let engine = handle.engine();
     let Engine { services, express, parking, .. } = &**engine;
-    services.open.recount().await?;
-    waits::fill(services).await?;
+    patiently(&*catalog, async || services.open.recount().await).await?;
+    patiently(&*catalog, async || waits::fill(services).await).await?;
     declare(services, parking);
     actix_rt::spawn(Arc::clone(services.courier.away()).hear());
-    handle.declare_all_task_queues().await?;
+    patiently(&*catalog, async || handle.declare_all_task_queues().await).await?;
     let partitions: Vec<PartitionId> = (0..services.options.partitions).map(PartitionId).collect();
     match &engine.keeper {
         None => {

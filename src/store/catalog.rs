@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 pub use crate::ids::MachineType;
 use crate::ids::{Arn, ExecutionId};
 
-use super::{StoreFuture, Tenure};
+use super::{StoreError, StoreFuture, Tenure};
 
 /// The id of one definition of a state machine. The definition is kept as long as an execution or version points at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -179,4 +179,9 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// Checks that the store is reachable and takes writes. It reads one row; where the last write failed, it also
     /// writes.
     fn ping(&self) -> StoreFuture<'_, ()>;
+    /// Waits until a store that is reached over a connection is there again. For a start: `lost` is the failure of one
+    /// of its steps. `Unusable`: waiting does not help. A store without a connection gives `lost` back.
+    fn reconnected(&self, lost: StoreError) -> StoreFuture<'_, ()> {
+        Box::pin(async move { Err(lost) })
+    }
 }

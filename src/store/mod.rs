@@ -12,6 +12,7 @@ pub mod ownership;
 mod parts;
 pub mod postgres;
 pub mod sqlite;
+mod starting;
 mod status;
 mod waits;
 
@@ -26,6 +27,7 @@ pub use catalog::{
     ActivityRow, AliasRow, Catalog, MachineRow, MachineType, MapRunRow, NoteRow, Revision, RevisionId, VersionRow,
 };
 pub use ownership::{Gift, Node, NodeCard, NodeId, NodeRow, Ownership, PartitionRow, View};
+pub use starting::patiently;
 pub use status::ExecutionStatus;
 pub use waits::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow};
 
@@ -428,6 +430,8 @@ pub struct Figures {
     /// Bytes of its file, and of the log beside it.
     pub bytes: u64,
     pub log_bytes: u64,
+    /// How often its connections came back on another primary.
+    pub failovers: u64,
 }
 
 /// A histogram of the number of events per commit.

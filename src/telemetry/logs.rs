@@ -17,11 +17,13 @@ const LIBRARIES: &str = "actix_http=off";
 
 /// The server accepts requests.
 pub const READY: &str = "ready";
+/// The start waits for the store, and the port answers that.
+pub const WAITING: &str = "waiting";
 /// The server was told to stop and finishes the work in progress.
 pub const STOPPING: &str = "stopping";
 pub const STOPPED: &str = "stopped";
 /// Events of the life of a process.
-pub const EVENTS: [&str; 3] = [READY, STOPPING, STOPPED];
+pub const EVENTS: [&str; 4] = [READY, WAITING, STOPPING, STOPPED];
 
 /// `[logs]` of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +148,15 @@ pub fn ready(address: std::net::SocketAddr, store_url: &str, bus_url: &str) {
         { fields::BUS_URL } = bus_url,
         { fields::VERSION } = env!("CARGO_PKG_VERSION"),
         "ready"
+    );
+}
+
+/// Logs that the start waits for its store, and that its port answers that.
+pub fn waiting(address: std::net::SocketAddr) {
+    tracing::info!(
+        { fields::EVENT } = WAITING,
+        { fields::API_ADDRESS } = %address,
+        "the start waits for the store; requests are answered with 503 until then"
     );
 }
 

@@ -39,6 +39,7 @@ mod replay;
 mod secrets;
 mod starting;
 mod stopping;
+mod store_away;
 mod store_copy;
 mod support;
 mod takeover;

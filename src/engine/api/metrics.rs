@@ -41,6 +41,7 @@ impl EngineHandle {
             commit_events: store.commits.events,
             store_bytes: store.bytes,
             store_log_bytes: store.log_bytes,
+            store_failovers: store.failovers,
         })
     }
 }

@@ -10,6 +10,7 @@ use crate::bus::DeclareQueues;
 use crate::engine::api::EngineHandle;
 use crate::engine::services::task_queues::NamedQueue;
 use crate::engine::types::EngineError;
+use crate::store::StoreResult;
 
 /// A look at queues waits so long for those that are being declared.
 const DECLARED_WITHIN: Duration = Duration::from_secs(10);
@@ -46,7 +47,7 @@ impl EngineHandle {
     }
 
     /// The same for all machines: the broker may be another one than before.
-    pub(in crate::engine) async fn declare_all_task_queues(&self) -> Result<(), EngineError> {
+    pub(in crate::engine) async fn declare_all_task_queues(&self) -> StoreResult<()> {
         let services = &self.inner.services;
         if services.options.declare_queues == DeclareQueues::Never || !services.bus.is_durable() {
             return Ok(());

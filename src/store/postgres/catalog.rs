@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId};
 use crate::store::{
-    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreFuture, Tenure,
-    VersionRow,
+    ActivityRow, AliasRow, Catalog, MachineRow, MapRunRow, NoteRow, Revision, RevisionId, StoreError, StoreFuture,
+    Tenure, VersionRow,
 };
 
 use super::{Postgres, activities, machines, notes, tags, versions};
@@ -189,5 +189,9 @@ impl Catalog for Postgres {
 
     fn ping(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.probe())
+    }
+
+    fn reconnected(&self, lost: StoreError) -> StoreFuture<'_, ()> {
+        Box::pin(self.wait_for_server(lost))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::store::{StoreError, StoreResult};
 
 use super::Options;
-use super::error::{classify, explain, may_be_a_pooler};
+use super::error::{classify, explain, is_permanent, may_be_a_pooler};
+use super::primary::Primary;
 use super::session::{self, Session};
 use super::tls::Tls;
 
@@ -31,6 +32,9 @@ pub(super) struct Connector {
     tls: Tls,
     /// A pooler stands between, as far as is known.
     pooled: AtomicBool,
+    primary: Primary,
+    /// Why a start waits for the store; `None`: it does not.
+    pub(super) away: watch::Sender<Option<String>>,
 }
 
 /// libpq's words for `sslmode`. Ours always verifies the certificate, so the stricter ones are `require`.
@@ -68,7 +72,13 @@ impl Connector {
         config.connect_timeout(CONNECT_TIMEOUT);
         config.keepalives_idle(SILENCE_MAX / 3).keepalives_interval(SILENCE_MAX / 3).keepalives_retries(2);
         config.tcp_user_timeout(SILENCE_MAX);
-        Ok(Self { config, tls: Tls::read(options)?, pooled: AtomicBool::new(false) })
+        Ok(Self {
+            config,
+            tls: Tls::read(options)?,
+            pooled: AtomicBool::new(false),
+            primary: Primary::default(),
+            away: watch::Sender::default(),
+        })
     }
 
     /// Host, port and database, for people.
@@ -78,9 +88,49 @@ impl Connector {
         format!("the database \"{name}\"")
     }
 
+    /// How often a connection has reached another primary than the connection before.
+    pub(super) fn failovers(&self) -> u64 {
+        self.primary.failovers()
+    }
+
     /// One attempt. Call it on the store's runtime: the connection's own task runs there.
     /// `settings` are those of the session (`-c name=value`), where it is the connection's own.
     pub(super) async fn connect(&self, settings: &str) -> Result<Session, tokio_postgres::Error> {
+        let session = self.session(settings).await?;
+        self.primary.look(&session).await;
+        Ok(session)
+    }
+
+    /// A connection for a start, which waits for a server that is away.
+    ///
+    /// # Errors
+    /// `Unusable`: waiting does not help.
+    pub(super) async fn patiently(&self) -> StoreResult<Session> {
+        let mut waits = Waits::default();
+        loop {
+            let error = match tokio::time::timeout(CONNECT_TIMEOUT * 2, self.connect("")).await {
+                Ok(Ok(session)) => {
+                    self.away.send_replace(None);
+                    return Ok(session);
+                }
+                Ok(Err(error)) if is_permanent(&error) => return Err(StoreError::Unusable(explain(&error))),
+                Ok(Err(error)) => classify(&error),
+                Err(_) => StoreError::Unavailable("PostgreSQL did not answer in time".into()),
+            };
+            self.is_away(&error);
+            tokio::time::sleep(waits.next()).await;
+        }
+    }
+
+    /// A start waits for the store; said once.
+    pub(super) fn is_away(&self, error: &StoreError) {
+        let former = self.away.send_replace(Some(error.to_string()));
+        if former.is_none() {
+            tracing::warn!(event = "store.away", %error, "PostgreSQL is not there: the server starts when it is");
+        }
+    }
+
+    async fn session(&self, settings: &str) -> Result<Session, tokio_postgres::Error> {
         if !self.pooled.load(Ordering::Relaxed) {
             let mark = Uuid::new_v4().simple().to_string();
             let mut config = self.config.clone();

@@ -130,6 +130,7 @@ impl Journal for Postgres {
                 events: counters.commit_events.load(Ordering::Relaxed),
             },
             writes: counters.appends.load(Ordering::Relaxed) + counters.jobs.load(Ordering::Relaxed),
+            failovers: self.inner.connector.failovers(),
             // The server's own files are its affair.
             ..Figures::default()
         }

@@ -25,9 +25,11 @@ mod notes;
 mod ownership;
 mod pieces;
 mod places;
+mod primary;
 mod purge;
 mod rows;
 mod scratch;
+mod seat;
 mod session;
 mod tags;
 #[cfg(test)]
@@ -46,15 +48,15 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Runtime;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::limits;
 use crate::store::{Ownership, StoreError, StoreResult};
 
 use connect::{Connector, Slot, Waits};
-use error::{Outcome, classify, is_permanent};
-use ownership::Seat;
+use error::Outcome;
 pub use scratch::Schema;
+use seat::Seat;
 use session::Session;
 use work::Work;
 use writer::{Counters, Write, Writer};
@@ -80,8 +82,10 @@ impl Default for Options {
     }
 }
 
-/// The answer to a read.
+/// The time for the answer to a read.
 const READ_ANSWERS: Duration = Duration::from_secs(30);
+/// The same for a node that has lost its place: a reply that waits for a read goes to its new owner then.
+const LOST_READ_ANSWERS: Duration = Duration::from_secs(2);
 /// For the row of this process, when it stops.
 const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -98,6 +102,7 @@ impl std::fmt::Debug for Postgres {
 }
 
 struct Inner {
+    connector: Arc<Connector>,
     seat: Arc<Seat>,
     queue: Mutex<Option<mpsc::Sender<Write>>>,
     /// Held by the writer while it runs.
@@ -132,7 +137,18 @@ impl Postgres {
     /// `Unusable`, with a text for operators: a wrong URL, a login that is refused, a database that was made by a newer
     /// version.
     pub async fn open(url: &str, options: Options) -> StoreResult<Self> {
-        let connector = Arc::new(Connector::read(url, &options)?);
+        Self::open_telling(url, options, watch::Sender::default()).await
+    }
+
+    /// The same. `away` tells why it waits, now and whenever a start waits for the store again
+    /// ([`Catalog::reconnected`](crate::store::Catalog::reconnected)).
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_telling(url: &str, options: Options, away: watch::Sender<Option<String>>) -> StoreResult<Self> {
+        let mut connector = Connector::read(url, &options)?;
+        connector.away = away;
+        let connector = Arc::new(connector);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("store")
@@ -174,6 +190,7 @@ impl Postgres {
             lease: slot(),
             moves: slot(),
             moving: Mutex::default(),
+            connector,
             seat,
             counters,
             runtime: Some(runtime),
@@ -216,15 +233,16 @@ impl Postgres {
     {
         let readers = &self.inner.readers;
         let slot = Arc::clone(&readers[self.inner.next_reader.fetch_add(1, Ordering::Relaxed) % readers.len()]);
-        self.on_runtime(async move {
+        let seat = Arc::clone(&self.inner.seat);
+        let answered = async move {
             let client = slot.client().await?;
             let Ok(done) = tokio::time::timeout(READ_ANSWERS, read(Arc::clone(&client))).await else {
                 slot.give_up(&client).await;
                 return Err(StoreError::Unavailable("PostgreSQL has not answered a read in time".into()));
             };
             done.map_err(StoreError::from)
-        })
-        .await
+        };
+        self.on_runtime(async move { seat.unless_lost(LOST_READ_ANSWERS, answered).await? }).await
     }
 
     async fn on_runtime<T: Send + 'static>(
@@ -233,6 +251,13 @@ impl Postgres {
     ) -> StoreResult<T> {
         let runtime = self.inner.runtime.as_ref().ok_or_else(stopped)?;
         runtime.spawn(future).await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Waits until a server that went away in the middle of a start is there again.
+    async fn wait_for_server(&self, lost: StoreError) -> StoreResult<()> {
+        let connector = Arc::clone(&self.inner.connector);
+        connector.is_away(&lost);
+        self.on_runtime(async move { connector.patiently().await.map(drop) }).await
     }
 
     /// Checks that the store reads and writes. It writes only where the last write failed.
@@ -256,25 +281,15 @@ fn stopped() -> StoreError {
 async fn first_totals(connector: &Connector) -> StoreResult<(i64, i64)> {
     let shown = connector.shown();
     let mut waits = Waits::default();
-    let mut told = false;
     loop {
-        let error = match connector.connect("").await {
-            Err(error) if is_permanent(&error) => return Err(StoreError::Unusable(error::explain(&error))),
-            Err(error) => classify(&error),
-            Ok(client) => {
-                let ready = async {
-                    migrate::migrate(&client, &shown).await?;
-                    writer::totals(&client).await
-                };
-                match ready.await {
-                    Err(StoreError::Unavailable(why)) => StoreError::Unavailable(why),
-                    done => return done,
-                }
-            }
+        let client = connector.patiently().await?;
+        let ready = async {
+            migrate::migrate(&client, &shown).await?;
+            writer::totals(&client).await
         };
-        if !told {
-            tracing::warn!(event = "store.away", %error, "PostgreSQL is not there yet: the server starts when it is");
-            told = true;
+        match ready.await {
+            Err(error @ StoreError::Unavailable(_)) => connector.is_away(&error),
+            done => return done,
         }
         tokio::time::sleep(waits.next()).await;
     }

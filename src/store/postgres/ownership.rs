@@ -3,9 +3,10 @@
 //!
 //! No session holds a lock, so a pooler may change sessions.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -55,31 +56,14 @@ const LEAVE: &str = "DELETE FROM nodes WHERE node = $1";
 /// The partitions of this node, for a look at a commit that was refused.
 pub(super) const HELD: &str = "SELECT partition, epoch FROM partitions WHERE owner = $1";
 
-/// Which row of `nodes` is this process's.
-#[derive(Debug, Default)]
-pub(super) struct Seat(Mutex<Option<Node>>);
-
-impl Seat {
-    pub(super) fn node(&self) -> Option<Node> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, node: Option<Node>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = node;
-    }
-
-    fn id(&self) -> Uuid {
-        self.node().map_or(Uuid::nil(), |node| node.id.0)
-    }
-}
-
 impl Ownership for Postgres {
     fn join(&self, card: NodeCard) -> StoreFuture<'_, Result<Node, NodeRow>> {
+        let lapse = card.lapse;
         Box::pin(async move {
             let joined = self.moving(move |client| async move { join(&client, &card).await }).await?;
             if let Ok((node, sums)) = &joined {
                 self.inner.counters.open(*sums);
-                self.inner.seat.set(Some(*node));
+                self.inner.seat.take(*node, lapse);
             }
             Ok(joined.map(|(node, _)| node))
         })
@@ -87,7 +71,7 @@ impl Ownership for Postgres {
 
     fn beat(&self) -> StoreFuture<'_, View> {
         Box::pin(async move {
-            let seat = self.inner.seat.node();
+            let (seat, asked) = (self.inner.seat.node(), Instant::now());
             let (me, slot) = (self.inner.seat.id(), seat.map_or(-1, |node| i32::from(node.slot)));
             let (view, generation, others) = self
                 .soon(&self.inner.lease, move |client| async move {
@@ -109,6 +93,9 @@ impl Ownership for Postgres {
                 })
                 .await?;
             self.inner.counters.beside(generation, others);
+            if seat.is_some_and(|mine| view.node(mine.id).is_some()) {
+                self.inner.seat.beaten((view.nodes.len() > 1).then_some(asked));
+            }
             Ok(view)
         })
     }
@@ -176,7 +163,7 @@ impl Ownership for Postgres {
                 Ok(())
             })
             .await?;
-            self.inner.seat.set(None);
+            self.inner.seat.leave();
             Ok(())
         })
     }

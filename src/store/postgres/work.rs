@@ -13,7 +13,7 @@ use crate::store::{StoreError, StoreResult};
 use super::commit::{BEGIN, HOLD};
 use super::connect::Slot;
 use super::error::{Fault, Outcome, concerns_all};
-use super::ownership::Seat;
+use super::seat::Seat;
 use super::session::Session;
 use super::writer::Counters;
 

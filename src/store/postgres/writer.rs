@@ -28,7 +28,7 @@ use super::connect::Slot;
 use super::error::classify;
 use super::look;
 use super::names::generated;
-use super::ownership::Seat;
+use super::seat::{Seat, lost_place};
 use super::session::Session;
 
 /// A request to the writer.
@@ -178,8 +178,10 @@ pub(super) struct Writer {
 /// worth sharing among more of them.
 const GROUP_UNDER_LOAD: usize = 2;
 const PAUSE: Duration = Duration::from_millis(2);
+/// Between two refusals of a node that has lost its place, so that senders do not come in a circle.
+const PAUSE_WHEN_LOST: Duration = Duration::from_millis(100);
 /// The time for the answer to a commit. A commit that waits longer (for a standby, for a lock of an operator) has an
-/// unknown outcome.
+/// unknown outcome, as has a commit that is under way when this node loses its place.
 const COMMIT_ANSWERS: Duration = Duration::from_secs(10);
 
 /// Serves until the queue is closed.
@@ -230,7 +232,12 @@ impl Writer {
                 self.refuse(group, &StoreError::Unavailable("this process has not joined the others yet".into()));
                 continue;
             };
-            let client = match self.slot.client().await {
+            if self.seat.is_lost() {
+                self.refuse(group, &lost_place());
+                tokio::time::sleep(PAUSE_WHEN_LOST).await;
+                continue;
+            }
+            let client = match self.answered(self.slot.client()).await.and_then(|client| client) {
                 Ok(client) => client,
                 Err(error) => {
                     self.refuse(group, &error);
@@ -248,8 +255,7 @@ impl Writer {
                     continue;
                 }
             };
-            let ended = tokio::time::timeout(COMMIT_ANSWERS, commit::commit(&client, node, self.durable, &group));
-            let failed = match ended.await {
+            let failed = match self.answered(commit::commit(&client, node, self.durable, &group)).await {
                 Ok(Ok(totals)) => {
                     self.counters.open(totals);
                     self.counters.committed(group.len(), group.iter().map(|write| write.weight().0).sum());
@@ -257,10 +263,7 @@ impl Writer {
                     continue;
                 }
                 Ok(Err(failed)) => failed,
-                Err(_) => {
-                    let why = "PostgreSQL has not answered a commit in time; whether it landed is not known";
-                    Failed::Unknown(StoreError::Unavailable(why.into()))
-                }
+                Err(error) => Failed::Unknown(error),
             };
             match failed {
                 Failed::Unknown(error) => {
@@ -277,6 +280,14 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// The answer of PostgreSQL, unless it takes too long or this node loses its place meanwhile. Without an answer it
+    /// is not known what was done.
+    async fn answered<T>(&self, work: impl Future<Output = T>) -> StoreResult<T> {
+        let in_time = tokio::time::timeout(COMMIT_ANSWERS, work);
+        let late = |_| StoreError::Unavailable("PostgreSQL has not answered in time".into());
+        self.seat.unless_lost(Duration::ZERO, in_time).await?.map_err(late)
     }
 
     /// Looks at requests before they are sent, and answers those that do not fit. A name of a client's choice may well
@@ -297,11 +308,10 @@ impl Writer {
             return Ok(group);
         }
         let mut group = group;
-        let seen = tokio::time::timeout(COMMIT_ANSWERS, look::look(client, me, &mut group, wanted)).await;
-        let errors = match seen {
-            Ok(Ok(errors)) => errors,
-            Ok(Err(fault)) => return Err((group, fault.into())),
-            Err(_) => return Err((group, StoreError::Unavailable("PostgreSQL has not answered in time".into()))),
+        let seen = self.answered(Box::pin(look::look(client, me, &mut group, wanted))).await;
+        let errors = match seen.and_then(|seen| seen.map_err(StoreError::from)) {
+            Ok(errors) => errors,
+            Err(error) => return Err((group, error)),
         };
         let mut fit = Vec::with_capacity(group.len());
         for (write, error) in group.into_iter().zip(errors) {

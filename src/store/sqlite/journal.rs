@@ -117,6 +117,7 @@ impl Journal for Sqlite {
             checkpoints: counters.checkpoints.load(Ordering::Relaxed),
             bytes: self.bytes_beside(""),
             log_bytes: self.bytes_beside("-wal"),
+            failovers: 0,
         }
     }
 }

@@ -167,6 +167,7 @@ pub(super) struct Inner {
     pub build: Family<Build, Gauge>,
     pub store_bytes: Gauge,
     pub store_log_bytes: Gauge,
+    pub store_failovers: Counter,
     pub process: Process,
 }
 
@@ -305,6 +306,8 @@ impl Inner {
             build: b.gauges("build_info", &["version"], "1, by the version of this build"),
             store_bytes: b.gauge("store_bytes", "Bytes of the store's file"),
             store_log_bytes: b.gauge("store_log_bytes", "Bytes of the store's log, not yet moved into its file"),
+            store_failovers: b
+                .counter("store_failovers", "Connections to PostgreSQL that came back on another primary"),
             process: Process::new(b),
             machines: RwLock::default(),
             book,

@@ -36,6 +36,7 @@ pub struct Now {
     pub commit_events: u64,
     pub store_bytes: u64,
     pub store_log_bytes: u64,
+    pub store_failovers: u64,
 }
 
 /// The tasks that wait for one queue.
@@ -103,6 +104,7 @@ impl Metrics {
         }
         gauge(&inner.store_bytes, now.store_bytes);
         gauge(&inner.store_log_bytes, now.store_log_bytes);
+        inner.store_failovers.inner().store(now.store_failovers, Ordering::Relaxed);
         inner.process.look();
         inner.store_commit_events.set(now.commit_events, now.commits.clone());
         self.inner.book.render()

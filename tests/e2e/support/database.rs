@@ -28,6 +28,25 @@ impl Database {
         self.dir.path().join("server")
     }
 
+    /// A standby of this one.
+    pub fn standby(&self) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("changed");
+        let of = self.folder().display().to_string();
+        let url = run("standby", &dir.path().join("server"), &[&of]).trim().to_owned();
+        Self { dir, url }
+    }
+
+    /// This standby takes writes from now on.
+    pub fn promote(&self) {
+        run("promote", &self.folder(), &[]);
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.url.split('@').nth(1).and_then(|rest| rest.split('/').next()).expect("it is in the URL")
+    }
+
     /// kill -9 of the server and all its processes.
     pub fn kill(&self) {
         run("kill", &self.folder(), &[]);

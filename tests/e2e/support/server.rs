@@ -54,11 +54,18 @@ pub struct Server {
 
 impl Server {
     pub fn start(launch: Launch) -> Self {
+        let mut server = Self::begin(launch);
+        server.says("ready");
+        server
+    }
+
+    /// Starts it and waits for nothing.
+    pub fn begin(launch: Launch) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let agent =
             ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(SOON)).build().new_agent();
         let mut server = Self { launch, dir, child: None, starts: 0, endpoint: String::new(), agent };
-        server.start_again();
+        server.begin_again();
         server
     }
 
@@ -70,21 +77,27 @@ impl Server {
 
     /// Starts on the same store and waits until it is ready.
     pub fn start_again(&mut self) {
+        self.begin_again();
+        self.says("ready");
+    }
+
+    fn begin_again(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         self.starts += 1;
-        let mut child = self.command().spawn().expect("the server starts");
+        self.child = Some(self.command().spawn().expect("the server starts"));
+    }
+
+    /// Waits for this event in its log, which names its address.
+    pub fn says(&mut self, event: &str) {
         let log = self.log_file();
-        let address = until("the server is ready", SOON, || {
-            if let Ok(Some(status)) = child.try_wait() {
+        let address = until("the server says that it listens", SOON, || {
+            if let Ok(Some(status)) = self.child.as_mut().expect("it runs").try_wait() {
                 panic!("the server ended ({status}):\n{}", fs::read_to_string(&log).unwrap_or_default());
             }
-            lines(&log)
-                .into_iter()
-                .find(|line| line["event"] == "ready")
-                .map(|line| line["api.address"].as_str().unwrap().to_owned())
+            let line = lines(&log).into_iter().find(|line| line["event"] == event)?;
+            Some(line["api.address"].as_str().unwrap().to_owned())
         });
         self.endpoint = format!("http://{address}");
-        self.child = Some(child);
     }
 
     /// Starts a server that must not get ready. Returns its exit status and its output.

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::{fresh, sql, store, whole};
-use crate::ids::Version;
-use crate::store::contract::given::{append, create, header, id, running, with_machine};
+use crate::ids::{PartitionId, Version};
+use crate::store::contract::given::{append, create, header, id, never, running, with_machine};
 use crate::store::postgres::{Options, Postgres};
-use crate::store::{Append, Catalog, Epoch, Journal, Ownership, StoreError, StoreResult};
+use crate::store::{Append, Catalog, Epoch, Journal, Node, NodeCard, Ownership, StoreError, StoreResult, patiently};
 
 /// A wait with a generous end: the machine may be busy.
 async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
@@ -103,6 +105,25 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
     tokio::time::timeout(Duration::from_mins(1), opening).await.unwrap().unwrap().unwrap().ping().await.unwrap();
 }
 
+/// In the middle of a start: what comes back is waited for, and a login that was taken away ends the start.
+#[tokio::test]
+async fn a_start_that_lost_its_server_waits_for_it_but_not_for_a_login_that_is_refused() {
+    let Some(url) = fresh() else { return };
+    let role = format!("starts_{}", std::process::id());
+    sql(&url, &format!("CREATE ROLE {role} LOGIN SUPERUSER"));
+    let store = Postgres::open(&url.replace("reveille@", &format!("{role}@")), Options::default()).await.unwrap();
+    let lost = || StoreError::Unavailable("lost".into());
+    store.reconnected(lost()).await.unwrap();
+    let mut attempts = vec![Err(lost()), Err(lost()), Ok(7)].into_iter();
+    let steps = std::sync::Mutex::new(&mut attempts);
+    assert_eq!(patiently(&store, async || steps.lock().unwrap().next().unwrap()).await.unwrap(), 7);
+    sql(&url, &format!("ALTER ROLE {role} NOLOGIN"));
+    let error = patiently(&store, async || Err::<(), _>(lost())).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unusable(text) if text.contains("log in")), "{error}");
+    drop(store);
+    sql(&url, &format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"));
+}
+
 #[tokio::test]
 async fn what_waiting_does_not_mend_is_told_at_once() {
     let Some(url) = fresh() else { return };
@@ -185,6 +206,96 @@ async fn a_commit_whose_answer_is_lost_is_settled_by_loading_again() {
         assert_eq!(store.execution(id(1)).await.unwrap().unwrap().version, Version(version), "landed before: {landed}");
     }
     assert_eq!(store.load(id(1)).await.unwrap().len(), 6);
+}
+
+/// A way to a server. Cut: connections stay, and no byte gets through until it is healed.
+async fn gate(server: SocketAddr) -> (SocketAddr, watch::Sender<bool>) {
+    async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut is_cut: watch::Receiver<bool>) {
+        let mut bytes = vec![0; 65_536];
+        while let Ok(n @ 1..) = from.read(&mut bytes).await {
+            let healed = is_cut.wait_for(|is_cut| !is_cut).await.is_ok();
+            if !healed || to.write_all(&bytes[..n]).await.is_err() {
+                return;
+            }
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (through, (cut, is_cut)) = (listener.local_addr().unwrap(), watch::channel(false));
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let Ok(server) = TcpStream::connect(server).await else { continue };
+            let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+            tokio::spawn(pump(from_client, to_server, is_cut.clone()));
+            tokio::spawn(pump(from_server, to_client, is_cut.clone()));
+        }
+    });
+    (through, cut)
+}
+
+fn card(lapse: Duration) -> NodeCard {
+    NodeCard {
+        name: "n".into(),
+        version: "1".into(),
+        speaks: 1,
+        key_print: String::new(),
+        alone: false,
+        lapse,
+        partitions: 1,
+    }
+}
+
+/// The commit of a node that is cut off is given up with its beats, reads as well: a worker's reply that waits for them
+/// can go to the next owner. Its fate is not known then; it arrives after the takeover, and the fence refuses it.
+#[tokio::test]
+async fn a_node_cut_off_gives_up_its_commit_which_is_fenced_when_it_arrives_late() {
+    let Some(url) = fresh() else { return };
+    let (name, partition) = (format!("cut-{}", std::process::id()), PartitionId(0));
+    let server: SocketAddr = url.split('@').nth(1).unwrap().split('/').next().unwrap().parse().unwrap();
+    let (through, cut) = gate(server).await;
+    let through = format!("{}&application_name={name}", url.replace(&server.to_string(), &through.to_string()));
+    let (gone, other) = (
+        Postgres::open(&through, Options::default()).await.unwrap(),
+        Postgres::open(&url, Options::default()).await.unwrap(),
+    );
+    let id_of = |joined: Result<Node, _>| joined.map(|node| node.id).unwrap();
+    let mine = id_of(gone.join(card(Duration::from_secs(2))).await.unwrap());
+    id_of(other.join(card(Duration::from_mins(1))).await.unwrap());
+    gone.claim(vec![(partition, Epoch(0))]).await.unwrap();
+    with_machine(&gone).await;
+    let under = |epoch, version| Append { epoch: Epoch(epoch), ..append(1, version, 1, running()) };
+    gone.create(header(1), under(1, 0), never()).await.unwrap();
+    assert_eq!(gone.beat().await.unwrap().nodes.len(), 2);
+
+    cut.send_replace(true);
+    let (commit, read) = futures_util::join!(gone.append(under(1, 1)), gone.load(id(1)));
+    for error in [commit.unwrap_err(), read.unwrap_err()] {
+        assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("beats")), "{error}");
+    }
+    // The commit is on its way still.
+    let mut others = other.beat().await.unwrap().nodes.into_iter().filter(|node| node.id == mine);
+    assert!(other.bury(mine, others.next().unwrap().beat).await.unwrap());
+    assert_eq!(other.claim(vec![(partition, Epoch(1))]).await.unwrap(), [(partition, Epoch(2))]);
+    let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = '{name}'");
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let count = || async { client.query_one(&sessions, &[]).await.unwrap().get::<_, i64>(0) };
+    let before = count().await;
+    cut.send_replace(false);
+    // It is refused, and its connection, which was given up, ends.
+    until("the late commit has arrived", || async { (count().await < before).then_some(()) }).await;
+    assert_eq!(other.load(id(1)).await.unwrap().len(), 1, "it did not land");
+    other.append(under(2, 1)).await.unwrap();
+    until("the woken node learns it", || async {
+        let view = gone.beat().await.ok()?;
+        (view.node(mine).is_none()).then_some(())
+    })
+    .await;
+    gone.join(card(Duration::from_secs(2))).await.unwrap().unwrap();
+    until("it writes nothing of its former life", || async {
+        matches!(gone.append(under(1, 1)).await, Err(StoreError::Fenced { .. })).then_some(())
+    })
+    .await;
+    assert_eq!(gone.load(id(1)).await.unwrap().len(), 2);
 }
 
 /// A commit that waits for a lock is given up after some seconds; its session does not stay behind.
