@@ -72,8 +72,8 @@ impl ServerHandle {
 
 impl Server {
     /// Listens. `secret` is any secret that all nodes of this installation share; page tokens are signed with a key
-    /// derived from it. `listener`: a port that listens already. `also` adds routes of other interfaces (the console) to
-    /// the same server.
+    /// derived from it. `listener`: a port that listens already. `also` adds routes of other interfaces (the console)
+    /// to the same server.
     pub fn bind(
         options: &Options,
         engine: EngineHandle,

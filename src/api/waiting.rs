@@ -1,5 +1,5 @@
-//! The port of a server whose start waits for its store: it lives, and it is not ready. Probes of orchestrators and load
-//! balancers get an answer, and everything else is told to come back.
+//! The port of a server whose start waits for its store: it lives, and it is not ready. Probes of orchestrators and
+//! load balancers get an answer, and everything else is told to come back.
 
 use std::net::{SocketAddr, TcpListener};
 

@@ -1,4 +1,4 @@
-//! A server starts. One that waits for its store answers probes meanwhile.
+//! A server starts. A start that waits for its store answers probes meanwhile.
 
 use std::net::TcpListener;
 use std::pin::pin;

@@ -50,7 +50,8 @@ pub struct RefusedFact {
 }
 
 impl BusFacts {
-    /// Queues of the engine that have no consumer, and are about to get none: while there is one, the engine is not ready.
+    /// Queues of the engine that have no consumer, and are not about to get one. While there is such a queue, the
+    /// engine is not ready.
     pub fn deaf(&self) -> impl Iterator<Item = &ConsumerFact> {
         self.consumers.iter().filter(|consumer| consumer.standing && !consumer.active && !consumer.opening)
     }

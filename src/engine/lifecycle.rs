@@ -23,8 +23,8 @@ use super::types::{EngineError, Parts, Sharing, tell};
 /// is left that does not read it.
 const FORM: &str = "engine.form";
 
-/// Starts an engine: declares its own queues, recovers debts, then takes replies and keeps time. A store that is reached
-/// over a connection may go away meanwhile: it is waited for.
+/// Starts an engine: declares its own queues, recovers debts, then takes replies and keeps time. A store that is
+/// reached over a connection may go away meanwhile: it is waited for.
 ///
 /// # Errors
 /// Where the store cannot be read or holds other fixed settings.

@@ -446,7 +446,7 @@ proptest! {
         // Its own, and at most one more for each that has less than the others then.
         world.gifts = 0;
         world.fault(&Fault::Leave(nodes));
-        // Two looks until the others know, and one to find what is theirs.
+        // Two looks until the others know, and a third look that finds their new partitions.
         world.rest(2_500);
         let left = world.settled();
         prop_assert_eq!(left.len(), nodes);

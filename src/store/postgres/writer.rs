@@ -282,8 +282,8 @@ impl Writer {
         }
     }
 
-    /// The answer of PostgreSQL, unless it takes too long or this node loses its place meanwhile. Without an answer it
-    /// is not known what was done.
+    /// The answer of PostgreSQL, unless it takes too long or this node loses its place meanwhile. Without an answer the
+    /// outcome is unknown.
     async fn answered<T>(&self, work: impl Future<Output = T>) -> StoreResult<T> {
         let in_time = tokio::time::timeout(COMMIT_ANSWERS, work);
         let late = |_| StoreError::Unavailable("PostgreSQL has not answered in time".into());
