@@ -46,7 +46,7 @@ pub async fn start(mut parts: Parts) -> Result<EngineHandle, EngineError> {
     let handle = make(parts);
     let engine = handle.engine();
     let Engine { services, express, parking, .. } = &**engine;
-    patiently(&*catalog, async || services.open.recount().await).await?;
+    services.open.recount();
     patiently(&*catalog, async || waits::fill(services).await).await?;
     declare(services, parking);
     actix_rt::spawn(Arc::clone(services.courier.away()).hear());

@@ -385,7 +385,8 @@ pub trait Journal: Send + Sync + fmt::Debug {
     ) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
     /// Counts per status (children of a map run, or all of a machine), in the order of [`ExecutionStatus::ALL`],
-    /// without those that have none. `after` and `limit` do not count.
+    /// without those that have none. Each is counted up to `limit`, or to its end where that is 0: millions take
+    /// seconds. `after` does not count.
     fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>>;
 
     /// Rows of the table of waiting tasks, longest waiting first.

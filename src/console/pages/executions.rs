@@ -8,6 +8,9 @@ use crate::store::{ExecutionRow, ExecutionStatus};
 use super::super::words;
 use super::layout::{Who, status};
 
+/// Executions of one status are counted up to this number, which takes milliseconds: ten millions take seconds.
+pub const COUNTED_MAX: u32 = 100_000;
+
 /// One row of the list.
 pub struct Item {
     pub row: ExecutionRow,
@@ -93,7 +96,9 @@ fn chip(list: &List<'_>, name: &str, word: &str, of: Option<ExecutionStatus>) ->
     let count = of.map(|of| list.counts.iter().find(|(status, _)| *status == of).map_or(0, |(_, n)| *n));
     html! {
         a.chip href={ "executions?q=" (words::encoded(&query)) } aria-current=[(now == word).then_some("true")] {
-            (name) @if let Some(count) = count { " " (words::count(count)) }
+            (name) @if let Some(count) = count {
+                " " (words::count(count)) @if count >= u64::from(COUNTED_MAX) { "+" }
+            }
         }
     }
 }

@@ -374,6 +374,28 @@ fn lists_show_hostile_text_as_text() {
 }
 
 #[test]
+fn counts_that_were_not_counted_to_their_end_say_so() {
+    let counts = [
+        (ExecutionStatus::Running, u64::from(executions::COUNTED_MAX)),
+        (ExecutionStatus::Succeeded, u64::from(executions::COUNTED_MAX) - 1),
+    ];
+    let list = executions::List {
+        query: "",
+        unknown: &[],
+        items: &[],
+        more: None,
+        searched: None,
+        counts: &counts,
+        now: at(9_000),
+        fresh: false,
+        who: &Who::default(),
+        said: layout::said(None),
+    };
+    let page = whole(&executions::list(&list));
+    assert!(page.contains("100,000+") && page.contains("99,999<"), "{page}");
+}
+
+#[test]
 fn the_inbox_shows_hostile_text_as_text() {
     let expected = Expected {
         answers: vec![Answer { label: EVIL.to_owned(), output: json!(EVIL) }],

@@ -7,10 +7,10 @@ use crate::api::matches::{Place, Search, Seen, filter, parse_place, place, place
 use crate::api::search::Query;
 use crate::engine::EngineError;
 use crate::ids::{Arn, ExecutionId};
-use crate::store::ExecutionRow;
+use crate::store::{ExecutionFilter, ExecutionRow};
 
 use super::super::live;
-use super::super::pages::executions::{Item, List, list as page};
+use super::super::pages::executions::{COUNTED_MAX, Item, List, list as page};
 use super::super::pages::layout::{Tab, said};
 use super::super::serve::{Page, Reply};
 use super::Asking;
@@ -31,7 +31,8 @@ pub async fn list(asking: &Asking<'_>) -> Result<Reply, EngineError> {
         return Ok(Reply::Moved(format!("executions/{}", row.header.id)));
     }
     let found = search(asking, &query, parse_place(&asking.query("after"))).await?;
-    let counts = asking.console.engine.journal().count(filter(&asking.console.engine, &query)).await?;
+    let counted = ExecutionFilter { limit: COUNTED_MAX, ..filter(&asking.console.engine, &query) };
+    let counts = asking.console.engine.journal().count(counted).await?;
     let items: Vec<Item> =
         stream::iter(found.rows).map(|row| item(asking, row)).buffered(ROWS_AT_ONCE).try_collect().await?;
     let fresh = items.is_empty() && text.is_empty();

@@ -16,7 +16,7 @@ impl EngineHandle {
             waiting: waits.count,
             oldest_seconds: now.since(waits.oldest).as_secs_f64(),
         };
-        let waits = waiting.now(&*services.journal).await;
+        let waits = waiting.now(&services.journal).await;
         let (bus, facts) = (services.bus.health(), services.bus.facts());
         let (starts, unpublished) = services.work_in_progress();
         let (store, (express, express_tasks)) = (services.journal.figures(), express.open());

@@ -1,11 +1,13 @@
 //! How many tasks wait at each destination, for `/metrics`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::store::{DestinationWaits, Journal};
+use crate::store::{DestinationWaits, Journal, StoreResult};
 
 /// Waiting tasks are counted again after so long, or after so many times the time that the last count took.
 const FRESH: Duration = Duration::from_secs(5);
@@ -24,20 +26,34 @@ pub(in crate::engine) struct Waiting(Mutex<Counted>);
 struct Counted {
     at: Option<Instant>,
     took: Duration,
+    /// A count in progress. It goes on when the scrape that began it has its answer: that of many millions takes longer
+    /// than a scrape waits.
+    under_way: Option<JoinHandle<(Duration, StoreResult<Vec<DestinationWaits>>)>>,
     waits: Option<Vec<DestinationWaits>>,
 }
 
 impl Waiting {
     /// `None`: never counted yet.
-    pub async fn now(&self, journal: &dyn Journal) -> Option<Vec<DestinationWaits>> {
+    pub async fn now(&self, journal: &Arc<dyn Journal>) -> Option<Vec<DestinationWaits>> {
         let mut counted = self.0.lock().await;
         let rest = FRESH.max(counted.took * REST);
-        if counted.at.is_none_or(|at| at.elapsed() >= rest) {
+        if counted.under_way.is_none() && counted.at.is_none_or(|at| at.elapsed() >= rest) {
+            let journal = Arc::clone(journal);
             let began = Instant::now();
-            if let Ok(Ok(waits)) = tokio::time::timeout(WITHIN, journal.waits_by_destination(DESTINATIONS_MAX)).await {
-                counted.waits = Some(waits);
+            let count = async move {
+                let waits = journal.waits_by_destination(DESTINATIONS_MAX).await;
+                (began.elapsed(), waits)
+            };
+            (counted.at, counted.under_way) = (Some(began), Some(tokio::spawn(count)));
+        }
+        if let Some(count) = &mut counted.under_way
+            && let Ok(done) = tokio::time::timeout(WITHIN, count).await
+        {
+            counted.under_way = None;
+            if let Ok((took, waits)) = done {
+                counted.took = took;
+                counted.waits = waits.ok().or(counted.waits.take());
             }
-            (counted.at, counted.took) = (Some(began), began.elapsed());
         }
         counted.waits.clone()
     }

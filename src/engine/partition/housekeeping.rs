@@ -23,9 +23,7 @@ pub(super) async fn run(services: &Arc<Services>) {
             }
         }
     }
-    if let Err(e) = services.open.recount().await {
-        tracing::warn!(error = %e, "open executions could not be counted; trying again later");
-    }
+    services.open.recount();
     if let Err(e) = services.catalog.reap_machines().await {
         tracing::warn!(error = %e, "deleted state machines could not be removed; trying again later");
     }

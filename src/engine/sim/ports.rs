@@ -15,8 +15,9 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::memory::Memory;
 use crate::store::{
-    Append, Batch, DestinationWaits, Epoch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Gift,
-    Journal, Kinship, Node, NodeCard, NodeId, NodeRow, Ownership, StoreError, StoreFuture, View, WaitFilter, WaitRow,
+    Append, Batch, DestinationWaits, Epoch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Figures,
+    Gift, Journal, Kinship, Node, NodeCard, NodeId, NodeRow, Ownership, StoreError, StoreFuture, View, WaitFilter,
+    WaitRow,
 };
 
 use super::world::{World, is_node_queue};
@@ -234,6 +235,10 @@ impl Journal for SimStore {
 
     fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
         self.memory.purge(before, limit)
+    }
+
+    fn figures(&self) -> Figures {
+        self.memory.figures()
     }
 }
 

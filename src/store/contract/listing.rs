@@ -136,6 +136,14 @@ pub async fn counts_go_by_status(store: &dyn Store) {
     assert_eq!(of_run, [(ExecutionStatus::Running, 2), (ExecutionStatus::Succeeded, 1)]);
     let open = ExecutionFilter { status: Some(ExecutionStatus::Running), ..ExecutionFilter::default() };
     assert_eq!(store.count(open).await.unwrap(), [(ExecutionStatus::Running, 3)]);
+    let most = |limit, machine| ExecutionFilter { state_machine: machine, ..page(limit) };
+    for machine in [None, Some(header(1).state_machine)] {
+        let counted = store.count(most(2, machine.clone())).await.unwrap();
+        assert_eq!(counted, [(ExecutionStatus::Running, 2), (ExecutionStatus::Succeeded, 2)], "each up to the limit");
+        let filtered = ExecutionFilter { redriven: Some(false), ..most(2, machine.clone()) };
+        assert_eq!(store.count(filtered).await.unwrap(), counted);
+        assert_eq!(store.count(most(3, machine)).await.unwrap(), all);
+    }
     let nothing = ExecutionFilter { state_machine: Some(machine_arn("unknown")), ..ExecutionFilter::default() };
     assert_eq!(store.count(nothing).await.unwrap(), []);
 }

@@ -302,7 +302,9 @@ impl Journal for Memory {
             for entry in state.executions.values().filter(|entry| matches(&entry.row, &filter)) {
                 *counts.entry(status(&entry.row, &filter)).or_default() += 1;
             }
-            Ok(ExecutionStatus::ALL.into_iter().filter_map(|status| Some((status, *counts.get(&status)?))).collect())
+            let most = if filter.limit == 0 { u64::MAX } else { u64::from(filter.limit) };
+            let counted = |status| Some((status, *counts.get(&status)?.min(&most)));
+            Ok(ExecutionStatus::ALL.into_iter().filter_map(counted).collect())
         })
     }
 

@@ -153,9 +153,13 @@ pub(super) async fn list(client: &Client, filter: &ExecutionFilter) -> Outcome<V
 
 pub(super) fn counts(filter: &ExecutionFilter) -> Query {
     let mut query = Query::default();
+    let most = query.bind((filter.limit > 0).then(|| i64::from(filter.limit)), Type::INT8);
     let counts = ranges(&mut query, filter, |part, conditions| {
         let seen = status_code(part.seen);
-        format!("SELECT {seen}::smallint AS seen, count(*) AS n FROM executions e WHERE {conditions}")
+        format!(
+            "SELECT {seen}::smallint AS seen, count(*) AS n FROM (SELECT 1 FROM executions e WHERE {conditions} \
+             LIMIT {most}) counted"
+        )
     });
     query.sql = format!("WITH RECURSIVE {MACHINES} {}", counts.join(" UNION ALL "));
     query
@@ -167,5 +171,6 @@ pub(super) async fn count(client: &Client, filter: &ExecutionFilter) -> Outcome<
     for row in client.query_typed(&query.sql, &query.params()).await? {
         *sums.entry(row.try_get(0)?).or_default() += row.try_get::<_, i64>(1)?.cast_unsigned();
     }
-    sums.into_iter().filter(|(_, n)| *n > 0).map(|(code, n)| Ok((status(code, &"counted")?, n))).collect()
+    let most = if filter.limit == 0 { u64::MAX } else { u64::from(filter.limit) };
+    sums.into_iter().filter(|(_, n)| *n > 0).map(|(code, n)| Ok((status(code, &"counted")?, n.min(most)))).collect()
 }
