@@ -231,6 +231,9 @@ pub const UNPUBLISHED_BYTES_MAX: usize = 256 * 1_048_576;
 pub const ASIDES_MAX: usize = 10_000;
 /// Requests of this node that wait for other nodes; more are refused. Each lives for ten seconds at most.
 pub const TELLS_MAX: usize = 10_000;
+/// Timers of one partition that are fetched from the store at once, in some ten megabytes; the others wait there, however
+/// many are due.
+pub const DUE_FETCHED_MAX: u32 = 100_000;
 /// Timers of one partition that are handled at once; the others wait in their queue. Each may bring an execution into
 /// memory.
 pub const FIRING_MAX: usize = 1_000;

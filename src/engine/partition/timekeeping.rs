@@ -141,12 +141,19 @@ impl PartitionState {
 
     /// Arms everything in the store that is due within the horizon.
     pub async fn fetch_due(&self) -> Result<(), crate::store::StoreError> {
-        let (now, length) = (self.services.clock.now(), self.services.options.horizon);
+        let options = &self.services.options;
+        let (now, length) = (self.services.clock.now(), options.horizon);
         self.timers.borrow_mut().begin_fetch(now, length);
-        let due = self.services.journal.due(self.id, now.plus(length), u32::MAX).await?;
-        self.timers.borrow_mut().fetched(now, length);
+        let due = self.services.journal.due(self.id, now.plus(length), options.due_fetched).await?;
+        let last =
+            due.last().map(|(_, at)| (due.len(), *at)).filter(|(count, _)| *count >= options.due_fetched as usize);
         for (execution, at) in due {
             self.arm(execution, Some(at));
+        }
+        let mut timers = self.timers.borrow_mut();
+        match last {
+            None => timers.fetched(now, length),
+            Some(some) => timers.fetched_some(now, some, options.clock_check),
         }
         Ok(())
     }

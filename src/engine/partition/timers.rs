@@ -20,8 +20,10 @@ pub(super) struct Timers {
     armed: HashMap<ExecutionId, Timestamp>,
     /// Due times at or after this moment are left to the store.
     horizon: Timestamp,
-    /// The next fetch begins at this due time.
+    /// The store is asked again from this moment on.
     fetch_at: Timestamp,
+    /// It had more than it was asked for: it is asked again when fewer than this are left.
+    refill_below: Option<usize>,
 }
 
 impl Timers {
@@ -29,18 +31,27 @@ impl Timers {
     /// if they are due before that.
     pub fn begin_fetch(&mut self, now: Timestamp, length: Duration) {
         self.horizon = now.plus(length);
-        self.fetch_at = Timestamp::default();
+        (self.fetch_at, self.refill_below) = (Timestamp::default(), None);
     }
 
-    /// It has answered: it must be asked again when half of `length` is behind us.
+    /// It has answered with all: it must be asked again when half of `length` is behind us.
     pub fn fetched(&mut self, now: Timestamp, length: Duration) {
         self.fetch_at = now.plus(length / 2);
+    }
+
+    /// It has answered with the first `count` of more, due up to `last`: the others wait there until half of these are
+    /// done, so that memory does not grow with executions that are due at once. It is not asked again before `pause`
+    /// is over: those that cannot be handled now stay in its index.
+    pub fn fetched_some(&mut self, now: Timestamp, (count, last): (usize, Timestamp), pause: Duration) {
+        self.horizon = last.plus(Duration::from_millis(1));
+        self.armed.retain(|_, at| *at < self.horizon);
+        (self.fetch_at, self.refill_below) = (now.plus(pause), Some(count / 2 + 1));
     }
 
     /// True where the store must be asked: time passed, the clock was put forward, or the store could not answer. After
     /// a step back there is no hurry: earlier due times are here.
     pub fn fetch_is_due(&self, now: Timestamp) -> bool {
-        now >= self.fetch_at
+        now >= self.fetch_at && self.refill_below.is_none_or(|few| self.armed.len() < few)
     }
 
     /// Sets when an execution is due next. Returns true where it is now the soonest of all.
@@ -145,6 +156,28 @@ mod tests {
         assert!(timers.fetch_is_due(t(13_000)));
         assert_eq!(timers.pop(t(13_000)), Some((id(2), t(4_000))));
         assert_eq!(timers.pop(t(13_000)), Some((id(1), t(13_000))));
+    }
+
+    #[test]
+    fn executions_beyond_the_number_that_was_asked_for_wait_in_the_store() {
+        let t = Timestamp::from_millis;
+        let (length, pause) = (Duration::from_secs(10), Duration::from_secs(1));
+        let mut timers = Timers::default();
+        timers.begin_fetch(t(0), length);
+        for n in 0..4 {
+            timers.arm(id(n), Some(t(100)));
+        }
+        timers.arm(id(8), Some(t(9_000)));
+        timers.fetched_some(t(0), (4, t(100)), pause);
+        assert!(!timers.arm(id(9), Some(t(101))), "beyond the last that came");
+        assert!(!timers.fetch_is_due(t(2_000)), "four are here");
+        for _ in 0..2 {
+            assert!(timers.pop(t(2_000)).is_some());
+        }
+        assert!(timers.fetch_is_due(t(2_000)) && !timers.fetch_is_due(t(999)), "not before the pause is over");
+        timers.begin_fetch(t(2_000), length);
+        timers.fetched(t(2_000), length);
+        assert!(timers.arm(id(9), Some(t(50))) && !timers.fetch_is_due(t(6_999)) && timers.fetch_is_due(t(7_000)));
     }
 
     #[test]

@@ -145,3 +145,26 @@ fn a_clock_that_is_put_back_keeps_no_execution_in_memory() {
         assert!(given.is_open(&waits).await);
     });
 }
+
+#[test]
+fn more_that_is_due_than_one_look_at_the_store_takes_is_handled_all_the_same() {
+    on_paused_time(async {
+        let given = Given::new(Options { due_fetched: 2, ..Options::default() }).await;
+        let mut all = Vec::new();
+        for n in 0..9 {
+            // Beyond the horizon.
+            all.push(given.waits(&format!("n{n}"), 40 * 60).await);
+        }
+        let early = given.waits("early", 30 * 60).await;
+        tokio::time::sleep(Duration::from_mins(39)).await;
+        assert!(!given.is_open(&early).await);
+        for arn in &all {
+            assert!(given.is_open(arn).await, "{arn} ended too early");
+        }
+        // Two at a look, and a second between two looks.
+        tokio::time::sleep(Duration::from_secs(60 + 9 * 2)).await;
+        for arn in &all {
+            assert!(!given.is_open(arn).await, "{arn} is late");
+        }
+    });
+}

@@ -38,6 +38,8 @@ pub struct Options {
     pub sweep: Duration,
     /// Executions that are due within this time are kept in memory; later due times wait in the store's index.
     pub horizon: Duration,
+    /// So many of them are fetched at once.
+    pub due_fetched: u32,
     /// The longest sleep until a moment of the wall clock, which may be put forward or back at any time.
     pub clock_check: Duration,
     /// How often the engine's health is checked; `None`: only on request.
@@ -90,6 +92,7 @@ impl Default for Options {
             passivate_after: Duration::from_mins(1),
             sweep: Duration::from_secs(10),
             horizon: Duration::from_mins(5),
+            due_fetched: crate::limits::DUE_FETCHED_MAX,
             clock_check: Duration::from_secs(1),
             health_check: Some(Duration::from_secs(1)),
             confirm_linger: Duration::from_secs(1),
