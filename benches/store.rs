@@ -80,6 +80,7 @@ fn append(execution: ExecutionId, after: u64, summary: Summary) -> Append {
         replaces: 0,
         summary,
         waits: Vec::new(),
+        hurries: false,
     }
 }
 

@@ -157,7 +157,9 @@ async fn message(
     let now = services.clock.now();
     let (header, mut started) = new_execution(services, id, request, resolved, origin.parent(), now)?;
     started.depth = origin.depth();
-    Ok(Start { header, started: Box::new(started), machine: Arc::clone(&resolved.compiled) })
+    let machine = Arc::clone(&resolved.compiled);
+    // Messages and children wait in their own queues.
+    Ok(Start { header, started: Box::new(started), machine, hurries: origin == Origin::Caller })
 }
 
 /// Starts a fork of `source`, whose first event is `started`; durable when it returns.
@@ -184,7 +186,7 @@ pub(in crate::engine) async fn fork(
         ..source.clone()
     };
     let started = Started { arn: arn.clone(), name: name.into(), ..started };
-    match services.courier.start(Start { header, started: Box::new(started), machine }).await {
+    match services.courier.start(Start { header, started: Box::new(started), machine, hurries: true }).await {
         Ok(applied) => Ok(StartedExecution { arn, started: applied.at }),
         Err(DeliverError::Store(StoreError::AlreadyExists { .. })) => Err(EngineError::ExecutionAlreadyExists(arn)),
         Err(e) => Err(e.into()),
@@ -196,7 +198,8 @@ pub(in crate::engine) async fn run_to_end(services: &Services, request: &StartRe
     let resolved = resolve(services, request).await?;
     let start = message(services, request, &resolved, Origin::Caller).await?;
     let arn = start.header.arn.clone();
-    services.courier.run_to_end(start).await.map_err(|e| match e {
+    // The caller waits for the end, not for the start.
+    services.courier.run_to_end(Start { hurries: false, ..start }).await.map_err(|e| match e {
         DeliverError::Store(StoreError::AlreadyExists { .. }) => EngineError::ExecutionAlreadyExists(arn),
         e => e.into(),
     })

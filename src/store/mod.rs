@@ -149,6 +149,8 @@ pub struct Append {
     pub summary: Summary,
     /// Changes of its rows in the table of waiting tasks, in order.
     pub waits: Vec<WaitChange>,
+    /// Its caller waits for it alone: a commit that has it is not held back for others.
+    pub hurries: bool,
 }
 
 impl Append {

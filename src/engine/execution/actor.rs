@@ -60,6 +60,8 @@ pub(in crate::engine) struct ExecutionActor {
     pub state: StateCell,
     /// Until it exists in the store: its header.
     pub(super) new_header: Option<Box<ExecutionHeader>>,
+    /// A caller waits until it exists there.
+    hurries: bool,
     /// An express execution: nothing is written, it lives here.
     pub(super) express: Option<Box<ExpressSlot>>,
     pub in_flight: Vec<InFlight>,
@@ -99,10 +101,11 @@ impl ExecutionActor {
         incarnation: Incarnation,
         header: ExecutionHeader,
         machine: Arc<Machine>,
+        hurries: bool,
     ) -> Self {
         let logging = services.definitions.logging(header.revision);
         let mut actor = Self::with(services, host, (header.id, incarnation), machine, logging, State::default());
-        actor.new_header = Some(Box::new(header));
+        (actor.new_header, actor.hurries) = (Some(Box::new(header)), hurries);
         actor
     }
 
@@ -160,6 +163,7 @@ impl ExecutionActor {
             logging,
             state: StateCell::new(state),
             new_header: None,
+            hurries: false,
             express: None,
             in_flight: Vec::new(),
             operations_open: 0,
@@ -288,7 +292,8 @@ impl ExecutionActor {
             lingered,
         });
         let Tenure { partition, epoch } = self.host.tenure();
-        Ok(Append { execution: self.id, partition, epoch, batch, replaces, summary, waits })
+        let hurries = self.new_header.is_some() && self.hurries;
+        Ok(Append { execution: self.id, partition, epoch, batch, replaces, summary, waits, hurries })
     }
 }
 

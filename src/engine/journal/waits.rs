@@ -217,6 +217,7 @@ fn without_events(row: &ExecutionRow, waits: Vec<WaitChange>) -> Append {
         replaces: 0,
         summary: row.summary.clone(),
         waits,
+        hurries: false,
     }
 }
 

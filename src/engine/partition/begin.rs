@@ -41,13 +41,13 @@ impl MessageResponse<Partition, RunToEnd> for Starting {
 
 impl PartitionState {
     fn begin(self: &Rc<Self>, start: Start, answer: Option<Answer>) {
-        let Start { header, started, machine } = start;
+        let Start { header, started, machine, hurries } = start;
         let (execution, incarnation) = (header.id, self.registry.incarnation());
         let services = Arc::clone(&self.services);
         let host: Rc<dyn Host> = Rc::<Self>::clone(self);
         let responder = Responder::Beginning(answer);
         let actor = if header.kind().is_journaled() {
-            ExecutionActor::new(services, Rc::clone(&host), incarnation, header, machine)
+            ExecutionActor::new(services, Rc::clone(&host), incarnation, header, machine, hurries)
         } else {
             match ExecutionActor::express(
                 services,

@@ -267,7 +267,16 @@ async fn written_and_not_done(
     let summary = summary::summary(&machine, &state, false);
     let partition = PartitionId::of(execution, 2);
     store
-        .append(Append { execution, partition, epoch: Epoch::FIRST, batch, replaces: 0, summary, waits: Vec::new() })
+        .append(Append {
+            execution,
+            partition,
+            epoch: Epoch::FIRST,
+            batch,
+            replaces: 0,
+            summary,
+            waits: Vec::new(),
+            hurries: false,
+        })
         .await
         .unwrap();
 }

@@ -293,6 +293,7 @@ async fn an_append_in_the_name_of_another_owner_is_refused_and_counted() {
         replaces: 0,
         summary: Summary::default(),
         waits: Vec::new(),
+        hurries: false,
     };
     let services = &world.nodes[0].engine().services;
     let refused = write(services, None, append).await;

@@ -80,6 +80,7 @@ async fn a_journal_that_does_not_fit_together_is_put_aside_and_named() {
                 replaces: 0,
                 summary,
                 waits: Vec::new(),
+                hurries: false,
             })
             .await
             .unwrap();

@@ -109,6 +109,7 @@ async fn what_waited_in_a_store_of_an_earlier_version_is_listed_after_a_start() 
             replaces: 0,
             summary: row.summary,
             waits: vec![WaitChange::Gone(task.key.scheduled)],
+            hurries: false,
         };
         store.append(without_row).await.unwrap();
     }

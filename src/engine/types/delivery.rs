@@ -113,6 +113,8 @@ pub(in crate::engine) struct Start {
     pub header: ExecutionHeader,
     pub started: Box<Started>,
     pub machine: Arc<Machine>,
+    /// A caller waits until it is durable.
+    pub hurries: bool,
 }
 
 /// A new express execution; answers when it has ended.

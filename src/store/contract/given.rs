@@ -112,6 +112,7 @@ pub fn append(n: u32, after: u64, events: u32, summary: Summary) -> Append {
         replaces: 0,
         summary,
         waits: Vec::new(),
+        hurries: false,
     }
 }
 
@@ -154,6 +155,7 @@ pub async fn create(store: &dyn Store, header: ExecutionHeader, summary: Summary
         replaces: 0,
         summary,
         waits: Vec::new(),
+        hurries: false,
     };
     store.create(header, first, never()).await.unwrap();
 }

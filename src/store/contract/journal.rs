@@ -162,6 +162,7 @@ pub async fn batches_come_back_in_order_and_whole(store: &dyn Store) {
                 replaces: 0,
                 summary: running(),
                 waits: Vec::new(),
+                hurries: false,
             })
             .await
             .unwrap();
@@ -190,6 +191,7 @@ pub async fn a_large_journal_is_read_piece_by_piece(store: &dyn Store) {
                 replaces: 0,
                 summary: running(),
                 waits: Vec::new(),
+                hurries: false,
             })
             .await
             .unwrap();

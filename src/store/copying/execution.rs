@@ -136,7 +136,7 @@ pub(super) async fn carry(
             } else {
                 (Summary::default(), Vec::new())
             };
-            let append = Append { execution: id, partition, epoch, batch, replaces: 0, summary, waits };
+            let append = Append { execution: id, partition, epoch, batch, replaces: 0, summary, waits, hurries: false };
             if is_there {
                 to.append(append).await?;
             } else {

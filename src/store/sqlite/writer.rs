@@ -259,23 +259,41 @@ const GROUP_UNDER_LOAD: usize = 100;
 const PAUSE: Duration = Duration::from_millis(12);
 const PAUSES_MAX: usize = 3;
 const WRITES_PER_PAUSE_MIN: usize = 24;
+/// A pause is cut into so many looks at the queue: a request whose caller waits ends it.
+const LOOKS_PER_PAUSE: u32 = 4;
 
 /// Gathers the waiting requests, up to the size of a commit, and under load those of the next milliseconds.
 fn gather(first: Write, incoming: &mut mpsc::Receiver<Write>, group: &mut Vec<Write>) {
     let mut events = weight(&first);
     group.push(first);
     take_waiting(incoming, group, &mut events);
-    if group.len() < GROUP_UNDER_LOAD {
+    if group.len() < GROUP_UNDER_LOAD || group.iter().any(hurries) {
         return;
     }
     for _ in 0..PAUSES_MAX {
-        std::thread::sleep(PAUSE);
         let before = group.len();
-        take_waiting(incoming, group, &mut events);
+        for _ in 0..LOOKS_PER_PAUSE {
+            let looked_at = group.len();
+            std::thread::sleep(PAUSE / LOOKS_PER_PAUSE);
+            take_waiting(incoming, group, &mut events);
+            if group[looked_at..].iter().any(hurries) {
+                return;
+            }
+        }
         // All clients may be waiting for this commit: then no request comes, and the writer stops pausing.
         if group.len() < before + WRITES_PER_PAUSE_MIN {
             return;
         }
+    }
+}
+
+/// Its caller waits for it alone.
+fn hurries(write: &Write) -> bool {
+    match write {
+        Write::Append { append, .. } => append.hurries,
+        Write::Create { create, .. } => create.first.hurries,
+        // Someone waits for each, and they are rare.
+        Write::Job(_) | Write::Close { .. } => true,
     }
 }
 

@@ -77,7 +77,8 @@ impl ChildTemplate {
     async fn begin(&self, services: &Services, child: &Child) -> Result<ExecutionId, DeliverError> {
         let (header, started) = self.of(services, child).await?;
         let id = header.id;
-        let start = Start { header, started: Box::new(started), machine: Arc::clone(&self.machine) };
+        let machine = Arc::clone(&self.machine);
+        let start = Start { header, started: Box::new(started), machine, hurries: false };
         services.courier.start(start).await.map(|_| id)
     }
 

@@ -260,6 +260,7 @@ async fn a_journal_with_a_hole_is_corrupt_and_its_neighbour_is_not() {
                 replaces: 0,
                 summary: running(),
                 waits: Vec::new(),
+                hurries: false,
             })
             .await
             .unwrap();
