@@ -98,7 +98,7 @@ impl Application {
     /// The same. `away` tells why a start waits for its store.
     async fn build_telling(settings: &Settings, away: watch::Sender<Option<String>>) -> Result<Self, AppError> {
         let truth = stores::open(settings, away).await?;
-        Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind, None).await
+        Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind, None, None).await
     }
 
     /// The same, with answers for tasks that do not go out.
@@ -107,7 +107,16 @@ impl Application {
     /// As [`Self::build`].
     pub async fn build_with(settings: &Settings, stand_in: Option<Arc<dyn StandIn>>) -> Result<Self, AppError> {
         let truth = stores::open(settings, watch::Sender::default()).await?;
-        Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind, stand_in).await
+        Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind, stand_in, None).await
+    }
+
+    /// The same over this bus instead of that of the settings.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub async fn build_over(settings: &Settings, bus: Arc<dyn TaskBus>) -> Result<Self, AppError> {
+        let truth = stores::open(settings, watch::Sender::default()).await?;
+        Self::assemble(settings, truth, settings.bus.names(), settings.bus.queue_kind, None, Some(bus)).await
     }
 
     /// The same for one run. The store is in memory and ends with the process. On a broker the run is a guest with its
@@ -116,7 +125,7 @@ impl Application {
         let truth = Truth::in_memory();
         let guest = format!("guest-{}.", uuid::Uuid::new_v4().simple());
         let names = Names::for_guest(&settings.bus.prefix, &guest);
-        Self::assemble(settings, truth, names, QueueKind::Temporary, stand_in).await
+        Self::assemble(settings, truth, names, QueueKind::Temporary, stand_in, None).await
     }
 
     async fn assemble(
@@ -125,6 +134,7 @@ impl Application {
         names: Names,
         replies: QueueKind,
         stand_in: Option<Arc<dyn StandIn>>,
+        bus: Option<Arc<dyn TaskBus>>,
     ) -> Result<Self, AppError> {
         let metrics = Metrics::new();
         let clock = SystemClock;
@@ -142,11 +152,13 @@ impl Application {
             patiently(catalog, async || copying::must_be_whole(catalog).await).await?;
             Some(patiently(catalog, async || catalog.fix_setting("store.id", &id).await).await?)
         };
-        let bus: Arc<dyn TaskBus> = if settings.bus.is_embedded() {
-            Arc::new(EmbeddedBus::with_names(names))
-        } else {
-            let _inside = inside.enter();
-            broker::connect(settings, names, replies, identity)?
+        let bus: Arc<dyn TaskBus> = match bus {
+            Some(bus) => bus,
+            None if settings.bus.is_embedded() => Arc::new(EmbeddedBus::with_names(names)),
+            None => {
+                let _inside = inside.enter();
+                broker::connect(settings, names, replies, identity)?
+            }
         };
         broker::own(settings, Arc::clone(&bus))?;
         let http = if settings.http.worker { Some(http::HttpRoom::open(settings)?) } else { None };

@@ -5,10 +5,13 @@
 //! rounds × ( echo: this process ⇄ broker ⇄ worker
 //!            callback: EngineHandle ─► store ─► broker ⇄ worker ─► store ─► ended
 //!            with --store: the same callbacks over PostgreSQL )
+//! latency: callbacks one at a time and at a rate, and replies beside bare commits
 //! sleepers: a fresh process that holds executions that wait, awake, then passivated
 //! api: a client process calls the API while callbacks run: DescribeExecution, StartExecution, both; before each,
 //!      callbacks alone
 //! viewers: callbacks alone, while browsers follow the console's list of executions, and alone again
+//! scale: a store of very many executions that wait: a cold server is asked while timers fire and tasks are answered
+//! growth: long histories, large Maps, map runs, and a start with many executions that owe
 //! ```
 //! One run measures both sides of each ratio in turn, because a shared machine drifts. The worker, the sleepers and the
 //! API's client are this program again, in processes of their own ([`Role`]).
@@ -16,9 +19,14 @@
 mod api;
 mod callback;
 mod echo;
+mod growth;
+mod latency;
 mod machine;
 mod report;
+mod scale;
+mod silent;
 mod sleepers;
+mod starts;
 mod viewers;
 
 use std::path::PathBuf;
@@ -60,12 +68,18 @@ pub(super) struct Args {
     /// Rounds of echo and callback, in turn; medians count
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     rounds: u64,
-    /// Executions that wait at once, for the memory of one
+    /// Executions that wait at once, in the parts `sleepers` and `scale`
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     sleepers: u64,
+    /// The store of the part `scale` is made here and kept; a store from an earlier run is used again
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
     /// Calls of each operation in a second, in the part `api`; 0: as fast as they are answered
     #[arg(long, default_value_t = 0, value_name = "RATE")]
     api_per_second: u32,
+    /// Callbacks in a second, in the parts `rates` and `api`; 0: as many as there can be
+    #[arg(long, default_value_t = 0, value_name = "RATE")]
+    callbacks_per_second: u32,
     /// Browsers that look at the console, in the part `viewers`
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_500))]
     viewers: u32,
@@ -76,7 +90,7 @@ pub(super) struct Args {
     #[arg(
         long,
         value_delimiter = ',',
-        default_values_t = [Part::Rates, Part::Sleepers, Part::Api],
+        default_values_t = [Part::Rates, Part::Latency, Part::Sleepers, Part::Api],
         value_name = "PART"
     )]
     only: Vec<Part>,
@@ -104,12 +118,18 @@ pub(super) struct Args {
 enum Part {
     /// Echo and callback round trips
     Rates,
+    /// Callbacks one at a time, and the way of a reply
+    Latency,
     /// Bytes of memory per execution that waits
     Sleepers,
-    /// The API while callbacks run
+    /// The API while callbacks run, and starts by message
     Api,
     /// Callbacks while people look at the console
     Viewers,
+    /// A store of many executions that wait: cold start, memory, listings, backup
+    Scale,
+    /// Costs that must not grow with histories and Maps, and a start with many executions that owe: `--count` of them
+    Growth,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -134,6 +154,7 @@ enum Role {
     Sleepers,
     ApiClient,
     Viewers,
+    Scale,
 }
 
 impl Role {
@@ -143,6 +164,7 @@ impl Role {
             Self::Sleepers => "sleepers",
             Self::ApiClient => "api-client",
             Self::Viewers => "viewers",
+            Self::Scale => "scale",
         }
     }
 }
@@ -168,6 +190,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         url: url.to_owned(),
         count: args.count,
         in_flight: args.in_flight,
+        callbacks_per_second: args.callbacks_per_second,
         folder: args.folder.clone().unwrap_or_else(std::env::temp_dir),
         logs: args.logs.clone(),
         config: args.config.clone(),
@@ -181,16 +204,27 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         let rates: Result<Vec<Value>, CliError> = kinds().map(|kind| rates(&plan, kind, args.rounds)).collect();
         measured["rates"] = Value::Array(rates?);
     }
+    if args.only.contains(&Part::Latency) {
+        let latency: Result<Vec<Value>, CliError> = kinds().map(|kind| latency::measure(&plan, kind)).collect();
+        measured["latency"] = Value::Array(latency?);
+    }
     if args.only.contains(&Part::Sleepers) {
         measured["sleepers"] = sleepers::measure(&plan, args.sleepers)?;
     }
     if args.only.contains(&Part::Api) {
         let kind = kinds().next().unwrap_or(Kind::Quorum);
         measured["api"] = api::measure(&plan, kind, args.api_per_second)?;
+        measured["starts"] = starts::measure(&plan, kind)?;
     }
     if args.only.contains(&Part::Viewers) {
         let kind = kinds().next().unwrap_or(Kind::Quorum);
         measured["viewers"] = viewers::measure(&plan, kind, args.viewers)?;
+    }
+    if args.only.contains(&Part::Scale) {
+        measured["scale"] = scale::measure(&plan, args.sleepers, args.keep.as_deref())?;
+    }
+    if args.only.contains(&Part::Growth) {
+        measured["growth"] = growth::measure(&plan)?;
     }
     args.output.print(&measured, report::table)
 }
@@ -201,6 +235,8 @@ struct Plan {
     url: String,
     count: u64,
     in_flight: u64,
+    /// 0: as many as there can be.
+    callbacks_per_second: u32,
     folder: PathBuf,
     logs: String,
     config: Option<PathBuf>,
@@ -250,6 +286,7 @@ fn play(role: Role) -> Result<(), CliError> {
         Role::Sleepers => sleepers::sleep(&arguments),
         Role::ApiClient => api::call(&arguments),
         Role::Viewers => viewers::look(&arguments),
+        Role::Scale => scale::step(&arguments),
     }
 }
 

@@ -169,11 +169,16 @@ fn keep_calling(
 }
 
 /// One call on a connection that stays open. `None`: refused for load, try again.
-fn request(stream: &mut BufReader<TcpStream>, operation: &str, body: &Value) -> std::io::Result<Option<Value>> {
+pub(super) fn request(
+    stream: &mut BufReader<TcpStream>,
+    operation: &str,
+    body: &Value,
+) -> std::io::Result<Option<Value>> {
     let body = body.to_string();
+    let service = if operation.contains('.') { "" } else { "AWSStepFunctions." };
     let head = format!(
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.0\r\nX-Amz-Target: \
-         AWSStepFunctions.{operation}\r\nContent-Length: {}\r\n\r\n",
+         {service}{operation}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.get_mut().write_all(format!("{head}{body}").as_bytes())?;

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -74,7 +74,10 @@ pub(super) async fn machine(engine: &EngineHandle, queue: &str) -> Result<Arn, C
 
 /// A machine of one state.
 pub(super) async fn machine_of(engine: &EngineHandle, name: &str, state: &Value) -> Result<Arn, CliError> {
-    let definition = json!({"StartAt": "Only", "States": {"Only": state}});
+    machine_of_states(engine, name, &json!({"StartAt": "Only", "States": {"Only": state}})).await
+}
+
+pub(super) async fn machine_of_states(engine: &EngineHandle, name: &str, definition: &Value) -> Result<Arn, CliError> {
     let arn = engine.realm().state_machine(name);
     let (created, initial, configuration) = (engine.clock().now(), true, json!({}));
     let role_arn = "arn:aws:iam::123456789012:role/bench".to_owned();
@@ -90,7 +93,7 @@ pub(super) fn request(machine: &Arn) -> StartRequest {
     StartRequest { machine: machine.clone(), name: None, input: PAYLOAD.to_owned(), trace_header: None, trace: None }
 }
 
-/// Keeps so many executions running until all have ended.
+/// Keeps so many executions running until all have ended, or starts so many a second.
 pub(super) async fn drive(
     app: &Application,
     machine: &Arn,
@@ -98,13 +101,16 @@ pub(super) async fn drive(
     postmaster: Option<u32>,
 ) -> Result<Figures, CliError> {
     let laps = Laps::of(plan);
-    let left = Rc::new(Cell::new(laps.total));
+    let total = laps.total;
+    let left = Rc::new(Cell::new(total));
     let watch = Rc::new(RefCell::new(Stopwatch::new(laps, postmaster)));
     let written = || {
         let figures = app.engine.journal().figures();
         (figures.writes, figures.commits.count())
     };
     let before = written();
+    let turn = (plan.callbacks_per_second > 0).then(|| Duration::from_secs(1) / plan.callbacks_per_second);
+    let began = tokio::time::Instant::now();
     let clients: Vec<_> = (0..plan.in_flight)
         .map(|_| {
             let (engine, machine, left, watch) =
@@ -112,6 +118,10 @@ pub(super) async fn drive(
             actix_rt::spawn(async move {
                 while left.get() > 0 {
                     left.set(left.get() - 1);
+                    if let Some(turn) = turn {
+                        let nth = u32::try_from(total - left.get()).unwrap_or(u32::MAX);
+                        tokio::time::sleep_until(began + turn * nth).await;
+                    }
                     let since = Instant::now();
                     engine.run_execution(request(&machine)).await.map_err(|why| failed(&why))?;
                     watch.borrow_mut().lap(since.elapsed());

@@ -43,6 +43,12 @@ pub(super) fn resident_bytes() -> u64 {
     kib(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "RssAnon:") * 1_024
 }
 
+/// Resident memory of this process with pages of files, now and at most so far.
+pub(super) fn memory() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    (kib(&status, "VmRSS:") * 1_024, kib(&status, "VmHWM:") * 1_024)
+}
+
 /// The broker's processes on this machine, by name: Erlang's.
 const BROKER: &str = "beam.smp";
 

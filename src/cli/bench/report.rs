@@ -12,6 +12,10 @@ const RATIO_MIN: f64 = 0.6;
 const AWAKE_BYTES_MAX: f64 = 2_560.0;
 const PASSIVATED_BYTES_MAX: f64 = 300.0;
 
+const READY_MS_MAX: f64 = 10_000.0;
+const RESIDENT_MIB_MAX: f64 = 512.0;
+const ANSWER_MS_MAX: f64 = 50.0;
+
 const OVER_POSTGRES: &str = "callback over PostgreSQL";
 /// Callbacks over PostgreSQL beside those over SQLite: at least this part of the rate, at most this part of the
 /// engine's CPU time; CPU time and log of PostgreSQL.
@@ -163,6 +167,9 @@ pub(super) fn table(measured: &Value) -> String {
             let _ = write!(text, "\n{}", over_postgres(kind));
         }
     }
+    if let Some(kinds) = measured["latency"].as_array() {
+        let _ = write!(text, "\n{}", latency(kinds));
+    }
     let sleepers = &measured["sleepers"];
     if sleepers.is_object() {
         let mut rows = Table::new(&["sleepers", "bytes each", "at most", "resident MiB (empty: without them)"]);
@@ -221,10 +228,91 @@ pub(super) fn table(measured: &Value) -> String {
         }
         let _ = write!(text, "\n{}", rows.render());
     }
+    let starts = &measured["starts"];
+    if starts.is_object() {
+        let shown = |name: &str| Some(number(starts, name).to_string());
+        let pairs = [("starts by message, a second", "per_second"), ("CPU µs each", "cpu_us_each")];
+        let _ = write!(text, "\n{}", fields(&pairs.map(|(what, name)| (what, shown(name)))));
+    }
+    if measured["scale"].is_object() {
+        let _ = write!(text, "\n{}", scale(&measured["scale"]));
+    }
+    if measured["growth"].is_object() {
+        let _ = write!(text, "\n{}", growth(&measured["growth"]));
+    }
     if measured["viewers"].is_object() {
         let _ = write!(text, "\n{}", viewers(&measured["viewers"]));
     }
     text
+}
+
+fn latency(kinds: &[Value]) -> String {
+    let mut rows = Table::new(&["queues", "latency", "p50 ms", "p99 ms"]);
+    for kind in kinds {
+        for what in ["one at a time", "at 1,000 a second", "reply to durable end", "commit of the store"] {
+            rows.row(vec![
+                (kind["queues"].as_str().unwrap_or_default().to_owned(), Tone::Plain),
+                (what.to_owned(), Tone::Plain),
+                (format!("{:.2}", number(&kind[what], "p50_ms")), Tone::Plain),
+                (format!("{:.2}", number(&kind[what], "p99_ms")), Tone::Plain),
+            ]);
+        }
+    }
+    rows.render()
+}
+
+fn growth(measured: &Value) -> String {
+    let mut rows = Table::new(&["growth", "size", "CPU µs each", "seconds"]);
+    for (what, size) in
+        [("tasks_in_a_row", "size"), ("inline_map", "size"), ("map_runs", "children"), ("recovery", "owed")]
+    {
+        let one = std::slice::from_ref(&measured[what]);
+        for figures in measured[what].as_array().map_or(one, Vec::as_slice) {
+            let kind = figures["kind"].as_str().unwrap_or_default();
+            rows.row(vec![
+                (format!("{what} {kind}").replace('_', " ").trim_end().to_lowercase(), Tone::Plain),
+                (format!("{:.0}", number(figures, size)), Tone::Plain),
+                (format!("{:.1}", number(figures, "cpu_us_each")), Tone::Plain),
+                (figures["seconds"].as_f64().map_or_else(String::new, |s| format!("{s:.1}")), Tone::Plain),
+            ]);
+        }
+    }
+    rows.render()
+}
+
+/// The goals of the part `scale`, and the durations of its calls.
+fn scale(measured: &Value) -> String {
+    let cold = &measured["cold"];
+    let mut rows = Table::new(&["store of many sleepers", "measured", "at most"]);
+    let mut row = |what: &str, value: f64, most: Option<f64>| {
+        let tone = if most.is_none_or(|most| value <= most) { Tone::Good } else { Tone::Bad };
+        let most = most.map_or_else(String::new, |most| most.to_string());
+        rows.row(vec![(what.to_owned(), Tone::Plain), (format!("{value:.1}"), tone), (most, Tone::Plain)]);
+    };
+    row("executions that wait", number(measured, "count"), None);
+    row("bytes on disk for each", number(measured, "bytes_each"), None);
+    row("ready after a cold start, ms", number(cold, "ready_ms"), Some(READY_MS_MAX));
+    for (what, at) in [("ready", "ready"), ("after the hour", "hour"), ("at the end", "end"), ("at most", "peak")] {
+        row(&format!("resident MiB, {what}"), number(&cold["resident_mib"], at), Some(RESIDENT_MIB_MAX));
+    }
+    row("timers fired, late at p99, ms", number(&cold["timers"], "late_p99_ms"), None);
+    let mut calls = Table::new(&["while", "call", "calls", "p50 ms", "p99 ms", "longest ms"]);
+    for (part, operations) in cold["calls"].as_object().into_iter().flatten() {
+        for (operation, figures) in operations.as_object().into_iter().flatten() {
+            let p99 = number(figures, "p99_ms");
+            calls.row(vec![
+                (part.clone(), Tone::Plain),
+                (operation.clone(), Tone::Plain),
+                (format!("{:.0}", number(figures, "calls")), Tone::Plain),
+                (format!("{:.1}", number(figures, "p50_ms")), Tone::Plain),
+                (format!("{p99:.1}"), if p99 <= ANSWER_MS_MAX { Tone::Good } else { Tone::Bad }),
+                (format!("{:.1}", number(figures, "longest_ms")), Tone::Faint),
+            ]);
+        }
+    }
+    let besides: Vec<(&str, Option<String>)> =
+        ["timers", "backup", "retention"].map(|part| (part, Some(cold[part].to_string()))).to_vec();
+    format!("{}\n{}\n{}", rows.render(), calls.render(), fields(&besides))
 }
 
 fn viewers(measured: &Value) -> String {

@@ -115,7 +115,7 @@ fn follow(address: SocketAddr, told: &AtomicBool, news: &AtomicU64) -> std::io::
             news.fetch_add(1, Ordering::Relaxed);
             if Instant::now() >= again {
                 let since = Instant::now();
-                page(&mut pages)?;
+                page(&mut pages, "/console/executions")?;
                 let took = since.elapsed();
                 took_ms.push(took.as_secs_f64() * 1e3);
                 again = Instant::now() + (took * 5).clamp(REST, REST_MAX);
@@ -128,9 +128,9 @@ fn follow(address: SocketAddr, told: &AtomicBool, news: &AtomicU64) -> std::io::
     Ok(took_ms)
 }
 
-/// Asks for the list of executions.
-fn page(stream: &mut BufReader<TcpStream>) -> std::io::Result<()> {
-    stream.get_mut().write_all(b"GET /console/executions HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+/// Asks for a page.
+pub(super) fn page(stream: &mut BufReader<TcpStream>, path: &str) -> std::io::Result<()> {
+    stream.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let (mut length, mut line) = (0, String::new());
     loop {
         line.clear();
