@@ -231,8 +231,8 @@ pub const UNPUBLISHED_BYTES_MAX: usize = 256 * 1_048_576;
 pub const ASIDES_MAX: usize = 10_000;
 /// Requests of this node that wait for other nodes; more are refused. Each lives for ten seconds at most.
 pub const TELLS_MAX: usize = 10_000;
-/// Timers of one partition that are fetched from the store at once, in some ten megabytes; the others wait there, however
-/// many are due.
+/// Timers of one partition that are fetched from the store at once, in some ten megabytes; the others wait there,
+/// however many are due.
 pub const DUE_FETCHED_MAX: u32 = 100_000;
 /// Timers of one partition that are handled at once; the others wait in their queue. Each may bring an execution into
 /// memory.
@@ -240,9 +240,13 @@ pub const FIRING_MAX: usize = 1_000;
 /// Children of one map run that are open at once, with any `MaxConcurrency` (AWS: 10,000, spread over a region). One
 /// process runs them here: more would wait for the same writer and only take memory.
 pub const MAP_RUN_CONCURRENCY: u64 = 1_000;
-/// Starts of one map run's children whose commits are awaited at once: they share commits, and a crash leaves few in
-/// doubt.
-pub const MAP_RUN_STARTS: usize = 64;
+/// Starts of one map run's children whose commits are awaited at once: they share commits, for which a run with 64
+/// waited most of its time.
+pub const MAP_RUN_STARTS: usize = 256;
+/// The same where the inputs of the started ones have more than `MAP_RUN_STARTS_BYTES` together.
+pub const MAP_RUN_STARTS_LARGE: usize = 64;
+/// Each of the starts holds its input.
+pub const MAP_RUN_STARTS_BYTES: usize = 1_048_576;
 /// Children of one map run that have been read and wait for their start; reading goes on below half of it.
 pub const MAP_RUN_QUEUE: usize = 128;
 /// Children of a map run, in all (AWS: `MaxItems` up to 100,000,000 items; here a byte is kept for each).

@@ -14,7 +14,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::event::{Failure, Tolerance};
 use super::map_items::Child;
-use crate::limits::{MAP_RUN_CHILDREN_MAX, MAP_RUN_CONCURRENCY, MAP_RUN_QUEUE, MAP_RUN_STARTS};
+use crate::limits::{
+    MAP_RUN_CHILDREN_MAX, MAP_RUN_CONCURRENCY, MAP_RUN_QUEUE, MAP_RUN_STARTS, MAP_RUN_STARTS_BYTES,
+    MAP_RUN_STARTS_LARGE,
+};
 
 /// The settings that can be changed during a run (`UpdateMapRun`).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -170,8 +173,9 @@ pub struct MapRun {
     queue: VecDeque<Child>,
     /// Open children and how many items each has.
     open: BTreeMap<u64, u64>,
-    /// Of those, the ones whose start is not durable yet.
-    starting: usize,
+    /// Of those, the ones whose start is not durable yet, and the bytes of their inputs.
+    starting: BTreeMap<u64, usize>,
+    starting_bytes: usize,
     reading: bool,
     /// All items have been read.
     complete: bool,
@@ -195,7 +199,8 @@ impl MapRun {
             phase: Phase::Running,
             queue: VecDeque::new(),
             open: BTreeMap::new(),
-            starting: 0,
+            starting: BTreeMap::new(),
+            starting_bytes: 0,
             reading: false,
             complete: false,
             read: 0,
@@ -234,14 +239,14 @@ impl MapRun {
 
     /// Open starts.
     #[must_use]
-    pub const fn starting(&self) -> usize {
-        self.starting
+    pub fn starting(&self) -> usize {
+        self.starting.len()
     }
 
     /// Children whose inputs are in memory.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.queue.len() + self.starting
+        self.queue.len() + self.starting.len()
     }
 
     /// Children that were read and never started. The `PENDING` files of the results name them.
@@ -276,9 +281,9 @@ impl MapRun {
                 self.reading = false;
                 self.end(RunOutcome::Failed(failure));
             }
-            RunEvent::Started { .. } => self.starting = self.starting.saturating_sub(1),
+            RunEvent::Started { index } => self.started(index),
             RunEvent::StartFailed { index, failure } => {
-                self.starting = self.starting.saturating_sub(1);
+                self.started(index);
                 self.close(index, ChildStatus::Failed);
                 self.end(RunOutcome::Failed(failure));
             }
@@ -309,7 +314,7 @@ impl MapRun {
         }
         match &self.phase {
             Phase::Running => self.run(),
-            Phase::Ending(outcome) if self.starting == 0 => {
+            Phase::Ending(outcome) if self.starting.is_empty() => {
                 self.phase = Phase::Aborting(outcome.clone());
                 vec![RunCommand::Abort]
             }
@@ -319,10 +324,11 @@ impl MapRun {
 
     fn run(&mut self) -> Vec<RunCommand> {
         let mut commands = Vec::new();
-        while self.starting < MAP_RUN_STARTS && self.open.len() < self.limits.concurrency() {
+        while self.may_start() && self.open.len() < self.limits.concurrency() {
             let Some(child) = self.queue.pop_front() else { break };
             self.open.insert(child.index, child.items);
-            self.starting += 1;
+            self.starting_bytes += child.input.bytes();
+            self.starting.insert(child.index, child.input.bytes());
             self.shift(self.status_before(child.index), ChildStatus::Running, child.items);
             commands.push(RunCommand::Start(child));
         }
@@ -330,11 +336,22 @@ impl MapRun {
             self.reading = true;
             commands.push(RunCommand::Read { children: MAP_RUN_QUEUE - self.queue.len() });
         }
-        if self.complete && self.queue.is_empty() && self.open.is_empty() && self.starting == 0 {
+        if self.complete && self.queue.is_empty() && self.open.is_empty() && self.starting.is_empty() {
             self.phase = Phase::Ended;
             commands.push(RunCommand::Finish(RunOutcome::Succeeded));
         }
         commands
+    }
+
+    /// One more start may be awaited.
+    fn may_start(&self) -> bool {
+        let large = self.starting_bytes > MAP_RUN_STARTS_BYTES;
+        self.starting.len() < if large { MAP_RUN_STARTS_LARGE } else { MAP_RUN_STARTS }
+    }
+
+    /// A start is awaited no more.
+    fn started(&mut self, index: u64) {
+        self.starting_bytes -= self.starting.remove(&index).unwrap_or(0);
     }
 
     /// A child has been read: it waits for its start, unless it exists already.

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::interpreter::event::{Failure, Tolerance};
 use crate::interpreter::map_items::Child;
 use crate::interpreter::map_run::{ChildStatus, MapRun, RunCommand, RunEvent, RunLimits, RunOutcome};
-use crate::limits::{MAP_RUN_CONCURRENCY, MAP_RUN_QUEUE, MAP_RUN_STARTS};
+use crate::limits::{MAP_RUN_CONCURRENCY, MAP_RUN_QUEUE, MAP_RUN_STARTS, MAP_RUN_STARTS_LARGE};
 
 fn child(index: u64) -> Child {
     Child { index, input: Payload::new(json!(index)), items: 1, item: None }
@@ -221,6 +221,23 @@ fn a_long_run_stays_within_its_bounds() {
     assert!(ended);
     assert_eq!(run.children().succeeded, ITEMS);
     assert!(peak <= MAP_RUN_QUEUE + MAP_RUN_STARTS, "{peak} children were held at once");
+}
+
+/// Small inputs start by the hundred, large ones by the dozen: each start holds its input until it is durable.
+#[test]
+fn starts_are_fewer_where_their_inputs_are_large() {
+    for (bytes, starts) in [(10, MAP_RUN_STARTS), (100_000, MAP_RUN_STARTS_LARGE)] {
+        let text = "x".repeat(bytes);
+        let large = |index| Child { input: Payload::new(json!(text)), ..child(index) };
+        let mut run = MapRun::new(limits(0, None), Vec::new(), false);
+        let _ = run.take(RunEvent::Begin);
+        let begun = run.take(RunEvent::Read { children: (0..1_000).map(large).collect(), last: true });
+        assert_eq!((begun.len(), run.starting()), (starts, starts), "inputs of {bytes} bytes");
+        for index in 0..10 {
+            let next = run.take(started(index));
+            assert_eq!((next.len(), run.starting()), (1, starts), "one for one");
+        }
+    }
 }
 
 /// A redriven run starts those again that had no success, and starts those that were never begun.
