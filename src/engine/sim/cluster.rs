@@ -9,7 +9,7 @@ use super::disturb::disturb;
 use super::ports::{SimBus, SimStore};
 use super::rng::Rng;
 use super::workers::{Crew, workers};
-use super::world::{Faults, World};
+use super::world::{Faults, NodeClock, World};
 use super::{
     Client, Report, keys, machines, no_map_run_is_open, number, on_paused_time, put_machines, redrive, report, start,
     watch,
@@ -54,7 +54,7 @@ fn parts(world: &Arc<World>, memory: &Memory, realm: &Realm, node: usize) -> Par
     };
     Parts {
         realm: realm.clone(),
-        clock: Arc::clone(world) as Arc<dyn Clock>,
+        clock: Arc::new(NodeClock { world: Arc::clone(world), node }) as Arc<dyn Clock>,
         journal: Arc::new(store.clone()),
         catalog: Arc::new(store.clone()),
         ownership: Some(Sharing { store: Arc::new(store), alone: false, lapse: Duration::from_secs(3) }),
@@ -83,7 +83,7 @@ async fn place(world: Arc<World>, memory: Memory, realm: Realm, crew: Crew, rest
         loop {
             let (after, what, lasts) = {
                 let rng = &mut world.lock().rng;
-                (rng.below(40_000), rng.below(8), 100 + rng.below(9_000))
+                (rng.below(40_000), rng.below(10), 100 + rng.below(9_000))
             };
             world.pass(after).await;
             match what {
@@ -107,7 +107,12 @@ async fn place(world: Arc<World>, memory: Memory, realm: Realm, crew: Crew, rest
                     world.lock().node_is_cut_off(node, 2 * lasts);
                     world.changed.notify_waiters();
                 }
-                _ => world.lock().node_freezes(node, lasts),
+                5..8 => world.lock().node_freezes(node, lasts),
+                // Words between nodes are good for ten seconds.
+                _ => {
+                    let off = i64::try_from(lasts / 2).unwrap();
+                    world.lock().node_clock_steps(node, if what == 8 { off } else { -off });
+                }
             }
         }
         world.pass(lasts_away(&world)).await;
@@ -236,13 +241,14 @@ fn whatever_happens_to_nodes_every_accepted_execution_ends_once() {
     }
     println!(
         "{count} worlds: {} executions, {} map runs, {} redrives, {} nodes died or left, {} froze, {} were cut off, {} \
-         partitions changed hands, {} words between nodes, {} calls of ports",
+         clocks stepped, {} partitions changed hands, {} words between nodes, {} calls of ports",
         sum.executions,
         sum.map_runs,
         sum.redrives,
         sum.crashes,
         sum.freezes,
         sum.cuts,
+        sum.jumps,
         sum.takings,
         sum.words,
         sum.steps

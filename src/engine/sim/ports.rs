@@ -154,7 +154,10 @@ impl Journal for SimStore {
         after: Option<ExecutionId>,
         limit: u32,
     ) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.owing(partition, after, limit)
+        Box::pin(async move {
+            self.reading().await?;
+            self.memory.owing(partition, after, limit).await
+        })
     }
 
     fn due(
@@ -223,7 +226,10 @@ impl Journal for SimStore {
     }
 
     fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.owing_parents(partition, limit)
+        Box::pin(async move {
+            self.reading().await?;
+            self.memory.owing_parents(partition, limit).await
+        })
     }
 
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {

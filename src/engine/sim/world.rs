@@ -88,6 +88,8 @@ pub struct Inner {
     nodes: Vec<i64>,
     /// Of several nodes: until when each is cut off from the broker.
     cut: Vec<i64>,
+    /// Of several nodes: by how much each one's clock is off.
+    off: Vec<i64>,
     /// The newest epoch that each partition has had.
     pub(super) epochs: BTreeMap<PartitionId, Epoch>,
     pub freezes: u64,
@@ -145,6 +147,7 @@ impl World {
             taken_by: BTreeMap::new(),
             nodes: Vec::new(),
             cut: Vec::new(),
+            off: Vec::new(),
             epochs: BTreeMap::new(),
             freezes: 0,
             cuts: 0,
@@ -282,6 +285,20 @@ impl Clock for World {
     }
 }
 
+/// The clock of one of several nodes.
+#[derive(Debug)]
+pub struct NodeClock {
+    pub world: Arc<World>,
+    pub node: usize,
+}
+
+impl Clock for NodeClock {
+    fn now(&self) -> Timestamp {
+        let inner = self.world.lock();
+        Timestamp::from_millis(inner.true_time() + inner.off[self.node])
+    }
+}
+
 impl Inner {
     pub fn true_time(&self) -> i64 {
         let passed = self.begun.map_or(0, |begun| i64::try_from(begun.elapsed().as_millis()).unwrap());
@@ -292,6 +309,7 @@ impl Inner {
     pub fn node_begins(&mut self) -> usize {
         self.nodes.push(0);
         self.cut.push(0);
+        self.off.push(0);
         self.note(|| format!("node {} begins", self.nodes.len() - 1));
         self.nodes.len() - 1
     }
@@ -312,6 +330,13 @@ impl Inner {
         self.nodes[node] = self.true_time() + i64::try_from(ms).unwrap();
         self.freezes += 1;
         self.note(|| format!("node {node} freezes for {ms} ms"));
+    }
+
+    /// Its clock is put forward or back.
+    pub fn node_clock_steps(&mut self, node: usize, off: i64) {
+        self.off[node] = off;
+        self.jumped += 1;
+        self.note(|| format!("the clock of node {node} is off by {off} ms"));
     }
 
     /// The broker gives its unsettled messages to others, as it does with a connection that is gone.
