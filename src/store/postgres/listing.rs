@@ -153,12 +153,14 @@ pub(super) async fn list(client: &Client, filter: &ExecutionFilter) -> Outcome<V
 
 pub(super) fn counts(filter: &ExecutionFilter) -> Query {
     let mut query = Query::default();
-    let most = query.bind((filter.limit > 0).then(|| i64::from(filter.limit)), Type::INT8);
+    // The order of the index: without it the planner reads the table until it has found so many.
+    let bound = (filter.limit > 0).then(|| query.bind(i64::from(filter.limit), Type::INT8));
+    let bound = bound.map_or_else(String::new, |most| format!(" ORDER BY e.started DESC, e.id DESC LIMIT {most}"));
     let counts = ranges(&mut query, filter, |part, conditions| {
         let seen = status_code(part.seen);
         format!(
-            "SELECT {seen}::smallint AS seen, count(*) AS n FROM (SELECT 1 FROM executions e WHERE {conditions} \
-             LIMIT {most}) counted"
+            "SELECT {seen}::smallint AS seen, count(*) AS n FROM \
+             (SELECT 1 FROM executions e WHERE {conditions}{bound}) counted"
         )
     });
     query.sql = format!("WITH RECURSIVE {MACHINES} {}", counts.join(" UNION ALL "));
