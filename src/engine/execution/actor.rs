@@ -89,6 +89,9 @@ pub(in crate::engine) struct ExecutionActor {
     pub(super) waits_for_turn: bool,
     /// Its open tasks that have no row in the table of waiting tasks yet.
     pub(super) young: YoungTasks,
+    /// A decision of the actor before this one may land yet: it knows nothing of rows that are written meanwhile, and
+    /// an append without events would not be in its way.
+    pub(in crate::engine) unsure: bool,
     /// Its open spans, where it is traced and awake.
     pub(super) spans: Option<Box<Spans>>,
 }
@@ -177,6 +180,7 @@ impl ExecutionActor {
             part: Part::default(),
             waits_for_turn: false,
             young: YoungTasks::default(),
+            unsure: false,
             spans: None,
         }
     }
@@ -338,7 +342,7 @@ impl ExecutionActor {
         let lingered = matches!(input, Input::WriteConfirms);
         let confirmed = || self.in_flight.iter().any(|f| f.confirmed);
         // Tasks that the broker does not take wait too.
-        let grown = !self.young.is_empty() && self.deferred == Some(self.state.version());
+        let grown = !self.young.is_empty() && !self.unsure && self.deferred == Some(self.state.version());
         if lingered && !confirmed() && !grown {
             self.look_again();
             let at = self.services.clock.now();
@@ -417,6 +421,10 @@ impl ExecutionActor {
         ctx: &mut Context<Self>,
     ) -> Result<Applied, DeliverError> {
         self.appending = false;
+        if self.unsure && !prepared.entries.is_empty() {
+            self.unsure = false;
+            self.host.unsure(self.id, false);
+        }
         let begun = is_new || prepared.entries.iter().any(|e| matches!(e.event, Event::ExecutionRedriven { .. }));
         if begun {
             self.services.open.began();
@@ -440,6 +448,9 @@ impl ExecutionActor {
         self.host.forget(self.id, self.incarnation);
         // A new execution may be in the store all the same: the store does not always know.
         let elsewhere = matches!(error, StoreError::Fenced { .. });
+        if matches!(error, StoreError::Unavailable(_)) {
+            self.host.unsure(self.id, true);
+        }
         if !elsewhere && (!is_new || matches!(error, StoreError::Unavailable(_))) {
             Rc::clone(&self.host).revive_later(self.id, is_new);
         }

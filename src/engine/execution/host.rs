@@ -59,6 +59,9 @@ pub(in crate::engine) trait Host {
     /// event may ask for its debts. `is_new`: the decision would have made it, and may be under way at the store still.
     fn revive_later(self: Rc<Self>, execution: ExecutionId, is_new: bool);
 
+    /// Whether the last decision of this execution may be under way at the store still, although it was given up.
+    fn unsure(&self, execution: ExecutionId, unsure: bool);
+
     /// The first decision was not written, or was refused: the execution does not exist.
     fn not_begun(&self, execution: ExecutionId, incarnation: Incarnation, error: &DeliverError);
 

@@ -99,6 +99,15 @@ impl Host for PartitionState {
         });
     }
 
+    fn unsure(&self, execution: ExecutionId, unsure: bool) {
+        let mut all = self.unsure.borrow_mut();
+        if unsure {
+            all.insert(execution);
+        } else {
+            all.remove(&execution);
+        }
+    }
+
     fn not_begun(&self, execution: ExecutionId, incarnation: Incarnation, error: &DeliverError) {
         self.forget(execution, incarnation);
         self.tell_waiters(execution, || Err(error.clone()));

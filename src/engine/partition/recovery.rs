@@ -71,7 +71,7 @@ impl PartitionState {
         }
         let bus_kept = !self.redispatch_all.borrow_mut().remove(&execution);
         let incarnation = self.registry.incarnation();
-        let actor = ExecutionActor::revived(
+        let mut actor = ExecutionActor::revived(
             Arc::clone(&self.services),
             Rc::<Self>::clone(self),
             incarnation,
@@ -80,7 +80,9 @@ impl PartitionState {
             loaded,
             bus_kept,
         );
+        actor.unsure = self.unsure.borrow().contains(&execution);
         if let Phase::Closed(outcome) = actor.state.phase() {
+            self.unsure.borrow_mut().remove(&execution);
             // Its end landed, and its writer did not learn that: those that wait are told now.
             self.tell_end(execution, &actor.state, row.summary.owes_parent, outcome);
         }

@@ -75,6 +75,8 @@ pub(in crate::engine) struct PartitionState {
     /// Executions whose queues the bus forgot with the last process, until they are revived: all that they have open is
     /// owed again.
     pub(super) redispatch_all: RefCell<HashSet<ExecutionId>>,
+    /// Executions with a decision that may be under way at the store still, although it was given up.
+    pub(super) unsure: RefCell<HashSet<ExecutionId>>,
     pub(super) draining: Cell<bool>,
     /// Nothing of it goes on here.
     ended: Cell<bool>,
@@ -111,6 +113,7 @@ impl PartitionState {
             packed_lately: Cell::new(0),
             waiters: RefCell::default(),
             redispatch_all: RefCell::default(),
+            unsure: RefCell::default(),
             draining: Cell::new(false),
             ended: Cell::new(false),
             turns: Turns::default(),

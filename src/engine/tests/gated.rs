@@ -1,10 +1,10 @@
 //! A store in memory with gates.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use futures_util::future::pending;
+use futures_util::future::{pending, ready};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Timestamp;
@@ -31,6 +31,8 @@ pub struct Gated {
     pub failing: Arc<AtomicUsize>,
     /// Creations are reported as failed, and land when this gate opens.
     pub late: Option<Arc<Semaphore>>,
+    /// The same of the next append with events.
+    pub late_append: Mutex<Option<Arc<Semaphore>>>,
 }
 
 impl Gated {
@@ -38,7 +40,16 @@ impl Gated {
     pub fn over(memory: &Memory) -> Self {
         let open = || Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
         let (looking, failing) = Default::default();
-        Self { memory: memory.clone(), gate: open(), stands: None, looks: open(), looking, failing, late: None }
+        Self {
+            memory: memory.clone(),
+            gate: open(),
+            stands: None,
+            looks: open(),
+            looking,
+            failing,
+            late: None,
+            late_append: Mutex::default(),
+        }
     }
 }
 
@@ -59,6 +70,16 @@ impl Journal for Gated {
     }
 
     fn append(&self, append: Append) -> StoreFuture<'_, ()> {
+        if append.batch.events > 0
+            && let Some(late) = self.late_append.lock().unwrap().take()
+        {
+            let memory = self.memory.clone();
+            actix_rt::spawn(async move {
+                drop(late.acquire().await);
+                memory.append(append).await
+            });
+            return ready(Err(StoreError::Unavailable("no answer in time".to_owned()))).boxed();
+        }
         match &self.stands {
             None => self.memory.append(append),
             Some(word) => {

@@ -11,11 +11,12 @@ use crate::bus::embedded::EmbeddedBus;
 use crate::clock::Timestamp;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::support::{self, next, request, small};
+use crate::engine::types::Options;
 use crate::ids::EventId;
 use crate::interpreter::event::{Entry, Event, Failure, FrameId};
 use crate::record;
 use crate::store::memory::Memory;
-use crate::store::{Append, Batch, Epoch, Journal};
+use crate::store::{Append, Batch, Epoch, Journal, WaitFilter};
 
 use super::gated::Gated;
 use super::watched::Watched;
@@ -119,5 +120,41 @@ async fn an_execution_whose_creation_lands_after_it_was_given_up_runs() {
     tokio::time::sleep(RETRY_AFTER + Duration::from_millis(500)).await;
     late.add_permits(1);
     next(&bus, "work").await.settle(Settlement::Ack);
+    engine.stop(LONG).await;
+}
+
+/// The row of a task is written without an event, so it is in the way of no decision that lands late.
+#[actix_rt::test]
+async fn a_decision_that_lands_after_it_was_given_up_leaves_no_row_of_an_ended_task() {
+    let store = Memory::new();
+    let journal = Arc::new(Gated::over(&store));
+    let parts = support::parts(
+        Arc::<Gated>::clone(&journal),
+        Arc::new(store.clone()),
+        Arc::new(Watched::blocked()),
+        Options { confirm_linger: Duration::from_millis(50), ..small() },
+    );
+    let engine = crate::engine::lifecycle::start(parts).await.unwrap();
+    let task = json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": {"RoutingKey": "q", "Body": {}}, "End": true});
+    let wait = json!({"Type": "Wait", "Seconds": 900, "End": true});
+    let branches = json!([
+        {"StartAt": "T", "States": {"T": task}},
+        {"StartAt": "W", "States": {"W": wait}},
+    ]);
+    let definition = json!({"StartAt": "P", "States": {"P": {"Type": "Parallel", "Branches": branches, "End": true}}});
+    let machine = support::machine(&store, "m", &definition).await;
+    let late = Arc::new(Semaphore::new(0));
+    let arn = engine.start_execution(request(&machine, "e", "{}")).await.unwrap().arn;
+    *journal.late_append.lock().unwrap() = Some(Arc::clone(&late));
+    engine.stop_execution(&arn, Failure::default()).await.unwrap_err();
+    // It is read again, and its task has waited for long.
+    tokio::time::sleep(RETRY_AFTER + Duration::from_secs(1)).await;
+    late.add_permits(1);
+    let id = store.execution_by_arn(&arn).await.unwrap().unwrap().header.id;
+    while store.execution(id).await.unwrap().unwrap().summary.status.is_open() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let rows = store.waits(WaitFilter { execution: Some(id), limit: 9, ..WaitFilter::default() }).await.unwrap();
+    assert!(rows.is_empty(), "{rows:?}");
     engine.stop(LONG).await;
 }
