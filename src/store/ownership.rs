@@ -17,6 +17,10 @@ use super::{Epoch, StoreError, StoreFuture, StoreResult};
 /// not understand each other.
 pub const FORMS_APART_MAX: u32 = 1;
 
+/// A node of which no beat has arrived for so many lapses has lost its place: the others have taken its partitions. A
+/// worker's reply that it gives back then goes to its new owner, not to this node again.
+pub const LOST_AFTER_LAPSES: u32 = 2;
+
 /// [`NodeCard::lapse`] where no setting says otherwise.
 pub const LAPSE: Duration = Duration::from_secs(3);
 

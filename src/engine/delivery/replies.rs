@@ -118,8 +118,18 @@ impl Replies {
             Err(error) => {
                 let partition = self.services.partition_of(key.execution);
                 tracing::warn!(%partition, %error, "a reply could not be taken in now; it comes again");
-                delivery.settle(Settlement::Requeue);
+                self.come_again(delivery);
             }
+        }
+    }
+
+    /// It cannot be taken in now, and comes again. Where others may have the partition it goes back to the broker
+    /// (unsettled), and so to its new owner; else it stays here.
+    fn come_again(&self, delivery: Delivery) {
+        if self.services.seat.gives_back(delivery.redelivered) {
+            drop(delivery);
+        } else {
+            delivery.settle(Settlement::Requeue);
         }
     }
 
@@ -183,8 +193,7 @@ impl Consumer {
                         return;
                     }
                     if this.replies.services.seat.is_fenced() && !this.partition.id.is_express() {
-                        // It comes again, here or to the partition's next owner.
-                        delivery.settle(Settlement::Requeue);
+                        this.replies.come_again(delivery);
                         continue;
                     }
                     if let Some((execution, delivery)) = this.pass_on(delivery) {

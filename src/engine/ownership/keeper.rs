@@ -183,6 +183,7 @@ impl Keeper {
                     if view.node(node.id).is_some() {
                         let others = view.nodes.len() > 1;
                         self.seat().good_until(asked + self.terms.fence(), others);
+                        self.seat().lost_from(others.then(|| asked + self.terms.lost()));
                     }
                     self.seat().meets(view.nodes.iter().map(|node| node.speaks));
                     if let Some(mine) = view.node(node.id) {

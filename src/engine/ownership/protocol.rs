@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::ids::PartitionId;
+use crate::store::ownership::LOST_AFTER_LAPSES;
 use crate::store::{Epoch, Gift, NodeId, View};
 
 /// Times and counts of the protocol.
@@ -52,6 +53,12 @@ impl Terms {
     /// partitions away: where the broker itself is away, all have become deaf by then, and nothing moves.
     pub fn deaf(&self) -> Duration {
         self.lapse / 2
+    }
+
+    /// The age of the last good beat beyond which the others have this node's partitions: a lapse, a look, a claim, and
+    /// time to spare. The store gives up commits and reads then.
+    pub fn lost(&self) -> Duration {
+        self.lapse * LOST_AFTER_LAPSES
     }
 
     /// The age of the last good beat beyond which this node takes nothing in: before others can have buried it.

@@ -1,7 +1,7 @@
 //! Connections: made when they are needed, made again when they are lost, with growing waits.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -35,6 +35,8 @@ pub(super) struct Connector {
     primary: Primary,
     /// Why a start waits for the store; `None`: it does not.
     pub(super) away: watch::Sender<Option<String>>,
+    /// The reason that was logged last.
+    told: std::sync::Mutex<String>,
 }
 
 /// libpq's words for `sslmode`. Ours always verifies the certificate, so the stricter ones are `require`.
@@ -78,6 +80,7 @@ impl Connector {
             pooled: AtomicBool::new(false),
             primary: Primary::default(),
             away: watch::Sender::default(),
+            told: std::sync::Mutex::default(),
         })
     }
 
@@ -122,10 +125,12 @@ impl Connector {
         }
     }
 
-    /// A start waits for the store; said once.
+    /// A start waits for the store. A reason is logged once: some last longer than a connection, such as a full disk.
     pub(super) fn is_away(&self, error: &StoreError) {
-        let former = self.away.send_replace(Some(error.to_string()));
-        if former.is_none() {
+        let why = error.to_string();
+        self.away.send_replace(Some(why.clone()));
+        let former = std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), why.clone());
+        if former != why {
             tracing::warn!(event = "store.away", %error, "PostgreSQL is not there: the server starts when it is");
         }
     }

@@ -6,11 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::store::ownership::LOST_AFTER_LAPSES;
 use crate::store::{Node, StoreError, StoreResult};
 
-/// Without a beat for so many lapses this node has lost its place. The others have taken its partitions by then: a
-/// worker's reply that is given back now goes to its new owner, not to this node again.
-const LAPSES: u32 = 2;
 /// How often a node without others looks whether there are some.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -61,7 +59,7 @@ impl Seat {
     /// When this node loses its place, if no further beat arrives.
     fn lost_at(&self) -> Option<Instant> {
         let life = self.life();
-        life.beaten.map(|sent| sent + life.lapse * LAPSES)
+        life.beaten.map(|sent| sent + life.lapse * LOST_AFTER_LAPSES)
     }
 
     pub(super) fn is_lost(&self) -> bool {
