@@ -15,8 +15,9 @@ use crate::interpreter::event::Payload;
 /// Callbacks one after the other, and replies; the first tenth does not count.
 const ALONE: usize = 2_000;
 const REPLIES: usize = 500;
-/// Callbacks a second with room to spare, and their number in progress at most.
+/// Callbacks a second with room to spare, how many count, and their number in progress at most.
 const SPARE_PER_SECOND: u32 = 1_000;
+const SPARE: u64 = 5_000;
 const IN_FLIGHT_MAX: u64 = 2_000;
 
 pub(super) fn measure(plan: &Plan, kind: Kind) -> Result<Value, CliError> {
@@ -33,7 +34,12 @@ pub(super) fn measure(plan: &Plan, kind: Kind) -> Result<Value, CliError> {
             app.engine.run_execution(request(&asks)).await.map_err(|why| failed(&why))?;
             trips.push(since.elapsed().as_secs_f64() * 1e3);
         }
-        let spare = Plan { callbacks_per_second: SPARE_PER_SECOND, in_flight: IN_FLIGHT_MAX, ..plan.clone() };
+        let spare = Plan {
+            count: plan.count.min(SPARE),
+            callbacks_per_second: SPARE_PER_SECOND,
+            in_flight: IN_FLIGHT_MAX,
+            ..plan.clone()
+        };
         let spare = drive(&app, &asks, &spare, None).await?;
         let replies = replies(&app).await?;
         app.stop().await;

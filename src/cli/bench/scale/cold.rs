@@ -42,7 +42,8 @@ struct Book {
     part: AtomicUsize,
     over: AtomicBool,
     calls: Mutex<BTreeMap<(usize, &'static str), Vec<f64>>>,
-    failures: Mutex<Vec<String>>,
+    failed: AtomicUsize,
+    first_failure: Mutex<Option<String>>,
 }
 
 impl Book {
@@ -61,8 +62,9 @@ impl Book {
                 Some(answer)
             }
             Err(why) => {
-                let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-                failures.push(format!("{operation}: {why}"));
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                let mut first = self.first_failure.lock().unwrap_or_else(PoisonError::into_inner);
+                first.get_or_insert_with(|| format!("{operation}: {why}"));
                 None
             }
         }
@@ -122,7 +124,7 @@ pub(super) fn measure(plan: &Plan, place: &Place, hour: Timestamp) -> Result<Val
         handle.stop().await;
         let _ = serving.await;
         app.stop().await;
-        let failures = book.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let first_failure = book.first_failure.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(json!({
             "ready_ms": ready.as_millis(),
             "resident_mib": {"ready": at_ready.0 >> 20, "hour": behind_the_hour.0 >> 20, "end": at_the_end.0 >> 20,
@@ -131,7 +133,7 @@ pub(super) fn measure(plan: &Plan, place: &Place, hour: Timestamp) -> Result<Val
             "backup": backup,
             "retention": retention,
             "calls": book.figures(),
-            "failed": {"calls": failures.len(), "first": failures.first()},
+            "failed": {"calls": book.failed.load(Ordering::Relaxed), "first": *first_failure},
         }))
     })
 }
@@ -205,13 +207,14 @@ fn answer(address: SocketAddr, book: &Book, tasks: &Chosen, pause: Duration) {
 fn read(address: SocketAddr, book: &Book, chosen: &Chosen, machine: &str) {
     // The first answer has the cold server for itself.
     std::thread::sleep(FIRST_ANSWER);
-    let Some(mut stream) = connect(address, book) else { return };
     let running = json!({"stateMachineArn": machine, "statusFilter": "RUNNING", "maxResults": 100});
     let (all, queue) = (json!({"maxResults": 100}), json!({"maxResults": 100, "destination": QUEUE}));
     while !book.is_over() {
         for (operation, first) in
             [("ListExecutions", &running), ("Reveille.ListWaitingTasks", &all), ("Reveille.ListWaitingTasks", &queue)]
         {
+            // A connection for each walk: a failed call ends both.
+            let Some(mut stream) = connect(address, book) else { return };
             let mut body = first.clone();
             for _ in 0..PAGES {
                 let answer = book.timed(operation, || request(&mut stream, operation, &body)).flatten();
@@ -229,8 +232,10 @@ fn read(address: SocketAddr, book: &Book, chosen: &Chosen, machine: &str) {
                 }
             }
         }
-        for path in ["/console/executions", "/console/inbox", "/metrics"] {
+        let Some(mut stream) = connect(address, book) else { return };
+        for path in ["/console/executions", "/console/inbox"] {
             book.timed(path, || page(&mut stream, path));
+            std::thread::sleep(REST);
         }
     }
 }
