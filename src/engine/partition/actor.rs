@@ -50,7 +50,7 @@ impl Handler<Begin> for Partition {
             let (bus, id, priority) = (Arc::clone(&partition.services.bus), partition.id, partition.priority());
             let replies = partition.intake.deliveries(bus.reply_prefetch(), move || bus.replies(id, priority));
             partition.spawn(Rc::clone(&partition).make_room());
-            partition.recover().await?;
+            partition.recovered().await?;
             let counted = Rc::new(Notify::new());
             partition.spawn(Rc::clone(&partition).watch_backlog(Rc::clone(&counted)));
             partition.spawn(Rc::clone(&partition).keep_time());

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use crate::engine::execution::actor::ExecutionActor;
 use crate::engine::execution::host::Host;
 use crate::engine::journal::load;
+use crate::engine::services::RETRY_AFTER;
 use crate::engine::types::{DeliverError, EngineError};
 use crate::ids::ExecutionId;
 use crate::interpreter::state::{Outcome, Phase, State};
@@ -92,8 +93,23 @@ impl PartitionState {
         Ok(active)
     }
 
+    /// Recovers, again and again where several nodes share the store. A second life in the same epoch would not know of
+    /// an append of the first that is under way, and the store would let that append through.
+    pub(super) async fn recovered(self: &Rc<Self>) -> Result<(), DeliverError> {
+        loop {
+            match self.recover().await {
+                Ok(()) if self.is_ended() => return Err(DeliverError::NotHere(self.id)),
+                Err(error) if self.services.courier.away().has_others() && !self.is_ended() => {
+                    tracing::warn!(partition = %self.id, %error, "a partition could not recover; trying again");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                recovered => return recovered,
+            }
+        }
+    }
+
     /// Performs the debts of all executions after a start. Sleepers that owe nothing stay asleep.
-    pub(super) async fn recover(self: &Rc<Self>) -> Result<(), DeliverError> {
+    async fn recover(self: &Rc<Self>) -> Result<(), DeliverError> {
         if self.id.is_express() {
             // Nothing of it is in the store.
             return Ok(());
