@@ -11,7 +11,7 @@ use super::support::{Answer, Broker, Launch, SOON, Server, Wire, asks, until};
 const PARKED: &str = "reveille.parked";
 
 /// Metrics that need another fault than this test makes: each is moved by a test of its own.
-const ELSEWHERE: [&str; 10] = [
+const ELSEWHERE: [&str; 11] = [
     "reveille_asides_dropped",  // engine/pressure_tests.rs: ten thousand of them
     "reveille_bus_deaf_queues", // engine/health_tests.rs, as the three below
     "reveille_bus_refused",
@@ -22,6 +22,7 @@ const ELSEWHERE: [&str; 10] = [
     "reveille_partition_moves", // e2e/cluster.rs: it needs two servers
     "reveille_tells",           // e2e/tells.rs
     "reveille_store_fenced",    // engine/tests/nodes.rs
+    "reveille_store_failovers", // e2e/store_away.rs: it needs a primary and a standby
 ];
 
 /// Every metric that there is: a test beside the registry holds this table to it.
