@@ -17,8 +17,8 @@ TOKEN is that of the one task that waits; --execution-arn ARN and --state-machin
 must have ended, and ended well unless the document has a block `fails`.
 
 The ports 8083 and 9099 become free ones. `cargo build` and `cargo demo` take the binary that is given; the walk has the
-.venv and the node_modules of this checkout. All documents have one broker: the one of REVEILLE_TEST_BROKER_DIR, or the
-walk's own.
+.venv, Airflow and the node_modules of this checkout. All documents have one broker: the one of
+REVEILLE_TEST_BROKER_DIR, or the walk's own.
 """
 import argparse
 import os
@@ -94,8 +94,8 @@ class Walk:
         self.folder, self.ports = folder, {"8083": str(free_port()), "9099": str(free_port())}
         self.said, self.terminals, self.seen = "", {}, set()
         self.clone = folder / "reveille"
+        (self.clone / ".cache").mkdir(parents=True)
         self.copy()
-        (self.clone / ".cache").mkdir()
         (self.clone / ".cache/broker").symlink_to(broker)
         shims = folder / "bin"
         shims.mkdir()
@@ -125,7 +125,7 @@ class Walk:
             if source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
-        for name in [".venv", "examples/workers/node/node_modules", "tests/console/node_modules"]:
+        for name in [".venv", ".cache/airflow", "examples/workers/node/node_modules", "tests/console/node_modules"]:
             if (ROOT / name).exists():
                 (self.clone / name).symlink_to((ROOT / name).resolve())
 
