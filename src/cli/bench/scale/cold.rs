@@ -1,7 +1,7 @@
 //! A cold server over the store: it is asked, its timers fire, its tasks are answered, it is copied and tidied.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Seek};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,9 +100,8 @@ pub(super) fn measure(plan: &Plan, place: &Place, hour: Timestamp) -> Result<Val
         let ready = began.elapsed();
         let at_ready = machine::memory();
         let book = Arc::new(Book::default());
-        let chosen = Chosen::open(place)?;
         let open = app.engine.journal().figures().open_executions;
-        let threads = ask(address, &app, &book, &chosen, open / HOURS);
+        let threads = ask(address, &app, &book, place, open / HOURS)?;
         book.enter("alone");
         let alone = hour.since(app.engine.clock().now()).max(ALONE);
         tokio::time::sleep(alone).await;
@@ -139,20 +138,27 @@ pub(super) fn measure(plan: &Plan, place: &Place, hour: Timestamp) -> Result<Val
 }
 
 /// Tasks that were chosen, one after the other.
-#[derive(Clone)]
-struct Chosen(Arc<Mutex<BufReader<std::fs::File>>>);
+struct Chosen(BufReader<std::fs::File>);
 
 impl Chosen {
     fn open(place: &Place) -> Result<Self, CliError> {
-        let file = std::fs::File::open(place.chosen()).map_err(|why| failed(&why))?;
-        Ok(Self(Arc::new(Mutex::new(BufReader::new(file)))))
+        Ok(Self(BufReader::new(std::fs::File::open(place.chosen()).map_err(|why| failed(&why))?)))
     }
 
     /// ARN and token.
-    fn next(&self) -> Option<(String, String)> {
+    fn next(&mut self) -> Option<(String, String)> {
         let mut line = String::new();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).read_line(&mut line).ok()?;
+        self.0.read_line(&mut line).ok()?;
         line.trim_end().split_once(' ').map(|(arn, token)| (arn.to_owned(), token.to_owned()))
+    }
+
+    /// The next ARN; behind the last, the first again. Executions that were answered are described too.
+    fn arn(&mut self) -> Option<String> {
+        let arn = self.next().map(|(arn, _)| arn);
+        if arn.is_none() {
+            self.0.rewind().ok()?;
+        }
+        arn
     }
 }
 
@@ -161,19 +167,19 @@ fn ask(
     address: SocketAddr,
     app: &Application,
     book: &Arc<Book>,
-    chosen: &Chosen,
+    place: &Place,
     an_hour: u64,
-) -> Vec<std::thread::JoinHandle<()>> {
+) -> Result<Vec<std::thread::JoinHandle<()>>, CliError> {
     let machine = app.engine.realm().state_machine(CALLS).to_string();
     let mut threads = Vec::new();
-    let (answers, tasks) = (Arc::clone(book), chosen.clone());
+    let (answers, tasks) = (Arc::clone(book), Chosen::open(place)?);
     let pause = Duration::from_secs(HOUR_SECONDS).div_f64(f64::from(u32::try_from(an_hour).unwrap_or(u32::MAX).max(1)));
-    threads.push(std::thread::spawn(move || answer(address, &answers, &tasks, pause)));
+    threads.push(std::thread::spawn(move || answer(address, &answers, tasks, pause)));
     for _ in 0..ASKING {
-        let (book, chosen, machine) = (Arc::clone(book), chosen.clone(), machine.clone());
-        threads.push(std::thread::spawn(move || read(address, &book, &chosen, &machine)));
+        let (book, chosen, machine) = (Arc::clone(book), Chosen::open(place)?, machine.clone());
+        threads.push(std::thread::spawn(move || read(address, &book, chosen, &machine)));
     }
-    threads
+    Ok(threads)
 }
 
 fn connect(address: SocketAddr, book: &Book) -> Option<BufReader<TcpStream>> {
@@ -187,7 +193,7 @@ fn connect(address: SocketAddr, book: &Book) -> Option<BufReader<TcpStream>> {
 }
 
 /// Answers chosen tasks: the first at once, the others at the rate of the hour.
-fn answer(address: SocketAddr, book: &Book, tasks: &Chosen, pause: Duration) {
+fn answer(address: SocketAddr, book: &Book, mut tasks: Chosen, pause: Duration) {
     let Some(mut stream) = connect(address, book) else { return };
     let mut next = Instant::now();
     let mut name = "first answer";
@@ -204,7 +210,7 @@ fn answer(address: SocketAddr, book: &Book, tasks: &Chosen, pause: Duration) {
 }
 
 /// Reads listings page by page, the console's pages, and executions at random.
-fn read(address: SocketAddr, book: &Book, chosen: &Chosen, machine: &str) {
+fn read(address: SocketAddr, book: &Book, mut chosen: Chosen, machine: &str) {
     // The first answer has the cold server for itself.
     std::thread::sleep(FIRST_ANSWER);
     let running = json!({"stateMachineArn": machine, "statusFilter": "RUNNING", "maxResults": 100});
@@ -222,7 +228,7 @@ fn read(address: SocketAddr, book: &Book, chosen: &Chosen, machine: &str) {
                     break;
                 };
                 body["nextToken"] = next.into();
-                if let Some((arn, _)) = chosen.next() {
+                if let Some(arn) = chosen.arn() {
                     let execution = json!({"executionArn": arn});
                     book.timed("DescribeExecution", || request(&mut stream, "DescribeExecution", &execution));
                 }
