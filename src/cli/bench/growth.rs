@@ -160,6 +160,8 @@ fn recovery(plan: &Plan) -> Result<Value, CliError> {
     let more = [
         ("store.synchronous", "normal".to_owned()),
         ("engine.unpublished_max", "10000000".to_owned()),
+        // They cannot leave memory: their messages are on the way.
+        ("engine.memory_bytes_max", (16_u64 << 30).to_string()),
         ("engine.shutdown_seconds", "1".to_owned()),
     ];
     let url = scratch.store();
