@@ -38,7 +38,7 @@ if [ -n "${FUZZ_BINARY:-}" ]; then program=$FUZZ_BINARY; else
     flags+=("-Cllvm-args=$arg")
   done
   features=()
-  if [ $binary != core ]; then features=(--features $binary); fi
+  if [ $binary != core ]; then features=(--features "$binary"); fi
   # With --target build scripts and macros are built without these flags.
   RUSTFLAGS="${flags[*]}" CARGO_TARGET_DIR=${FUZZ_TARGET_DIR:-$PWD/fuzz/target} \
     cargo build --release --manifest-path fuzz/Cargo.toml --target "$triple" --bin $binary "${features[@]}"

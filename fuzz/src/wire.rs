@@ -30,7 +30,7 @@ mod bus {
     pub mod parked;
 
     pub use mended::Mended;
-    pub use message::{Address, HeaderValue, Headers, Message, Properties, Text};
+    pub use message::{Address, HeaderValue, Headers, Message, Properties, TaskHeaders, Text};
     pub use names::Names;
 
     pub mod amqp {

@@ -7,6 +7,18 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
+/// The fields of a task's message. Each field costs the broker processor time, however short it is
+/// (docs/BENCHMARKS.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskHeaders {
+    /// All that a worker, a log or a person may want to know.
+    #[default]
+    Full,
+    /// The needs of an answer: the token, which answer ends the task, how long it waits, and the trace.
+    Lean,
+}
+
 /// A message as AMQP 0-9-1 has it; names are those of the protocol.
 #[derive(Clone, Default, PartialEq)]
 pub struct Message {

@@ -25,7 +25,7 @@ use crate::limits;
 
 pub use facts::{BusFacts, ConsumerFact, RefusedFact};
 pub use mended::Mended;
-pub use message::{Address, HeaderValue, Headers, Message, Properties, Text};
+pub use message::{Address, HeaderValue, Headers, Message, Properties, TaskHeaders, Text};
 pub use names::{DEFAULT_PREFIX, HTTP_TASKS, Names};
 
 /// The broker's answer to a publish. While the broker cannot be reached, a publish waits and is sent again; it never
@@ -138,18 +138,6 @@ pub enum DeclareQueues {
     DeadLetters,
     #[default]
     Never,
-}
-
-/// The fields of a task's message. Each field costs the broker processor time, however short it is
-/// (docs/BENCHMARKS.md).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TaskHeaders {
-    /// All that a worker, a log or a person may want to know.
-    #[default]
-    Full,
-    /// The needs of an answer: the token, which answer ends the task, how long it waits, and the trace.
-    Lean,
 }
 
 /// A queue that the engine declares.

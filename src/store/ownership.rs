@@ -1,7 +1,7 @@
 //! PORT: which process owns which partitions, where several share a store.
 //!
 //! A node has a row that beats as long as its process lives, a partition has a row with its epoch and its owner. The
-//! store only keeps the rows and the fence: [`crate::engine::ownership`] has the rules.
+//! store only keeps the rows and the fence: `engine::ownership` has the rules.
 
 use std::fmt;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //!
 //! Executions, journals and waiting tasks are written through the port, as an engine writes them, so each store keeps
 //! its own indexes and sums. The other tables are small, and alike in all stores: they are copied row by row
-//! ([`tables`]). At the end everything is read again from the copy, and compared.
+//! (`tables`). At the end everything is read again from the copy, and compared.
 
 mod execution;
 pub(super) mod tables;

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! On the way out one kind of frame is left out: what lapin still writes to a channel that the broker closed
-//! ([`outgoing`]).
+//! (`outgoing`).
 //!
 //! [`Frames`] and the walk are pure: tests and a fuzz target run them by pieces of any size ([`Frames::run`]), with the
 //! library's own parser as the judge.

@@ -1,7 +1,7 @@
 //! The fields of a JSONata state: any JSON value in which strings of the form `{% ... %}` are expressions.
 //!
 //! Two forms: [`JsonataTemplate`] for whole values (`Arguments`, `Output`, `Assign`, `Items`, `ItemSelector`, ...),
-//! [`Field`] for one value of a known type (`TimeoutSeconds`, `Seconds`, `Condition`, `Error`, ...). Parts without
+//! `Field` for one value of a known type (`TimeoutSeconds`, `Seconds`, `Condition`, `Error`, ...). Parts without
 //! expressions are kept as they are. A failure says where it happened as AWS does in `EvaluationFailed`:
 //! `Output/result`, `Arguments/Items[0]`.
 
