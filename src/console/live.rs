@@ -17,7 +17,7 @@ use crate::engine::{EngineHandle, Feed};
 use crate::limits::TOPICS_PER_VIEWER;
 
 /// Changes are gathered for so long after those that were told, and longer where many look: a message and the page that
-/// it asks for cost the server more than the change. So viewers hear 500 times a second in all.
+/// it asks for cost the server more than the change. So up to 1,000 viewers hear 500 times a second in all.
 const GATHER: Duration = Duration::from_millis(100);
 const GATHER_FOR_EACH: Duration = Duration::from_millis(2);
 const GATHER_MAX: Duration = Duration::from_secs(2);

@@ -135,7 +135,8 @@ async fn a_decision_that_lands_after_it_was_given_up_leaves_no_row_of_an_ended_t
         Options { confirm_linger: Duration::from_millis(50), ..small() },
     );
     let engine = crate::engine::lifecycle::start(parts).await.unwrap();
-    let task = json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": {"RoutingKey": "q", "Body": {}}, "End": true});
+    let call = json!({"RoutingKey": "q", "Body": {}});
+    let task = json!({"Type": "Task", "Resource": "arn:aws:states:::amqp:call", "Parameters": call, "End": true});
     let wait = json!({"Type": "Wait", "Seconds": 900, "End": true});
     let branches = json!([
         {"StartAt": "T", "States": {"T": task}},
