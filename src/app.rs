@@ -294,6 +294,7 @@ fn api_options(settings: &Settings, console: bool) -> Result<api::Options, Setti
         // Open requests (pollers may wait for a minute) have half of the time; the other half is for the work that they
         // started.
         shutdown_seconds: settings.engine.shutdown().as_secs().div_ceil(2),
+        drain: settings.drain(),
         ..api::Options::default()
     })
 }
@@ -366,7 +367,7 @@ pub fn serve(settings: &Settings) -> Result<(), AppError> {
         app.close_console();
         handle.stop().await;
         let _ = running.await;
-        app.stop_after(told.elapsed()).await;
+        app.stop_after(told.elapsed().saturating_sub(settings.drain())).await;
         crate::telemetry::logs::stopped();
         if let Some(barred) = barred {
             return Err(StoreError::Unusable(barred).into());

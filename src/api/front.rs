@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::hosts::Hosts;
 use super::protocol::{Api, CONTENT_TYPE};
-use super::server::is_for_us;
+use super::server::{Draining, is_for_us};
 
 /// Whether this server has the console.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +78,11 @@ pub(super) async fn healthz() -> HttpResponse {
     closing(HttpResponse::Ok()).json(json!({"status": "alive"}))
 }
 
-async fn readyz(api: web::Data<Api>) -> HttpResponse {
+async fn readyz(api: web::Data<Api>, draining: web::Data<Draining>) -> HttpResponse {
+    if draining.is_on() {
+        let missing = ["the server stops"];
+        return closing(HttpResponse::ServiceUnavailable()).json(json!({"status": "not ready", "missing": missing}));
+    }
     match api.context().engine().ready().await {
         Ok(doubts) if doubts.is_empty() => closing(HttpResponse::Ok()).json(json!({"status": "ready"})),
         Ok(doubts) => closing(HttpResponse::Ok()).json(json!({"status": "ready", "doubts": doubts})),

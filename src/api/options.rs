@@ -1,5 +1,7 @@
 //! Options of the API server. The composition root fills them from the settings `[api]` and `[engine]`.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use crate::limits::{BODIES_BYTES_MAX, CONNECTIONS_MAX, REQUEST_BYTES_MAX};
@@ -32,6 +34,8 @@ pub struct Options {
     pub activity_poll_seconds: u64,
     /// The time for open requests to finish when the server stops, in seconds. Default 10.
     pub shutdown_seconds: u64,
+    /// How long a server that stops goes on to answer, while `/readyz` says that it stops. Default none.
+    pub drain: Duration,
     /// Keys of callers. Without any, every request is answered, and the server listens on loopback addresses only.
     pub access_keys: Vec<AccessKey>,
     /// Allows other than loopback addresses without access keys: any client that reaches the port may do everything.
@@ -78,6 +82,7 @@ impl Default for Options {
             tls: None,
             activity_poll_seconds: 60,
             shutdown_seconds: 10,
+            drain: Duration::ZERO,
             access_keys: Vec::new(),
             allow_unsigned: false,
             kms: Kms::default(),

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{self, Poll};
 use std::time::Duration;
 
@@ -57,16 +58,42 @@ pub struct Server {
     inner: actix_web::dev::Server,
     certificate: Option<Arc<Current>>,
     context: Context,
+    draining: Arc<Draining>,
+    drain: Duration,
 }
 
 /// Stops a running server. Cheap to clone.
 #[derive(Clone)]
-pub struct ServerHandle(Inner);
+pub struct ServerHandle {
+    inner: Inner,
+    draining: Arc<Draining>,
+    drain: Duration,
+}
 
 impl ServerHandle {
-    /// Takes no new requests and lets open ones finish, for at most [`Options::shutdown_seconds`].
+    /// Says at `/readyz` that the server stops and goes on to answer for [`Options::drain`]. Then it takes no new
+    /// requests and lets open ones finish, for at most [`Options::shutdown_seconds`].
+    ///
+    /// A connection that still waits to be accepted when the port closes is reset. With the drain a load balancer opens
+    /// none by then.
     pub async fn stop(&self) {
-        self.0.stop(true).await;
+        self.draining.begin();
+        tokio::time::sleep(self.drain).await;
+        self.inner.stop(true).await;
+    }
+}
+
+/// Whether the server stops. Each answer closes its connection from then on.
+#[derive(Debug, Default)]
+pub(super) struct Draining(AtomicBool);
+
+impl Draining {
+    fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -114,6 +141,8 @@ impl Server {
         let hosts = web::Data::new(Hosts::new(&options.hosts, addr.ip()));
         let shared = web::Data::new(SharedApi::new(api.clone(), hosts.clone()));
         let console = web::Data::new(HasConsole(options.console));
+        let draining = Arc::new(Draining::default());
+        let drains = web::Data::from(Arc::clone(&draining));
         let connections = connections::bound(options.connections_max);
         let builder = HttpServer::new(move || {
             App::new()
@@ -122,6 +151,7 @@ impl Server {
                 .app_data(hosts.clone())
                 .app_data(shared.clone())
                 .app_data(console.clone())
+                .app_data(drains.clone())
                 .configure(front::routes)
                 .configure(also.clone())
                 .default_service(web::to(aws_json))
@@ -148,11 +178,12 @@ impl Server {
             Some(current) => builder.listen_rustls_0_23(listener, current.config().map_err(BindError::Settings)?),
             None => builder.listen(listener),
         };
-        Ok(Self { addr, inner: listening.map_err(failed)?.run(), certificate, context })
+        let inner = listening.map_err(failed)?.run();
+        Ok(Self { addr, inner, certificate, context, draining, drain: options.drain })
     }
 
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle(self.inner.handle())
+        ServerHandle { inner: self.inner.handle(), draining: Arc::clone(&self.draining), drain: self.drain }
     }
 
     /// Answers requests until [`ServerHandle::stop`].
@@ -197,6 +228,7 @@ async fn aws_json(
     api: web::Data<Api>,
     bodies: web::Data<Bodies>,
     hosts: web::Data<Hosts>,
+    draining: web::Data<Draining>,
 ) -> HttpResponse {
     let answer = match is_for_us(&request, &hosts) {
         Ok(()) => {
@@ -211,7 +243,8 @@ async fn aws_json(
         }
         Err(error) => api.refuse(error),
     };
-    respond(answer, payload)
+    let keeps = answer.is_let_in && !draining.is_on();
+    respond(answer, payload, keeps)
 }
 
 pub(super) fn is_for_us(request: &HttpRequest, hosts: &Hosts) -> Result<(), ApiError> {
@@ -220,10 +253,11 @@ pub(super) fn is_for_us(request: &HttpRequest, hosts: &Hosts) -> Result<(), ApiE
     hosts.check(&Visitor { headers: request.headers(), authority, local })
 }
 
-fn respond(answer: Answer, payload: web::Payload) -> HttpResponse {
+/// `keeps`: the connection stays open for the next request.
+fn respond(answer: Answer, payload: web::Payload, keeps: bool) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let begun = HttpResponse::build(status);
-    let mut response = if answer.is_let_in { begun } else { closing(begun) };
+    let mut response = if keeps { begun } else { closing(begun) };
     response
         .insert_header(("x-amzn-RequestId", answer.request_id.to_string()))
         .content_type(CONTENT_TYPE)

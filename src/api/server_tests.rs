@@ -290,6 +290,29 @@ async fn bytes_that_are_no_request_end_their_connection_and_nothing_else() {
     running.await.unwrap().unwrap();
 }
 
+#[actix_web::test]
+async fn a_server_that_stops_says_so_and_answers_until_it_has_drained() {
+    let slow = Options { drain: Duration::from_secs(3_600), ..options("127.0.0.1:0") };
+    let server = Server::serve(&slow, api(), None, nothing).unwrap();
+    let (addr, handle) = (server.addr, server.handle());
+    let running = actix_web::rt::spawn(server.run());
+    let list = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: {CONTENT_TYPE}\r\nX-Amz-Target: AWSStepFunctions.ListActivities\r\n\
+         Content-Length: 2\r\n\r\n{{}}"
+    );
+    let ready = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let before = actix_web::rt::task::spawn_blocking(move || told_and_closed(addr, ready.as_bytes())).await.unwrap();
+    assert!(!before.contains("the server stops"), "{before}");
+    let stopping = actix_web::rt::spawn(async move { handle.stop().await });
+    let asked = actix_web::rt::task::spawn_blocking(move || {
+        while !told_and_closed(addr, ready.as_bytes()).contains(r#""missing":["the server stops"]"#) {}
+        let answer = told_and_closed(addr, list.as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.to_lowercase().contains("connection: close"), "{answer}");
+    });
+    asked.await.unwrap();
+    assert!(!stopping.is_finished() && !running.is_finished());
+}
+
 /// The chain of a server's certificate is the client's business alone; the rest is as without TLS.
 #[actix_web::test]
 async fn with_a_certificate_only_tls_is_spoken() {

@@ -14,6 +14,7 @@ pub struct ApiOptions {
     pub connections_max: usize,
     pub bodies_bytes_max: usize,
     pub body_seconds: u64,
+    pub(super) drain_seconds: u64,
     pub(super) hosts: String,
     #[serde(rename = "tls.certificate")]
     pub(super) tls_certificate: String,

@@ -62,6 +62,7 @@ pub(super) const KEYS: &[Key] = &[
     key("api.connections_max", Kind::Integer(1, 1_000_000)),
     key("api.bodies_bytes_max", Kind::Integer(4_194_304, 1 << 40)),
     key("api.body_seconds", Kind::Integer(1, 3_600)),
+    key("api.drain_seconds", Kind::Integer(0, 300)),
     key("console.enabled", Kind::Flag),
     key("console.url", Kind::Text),
     key("console.user_header", Kind::Text),

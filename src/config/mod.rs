@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -255,6 +256,13 @@ impl Settings {
     #[must_use]
     pub fn partitions(&self) -> u16 {
         self.engine.partitions(self.store.sqlite_path().is_none())
+    }
+
+    /// How long a server that stops goes on to take requests. Without other servers there is none to go to.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        let shares = self.store.sqlite_path().is_none();
+        Duration::from_secs(if shares { self.api.drain_seconds } else { 0 })
     }
 
     /// The keys whose signatures the API accepts. Without any it asks for no signature.
