@@ -5,9 +5,11 @@ random servers; faults by a seed.
     python tests/soak/cluster.py --plant fence|priority|ack          # a debug build; exit status 0 where the fault is found
 
 Faults (`KINDS`): a server is killed, stopped, frozen for longer than the lapse, cut off from PostgreSQL or from RabbitMQ; the primary is
-killed and started again, or its standby promoted; the standby is killed; one of the brokers is killed. Before a server is harmed a burst of
-answers is on its way to executions that it owns, so that it has commits in flight. While a server is frozen, answers to executions that it
-owned must take effect elsewhere. At the end everything is healed, all executions must end, and `histories.py` judges the record.
+killed and started again, or its standby promoted; the standby is killed; one of the brokers is killed. Faults of servers and faults of the
+database and the brokers come side by side, each kind from dice of its own, and a cut lasts while others are made. Before a server is harmed a
+burst of answers is on its way to executions that it owns, so that it has commits in flight. While a server is frozen, answers to executions
+that it owned must take effect elsewhere; for the time of that look no fault of database or brokers is made. At the end everything is healed,
+all executions must end, and `histories.py` judges the record.
 
 Planted faults: `fence` (the store's function `hold` lets every commit through), `priority` (consumers without x-priority), `ack` (a reply is
 acknowledged before its effect is durable). The last two are `REVEILLE_PLANT` of a debug build; a release build has none of them.
@@ -57,6 +59,8 @@ CREATE OR REPLACE FUNCTION hold(me uuid, of_partitions int[], of_epochs bigint[]
 # Each as often as it stands here.
 KINDS = {"kill": 4, "freeze": 4, "term": 3, "cut-database": 2, "cut-broker": 2, "restart": 1, "promote": 2, "standby": 1, "broker": 3}
 OF_PAIR, OF_THREE = {"promote", "standby"}, {"broker"}
+# Of the database and the brokers. The other kinds are of servers.
+BELOW = {"restart", "promote", "standby", "broker"}
 FINDS = {"fence": "freeze", "priority": "freeze", "ack": "kill"}
 # Answers to executions of a frozen server take effect within this, or it is said to hold them. The broker gives it up after three
 # heartbeats: that must be later.
@@ -64,23 +68,27 @@ ELSEWHERE = 40
 HEARTBEAT = 20
 
 
-class Faults:
-    def __init__(self, args, cluster, databases, brokers, holder, answers, dice):
-        self.args, self.cluster, self.databases, self.brokers = args, cluster, databases, brokers
-        self.holder, self.answers, self.dice = holder, answers, dice
-        self.counts, self.wrong, self.behind, self.elsewhere = collections.Counter(), [], [], 0
+def plan(args, dice):
+    if args.plant:
+        return [FINDS[args.plant]] * args.faults
+    chosen = args.only.split(",") if args.only else list(KINDS)
+    kinds = [kind for kind, times in KINDS.items() for _ in range(times)
+             if kind in chosen and (kind not in OF_PAIR or args.databases > 1) and (kind not in OF_THREE or args.brokers > 1)]
+    drawn = []
+    while len(drawn) < args.faults:
+        dice.shuffle(kinds)
+        drawn += kinds
+    return drawn[:args.faults]
 
-    def plan(self):
-        if self.args.plant:
-            return [FINDS[self.args.plant]] * self.args.faults
-        chosen = self.args.only.split(",") if self.args.only else list(KINDS)
-        kinds = [kind for kind, times in KINDS.items() for _ in range(times)
-                 if kind in chosen and (kind not in OF_PAIR or self.args.databases > 1) and (kind not in OF_THREE or self.args.brokers > 1)]
-        drawn = []
-        while len(drawn) < self.args.faults:
-            self.dice.shuffle(kinds)
-            drawn += kinds
-        return drawn[:self.args.faults]
+
+class Faults:
+    """Faults one after the other. Two of these work side by side: one harms servers, the other the database and the brokers."""
+
+    def __init__(self, args, cluster, databases, brokers, holder, answers, plan, dice, calm):
+        self.args, self.cluster, self.databases, self.brokers = args, cluster, databases, brokers
+        self.holder, self.answers, self.left, self.dice, self.calm = holder, answers, list(plan), dice, calm
+        self.others = sorted(set(plan) - {"broker"})
+        self.counts, self.wrong, self.behind, self.elsewhere = collections.Counter(), [], [], 0
 
     def victim(self):
         """A server that is ready, while another one is."""
@@ -163,8 +171,9 @@ class Faults:
             wait_until(lambda: self.is_consumed_again(partitions), until)
             # Its commit may be on the way for as long as it sleeps.
             time.sleep(self.dice.uniform(0, 2))
-            asked = self.answers.give(then)
-            silent = self.holder.all_have_asked_again(asked, ELSEWHERE)
+            with self.calm:
+                asked = self.answers.give(then)
+                silent = self.holder.all_have_asked_again(asked, ELSEWHERE)
             self.elsewhere += len(asked) - len(silent)
             if silent:
                 self.wrong.append(f"{len(silent)} of {len(asked)} answers to executions of a frozen server took no effect within {ELSEWHERE} s: {silent[:3]}")
@@ -175,7 +184,10 @@ class Faults:
         self.burst(node, 20)
         for gate in gates:
             gate.cut()
-        time.sleep(self.dice.choice([self.dice.uniform(0.5, 3), self.dice.uniform(4, 9)]))
+        self.later(self.heal, gates, self.dice.choice([self.dice.uniform(0.5, 3), self.dice.uniform(4, 9)]))
+
+    def heal(self, gates, after):
+        time.sleep(after)
         for gate in gates:
             gate.heal()
 
@@ -188,24 +200,38 @@ class Faults:
         elif what == "cut-broker":
             node = self.victim()
             self.cut(node.to_broker, node)
-        elif what == "restart":
-            self.burst(self.victim(), 20)
+        else:
+            with self.calm:
+                self.answers.give(self.holder.take(most=20))
+                time.sleep(self.dice.uniform(0, 0.1))
+                self.below(what)
+        self.counts[what] += 1
+
+    def below(self, what):
+        if what == "restart":
             self.databases.restart(self.dice.uniform(0, 2))
         elif what == "standby":
             self.databases.restart_standby(self.dice.uniform(0, 2))
         elif what == "promote":
-            self.burst(self.victim(), 20)
             self.databases.promote(self.dice.uniform(0, 1))
             self.databases.rebuild()
-        elif what == "broker" and any(thread.name == "revive" and thread.is_alive() for thread in self.behind):
-            return self.do("kill")  # two of three brokers must run
         elif what == "broker":
             number = self.dice.randrange(self.brokers.count)
-            self.burst(self.victim(), 20)
             self.brokers.kill(number)
             time.sleep(self.dice.uniform(0, 3))
             self.later(self.brokers.revive, number)
-        self.counts[what] += 1
+
+    def next(self):
+        """Two of three brokers must run: while one comes back, another kind takes its turn."""
+        what = self.left.pop(0)
+        reviving = [thread for thread in self.behind if thread.name == "revive" and thread.is_alive()]
+        if what != "broker" or not reviving:
+            return what
+        if self.others:
+            return self.dice.choice(self.others)
+        for thread in reviving:
+            thread.join(timeout=240)
+        return what
 
     def settle(self):
         for thread in self.behind:
@@ -219,19 +245,40 @@ class Faults:
 
     def all(self):
         until = time.monotonic() + self.args.seconds
-        for what in self.plan():
-            time.sleep(self.dice.uniform(0.3, 3))
+        while self.left:
+            time.sleep(self.dice.uniform(0.1, 1.5))
             if time.monotonic() > until:
                 break
-            began = time.monotonic()
+            began, what = time.monotonic(), self.next()
             self.do(what)
             record = self.cluster.record
             print(f"{what} ({time.monotonic() - began:.1f} s): {len(record['starts'])} starts, {len(record['answers'])} answers", flush=True)
             if self.args.plant and self.found():
                 break
         self.settle()
-        for node in self.cluster.nodes:
-            node.ready()
+
+
+def harm(args, cluster, databases, brokers, holder, answers, dice):
+    """All faults. Both sides, when everything is healed."""
+    drawn, calm, sides = plan(args, dice), threading.Lock(), []
+    for number, below in enumerate([False, True]):
+        own = [what for what in drawn if (what in BELOW) == below]
+        sides.append(Faults(args, cluster, databases, brokers, holder, answers, own, random.Random(args.seed + 1000 * (number + 1)), calm))
+
+    def attempt(side):
+        try:
+            side.all()
+        except Exception as error:  # noqa: BLE001 - said at the end
+            side.wrong.append(f"the faults ended: {error!r}")
+
+    threads = [threading.Thread(target=attempt, args=[side], daemon=True) for side in sides]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for node in cluster.nodes:
+        node.ready()
+    return sides
 
 
 def every(cluster, dice, operation, field, body):
@@ -281,7 +328,7 @@ def wait_until(condition, until):
         time.sleep(0.5)
 
 
-def finish(args, cluster, databases, faults, machines, dice):
+def finish(args, cluster, databases, holder, answers, machines, dice):
     """All executions end: those that failed are redriven, those that ask again and again get their last answer."""
     cluster.started = False
     until = time.monotonic() + args.patience
@@ -296,7 +343,7 @@ def finish(args, cluster, databases, faults, machines, dice):
         cluster.add("redrives", arn=arn, told=cluster.insist(dice, "RedriveExecution", {"executionArn": arn})[0])
 
     def none():
-        faults.answers.give(faults.holder.take(), last=True)
+        answers.give(holder.take(), last=True)
         return still() == 0
 
     wait_until(none, until)
@@ -332,19 +379,19 @@ def campaign(args, dice, folder):
             cluster.add("starts", arn=arn, told="ok" if told == "ok" else "unknown", seen=True)
         for thread in [*answers.threads, *clients]:
             thread.start()
-        faults, began = Faults(args, cluster, databases, brokers, holder, answers, dice), time.monotonic()
-        faults.all()
+        began = time.monotonic()
+        sides = harm(args, cluster, databases, brokers, holder, answers, dice)
         took = time.monotonic() - began
-        left = finish(args, cluster, databases, faults, machines, dice)
+        left = finish(args, cluster, databases, holder, answers, machines, dice)
         cluster.stopping = True
         for thread in workers + clients:
             thread.join(timeout=130)
         there = look(cluster, dice, databases)
         wrong = histories.judge({**cluster.record, **there}) + unplanned(there["executions"])
-        wrong += faults.wrong + cluster.failed
+        wrong += [why for side in sides for why in side.wrong] + cluster.failed
         wrong += [f"{left} executions have not ended"] if left else []
         wrong += [f"{type(thread).__name__} hangs" for thread in workers + clients if thread.is_alive()]
-        say(cluster, faults, wrong, took, databases)
+        say(cluster, sides, answers, wrong, took, databases)
         return wrong
     finally:
         if cluster:
@@ -359,11 +406,11 @@ def campaign(args, dice, folder):
             brokers.discard()
 
 
-def say(cluster, faults, wrong, took, databases):
-    record = cluster.record
+def say(cluster, sides, answers, wrong, took, databases):
+    record, counts = cluster.record, sum((side.counts for side in sides), collections.Counter())
     moves = databases.sql("SELECT count(*) FROM partitions_log")[0][0]
-    print(f"{sum(faults.counts.values())} faults in {took:.0f} s {dict(faults.counts)}; {len(record['starts'])} starts, {len(record['answers'])} answers "
-          f"({faults.answers.count} in bursts, {faults.elsewhere} while their server was frozen), {len(record['stops'])} stops, "
+    print(f"{sum(counts.values())} faults in {took:.0f} s {dict(counts)}; {len(record['starts'])} starts, {len(record['answers'])} answers "
+          f"({answers.count} in bursts, {sum(side.elsewhere for side in sides)} while their server was frozen), {len(record['stops'])} stops, "
           f"{len(record['redrives'])} redrives; partitions changed hands {moves} times")
     for status, count in sorted(cluster.statuses.items()):
         print(f"  {count:6} {status}")
