@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::bus::envelope::Tell;
 use crate::bus::{Address, Delivery, Settlement};
+use crate::engine::journal::answered;
 use crate::engine::partition::PartitionState;
 use crate::engine::services::Services;
 use crate::engine::types::tell::{Answer, Heard, Word};
@@ -60,15 +61,26 @@ async fn carry_out(
                     Err(error) => return Some(Answer::Later { why: error.to_string() }),
                 },
             };
+            let reply = match &input {
+                Input::Reply { scheduled, completion, .. } if again => Some((*scheduled, completion.clone())),
+                _ => None,
+            };
             let delivered = Delivered::from(partition.deliver(Deliver { execution, input }).await);
-            match delivered {
-                Delivered::Later(error) if error.is_handover() => None,
-                // The first copy was taken in, and its answer or its acknowledgement was lost.
-                Delivered::Refused(Rejection::Duplicate) if again => {
-                    Some(Answer::from(&Delivered::Applied(Applied { at: services.clock.now() })))
+            let was_taken = match (&delivered, reply) {
+                (Delivered::Later(error), _) if error.is_handover() => return None,
+                (Delivered::Refused(_), Some((scheduled, completion))) => {
+                    answered::took_effect(services, execution, scheduled, &completion).await
                 }
-                delivered => Some(Answer::from(&delivered)),
-            }
+                (Delivered::Refused(Rejection::Duplicate), None) => Ok(again),
+                _ => Ok(false),
+            };
+            // The first copy was taken in, and its answer or its acknowledgement was lost.
+            let applied = || Delivered::Applied(Applied { at: services.clock.now() });
+            Some(Answer::from(&match was_taken {
+                Ok(true) => applied(),
+                Ok(false) => delivered,
+                Err(error) => Delivered::Later(error),
+            }))
         }
         Word::ChangeMapRun { run, change } => match Arc::clone(partition.effects()).change_map_run(run, change).await {
             Ok(()) => Some(Answer::Applied { at: services.clock.now() }),

@@ -44,7 +44,12 @@ pub(in crate::engine) async fn state(services: &Services, execution: ExecutionId
 
 /// The state of an execution, and the facts of its journal that its actor needs.
 pub(in crate::engine) async fn whole(services: &Services, execution: ExecutionId) -> Result<Loaded, DeliverError> {
-    load(&*services.journal, BEYOND * services.options.bounds.execution_bytes_max, execution).await
+    load(&*services.journal, batch_bytes_max(services), execution).await
+}
+
+/// Bytes of the largest batch that is read, and of the largest state.
+pub(in crate::engine) fn batch_bytes_max(services: &Services) -> u64 {
+    BEYOND * services.options.bounds.execution_bytes_max
 }
 
 /// Folds a journal whose state, and each batch of it, takes no more than `most` bytes.

@@ -229,6 +229,28 @@ async fn a_second_copy_of_a_request_counts_as_accepted() {
     world.stop().await;
 }
 
+/// A worker was told that its answer counts, and the execution had gone on with the answer of another worker: found by
+/// the campaign with several servers.
+#[actix_rt::test]
+async fn a_second_copy_of_an_answer_is_refused_where_another_answer_ended_the_task() {
+    let failure = || Completion::Failure(Failure { error: Some("E".into()), ..Failure::default() });
+    let eight = || Completion::Success(Payload::parse("8").unwrap());
+    for (mine, others) in [(eight(), success()), (success(), failure()), (failure(), success())] {
+        let world = World::new().await;
+        let asked = world.asked(&world.machine().await, "e").await;
+        world.nodes[0].engine().partitions.release(PartitionId(0)).await;
+        let (other, token) = (world.other().clone(), asked.token.clone());
+        let request = actix_rt::spawn(async move { other.complete_task(&token, mine, Asker::default()).await });
+        let copy = next(&world.bus, &world.bus.reply_queue(PartitionId(0))).await;
+        world.begin(0, PartitionId(0)).await;
+        world.nodes[0].complete_task(&asked.token, others, Asker::default()).await.unwrap();
+        copy.settle(Settlement::Requeue);
+        let refused = tokio::time::timeout(LONG, request).await.expect("an answer").unwrap().unwrap_err();
+        assert!(matches!(refused, CompletionError::Closed), "{refused:?}");
+        world.stop().await;
+    }
+}
+
 #[actix_rt::test]
 async fn a_forged_or_late_word_does_nothing_and_an_unknown_one_is_answered() {
     let world = World::new().await;
