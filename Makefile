@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build deny demo test test-rabbitmq4 conformance pictures console-pictures soak lint listings verify bench broker broker-stop clean-broker clean
+.PHONY: help setup build deny demo test test-rabbitmq4 conformance pictures console-pictures soak lint listings verify bench compare broker broker-stop clean-broker clean
 
 BROKER := .cache/broker
 
@@ -58,6 +58,9 @@ verify: lint deny test ## what must pass before a change goes in: lint, deny, th
 
 bench: ## rates and memory, beside the bare broker's, in release mode; ARGS=… goes to `reveille bench`
 	@scripts/bench.sh $(ARGS)
+
+compare: ## durable callbacks beside those of Restate (from npm), in turn; ARGS=… goes to tests/compare/restate.mjs
+	@scripts/compare.sh $(ARGS)
 
 broker: ## a private RabbitMQ to play with, with its management page (guest / guest)
 	@scripts/setup.sh broker

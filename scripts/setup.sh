@@ -2,12 +2,13 @@
 # Installs what the tests need and this machine lacks. Safe to run again: does nothing, and says nothing, when all is there.
 #
 #   setup.sh [broker] [postgres] [python] [node] [console] [languages] [monitoring] [airflow] [build] [deny]
-#                                                                              default: all but deny
+#                                                                              default: all but deny and compare
 #
 # broker  rabbitmq-server            (apt)        started only by scripts/broker.sh, never as a service
 # postgres  postgresql and pgbouncer (apt)      started only by scripts/postgres.sh and by tests, never as a service
 # python  .venv with boto3 and pika  (pip)        versions in tests/requirements.txt
 # node    the example workers' node_modules (npm) versions in examples/workers/node/package-lock.json
+# compare Restate's server and SDK    (npm)        only for scripts/compare.sh, versions in tests/compare/package-lock.json
 # console Chromium (apt) and what drives it (npm), versions in tests/console/package-lock.json
 # languages  Ruby, PHP and Perl with their AMQP libraries, Java's where Java is, Elixir (apt): scripts/workers.py
 # monitoring  prometheus (apt)                    started only by scripts/pictures.py, never as a service
@@ -116,6 +117,8 @@ packages() {
 
 node() { packages examples/workers/node; }
 
+compare() { packages tests/compare; }
+
 console() {
   have chromium || [ -n "${CHROMIUM:-}" ] || apt chromium fonts-dejavu-core || true
   packages tests/console
@@ -157,7 +160,7 @@ deny() {
 [ $# -gt 0 ] || set -- build broker postgres python node console languages monitoring airflow
 for part in "$@"; do
   case $part in
-    build | broker | postgres | python | node | console | languages | monitoring | airflow | deny) "$part" ;;
+    build | broker | postgres | python | node | console | languages | monitoring | airflow | deny | compare) "$part" ;;
     *) sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
   esac
 done
