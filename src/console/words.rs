@@ -29,6 +29,11 @@ pub fn count(n: u64) -> String {
     text
 }
 
+/// The same of a number that was counted up to a bound: `10,000+` at the bound.
+pub fn count_to(n: u64, bound: u64) -> String {
+    if n >= bound { format!("{}+", count(bound)) } else { count(n) }
+}
+
 /// `1 answer`, `3 answers`.
 pub fn many(n: u64, one: &str) -> String {
     format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })

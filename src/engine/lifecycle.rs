@@ -6,7 +6,6 @@ use crate::bus::{BusError, ExchangeSpec};
 use crate::ids::PartitionId;
 use crate::store::{Epoch, NodeCard, StoreError, ownership, patiently};
 
-use super::api::waiting::Waiting;
 use super::api::{Engine, EngineHandle, health};
 use super::coordination::Coordinator;
 use super::delivery::parking::{self, Parking};
@@ -90,7 +89,6 @@ pub(super) fn make(parts: Parts) -> EngineHandle {
         express: Arc::new(Express::default()),
         coordinator: Coordinator::new(Arc::clone(&services)),
         health: health::Health::default(),
-        waiting: Waiting::default(),
         own_api: OnceLock::new(),
         parking: Parking::new(Arc::clone(&services)),
         services,

@@ -400,8 +400,13 @@ pub trait Journal: Send + Sync + fmt::Debug {
     /// How many tasks wait at each destination, in the order of the destinations.
     fn waits_by_destination(&self, limit: u32) -> StoreFuture<'_, Vec<DestinationWaits>>;
 
-    /// Closed children of a partition whose parents have not been told, in id order, as brief rows.
-    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>>;
+    /// Closed children of a partition whose parents have not been told, in id order, from after `after`, as brief rows.
+    fn owing_parents(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
     /// Clears `owes_parent`. It may be called twice or late: an execution that is gone is no error.
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()>;

@@ -97,7 +97,7 @@ fn chip(list: &List<'_>, name: &str, word: &str, of: Option<ExecutionStatus>) ->
     html! {
         a.chip href={ "executions?q=" (words::encoded(&query)) } aria-current=[(now == word).then_some("true")] {
             (name) @if let Some(count) = count {
-                " " (words::count(count)) @if count >= u64::from(COUNTED_MAX) { "+" }
+                " " (words::count_to(count, COUNTED_MAX.into()))
             }
         }
     }

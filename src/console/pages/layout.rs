@@ -138,7 +138,7 @@ fn badge(waiting: Option<u64>) -> Markup {
     html! {
         @if let Some(n) = waiting.filter(|n| *n > 0) {
             " " span.badge {
-                @if n >= WAITING_SHOWN { (words::count(WAITING_SHOWN)) "+" } @else { (words::count(n)) }
+                (words::count_to(n, WAITING_SHOWN))
                 span.hidden { " waiting" }
             }
         }

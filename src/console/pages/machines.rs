@@ -7,6 +7,7 @@ use crate::store::{AliasRow, MachineRow, MachineType, VersionRow};
 
 use super::super::words;
 use super::execution::definition;
+use super::executions::COUNTED_MAX;
 use super::layout::{Who, drawing};
 
 pub struct Listed {
@@ -41,6 +42,7 @@ pub fn list(machines: &[Listed], more: Option<&str>, who: &Who) -> Markup {
 }
 
 fn row(Listed { row, running, failed }: &Listed) -> Markup {
+    let counted = |n| words::count_to(n, COUNTED_MAX.into());
     let of =
         |status: &str| format!("executions?q={}", words::encoded(&format!("machine:\"{}\" status:{status}", row.name)));
     html! {
@@ -48,8 +50,8 @@ fn row(Listed { row, running, failed }: &Listed) -> Markup {
             td { a href={ "machines/" (words::encoded(&row.name)) } { (row.name) } @if row.deleting { " \
                 " span.quiet { "is being deleted" } } }
             td { (row.kind.as_str().to_lowercase()) }
-            td.num { @if *running > 0 { a href=(of("running")) { (words::count(*running)) } } @else { "0" } }
-            td.num { @if *failed > 0 { a.bad href=(of("failed")) { (words::count(*failed)) } } @else { "0" } }
+            td.num { @if *running > 0 { a href=(of("running")) { (counted(*running)) } } @else { "0" } }
+            td.num { @if *failed > 0 { a.bad href=(of("failed")) { (counted(*failed)) } } @else { "0" } }
             td.fold.nowrap { (words::moment(row.revision.made)) }
         }
     }

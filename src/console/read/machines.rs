@@ -5,6 +5,7 @@ use crate::engine::EngineError;
 use crate::store::{ExecutionFilter, ExecutionStatus};
 
 use super::super::live;
+use super::super::pages::executions::COUNTED_MAX;
 use super::super::pages::layout::{Tab, said};
 use super::super::pages::machines::{Listed, Machine, list as page, one as one_page};
 use super::super::serve::{Page, Reply};
@@ -24,10 +25,16 @@ pub async fn list(asking: &Asking<'_>) -> Result<Reply, EngineError> {
     let more = rows.last().filter(|_| more).map(|row| row.name.clone());
     let mut machines = Vec::with_capacity(rows.len());
     for row in rows {
-        let filter = ExecutionFilter { state_machine: Some(row.arn.clone()), ..ExecutionFilter::default() };
-        let counts = engine.journal().count(filter).await?;
-        let of = |status| counts.iter().find(|(counted, _)| *counted == status).map_or(0, |(_, n)| *n);
-        let (running, failed) = (of(ExecutionStatus::Running), of(ExecutionStatus::Failed));
+        let counted = async |status| {
+            let filter = ExecutionFilter {
+                state_machine: Some(row.arn.clone()),
+                status: Some(status),
+                limit: COUNTED_MAX,
+                ..ExecutionFilter::default()
+            };
+            Ok::<u64, EngineError>(engine.journal().count(filter).await?.iter().map(|(_, n)| n).sum())
+        };
+        let (running, failed) = (counted(ExecutionStatus::Running).await?, counted(ExecutionStatus::Failed).await?);
         machines.push(Listed { row, running, failed });
     }
     let content = page(&machines, more.as_deref(), asking.who);

@@ -22,7 +22,6 @@ use crate::store::{Catalog, Journal};
 use crate::trace::Sampling;
 
 use super::health::Health;
-use super::waiting::Waiting;
 
 /// How often a stop looks whether the last express execution has ended.
 const EXPRESS_LOOK: Duration = Duration::from_millis(10);
@@ -49,8 +48,6 @@ pub(in crate::engine) struct Engine {
     /// Where other processes share the store.
     pub keeper: Option<Arc<Keeper>>,
     pub health: Health,
-    /// The counts of the last scrape.
-    pub waiting: Waiting,
     /// The operations that tasks call.
     pub own_api: OnceLock<Arc<dyn OwnApi>>,
 }

@@ -17,7 +17,6 @@ mod task_queues;
 mod tasks;
 mod test_task;
 mod unserved;
-pub(in crate::engine) mod waiting;
 
 pub(in crate::engine) use handle::Engine;
 pub use handle::{EngineHandle, OwnApi};

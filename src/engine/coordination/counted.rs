@@ -46,10 +46,19 @@ impl<K: Eq + Hash + Copy> Counted<K> {
 
     /// Returns when no such key is worked on.
     pub async fn none_where(&self, is_such: impl Fn(&K) -> bool) {
+        self.until(|open| !open.keys().any(&is_such)).await;
+    }
+
+    /// Returns when fewer keys than that are worked on.
+    pub async fn fewer_than(&self, keys: usize) {
+        self.until(|open| open.len() < keys).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(&HashMap<K, usize>) -> bool) {
         loop {
             let mut ended = std::pin::pin!(self.one_ended.notified());
             ended.as_mut().enable();
-            if !self.open().keys().any(&is_such) {
+            if is_so(&self.open()) {
                 return;
             }
             ended.await;

@@ -12,6 +12,7 @@ use crate::interpreter::state::{Outcome, State};
 use crate::store::ExecutionStatus;
 
 use super::map_run::runs::child_status;
+use super::settling::SETTLING_AFTER_START;
 use super::{Coordinator, map_run};
 
 impl Effects for Coordinator {
@@ -70,5 +71,9 @@ impl Effects for Coordinator {
 
     fn settle_end(self: Arc<Self>, execution: ExecutionId) {
         self.begin_settling(execution);
+    }
+
+    fn settles_more(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.settling.fewer_than(SETTLING_AFTER_START).await })
     }
 }

@@ -12,6 +12,10 @@ use crate::store::ExecutionRow;
 
 use super::Coordinator;
 
+/// After a start more of the ends that are owed are read when fewer than so many are being settled: each holds its row
+/// and its journal meanwhile.
+pub(super) const SETTLING_AFTER_START: usize = 500;
+
 impl Coordinator {
     /// Settles the end of an execution, again and again until it is done.
     pub(super) fn begin_settling(self: Arc<Self>, execution: ExecutionId) {

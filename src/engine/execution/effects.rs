@@ -53,6 +53,9 @@ pub(in crate::engine) trait Effects: Send + Sync {
 
     /// Brings the end of a closed execution to all that it concerns: map runs, children, the tasks that wait for it.
     fn settle_end(self: Arc<Self>, execution: ExecutionId);
+
+    /// Returns when there is room for more ends to be settled.
+    fn settles_more(self: Arc<Self>) -> BoxFuture<'static, ()>;
 }
 
 /// Why a call of the API has no answer.

@@ -144,9 +144,33 @@ impl PartitionState {
             }
             after = Some(last);
         }
-        for row in self.services.journal.owing_parents(self.id, u32::MAX).await? {
-            Arc::clone(&self.wiring.effects).settle_end(row.header.id);
-        }
+        actix_rt::spawn(Rc::clone(self).settle_owed());
         Ok(())
+    }
+
+    /// Settles the ends that the former owner has not settled, some at a time. No message of the partition waits for
+    /// that.
+    async fn settle_owed(self: Rc<Self>) {
+        let mut after = None;
+        while !self.is_ended() && !self.is_draining() {
+            match self.services.journal.owing_parents(self.id, after, RECOVERY_PAGE).await {
+                Ok(rows) => {
+                    let Some(last) = rows.last().map(|row| row.header.id) else { return };
+                    after = Some(last);
+                    for row in rows {
+                        Arc::clone(&self.wiring.effects).settle_end(row.header.id);
+                    }
+                    Arc::clone(&self.wiring.effects).settles_more().await;
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        partition = %self.id,
+                        %error,
+                        "ends that others wait for could not be read; trying again"
+                    );
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+            }
+        }
     }
 }

@@ -204,7 +204,7 @@ fn run(seed: u64, kind: Kind) -> (Report, bool) {
 async fn owing(memory: &Memory) -> usize {
     let mut owing = 0;
     for partition in (0..PARTITIONS).map(PartitionId) {
-        owing += memory.owing_parents(partition, 10).await.unwrap().len();
+        owing += memory.owing_parents(partition, None, 10).await.unwrap().len();
     }
     owing
 }

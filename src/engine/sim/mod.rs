@@ -242,7 +242,7 @@ async fn live(
             }
             let mut owing = 0;
             for n in 0..partitions {
-                owing += memory.owing_parents(crate::ids::PartitionId(n), 10).await.unwrap().len();
+                owing += memory.owing_parents(crate::ids::PartitionId(n), None, 10).await.unwrap().len();
             }
             if owing > 0 {
                 continue;

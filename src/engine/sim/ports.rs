@@ -225,10 +225,15 @@ impl Journal for SimStore {
         self.memory.waits_by_destination(limit)
     }
 
-    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
+    fn owing_parents(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
         Box::pin(async move {
             self.reading().await?;
-            self.memory.owing_parents(partition, limit).await
+            self.memory.owing_parents(partition, after, limit).await
         })
     }
 

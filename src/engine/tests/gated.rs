@@ -158,8 +158,13 @@ impl Journal for Gated {
         self.memory.waits_by_destination(limit)
     }
 
-    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.owing_parents(partition, limit)
+    fn owing_parents(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.owing_parents(partition, after, limit)
     }
 
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {

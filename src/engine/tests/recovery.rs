@@ -12,11 +12,11 @@ use crate::clock::Timestamp;
 use crate::engine::services::RETRY_AFTER;
 use crate::engine::support::{self, next, request, small};
 use crate::engine::types::Options;
-use crate::ids::EventId;
+use crate::ids::{EventId, PartitionId};
 use crate::interpreter::event::{Entry, Event, Failure, FrameId};
 use crate::record;
 use crate::store::memory::Memory;
-use crate::store::{Append, Batch, Epoch, Journal, WaitFilter};
+use crate::store::{Append, Batch, Epoch, ExecutionFilter, Journal, Summary, WaitFilter};
 
 use super::gated::Gated;
 use super::watched::Watched;
@@ -51,6 +51,45 @@ async fn a_partition_wants_its_reply_queue_before_it_publishes_what_is_owed() {
         assert!(asked[..at].contains(&("wanted", queue.clone())), "{queue} is wanted too late: {asked:?}");
     }
     assert_eq!(store.list(crate::store::ExecutionFilter { limit: 9, ..Default::default() }).await.unwrap().len(), 8);
+    engine.stop(LONG).await;
+}
+
+/// More than are read, or settled, at once.
+#[actix_rt::test]
+async fn all_ends_that_are_owed_are_settled_after_a_start() {
+    let store = Memory::new();
+    let engine = support::engine(&store).await;
+    let pass = json!({ "StartAt": "P", "States": { "P": { "Type": "Pass", "End": true } } });
+    let machine = support::machine(&store, "m", &pass).await;
+    let names: Vec<String> = (0..1_300).map(|n| format!("e{n}")).collect();
+    let ends = names.iter().map(|name| engine.run_execution(request(&machine, name, "{}")));
+    futures_util::future::try_join_all(ends).await.unwrap();
+    engine.stop(LONG).await;
+    for row in store.list(ExecutionFilter { limit: 2_000, ..ExecutionFilter::default() }).await.unwrap() {
+        let owes = Append {
+            execution: row.header.id,
+            partition: row.header.partition,
+            epoch: Epoch::FIRST,
+            batch: Batch { after: row.version, events: 0, bytes: Vec::new() },
+            replaces: 0,
+            summary: Summary { owes_parent: true, ..row.summary },
+            waits: Vec::new(),
+            hurries: false,
+        };
+        store.append(owes).await.unwrap();
+    }
+    let owed = async || {
+        let of = |partition| store.owing_parents(PartitionId(partition), None, 2_000);
+        of(0).await.unwrap().len() + of(1).await.unwrap().len()
+    };
+    assert_eq!(owed().await, 1_300);
+    let engine = support::engine(&store).await;
+    let all = async {
+        while owed().await > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LONG, all).await.expect("all ends are settled");
     engine.stop(LONG).await;
 }
 

@@ -253,7 +253,7 @@ async fn everything(store: &dyn Store) -> Vec<String> {
     for partition in [PartitionId(0), PartitionId(1)] {
         seen.push(shown(store.owing(partition, Some(id(1)), 5).await));
         seen.push(shown(store.due(partition, at(15), 5).await));
-        seen.push(shown(store.owing_parents(partition, 5).await));
+        seen.push(shown(store.owing_parents(partition, Some(id(1)), 5).await));
     }
     seen.push(shown(store.list(ExecutionFilter { limit: 50, ..ExecutionFilter::default() }).await));
     seen.push(shown(store.waits(WaitFilter { limit: 99, ..WaitFilter::default() }).await));

@@ -347,14 +347,19 @@ pub async fn parents_are_owed_until_they_are_told(store: &dyn Store) {
         store.append(append(n, 2, 1, owing(5))).await.unwrap();
     }
     let zero = PartitionId(0);
-    assert_eq!(ids(&store.owing_parents(zero, 9).await.unwrap()), [id(1), id(2)]);
-    assert_eq!(store.owing_parents(zero, 1).await.unwrap(), [store.execution(id(1)).await.unwrap().unwrap().brief()]);
-    assert_eq!(store.owing_parents(PartitionId(1), 9).await.unwrap(), []);
+    assert_eq!(ids(&store.owing_parents(zero, None, 9).await.unwrap()), [id(1), id(2)]);
+    assert_eq!(
+        store.owing_parents(zero, None, 1).await.unwrap(),
+        [store.execution(id(1)).await.unwrap().unwrap().brief()]
+    );
+    assert_eq!(ids(&store.owing_parents(zero, Some(id(1)), 9).await.unwrap()), [id(2)]);
+    assert_eq!(store.owing_parents(zero, Some(id(2)), 9).await.unwrap(), []);
+    assert_eq!(store.owing_parents(PartitionId(1), None, 9).await.unwrap(), []);
     for _ in 0..2 {
         store.parent_told(id(1)).await.unwrap();
     }
     store.parent_told(id(77)).await.unwrap();
-    assert_eq!(ids(&store.owing_parents(zero, 9).await.unwrap()), [id(2)]);
+    assert_eq!(ids(&store.owing_parents(zero, None, 9).await.unwrap()), [id(2)]);
     assert_eq!(store.execution(id(1)).await.unwrap().unwrap().summary, succeeded(5), "nothing else changed");
 }
 

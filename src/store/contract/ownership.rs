@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use crate::ids::{Arn, PartitionId, Version};
+use crate::ids::{Arn, EventId, PartitionId, Version};
 use crate::store::memory::Memory;
 use crate::store::ownership::join;
-use crate::store::{Append, Epoch, Gift, MapRunRow, Node, NodeCard, NodeId, Ownership, StoreError, StoreResult};
+use crate::store::{
+    Append, Epoch, Gift, MapRunRow, Node, NodeCard, NodeId, Ownership, StoreError, StoreResult, WaitChange,
+};
 
 use super::Store;
 use super::given::{append, at, create, header, id, never, running, under, with_machine};
+use super::waits::wait;
 
 trait Shared: Store + Ownership {}
 
@@ -181,9 +184,34 @@ async fn a_parent_is_told_by_the_owner_of_its_child((a, b): Pair) {
     let ended = crate::store::Summary { owes_parent: true, ..super::given::succeeded(5) };
     a.append(append(1, 2, 1, ended)).await.unwrap();
     b.parent_told(id(1)).await.unwrap();
-    assert_eq!(a.owing_parents(PartitionId(0), 9).await.unwrap().len(), 1);
+    assert_eq!(a.owing_parents(PartitionId(0), None, 9).await.unwrap().len(), 1);
     a.parent_told(id(1)).await.unwrap();
-    assert_eq!(a.owing_parents(PartitionId(0), 9).await.unwrap().len(), 0);
+    assert_eq!(a.owing_parents(PartitionId(0), None, 9).await.unwrap().len(), 0);
+}
+
+async fn a_task_that_waits_is_counted_wherever_it_begins_and_ends((a, b): Pair) {
+    joined(&*a, card()).await;
+    let second = joined(&*b, card()).await;
+    with_machine(&*a).await;
+    a.claim(partitions(&[0], 0)).await.unwrap();
+    create(&*a, header(1), running()).await;
+    let waits = vec![WaitChange::Put(wait(3, "q", 5)), WaitChange::Put(wait(4, "q", 2))];
+    a.append(Append { waits, ..append(1, 2, 1, running()) }).await.unwrap();
+    a.give(vec![Gift { partition: PartitionId(0), epoch: Epoch(1), to: second.id }]).await.unwrap();
+    for (version, task, left) in [(3, 4, Some((1, at(5)))), (4, 3, None)] {
+        let waits = vec![WaitChange::Gone(EventId(task))];
+        b.append(Append { waits, epoch: Epoch(2), ..append(1, version, 1, running()) }).await.unwrap();
+        for node in [&a, &b] {
+            let counted = node.waits_by_destination(9).await.unwrap();
+            let counted: Vec<_> = counted.iter().map(|of| (of.count, of.oldest)).collect();
+            assert_eq!(counted, left.into_iter().collect::<Vec<_>>());
+            // It takes away rows that count nothing.
+            node.purge(at(0), 9).await.unwrap();
+        }
+    }
+    let waits = vec![WaitChange::Put(wait(9, "q", 8))];
+    b.append(Append { waits, epoch: Epoch(2), ..append(1, 5, 1, running()) }).await.unwrap();
+    assert_eq!(a.waits_by_destination(9).await.unwrap().len(), 1);
 }
 
 async fn a_node_that_is_alone_keeps_others_out_until_its_beat_stands_still((a, b): Pair) {
@@ -260,6 +288,7 @@ promises! {
         who_does_not_own_the_partition_in_this_epoch_writes_nothing
         a_former_owner_does_not_open_a_map_run_again
         a_parent_is_told_by_the_owner_of_its_child
+        a_task_that_waits_is_counted_wherever_it_begins_and_ends
         a_node_that_is_alone_keeps_others_out_until_its_beat_stands_still
         a_change_of_the_catalog_is_seen_by_all;
     postgres:
@@ -269,6 +298,7 @@ promises! {
         who_does_not_own_the_partition_in_this_epoch_writes_nothing
         a_former_owner_does_not_open_a_map_run_again
         a_parent_is_told_by_the_owner_of_its_child
+        a_task_that_waits_is_counted_wherever_it_begins_and_ends
         a_node_that_is_alone_keeps_others_out_until_its_beat_stands_still
         a_change_of_the_catalog_is_seen_by_all;
 }

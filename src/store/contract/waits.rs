@@ -153,6 +153,32 @@ pub async fn destinations_are_counted(store: &dyn Store) {
     let expected = [of("a", true, 1, 10), of("b", true, 2, 20), of("x/y", false, 1, 1)];
     assert_eq!(store.waits_by_destination(9).await.unwrap(), expected);
     assert_eq!(store.waits_by_destination(2).await.unwrap(), expected[..2]);
+    // A refused append counts nothing.
+    assert!(store.append(with(1, vec![WaitChange::Put(wait(8, "b", 1))])).await.is_err());
+    assert_eq!(store.waits_by_destination(9).await.unwrap(), expected);
+    // A beat, a task that never had a row, a task that came and went in one append, and a row that moves to another place.
+    let beats = Wait { last_heartbeat: Some(at(70)), ..wait(3, "b", 30) };
+    let changes = vec![
+        WaitChange::Put(beats),
+        WaitChange::Gone(EventId(77)),
+        WaitChange::Put(wait(8, "c", 1)),
+        WaitChange::Gone(EventId(8)),
+        WaitChange::Put(wait(5, "a", 1)),
+    ];
+    store.append(Append { waits: changes, ..append(1, 3, 1, running()) }).await.unwrap();
+    assert_eq!(store.waits_by_destination(9).await.unwrap(), [of("a", true, 2, 1), of("b", true, 2, 20)]);
+    // The same name as a queue and as another thing.
+    let other = Wait { queue: false, ..wait(4, "b", 25) };
+    store.append(Append { waits: vec![WaitChange::Put(other)], ..append(2, 3, 1, running()) }).await.unwrap();
+    assert_eq!(store.waits_by_destination(9).await.unwrap()[1], of("b", true, 3, 20));
+    let gone = vec![WaitChange::Gone(EventId(3))];
+    store.append(Append { waits: gone.clone(), ..append(2, 4, 1, running()) }).await.unwrap();
+    store.append(Append { waits: gone, ..append(1, 4, 1, running()) }).await.unwrap();
+    assert_eq!(store.waits_by_destination(9).await.unwrap(), [of("a", true, 2, 1), of("b", false, 1, 25)]);
+    // Rows that go with their execution.
+    store.append(append(1, 5, 1, succeeded(40))).await.unwrap();
+    store.purge(at(50), 9).await.unwrap();
+    assert_eq!(store.waits_by_destination(9).await.unwrap(), [of("b", false, 1, 25)]);
 }
 
 pub async fn rows_go_with_their_execution(store: &dyn Store) {

@@ -93,6 +93,7 @@ pub const KEPT: &[&str] = &[
     "journal",
     "waits",
     "totals",
+    "wait_counts",
     // SQLite's own.
     "resources",
     "revision_uses",

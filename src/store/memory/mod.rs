@@ -179,6 +179,17 @@ impl State {
     }
 }
 
+/// The executions of a partition in an index, from after `after`.
+fn behind(
+    index: &BTreeSet<(PartitionId, ExecutionId)>,
+    partition: PartitionId,
+    after: Option<ExecutionId>,
+) -> impl Iterator<Item = ExecutionId> {
+    let from = (partition, after.unwrap_or(ExecutionId(uuid::Uuid::nil())));
+    let of_it = index.range(from..).take_while(move |(of, _)| *of == partition).map(|(_, id)| *id);
+    of_it.filter(move |id| after != Some(*id))
+}
+
 fn no_execution(id: ExecutionId) -> StoreError {
     StoreError::NotFound { what: "execution", key: id.to_string() }
 }
@@ -234,12 +245,7 @@ impl Journal for Memory {
         after: Option<ExecutionId>,
         limit: u32,
     ) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.with(|state| {
-            let first = ExecutionId(uuid::Uuid::nil());
-            let from = (partition, after.unwrap_or(first));
-            let ids = state.owes.range(from..).take_while(|(of, _)| *of == partition).map(|(_, id)| *id);
-            Ok(state.brief_rows(ids.filter(|id| after != Some(*id)), limit))
-        })
+        self.with(|state| Ok(state.brief_rows(behind(&state.owes, partition, after), limit)))
     }
 
     fn due(
@@ -320,12 +326,13 @@ impl Journal for Memory {
         self.with(|state| Ok(state.waits.by_destination(limit as usize)))
     }
 
-    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.with(|state| {
-            let first = (partition, ExecutionId(uuid::Uuid::nil()));
-            let ids = state.owing.range(first..).take_while(|(of, _)| *of == partition).map(|(_, id)| *id);
-            Ok(state.brief_rows(ids, limit))
-        })
+    fn owing_parents(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.with(|state| Ok(state.brief_rows(behind(&state.owing, partition, after), limit)))
     }
 
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {

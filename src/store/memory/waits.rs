@@ -1,6 +1,6 @@
 //! The table of waiting tasks in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Timestamp;
 use crate::ids::{EventId, ExecutionId};
@@ -15,6 +15,15 @@ pub(super) struct Waits {
     /// Longest waiting first.
     rows: BTreeMap<Place, Wait>,
     since: BTreeMap<(ExecutionId, EventId), Timestamp>,
+    destinations: BTreeMap<String, Destination>,
+}
+
+#[derive(Debug, Default)]
+struct Destination {
+    /// Longest waiting first.
+    places: BTreeSet<Place>,
+    /// Those that wait in a queue.
+    in_queue: usize,
 }
 
 impl Waits {
@@ -23,6 +32,9 @@ impl Waits {
             match change {
                 WaitChange::Put(wait) => {
                     self.remove(execution, wait.scheduled);
+                    let destination = self.destinations.entry(wait.destination.clone()).or_default();
+                    destination.places.insert((wait.since, execution, wait.scheduled));
+                    destination.in_queue += usize::from(wait.queue);
                     self.since.insert((execution, wait.scheduled), wait.since);
                     self.rows.insert((wait.since, execution, wait.scheduled), wait);
                 }
@@ -32,8 +44,14 @@ impl Waits {
     }
 
     fn remove(&mut self, execution: ExecutionId, scheduled: EventId) {
-        if let Some(since) = self.since.remove(&(execution, scheduled)) {
-            self.rows.remove(&(since, execution, scheduled));
+        let Some(since) = self.since.remove(&(execution, scheduled)) else { return };
+        let place = (since, execution, scheduled);
+        let Some(wait) = self.rows.remove(&place) else { return };
+        let Some(destination) = self.destinations.get_mut(&wait.destination) else { return };
+        destination.places.remove(&place);
+        destination.in_queue -= usize::from(wait.queue);
+        if destination.places.is_empty() {
+            self.destinations.remove(&wait.destination);
         }
     }
 
@@ -46,16 +64,12 @@ impl Waits {
     }
 
     pub(super) fn by_destination(&self, limit: usize) -> Vec<DestinationWaits> {
-        let mut found: BTreeMap<&str, DestinationWaits> = BTreeMap::new();
-        for wait in self.rows.values() {
-            let Wait { destination, queue, since, .. } = wait;
-            let first =
-                || DestinationWaits { destination: destination.clone(), queue: *queue, count: 0, oldest: *since };
-            let of_it = found.entry(destination).or_insert_with(first);
-            of_it.count += 1;
-            of_it.queue |= queue;
-        }
-        found.into_values().take(limit).collect()
+        let shown = |(name, of_it): (&String, &Destination)| {
+            let (oldest, ..) = *of_it.places.first()?;
+            let (destination, queue, count) = (name.clone(), of_it.in_queue > 0, of_it.places.len() as u64);
+            Some(DestinationWaits { destination, queue, count, oldest })
+        };
+        self.destinations.iter().filter_map(shown).take(limit).collect()
     }
 }
 

@@ -105,10 +105,15 @@ impl Journal for Postgres {
         Box::pin(self.reading(move |client| Box::pin(async move { waits::destinations(&client, limit).await })))
     }
 
-    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        Box::pin(
-            self.reading(move |client| Box::pin(async move { rows::owing_parents(&client, partition, limit).await })),
-        )
+    fn owing_parents(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.reading(move |client| {
+            Box::pin(async move { rows::owing_parents(&client, partition, after, limit).await })
+        }))
     }
 
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {

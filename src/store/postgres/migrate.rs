@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0003_kin.sql"),
     include_str!("../../../migrations/postgres/0004_ownership.sql"),
     include_str!("../../../migrations/postgres/0005_deaf.sql"),
+    include_str!("../../../migrations/postgres/0006_wait_counts.sql"),
 ];
 
 /// Two starts of one moment take turns: released by the end of the transaction, so that a pooler keeps nothing.
@@ -73,4 +74,48 @@ async fn steps(client: &Client, shown: &str, migrations: &[&str]) -> StoreResult
     }
     client.execute_typed(SET_VERSION, &[(&latest, Type::INT4)]).await.map_err(failed)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{fresh, wait};
+    use super::*;
+
+    #[test]
+    fn what_waits_in_an_earlier_store_is_counted_and_rows_that_count_nothing_go() {
+        let Some(url) = fresh() else { return };
+        let put = |n: u8, place: u8, queue| {
+            format!(
+                "INSERT INTO waits VALUES (lpad('{n}', 32, '0')::uuid, 1, md5('m')::uuid, md5('{place}')::uuid, {n}, NULL, \
+                 NULL, NULL, 1, {queue}, true, '{place}', '', '')"
+            )
+        };
+        let counted = async |client: &Client| {
+            let sql = "SELECT convert_from(destination, 'UTF8'), queue, sum(tasks)::bigint FROM wait_counts \
+                       GROUP BY destination, queue ORDER BY destination, queue";
+            let rows = client.query_typed(sql, &[]).await.unwrap();
+            rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect::<Vec<(String, bool, i64)>>()
+        };
+        wait(async {
+            let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            apply(&client, "x", &MIGRATIONS[..5]).await.unwrap();
+            for (n, place, queue) in [(1, 1, true), (2, 2, false), (3, 1, true)] {
+                client.batch_execute(&put(n, place, queue)).await.unwrap();
+            }
+            migrate(&client, "x").await.unwrap();
+            assert_eq!(counted(&client).await, [("1".to_owned(), true, 2), ("2".to_owned(), false, 1)]);
+            // By another writer.
+            let gone =
+                "BEGIN; SELECT set_config('reveille.writer', '7', true); DELETE FROM waits WHERE since > 1; COMMIT";
+            client.batch_execute(gone).await.unwrap();
+            assert_eq!(
+                counted(&client).await,
+                [("1".to_owned(), true, 1), ("2".to_owned(), false, 0)],
+                "each writer has its own"
+            );
+            client.batch_execute(super::super::waits::DROP_EMPTY).await.unwrap();
+            assert_eq!(counted(&client).await, [("1".to_owned(), true, 1)]);
+        });
+    }
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 
 use super::error::Outcome;
-use super::machines;
+use super::{machines, waits};
 
 /// Locked: an execution that is redriven at this moment is not removed.
 pub(super) const VICTIMS: &str = "SELECT id FROM executions WHERE closed IS NOT NULL AND closed < $1 AND NOT \
@@ -31,5 +31,8 @@ pub(super) async fn purge(client: &Client, before: Timestamp, limit: u32) -> Out
         }
     }
     machines::drop_unused_revisions(client).await?;
+    if victims.len() < limit as usize {
+        client.execute_typed(waits::DROP_EMPTY, &[]).await?;
+    }
     Ok(victims.len() as u64)
 }

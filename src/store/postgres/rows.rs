@@ -50,7 +50,8 @@ pub(super) const ROW_BY_NAME: &str = concat!(
 );
 pub(super) const OWES: &str = page!("partition = $1 AND status = 0 AND owes AND id > $2 ORDER BY id LIMIT $3");
 pub(super) const OWES_FIRST: &str = page!("partition = $1 AND status = 0 AND owes ORDER BY id LIMIT $2");
-pub(super) const OWING: &str = page!("partition = $1 AND owes_parent ORDER BY id LIMIT $2");
+pub(super) const OWING: &str = page!("partition = $1 AND owes_parent AND id > $2 ORDER BY id LIMIT $3");
+pub(super) const OWING_FIRST: &str = page!("partition = $1 AND owes_parent ORDER BY id LIMIT $2");
 /// The same for ids that an index of `headers` gives.
 macro_rules! kin {
     ($column:literal) => {
@@ -85,19 +86,33 @@ pub(super) async fn owing(
     after: Option<ExecutionId>,
     limit: u32,
 ) -> Outcome<Vec<ExecutionRow>> {
+    of_partition(session, [OWES_FIRST, OWES], partition, after, limit).await
+}
+
+pub(super) async fn owing_parents(
+    session: &Session,
+    partition: PartitionId,
+    after: Option<ExecutionId>,
+    limit: u32,
+) -> Outcome<Vec<ExecutionRow>> {
+    of_partition(session, [OWING_FIRST, OWING], partition, after, limit).await
+}
+
+/// A page of an index. The first statement is for the first page.
+async fn of_partition(
+    session: &Session,
+    [first, behind]: [&'static str; 2],
+    partition: PartitionId,
+    after: Option<ExecutionId>,
+    limit: u32,
+) -> Outcome<Vec<ExecutionRow>> {
     let (partition, limit) = (i32::from(partition.0), i64::from(limit));
     let rows = match after {
         Some(after) => {
-            session.read(OWES, &[(&partition, Type::INT4), (&after.0, Type::UUID), (&limit, Type::INT8)]).await?
+            session.read(behind, &[(&partition, Type::INT4), (&after.0, Type::UUID), (&limit, Type::INT8)]).await?
         }
-        None => session.read(OWES_FIRST, &[(&partition, Type::INT4), (&limit, Type::INT8)]).await?,
+        None => session.read(first, &[(&partition, Type::INT4), (&limit, Type::INT8)]).await?,
     };
-    rows.iter().map(decode).collect()
-}
-
-pub(super) async fn owing_parents(session: &Session, partition: PartitionId, limit: u32) -> Outcome<Vec<ExecutionRow>> {
-    let (partition, limit) = (i32::from(partition.0), i64::from(limit));
-    let rows = session.read(OWING, &[(&partition, Type::INT4), (&limit, Type::INT8)]).await?;
     rows.iter().map(decode).collect()
 }
 

@@ -28,8 +28,19 @@ const PUT: &str = "INSERT INTO waits (execution, scheduled, machine, destination
     excluded.timeout, heartbeat_due = excluded.heartbeat_due, last_heartbeat = excluded.last_heartbeat, attempt = \
     excluded.attempt, queue = excluded.queue, submitted = excluded.submitted, destination = excluded.destination, \
     state = excluded.state, resource = excluded.resource";
-pub(super) const DESTINATIONS: &str = "SELECT destination, bool_or(queue), count(*), min(since) FROM waits \
-     GROUP BY destination ORDER BY destination LIMIT $1";
+/// The counts are kept by triggers (`migrations/postgres/0006_wait_counts.sql`), in rows of each writer.
+pub(super) const DESTINATIONS: &str = "SELECT c.destination, c.queue, c.tasks, w.since FROM (SELECT destination_key, \
+     destination, bool_or(queue) AS queue, sum(tasks)::bigint AS tasks FROM (SELECT destination_key, destination, \
+     queue, sum(tasks) AS tasks FROM wait_counts GROUP BY destination_key, destination, queue HAVING sum(tasks) > 0) \
+     kinds GROUP BY destination_key, destination ORDER BY destination LIMIT $1) c CROSS JOIN LATERAL (SELECT since \
+     FROM waits WHERE destination_key = c.destination_key ORDER BY since LIMIT 1) w ORDER BY c.destination";
+/// Takes away rows that add up to zero: the sum stays the same, also where another server adds a row meanwhile. It does
+/// not wait for a lock.
+pub(super) const DROP_EMPTY: &str = "WITH empty AS (SELECT destination_key, queue FROM wait_counts GROUP BY \
+     destination_key, queue HAVING sum(tasks) = 0), locked AS (SELECT c.* FROM wait_counts c JOIN empty USING \
+     (destination_key, queue) FOR UPDATE OF c SKIP LOCKED), gone AS (SELECT destination_key, queue FROM locked GROUP \
+     BY destination_key, queue HAVING sum(tasks) = 0) DELETE FROM wait_counts c USING locked l JOIN gone USING \
+     (destination_key, queue) WHERE (c.destination_key, c.queue, c.writer) = (l.destination_key, l.queue, l.writer)";
 
 /// The statements for the changes that appends carry. Of several changes of one task the last one counts.
 pub(super) fn changed<'a>(rows: &[&'a Append], statements: &mut Vec<Statement<'a>>) {

@@ -91,8 +91,13 @@ impl Journal for Sqlite {
         Box::pin(self.reading(move |connection| waits::destinations(connection, limit)))
     }
 
-    fn owing_parents(&self, partition: PartitionId, limit: u32) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        Box::pin(self.reading(move |connection| rows::owing_parents(connection, partition, limit)))
+    fn owing_parents(
+        &self,
+        partition: PartitionId,
+        after: Option<ExecutionId>,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.reading(move |connection| rows::owing_parents(connection, partition, after, limit)))
     }
 
     fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {

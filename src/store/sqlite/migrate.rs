@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0004_waits.sql"),
     include_str!("../../../migrations/0005_notes.sql"),
     include_str!("../../../migrations/0006_kin.sql"),
+    include_str!("../../../migrations/0007_wait_counts.sql"),
 ];
 
 /// Applies the missing migrations, all in one transaction: a crash in between leaves the old schema.
@@ -112,6 +113,24 @@ mod tests {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
         });
         assert_eq!(totals, Ok((2, 0)));
+    }
+
+    #[test]
+    fn what_waits_in_an_earlier_store_is_counted() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        apply(&mut connection, "x", &MIGRATIONS[..6]).unwrap();
+        connection.execute_batch("INSERT INTO resources (n, arn) VALUES (1, 'm')").unwrap();
+        for (n, destination, queue) in [(1_u8, "a", 1), (2, "b", 0), (3, "a", 1)] {
+            let sql = "INSERT INTO waits (execution, scheduled, machine, destination, queue, state, resource, since, \
+                       attempt, submitted) VALUES (?1, 1, 1, ?2, ?3, '', '', 0, 1, 1)";
+            connection.execute(sql, rusqlite::params![[n; 16], destination, queue]).unwrap();
+        }
+        migrate(&mut connection, "x").unwrap();
+        connection.execute_batch("DELETE FROM waits WHERE destination = 'b'").unwrap();
+        let counted = connection.query_row("SELECT destination, queue, tasks FROM wait_counts", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        assert_eq!(counted, Ok(("a".to_owned(), 1, 2)));
     }
 
     fn version(connection: &Connection) -> i64 {

@@ -38,7 +38,9 @@ const OWES_FIRST: &str = "SELECT id FROM executions INDEXED BY executions_owes W
 const DUE: &str = "SELECT id, due FROM executions INDEXED BY executions_due WHERE partition = ?1 AND status = 0 AND \
     due IS NOT NULL AND due < ?2 ORDER BY due, id LIMIT ?3";
 const OWING: &str = "SELECT id FROM executions INDEXED BY executions_owing WHERE partition = ?1 AND owes_parent = 1 \
-    ORDER BY id LIMIT ?2";
+    AND id > ?2 ORDER BY id LIMIT ?3";
+const OWING_FIRST: &str = "SELECT id FROM executions INDEXED BY executions_owing WHERE partition = ?1 AND owes_parent \
+    = 1 ORDER BY id LIMIT ?2";
 const CHILDREN: &str = "SELECT id FROM headers INDEXED BY headers_by_parent WHERE parent IS NOT NULL AND parent = ?1 \
     AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3";
 const FORKS: &str = "SELECT id FROM forks WHERE source = ?1 AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3";
@@ -133,11 +135,22 @@ pub(super) fn owing(
     after: Option<ExecutionId>,
     limit: u32,
 ) -> Outcome<Vec<ExecutionRow>> {
+    page(connection, [OWES_FIRST, OWES], partition, after, limit)
+}
+
+/// A page of an index. The first statement is for the first page.
+fn page(
+    connection: &Connection,
+    [first, behind]: [&str; 2],
+    partition: PartitionId,
+    after: Option<ExecutionId>,
+    limit: u32,
+) -> Outcome<Vec<ExecutionRow>> {
     let mut after = after;
     loop {
         let ids = match after {
-            Some(after) => ids(connection, OWES, params![partition.0, blob(after), limit])?,
-            None => ids(connection, OWES_FIRST, params![partition.0, limit])?,
+            Some(after) => ids(connection, behind, params![partition.0, blob(after), limit])?,
+            None => ids(connection, first, params![partition.0, limit])?,
         };
         let last = ids.last().copied();
         let rows = fetch(connection, ids, true)?;
@@ -162,9 +175,13 @@ pub(super) fn due(
     readable(found)
 }
 
-pub(super) fn owing_parents(connection: &Connection, partition: PartitionId, limit: u32) -> Outcome<Vec<ExecutionRow>> {
-    let ids = ids(connection, OWING, params![partition.0, limit])?;
-    fetch(connection, ids, true)
+pub(super) fn owing_parents(
+    connection: &Connection,
+    partition: PartitionId,
+    after: Option<ExecutionId>,
+    limit: u32,
+) -> Outcome<Vec<ExecutionRow>> {
+    page(connection, [OWING_FIRST, OWING], partition, after, limit)
 }
 
 pub(super) fn kin(

@@ -12,9 +12,13 @@ use super::error::Outcome;
 use super::executions::find_resource;
 use super::values::{blob, execution_id, int, optional_time, time, uint};
 
-const PUT: &str = "INSERT OR REPLACE INTO waits (execution, scheduled, machine, destination, queue, state, resource, \
-    since, timeout, heartbeat_due, last_heartbeat, attempt, submitted) VALUES (?1, ?2, (SELECT machine FROM executions \
-    WHERE id = ?1), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+/// No `INSERT OR REPLACE`: it removes a row without the trigger that counts.
+const PUT: &str = "INSERT INTO waits (execution, scheduled, machine, destination, queue, state, resource, since, \
+    timeout, heartbeat_due, last_heartbeat, attempt, submitted) VALUES (?1, ?2, (SELECT machine FROM executions WHERE \
+    id = ?1), ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (execution, scheduled) DO UPDATE SET destination \
+    = excluded.destination, queue = excluded.queue, state = excluded.state, resource = excluded.resource, since = \
+    excluded.since, timeout = excluded.timeout, heartbeat_due = excluded.heartbeat_due, last_heartbeat = \
+    excluded.last_heartbeat, attempt = excluded.attempt, submitted = excluded.submitted";
 const GONE: &str = "DELETE FROM waits WHERE execution = ?1 AND scheduled = ?2";
 const DROP_ALL: &str = "DELETE FROM waits WHERE execution = ?1";
 
@@ -62,8 +66,10 @@ const BY_DESTINATION: &Index = &index!("INDEXED BY waits_by_destination", "w.des
 const BY_MACHINE: &Index = &index!("INDEXED BY waits_by_machine", "w.machine = ?6");
 const BY_SINCE: &Index = &index!("INDEXED BY waits_by_since", "w.since >= ?1");
 
-const DESTINATIONS: &str = "SELECT destination, max(queue), count(*), min(since) FROM waits INDEXED BY \
-    waits_by_destination GROUP BY destination ORDER BY destination LIMIT ?1";
+/// The counts are kept by triggers (`migrations/0007_wait_counts.sql`).
+const DESTINATIONS: &str = "SELECT c.destination, max(c.queue), sum(c.tasks), (SELECT w.since FROM waits w INDEXED BY \
+    waits_by_destination WHERE w.destination = c.destination ORDER BY w.since LIMIT 1) FROM wait_counts c GROUP BY \
+    c.destination ORDER BY c.destination LIMIT ?1";
 
 /// Writes the changes that an append carries.
 pub(super) fn change(connection: &Connection, execution: ExecutionId, changes: &[WaitChange]) -> Outcome<()> {
@@ -172,12 +178,8 @@ pub(super) fn count(connection: &Connection, filter: &WaitFilter) -> Outcome<u64
 pub(super) fn destinations(connection: &Connection, limit: u32) -> Outcome<Vec<DestinationWaits>> {
     let mut statement = connection.prepare_cached(DESTINATIONS)?;
     let found = statement.query_map([limit], |row| {
-        Ok(DestinationWaits {
-            destination: row.get(0)?,
-            queue: row.get(1)?,
-            count: uint(row, 2)?,
-            oldest: time(row, 3)?,
-        })
+        let Some(oldest) = optional_time(row, 3)? else { return Ok(None) };
+        Ok(Some(DestinationWaits { destination: row.get(0)?, queue: row.get(1)?, count: uint(row, 2)?, oldest }))
     })?;
-    Ok(found.collect::<Result<_, _>>()?)
+    found.filter_map(|row| row.map_err(Into::into).transpose()).collect()
 }

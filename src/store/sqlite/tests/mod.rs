@@ -313,7 +313,7 @@ async fn rows_that_do_not_decode_are_left_out_of_listings_and_hide_no_others() {
         }
         assert_eq!(owing, whole, "pages of {limit}");
     }
-    assert_eq!(ids(&store.owing_parents(given::header(1).partition, 100).await.unwrap()), whole);
+    assert_eq!(ids(&store.owing_parents(given::header(1).partition, None, 100).await.unwrap()), whole);
     assert_eq!(store.due(given::header(1).partition, at(6), 100).await.unwrap().len(), 12);
     assert_eq!(store.count(ExecutionFilter::default()).await.unwrap(), [(ExecutionStatus::Running, 12)]);
 }
