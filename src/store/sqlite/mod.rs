@@ -15,6 +15,7 @@ mod copying;
 mod damage;
 mod error;
 mod executions;
+mod gathering;
 mod identity;
 mod journal;
 mod listing;

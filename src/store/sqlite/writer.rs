@@ -5,15 +5,14 @@
 //! ```
 //!
 //! While one commit waits for the disk the next group gathers, so the groups grow with the load. Where a hundred
-//! requests gather during one commit, the writer waits some milliseconds for more (`gather`); otherwise it never waits
-//! for a timer. A refused request (version conflict, name taken) wrote nothing and does not affect the others. Where
-//! SQLite itself fails in the middle, the whole group is rolled back and its requests are tried again one by one: only
-//! the faulty request fails.
+//! requests gather during one commit, the writer may wait some milliseconds for more ([`super::gathering`]); otherwise
+//! it never waits for a timer. A refused request (version conflict, name taken) wrote nothing and does not affect the
+//! others. Where SQLite itself fails in the middle, the whole group is rolled back and its requests are tried again one
+//! by one: only the faulty request fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rusqlite::{Connection, Statement};
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +24,7 @@ use crate::store::{Append, CommitSizes, ExecutionHeader, StoreError, StoreResult
 use super::checkpoint::{Checkpoints, Copier};
 use super::error::{Fault, Outcome, classify};
 use super::executions::{Executions, Totals};
+use super::gathering::Gathering;
 
 /// A request to the writer.
 #[expect(clippy::large_enum_variant, reason = "nearly all are appends, and an allocation for each is what this spares")]
@@ -42,6 +42,28 @@ pub(super) enum Write {
     Close {
         closed: oneshot::Sender<()>,
     },
+}
+
+impl Write {
+    /// Its caller waits for it alone.
+    pub(super) fn hurries(&self) -> bool {
+        match self {
+            Self::Append { append, .. } => append.hurries,
+            Self::Create { create, .. } => create.first.hurries,
+            // Someone waits for each, and they are rare.
+            Self::Job(_) | Self::Close { .. } => true,
+        }
+    }
+
+    /// Its weight in events. It is at least one, so that the group ends.
+    pub(super) fn weight(&self) -> usize {
+        let events = match self {
+            Self::Append { append, .. } => append.batch.events.saturating_sub(append.replaces) as usize,
+            Self::Create { create, .. } => create.first.batch.events as usize,
+            Self::Job(_) | Self::Close { .. } => 1,
+        };
+        events.max(1)
+    }
 }
 
 pub(super) struct Create {
@@ -233,9 +255,9 @@ fn work(
             return None;
         }
     };
-    let mut group = Vec::new();
+    let (mut group, mut gathering) = (Vec::new(), Gathering::default());
     while let Some(first) = incoming.blocking_recv() {
-        gather(first, incoming, &mut group);
+        gathering.gather(first, incoming, &mut group);
         let closing = group.iter().position(|write| matches!(write, Write::Close { .. }));
         // Requests behind `Close` fail, because the writer has stopped.
         let closing = closing.and_then(|at| group.drain(at..).next());
@@ -248,71 +270,6 @@ fn work(
         }
     }
     None
-}
-
-/// Requests in a group that show load. The fixed cost of a commit (the disk's answer, each touched page written to the
-/// log) is then worth sharing among more requests.
-const GROUP_UNDER_LOAD: usize = 100;
-/// The length of one pause for more requests, and the number of pauses per commit. A pause that brings fewer than
-/// `WRITES_PER_PAUSE_MIN` requests is the last. With 2,000 callbacks in progress a commit had 117 writes at 4 ms, and
-/// 227 at 12 ms.
-const PAUSE: Duration = Duration::from_millis(12);
-const PAUSES_MAX: usize = 3;
-const WRITES_PER_PAUSE_MIN: usize = 24;
-/// A pause is cut into so many looks at the queue: a request whose caller waits ends it.
-const LOOKS_PER_PAUSE: u32 = 4;
-
-/// Gathers the waiting requests, up to the size of a commit, and under load those of the next milliseconds.
-fn gather(first: Write, incoming: &mut mpsc::Receiver<Write>, group: &mut Vec<Write>) {
-    let mut events = weight(&first);
-    group.push(first);
-    take_waiting(incoming, group, &mut events);
-    if group.len() < GROUP_UNDER_LOAD || group.iter().any(hurries) {
-        return;
-    }
-    for _ in 0..PAUSES_MAX {
-        let before = group.len();
-        for _ in 0..LOOKS_PER_PAUSE {
-            let looked_at = group.len();
-            std::thread::sleep(PAUSE / LOOKS_PER_PAUSE);
-            take_waiting(incoming, group, &mut events);
-            if group[looked_at..].iter().any(hurries) {
-                return;
-            }
-        }
-        // All clients may be waiting for this commit: then no request comes, and the writer stops pausing.
-        if group.len() < before + WRITES_PER_PAUSE_MIN {
-            return;
-        }
-    }
-}
-
-/// Its caller waits for it alone.
-fn hurries(write: &Write) -> bool {
-    match write {
-        Write::Append { append, .. } => append.hurries,
-        Write::Create { create, .. } => create.first.hurries,
-        // Someone waits for each, and they are rare.
-        Write::Job(_) | Write::Close { .. } => true,
-    }
-}
-
-fn take_waiting(incoming: &mut mpsc::Receiver<Write>, group: &mut Vec<Write>, events: &mut usize) {
-    while *events < limits::COMMIT_EVENTS_MAX {
-        let Ok(next) = incoming.try_recv() else { return };
-        *events += weight(&next);
-        group.push(next);
-    }
-}
-
-/// The weight of a request in events. It is at least one, so that the group ends.
-fn weight(write: &Write) -> usize {
-    let events = match write {
-        Write::Append { append, .. } => append.batch.events.saturating_sub(append.replaces) as usize,
-        Write::Create { create, .. } => create.first.batch.events as usize,
-        Write::Job(_) | Write::Close { .. } => 1,
-    };
-    events.max(1)
 }
 
 struct Session<'c> {
@@ -339,7 +296,7 @@ impl<'c> Session<'c> {
             None => {
                 self.executions.committed();
                 counters.open(self.executions.totals());
-                counters.committed(group.len() - refused.len(), group.iter().map(weight).sum());
+                counters.committed(group.len() - refused.len(), group.iter().map(Write::weight).sum());
                 if group.iter().any(|write| matches!(write, Write::Job(_))) {
                     // Before its caller has the answer: rows read earlier must not count as current after that.
                     counters.jobs.fetch_add(1, Ordering::Release);
