@@ -228,6 +228,30 @@ pub fn derived_uuid(parts: &[&[u8]]) -> Uuid {
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
+/// A UUID of version 7: a time, and the other bits of a UUID.
+#[must_use]
+pub fn timed_uuid(millis: u64, others: Uuid) -> Uuid {
+    let mut bytes = others.into_bytes();
+    bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    bytes[6] = 0x70 | (bytes[6] & 0x0f);
+    Uuid::from_bytes(bytes)
+}
+
+/// The name of a child of a map run: the same for the same child, whenever it is asked. A run has named its children by
+/// a digest; the names of a run whose id is of version 7 have a time before it, one millisecond more for each child:
+/// a store then keeps them in their order, and writes the edge of its index instead of a page for each.
+#[must_use]
+pub fn child_name(run: &Arn, index: u64) -> Uuid {
+    let digest = derived_uuid(&[run.as_str().as_bytes(), &index.to_be_bytes()]);
+    match Uuid::try_parse(run.last()).ok().filter(|id| id.get_version_num() == 7) {
+        Some(id) => {
+            let began = id.as_bytes()[..6].iter().fold(0, |time, byte| (time << 8) | u64::from(*byte));
+            timed_uuid(began.saturating_add(index), digest)
+        }
+        None => digest,
+    }
+}
+
 /// Region and account: the two parts that every ARN of this engine shares (`engine.region`, `engine.account`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Realm {
@@ -281,6 +305,20 @@ impl Realm {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn children_are_named_in_their_order_and_those_of_earlier_runs_as_before() {
+        let realm = Realm::new("us-east-1", "000000000000");
+        let earlier = Uuid::parse_str("3f2504e0-4f89-41d3-9a0c-0305e82c3301").unwrap();
+        let run = realm.map_run("m", "l", earlier);
+        assert_eq!(child_name(&run, 7).to_string(), "8b1e1ed4-9fb7-47be-acdd-09965d9e026a");
+        let run = realm.map_run("m", "l", timed_uuid(1_700_000_000_000, earlier));
+        let names: Vec<Uuid> = [0, 1, 2, 255, 256, 65_536, 10_000_000].map(|index| child_name(&run, index)).into();
+        assert!(names.is_sorted_by(|a, b| a < b) && names.iter().all(|name| name.get_version_num() == 7), "{names:?}");
+        assert_eq!(names, [0, 1, 2, 255, 256, 65_536, 10_000_000].map(|index| child_name(&run, index)));
+        let other = realm.map_run("m", "k", timed_uuid(1_700_000_000_000, earlier));
+        assert_ne!(child_name(&other, 0), names[0]);
+    }
 
     /// The ARN and the run of an execution say its kind; only an express execution outside of a run has no journal.
     #[test]

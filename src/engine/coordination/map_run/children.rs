@@ -11,7 +11,7 @@ use crate::engine::coordination::map_run::runs::{ROWS_PER_PAGE, child_status};
 use crate::engine::services::admission::pause_after;
 use crate::engine::services::{RETRY_AFTER, Services, entropy};
 use crate::engine::types::{DeliverError, Delivered, Input, Start};
-use crate::ids::{Arn, ExecutionId, derived_uuid};
+use crate::ids::{Arn, ExecutionId, child_name};
 use crate::interpreter::event::{Failure, Payload, Started};
 use crate::interpreter::map_items::Child;
 use crate::interpreter::map_run::ChildStatus;
@@ -47,9 +47,9 @@ impl ChildTemplate {
         head.rsplit(':').next().unwrap_or_default()
     }
 
-    /// The same for the same child, whenever it is asked: a UUID, as AWS's children are named.
+    /// A UUID, as AWS's children are named.
     fn name(&self, index: u64) -> Uuid {
-        derived_uuid(&[self.run.as_str().as_bytes(), &index.to_be_bytes()])
+        child_name(&self.run, index)
     }
 
     /// The child's ARN.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::asl::model::{Map, Quantity, QueryLanguage, State, Template};
-use crate::ids::{Arn, derived_uuid};
+use crate::ids::{Arn, derived_uuid, timed_uuid};
 use crate::interpreter::command::Command;
 use crate::interpreter::dataflow::{self, EvalError, Extra};
 use crate::interpreter::decide::Decider;
@@ -86,7 +86,7 @@ pub(in crate::interpreter) fn redrive(d: &mut Decider<'_>, frame: FrameId) {
 
 /// `mapRun:MACHINE/LABEL:UUID`. A Map state without a `Label` has one made of where it stands.
 fn arn(d: &mut Decider<'_>, state: &State, map: &Map) -> Arn {
-    let id = d.entropy.uuid();
+    let id = timed_uuid(u64::try_from(d.at.millis()).unwrap_or(0), d.entropy.uuid());
     let (machine, name) = d
         .state
         .started()
