@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::callback::{drive, failed, machine, machine_of};
-use super::{CliError, Kind, PAYLOAD, Plan, Process, Role, Scratch, echo, quantile, settings};
-use crate::app::Application;
+use super::callback::{drive, failed, machine_of, with_worker};
+use super::{CliError, Kind, PAYLOAD, Plan, Process, Role, quantile};
 
 /// Connections that call.
 const CONNECTIONS: u32 = 8;
@@ -28,24 +27,18 @@ const LOADS: [(&str, &[&str]); 3] = [
 const THROTTLED: Duration = Duration::from_millis(5);
 
 pub(super) fn measure(plan: &Plan, kind: Kind, per_second: u32) -> Result<Value, CliError> {
-    let place = echo::Place::prepare(&plan.url, kind)?;
-    let worker = Process::start(Role::Worker, &json!({"url": plan.url, "queue": place.queue}))?;
-    let scratch = Scratch::make(&plan.folder)?;
-    let settings = settings(plan, kind, &scratch.store(), &[])?;
-    let measured = actix_rt::System::new().block_on(async {
-        let app = Application::build(&settings).await.map_err(|why| failed(&why))?;
-        let asks = machine(&app.engine, &place.queue).await?;
+    with_worker(plan, kind, async |app, settings, asks| {
         let passes = machine_of(&app.engine, "passes", &json!({"Type": "Pass", "End": true})).await?;
-        let server = app.bind(&settings).map_err(|why| failed(&why))?;
+        let server = app.bind(settings).map_err(|why| failed(&why))?;
         let (address, handle) = (server.addr, server.handle());
         let serving = actix_rt::spawn(server.run());
         let mut loads = Vec::new();
         for (name, operations) in LOADS {
-            let alone = drive(&app, &asks, plan, None).await?;
+            let alone = drive(app, &asks, plan, None).await?;
             let arguments =
                 json!({"address": address, "machine": passes, "operations": operations, "per_second": per_second});
             let client = Process::start(Role::ApiClient, &arguments)?;
-            let beside = drive(&app, &asks, plan, None).await?;
+            let beside = drive(app, &asks, plan, None).await?;
             let answers =
                 actix_rt::task::spawn_blocking(move || client.answer()).await.map_err(|why| failed(&why))??;
             tracing::info!(load = name, "load done");
@@ -61,17 +54,13 @@ pub(super) fn measure(plan: &Plan, kind: Kind, per_second: u32) -> Result<Value,
         }
         handle.stop().await;
         let _ = serving.await;
-        app.stop().await;
-        Ok::<Value, CliError>(json!({
+        Ok(json!({
             "queues": kind.as_str(),
             "connections_each": CONNECTIONS,
             "asked_per_second": (per_second > 0).then_some(per_second),
             "loads": loads,
         }))
-    });
-    drop(worker);
-    place.clear(&plan.url)?;
-    measured
+    })
 }
 
 /// The figures of one connection.

@@ -8,14 +8,39 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::echo::{Place, TASK_TIMEOUT};
-use super::{CliError, Figures, Kind, Laps, PAYLOAD, Plan, Scratch, Stopwatch, machine as system, settings};
+use super::{
+    CliError, Figures, Kind, Laps, PAYLOAD, Plan, Process, Role, Scratch, Stopwatch, machine as system, settings,
+};
 use crate::app::{self, Application};
+use crate::config::Settings;
 use crate::engine::{EngineHandle, StartRequest};
 use crate::ids::Arn;
 use crate::store::{MachineRow, MachineType, Revision, RevisionId};
 
 pub(super) fn failed(why: &impl std::fmt::Display) -> CliError {
     CliError::failed(why.to_string())
+}
+
+/// Measures an engine with a store of its own and a machine of one task, which a worker in another process answers.
+pub(super) fn with_worker(
+    plan: &Plan,
+    kind: Kind,
+    measure: impl AsyncFnOnce(&Application, &Settings, Arn) -> Result<Value, CliError>,
+) -> Result<Value, CliError> {
+    let place = Place::prepare(&plan.url, kind)?;
+    let worker = Process::start(Role::Worker, &json!({"url": plan.url, "queue": place.queue}))?;
+    let scratch = Scratch::make(&plan.folder)?;
+    let settings = settings(plan, kind, &scratch.store(), &[])?;
+    let measured = actix_rt::System::new().block_on(async {
+        let app = Application::build(&settings).await.map_err(|why| failed(&why))?;
+        let asks = machine(&app.engine, &place.queue).await?;
+        let measured = measure(&app, &settings, asks).await;
+        app.stop().await;
+        measured
+    });
+    drop(worker);
+    place.clear(&plan.url)?;
+    measured
 }
 
 /// One round of callbacks, in a store of its own.

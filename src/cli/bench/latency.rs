@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::callback::{drive, failed, machine, machine_of, request};
-use super::{CliError, Kind, Plan, Process, Role, Scratch, echo, quantile, settings};
+use super::callback::{drive, failed, machine_of, request, with_worker};
+use super::{CliError, Kind, Plan, quantile};
 use crate::app::Application;
 use crate::engine::{Asker, Completion};
 use crate::ids::Arn;
@@ -21,13 +21,7 @@ const SPARE: u64 = 5_000;
 const IN_FLIGHT_MAX: u64 = 2_000;
 
 pub(super) fn measure(plan: &Plan, kind: Kind) -> Result<Value, CliError> {
-    let place = echo::Place::prepare(&plan.url, kind)?;
-    let worker = Process::start(Role::Worker, &json!({"url": plan.url, "queue": place.queue}))?;
-    let scratch = Scratch::make(&plan.folder)?;
-    let settings = settings(plan, kind, &scratch.store(), &[])?;
-    let measured = actix_rt::System::new().block_on(async {
-        let app = Application::build(&settings).await.map_err(|why| failed(&why))?;
-        let asks = machine(&app.engine, &place.queue).await?;
+    with_worker(plan, kind, async |app, _, asks| {
         let mut trips = Vec::with_capacity(ALONE);
         for _ in 0..ALONE {
             let since = Instant::now();
@@ -40,10 +34,9 @@ pub(super) fn measure(plan: &Plan, kind: Kind) -> Result<Value, CliError> {
             in_flight: IN_FLIGHT_MAX,
             ..plan.clone()
         };
-        let spare = drive(&app, &asks, &spare, None).await?;
-        let replies = replies(&app).await?;
-        app.stop().await;
-        Ok::<Value, CliError>(json!({
+        let spare = drive(app, &asks, &spare, None).await?;
+        let replies = replies(app).await?;
+        Ok(json!({
             "queues": kind.as_str(),
             "one at a time": shown(trips),
             "at 1,000 a second": {"per_second": spare.per_second.round(), "p50_ms": spare.p50_ms,
@@ -51,10 +44,7 @@ pub(super) fn measure(plan: &Plan, kind: Kind) -> Result<Value, CliError> {
             "reply to durable end": replies.0,
             "commit of the store": replies.1,
         }))
-    });
-    drop(worker);
-    place.clear(&plan.url)?;
-    measured
+    })
 }
 
 /// Without the first tenth.

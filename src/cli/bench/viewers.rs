@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::callback::{drive, failed, machine};
-use super::{CliError, Kind, Plan, Process, Role, Scratch, echo, quantile, settings};
-use crate::app::Application;
+use super::callback::{drive, failed, with_worker};
+use super::{CliError, Kind, Plan, Process, Role, quantile};
 
 /// A viewer rests so long between two pages, and in proportion to the time that the last one took.
 const REST: Duration = Duration::from_millis(150);
@@ -21,29 +20,22 @@ const REST_MAX: Duration = Duration::from_secs(5);
 const STACK_BYTES: usize = 128 * 1024;
 
 pub(super) fn measure(plan: &Plan, kind: Kind, viewers: u32) -> Result<Value, CliError> {
-    let place = echo::Place::prepare(&plan.url, kind)?;
-    let worker = Process::start(Role::Worker, &json!({"url": plan.url, "queue": place.queue}))?;
-    let scratch = Scratch::make(&plan.folder)?;
-    let settings = settings(plan, kind, &scratch.store(), &[])?;
-    let measured = actix_rt::System::new().block_on(async {
-        let app = Application::build(&settings).await.map_err(|why| failed(&why))?;
-        let asks = machine(&app.engine, &place.queue).await?;
-        let server = app.bind(&settings).map_err(|why| failed(&why))?;
+    with_worker(plan, kind, async |app, settings, asks| {
+        let server = app.bind(settings).map_err(|why| failed(&why))?;
         let (address, handle) = (server.addr, server.handle());
         let serving = actix_rt::spawn(server.run());
-        let alone = drive(&app, &asks, plan, None).await?;
+        let alone = drive(app, &asks, plan, None).await?;
         let arguments = json!({"address": address, "viewers": viewers});
         let process = Process::start(Role::Viewers, &arguments)?;
-        let beside = drive(&app, &asks, plan, None).await?;
+        let beside = drive(app, &asks, plan, None).await?;
         let seen = actix_rt::task::spawn_blocking(move || process.answer()).await.map_err(|why| failed(&why))??;
-        let after = drive(&app, &asks, plan, None).await?;
+        let after = drive(app, &asks, plan, None).await?;
         app.close_console();
         handle.stop().await;
         let _ = serving.await;
-        app.stop().await;
         // A store that grows and a machine that drifts are on both sides of the ratio.
         let without = f64::midpoint(alone.per_second, after.per_second);
-        Ok::<Value, CliError>(json!({
+        Ok(json!({
             "viewers": viewers,
             "callbacks_alone_per_second": alone.per_second.round(),
             "callbacks_beside_per_second": beside.per_second.round(),
@@ -51,10 +43,7 @@ pub(super) fn measure(plan: &Plan, kind: Kind, viewers: u32) -> Result<Value, Cl
             "ratio": (beside.per_second / without * 1e3).round() / 1e3,
             "seen": seen,
         }))
-    });
-    drop(worker);
-    place.clear(&plan.url)?;
-    measured
+    })
 }
 
 /// In the process of its own: looks until standard input is closed.
