@@ -19,13 +19,13 @@ scripts/setup.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/reveille-test.XXXXXX")
 chmod a+x "$work" # PostgreSQL runs as another user than root
 mkdir "$work/output"
-log=$work/output/first steps=$work/steps other=
+log=$work/output/first steps=$work/steps others=()
 touch "$steps"
 
 finish() {
   local status=$?
   trap - EXIT
-  if [ -n "$other" ]; then kill -- "-$other" 2>/dev/null || true; fi
+  for other in "${others[@]}"; do kill -- "-${other#* }" 2>/dev/null || true; done
   if [ -f "$work/broker/env" ]; then
     if [ "$status" != 0 ] || grep -q FAILED "$steps"; then
       mkdir -p .cache
@@ -60,14 +60,17 @@ step() {
 # they printed.
 beside() {
   set -m
-  (log=$work/output/$1; "$1" >"$work/printed" 2>&1) &
+  (log=$work/output/$1; "$1" >"$work/printed-$1" 2>&1) &
   set +m
-  other=$!
+  others+=("$1 $!")
 }
 together() {
-  wait "$other" || printf '%-32s %-7s\n' "steps side by side" FAILED >>"$steps"
-  other=
-  cat "$work/printed"
+  local other
+  for other in "${others[@]}"; do
+    wait "${other#* }" || printf '%-32s %-7s\n' "${other% *}, side by side" FAILED >>"$steps"
+    cat "$work/printed-${other% *}"
+  done
+  others=()
 }
 
 if [ -z "${REVEILLE_TEST_AMQP_URL:-}" ]; then
@@ -83,7 +86,8 @@ locked=()
 if [ -n "${CI:-}" ]; then locked=(--locked); fi
 
 if command -v cargo-nextest >/dev/null 2>&1; then
-  runner=(cargo nextest run --workspace --no-fail-fast "${locked[@]}")
+  # Tests wait more than they compute: for a broker, for a server that starts, for a timeout.
+  runner=(cargo nextest run --workspace --no-fail-fast --test-threads $(($(nproc) * 2)) "${locked[@]}")
 else
   runner=(cargo test --workspace --lib --bins --tests --no-fail-fast "${locked[@]}")
 fi
@@ -101,26 +105,30 @@ users() {
     step "Airflow's operators" .cache/airflow/bin/python -m pytest -q -p no:cacheprovider -W ignore tests/clients/foreign/test_airflow.py
   fi
   step "doctests" cargo test --workspace --doc "${locked[@]}"
-  step "cluster campaign, short" "$PYTHON" tests/soak/cluster.py --faults 14 --seconds 75 --rate 2
   step "the broker's word, cancellation" "$PYTHON" tests/soak/fates.py
 }
 
 servers() {
   step "the console in a browser" scripts/console.sh
-  step "hostile campaign, short" "$PYTHON" tests/soak/hostile.py --messages 1000 --seconds 30 --quiet 8 --machines express-loop,loop,journal,work,memory
-  step "histories of a cluster, judged" "$PYTHON" tests/soak/histories.py
-  step "crash campaign, short" "$PYTHON" tests/soak/crash.py --engine-kills 12 --broker-kills 1 --seconds 75 --rate 1
   if [ -z "${REVEILLE_SKIP_CONFORMANCE:-}" ]; then
     step "conformance with AWS" scripts/conformance.sh
   fi
+}
+
+campaigns() {
+  step "cluster campaign, short" "$PYTHON" tests/soak/cluster.py --faults 14 --seconds 75 --rate 2
+  step "histories of a cluster, judged" "$PYTHON" tests/soak/histories.py
+  step "crash campaign, short" "$PYTHON" tests/soak/crash.py --engine-kills 12 --broker-kills 1 --seconds 75 --rate 1
+  step "hostile campaign, short" "$PYTHON" tests/soak/hostile.py --messages 1000 --seconds 30 --quiet 8 --machines express-loop,loop,journal,work,memory
 }
 
 if [ $# -gt 0 ]; then
   step "tests matching $*" "${runner[@]}" "$@"
 else
   step "tests" "${runner[@]}"
-  # Each waits more than it computes: two of them at once fill two cores.
+  # Each waits more than it computes: three of them at once fill two cores.
   beside servers
+  beside campaigns
   users
   together
 fi
