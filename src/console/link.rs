@@ -17,7 +17,7 @@ use super::pages::form::Entered;
 use super::pages::layout::{self, Frame, Tab, Who};
 use super::pages::link as page;
 use super::serve::{Console, Fields, Page, Reply, field, fields as read_form};
-use super::{act, answers, guard, read};
+use super::{answers, guard, read, task_forms};
 
 /// Every request for `/a`.
 pub async fn serve(
@@ -174,7 +174,7 @@ async fn act(
         return Ok(shown(opened, &asked, form, None, Some("Choose one of the buttons.")));
     };
     let entered = |wrong| Entered { fields: given.clone(), wrong };
-    let (operation, mut input, _) = match act::ended(form, given) {
+    let (operation, mut input, _) = match task_forms::ended(form, given) {
         Ok(ended) => ended,
         Err(wrong) => return Ok(shown(opened, &asked, form, Some(&entered(wrong)), None)),
     };
@@ -213,7 +213,7 @@ async fn over(console: &web::Data<Console>, link: &Link) -> Result<Reply, Engine
         return Ok(said(StatusCode::GONE, title, "There is nothing to do."));
     };
     let form = visit.task.as_ref().and_then(|(_, parameters)| Form::read(parameters.get("Form")?).ok());
-    let verdict = act::verdict(form.as_ref(), attempt);
+    let verdict = task_forms::verdict(form.as_ref(), attempt);
     let again = visit.attempts.last().is_some_and(|last| last.scheduled != attempt.scheduled && last.ended.is_none());
     Ok(plain(title, StatusCode::CONFLICT, page::over(title, attempt, verdict.as_deref(), again, told.now)))
 }

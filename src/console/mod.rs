@@ -16,6 +16,7 @@
 mod act;
 mod answers;
 mod assets;
+mod call;
 mod diff;
 mod guard;
 mod gzip;
@@ -29,6 +30,7 @@ mod serve;
 mod sessions;
 mod shown;
 mod story;
+mod task_forms;
 mod words;
 
 pub use self::proxy::Options;

@@ -20,7 +20,7 @@ use super::super::pages::inbox::{Inbox, Open, Typed, address, answered as answer
 use super::super::pages::layout::{Tab, said};
 use super::super::serve::{Page, Reply};
 use super::super::story::HIDDEN;
-use super::super::{act, answers};
+use super::super::{answers, task_forms};
 use super::{Asking, execution};
 
 const PAGE: u32 = 50;
@@ -126,7 +126,7 @@ pub async fn list(asking: &Asking<'_>, task: Option<(&str, Option<Typed>)>) -> R
     };
     let found = match wanted {
         Some(key) => match open(asking, key).await? {
-            None if task_was_named(asking) => return act::over(asking, key).await,
+            None if task_was_named(asking) => return task_forms::over(asking, key).await,
             found => found.map(|found| (key, found)),
         },
         None => None,

@@ -14,6 +14,7 @@ use actix::prelude::*;
 
 use crate::asl::model::Machine;
 use crate::clock::Timestamp;
+use crate::engine::execution::deciding::Prepared;
 use crate::engine::execution::express::{Express, ExpressSlot};
 use crate::engine::execution::host::{Host, Incarnation};
 use crate::engine::execution::message::{Message, Responder};
@@ -24,17 +25,16 @@ use crate::engine::journal::load::Loaded;
 use crate::engine::journal::summary::summary;
 use crate::engine::journal::waits::{Changed, YoungTasks};
 use crate::engine::journal::write::write;
+use crate::engine::services::Services;
 use crate::engine::services::feed::News;
 use crate::engine::services::footprint::Part;
 use crate::engine::services::logging::Logging;
-use crate::engine::services::{Services, entropy};
 use crate::engine::types::{Applied, DeliverError, Input};
-use crate::ids::{Arn, EventId, ExecutionId, TaskKey, Version};
-use crate::interpreter::command::Command;
-use crate::interpreter::event::{Entry, Event, Payload};
+use crate::ids::{Arn, EventId, ExecutionId, Version};
+use crate::interpreter;
+use crate::interpreter::event::{Event, Payload};
 use crate::interpreter::state::State;
-use crate::interpreter::stimulus::{Rejection, Stimulus, StimulusKind};
-use crate::interpreter::{self, Bounds, Env, TokenMint, Undecided};
+use crate::interpreter::stimulus::{Rejection, StimulusKind};
 use crate::spans::Spans;
 use crate::store::{Append, ExecutionHeader, ExecutionRow, StoreError, Tenure};
 use crate::telemetry::task_log::Face;
@@ -82,7 +82,7 @@ pub(in crate::engine) struct ExecutionActor {
     /// The newest batch of its journal, where heartbeats may take its place.
     tail: Option<ReplaceableBatch>,
     /// Bytes of its journal.
-    written: u64,
+    pub(super) written: u64,
     /// Its share of the memory that is counted.
     pub(super) part: Part,
     /// It has more to do, and waits for its turn.
@@ -185,78 +185,6 @@ impl ExecutionActor {
         }
     }
 
-    /// Decides about an input. No effect happens yet.
-    fn decide(&mut self, input: Input) -> Result<Prepared, DeliverError> {
-        // The row and the first event tell one start date.
-        let at = self.new_header.as_ref().map_or_else(|| self.services.clock.now(), |header| header.started);
-        let mut prepared = Prepared {
-            at,
-            entries: Vec::new(),
-            commands: Vec::new(),
-            after: self.state.version(),
-            rejection: None,
-            before: self.state.tasks().map(TaskSnapshot::of).collect(),
-        };
-        // The broker's confirms are written first. A reply, or a worker that took the task, proves the confirm of that
-        // task.
-        let replied = match &input {
-            Input::Reply { scheduled, .. }
-            | Input::Stimulus(
-                StimulusKind::TaskStarted { scheduled, .. } | StimulusKind::TaskOverflowed { scheduled },
-            ) => Some(*scheduled),
-            Input::Stimulus(_) | Input::ChildEnded { .. } | Input::WriteConfirms => None,
-        };
-        let settled: Vec<InFlight> =
-            self.in_flight.extract_if(.., |f| f.confirmed || Some(f.scheduled) == replied).collect();
-        for sent in settled {
-            let kind = StimulusKind::Dispatched { scheduled: sent.scheduled, receipt: sent.receipt, completes: false };
-            // A task that ended meanwhile needs no receipt.
-            if let Err(e @ Undecided::Misfit(_)) = self.feed(&mut prepared, kind) {
-                return Err(e.into());
-            }
-        }
-        let kind = match input {
-            Input::WriteConfirms => {
-                self.deferred = None;
-                return Ok(prepared);
-            }
-            Input::Stimulus(kind) => kind,
-            Input::Reply { scheduled, completion, by, link, .. } => self.meaning(scheduled, completion, (by, link), at),
-            Input::ChildEnded { scheduled, child } => self.child_result(scheduled, &child),
-        };
-        match self.feed(&mut prepared, kind) {
-            Err(Undecided::Rejected(rejection)) if !prepared.entries.is_empty() => prepared.rejection = Some(rejection),
-            fed => fed?,
-        }
-        Ok(prepared)
-    }
-
-    fn feed(&mut self, prepared: &mut Prepared, kind: StimulusKind) -> Result<(), Undecided> {
-        let tokens = Mint { services: &self.services };
-        let set = &self.services.options.bounds;
-        let bounds = Bounds {
-            held: set.execution_bytes_max,
-            share: self.services.footprint.share(),
-            journal: set.journal_bytes_max,
-            journal_left: set.journal_bytes_max.saturating_sub(self.written),
-        };
-        let holds_timeouts = self.host.holds_timeouts();
-        let env = Env { execution: self.id, realm: &self.services.realm, tokens: &tokens, bounds, holds_timeouts };
-        let stimulus = Stimulus { at: prepared.at, entropy: entropy::entropy(), kind };
-        let decision = interpreter::decide(env, &self.machine, self.state.get_mut(), stimulus)?;
-        prepared.entries.extend(decision.entries);
-        prepared.commands.extend(decision.commands);
-        let held = decision.held + self.part_of_machine();
-        self.services.footprint.count(&mut self.part, held);
-        Ok(())
-    }
-
-    /// Its part of the compiled machine's memory, which the executions of that machine share. A third of the bytes is
-    /// counted, as with data.
-    fn part_of_machine(&self) -> u64 {
-        self.machine.bytes / 3 / Arc::strong_count(&self.machine) as u64
-    }
-
     /// Its ARN, from its first event: nothing is told of an execution that has not begun. It is not kept beside the
     /// state, which sleeps packed.
     pub(in crate::engine) fn arn(&self) -> &Arn {
@@ -298,28 +226,6 @@ impl ExecutionActor {
         let Tenure { partition, epoch } = self.host.tenure();
         let hurries = self.new_header.is_some() && self.hurries;
         Ok(Append { execution: self.id, partition, epoch, batch, replaces, summary, waits, hurries })
-    }
-}
-
-/// The decision about a message, before it is durable.
-struct Prepared {
-    at: Timestamp,
-    entries: Vec<Entry>,
-    commands: Vec<Command>,
-    after: Version,
-    /// The tasks that were open before.
-    before: Vec<TaskSnapshot>,
-    /// The message itself was refused, though something older is to be written.
-    rejection: Option<Rejection>,
-}
-
-struct Mint<'a> {
-    services: &'a Services,
-}
-
-impl TokenMint for Mint<'_> {
-    fn token(&self, key: TaskKey) -> String {
-        self.services.token(&key)
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub(in crate::engine) mod actor;
 mod call;
+mod deciding;
 mod dispatch;
 pub(in crate::engine) mod effects;
 pub(in crate::engine) mod express;
