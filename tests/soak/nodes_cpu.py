@@ -1,64 +1,61 @@
 """Processor time of all servers for a callback, with three servers against one: figures for docs/CLUSTER.md.
 
-    python tests/soak/nodes_cpu.py --binary target/release/reveille [--rounds 5] [--callbacks 20000] [--open 200]
+    python tests/soak/nodes_cpu.py --binary target/release/reveille [--rounds 1] [--seconds 6] [--at-once 60,200,1000,2000] [--per-second 600]
 
-One PostgreSQL and one broker. Executions ask over AMQP, a worker answers each at once, so a callback is a task message and its reply. In each
-round one server works alone, then three share the partitions, then the other way round; each carries the same number of callbacks. Said: user and
-system time of the servers from /proc, for a callback, and what they need while nothing happens. The medians of the rounds are compared.
+One PostgreSQL and one broker. Executions ask over AMQP, a worker (fast_echo.py) answers each at once, so a callback is a task message and its
+reply. In each round one server works alone, then three share the partitions; each with so many executions that ask at once, and with so many
+answers in a second, evenly. Said: user and system time of the servers and of PostgreSQL from /proc, and commits, for a callback; and the time of
+the servers while nothing happens. The medians of the rounds are compared.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
 import signal
 import statistics
+import subprocess
 import sys
-import threading
 import time
-
-import pika
+import urllib.request
 
 from cluster_load import HELD, HOLDS
 from crash import ROOT
 from stage import SERVERS, on_stage
 
 TICK = os.sysconf("SC_CLK_TCK")
-IDLE = 10
+# Before it is measured: all are awake.
+WARM = 3
+# In play where answers come evenly.
+FEW = 60
 
 
-class Echo(threading.Thread):
-    """Answers every task at once, as long as it may."""
-
-    def __init__(self, url):
-        super().__init__(daemon=True)
-        self.url, self.count, self.may, self.failed = url, 0, threading.Event(), None
-
-    def run(self):
-        try:
-            with pika.BlockingConnection(pika.URLParameters(self.url + "?heartbeat=0")) as connection:
-                channel = connection.channel()
-                channel.basic_qos(prefetch_count=200)
-                channel.queue_declare(HELD, durable=True, arguments={"x-queue-type": "quorum"})
-                for method, properties, _ in channel.consume(HELD, inactivity_timeout=1):
-                    if method is None:
-                        continue
-                    self.may.wait()
-                    self.count += 1
-                    answer = pika.BasicProperties(delivery_mode=2, correlation_id=properties.headers["task-token"])
-                    channel.basic_publish("", properties.reply_to, json.dumps({"reply": "e", "last": False}), answer)
-                    channel.basic_ack(method.delivery_tag)
-        except Exception as error:  # noqa: BLE001 - the measurement ends with it
-            self.failed = error
+def times(pid):
+    """Ticks of a process, and of its children that have ended."""
+    return [int(n) for n in pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:15]]
 
 
 class Play:
     def __init__(self, args, stage):
         self.args, self.stage = args, stage
         stage.machine("holds", HOLDS)
-        self.echo = Echo(stage.brokers.urls[0])
-        self.echo.start()
-        for n in range(args.open):
-            stage.ask("StartExecution", stateMachineArn=stage.machines["holds"], name=f"open-{n}", input=json.dumps({"n": n}))
+        here = pathlib.Path(__file__).parent
+        self.echo = subprocess.Popen([sys.executable, here / "fast_echo.py", str(stage.brokers.ports[0]), HELD], text=True,
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.database = int((stage.databases.primary / "data/postmaster.pid").read_text().split()[0])
+        body = {"stateMachineArn": stage.machines["holds"]}
+
+        def start(n):
+            told, answer = stage.cluster.nodes[0].ask("StartExecution", {**body, "name": f"open-{n}", "input": json.dumps({"n": n})})
+            if told != 200:
+                raise RuntimeError(f"StartExecution: {told} {answer}")
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(start, range(max([FEW, *args.at_once]))))
+
+    def tell(self, line):
+        self.echo.stdin.write(line + "\n")
+        self.echo.stdin.flush()
 
     def run_on(self, count):
         """So many servers run, and own equal shares."""
@@ -77,60 +74,69 @@ class Play:
         for node in self.stage.cluster.nodes[:count]:
             node.ready()
 
-    def spent(self):
-        total = 0
-        for node in self.stage.cluster.nodes:
-            if node.process and node.process.poll() is None:
-                fields = pathlib.Path(f"/proc/{node.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-                total += int(fields[11]) + int(fields[12])
-        return total / TICK
+    def look(self):
+        """Callbacks, commits, and processor time of servers and of PostgreSQL so far."""
+        nodes = [node for node in self.stage.cluster.nodes if node.process and node.process.poll() is None]
+        self.tell("count")
+        count = self.echo.stdout.readline()
+        if not count:
+            raise RuntimeError("the worker ended")
+        commits = 0
+        for node in nodes:
+            for line in urllib.request.urlopen(f"http://127.0.0.1:{node.port}/metrics", timeout=10).read().decode().splitlines():
+                if line.startswith("reveille_store_commit_events_count"):
+                    commits += float(line.split()[-1])
+        spent = sum(sum(times(node.process.pid)[:2]) for node in nodes) / TICK
+        database = sum(times(self.database)) / TICK
+        for child in pathlib.Path(f"/proc/{self.database}/task/{self.database}/children").read_text().split():
+            database += sum(times(child)[:2]) / TICK
+        return int(count), commits, spent, database, time.monotonic()
 
-    def carry(self, callbacks):
-        """Seconds of the servers for these callbacks, and how long they took."""
-        began, spent, until = time.monotonic(), self.spent(), self.echo.count + callbacks
-        while self.echo.count < until:
-            if self.echo.failed:
-                raise RuntimeError(f"the worker ended: {self.echo.failed!r}")
-            time.sleep(0.02)
-        return self.spent() - spent, time.monotonic() - began
-
-    def measure(self, servers):
-        self.run_on(servers)
-        time.sleep(3)
-        idle = self.spent()
-        time.sleep(IDLE)
-        idle = (self.spent() - idle) / IDLE
-        self.echo.may.set()
-        self.carry(self.args.callbacks // 5)  # everybody is awake
-        first = self.echo.count
-        spent, took = self.carry(self.args.callbacks)
-        callbacks = self.echo.count - first
-        self.echo.may.clear()
+    def measure(self, servers, line):
+        self.tell(line)
+        time.sleep(WARM)
+        before = self.look()
+        time.sleep(self.args.seconds)
+        callbacks, commits, spent, database, took = (new - old for new, old in zip(self.look(), before))
+        self.tell("stop")
+        time.sleep(1)
         each = spent / callbacks * 1e6
-        print(f"{servers} server{'s' * (servers > 1)}: {each:.0f} us for a callback, {callbacks / took:.0f}/s; idle {idle * 1000:.1f} ms/s", flush=True)
-        return each, idle
+        print(f"{servers} server{'s' * (servers > 1)}, {line}: {each:.0f} us for a callback, PostgreSQL {database / callbacks * 1e6:.0f} us, "
+              f"{commits / callbacks:.3f} commits; {callbacks / took:.0f}/s", flush=True)
+        return each
+
+    def idle(self, servers):
+        before = self.look()
+        time.sleep(self.args.seconds)
+        _, _, spent, _, took = (new - old for new, old in zip(self.look(), before))
+        print(f"{servers} server{'s' * (servers > 1)}, idle: {spent / took * 1000:.1f} ms/s", flush=True)
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--binary", default=ROOT / "target/release/reveille", type=pathlib.Path)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--callbacks", type=int, default=20_000)
-    options.add_argument("--open", type=int, default=200, help="executions that ask at once")
+    options.add_argument("--rounds", type=int, default=1)
+    options.add_argument("--seconds", type=float, default=6)
+    options.add_argument("--at-once", type=lambda text: [int(n) for n in text.split(",")], default=[60, 200, 1000, 2000],
+                         help="executions that ask at once")
+    options.add_argument("--per-second", type=int, default=600, help="answers that come evenly")
     args = options.parse_args()
+    lines = [f"pace {FEW} {args.per_second}", *(f"play {n}" for n in args.at_once)]
 
     def play(stage):
-        played, seen = Play(args, stage), {1: [], SERVERS: []}
-        for number in range(args.rounds):
-            for servers in ([1, SERVERS] if number % 2 == 0 else [SERVERS, 1]):
-                seen[servers].append(played.measure(servers))
-        one, several = (statistics.median(each for each, _ in seen[n]) for n in (1, SERVERS))
-        idle = [statistics.median(idle for _, idle in seen[n]) * 1000 for n in (1, SERVERS)]
-        print(f"median of {args.rounds} rounds: 1 server {one:.0f} us, {SERVERS} servers {several:.0f} us for a callback: {several / one:.2f}; "
-              f"idle {idle[0]:.1f} and {idle[1]:.1f} ms/s")
+        played, seen = Play(args, stage), {}
+        for _ in range(args.rounds):
+            for servers in (1, SERVERS):
+                played.run_on(servers)
+                played.idle(servers)
+                for line in lines:
+                    seen.setdefault((servers, line), []).append(played.measure(servers, line))
+        played.echo.kill()
+        for line in lines:
+            one, several = (statistics.median(seen[servers, line]) for servers in (1, SERVERS))
+            print(f"{line}: {one:.0f} and {several:.0f} us: {several / one:.2f}")
 
     on_stage("cpu", play, binary=args.binary, seed=1, brokers=1, databases=1, gates=False, first=1)
-    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,9 @@ pub const PARTITION_WAIT: Duration = Duration::from_secs(8);
 /// The last pause between two looks for an execution whose creation was given up. The pauses double from a second, so
 /// the commit is looked for over two minutes: a database that lost its connection ends it within those.
 pub const CREATION_LOOK_MAX: Duration = Duration::from_mins(1);
+/// Executions of a partition with a decision that was given up and may land yet, remembered one by one; with more each
+/// execution of the partition counts as one of them, until none was given up for an hour.
+pub const UNSURE_EXECUTIONS: usize = 4_096;
 /// Partitions for express executions that a node has at most. Each is a channel to the broker.
 pub const EXPRESS_PARTITIONS_MAX: u16 = 2;
 /// A start that met a handover is made again in another partition so often.

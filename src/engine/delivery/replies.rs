@@ -5,11 +5,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::BoxStream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::bus::Message as BusMessage;
 use crate::bus::envelope::{self, DefectKind, Reply, ReplyDefect, ReplyOutcome, Tell, Verdict};
@@ -33,6 +35,11 @@ use super::lines::Lines;
 use super::parking::{Parking, Why};
 use super::tells;
 use super::verdict::verdict;
+
+/// A node that may take nothing in looks at its deliveries so often: each of up to a thousand for a partition would be
+/// handed out again five times a second. Whether it may take something in again, it asks more often.
+const FENCED_LOOK: Duration = Duration::from_secs(1);
+const FENCED_PAUSE: Duration = Duration::from_millis(20);
 
 /// The parts that the consumers of all partitions share.
 #[derive(Clone)]
@@ -175,8 +182,12 @@ impl Consumer {
     /// actors; longer work gets a task of its own.
     async fn run(self, mut replies: BoxStream<'static, Delivery>, mut again: mpsc::Receiver<Delivery>) {
         let this = Rc::new(self);
-        let backlog = &this.partition.backlog;
+        let (backlog, seat) = (&this.partition.backlog, &this.replies.services.seat);
+        let is_fenced = || seat.is_fenced() && !this.partition.id.is_express();
+        let mut looked: Option<Instant> = None;
         loop {
+            let is_shut = is_fenced();
+            let rests = is_shut && looked.is_some_and(|at| at.elapsed() < FENCED_LOOK) && !seat.gives_back(true);
             tokio::select! {
                 biased;
                 // Before any reply that came in later.
@@ -184,7 +195,7 @@ impl Consumer {
                     let execution = this.execution_of(&delivery);
                     this.spawn_receive(execution, delivery);
                 }
-                delivery = replies.next() => {
+                delivery = replies.next(), if !rests => {
                     let Some(delivery) = delivery else { return };
                     backlog.received();
                     if this.partition.is_draining() {
@@ -192,7 +203,7 @@ impl Consumer {
                         delivery.settle(Settlement::Requeue);
                         return;
                     }
-                    if this.replies.services.seat.is_fenced() && !this.partition.id.is_express() {
+                    if is_fenced() {
                         this.replies.come_again(delivery);
                         continue;
                     }
@@ -200,7 +211,10 @@ impl Consumer {
                         this.spawn_receive(execution, delivery);
                     }
                 }
-                () = backlog.asked() => backlog.is_dry(),
+                () = backlog.asked(), if !rests => backlog.is_dry(),
+                // Nothing more is there.
+                () = std::future::ready(()), if is_shut && !rests => looked = Some(Instant::now()),
+                () = tokio::time::sleep(FENCED_PAUSE), if rests => {}
             }
         }
     }

@@ -333,7 +333,7 @@ impl Keeper {
         if holding.going.contains(&partition) {
             return;
         }
-        holding.held.remove(&partition);
+        holding.loses(partition);
         self.partitions.abandon(partition);
         tracing::warn!(event = "partition.lost", %partition, "another node owns the partition now");
         self.services.metrics.partition_moved("lost", holding.held.len());
@@ -341,6 +341,8 @@ impl Keeper {
 
     fn drop_all(&self) {
         let mut holding = self.holding();
+        // The next life of this node has another id.
+        holding.over.clear();
         while let Some((partition, _)) = holding.held.pop_first() {
             self.partitions.abandon(partition);
             self.services.metrics.partition_moved("lost", holding.held.len());
@@ -371,13 +373,16 @@ impl Keeper {
 
     fn gave(&self, gifts: &[Gift], given: &Result<(), StoreError>) {
         for Gift { partition, epoch, to } in gifts {
-            let now = {
+            let (again, now) = {
                 let mut holding = self.holding();
                 holding.going.remove(partition);
+                let again = holding.is_over(*partition, *epoch);
                 holding.ends(*partition, *epoch, self.seat().now());
-                holding.held.len()
+                (again, holding.held.len())
             };
             match given {
+                // It had ended here before: to another node at last, or to this one.
+                Ok(()) if again => tracing::debug!(%partition, node.id = %to, "a partition has a new epoch"),
                 Ok(()) => {
                     tracing::info!(event = "partition.given", %partition, node.id = %to, "another node gets it");
                     self.services.metrics.partition_moved("given", now);

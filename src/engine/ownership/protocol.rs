@@ -4,6 +4,7 @@
 //! ```text
 //! a beat stands still for a lapse ─► Bury ─► its partitions have no living owner ─► Claim ─► Begin
 //! one has too many, another too few, and all is quiet ─► Give ─► the other's next look ─► Begin
+//! it ended here, and is this node's still (a gift failed) ─► Give, to itself ─► its next look ─► Begin
 //! this one does not reach the broker, and another does ─► Give all
 //! others own a partition that is held here ─► Drop          this node has no row ─► Rejoin
 //! ```
@@ -86,12 +87,15 @@ pub(in crate::engine) struct Holding {
     pub going: BTreeSet<PartitionId>,
     /// When each last began or ended here.
     pub changed: BTreeMap<PartitionId, Duration>,
+    /// The epoch in which each ended here last. It has no second life in it: an append of the first that is under way
+    /// still would go through.
+    pub over: BTreeMap<PartitionId, Epoch>,
 }
 
 impl Holding {
-    /// A partition begins here. `false`: it runs in this epoch already, or in a later one.
+    /// A partition begins here. `false`: it runs in this epoch already, or in a later one, or it has run in it.
     pub fn begins(&mut self, partition: PartitionId, epoch: Epoch, now: Duration) -> bool {
-        let begins = self.held.get(&partition).is_none_or(|held| *held < epoch);
+        let begins = self.held.get(&partition).is_none_or(|held| *held < epoch) && !self.is_over(partition, epoch);
         if begins {
             self.held.insert(partition, epoch);
             self.changed.insert(partition, now);
@@ -102,9 +106,22 @@ impl Holding {
     /// It ends here in this epoch, or its row was changed.
     pub fn ends(&mut self, partition: PartitionId, epoch: Epoch, now: Duration) {
         self.changed.insert(partition, now);
+        self.over.insert(partition, epoch);
         if self.held.get(&partition) == Some(&epoch) {
             self.held.remove(&partition);
         }
+    }
+
+    /// Another node has it, or this one in another epoch.
+    pub fn loses(&mut self, partition: PartitionId) {
+        if let Some(epoch) = self.held.remove(&partition) {
+            self.over.insert(partition, epoch);
+        }
+    }
+
+    /// It has ended here in this epoch.
+    pub fn is_over(&self, partition: PartitionId, epoch: Epoch) -> bool {
+        self.over.get(&partition) == Some(&epoch)
     }
 
     /// The rows of a look that was asked then may be older than this holding: beats and changes of rows go side
@@ -173,7 +190,7 @@ pub(in crate::engine) enum Act {
     Bury(NodeId, u64),
     /// No living node owns these.
     Claim(Vec<(PartitionId, Epoch)>),
-    /// It ends here, then its new owner is written down.
+    /// It ends here, then its new owner is written down: another node, or this one in the next epoch.
     Give(Gift),
 }
 
@@ -198,7 +215,7 @@ pub(in crate::engine) fn step(
         }
     }
     for (partition, epoch) in own.iter().filter(|_| !mine.leaving) {
-        if holding.held.get(partition) != Some(epoch) {
+        if holding.held.get(partition) != Some(epoch) && !holding.is_over(*partition, *epoch) {
             acts.push(Act::Begin(*partition, *epoch));
         }
     }
@@ -220,13 +237,20 @@ pub(in crate::engine) fn step(
     } else {
         0
     };
-    let gifts =
-        own.iter().filter(|(partition, _)| !holding.going.contains(partition)).filter_map(|(partition, epoch)| {
-            let to = *share.get(partition)?;
-            // A node that may be gone gets nothing.
-            (to != me && seen.lives(to, asked, terms)).then_some(Gift { partition: *partition, epoch: *epoch, to })
-        });
-    acts.extend(gifts.take(at_once).map(Act::Give));
+    let moves = own.iter().filter(|(partition, _)| !holding.going.contains(partition));
+    let gift = |partition: PartitionId, epoch: Epoch, to: NodeId| Act::Give(Gift { partition, epoch, to });
+    let mut left = at_once;
+    for (partition, epoch) in moves {
+        let to = share.get(partition).copied();
+        // A node that may be gone gets nothing.
+        if let Some(to) = to.filter(|to| left > 0 && *to != me && seen.lives(*to, asked, terms)) {
+            left -= 1;
+            acts.push(gift(*partition, *epoch, to));
+        } else if holding.is_over(*partition, *epoch) && !mine.leaving {
+            // A gift failed, or it could not begin: it goes on here, in an epoch of its own.
+            acts.push(gift(*partition, *epoch, me));
+        }
+    }
     acts
 }
 

@@ -1,6 +1,6 @@
 //! The protocol as tables, and in worlds of nodes that die, freeze, join, leave and read slowly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -95,7 +95,30 @@ fn rows_that_were_read_before_a_partition_began_or_ended_here_tell_nothing_of_it
     holding.ends(PartitionId(0), Epoch(1), ms(3_000));
     let mine = view(vec![row(1, 0), row(2, 0)], &[1]);
     assert_eq!(acts(slow(&mine, 2_900), &holding), []);
-    assert_eq!(acts(slow(&mine, 3_001), &holding), [Act::Begin(PartitionId(0), Epoch(1))]);
+    // It is this node's still: it begins in an epoch of its own.
+    let gift = |to| Act::Give(Gift { partition: PartitionId(0), epoch: Epoch(1), to: node(to) });
+    assert_eq!(acts(slow(&mine, 3_001), &holding), [gift(1)]);
+    assert!(!holding.begins(PartitionId(0), Epoch(1), ms(3_001)));
+    holding.going.insert(PartitionId(0));
+    assert_eq!(acts(slow(&mine, 3_001), &holding), [], "that is under way");
+    let mut next = mine.clone();
+    next.partitions[0].epoch = Epoch(2);
+    holding.going.clear();
+    assert_eq!(acts(slow(&next, 3_001), &holding), [Act::Begin(PartitionId(0), Epoch(2))]);
+    assert!(holding.begins(PartitionId(0), Epoch(2), ms(3_001)));
+}
+
+#[test]
+fn a_gift_that_failed_is_made_again_where_it_is_due() {
+    let mut holding = holds(&[0, 1]);
+    holding.ends(PartitionId(0), Epoch(1), ms(1_000));
+    let now = view(vec![row(1, 0), NodeRow { leaving: true, ..row(2, 0) }], &[1, 1]);
+    let gift = |n, to| Act::Give(Gift { partition: PartitionId(n), epoch: Epoch(1), to: node(to) });
+    assert_eq!(acts(&[(2_000, &now)], &holding), [gift(0, 1)], "no other node takes it");
+    let mut leaves = now.clone();
+    (leaves.nodes[0].leaving, leaves.nodes[1].leaving) = (true, false);
+    assert_eq!(acts(&[(2_000, &leaves)], &holding), [], "a node that leaves begins nothing");
+    assert_eq!(acts(&[(2_000, &leaves), (2_500, &leaves)], &holding), [gift(0, 2), gift(1, 2)]);
 }
 
 #[test]
@@ -204,6 +227,8 @@ struct Actor {
     seen: Observations,
     /// It does nothing until then.
     frozen: u64,
+    /// So many of its next gifts fail.
+    fails: usize,
     dead: bool,
     leaving: bool,
     /// Its open question: the moment of the question, the moment of the answer, and the answer.
@@ -219,6 +244,8 @@ struct World {
     partitions: BTreeMap<PartitionId, (Epoch, Option<NodeId>)>,
     /// The owners of all epochs.
     owners: BTreeMap<(PartitionId, Epoch), NodeId>,
+    /// The lives of partitions: never two in one epoch.
+    lives: BTreeSet<(PartitionId, Epoch)>,
     actors: Vec<Actor>,
     gifts: usize,
 }
@@ -229,6 +256,8 @@ enum Fault {
     Freeze(usize, u64),
     Slow(usize, u64),
     Leave(usize),
+    /// So many of its gifts fail.
+    Fail(usize, usize),
     Join,
     Rest(u64),
 }
@@ -239,6 +268,7 @@ fn faults() -> impl Strategy<Value = Vec<Fault>> {
         2 => (0..8_usize, 100..9_000_u64).prop_map(|(n, ms)| Fault::Freeze(n, ms)),
         2 => (0..8_usize, 100..4_000_u64).prop_map(|(n, ms)| Fault::Slow(n, ms)),
         1 => (0..8_usize).prop_map(Fault::Leave),
+        1 => (0..8_usize, 1..4_usize).prop_map(|(n, gifts)| Fault::Fail(n, gifts)),
         2 => Just(Fault::Join),
         4 => (50..6_000_u64).prop_map(Fault::Rest),
     ];
@@ -256,6 +286,12 @@ impl World {
         self.partitions.insert(partition, (epoch, Some(owner)));
         let former = self.owners.insert((partition, epoch), owner);
         assert_eq!(former, None, "two owners of partition {partition} in epoch {}", epoch.0);
+    }
+
+    fn begin(&mut self, actor: &mut Actor, partition: PartitionId, epoch: Epoch) {
+        if actor.holding.begins(partition, epoch, ms(self.now)) {
+            assert!(self.lives.insert((partition, epoch)), "partition {partition} lives twice in epoch {}", epoch.0);
+        }
     }
 
     fn view(&self) -> View {
@@ -276,8 +312,8 @@ impl World {
                 assert!(!self.nodes.contains_key(&me), "it has a row");
                 *actor = Actor { leaving: actor.leaving, dead: actor.leaving, next: self.now, ..Actor::default() };
             }
-            Act::Drop(partition) => _ = actor.holding.held.remove(&partition),
-            Act::Begin(partition, epoch) => _ = actor.holding.begins(partition, epoch, ms(self.now)),
+            Act::Drop(partition) => actor.holding.loses(partition),
+            Act::Begin(partition, epoch) => self.begin(actor, partition, epoch),
             Act::Bury(node, beat) => {
                 if let Some((row, beaten)) = self.nodes.get(&node)
                     && row.beat == beat
@@ -292,13 +328,15 @@ impl World {
                     let free = owner.is_none_or(|owner| !self.nodes.contains_key(&owner));
                     if epoch == seen && free && self.nodes.contains_key(&me) {
                         self.own(partition, epoch, me);
-                        actor.holding.begins(partition, Epoch(epoch.0 + 1), ms(self.now));
+                        self.begin(actor, partition, Epoch(epoch.0 + 1));
                     }
                 }
             }
             Act::Give(Gift { partition, epoch, to }) => {
                 actor.holding.ends(partition, epoch, ms(self.now));
-                if self.partitions[&partition] == (epoch, Some(me)) && self.nodes.contains_key(&to) {
+                if actor.fails > 0 {
+                    actor.fails -= 1;
+                } else if self.partitions[&partition] == (epoch, Some(me)) && self.nodes.contains_key(&to) {
                     self.own(partition, epoch, to);
                     self.gifts += 1;
                 }
@@ -373,6 +411,7 @@ impl World {
                 }
             }),
             Fault::Leave(n) => to(*n, &|actor| actor.leaving = true),
+            Fault::Fail(n, gifts) => to(*n, &|actor| actor.fails += gifts),
             Fault::Join => {
                 let next = now;
                 self.actors.push(Actor { next, ..Actor::default() });

@@ -102,9 +102,9 @@ impl Host for PartitionState {
     fn unsure(&self, execution: ExecutionId, unsure: bool) {
         let mut all = self.unsure.borrow_mut();
         if unsure {
-            all.insert(execution);
+            all.add(execution);
         } else {
-            all.remove(&execution);
+            all.remove(execution);
         }
     }
 

@@ -16,6 +16,7 @@ mod reply_consumer;
 mod state;
 mod timekeeping;
 mod timers;
+mod unsure;
 
 pub(in crate::engine) use reply_consumer::ReplyConsumer;
 pub(in crate::engine) use state::{PartitionState, Wiring};

@@ -81,9 +81,9 @@ impl PartitionState {
             loaded,
             bus_kept,
         );
-        actor.unsure = self.unsure.borrow().contains(&execution);
+        actor.unsure = self.unsure.borrow_mut().has(execution);
         if let Phase::Closed(outcome) = actor.state.phase() {
-            self.unsure.borrow_mut().remove(&execution);
+            self.unsure.borrow_mut().remove(execution);
             // Its end landed, and its writer did not learn that: those that wait are told now.
             self.tell_end(execution, &actor.state, row.summary.owes_parent, outcome);
         }

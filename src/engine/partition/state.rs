@@ -29,6 +29,7 @@ use super::backlog::Backlog;
 use super::registry::{Active, Registry};
 use super::reply_consumer::ReplyConsumer;
 use super::timers::Timers;
+use super::unsure::Unsure;
 
 pub(super) type Revival = SharedFuture<LocalBoxFuture<'static, Result<Active, DeliverError>>>;
 type EndWaiter = oneshot::Sender<Result<Outcome, DeliverError>>;
@@ -75,8 +76,7 @@ pub(in crate::engine) struct PartitionState {
     /// Executions whose queues the bus forgot with the last process, until they are revived: all that they have open is
     /// owed again.
     pub(super) redispatch_all: RefCell<HashSet<ExecutionId>>,
-    /// Executions with a decision that may be under way at the store still, although it was given up.
-    pub(super) unsure: RefCell<HashSet<ExecutionId>>,
+    pub(super) unsure: RefCell<Unsure>,
     pub(super) draining: Cell<bool>,
     /// Nothing of it goes on here.
     ended: Cell<bool>,

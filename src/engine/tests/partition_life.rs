@@ -1,14 +1,16 @@
 //! A partition begins and ends by itself: its executions stand still without it, and go on where it begins again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::bus::embedded::EmbeddedBus;
-use crate::bus::{Address, Message, Properties, Settlement, TaskBus};
+use crate::bus::{Address, Delivery, Message, Properties, Receipt, Settlement, TaskBus};
+use crate::engine::partition::PartitionState;
 use crate::engine::support::{self, next, request};
 use crate::engine::types::Asker;
 use crate::engine::types::{Completion, CompletionError, EngineError};
@@ -145,4 +147,60 @@ async fn a_partition_that_is_let_go_right_after_it_began_is_gone() {
     let _ = begun.await;
     assert!(!engine.services.courier.holds(PartitionId(0)));
     handle.stop(LONG).await;
+}
+
+/// A message of a bus that hands it out again a fifth of a second after it was given back.
+#[derive(Debug)]
+struct Again {
+    to: mpsc::Sender<Delivery>,
+    given_back: Arc<AtomicUsize>,
+}
+
+impl Again {
+    fn delivery(self, message: Message) -> Delivery {
+        Delivery { message, redelivered: true, mended: None, receipt: Box::new(self) }
+    }
+}
+
+impl Receipt for Again {
+    fn settle(self: Box<Self>, _: Settlement) {}
+
+    fn give_back(self: Box<Self>, message: Message) {
+        self.given_back.fetch_add(1, Ordering::Relaxed);
+        actix_rt::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let to = self.to.clone();
+            let _ = to.try_send(self.delivery(message));
+        });
+    }
+}
+
+#[actix_rt::test]
+async fn a_node_that_may_take_nothing_in_looks_at_its_replies_once_a_second() {
+    tokio::time::pause();
+    let (store, bus) = (Arc::new(Memory::new()), Arc::new(EmbeddedBus::new()));
+    let handle = crate::engine::lifecycle::make(support::parts(store.clone(), store, bus, support::small()));
+    let wiring = crate::engine::lifecycle::wiring(&handle);
+    let seat = &handle.engine().services.seat;
+    seat.sit(Some(0));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert!(seat.is_fenced());
+    let (replies, consumer) = mpsc::channel(8);
+    let consumer = futures_util::stream::unfold(consumer, async |mut c| c.recv().await.map(|d| (d, c)));
+    let partition = PartitionState::new(PartitionId(0), Epoch::FIRST, wiring.clone());
+    let running = actix_rt::spawn(wiring.replies.run(partition, consumer.boxed()));
+    let given_back = Arc::new(AtomicUsize::new(0));
+    for _ in 0..3 {
+        let again = Again { to: replies.clone(), given_back: Arc::clone(&given_back) };
+        let message = Message { body: Vec::new(), properties: Properties::default() };
+        replies.try_send(again.delivery(message)).unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let times = given_back.load(Ordering::Relaxed);
+    assert!((3 * 9..=3 * 11).contains(&times), "each was given back {} times in ten seconds", times / 3);
+    // All are taken as soon as it may take things in.
+    seat.good_until(Duration::MAX, true);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(given_back.load(Ordering::Relaxed) <= times + 3);
+    running.abort();
 }

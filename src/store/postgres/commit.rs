@@ -73,16 +73,37 @@ const INSERT_EXECUTIONS: &str = "INSERT INTO executions (id, version, due, close
     machine_version, machine_alias, map_run, tasks, redrive_count, partition, status, owes_parent, owes) SELECT * FROM \
     unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 /// `o` is the row before: the sums need it. One statement, so that they need no second round trip.
-const ADVANCE: &str = "WITH advanced AS ( UPDATE executions e SET version = a.version, due = a.due, closed = a.closed, \
-       redriven = a.redriven, tasks = a.tasks, redrive_count = a.redrive_count, status = a.status, owes_parent = \
-       a.owes_parent, owes = a.owes FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS a (id, expects, \
-       version, due, closed, redriven, tasks, redrive_count, status, owes_parent, owes) JOIN executions o ON o.id = \
-       a.id WHERE e.id = a.id AND e.version = a.expects RETURNING (e.closed IS NULL)::int - (o.closed IS NULL)::int AS \
-       executions, CASE WHEN e.closed IS NULL THEN e.tasks ELSE 0 END - CASE WHEN o.closed IS NULL THEN o.tasks ELSE 0 \
-       END AS tasks) UPDATE totals t SET executions = t.executions + $13 + sums.executions, tasks = t.tasks + $14 + \
-       sums.tasks FROM (SELECT count(*) AS n, coalesce(sum(executions), 0)::bigint AS executions, coalesce(sum(tasks), \
-       0)::bigint AS tasks FROM advanced) sums WHERE t.writer = $15 RETURNING t.executions, t.tasks, expect($12, \
-       sums.n)";
+macro_rules! advanced {
+    () => {
+        "advanced AS ( UPDATE executions e SET version = a.version, due = a.due, closed = a.closed, redriven = \
+           a.redriven, tasks = a.tasks, redrive_count = a.redrive_count, status = a.status, owes_parent = \
+           a.owes_parent, owes = a.owes FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS a (id, expects, \
+           version, due, closed, redriven, tasks, redrive_count, status, owes_parent, owes) JOIN executions o ON o.id \
+           = a.id WHERE e.id = a.id AND e.version = a.expects RETURNING (e.closed IS NULL)::int - (o.closed IS \
+           NULL)::int AS executions, CASE WHEN e.closed IS NULL THEN e.tasks ELSE 0 END - CASE WHEN o.closed IS NULL \
+           THEN o.tasks ELSE 0 END AS tasks)"
+    };
+}
+macro_rules! summed {
+    () => {
+        "UPDATE totals t SET executions = t.executions + $13 + sums.executions, tasks = t.tasks + $14 + sums.tasks \
+         FROM (SELECT count(*) AS n, coalesce(sum(executions), 0)::bigint AS executions, coalesce(sum(tasks), \
+         0)::bigint AS tasks FROM advanced) sums WHERE t.writer = $15 RETURNING t.executions, t.tasks, expect($12, \
+         sums.n)"
+    };
+}
+const ADVANCE: &str = concat!("WITH ", advanced!(), " ", summed!());
+/// A whole commit: batches of executions that go on, their index, the sums and the fence. PostgreSQL answers it once,
+/// where it answers a transaction of several statements with a packet for each. No part reads another one's rows but
+/// the sums, which count them: parts that are joined would take quadratic time.
+const GO_ON: &str = concat!(
+    "WITH written AS (INSERT INTO journal (execution, after, events, epoch, bytes) SELECT * FROM unnest($16, $17, \
+     $18, $19, $20)), ",
+    advanced!(),
+    ", summed AS (",
+    summed!(),
+    ") SELECT hold($21, $22, $23), (SELECT executions FROM summed) AS executions, (SELECT tasks FROM summed) AS tasks"
+);
 /// The newest batch of an execution, not its first.
 const TAKE_NEWEST: &str = "WITH gone AS ( DELETE FROM journal j USING unnest($1, $2, $3) AS a (execution, after, \
        events) WHERE j.execution = a.execution AND j.after = a.after AND j.events = a.events AND j.n = (SELECT n FROM \
@@ -138,7 +159,8 @@ pub(super) fn column<'a, R, T>(rows: &[&'a R], of: impl Fn(&'a R) -> T) -> Vec<T
 /// The sums over all open executions after the commit.
 type Totals = (i64, i64);
 
-/// Commits a group, whole or not at all. The last statement gives the sums.
+/// Commits a group, whole or not at all. The last statement gives the sums. A statement that stands alone is its own
+/// transaction, where the planner's settings are those of the session.
 pub(super) async fn commit(session: &Session, node: Node, durable: bool, group: &[Write]) -> Result<Totals, Failed> {
     let statements = statements(node, group);
     let params: Vec<_> = statements.iter().map(Statement::params).collect();
@@ -146,10 +168,14 @@ pub(super) async fn commit(session: &Session, node: Node, durable: bool, group: 
     if let Err(error) = session.name(all()).await {
         return Err(Failed::Unknown(classify(&error)));
     }
-    let begin = session.batch_execute(begin(session, durable));
     let sent = join_all(all().map(|(sql, values)| session.run(sql, values)));
-    // Polled in this order, so sent in this order, before any of them is answered.
-    let (begun, answers, ended) = futures_util::join!(begin, sent, session.batch_execute("COMMIT"));
+    let (begun, answers, ended) = if statements.len() == 1 && session.is_own() {
+        (Ok(()), sent.await, Ok(()))
+    } else {
+        let begin = session.batch_execute(begin(session, durable));
+        // Polled in this order, so sent in this order, before any of them is answered.
+        futures_util::join!(begin, sent, session.batch_execute("COMMIT"))
+    };
     let mut last = None;
     let mut failed = begun.err();
     for answer in answers {
@@ -165,7 +191,7 @@ pub(super) async fn commit(session: &Session, node: Node, durable: bool, group: 
         Some(error) if concerns_all(&error) => return Err(Failed::Unknown(classify(&error))),
         Some(error) => return Err(Failed::Refused(classify(&error))),
     }
-    let sums = last.and_then(|row| Some((row.try_get(0).ok()?, row.try_get(1).ok()?)));
+    let sums = last.and_then(|row| Some((row.try_get("executions").ok()?, row.try_get("tasks").ok()?)));
     sums.ok_or_else(|| Failed::Unknown(StoreError::Unavailable("the row of `totals` is missing".into())))
 }
 
@@ -174,8 +200,11 @@ pub(super) fn statements(node: Node, group: &[Write]) -> Vec<Statement<'_>> {
     let creates: Vec<&Create> = group.iter().filter_map(Write::as_create).collect();
     let appends: Vec<&Append> = group.iter().filter_map(Write::as_append).collect();
     let told: Vec<Uuid> = group.iter().filter_map(Write::as_told).map(|id| id.0).collect();
+    if appends.len() == group.len() && appends.iter().all(|append| goes_on(append)) {
+        return vec![on(node, &appends)];
+    }
     let all: Vec<&Append> = creates.iter().map(|create| &create.first).chain(appends.iter().copied()).collect();
-    let mut statements = vec![held(node, &all)];
+    let mut statements = vec![held(Statement::new(HOLD_PARTITIONS), node, &all)];
     if !creates.is_empty() {
         created(&creates, &mut statements);
     }
@@ -190,7 +219,10 @@ pub(super) fn statements(node: Node, group: &[Write]) -> Vec<Statement<'_>> {
     }
     // An append without events leaves the journal as it is.
     let born = creates.iter().map(|create| &create.first);
-    batches(&born.chain(appends.iter().copied().filter(|a| a.batch.events > 0)).collect::<Vec<_>>(), &mut statements);
+    let written: Vec<&Append> = born.chain(appends.iter().copied().filter(|a| a.batch.events > 0)).collect();
+    if !written.is_empty() {
+        statements.push(batches(Statement::new(INSERT_BATCHES), &written));
+    }
     ended(&all, &mut statements);
     waits::changed(&all, &mut statements);
     if !told.is_empty() {
@@ -199,21 +231,29 @@ pub(super) fn statements(node: Node, group: &[Write]) -> Vec<Statement<'_>> {
     }
     // Last: its row is that of the whole commit. A parent that is told in the same group as an append is told first,
     // and the append says the same of it.
-    statements.push(advanced(node, &creates, &appends));
+    statements.push(summed(node, &creates, &appends));
     statements
 }
 
+/// It changes the journal and the index of its execution, and nothing else.
+fn goes_on(append: &Append) -> bool {
+    append.replaces == 0 && append.waits.is_empty() && append.summary.closed.is_none()
+}
+
+fn on<'a>(node: Node, appends: &[&'a Append]) -> Statement<'a> {
+    let statement = advanced(Statement::new(GO_ON), node, (0, 0), appends);
+    let written: Vec<&Append> = appends.iter().copied().filter(|append| append.batch.events > 0).collect();
+    held(batches(statement, &written), node, appends)
+}
+
 /// This node's row and those of the partitions that the group touches, until the commit.
-fn held<'a>(node: Node, appends: &[&Append]) -> Statement<'a> {
+fn held<'a>(statement: Statement<'a>, node: Node, appends: &[&Append]) -> Statement<'a> {
     let mut touched: Vec<(i32, i64)> =
         appends.iter().map(|append| (i32::from(append.partition.0), int(append.epoch.0))).collect();
     touched.sort_unstable();
     touched.dedup();
     let (partitions, epochs): (Vec<i32>, Vec<i64>) = touched.into_iter().unzip();
-    Statement::new(HOLD_PARTITIONS)
-        .with(node.id.0, Type::UUID)
-        .with(partitions, Type::INT4_ARRAY)
-        .with(epochs, Type::INT8_ARRAY)
+    statement.with(node.id.0, Type::UUID).with(partitions, Type::INT4_ARRAY).with(epochs, Type::INT8_ARRAY)
 }
 
 fn count<T>(rows: &[T]) -> i64 {
@@ -272,17 +312,13 @@ fn created<'a>(rows: &[&'a Create], statements: &mut Vec<Statement<'a>>) {
     statements.push(executions);
 }
 
-fn batches<'a>(rows: &[&'a Append], statements: &mut Vec<Statement<'a>>) {
-    if rows.is_empty() {
-        return;
-    }
-    let batches = Statement::new(INSERT_BATCHES)
+fn batches<'a>(statement: Statement<'a>, rows: &[&'a Append]) -> Statement<'a> {
+    statement
         .with(column(rows, |row| row.execution.0), Type::UUID_ARRAY)
         .with(column(rows, |row| int(row.batch.after.0)), Type::INT8_ARRAY)
         .with(column(rows, |row| i64::from(row.batch.events)), Type::INT8_ARRAY)
         .with(column(rows, |row| int(row.epoch.0)), Type::INT8_ARRAY)
-        .with(column(rows, |row| row.batch.bytes.as_slice()), Type::BYTEA_ARRAY);
-    statements.push(batches);
+        .with(column(rows, |row| row.batch.bytes.as_slice()), Type::BYTEA_ARRAY)
 }
 
 fn ended<'a>(rows: &[&'a Append], statements: &mut Vec<Statement<'a>>) {
@@ -300,17 +336,19 @@ fn ended<'a>(rows: &[&'a Append], statements: &mut Vec<Statement<'a>>) {
 }
 
 /// The index of the appends, and the sums.
-fn advanced<'a>(node: Node, creates: &[&'a Create], rows: &[&'a Append]) -> Statement<'a> {
+fn summed<'a>(node: Node, creates: &[&'a Create], rows: &[&'a Append]) -> Statement<'a> {
     let open = creates.iter().map(|create| &create.first.summary).filter(|summary| summary.closed.is_none());
-    let (executions, tasks) = open.fold((0_i64, 0_i64), |(n, tasks), of| (n + 1, tasks + i64::from(of.tasks)));
+    let born = open.fold((0_i64, 0_i64), |(n, tasks), of| (n + 1, tasks + i64::from(of.tasks)));
     if rows.is_empty() {
-        return Statement::new(TOTALS)
-            .with(executions, Type::INT8)
-            .with(tasks, Type::INT8)
-            .with(i32::from(node.slot), Type::INT4);
+        return of_node(Statement::new(TOTALS), node, born);
     }
+    advanced(Statement::new(ADVANCE), node, born, rows)
+}
+
+/// `born`: new executions, and their tasks.
+fn advanced<'a>(statement: Statement<'a>, node: Node, born: (i64, i64), rows: &[&'a Append]) -> Statement<'a> {
     let version = |row: &Append| int(row.batch.after.0) + i64::from(row.batch.events);
-    Statement::new(ADVANCE)
+    let statement = statement
         .with(column(rows, |row| row.execution.0), Type::UUID_ARRAY)
         .with(column(rows, |row| int(row.expects().0)), Type::INT8_ARRAY)
         .with(column(rows, version), Type::INT8_ARRAY)
@@ -322,8 +360,10 @@ fn advanced<'a>(node: Node, creates: &[&'a Create], rows: &[&'a Append]) -> Stat
         .with(column(rows, |row| status_code(row.summary.status)), Type::INT2_ARRAY)
         .with(column(rows, |row| row.summary.owes_parent), Type::BOOL_ARRAY)
         .with(column(rows, |row| row.summary.owes), Type::BOOL_ARRAY)
-        .with(count(rows), Type::INT8)
-        .with(executions, Type::INT8)
-        .with(tasks, Type::INT8)
-        .with(i32::from(node.slot), Type::INT4)
+        .with(count(rows), Type::INT8);
+    of_node(statement, node, born)
+}
+
+fn of_node(statement: Statement<'_>, node: Node, (executions, tasks): (i64, i64)) -> Statement<'_> {
+    statement.with(executions, Type::INT8).with(tasks, Type::INT8).with(i32::from(node.slot), Type::INT4)
 }

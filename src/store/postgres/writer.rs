@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -174,10 +175,13 @@ pub(super) struct Writer {
     pub counters: Arc<Counters>,
 }
 
-/// Requests in a group that show load: the fixed cost of a commit (eight statements, 0.8 ms of PostgreSQL) is then
-/// worth sharing among more of them.
+/// Requests in a group that show load: the fixed cost of a commit (some 0.8 ms of PostgreSQL, and as much of this node
+/// from the replies to their acks) is then worth sharing among more of them.
 const GROUP_UNDER_LOAD: usize = 2;
-const PAUSE: Duration = Duration::from_millis(2);
+/// They wait for others: half as long as the last commit took, within these. A commit that takes long shows a
+/// PostgreSQL that is busy, mostly with the commits of other nodes.
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+const PAUSE_MAX: Duration = Duration::from_millis(5);
 /// Between two refusals of a node that has lost its place, so that senders do not come in a circle.
 const PAUSE_WHEN_LOST: Duration = Duration::from_millis(100);
 /// The time for the answer to a commit. A commit that waits longer (for a standby, for a lock of an operator) has an
@@ -188,22 +192,25 @@ const COMMIT_ANSWERS: Duration = Duration::from_secs(10);
 pub(super) async fn serve(writer: Writer, incoming: mpsc::Receiver<Write>, ended: Arc<Mutex<()>>) {
     let _until_the_end = ended.lock().await;
     let mut incoming = incoming;
+    let mut took = Duration::ZERO;
     while let Some(first) = incoming.recv().await {
-        let group = gather(first, &mut incoming).await;
+        let group = gather(first, &mut incoming, (took / 2).clamp(PAUSE_MIN, PAUSE_MAX)).await;
+        let began = Instant::now();
         writer.settle(group).await;
+        took = began.elapsed();
     }
 }
 
 /// Gathers the waiting requests, up to the size of a commit, and those of the next milliseconds where several wait.
-async fn gather(first: Write, incoming: &mut mpsc::Receiver<Write>) -> Vec<Write> {
+async fn gather(first: Write, incoming: &mut mpsc::Receiver<Write>, pause: Duration) -> Vec<Write> {
     let (mut events, mut bytes) = first.weight();
     let mut group = vec![first];
-    for pause in [false, true] {
-        if pause {
+    for waited in [false, true] {
+        if waited {
             if group.len() < GROUP_UNDER_LOAD {
                 break;
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
         while events < limits::COMMIT_EVENTS_MAX && bytes < limits::COMMIT_BYTES_MAX {
             let Ok(next) = incoming.try_recv() else { break };
