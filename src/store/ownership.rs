@@ -17,6 +17,9 @@ use super::{Epoch, StoreError, StoreFuture, StoreResult};
 /// not understand each other.
 pub const FORMS_APART_MAX: u32 = 1;
 
+/// The form from which on nodes read packed batches of journals.
+pub const PACKED_FORM: u32 = 2;
+
 /// A node of which no beat has arrived for so many lapses has lost its place: the others have taken its partitions. A
 /// worker's reply that it gives back then goes to its new owner, not to this node again.
 pub const LOST_AFTER_LAPSES: u32 = 2;

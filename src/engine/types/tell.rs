@@ -21,8 +21,9 @@ use crate::telemetry::task_log::Face;
 use crate::trace::SpanContext;
 
 /// The newest form of bodies, and of records in the store, that this version reads. It writes the newest that all nodes
-/// read: its own, or the one before ([`FORMS_APART_MAX`]).
-pub(in crate::engine) const NEWEST: u32 = 1;
+/// read: its own, or the one before ([`FORMS_APART_MAX`]). 2: batches of journals may be packed in PostgreSQL; its
+/// bodies are those of 1.
+pub(in crate::engine) const NEWEST: u32 = 2;
 /// The oldest form of bodies that it reads.
 const OLDEST: u32 = 1;
 
@@ -394,7 +395,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_read() {
         for body in [
-            r#"{"v":2,"tell":{"input":{}}}"#,
+            r#"{"v":3,"tell":{"input":{}}}"#,
             r#"{"v":1,"tell":{"dance":{}}}"#,
             r#"{"v":1,"tell":{"input":{"execution":"00000000-0000-0000-0000-000000000001","input":{"jump":{}}}}}"#,
             "{}",

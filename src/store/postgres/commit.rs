@@ -14,10 +14,11 @@ use crate::store::{Append, Closing, Node, StoreError};
 
 use super::error::{classify, concerns_all, is_buried};
 use super::names::{arn_key, key};
+use super::packed::pack;
 use super::session::Session;
 use super::values::{int, status_code};
 use super::waits;
-use super::writer::{Create, Write};
+use super::writer::{Create, Write, Writer};
 
 /// Plans of statements by their keys do not depend on the planner's statistics of the tables, so it is told to use the
 /// indexes. A process that freezes in the middle of a transaction must not keep its row from a successor for ever.
@@ -161,8 +162,8 @@ type Totals = (i64, i64);
 
 /// Commits a group, whole or not at all. The last statement gives the sums. A statement that stands alone is its own
 /// transaction, where the planner's settings are those of the session.
-pub(super) async fn commit(session: &Session, node: Node, durable: bool, group: &[Write]) -> Result<Totals, Failed> {
-    let statements = statements(node, group);
+pub(super) async fn commit(session: &Session, writer: &Writer, node: Node, group: &[Write]) -> Result<Totals, Failed> {
+    let statements = statements(node, writer.seat.packs(), group);
     let params: Vec<_> = statements.iter().map(Statement::params).collect();
     let all = || statements.iter().zip(&params).map(|(statement, values)| (statement.sql, values.as_slice()));
     if let Err(error) = session.name(all()).await {
@@ -172,7 +173,7 @@ pub(super) async fn commit(session: &Session, node: Node, durable: bool, group: 
     let (begun, answers, ended) = if statements.len() == 1 && session.is_own() {
         (Ok(()), sent.await, Ok(()))
     } else {
-        let begin = session.batch_execute(begin(session, durable));
+        let begin = session.batch_execute(begin(session, writer.durable));
         // Polled in this order, so sent in this order, before any of them is answered.
         futures_util::join!(begin, sent, session.batch_execute("COMMIT"))
     };
@@ -195,13 +196,13 @@ pub(super) async fn commit(session: &Session, node: Node, durable: bool, group: 
     sums.ok_or_else(|| Failed::Unknown(StoreError::Unavailable("the row of `totals` is missing".into())))
 }
 
-/// The statements of a group, in the order in which they must run.
-pub(super) fn statements(node: Node, group: &[Write]) -> Vec<Statement<'_>> {
+/// The statements of a group, in the order in which they must run. `packs`: batches are packed.
+pub(super) fn statements(node: Node, packs: bool, group: &[Write]) -> Vec<Statement<'_>> {
     let creates: Vec<&Create> = group.iter().filter_map(Write::as_create).collect();
     let appends: Vec<&Append> = group.iter().filter_map(Write::as_append).collect();
     let told: Vec<Uuid> = group.iter().filter_map(Write::as_told).map(|id| id.0).collect();
     if appends.len() == group.len() && appends.iter().all(|append| goes_on(append)) {
-        return vec![on(node, &appends)];
+        return vec![on(node, packs, &appends)];
     }
     let all: Vec<&Append> = creates.iter().map(|create| &create.first).chain(appends.iter().copied()).collect();
     let mut statements = vec![held(Statement::new(HOLD_PARTITIONS), node, &all)];
@@ -221,7 +222,7 @@ pub(super) fn statements(node: Node, group: &[Write]) -> Vec<Statement<'_>> {
     let born = creates.iter().map(|create| &create.first);
     let written: Vec<&Append> = born.chain(appends.iter().copied().filter(|a| a.batch.events > 0)).collect();
     if !written.is_empty() {
-        statements.push(batches(Statement::new(INSERT_BATCHES), &written));
+        statements.push(batches(Statement::new(INSERT_BATCHES), packs, &written));
     }
     ended(&all, &mut statements);
     waits::changed(&all, &mut statements);
@@ -240,10 +241,10 @@ fn goes_on(append: &Append) -> bool {
     append.replaces == 0 && append.waits.is_empty() && append.summary.closed.is_none()
 }
 
-fn on<'a>(node: Node, appends: &[&'a Append]) -> Statement<'a> {
+fn on<'a>(node: Node, packs: bool, appends: &[&'a Append]) -> Statement<'a> {
     let statement = advanced(Statement::new(GO_ON), node, (0, 0), appends);
     let written: Vec<&Append> = appends.iter().copied().filter(|append| append.batch.events > 0).collect();
-    held(batches(statement, &written), node, appends)
+    held(batches(statement, packs, &written), node, appends)
 }
 
 /// This node's row and those of the partitions that the group touches, until the commit.
@@ -312,13 +313,16 @@ fn created<'a>(rows: &[&'a Create], statements: &mut Vec<Statement<'a>>) {
     statements.push(executions);
 }
 
-fn batches<'a>(statement: Statement<'a>, rows: &[&'a Append]) -> Statement<'a> {
-    statement
+fn batches<'a>(statement: Statement<'a>, packs: bool, rows: &[&'a Append]) -> Statement<'a> {
+    let statement = statement
         .with(column(rows, |row| row.execution.0), Type::UUID_ARRAY)
         .with(column(rows, |row| int(row.batch.after.0)), Type::INT8_ARRAY)
         .with(column(rows, |row| i64::from(row.batch.events)), Type::INT8_ARRAY)
-        .with(column(rows, |row| int(row.epoch.0)), Type::INT8_ARRAY)
-        .with(column(rows, |row| row.batch.bytes.as_slice()), Type::BYTEA_ARRAY)
+        .with(column(rows, |row| int(row.epoch.0)), Type::INT8_ARRAY);
+    if packs {
+        return statement.with(column(rows, |row| pack(&row.batch.bytes).into_owned()), Type::BYTEA_ARRAY);
+    }
+    statement.with(column(rows, |row| row.batch.bytes.as_slice()), Type::BYTEA_ARRAY)
 }
 
 fn ended<'a>(rows: &[&'a Append], statements: &mut Vec<Statement<'a>>) {

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0004_ownership.sql"),
     include_str!("../../../migrations/postgres/0005_deaf.sql"),
     include_str!("../../../migrations/postgres/0006_wait_counts.sql"),
+    include_str!("../../../migrations/postgres/0007_packed.sql"),
 ];
 
 /// Two starts of one moment take turns: released by the end of the transaction, so that a pooler keeps nothing.

@@ -23,6 +23,7 @@ mod migrate;
 mod names;
 mod notes;
 mod ownership;
+mod packed;
 mod pieces;
 mod places;
 mod primary;

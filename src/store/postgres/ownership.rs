@@ -93,6 +93,7 @@ impl Ownership for Postgres {
                 })
                 .await?;
             self.inner.counters.beside(generation, others);
+            self.inner.seat.meets(view.nodes.iter().map(|node| node.speaks));
             if seat.is_some_and(|mine| view.node(mine.id).is_some()) {
                 self.inner.seat.beaten((view.nodes.len() > 1).then_some(asked));
             }
@@ -177,7 +178,7 @@ impl Postgres {
         let card = NodeCard {
             name: ownership::name_of_process(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            speaks: 1,
+            speaks: ownership::PACKED_FORM,
             key_print: String::new(),
             alone: true,
             lapse: ownership::LAPSE,

@@ -8,14 +8,18 @@ use crate::ids::{ExecutionId, Version};
 use crate::store::{Batch, Opened, Place, gone};
 
 use super::error::{Outcome, corrupt, not_found};
+use super::packed;
 use super::session::Session;
 use super::values::{small, uint};
 
 /// All batches, with their bytes where these are `$2` at most together. The length of a batch is read without its
 /// bytes.
-pub(super) const OPEN: &str = "SELECT e.version, j.n, j.after, j.events, octet_length(j.bytes)::bigint, CASE WHEN \
-       sum(octet_length(j.bytes)) OVER () <= $2 THEN j.bytes END FROM executions e LEFT JOIN journal j ON j.execution \
-       = e.id WHERE e.id = $1 ORDER BY j.n";
+pub(super) const OPEN: &str = concat!(
+    "SELECT version, n, after, events, length::bigint, CASE WHEN sum(length) OVER () <= $2 THEN bytes END FROM \
+       (SELECT e.version, j.n, j.after, j.events, j.bytes, ",
+    packed::length!(),
+    " AS length FROM executions e LEFT JOIN journal j ON j.execution = e.id WHERE e.id = $1) batches ORDER BY n"
+);
 pub(super) const BYTES: &str = "SELECT n, after, events, bytes FROM journal WHERE execution = $1 AND n = ANY($2)";
 
 /// All batches where they are `whole` bytes at most, else their places. Each batch must follow the one before it: a gap
@@ -34,8 +38,8 @@ pub(super) async fn open(session: &Session, id: ExecutionId, whole: u64) -> Outc
             return Err(corrupt("journal of execution", &id, &why));
         }
         end += u64::from(place.events);
-        if let Some(bytes) = row.try_get(5)? {
-            batches.push(Batch { after: place.after, events: place.events, bytes });
+        if let Some(stored) = row.try_get(5)? {
+            batches.push(Batch { after: place.after, events: place.events, bytes: unpack(stored, id)? });
         }
         places.push(place);
     }
@@ -45,12 +49,17 @@ pub(super) async fn open(session: &Session, id: ExecutionId, whole: u64) -> Outc
     Ok(if batches.len() == places.len() { Opened::Whole(batches) } else { Opened::Large(places) })
 }
 
+fn unpack(stored: Vec<u8>, id: ExecutionId) -> Outcome<Vec<u8>> {
+    packed::unpack(stored).map_err(|why| corrupt("journal of execution", &id, &format!("a packed batch: {why}")))
+}
+
 pub(super) async fn read(session: &Session, id: ExecutionId, places: &[Place]) -> Outcome<Vec<Batch>> {
     let numbers: Vec<i64> = places.iter().map(|place| place.at).collect();
     let rows = session.read(BYTES, &[(&id.0, Type::UUID), (&numbers, Type::INT8_ARRAY)]).await?;
     let mut found: HashMap<i64, Batch> = HashMap::with_capacity(rows.len());
     for row in rows {
-        let batch = Batch { after: Version(uint(&row, 1)?), events: small(&row, 2)?, bytes: row.try_get(3)? };
+        let bytes = unpack(row.try_get(3)?, id)?;
+        let batch = Batch { after: Version(uint(&row, 1)?), events: small(&row, 2)?, bytes };
         found.insert(row.try_get(0)?, batch);
     }
     let take = |place: &Place| found.get(&place.at).filter(|batch| place.is_of(batch)).cloned();

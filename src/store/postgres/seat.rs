@@ -1,12 +1,13 @@
 //! Which row of `nodes` is this process's, and whether its beats arrive.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::store::ownership::LOST_AFTER_LAPSES;
+use crate::store::ownership::{LOST_AFTER_LAPSES, PACKED_FORM};
 use crate::store::{Node, StoreError, StoreResult};
 
 /// How often a node without others looks whether there are some.
@@ -15,7 +16,11 @@ const LOOK: Duration = Duration::from_secs(1);
 const LOST: &str = "PostgreSQL does not answer this server's beats; another server may have its partitions";
 
 #[derive(Debug, Default)]
-pub(super) struct Seat(Mutex<Life>);
+pub(super) struct Seat {
+    life: Mutex<Life>,
+    /// All nodes read packed batches.
+    packs: AtomicBool,
+}
 
 /// One life of this node.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,11 +33,21 @@ struct Life {
 
 impl Seat {
     fn life(&self) -> Life {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set(&self, life: Life) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = life;
+        *self.life.lock().unwrap_or_else(PoisonError::into_inner) = life;
+    }
+
+    /// The nodes that live read up to these forms.
+    pub(super) fn meets(&self, forms: impl Iterator<Item = u32>) {
+        self.packs.store(forms.fold(PACKED_FORM, u32::min) >= PACKED_FORM, Ordering::Relaxed);
+    }
+
+    /// Batches may be packed.
+    pub(super) fn packs(&self) -> bool {
+        self.packs.load(Ordering::Relaxed)
     }
 
     pub(super) fn node(&self) -> Option<Node> {
@@ -53,7 +68,7 @@ impl Seat {
 
     /// A beat that was sent at this moment has arrived; `None`: no other node is there.
     pub(super) fn beaten(&self, sent: Option<Instant>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).beaten = sent;
+        self.life.lock().unwrap_or_else(PoisonError::into_inner).beaten = sent;
     }
 
     /// When this node loses its place, if no further beat arrives.

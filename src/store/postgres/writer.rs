@@ -262,7 +262,7 @@ impl Writer {
                     continue;
                 }
             };
-            let failed = match self.answered(commit::commit(&client, node, self.durable, &group)).await {
+            let failed = match self.answered(commit::commit(&client, self, node, &group)).await {
                 Ok(Ok(totals)) => {
                     self.counters.open(totals);
                     self.counters.committed(group.len(), group.iter().map(|write| write.weight().0).sum());

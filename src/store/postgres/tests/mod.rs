@@ -1,6 +1,7 @@
 //! Tests beside the contract suites. They need a server: `REVEILLE_TEST_POSTGRES_URL` (`make test` sets it).
 
 mod faults;
+mod packed;
 mod plans;
 mod pooler;
 

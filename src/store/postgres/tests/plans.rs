@@ -90,7 +90,7 @@ async fn commits_use_their_indexes(client: &Client) {
     let group = writes();
     client.batch_execute(BEGIN).await.unwrap();
     let node = Node { id: NodeId(uuid::Uuid::nil()), slot: 0 };
-    for statement in statements(node, &group) {
+    for statement in statements(node, false, &group) {
         let plans = [plan(client, statement.sql, &statement.params()).await, lasting_plan(client, &statement).await];
         for plan in plans {
             assert!(!scans(&plan), "{}\n{plan}", statement.sql);
