@@ -22,8 +22,10 @@ use crate::trace::TraceOrigin;
 
 use super::parking::{Parking, Why};
 
-/// Starts under way at once: as many as one commit of the store gathers without waiting for more.
-const START_PREFETCH: u16 = 200;
+/// Starts under way at once, as many as replies (`bus.prefetch`). A start takes little of the processor and waits long:
+/// for its commit, and until the broker has heard of the acks of others. With 200 the engine was idle for nine tenths
+/// of the time.
+const START_PREFETCH: u16 = 1_000;
 
 /// A message that asks for an execution.
 pub struct StartMessage {
