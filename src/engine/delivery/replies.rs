@@ -186,8 +186,9 @@ impl Consumer {
         let is_fenced = || seat.is_fenced() && !this.partition.id.is_express();
         let mut looked: Option<Instant> = None;
         loop {
-            let is_shut = is_fenced();
-            let rests = is_shut && looked.is_some_and(|at| at.elapsed() < FENCED_LOOK) && !seat.gives_back(true);
+            // A node that gives back all looks at once, and waits for the next delivery.
+            let is_shut = is_fenced() && !seat.gives_back(true);
+            let rests = is_shut && looked.is_some_and(|at| at.elapsed() < FENCED_LOOK);
             tokio::select! {
                 biased;
                 // Before any reply that came in later.
