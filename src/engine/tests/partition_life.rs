@@ -198,9 +198,20 @@ async fn a_node_that_may_take_nothing_in_looks_at_its_replies_once_a_second() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     let times = given_back.load(Ordering::Relaxed);
     assert!((3 * 9..=3 * 11).contains(&times), "each was given back {} times in ten seconds", times / 3);
-    // All are taken as soon as it may take things in.
+    // A node that has lost its place gives back all to the broker for a second, and waits for more of them.
+    seat.lost_from(Some(seat.now()));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(Arc::strong_count(&given_back), 1, "none is here");
+    let again = Again { to: replies.clone(), given_back: Arc::clone(&given_back) };
+    let times = given_back.load(Ordering::Relaxed);
+    replies.try_send(again.delivery(Message { body: Vec::new(), properties: Properties::default() })).unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!((2..=4).contains(&(given_back.load(Ordering::Relaxed) - times)), "it was given back before: it stays here");
+    let times = given_back.load(Ordering::Relaxed);
+    // It is taken as soon as that may be.
     seat.good_until(Duration::MAX, true);
+    seat.lost_from(None);
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(given_back.load(Ordering::Relaxed) <= times + 3);
+    assert!(given_back.load(Ordering::Relaxed) <= times + 1);
     running.abort();
 }
