@@ -292,7 +292,7 @@ async fn bytes_that_are_no_request_end_their_connection_and_nothing_else() {
 
 #[actix_web::test]
 async fn a_server_that_stops_says_so_and_answers_until_it_has_drained() {
-    let slow = Options { drain: Duration::from_secs(3_600), ..options("127.0.0.1:0") };
+    let slow = Options { drain: Duration::from_hours(1), ..options("127.0.0.1:0") };
     let server = Server::serve(&slow, api(), None, nothing).unwrap();
     let (addr, handle) = (server.addr, server.handle());
     let running = actix_web::rt::spawn(server.run());

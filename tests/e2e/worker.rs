@@ -91,14 +91,15 @@ fn heartbeats_keep_a_long_task_alive_and_a_cancelled_one_ends_its_program() {
     let server = Server::start(Launch::over(&url));
     let folder = tempfile::tempdir().expect("a folder");
     let (begun, over) = (folder.path().join("begun"), folder.path().join("over"));
-    let long = begin(&server, "long", "call", "long", &json!({"HeartbeatSeconds": 3, "TimeoutSeconds": 300}));
+    // A worker that is late for some seconds on a busy machine is still in time, and the task takes longer than that.
+    let long = begin(&server, "long", "call", "long", &json!({"HeartbeatSeconds": 12, "TimeoutSeconds": 300}));
     let stopped = begin(&server, "stopped", "call", "stopped", &json!({}));
     let script = format!(
         "trap 'touch {over}; exit 1' TERM; touch {begun}; sleep 300 & wait",
         over = over.display(),
         begun = begun.display()
     );
-    let _workers = [Hired::sh(&url, "long", "sleep 9; echo done"), Hired::sh(&url, "stopped", &script)];
+    let _workers = [Hired::sh(&url, "long", "sleep 20; echo done"), Hired::sh(&url, "stopped", &script)];
     until("the program begins", SOON, || begun.exists().then_some(()));
     server.call("StopExecution", &json!({"executionArn": stopped}));
     until("the program is told", SOON, || over.exists().then_some(()));
