@@ -148,6 +148,10 @@ class Faults:
             return False
 
     def freeze(self):
+        # A server that is cut off from the broker holds what it has for longer than a frozen server may.
+        for thread in self.behind:
+            if thread.name == "heal":
+                thread.join()
         node = self.victim()
         partitions = [p for (p,) in self.databases.sql(f"SELECT p.partition FROM partitions p WHERE {node.owns()}")]
         owned = self.owned(node)

@@ -124,9 +124,11 @@ impl PartitionState {
         })
     }
 
-    /// Runs as long as the partition.
+    /// Runs as long as the partition. Where that has ended already (it was abandoned while it began) nothing runs.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        self.tasks.borrow_mut().push(actix_rt::spawn(task));
+        if !self.is_ended() {
+            self.tasks.borrow_mut().push(actix_rt::spawn(task));
+        }
     }
 
     /// Nothing of this partition goes on here: its loops end, and its actors leave memory. Their debts are in the
