@@ -297,8 +297,8 @@ async fn a_server_that_stops_says_so_and_answers_until_it_has_drained() {
     let (addr, handle) = (server.addr, server.handle());
     let running = actix_web::rt::spawn(server.run());
     let list = format!(
-        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: {CONTENT_TYPE}\r\nX-Amz-Target: AWSStepFunctions.ListActivities\r\n\
-         Content-Length: 2\r\n\r\n{{}}"
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: {CONTENT_TYPE}\r\n\
+         X-Amz-Target: AWSStepFunctions.ListActivities\r\nContent-Length: 2\r\n\r\n{{}}"
     );
     let ready = "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let before = actix_web::rt::task::spawn_blocking(move || told_and_closed(addr, ready.as_bytes())).await.unwrap();

@@ -144,7 +144,7 @@ impl PartitionState {
             }
             after = Some(last);
         }
-        actix_rt::spawn(Rc::clone(self).settle_owed());
+        self.spawn(Rc::clone(self).settle_owed());
         Ok(())
     }
 
@@ -152,7 +152,7 @@ impl PartitionState {
     /// that.
     async fn settle_owed(self: Rc<Self>) {
         let mut after = None;
-        while !self.is_ended() && !self.is_draining() {
+        while !self.is_draining() {
             match self.services.journal.owing_parents(self.id, after, RECOVERY_PAGE).await {
                 Ok(rows) => {
                     let Some(last) = rows.last().map(|row| row.header.id) else { return };

@@ -156,7 +156,8 @@ pub async fn destinations_are_counted(store: &dyn Store) {
     // A refused append counts nothing.
     assert!(store.append(with(1, vec![WaitChange::Put(wait(8, "b", 1))])).await.is_err());
     assert_eq!(store.waits_by_destination(9).await.unwrap(), expected);
-    // A beat, a task that never had a row, a task that came and went in one append, and a row that moves to another place.
+    // A beat, a task that never had a row, a task that came and went in one append, and a row that moves to another
+    // place.
     let beats = Wait { last_heartbeat: Some(at(70)), ..wait(3, "b", 30) };
     let changes = vec![
         WaitChange::Put(beats),

@@ -87,8 +87,8 @@ mod tests {
         let Some(url) = fresh() else { return };
         let put = |n: u8, place: u8, queue| {
             format!(
-                "INSERT INTO waits VALUES (lpad('{n}', 32, '0')::uuid, 1, md5('m')::uuid, md5('{place}')::uuid, {n}, NULL, \
-                 NULL, NULL, 1, {queue}, true, '{place}', '', '')"
+                "INSERT INTO waits VALUES (lpad('{n}', 32, '0')::uuid, 1, md5('m')::uuid, md5('{place}')::uuid, {n}, \
+                 NULL, NULL, NULL, 1, {queue}, true, '{place}', '', '')"
             )
         };
         let counted = async |client: &Client| {
