@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use self::given::{QUIET, broker, confirmed, declared, message, next, nothing_more, queue, text, to_queue, unique};
@@ -60,6 +61,7 @@ contracts!(
     get_takes_one_message,
     a_get_from_a_missing_queue_disturbs_no_ack,
     a_get_that_is_given_up_takes_nothing_away,
+    a_stream_that_is_given_up_takes_nothing_away,
     other_arguments_on_a_queue_are_refused_and_disturb_nothing,
     a_queue_of_tasks_leaves_an_existing_one_as_it_is_and_waits_for_its_worker,
     exchanges_route_as_their_types_say,
@@ -385,6 +387,28 @@ async fn a_get_that_is_given_up_takes_nothing_away(bus: Bus) {
         }
     };
     tokio::time::timeout(SOON, rest).await.expect("each message comes");
+}
+
+/// However far the stream has come when its reader goes away, and also where the reader looks seldom.
+async fn a_stream_that_is_given_up_takes_nothing_away(bus: Bus) {
+    let spec = declared(&bus, queue("given-up")).await;
+    for n in 0..20 {
+        confirmed(&bus, to_queue(&spec), message(n)).await;
+    }
+    for looks in 0..12 {
+        let mut stream = bus.consume(spec.clone(), 20);
+        for _ in 0..looks {
+            drop(stream.next().now_or_never());
+            tokio::time::sleep(QUIET / 10).await;
+        }
+    }
+    let mut stream = bus.consume(spec, 20);
+    let mut came = std::collections::BTreeSet::new();
+    while came.len() < 20 {
+        let one = next(&mut stream).await;
+        came.insert(text(&one));
+        one.settle(Settlement::Ack);
+    }
 }
 
 /// Acks that are on their way when the broker refuses a get are heard all the same, however often that happens.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt, unfold};
-use lapin::Consumer;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Consumer};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -256,32 +256,67 @@ impl Consuming {
         live: Arc<Live>,
         prefetch: u16,
     ) -> Result<(Session, Consumer), Trouble> {
-        let mut channel = live.channel().await?;
-        let queue = short("a queue name", &self.queue.name).map_err(|why| Trouble::Refused(0, why))?;
-        let item = Item::Queue(self.queue.clone());
-        match declare(&live, &channel, &item).await {
-            Ok(()) => shared.topology.is_there(&item),
-            // Other arguments, or no right to declare: an existing queue is consumed as it is. `topology` logs it.
-            Err(Trouble::Refused(403 | 405 | 406, _)) => channel = live.channel().await?,
-            Err(trouble) => return Err(trouble),
+        let (answer, answered) = oneshot::channel();
+        let (queue, priority) = (self.queue.clone(), self.priority);
+        let opening = Opening { shared: shared.clone(), live: live.clone(), queue, priority, prefetch };
+        // A stream that is dropped meanwhile would leave a consumer behind, and deliveries that no code here knows.
+        shared.runtime.spawn(async move {
+            // Dropped where the stream is gone: the session ends the consumer.
+            let _ = answer.send(opening.consumer().await);
+        });
+        let opened = answered.await.unwrap_or_else(|_| Err((Trouble::Lost("this process ends".to_owned()), None)));
+        match opened {
+            Ok(opened) => Ok(opened),
+            Err((trouble, channel)) => {
+                if let Some(channel) = channel {
+                    // the first deliveries come with the answer
+                    self.judge(&live, channel).await;
+                }
+                Err(trouble)
+            }
         }
-        live.answer(channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+    }
+}
+
+/// A consumer that is being opened on a connection.
+struct Opening {
+    shared: Shared,
+    live: Arc<Live>,
+    queue: QueueSpec,
+    priority: Option<i32>,
+    prefetch: u16,
+}
+
+impl Opening {
+    /// # Errors
+    /// With the channel, where deliveries may have been on their way.
+    async fn consumer(self) -> Result<(Session, Consumer), (Trouble, Option<u16>)> {
+        let (channel, queue) = self.channel().await.map_err(|trouble| (trouble, None))?;
         let mut arguments = FieldTable::default();
         if let Some(priority) = self.priority.filter(|_| !plants::is_planted("priority")) {
             arguments.insert("x-priority".into(), AMQPValue::LongInt(priority));
         }
         let request = channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), arguments);
-        let consumer = match live.answer(request).await {
-            Ok(consumer) => consumer,
-            Err(trouble) => {
-                // the first deliveries come with the answer
-                self.judge(&live, channel.id()).await;
-                return Err(trouble);
-            }
-        };
-        debug!(queue = self.queue.name, prefetch, "consuming");
-        let own = Some((consumer.tag(), prefetch));
-        Ok((Session::new(shared, live, channel, own), consumer))
+        let consumer = self.live.answer(request).await.map_err(|trouble| (trouble, Some(channel.id())))?;
+        debug!(queue = self.queue.name, self.prefetch, "consuming");
+        let own = Some((consumer.tag(), self.prefetch));
+        Ok((Session::new(&self.shared, self.live, channel, own), consumer))
+    }
+
+    /// A channel with the prefetch, and the name of the queue, which is there.
+    async fn channel(&self) -> Result<(Channel, ShortString), Trouble> {
+        let Self { shared, live, .. } = self;
+        let mut channel = live.channel().await?;
+        let queue = short("a queue name", &self.queue.name).map_err(|why| Trouble::Refused(0, why))?;
+        let item = Item::Queue(self.queue.clone());
+        match declare(live, &channel, &item).await {
+            Ok(()) => shared.topology.is_there(&item),
+            // Other arguments, or no right to declare: an existing queue is consumed as it is. `topology` logs it.
+            Err(Trouble::Refused(403 | 405 | 406, _)) => channel = live.channel().await?,
+            Err(trouble) => return Err(trouble),
+        }
+        live.answer(channel.basic_qos(self.prefetch, BasicQosOptions::default())).await?;
+        Ok((channel, queue))
     }
 }
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use lapin::BasicProperties;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions};
 use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::{debug, error, info};
@@ -127,6 +127,13 @@ impl Lock {
     /// Identity and name of the engine that holds the lock.
     async fn ask(&self, live: &Arc<Live>) -> Option<(String, String)> {
         let channel = live.channel().await.ok()?;
+        let answer = self.answer(live, &channel).await;
+        // Also where none came: a channel with a consumer does not close by being dropped.
+        let _ = live.answer(channel.close(200, "OK".into())).await;
+        introduced(&answer?.data)
+    }
+
+    async fn answer(&self, live: &Arc<Live>, channel: &Channel) -> Option<lapin::message::Delivery> {
         let no_ack = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let mut answers = live
             .answer(channel.basic_consume(DIRECT_REPLY.into(), "".into(), no_ack, FieldTable::default()))
@@ -139,9 +146,7 @@ impl Lock {
         live.answer(channel.basic_publish("".into(), to.as_str().into(), options, body.as_bytes(), question))
             .await
             .ok()?;
-        let answer = tokio::time::timeout(ANSWER_WITHIN, answers.next()).await.ok()??.ok()?;
-        let _ = live.answer(channel.close(200, "OK".into())).await;
-        introduced(&answer.data)
+        tokio::time::timeout(ANSWER_WITHIN, answers.next()).await.ok()??.ok()
     }
 
     /// The identity and name of this engine, in questions and answers.
