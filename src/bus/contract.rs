@@ -1,15 +1,19 @@
 //! The duties of both adapters, as one suite. The AMQP half needs a broker: `REVEILLE_TEST_AMQP_URL` (`make test` sets
 //! it); without it these tests say so and pass. Names are unique to each test, so that all can share one broker.
 
+mod gets;
 mod given;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use self::gets::{
+    a_get_from_a_missing_queue_disturbs_no_ack, a_get_from_a_queue_that_comes_and_goes_disturbs_no_stream,
+    a_get_that_is_given_up_takes_nothing_away, a_stream_that_is_given_up_takes_nothing_away, get_takes_one_message,
+};
 use self::given::{QUIET, broker, confirmed, declared, message, next, nothing_more, queue, text, to_queue, unique};
 use super::embedded::EmbeddedBus;
 use super::{
@@ -60,6 +64,7 @@ contracts!(
     an_expired_task_is_dead_lettered_with_its_reason,
     get_takes_one_message,
     a_get_from_a_missing_queue_disturbs_no_ack,
+    a_get_from_a_queue_that_comes_and_goes_disturbs_no_stream,
     a_get_that_is_given_up_takes_nothing_away,
     a_stream_that_is_given_up_takes_nothing_away,
     other_arguments_on_a_queue_are_refused_and_disturb_nothing,
@@ -334,101 +339,6 @@ async fn an_expired_task_is_dead_lettered_with_its_reason(bus: Bus) {
         (Some("expired"), Some(spec.name.as_str()))
     );
     letter.settle(Settlement::Ack);
-}
-
-async fn get_takes_one_message(bus: Bus) {
-    let spec = declared(&bus, queue("get")).await;
-    assert!(bus.get(&spec.name).await.expect("get").is_none());
-    let missing = bus.get(&unique("missing")).await;
-    assert!(matches!(missing, Err(BusError::Refused { .. })), "{missing:?}");
-    confirmed(&bus, to_queue(&spec), message("one")).await;
-    confirmed(&bus, to_queue(&spec), message("two")).await;
-    let one = bus.get(&spec.name).await.expect("get").expect("a message");
-    assert_eq!(text(&one), "one");
-    one.settle(Settlement::Ack);
-    let two = bus.get(&spec.name).await.expect("get").expect("a message");
-    two.settle(Settlement::Requeue);
-    // The broker takes a returned delivery back when it comes to it.
-    let back = async {
-        loop {
-            match bus.get(&spec.name).await.expect("get") {
-                Some(again) => break again,
-                None => tokio::time::sleep(QUIET / 10).await,
-            }
-        }
-    };
-    let again = tokio::time::timeout(SOON, back).await.expect("it comes again");
-    assert_eq!((text(&again).as_str(), again.redelivered), ("two", true));
-}
-
-/// However far the get has come when its caller goes away.
-async fn a_get_that_is_given_up_takes_nothing_away(bus: Bus) {
-    let spec = declared(&bus, queue("get")).await;
-    for n in 0..40 {
-        confirmed(&bus, to_queue(&spec), message(n)).await;
-    }
-    let mut taken = std::collections::BTreeSet::new();
-    for n in 0..20 {
-        let patience = Duration::from_micros(50 * n);
-        if let Ok(Ok(Some(one))) = tokio::time::timeout(patience, bus.get(&spec.name)).await {
-            taken.insert(text(&one));
-            one.settle(Settlement::Ack);
-        }
-    }
-    let rest = async {
-        while taken.len() < 40 {
-            match bus.get(&spec.name).await.expect("get") {
-                Some(one) => {
-                    taken.insert(text(&one));
-                    one.settle(Settlement::Ack);
-                }
-                None => tokio::time::sleep(QUIET / 10).await,
-            }
-        }
-    };
-    tokio::time::timeout(SOON, rest).await.expect("each message comes");
-}
-
-/// However far the stream has come when its reader goes away, and also where the reader looks seldom.
-async fn a_stream_that_is_given_up_takes_nothing_away(bus: Bus) {
-    let spec = declared(&bus, queue("given-up")).await;
-    for n in 0..20 {
-        confirmed(&bus, to_queue(&spec), message(n)).await;
-    }
-    for looks in 0..12 {
-        let mut stream = bus.consume(spec.clone(), 20);
-        for _ in 0..looks {
-            drop(stream.next().now_or_never());
-            tokio::time::sleep(QUIET / 10).await;
-        }
-    }
-    let mut stream = bus.consume(spec, 20);
-    let mut came = std::collections::BTreeSet::new();
-    while came.len() < 20 {
-        let one = next(&mut stream).await;
-        came.insert(text(&one));
-        one.settle(Settlement::Ack);
-    }
-}
-
-/// Acks that are on their way when the broker refuses a get are heard all the same, however often that happens.
-async fn a_get_from_a_missing_queue_disturbs_no_ack(bus: Bus) {
-    let spec = declared(&bus, queue("get")).await;
-    for n in 0..12 {
-        confirmed(&bus, to_queue(&spec), message(n)).await;
-    }
-    for n in 0..12 {
-        let one = bus.get(&spec.name).await.expect("get").expect("a message");
-        assert_eq!((text(&one), one.redelivered), (n.to_string(), false));
-        one.settle(Settlement::Ack);
-        // at times more queues than keep a channel
-        for _ in 0..=n {
-            let missing = bus.get(&unique("missing")).await;
-            assert!(matches!(missing, Err(BusError::Refused { .. })), "{missing:?}");
-        }
-    }
-    assert!(bus.get(&spec.name).await.expect("get").is_none(), "what was acked came again");
-    nothing_more(&mut bus.consume(spec, 100)).await;
 }
 
 async fn other_arguments_on_a_queue_are_refused_and_disturb_nothing(bus: Bus) {

@@ -84,9 +84,10 @@ def plan(args, dice):
 class Faults:
     """Faults one after the other. Two of these work side by side: one harms servers, the other the database and the brokers."""
 
-    def __init__(self, args, cluster, databases, brokers, holder, answers, plan, dice, calm):
+    def __init__(self, args, cluster, databases, brokers, holder, answers, dice, plan=(), calm=None):
+        """`calm`: the lock that two sides share, where there are two."""
         self.args, self.cluster, self.databases, self.brokers = args, cluster, databases, brokers
-        self.holder, self.answers, self.left, self.dice, self.calm = holder, answers, list(plan), dice, calm
+        self.holder, self.answers, self.left, self.dice, self.calm = holder, answers, list(plan), dice, calm or threading.Lock()
         self.others = sorted(set(plan) - {"broker"})
         self.counts, self.wrong, self.behind, self.elsewhere = collections.Counter(), [], [], 0
 
@@ -267,7 +268,7 @@ def harm(args, cluster, databases, brokers, holder, answers, dice):
     drawn, calm, sides = plan(args, dice), threading.Lock(), []
     for number, below in enumerate([False, True]):
         own = [what for what in drawn if (what in BELOW) == below]
-        sides.append(Faults(args, cluster, databases, brokers, holder, answers, own, random.Random(args.seed + 1000 * (number + 1)), calm))
+        sides.append(Faults(args, cluster, databases, brokers, holder, answers, random.Random(args.seed + 1000 * (number + 1)), own, calm))
 
     def attempt(side):
         try:

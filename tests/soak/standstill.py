@@ -37,7 +37,8 @@ class Play:
         self.faults = Faults(args, self.cluster, self.databases, self.brokers, self.holder, self.answers, self.dice)
 
     def even(self):
-        """Each server owns its share, and all executions wait for an answer."""
+        """All is there again, each server owns its share, and all executions wait for an answer."""
+        self.faults.settle()
         def settled():
             counts = self.stage.shares()
             return len(counts) == 3 and max(counts) - min(counts) <= 1 and len(self.holder.waiting) == self.args.held

@@ -43,8 +43,8 @@ mod session;
 mod suspects;
 mod topology;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
@@ -91,6 +91,9 @@ pub struct AmqpBus {
     endpoint: Arc<Endpoint>,
     publishing: Link,
     consuming: Link,
+    /// For single messages, from the first one on: the broker ends the whole connection where a queue goes away just
+    /// then.
+    fetching: OnceLock<Link>,
     topology: Arc<Topology>,
     exchanges: Arc<Exchanges>,
     lanes: Vec<mpsc::Sender<Errand>>,
@@ -149,6 +152,7 @@ impl AmqpBus {
             endpoint,
             publishing,
             consuming,
+            fetching: OnceLock::new(),
             topology,
             exchanges,
             lanes,
@@ -196,6 +200,10 @@ impl AmqpBus {
         let kind = self.options.reply_queue_kind;
         let kind = if partition.is_express() { kind.that_ends() } else { kind };
         QueueSpec::owned(self.reply_queue(partition), kind, &self.options.names)
+    }
+
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        [&self.publishing, &self.consuming].into_iter().chain(self.fetching.get())
     }
 
     fn shared(&self) -> consumer::Shared {
@@ -326,7 +334,13 @@ impl AmqpBus {
     }
 
     async fn get_one(&self, queue: &str) -> Result<Option<Delivery>, BusError> {
-        let one = self.getting.one(self.shared(), queue);
+        if self.closing.load(Ordering::Acquire) {
+            return Err(BusError::Closed);
+        }
+        let link = self
+            .fetching
+            .get_or_init(|| Link::start(&self.runtime, self.endpoint.clone(), Purpose::Get, &self.options));
+        let one = self.getting.one(consumer::Shared { link: link.clone(), ..self.shared() }, queue);
         tokio::time::timeout(UNAVAILABLE_AFTER, one).await.unwrap_or_else(|_| Err(self.unavailable()))
     }
 
@@ -362,6 +376,9 @@ impl AmqpBus {
         self.closing.store(true, Ordering::Release);
         // streams end, no new deliveries; settlements and confirms still travel
         self.consuming.close();
+        if let Some(fetching) = self.fetching.get() {
+            fetching.close();
+        }
         self.getting.end();
         let mut sessions = self.sessions.subscribe();
         let quiet = async {
@@ -376,7 +393,7 @@ impl AmqpBus {
         };
         let _ = tokio::time::timeout_at(until, quiet).await;
         self.publishing.close();
-        for link in [&self.publishing, &self.consuming] {
+        for link in self.links() {
             link.shut();
             let mut states = link.states();
             // bounded by the link's own goodbye
@@ -389,7 +406,7 @@ impl AmqpBus {
 
 impl Drop for AmqpBus {
     fn drop(&mut self) {
-        for link in [&self.publishing, &self.consuming] {
+        for link in self.links() {
             link.close();
             link.shut();
         }

@@ -92,6 +92,8 @@ impl From<&lapin::Error> for Trouble {
 pub(super) enum Purpose {
     Publish,
     Consume,
+    /// Single messages (`getting`).
+    Get,
     /// One queue alone (`isolation`).
     Apart,
     /// The same, and properties of deliveries are left out.
@@ -103,6 +105,7 @@ impl Purpose {
         match self {
             Self::Publish => "publish",
             Self::Consume => "consume",
+            Self::Get => "get",
             Self::Apart | Self::Blank => "apart",
         }
     }
