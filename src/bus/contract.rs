@@ -12,7 +12,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use self::gets::{
     a_get_from_a_missing_queue_disturbs_no_ack, a_get_from_a_queue_that_comes_and_goes_disturbs_no_stream,
-    a_get_that_is_given_up_takes_nothing_away, a_stream_that_is_given_up_takes_nothing_away, get_takes_one_message,
+    a_get_that_is_given_up_takes_nothing_away, a_stream_that_is_given_up_takes_nothing_away,
+    consumers_of_a_queue_that_is_being_made_disturb_no_stream, get_takes_one_message,
 };
 use self::given::{QUIET, broker, confirmed, declared, message, next, nothing_more, queue, text, to_queue, unique};
 use super::embedded::EmbeddedBus;
@@ -65,6 +66,7 @@ contracts!(
     get_takes_one_message,
     a_get_from_a_missing_queue_disturbs_no_ack,
     a_get_from_a_queue_that_comes_and_goes_disturbs_no_stream,
+    consumers_of_a_queue_that_is_being_made_disturb_no_stream,
     a_get_that_is_given_up_takes_nothing_away,
     a_stream_that_is_given_up_takes_nothing_away,
     other_arguments_on_a_queue_are_refused_and_disturb_nothing,

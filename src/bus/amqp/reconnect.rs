@@ -32,6 +32,9 @@ const STATUS_CHECK: Duration = Duration::from_millis(500);
 pub(super) struct Live {
     pub(super) connection: Connection,
     pub(super) marks: Arc<Marks>,
+    /// Held while a queue is declared. RabbitMQ answers a second declaration of a queue that it is making as if it were
+    /// made, and ends the connection that consumes it then.
+    pub(super) declaring: tokio::sync::Mutex<()>,
     condemned: Notify,
 }
 
@@ -215,7 +218,12 @@ impl Supervisor {
                         link = self.purpose.as_str(),
                         "broker connected"
                     );
-                    let live = Arc::new(Live { connection, marks, condemned: Notify::new() });
+                    let live = Arc::new(Live {
+                        connection,
+                        marks,
+                        declaring: tokio::sync::Mutex::default(),
+                        condemned: Notify::new(),
+                    });
                     self.state.send_replace(State::Up(live.clone()));
                     let Some(reason) = self.hold(&live).await else { return };
                     self.blocked.send_replace(None);

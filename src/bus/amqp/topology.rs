@@ -285,6 +285,7 @@ pub(super) async fn declare(live: &Live, channel: &Channel, item: &Item) -> Resu
             live.answer(request).await
         }
         Item::Queue(q) => {
+            let _turn = live.declaring.lock().await;
             let request =
                 channel.queue_declare(name("a queue name", &q.name)?, QueueDeclareOptions::durable(), arguments(q));
             live.answer(request).await.map(|_| ())

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::future::{FutureExt, join};
+use futures_util::future::{FutureExt, join, join_all};
 use futures_util::stream::StreamExt;
 
 use super::given::{QUIET, confirmed, declared, message, next, nothing_more, queue, text, to_queue, unique};
@@ -70,6 +70,22 @@ pub(super) async fn a_get_from_a_queue_that_comes_and_goes_disturbs_no_stream(bu
             }
         };
         let _ = join(declares, gets).await;
+    }
+    held.settle(Settlement::Ack);
+    nothing_more(&mut stream).await;
+}
+
+/// The same where several consume a queue that is being made.
+pub(super) async fn consumers_of_a_queue_that_is_being_made_disturb_no_stream(bus: Bus) {
+    let spec = declared(&bus, queue("stream")).await;
+    confirmed(&bus, to_queue(&spec), message("held")).await;
+    let mut stream = bus.consume(spec, 1);
+    let held = next(&mut stream).await;
+    for _ in 0..30 {
+        let passing = queue("passing");
+        let mut streams: Vec<_> = (0..4).map(|_| bus.consume(passing.clone(), 1)).collect();
+        let reads = join_all(streams.iter_mut().map(|stream| tokio::time::timeout(QUIET / 4, stream.next())));
+        let _ = join(bus.declare(vec![], vec![passing.clone()], vec![]), reads).await;
     }
     held.settle(Settlement::Ack);
     nothing_more(&mut stream).await;
