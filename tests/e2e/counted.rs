@@ -6,6 +6,8 @@ use super::cluster::launch;
 use super::support::{Answer, Database, SOON, Server, Wire, asks, broker_says, until, vhost};
 
 const POLLERS: u32 = 2;
+/// Those that move between servers, and the server's own for express executions.
+const PARTITIONS: u32 = 48 + 2;
 const NAME: &str = "counted-server";
 
 #[test]
@@ -29,7 +31,7 @@ fn a_server_has_six_connections_to_postgres_and_a_channel_for_each_partition_and
         }
         until("the pollers wait", SOON, || (wire.consumers("reveille.activity.a") == POLLERS).then_some(()));
         // A channel more is open for a moment now and then, while a queue is looked at.
-        let most = 48 + POLLERS + 8;
+        let most = PARTITIONS + POLLERS + 8;
         let (connections, channels) = until("the channels are as many as may be", SOON, || {
             let listed =
                 broker_says(&["list_connections", "-q", "--no-table-headers", "client_properties", "channels"]);
@@ -40,12 +42,13 @@ fn a_server_has_six_connections_to_postgres_and_a_channel_for_each_partition_and
                 .collect();
             let channels = counts.iter().sum::<u32>();
             println!("{counts:?} channels");
-            (channels > 48 && channels <= most).then_some((counts.len(), channels))
+            (channels > PARTITIONS + POLLERS && channels <= most).then_some((counts.len(), channels))
         });
         let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reveille'";
         let sessions: u32 = database.ask(sessions).parse().unwrap();
         println!("{connections} connections and {channels} channels to RabbitMQ, {sessions} connections to PostgreSQL");
-        assert_eq!(connections, 2);
+        // To publish, to consume, and to ask for the tasks of activities.
+        assert_eq!(connections, 3);
         assert!(sessions <= 6, "{sessions}");
         // The pollers get tasks, and end.
         let machine = json!({"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": activity, "End": true}}});

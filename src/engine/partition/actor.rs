@@ -16,7 +16,7 @@ use crate::store::Epoch;
 
 use super::begin::Starting;
 use super::messages::{Abandon, Beat, Begin, Drain, Release};
-use super::state::{PartitionState, Wiring};
+use super::state::{Ended, PartitionState, Wiring};
 
 /// How often a partition that ends looks whether work is still in progress.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
@@ -26,8 +26,8 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub fn new(id: PartitionId, epoch: Epoch, wiring: Wiring) -> Self {
-        Self { state: PartitionState::new(id, epoch, wiring) }
+    pub fn new(id: PartitionId, epoch: Epoch, wiring: Wiring, ended: Ended) -> Self {
+        Self { state: PartitionState::new(id, epoch, wiring, ended) }
     }
 }
 

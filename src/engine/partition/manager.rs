@@ -15,7 +15,7 @@ use crate::store::Epoch;
 
 use super::actor::Partition;
 use super::messages::{Abandon, Beat, Begin, Drain, Release};
-use super::state::Wiring;
+use super::state::{Ended, Wiring};
 
 /// Work in progress of a partition that is let go has so long to end. Beyond that it is as after a crash.
 const RELEASED_WITHIN: Duration = Duration::from_secs(2);
@@ -24,7 +24,14 @@ pub(in crate::engine) struct PartitionManager {
     services: Arc<Services>,
     /// Threads that partitions are spread over; none: all on the caller's own.
     arbiters: Vec<Arbiter>,
-    partitions: Arc<Mutex<BTreeMap<PartitionId, Addr<Partition>>>>,
+    partitions: Arc<Mutex<BTreeMap<PartitionId, Running>>>,
+}
+
+/// A partition that runs here.
+#[derive(Clone)]
+struct Running {
+    address: Addr<Partition>,
+    ended: Ended,
 }
 
 impl PartitionManager {
@@ -33,7 +40,7 @@ impl PartitionManager {
         Self { services, arbiters, partitions: Arc::default() }
     }
 
-    fn partitions(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Addr<Partition>>> {
+    fn partitions(&self) -> MutexGuard<'_, BTreeMap<PartitionId, Running>> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -62,7 +69,9 @@ impl PartitionManager {
     fn open(&self, id: PartitionId, epoch: Epoch, wiring: Wiring) -> Addr<Partition> {
         let own = usize::from(id.0).checked_rem(self.arbiters.len()).and_then(|at| self.arbiters.get(at));
         let arbiter = own.map_or_else(Arbiter::current, Arbiter::handle);
-        let address = Partition::start_in_arbiter(&arbiter, move |_| Partition::new(id, epoch, wiring));
+        let ended = Ended::default();
+        let its = ended.clone();
+        let address = Partition::start_in_arbiter(&arbiter, move |_| Partition::new(id, epoch, wiring, its));
         let route = Route {
             epoch,
             deliver: address.clone().recipient(),
@@ -71,7 +80,7 @@ impl PartitionManager {
             await_end: address.clone().recipient(),
         };
         self.services.courier.route(id, Some(route));
-        let former = self.partitions().insert(id, address.clone());
+        let former = self.partitions().insert(id, Running { address: address.clone(), ended });
         if let Some(former) = former {
             abandon(former);
         }
@@ -85,7 +94,7 @@ impl PartitionManager {
         let released = self.partitions().remove(&id);
         if let Some(partition) = released
             // An actor that has ended needs no release.
-            && tokio::time::timeout(RELEASED_WITHIN, partition.send(Release)).await.is_err()
+            && tokio::time::timeout(RELEASED_WITHIN, partition.address.send(Release)).await.is_err()
         {
             abandon(partition);
         }
@@ -101,19 +110,22 @@ impl PartitionManager {
 
     /// Work in progress of all partitions ends; waiting executions go on after the next start.
     pub async fn drain(&self) {
-        let all: Vec<Addr<Partition>> = self.partitions().values().cloned().collect();
+        let all: Vec<Addr<Partition>> = self.partitions().values().map(|running| running.address.clone()).collect();
         join_all(all.iter().map(|partition| partition.send(Drain))).await;
     }
 
     /// Asks each partition that `wanted` names whether it is there, and tells `answered` of each that is.
     pub fn beat(&self, wanted: impl Fn(PartitionId) -> bool, answered: impl Fn(PartitionId) + Clone + 'static) {
-        for (id, partition) in self.partitions().iter().filter(|(id, _)| wanted(**id)) {
-            let (id, answer, answered) = (*id, partition.send(Beat), answered.clone());
-            let (partition, partitions) = (partition.clone(), Arc::clone(&self.partitions));
+        for (id, Running { address, .. }) in self.partitions().iter().filter(|(id, _)| wanted(**id)) {
+            let (id, answer, answered) = (*id, address.send(Beat), answered.clone());
+            let (address, partitions) = (address.clone(), Arc::clone(&self.partitions));
             actix_rt::spawn(async move {
                 let answer = answer.await;
                 // A partition that died owes its answer for ever, a released partition does not.
-                let is_here = || partitions.lock().unwrap_or_else(PoisonError::into_inner).get(&id) == Some(&partition);
+                let is_here = || {
+                    let partitions = partitions.lock().unwrap_or_else(PoisonError::into_inner);
+                    partitions.get(&id).is_some_and(|running| running.address == address)
+                };
                 if answer.is_ok() || !is_here() {
                     answered(id);
                 }
@@ -140,8 +152,9 @@ impl PartitionManager {
     }
 }
 
-/// It ends when its mailbox comes to it.
-fn abandon(partition: Addr<Partition>) {
+/// Nothing of it counts from now on; its work ends when its mailbox comes to it.
+fn abandon(partition: Running) {
+    partition.ended.set();
     // An actor that has ended already need not hear it.
-    actix_rt::spawn(async move { partition.send(Abandon).await });
+    actix_rt::spawn(async move { partition.address.send(Abandon).await });
 }

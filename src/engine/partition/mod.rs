@@ -19,4 +19,6 @@ mod timers;
 mod unsure;
 
 pub(in crate::engine) use reply_consumer::ReplyConsumer;
+#[cfg(test)]
+pub(in crate::engine) use state::Ended;
 pub(in crate::engine) use state::{PartitionState, Wiring};

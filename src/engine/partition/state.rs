@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::{LocalBoxFuture, Shared as SharedFuture};
 use tokio::sync::{Notify, oneshot};
@@ -44,6 +45,20 @@ pub(in crate::engine) struct Wiring {
     pub replies: Arc<dyn ReplyConsumer>,
 }
 
+/// Nothing of a partition goes on here. Its manager, on another thread, knows that first.
+#[derive(Debug, Clone, Default)]
+pub(in crate::engine) struct Ended(Arc<AtomicBool>);
+
+impl Ended {
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// The parts that the partition and its executions share, on their one thread.
 pub(in crate::engine) struct PartitionState {
     pub id: PartitionId,
@@ -78,8 +93,7 @@ pub(in crate::engine) struct PartitionState {
     pub(super) redispatch_all: RefCell<HashSet<ExecutionId>>,
     pub(super) unsure: RefCell<Unsure>,
     pub(super) draining: Cell<bool>,
-    /// Nothing of it goes on here.
-    ended: Cell<bool>,
+    ended: Ended,
     /// Executions that have more to do than one decision may.
     pub(super) turns: Turns,
     /// Timers that are being handled, and word of each that has been.
@@ -91,7 +105,7 @@ pub(in crate::engine) struct PartitionState {
 }
 
 impl PartitionState {
-    pub fn new(id: PartitionId, epoch: Epoch, wiring: Wiring) -> Rc<Self> {
+    pub fn new(id: PartitionId, epoch: Epoch, wiring: Wiring, ended: Ended) -> Rc<Self> {
         let services = Arc::clone(&wiring.services);
         Rc::new(Self {
             id,
@@ -115,7 +129,7 @@ impl PartitionState {
             redispatch_all: RefCell::default(),
             unsure: RefCell::default(),
             draining: Cell::new(false),
-            ended: Cell::new(false),
+            ended,
             turns: Turns::default(),
             firing: Cell::new(0),
             fired: Notify::new(),
@@ -134,7 +148,7 @@ impl PartitionState {
     /// Nothing of this partition goes on here: its loops end, and its actors leave memory. Their debts are in the
     /// store, for the next owner.
     pub(super) fn end(&self) {
-        self.ended.set(true);
+        self.ended.set();
         self.tasks.take().into_iter().for_each(|task| task.abort());
         for _ in 0..self.registry.clear() {
             self.services.metrics.execution_slept();
@@ -144,7 +158,7 @@ impl PartitionState {
     }
 
     pub(super) fn is_ended(&self) -> bool {
-        self.ended.get()
+        self.ended.is_set()
     }
 
     /// The priority of its consumer of replies: the broker prefers a later owner to a former owner that still consumes.

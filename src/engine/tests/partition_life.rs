@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::bus::embedded::EmbeddedBus;
 use crate::bus::{Address, Delivery, Message, Properties, Receipt, Settlement, TaskBus};
-use crate::engine::partition::PartitionState;
+use crate::engine::partition::{Ended, PartitionState};
 use crate::engine::support::{self, next, request};
 use crate::engine::types::Asker;
 use crate::engine::types::{Completion, CompletionError, EngineError};
@@ -187,7 +187,7 @@ async fn a_node_that_may_take_nothing_in_looks_at_its_replies_once_a_second() {
     assert!(seat.is_fenced());
     let (replies, consumer) = mpsc::channel(8);
     let consumer = futures_util::stream::unfold(consumer, async |mut c| c.recv().await.map(|d| (d, c)));
-    let partition = PartitionState::new(PartitionId(0), Epoch::FIRST, wiring.clone());
+    let partition = PartitionState::new(PartitionId(0), Epoch::FIRST, wiring.clone(), Ended::default());
     let running = actix_rt::spawn(wiring.replies.run(partition, consumer.boxed()));
     let given_back = Arc::new(AtomicUsize::new(0));
     for _ in 0..3 {
