@@ -375,6 +375,10 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>>;
 
+    /// Those that are there, in the order of the ARNs. One request for all: to ask for each takes longer than to read
+    /// it.
+    fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>>;
+
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
     /// Executions that came from this one, in id order, from after `after`, as brief rows.

@@ -189,6 +189,13 @@ impl Journal for SimStore {
         })
     }
 
+    fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(async move {
+            self.reading().await?;
+            self.memory.executions_by_arn(arns).await
+        })
+    }
+
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
         Box::pin(async move {
             self.reading().await?;

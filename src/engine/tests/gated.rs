@@ -128,6 +128,10 @@ impl Journal for Gated {
         self.memory.execution_by_arn(arn)
     }
 
+    fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.memory.executions_by_arn(arns)
+    }
+
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
         self.memory.list(filter)
     }

@@ -33,7 +33,10 @@ pub async fn a_created_execution_is_there_with_its_first_batch(store: &dyn Store
     assert_eq!(store.execution_by_arn(&full.arn).await.unwrap().as_ref(), Some(&row));
     assert_eq!(store.load(id(1)).await.unwrap(), [batch(0, 2, "first")]);
     create(store, header(2), failed(9)).await;
-    assert_eq!(store.execution(id(2)).await.unwrap().unwrap().summary, failed(9));
+    let other = store.execution(id(2)).await.unwrap().unwrap();
+    assert_eq!(other.summary, failed(9));
+    let arns = vec![other.header.arn.clone(), Arn::new("missing"), full.arn];
+    assert_eq!(store.executions_by_arn(arns).await.unwrap(), [other, row]);
 }
 
 pub async fn a_refused_creation_leaves_nothing(store: &dyn Store) {

@@ -271,6 +271,13 @@ impl Journal for Memory {
         })
     }
 
+    fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.with(|state| {
+            let found = arns.iter().filter_map(|arn| state.executions.get(state.names.get(arn)?));
+            Ok(found.map(|entry| entry.row.clone()).collect())
+        })
+    }
+
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
         self.with(|state| {
             let newest_first = state.by_start.iter().rev();

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use futures_util::future::try_join_all;
+
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::{
@@ -71,6 +73,16 @@ impl Journal for Postgres {
     fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
         let arn = arn.clone();
         Box::pin(self.reading(move |client| Box::pin(async move { rows::execution_by_arn(&client, &arn).await })))
+    }
+
+    fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.reading(move |client| {
+            Box::pin(async move {
+                // Sent at once, one after the other.
+                let rows = try_join_all(arns.iter().map(|arn| rows::execution_by_arn(&client, arn))).await?;
+                Ok(rows.into_iter().flatten().collect())
+            })
+        }))
     }
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {

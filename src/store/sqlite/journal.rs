@@ -61,6 +61,13 @@ impl Journal for Sqlite {
         Box::pin(self.reading(move |connection| rows::execution_by_arn(connection, &arn)))
     }
 
+    fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.reading(move |connection| {
+            let rows = arns.iter().map(|arn| rows::execution_by_arn(connection, arn));
+            rows.filter_map(Result::transpose).collect()
+        }))
+    }
+
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
         Box::pin(self.reading(move |connection| listing::list(connection, &filter)))
     }

@@ -87,9 +87,7 @@ async fn rows(
     template: &ChildTemplate,
     range: std::ops::Range<u64>,
 ) -> Result<Vec<ExecutionRow>, StoreError> {
-    let arns: Vec<crate::ids::Arn> = range.map(|index| template.arn(services, index)).collect();
-    let found = futures_util::future::join_all(arns.iter().map(|arn| services.journal.execution_by_arn(arn))).await;
-    found.into_iter().filter_map(Result::transpose).collect()
+    services.journal.executions_by_arn(range.map(|index| template.arn(services, index)).collect()).await
 }
 
 /// The state's result: the output of each child, in the order of items.
