@@ -100,8 +100,8 @@ pub(super) struct Args {
     /// Log filter of the measured engine: logs cost too
     #[arg(long, default_value = "warn", value_name = "FILTER")]
     logs: String,
-    /// Callbacks over PostgreSQL too, in turn with those over SQLite; a schema is made in this database for each round
-    /// and dropped
+    /// Callbacks over PostgreSQL too, in turn with those over SQLite: a schema is made in this database for each round
+    /// and dropped. The part `scale` makes its store in the database itself, which must be empty, and leaves it there
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Settings of the measured engine beside the shipped ones

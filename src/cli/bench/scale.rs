@@ -34,6 +34,8 @@ const QUEUE: &str = "scale.calls";
 /// The store and its files.
 struct Place {
     folder: PathBuf,
+    /// The store where it is a database; else it is a file in the folder.
+    database: Option<String>,
     _scratch: Option<Scratch>,
 }
 
@@ -42,14 +44,24 @@ impl Place {
     fn of(plan: &Plan, kept: Option<&Path>) -> Result<Self, CliError> {
         let Some(folder) = kept else {
             let scratch = Scratch::make(&plan.folder)?;
-            return Ok(Self { folder: scratch.0.clone(), _scratch: Some(scratch) });
+            return Ok(Self { folder: scratch.0.clone(), database: plan.store.clone(), _scratch: Some(scratch) });
         };
         std::fs::create_dir_all(folder).map_err(|why| failed(&why))?;
-        Ok(Self { folder: folder.to_owned(), _scratch: None })
+        Ok(Self { folder: folder.to_owned(), database: plan.store.clone(), _scratch: None })
     }
 
-    fn store(&self) -> PathBuf {
+    fn file(&self) -> PathBuf {
         self.folder.join("bench.db")
+    }
+
+    /// The URL of the store.
+    fn store(&self) -> String {
+        self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.file().display()))
+    }
+
+    /// An earlier run has made the store.
+    fn is_made(&self) -> bool {
+        if self.database.is_some() { self.chosen().exists() } else { self.file().exists() }
     }
 
     /// Chosen tasks: a line for each, with the execution's ARN and the token.
@@ -57,9 +69,10 @@ impl Place {
         self.folder.join("chosen.txt")
     }
 
+    /// Of the file; 0 where it is a database.
     fn bytes(&self) -> u64 {
         let ends = ["", "-wal"];
-        let bytes = |end: &&str| std::fs::metadata(format!("{}{end}", self.store().display())).map_or(0, |m| m.len());
+        let bytes = |end: &&str| std::fs::metadata(format!("{}{end}", self.file().display())).map_or(0, |m| m.len());
         ends.iter().map(bytes).sum()
     }
 }
@@ -68,15 +81,17 @@ pub(super) fn measure(plan: &Plan, count: u64, kept: Option<&Path>) -> Result<Va
     let place = Place::of(plan, kept)?;
     let step = |step: &str, hour: &Value| -> Result<Value, CliError> {
         let arguments = json!({"step": step, "url": plan.url, "folder": place.folder, "count": count,
-            "hour_from": hour, "logs": plan.logs, "config": plan.config});
+            "hour_from": hour, "logs": plan.logs, "config": plan.config, "store": plan.store});
         let answer = Process::start(Role::Scale, &arguments)?.answer()?;
         tracing::info!(step, %answer, "step done");
         Ok(answer)
     };
-    let made = if place.store().exists() { json!({"again": true}) } else { step("make", &Value::Null)? };
+    let made = if place.is_made() { json!({"again": true}) } else { step("make", &Value::Null)? };
     let bytes = place.bytes();
     let prepared = step("prepare", &Value::Null)?;
-    forget(&place.store())?;
+    if place.database.is_none() {
+        forget(&place.file())?;
+    }
     let cold = step("cold", &prepared["hour_from"]);
     echo::clear(&plan.url, &[QUEUE])?;
     let open = prepared["open"].as_u64().unwrap_or(1).max(1);
@@ -93,7 +108,8 @@ pub(super) fn measure(plan: &Plan, count: u64, kept: Option<&Path>) -> Result<Va
 /// In a process of its own.
 pub(super) fn step(arguments: &Value) -> Result<(), CliError> {
     let text = |name: &str| arguments[name].as_str().unwrap_or_default().to_owned();
-    let place = Place { folder: text("folder").into(), _scratch: None };
+    let database = arguments["store"].as_str().map(Into::into);
+    let place = Place { folder: text("folder").into(), database, _scratch: None };
     let plan = Plan {
         url: text("url"),
         count: arguments["count"].as_u64().unwrap_or(0),
@@ -115,8 +131,12 @@ pub(super) fn step(arguments: &Value) -> Result<(), CliError> {
 /// The settings of a server with so many open executions.
 fn settings_of(plan: &Plan, place: &Place, more: &[(&'static str, String)]) -> Result<Settings, CliError> {
     let mut all = vec![("engine.executions_open_max", "1000000000".to_owned())];
+    if place.database.is_some() {
+        // PostgreSQL does not keep the keys of tokens.
+        all.push(("engine.token_key", "5a".repeat(32)));
+    }
     all.extend_from_slice(more);
-    settings(plan, Kind::Quorum, &format!("sqlite:{}", place.store().display()), &all)
+    settings(plan, Kind::Quorum, &place.store(), &all)
 }
 
 /// Takes the pages of a file out of the operating system's cache, as after a restart of the machine.
