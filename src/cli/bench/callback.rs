@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::echo::{Place, TASK_TIMEOUT};
 use super::{
     CliError, Figures, Kind, Laps, PAYLOAD, Plan, Process, Role, Scratch, Stopwatch, machine as system, settings,
+    token_key,
 };
 use crate::app::{self, Application};
 use crate::config::Settings;
@@ -63,8 +64,7 @@ pub(super) fn round_trips_over_postgres(
     place: &Place,
     url: &str,
 ) -> Result<Figures, CliError> {
-    // PostgreSQL does not keep the keys of tokens.
-    let key = ("engine.token_key", "5a".repeat(32));
+    let key = token_key();
     let base = settings(plan, kind, url, std::slice::from_ref(&key))?;
     actix_rt::System::new().block_on(async {
         let scratch = app::scratch_schema(&base.store).await.map_err(|why| failed(&why))?;

@@ -290,7 +290,9 @@ fn scale(measured: &Value) -> String {
         rows.row(vec![(what.to_owned(), Tone::Plain), (format!("{value:.1}"), tone), (most, Tone::Plain)]);
     };
     row("executions that wait", number(measured, "count"), None);
-    row("bytes on disk for each", number(measured, "bytes_each"), None);
+    if measured["bytes_each"].is_number() {
+        row("bytes on disk for each", number(measured, "bytes_each"), None);
+    }
     row("ready after a cold start, ms", number(cold, "ready_ms"), Some(READY_MS_MAX));
     for (what, at) in [("ready", "ready"), ("after the hour", "hour"), ("at the end", "end"), ("at most", "peak")] {
         row(&format!("resident MiB, {what}"), number(&cold["resident_mib"], at), Some(RESIDENT_MIB_MAX));

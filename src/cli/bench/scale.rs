@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::callback::failed;
-use super::{CliError, Kind, Plan, Process, Role, Scratch, echo, settings};
+use super::{CliError, Kind, Plan, Process, Role, Scratch, echo, settings, token_key};
 use crate::clock::Timestamp;
 use crate::config::Settings;
 
@@ -69,11 +69,11 @@ impl Place {
         self.folder.join("chosen.txt")
     }
 
-    /// Of the file; 0 where it is a database.
-    fn bytes(&self) -> u64 {
+    /// Of the file; `None` where it is a database.
+    fn bytes(&self) -> Option<u64> {
         let ends = ["", "-wal"];
         let bytes = |end: &&str| std::fs::metadata(format!("{}{end}", self.file().display())).map_or(0, |m| m.len());
-        ends.iter().map(bytes).sum()
+        self.database.is_none().then(|| ends.iter().map(bytes).sum())
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) fn measure(plan: &Plan, count: u64, kept: Option<&Path>) -> Result<Va
         "count": open,
         "made": made,
         "bytes": bytes,
-        "bytes_each": bytes / open,
+        "bytes_each": bytes.map(|bytes| bytes / open),
         "prepared": prepared,
         "cold": cold?,
     }))
@@ -132,8 +132,7 @@ pub(super) fn step(arguments: &Value) -> Result<(), CliError> {
 fn settings_of(plan: &Plan, place: &Place, more: &[(&'static str, String)]) -> Result<Settings, CliError> {
     let mut all = vec![("engine.executions_open_max", "1000000000".to_owned())];
     if place.database.is_some() {
-        // PostgreSQL does not keep the keys of tokens.
-        all.push(("engine.token_key", "5a".repeat(32)));
+        all.push(token_key());
     }
     all.extend_from_slice(more);
     settings(plan, Kind::Quorum, &place.store(), &all)

@@ -277,11 +277,9 @@ async fn fired(app: &Application, hour: u64) -> Result<Value, CliError> {
 
 /// A backup, where the store is a file and the disk has room for it.
 async fn backup(settings: &crate::config::Settings, place: &Place) -> Result<Value, CliError> {
-    if place.database.is_some() {
-        return Ok(json!({"left_out": "a database has its own tools"}));
-    }
+    let Some(bytes) = place.bytes() else { return Ok(json!({"left_out": "a database has its own tools"})) };
     let room = rustix::fs::statvfs(&place.folder).map_err(|why| failed(&why))?;
-    let (free, bytes) = (room.f_bavail * room.f_frsize, place.bytes());
+    let free = room.f_bavail * room.f_frsize;
     if free < bytes + bytes / 4 {
         return Ok(json!({"left_out": "the disk has no room for a copy"}));
     }
