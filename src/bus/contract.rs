@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use self::gets::{
-    a_get_from_a_missing_queue_disturbs_no_ack, a_get_from_a_queue_that_comes_and_goes_disturbs_no_stream,
+    a_get_from_a_missing_queue_disturbs_no_ack, a_get_from_a_queue_that_is_being_made_disturbs_no_stream,
     a_get_that_is_given_up_takes_nothing_away, a_stream_that_is_given_up_takes_nothing_away,
     consumers_of_a_queue_that_is_being_made_disturb_no_stream, get_takes_one_message,
 };
@@ -65,7 +65,7 @@ contracts!(
     an_expired_task_is_dead_lettered_with_its_reason,
     get_takes_one_message,
     a_get_from_a_missing_queue_disturbs_no_ack,
-    a_get_from_a_queue_that_comes_and_goes_disturbs_no_stream,
+    a_get_from_a_queue_that_is_being_made_disturbs_no_stream,
     consumers_of_a_queue_that_is_being_made_disturb_no_stream,
     a_get_that_is_given_up_takes_nothing_away,
     a_stream_that_is_given_up_takes_nothing_away,

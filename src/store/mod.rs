@@ -375,8 +375,7 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>>;
 
-    /// Those that are there, in the order of the ARNs. One request for all: to ask for each takes longer than to read
-    /// it.
+    /// Those that are there, in the order of the ARNs: one request for all.
     fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
     fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>>;

@@ -91,8 +91,8 @@ pub struct AmqpBus {
     endpoint: Arc<Endpoint>,
     publishing: Link,
     consuming: Link,
-    /// For single messages, from the first one on: the broker ends the whole connection where a queue goes away just
-    /// then.
+    /// For single messages, from the first one on: the broker ends the whole connection where the queue is being made
+    /// just then.
     fetching: OnceLock<Link>,
     topology: Arc<Topology>,
     exchanges: Arc<Exchanges>,

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt, join, join_all};
-use futures_util::stream::StreamExt;
+use futures_util::stream::{BoxStream, StreamExt};
 
 use super::given::{QUIET, confirmed, declared, message, next, nothing_more, queue, text, to_queue, unique};
 use super::{Bus, SOON};
-use crate::bus::{BusError, Settlement};
+use crate::bus::{BusError, Delivery, Settlement};
 
 pub(super) async fn get_takes_one_message(bus: Bus) {
     let spec = declared(&bus, queue("get")).await;
@@ -55,12 +55,17 @@ pub(super) async fn a_get_from_a_missing_queue_disturbs_no_ack(bus: Bus) {
     nothing_more(&mut bus.consume(spec, 100)).await;
 }
 
-/// RabbitMQ ends a connection that asks for a message of a queue without a leader.
-pub(super) async fn a_get_from_a_queue_that_comes_and_goes_disturbs_no_stream(bus: Bus) {
-    let spec = declared(&bus, queue("stream")).await;
-    confirmed(&bus, to_queue(&spec), message("held")).await;
+/// A delivery that comes again where its connection ends, and its stream.
+async fn held(bus: &Bus) -> (Delivery, BoxStream<'static, Delivery>) {
+    let spec = declared(bus, queue("stream")).await;
+    confirmed(bus, to_queue(&spec), message("held")).await;
     let mut stream = bus.consume(spec, 1);
-    let held = next(&mut stream).await;
+    (next(&mut stream).await, stream)
+}
+
+/// RabbitMQ ends a connection that asks for a message of a queue without a leader.
+pub(super) async fn a_get_from_a_queue_that_is_being_made_disturbs_no_stream(bus: Bus) {
+    let (held, mut stream) = held(&bus).await;
     for _ in 0..30 {
         let passing = queue("passing");
         let declares = bus.declare(vec![], vec![passing.clone()], vec![]);
@@ -77,10 +82,7 @@ pub(super) async fn a_get_from_a_queue_that_comes_and_goes_disturbs_no_stream(bu
 
 /// The same where several consume a queue that is being made.
 pub(super) async fn consumers_of_a_queue_that_is_being_made_disturb_no_stream(bus: Bus) {
-    let spec = declared(&bus, queue("stream")).await;
-    confirmed(&bus, to_queue(&spec), message("held")).await;
-    let mut stream = bus.consume(spec, 1);
-    let held = next(&mut stream).await;
+    let (held, mut stream) = held(&bus).await;
     for _ in 0..30 {
         let passing = queue("passing");
         let mut streams: Vec<_> = (0..4).map(|_| bus.consume(passing.clone(), 1)).collect();
