@@ -7,7 +7,7 @@
 # The corpus lies beside the checkout, in ../shared/conformance; REVEILLE_SHARED names another folder than ../shared.
 # With REVEILLE_TEST_AMQP_URL the server runs on that broker and the cases with functions, queues and topics take part;
 # without it, the embedded bus and the cases that need no outside service.
-# REVEILLE_BIN names a server already built. tests/conformance-floor.env holds the percentages that must be reached.
+# REVEILLE_BINARY names a server already built. tests/conformance-floor.env holds the percentages that must be reached.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,7 +19,7 @@ fi
 scripts/setup.sh build python
 python=.venv/bin/python
 
-server=${REVEILLE_BIN:-}
+server=${REVEILLE_BINARY:-}
 if [ -z "$server" ]; then
   cargo build --quiet
   server=${CARGO_TARGET_DIR:-target}/debug/reveille

@@ -14,8 +14,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 
-scripts/setup.sh
-
 work=$(mktemp -d "${TMPDIR:-/tmp}/reveille-test.XXXXXX")
 chmod a+x "$work" # PostgreSQL runs as another user than root
 mkdir "$work/output"
@@ -73,6 +71,29 @@ together() {
   others=()
 }
 
+locked=()
+if [ -n "${CI:-}" ]; then
+  locked=(--locked)
+  # From an empty folder: nothing is built a second time, and a panic tells its place without it.
+  export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=false CARGO_PROFILE_TEST_DEBUG=false
+fi
+if command -v cargo-nextest >/dev/null 2>&1; then
+  runner=(cargo nextest run --workspace "${locked[@]}")
+  # Tests wait more than they compute: for a broker, for a server that starts, for a timeout.
+  all=(--no-fail-fast --test-threads $(($(nproc) * 2)))
+else
+  runner=(cargo test --workspace --lib --bins --tests "${locked[@]}")
+  all=(--no-fail-fast)
+fi
+
+# What is missing comes over the network while the compiler has the processors.
+packages() { scripts/setup.sh; }
+scripts/setup.sh build
+beside packages
+step "build" "${runner[@]}" --no-run
+together
+if grep -q FAILED "$steps"; then cat "$steps"; exit 1; fi
+
 if [ -z "${REVEILLE_TEST_AMQP_URL:-}" ]; then
   REVEILLE_TEST_AMQP_URL=$(scripts/broker.sh start "$work/broker")
   export REVEILLE_TEST_BROKER_DIR=$work/broker
@@ -82,15 +103,6 @@ if [ -z "${REVEILLE_TEST_POSTGRES_URL:-}" ]; then
   REVEILLE_TEST_POSTGRES_URL=$(scripts/postgres.sh start "$work/postgres")
 fi
 export REVEILLE_TEST_POSTGRES_URL
-locked=()
-if [ -n "${CI:-}" ]; then locked=(--locked); fi
-
-if command -v cargo-nextest >/dev/null 2>&1; then
-  # Tests wait more than they compute: for a broker, for a server that starts, for a timeout.
-  runner=(cargo nextest run --workspace --no-fail-fast --test-threads $(($(nproc) * 2)) "${locked[@]}")
-else
-  runner=(cargo test --workspace --lib --bins --tests --no-fail-fast "${locked[@]}")
-fi
 
 users() {
   # On a broker of its own: queues of the tests before would have other arguments than those of the documents.
@@ -105,10 +117,11 @@ users() {
     step "Airflow's operators" .cache/airflow/bin/python -m pytest -q -p no:cacheprovider -W ignore tests/clients/foreign/test_airflow.py
   fi
   step "doctests" cargo test --workspace --doc "${locked[@]}"
-  step "the broker's word, cancellation" "$PYTHON" tests/soak/fates.py
 }
 
 servers() {
+  # As it was built for the tests: by itself it would have other features of its dependencies, and be built a second time.
+  export REVEILLE_BINARY=${CARGO_TARGET_DIR:-$root/target}/debug/reveille
   step "the console in a browser" scripts/console.sh
   if [ -z "${REVEILLE_SKIP_CONFORMANCE:-}" ]; then
     step "conformance with AWS" scripts/conformance.sh
@@ -119,17 +132,18 @@ campaigns() {
   step "cluster campaign, short" "$PYTHON" tests/soak/cluster.py --faults 14 --seconds 75 --rate 2
   step "histories of a cluster, judged" "$PYTHON" tests/soak/histories.py
   step "crash campaign, short" "$PYTHON" tests/soak/crash.py --engine-kills 12 --broker-kills 1 --seconds 75 --rate 1
+  step "the broker's word, cancellation" "$PYTHON" tests/soak/fates.py
   step "hostile campaign, short" "$PYTHON" tests/soak/hostile.py --messages 1000 --seconds 30 --quiet 8 --machines express-loop,loop,journal,work,memory
 }
 
 if [ $# -gt 0 ]; then
-  step "tests matching $*" "${runner[@]}" "$@"
+  step "tests matching $*" "${runner[@]}" "${all[@]}" "$@"
 else
-  step "tests" "${runner[@]}"
-  # Each waits more than it computes: three of them at once fill two cores.
+  # Each waits more than it computes: all at once fill two cores.
   beside servers
   beside campaigns
-  users
+  beside users
+  step "tests" "${runner[@]}" "${all[@]}"
   together
 fi
 

@@ -1,6 +1,6 @@
 // Figures of the console, for docs/CONSOLE.md; no test. Run it on a quiet machine with a release build:
 //
-//   REVEILLE_BIN=target/release/reveille node tests/console/figures.mjs [list] [live] [history] [map] [inbox]
+//   REVEILLE_BINARY=target/release/reveille node tests/console/figures.mjs [list] [live] [history] [map] [inbox]
 //
 // REVEILLE_TEST_AMQP_URL: the broker; without it the embedded one. PYTHON: with sqlite3 (python3), to fill a store.
 
@@ -29,7 +29,7 @@ const env = {
 };
 let child;
 const start = async () => {
-  child = spawn(process.env.REVEILLE_BIN ?? 'target/release/reveille', ['serve'], { env, cwd: folder, stdio: ['ignore', 'ignore', 'ignore'] });
+  child = spawn(process.env.REVEILLE_BINARY ?? 'target/release/reveille', ['serve'], { env, cwd: folder, stdio: ['ignore', 'ignore', 'ignore'] });
   while ((await fetch(`${base}/readyz`).catch(() => null))?.status !== 200) await pause(100);
 };
 const stop = () => new Promise((done) => { child.once('exit', done); child.kill('SIGTERM'); });

@@ -2,7 +2,7 @@
 //
 //   node flows.mjs [--pictures DIR] [NAME…]       runs all flows, or those whose name contains a word
 //
-// REVEILLE_BIN: the server (target/debug/reveille). REVEILLE_TEST_AMQP_URL: the broker; without it the embedded one is
+// REVEILLE_BINARY: the server (target/debug/reveille). REVEILLE_TEST_AMQP_URL: the broker; without it the embedded one is
 // used, and flows that need a consumer of their own are left out. CHROMIUM: the browser (/usr/bin/chromium).
 
 import assert from 'node:assert/strict';
@@ -63,7 +63,7 @@ class Server {
       REVEILLE__BUS__URL: process.env.REVEILLE_TEST_AMQP_URL ?? 'embedded:', REVEILLE__BUS__PREFIX: this.prefix ??= `c${this.port}`,
       REVEILLE__BUS__QUEUES: QUEUES.join(','), ...this.settings,
     };
-    this.binary = process.env.REVEILLE_BIN ?? join(root, 'target/debug/reveille');
+    this.binary = process.env.REVEILLE_BINARY ?? join(root, 'target/debug/reveille');
     this.child = spawn(this.binary, ['serve'], { env: this.env, cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
     this.ended = new Promise((done) => this.child.once('exit', done));
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (text) => { this.log += text; });

@@ -2,12 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
-/// Virtual hosts made at a time: a call of `rabbitmqctl` takes seconds, however many it makes.
+/// Virtual hosts made at a time: a call of `rabbitmqctl` takes seconds of a processor, however many it makes.
 const BATCH: usize = 8;
-
-static VHOSTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// The URL of a virtual host for this test alone; `None`, with a message, where the run has no broker.
 pub fn vhost() -> Option<String> {
@@ -16,13 +13,28 @@ pub fn vhost() -> Option<String> {
         eprintln!("skipped: REVEILLE_TEST_AMQP_URL and REVEILLE_TEST_BROKER_DIR name no broker (make test has one)");
         return None;
     };
-    let mut vhosts = VHOSTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if vhosts.is_empty() {
-        vhosts.extend(make(Path::new(&dir)));
-    }
-    let name = vhosts.pop().expect("they were just made");
+    let name = claimed(Path::new(&dir));
     let (server, _) = url.rsplit_once('/').expect("the URL ends with its virtual host");
     Some(format!("{server}/{name}"))
+}
+
+/// A virtual host that is made and free has a file of its name beside the broker. The process that deletes the file has
+/// the host: each test of a run is a process of its own.
+fn claimed(dir: &Path) -> String {
+    let free = dir.join("vhosts");
+    std::fs::create_dir_all(&free).expect("a folder");
+    let names = std::fs::read_dir(&free).expect("it is there").map(|entry| entry.expect("an entry").file_name());
+    for name in names {
+        if std::fs::remove_file(free.join(&name)).is_ok() {
+            return name.into_string().expect("a name of ours");
+        }
+    }
+    let mut made = make(dir);
+    let ours = made.pop().expect("they were just made");
+    for name in made {
+        std::fs::write(free.join(name), "").expect("a file");
+    }
+    ours
 }
 
 /// The output of `rabbitmqctl`, asked about the broker of the run.
