@@ -190,7 +190,7 @@ pub(super) fn execute(args: &Args) -> Result<(), CliError> {
         url: url.to_owned(),
         count: args.count,
         in_flight: args.in_flight,
-        callbacks_per_second: args.callbacks_per_second,
+        per_second: args.callbacks_per_second,
         folder: args.folder.clone().unwrap_or_else(std::env::temp_dir),
         logs: args.logs.clone(),
         config: args.config.clone(),
@@ -235,8 +235,8 @@ struct Plan {
     url: String,
     count: u64,
     in_flight: u64,
-    /// 0: as many as there can be.
-    callbacks_per_second: u32,
+    /// Round trips; 0: as many as there can be.
+    per_second: u32,
     folder: PathBuf,
     logs: String,
     config: Option<PathBuf>,
@@ -244,14 +244,22 @@ struct Plan {
     store: Option<String>,
 }
 
+impl Plan {
+    /// The time between two round trips.
+    fn turn(&self) -> Option<std::time::Duration> {
+        (self.per_second > 0).then(|| std::time::Duration::from_secs(1) / self.per_second)
+    }
+}
+
 /// Both echoes and callbacks in turn, over one worker.
 fn rates(plan: &Plan, kind: Kind, rounds: u64) -> Result<Value, CliError> {
     let place = echo::Place::prepare(&plan.url, kind)?;
     let worker = Process::start(Role::Worker, &json!({"url": plan.url, "queue": place.queue}))?;
     let mut measured = report::Rounds::default();
+    let fast = Plan { per_second: 0, ..plan.clone() };
     for round in 0..rounds {
-        measured.bare.push(echo::round_trips(plan, echo::Shape::Bare, &place)?);
-        measured.tasks.push(echo::round_trips(plan, echo::Shape::Task, &place)?);
+        measured.bare.push(echo::round_trips(&fast, echo::Shape::Bare, &place)?);
+        measured.tasks.push(echo::round_trips(&fast, echo::Shape::Task, &place)?);
         measured.callbacks.push(callback::round_trips(plan, kind, &place)?);
         if let Some(url) = &plan.store {
             measured.postgres.push(callback::round_trips_over_postgres(plan, kind, &place, url)?);

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -134,7 +134,7 @@ pub(super) async fn drive(
         (figures.writes, figures.commits.count())
     };
     let before = written();
-    let turn = (plan.callbacks_per_second > 0).then(|| Duration::from_secs(1) / plan.callbacks_per_second);
+    let turn = plan.turn();
     let began = tokio::time::Instant::now();
     let clients: Vec<_> = (0..plan.in_flight)
         .map(|_| {

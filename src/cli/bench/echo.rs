@@ -183,7 +183,7 @@ impl Shape {
     }
 }
 
-/// One round of bare round trips.
+/// One round of bare round trips, as many as there can be or so many a second.
 pub(super) fn round_trips(plan: &Plan, shape: Shape, place: &Place) -> Result<Figures, CliError> {
     runtime()?.block_on(async {
         let connection = connect(&plan.url).await?;
@@ -201,7 +201,7 @@ pub(super) fn round_trips(plan: &Plan, shape: Shape, place: &Place) -> Result<Fi
             shape,
             (place.queue.clone(), place.replies.clone()),
             Arc::clone(&room),
-            total,
+            (total, plan.turn()),
         ));
         let figures = count(Laps::of(plan), done, &room).await;
         publisher.await.map_err(|why| CliError::failed(why.to_string()))??;
@@ -220,7 +220,7 @@ async fn publish(
     shape: Shape,
     (queue, replies): (String, String),
     room: Arc<Semaphore>,
-    total: u64,
+    (total, turn): (u64, Option<Duration>),
 ) -> Result<(), CliError> {
     let common = shape.properties();
     let (confirms, mut confirmed) = mpsc::channel::<lapin::PublisherConfirm>(4_096);
@@ -232,7 +232,11 @@ async fn publish(
         }
         Ok(())
     });
-    for _ in 0..total {
+    let began = tokio::time::Instant::now();
+    for nth in 0..total {
+        if let Some(turn) = turn {
+            tokio::time::sleep_until(began + turn * u32::try_from(nth).unwrap_or(u32::MAX)).await;
+        }
         let Ok(permit) = room.acquire().await else { break };
         permit.forget();
         let id = name(&format!("{:0CORRELATION_CHARS$}", stamp()));

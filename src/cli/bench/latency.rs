@@ -1,12 +1,14 @@
 //! Latency: one callback at a time, callbacks at a rate with room to spare, and the way of a reply from the engine's
-//! door to the durable end of its execution, beside a commit of the store with nothing around it.
+//! door to the durable end of its execution, beside a commit of the store with nothing around it. An echo of the same
+//! messages at the same rate is the limit.
 
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::callback::{drive, failed, machine_of, request, with_worker};
-use super::{CliError, Kind, Plan, quantile};
+use super::echo::{Place, Shape, round_trips};
+use super::{CliError, Figures, Kind, Plan, Process, Role, quantile};
 use crate::app::Application;
 use crate::engine::{Asker, Completion};
 use crate::ids::Arn;
@@ -21,6 +23,9 @@ const SPARE: u64 = 5_000;
 const IN_FLIGHT_MAX: u64 = 2_000;
 
 pub(super) fn measure(plan: &Plan, kind: Kind) -> Result<Value, CliError> {
+    let spare =
+        Plan { count: plan.count.min(SPARE), per_second: SPARE_PER_SECOND, in_flight: IN_FLIGHT_MAX, ..plan.clone() };
+    let echo = echo(&spare, kind)?;
     with_worker(plan, kind, async |app, _, asks| {
         let mut trips = Vec::with_capacity(ALONE);
         for _ in 0..ALONE {
@@ -28,23 +33,31 @@ pub(super) fn measure(plan: &Plan, kind: Kind) -> Result<Value, CliError> {
             app.engine.run_execution(request(&asks)).await.map_err(|why| failed(&why))?;
             trips.push(since.elapsed().as_secs_f64() * 1e3);
         }
-        let spare = Plan {
-            count: plan.count.min(SPARE),
-            callbacks_per_second: SPARE_PER_SECOND,
-            in_flight: IN_FLIGHT_MAX,
-            ..plan.clone()
-        };
         let spare = drive(app, &asks, &spare, None).await?;
         let replies = replies(app).await?;
         Ok(json!({
             "queues": kind.as_str(),
             "one at a time": shown(trips),
-            "at 1,000 a second": {"per_second": spare.per_second.round(), "p50_ms": spare.p50_ms,
-                "p99_ms": spare.p99_ms},
+            "at 1,000 a second": at_a_rate(&spare),
+            "echo of tasks at 1,000 a second": at_a_rate(&echo),
             "reply to durable end": replies.0,
             "commit of the store": replies.1,
         }))
     })
+}
+
+/// The same messages without an engine.
+fn echo(plan: &Plan, kind: Kind) -> Result<Figures, CliError> {
+    let place = Place::prepare(&plan.url, kind)?;
+    let worker = Process::start(Role::Worker, &json!({"url": plan.url, "queue": place.queue}))?;
+    let figures = round_trips(plan, Shape::Task, &place);
+    drop(worker);
+    place.clear(&plan.url)?;
+    figures
+}
+
+fn at_a_rate(figures: &Figures) -> Value {
+    json!({"per_second": figures.per_second.round(), "p50_ms": figures.p50_ms, "p99_ms": figures.p99_ms})
 }
 
 /// Without the first tenth.

@@ -246,10 +246,18 @@ pub(super) fn table(measured: &Value) -> String {
     text
 }
 
+const LATENCIES: [&str; 5] = [
+    "one at a time",
+    "at 1,000 a second",
+    "echo of tasks at 1,000 a second",
+    "reply to durable end",
+    "commit of the store",
+];
+
 fn latency(kinds: &[Value]) -> String {
     let mut rows = Table::new(&["queues", "latency", "p50 ms", "p99 ms"]);
     for kind in kinds {
-        for what in ["one at a time", "at 1,000 a second", "reply to durable end", "commit of the store"] {
+        for what in LATENCIES {
             rows.row(vec![
                 (kind["queues"].as_str().unwrap_or_default().to_owned(), Tone::Plain),
                 (what.to_owned(), Tone::Plain),

@@ -114,7 +114,7 @@ pub(super) fn step(arguments: &Value) -> Result<(), CliError> {
         url: text("url"),
         count: arguments["count"].as_u64().unwrap_or(0),
         in_flight: 0,
-        callbacks_per_second: 0,
+        per_second: 0,
         folder: place.folder.clone(),
         logs: text("logs"),
         config: arguments["config"].as_str().map(Into::into),

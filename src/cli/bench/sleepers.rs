@@ -44,7 +44,7 @@ pub(super) fn sleep(arguments: &Value) -> Result<(), CliError> {
         url: text("url"),
         count: 0,
         in_flight: STARTING,
-        callbacks_per_second: 0,
+        per_second: 0,
         folder: text("folder").into(),
         logs: text("logs"),
         config,
