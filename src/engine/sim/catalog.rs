@@ -8,7 +8,7 @@ use crate::store::{
     VersionRow,
 };
 
-use super::ports::{Fault, SimStore, shaky};
+use super::store::{Fault, SimStore, shaky};
 
 impl Catalog for SimStore {
     fn generation(&self) -> Option<u64> {

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bus::SimBus;
 use super::disturb::disturb;
-use super::ports::{SimBus, SimStore};
 use super::rng::Rng;
+use super::store::SimStore;
 use super::workers::{Crew, workers};
 use super::world::{Faults, NodeClock, World};
 use super::{

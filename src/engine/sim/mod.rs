@@ -12,13 +12,14 @@
 //!
 //! `TEST_SEED=n cargo test --lib sim` replays one seed; `SIM_SEEDS=100000` runs so many.
 
+mod bus;
 mod catalog;
 mod cluster;
 mod disturb;
 mod hostile;
 mod machines;
-mod ports;
 mod rng;
+mod store;
 mod witness;
 mod workers;
 mod world;
@@ -30,9 +31,10 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use serde_json::Value;
 
+use self::bus::SimBus;
 use self::disturb::disturb;
-use self::ports::{SimBus, SimStore};
 use self::rng::Rng;
+use self::store::SimStore;
 use self::workers::{Crew, workers};
 use self::world::{Faults, World};
 use crate::asl::{MachineType, parse};

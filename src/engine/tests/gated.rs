@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
-use crate::store::memory::Memory;
+use crate::store::memory::{Memory, through};
 use crate::store::{
     Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, Kinship,
     StoreError, StoreFuture, WaitFilter, WaitRow,
@@ -89,28 +89,6 @@ impl Journal for Gated {
         }
     }
 
-    fn load(&self, execution: ExecutionId) -> StoreFuture<'_, Vec<Batch>> {
-        self.memory.load(execution)
-    }
-
-    fn owing(
-        &self,
-        partition: PartitionId,
-        after: Option<ExecutionId>,
-        limit: u32,
-    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.owing(partition, after, limit)
-    }
-
-    fn due(
-        &self,
-        partition: PartitionId,
-        before: Timestamp,
-        limit: u32,
-    ) -> StoreFuture<'_, Vec<(ExecutionId, Timestamp)>> {
-        self.memory.due(partition, before, limit)
-    }
-
     fn execution(&self, id: ExecutionId) -> StoreFuture<'_, Option<ExecutionRow>> {
         Box::pin(async move {
             self.looking.fetch_add(1, Ordering::AcqRel);
@@ -124,58 +102,20 @@ impl Journal for Gated {
         })
     }
 
-    fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>> {
-        self.memory.execution_by_arn(arn)
-    }
-
-    fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.executions_by_arn(arns)
-    }
-
-    fn list(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.list(filter)
-    }
-
-    fn kin(
-        &self,
-        of: ExecutionId,
-        kinship: Kinship,
-        after: Option<ExecutionId>,
-        limit: u32,
-    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.kin(of, kinship, after, limit)
-    }
-
-    fn count(&self, filter: ExecutionFilter) -> StoreFuture<'_, Vec<(ExecutionStatus, u64)>> {
-        self.memory.count(filter)
-    }
-
-    fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
-        self.memory.waits(filter)
-    }
-
-    fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {
-        self.memory.count_waits(filter)
-    }
-
-    fn waits_by_destination(&self, limit: u32) -> StoreFuture<'_, Vec<DestinationWaits>> {
-        self.memory.waits_by_destination(limit)
-    }
-
-    fn owing_parents(
-        &self,
-        partition: PartitionId,
-        after: Option<ExecutionId>,
-        limit: u32,
-    ) -> StoreFuture<'_, Vec<ExecutionRow>> {
-        self.memory.owing_parents(partition, after, limit)
-    }
-
-    fn parent_told(&self, execution: ExecutionId) -> StoreFuture<'_, ()> {
-        self.memory.parent_told(execution)
-    }
-
-    fn purge(&self, before: Timestamp, limit: u32) -> StoreFuture<'_, u64> {
-        self.memory.purge(before, limit)
+    through! {
+        load(execution: ExecutionId) -> Vec<Batch>;
+        owing(partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionRow>;
+        due(partition: PartitionId, before: Timestamp, limit: u32) -> Vec<(ExecutionId, Timestamp)>;
+        execution_by_arn(arn: &Arn) -> Option<ExecutionRow>;
+        executions_by_arn(arns: Vec<Arn>) -> Vec<ExecutionRow>;
+        list(filter: ExecutionFilter) -> Vec<ExecutionRow>;
+        kin(of: ExecutionId, kinship: Kinship, after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionRow>;
+        count(filter: ExecutionFilter) -> Vec<(ExecutionStatus, u64)>;
+        waits(filter: WaitFilter) -> Vec<WaitRow>;
+        count_waits(filter: WaitFilter) -> u64;
+        waits_by_destination(limit: u32) -> Vec<DestinationWaits>;
+        owing_parents(partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionRow>;
+        parent_told(execution: ExecutionId) -> ();
+        purge(before: Timestamp, limit: u32) -> u64;
     }
 }

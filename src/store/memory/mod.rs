@@ -15,6 +15,16 @@ use crate::store::{
     Kinship, StoreError, StoreFuture, StoreResult, Summary, WaitFilter, WaitRow,
 };
 
+/// Calls of a port that go through to a store in memory: of a test double that is about the others.
+#[cfg(test)]
+macro_rules! through {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+        $(fn $name(&self, $($argument: $kind),*) -> StoreFuture<'_, $answer> { self.memory.$name($($argument),*) })*
+    };
+}
+#[cfg(test)]
+pub(crate) use through;
+
 /// A handle, cheap to clone; all clones are one store, and one process.
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
