@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::engine::{EngineError, EngineHandle};
 use crate::ids::{Arn, ExecutionId};
-use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus, Kinship, WaitFilter};
+use crate::store::{ExecutionFilter, ExecutionRow, ExecutionStatus, Kinship, WaitingStates};
 
 use super::search::{MapRuns, Query};
 
@@ -73,6 +73,8 @@ pub struct Search<'a> {
     query: &'a Query,
     filter: ExecutionFilter,
     rows: VecDeque<ExecutionRow>,
+    /// Of these rows, where the query asks for them.
+    states: WaitingStates,
     /// The store has no more.
     is_last: bool,
     now: Timestamp,
@@ -100,7 +102,15 @@ impl<'a> Search<'a> {
             brief: query.error.is_none(),
             ..filter(engine, query)
         };
-        Self { engine, query, filter, rows: VecDeque::new(), is_last: false, now: engine.clock().now() }
+        Self {
+            engine,
+            query,
+            filter,
+            rows: VecDeque::new(),
+            states: WaitingStates::new(),
+            is_last: false,
+            now: engine.clock().now(),
+        }
     }
 
     /// The next row; `None`: all were looked at.
@@ -118,11 +128,7 @@ impl<'a> Search<'a> {
             (Some(_), Some(_)) => self.engine.journal().execution(row.header.id).await?.unwrap_or(row),
             _ => row,
         };
-        let waits = if self.query.wants_waiting() && row.summary.status.is_open() {
-            waits(self.engine, &row, WAITS_SEARCHED).await?
-        } else {
-            Vec::new()
-        };
+        let waits = self.states.remove(&row.header.id).unwrap_or_default();
         let matches = self.query.matches(&row, self.now, &waits);
         Ok(Some(Seen { row, matches }))
     }
@@ -140,17 +146,19 @@ impl<'a> Search<'a> {
             self.is_last = rows.len() < self.filter.limit as usize;
             rows
         };
+        if self.query.wants_waiting() {
+            self.states = states(self.engine, &page, WAITS_SEARCHED).await?;
+        }
         self.filter.after = page.last().map(place).or(self.filter.after);
         self.rows = page.into();
         Ok(())
     }
 }
 
-/// States of this execution that wait.
-pub async fn waits(engine: &EngineHandle, row: &ExecutionRow, limit: u32) -> Result<Vec<String>, EngineError> {
-    let filter = WaitFilter { execution: Some(row.header.id), limit, ..WaitFilter::default() };
-    let rows = engine.journal().waits(filter).await?;
-    Ok(rows.into_iter().map(|row| row.wait.state).collect())
+/// The states that wait, of those of these executions that are open: up to `each` of an execution.
+pub async fn states(engine: &EngineHandle, rows: &[ExecutionRow], each: u32) -> Result<WaitingStates, EngineError> {
+    let open = rows.iter().filter(|row| row.summary.status.is_open());
+    Ok(engine.journal().waiting_states(open.map(|row| row.header.id).collect(), each).await?)
 }
 
 /// Executions that a task of this one started and waits for, newest first.

@@ -29,7 +29,7 @@ pub use catalog::{
 pub use ownership::{Gift, Node, NodeCard, NodeId, NodeRow, Ownership, PartitionRow, View};
 pub use starting::patiently;
 pub use status::ExecutionStatus;
-pub use waits::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow};
+pub use waits::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow, WaitingStates};
 
 /// The failures of a store, split by how the caller can react.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -375,6 +375,9 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     fn execution_by_arn(&self, arn: &Arn) -> StoreFuture<'_, Option<ExecutionRow>>;
 
+    /// Those that are there, in the order of the ids: one request for all.
+    fn executions(&self, ids: Vec<ExecutionId>) -> StoreFuture<'_, Vec<ExecutionRow>>;
+
     /// Those that are there, in the order of the ARNs: one request for all.
     fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>>;
 
@@ -396,6 +399,10 @@ pub trait Journal: Send + Sync + fmt::Debug {
 
     /// Rows of the table of waiting tasks, longest waiting first.
     fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>>;
+
+    /// The states that wait, of those of these executions that have any: longest waiting first, up to `each` of an
+    /// execution. One request for all.
+    fn waiting_states(&self, executions: Vec<ExecutionId>, each: u32) -> StoreFuture<'_, WaitingStates>;
 
     /// How many rows the same listing has in all its pages, counted up to the filter's limit.
     fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64>;

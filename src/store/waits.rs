@@ -1,5 +1,7 @@
 //! The table of waiting tasks: its rows, and the questions that listings ask. An append carries the changes.
 
+use std::collections::BTreeMap;
+
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
 
@@ -81,6 +83,9 @@ pub struct WaitFilter {
     pub after: Option<(Timestamp, TaskKey)>,
     pub limit: u32,
 }
+
+/// The names of the states of each execution that wait.
+pub type WaitingStates = BTreeMap<ExecutionId, Vec<String>>;
 
 /// The waiting tasks of one destination.
 #[derive(Debug, Clone, PartialEq, Eq)]

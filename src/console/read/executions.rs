@@ -1,9 +1,10 @@
 //! The list of executions: found by the search box.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
-use crate::api::matches::{Place, Search, Seen, filter, parse_place, place, place_text, waits};
+use crate::api::matches::{Place, Search, Seen, filter, parse_place, place, place_text, states};
 use crate::api::search::Query;
 use crate::engine::EngineError;
 use crate::ids::{Arn, ExecutionId};
@@ -19,8 +20,6 @@ use super::Asking;
 const PAGE: usize = 200;
 /// Rows that one search looks at.
 const SEARCHED_MAX: u64 = 10_000;
-/// Rows whose further parts are read at once.
-const ROWS_AT_ONCE: usize = 8;
 /// States that a row tells.
 const WAITS_TOLD: u32 = 3;
 
@@ -33,8 +32,7 @@ pub async fn list(asking: &Asking<'_>) -> Result<Reply, EngineError> {
     let found = search(asking, &query, parse_place(&asking.query("after"))).await?;
     let counted = ExecutionFilter { limit: COUNTED_MAX, ..filter(&asking.console.engine, &query) };
     let counts = asking.console.engine.journal().count(counted).await?;
-    let items: Vec<Item> =
-        stream::iter(found.rows).map(|row| item(asking, row)).buffered(ROWS_AT_ONCE).try_collect().await?;
+    let items = items(asking, found.rows).await?;
     let fresh = items.is_empty() && text.is_empty();
     let content = page(&List {
         query: &text,
@@ -97,14 +95,16 @@ async fn search(asking: &Asking<'_>, query: &Query, after: Option<Place>) -> Res
     Ok(Found { rows, more, searched: selective.then_some(searched) })
 }
 
-async fn item(asking: &Asking<'_>, row: ExecutionRow) -> Result<Item, EngineError> {
+/// With the states that wait, and with the errors, which the rows of a listing may lack.
+async fn items(asking: &Asking<'_>, rows: Vec<ExecutionRow>) -> Result<Vec<Item>, EngineError> {
     let engine = &asking.console.engine;
-    if row.summary.status.is_open() {
-        let waits = waits(engine, &row, WAITS_TOLD).await?;
-        return Ok(Item { row, waits });
-    }
-    // A listing's rows may lack their errors.
-    let whole =
-        if row.summary.status.is_unsuccessful() { engine.journal().execution(row.header.id).await? } else { None };
-    Ok(Item { row: whole.unwrap_or(row), waits: Vec::new() })
+    let mut waits = states(engine, &rows, WAITS_TOLD).await?;
+    let failed = rows.iter().filter(|row| row.summary.status.is_unsuccessful());
+    let whole = engine.journal().executions(failed.map(|row| row.header.id).collect()).await?;
+    let mut whole: BTreeMap<ExecutionId, ExecutionRow> = whole.into_iter().map(|row| (row.header.id, row)).collect();
+    let item = |row: ExecutionRow| {
+        let id = row.header.id;
+        Item { row: whole.remove(&id).unwrap_or(row), waits: waits.remove(&id).unwrap_or_default() }
+    };
+    Ok(rows.into_iter().map(item).collect())
 }

@@ -8,7 +8,7 @@ use crate::store::memory::{Memory, through};
 use crate::store::{
     Append, Batch, DestinationWaits, Epoch, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Figures,
     Gift, Journal, Kinship, Node, NodeCard, NodeId, NodeRow, Ownership, StoreError, StoreFuture, View, WaitFilter,
-    WaitRow,
+    WaitRow, WaitingStates,
 };
 
 use super::world::World;
@@ -148,6 +148,7 @@ impl Journal for SimStore {
         load(execution: ExecutionId) -> Vec<Batch>;
         owing(partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionRow>;
         execution(id: ExecutionId) -> Option<ExecutionRow>;
+        executions(ids: Vec<ExecutionId>) -> Vec<ExecutionRow>;
         executions_by_arn(arns: Vec<Arn>) -> Vec<ExecutionRow>;
         list(filter: ExecutionFilter) -> Vec<ExecutionRow>;
         count(filter: ExecutionFilter) -> Vec<(ExecutionStatus, u64)>;
@@ -158,6 +159,7 @@ impl Journal for SimStore {
     through! {
         kin(of: ExecutionId, kinship: Kinship, after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionRow>;
         waits(filter: WaitFilter) -> Vec<WaitRow>;
+        waiting_states(executions: Vec<ExecutionId>, each: u32) -> WaitingStates;
         count_waits(filter: WaitFilter) -> u64;
         waits_by_destination(limit: u32) -> Vec<DestinationWaits>;
         purge(before: Timestamp, limit: u32) -> u64;

@@ -12,7 +12,7 @@ use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::memory::{Memory, through};
 use crate::store::{
     Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Journal, Kinship,
-    StoreError, StoreFuture, WaitFilter, WaitRow,
+    StoreError, StoreFuture, WaitFilter, WaitRow, WaitingStates,
 };
 
 /// A store whose creations and looks at rows wait at gates, and whose appends may stand still. Everything else goes
@@ -107,11 +107,13 @@ impl Journal for Gated {
         owing(partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionRow>;
         due(partition: PartitionId, before: Timestamp, limit: u32) -> Vec<(ExecutionId, Timestamp)>;
         execution_by_arn(arn: &Arn) -> Option<ExecutionRow>;
+        executions(ids: Vec<ExecutionId>) -> Vec<ExecutionRow>;
         executions_by_arn(arns: Vec<Arn>) -> Vec<ExecutionRow>;
         list(filter: ExecutionFilter) -> Vec<ExecutionRow>;
         kin(of: ExecutionId, kinship: Kinship, after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionRow>;
         count(filter: ExecutionFilter) -> Vec<(ExecutionStatus, u64)>;
         waits(filter: WaitFilter) -> Vec<WaitRow>;
+        waiting_states(executions: Vec<ExecutionId>, each: u32) -> WaitingStates;
         count_waits(filter: WaitFilter) -> u64;
         waits_by_destination(limit: u32) -> Vec<DestinationWaits>;
         owing_parents(partition: PartitionId, after: Option<ExecutionId>, limit: u32) -> Vec<ExecutionRow>;

@@ -36,6 +36,8 @@ pub async fn a_created_execution_is_there_with_its_first_batch(store: &dyn Store
     let other = store.execution(id(2)).await.unwrap().unwrap();
     assert_eq!(other.summary, failed(9));
     let arns = vec![other.header.arn.clone(), Arn::new("missing"), full.arn];
+    let ids = vec![id(2), id(3), id(1)];
+    assert_eq!(store.executions(ids).await.unwrap(), [other.clone(), row.clone()]);
     assert_eq!(store.executions_by_arn(arns).await.unwrap(), [other, row]);
 }
 

@@ -63,6 +63,13 @@ pub async fn waiting_tasks_are_listed_longest_first_in_pages(store: &dyn Store) 
         }
         assert_eq!(seen, expected, "pages of {limit}");
     }
+    let asked = vec![id(2), id(1), id(4)];
+    let states = |tasks: &[u64]| tasks.iter().map(|task| wait(*task, "", 0).state).collect::<Vec<_>>();
+    let all_of = [(id(1), states(&[4, 3, 5])), (id(2), states(&[9, 3]))];
+    assert_eq!(store.waiting_states(asked.clone(), 9).await.unwrap(), all_of.into());
+    let first_of = [(id(1), states(&[4])), (id(2), states(&[9]))];
+    assert_eq!(store.waiting_states(asked, 1).await.unwrap(), first_of.into());
+    assert_eq!(store.waiting_states(Vec::new(), 1).await.unwrap(), [].into());
     let first = store.waits(WaitFilter { limit: 1, ..WaitFilter::default() }).await.unwrap();
     let row = WaitRow {
         execution: id(3),

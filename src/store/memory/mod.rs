@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId, Version};
 use crate::store::{
     Append, Batch, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus, Figures, Journal,
-    Kinship, StoreError, StoreFuture, StoreResult, Summary, WaitFilter, WaitRow,
+    Kinship, StoreError, StoreFuture, StoreResult, Summary, WaitFilter, WaitRow, WaitingStates,
 };
 
 /// Calls of a port that go through to a store in memory: of a test double that is about the others.
@@ -281,6 +281,12 @@ impl Journal for Memory {
         })
     }
 
+    fn executions(&self, ids: Vec<ExecutionId>) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        self.with(|state| {
+            Ok(ids.iter().filter_map(|id| state.executions.get(id)).map(|entry| entry.row.clone()).collect())
+        })
+    }
+
     fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>> {
         self.with(|state| {
             let found = arns.iter().filter_map(|arn| state.executions.get(state.names.get(arn)?));
@@ -333,6 +339,10 @@ impl Journal for Memory {
 
     fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
         self.with(|state| Ok(state.waits_behind(&filter).take(filter.limit as usize).collect()))
+    }
+
+    fn waiting_states(&self, executions: Vec<ExecutionId>, each: u32) -> StoreFuture<'_, WaitingStates> {
+        self.with(|state| Ok(state.waits.states(&executions, each as usize)))
     }
 
     fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Timestamp;
 use crate::ids::{EventId, ExecutionId};
-use crate::store::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow};
+use crate::store::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow, WaitingStates};
 
 use super::State;
 
@@ -61,6 +61,17 @@ impl Waits {
         for scheduled in tasks {
             self.remove(execution, scheduled);
         }
+    }
+
+    pub(super) fn states(&self, executions: &[ExecutionId], each: usize) -> WaitingStates {
+        let of_one = |execution: &ExecutionId| {
+            let of_it = self.since.range((*execution, EventId(0))..=(*execution, EventId(u64::MAX)));
+            let mut places: Vec<Place> = of_it.map(|((id, scheduled), since)| (*since, *id, *scheduled)).collect();
+            places.sort_unstable();
+            let states = places.iter().take(each).filter_map(|place| Some(self.rows.get(place)?.state.clone()));
+            (*execution, states.collect::<Vec<_>>())
+        };
+        executions.iter().map(of_one).filter(|(_, states)| !states.is_empty()).collect()
     }
 
     pub(super) fn by_destination(&self, limit: usize) -> Vec<DestinationWaits> {

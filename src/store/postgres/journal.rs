@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::{
     Append, Batch, CommitSizes, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus,
-    Figures, Journal, Kinship, Opened, Place, StoreFuture, WaitFilter, WaitRow,
+    Figures, Journal, Kinship, Opened, Place, StoreFuture, WaitFilter, WaitRow, WaitingStates,
 };
 
 use super::writer::{Create, Write};
@@ -75,6 +75,15 @@ impl Journal for Postgres {
         Box::pin(self.reading(move |client| Box::pin(async move { rows::execution_by_arn(&client, &arn).await })))
     }
 
+    fn executions(&self, ids: Vec<ExecutionId>) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.reading(move |client| {
+            Box::pin(async move {
+                let rows = try_join_all(ids.iter().map(|id| rows::execution(&client, *id))).await?;
+                Ok(rows.into_iter().flatten().collect())
+            })
+        }))
+    }
+
     fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>> {
         Box::pin(self.reading(move |client| {
             Box::pin(async move {
@@ -107,6 +116,10 @@ impl Journal for Postgres {
 
     fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
         Box::pin(self.reading(move |client| Box::pin(async move { waits::list(&client, &filter).await })))
+    }
+
+    fn waiting_states(&self, executions: Vec<ExecutionId>, each: u32) -> StoreFuture<'_, WaitingStates> {
+        Box::pin(self.reading(move |client| Box::pin(async move { waits::states(&client, &executions, each).await })))
     }
 
     fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {

@@ -34,9 +34,13 @@ impl Deref for Session {
     }
 }
 
-/// The requests of a connection's first packet, beside the settings of its URL.
+/// A listing reads some hundred rows, but its estimated cost grows with the tables: with millions of rows PostgreSQL
+/// would compile each statement, which takes longer than to run it.
+const WITHOUT_COMPILER: &str = "-c jit=off";
+
+/// The requests of a connection's first packet, beside the settings of its URL, which win.
 pub(super) fn options(of_url: Option<&str>, mark: &str, settings: &str) -> String {
-    format!("{} -c {VARIABLE}={mark} {settings}", of_url.unwrap_or_default())
+    format!("{WITHOUT_COMPILER} {} -c {VARIABLE}={mark} {settings}", of_url.unwrap_or_default())
 }
 
 impl Session {

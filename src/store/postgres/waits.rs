@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
-use crate::store::{Append, DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow};
+use crate::store::{Append, DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow, WaitingStates};
 
 use super::commit::{Statement, column};
 use super::error::Outcome;
@@ -28,6 +28,8 @@ const PUT: &str = "INSERT INTO waits (execution, scheduled, machine, destination
     excluded.timeout, heartbeat_due = excluded.heartbeat_due, last_heartbeat = excluded.last_heartbeat, attempt = \
     excluded.attempt, queue = excluded.queue, submitted = excluded.submitted, destination = excluded.destination, \
     state = excluded.state, resource = excluded.resource";
+pub(super) const STATES: &str = "SELECT e.id, w.state FROM unnest($1) AS e (id) CROSS JOIN LATERAL (SELECT state, since, scheduled \
+     FROM waits WHERE execution = e.id ORDER BY since, scheduled LIMIT $2) w ORDER BY e.id, w.since, w.scheduled";
 /// The counts are kept by triggers (`migrations/postgres/0006_wait_counts.sql`), in rows of each writer.
 pub(super) const DESTINATIONS: &str = "SELECT c.destination, c.queue, c.tasks, w.since FROM (SELECT destination_key, \
      destination, bool_or(queue) AS queue, sum(tasks)::bigint AS tasks FROM (SELECT destination_key, destination, \
@@ -151,6 +153,16 @@ fn decode(row: &Row) -> Outcome<WaitRow> {
             submitted: row.try_get(13)?,
         },
     })
+}
+
+pub(super) async fn states(client: &Client, executions: &[ExecutionId], each: u32) -> Outcome<WaitingStates> {
+    let ids: Vec<Uuid> = executions.iter().map(|execution| execution.0).collect();
+    let mut all = WaitingStates::new();
+    for row in client.query_typed(STATES, &[(&ids, Type::UUID_ARRAY), (&i64::from(each), Type::INT8)]).await? {
+        let state = words(&row, 1)?.unwrap_or_default();
+        all.entry(ExecutionId(row.try_get(0)?)).or_default().push(state);
+    }
+    Ok(all)
 }
 
 pub(super) async fn count(client: &Client, filter: &WaitFilter) -> Outcome<u64> {

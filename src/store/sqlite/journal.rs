@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::ids::{Arn, ExecutionId, PartitionId};
 use crate::store::{
     Append, Batch, CommitSizes, DestinationWaits, ExecutionFilter, ExecutionHeader, ExecutionRow, ExecutionStatus,
-    Figures, Journal, Kinship, Opened, Place, StoreFuture, WaitFilter, WaitRow,
+    Figures, Journal, Kinship, Opened, Place, StoreFuture, WaitFilter, WaitRow, WaitingStates,
 };
 
 use super::writer::Create;
@@ -61,6 +61,13 @@ impl Journal for Sqlite {
         Box::pin(self.reading(move |connection| rows::execution_by_arn(connection, &arn)))
     }
 
+    fn executions(&self, ids: Vec<ExecutionId>) -> StoreFuture<'_, Vec<ExecutionRow>> {
+        Box::pin(self.reading(move |connection| {
+            let rows = ids.iter().map(|id| rows::execution(connection, *id, false));
+            rows.filter_map(Result::transpose).collect()
+        }))
+    }
+
     fn executions_by_arn(&self, arns: Vec<Arn>) -> StoreFuture<'_, Vec<ExecutionRow>> {
         Box::pin(self.reading(move |connection| {
             let rows = arns.iter().map(|arn| rows::execution_by_arn(connection, arn));
@@ -88,6 +95,10 @@ impl Journal for Sqlite {
 
     fn waits(&self, filter: WaitFilter) -> StoreFuture<'_, Vec<WaitRow>> {
         Box::pin(self.reading(move |connection| waits::list(connection, &filter)))
+    }
+
+    fn waiting_states(&self, executions: Vec<ExecutionId>, each: u32) -> StoreFuture<'_, WaitingStates> {
+        Box::pin(self.reading(move |connection| waits::states(connection, &executions, each)))
     }
 
     fn count_waits(&self, filter: WaitFilter) -> StoreFuture<'_, u64> {

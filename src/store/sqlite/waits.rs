@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::clock::Timestamp;
 use crate::ids::{Arn, EventId, ExecutionId, TaskKey};
-use crate::store::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow};
+use crate::store::{DestinationWaits, Wait, WaitChange, WaitFilter, WaitRow, WaitingStates};
 
 use super::damage::left_out;
 use super::error::Outcome;
@@ -65,6 +65,8 @@ const BY_EXECUTION: &Index = &index!("", "w.execution = ?5");
 const BY_DESTINATION: &Index = &index!("INDEXED BY waits_by_destination", "w.destination = ?7");
 const BY_MACHINE: &Index = &index!("INDEXED BY waits_by_machine", "w.machine = ?6");
 const BY_SINCE: &Index = &index!("INDEXED BY waits_by_since", "w.since >= ?1");
+
+const STATES: &str = "SELECT state FROM waits WHERE execution = ?1 ORDER BY since, scheduled LIMIT ?2";
 
 /// The counts are kept by triggers (`migrations/0007_wait_counts.sql`).
 const DESTINATIONS: &str = "SELECT c.destination, max(c.queue), sum(c.tasks), (SELECT w.since FROM waits w INDEXED BY \
@@ -167,6 +169,21 @@ fn decode(row: &Row<'_>) -> Outcome<WaitRow> {
             submitted: row.get(13)?,
         },
     })
+}
+
+pub(super) fn states(connection: &Connection, executions: &[ExecutionId], each: u32) -> Outcome<WaitingStates> {
+    let mut statement = connection.prepare_cached(STATES)?;
+    let mut all = WaitingStates::new();
+    for execution in executions {
+        let (mut found, mut states) = (statement.query(params![blob(*execution), each])?, Vec::new());
+        while let Some(row) = found.next()? {
+            states.extend(left_out(row.get(0).map_err(Into::into), || "(a waiting task)".to_owned())?);
+        }
+        if !states.is_empty() {
+            all.insert(*execution, states);
+        }
+    }
+    Ok(all)
 }
 
 pub(super) fn count(connection: &Connection, filter: &WaitFilter) -> Outcome<u64> {

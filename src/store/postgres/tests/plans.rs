@@ -119,6 +119,7 @@ async fn reads_use_their_indexes(client: &Client) {
         (rows::OWING, vec![of_partition.clone(), one.clone(), most.clone()]),
         (rows::OWING_FIRST, vec![of_partition.clone(), most.clone()]),
         (waits::DESTINATIONS, vec![most.clone()]),
+        (waits::STATES, vec![of(&ids, Type::UUID_ARRAY), most.clone()]),
         (rows::DUE, vec![of_partition, of(&nine, Type::INT8), most.clone()]),
         (pieces::OPEN, vec![one.clone(), most.clone()]),
         (pieces::BYTES, vec![one, of(&numbers, Type::INT8_ARRAY)]),

@@ -94,6 +94,20 @@ fn statements_have_names_without_a_pooler_only() {
     });
 }
 
+/// The compiler of PostgreSQL costs each listing of a large store more than its rows.
+#[test]
+fn statements_are_not_compiled_unless_the_url_says_so() {
+    let Ok(server) = std::env::var("REVEILLE_TEST_POSTGRES_URL") else { return };
+    wait(async {
+        let compiles = |url: String| async move {
+            let session = Connector::read(&url, &Options::default()).unwrap().connect("").await.unwrap();
+            session.query_typed_one("SHOW jit", &[]).await.unwrap().get::<_, String>(0)
+        };
+        assert_eq!(compiles(server.clone()).await, "off");
+        assert_eq!(compiles(format!("{server}?options=-cjit%3Don")).await, "on");
+    });
+}
+
 #[test]
 fn everything_goes_through_a_pooler_in_transaction_mode() {
     let Some(pooler) = pooler() else { return };
