@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::try_join;
 use uuid::Uuid;
 
 use crate::api::matches::{Place, Search, Seen, filter, parse_place, place, place_text, states};
@@ -29,9 +30,9 @@ pub async fn list(asking: &Asking<'_>) -> Result<Reply, EngineError> {
     if let Some(row) = exact(asking, &query).await? {
         return Ok(Reply::Moved(format!("executions/{}", row.header.id)));
     }
-    let found = search(asking, &query, parse_place(&asking.query("after"))).await?;
     let counted = ExecutionFilter { limit: COUNTED_MAX, ..filter(&asking.console.engine, &query) };
-    let counts = asking.console.engine.journal().count(counted).await?;
+    let counts = async { Ok(asking.console.engine.journal().count(counted).await?) };
+    let (found, counts) = try_join(search(asking, &query, parse_place(&asking.query("after"))), counts).await?;
     let items = items(asking, found.rows).await?;
     let fresh = items.is_empty() && text.is_empty();
     let content = page(&List {
