@@ -28,8 +28,9 @@ const PUT: &str = "INSERT INTO waits (execution, scheduled, machine, destination
     excluded.timeout, heartbeat_due = excluded.heartbeat_due, last_heartbeat = excluded.last_heartbeat, attempt = \
     excluded.attempt, queue = excluded.queue, submitted = excluded.submitted, destination = excluded.destination, \
     state = excluded.state, resource = excluded.resource";
-pub(super) const STATES: &str = "SELECT e.id, w.state FROM unnest($1) AS e (id) CROSS JOIN LATERAL (SELECT state, since, scheduled \
-     FROM waits WHERE execution = e.id ORDER BY since, scheduled LIMIT $2) w ORDER BY e.id, w.since, w.scheduled";
+pub(super) const STATES: &str = "SELECT e.id, w.state FROM unnest($1) AS e (id) CROSS JOIN LATERAL (SELECT state, \
+     since, scheduled FROM waits WHERE execution = e.id ORDER BY since, scheduled LIMIT $2) w ORDER BY e.id, w.since, \
+     w.scheduled";
 /// The counts are kept by triggers (`migrations/postgres/0006_wait_counts.sql`), in rows of each writer.
 pub(super) const DESTINATIONS: &str = "SELECT c.destination, c.queue, c.tasks, w.since FROM (SELECT destination_key, \
      destination, bool_or(queue) AS queue, sum(tasks)::bigint AS tasks FROM (SELECT destination_key, destination, \
