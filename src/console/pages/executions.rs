@@ -8,8 +8,8 @@ use crate::store::{ExecutionRow, ExecutionStatus};
 use super::super::words;
 use super::layout::{Who, status};
 
-/// Executions of one status and machine are counted up to this number. PostgreSQL looks up one by one those that have
-/// changed since its last vacuum: 10,000 of each of three machines took it 100 ms.
+/// Executions of one status are counted up to this number, in each machine. PostgreSQL looks up one by one those that
+/// have changed since its last vacuum: 10,000 of each of three machines took it 100 ms.
 pub const COUNTED_MAX: u32 = 1_000;
 
 /// One row of the list.
